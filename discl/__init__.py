@@ -1,0 +1,8 @@
+"""DisCL harness: does a synthetic-to-real curriculum help on your data, where, and at what price?"""
+
+from discl import _torchvision
+from discl.version import __version__
+
+__all__ = ["__version__"]
+
+_torchvision.install()

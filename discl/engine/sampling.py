@@ -1,0 +1,148 @@
+"""What is trained on: an epoch is decided as three integer columns before a pixel is read.
+
+The targets, and where they come from (paper, section A.4.1):
+- an epoch has as many images for every strategy, so that every strategy gets as many optimiser steps;
+- the share of images from hard classes is `tail_share`; by default that of hard classes among classes (136/1000 in the paper);
+- within it, hard classes get equal shares, every hard photo appears once, and the rest is synthetic at the levels of the mix;
+- no image is used more than `max_repeats` times an epoch; what a class cannot fill goes to the other photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from discl.spec.kinds import Ints, Mix
+from discl.spec.levels import PHOTO
+
+
+class Plan(NamedTuple):
+    """One epoch. `variant` is -1 where the image is the photo itself."""
+
+    row: Ints  # [n], place in the training split
+    level: Ints  # [n], 100 = the photo
+    place: Ints  # [n], place in the level's pixels; -1 for the photo
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+class Usable(NamedTuple):
+    """Synthetic images of one level that may be drawn."""
+
+    row: Ints  # [m], training row of the photo each was made from
+    place: Ints  # [m], place in the level's pixels
+
+
+@dataclass(frozen=True)
+class Targets:
+    """How an epoch is filled; see the module's text."""
+
+    images: int
+    tail_share: float
+    max_repeats: int
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The training split as the sampler sees it."""
+
+    labels: Ints  # [n]
+    hard: np.ndarray[tuple[int], np.dtype[np.bool_]]  # [n]
+    excluded: frozenset[int] = frozenset()  # rows kept out of training (an adaptive strategy's probe)
+
+    @property
+    def hard_labels(self) -> list[int]:
+        return sorted({int(label) for label in self.labels[self.hard]})
+
+
+def hard_rows(labels: Ints, classes: int, below: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Rows of classes with fewer than `below` training photos: the paper's tail rule for long-tailed data."""
+    return np.asarray(np.bincount(labels, minlength=classes)[labels] < below)
+
+
+def plan_epoch(
+    tail: Tail, mix: Mix, usable: Mapping[int, Usable], targets: Targets, rebalanced: bool, rng: np.random.Generator
+) -> Plan:
+    """Decide an epoch of exactly `targets.images` images, in training order."""
+    open_rows = np.setdiff1d(np.arange(len(tail.labels)), np.fromiter(tail.excluded, np.int64, len(tail.excluded)))
+    if not rebalanced or not tail.hard[open_rows].any():
+        rows = _even_draws(open_rows, targets.images, len(open_rows) * targets.images, rng)
+        return _shuffled([_photos(rows)], rng)
+    parts: list[Plan] = []
+    wanted = _split_evenly(round(targets.images * targets.tail_share), len(tail.hard_labels))
+    for label, count in zip(tail.hard_labels, wanted, strict=True):
+        mine = open_rows[(tail.labels[open_rows] == label) & tail.hard[open_rows]]
+        parts.extend(_fill_class(mine, count, mix, usable, targets.max_repeats, rng))
+    left = targets.images - sum(map(len, parts))
+    easy = open_rows[~tail.hard[open_rows]]
+    # where a class is all there is, its photos fill the epoch whatever the cap says: the number of steps is the promise
+    parts.append(_photos(_even_draws(easy if len(easy) else open_rows, left, left, rng)))
+    return _shuffled(parts, rng)
+
+
+def _fill_class(
+    mine: Ints, count: int, mix: Mix, usable: Mapping[int, Usable], max_repeats: int, rng: np.random.Generator
+) -> list[Plan]:
+    """`count` images of one hard class: its photos once, then the mix; levels without an image fall back to photos."""
+    if not len(mine):
+        return []
+    originals = rng.permutation(mine)[:count]
+    parts, photos = [_photos(originals)], 0
+    shares = _apportion({level: weight for level, weight in mix.items()}, count - len(originals))
+    for level, share in shares.items():
+        chosen = np.flatnonzero(np.isin(usable[level].row, mine)) if level in usable else np.empty(0, np.int64)
+        if level == PHOTO or not len(chosen):
+            photos += share
+            continue
+        picked = _even_draws(chosen, share, max_repeats, rng)
+        parts.append(Plan(usable[level].row[picked], np.full(len(picked), level), usable[level].place[picked]))
+    if photos:
+        parts.append(_photos(_even_draws(mine, photos, max_repeats - 1, rng)))
+    return parts
+
+
+def _photos(rows: Ints) -> Plan:
+    return Plan(rows, np.full(len(rows), PHOTO), np.full(len(rows), -1))
+
+
+def _even_draws(pool: Ints, count: int, max_repeats: int, rng: np.random.Generator) -> Ints:
+    """`count` draws, as evenly as possible (repeats differ by at most one), at most `max_repeats` of each."""
+    count = min(count, len(pool) * max(0, max_repeats))
+    if count == 0:
+        return np.empty(0, np.int64)
+    rounds = -(-count // len(pool))
+    return np.concatenate([rng.permutation(pool) for _ in range(rounds)])[:count]
+
+
+def _split_evenly(total: int, ways: int) -> list[int]:
+    return [total // ways + (i < total % ways) for i in range(ways)]
+
+
+def _apportion(weights: Mapping[int, float], total: int) -> dict[int, int]:
+    """`total` split by weights, by largest remainder; the parts sum to `total`."""
+    exact = {key: weight * total for key, weight in weights.items()}
+    whole = {key: int(value + 1e-9) for key, value in exact.items()}
+    spare = total - sum(whole.values())
+    for key in sorted(exact, key=lambda k: (whole[k] - exact[k], k))[:spare]:
+        whole[key] += 1
+    return whole
+
+
+def _shuffled(parts: Sequence[Plan], rng: np.random.Generator) -> Plan:
+    row, level, place = (np.concatenate([part[i] for part in parts]).astype(np.int64) for i in range(3))
+    order = rng.permutation(len(row))
+    return Plan(row[order], level[order], place[order])
+
+
+def probe_rows(tail: Tail, share: float, rng: np.random.Generator) -> Ints:
+    """Rows of each hard class set aside for a probe: `share` of them, at least one where a class has two or more."""
+    chosen = []
+    for label in tail.hard_labels:
+        mine = np.flatnonzero((tail.labels == label) & tail.hard)
+        count = max(1, round(share * len(mine))) if len(mine) > 1 else 0
+        chosen.append(rng.permutation(mine)[:count])
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)

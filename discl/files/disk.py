@@ -1,0 +1,79 @@
+"""Writing that a kill cannot tear, and the places the environment names."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from discl.spec.errors import UserError
+
+
+def home() -> Path:
+    """Banks, runs and trackers' files: $DISCL_HOME, else ~/.cache/discl."""
+    return Path(os.environ.get("DISCL_HOME") or Path.home() / ".cache" / "discl").expanduser()
+
+
+def data_home() -> Path:
+    """Materialised datasets: $DISCL_DATA, else $DISCL_HOME/data."""
+    return Path(os.environ.get("DISCL_DATA") or home() / "data").expanduser()
+
+
+@contextmanager
+def clear_disk_errors(doing: str, where: Path) -> Iterator[None]:
+    """Turn a full, read-only or forbidden disk into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        way_out = {
+            errno.ENOSPC: "the disk is full; free some space or point DISCL_HOME and DISCL_DATA elsewhere",
+            errno.EDQUOT: "the disk quota is used up; point DISCL_HOME and DISCL_DATA elsewhere",
+            errno.EROFS: "the disk is read-only; point DISCL_HOME and DISCL_DATA at a writable folder",
+            errno.EACCES: "permission denied; point DISCL_HOME and DISCL_DATA at a folder you may write",
+            errno.EPERM: "permission denied; point DISCL_HOME and DISCL_DATA at a folder you may write",
+            errno.ENOTDIR: "a file stands where a folder is needed; point DISCL_HOME and DISCL_DATA elsewhere",
+            errno.EEXIST: "a file stands where a folder is needed; point DISCL_HOME and DISCL_DATA elsewhere",
+        }.get(error.errno or 0)
+        if way_out is None:
+            raise
+        raise UserError(f"{doing} failed at {where}: {way_out}") from error
+
+
+@contextmanager
+def publishing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; renamed over `path` when the block ends well, removed when it does not."""
+    with clear_disk_errors("writing", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.half")
+        try:
+            yield half
+            with half.open("rb") as written:
+                os.fsync(written.fileno())
+            os.replace(half, path)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file, or nothing."""
+    with publishing(path) as half:
+        half.write_text(text, "utf-8")
+
+
+def resource(place: str) -> Path:
+    """A local path: `pkg://package/path` lies inside an installed package; anything else is taken as it is."""
+    if not place.startswith("pkg://"):
+        return Path(place).expanduser()
+    from importlib.resources import files
+
+    package, _, inside = place.removeprefix("pkg://").partition("/")
+    if ".." in Path(inside).parts:
+        raise UserError(f"{place!r} leaves its package; name a path inside it")
+    try:
+        root = Path(str(files(package)))
+    except ModuleNotFoundError as error:
+        raise UserError(f"{place!r}: no package called {package!r} is installed") from error
+    return root / inside

@@ -1,0 +1,68 @@
+"""Photo files and pictures of photos: decode anything a camera writes, encode exactly, lay out sheets."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
+
+from discl.files.disk import publishing
+from discl.spec.errors import UserError
+from discl.spec.kinds import Photos
+
+
+def encode(photo: Photos) -> bytes:
+    """Lossless WebP, method 0: smaller and faster than PNG both ways."""
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "WEBP", lossless=True, quality=0, method=0, exact=True)
+    return buffer.getvalue()
+
+
+def decode(data: bytes, name: str = "image") -> Photos:
+    """RGB pixels uint8 [h, w, 3] of an image file's bytes, upright, whatever its colour mode."""
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            upright = ImageOps.exif_transpose(opened)
+            if upright.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
+                wide = np.asarray(upright, dtype=np.float64)
+                upright = Image.fromarray((wide / max(wide.max(), 1) * 255).astype(np.uint8))
+            return np.asarray(upright.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        size = f"{len(data)} bytes"
+        raise UserError(f"{name} cannot be read as an image ({size}: {error}); replace or remove the file") from error
+
+
+def sheet(
+    rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Sequence[str], tile: int = 64, marks: set[tuple[int, int]] | None = None
+) -> Image.Image:
+    """A contact sheet: one line of photos a row, `columns` above, `names` at the left; tiles in `marks` get a red frame."""
+    left, top, gap = 12 + 7 * max((len(name) for name in names), default=0), 22, 2
+    width = left + len(columns) * (tile + gap)
+    canvas = Image.new("RGB", (width, top + len(rows) * (tile + gap)), "white")
+    draw = ImageDraw.Draw(canvas)
+    for c, title in enumerate(columns):
+        draw.text((left + c * (tile + gap) + 2, 5), title, fill="black")
+    for r, (line, name) in enumerate(zip(rows, names, strict=True)):
+        draw.text((6, top + r * (tile + gap) + tile // 2 - 6), name, fill="black")
+        for c, photo in enumerate(line):
+            factor = max(1, math.ceil(tile / max(photo.shape[:2])))
+            resample = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
+            place = (left + c * (tile + gap), top + r * (tile + gap))
+            canvas.paste(Image.fromarray(photo).resize((tile, tile), resample), place)
+            if marks and (r, c) in marks:
+                draw.rectangle((*place, place[0] + tile - 1, place[1] + tile - 1), outline=(214, 40, 40), width=2)
+    return canvas
+
+
+def save_picture(picture: Image.Image, path: Path) -> Path:
+    """Write a picture whole; the format follows the file's ending."""
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise UserError(f"{path.name!r}: {path.suffix or 'no ending'} is no picture format; use .png or .webp")
+    with publishing(path) as half:
+        picture.save(half, kind)
+    return path

@@ -1,0 +1,1 @@
+"""Time, disk and git: runs experiments, keeps their results, compares them."""

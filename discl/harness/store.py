@@ -1,0 +1,67 @@
+"""Where runs live: `runs/<id>/<attempt>/`. Nothing is overwritten, and only a complete run answers for its id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discl.files.disk import clear_disk_errors, home, publishing, write_text
+from discl.spec.errors import UserError
+from discl.spec.result import Result
+
+
+class Store:
+    """Runs under one root. A run's folder is complete when it holds result.json, which is written last."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or home() / "runs"
+
+    def find(self, id: str) -> Result | None:
+        """The latest complete run of an experiment; a stopped one is no answer."""
+        complete = sorted((self.root / id).glob("*/result.json"))
+        return Result.read(complete[-1]) if complete else None
+
+    def folder(self, result: Result) -> Path:
+        """Where a result's files lie."""
+        return self.root / result.id / f"{result.attempt:03d}"
+
+    def new_attempt(self, id: str) -> tuple[int, Path]:
+        """A fresh folder for a run about to start."""
+        with clear_disk_errors("starting a run", self.root):
+            (self.root / id).mkdir(parents=True, exist_ok=True)
+            number = len(list((self.root / id).iterdir()))
+            while True:
+                folder = self.root / id / f"{number:03d}"
+                try:
+                    folder.mkdir()
+                    return number, folder
+                except FileExistsError:
+                    number += 1
+
+    def save_predictions(self, folder: Path, predictions: Mapping[str, Any]) -> None:
+        """predictions.npz: `<split>/logits`, `<split>/labels`, `<split>/ids`; plain arrays, no pickles."""
+        with publishing(folder / "predictions.npz") as half, half.open("wb") as opened:
+            np.savez_compressed(opened, allow_pickle=False, **predictions)
+
+    def predictions(self, folder: Path) -> dict[str, Any]:
+        """What `save_predictions` wrote."""
+        path = folder / "predictions.npz"
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}); run the experiment again") from error
+
+    def finish(self, folder: Path, result: Result) -> None:
+        """Write result.json: from here on the run is complete."""
+        write_text(folder / "result.json", result.to_json())
+
+    def complete(self) -> Iterator[Result]:
+        """The latest complete run of every experiment."""
+        for folder in sorted(self.root.glob("*")):
+            found = self.find(folder.name)
+            if found:
+                yield found

@@ -1,0 +1,46 @@
+"""How long work takes on this machine: measured on a little of it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from discl.harness.experiment import Bench
+from discl.spec.kinds import Request
+
+
+def seconds_per_denoising_step(bench: Bench, images: int = 16) -> float:
+    """Seconds an image and step takes when `images` are made together; the first, slower, call is not counted."""
+    photos = bench.sources.photos[np.arange(images) % len(bench.sources.photos)]
+    requests = [Request(0, bench.sources.prompts[0][0], seed) for seed in range(images)]
+    bench.generator.make(requests[:1], photos[:1])
+    started = time.perf_counter()
+    bench.generator.make(requests, photos)
+    return (time.perf_counter() - started) / (images * bench.generator.steps)
+
+
+def seconds_per_run(bench: Bench, batches: int = 4) -> float:
+    """Seconds of one run: its optimiser steps, its looks at val, and the final predictions."""
+    import torch
+
+    from discl.engine.prediction import Normaliser, logits_of
+
+    spec = bench.spec
+    backbone = spec.part("backbones").build()
+    network, normaliser = backbone.build(len(bench.dataset.classes), 0), Normaliser(backbone.mean, backbone.std)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device).train()
+    rows = np.arange(spec.train.batch) % len(bench.train)
+    photos = torch.from_numpy(np.array(bench.train.pixels[rows]))
+    for timed in range(batches + 1):
+        if timed == 1:
+            started = time.perf_counter()
+        network(normaliser(photos.to(device))).square().mean().backward()
+    step_s = (time.perf_counter() - started) / batches
+    started = time.perf_counter()
+    logits_of(network, bench.dataset.split("val").pixels[:500], normaliser, device)
+    look_s = (time.perf_counter() - started) / 500
+    looks = spec.train.epochs // spec.train.evaluate_every * len(bench.dataset.split("val"))
+    final = sum(len(bench.dataset.split(name)) for name in bench.dataset.splits if name != "train")
+    return spec.train.epochs * (bench.targets.images // spec.train.batch) * step_s + (looks + final) * look_s

@@ -1,0 +1,122 @@
+"""The miniature's text-conditional denoiser, saved as a Stable Diffusion folder that diffusers loads like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline, UNet2DConditionModel
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from discl.miniature.autoencoder import CHANNELS, encode
+from discl.miniature.training import Progress, Recipe, Rows, train
+from discl.miniature.words import captions
+
+RECIPE = Recipe(steps=5500, batch=128, lr=8e-4, warmup=300, ema=0.9985, seed=2)
+NO_CAPTION = 0.12  # share of captions left empty in training, which is what classifier-free guidance needs
+TRAIN_TIMESTEPS = 1000
+
+
+def build(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
+    """Untrained text encoder and UNet over 8x8 latents. The pooled caption shifts every block as well as being attended to."""
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            projection_dim=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=tokenizer.model_max_length,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        block_out_channels=(128, 128),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=64,
+        attention_head_dim=4,
+        norm_num_groups=16,
+        time_embedding_dim=256,
+        resnet_time_scale_shift="scale_shift",
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+    )
+    return nn.ModuleDict({"text": text, "unet": unet})
+
+
+def scheduler() -> DPMSolverMultistepScheduler:
+    """Cosine noise, v-prediction, second-order solver; the grid ends in pure noise, so level 0 is text only."""
+    return DPMSolverMultistepScheduler(
+        num_train_timesteps=TRAIN_TIMESTEPS,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+    )
+
+
+def fit(
+    networks: nn.ModuleDict,
+    tokenizer: CLIPTokenizer,
+    vae: AutoencoderKL,
+    photos: np.ndarray[Any, np.dtype[np.uint8]],
+    labels: np.ndarray[Any, np.dtype[np.int64]],
+    classes: list[str],
+    recipe: Recipe,
+    folder: Path,
+    device: torch.device,
+) -> Iterator[Progress]:
+    """v-prediction (Salimans & Ho 2022) on the autoencoder's latents of photos and their mirror images."""
+    sides = [encode(vae, photos, device), encode(vae, photos[:, :, ::-1].copy(), device)]
+    means, stds = (torch.stack([side[i] for side in sides]) for i in (0, 1))
+    vae.register_to_config(scaling_factor=1.0 / float(means.std()))
+    texts = captions(classes)
+    per_class = len(texts[0])
+    tokens = tokenizer([c for group in texts for c in group] + [""], padding="max_length", return_tensors="pt").input_ids.to(device)
+    alphas_bar = scheduler().alphas_cumprod
+
+    def loss_of(rows: Rows, noise: torch.Generator) -> dict[str, torch.Tensor]:
+        side = torch.randint(0, 2, (len(rows),), generator=noise)
+        at = torch.from_numpy(rows)
+        spread = torch.randn(means[0, : len(rows)].shape, generator=noise)
+        clean = (means[side, at] + stds[side, at] * spread) * float(vae.config["scaling_factor"])
+        caption = torch.from_numpy(labels[rows]) * per_class + torch.randint(0, per_class, (len(rows),), generator=noise)
+        caption[torch.rand(len(rows), generator=noise) < NO_CAPTION] = len(tokens) - 1
+        # one random offset and an even spread over the batch: every step sees the whole range of noise
+        place = (torch.rand(1, generator=noise) + torch.arange(len(rows)) / len(rows)) % 1.0
+        timestep = (place * TRAIN_TIMESTEPS).long()
+        eps = torch.randn(clean.shape, generator=noise)
+        signal = alphas_bar[timestep].sqrt()[:, None, None, None]
+        sigma = (1 - alphas_bar[timestep]).sqrt()[:, None, None, None]
+        noisy, target = (signal * clean + sigma * eps).to(device), (signal * eps - sigma * clean).to(device)
+        words = networks["text"](tokens).last_hidden_state[caption.to(device)]
+        guess = networks["unet"](noisy, timestep.to(device), words).sample
+        return {"loss": F.mse_loss(guess.float(), target)}
+
+    yield from train(networks, loss_of, len(photos), recipe, folder, device)
+
+
+def assemble(networks: nn.ModuleDict, tokenizer: CLIPTokenizer, vae: AutoencoderKL) -> StableDiffusionImg2ImgPipeline:
+    """The pipeline whose `save_pretrained` writes the shipped folder."""
+    return StableDiffusionImg2ImgPipeline(
+        vae=vae,
+        text_encoder=networks["text"],
+        tokenizer=tokenizer,
+        unet=networks["unet"],
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )

@@ -1,0 +1,1 @@
+"""Backbones: classifiers to train."""

@@ -1,0 +1,1 @@
+"""Datasets: labelled photos in named splits."""

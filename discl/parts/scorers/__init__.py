@@ -1,0 +1,1 @@
+"""Scorers: does an image show what its caption says?"""

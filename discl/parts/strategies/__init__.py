@@ -1,0 +1,1 @@
+"""Strategies: which guidance level is trained on when. Baselines are strategies too."""

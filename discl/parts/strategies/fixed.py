@@ -1,0 +1,23 @@
+"""One level all the time (the paper's Fixed Guidance); `level` picks it."""
+
+from __future__ import annotations
+
+from discl.spec.errors import UserError
+from discl.spec.kinds import Mix, Moment
+
+
+class Fixed:
+    version = 1
+    rebalanced = True
+    probe = None
+
+    def __init__(self, level: int = 50) -> None:
+        if not 0 <= level <= 100:
+            raise UserError(f"strategy.fixed.level = {level} is outside 0..100")
+        self.level = level
+
+    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return (self.level,)
+
+    def mix(self, now: Moment) -> Mix:
+        return {self.level: 1.0}

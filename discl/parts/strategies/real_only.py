@@ -1,0 +1,17 @@
+"""Baseline: the photos as they come, long tail and all."""
+
+from __future__ import annotations
+
+from discl.spec.kinds import Mix, Moment
+
+
+class RealOnly:
+    version = 1
+    rebalanced = False
+    probe = None
+
+    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return ()
+
+    def mix(self, now: Moment) -> Mix:
+        return {100: 1.0}

@@ -1,0 +1,17 @@
+"""Baseline: the class shares of the curricula, without a synthetic image. What is left over is synthesis."""
+
+from __future__ import annotations
+
+from discl.spec.kinds import Mix, Moment
+
+
+class RealRebalanced:
+    version = 1
+    rebalanced = True
+    probe = None
+
+    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return ()
+
+    def mix(self, now: Moment) -> Mix:
+        return {100: 1.0}

@@ -1,0 +1,17 @@
+"""Text-only images all the time: what the generator knows without the photo (level 0)."""
+
+from __future__ import annotations
+
+from discl.spec.kinds import Mix, Moment
+
+
+class TextOnly:
+    version = 1
+    rebalanced = True
+    probe = None
+
+    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return (0,)
+
+    def mix(self, now: Moment) -> Mix:
+        return {0: 1.0}

@@ -1,0 +1,88 @@
+"""The terminal: progress bars with remaining time for data, bank and training; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from discl.spec.kinds import EpochReport
+
+
+class Console:
+    version = 1
+
+    def __init__(self) -> None:
+        from rich.console import Console as Terminal
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._terminal = Terminal(file=sys.stderr)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=self._terminal,
+            transient=True,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._run: Mapping[str, Any] = {}
+        self._last: EpochReport | None = None
+        self._best: dict[str, float] = {}
+
+    def announce(self, what: str, done: int, total: int) -> None:
+        if not self._terminal.is_terminal:
+            if done == 0 or done >= total:
+                self._terminal.print(f"{what}: {done}/{total}", highlight=False)
+            return
+        task = self._task(what, total)
+        self._progress.update(task, completed=done, total=total)
+        if done >= total:
+            self._drop(what)
+
+    def start(self, run: Mapping[str, Any]) -> None:
+        self._run, self._best = run, {}
+        if self._terminal.is_terminal:
+            self._task(self._title(), run["epochs"])
+
+    def report(self, report: EpochReport) -> None:
+        self._last = report
+        for key, value in report.values.items():
+            self._best[key] = max(value, self._best.get(key, 0.0))
+        if self._terminal.is_terminal:
+            mix = "photos" if report.real_phase else " ".join(f"{level}%" for level in report.mix)
+            note = f"level {mix}"
+            if "val/macro_acc" in self._best:
+                note += f", best val macro accuracy {self._best['val/macro_acc']:.1%}"
+            self._progress.update(self._task(self._title(), self._run["epochs"]), completed=report.epoch + 1, note=note)
+
+    def finish(self, summary: Mapping[str, float] | None) -> None:
+        if self._terminal.is_terminal:
+            self._drop(self._title())
+        if summary is None:
+            self._terminal.print(f"{self._title()}: stopped before the end", highlight=False)
+            return
+        shown = {"test": "test/macro_acc", "few": "test/few_acc", "ood": "ood/macro_acc"}
+        values = ", ".join(f"{name} {summary[key]:.1%}" for name, key in shown.items() if key in summary)
+        self._terminal.print(f"{self._title()}: {values}", highlight=False)
+
+    def _title(self) -> str:
+        place, total = self._run["place"]
+        return f"[{place}/{total}] {self._run['name']}".replace("[", "\\[", 1) if self._terminal.is_terminal else f"{place}/{total} {self._run['name']}"
+
+    def _task(self, what: str, total: int) -> Any:
+        if what not in self._tasks:
+            if not self._tasks:
+                self._progress.start()
+            self._tasks[what] = self._progress.add_task(what, total=total, note="")
+        return self._tasks[what]
+
+    def _drop(self, what: str) -> None:
+        if what in self._tasks:
+            self._progress.remove_task(self._tasks.pop(what))
+        if not self._tasks:
+            self._progress.stop()

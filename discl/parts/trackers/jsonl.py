@@ -1,0 +1,38 @@
+"""The record: one line an event in the run's events.jsonl, on disk before the next step is taken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from discl.spec.kinds import EpochReport
+
+
+class JsonLines:
+    version = 1
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+
+    def start(self, run: Mapping[str, Any]) -> None:
+        self._path = Path(run["folder"]) / "events.jsonl"
+        self._write({"event": "start", **{k: v for k, v in run.items() if k not in ("folder", "place")}})
+
+    def announce(self, what: str, done: int, total: int) -> None:
+        return None
+
+    def report(self, report: EpochReport) -> None:
+        self._write({"event": "epoch", **asdict(report)})
+
+    def finish(self, summary: Mapping[str, float] | None) -> None:
+        self._write({"event": "finish", "complete": summary is not None, "metrics": dict(summary or {})})
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        if self._path is None:
+            raise RuntimeError("start() comes first")
+        with self._path.open("a", encoding="utf-8") as record:
+            record.write(json.dumps(event) + "\n")
+            record.flush()

@@ -1,0 +1,1 @@
+"""Words, promises and identities: what everything else agrees on. Imports neither torch nor anything slow."""

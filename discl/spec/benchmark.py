@@ -1,0 +1,287 @@
+"""Benchmark files: TOML in, a checked and complete description out. A file that loads is a benchmark that runs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from discl.spec.errors import UserError, unknown
+from discl.spec.identity import canonical, short
+from discl.spec.levels import PHOTO, check_levels
+from discl.spec.registry import Bound, bind, names
+
+SCHEMA = 1  # raised when a run of an unchanged description would give other numbers
+SCALES = ("smoke", "small", "paper")
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BankTable(_Table):
+    """How much is made of each hard photo, and what of it is used."""
+
+    variants: Positive  # draws per photo and level
+    threshold: Annotated[float, Field(ge=-1, le=1)]  # lowest image-text cosine used; -1 keeps everything
+    batch: Positive  # images made at a time; changes no image
+    seed: Annotated[int, Field(ge=0)]
+
+
+class HardTable(_Table):
+    """Which training photos images are made from: those of classes with fewer photos than this."""
+
+    below: Positive
+
+
+class SamplingTable(_Table):
+    """See `discl.engine.sampling`."""
+
+    images: Annotated[int, Field(ge=0)]  # an epoch; 0 = as many as there are training photos
+    tail_share: Share | Literal["classes"]  # "classes" = share of hard classes among classes
+    max_repeats: Positive
+
+
+class TrainTable(_Table):
+    """See `discl.engine.training.Recipe`."""
+
+    epochs: Positive
+    curriculum_epochs: Annotated[int, Field(ge=0)]
+    batch: Positive
+    lr: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    optimiser: str
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    shift: Annotated[int, Field(ge=0)]
+    mirror: bool
+    evaluate_every: Positive
+
+
+class SelectTable(_Table):
+    """What the epoch is chosen by. Only `val/` may choose."""
+
+    metric: str
+
+
+class Benchmark(_Table):
+    """A complete benchmark at one scale."""
+
+    name: str
+    scale: str
+    title: str
+    dataset: dict[str, Any]
+    generator: dict[str, Any]
+    scorer: dict[str, Any]
+    backbone: dict[str, Any]
+    loss: dict[str, Any]
+    levels: list[Annotated[int, Field(ge=0, le=PHOTO)]] = Field(min_length=1)
+    strategies: list[str] = Field(min_length=1)
+    strategy: dict[str, dict[str, Any]]
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    bank: BankTable
+    hard: HardTable
+    sampling: SamplingTable
+    train: TrainTable
+    select: SelectTable
+    trackers: list[str]
+
+    def part(self, kind: Literal["datasets", "generators", "scorers", "backbones", "losses"]) -> Bound:
+        """The chosen part of a kind, its parameters checked."""
+        table = dict(getattr(self, {"losses": "loss"}.get(kind, kind.removesuffix("s"))))
+        if "name" not in table:
+            raise UserError(f"[{kind.removesuffix('s')}] names no part; add name = ...")
+        return bind(kind, str(table.pop("name")), table)
+
+    def chosen_strategy(self, name: str) -> Bound:
+        """A strategy with the parameters of [strategy.<name>]."""
+        return bind("strategies", name, self.strategy.get(name, {}))
+
+
+class Experiment(BaseModel):
+    """One run: a benchmark, one strategy, one seed."""
+
+    model_config = ConfigDict(frozen=True)
+    benchmark: Benchmark
+    strategy: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        bench = self.benchmark
+        return f"{bench.name}-{bench.scale}-{bench.backbone['name']}-{self.strategy}-s{self.seed}"
+
+    def used_levels(self) -> tuple[int, ...]:
+        """The levels this run's strategy may ask for, the photo's included."""
+        levels: tuple[int, ...] = self.benchmark.chosen_strategy(self.strategy).build().uses(tuple(sorted(self.benchmark.levels)))
+        return levels
+
+    def comparison(self) -> dict[str, Any]:
+        """What must be equal for two runs to stand in one table, whatever their strategies, seeds and generated images."""
+        bench = self.benchmark
+        return {
+            "schema": SCHEMA,
+            "dataset": bench.part("datasets").identity() | bench.part("datasets").build().identity(),
+            "backbone": bench.part("backbones").identity(),
+            "loss": bench.part("losses").identity(),
+            "hard": bench.hard.model_dump(),
+            "sampling": bench.sampling.model_dump(),
+            "train": bench.train.model_dump(),
+            "select": bench.select.model_dump(),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that changes the answer. A strategy that uses no generated image does not depend on how they are made."""
+        levels = self.used_levels()
+        described = {**self.comparison(), "strategy": self.benchmark.chosen_strategy(self.strategy).identity(), "seed": self.seed}
+        if any(level != PHOTO for level in levels):
+            bench = self.benchmark
+            generator, scorer = bench.part("generators"), bench.part("scorers")
+            described["images"] = {
+                "levels": levels,
+                "generator": generator.identity() | generator.build().identity(),
+                "scorer": scorer.identity() | scorer.build().identity(),
+                "variants": bench.bank.variants,
+                "threshold": bench.bank.threshold,
+                "seed": bench.bank.seed,
+            }
+        plain: dict[str, Any] = canonical(described)
+        return plain
+
+    def id(self) -> str:
+        """16 hex digits: the folder of its runs."""
+        return short(self.identity())
+
+
+def experiments(bench: Benchmark) -> list[Experiment]:
+    """Strategies x seeds; seeds outside, so that a stopped sweep has compared all strategies on the seeds it finished."""
+    return [Experiment(benchmark=bench, strategy=name, seed=seed) for seed in bench.seeds for name in bench.strategies]
+
+
+# ---------------------------------------------------------------- reading
+
+
+def folder() -> Path:
+    """The benchmarks that come with the project, or `benchmarks/` here if there is one."""
+    here = Path("benchmarks")
+    return here if (here / "default.toml").exists() else Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def available() -> list[str]:
+    """Names `load` accepts."""
+    return sorted(path.stem for path in folder().glob("*.toml") if path.stem != "default")
+
+
+def load(name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> Benchmark:
+    """default.toml <- <name>.toml <- its [scale.<scale>] <- `settings` ('train.epochs=2'); checked as a whole."""
+    if name not in available():
+        raise unknown("benchmark", name, available())
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    own = _read(folder() / f"{name}.toml")
+    scales = own.pop("scale", {})
+    if strange := set(scales) - set(SCALES):
+        raise unknown("scale", sorted(strange)[0], SCALES)
+    if scale not in scales:
+        raise UserError(f"benchmark {name!r} has no scale {scale!r}; it has {', '.join(scales)}")
+    tree = _merged(_merged(_read(folder() / "default.toml"), own), scales[scale])
+    for setting in settings:
+        tree = _set(tree, setting)
+    try:
+        bench = Benchmark(**{**tree, "name": name, "scale": scale})
+    except ValidationError as error:
+        raise _readable(error, tree) from error
+    return _checked(bench)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; reinstall, or run in a folder that has benchmarks/") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from error
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables merge key by key, one level deep; a table that names another part replaces the table."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        same_part = not (isinstance(value, dict) and isinstance(below, dict) and value.get("name", below.get("name")) != below.get("name"))
+        merged[key] = {**below, **value} if isinstance(value, dict) and isinstance(below, dict) and same_part else value
+    return merged
+
+
+def parameters(settings: Sequence[str]) -> dict[str, Any]:
+    """`key=value` settings as a table, the way `--set` reads them."""
+    tree: dict[str, Any] = {}
+    for setting in settings:
+        tree = _set(tree, setting)
+    return tree
+
+
+def _set(tree: dict[str, Any], setting: str) -> dict[str, Any]:
+    """`a.b=value`, the value read as TOML and otherwise as a word."""
+    path, equals, text = setting.partition("=")
+    if not equals or not path:
+        raise UserError(f"--set {setting!r} is not of the form key=value, e.g. --set train.epochs=2")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    return _placed(tree, path.strip().split("."), value, setting)
+
+
+def _placed(tree: Mapping[str, Any], path: list[str], value: Any, setting: str) -> dict[str, Any]:
+    head, rest = path[0], path[1:]
+    if not rest:
+        if head == "name" and tree.get("name") != value:
+            return {"name": value}  # another part: the parameters of the old one mean nothing to it
+        return {**tree, head: value}
+    below = tree.get(head, {})
+    if not isinstance(below, dict):
+        raise UserError(f"--set {setting!r}: {head!r} is a value, not a table")
+    return {**tree, head: _placed(below, rest, value, setting)}
+
+
+def _readable(error: ValidationError, tree: Mapping[str, Any]) -> UserError:
+    """The first of pydantic's complaints as a sentence."""
+    first = error.errors()[0]
+    path, given = ".".join(map(str, first["loc"])), first["input"]
+    if first["type"] == "extra_forbidden":
+        model: Any = Benchmark
+        for step in first["loc"][:-1]:
+            model = model.model_fields[str(step)].annotation
+        return unknown("key", path, [".".join([*map(str, first["loc"][:-1]), field]) for field in model.model_fields])
+    if first["type"] == "missing":
+        return UserError(f"{path} is missing; add it to the benchmark file")
+    return UserError(f"{path} = {given!r}: {first['msg'][0].lower()}{first['msg'][1:]}")
+
+
+def _checked(bench: Benchmark) -> Benchmark:
+    """What the types cannot say: parts exist and take their parameters, levels differ, selection looks at val."""
+    for kind in ("datasets", "generators", "scorers", "backbones", "losses"):
+        bench.part(kind)  # type: ignore[arg-type]
+    steps = bench.part("generators").build().steps
+    check_levels(bench.levels, steps)
+    for name in bench.strategy:
+        if name not in names("strategies"):
+            raise unknown("strategy", name, names("strategies"))
+    for name in bench.strategies:
+        for level in bench.chosen_strategy(name).build().uses(tuple(bench.levels)):
+            check_levels([level], steps)
+    for what, listed in (("strategies", bench.strategies), ("seeds", bench.seeds)):
+        if len(set(listed)) != len(listed):
+            raise UserError(f"{what} = {listed} repeats itself; name each once")
+    for name in bench.trackers:
+        bind("trackers", name, {})
+    if bench.train.curriculum_epochs > bench.train.epochs:
+        raise UserError(f"train.curriculum_epochs = {bench.train.curriculum_epochs} exceeds train.epochs = {bench.train.epochs}")
+    if not bench.select.metric.startswith("val/"):
+        raise UserError(f"select.metric = {bench.select.metric!r} is not a val/ metric; choosing on test or ood would spend it")
+    return bench

@@ -1,0 +1,232 @@
+"""Every promise a part makes, with shapes and units. Read this page first.
+
+Every part has a `version`, raised when its answers change, and may name constructor parameters in `places` that only say
+where files lie: those stay out of its identity.
+
+A photo is uint8 [h, w, 3], RGB. A level is a whole percent of the photo that survives (see `levels`). An array's shape is
+written where it is named: n rows, b batch, c classes, h height, w width. Fractions are in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # torch is only named here, never imported: this floor stays light
+    from torch import Tensor, nn
+
+Photos = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Announce = Callable[[str, int, int], None]  # (what is being done, done so far, of how many)
+
+# ---------------------------------------------------------------- data
+
+
+@dataclass(frozen=True)
+class Split:
+    """One set of labelled photos of one size."""
+
+    ids: NDArray[np.str_]  # [n], stable names of the photos
+    labels: Ints  # [n], 0 .. c-1
+    groups: Ints  # [n], e.g. the camera; all zero where a dataset has none
+    pixels: Photos  # [n, h, w, 3], possibly a memory map
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Labelled photos in named splits: `train`, `val`, `test`, and any number of `ood/*`."""
+
+    version: int
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the photos beyond name and parameters, such as a digest of the files."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """English names, index = label."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names `split` accepts. Those that start with `ood/` hold photos from elsewhere than training."""
+
+    def split(self, name: str) -> Split:
+        """The photos of one split; prepares the data on first use."""
+
+    def prompts(self, label: int) -> tuple[str, ...]:
+        """Captions of a class, at least one; each generated image takes one of them."""
+
+    def prepare(self, announce: Announce) -> None:
+        """Fetch and materialise; a second call returns at once."""
+
+
+# ---------------------------------------------------------------- making images
+
+
+class Request(NamedTuple):
+    """One image to make."""
+
+    level: int  # 0 .. 99
+    prompt: str
+    seed: int  # decides the noise, alone
+
+
+class Generator(Protocol):
+    """Makes images between text and photo. The answer to a request depends on nothing but the request and its photo."""
+
+    version: int
+
+    @property
+    def steps(self) -> int:
+        """Length of the timestep grid that levels are cut from."""
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the pixels beyond name and parameters, such as the digest of the weights."""
+
+    def make(self, requests: Sequence[Request], photos: Photos) -> Photos:
+        """Images uint8 [b, h, w, 3] for requests and photos [b, h, w, 3] of equal length, any mixture of levels."""
+
+
+class Scores(NamedTuple):
+    """Cosines in [-1, 1]."""
+
+    text: Floats  # [b], image against its class's caption
+    photo: Floats  # [b], image against the photo it was made from
+
+
+class Scorer(Protocol):
+    """Judges how well images fit a text and their photo."""
+
+    version: int
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the scores beyond name and parameters."""
+
+    def score(self, images: Photos, photos: Photos, texts: Sequence[str]) -> Scores:
+        """Scores of images [b, h, w, 3] against photos [b, h, w, 3] and texts [b]."""
+
+
+# ---------------------------------------------------------------- curricula
+
+Mix = Mapping[int, float]  # level -> weight, weights >= 0 and summing to 1
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What an adaptive strategy wants measured before it chooses (paper: Algorithm 2).
+
+    `holdout`: share of each hard class's photos kept out of training for the measurement (at least one photo, where the
+    class has two). `burst`: share of the epoch's steps spent on random real photos between the two measurements.
+    """
+
+    holdout: float = 0.2
+    burst: float = 0.2
+
+
+@dataclass(frozen=True)
+class Moment:
+    """All a strategy may know when it chooses the mix of an epoch."""
+
+    epoch: int  # 0-based, within the curriculum
+    epochs: int  # length of the curriculum; real-only epochs follow it
+    levels: tuple[int, ...]  # ascending, as the benchmark lists them
+    history: tuple[EpochReport, ...]
+    rng: np.random.Generator  # made from (seed, epoch); the only source of chance
+    gains: Mapping[int, Sequence[float]] = field(default_factory=dict)  # level -> per probe image: p_after - p_before
+
+
+class Strategy(Protocol):
+    """Decides what share of the synthetic images comes from each level, epoch by epoch.
+
+    A pure function of the moment: same moment, same mix; nothing is kept on `self` between calls.
+    """
+
+    version: int
+    rebalanced: bool  # hard classes get the sampler's tail share; False = the classes' natural frequencies
+    probe: Probe | None  # what to measure before `mix` is asked; None = nothing
+
+    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of `levels` this strategy may ever ask for: the bank makes no others."""
+
+    def mix(self, now: Moment) -> Mix:
+        """Weights over levels for this epoch; level 100 stands for the photos themselves."""
+
+
+# ---------------------------------------------------------------- learning
+
+
+class Backbone(Protocol):
+    """Builds a classifier."""
+
+    version: int
+
+    def build(self, classes: int, seed: int) -> nn.Module:
+        """A module from float [b, 3, h, w], normalised by `mean` and `std`, to logits [b, classes]."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]: ...
+
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+
+
+class Loss(Protocol):
+    """What a step minimises."""
+
+    version: int
+
+    def __call__(self, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+        """Mean loss from logits [b, c], labels [b] and the real training counts per class [c]."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did and cost. `values` has keys `<split>/<metric>`; it is empty where nothing was measured."""
+
+    epoch: int
+    mix: dict[int, float]
+    seen: dict[int, int]  # level -> images drawn
+    steps: int
+    lr: float
+    seconds: float
+    values: dict[str, float]
+    gains: dict[int, float] = field(default_factory=dict)  # level -> mean probe gain, where a probe ran
+    real_phase: bool = False
+
+
+# ---------------------------------------------------------------- watching
+
+
+class Tracker(Protocol):
+    """Watches runs. Whatever a tracker does or fails to do, the result of the run stays the same."""
+
+    version: int
+
+    def start(self, run: Mapping[str, Any]) -> None:
+        """A run begins; `run` has `id`, `name`, `folder`, `group`, `tags`, `config`, `epochs`."""
+
+    def announce(self, what: str, done: int, total: int) -> None:
+        """Progress of long work outside the epochs: data, the bank."""
+
+    def report(self, report: EpochReport) -> None:
+        """An epoch ended."""
+
+    def finish(self, summary: Mapping[str, float] | None) -> None:
+        """The run ended with these metrics, or (None) did not complete."""
+
+
+def check_mix(mix: Mix, levels: Iterable[int]) -> dict[int, float]:
+    """`mix` without zero weights; raises ValueError where it is not a distribution over `levels` and the photo."""
+    allowed = {*levels, 100}
+    if strange := set(mix) - allowed:
+        raise ValueError(f"mix names level {sorted(strange)} outside {sorted(allowed)}")
+    if any(not weight >= 0 for weight in mix.values()) or abs(sum(mix.values()) - 1) > 1e-9:
+        raise ValueError(f"mix {dict(mix)} is not a distribution: weights must be >= 0 and sum to 1")
+    return {level: float(weight) for level, weight in sorted(mix.items()) if weight > 0}
