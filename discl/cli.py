@@ -66,10 +66,14 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """BENCH and the options that say which version of it."""
     options = [
         click.argument("bench", metavar="BENCH"),
-        click.option("--scale", default="smoke", show_default=True, help="smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper."),
+        click.option(
+            "--scale", default="smoke", show_default=True, help="smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper."
+        ),
         click.option("--strategies", help="Only these, separated by commas; see `discl list strategies`."),
         click.option("--seeds", help="Seeds, separated by commas, e.g. 0,1,2."),
-        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting, e.g. --set train.epochs=2. Repeatable."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting, e.g. --set train.epochs=2. Repeatable."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -108,6 +112,7 @@ def list_parts(kind: str | None) -> None:
     from rich.table import Table
 
     from discl.spec import registry
+    from discl.spec.errors import unknown
 
     kinds = ("benchmarks", *registry.KINDS)
     if kind is None:
@@ -115,7 +120,7 @@ def list_parts(kind: str | None) -> None:
             click.echo(each)
         return
     if kind not in kinds:
-        raise registry.unknown("kind", kind, kinds)
+        raise unknown("kind", kind, kinds)
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, what in _named(kind):
         table.add_row(f"[bold]{name}[/bold]", what)
@@ -200,7 +205,9 @@ def bench(trackers: str | None, **selection: Any) -> None:
             fresh["steps"] += int(result.cost["steps"])
             fresh["images"] += int(result.cost["images_generated"])
     _print_board(board(spec, stored_results(spec, store)))
-    click.echo(f"this time: {fresh['images']} images made, {fresh['steps']} steps trained, {fresh['runs']} runs; {len(stored)} runs were stored")
+    click.echo(
+        f"this time: {fresh['images']} images made, {fresh['steps']} steps trained, {fresh['runs']} runs; {len(stored)} runs were stored"
+    )
 
 
 @main.command()
@@ -244,7 +251,9 @@ def bank_build(levels: str | None, **selection: Any) -> None:
     bench, audience = _opened(_load(**{**selection, "settings": extra}))
     made = bench.fill(bench.spec.levels, audience.announce)
     rate = f", {made.images / made.seconds:.1f} images/s" if made.images else ""
-    click.echo(f"{made.images} images made ({made.denoising_steps} denoising steps{rate}), {sum(bench.bank.count().values())} in {bench.bank.folder}")
+    click.echo(
+        f"{made.images} images made ({made.denoising_steps} denoising steps{rate}), {sum(bench.bank.count().values())} in {bench.bank.folder}"
+    )
 
 
 @bank.command("show")

@@ -64,9 +64,7 @@ def hard_rows(labels: Ints, classes: int, below: int) -> np.ndarray[tuple[int], 
     return np.asarray(np.bincount(labels, minlength=classes)[labels] < below)
 
 
-def plan_epoch(
-    tail: Tail, mix: Mix, usable: Mapping[int, Usable], targets: Targets, rebalanced: bool, rng: np.random.Generator
-) -> Plan:
+def plan_epoch(tail: Tail, mix: Mix, usable: Mapping[int, Usable], targets: Targets, rebalanced: bool, rng: np.random.Generator) -> Plan:
     """Decide an epoch of exactly `targets.images` images, in training order."""
     open_rows = np.setdiff1d(np.arange(len(tail.labels)), np.fromiter(tail.excluded, np.int64, len(tail.excluded)))
     if not rebalanced or not tail.hard[open_rows].any():
@@ -84,15 +82,13 @@ def plan_epoch(
     return _shuffled(parts, rng)
 
 
-def _fill_class(
-    mine: Ints, count: int, mix: Mix, usable: Mapping[int, Usable], max_repeats: int, rng: np.random.Generator
-) -> list[Plan]:
+def _fill_class(mine: Ints, count: int, mix: Mix, usable: Mapping[int, Usable], max_repeats: int, rng: np.random.Generator) -> list[Plan]:
     """`count` images of one hard class: its photos once, then the mix; levels without an image fall back to photos."""
     if not len(mine):
         return []
     originals = rng.permutation(mine)[:count]
     parts, photos = [_photos(originals)], 0
-    shares = _apportion({level: weight for level, weight in mix.items()}, count - len(originals))
+    shares = _apportion(mix, count - len(originals))
     for level, share in shares.items():
         chosen = np.flatnonzero(np.isin(usable[level].row, mine)) if level in usable else np.empty(0, np.int64)
         if level == PHOTO or not len(chosen):

@@ -206,9 +206,7 @@ class _Probe:
                 chosen, pixels[level] = usable.row[picked], np.asarray(material.pixels[level][usable.place[picked]])
             labels[level] = material.train.labels[chosen]
         measurable = {level for level in pixels if len(labels[level])}
-        return _Probe(
-            rows, strategy.probe.burst, {k: pixels[k] for k in measurable}, {k: labels[k] for k in measurable}, normaliser, device
-        )
+        return _Probe(rows, strategy.probe.burst, {k: pixels[k] for k in measurable}, {k: labels[k] for k in measurable}, normaliser, device)
 
     def measure(self, network: nn.Module) -> dict[int, np.ndarray[Any, np.dtype[np.float64]]]:
         """Probability of the true class of every probe image, by level. In eval mode: measuring must not move BatchNorm."""

@@ -177,14 +177,14 @@ def as_markdown(board: Board) -> str:
         [
             f"## {board.title}, scale `{board.scale}`",
             "",
-            f"`discl bench {board.benchmark} --scale {board.scale} --seeds {seeds}` then `discl leaderboard {board.benchmark} --scale {board.scale}`",
+            f"`discl bench {board.benchmark} --scale {board.scale} --seeds {seeds}`",
             "",
             *table,
             "",
-            "Percent; mean ± half the 95 % Student-t interval over seeds. `all` is macro accuracy on test; many, medium and few are classes with "
-            "more than 100, 20 to 100 and fewer than 20 real training photos; `ood` is the plain mean over the corrupted test sets; `adjusted` adds "
-            "post-hoc logit adjustment to the same predictions. Δ is the difference paired by seed; * marks an interval that excludes zero "
-            "(no correction for the number of rows). Epochs are chosen on val; test is read once.",
+            "Percent; mean ± half the 95 % Student-t interval over seeds. `all` is macro accuracy on test; many, medium and few are "
+            "classes with more than 100, 20 to 100 and fewer than 20 real training photos; `ood` is the plain mean over the corrupted "
+            "test sets; `adjusted` adds post-hoc logit adjustment to the same predictions. Δ is the difference paired by seed; * marks an "
+            "interval that excludes zero (no correction for the number of rows). Epochs are chosen on val; test is read once.",
             "",
             f"Passport: {passport}. Hardware: {'; '.join(board.hardware)}.",
             "",

@@ -57,7 +57,9 @@ def photo_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:
 def spectrum_sheet(bench: Bench, path: Path, photos: int) -> Path:
     """A line a hard photo, a column a level, the photo last; images under the threshold are framed."""
     sources, levels = bench.sources, [level for level in sorted(bench.spec.levels) if level != PHOTO]
-    order = np.argsort([np.flatnonzero(np.flatnonzero(sources.labels == sources.labels[i]) == i)[0] for i in range(len(sources.ids))], kind="stable")
+    order = np.argsort(
+        [np.flatnonzero(np.flatnonzero(sources.labels == sources.labels[i]) == i)[0] for i in range(len(sources.ids))], kind="stable"
+    )
     rows, names, marks = [], [], set[tuple[int, int]]()
     for r, place in enumerate(sorted(order[:photos], key=lambda i: sources.labels[i])):
         line = []

@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from discl.miniature.autoencoder import to_signal
-from discl.miniature.scorer import _augment
+from discl.miniature.pictures import augment, to_signal
 from discl.miniature.training import Progress, Recipe, Rows, train
+from discl.spec.kinds import Ints, Photos
 
-RECIPE = Recipe(steps=4000, batch=128, lr=2e-3, warmup=300, weight_decay=0.05, ema=0.995, seed=4)
+RECIPE = Recipe(steps=2200, batch=128, lr=2e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=4)
 
 
 def build(classes: int) -> nn.Module:
     """A ResNet-10 with a 32 px stem."""
-    network: nn.Module = timm.create_model(
-        "resnet18", num_classes=classes, layers=(1, 1, 1, 1), channels=(32, 64, 128, 256), stem_width=32
-    )
-    network.conv1 = nn.Conv2d(3, 32, 3, padding=1, bias=False)
-    network.bn1 = nn.BatchNorm2d(32)
+    network: nn.Module = timm.create_model("resnet18", num_classes=classes, layers=(1, 1, 1, 1), channels=(32, 64, 128, 256))
+    network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     network.maxpool = nn.Identity()
     return network
 
 
 def fit(
     network: nn.Module,
-    photos: np.ndarray[Any, np.dtype[np.uint8]],
-    labels: np.ndarray[Any, np.dtype[np.int64]],
+    photos: Photos,
+    labels: Ints,
     recipe: Recipe,
     folder: Path,
     device: torch.device,
@@ -41,7 +36,7 @@ def fit(
     """Label-smoothed cross-entropy with shifts, mirror images and one erased square a photo."""
 
     def loss_of(rows: Rows, noise: torch.Generator) -> dict[str, torch.Tensor]:
-        signal = _augment(to_signal(photos[rows], torch.device("cpu")), noise)
+        signal = augment(to_signal(photos[rows], torch.device("cpu")), noise)
         top, left = (torch.randint(-4, 28, (len(rows), 1, 1), generator=noise) for _ in range(2))
         down, across = torch.arange(32)[None, :, None], torch.arange(32)[None, None, :]
         erased = (down >= top) & (down < top + 8) & (across >= left) & (across < left + 8)
@@ -53,7 +48,7 @@ def fit(
 
 
 @torch.no_grad()
-def predict(network: nn.Module, photos: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> np.ndarray[Any, np.dtype[np.int64]]:
+def predict(network: nn.Module, photos: Photos, device: torch.device) -> Ints:
     """The most probable class of each photo, int64 [n]."""
     network.eval()
     parts = [network(to_signal(photos[i : i + 500], device)).argmax(1).cpu() for i in range(0, len(photos), 500)]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
@@ -15,9 +14,10 @@ from open_clip.transform import PreprocessCfg
 from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
-from discl.miniature.autoencoder import to_signal
+from discl.miniature.pictures import augment, to_signal
 from discl.miniature.training import Progress, Recipe, Rows, train
 from discl.miniature.words import CONTEXT, captions
+from discl.spec.kinds import Ints, Photos
 
 RECIPE = Recipe(steps=3200, batch=128, lr=3e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=3)
 IMAGE_SIZE = 96  # photos are enlarged three times: the trunk divides by 32, and 1 pixel would be left of 32
@@ -51,24 +51,11 @@ def build(tokenizer: CLIPTokenizer) -> open_clip.CustomTextCLIP | open_clip.CLIP
     return open_clip.CLIP(**config(tokenizer))
 
 
-def _augment(signal: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-    """Mirror, shift by up to 4 pixels, and a little brightness; b 3 32 32 in -1..1."""
-    count = len(signal)
-    padded = F.pad(signal, (4, 4, 4, 4), mode="reflect")
-    top, left = (torch.randint(0, 9, (count, 1, 1), generator=noise) for _ in range(2))
-    down, across = torch.arange(32)[None, :, None] + top, torch.arange(32)[None, None, :] + left
-    mirror = torch.rand(count, 1, 1, generator=noise) < 0.5
-    across = torch.where(mirror, across.flip(2), across)
-    shifted = padded.permute(0, 2, 3, 1)[torch.arange(count)[:, None, None], down, across].permute(0, 3, 1, 2)
-    gain = 1 + 0.2 * (2 * torch.rand(count, 1, 1, 1, generator=noise) - 1)
-    return (shifted * gain).clamp(-1, 1)
-
-
 def fit(
     model: torch.nn.Module,
     tokenizer: CLIPTokenizer,
-    photos: np.ndarray[Any, np.dtype[np.uint8]],
-    labels: np.ndarray[Any, np.dtype[np.int64]],
+    photos: Photos,
+    labels: Ints,
     classes: list[str],
     recipe: Recipe,
     folder: Path,
@@ -80,7 +67,7 @@ def fit(
     tokens = tokenizer([c for group in texts for c in group], padding="max_length", return_tensors="pt").input_ids.to(device)
 
     def loss_of(rows: Rows, noise: torch.Generator) -> dict[str, torch.Tensor]:
-        signal = _augment(to_signal(photos[rows], torch.device("cpu")), noise).to(device)
+        signal = augment(to_signal(photos[rows], torch.device("cpu")), noise).to(device)
         target = torch.from_numpy(labels[rows])
         caption = target * per_class + torch.randint(0, per_class, target.shape, generator=noise)
         signal = F.interpolate(signal, size=IMAGE_SIZE, mode="bicubic", align_corners=False)

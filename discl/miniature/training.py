@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-Rows = np.ndarray[Any, np.dtype[np.int64]]
+from discl.spec.kinds import Ints
+
+Rows = Ints
 LossOf = Callable[[Rows, torch.Generator], dict[str, Tensor]]
 
 

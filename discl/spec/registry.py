@@ -93,7 +93,7 @@ def bind(kind: str, name: str, parameters: dict[str, Any]) -> Bound:
 
 def _check_type(kind: str, name: str, key: str, default: Any, given: Any) -> None:
     """A number stays a number and a word a word, judged by the default."""
-    if isinstance(default, bool) or isinstance(default, str):
+    if isinstance(default, bool | str):
         fits = isinstance(given, type(default))
     elif isinstance(default, int):
         fits = isinstance(given, int) and not isinstance(given, bool)

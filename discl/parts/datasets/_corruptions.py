@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def low_light(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
 
 def low_contrast(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
     share = (0.75, 0.5, 0.4, 0.3, 0.15)[severity - 1]
-    return (photo - photo.mean()) * share + photo.mean()
+    return np.asarray((photo - photo.mean()) * share + photo.mean())
 
 
 def fog(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
@@ -67,7 +67,7 @@ def fog(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
     thick = (0.25, 0.4, 0.5, 0.6, 0.7)[severity - 1]
     coarse = Image.fromarray((rng.random((4, 4)) * 255).astype(np.uint8))
     haze = np.asarray(coarse.resize(photo.shape[1::-1], Image.Resampling.BICUBIC))[:, :, None] / 255.0
-    veil = thick * (0.5 + haze) / 1.0
+    veil = thick * (0.5 + haze)
     return photo * (1 - veil) + 0.9 * veil
 
 
@@ -82,7 +82,7 @@ FAMILIES: dict[str, Corruption] = {
 }
 
 
-def corrupt(family: str, severity: int, photos: Photos, ids: Sequence[str]) -> Photos:
+def corrupt(family: str, severity: int, photos: Photos, ids: Iterable[str]) -> Photos:
     """Corrupted copies of photos [n, h, w, 3]; the noise of a photo depends on its id alone. `severity` is 1..5."""
     made = np.empty(photos.shape, np.uint8)
     for place, (photo, name) in enumerate(zip(photos, ids, strict=True)):

@@ -34,4 +34,5 @@ class Blend:
         pattern = np.einsum("hkc,wk->hwc", ramp.reshape(h, 2, 3), np.concatenate([1 - across, across], 1))
         share = denoising_steps(request.level, self.steps) / self.steps
         noise = np.random.default_rng(request.seed).normal(0, self.noise, photo.shape)
-        return ((1 - share) * photo + share * (pattern + noise)).round().clip(0, 255).astype(np.uint8)
+        mixed: Photos = ((1 - share) * photo + share * (pattern + noise)).round().clip(0, 255).astype(np.uint8)
+        return mixed

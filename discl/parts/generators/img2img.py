@@ -21,6 +21,9 @@ class Img2Img:
     `checkpoint` is a folder in diffusers' format, `pkg://package/path`, or a Hub id. `steps` is the length of the timestep
     grid, `text_guidance` is diffusers' `guidance_scale` (1 = none). `size` is the (width, height) a photo is resized to
     before and its image keeps; none = the photo's own. Weights are computed with in float32 on a CPU, in float16 on CUDA.
+
+    Images pass the denoiser in groups of exactly `chunk`, the last one filled up with repeats: which kernel a processor
+    takes, and so the last bit of a pixel, depends on the size of the batch. So batches of any size give the same images.
     """
 
     version = 1
@@ -32,10 +35,14 @@ class Img2Img:
         steps: int = 20,
         text_guidance: float = 3.0,
         size: tuple[int, int] | None = None,
+        chunk: int = 32,
     ) -> None:
         if steps < 1:
             raise UserError(f"generator.steps = {steps}: at least one denoising step is needed")
-        self.checkpoint, self.steps, self.text_guidance, self.size = checkpoint, steps, text_guidance, size
+        if chunk < 1:
+            raise UserError(f"generator.chunk = {chunk}: at least one image must be made at a time")
+        self.checkpoint, self.steps, self.text_guidance = checkpoint, steps, text_guidance
+        self.size, self.chunk = size, chunk
 
     @cached_property
     def _folder(self) -> Path:
@@ -49,14 +56,19 @@ class Img2Img:
         import torch
         from diffusers import AutoPipelineForImage2Image
         from diffusers.utils import logging
+        from transformers.utils import logging as transformers_logging
+
+        from discl.parts.generators import _patches  # noqa: F401 - the embedded checkpoint names a class of it
 
         logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()
         on_cuda = torch.cuda.is_available()
         variant = "fp16" if any(self._folder.glob("*/*.fp16.safetensors")) else None
         try:
             pipeline = AutoPipelineForImage2Image.from_pretrained(
                 str(self._folder),
-                torch_dtype=torch.float16 if on_cuda else torch.float32,
+                dtype=torch.float16 if on_cuda else torch.float32,
                 variant=variant,
                 use_safetensors=True,
                 local_files_only=True,
@@ -71,8 +83,11 @@ class Img2Img:
         made: dict[int, Photos] = {}
         for level in sorted({request.level for request in requests}):
             places = [i for i, request in enumerate(requests) if request.level == level]
-            images = self._at_level(level, [requests[i] for i in places], photos[places])
-            made.update(zip(places, images, strict=True))
+            for start in range(0, len(places), self.chunk):
+                mine = places[start : start + self.chunk]
+                filled = [mine[i % len(mine)] for i in range(self.chunk)]
+                images = self._at_level(level, [requests[i] for i in filled], photos[filled])
+                made.update(zip(mine, images, strict=False))
         return np.stack([made[i] for i in range(len(requests))])
 
     def _at_level(self, level: int, requests: Sequence[Request], photos: Photos) -> Photos:
@@ -98,4 +113,4 @@ def _resized(photos: Photos, size: tuple[int, int] | None) -> Photos:
         return photos
     from PIL import Image
 
-    return np.stack([np.asarray(Image.fromarray(photo).resize(tuple(size), Image.Resampling.LANCZOS)) for photo in photos])
+    return np.stack([np.asarray(Image.fromarray(photo).resize((size[0], size[1]), Image.Resampling.LANCZOS)) for photo in photos])

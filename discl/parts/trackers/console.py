@@ -72,7 +72,11 @@ class Console:
 
     def _title(self) -> str:
         place, total = self._run["place"]
-        return f"[{place}/{total}] {self._run['name']}".replace("[", "\\[", 1) if self._terminal.is_terminal else f"{place}/{total} {self._run['name']}"
+        return (
+            f"[{place}/{total}] {self._run['name']}".replace("[", "\\[", 1)
+            if self._terminal.is_terminal
+            else f"{place}/{total} {self._run['name']}"
+        )
 
     def _task(self, what: str, total: int) -> Any:
         if what not in self._tasks:

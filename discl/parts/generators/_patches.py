@@ -1,0 +1,41 @@
+"""A linear autoencoder of photo patches, as a component that diffusers' pipelines accept in place of a learned one.
+
+diffusers loads a class from outside its own libraries only if the module was imported before; `img2img` imports this one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import ModelMixin
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
+from diffusers.models.autoencoders.vae import DecoderOutput
+from torch import Tensor, nn
+
+PATCH = 4
+
+
+class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """A linear map per patch and its inverse; [b, 3, h, w] in -1..1 to [b, latent_channels, h/4, w/4] and back."""
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        latent_channels: int = 16,
+        scaling_factor: float = 1.0,
+        # pipelines read the factor between pixels and latents off the length of this: 2 ** (3 - 1)
+        block_out_channels: tuple[int, ...] = (1, 1, 1),
+    ) -> None:
+        super().__init__()
+        self.encoder = nn.Conv2d(3, latent_channels, PATCH, PATCH)
+        self.decoder = nn.ConvTranspose2d(latent_channels, 3, PATCH, PATCH)
+
+    def encode(self, x: Tensor, return_dict: bool = True) -> Any:
+        latents = self.encoder(x)
+        return AutoencoderTinyOutput(latents=latents) if return_dict else (latents,)
+
+    def decode(self, z: Tensor, generator: torch.Generator | None = None, return_dict: bool = True) -> Any:
+        sample = self.decoder(z)
+        return DecoderOutput(sample=sample) if return_dict else (sample,)

@@ -1,0 +1,244 @@
+"""Contracts a part must keep, as test classes to inherit. Give a `part` fixture; pytest does the rest.
+
+class TestMine(StrategyContract):
+    @pytest.fixture
+    def part(self):
+        return MyStrategy()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from discl.spec.identity import canonical_json
+from discl.spec.kinds import Backbone, Dataset, EpochReport, Generator, Loss, Moment, Request, Scorer, Strategy, Tracker, check_mix
+from discl.spec.levels import PHOTO
+
+
+class _Contract:
+    @pytest.fixture
+    def part(self) -> Any:
+        """The part under test."""
+        pytest.fail("a contract needs a `part` fixture that builds the part")
+
+    def test_has_a_version(self, part: Any) -> None:
+        assert isinstance(part.version, int)
+        assert part.version >= 1
+
+
+class StrategyContract(_Contract):
+    """A pure function from a moment to a distribution over levels."""
+
+    levels = (0, 30, 50, 70, 100)
+
+    def moment(self, epoch: int, epochs: int = 12, gains: Mapping[int, Any] | None = None) -> Moment:
+        return Moment(epoch, epochs, self.levels, (), np.random.default_rng([7, epoch]), gains or {})
+
+    def test_uses_levels_that_exist(self, part: Strategy) -> None:
+        used = part.uses(self.levels)
+        assert len(set(used)) == len(used)
+        assert all(0 <= level <= PHOTO for level in used)
+
+    def test_every_mix_is_a_distribution_over_the_levels_it_uses(self, part: Strategy) -> None:
+        for epoch in range(12):
+            gains = {level: [0.01 * level, 0.02] for level in self.levels} if part.probe else {}
+            assert check_mix(part.mix(self.moment(epoch, gains=gains)), part.uses(self.levels))
+
+    def test_the_same_moment_gives_the_same_mix(self, part: Strategy) -> None:
+        first = [dict(part.mix(self.moment(epoch))) for epoch in range(12)]
+        again = [dict(part.mix(self.moment(epoch))) for epoch in reversed(range(12))][::-1]
+        assert first == again
+
+    def test_a_one_epoch_curriculum_works(self, part: Strategy) -> None:
+        assert check_mix(part.mix(self.moment(0, epochs=1)), part.uses(self.levels))
+
+    def test_what_it_asks_to_probe_is_a_share(self, part: Strategy) -> None:
+        if part.probe is not None:
+            assert 0 < part.probe.holdout < 1
+            assert 0 < part.probe.burst < 1
+
+
+class GeneratorContract(_Contract):
+    """An image depends on its own request and photo, and on nothing else."""
+
+    size = 32
+
+    def photos(self, count: int) -> Any:
+        ramp = np.linspace(30, 220, self.size).astype(np.uint8)
+        photo = np.stack([np.add.outer(ramp // 2, ramp // 2), np.tile(ramp, (self.size, 1)), np.tile(ramp[:, None], (1, self.size))], -1)
+        return np.stack([np.roll(photo, 3 * i, axis=0) for i in range(count)])
+
+    def requests(self) -> list[Request]:
+        return [
+            Request(level, prompt, seed) for seed, (level, prompt) in enumerate([(0, "a photo of a cat"), (50, "a photo of a dog"), (70, "")])
+        ]
+
+    def test_identity_can_be_hashed(self, part: Generator) -> None:
+        assert canonical_json(part.identity()) == canonical_json(part.identity())
+
+    def test_images_have_the_shape_of_the_photos(self, part: Generator) -> None:
+        images = part.make(self.requests(), self.photos(3))
+        assert images.shape == (3, self.size, self.size, 3)
+        assert images.dtype == np.uint8
+
+    def test_order_and_company_change_nothing(self, part: Generator) -> None:
+        requests, photos = self.requests(), self.photos(3)
+        together = part.make(requests, photos)
+        backwards = part.make(requests[::-1], photos[::-1])[::-1]
+        alone = np.concatenate([part.make([request], photos[i : i + 1]) for i, request in enumerate(requests)])
+        assert np.array_equal(together, backwards)
+        assert np.array_equal(together, alone)
+
+    def test_the_seed_decides_the_noise(self, part: Generator) -> None:
+        photos = self.photos(2)
+        photos[1] = photos[0]
+        same = part.make([Request(0, "a photo of a cat", 5)] * 2, photos)
+        other = part.make([Request(0, "a photo of a cat", seed) for seed in (5, 6)], photos)
+        assert np.array_equal(same[0], same[1])
+        assert not np.array_equal(other[0], other[1])
+
+    def test_a_higher_level_is_nearer_to_the_photo(self, part: Generator) -> None:
+        photos = np.repeat(self.photos(1), 3, axis=0)
+        images = part.make([Request(level, "a photo of a cat", 3) for level in (0, 50, 90)], photos).astype(float)
+        far, middle, near = np.abs(images - photos).mean((1, 2, 3))
+        assert near < middle < far
+
+
+class ScorerContract(_Contract):
+    """Cosines that do not depend on the company an image keeps."""
+
+    def images(self) -> Any:
+        return np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+
+    def test_identity_can_be_hashed(self, part: Scorer) -> None:
+        assert canonical_json(part.identity()) == canonical_json(part.identity())
+
+    def test_scores_are_cosines(self, part: Scorer) -> None:
+        scores = part.score(self.images(), self.images()[::-1].copy(), ["a photo of a cat"] * 4)
+        for each in scores:
+            assert each.shape == (4,)
+            assert np.all(np.abs(each) <= 1 + 1e-5)
+
+    def test_an_image_is_its_own_best_match(self, part: Scorer) -> None:
+        assert np.allclose(part.score(self.images(), self.images(), ["a photo of a cat"] * 4).photo, 1, atol=1e-4)
+
+    def test_company_changes_nothing_that_matters(self, part: Scorer) -> None:
+        together = part.score(self.images(), self.images(), ["a photo of a cat", "a photo of a dog"] * 2)
+        alone = part.score(self.images()[1:2], self.images()[1:2], ["a photo of a dog"])
+        assert np.allclose(together.text[1], alone.text[0], atol=1e-5)
+
+
+class DatasetContract(_Contract):
+    """Labelled photos, in splits that share none."""
+
+    def test_splits_are_labelled_photos(self, part: Dataset) -> None:
+        for name in part.splits:
+            split = part.split(name)
+            assert split.pixels.dtype == np.uint8
+            assert split.pixels.shape[0] == len(split.ids) == len(split.labels) == len(split.groups)
+            assert split.labels.min() >= 0
+            assert split.labels.max() < len(part.classes)
+            assert len(set(split.ids.tolist())) == len(split)
+
+    def test_train_val_and_test_share_no_photo(self, part: Dataset) -> None:
+        train, val, test = (set(part.split(name).ids.tolist()) for name in ("train", "val", "test"))
+        assert not train & val
+        assert not train & test
+        assert not val & test
+
+    def test_every_class_has_a_prompt(self, part: Dataset) -> None:
+        for label in range(len(part.classes)):
+            assert part.prompts(label)
+            assert all(isinstance(prompt, str) for prompt in part.prompts(label))
+
+    def test_the_same_part_twice_hands_out_the_same_photos(self, part: Dataset) -> None:
+        first, again = part.split("train"), part.split("train")
+        assert np.array_equal(first.ids, again.ids)
+        assert np.array_equal(first.pixels[:3], again.pixels[:3])
+
+
+class BackboneContract(_Contract):
+    """A classifier that its seed decides."""
+
+    size = 32
+
+    def test_gives_logits(self, part: Backbone) -> None:
+        import torch
+
+        network = part.build(7, seed=0).eval()
+        assert network(torch.zeros(2, 3, self.size, self.size)).shape == (2, 7)
+        assert len(part.mean) == len(part.std) == 3
+
+    def test_the_seed_decides_the_weights(self, part: Backbone) -> None:
+        import torch
+
+        first, again, other = (torch.cat([p.flatten() for p in part.build(3, seed).parameters()]) for seed in (0, 0, 1))
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+
+    def test_building_leaves_the_global_chance_alone(self, part: Backbone) -> None:
+        import torch
+
+        torch.manual_seed(3)
+        expected = torch.rand(1)
+        torch.manual_seed(3)
+        part.build(3, seed=0)
+        assert torch.equal(torch.rand(1), expected)
+
+
+class LossContract(_Contract):
+    """A finite mean with a gradient, lower for the right answer."""
+
+    def test_is_a_finite_scalar_with_a_gradient(self, part: Loss) -> None:
+        import torch
+
+        logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        value = part(logits, torch.tensor([0, 1, 2, 0, 1]), torch.tensor([100.0, 10.0, 0.0]))
+        value.backward()  # type: ignore[no-untyped-call]
+        assert value.shape == ()
+        assert torch.isfinite(value)
+        assert logits.grad is not None
+        assert torch.isfinite(logits.grad).all()
+
+    def test_prefers_the_right_answer(self, part: Loss) -> None:
+        import torch
+
+        labels, counts = torch.tensor([0, 1, 2]), torch.tensor([10.0, 10.0, 10.0])
+        assert part(10 * torch.eye(3), labels, counts) < part(-10 * torch.eye(3), labels, counts)
+
+
+class TrackerContract(_Contract):
+    """Watches a run from start to end, also one that does not complete, also two in a row."""
+
+    def described(self, folder: Path, place: int) -> dict[str, Any]:
+        return {
+            "id": f"0123456789abcde{place}",
+            "name": "contract",
+            "folder": folder,
+            "group": "contract",
+            "project": "discl-contract",
+            "tags": ["contract"],
+            "config": {"train": {"epochs": 2}},
+            "epochs": 2,
+            "place": (place, 2),
+        }
+
+    def report(self, epoch: int) -> EpochReport:
+        values = {"val/macro_acc": 0.5} if epoch else {}
+        return EpochReport(epoch, {50: 1.0}, {50: 3, 100: 5}, steps=2, lr=0.1, seconds=0.5, values=values, gains={50: 0.1})
+
+    def test_two_runs_in_a_row(self, part: Tracker, tmp_path: Path) -> None:
+        part.announce("making images", 0, 2)
+        part.announce("making images", 2, 2)
+        for place, summary in ((1, {"test/macro_acc": 0.4}), (2, None)):
+            folder = tmp_path / f"{place:03d}"
+            folder.mkdir()
+            part.start(self.described(folder, place))
+            for epoch in range(2):
+                part.report(self.report(epoch))
+            part.finish(summary)

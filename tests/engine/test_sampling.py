@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from discl.engine.sampling import Plan, Tail, Targets, Usable, hard_rows, plan_epoch, probe_rows
+
+LABELS = np.repeat([0, 1, 2, 3], [60, 30, 6, 2])
+TAIL = Tail(LABELS, hard_rows(LABELS, 4, 20))
+ROWS = np.flatnonzero(TAIL.hard)
+USABLE = {level: Usable(np.repeat(ROWS, 4), np.arange(4 * len(ROWS))) for level in (0, 50)}
+TARGETS = Targets(images=96, tail_share=0.5, max_repeats=50)
+
+
+def _plan(
+    mix: dict[int, float], targets: Targets = TARGETS, tail: Tail = TAIL, usable: dict[int, Usable] = USABLE, rebalanced: bool = True
+) -> Plan:
+    return plan_epoch(tail, mix, usable, targets, rebalanced, np.random.default_rng(0))
+
+
+def test_the_hard_rows_are_those_of_small_classes() -> None:
+    assert set(LABELS[ROWS]) == {2, 3}
+
+
+@given(st.sampled_from([{0: 1.0}, {50: 1.0}, {100: 1.0}, {0: 0.5, 50: 0.5}, {0: 0.25, 50: 0.25, 100: 0.5}]), st.booleans(), st.integers(8, 300))
+def test_an_epoch_has_exactly_its_images_whatever_the_strategy(mix: dict[int, float], rebalanced: bool, images: int) -> None:
+    assert len(_plan(mix, Targets(images, 0.5, 50), rebalanced=rebalanced)) == images
+
+
+def test_the_tail_share_is_met_and_split_evenly_over_hard_classes() -> None:
+    labels = LABELS[_plan({50: 1.0}).row]
+    assert np.bincount(labels)[[2, 3]].tolist() == [24, 24]
+
+
+def test_every_hard_photo_is_in_every_epoch() -> None:
+    for mix in ({0: 1.0}, {100: 1.0}):
+        plan = _plan(mix)
+        assert set(ROWS) <= set(plan.row[plan.level == 100])
+
+
+def test_a_mix_is_met_to_the_image() -> None:
+    plan = _plan({0: 0.25, 50: 0.75})
+    synthetic = {level: int((plan.level == level).sum()) for level in (0, 50)}
+    # 18 of class 2 (24 less its 6 photos) and 22 of class 3; a quarter of each is 4.5 and 5.5, and halves go to the lower level
+    assert synthetic == {0: 5 + 6, 50: 13 + 16}
+
+
+def test_synthetic_images_belong_to_the_class_they_fill() -> None:
+    plan = _plan({50: 1.0})
+    made = plan.level == 50
+    assert np.array_equal(USABLE[50].row[plan.place[made]], plan.row[made])
+    assert (plan.place[~made] == -1).all()
+
+
+def test_rebalanced_photos_have_the_same_class_shares_as_synthesis() -> None:
+    synthetic, real = _plan({50: 1.0}), _plan({100: 1.0})
+    assert np.array_equal(np.bincount(LABELS[synthetic.row])[2:], np.bincount(LABELS[real.row])[2:])
+    assert (real.level == 100).all()
+
+
+def test_without_rebalancing_the_photos_come_as_they_are() -> None:
+    plan = _plan({100: 1.0}, Targets(98, 0.5, 50), rebalanced=False)
+    assert np.array_equal(np.sort(plan.row), np.arange(98))
+
+
+def test_no_image_is_used_more_often_than_allowed() -> None:
+    plan = _plan({100: 1.0}, Targets(96, 0.5, 3))
+    hard = np.isin(plan.row, ROWS)
+    assert np.bincount(plan.row[hard]).max() <= 3
+    assert len(plan) == 96
+
+
+def test_a_level_without_an_image_of_a_class_falls_back_to_its_photos() -> None:
+    only_class_two = Usable(USABLE[50].row[LABELS[USABLE[50].row] == 2], np.arange(24))
+    plan = _plan({50: 1.0}, usable={50: only_class_two})
+    assert (plan.level[LABELS[plan.row] == 3] == 100).all()
+    assert np.bincount(LABELS[plan.row])[3] == 24
+
+
+def test_photos_set_aside_for_a_probe_are_never_trained_on() -> None:
+    aside = probe_rows(TAIL, 0.3, np.random.default_rng(1))
+    assert set(LABELS[aside]) == {2, 3}
+    plan = _plan({50: 1.0}, tail=Tail(LABELS, TAIL.hard, frozenset(aside.tolist())))
+    assert not set(plan.row) & set(aside)
+
+
+def test_the_same_chance_gives_the_same_epoch() -> None:
+    first, again = _plan({0: 0.5, 50: 0.5}), _plan({0: 0.5, 50: 0.5})
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_a_dataset_without_hard_classes_is_sampled_naturally() -> None:
+    easy = Tail(LABELS, hard_rows(LABELS, 4, 1))
+    assert len(_plan({100: 1.0}, tail=easy)) == 96
+
+
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_a_tiny_epoch_still_works(images: int) -> None:
+    assert len(_plan({0: 1.0}, Targets(images, 0.9, 1))) == images

@@ -1,0 +1,143 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from discl.engine.prediction import Normaliser, predict
+from discl.engine.sampling import Tail, Targets, Usable, hard_rows
+from discl.engine.training import Material, Recipe, fit
+from discl.spec.errors import UserError
+from discl.spec.kinds import EpochReport, Split
+from discl.spec.registry import bind
+
+RNG = np.random.default_rng(0)
+LABELS = np.repeat([0, 1, 2], [40, 20, 6])
+
+
+def _photos(labels: Any) -> Any:
+    """Three classes that differ in colour."""
+    base = np.eye(3)[labels][:, None, None, :] * 150 + 50
+    return (base + RNG.normal(0, 20, (len(labels), 8, 8, 3))).clip(0, 255).astype(np.uint8)
+
+
+def _split(labels: Any, prefix: str) -> Split:
+    return Split(np.array([f"{prefix}{i}" for i in range(len(labels))]), labels, np.zeros(len(labels), np.int64), _photos(labels))
+
+
+TRAIN, VAL = _split(LABELS, "train"), _split(np.repeat([0, 1, 2], 10), "val")
+TAIL = Tail(LABELS, hard_rows(LABELS, 3, 10))
+HARD = np.flatnonzero(TAIL.hard)
+LEVELS = (0, 50, 100)
+MATERIAL = Material(
+    TRAIN,
+    TAIL,
+    3,
+    LEVELS,
+    {level: Usable(np.repeat(HARD, 2), np.arange(12)) for level in (0, 50)},
+    {level: _photos(np.full(12, 2)) for level in (0, 50)},
+    VAL,
+)
+RECIPE = Recipe(
+    epochs=5,
+    curriculum_epochs=3,
+    batch=16,
+    lr=3e-3,
+    weight_decay=0.0,
+    optimiser="adamw",
+    warmup_epochs=0,
+    shift=1,
+    mirror=True,
+    evaluate_every=2,
+)
+TARGETS = Targets(64, 1 / 3, 20)
+NORMALISER = Normaliser((0.5,) * 3, (0.25,) * 3)
+
+
+def _network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+
+
+def _fit(
+    name: str, recipe: Recipe = RECIPE, network: nn.Module | None = None, parameters: Mapping[str, Any] | None = None
+) -> list[EpochReport]:
+    strategy, loss = bind("strategies", name, dict(parameters or {})).build(), bind("losses", "ce", {}).build()
+    return list(fit(network or _network(), strategy, loss, MATERIAL, recipe, TARGETS, NORMALISER, 0, torch.device("cpu")))
+
+
+@pytest.mark.parametrize(
+    "name", ["static", "adaptive", "real_only", "real_rebalanced", "all_levels", "text_only", "random", "reverse", "fixed"]
+)
+def test_every_strategy_gets_the_same_number_of_steps(name: str) -> None:
+    assert [report.steps for report in _fit(name)] == [4] * 5
+
+
+def test_the_last_epochs_see_photos_only() -> None:
+    reports = _fit("text_only")
+    assert [set(report.seen) for report in reports] == [{0, 100}] * 3 + [{100}] * 2
+    assert [report.real_phase for report in reports] == [False] * 3 + [True] * 2
+
+
+def test_static_goes_from_low_to_high() -> None:
+    assert [report.mix for report in _fit("static")[:3]] == [{0: 1.0}, {50: 1.0}, {100: 1.0}]
+
+
+def test_adaptive_measures_every_level_and_takes_the_largest_gain() -> None:
+    for report in _fit("adaptive", parameters={"trim": False})[:3]:
+        assert set(report.gains) == set(LEVELS)
+        assert set(report.mix) == {max(report.gains, key=lambda level: (report.gains[level], -level))}
+
+
+def test_measuring_moves_no_batch_statistics() -> None:
+    from discl.engine.training import _Probe
+
+    network = _network().train()
+    probe = _Probe.of(bind("strategies", "adaptive", {}).build(), MATERIAL, NORMALISER, 0, torch.device("cpu"))
+    assert probe is not None
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    probe.measure(network)
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+    assert network.training
+
+
+def test_val_is_looked_at_as_often_as_asked_and_at_the_end() -> None:
+    assert [bool(report.values) for report in _fit("real_only")] == [False, True, False, True, True]
+
+
+def test_the_same_seed_trains_the_same_network() -> None:
+    networks = [_network(), _network()]
+    for network in networks:
+        _fit("static", network=network)
+    assert all(torch.equal(a, b) for a, b in zip(networks[0].state_dict().values(), networks[1].state_dict().values(), strict=True))
+
+
+def test_it_learns_what_can_be_learnt() -> None:
+    reports = _fit("static", replace(RECIPE, epochs=12, curriculum_epochs=8, evaluate_every=12))
+    assert reports[-1].values["val/macro_acc"] > 0.9
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_way_out() -> None:
+    with pytest.raises(UserError, match=r"loss became .* lower train.lr"):
+        _fit("real_only", replace(RECIPE, lr=1e30, optimiser="sgd"))
+
+
+def test_an_epoch_smaller_than_a_batch_is_refused() -> None:
+    with pytest.raises(UserError, match="larger than an epoch"):
+        _fit("real_only", replace(RECIPE, batch=100))
+
+
+def test_an_unknown_optimiser_is_named() -> None:
+    with pytest.raises(UserError, match="sgdd"):
+        _fit("real_only", replace(RECIPE, optimiser="sgdd"))
+
+
+def test_predictions_cover_every_photo_in_order() -> None:
+    saved = predict(_network(), {"val": VAL}, NORMALISER, torch.device("cpu"))
+    assert saved["val/logits"].shape == (30, 3)
+    assert saved["val/logits"].dtype == np.float32
+    assert saved["val/labels"].dtype == np.int64
+    assert saved["val/ids"].tolist() == VAL.ids.tolist()

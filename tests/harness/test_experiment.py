@@ -1,0 +1,109 @@
+"""The whole path, small: photos, bank, training, predictions, metrics, store."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from discl.engine.metrics import all_metrics
+from discl.harness.board import publish, stored_results
+from discl.harness.experiment import Audience, Bench, run
+from discl.harness.store import Store
+from discl.harness.sweep import price, sweep
+from discl.spec.benchmark import Benchmark, experiments, load
+from discl.spec.kinds import EpochReport
+from discl.spec.result import Result
+
+TINY = [
+    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=3",
+    "train.curriculum_epochs=2", "train.evaluate_every=3", "train.batch=32", "backbone.small_stem=false", "trackers=[]",
+    "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
+]  # fmt: skip
+
+
+def _spec(*settings: str) -> Benchmark:
+    return load("cifar10_lt", settings=[*TINY, *settings])
+
+
+def _sweep(spec: Benchmark) -> list[Result]:
+    return list(sweep(spec, Store(), Audience.of([])))
+
+
+def test_a_sweep_runs_once_and_every_number_comes_from_its_predictions() -> None:
+    spec, store = _spec("strategies=['static','real_only']"), Store()
+    first = _sweep(spec)
+    assert [result.strategy for result in first] == ["static", "real_only"]
+    for result in first:
+        folder = store.folder(result)
+        assert {path.name for path in folder.iterdir()} == {"experiment.json", "events.jsonl", "predictions.npz", "result.json"}
+        saved = store.predictions(folder)
+        assert saved["test/logits"].shape == (10_000, 10)
+        assert all_metrics(saved, np.array(result.counts)) == result.metrics
+        events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+        assert [event["event"] for event in events] == ["start", "epoch", "epoch", "epoch", "finish"]
+    assert first[0].cost["steps"] == first[1].cost["steps"]
+    again = _sweep(spec)
+    assert [result.to_json() for result in again] == [result.to_json() for result in first]
+    assert all(result.attempt == 0 for result in again)
+    assert price(spec, store, lambda *_: None).optimiser_steps == 0
+
+
+def test_the_bank_makes_only_the_levels_somebody_needs() -> None:
+    spec = _spec("strategies=['text_only','real_rebalanced']")
+    _sweep(spec)
+    assert list(Bench(spec).bank.count()) == [0]
+
+
+class Stopping:
+    """A tracker that presses Ctrl-C after the first epoch."""
+
+    version = 1
+
+    def start(self, run: Any) -> None: ...
+    def announce(self, what: str, done: int, total: int) -> None: ...
+    def finish(self, summary: Any) -> None: ...
+    def report(self, report: EpochReport) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_stopped_run_does_not_answer_for_a_finished_one() -> None:
+    spec, store = _spec("strategies=['real_only']"), Store()
+    (experiment,) = experiments(spec)
+    audience = Audience([*Audience.of([]).trackers, Stopping()])
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, Bench(spec), store, audience)
+    assert store.find(experiment.id()) is None
+    record = next(store.root.glob("*/000/events.jsonl")).read_text().splitlines()
+    assert json.loads(record[-1]) == {"event": "finish", "complete": False, "metrics": {}}
+    finished = run(experiment, Bench(spec), store, Audience.of([]))
+    assert finished.attempt == 1
+    assert store.find(experiment.id()) == finished
+
+
+def test_publishing_copies_results_and_renders_a_page(tmp_path: Path) -> None:
+    spec = _spec("strategies=['real_only']")
+    _sweep(spec)
+    publish(spec, Store(), tmp_path)
+    (result,) = stored_results(spec, Store())
+    assert Result.read(tmp_path / "results" / "cifar10_lt" / "smoke" / f"{result.id}.json") == result
+    assert "| real_only | 1 |" in (tmp_path / "cifar10_lt.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_same_experiment_in_two_processes_gives_the_same_numbers_bit_for_bit(tmp_path: Path) -> None:
+    results = []
+    for home in ("one", "two"):
+        command = [sys.executable, "-m", "discl.cli", "run", "cifar10_lt", "--strategies", "adaptive", "--trackers", "", "--seeds", "3"]
+        command += [word for setting in TINY[:-2] + TINY[-1:] for word in ("--set", setting)]
+        environment = {**os.environ, "DISCL_HOME": str(tmp_path / home), "OMP_NUM_THREADS": "2"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (path,) = (tmp_path / home / "runs").glob("*/*/result.json")
+        results.append(json.loads(path.read_text()))
+    for key in ("id", "metrics", "class_recalls", "chosen_epoch", "seen", "passport"):
+        assert results[0][key] == results[1][key]

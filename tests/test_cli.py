@@ -1,0 +1,93 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RUN = [sys.executable, "-m", "discl.cli"]
+
+
+def _discl(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, *words], capture_output=True, text=True, env={**os.environ, **environment}, check=False, timeout=120)
+
+
+def _best_of(count: int, *words: str) -> float:
+    took = []
+    for _ in range(count):
+        started = time.monotonic()
+        assert _discl(*words).returncode == 0
+        took.append(time.monotonic() - started)
+    return min(took)
+
+
+def test_help_teaches_and_lists_every_verb() -> None:
+    said = _discl("--help").stdout
+    for verb in ("bank", "bench", "data", "leaderboard", "list", "plan", "run"):
+        assert verb in said
+
+
+def test_light_commands_import_nothing_heavy() -> None:
+    heavy = ("torch", "numpy", "pydantic", "timm", "wandb")
+    for words in (["--help"], ["list", "strategies"]):
+        script = (
+            "import sys\nfrom discl.cli import main\n"
+            f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
+            f"sys.stderr.write(','.join(name for name in {heavy!r} if name in sys.modules))"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["bench", "cifar10_l"], "did you mean 'cifar10_lt'"),
+        (["bench", "cifar10_lt", "--scale", "big"], "no scale called 'big'"),
+        (["bench", "cifar10_lt", "--strategies", "sttic"], "did you mean 'static'"),
+        (["bench", "cifar10_lt", "--seeds", "one"], "--seeds 'one'"),
+        (["bench", "cifar10_lt", "--set", "train.epochs=many"], "train.epochs = 'many'"),
+        (["bench", "cifar10_lt", "--set", "backbone.model=resnt18", "--strategies", "real_only"], "did you mean 'resnet18'"),
+        (["bench", "cifar10_lt", "--trackers", "wandbb"], "did you mean 'wandb'"),
+        (["bank", "build", "cifar10_lt", "--levels", "low"], "--levels 'low'"),
+        (["bank", "build", "cifar10_lt", "--set", "generator.checkpoint=nowhere"], "generator.checkpoint = 'nowhere'"),
+        (["bank", "build", "cifar10_lt", "--set", "scorer.model=nowhere"], "scorer.model = 'nowhere'"),
+        (["data", "info", "cifr"], "no dataset called 'cifr'"),
+        (["data", "info", "cifar10_lt", "--set", "largst=3"], "did you mean 'largest'"),
+        (["list", "strategy"], "did you mean 'strategies'"),
+        (["leaderboard", "cifar10_lt"], "no complete run"),
+        (["run", "cifar10_lt"], "one strategy and one seed"),
+        (["bench"], "Missing argument"),
+        (["bnech"], "bnech"),
+    ],
+)
+def test_bad_input_is_one_or_two_lines_and_exit_code_2(words: list[str], says: str) -> None:
+    done = _discl(*words)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in _discl("--debug", "bench", "cifar10_l").stderr
+
+
+def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = _discl("bank", "build", "cifar10_lt", "--set", "generator.name=blend", DISCL_HOME=str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert "DISCL_HOME" in done.stderr
+
+
+def test_data_info_counts_photos_and_writes_a_sheet(tmp_path: Path) -> None:
+    done = _discl("data", "info", "cifar10_lt", "--set", "ood_photos=10", "--sheet", str(tmp_path / "sheet.png"))
+    assert done.returncode == 0, done.stderr
+    assert "1236" in done.stdout
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_light_commands_answer_at_once() -> None:
+    assert _best_of(5, "--help") < 0.3
+    assert _best_of(5, "list", "strategies") < 0.5
