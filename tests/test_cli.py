@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -91,3 +92,18 @@ def test_data_info_counts_photos_and_writes_a_sheet(tmp_path: Path) -> None:
 def test_light_commands_answer_at_once() -> None:
     assert _best_of(5, "--help") < 0.3
     assert _best_of(5, "list", "strategies") < 0.5
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
+    words = ["bank", "build", "cifar10_lt", "--set", "generator.name=blend", "--set", "bank.batch=2"]
+    environment = {**os.environ, "DISCL_HOME": str(tmp_path)}
+    build = subprocess.Popen([*RUN, *words], env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not list(tmp_path.glob("banks/*/shards/*")) and build.poll() is None:
+        time.sleep(0.02)
+    build.send_signal(signal.SIGINT)
+    _, said = build.communicate(timeout=60)
+    assert build.returncode == 130
+    assert "goes on from there" in said
+    assert "Traceback" not in said
+    assert list(tmp_path.glob("banks/*/shards/*"))

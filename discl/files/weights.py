@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 from discl.files.disk import resource
@@ -30,8 +31,15 @@ def folder_of(checkpoint: str, key: str) -> Path:
 
 
 def digest_of(folder: Path) -> str:
-    """SHA-256 over the names and bytes of a model folder's files; 16 hex digits."""
+    """SHA-256 over the names and bytes of a model folder's files; 16 hex digits. Unchanged files are read once a process."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in _WHOLE and path.is_file())
     whole = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in _WHOLE and p.is_file()):
-        whole.update(f"{path.relative_to(folder).as_posix()}\0{sha256_file(path)}\n".encode())
+    for path in files:
+        state = path.stat()
+        whole.update(f"{path.relative_to(folder).as_posix()}\0{_digest_once(path, state.st_size, state.st_mtime_ns)}\n".encode())
     return whole.hexdigest()[:16]
+
+
+@cache
+def _digest_once(path: Path, size: int, changed_ns: int) -> str:
+    return sha256_file(path)

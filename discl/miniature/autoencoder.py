@@ -33,9 +33,6 @@ def fit(photos: Photos, latent_channels: int = 16) -> PatchAutoencoder:
     shape = (latent_channels, c, PATCH, PATCH)
     made.encoder.weight.copy_((top / scale).T.reshape(shape))
     made.decoder.weight.copy_((top * scale).T.reshape(shape))
-    # photos in -1..1 have a mean patch near zero, so no offsets: what the components keep of it is kept with the rest
-    made.encoder.bias.zero_()
-    made.decoder.bias.zero_()
     return made
 
 

@@ -18,6 +18,7 @@ from torch import nn
 from discl.files.disk import home, write_text
 from discl.files.photos import save_picture, sheet
 from discl.miniature import autoencoder, denoiser, judge, scorer
+from discl.miniature.card import model_card
 from discl.miniature.retention import Retention, retention
 from discl.miniature.training import Progress, Recipe
 from discl.miniature.words import build_tokenizer
@@ -95,11 +96,13 @@ def measure(dataset: Any, pool: Split, examiner: nn.Module, assets: Path, per_cl
         "text_guidance": guidance,
         "steps": generator.steps,
         "photos": "val",
+        "classes": list(dataset.classes),
         "minutes": (time.monotonic() - started) / 60,
         "levels": [asdict(level) for level in found],
         "recipes": {name: asdict(part.RECIPE) for name, part in (("judge", judge), ("scorer", scorer), ("denoiser", denoiser))},
     }
     write_text(assets / "retention.json", json.dumps(report, indent=1) + "\n")
+    write_text(assets / "README.md", model_card(report))
     for level in found:
         click.echo(f"level {level.level:3d}: retention {level.overall:.1%} of {level.images}")
     click.echo(f"judge: {accuracy:.1%} of test photos")

@@ -176,6 +176,11 @@ def available() -> list[str]:
     return sorted(path.stem for path in folder().glob("*.toml") if path.stem != "default")
 
 
+def title(name: str) -> str:
+    """What a benchmark calls itself."""
+    return str(_read(folder() / f"{name}.toml").get("title", ""))
+
+
 def load(name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> Benchmark:
     """default.toml <- <name>.toml <- its [scale.<scale>] <- `settings` ('train.epochs=2'); checked as a whole."""
     if name not in available():

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from torch import nn
 
 from discl.files.disk import resource
 from discl.miniature import autoencoder
+from discl.miniature.card import model_card
 from discl.miniature.pictures import to_signal
 from discl.miniature.training import Recipe, batches, train
 from discl.miniature.words import CONTEXT, build_tokenizer, captions
@@ -75,7 +77,8 @@ def test_what_is_shipped_is_small_safe_and_described() -> None:
     files = [path for path in assets.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 16_000_000
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt", ".md", ".png"}
-    assert "25,000" in (assets / "README.md").read_text("utf-8")
+    report = json.loads((assets / "retention.json").read_text("utf-8"))
+    assert (assets / "README.md").read_text("utf-8") == model_card(report)
 
 
 def test_the_shipped_autoencoder_was_fitted_on_the_pool() -> None:

@@ -29,8 +29,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         block_out_channels: tuple[int, ...] = (1, 1, 1),
     ) -> None:
         super().__init__()
-        self.encoder = nn.Conv2d(3, latent_channels, PATCH, PATCH)
-        self.decoder = nn.ConvTranspose2d(latent_channels, 3, PATCH, PATCH)
+        self.encoder = nn.Conv2d(3, latent_channels, PATCH, PATCH, bias=False)
+        self.decoder = nn.ConvTranspose2d(latent_channels, 3, PATCH, PATCH, bias=False)
 
     def encode(self, x: Tensor, return_dict: bool = True) -> Any:
         latents = self.encoder(x)

@@ -24,7 +24,7 @@ class Wandb:
     version = 1
 
     def __init__(self) -> None:
-        self._todo: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Callable[[], None] | threading.Event] = queue.SimpleQueue()
         self._worker: threading.Thread | None = None
         self._run: Any = None
         self._broken = False
@@ -49,18 +49,20 @@ class Wandb:
     def finish(self, summary: Mapping[str, float] | None) -> None:
         caught_up = threading.Event()
         self._todo.put(lambda: self._close(summary))
-        self._todo.put(caught_up.set)
+        self._todo.put(caught_up)
         if not caught_up.wait(_PATIENCE_S) and not self._broken:
             self._give_up("it did not catch up with the run in time")
 
     def _work(self) -> None:
-        while (job := self._todo.get()) is not None:
-            if self._broken and not getattr(job, "__self__", None):
-                continue
-            try:
-                job()
-            except Exception as error:  # a mirror must not stop what it mirrors
-                self._give_up(f"{type(error).__name__}: {error}")
+        while True:
+            job = self._todo.get()
+            if isinstance(job, threading.Event):
+                job.set()
+            elif not self._broken:
+                try:
+                    job()
+                except Exception as error:  # a mirror must not stop what it mirrors
+                    self._give_up(f"{type(error).__name__}: {error}")
 
     def _open(self, run: Mapping[str, Any]) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")

@@ -1,0 +1,58 @@
+"""The model card of the miniature, written from what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def model_card(report: dict[str, Any]) -> str:
+    """Markdown from `retention.json`; every number in the card comes from there."""
+    recipes, classes = report["recipes"], report["classes"]
+    rows = [
+        f"| {level['level']} | {level['overall']:.1%} | " + " | ".join(f"{share:.0%}" for share in level["by_class"]) + " |"
+        for level in report["levels"]
+    ]
+    learnt = [
+        f"| {name} | {recipe['steps'] * recipe['batch']:,} | {recipe['steps']:,} x {recipe['batch']} | {recipe['lr']:g} | {recipe['seed']} |"
+        for name, recipe in recipes.items()
+    ]
+    return "\n".join(
+        [
+            "# Model card: the embedded generator and scorer",
+            "",
+            "Two small networks that let the default benchmark walk the production path without a model hub: a text-to-image latent",
+            "diffusion model of 32 px photos in diffusers' format (`cifar10_diffusion/`) and a CLIP in open_clip's (`cifar10_clip/`).",
+            "",
+            "**What they saw.** The pool of `cifar10_lt`: 25,000 of CIFAR-10's 50,000 training photos, 2,500 a class, with captions such as",
+            "'a photo of a cat', and nothing else. No photo of train, val, test or ood is in the pool; a test proves it. CIFAR-10 itself is",
+            "known to hold near-duplicates across its published split, and those were not removed.",
+            "",
+            "**What they are for.** Making images between text and photo for the classes of CIFAR-10 in this harness, offline. They know ten",
+            "classes, are no stand-in for Stable Diffusion or OpenAI's CLIP, and should not be used for anything else.",
+            "",
+            "## How they were trained",
+            "",
+            "`make generator`. AdamW, cosine rate, averaged weights, bfloat16, on a CPU.",
+            "",
+            "| network | samples seen | steps x batch | learning rate | seed |",
+            "| --- | --- | --- | --- | --- |",
+            *learnt,
+            "",
+            "The denoiser predicts v on 8x8 latents with a cosine noise schedule; its autoencoder is sixteen principal components of 4x4",
+            "patches. The judge is not shipped: it only measures.",
+            "",
+            "## Label retention",
+            "",
+            "Share of images that the judge, a classifier of the pool's photos with "
+            f"{report['judge_test_accuracy']:.1%} test accuracy, assigns to the",
+            f"intended class: one image a photo and level, {report['levels'][0]['images']} val photos, {report['steps']} steps, text guidance",
+            f"{report['text_guidance']:g}. `make generator ARGS=--measure-only` measures it again. Level 100 is the photos themselves.",
+            "",
+            "| level | all | " + " | ".join(classes) + " |",
+            "|" + " --- |" * (len(classes) + 2),
+            *rows,
+            "",
+            "![one line a class, from level 0 to the photo](spectrum.png)",
+            "",
+        ]
+    )

@@ -1,0 +1,50 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from discl.files.disk import clear_disk_errors, publishing, resource
+from discl.files.weights import digest_of, folder_of
+from discl.spec.errors import UserError
+
+
+@pytest.mark.parametrize(("code", "says"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "permission denied")])
+def test_a_disk_that_refuses_is_a_sentence_with_a_way_out(code: int, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"writing images failed at .*{says}.*DISCL_HOME"), clear_disk_errors("writing images", tmp_path):
+        raise OSError(code, "refused")
+
+
+def test_other_errors_are_not_dressed_up(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="odd"), clear_disk_errors("writing images", tmp_path):
+        raise OSError(errno.EIO, "odd")
+
+
+def test_a_published_file_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.txt"
+    with publishing(path) as half:
+        half.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+
+
+def test_a_resource_stays_inside_its_package() -> None:
+    assert resource("pkg://discl/assets").is_dir()
+    with pytest.raises(UserError, match="leaves its package"):
+        resource("pkg://discl/../../secrets")
+    with pytest.raises(UserError, match="no package called 'nowhere'"):
+        resource("pkg://nowhere/x")
+
+
+def test_a_digest_changes_with_the_bytes_and_not_with_the_place(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights.safetensors").write_bytes(b"1234")
+    assert digest_of(tmp_path / "a") == digest_of(tmp_path / "b")
+    (tmp_path / "b" / "weights.safetensors").write_bytes(b"12345")
+    assert digest_of(tmp_path / "a") != digest_of(tmp_path / "b")
+
+
+@pytest.mark.parametrize("checkpoint", ["./nowhere", "owner/no-such-model", "one-word"])
+def test_a_checkpoint_that_is_not_there_is_named(checkpoint: str) -> None:
+    with pytest.raises(UserError, match="generator.checkpoint = "):
+        folder_of(checkpoint, "generator.checkpoint")

@@ -1,0 +1,59 @@
+"""What README claims, checked."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discl import testing
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLE = re.search(r"```python\n(.*?)```", README, re.S).group(1)  # type: ignore[union-attr]
+
+
+class TestTheExampleStrategy(testing.StrategyContract):
+    @pytest.fixture
+    def part(self) -> Any:
+        module: dict[str, Any] = {"__name__": "example"}
+        exec(compile(EXAMPLE, "README.md", "exec"), module)  # noqa: S102 - the repository's own text
+        return module["Dawn"]()
+
+
+def test_the_example_is_short() -> None:
+    assert len(EXAMPLE.splitlines()) < 40
+
+
+def test_the_table_is_the_published_one() -> None:
+    shown = re.search(r"<!-- table.*?-->\n(.*?)<!-- end of table -->", README, re.S)
+    assert shown is not None
+    page = (ROOT / "leaderboards" / "cifar10_lt.md").read_text("utf-8")
+    assert shown.group(1).strip()
+    assert shown.group(1).strip() in page
+
+
+def test_every_place_and_link_exists() -> None:
+    places = re.findall(r"^\| `([\w/.]+)`", README, re.M) + re.findall(r"\]\((?!http)([^)]+)\)", README)
+    assert len(places) > 8
+    for place in places:
+        assert (ROOT / place).exists(), place
+
+
+def test_every_command_parses() -> None:
+    commands = re.findall(r"^discl ([^#\n]+)", README, re.M)
+    assert len(commands) > 7
+    for command in commands:
+        verb = [word for word in command.split()[:3] if not word.startswith("-")]
+        helped = subprocess.run([sys.executable, "-m", "discl.cli", *verb, "--help"], capture_output=True, text=True, check=False)
+        assert helped.returncode == 0, command
+        for option in re.findall(r"(--[\w-]+)", command):
+            assert option in helped.stdout, (command, option)
+
+
+def test_every_make_target_is_explained() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"make ([a-z]+)", README):
+        assert re.search(rf"^{target}:.*## ", makefile, re.M), target
