@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Timm:
     """`model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they are.
 
-    `small_stem` replaces a ResNet's stride-4 stem by one 3x3 convolution of stride 1 without pooling, the usual change
-    for 32 px photos. `pretrained` fetches timm's weights from the Hugging Face Hub.
+    `small_stem` gives a ResNet a stem of stride 1 without pooling, in place of stride 4: the usual change for
+    32 px photos. `pretrained` fetches timm's weights from the Hugging Face Hub.
     """
 
     version = 1
@@ -60,8 +60,11 @@ def _shrink_stem(network: nn.Module, model: str) -> None:
     from torch import nn
 
     stem = getattr(network, "conv1", None)
-    if not isinstance(stem, nn.Conv2d) or not hasattr(network, "maxpool"):
-        raise UserError(f"backbone.small_stem works for ResNets with a plain stem; {model!r} has none, so set it to false")
-    network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
-    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    if not isinstance(stem, nn.Conv2d | nn.Sequential) or not hasattr(network, "maxpool"):
+        raise UserError(f"backbone.small_stem works for ResNets; {model!r} has no such stem, so set it to false")
+    if isinstance(stem, nn.Sequential):  # timm's deep stem: three 3x3 convolutions, of which the first has stride 2
+        stem[0].stride = (1, 1)
+    else:
+        network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.maxpool = nn.Identity()
