@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class _Program(click.Group):
     """Turns the two expected endings, a UserError and Ctrl-C, into a sentence and an exit code."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         from discl.spec.errors import UserError
 
-        debug = "--debug" in sys.argv
+        given = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in given  # wherever it stands: people add it to the end of the command that failed
         try:
-            return super().main(*args, **{**kwargs, "standalone_mode": False})
+            return super().main([word for word in given if word != "--debug"], *rest, **{**kwargs, "standalone_mode": False})
         except UserError as error:
             if debug:
                 raise
@@ -49,7 +50,7 @@ class _Program(click.Group):
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="discl")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; may also stand at the end.")
 def main(debug: bool) -> None:
     """Does a synthetic-to-real curriculum help on your data, where, and at what price?
 
@@ -310,11 +311,13 @@ def leaderboard() -> None:
 @_selection
 @click.option("--format", "form", type=click.Choice(["table", "md", "json"]), default="table", show_default=True)
 def leaderboard_show(form: str, **selection: Any) -> None:
-    """The table of BENCH from stored runs."""
+    """The table of BENCH from stored runs; all seeds there are, unless --seeds says which."""
     from discl.harness import board as boards
     from discl.harness.store import Store
 
     spec = _load(**selection)
+    if selection["seeds"] is None:
+        spec = boards.with_every_seed(spec, Store())
     made = boards.board(spec, boards.stored_results(spec, Store()))
     if form == "table":
         _print_board(made)
@@ -326,11 +329,12 @@ def leaderboard_show(form: str, **selection: Any) -> None:
 @_selection
 @click.option("--root", type=click.Path(file_okay=False, path_type=Path), default=Path("leaderboards"), show_default=True)
 def leaderboard_publish(root: Path, **selection: Any) -> None:
-    """Copy complete results of BENCH into the repository and render its page."""
-    from discl.harness.board import publish
+    """Copy complete results of BENCH into the repository and render its page; all seeds, unless --seeds says which."""
+    from discl.harness.board import publish, with_every_seed
     from discl.harness.store import Store
 
-    for path in publish(_load(**selection), Store(), root):
+    spec = _load(**selection)
+    for path in publish(with_every_seed(spec, Store()) if selection["seeds"] is None else spec, Store(), root):
         click.echo(str(path))
 
 

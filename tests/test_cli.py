@@ -72,6 +72,7 @@ def test_bad_input_is_one_or_two_lines_and_exit_code_2(words: list[str], says: s
 
 def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in _discl("--debug", "bench", "cifar10_l").stderr
+    assert "Traceback" in _discl("bench", "cifar10_l", "--debug").stderr
 
 
 def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:

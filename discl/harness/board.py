@@ -13,7 +13,7 @@ from typing import Any
 from discl.files.disk import write_text
 from discl.harness.stats import Estimate, estimate, paired
 from discl.harness.store import Store
-from discl.spec.benchmark import Benchmark, experiments
+from discl.spec.benchmark import Benchmark, Experiment, experiments
 from discl.spec.errors import UserError
 from discl.spec.result import Result
 
@@ -58,6 +58,17 @@ class Board:
 def stored_results(spec: Benchmark, store: Store) -> list[Result]:
     """The complete runs of a benchmark's experiments."""
     return [found for experiment in experiments(spec) if (found := store.find(experiment.id()))]
+
+
+def with_every_seed(spec: Benchmark, store: Store) -> Benchmark:
+    """`spec` with all seeds that have a complete run of it, so that a board shows everything there is."""
+
+    def belongs(result: Result) -> bool:
+        alike = (result.benchmark, result.scale) == (spec.name, spec.scale) and result.strategy in spec.strategies
+        return alike and Experiment(benchmark=spec, strategy=result.strategy, seed=result.seed).id() == result.id
+
+    seeds = {result.seed for result in store.complete() if belongs(result)}
+    return spec.model_copy(update={"seeds": sorted(seeds)}) if seeds else spec
 
 
 def board(spec: Benchmark, results: Sequence[Result]) -> Board:

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from discl.miniature.pictures import augment, to_signal
 from discl.miniature.training import Progress, Recipe, Rows, train
+from discl.parts.backbones.timm import Timm
 from discl.spec.kinds import Ints, Photos
 
-RECIPE = Recipe(steps=2200, batch=128, lr=2e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=4)
+RECIPE = Recipe(steps=2000, batch=128, lr=2e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=4)
 
 
 def build(classes: int) -> nn.Module:
     """A ResNet-10 with a 32 px stem."""
-    network: nn.Module = timm.create_model("resnet18", num_classes=classes, layers=(1, 1, 1, 1), channels=(32, 64, 128, 256))
-    network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
-    network.maxpool = nn.Identity()
+    arguments = {"layers": (1, 1, 1, 1), "channels": (32, 64, 128, 256), "stem_type": "deep", "stem_width": 16}
+    network: nn.Module = Timm("resnet18", small_stem=True, arguments=arguments).build(classes, RECIPE.seed)
     return network
 
 

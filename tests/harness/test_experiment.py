@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from discl.engine.metrics import all_metrics
-from discl.harness.board import publish, stored_results
+from discl.harness.board import publish, stored_results, with_every_seed
 from discl.harness.experiment import Audience, Bench, run
 from discl.harness.store import Store
 from discl.harness.sweep import price, sweep
@@ -92,6 +92,12 @@ def test_publishing_copies_results_and_renders_a_page(tmp_path: Path) -> None:
     (result,) = stored_results(spec, Store())
     assert Result.read(tmp_path / "results" / "cifar10_lt" / "smoke" / f"{result.id}.json") == result
     assert "| real_only | 1 |" in (tmp_path / "cifar10_lt.md").read_text()
+
+
+def test_a_board_shows_every_seed_there_is() -> None:
+    _sweep(_spec("strategies=['real_only']", "seeds=[4]"))
+    _sweep(_spec("strategies=['real_only']", "seeds=[2]", "train.lr=0.01"))  # another comparison
+    assert with_every_seed(_spec("strategies=['real_only']"), Store()).seeds == [4]
 
 
 @pytest.mark.slow
