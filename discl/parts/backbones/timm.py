@@ -63,7 +63,7 @@ def _shrink_stem(network: nn.Module, model: str) -> None:
     if not isinstance(stem, nn.Conv2d | nn.Sequential) or not hasattr(network, "maxpool"):
         raise UserError(f"backbone.small_stem works for ResNets; {model!r} has no such stem, so set it to false")
     if isinstance(stem, nn.Sequential):  # timm's deep stem: three 3x3 convolutions, of which the first has stride 2
-        stem[0].stride = (1, 1)
+        stem[0].stride = (1, 1)  # type: ignore[assignment]
     else:
         network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
