@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -108,3 +109,31 @@ def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
     assert "goes on from there" in said
     assert "Traceback" not in said
     assert list(tmp_path.glob("banks/*/shards/*"))
+
+
+@pytest.mark.slow
+def test_a_walk_through_every_verb(tmp_path: Path) -> None:
+    def discl(*words: str) -> str:
+        tiny = [
+            "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=2",
+            "train.curriculum_epochs=1", "train.evaluate_every=2", "train.batch=32", "backbone.stem_stride=4",
+        ]  # fmt: skip
+        settings = [word for setting in tiny for word in ("--set", setting)]
+        done = _discl(*words, "cifar10_lt", *settings, "--strategies", "static,real_only", DISCL_HOME=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "of which stored 0" in discl("plan")
+    first = discl("bench", "--trackers", "console")
+    assert "static" in first
+    assert "one seed: no interval" in first
+    again = discl("bench")
+    assert "this time: 0 images made, 0 steps trained, 0 runs; 2 runs were stored" in again
+    assert "of which stored 2" in discl("plan")
+    assert "| static | 1 |" in discl("leaderboard", "show", "--format", "md")
+    assert {row["strategy"] for row in json.loads(discl("leaderboard", "show", "--format", "json"))["rows"]} == {"static", "real_only"}
+    discl("bank", "show", "-o", str(tmp_path / "spectrum.png"), "--photos", "3")
+    assert (tmp_path / "spectrum.png").stat().st_size > 5000
+    assert "images are whole" in discl("bank", "verify")
+    assert len(discl("bank", "digest").strip()) == 64
+    assert discl("bank", "build").startswith("0 images made")

@@ -20,7 +20,7 @@ RECIPE = Recipe(steps=2000, batch=128, lr=2e-3, warmup=200, weight_decay=0.05, e
 def build(classes: int) -> nn.Module:
     """A ResNet-10 with a 32 px stem."""
     arguments = {"layers": (1, 1, 1, 1), "channels": (32, 64, 128, 256), "stem_type": "deep", "stem_width": 16}
-    network: nn.Module = Timm("resnet18", small_stem=True, arguments=arguments).build(classes, RECIPE.seed)
+    network: nn.Module = Timm("resnet18", stem_stride=1, arguments=arguments).build(classes, RECIPE.seed)
     return network
 
 

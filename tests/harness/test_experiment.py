@@ -21,7 +21,7 @@ from discl.spec.result import Result
 
 TINY = [
     "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=3",
-    "train.curriculum_epochs=2", "train.evaluate_every=3", "train.batch=32", "backbone.small_stem=false", "trackers=[]",
+    "train.curriculum_epochs=2", "train.evaluate_every=3", "train.batch=32", "backbone.stem_stride=4", "trackers=[]",
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
 ]  # fmt: skip
 

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 class Timm:
     """`model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they are.
 
-    `small_stem` gives a ResNet a stem of stride 1 without pooling, in place of stride 4: the usual change for
-    32 px photos. `pretrained` fetches timm's weights from the Hugging Face Hub.
+    `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first stride as well. `pretrained` fetches timm's weights from the Hugging Face Hub.
     """
 
     version = 1
@@ -23,12 +22,14 @@ class Timm:
         self,
         model: str = "resnet18",
         pretrained: bool = False,
-        small_stem: bool = False,
+        stem_stride: int = 4,
         arguments: dict[str, Any] | None = None,
         mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
         std: tuple[float, float, float] = (0.25, 0.25, 0.25),
     ) -> None:
-        self.model, self.pretrained, self.small_stem = model, pretrained, small_stem
+        if stem_stride not in (1, 2, 4):
+            raise UserError(f"backbone.stem_stride = {stem_stride}: takes 1, 2 or 4")
+        self.model, self.pretrained, self.stem_stride = model, pretrained, stem_stride
         self.arguments = dict(arguments or {})
         self.mean = (mean[0], mean[1], mean[2])
         self.std = (std[0], std[1], std[2])
@@ -47,8 +48,8 @@ class Timm:
                 )
             except TypeError as error:
                 raise UserError(f"timm model {self.model!r} does not take backbone.arguments {self.arguments}: {error}") from error
-            if self.small_stem:
-                _shrink_stem(network, self.model)
+            if self.stem_stride < 4:
+                _shrink_stem(network, self.model, self.stem_stride)
         return network
 
 
@@ -56,15 +57,17 @@ def _as_tuples(arguments: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
 
 
-def _shrink_stem(network: nn.Module, model: str) -> None:
+def _shrink_stem(network: nn.Module, model: str, stride: int) -> None:
     from torch import nn
 
     stem = getattr(network, "conv1", None)
     if not isinstance(stem, nn.Conv2d | nn.Sequential) or not hasattr(network, "maxpool"):
-        raise UserError(f"backbone.small_stem works for ResNets; {model!r} has no such stem, so set it to false")
+        raise UserError(f"backbone.stem_stride = {stride} works for ResNets; {model!r} has no such stem, so leave it at 4")
+    network.maxpool = nn.Identity()
+    if stride == 2:
+        return
     if isinstance(stem, nn.Sequential):  # timm's deep stem: three 3x3 convolutions, of which the first has stride 2
         stem[0].stride = (1, 1)  # type: ignore[assignment]
     else:
         network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    network.maxpool = nn.Identity()

@@ -32,8 +32,8 @@ class Img2Img:
     def __init__(
         self,
         checkpoint: str = "pkg://discl/assets/cifar10_diffusion",
-        steps: int = 20,
-        text_guidance: float = 3.0,
+        steps: int = 12,
+        text_guidance: float = 4.0,
         size: tuple[int, int] | None = None,
         chunk: int = 32,
     ) -> None:
