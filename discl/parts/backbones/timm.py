@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Timm:
     """`model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they are.
 
-    `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first stride as well. `pretrained` fetches timm's weights from the Hugging Face Hub.
+    `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first stride as well.
+    `pretrained` fetches timm's weights from the Hugging Face Hub.
     """
 
     version = 1

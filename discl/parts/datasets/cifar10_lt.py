@@ -67,16 +67,19 @@ class Cifar10LT:
 
     def prepare(self, announce: Announce) -> None:
         _materialise(self.root, announce)
-        for name in self.splits:
-            if name.startswith("ood/"):
-                self._corrupted(name, announce)
+        todo = [name for name in self.splits if name.startswith("ood/") and not self._corrupted_file(name).exists()]
+        for done, name in enumerate(todo):
+            announce("corrupting test photos", done, len(todo))
+            self._corrupted(name)
+        if todo:
+            announce("corrupting test photos", len(todo), len(todo))
 
     def split(self, name: str) -> Split:
         """`train`, `val`, `test`, `ood/<family>-<severity>`, or `pool`."""
         if name not in (*self.splits, "pool"):
             raise unknown("split of cifar10_lt", name, (*self.splits, "pool"))
         rows = self._rows["test" if name.startswith("ood/") else name]
-        pixels = self._corrupted(name, _silent) if name.startswith("ood/") else self._photos[rows]
+        pixels = self._corrupted(name) if name.startswith("ood/") else self._photos[rows]
         if name.startswith("ood/"):
             rows = rows[self._ood_places]
         return Split(self._ids[rows], self._labels[rows], np.zeros(len(rows), np.int64), pixels)
@@ -121,16 +124,17 @@ class Cifar10LT:
         each = self.ood_photos // len(CLASSES)
         return np.sort(np.concatenate([np.flatnonzero(labels == label)[:each] for label in range(len(CLASSES))]))
 
-    def _corrupted(self, name: str, announce: Announce) -> Photos:
-        family, _, severity = name.removeprefix("ood/").rpartition("-")
-        path = self._folder / f"ood-v{self.version}-{family}-{severity}-{self.ood_photos}.npy"
+    def _corrupted_file(self, name: str) -> Path:
+        return self._folder / f"ood-v{self.version}-{name.removeprefix('ood/')}-{self.ood_photos}.npy"
+
+    def _corrupted(self, name: str) -> Photos:
+        path = self._corrupted_file(name)
         if not path.exists():
+            family, _, severity = name.removeprefix("ood/").rpartition("-")
             rows = self._rows["test"][self._ood_places]
-            announce(f"corrupting test photos: {family} {severity}", 0, len(rows))
             made = corrupt(family, int(severity), self._photos[rows], self._ids[rows])
             with publishing(path) as half, half.open("wb") as opened:
                 np.save(opened, made)
-            announce(f"corrupting test photos: {family} {severity}", len(rows), len(rows))
         pixels: Photos = np.load(path, mmap_mode="r")
         return pixels
 
