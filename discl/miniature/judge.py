@@ -14,7 +14,7 @@ from discl.miniature.training import Progress, Recipe, Rows, train
 from discl.parts.backbones.timm import Timm
 from discl.spec.kinds import Ints, Photos
 
-RECIPE = Recipe(steps=2000, batch=128, lr=2e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=4)
+RECIPE = Recipe(steps=3200, batch=128, lr=2e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=4)
 
 
 def build(classes: int) -> nn.Module:

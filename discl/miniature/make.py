@@ -19,9 +19,10 @@ from discl.files.disk import home, write_text
 from discl.files.photos import save_picture, sheet
 from discl.miniature import autoencoder, denoiser, judge, scorer
 from discl.miniature.card import model_card
-from discl.miniature.retention import Retention, retention
+from discl.miniature.retention import Retention, by_captions, by_judge, retention
 from discl.miniature.training import Progress, Recipe
 from discl.miniature.words import build_tokenizer
+from discl.parts.scorers.open_clip import OpenClip
 from discl.spec.kinds import Generator, Request, Split, Tracker
 from discl.spec.levels import PHOTO
 from discl.spec.registry import bind
@@ -35,7 +36,7 @@ LEVELS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, PHOTO)
 @click.option("--work", type=click.Path(path_type=Path), help="Checkpoints and logs; default $DISCL_HOME/miniature. A second start resumes.")
 @click.option("--assets", type=click.Path(path_type=Path), default=ASSETS, help="Where the weights go.")
 @click.option("--threads", default=2, help="CPU threads.")
-@click.option("--per-class", default=100, help="Photos a class that retention is measured on.")
+@click.option("--per-class", default=30, help="Photos a class that retention is measured on.")
 @click.option("--guidance", default=4.0, help="Text guidance that retention is measured at.")
 @click.option("--measure-only", is_flag=True, help="Train nothing; measure the weights in --assets.")
 def main(work: Path | None, assets: Path, threads: int, per_class: int, guidance: float, measure_only: bool) -> None:
@@ -82,17 +83,17 @@ def ship(pipeline: Any, folder: Path) -> None:
 
 
 def measure(dataset: Any, pool: Split, examiner: nn.Module, assets: Path, per_class: int, guidance: float, console: Tracker) -> list[Retention]:
-    """Retention per level on val photos, the judge's own accuracy on test, and the contact sheet; written beside the weights."""
+    """Retention per level on val photos, the classifiers' own accuracy on test, and the contact sheet; written beside the weights."""
     generator: Generator = bind("generators", "img2img", {"checkpoint": str(assets / DIFFUSION), "text_guidance": guidance}).build()
+    classifiers = {"clip": by_captions(OpenClip(str(assets / CLIP)), dataset), "judge": by_judge(examiner)}
     test, val = dataset.split("test"), dataset.split("val")
-    accuracy = float((judge.predict(examiner, test.pixels, torch.device("cpu")) == test.labels).mean())
     found = []
     started = time.monotonic()
-    for done, level in enumerate(retention(dataset, val, generator, examiner, LEVELS, per_class)):
+    for done, level in enumerate(retention(dataset, val, generator, classifiers, LEVELS, per_class)):
         found.append(level)
         console.announce("measuring label retention", done + 1, len(LEVELS))
-    report = {
-        "judge_test_accuracy": accuracy,
+    report: dict[str, Any] = {
+        "test_accuracy": {name: float((classify(test.pixels) == test.labels).mean()) for name, classify in classifiers.items()},
         "text_guidance": guidance,
         "steps": generator.steps,
         "photos": "val",
@@ -104,8 +105,8 @@ def measure(dataset: Any, pool: Split, examiner: nn.Module, assets: Path, per_cl
     write_text(assets / "retention.json", json.dumps(report, indent=1) + "\n")
     write_text(assets / "README.md", model_card(report))
     for level in found:
-        click.echo(f"level {level.level:3d}: retention {level.overall:.1%} of {level.images}")
-    click.echo(f"judge: {accuracy:.1%} of test photos")
+        click.echo(f"level {level.level:3d}: " + ", ".join(f"{name} {share:.1%}" for name, share in level.overall.items()))
+    click.echo("accuracy on test photos: " + ", ".join(f"{name} {share:.1%}" for name, share in report["test_accuracy"].items()))
     click.echo(f"contact sheet: {contact_sheet(dataset, val, generator, assets / 'spectrum.png')}")
     return found
 

@@ -1,45 +1,72 @@
-"""How true a generator stays to its labels: the share of its images that the judge assigns to the intended class."""
+"""How true a generator stays to its labels: the share of its images that a classifier assigns to the intended class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from discl.miniature.judge import predict
+from discl.miniature import judge as judges
+from discl.parts.scorers.open_clip import OpenClip
 from discl.spec.identity import seed_of
-from discl.spec.kinds import Dataset, Generator, Request, Split
+from discl.spec.kinds import Dataset, Generator, Ints, Photos, Request, Split
 from discl.spec.levels import PHOTO
+
+Classifier = Callable[[Photos], Ints]  # photos [n, h, w, 3] to labels [n]
 
 
 @dataclass(frozen=True)
 class Retention:
-    """One level. `by_class` and `overall` are fractions of `images`."""
+    """One level. `overall` and `by_class` are fractions of `images`, by name of the classifier that judged."""
 
     level: int
-    overall: float
-    by_class: list[float]
     images: int
+    overall: dict[str, float]
+    by_class: dict[str, list[float]]
+
+
+def by_judge(network: nn.Module) -> Classifier:
+    """The judge: a classifier of the pool's photos that nothing else uses."""
+    return lambda photos: judges.predict(network, photos, torch.device("cpu"))
+
+
+def by_captions(scorer: OpenClip, dataset: Dataset) -> Classifier:
+    """Zero-shot classification by the scorer: the class whose caption is nearest to the photo."""
+    words = scorer.embed_texts(tuple(dataset.prompts(label)[0] for label in range(len(dataset.classes))))
+
+    def classify(photos: Photos) -> Ints:
+        parts = [scorer.embed_images(photos[i : i + 500]) @ words.T for i in range(0, len(photos), 500)]
+        return np.asarray(np.concatenate(parts).argmax(1))
+
+    return classify
 
 
 def retention(
-    dataset: Dataset, split: Split, generator: Generator, judge: nn.Module, levels: Sequence[int], per_class: int, batch: int = 100
+    dataset: Dataset,
+    split: Split,
+    generator: Generator,
+    classifiers: Mapping[str, Classifier],
+    levels: Sequence[int],
+    per_class: int,
+    batch: int = 96,
 ) -> Iterator[Retention]:
-    """Makes one image of each of the first `per_class` photos of every class at every level, and asks the judge."""
+    """Makes one image of each of the first `per_class` photos of every class at every level, and has it classified."""
     classes = len(dataset.classes)
     rows = np.concatenate([np.flatnonzero(split.labels == label)[:per_class] for label in range(classes)])
     photos, labels = np.asarray(split.pixels[rows]), split.labels[rows]
+    asked = [(dataset.prompts(int(label))[0], seed_of("retention", str(split.ids[row]))) for row, label in zip(rows, labels, strict=True)]
     for level in levels:
-        if level == PHOTO:
-            images = photos
-        else:
-            asked = [
-                Request(level, dataset.prompts(int(y))[0], seed_of("retention", str(split.ids[r]))) for r, y in zip(rows, labels, strict=True)
-            ]
-            parts = [generator.make(asked[i : i + batch], photos[i : i + batch]) for i in range(0, len(asked), batch)]
-            images = np.concatenate(parts)
-        right = predict(judge, images, torch.device("cpu")) == labels
-        yield Retention(level, float(right.mean()), [float(right[labels == label].mean()) for label in range(classes)], len(rows))
+        images = photos
+        if level != PHOTO:
+            requests = [Request(level, prompt, seed) for prompt, seed in asked]
+            images = np.concatenate([generator.make(requests[i : i + batch], photos[i : i + batch]) for i in range(0, len(rows), batch)])
+        right = {name: classify(images) == labels for name, classify in classifiers.items()}
+        yield Retention(
+            level,
+            len(rows),
+            {name: float(hits.mean()) for name, hits in right.items()},
+            {name: [float(hits[labels == label].mean()) for label in range(classes)] for name, hits in right.items()},
+        )

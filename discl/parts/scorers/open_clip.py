@@ -58,11 +58,12 @@ class OpenClip:
         return model.eval(), preprocess, open_clip.get_tokenizer(name), device
 
     def score(self, images: Photos, photos: Photos, texts: Sequence[str]) -> Scores:
-        words, pictures = self._embed_texts(tuple(texts)), self._embed_images(np.concatenate([images, photos]))
+        words, pictures = self.embed_texts(tuple(texts)), self.embed_images(np.concatenate([images, photos]))
         made, real = pictures[: len(images)], pictures[len(images) :]
         return Scores((made * words).sum(1).astype(np.float32), (made * real).sum(1).astype(np.float32))
 
-    def _embed_texts(self, texts: tuple[str, ...]) -> Floats:
+    def embed_texts(self, texts: tuple[str, ...]) -> Floats:
+        """Unit vectors [n, d]; equal texts are embedded once."""
         import torch
 
         model, _, tokenizer, device = self._loaded
@@ -71,7 +72,8 @@ class OpenClip:
             embedded = model.encode_text(tokenizer(distinct).to(device), normalize=True).float().cpu().numpy()
         return np.asarray(embedded[[distinct.index(text) for text in texts]])
 
-    def _embed_images(self, images: Photos) -> Floats:
+    def embed_images(self, images: Photos) -> Floats:
+        """Unit vectors [n, d] of images [n, h, w, 3]."""
         import torch
         from PIL import Image
 
