@@ -98,9 +98,17 @@ def test_light_commands_answer_at_once() -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
-    words = ["bank", "build", "cifar10_lt", "--set", "generator.name=blend", "--set", "bank.batch=2"]
+    words = ["bank", "build", "cifar10_lt", "--set", "generator.name=blend", "--set", "bank.batch=2", "--set", "bank.variants=40"]
     environment = {**os.environ, "DISCL_HOME": str(tmp_path)}
-    build = subprocess.Popen([*RUN, *words], env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    build = subprocess.Popen(
+        [*RUN, *words],
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        # a shell that starts the tests in the background makes them, and so us, deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while not list(tmp_path.glob("banks/*/shards/*")) and build.poll() is None:
         time.sleep(0.02)
     build.send_signal(signal.SIGINT)

@@ -36,7 +36,7 @@ LEVELS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, PHOTO)
 @click.option("--work", type=click.Path(path_type=Path), help="Checkpoints and logs; default $DISCL_HOME/miniature. A second start resumes.")
 @click.option("--assets", type=click.Path(path_type=Path), default=ASSETS, help="Where the weights go.")
 @click.option("--threads", default=2, help="CPU threads.")
-@click.option("--per-class", default=30, help="Photos a class that retention is measured on.")
+@click.option("--per-class", default=20, help="Photos a class that retention is measured on.")
 @click.option("--guidance", default=4.0, help="Text guidance that retention is measured at.")
 @click.option("--measure-only", is_flag=True, help="Train nothing; measure the weights in --assets.")
 def main(work: Path | None, assets: Path, threads: int, per_class: int, guidance: float, measure_only: bool) -> None:

@@ -1,4 +1,4 @@
-"""The miniature's vocabulary: a CLIP tokenizer small enough to ship, in which every word of its captions is one token."""
+"""The miniature's vocabulary: a CLIP tokenizer small enough to ship, which writes its captions in few tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ def captions(classes: list[str]) -> list[list[str]]:
 
 
 def build_tokenizer(classes: list[str]) -> CLIPTokenizer:
-    """Byte-level BPE over all 256 bytes (any text is accepted), with merges that join each caption word letter by letter."""
+    """Byte-level BPE over all 256 bytes (any text is accepted), with merges that join each caption word letter by letter.
+
+    Words compete for pairs of letters, so some stay in a few pieces ('photo' in four): what matters is that captions fit.
+    """
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     letters = list(bytes_to_unicode().values())
