@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,11 +39,13 @@ def test_where_files_lie_is_no_part_of_an_identity() -> None:
 
 @pytest.mark.slow
 def test_a_strategy_of_somebody_elses_package_is_found(tmp_path: Path) -> None:
-    plugin = Path(__file__).parents[1] / "plugin"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(tmp_path), str(plugin)]
+    # built from a copy: setuptools leaves its build folder beside the source
+    plugin = shutil.copytree(Path(__file__).parents[1] / "plugin", tmp_path / "plugin")
+    target = tmp_path / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(target), str(plugin)]
     subprocess.run(pip, check=True, capture_output=True, timeout=120)
     listed = subprocess.run(
-        [sys.executable, "-m", "discl.cli", "list", "strategies"], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "discl.cli", "list", "strategies"], env={"PYTHONPATH": str(target)}, capture_output=True, text=True, check=True
     )
     assert "dawn" in listed.stdout
     assert "A package of its own" in listed.stdout
