@@ -82,35 +82,36 @@ class GeneratorContract(_Contract):
         assert canonical_json(part.identity()) == canonical_json(part.identity())
 
     def test_images_have_the_shape_of_the_photos(self, part: Generator) -> None:
-        images = part.make(self.requests(), self.photos(3))
+        images, failed = part.make(self.requests(), self.photos(3))
+        assert not failed
         assert images.shape == (3, self.size, self.size, 3)
         assert images.dtype == np.uint8
 
     def test_order_and_company_change_nothing(self, part: Generator) -> None:
         requests, photos = self.requests(), self.photos(3)
-        together = part.make(requests, photos)
-        backwards = part.make(requests[::-1], photos[::-1])[::-1]
-        alone = np.concatenate([part.make([request], photos[i : i + 1]) for i, request in enumerate(requests)])
+        together = part.make(requests, photos).images
+        backwards = part.make(requests[::-1], photos[::-1]).images[::-1]
+        alone = np.concatenate([part.make([request], photos[i : i + 1]).images for i, request in enumerate(requests)])
         assert np.array_equal(together, backwards)
         assert np.array_equal(together, alone)
 
     def test_the_seed_decides_the_noise(self, part: Generator) -> None:
         photos = self.photos(2)
         photos[1] = photos[0]
-        same = part.make([Request(0, "a photo of a cat", 5)] * 2, photos)
-        other = part.make([Request(0, "a photo of a cat", seed) for seed in (5, 6)], photos)
+        same = part.make([Request(0, "a photo of a cat", 5)] * 2, photos).images
+        other = part.make([Request(0, "a photo of a cat", seed) for seed in (5, 6)], photos).images
         assert np.array_equal(same[0], same[1])
         assert not np.array_equal(other[0], other[1])
 
     def test_a_higher_level_is_nearer_to_the_photo(self, part: Generator) -> None:
         photos = np.repeat(self.photos(1), 3, axis=0)
-        images = part.make([Request(level, "a photo of a cat", 3) for level in (0, 50, 90)], photos).astype(float)
+        images = part.make([Request(level, "a photo of a cat", 3) for level in (0, 50, 90)], photos).images.astype(float)
         far, middle, near = np.abs(images - photos).mean((1, 2, 3))
         assert near < middle < far
 
 
 class ScorerContract(_Contract):
-    """Cosines that do not depend on the company an image keeps."""
+    """Unit vectors that do not depend on the company an image keeps."""
 
     def images(self) -> Any:
         return np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
@@ -118,19 +119,15 @@ class ScorerContract(_Contract):
     def test_identity_can_be_hashed(self, part: Scorer) -> None:
         assert canonical_json(part.identity()) == canonical_json(part.identity())
 
-    def test_scores_are_cosines(self, part: Scorer) -> None:
-        scores = part.score(self.images(), self.images()[::-1].copy(), ["a photo of a cat"] * 4)
-        for each in scores:
-            assert each.shape == (4,)
-            assert np.all(np.abs(each) <= 1 + 1e-5)
-
-    def test_an_image_is_its_own_best_match(self, part: Scorer) -> None:
-        assert np.allclose(part.score(self.images(), self.images(), ["a photo of a cat"] * 4).photo, 1, atol=1e-4)
+    def test_images_and_texts_are_unit_vectors_of_one_space(self, part: Scorer) -> None:
+        images, texts = part.embed_images(self.images()), part.embed_texts(["a photo of a cat", "a photo of a dog"])
+        assert images.shape[1] == texts.shape[1]
+        assert np.allclose(np.linalg.norm(np.concatenate([images, texts]), axis=1), 1, atol=1e-4)
 
     def test_company_changes_nothing_that_matters(self, part: Scorer) -> None:
-        together = part.score(self.images(), self.images(), ["a photo of a cat", "a photo of a dog"] * 2)
-        alone = part.score(self.images()[1:2], self.images()[1:2], ["a photo of a dog"])
-        assert np.allclose(together.text[1], alone.text[0], atol=1e-5)
+        images, texts = self.images(), ["a photo of a cat", "a photo of a dog"]
+        assert np.allclose(part.embed_images(images)[1], part.embed_images(images[1:2])[0], atol=1e-5)
+        assert np.allclose(part.embed_texts(texts)[1], part.embed_texts(texts[1:])[0], atol=1e-5)
 
 
 class DatasetContract(_Contract):

@@ -118,7 +118,7 @@ def contact_sheet(dataset: Any, split: Split, generator: Generator, path: Path) 
     columns = []
     for level in LEVELS[:-1]:
         asked = [Request(level, dataset.prompts(label)[0], label) for label in range(len(rows))]
-        columns.append(generator.make(asked, photos))
+        columns.append(generator.make(asked, photos).images)
     columns.append(photos)
     lines = [[column[r] for column in columns] for r in range(len(rows))]
     return save_picture(sheet(lines, [*(f"{level} %" for level in LEVELS[:-1]), "photo"], dataset.classes), path)

@@ -35,7 +35,7 @@ def by_judge(network: nn.Module) -> Classifier:
 
 def by_captions(scorer: OpenClip, dataset: Dataset) -> Classifier:
     """Zero-shot classification by the scorer: the class whose caption is nearest to the photo."""
-    words = scorer.embed_texts(tuple(dataset.prompts(label)[0] for label in range(len(dataset.classes))))
+    words = scorer.embed_texts([dataset.prompts(label)[0] for label in range(len(dataset.classes))])
 
     def classify(photos: Photos) -> Ints:
         parts = [scorer.embed_images(photos[i : i + 500]) @ words.T for i in range(0, len(photos), 500)]
@@ -62,7 +62,7 @@ def retention(
         images = photos
         if level != PHOTO:
             requests = [Request(level, prompt, seed) for prompt, seed in asked]
-            images = np.concatenate([generator.make(requests[i : i + batch], photos[i : i + batch]) for i in range(0, len(rows), batch)])
+            images = np.concatenate([generator.make(requests[i : i + batch], photos[i : i + batch]).images for i in range(0, len(rows), batch)])
         right = {name: classify(images) == labels for name, classify in classifiers.items()}
         yield Retention(
             level,

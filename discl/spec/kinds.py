@@ -1,7 +1,7 @@
 """Every promise a part makes, with shapes and units. Read this page first.
 
-Every part has a `version`, raised when its answers change, and may name constructor parameters in `places` that only say
-where files lie: those stay out of its identity.
+Every part has a `version`, raised when its answers change, and may name constructor parameters in `unhashed`: those that
+only say where files lie or how fast the work goes. They stay out of its identity.
 
 A photo is uint8 [h, w, 3], RGB. A level is a whole percent of the photo that survives (see `levels`). An array's shape is
 written where it is named: n rows, b batch, c classes, h height, w width. Fractions are in [0, 1].
@@ -9,7 +9,7 @@ written where it is named: n rows, b batch, c classes, h height, w width. Fracti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -78,6 +78,13 @@ class Request(NamedTuple):
     seed: int  # decides the noise, alone
 
 
+class Drawn(NamedTuple):
+    """What a generator made of its requests."""
+
+    images: Photos  # [b, h, w, 3]; black where the image failed
+    failed: Mapping[int, str] = {}  # place in the batch -> why there is no image
+
+
 class Generator(Protocol):
     """Makes images between text and photo. The answer to a request depends on nothing but the request and its photo."""
 
@@ -90,27 +97,54 @@ class Generator(Protocol):
     def identity(self) -> dict[str, Any]:
         """What changes the pixels beyond name and parameters, such as the digest of the weights."""
 
-    def make(self, requests: Sequence[Request], photos: Photos) -> Photos:
+    def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
         """Images uint8 [b, h, w, 3] for requests and photos [b, h, w, 3] of equal length, any mixture of levels."""
 
 
-class Scores(NamedTuple):
-    """Cosines in [-1, 1]."""
-
-    text: Floats  # [b], image against its class's caption
-    photo: Floats  # [b], image against the photo it was made from
-
-
 class Scorer(Protocol):
-    """Judges how well images fit a text and their photo."""
+    """Places images and texts in one space, where a cosine says how well they fit (CLIP, Radford et al. 2021)."""
 
     version: int
 
     def identity(self) -> dict[str, Any]:
-        """What changes the scores beyond name and parameters."""
+        """What changes the embeddings beyond name and parameters."""
 
-    def score(self, images: Photos, photos: Photos, texts: Sequence[str]) -> Scores:
-        """Scores of images [b, h, w, 3] against photos [b, h, w, 3] and texts [b]."""
+    def embed_images(self, images: Photos) -> Floats:
+        """Unit vectors [b, d] of images [b, h, w, 3]; each depends on its image alone."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors [b, d] of texts."""
+
+
+class Prompts(Protocol):
+    """Says which captions images are made from, and which one they are judged by."""
+
+    version: int
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the captions beyond name and parameters, such as the digest of a file."""
+
+    def choices(self, label: int, name: str, source: str) -> tuple[str, ...]:
+        """Captions an image of class `name` made from photo `source` may take; one is drawn for each photo and variant."""
+
+    def caption(self, label: int, name: str) -> str:
+        """The caption that images of a class are scored against."""
+
+
+# ---------------------------------------------------------------- spreading work
+
+
+class Executor(Protocol):
+    """Runs one function over many items, here or elsewhere. Items are drawn as workers come free."""
+
+    version: int
+
+    def run(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        """(item, answer) pairs as they come, in any order. `prepare` is pickled, called once a worker, and returns the function.
+
+        An item whose worker dies is given to another; a worker that dies again and again ends the run with a UserError.
+        An exception of the function itself ends the run.
+        """
 
 
 # ---------------------------------------------------------------- curricula

@@ -68,9 +68,9 @@ class Bound:
         return find(self.kind, self.name)(**self.parameters)
 
     def identity(self) -> dict[str, Any]:
-        """Name, version, and the parameters that differ from the default; where files lie (`places`) is left out."""
+        """Name, version, and the parameters that differ from the default; what the part calls `unhashed` is left out."""
         part = find(self.kind, self.name)
-        given = {k: canonical(v) for k, v in self.parameters.items() if k not in getattr(part, "places", ())}
+        given = {k: canonical(v) for k, v in self.parameters.items() if k not in getattr(part, "unhashed", ())}
         defaults = {k: p.default for k, p in inspect.signature(part).parameters.items() if p.default is not p.empty}
         differing = {k: v for k, v in given.items() if k not in defaults or canonical(_plain(defaults[k])) != v}
         return {"name": self.name, "version": getattr(part, "version", 1), "parameters": differing}

@@ -54,9 +54,9 @@ def _generator(checkpoint: Path, **parameters: Any) -> Any:
 
 def test_it_drives_stable_diffusion(checkpoint: Path) -> None:
     requests = [Request(level, "a photo of a cat", seed) for seed, level in enumerate((0, 50, 90))]
-    images = _generator(checkpoint).make(requests, PHOTOS)
+    images = _generator(checkpoint).make(requests, PHOTOS).images
     assert images.shape == PHOTOS.shape
-    assert np.array_equal(images[1:2], _generator(checkpoint).make(requests[1:2], PHOTOS[1:2]))
+    assert np.array_equal(images[1:2], _generator(checkpoint).make(requests[1:2], PHOTOS[1:2]).images)
 
 
 def test_it_calls_the_denoiser_as_often_as_the_level_says(checkpoint: Path) -> None:
@@ -70,7 +70,7 @@ def test_it_calls_the_denoiser_as_often_as_the_level_says(checkpoint: Path) -> N
 
 
 def test_a_photo_can_be_resized_on_the_way(checkpoint: Path) -> None:
-    assert _generator(checkpoint, size=(48, 32)).make([Request(50, "a cat", 0)], PHOTOS[:1]).shape == (1, 32, 48, 3)
+    assert _generator(checkpoint, size=(48, 32)).make([Request(50, "a cat", 0)], PHOTOS[:1]).images.shape == (1, 32, 48, 3)
 
 
 def test_the_identity_follows_the_weights(checkpoint: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Cifar10LT:
     """
 
     version = 1
-    places = ("root",)
+    unhashed = ("root",)
 
     def __init__(self, largest: int = 500, smallest: int = 5, ood_photos: int = 1000, root: str = "") -> None:
         room = 5000 - POOL - VAL

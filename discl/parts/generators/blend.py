@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from discl.spec.identity import seed_of
-from discl.spec.kinds import Photos, Request
+from discl.spec.kinds import Drawn, Photos, Request
 from discl.spec.levels import denoising_steps
 
 
@@ -23,8 +23,8 @@ class Blend:
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def make(self, requests: Sequence[Request], photos: Photos) -> Photos:
-        return np.stack([self._one(request, photo) for request, photo in zip(requests, photos, strict=True)])
+    def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
+        return Drawn(np.stack([self._one(request, photo) for request, photo in zip(requests, photos, strict=True)]))
 
     def _one(self, request: Request, photo: Photos) -> Photos:
         h, w = photo.shape[:2]

@@ -11,7 +11,7 @@ import numpy as np
 
 from discl.files.weights import digest_of, folder_of
 from discl.spec.errors import UserError
-from discl.spec.kinds import Photos, Request
+from discl.spec.kinds import Drawn, Photos, Request
 from discl.spec.levels import denoising_steps, strength
 
 
@@ -27,7 +27,7 @@ class Img2Img:
     """
 
     version = 1
-    places = ("checkpoint",)
+    unhashed = ("checkpoint",)
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Img2Img:
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to("cuda" if on_cuda else "cpu")
 
-    def make(self, requests: Sequence[Request], photos: Photos) -> Photos:
+    def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
         made: dict[int, Photos] = {}
         for level in sorted({request.level for request in requests}):
             places = [i for i, request in enumerate(requests) if request.level == level]
@@ -88,7 +88,7 @@ class Img2Img:
                 filled = [mine[i % len(mine)] for i in range(self.chunk)]
                 images = self._at_level(level, [requests[i] for i in filled], photos[filled])
                 made.update(zip(mine, images, strict=False))
-        return np.stack([made[i] for i in range(len(requests))])
+        return Drawn(np.stack([made[i] for i in range(len(requests))]))
 
     def _at_level(self, level: int, requests: Sequence[Request], photos: Photos) -> Photos:
         import torch

@@ -12,14 +12,14 @@ import numpy as np
 from discl.files.disk import resource
 from discl.files.weights import digest_of
 from discl.spec.errors import UserError, unknown
-from discl.spec.kinds import Floats, Photos, Scores
+from discl.spec.kinds import Floats, Photos
 
 
 class OpenClip:
     """`model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a `pretrained` tag."""
 
     version = 1
-    places = ("model", "pretrained")
+    unhashed = ("model", "pretrained")
 
     def __init__(self, model: str = "pkg://discl/assets/cifar10_clip", pretrained: str = "") -> None:
         self.model, self.pretrained = model, pretrained
@@ -57,23 +57,14 @@ class OpenClip:
             raise UserError(f"scorer.model = {self.model!r} does not load ({first})") from error
         return model.eval(), preprocess, open_clip.get_tokenizer(name), device
 
-    def score(self, images: Photos, photos: Photos, texts: Sequence[str]) -> Scores:
-        words, pictures = self.embed_texts(tuple(texts)), self.embed_images(np.concatenate([images, photos]))
-        made, real = pictures[: len(images)], pictures[len(images) :]
-        return Scores((made * words).sum(1).astype(np.float32), (made * real).sum(1).astype(np.float32))
-
-    def embed_texts(self, texts: tuple[str, ...]) -> Floats:
-        """Unit vectors [n, d]; equal texts are embedded once."""
+    def embed_texts(self, texts: Sequence[str]) -> Floats:
         import torch
 
         model, _, tokenizer, device = self._loaded
-        distinct = sorted(set(texts))
         with torch.inference_mode():
-            embedded = model.encode_text(tokenizer(distinct).to(device), normalize=True).float().cpu().numpy()
-        return np.asarray(embedded[[distinct.index(text) for text in texts]])
+            return np.asarray(model.encode_text(tokenizer(list(texts)).to(device), normalize=True).float().cpu().numpy())
 
     def embed_images(self, images: Photos) -> Floats:
-        """Unit vectors [n, d] of images [n, h, w, 3]."""
         import torch
         from PIL import Image
 
