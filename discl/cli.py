@@ -277,10 +277,12 @@ def bank_verify(**selection: Any) -> None:
     bench, _ = _opened(_load(**selection))
     damaged = list(bench.bank.verify())
     for damage in damaged:
-        click.echo(f"damaged: {damage.cell.source} level {damage.cell.level} variant {damage.cell.variant}: {damage.why}")
-    total = sum(bench.bank.count().values())
-    bench.bank.forget(damaged)
-    click.echo(f"{total - len(damaged)} of {total} images are whole" + ("; run `discl bank build` to make the others again" if damaged else ""))
+        where = f"{damage.cell.source} level {damage.cell.level} variant {damage.cell.variant}: " if damage.cell else ""
+        click.echo(f"damaged: {where}{damage.why}")
+    if not any(damage.cell is None for damage in damaged):
+        total = sum(bench.bank.count().values())
+        lost = bench.bank.forget(damage.cell for damage in damaged if damage.cell)
+        click.echo(f"{total - lost} of {total} images are whole" + ("; run `discl bank build` to make the others again" if lost else ""))
     if damaged:
         raise click.exceptions.Exit(1)
 

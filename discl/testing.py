@@ -16,7 +16,21 @@ import numpy as np
 import pytest
 
 from discl.spec.identity import canonical_json
-from discl.spec.kinds import Backbone, Dataset, EpochReport, Generator, Loss, Moment, Request, Scorer, Strategy, Tracker, check_mix
+from discl.spec.kinds import (
+    Backbone,
+    Dataset,
+    EpochReport,
+    Generator,
+    Loss,
+    Moment,
+    Prompts,
+    Request,
+    Scorer,
+    Strategy,
+    Subject,
+    Tracker,
+    check_mix,
+)
 from discl.spec.levels import PHOTO
 
 
@@ -128,6 +142,23 @@ class ScorerContract(_Contract):
         images, texts = self.images(), ["a photo of a cat", "a photo of a dog"]
         assert np.allclose(part.embed_images(images)[1], part.embed_images(images[1:2])[0], atol=1e-5)
         assert np.allclose(part.embed_texts(texts)[1], part.embed_texts(texts[1:])[0], atol=1e-5)
+
+
+class PromptsContract(_Contract):
+    """Captions that only the class and the photo decide."""
+
+    def subject(self) -> Subject:
+        """Something the part has captions for."""
+        return Subject(1, "cat", ("a photo of a cat", "one cat"), "photo7")
+
+    def test_identity_can_be_hashed(self, part: Prompts) -> None:
+        assert canonical_json(part.identity()) == canonical_json(part.identity())
+
+    def test_every_image_has_a_prompt_and_a_caption(self, part: Prompts) -> None:
+        choices = part.choices(self.subject())
+        assert choices
+        assert all(isinstance(text, str) and text for text in (*choices, part.caption(self.subject())))
+        assert part.choices(self.subject()) == choices
 
 
 class DatasetContract(_Contract):

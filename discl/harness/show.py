@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from discl.engine.bank import Cell
+from discl.engine.catalogue import Cell
 from discl.files.photos import save_picture, sheet
 from discl.harness.experiment import Bench
 from discl.spec.kinds import Dataset
@@ -64,9 +64,9 @@ def spectrum_sheet(bench: Bench, path: Path, photos: int) -> Path:
     for r, place in enumerate(sorted(order[:photos], key=lambda i: sources.labels[i])):
         line = []
         for c, level in enumerate(levels):
-            image, score = bench.bank.image(Cell(sources.ids[place], level, 0))
+            image, row = bench.bank.image(Cell(sources.ids[place], level, 0))
             line.append(image)
-            if score is not None and score < bench.spec.bank.threshold:
+            if row.text_score is not None and row.text_score < bench.spec.bank.threshold:
                 marks.add((r, c))
         rows.append([*line, sources.photos[place]])
         names.append(bench.dataset.classes[int(sources.labels[place])])
