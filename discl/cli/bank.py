@@ -18,21 +18,40 @@ def bank() -> None:
 @bank.command("build")
 @selection
 @click.option("--levels", help="Only these levels, separated by commas; default: all of the benchmark.")
-def bank_build(levels: str | None, **selection: Any) -> None:
-    """Make the images BENCH needs and lacks; stop it at any time, and it goes on from there."""
+@click.option("--engine", default="local", show_default=True, help="Where the work is done; see `discl list executors`.")
+@click.option("--workers", type=click.IntRange(1), help="Processes (local) or actors (ray) that make images side by side.")
+@click.option("--address", help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.")
+@click.option("--retry-failed", is_flag=True, help="Try again what could not be made before.")
+def bank_build(levels: str | None, engine: str, workers: int | None, address: str | None, retry_failed: bool, **selection: Any) -> None:
+    """Make the images BENCH needs and lacks; stop it at any time, and it goes on from there.
+
+    Several builds of one bank may run at once, started together or not: no image is made twice.
+
+    \b
+    discl bank build cifar10_lt --workers 2
+    discl bank build cifar10_lt --engine ray --address auto
+    """
     from discl.spec.errors import UserError
+    from discl.spec.registry import bind
 
     extra = selection["settings"]
     if levels is not None:
         if not all(part.strip().isdigit() for part in levels.split(",")):
             raise UserError(f"--levels {levels!r}: give whole percents separated by commas, e.g. 0,50")
         extra = (*extra, f"levels=[{levels}]")
+    given = {"workers": workers, "address": address}
+    executor = bind("executors", engine, {key: value for key, value in given.items() if value is not None}).build()
     bench, audience = opened(load(**{**selection, "settings": extra}))
-    made = bench.fill(bench.spec.levels, audience.announce)
+    if retry_failed:
+        bench.bank.forget(cell for cell, _ in bench.bank.failures())
+    made = bench.fill(bench.spec.levels, audience.announce, executor)
     rate = f", {made.images / made.seconds:.1f} images/s" if made.images else ""
     click.echo(
         f"{made.images} images made ({made.denoising_steps} denoising steps{rate}), {sum(bench.bank.count().values())} in {bench.bank.folder}"
     )
+    if failures := bench.bank.failures():
+        cell, why = failures[0]
+        click.echo(f"{len(failures)} could not be made, e.g. {cell.source} level {cell.level} variant {cell.variant}: {why}", err=True)
 
 
 @bank.command("show")

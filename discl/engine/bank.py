@@ -223,12 +223,15 @@ class Bank:
             self._maps[level] = known = (stamp, self._map(level))
         return known[1]
 
-    def _map(self, level: int) -> Photos:
-        whole, count = hashlib.sha256(), 0
+    def map_path(self, level: int) -> Path:
+        """Where the pixels of a level lie, decoded; the name follows the images, so that a new one makes a new file."""
+        whole = hashlib.sha256()
         for (sha,) in self.catalogue.stream("SELECT sha256 FROM images WHERE level = ? AND status = ? ORDER BY source, variant", (level, MADE)):
             whole.update(sha.encode())
-            count += 1
-        path = self.folder / "cache" / f"level-{level:03d}-{whole.hexdigest()[:16]}.npy"
+        return self.folder / "cache" / f"level-{level:03d}-{whole.hexdigest()[:16]}.npy"
+
+    def _map(self, level: int) -> Photos:
+        path, count = self.map_path(level), self.count().get(level, 0)
         if not count:
             raise UserError(f"the bank holds no image of level {level}; run `discl bank build` first")
         if not path.exists():
