@@ -353,37 +353,49 @@ def test_the_diffusion_generator_gives_the_same_bytes_at_any_batch_size(tmp_path
 
 BUILD = [
     sys.executable, "-m", "discl.cli", "bank", "build", "cifar10_lt", "--set", "generator.name=blend", "--set", "bank.batch=8",
-    "--set", "dataset.largest=40", "--set", "dataset.ood_photos=10", "--set", "bank.variants=4",
+    "--set", "dataset.largest=40", "--set", "dataset.ood_photos=10",
 ]  # fmt: skip
 
 
-@pytest.mark.slow
-def test_a_build_killed_at_five_random_points_gives_the_same_digest(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kills", "variants", "options"),
+    [
+        (5, 4, ()),
+        (3, 4, ("--workers", "2")),
+        pytest.param(20, 16, (), marks=pytest.mark.slow),
+        pytest.param(20, 16, ("--workers", "2"), marks=pytest.mark.slow),
+    ],
+)
+def test_a_build_killed_at_random_points_gives_the_same_digest(tmp_path: Path, kills: int, variants: int, options: Sequence[str]) -> None:
+    build = [*BUILD, "--set", f"bank.variants={variants}"]
+
     def environment(home: str) -> dict[str, str]:
         return {**os.environ, "DISCL_HOME": str(tmp_path / home)}
 
     def digest(home: str) -> str:
-        command = [word if word != "build" else "digest" for word in BUILD]
+        command = [word if word != "build" else "digest" for word in build]
         return subprocess.run(command, env=environment(home), capture_output=True, text=True, check=True).stdout
 
     def made(home: str) -> int:
         return sum(path.stat().st_size for path in (tmp_path / home).glob("banks/*/shards/*"))
 
-    subprocess.run(BUILD, env=environment("whole"), check=True, capture_output=True)
-    chance, kills = random.Random(0), 0
-    while kills < 5:
+    subprocess.run(build, env=environment("whole"), check=True, capture_output=True)
+    chance, done = random.Random(0), 0
+    while done < kills:
         start = made("killed")
-        build = subprocess.Popen(BUILD, env=environment("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while made("killed") == start and build.poll() is None:  # past the imports, into the making
+        running = subprocess.Popen([*build, *options], env=environment("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while made("killed") == start and running.poll() is None:  # past the imports, into the making
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 0.15))
-        if build.poll() is not None:
+        if running.poll() is not None:
             break
-        build.send_signal(signal.SIGKILL)
-        build.wait()
-        kills += 1
-    assert kills >= 3, "the build was over before it could be killed"
-    assert made("killed") < made("whole")
-    finished = subprocess.run(BUILD, env=environment("killed"), check=True, capture_output=True, text=True)
-    assert not finished.stdout.startswith("0 images")
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        done += 1
+    assert done >= min(3, kills), "the build was over before it could be killed"
+    finished = subprocess.run([*build, *options], env=environment("killed"), check=True, capture_output=True, text=True)
     assert digest("killed") == digest("whole")
+    verified = [word if word != "build" else "verify" for word in build]
+    said = subprocess.run(verified, env=environment("killed"), check=True, capture_output=True, text=True).stdout
+    assert "damaged" not in said
+    assert finished.returncode == 0
