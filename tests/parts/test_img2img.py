@@ -85,9 +85,9 @@ def reference(folders: Any) -> Any:
 
 FIRST_FIVE = ("", "DDIMScheduler", "DPMSolverMultistepScheduler", "HeunDiscreteScheduler", "EulerAncestralDiscreteScheduler")
 CASES = [
-    *(("sd", name) for name in ("", *SCHEDULERS)),
-    *((kind, name) for kind in ("sdxl", "refiner") for name in FIRST_FIVE),
+    *((kind, name) for kind in ("sd", "sdxl", "refiner") for name in FIRST_FIVE),
     ("lcm", ""),
+    *(pytest.param("sd", name, marks=pytest.mark.slow) for name in SCHEDULERS if name not in FIRST_FIVE),
 ]
 
 
