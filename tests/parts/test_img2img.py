@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import checkpoints
 import diffusers
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from discl.miniature import untrained
 from discl.parts.generators.img2img import SCHEDULERS, Img2Img
 from discl.spec.errors import UserError
 from discl.spec.kinds import Photos, Request
@@ -29,7 +29,7 @@ CAT, DOG = "a photo of a cat", "a photo of a dog"
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """By kind, the folder of a checkpoint that is written on first use."""
-    return cache(lambda kind: checkpoints.write(kind, tmp_path_factory.mktemp(kind)))
+    return cache(lambda kind: untrained.write(kind, tmp_path_factory.mktemp(kind)))
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_images_are_those_of_diffusers_pipelines(kind: str, scheduler: str, fold
         assert _apart(image, reference(kind, request, Image.fromarray(photo), scheduler, grid, 4.0)) <= TOLERANCE
 
 
-@pytest.mark.parametrize("kind", checkpoints.BUILDERS)
+@pytest.mark.parametrize("kind", untrained.BUILDERS)
 def test_the_comparison_with_diffusers_would_notice(kind: str, folders: Any) -> None:
     def image(prompt: str = CAT, **parameters: Any) -> Photos:
         return _generator(folders(kind), **parameters).make([Request(30, prompt, 0)], PHOTOS[:1]).images  # type: ignore[no-any-return]

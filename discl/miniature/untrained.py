@@ -1,4 +1,5 @@
-"""Checkpoints in the true formats of Stable Diffusion, SDXL, its refiner and LCM, tiny and with random weights."""
+"""Checkpoints in the true formats of Stable Diffusion, SDXL, its refiner and LCM, tiny and with random weights: for tests, for
+measuring, and for trying a set-up out before gigabytes are fetched."""
 
 from __future__ import annotations
 
@@ -38,17 +39,17 @@ def _text(kind: Any) -> Any:
     )  # fmt: skip
 
 
-def _unet(**more: Any) -> UNet2DConditionModel:
+def _unet(width: int = 1, **more: Any) -> UNet2DConditionModel:
     settings = {"cross_attention_dim": WIDTH, "attention_head_dim": 8, **more}
     return UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
+        sample_size=8, block_out_channels=(16 * width, 32 * width), layers_per_block=1, norm_num_groups=8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **settings,
     )  # fmt: skip
 
 
-def _vae(**more: Any) -> AutoencoderKL:
+def _vae(width: int = 1, **more: Any) -> AutoencoderKL:
     return AutoencoderKL(
-        block_out_channels=(8, 16, 16, 16), norm_num_groups=4, down_block_types=("DownEncoderBlock2D",) * 4,
+        block_out_channels=(8 * width, 16 * width, 16 * width, 16 * width), norm_num_groups=4, down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4, **more,
     )  # fmt: skip
 
@@ -61,9 +62,9 @@ def _refiner_scheduler() -> Any:
     return _scheduler(steps_offset=1, timestep_spacing="leading")
 
 
-def _small() -> dict[str, Any]:
+def _small(width: int) -> dict[str, Any]:
     return {
-        "vae": _vae(),
+        "vae": _vae(width),
         "text_encoder": _text(CLIPTextModel),
         "tokenizer": _tokenizer(),
         "safety_checker": None,
@@ -72,34 +73,34 @@ def _small() -> dict[str, Any]:
     }
 
 
-def _large(ids: int, tokens: int, **more: Any) -> UNet2DConditionModel:
+def _large(width: int, ids: int, tokens: int, **more: Any) -> UNet2DConditionModel:
     """SDXL's denoiser, which hears `ids` numbers (sizes, scores) and prompts `tokens` wide besides."""
     added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": WIDTH + ids * 8}
-    return _unet(cross_attention_dim=tokens, attention_head_dim=(2, 4), use_linear_projection=True, **added, **more)
+    return _unet(width, cross_attention_dim=tokens, attention_head_dim=(2, 4), use_linear_projection=True, **added, **more)
 
 
-def sd() -> Any:
-    return StableDiffusionPipeline(unet=_unet(), scheduler=_refiner_scheduler(), **_small())
+def sd(width: int) -> Any:
+    return StableDiffusionPipeline(unet=_unet(width), scheduler=_refiner_scheduler(), **_small(width))
 
 
-def lcm() -> Any:
+def lcm(width: int) -> Any:
     scheduler = _scheduler(LCMScheduler, original_inference_steps=50)
-    return LatentConsistencyModelPipeline(unet=_unet(time_cond_proj_dim=16), scheduler=scheduler, **_small())
+    return LatentConsistencyModelPipeline(unet=_unet(width, time_cond_proj_dim=16), scheduler=scheduler, **_small(width))
 
 
-def sdxl() -> Any:
+def sdxl(width: int) -> Any:
     # the factor stands for that of Playground 2.5: an autoencoder that states its latents' mean and deviation
-    vae = _vae(force_upcast=True, latents_mean=[0.1, -0.1, 0.2, 0.0], latents_std=[1.1, 0.9, 1.2, 1.0])
+    vae = _vae(width, force_upcast=True, latents_mean=[0.1, -0.1, 0.2, 0.0], latents_std=[1.1, 0.9, 1.2, 1.0])
     return StableDiffusionXLPipeline(
         vae=vae, text_encoder=_text(CLIPTextModel), text_encoder_2=_text(CLIPTextModelWithProjection), tokenizer=_tokenizer(),
-        tokenizer_2=_tokenizer(), unet=_large(6, 2 * WIDTH), scheduler=_refiner_scheduler(), add_watermarker=False,
+        tokenizer_2=_tokenizer(), unet=_large(width, 6, 2 * WIDTH), scheduler=_refiner_scheduler(), add_watermarker=False,
     )  # fmt: skip
 
 
-def refiner() -> Any:
+def refiner(width: int) -> Any:
     return StableDiffusionXLImg2ImgPipeline(
-        vae=_vae(force_upcast=True), text_encoder=None, text_encoder_2=_text(CLIPTextModelWithProjection), tokenizer=None,
-        tokenizer_2=_tokenizer(), unet=_large(5, WIDTH), scheduler=_refiner_scheduler(), requires_aesthetics_score=True,
+        vae=_vae(width, force_upcast=True), text_encoder=None, text_encoder_2=_text(CLIPTextModelWithProjection), tokenizer=None,
+        tokenizer_2=_tokenizer(), unet=_large(width, 5, WIDTH), scheduler=_refiner_scheduler(), requires_aesthetics_score=True,
         force_zeros_for_empty_prompt=False, add_watermarker=False,
     )  # fmt: skip
 
@@ -107,9 +108,10 @@ def refiner() -> Any:
 BUILDERS = {"sd": sd, "sdxl": sdxl, "refiner": refiner, "lcm": lcm}
 
 
-def write(kind: str, folder: Path) -> Path:
-    """A checkpoint folder as `save_pretrained` writes it."""
-    torch.manual_seed(0)
-    pipeline = BUILDERS[kind]()
+def write(kind: str, folder: Path, width: int = 1) -> Path:
+    """A checkpoint folder as `save_pretrained` writes it; `width` multiplies the channels of denoiser and autoencoder."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pipeline = BUILDERS[kind](width)
     pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
