@@ -280,11 +280,10 @@ class ExecutorContract(_Contract):
         assert time.monotonic() - started < 20
         assert gone(self.workers(tmp_path))
 
-    @pytest.mark.parametrize("error", [UserError("item 2 is bad"), ZeroDivisionError("by item 2")], ids=lambda error: type(error).__name__)
-    def test_an_exception_ends_the_run_as_it_is(self, part: Executor, tmp_path: Path, error: Exception) -> None:
-        with pytest.raises(type(error)) as raised:
-            list(part.run(partial(raises, tmp_path, error), iter(range(4))))
-        assert str(raised.value) == str(error)
+    def test_an_exception_ends_the_run_as_it_is(self, part: Executor, tmp_path: Path) -> None:
+        with pytest.raises(UserError) as raised:
+            list(part.run(partial(raises, tmp_path, UserError("item 2 is bad")), iter(range(4))))
+        assert str(raised.value) == "item 2 is bad"
         assert gone(self.workers(tmp_path))
 
     def test_the_item_of_a_worker_that_dies_is_given_to_another(self, part: Executor, tmp_path: Path) -> None:

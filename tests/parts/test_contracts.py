@@ -9,7 +9,7 @@ from discl import testing
 from discl.spec.registry import bind, names
 
 # a small setting, where the default is large
-PARAMETERS: dict[str, dict[str, Any]] = {"img2img": {"steps": 6, "chunk": 4}, "cifar10_lt": {"ood_photos": 100}, "ray": {"workers": 2}}
+PARAMETERS: dict[str, dict[str, Any]] = {"img2img": {"steps": 6, "chunk": 4}, "cifar10_lt": {"ood_photos": 100}, "ray": {"workers": 1}}
 
 
 def _part_of(kind: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import secrets
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from discl.parts.executors._worker import TRIES, Worker, deadly, read
 from discl.spec.errors import UserError
 
 _MOST_A_NODE = 8  # workers on a machine without GPU: each holds a generator in memory
-_PATIENCE_S = 12.0  # a cluster that has not answered by then is not there; ray.init itself would wait for two minutes
+_PATIENCE_S = 10.0  # a cluster that has not answered by then is not there; ray.init itself would wait for two minutes
 _PLACES = ("DISCL_HOME", "DISCL_DATA", "HF_HOME", "HF_HUB_OFFLINE")  # handed to the workers, wherever they run
 
 
@@ -33,7 +34,9 @@ class Ray:
         node 1$ DISCL_HOME=/shared/discl discl bank build BENCH --engine ray --address auto
 
     Node 1 alone writes to the bank; workers take items from it and send answers back. DISCL_HOME, DISCL_DATA, HF_HOME and
-    HF_HUB_OFFLINE are node 1's on every node. A node may join or die on the way. `ray stop` on each node ends the cluster.
+    HF_HUB_OFFLINE are node 1's on every node. A node may die on the way. `ray stop` on each node ends the cluster.
+    Whoever reaches port 6379 may run code on both: where others can, run `ray get-auth-token --generate` on node 1 first
+    and copy ~/.ray/auth_token to node 2.
     """
 
     version = 1
@@ -77,7 +80,9 @@ def _ray() -> Any:
 def _join(ray: Any, address: str) -> None:
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     if not address:
-        # on the loopback interface: whoever reaches a cluster may run code in it
+        # whoever reaches a cluster may run code in it: loopback, and a password of our own, since Ray would leave one in
+        # ~/.ray, where a later `ray start` finds it and refuses every node that lacks it
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
         return
     _check(address)
