@@ -8,18 +8,26 @@ class TestMine(StrategyContract):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from discl.spec.errors import UserError
 from discl.spec.identity import canonical_json
 from discl.spec.kinds import (
     Backbone,
     Dataset,
     EpochReport,
+    Executor,
     Generator,
     Loss,
     Moment,
@@ -270,3 +278,127 @@ class TrackerContract(_Contract):
             for epoch in range(2):
                 part.report(self.report(epoch))
             part.finish(summary)
+
+
+class ExecutorContract(_Contract):
+    """Every item is answered once, whatever happens to the workers, and nothing runs on after the end."""
+
+    ahead = 8  # items that may be out at a time
+
+    def test_every_item_is_answered_once_by_workers_that_prepared_once(self, part: Executor, tmp_path: Path) -> None:
+        answers = list(part.run(partial(squares, tmp_path), iter(range(9))))
+        assert sorted((item, square) for item, (square, _) in answers) == [(item, item * item) for item in range(9)]
+        prepared = [path.name.split("-")[1] for path in tmp_path.glob("prepared-*")]
+        assert len(prepared) == len(set(prepared))
+        assert {str(worker) for _, (_, worker) in answers} <= set(prepared)
+
+    def test_no_items_no_answers(self, part: Executor, tmp_path: Path) -> None:
+        assert list(part.run(partial(squares, tmp_path), iter(()))) == []
+
+    def test_items_are_drawn_as_workers_come_free_and_nobody_outlives_the_run(self, part: Executor, tmp_path: Path) -> None:
+        drawn = itertools.count()
+        running = part.run(partial(squares, tmp_path), (next(drawn) for _ in range(1000)))
+        for _, (_, worker) in itertools.islice(running, 3):
+            assert worker == os.getpid() or alive(worker)
+        close(running)
+        assert next(drawn) <= 3 + self.ahead
+        assert gone(self.workers(tmp_path))
+
+    def test_closing_the_run_stops_workers_deep_in_an_item(self, part: Executor, tmp_path: Path) -> None:
+        running = part.run(partial(sleeps, tmp_path, os.getpid()), iter([0.0, 600.0, 600.0, 600.0]))
+        next(running)
+        started = time.monotonic()
+        close(running)
+        assert time.monotonic() - started < 20
+        assert gone(self.workers(tmp_path))
+
+    def test_an_exception_ends_the_run_as_it_is(self, part: Executor, tmp_path: Path) -> None:
+        with pytest.raises(UserError) as raised:
+            list(part.run(partial(raises, tmp_path, UserError("item 2 is bad")), iter(range(4))))
+        assert str(raised.value) == "item 2 is bad"
+        assert gone(self.workers(tmp_path))
+
+    def test_the_item_of_a_worker_that_dies_is_given_to_another(self, part: Executor, tmp_path: Path) -> None:
+        answers = list(part.run(partial(dies, tmp_path, os.getpid(), 1), iter(range(4))))
+        assert sorted(answers) == [(item, -item) for item in range(4)]
+
+    def test_an_item_that_kills_again_and_again_ends_the_run(self, part: Executor, tmp_path: Path) -> None:
+        told = ""
+        try:
+            list(part.run(partial(dies, tmp_path, os.getpid(), 99), iter(range(4))))
+        except UserError as error:
+            told = str(error)
+        if self.workers(tmp_path) != {os.getpid()}:  # it cannot be tried out where the caller does the work
+            assert "3 workers died at item 2" in told
+            assert "memory" in told
+
+    def workers(self, folder: Path) -> set[int]:
+        return {int(path.name.split("-")[1]) for path in folder.glob("prepared-*")}
+
+
+def close(running: Iterator[Any]) -> None:
+    running.close()  # type: ignore[attr-defined]
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def gone(processes: set[int], patience_s: float = 10.0) -> bool:
+    """Whether all of them but our own end in time."""
+    deadline = time.monotonic() + patience_s
+    while any(alive(process) for process in processes - {os.getpid()}):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _sign_in(folder: Path) -> None:
+    (folder / f"prepared-{os.getpid()}-{uuid.uuid4()}").touch()
+
+
+def squares(folder: Path) -> Callable[[int], tuple[int, int]]:
+    """(square of the item, who computed it)"""
+    _sign_in(folder)
+    return lambda item: (item * item, os.getpid())
+
+
+def sleeps(folder: Path, caller: int) -> Callable[[float], float]:
+    """Sleeps for so many seconds, where the caller does not have to wait for it."""
+    _sign_in(folder)
+
+    def work(seconds: float) -> float:
+        time.sleep(seconds if os.getpid() != caller else 0)
+        return seconds
+
+    return work
+
+
+def raises(folder: Path, error: Exception) -> Callable[[int], int]:
+    """Raises `error` at item 2."""
+    _sign_in(folder)
+
+    def work(item: int) -> int:
+        if item == 2:
+            raise error
+        return item
+
+    return work
+
+
+def dies(folder: Path, caller: int, times: int) -> Callable[[int], int]:
+    """Dies of item 2 so often, unless that would kill the caller."""
+    _sign_in(folder)
+
+    def work(item: int) -> int:
+        if item == 2 and os.getpid() != caller and len(list(folder.glob("died-*"))) < times:
+            (folder / f"died-{uuid.uuid4()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return -item
+
+    return work

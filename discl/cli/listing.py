@@ -8,7 +8,7 @@ import click
 @click.command("list")
 @click.argument("kind", required=False)
 def list_parts(kind: str | None) -> None:
-    """Names of a KIND: benchmarks, datasets, backbones, strategies, generators, scorers, losses or trackers."""
+    """Names of a KIND: benchmarks, datasets, backbones, strategies, generators, scorers, prompts, losses, trackers or executors."""
     from rich.console import Console
     from rich.table import Table
 

@@ -15,7 +15,7 @@ from typing import Any
 from discl.spec.errors import UserError, unknown
 from discl.spec.identity import canonical
 
-KINDS = ("datasets", "backbones", "strategies", "generators", "scorers", "prompts", "losses", "trackers")
+KINDS = ("datasets", "backbones", "strategies", "generators", "scorers", "prompts", "losses", "trackers", "executors")
 _SINGULAR = {"strategies": "strategy", "losses": "loss", "prompts": "prompts"}
 
 

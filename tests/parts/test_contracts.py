@@ -1,6 +1,7 @@
 """Every registered part keeps its kind's contract: a new part is tested by being there."""
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from discl import testing
 from discl.spec.registry import bind, find, names
 
 # a small setting, where the default is large
-PARAMETERS: dict[str, dict[str, Any]] = {"img2img": {"steps": 6, "chunk": 4}, "cifar10_lt": {"ood_photos": 100}}
+PARAMETERS: dict[str, dict[str, Any]] = {"img2img": {"steps": 6, "chunk": 4}, "cifar10_lt": {"ood_photos": 100}, "ray": {"workers": 1}}
 
 
 def _part_of(kind: str) -> Any:
@@ -56,3 +57,22 @@ class TestLosses(testing.LossContract):
 
 class TestTrackers(testing.TrackerContract):
     part = _part_of("trackers")
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """One for all of Ray's tests: starting it takes most of their time."""
+    pytest.importorskip("ray", reason="ray is not installed")
+    from discl.parts.executors.ray import cluster
+
+    with cluster():
+        yield
+
+
+class TestExecutors(testing.ExecutorContract):
+    @pytest.fixture(params=[*sorted(names("executors")), "local in 2 processes"])
+    def part(self, request: pytest.FixtureRequest) -> Any:
+        if request.param == "ray":
+            request.getfixturevalue("ray_cluster")
+        name, _, several = request.param.partition(" ")
+        return bind("executors", name, {"workers": 2} if several else PARAMETERS.get(name, {})).build()

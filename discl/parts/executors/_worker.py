@@ -1,0 +1,66 @@
+"""What every worker does, wherever it runs: prepare once, then answer items."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import reprlib
+import traceback
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from discl.spec.errors import UserError
+
+TRIES = 3  # workers an item may cost
+
+
+class Worker:
+    """Holds what `prepare` returned. Everything travels as pickled bytes, so that whatever is wrong with an item, an answer
+    or `prepare` itself comes back as an exception instead of breaking the channel it came through.
+    """
+
+    def __init__(self, prepare: bytes, environment: Mapping[str, str] | None = None) -> None:
+        self._prepare = prepare
+        os.environ.update(environment or {})
+
+    @cached_property
+    def _work(self) -> Callable[[Any], Any]:
+        # at the first item, not before: a death while a model loads is then a death of that item, and is counted
+        work: Callable[[Any], Any] = pickle.loads(self._prepare)()  # noqa: S301 - from the process that started us
+        return work
+
+    def answer(self, item: bytes) -> bytes:
+        """Pickled (True, answer) or (False, exception)."""
+        try:
+            return pickle.dumps((True, self._work(pickle.loads(item))), pickle.HIGHEST_PROTOCOL)  # noqa: S301
+        except BaseException as error:  # also SystemExit: it must not look like a worker that died
+            return pickle.dumps((False, _portable(error)))
+
+
+def read(outcome: bytes) -> Any:
+    """The answer in what `Worker.answer` returned; raises the exception instead, where that is what came."""
+    succeeded, what = pickle.loads(outcome)  # noqa: S301
+    if not succeeded:
+        raise what from None
+    return what
+
+
+def deadly(item: Any, how: str) -> UserError:
+    """What to say of an item that has used up its tries."""
+    return UserError(
+        f"{TRIES} workers died at item {reprlib.repr(item)} (the last: {how}); the usual cause is too little memory: "
+        "try fewer workers or a smaller batch"
+    )
+
+
+def _portable(error: BaseException) -> BaseException:
+    """`error` with its traceback as a note, since the traceback itself does not travel; retold where it cannot be pickled."""
+    told = "".join(traceback.format_exception(error))
+    try:
+        error.add_note(told)
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - an exception with a constructor of its own fails only here
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+        error.add_note(told)
+    return error

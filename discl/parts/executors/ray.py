@@ -1,0 +1,181 @@
+"""Ray: the machines of a Ray cluster, or a small one started here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from discl.parts.executors._worker import TRIES, Worker, deadly, read
+from discl.spec.errors import UserError
+
+_MOST_A_NODE = 8  # workers on a machine without GPU: each holds a generator in memory
+_PATIENCE_S = 10.0  # a cluster that has not answered by then is not there; ray.init itself would wait for two minutes
+_PLACES = ("DISCL_HOME", "DISCL_DATA", "HF_HOME", "HF_HUB_OFFLINE")  # handed to the workers, wherever they run
+
+
+class Ray:
+    """An actor for each worker, an actor task for each item. `workers` = 0: one for each GPU, or for each core (at most
+    8 a machine) where the cluster has no GPU.
+
+    `address` = "" starts a cluster on this machine and ends it with the run; "auto" joins the one this machine belongs to,
+    "host:port" any other. Two nodes, with the same packages and with DISCL_HOME on a file system both see:
+
+        node 1$ ray start --head --port=6379
+        node 2$ ray start --address=node1:6379
+        node 1$ DISCL_HOME=/shared/discl discl bank build BENCH --engine ray --address auto
+
+    Node 1 alone writes to the bank; workers take items from it and send answers back. DISCL_HOME, DISCL_DATA, HF_HOME and
+    HF_HUB_OFFLINE are node 1's on every node. A node may die on the way. `ray stop` on each node ends the cluster.
+    Whoever reaches port 6379 may run code on both: where others can, run `ray get-auth-token --generate` on node 1 first
+    and copy ~/.ray/auth_token to node 2.
+    """
+
+    version = 1
+    unhashed = ("address", "workers")
+
+    def __init__(self, address: str = "", workers: int = 0) -> None:
+        if workers < 0:
+            raise UserError(f"executor 'ray': workers = {workers}; it takes 1 or more, or 0 for one on each GPU or core")
+        self.address = address
+        self.workers = workers
+
+    def run(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        with cluster(self.address) as ray, _actors(ray, pickle.dumps(prepare), self.workers) as actors:
+            yield from _spread(ray, actors, items)
+
+
+@contextlib.contextmanager
+def cluster(address: str = "") -> Iterator[Any]:
+    """The `ray` module, connected until the block ends. Where it is connected already, it stays as it is."""
+    ray = _ray()
+    if ray.is_initialized():
+        yield ray
+        return
+    try:
+        with _own_signals():
+            _join(ray, address)
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("ray is not installed; pip install 'discl[ray]'") from error
+    return ray
+
+
+def _join(ray: Any, address: str) -> None:
+    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    if not address:
+        # whoever reaches a cluster may run code in it: loopback, and a password of our own, since Ray would leave one in
+        # ~/.ray, where a later `ray start` finds it and refuses every node that lacks it
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+        return
+    _check(address)
+    try:
+        ray.init(address, **quiet)
+    except (RuntimeError, ConnectionError, ValueError) as error:  # such as other versions of Ray or Python over there
+        raise UserError(f"the Ray cluster at {address!r} would not have us: {error}") from error
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """ray.init takes SIGTERM for itself; give it back."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _check(address: str) -> None:
+    """Refuse a cluster that does not answer `ray status`."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status", *([] if address == "auto" else ["--address", address])]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+        why = (asked.stderr.strip().splitlines() or ["no message"])[-1] if asked.returncode else ""
+    except subprocess.TimeoutExpired:
+        why = f"no answer within {_PATIENCE_S:.0f} s"
+    if why:
+        raise UserError(f"no Ray cluster at {address!r} ({why}); start one with `ray start --head`, or leave the address empty")
+
+
+def share_out(nodes: Sequence[Mapping[str, float]], workers: int) -> tuple[int, dict[str, float]]:
+    """(workers, resources of each) for nodes with so many `CPU` and `GPU`; 0 workers = as many as suit the nodes.
+
+    More workers than GPUs or cores share them.
+    """
+    gpus = sum(node.get("GPU", 0) for node in nodes)
+    if gpus:
+        workers = workers or int(gpus)
+        # no core is asked for beside the GPU: a node short of cores would leave its GPUs idle
+        return workers, {"num_gpus": _part(workers / gpus), "num_cpus": 0}
+    cores = [node["CPU"] for node in nodes if node.get("CPU")] or [1.0]
+    workers = workers or int(sum(min(_MOST_A_NODE, count) for count in cores))
+    whole = min(cores) // ceil(workers / len(cores))  # what the smallest node can give to each of its share of the workers
+    return workers, {"num_gpus": 0, "num_cpus": max(whole, _part(workers / sum(cores)))}
+
+
+def _part(crowd: float) -> float:
+    """One, or the part of a GPU or core that lets `crowd` of them have one; rounded down to Ray's smallest unit."""
+    return 10_000 // max(1, ceil(crowd)) / 10_000
+
+
+@contextlib.contextmanager
+def _actors(ray: Any, prepare: bytes, workers: int) -> Iterator[list[Any]]:
+    """Workers that Ray starts again when they die; gone when the block ends."""
+    workers, resources = share_out([node["Resources"] for node in ray.nodes() if node["Alive"]], workers)
+    places = {name: os.environ[name] for name in _PLACES if name in os.environ}
+    kind = ray.remote(max_restarts=-1, max_task_retries=TRIES - 1, **resources)(Worker)
+    actors = [kind.remote(prepare, places) for _ in range(workers)]
+    try:
+        yield actors
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+
+
+def _spread(ray: Any, actors: list[Any], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    """An actor gets an item when it is up, and another for each answer: one the cluster has no room for never holds any."""
+    starting = {actor.__ray_ready__.remote(): actor for actor in actors}
+    running: dict[Any, tuple[Any, Any]] = {}
+    jobs = ((item,) for item in items)  # in a tuple, since None may be an item
+    while starting or running:
+        (came, *_), _ = ray.wait([*running, *starting])
+        actor, answered = _collect(ray, came, starting, running)
+        if job := next(jobs, None):  # before the answer goes out: the actor works while the caller does
+            running[actor.answer.remote(pickle.dumps(job[0], pickle.HIGHEST_PROTOCOL))] = actor, job[0]
+        else:
+            starting.clear()  # whoever is not up yet is not needed any more
+        yield from answered
+
+
+def _collect(ray: Any, came: Any, starting: dict[Any, Any], running: dict[Any, tuple[Any, Any]]) -> tuple[Any, list[tuple[Any, Any]]]:
+    """The actor that is free now, and what it answered, if anything."""
+    if came in running:
+        actor, item = running.pop(came)
+        try:
+            return actor, [(item, read(ray.get(came)))]
+        except ray.exceptions.RayError as error:
+            raise deadly(item, type(error).__name__) from error
+    actor = starting.pop(came)
+    try:
+        ray.get(came)
+    except ray.exceptions.RayError as error:
+        raise UserError(f"a Ray worker could not start ({error}); is discl installed on every node?") from error
+    return actor, []

@@ -1,0 +1,137 @@
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discl.parts.executors._worker import Worker, read
+from discl.parts.executors.local import Local
+from discl.spec.errors import UserError
+from discl.testing import alive, gone, squares
+
+
+def surroundings() -> Callable[[float], tuple[str | None, ...]]:
+    def work(seconds: float) -> tuple[str | None, ...]:
+        time.sleep(seconds)  # long enough that one worker cannot take both items
+        return tuple(os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"))
+
+    return work
+
+
+def test_workers_get_a_gpu_and_threads_each_and_the_caller_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5,-1,7")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    answers = {answer for _, answer in Local(workers=2, threads=3).run(surroundings, iter([0.5, 0.5]))}
+    assert answers == {("3", "3"), ("3", "5")}
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3, 5,-1,7"
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_one_gpu_is_left_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert all("CUDA_VISIBLE_DEVICES" not in each for each in Local(workers=2)._surroundings())
+
+
+def test_threads_in_this_process_are_given_back() -> None:
+    import torch
+
+    def threads() -> Callable[[int], int]:
+        return lambda item: torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    assert list(Local(threads=before + 1).run(threads, iter([0]))) == [(0, before + 1)]
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"workers": -1}, {"threads": -1}])
+def test_counts_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(UserError, match="executor 'local'"):
+        Local(**wrong)
+
+
+def test_large_items_and_answers_pass(tmp_path: Path) -> None:
+    items = [bytes([i]) * 3_000_000 for i in range(3)]
+    assert sorted(Local(workers=2).run(echo, iter(items))) == [(item, item) for item in items]
+
+
+def echo() -> Callable[[Any], Any]:
+    return lambda item: item
+
+
+SCRIPT = """
+import os, sys
+from functools import partial
+from pathlib import Path
+from discl.parts.executors.local import Local
+from discl.testing import sleeps
+if __name__ == "__main__":
+    list(Local(workers=2).run(partial(sleeps, Path(sys.argv[1]), os.getpid()), iter([600.0, 600.0])))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_a_caller_that_is_stopped(tmp_path: Path, how: signal.Signals) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    caller = subprocess.Popen([sys.executable, tmp_path / "script.py", tmp_path], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while len(workers := [int(path.name.split("-")[1]) for path in tmp_path.glob("prepared-*")]) < 2:
+        assert caller.poll() is None
+        time.sleep(0.05)
+    if how is signal.SIGINT:
+        os.killpg(caller.pid, how)  # as a terminal does: the workers get it too
+    else:
+        caller.send_signal(how)
+    _, told = caller.communicate(timeout=30)
+    assert gone(set(workers))
+    assert told.count("Traceback") == (how is signal.SIGINT)  # the caller's own, and none of a worker's
+    assert not alive(caller.pid)
+
+
+class PeculiarError(Exception):
+    """Can be pickled, but not read again."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def fails(kind: type[BaseException], *arguments: str) -> Callable[[Any], Any]:
+    def work(item: Any) -> Any:
+        raise kind(*arguments)
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("given", "raised", "text"),
+    [
+        ((ZeroDivisionError, "by nothing"), ZeroDivisionError, "by nothing"),
+        ((PeculiarError, "one", "other"), RuntimeError, "PeculiarError: one and other"),
+        ((SystemExit, "enough"), SystemExit, "enough"),
+    ],
+)
+def test_an_exception_travels_with_its_traceback_or_is_retold(given: tuple[Any, ...], raised: type[BaseException], text: str) -> None:
+    worker = Worker(pickle.dumps(partial(fails, *given)))
+    with pytest.raises(raised) as caught:
+        read(worker.answer(pickle.dumps(0)))
+    assert str(caught.value) == text
+    assert "in work" in caught.value.__notes__[0]
+
+
+def test_an_answer_that_cannot_travel_is_an_exception() -> None:
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        read(Worker(pickle.dumps(unpicklable)).answer(pickle.dumps(0)))
+
+
+def unpicklable() -> Callable[[Any], Any]:
+    return lambda item: lambda: item
+
+
+def test_a_prepare_that_fails_is_an_exception_of_the_run(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        list(Local(workers=2).run(partial(squares, tmp_path / "missing"), iter([1])))
