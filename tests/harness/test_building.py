@@ -13,7 +13,7 @@ from discl.spec.registry import bind
 
 TINY = ("dataset.largest=40", "dataset.ood_photos=10", "bank.variants=1", "bank.batch=16", "levels=[50,70,100]")
 BLEND = (*TINY, "generator.name=blend")
-DIFFUSION = (*TINY, "generator.steps=4", "generator.chunk=4", "hard.below=3")
+DIFFUSION = (*TINY, "generator.steps=4", "generator.chunk=4", "hard.below=7")
 
 
 def _digest(home: Path, settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, engine: str = "local", **parameters: Any) -> str:
