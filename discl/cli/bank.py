@@ -37,15 +37,26 @@ def bank_build(levels: str | None, **selection: Any) -> None:
 
 @bank.command("show")
 @selection
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), default=Path("spectrum.png"), show_default=True)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), default=Path("spectrum.png"), show_default=True, help="The figure: .png, .webp or .svg."
+)
 @click.option("--photos", default=8, show_default=True, type=click.IntRange(1, 100), help="How many photos, spread over the hard classes.")
 def bank_show(output: Path, photos: int, **selection: Any) -> None:
-    """Write the contact sheet of BENCH: a line a photo, from level 0 to the photo. Red frames: below the threshold."""
-    from discl.harness.show import spectrum_sheet
+    """Draw the spectrum of BENCH: a line a hard photo, a column a level, from text only to the photo.
 
+    Makes the images that are missing. Under each image stands its cosine with the caption; a red frame with a cross says that the
+    threshold drops it. With bank.best_of above 1 the image is the draw that was picked. SVG keeps its words as text, for a paper:
+
+    \b
+    discl bank show cifar10_lt -o spectrum.svg --set bank.threshold=0.2
+    """
+    from discl.files.figure import check_figure, save_figure
+    from discl.harness.show import spectrum
+
+    check_figure(output)
     bench, audience = opened(load(**selection))
     bench.fill(bench.spec.levels, audience.announce)
-    click.echo(f"contact sheet: {spectrum_sheet(bench, output, photos)}")
+    click.echo(f"spectrum: {save_figure(spectrum(bench, photos), output)}")
 
 
 @bank.command("verify")
