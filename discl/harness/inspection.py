@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from discl.harness.concerns import concerns
-from discl.harness.embeddings import Stack, embedded, text_anchors
+from discl.harness.embeddings import Stack, anchors, embedded
 from discl.harness.experiment import Bench
 from discl.harness.lots import COLUMNS, Lots, Table, examples, mean, rounded, scores, stack_name, table
 from discl.harness.quality import SCHEMA, Duplicate, Duplicates, Judges, Quality, RealClass
@@ -118,8 +118,10 @@ class Inspection:
 
     @cached_property
     def anchors(self) -> Floats:
-        data = self.bench.dataset
-        return text_anchors([data.prompts(label) for label in range(len(data.classes))], self.bench.scorer)
+        """Where each class's captions lie."""
+        bench = self.bench
+        captions = [bench.dataset.prompts(label) for label in range(len(bench.dataset.classes))]
+        return anchors(captions, bench.scorer, bench.bank.process["scorer"], bench.bank.folder / "cache")
 
     @cached_property
     def right(self) -> tuple[Truths, Truths]:

@@ -6,9 +6,13 @@ null. As JSON: `plain`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
+
+from discl.files.disk import delivering
 
 SCHEMA = 1  # raised when a key is renamed, goes, or changes its meaning
 
@@ -177,3 +181,28 @@ def definitions(kind: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         inner = next((part for part in (held, *get_args(held)) if is_dataclass(part)), None)
         if inner and name not in ("total", "levels"):
             yield from definitions(inner, f"{prefix}{name}.")
+
+
+def save_json(quality: Quality, path: Path) -> Path:
+    """Write `plain` whole."""
+    with delivering(path) as half:
+        half.write_text(json.dumps(plain(quality), indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    return path
+
+
+# ---------------------------------------------------------------- how figures are written
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """A fraction in percent; a dash where there is none."""
+    return "–" if value is None else f"{value * 100:.{digits}f} %"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with so many digits after the point; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands apart; a dash where there is none."""
+    return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
