@@ -26,7 +26,7 @@ def print_quality(quality: Quality) -> None:
     for warning in quality.warnings:
         console.print(f"[bold red]![/] {escape(warning)}")
     console.print()
-    console.print(_levels(quality))
+    console.print(_levels(quality), end="\n\n")
     console.print(_classes(quality))
     if len(quality.real) > SHOWN_CLASSES:
         console.print(f"the {SHOWN_CLASSES} classes with the fewest kept images of {len(quality.real)}; --html and --json have them all\n")

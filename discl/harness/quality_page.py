@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from discl.harness.quality import Distribution, Duplicate, Example, Quality, cou
 from discl.spec.kinds import Photos
 
 SHOWN, LARGEST = 84, 168  # width of a picture on the page, and pixels of its longer side
-WIDTH, HEIGHT = 340, 64  # of a histogram
+WIDTH, HEIGHT, PALE = 340, 64, ' class="pale"'  # of a histogram
 TABLES = (  # figure of a lot, the same figure of the real photos, heading, how it is written
     ("kept_share", None, "kept of picked", "percent"),
     ("probe_retention", "probe_retention", "label retention, probe", "percent"),
@@ -79,13 +80,8 @@ def histogram(held: Distribution | None, name: str, marked: bool, threshold: flo
     if held is None:
         return Markup("")
     low, high, tallest = held.edges[0], held.edges[-1], max(held.counts)
-    step = WIDTH / len(held.counts)
-    bars = [
-        f'<rect x="{i * step:.1f}" y="{HEIGHT * (1 - n / tallest):.1f}" width="{step - 1:.1f}" height="{HEIGHT * n / tallest:.1f}"'
-        f"{' class=pale' if marked and (held.edges[i] + held.edges[i + 1]) / 2 < threshold else ''}/>"
-        for i, n in enumerate(held.counts)
-        if n
-    ]
+    below = [marked and (left + right) / 2 < threshold for left, right in pairwise(held.edges)]
+    bars = [_bar(i * WIDTH / len(below), WIDTH / len(below) - 1, n / tallest, below[i]) for i, n in enumerate(held.counts) if n]
     if marked and low <= threshold <= high:
         x = (threshold - low) / (high - low) * WIDTH
         bars.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="-4" y2="{HEIGHT}"/>')
@@ -93,6 +89,11 @@ def histogram(held: Distribution | None, name: str, marked: bool, threshold: flo
     axis = f'<text y="{HEIGHT + 13}">{low:.2f}</text><text y="{HEIGHT + 13}" x="{WIDTH}" text-anchor="end">{high:.2f}</text>'
     # all of it is numbers and our own words
     return Markup(f'<svg viewBox="0 -5 {WIDTH} {HEIGHT + 22}" role="img" aria-label="{about}">{"".join(bars)}{axis}</svg>')  # noqa: S704
+
+
+def _bar(x: float, width: float, share: float, pale: bool) -> str:
+    tall = share * HEIGHT
+    return f'<rect x="{x:.1f}" y="{HEIGHT - tall:.1f}" width="{width:.1f}" height="{tall:.1f}"{PALE if pale else ""}/>'
 
 
 def _strips(examples: Iterable[Example]) -> Mapping[int, Mapping[str, list[Example]]]:
