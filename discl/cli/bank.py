@@ -56,15 +56,65 @@ def bank_build(levels: str | None, engine: str, workers: int | None, address: st
 
 @bank.command("show")
 @selection
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), default=Path("spectrum.png"), show_default=True)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), default=Path("spectrum.png"), show_default=True, help="The figure: .png, .webp or .svg."
+)
 @click.option("--photos", default=8, show_default=True, type=click.IntRange(1, 100), help="How many photos, spread over the hard classes.")
 def bank_show(output: Path, photos: int, **selection: Any) -> None:
-    """Write the contact sheet of BENCH: a line a photo, from level 0 to the photo. Red frames: below the threshold."""
-    from discl.harness.show import spectrum_sheet
+    """Draw the spectrum of BENCH: a line a hard photo, a column a level, from text only to the photo.
 
+    Makes the images that are missing. Under each image stands its cosine with the caption; a red frame with a cross says that the
+    threshold drops it. With bank.best_of above 1 the image is the draw that was picked. SVG keeps its words as text, for a paper:
+
+    \b
+    discl bank show cifar10_lt -o spectrum.svg --set bank.threshold=0.2
+    """
+    from discl.files.figure import check_figure, save_figure
+    from discl.harness.show import spectrum
+
+    check_figure(output)
     bench, audience = opened(load(**selection))
     bench.fill(bench.spec.levels, audience.announce)
-    click.echo(f"contact sheet: {spectrum_sheet(bench, output, photos)}")
+    click.echo(f"spectrum: {save_figure(spectrum(bench, photos), output)}")
+
+
+@bank.command("report")
+@selection
+@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures and their definitions here.")
+@click.option("--html", "html_file", type=click.Path(path_type=Path), metavar="FILE", help="Write one self-contained page with pictures here.")
+@click.option("--few", default=5, show_default=True, type=click.IntRange(1), help="Warn of a class with fewer kept images at a level.")
+@click.option(
+    "--quantile", default=0.999, show_default=True, type=click.FloatRange(0, 1), help="Share of real training photos no near-duplicate may be."
+)
+@click.option("--list", "listed", default=24, show_default=True, type=click.IntRange(0), help="How many near-duplicates are shown.")
+def bank_report(json_file: Path | None, html_file: Path | None, few: int, quantile: float, listed: int, **selection: Any) -> None:
+    """Say how good the images of BENCH are, from what the bank holds; makes none.
+
+    For each class and level: images made and kept, scores, whether they still show their class, how much they differ from each other,
+    what a kept image costs; and images that look like copies of val, test or ood photos. The first report embeds all photos and images
+    (minutes, or longer on large data); later ones reuse that. Try a threshold before you train with it:
+
+    \b
+    discl bank report cifar10_lt --set bank.threshold=0.86
+    discl bank report cifar10_lt --html report.html --json report.json
+    """
+    from discl.cli._quality import print_quality
+    from discl.files.disk import check_deliverable
+    from discl.harness.inspection import Limits, inspect
+    from discl.harness.quality import save_json
+    from discl.harness.quality_page import save_page
+
+    for file in (json_file, html_file):
+        if file:
+            check_deliverable(file)
+    bench, audience = opened(load(**selection))
+    quality = inspect(bench, audience.announce, Limits(few, quantile, listed))
+    if json_file:
+        click.echo(f"figures: {save_json(quality, json_file)}")
+    if html_file:
+        click.echo(f"page: {save_page(quality, bench, html_file)}")
+    if not (json_file or html_file):
+        print_quality(quality)
 
 
 @bank.command("verify")

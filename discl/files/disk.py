@@ -46,16 +46,47 @@ def clear_disk_errors(doing: str, where: Path) -> Iterator[None]:
 @contextmanager
 def publishing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed over `path` when the block ends well, removed when it does not."""
-    with clear_disk_errors("writing", path):
+    with clear_disk_errors("writing", path), _renamed(path) as half:
+        yield half
+
+
+@contextmanager
+def delivering(path: Path) -> Iterator[Path]:
+    """`publishing` for a file the user named: what goes wrong is said about that file."""
+    with _said_of(path), _renamed(path) as half:
+        yield half
+
+
+def check_deliverable(path: Path) -> None:
+    """Raise now what `delivering` would raise after long work."""
+    if path.is_dir():
+        raise UserError(f"{str(path)!r} is a folder; name a file")
+    trial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.trial")
+    with _said_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.half")
-        try:
-            yield half
-            with half.open("rb") as written:
-                os.fsync(written.fileno())
-            os.replace(half, path)
-        finally:
-            half.unlink(missing_ok=True)
+        trial.touch()
+        trial.unlink()
+
+
+@contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{str(path)!r} cannot be written ({error.strerror or error}); name a file in a folder you may write") from error
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.half")
+    try:
+        yield half
+        with half.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
-from discl.files.disk import publishing
+from discl.files.disk import delivering
 from discl.spec.errors import UserError
 from discl.spec.kinds import Photos
 
@@ -36,10 +36,16 @@ def decode(data: bytes, name: str = "image") -> Photos:
         raise UserError(f"{name} cannot be read as an image ({size}: {error}); replace or remove the file") from error
 
 
-def sheet(
-    rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Sequence[str], tile: int = 64, marks: set[tuple[int, int]] | None = None
-) -> Image.Image:
-    """A contact sheet: one line of photos a row, `columns` above, `names` at the left; tiles in `marks` get a red frame."""
+def thumbnail(photo: Photos, largest: int) -> bytes:
+    """PNG bytes of a photo, made smaller where a side exceeds `largest` pixels."""
+    picture, buffer = Image.fromarray(photo), io.BytesIO()
+    picture.thumbnail((largest, largest), Image.Resampling.LANCZOS)
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def sheet(rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Sequence[str], tile: int = 64) -> Image.Image:
+    """A contact sheet: one line of photos a row, `columns` above, `names` at the left."""
     left, top, gap = 12 + 7 * max((len(name) for name in names), default=0), 22, 2
     width = left + len(columns) * (tile + gap)
     canvas = Image.new("RGB", (width, top + len(rows) * (tile + gap)), "white")
@@ -53,16 +59,20 @@ def sheet(
             resample = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
             place = (left + c * (tile + gap), top + r * (tile + gap))
             canvas.paste(Image.fromarray(photo).resize((tile, tile), resample), place)
-            if marks and (r, c) in marks:
-                draw.rectangle((*place, place[0] + tile - 1, place[1] + tile - 1), outline=(214, 40, 40), width=2)
     return canvas
+
+
+def picture_format(path: Path, others: str = "") -> str:
+    """Pillow's name of the format a file's ending stands for; `others` are endings the caller writes itself."""
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise UserError(f"{path.name!r}: {path.suffix or 'no ending'} is no picture format; use .png or .webp{others}")
+    return str(kind)
 
 
 def save_picture(picture: Image.Image, path: Path) -> Path:
     """Write a picture whole; the format follows the file's ending."""
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind is None:
-        raise UserError(f"{path.name!r}: {path.suffix or 'no ending'} is no picture format; use .png or .webp")
-    with publishing(path) as half:
+    kind = picture_format(path)
+    with delivering(path) as half:
         picture.save(half, kind)
     return path

@@ -45,7 +45,7 @@ def test_an_unreadable_photo_is_named(data: bytes) -> None:
 
 
 def test_a_sheet_has_a_tile_for_every_photo(tmp_path: Path) -> None:
-    path = save_picture(sheet([[PHOTO] * 3] * 2, ["a", "b", "c"], ["one", "two"], marks={(0, 1)}), tmp_path / "sheet.png")
+    path = save_picture(sheet([[PHOTO] * 3] * 2, ["a", "b", "c"], ["one", "two"]), tmp_path / "sheet.png")
     with Image.open(path) as picture:
         assert picture.size[0] > 3 * 64
     with pytest.raises(UserError, match="no picture format"):
