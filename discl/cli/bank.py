@@ -9,6 +9,8 @@ import click
 
 from discl.cli._selection import load, opened, selection
 
+SHOWN = 20  # damaged rows named on the terminal
+
 
 @click.group()
 def bank() -> None:
@@ -71,3 +73,49 @@ def bank_digest(**selection: Any) -> None:
     """One SHA-256 over all images: two banks with the same digest hold the same bytes."""
     bench, _ = opened(load(**selection))
     click.echo(bench.bank.digest())
+
+
+@bank.command("export")
+@selection
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "form", type=click.Choice(["parquet", "datasets"]), default="parquet", show_default=True,
+    help="parquet: files any tool reads, and the Hub shows; datasets: a folder for `datasets.load_from_disk`.",
+)  # fmt: skip
+def bank_export(folder: Path, form: str, **selection: Any) -> None:
+    """Write all images of BENCH into a new FOLDER, to share them: a row an image, with its prompt, seed, scores and hash.
+
+    The pictures are the stored bytes. Read them with any tool, or take them into another machine's bank with `discl bank import`:
+
+    \b
+    discl bank export cifar10_lt shared
+    python -c "import datasets; print(datasets.load_dataset('shared')['train'][0])"
+    """
+    from discl.engine.exchange import export_bank
+
+    bench, audience = opened(load(**selection))
+    count = export_bank(bench.bank, bench.dataset.classes, folder, form, audience.announce)
+    click.echo(f"{count} images and {len(bench.bank.failures())} cells that could not be made are in {folder}")
+
+
+@bank.command("import")
+@selection
+@click.argument("folder", type=click.Path(path_type=Path))
+def bank_import(folder: Path, **selection: Any) -> None:
+    """Take the images that `discl bank export` wrote to FOLDER into the bank of BENCH, instead of making them again.
+
+    They must come from the same process (dataset, generator, prompts, scorer, seed). Every image is checked against its hash; a
+    damaged one is named and left out, so that the next build makes just that. What the bank has already stays as it is.
+    """
+    from discl.engine.exchange import import_bank
+
+    bench, audience = opened(load(**selection))
+    done = import_bank(bench.bank, folder, audience.announce)
+    for row in done.set_aside[:SHOWN]:
+        click.echo(f"set aside: {row.name}: {row.why}")
+    if len(done.set_aside) > SHOWN:
+        click.echo(f"... and {len(done.set_aside) - SHOWN} more")
+    differing = f" ({done.differing} with other bytes, left as they are)" if done.differing else ""
+    click.echo(f"{done.new} images taken, {done.there} were there{differing}, {len(done.set_aside)} set aside; {bench.bank.folder}")
+    if done.set_aside:
+        raise click.exceptions.Exit(1)

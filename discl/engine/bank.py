@@ -164,11 +164,11 @@ class Bank:
         rows = self.catalogue.rows("SELECT source, level, variant, why FROM images WHERE status != ? ORDER BY 1, 2, 3", (MADE,))
         return [(Cell(*row[:3]), row[3]) for row in rows]
 
-    def rows(self, level: int | None = None) -> Iterator[Row]:
-        """All that is known of every image made, ordered by (level, source, variant)."""
+    def rows(self, level: int | None = None, status: str = MADE) -> Iterator[Row]:
+        """All that is known of every image made (or FAILED), ordered by (level, source, variant)."""
         one = "" if level is None else "AND level = ?"
         query = f"SELECT {', '.join(Row._fields)} FROM images WHERE status = ? {one} ORDER BY level, source, variant"
-        return (Row(*row) for row in self.catalogue.stream(query, (MADE,) if level is None else (MADE, level)))
+        return (Row(*row) for row in self.catalogue.stream(query, (status,) if level is None else (status, level)))
 
     def scores(self, level: int) -> tuple[Floats, Floats, Ints]:
         """(text, photo, label) of a level's images, ordered by (source, variant); NaN where no scorer ran."""
