@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from discl.cli._selection import load, opened, selection
+
+if TYPE_CHECKING:
+    from discl.harness.banks import Summary
 
 SHOWN = 20  # damaged rows named on the terminal
 
@@ -119,3 +124,87 @@ def bank_import(folder: Path, **selection: Any) -> None:
     click.echo(f"{done.new} images taken, {done.there} were there{differing}, {len(done.set_aside)} set aside; {bench.bank.folder}")
     if done.set_aside:
         raise click.exceptions.Exit(1)
+
+
+@bank.command("ls")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list, for scripts.")
+def bank_ls(as_json: bool) -> None:
+    """Every bank of this machine: what made it, what it holds, its size, and who refers to it.
+
+    A bank is shared by all benchmarks and runs of one process (dataset, generator, prompts, scorer, seed). One that nobody refers to
+    goes with `discl bank gc`.
+    """
+    from discl.harness.banks import references, summaries
+
+    known = references()
+    found = list(summaries(known))
+    if as_json:
+        click.echo(json.dumps([_plain(summary) for summary in found], indent=1))
+    elif not found:
+        click.echo("no bank on this machine yet; `discl bank build BENCH` makes one")
+    else:
+        _print_banks(found)
+        for doubt in known.unsure:
+            click.echo(f"not known: {doubt.why}")
+
+
+def _plain(summary: Summary) -> dict[str, Any]:
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    written = datetime.fromtimestamp(int(summary.written), UTC).isoformat()
+    return asdict(summary) | {"folder": str(summary.folder), "bytes": summary.bytes._asdict(), "written": written}
+
+
+def _print_banks(found: list[Summary]) -> None:
+    from datetime import datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "bank", "dataset", "generator", "prompts", "images by level", "failed", "shards", "cache", "written", "referred to by", box=None
+    )
+    for one in found:
+        levels = " ".join(f"{level}%:{count}" for level, count in sorted(one.images.items()))
+        users = ", ".join([*one.benchmarks, *([f"{one.runs} runs"] if one.runs else [])]) or "nobody known"
+        written = datetime.fromtimestamp(one.written).astimezone().strftime("%Y-%m-%d %H:%M")
+        made = (one.dataset, one.generator, one.prompts, one.problem or levels or "none", str(one.failed))
+        table.add_row(one.id, *made, _megabytes(one.bytes.shards), _megabytes(one.bytes.cache), written, users)
+    Console(width=None if sys.stdout.isatty() else 250).print(table)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+@bank.command("gc")
+@click.option("--yes", is_flag=True, help="Remove what is listed; without it nothing is touched.")
+def bank_gc(yes: bool) -> None:
+    """List banks and leftovers that nobody would miss, and how much they hold; with --yes, remove them.
+
+    Goes: a bank that no benchmark file (at any scale) and no complete run refers to; in the others, caches and shards whose images
+    were replaced, damaged catalogues, and files left half-written for a day. A bank that is being filled is left alone, and so is one
+    of a dataset whose photos are not here, because nobody can say which bank they need. A bank made with --set belongs to no
+    benchmark file until a run of it is complete.
+    """
+    from discl.harness.banks import references
+    from discl.harness.cleaning import clean, look
+    from discl.harness.experiment import Audience
+    from discl.spec.benchmark import folder
+
+    plan = look(references(), Audience.of(["console"]).announce)
+    click.echo(f"benchmarks asked: those in {folder().absolute()}")
+    for bank, why in plan.kept:
+        click.echo(f"kept   {bank}  {why}")
+    for removal in plan.removals:
+        click.echo(f"goes   {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
+    if not plan.removals:
+        click.echo("nothing to remove")
+    elif not yes:
+        click.echo(f"{_megabytes(plan.bytes)} would be freed; add --yes to remove what goes")
+    else:
+        freed, stayed = clean(plan)
+        for why in stayed:
+            click.echo(f"stayed {why}")
+        click.echo(f"{_megabytes(freed)} freed")
