@@ -181,6 +181,10 @@ class DatasetContract(_Contract):
             assert split.labels.max() < len(part.classes)
             assert len(set(split.ids.tolist())) == len(split)
 
+    def test_what_was_read_is_ready(self, part: Dataset) -> None:
+        part.split("train")
+        assert part.ready is True
+
     def test_train_val_and_test_share_no_photo(self, part: Dataset) -> None:
         train, val, test = (set(part.split(name).ids.tolist()) for name in ("train", "val", "test"))
         assert not train & val

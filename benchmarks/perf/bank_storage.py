@@ -192,7 +192,7 @@ def switching(context: click.Context, rows: int) -> None:
         bank = Bank(folder / "bank", {"benchmark": "switching"})
         for number, level in enumerate(LEVELS):
             bank.catalogue.add(f"{number:032x}", (row_of(level, i) for i in range(per_level)))
-            path = bank.map_path(level)
+            path, _ = bank.map_path(level)
             path.parent.mkdir(exist_ok=True)
             np.lib.format.open_memmap(path, "w+", np.uint8, (per_level, 8, 8, 3)).flush()
         table = folder / "table.csv"

@@ -25,14 +25,13 @@ class _Program(click.Group):
         given = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in given  # wherever it stands: people add it to the end of the command that failed
         try:
-            return super().main([word for word in given if word != "--debug"], *rest, **{**kwargs, "standalone_mode": False})
+            code = super().main([word for word in given if word != "--debug"], *rest, **{**kwargs, "standalone_mode": False})
+            sys.exit(code if isinstance(code, int) else 0)  # click hands back the code of an Exit
         except UserError as error:
             if debug:
                 raise
             click.echo(f"error: {error}", err=True)
             sys.exit(2)
-        except click.exceptions.Exit as ending:
-            sys.exit(ending.exit_code)
         except click.ClickException as error:
             error.show()
             sys.exit(2)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from discl.cli._selection import load, opened, selection
+
+if TYPE_CHECKING:
+    from discl.harness.banks import Summary
+
+SHOWN = 20  # damaged rows named on the terminal
 
 
 @click.group()
@@ -140,3 +147,133 @@ def bank_digest(**selection: Any) -> None:
     """One SHA-256 over all images: two banks with the same digest hold the same bytes."""
     bench, _ = opened(load(**selection))
     click.echo(bench.bank.digest())
+
+
+@bank.command("export")
+@selection
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "form", type=click.Choice(["parquet", "datasets"]), default="parquet", show_default=True,
+    help="parquet: files any tool reads, and the Hub shows; datasets: a folder for `datasets.load_from_disk`.",
+)  # fmt: skip
+def bank_export(folder: Path, form: str, **selection: Any) -> None:
+    """Write all images of BENCH into a new FOLDER, to share them: a row an image, with its prompt, seed, scores and hash.
+
+    The pictures are the stored bytes. Read them with any tool, or take them into another machine's bank with `discl bank import`:
+
+    \b
+    discl bank export cifar10_lt shared
+    python -c "import datasets; print(datasets.load_dataset('shared')['train'][0])"
+    """
+    from discl.engine.exchange import export_bank
+
+    bench, audience = opened(load(**selection))
+    count = export_bank(bench.bank, bench.dataset.classes, folder, form, audience.announce)
+    click.echo(f"{count} images and {len(bench.bank.failures())} cells that could not be made are in {folder}")
+
+
+@bank.command("import")
+@selection
+@click.argument("folder", type=click.Path(path_type=Path))
+def bank_import(folder: Path, **selection: Any) -> None:
+    """Take the images that `discl bank export` wrote to FOLDER into the bank of BENCH, instead of making them again.
+
+    They must come from the same process (dataset, generator, prompts, scorer, seed). Every image is checked against its hash; a
+    damaged one is named and left out, so that the next build makes just that. What the bank has already stays as it is.
+    """
+    from discl.engine.exchange import import_bank
+
+    bench, audience = opened(load(**selection))
+    done = import_bank(bench.bank, folder, audience.announce)
+    for row in done.set_aside[:SHOWN]:
+        click.echo(f"set aside: {row.name}: {row.why}")
+    if len(done.set_aside) > SHOWN:
+        click.echo(f"... and {len(done.set_aside) - SHOWN} more")
+    differing = f" ({done.differing} with other bytes, left as they are)" if done.differing else ""
+    click.echo(f"{done.new} images taken, {done.there} were there{differing}, {len(done.set_aside)} set aside; {bench.bank.folder}")
+    if done.set_aside:
+        raise click.exceptions.Exit(1)
+
+
+@bank.command("ls")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list, for scripts.")
+def bank_ls(as_json: bool) -> None:
+    """Every bank of this machine: what made it, what it holds, its size, and who refers to it.
+
+    A bank is shared by all benchmarks and runs of one process (dataset, generator, prompts, scorer, seed). One that nobody refers to
+    goes with `discl bank gc`.
+    """
+    from discl.harness.banks import references, summaries
+
+    known = references()
+    found = list(summaries(known))
+    if as_json:
+        click.echo(json.dumps([_plain(summary) for summary in found], indent=1))
+    elif not found:
+        click.echo("no bank on this machine yet; `discl bank build BENCH` makes one")
+    else:
+        _print_banks(found)
+        for doubt in known.unsure:
+            click.echo(f"not known: {doubt.why}")
+
+
+def _plain(summary: Summary) -> dict[str, Any]:
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    written = datetime.fromtimestamp(int(summary.written), UTC).isoformat()
+    return asdict(summary) | {"folder": str(summary.folder), "bytes": summary.bytes._asdict(), "written": written}
+
+
+def _print_banks(found: list[Summary]) -> None:
+    from datetime import datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "bank", "dataset", "generator", "prompts", "images by level", "failed", "shards", "cache", "written", "referred to by", box=None
+    )
+    for one in found:
+        levels = " ".join(f"{level}%:{count}" for level, count in sorted(one.images.items()))
+        users = ", ".join([*one.benchmarks, *([f"{one.runs} runs"] if one.runs else [])]) or "nobody known"
+        written = datetime.fromtimestamp(one.written).astimezone().strftime("%Y-%m-%d %H:%M")
+        made = (one.dataset, one.generator, one.prompts, one.problem or levels or "none", str(one.failed))
+        table.add_row(one.id, *made, _megabytes(one.bytes.shards), _megabytes(one.bytes.cache), written, users)
+    Console(width=None if sys.stdout.isatty() else 250).print(table)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+@bank.command("gc")
+@click.option("--yes", is_flag=True, help="Remove what is listed; without it nothing is touched.")
+def bank_gc(yes: bool) -> None:
+    """List banks and leftovers that nobody would miss, and how much they hold; with --yes, remove them.
+
+    Goes: a bank that no benchmark file (at any scale) and no complete run refers to; in the others, caches and shards whose images
+    were replaced, damaged catalogues, and files left half-written for a day. A bank that is being filled is left alone, and so is one
+    of a dataset whose photos are not here, because nobody can say which bank they need. A bank made with --set belongs to no
+    benchmark file until a run of it is complete.
+    """
+    from discl.harness.banks import references
+    from discl.harness.cleaning import clean, look
+    from discl.harness.experiment import Audience
+    from discl.spec.benchmark import folder
+
+    plan = look(references(), Audience.of(["console"]).announce)
+    click.echo(f"benchmarks asked: those in {folder().absolute()}")
+    for bank, why in plan.kept:
+        click.echo(f"kept   {bank}  {why}")
+    for removal in plan.removals:
+        click.echo(f"goes   {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
+    if not plan.removals:
+        click.echo("nothing to remove")
+    elif not yes:
+        click.echo(f"{_megabytes(plan.bytes)} would be freed; add --yes to remove what goes")
+    else:
+        freed, stayed = clean(plan)
+        for why in stayed:
+            click.echo(f"stayed {why}")
+        click.echo(f"{_megabytes(freed)} freed")

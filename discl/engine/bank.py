@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -58,18 +58,41 @@ class Made:
     denoising_steps: int
 
 
+def described(process: Mapping[str, object]) -> dict[str, object]:
+    """What `bank.json` says."""
+    said: dict[str, object] = canonical({"schema": SCHEMA, **process})
+    return said
+
+
+def id_of(process: Mapping[str, object]) -> str:
+    """The name of the bank a process fills."""
+    return short(described(process))
+
+
 class Bank:
     """A bank opened for reading, filling and checking. `process` is everything the pixels depend on (design: identity)."""
 
     def __init__(self, root: Path, process: dict[str, object]) -> None:
-        self.process = canonical({"schema": SCHEMA, **process})
-        self.id = short(self.process)
+        self.process = described(process)
+        self.id = id_of(process)
         self.folder = root / self.id
         self.shards = self.folder / "shards"
         self._maps: dict[int, tuple[tuple[int, int], Photos]] = {}
         with clear_disk_errors("opening the bank", self.folder):
             self.shards.mkdir(parents=True, exist_ok=True)
             self._check_or_write_identity()
+
+    @classmethod
+    def at(cls, folder: Path) -> Bank:
+        """A bank that is there, by what its folder says of it."""
+        try:
+            stored = json.loads((folder / "bank.json").read_text("utf-8"))
+            schema, process = stored["schema"], {key: value for key, value in stored.items() if key != "schema"}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{folder / 'bank.json'} cannot be read ({error}); the benchmark it belongs to writes it again") from error
+        if schema != SCHEMA or id_of(process) != folder.name:
+            raise UserError(f"bank {folder.name} was made by another version (schema {schema}; this one reads {SCHEMA})")
+        return cls(folder.parent, process)
 
     def _check_or_write_identity(self) -> None:
         path = self.folder / "bank.json"
@@ -164,11 +187,11 @@ class Bank:
         rows = self.catalogue.rows("SELECT source, level, variant, why FROM images WHERE status != ? ORDER BY 1, 2, 3", (MADE,))
         return [(Cell(*row[:3]), row[3]) for row in rows]
 
-    def rows(self, level: int | None = None) -> Iterator[Row]:
-        """All that is known of every image made, ordered by (level, source, variant)."""
+    def rows(self, level: int | None = None, status: str = MADE) -> Iterator[Row]:
+        """All that is known of every image made (or FAILED), ordered by (level, source, variant)."""
         one = "" if level is None else "AND level = ?"
         query = f"SELECT {', '.join(Row._fields)} FROM images WHERE status = ? {one} ORDER BY level, source, variant"
-        return (Row(*row) for row in self.catalogue.stream(query, (MADE,) if level is None else (MADE, level)))
+        return (Row(*row) for row in self.catalogue.stream(query, (status,) if level is None else (status, level)))
 
     def scores(self, level: int) -> tuple[Floats, Floats, Ints]:
         """(text, photo, label) of a level's images, ordered by (source, variant); NaN where no scorer ran."""
@@ -223,15 +246,16 @@ class Bank:
             self._maps[level] = known = (stamp, self._map(level))
         return known[1]
 
-    def map_path(self, level: int) -> Path:
-        """Where the pixels of a level lie, decoded; the name follows the images, so that a new one makes a new file."""
-        whole = hashlib.sha256()
+    def map_path(self, level: int) -> tuple[Path, int]:
+        """The file of a level's map, named by the images in it, and how many those are."""
+        whole, count = hashlib.sha256(), 0
         for (sha,) in self.catalogue.stream("SELECT sha256 FROM images WHERE level = ? AND status = ? ORDER BY source, variant", (level, MADE)):
             whole.update(sha.encode())
-        return self.folder / "cache" / f"level-{level:03d}-{whole.hexdigest()[:16]}.npy"
+            count += 1
+        return self.folder / "cache" / f"level-{level:03d}-{whole.hexdigest()[:16]}.npy", count
 
     def _map(self, level: int) -> Photos:
-        path, count = self.map_path(level), self.count().get(level, 0)
+        path, count = self.map_path(level)
         if not count:
             raise UserError(f"the bank holds no image of level {level}; run `discl bank build` first")
         if not path.exists():
@@ -282,6 +306,12 @@ class Bank:
         except shards.BrokenShardError as error:
             return str(error)
         return "" if hashlib.sha256(data).hexdigest() == row.sha256 else f"bytes of shard {shard} changed"
+
+    def unused(self) -> list[Path]:
+        """Shards that were entered and whose images have all been forgotten since."""
+        used = {name for (name,) in self.catalogue.stream("SELECT DISTINCT shard FROM images")}
+        entered = {name for (name,) in self.catalogue.stream("SELECT name FROM shards")}
+        return [self.shards / name for name in shards.names(self.shards) if name in entered - used]
 
     def forget(self, cells: Iterable[Cell]) -> int:
         """Drop the rows of images, so that the next build makes just those again."""

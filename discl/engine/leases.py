@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ class Builder:
     def __init__(self, catalogue: Catalogue) -> None:
         self.id = uuid.uuid4().hex
         self._catalogue, self._stop = catalogue, threading.Event()
-        self._seen: dict[str, tuple[int, float]] = {}  # other builder -> (its counter, when that changed on our clock)
+        self._watch = _Watch()
         self._at = 0  # photos before this one have nothing to take
 
     def __enter__(self) -> Builder:
@@ -86,21 +86,71 @@ class Builder:
             db.executemany("DELETE FROM leases WHERE source = ? AND level = ? AND variant = ?", cells)
 
     def _bury_the_dead(self) -> None:
-        others = self._catalogue.rows("SELECT id, host, pid, born, beat FROM builders WHERE id != ?", (self.id,))
-        if dead := [name for name, host, pid, born, beat in others if self._is_dead(name, host, pid, born, beat)]:
+        if dead := [other.id for other in _builders(self._catalogue) if other.id != self.id and self._watch.is_dead(other)]:
             with self._catalogue.writing() as db:
                 for name in dead:
                     _bury(db, name)
 
-    def _is_dead(self, name: str, host: str, pid: int, born: str, beat: int) -> bool:
-        if host == _here() and _born(pid) != born:
+
+class _Entry(NamedTuple):
+    """What a builder wrote of itself."""
+
+    id: str
+    host: str
+    pid: int
+    born: str
+    beat: int
+
+
+def _builders(catalogue: Catalogue) -> list[_Entry]:
+    return [_Entry(*row) for row in catalogue.rows("SELECT id, host, pid, born, beat FROM builders")]
+
+
+class _Watch:
+    """Tells the dead from the living by looking at them again and again."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, float]] = {}  # builder -> (its counter, when that changed on our clock)
+
+    def is_dead(self, other: _Entry) -> bool:
+        if other.host == _here() and _born(other.pid) != other.born:
             return True
         now = time.monotonic()
-        counter, since = self._seen.get(name, (-1, now))
-        if counter != beat:
-            self._seen[name] = (beat, now)
+        counter, since = self._seen.get(other.id, (-1, now))
+        if counter != other.beat:
+            self._seen[other.id] = (other.beat, now)
             return False
         return now - since > SILENCE_S
+
+
+class Occupancy(NamedTuple):
+    """Whether anybody fills a bank, and who is entered there."""
+
+    living: bool
+    entered: frozenset[str]
+
+
+def occupancy(catalogue: Catalogue) -> Occupancy:
+    """Looks whether anybody fills this bank now; changes nothing.
+
+    Takes up to `SILENCE_S` where a builder cannot be looked up and has to be watched.
+    """
+    watch, first = _Watch(), {entry.id: entry for entry in _builders(catalogue)}
+    while living := [entry for entry in _builders(catalogue) if not watch.is_dead(entry)]:
+        # one of this machine is looked up; any other has newly come, or beaten, since we began to look
+        if any(entry.host == _here() or entry != first.get(entry.id) for entry in living):
+            return Occupancy(True, frozenset(first))
+        time.sleep(min(BEAT_S, SILENCE_S) / 4)
+    return Occupancy(False, frozenset(first))
+
+
+@contextmanager
+def alone(catalogue: Catalogue, seen: Occupancy) -> Iterator[sqlite3.Connection]:
+    """A transaction in which nobody can begin to fill the bank; refuses where somebody does, or has begun since `seen`."""
+    with catalogue.writing() as db:
+        if seen.living or {name for (name,) in db.execute("SELECT id FROM builders")} - seen.entered:
+            raise UserError(f"{catalogue.path.parent} is being filled")
+        yield db
 
 
 def missing(catalogue: Catalogue, wanted: Wanted) -> Iterator[Cell]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,6 +99,27 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def publishing_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to fill; becomes `path` when the block ends well, and goes when it does not. `path` must be new or empty."""
+    if path.is_dir() and any(path.iterdir()):
+        raise UserError(f"{path} is there and not empty; give a new folder, or move that one away")
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; give a new folder")
+    with clear_disk_errors("writing", path):
+        half = path.absolute().with_name(f".{path.absolute().name}.{uuid.uuid4().hex[:8]}.half")
+        half.mkdir(parents=True)
+        try:
+            yield half
+            for written in half.rglob("*"):
+                if written.is_file():
+                    with written.open("rb") as opened:
+                        os.fsync(opened.fileno())
+            os.replace(half, path)
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

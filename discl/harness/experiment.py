@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from discl.engine.bank import Bank, Made
+from discl.engine.bank import Bank, Made, id_of
 from discl.engine.leases import Wanted
 from discl.engine.making import Sources, Workshop
 from discl.engine.metrics import DEFINITIONS_ID, all_metrics, class_recalls
@@ -90,18 +90,26 @@ class Bench:
         )
 
     @cached_property
-    def bank(self) -> Bank:
-        """Opened by what its pixels depend on: levels, variants and the threshold are views and stay out."""
+    def process(self) -> dict[str, object]:
+        """All that the images depend on: levels, variants and the threshold are views and stay out."""
         sources = self.sources
         photos = [f"{name} {label}" for name, label in zip(sources.ids, sources.labels.tolist(), strict=True)]
         captions = [[sources.choices(place), sources.caption(place)] for place in range(len(sources.ids))]
-        process: dict[str, object] = {
+        return {
             "dataset": {"name": self.spec.dataset["name"], "photos": digest(photos), "captions": digest(captions)},
             "hard": self.spec.hard.model_dump(),
             **{singular(kind): self.spec.part(kind).identity() | getattr(self, singular(kind)).identity() for kind in MAKERS},
             "seed": self.spec.bank.seed,
         }
-        return Bank(home() / "banks", process)
+
+    @property
+    def bank_id(self) -> str:
+        """The bank's name; opens and makes nothing."""
+        return id_of(self.process)
+
+    @cached_property
+    def bank(self) -> Bank:
+        return Bank(home() / "banks", self.process)
 
     def wanted(self, levels: Sequence[int]) -> Wanted:
         """Every image the given levels need."""

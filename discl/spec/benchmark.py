@@ -179,6 +179,11 @@ def available() -> list[str]:
     return sorted(path.stem for path in folder().glob("*.toml") if path.stem != "default")
 
 
+def scales(name: str) -> list[str]:
+    """Scales a benchmark's file speaks of."""
+    return list(_read(folder() / f"{name}.toml").get("scale", {}))
+
+
 def title(name: str) -> str:
     """What a benchmark calls itself."""
     return str(_read(folder() / f"{name}.toml").get("title", ""))

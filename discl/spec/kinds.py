@@ -57,6 +57,10 @@ class Dataset(Protocol):
     def splits(self) -> tuple[str, ...]:
         """Names `split` accepts. Those that start with `ood/` hold photos from elsewhere than training."""
 
+    @property
+    def ready(self) -> bool:
+        """True when `split` needs no fetching; answered at once, from what lies on this machine."""
+
     def split(self, name: str) -> Split:
         """The photos of one split; prepares the data on first use."""
 

@@ -61,6 +61,10 @@ class Cifar10LT:
     def splits(self) -> tuple[str, ...]:
         return ("train", "val", "test", *(f"ood/{family}-{severity}" for family in FAMILIES for severity in SEVERITIES))
 
+    @property
+    def ready(self) -> bool:
+        return _is_materialised(_place())
+
     def prompts(self, label: int) -> tuple[str, ...]:
         name = CLASSES[label]
         return (f"a photo of {'an' if name[0] in 'aeiou' else 'a'} {name}",)
@@ -152,13 +156,21 @@ def _silent(what: str, done: int, total: int) -> None:
 Part = tuple[Photos, Ints]
 
 
+def _place() -> Path:
+    return data_home() / "cifar10-v1"
+
+
+def _is_materialised(folder: Path) -> bool:
+    return (folder / "ids.npy").exists()
+
+
 def _materialise(root: str, announce: Announce) -> Path:
     """The folder with photos.npy [60000, 32, 32, 3], labels.npy and ids.npy; made once, whatever the source."""
-    folder = data_home() / "cifar10-v1"
-    if (folder / "ids.npy").exists():
+    folder = _place()
+    if _is_materialised(folder):
         return folder
     with one_at_a_time(folder):
-        if not (folder / "ids.npy").exists():
+        if not _is_materialised(folder):
             _write(folder, *_from_anywhere(root, announce))
     return folder
 
