@@ -18,7 +18,7 @@ from discl.miniature.words import captions
 from discl.parts.generators._patches import PatchAutoencoder
 from discl.spec.kinds import Ints, Photos
 
-RECIPE = Recipe(steps=4500, batch=128, lr=8e-4, warmup=300, ema=0.9985, seed=2)
+RECIPE = Recipe(steps=6000, batch=128, lr=8e-4, warmup=300, ema=0.9985, seed=2)
 NO_CAPTION = 0.12  # share of captions left empty in training, which is what classifier-free guidance needs
 TRAIN_TIMESTEPS = 1000
 

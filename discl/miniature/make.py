@@ -37,9 +37,9 @@ LEVELS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, PHOTO)
 @click.option("--assets", type=click.Path(path_type=Path), default=ASSETS, help="Where the weights go.")
 @click.option("--threads", default=2, help="CPU threads.")
 @click.option("--per-class", default=20, help="Photos a class that retention is measured on.")
-@click.option("--guidance", default=4.0, help="Text guidance that retention is measured at.")
+@click.option("--guidance", type=float, help="Text guidance that retention is measured at; default: the generator's own.")
 @click.option("--measure-only", is_flag=True, help="Train nothing; measure the weights in --assets.")
-def main(work: Path | None, assets: Path, threads: int, per_class: int, guidance: float, measure_only: bool) -> None:
+def main(work: Path | None, assets: Path, threads: int, per_class: int, guidance: float | None, measure_only: bool) -> None:
     """Train the embedded generator and scorer on the pool of CIFAR-10 (25,000 photos), resume what was stopped, measure."""
     torch.set_num_threads(threads)
     work = work or home() / "miniature"
@@ -82,9 +82,12 @@ def ship(pipeline: Any, folder: Path) -> None:
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
 
 
-def measure(dataset: Any, pool: Split, examiner: nn.Module, assets: Path, per_class: int, guidance: float, console: Tracker) -> list[Retention]:
+def measure(
+    dataset: Any, pool: Split, examiner: nn.Module, assets: Path, per_class: int, guidance: float | None, console: Tracker
+) -> list[Retention]:
     """Retention per level on val photos, the classifiers' own accuracy on test, and the contact sheet; written beside the weights."""
-    generator: Generator = bind("generators", "img2img", {"checkpoint": str(assets / DIFFUSION), "text_guidance": guidance}).build()
+    chosen = {} if guidance is None else {"text_guidance": guidance}
+    generator = bind("generators", "img2img", {"checkpoint": str(assets / DIFFUSION), **chosen}).build()
     classifiers = {"clip": by_captions(OpenClip(str(assets / CLIP)), dataset), "judge": by_judge(examiner)}
     test, val = dataset.split("test"), dataset.split("val")
     found = []
@@ -94,7 +97,7 @@ def measure(dataset: Any, pool: Split, examiner: nn.Module, assets: Path, per_cl
         console.announce("measuring label retention", done + 1, len(LEVELS))
     report: dict[str, Any] = {
         "test_accuracy": {name: float((classify(test.pixels) == test.labels).mean()) for name, classify in classifiers.items()},
-        "text_guidance": guidance,
+        "text_guidance": generator.text_guidance,
         "steps": generator.steps,
         "photos": "val",
         "classes": list(dataset.classes),

@@ -63,7 +63,7 @@ class Img2Img:
         self,
         checkpoint: str = "pkg://discl/assets/cifar10_diffusion",
         steps: int = 12,
-        text_guidance: float = 4.0,
+        text_guidance: float = 1.5,
         size: tuple[int, int] | None = None,
         level_0: str = "noise",
         scheduler: str = "",
