@@ -23,7 +23,22 @@ import pytest
 
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical_json
-from discl.spec.kinds import Backbone, Dataset, EpochReport, Executor, Generator, Loss, Moment, Request, Scorer, Strategy, Tracker, check_mix
+from discl.spec.kinds import (
+    Backbone,
+    Dataset,
+    EpochReport,
+    Executor,
+    Generator,
+    Loss,
+    Moment,
+    Prompts,
+    Request,
+    Scorer,
+    Strategy,
+    Subject,
+    Tracker,
+    check_mix,
+)
 from discl.spec.levels import PHOTO
 
 
@@ -137,6 +152,23 @@ class ScorerContract(_Contract):
         assert np.allclose(part.embed_texts(texts)[1], part.embed_texts(texts[1:])[0], atol=1e-5)
 
 
+class PromptsContract(_Contract):
+    """Captions that only the class and the photo decide."""
+
+    def subject(self) -> Subject:
+        """Something the part has captions for."""
+        return Subject(1, "cat", ("a photo of a cat", "one cat"), "photo7")
+
+    def test_identity_can_be_hashed(self, part: Prompts) -> None:
+        assert canonical_json(part.identity()) == canonical_json(part.identity())
+
+    def test_every_image_has_a_prompt_and_a_caption(self, part: Prompts) -> None:
+        choices = part.choices(self.subject())
+        assert choices
+        assert all(isinstance(text, str) and text for text in (*choices, part.caption(self.subject())))
+        assert part.choices(self.subject()) == choices
+
+
 class DatasetContract(_Contract):
     """Labelled photos, in splits that share none."""
 
@@ -148,6 +180,10 @@ class DatasetContract(_Contract):
             assert split.labels.min() >= 0
             assert split.labels.max() < len(part.classes)
             assert len(set(split.ids.tolist())) == len(split)
+
+    def test_what_was_read_is_ready(self, part: Dataset) -> None:
+        part.split("train")
+        assert part.ready is True
 
     def test_train_val_and_test_share_no_photo(self, part: Dataset) -> None:
         train, val, test = (set(part.split(name).ids.tolist()) for name in ("train", "val", "test"))

@@ -29,10 +29,18 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "home"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run tests marked slow, which take minutes each")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     import torch
 
+    skipped = {}
     if not torch.cuda.is_available():
-        for item in items:
-            if "gpu" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+        skipped["gpu"] = pytest.mark.skip(reason="needs a CUDA device")
+    if not config.getoption("--slow"):
+        skipped["slow"] = pytest.mark.skip(reason="takes minutes; run it with make test ARGS=--slow")
+    for item in items:
+        for mark in skipped.keys() & set(item.keywords):
+            item.add_marker(skipped[mark])

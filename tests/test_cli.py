@@ -55,6 +55,9 @@ def test_light_commands_import_nothing_heavy() -> None:
         (["bank", "build", "cifar10_lt", "--levels", "low"], "--levels 'low'"),
         (["bank", "build", "cifar10_lt", "--set", "generator.checkpoint=nowhere"], "generator.checkpoint = 'nowhere'"),
         (["bank", "build", "cifar10_lt", "--set", "scorer.model=nowhere"], "scorer.model = 'nowhere'"),
+        (["bank", "show", "cifar10_lt", "-o", "spectrum.txt"], "use .png or .webp or .svg"),
+        (["bank", "report", "cifar10_lt", "--html", "pyproject.toml/report.html"], "name a file in a folder you may write"),
+        (["bank", "report", "cifar10_lt", "--set", "generator.name=blend"], "run `discl bank build cifar10_lt` first"),
         (["data", "info", "cifr"], "no dataset called 'cifr'"),
         (["data", "info", "cifar10_lt", "--set", "largst=3"], "did you mean 'largest'"),
         (["list", "strategy"], "did you mean 'strategies'"),
@@ -90,13 +93,11 @@ def test_data_info_counts_photos_and_writes_a_sheet(tmp_path: Path) -> None:
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
-@pytest.mark.slow
 def test_light_commands_answer_at_once() -> None:
     assert _best_of(5, "--help") < 0.3
     assert _best_of(5, "list", "strategies") < 0.5
 
 
-@pytest.mark.slow
 def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
     words = ["bank", "build", "cifar10_lt", "--set", "generator.name=blend", "--set", "bank.batch=2", "--set", "bank.variants=40"]
     environment = {**os.environ, "DISCL_HOME": str(tmp_path)}
@@ -119,7 +120,6 @@ def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
     assert list(tmp_path.glob("banks/*/shards/*"))
 
 
-@pytest.mark.slow
 def test_a_walk_through_every_verb(tmp_path: Path) -> None:
     def discl(*words: str) -> str:
         tiny = [

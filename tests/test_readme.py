@@ -1,5 +1,6 @@
 """What README claims, checked."""
 
+import math
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from discl import testing
+from discl.spec.levels import denoising_steps
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -33,6 +35,18 @@ def test_the_table_is_the_published_one() -> None:
     page = (ROOT / "leaderboards" / "cifar10_lt.md").read_text("utf-8")
     assert shown.group(1).strip()
     assert shown.group(1).strip() in page
+
+
+def test_the_costs_are_what_the_levels_give() -> None:
+    rows = re.search(r"<!-- costs -->\n(.*?)<!-- end of costs -->", README, re.S).group(1).strip().splitlines()[2:]  # type: ignore[union-attr]
+    assert len(rows) == 2
+    for row in rows:
+        _, made, levels, released, here, saved = (cell.strip().replace(",", "") for cell in row.strip("|").split("|"))
+        images = math.prod(int(number) for number in made.split(" x "))
+        used = sum(denoising_steps(int(level), 50) for level in levels.split())
+        whole = sum(denoising_steps(level, 50) for level in range(0, 100, 10))
+        assert (int(released), int(here)) == (images * whole, images * used)
+        assert saved == f"{1 - used / whole:.0%}".replace("%", " %")
 
 
 def test_every_place_and_link_exists() -> None:

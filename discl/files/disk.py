@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,16 +47,79 @@ def clear_disk_errors(doing: str, where: Path) -> Iterator[None]:
 @contextmanager
 def publishing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed over `path` when the block ends well, removed when it does not."""
-    with clear_disk_errors("writing", path):
+    with clear_disk_errors("writing", path), _renamed(path) as half:
+        yield half
+
+
+@contextmanager
+def delivering(path: Path) -> Iterator[Path]:
+    """`publishing` for a file the user named: what goes wrong is said about that file."""
+    with _said_of(path), _renamed(path) as half:
+        yield half
+
+
+def check_deliverable(path: Path) -> None:
+    """Raise now what `delivering` would raise after long work."""
+    if path.is_dir():
+        raise UserError(f"{str(path)!r} is a folder; name a file")
+    trial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.trial")
+    with _said_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.half")
+        trial.touch()
+        trial.unlink()
+
+
+@contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{str(path)!r} cannot be written ({error.strerror or error}); name a file in a folder you may write") from error
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.half")
+    try:
+        yield half
+        with half.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Only one process of this machine is inside for `folder`; the others wait. A dead process holds nothing."""
+    with clear_disk_errors("locking", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def publishing_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to fill; becomes `path` when the block ends well, and goes when it does not. `path` must be new or empty."""
+    if path.is_dir() and any(path.iterdir()):
+        raise UserError(f"{path} is there and not empty; give a new folder, or move that one away")
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; give a new folder")
+    with clear_disk_errors("writing", path):
+        half = path.absolute().with_name(f".{path.absolute().name}.{uuid.uuid4().hex[:8]}.half")
+        half.mkdir(parents=True)
         try:
             yield half
-            with half.open("rb") as written:
-                os.fsync(written.fileno())
+            for written in half.rglob("*"):
+                if written.is_file():
+                    with written.open("rb") as opened:
+                        os.fsync(opened.fileno())
             os.replace(half, path)
         finally:
-            half.unlink(missing_ok=True)
+            shutil.rmtree(half, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

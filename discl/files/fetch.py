@@ -1,4 +1,4 @@
-"""Fetches packages from npm and checks what came."""
+"""What is fetched: packages from npm, checked as they come; and the promise to fetch nothing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from discl.files.disk import clear_disk_errors, publishing
 from discl.spec.errors import UserError
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Nothing is fetched from the Hub inside this block: what is not on this machine is missing."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def sha256_file(path: Path) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
-from discl.files.disk import publishing
+from discl.files.disk import delivering
 from discl.spec.errors import UserError
 from discl.spec.kinds import Photos
 
@@ -23,23 +24,52 @@ def encode(photo: Photos) -> bytes:
 
 
 def decode(data: bytes, name: str = "image") -> Photos:
-    """RGB pixels uint8 [h, w, 3] of an image file's bytes, upright, whatever its colour mode."""
+    """RGB pixels uint8 [h, w, 3] of an image file's bytes: upright, on white where transparent, the first frame of several.
+
+    Colour profiles are not applied.
+    """
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            upright = ImageOps.exif_transpose(opened)
-            if upright.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
-                wide = np.asarray(upright, dtype=np.float64)
-                upright = Image.fromarray((wide / max(wide.max(), 1) * 255).astype(np.uint8))
-            return np.asarray(upright.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        size = f"{len(data)} bytes"
-        raise UserError(f"{name} cannot be read as an image ({size}: {error}); replace or remove the file") from error
+        with warnings.catch_warnings():
+            # a torn EXIF block, or 100 million pixels, is no reason to refuse a photo, nor to print a line for each
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            with Image.open(io.BytesIO(data)) as opened:
+                return np.asarray(_rgb(ImageOps.exif_transpose(opened), opened.format))
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise UserError(f"{name} claims more than {most:,} pixels, the most that is read; scale it down or remove the file") from error
+    except Exception as error:  # decoders stumble over broken bytes in every way there is
+        why = "no known format" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
+        raise UserError(f"{name} cannot be read as an image ({len(data)} bytes: {why}); replace or remove the file") from error
 
 
-def sheet(
-    rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Sequence[str], tile: int = 64, marks: set[tuple[int, int]] | None = None
-) -> Image.Image:
-    """A contact sheet: one line of photos a row, `columns` above, `names` at the left; tiles in `marks` get a red frame."""
+def _rgb(image: Image.Image, form: str | None) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and form == "PPM"):
+        return _from_16_bits(image).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError("32 bits a pixel: nothing says which value is white; save it with 8 or 16")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """Grey of 8 bits. 65535 is white, as the format says: the brightest pixel would give each photo an exposure of its own."""
+    wide = np.asarray(image).astype(np.uint32)
+    wide[wide == image.info.get("transparency")] = 65535
+    return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def thumbnail(photo: Photos, largest: int) -> bytes:
+    """PNG bytes of a photo, made smaller where a side exceeds `largest` pixels."""
+    picture, buffer = Image.fromarray(photo), io.BytesIO()
+    picture.thumbnail((largest, largest), Image.Resampling.LANCZOS)
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def sheet(rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Sequence[str], tile: int = 64) -> Image.Image:
+    """A contact sheet: one line of photos a row, `columns` above, `names` at the left."""
     left, top, gap = 12 + 7 * max((len(name) for name in names), default=0), 22, 2
     width = left + len(columns) * (tile + gap)
     canvas = Image.new("RGB", (width, top + len(rows) * (tile + gap)), "white")
@@ -53,16 +83,20 @@ def sheet(
             resample = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
             place = (left + c * (tile + gap), top + r * (tile + gap))
             canvas.paste(Image.fromarray(photo).resize((tile, tile), resample), place)
-            if marks and (r, c) in marks:
-                draw.rectangle((*place, place[0] + tile - 1, place[1] + tile - 1), outline=(214, 40, 40), width=2)
     return canvas
+
+
+def picture_format(path: Path, others: str = "") -> str:
+    """Pillow's name of the format a file's ending stands for; `others` are endings the caller writes itself."""
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise UserError(f"{path.name!r}: {path.suffix or 'no ending'} is no picture format; use .png or .webp{others}")
+    return str(kind)
 
 
 def save_picture(picture: Image.Image, path: Path) -> Path:
     """Write a picture whole; the format follows the file's ending."""
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind is None:
-        raise UserError(f"{path.name!r}: {path.suffix or 'no ending'} is no picture format; use .png or .webp")
-    with publishing(path) as half:
+    kind = picture_format(path)
+    with delivering(path) as half:
         picture.save(half, kind)
     return path

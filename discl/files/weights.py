@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import queue
+import re
+import threading
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,24 +14,82 @@ from discl.files.disk import resource
 from discl.files.fetch import sha256_file
 from discl.spec.errors import UserError
 
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
+_PATIENCE_SECONDS = 10.0  # for the Hub's first answer
 _WHOLE = (".json", ".safetensors", ".txt", ".model", ".bin")
 
 
-def folder_of(checkpoint: str, key: str) -> Path:
-    """The local folder of a checkpoint: a path, `pkg://package/path`, or a Hugging Face Hub id (fetched once)."""
+def folder_of(checkpoint: str, key: str, files: Sequence[str] = ("*.json", "*.safetensors", "*.txt", "*.model")) -> Path:
+    """The local folder of a checkpoint: a path, `pkg://package/path`, or a Hub id `owner/name` or `owner/name@revision`.
+
+    Of a Hub repository, `files` are fetched, once: a copy in the Hub's cache ($HF_HOME) is taken without asking the network.
+    """
     local = resource(checkpoint)
     if local.is_dir():
         return local
-    if checkpoint.startswith("pkg://") or checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") != 1:
+    if not _HUB_ID.fullmatch(checkpoint):
         raise UserError(f"{key} = {checkpoint!r}: no such folder; give a checkpoint folder or a Hub id like 'owner/name'")
+    name, _, revision = checkpoint.partition("@")
+    return _cached(name, revision, files) or _fetched(name, revision, files, f"{key} = {checkpoint!r}")
+
+
+def _cached(name: str, revision: str, files: Sequence[str]) -> Path | None:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(checkpoint, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{key} = {checkpoint!r} is no local folder and the Hub did not deliver it ({first})") from error
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(files), local_files_only=True))
+    except LocalEntryNotFoundError:  # never fetched, or not to the end
+        return None
+
+
+def _fetched(name: str, revision: str, files: Sequence[str], what: str) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+
+    def ask() -> None:
+        HfApi().model_info(name, revision=revision or None, timeout=_PATIENCE_SECONDS)
+
+    otherwise = "it cannot be reached; give a local folder, or point HF_HOME at a cache that has it"
+    try:
+        # asked first: the download itself tries for 23 seconds before it gives up on a network that is not there
+        _within(_PATIENCE_SECONDS, ask)
+        otherwise = "the download broke off; run the same again to resume it"
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(files)))
+    except Exception as error:  # the Hub's client lets its HTTP library's own errors through
+        first = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise UserError(f"{what} is no local folder and the Hub did not deliver it: {_way_out(error, otherwise)} ({first})") from error
+
+
+def _way_out(error: Exception, otherwise: str) -> str:
+    from huggingface_hub import errors
+
+    known = (
+        (errors.GatedRepoError, "it is gated; accept its terms on its page, then set HF_TOKEN to a token of yours"),
+        (errors.RevisionNotFoundError, "it has no such revision; leave '@...' off for the newest"),
+        (errors.RepositoryNotFoundError, "there is no such repository, or it is private; check the name, or set HF_TOKEN"),
+        (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE is set; unset it, give a local folder, or point HF_HOME at a cache that has it"),
+    )
+    return next((way_out for kind, way_out in known if isinstance(error, kind)), otherwise)
+
+
+def _within(seconds: float, call: Callable[[], None]) -> None:
+    """Do `call`; TimeoutError where it takes longer. A name server that is silent holds a call for longer than its own timeout."""
+    ended = queue.SimpleQueue[Exception | None]()
+
+    def run() -> None:
+        try:
+            call()
+            ended.put(None)
+        except Exception as error:
+            ended.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        error = ended.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer in {seconds:g} seconds") from None
+    if error:
+        raise error
 
 
 def digest_of(folder: Path) -> str:

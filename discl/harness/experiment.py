@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from discl.engine.bank import Bank, Cell, Made, Sources
+from discl.engine.bank import Bank, Made, id_of
+from discl.engine.leases import Wanted
+from discl.engine.making import Sources, Workshop
 from discl.engine.metrics import DEFINITIONS_ID, all_metrics, class_recalls
 from discl.engine.sampling import Tail, Targets, Usable, hard_rows
-from discl.files.disk import home, write_text
+from discl.files.disk import data_home, home, write_text
 from discl.harness.provenance import provenance
 from discl.harness.store import Store
-from discl.spec.benchmark import Benchmark, Experiment
+from discl.spec.benchmark import MAKERS, Benchmark, Experiment
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical, digest, short
-from discl.spec.kinds import Announce, Dataset, Generator, Scorer, Split, Tracker
+from discl.spec.kinds import Announce, Dataset, Executor, Generator, Prompts, Scorer, Split, Tracker
 from discl.spec.levels import PHOTO
-from discl.spec.registry import bind
+from discl.spec.registry import bind, singular
 from discl.spec.result import Result
 
 
@@ -32,6 +35,10 @@ class Bench:
 
     def __init__(self, spec: Benchmark) -> None:
         self.spec = spec
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to another process as its description and the places it lives in; the parts are built again there."""
+        return _reopened, (self.spec, str(home().absolute()), str(data_home().absolute()))
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -46,6 +53,11 @@ class Bench:
     @cached_property
     def scorer(self) -> Scorer:
         built: Scorer = self.spec.part("scorers").build()
+        return built
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        built: Prompts = self.spec.part("prompts").build()
         return built
 
     @cached_property
@@ -72,40 +84,56 @@ class Bench:
             ids=tuple(str(name) for name in self.train.ids[self.hard]),
             labels=self.train.labels[self.hard],
             photos=np.asarray(self.train.pixels[self.hard]),
-            prompts=tuple(self.dataset.prompts(label) for label in range(len(self.dataset.classes))),
+            classes=self.dataset.classes,
+            usual=tuple(self.dataset.prompts(label) for label in range(len(self.dataset.classes))),
+            prompts=self.prompts,
         )
 
     @cached_property
-    def bank(self) -> Bank:
-        """Opened by what its pixels depend on: levels, variants and the threshold are views and stay out."""
-        generator, scorer = self.spec.part("generators"), self.spec.part("scorers")
-        process: dict[str, object] = {
-            "dataset": digest([f"{name} {label}" for name, label in zip(self.sources.ids, self.sources.labels.tolist(), strict=True)]),
+    def process(self) -> dict[str, object]:
+        """All that the images depend on: levels, variants and the threshold are views and stay out."""
+        sources = self.sources
+        photos = [f"{name} {label}" for name, label in zip(sources.ids, sources.labels.tolist(), strict=True)]
+        captions = [[sources.choices(place), sources.caption(place)] for place in range(len(sources.ids))]
+        return {
+            "dataset": {"name": self.spec.dataset["name"], "photos": digest(photos), "captions": digest(captions)},
             "hard": self.spec.hard.model_dump(),
-            "generator": generator.identity() | self.generator.identity(),
-            "prompts": digest(self.sources.prompts),
-            "scorer": scorer.identity() | self.scorer.identity(),
+            **{singular(kind): self.spec.part(kind).identity() | getattr(self, singular(kind)).identity() for kind in MAKERS},
             "seed": self.spec.bank.seed,
         }
-        return Bank(home() / "banks", process)
 
-    def cells(self, levels: Sequence[int]) -> list[Cell]:
+    @property
+    def bank_id(self) -> str:
+        """The bank's name; opens and makes nothing."""
+        return id_of(self.process)
+
+    @cached_property
+    def bank(self) -> Bank:
+        return Bank(home() / "banks", self.process)
+
+    def wanted(self, levels: Sequence[int]) -> Wanted:
         """Every image the given levels need."""
-        made = [level for level in levels if level != PHOTO]
-        return [Cell(name, level, v) for level in made for name in self.sources.ids for v in range(self.spec.bank.variants)]
+        bank = self.spec.bank
+        return Wanted(self.sources.ids, tuple(level for level in sorted(levels) if level != PHOTO), bank.variants * bank.best_of)
 
-    def fill(self, levels: Sequence[int], announce: Announce) -> Made:
+    def workshop(self) -> Workshop:
+        """What makes the images, here or in another process."""
+        return Workshop(self.bank.id, self.bank.shards, self.sources, self.generator, self.scorer)
+
+    def fill(self, levels: Sequence[int], announce: Announce, executor: Executor | None = None) -> Made:
         """Make the images of `levels` that the bank lacks."""
         if not len(self.hard):
             raise UserError(
                 f"no class of {self.spec.dataset['name']} has fewer than {self.spec.hard.below} photos, so there is nothing to make; "
                 "raise hard.below, or compare real_only and real_rebalanced alone"
             )
-        return self.bank.ensure(self.cells(levels), self.sources, self.generator, self.scorer, self.spec.bank.batch, announce)
+        executor = executor or bind("executors", "local", {}).build()
+        return self.bank.build(self.wanted(levels), self.generator.steps, executor, self.workshop, self.spec.bank.batch, announce)
 
     def usable(self, level: int) -> Usable:
         """The images of `level` that pass the threshold, as the sampler wants them."""
-        view = self.bank.view(level, self.spec.bank.variants, self.sources, self.spec.bank.threshold)
+        bank = self.spec.bank
+        view = self.bank.view(level, bank.variants, self.sources, bank.threshold, bank.best_of)
         return Usable(self.hard[view.source], view.place)
 
     @cached_property
@@ -115,6 +143,11 @@ class Bench:
         batch = self.spec.train.batch
         images = (sampling.images or len(self.train)) // batch * batch
         return Targets(images, share, sampling.max_repeats)
+
+
+def _reopened(spec: Benchmark, home_folder: str, data_folder: str) -> Bench:
+    os.environ["DISCL_HOME"], os.environ["DISCL_DATA"] = home_folder, data_folder
+    return Bench(spec)
 
 
 @dataclass

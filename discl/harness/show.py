@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from discl.engine.bank import Cell
+from discl.engine.bank import View
+from discl.engine.catalogue import Cell
+from discl.files.figure import Figure, Tile
 from discl.files.photos import save_picture, sheet
 from discl.harness.experiment import Bench
 from discl.spec.kinds import Dataset
-from discl.spec.levels import PHOTO
+from discl.spec.levels import PHOTO, TEXT_ONLY
 
 
 class Counts(NamedTuple):
@@ -54,20 +56,34 @@ def photo_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:
     return save_picture(sheet(rows, [""] * columns, names), path)
 
 
-def spectrum_sheet(bench: Bench, path: Path, photos: int) -> Path:
-    """A line a hard photo, a column a level, the photo last; images under the threshold are framed."""
-    sources, levels = bench.sources, [level for level in sorted(bench.spec.levels) if level != PHOTO]
-    order = np.argsort(
-        [np.flatnonzero(np.flatnonzero(sources.labels == sources.labels[i]) == i)[0] for i in range(len(sources.ids))], kind="stable"
+def spectrum(bench: Bench, photos: int) -> Figure:
+    """A line a hard photo, a column a level, the photo last; each image is the one the benchmark picks of its draws.
+
+    The photos are spread over the hard classes. Makes nothing: an image the bank lacks leaves a hole.
+    """
+    sources, bank, levels = bench.sources, bench.spec.bank, [level for level in sorted(bench.spec.levels) if level != PHOTO]
+    nth = [np.flatnonzero(np.flatnonzero(sources.labels == label) == i)[0] for i, label in enumerate(sources.labels)]
+    chosen = sorted(np.argsort(nth, kind="stable")[:photos].tolist(), key=lambda place: int(sources.labels[place]))
+    picked = {level: bench.bank.view(level, bank.variants, sources, None, bank.best_of) for level in levels}
+    kept = {level: bench.bank.view(level, bank.variants, sources, bank.threshold, bank.best_of) for level in levels}
+    rows = [(*(_tile(bench, place, level, picked[level], kept[level]) for level in levels), Tile(sources.photos[place])) for place in chosen]
+    heads = [f"level {level} %" + ("\n(text only)" if level == TEXT_ONLY else "") for level in levels]
+    legend = ["under each image: its cosine with the caption" + (f"; each is the best of {bank.best_of} draws" if bank.best_of > 1 else "")]
+    dropped = any(tile.dropped for row in rows for tile in row)
+    return Figure(
+        heads=(*heads, "photo"),
+        names=tuple(bench.dataset.classes[int(sources.labels[place])] for place in chosen),
+        rows=tuple(rows),
+        legend=(*legend, *([] if dropped else [f"none of these is under the threshold {bank.threshold:g}"])),
+        mark=f"dropped: the cosine is under the threshold {bank.threshold:g}" if dropped else "",
     )
-    rows, names, marks = [], [], set[tuple[int, int]]()
-    for r, place in enumerate(sorted(order[:photos], key=lambda i: sources.labels[i])):
-        line = []
-        for c, level in enumerate(levels):
-            image, score = bench.bank.image(Cell(sources.ids[place], level, 0))
-            line.append(image)
-            if score is not None and score < bench.spec.bank.threshold:
-                marks.add((r, c))
-        rows.append([*line, sources.photos[place]])
-        names.append(bench.dataset.classes[int(sources.labels[place])])
-    return save_picture(sheet(rows, [*(f"{level} %" for level in levels), "photo"], names, marks=marks), path)
+
+
+def _tile(bench: Bench, place: int, level: int, picked: View, kept: View) -> Tile:
+    """The first of a photo's picked images, as the view without and with the threshold has it."""
+    mine = np.flatnonzero(picked.source == place)
+    if not len(mine):
+        return Tile(None, "not made")
+    image = bench.bank.image(Cell(bench.sources.ids[place], level, int(picked.variant[mine[0]])))
+    score = "" if image[1].text_score is None else f"{image[1].text_score:.3f}"
+    return Tile(image[0], score, not np.isin(picked.place[mine[0]], kept.place))

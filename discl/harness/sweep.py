@@ -46,7 +46,7 @@ def price(spec: Benchmark, store: Store, announce: Announce) -> Price:
         return Price(len(wanted), len(wanted), 0, 0, 0, 0, 0, 0.0)
     bench.dataset.prepare(announce)
     levels = sorted({level for experiment in todo for level in experiment.used_levels() if level != PHOTO})
-    missing = bench.bank.missing(bench.cells(levels)) if levels else []
+    missing = list(bench.bank.missing(bench.wanted(levels))) if levels else []
     steps = sum(denoising_steps(cell.level, bench.generator.steps) for cell in missing)
     epochs = len(todo) * spec.train.epochs
     return Price(

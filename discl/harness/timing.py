@@ -13,7 +13,7 @@ from discl.spec.kinds import Request
 def seconds_per_denoising_step(bench: Bench, images: int = 16) -> float:
     """Seconds an image and step takes when `images` are made together; the first, slower, call is not counted."""
     photos = bench.sources.photos[np.arange(images) % len(bench.sources.photos)]
-    requests = [Request(0, bench.sources.prompts[0][0], seed) for seed in range(images)]
+    requests = [Request(0, bench.sources.choices(0)[0], seed) for seed in range(images)]
     bench.generator.make(requests[:1], photos[:1])
     started = time.perf_counter()
     bench.generator.make(requests, photos)

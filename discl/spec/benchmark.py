@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from discl.spec.errors import UserError, unknown
 from discl.spec.identity import canonical, short
 from discl.spec.levels import PHOTO, check_levels
-from discl.spec.registry import Bound, bind, names
+from discl.spec.registry import Bound, bind, names, singular
 
 SCHEMA = 1  # raised when a run of an unchanged description would give other numbers
 SCALES = ("smoke", "small", "paper")
+MAKERS: tuple[Literal["generators"], Literal["scorers"], Literal["prompts"]] = ("generators", "scorers", "prompts")
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -27,9 +28,10 @@ class _Table(BaseModel):
 class BankTable(_Table):
     """How much is made of each hard photo, and what of it is used."""
 
-    variants: Positive  # draws per photo and level
+    variants: Positive  # images per photo and level
+    best_of: Positive  # draws an image is the best of, by image-text cosine; 1 = no picking
     threshold: Annotated[float, Field(ge=-1, le=1)]  # lowest image-text cosine used; -1 keeps everything
-    batch: Positive  # images made at a time; changes no image
+    batch: Positive  # images in one lease and one shard; changes no image
     seed: Annotated[int, Field(ge=0)]
 
 
@@ -77,6 +79,7 @@ class Benchmark(_Table):
     dataset: dict[str, Any]
     generator: dict[str, Any]
     scorer: dict[str, Any]
+    prompts: dict[str, Any]
     backbone: dict[str, Any]
     loss: dict[str, Any]
     levels: list[Annotated[int, Field(ge=0, le=PHOTO)]] = Field(min_length=1)
@@ -90,11 +93,11 @@ class Benchmark(_Table):
     select: SelectTable
     trackers: list[str]
 
-    def part(self, kind: Literal["datasets", "generators", "scorers", "backbones", "losses"]) -> Bound:
+    def part(self, kind: Literal["datasets", "generators", "scorers", "prompts", "backbones", "losses"]) -> Bound:
         """The chosen part of a kind, its parameters checked."""
-        table = dict(getattr(self, {"losses": "loss"}.get(kind, kind.removesuffix("s"))))
+        table = dict(getattr(self, singular(kind)))
         if "name" not in table:
-            raise UserError(f"[{kind.removesuffix('s')}] names no part; add name = ...")
+            raise UserError(f"[{singular(kind)}] names no part; add name = ...")
         return bind(kind, str(table.pop("name")), table)
 
     def chosen_strategy(self, name: str) -> Bound:
@@ -140,12 +143,12 @@ class Experiment(BaseModel):
         described = {**self.comparison(), "strategy": self.benchmark.chosen_strategy(self.strategy).identity(), "seed": self.seed}
         if any(level != PHOTO for level in levels):
             bench = self.benchmark
-            generator, scorer = bench.part("generators"), bench.part("scorers")
+            made = {singular(kind): bench.part(kind) for kind in MAKERS}
             described["images"] = {
                 "levels": levels,
-                "generator": generator.identity() | generator.build().identity(),
-                "scorer": scorer.identity() | scorer.build().identity(),
+                **{name: part.identity() | part.build().identity() for name, part in made.items()},
                 "variants": bench.bank.variants,
+                "best_of": bench.bank.best_of,
                 "threshold": bench.bank.threshold,
                 "seed": bench.bank.seed,
             }
@@ -174,6 +177,11 @@ def folder() -> Path:
 def available() -> list[str]:
     """Names `load` accepts."""
     return sorted(path.stem for path in folder().glob("*.toml") if path.stem != "default")
+
+
+def scales(name: str) -> list[str]:
+    """Scales a benchmark's file speaks of."""
+    return list(_read(folder() / f"{name}.toml").get("scale", {}))
 
 
 def title(name: str) -> str:
@@ -270,7 +278,7 @@ def _readable(error: ValidationError, tree: Mapping[str, Any]) -> UserError:
 
 def _checked(bench: Benchmark) -> Benchmark:
     """What the types cannot say: parts exist and take their parameters, levels differ, selection looks at val."""
-    for kind in ("datasets", "generators", "scorers", "backbones", "losses"):
+    for kind in ("datasets", *MAKERS, "backbones", "losses"):
         bench.part(kind)  # type: ignore[arg-type]
     steps = bench.part("generators").build().steps
     check_levels(bench.levels, steps)

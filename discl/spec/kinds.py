@@ -57,6 +57,10 @@ class Dataset(Protocol):
     def splits(self) -> tuple[str, ...]:
         """Names `split` accepts. Those that start with `ood/` hold photos from elsewhere than training."""
 
+    @property
+    def ready(self) -> bool:
+        """True when `split` needs no fetching; answered at once, from what lies on this machine."""
+
     def split(self, name: str) -> Split:
         """The photos of one split; prepares the data on first use."""
 
@@ -116,6 +120,15 @@ class Scorer(Protocol):
         """Unit vectors [b, d] of texts."""
 
 
+class Subject(NamedTuple):
+    """What an image shows."""
+
+    label: int
+    name: str  # of the class
+    usual: tuple[str, ...]  # the dataset's own captions of the class
+    source: str  # id of the photo the image is made from
+
+
 class Prompts(Protocol):
     """Says which captions images are made from, and which one they are judged by."""
 
@@ -124,11 +137,11 @@ class Prompts(Protocol):
     def identity(self) -> dict[str, Any]:
         """What changes the captions beyond name and parameters, such as the digest of a file."""
 
-    def choices(self, label: int, name: str, source: str) -> tuple[str, ...]:
-        """Captions an image of class `name` made from photo `source` may take; one is drawn for each photo and variant."""
+    def choices(self, subject: Subject) -> tuple[str, ...]:
+        """Captions an image may be made from, at least one; one is drawn for each photo and variant."""
 
-    def caption(self, label: int, name: str) -> str:
-        """The caption that images of a class are scored against."""
+    def caption(self, subject: Subject) -> str:
+        """The caption an image is scored against."""
 
 
 # ---------------------------------------------------------------- spreading work

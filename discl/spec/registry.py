@@ -15,8 +15,8 @@ from typing import Any
 from discl.spec.errors import UserError, unknown
 from discl.spec.identity import canonical
 
-KINDS = ("datasets", "backbones", "strategies", "generators", "scorers", "losses", "trackers", "executors")
-_SINGULAR = {"strategies": "strategy", "losses": "loss"}
+KINDS = ("datasets", "backbones", "strategies", "generators", "scorers", "prompts", "losses", "trackers", "executors")
+_SINGULAR = {"strategies": "strategy", "losses": "loss", "prompts": "prompts"}
 
 
 def singular(kind: str) -> str:

@@ -4,88 +4,123 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from discl.engine.bank import Bank, Cell, Sources
+from discl.engine.bank import Bank
+from discl.engine.catalogue import Cell
+from discl.engine.leases import Wanted
+from discl.engine.making import Sources, Workshop, request_of
+from discl.files import shards
 from discl.spec.errors import UserError
-from discl.spec.kinds import Request, Scores
+from discl.spec.kinds import Drawn, Request
 from discl.spec.registry import bind
 
 PROCESS = {"dataset": "toy", "generator": "blend"}
 
 
 class CountingGenerator:
-    """The blend, which also says what it was asked for."""
+    """The blend, which also says what it was asked for, and fails where it is told to."""
 
     version = 1
     steps = 20
 
-    def __init__(self) -> None:
-        self.inner, self.asked = bind("generators", "blend", {}).build(), list[Request]()
+    def __init__(self, fails: Callable[[Request], bool] = lambda _: False) -> None:
+        self.inner, self.asked, self.fails = bind("generators", "blend", {}).build(), list[Request](), fails
 
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def make(self, requests: Sequence[Request], photos: Any) -> Any:
+    def make(self, requests: Sequence[Request], photos: Any) -> Drawn:
         self.asked.extend(requests)
-        return self.inner.make(requests, photos)
+        return Drawn(self.inner.make(requests, photos).images, {i: "it is late" for i, r in enumerate(requests) if self.fails(r)})
 
 
 class BrightnessScorer:
+    """Bright images lie near every text."""
+
     version = 1
+
+    def __init__(self) -> None:
+        self.images = self.texts = 0
 
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def score(self, images: Any, photos: Any, texts: Sequence[str]) -> Scores:
-        return Scores(images.mean((1, 2, 3)).astype(np.float32) / 255, np.ones(len(images), np.float32))
+    def embed_images(self, images: Any) -> Any:
+        self.images += len(images)
+        angle = np.pi / 2 * (1 - images.mean((1, 2, 3)) / 255)
+        return np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+
+    def embed_texts(self, texts: Sequence[str]) -> Any:
+        self.texts += len(texts)
+        return np.tile(np.array([1, 0], np.float32), (len(texts), 1))
+
+
+class Here:
+    """The plainest executor; stops after some items if told to."""
+
+    version = 1
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+
+    def run(self, prepare: Any, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        work = prepare()
+        for count, item in enumerate(items):
+            if count == self.stop_after:
+                raise KeyboardInterrupt
+            yield item, work(item)
 
 
 def _sources(count: int = 5) -> Sources:
     photos = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    return Sources(tuple(f"photo{i}" for i in range(count)), np.arange(count) % 2, photos, (("a cat", "one cat"), ("a dog",)))
+    usual = (("a cat", "one cat"), ("a dog",))
+    prompts = bind("prompts", "dataset", {}).build()
+    return Sources(tuple(f"photo{i}" for i in range(count)), np.arange(count) % 2, photos, ("cat", "dog"), usual, prompts)
 
 
-def _cells(levels: Sequence[int] = (0, 50), variants: int = 3, count: int = 5) -> list[Cell]:
-    return [Cell(f"photo{i}", level, v) for level in levels for i in range(count) for v in range(variants)]
+def _wanted(levels: Sequence[int] = (0, 50), variants: int = 3, count: int = 5) -> Wanted:
+    return Wanted(tuple(f"photo{i}" for i in range(count)), tuple(levels), variants)
 
 
-def _fill(bank: Bank, cells: list[Cell], batch: int = 4, generator: Any = None) -> CountingGenerator:
-    generator = generator or CountingGenerator()
-    bank.ensure(cells, _sources(), generator, BrightnessScorer(), batch, lambda *_: None)
+def _fill(bank: Bank, wanted: Wanted, batch: int = 4, generator: Any = None, scorer: Any = None, executor: Any = None) -> CountingGenerator:
+    generator, sources = generator or CountingGenerator(), _sources(len(wanted.sources))
+    workshop = Workshop(bank.id, bank.shards, sources, generator, scorer or BrightnessScorer())
+    bank.build(wanted, generator.steps, executor or Here(), lambda: workshop, batch, lambda *_: None)
     return generator
 
 
 def test_a_full_bank_makes_nothing(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
-    assert len(_fill(bank, _cells()).asked) == 30
-    assert _fill(Bank(tmp_path, PROCESS), _cells()).asked == []
+    assert len(_fill(bank, _wanted()).asked) == 30
+    assert _fill(Bank(tmp_path, PROCESS), _wanted()).asked == []
 
 
 def test_a_new_level_makes_only_its_own_cells(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
-    _fill(bank, _cells((0, 50)))
-    assert {request.level for request in _fill(bank, _cells((0, 30, 50))).asked} == {30}
-    assert len(_fill(bank, _cells((0, 30, 50), variants=4)).asked) == 15
+    _fill(bank, _wanted((0, 50)))
+    assert {request.level for request in _fill(bank, _wanted((0, 30, 50))).asked} == {30}
+    assert len(_fill(bank, _wanted((0, 30, 50), variants=4)).asked) == 15
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_batch_size_and_order_change_no_byte(tmp_path: Path, batch: int) -> None:
     bank, other = Bank(tmp_path / "a", PROCESS), Bank(tmp_path / "b", PROCESS)
-    _fill(bank, _cells())
+    _fill(bank, _wanted())
     for level in (50, 0):
-        _fill(other, _cells((level,)), batch)
+        _fill(other, _wanted((level,)), batch)
     assert bank.digest() == other.digest()
 
 
 def test_levels_of_a_photo_share_noise_and_photos_never_do(tmp_path: Path) -> None:
-    asked = _fill(Bank(tmp_path, PROCESS), _cells()).asked
+    asked = _fill(Bank(tmp_path, PROCESS), _wanted()).asked
     seeds = {level: {request.seed for request in asked if request.level == level} for level in (0, 50)}
     assert seeds[0] == seeds[50]
     assert len(seeds[0]) == 15  # photos x variants
@@ -93,7 +128,7 @@ def test_levels_of_a_photo_share_noise_and_photos_never_do(tmp_path: Path) -> No
 
 def test_a_threshold_is_a_view(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
-    _fill(bank, _cells())
+    _fill(bank, _wanted())
     scores, _, _ = bank.scores(50)
     middle = round(float(np.median(scores)), 6)
     view = bank.view(50, 3, _sources(), middle)
@@ -103,48 +138,196 @@ def test_a_threshold_is_a_view(tmp_path: Path) -> None:
     assert len(bank.view(50, 2, _sources(), None).place) == 10
 
 
+def test_the_best_of_several_draws_is_a_view_too(tmp_path: Path) -> None:
+    bank, sources = Bank(tmp_path, PROCESS), _sources()
+    _fill(bank, _wanted((50,), variants=6))
+    scores, _, _ = bank.scores(50)
+    view = bank.view(50, 2, sources, None, best_of=3)
+    assert len(view.place) == 10  # 5 photos, 2 images each, of 3 draws
+    for place in view.place:
+        start = place // 3 * 3
+        assert scores[place] == scores[start : start + 3].max()
+    strict = bank.view(50, 2, sources, float(np.sort(scores[view.place])[5]), best_of=3)
+    assert len(strict.place) == 5
+
+
 def test_pixels_are_what_was_made(tmp_path: Path) -> None:
     bank, sources = Bank(tmp_path, PROCESS), _sources()
-    _fill(bank, _cells())
+    _fill(bank, _wanted())
     cell = Cell("photo3", 50, 2)
-    request = bank.request(cell, sources.prompts[int(sources.labels[3])])
-    made = bind("generators", "blend", {}).build().make([request], sources.photos[3:4])[0]
+    request = request_of(bank.id, cell, sources.choices(3))
+    made = bind("generators", "blend", {}).build().make([request], sources.photos[3:4]).images[0]
     view = bank.view(50, 3, sources, None)
     place = view.place[(view.source == 3) & (view.variant == 2)][0]
     assert np.array_equal(bank.pixels(50)[place], made)
-    assert np.array_equal(bank.image(cell)[0], made)
+    pixels, row = bank.image(cell)
+    assert np.array_equal(pixels, made)
+    assert (row.prompt, row.caption, row.seed, row.denoising_steps) == (request.prompt, "a dog", request.seed, 10)
 
 
-def test_verify_names_what_is_damaged_and_a_build_repairs_just_that(tmp_path: Path) -> None:
+def test_a_text_is_embedded_once_and_a_photo_once(tmp_path: Path) -> None:
+    scorer = BrightnessScorer()
+    _fill(Bank(tmp_path, PROCESS), _wanted(), scorer=scorer)
+    assert scorer.texts == 2
+    assert scorer.images == 30 + 5
+
+
+def test_an_image_that_cannot_be_made_is_named_and_not_tried_again(tmp_path: Path) -> None:
+    bank, generator = Bank(tmp_path, PROCESS), CountingGenerator(lambda request: request.level == 0 and "dog" in request.prompt)
+    _fill(bank, _wanted(), generator=generator)
+    assert bank.count() == {0: 9, 50: 15}
+    failures = bank.failures()
+    assert {(cell.source, why) for cell, why in failures} == {("photo1", "it is late"), ("photo3", "it is late")}
+    assert len(bank.pixels(0)) == len(bank.view(0, 3, _sources(), None).place) == 9
+    assert list(bank.verify()) == []
+    assert _fill(bank, _wanted()).asked == []
+    bank.forget(cell for cell, _ in failures)
+    assert len(_fill(bank, _wanted()).asked) == 6
+
+
+def _damage(bank: Bank, how: Callable[[bytes], bytes]) -> Path:
+    shard = sorted(bank.shards.iterdir())[0]
+    shard.write_bytes(how(shard.read_bytes()))
+    return shard
+
+
+def test_verify_finds_a_flipped_byte_and_a_build_repairs_just_that(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
-    _fill(bank, _cells())
+    _fill(bank, _wanted())
     before = bank.digest()
     assert list(bank.verify()) == []
-    shard = sorted((bank.folder / "shards").iterdir())[0]
-    data = bytearray(shard.read_bytes())
-    data[5] ^= 255
-    shard.write_bytes(data)
+    _damage(bank, lambda data: data[:5] + bytes([data[5] ^ 255]) + data[6:])
     damaged = list(bank.verify())
     assert len(damaged) == 1
-    bank.forget(damaged)
-    assert len(_fill(bank, _cells()).asked) == 1
+    bank.forget(damage.cell for damage in damaged if damage.cell)
+    assert len(_fill(bank, _wanted()).asked) == 1
     assert bank.digest() == before
     assert list(bank.verify()) == []
 
 
+def test_verify_finds_a_missing_shard_and_a_build_repairs_just_that(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, PROCESS)
+    _fill(bank, _wanted())
+    before = bank.digest()
+    lost = sorted(bank.shards.iterdir())[0]
+    _, rows = shards.about(bank.shards, lost.name)
+    lost.unlink()
+    damaged = list(bank.verify())
+    assert len(damaged) == len(rows)
+    assert "cannot be read" in damaged[0].why
+    bank.forget(damage.cell for damage in damaged if damage.cell)
+    assert len(_fill(bank, _wanted()).asked) == len(rows)
+    assert bank.digest() == before
+
+
+@pytest.mark.parametrize("how", ["truncated", "overwritten", "gone"])
+def test_a_damaged_catalogue_is_made_again_from_the_shards(tmp_path: Path, how: str) -> None:
+    bank = Bank(tmp_path, PROCESS)
+    _fill(bank, _wanted((0, 30, 50), variants=8, count=20), batch=64)
+    before = bank.digest()
+    bank.close()
+    path = bank.folder / "catalogue.sqlite"
+    data = path.read_bytes()
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data[: len(data) * 2 // 3] if how == "truncated" else data[:200] + bytes(len(data) - 200))
+    (found,) = list(Bank(tmp_path, PROCESS).verify())
+    assert found.cell is None
+    assert _fill(Bank(tmp_path, PROCESS), _wanted((0, 30, 50), variants=8, count=20)).asked == []
+    assert Bank(tmp_path, PROCESS).digest() == before
+    assert list(Bank(tmp_path, PROCESS).verify()) == []
+
+
+def test_a_damaged_image_does_not_come_back_with_a_new_catalogue(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, PROCESS)
+    _fill(bank, _wanted())
+    _damage(bank, lambda data: data[:5] + bytes([data[5] ^ 255]) + data[6:])
+    bank.close()
+    (bank.folder / "catalogue.sqlite").write_bytes(b"not a database" * 100)
+    assert len(_fill(bank, _wanted()).asked) == 1
+    assert list(bank.verify()) == []
+
+
+def test_a_shard_whose_builder_died_before_entering_it_is_not_made_again(tmp_path: Path) -> None:
+    bank, sources = Bank(tmp_path, PROCESS), _sources()
+    cells = tuple(_wanted().of("photo0"))
+    Workshop(bank.id, bank.shards, sources, CountingGenerator(), None)(cells)
+    assert "lacks 1 of the shards" in next(bank.verify()).why
+    assert len(_fill(bank, _wanted()).asked) == 30 - len(cells)
+
+
+def test_a_stopped_build_gives_its_leases_back(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, PROCESS)
+    with pytest.raises(KeyboardInterrupt):
+        _fill(bank, _wanted(), executor=Here(stop_after=2))
+    assert bank.catalogue.rows("SELECT * FROM leases") == bank.catalogue.rows("SELECT * FROM builders") == []
+    assert sum(bank.count().values()) > 0
+    _fill(bank, _wanted())
+    assert sum(bank.count().values()) == 30
+
+
+def test_builders_share_a_bank_and_make_no_image_twice(tmp_path: Path) -> None:
+    Bank(tmp_path, PROCESS).close()
+    asked: list[Request] = []
+
+    def build() -> None:
+        asked.extend(_fill(Bank(tmp_path, PROCESS), _wanted(count=12), batch=6).asked)
+
+    builders = [threading.Thread(target=build) for _ in range(3)]
+    for builder in builders:
+        builder.start()
+    for builder in builders:
+        builder.join()
+    assert len(asked) == 72
+    bank = Bank(tmp_path, PROCESS)
+    assert sum(len(shards.about(bank.shards, name)[1]) for name in shards.names(bank.shards)) == 72
+    assert bank.digest() == _digest_of_one_builder(tmp_path / "one")
+
+
+def _digest_of_one_builder(folder: Path) -> str:
+    bank = Bank(folder, PROCESS)
+    _fill(bank, _wanted(count=12))
+    return bank.digest()
+
+
+def test_what_a_dead_process_held_is_taken_over(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, PROCESS)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    from discl.engine import leases
+
+    with bank.catalogue.writing() as db:
+        db.execute("INSERT INTO builders VALUES ('dead', ?, ?, 'once', 7)", (leases._here(), ended.pid))
+        db.execute("INSERT INTO leases VALUES ('photo0', 0, 0, 'dead')")
+    assert len(_fill(bank, _wanted()).asked) == 30
+
+
+def test_what_a_silent_machine_held_is_taken_over_whatever_its_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from discl.engine import leases
+
+    monkeypatch.setattr(leases, "SILENCE_S", 0.3)
+    bank = Bank(tmp_path, PROCESS)
+    with bank.catalogue.writing() as db:
+        db.execute("INSERT INTO builders VALUES ('far', 'another machine', 1, 'once', 7)")
+        db.execute("INSERT INTO leases VALUES ('photo0', 0, 0, 'far')")
+    started = time.monotonic()
+    assert len(_fill(bank, _wanted()).asked) == 30
+    assert time.monotonic() - started > 0.3
+
+
 def test_a_folder_made_by_another_process_is_refused(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
-    (bank.folder / "bank.json").write_text(json.dumps({"schema": 1, "dataset": "other", "generator": "blend"}))
+    (bank.folder / "bank.json").write_text(json.dumps({"schema": 2, "dataset": "other", "generator": "blend"}))
     with pytest.raises(UserError, match="made from another dataset"):
         Bank(tmp_path, PROCESS)
 
 
 def test_a_damaged_catalogue_is_named(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
-    bank.close()
     (bank.folder / "catalogue.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(UserError, match="damaged"):
-        Bank(tmp_path, PROCESS)
+        bank.digest()
 
 
 def test_a_read_only_place_is_a_sentence(tmp_path: Path) -> None:
@@ -153,58 +336,66 @@ def test_a_read_only_place_is_a_sentence(tmp_path: Path) -> None:
         Bank(tmp_path / "banks", PROCESS)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_the_diffusion_generator_gives_the_same_bytes_at_any_batch_size(tmp_path: Path, batch: int) -> None:
-    generator, size = bind("generators", "img2img", {"steps": 4}).build(), 32
-    sources = Sources(
-        ("a", "b"),
-        np.zeros(2, np.int64),
-        np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8),
-        (("a photo of a cat",),),
-    )
-    cells = [Cell(name, level, v) for name in sources.ids for level in (0, 50) for v in range(4)]
+    generator = bind("generators", "img2img", {"steps": 4}).build()
+    photos = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    prompts = bind("prompts", "template", {}).build()
+    sources = Sources(("a", "b"), np.zeros(2, np.int64), photos, ("cat",), ((),), prompts)
     digests = []
     for place, size in (("one", 16), ("other", batch)):
         bank = Bank(tmp_path / place, PROCESS)
-        bank.ensure(cells, sources, generator, None, size, lambda *_: None)
+        workshop = Workshop(bank.id, bank.shards, sources, generator, None)
+        bank.build(Wanted(sources.ids, (0, 50), 4), generator.steps, Here(), lambda made=workshop: made, size, lambda *_: None)
         digests.append(bank.digest())
     assert digests[0] == digests[1]
 
 
 BUILD = [
     sys.executable, "-m", "discl.cli", "bank", "build", "cifar10_lt", "--set", "generator.name=blend", "--set", "bank.batch=8",
-    "--set", "dataset.largest=40", "--set", "dataset.ood_photos=10", "--set", "bank.variants=4",
+    "--set", "dataset.largest=40", "--set", "dataset.ood_photos=10",
 ]  # fmt: skip
 
 
-@pytest.mark.slow
-def test_a_build_killed_at_five_random_points_gives_the_same_digest(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kills", "variants", "options"),
+    [
+        (5, 4, ()),
+        (3, 4, ("--workers", "2")),
+        pytest.param(20, 16, (), marks=pytest.mark.slow),
+        pytest.param(20, 16, ("--workers", "2"), marks=pytest.mark.slow),
+    ],
+)
+def test_a_build_killed_at_random_points_gives_the_same_digest(tmp_path: Path, kills: int, variants: int, options: Sequence[str]) -> None:
+    build = [*BUILD, "--set", f"bank.variants={variants}"]
+
     def environment(home: str) -> dict[str, str]:
         return {**os.environ, "DISCL_HOME": str(tmp_path / home)}
 
     def digest(home: str) -> str:
-        command = [word if word != "build" else "digest" for word in BUILD]
+        command = [word if word != "build" else "digest" for word in build]
         return subprocess.run(command, env=environment(home), capture_output=True, text=True, check=True).stdout
 
     def made(home: str) -> int:
         return sum(path.stat().st_size for path in (tmp_path / home).glob("banks/*/shards/*"))
 
-    subprocess.run(BUILD, env=environment("whole"), check=True, capture_output=True)
-    chance, kills = random.Random(0), 0
-    while kills < 5:
+    subprocess.run(build, env=environment("whole"), check=True, capture_output=True)
+    chance, done = random.Random(0), 0
+    while done < kills:
         start = made("killed")
-        build = subprocess.Popen(BUILD, env=environment("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while made("killed") == start and build.poll() is None:  # past the imports, into the making
+        running = subprocess.Popen([*build, *options], env=environment("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while made("killed") == start and running.poll() is None:  # past the imports, into the making
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 0.15))
-        if build.poll() is not None:
+        if running.poll() is not None:
             break
-        build.send_signal(signal.SIGKILL)
-        build.wait()
-        kills += 1
-    assert kills >= 3, "the build was over before it could be killed"
-    assert made("killed") < made("whole")
-    finished = subprocess.run(BUILD, env=environment("killed"), check=True, capture_output=True, text=True)
-    assert not finished.stdout.startswith("0 images")
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        done += 1
+    assert done >= min(3, kills), "the build was over before it could be killed"
+    finished = subprocess.run([*build, *options], env=environment("killed"), check=True, capture_output=True, text=True)
     assert digest("killed") == digest("whole")
+    verified = [word if word != "build" else "verify" for word in build]
+    said = subprocess.run(verified, env=environment("killed"), check=True, capture_output=True, text=True).stdout
+    assert "damaged" not in said
+    assert finished.returncode == 0

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from discl.files.disk import clear_disk_errors, publishing, resource
+from discl.files.disk import clear_disk_errors, publishing, publishing_folder, resource
 from discl.files.weights import digest_of, folder_of
 from discl.spec.errors import UserError
 
@@ -25,6 +25,21 @@ def test_a_published_file_appears_whole(tmp_path: Path) -> None:
         half.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
+
+
+def test_a_published_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder"
+    with pytest.raises(RuntimeError), publishing_folder(path) as half:  # noqa: PT012 - it must be left by an error
+        (half / "file.txt").write_text("half")
+        raise RuntimeError("stop")
+    assert list(path.parent.iterdir()) == []
+    with publishing_folder(path) as half:
+        (half / "file.txt").write_text("whole")
+        assert not path.exists()
+    assert (path / "file.txt").read_text() == "whole"
+    for taken in (path, path / "file.txt"):
+        with pytest.raises(UserError, match="give a new folder"), publishing_folder(taken):
+            pass
 
 
 def test_a_resource_stays_inside_its_package() -> None:

@@ -24,28 +24,107 @@ def test_encoding_is_lossless() -> None:
     assert np.array_equal(decode(encode(black)), black)
 
 
-def test_a_rotated_photo_is_turned_upright() -> None:
+def _turned() -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held sideways
-    turned = decode(_file(Image.fromarray(PHOTO), "PNG", exif=exif))
-    assert turned.shape == (12, 8, 3)
+    return exif
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "L", "P", "RGBA", "1", "I;16"])
-def test_any_colour_mode_becomes_rgb(mode: str) -> None:
-    image = Image.fromarray(np.full((4, 4), 40000, np.uint16)) if mode == "I;16" else Image.fromarray(PHOTO).convert(mode)
-    kind = "TIFF" if mode in ("CMYK", "I;16") else "PNG"
-    assert decode(_file(image, kind)).shape[2] == 3
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_a_rotated_photo_is_turned_upright(kind: str) -> None:
+    photo = np.zeros((8, 16, 3), np.uint8)
+    photo[:, :8] = 255  # white at the left, which is up once it stands
+    turned = decode(_file(Image.fromarray(photo), kind, exif=_turned()))
+    assert turned.shape == (16, 8, 3)
+    assert turned[2].min() > 250
+    assert turned[-3].max() < 5
 
 
-@pytest.mark.parametrize("data", [b"", b"not a picture", _file(Image.fromarray(PHOTO), "PNG")[:60]])
+def test_a_torn_exif_block_costs_the_rotation_and_not_the_photo() -> None:
+    for exif in (b"Exif\0\0garbage", _turned().tobytes()[:20]):
+        assert decode(_file(Image.fromarray(PHOTO), "JPEG", exif=exif)).shape == PHOTO.shape
+
+
+def _palette() -> Image.Image:
+    image = Image.new("P", (3, 1))
+    image.putdata([0, 1, 2])
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    return image
+
+
+def _pixel(mode: str, value: object) -> Image.Image:
+    return Image.new(mode, (8, 8), value)  # type: ignore[arg-type]
+
+
+GREY16 = Image.fromarray(np.array([[0, 257, 40000, 65535]], np.uint16))
+
+
+@pytest.mark.parametrize(
+    ("data", "pixels"),
+    [
+        (_file(_pixel("CMYK", (0, 255, 255, 0)), "TIFF"), [[255, 0, 0]]),
+        (_file(_pixel("CMYK", (0, 255, 255, 0)), "JPEG", quality=100), [[255, 0, 0]]),
+        (_file(_pixel("L", 77), "PNG"), [[77] * 3]),
+        (_file(_pixel("1", 1), "PNG"), [[255] * 3]),
+        (_file(_palette(), "PNG"), [[255, 0, 0], [0, 255, 0], [0, 0, 255]]),
+        (_file(_palette(), "PNG", transparency=1), [[255, 0, 0], [255, 255, 255], [0, 0, 255]]),
+        (_file(_palette(), "PNG", transparency=bytes([255, 0, 51])), [[255, 0, 0], [255, 255, 255], [204, 204, 255]]),
+        (_file(_pixel("RGBA", (255, 0, 0, 51)), "PNG"), [[255, 204, 204]]),
+        (_file(_pixel("RGBA", (9, 9, 9, 0)), "WEBP", lossless=True), [[255] * 3]),
+        (_file(_pixel("LA", (0, 51)), "PNG"), [[204] * 3]),
+        (_file(_pixel("L", 7), "PNG", transparency=7), [[255] * 3]),
+        (_file(_pixel("RGB", (7, 8, 9)), "PNG", transparency=(7, 8, 9)), [[255] * 3]),
+        (_file(GREY16, "PNG"), [[0] * 3, [1] * 3, [156] * 3, [255] * 3]),
+        (_file(GREY16, "TIFF"), [[0] * 3, [1] * 3, [156] * 3, [255] * 3]),
+        (_file(GREY16, "PPM"), [[0] * 3, [1] * 3, [156] * 3, [255] * 3]),
+        (_file(GREY16, "PNG", transparency=257), [[0] * 3, [255] * 3, [156] * 3, [255] * 3]),
+    ],
+)  # fmt: skip
+def test_any_colour_mode_becomes_the_rgb_it_shows(data: bytes, pixels: list[list[int]]) -> None:
+    assert decode(data)[0, : len(pixels)].tolist() == pixels
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_a_dark_16_bit_photo_stays_dark(kind: str) -> None:
+    assert decode(_file(Image.fromarray(np.full((4, 4), 5140, np.uint16)), kind)).max() == 20
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
+    frames = [_pixel("RGB", colour) for colour in ("red", "blue")]
+    exact = {"lossless": True} if kind == "WEBP" else {}
+    data = _file(frames[0], kind, save_all=True, append_images=frames[1:], **exact)
+    assert decode(data)[0, 0].tolist() == [255, 0, 0]
+
+
+NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+BROKEN = {
+    "empty": b"",
+    "text": b"not a picture",
+    "page": b"<html><body>404 Not Found</body></html>",
+    "float": _file(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"),
+    "int32": _file(Image.fromarray(np.ones((4, 4), np.int32)), "TIFF"),
+    **{f"{kind}-{cut}": _file(NOISE, kind)[:-cut] for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF") for cut in (100, 3000)},
+}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
 def test_an_unreadable_photo_is_named(data: bytes) -> None:
-    with pytest.raises(UserError, match="camera7.jpg cannot be read"):
+    with pytest.raises(UserError, match=rf"^camera7.jpg cannot be read as an image \({len(data)} bytes: [^<]+\); replace or remove"):
+        decode(data, "camera7.jpg")
+
+
+def test_a_picture_made_to_fill_the_memory_is_refused_before_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _file(Image.fromarray(PHOTO), "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
+    assert decode(data).shape == PHOTO.shape  # 96 pixels: Pillow would only have warned
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(UserError, match="camera7.jpg claims more than 80 pixels"):
         decode(data, "camera7.jpg")
 
 
 def test_a_sheet_has_a_tile_for_every_photo(tmp_path: Path) -> None:
-    path = save_picture(sheet([[PHOTO] * 3] * 2, ["a", "b", "c"], ["one", "two"], marks={(0, 1)}), tmp_path / "sheet.png")
+    path = save_picture(sheet([[PHOTO] * 3] * 2, ["a", "b", "c"], ["one", "two"]), tmp_path / "sheet.png")
     with Image.open(path) as picture:
         assert picture.size[0] > 3 * 64
     with pytest.raises(UserError, match="no picture format"):

@@ -100,7 +100,6 @@ def test_a_board_shows_every_seed_there_is() -> None:
     assert with_every_seed(_spec("strategies=['real_only']"), Store()).seeds == [4]
 
 
-@pytest.mark.slow
 def test_the_same_experiment_in_two_processes_gives_the_same_numbers_bit_for_bit(tmp_path: Path) -> None:
     results = []
     for home in ("one", "two"):

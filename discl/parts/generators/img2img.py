@@ -1,33 +1,63 @@
-"""Image-to-image diffusion by any diffusers checkpoint: the embedded miniature, or Stable Diffusion from the Hub."""
+"""Image-to-image diffusion by any Stable Diffusion checkpoint: the embedded miniature, SD, SDXL, its refiner, Turbo, LCM."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from discl.files.weights import digest_of, folder_of
-from discl.spec.errors import UserError
+from discl.spec.errors import UserError, unknown
 from discl.spec.kinds import Drawn, Photos, Request
-from discl.spec.levels import denoising_steps, strength
+from discl.spec.levels import denoising_steps
+
+if TYPE_CHECKING:
+    from discl.parts.generators._families import Classic
+    from discl.parts.generators._staircase import Staircase
+
+# those whose step follows from its inputs and the generators handed to it, and which numpy 2 has not broken
+SCHEDULERS = (
+    "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler",
+    "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler",
+    "PNDMScheduler", "TCDScheduler", "UniPCMultistepScheduler",
+)  # fmt: skip
+_PHOTO_IN_LEVEL_0 = {"noise": False, "photo_trace": True}
+_SLICED = {"default": False, "sliced": True}
+_DTYPES = ("float32", "float16", "bfloat16")
+_FILES = ("model_index.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model")  # not the single files many repositories add
 
 
 class Img2Img:
-    """SDEdit (Meng et al. 2022) with classifier-free guidance, through `AutoPipelineForImage2Image`.
+    """SDEdit (Meng et al. 2022) with classifier-free guidance, all levels on one grid of `steps` timesteps.
 
-    `checkpoint` is a folder in diffusers' format, `pkg://package/path`, or a Hub id. `steps` is the length of the timestep
-    grid, `text_guidance` is diffusers' `guidance_scale` (1 = none). `size` is the (width, height) a photo is resized to
-    before and its image keeps; none = the photo's own. Weights are computed with in float32 on a CPU, in float16 on CUDA.
+    `checkpoint` is a folder in diffusers' format, `pkg://package/path`, or a Hub id `owner/name` or `owner/name@revision`.
+    `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and then `negative_prompt` says nothing. `size` is
+    the (width, height) a photo is resized to before and its image keeps; none = the photo's own. As diffusers does, sides are
+    cut down to multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270 gives 480x264. At level 0, `level_0` =
+    "noise" begins from pure noise, so from the text alone; "photo_trace" is the paper's strength 1.0, where 7.6 % of the photo
+    remain in SDXL's first latents. `scheduler` is the checkpoint's own or the name of one of diffusers'. The aesthetic scores
+    speak to SDXL's refiner. Latent consistency models share the grid too: a level takes its last steps, where diffusers would
+    spread `steps` over the part below the level. A watermark that diffusers would add is not; an image that a checkpoint's
+    own safety checker withholds has failed.
 
-    Images pass the denoiser in groups of exactly `chunk`, the last one filled up with repeats: which kernel a processor
-    takes, and so the last bit of a pixel, depends on the size of the batch. So batches of any size give the same images.
+    `chunk`, `device`, `channels_last`, `attention` and `compile` say how the work is done, not what comes out: they move a
+    pixel by at most 2 of 255 (in float32), so they are no part of the identity. At one setting of them, an image does not
+    depend on those made with it: the denoiser gets groups of exactly `chunk`, the last one filled up, as the kernel it takes,
+    and so the last bit, depends on the size. Where memory runs out, `chunk` is halved and the work goes on.
+
+    An image whose values are not finite is tried once more in float32; if they are not finite there, it has failed.
+
+    `counts` holds the work done so far: `denoiser_images` (images times steps, filling left out), `denoiser_calls`,
+    `encodes` (of photos), `prompts` (embedded), `decodes`.
     """
 
-    version = 1
-    unhashed = ("checkpoint",)
+    version = 2
+    unhashed = ("checkpoint", "chunk", "device", "channels_last", "attention", "compile")
 
     def __init__(
         self,
@@ -35,77 +65,107 @@ class Img2Img:
         steps: int = 12,
         text_guidance: float = 4.0,
         size: tuple[int, int] | None = None,
+        level_0: str = "noise",
+        scheduler: str = "",
+        negative_prompt: str = "",
+        aesthetic_score: float = 6.0,
+        negative_aesthetic_score: float = 2.5,
+        dtype: str = "float32",
         chunk: int = 32,
+        device: str = "auto",
+        channels_last: bool = False,
+        attention: str = "default",
+        compile: bool = False,
     ) -> None:
-        if steps < 1:
-            raise UserError(f"generator.steps = {steps}: at least one denoising step is needed")
-        if chunk < 1:
-            raise UserError(f"generator.chunk = {chunk}: at least one image must be made at a time")
-        self.checkpoint, self.steps, self.text_guidance = checkpoint, steps, text_guidance
-        self.size, self.chunk = size, chunk
+        _at_least_one("steps", steps, "denoising step is needed")
+        _at_least_one("chunk", chunk, "image must be made at a time")
+        _one_of("level_0", level_0, _PHOTO_IN_LEVEL_0)
+        _one_of("scheduler", scheduler, ("", *SCHEDULERS))
+        _one_of("dtype", dtype, _DTYPES)
+        _one_of("attention", attention, _SLICED)
+        if not 0 <= text_guidance < math.inf:
+            raise UserError(f"generator.text_guidance = {text_guidance}: it is a number from 0 up; 1 means no guidance")
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+            raise UserError(f"generator.device = {device!r}: it is 'auto', 'cpu', 'mps', 'cuda' or 'cuda:1'")
+        self.checkpoint, self.steps, self.text_guidance, self.size = checkpoint, steps, text_guidance, _size(size)
+        self.level_0, self.scheduler, self.negative_prompt = level_0, scheduler, negative_prompt
+        self.scores, self.dtype = (aesthetic_score, negative_aesthetic_score), dtype
+        self.chunk, self.device, self.channels_last, self.attention, self.compile = chunk, device, channels_last, attention, compile
+        self.counts = {"denoiser_images": 0, "denoiser_calls": 0, "encodes": 0, "prompts": 0, "decodes": 0}
 
     @cached_property
     def _folder(self) -> Path:
-        return folder_of(self.checkpoint, "generator.checkpoint")
+        return folder_of(self.checkpoint, "generator.checkpoint", _FILES)
 
     def identity(self) -> dict[str, Any]:
         return {"weights": digest_of(self._folder)}
 
     @cached_property
-    def _pipeline(self) -> Any:
-        import torch
-        from diffusers import AutoPipelineForImage2Image
-        from diffusers.utils import logging
-        from transformers.utils import logging as transformers_logging
+    def _family(self) -> Classic:
+        from discl.parts.generators._loading import Loading, load
 
-        from discl.parts.generators import _patches  # noqa: F401 - the embedded checkpoint names a class of it
+        how = Loading(self.scheduler, self.dtype, self.device, self.channels_last, _SLICED[self.attention], self.compile)
+        return load(self._folder, self.checkpoint, how)
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        transformers_logging.disable_progress_bar()
-        on_cuda = torch.cuda.is_available()
-        variant = "fp16" if any(self._folder.glob("*/*.fp16.safetensors")) else None
-        try:
-            pipeline = AutoPipelineForImage2Image.from_pretrained(
-                str(self._folder),
-                dtype=torch.float16 if on_cuda else torch.float32,
-                variant=variant,
-                use_safetensors=True,
-                local_files_only=True,
-            )
-        except (OSError, ValueError, KeyError) as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"generator.checkpoint = {self.checkpoint!r} does not load as a diffusers pipeline ({first})") from error
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline.to("cuda" if on_cuda else "cpu")
+    @cached_property
+    def _staircase(self) -> Staircase:
+        return self._new_staircase()
+
+    def _new_staircase(self) -> Staircase:
+        from discl.parts.generators._staircase import Recipe, Staircase
+
+        photo_in_level_0 = _PHOTO_IN_LEVEL_0[self.level_0]
+        recipe = Recipe(self.steps, self.text_guidance, self.negative_prompt, self.scores, photo_in_level_0, self.chunk)
+        return Staircase(self._family, recipe, self.counts)
 
     def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
-        made: dict[int, Photos] = {}
-        for level in sorted({request.level for request in requests}):
-            places = [i for i, request in enumerate(requests) if request.level == level]
-            for start in range(0, len(places), self.chunk):
-                mine = places[start : start + self.chunk]
-                filled = [mine[i % len(mine)] for i in range(self.chunk)]
-                images = self._at_level(level, [requests[i] for i in filled], photos[filled])
-                made.update(zip(mine, images, strict=False))
-        return Drawn(np.stack([made[i] for i in range(len(requests))]))
+        for level in {request.level for request in requests}:
+            if denoising_steps(level, self.steps) == 0:
+                raise UserError(f"level {level} leaves no denoising step out of {self.steps}; lower it or raise generator.steps")
+        resized = _resized(photos, self.size)
+        if not requests:
+            return Drawn(resized)
+        return self._mended(self._staircase.make(requests, resized), requests, resized)
 
-    def _at_level(self, level: int, requests: Sequence[Request], photos: Photos) -> Photos:
+    def _mended(self, drawn: Drawn, requests: Sequence[Request], photos: Photos) -> Drawn:
+        """`drawn`, its images that overflowed made once more in float32."""
         import torch
 
-        if denoising_steps(level, self.steps) == 0:
-            raise UserError(f"level {level} leaves no denoising step out of {self.steps}; lower it or raise generator.steps")
-        with torch.inference_mode():
-            images = self._pipeline(
-                prompt=[request.prompt for request in requests],
-                image=_resized(photos, self.size).astype(np.float32) / 255.0,
-                strength=strength(level, self.steps),
-                num_inference_steps=self.steps,
-                guidance_scale=self.text_guidance,
-                generator=[torch.Generator().manual_seed(request.seed) for request in requests],
-                output_type="np",
-            ).images
-        return np.asarray((images * 255).round().clip(0, 255), np.uint8)
+        from discl.parts.generators._groups import DoesNotFitError
+        from discl.parts.generators._staircase import NOT_FINITE
+
+        broken = [place for place, reason in drawn.failed.items() if reason == NOT_FINITE]
+        if not broken or self.dtype == "float32":
+            return drawn
+        reasons = {place: reason for place, reason in drawn.failed.items() if place not in broken}
+        try:
+            self._family.settle(torch.float32)
+            images, failed = self._new_staircase().make([requests[place] for place in broken], photos[broken])
+            drawn.images[broken] = images
+            reasons |= {broken[i]: f"{reason}, in float32 too" for i, reason in failed.items()}
+        except (torch.OutOfMemoryError, DoesNotFitError):
+            reasons |= dict.fromkeys(broken, f"{NOT_FINITE}, and float32 does not fit into memory")
+        finally:
+            self._family.settle(getattr(torch, self.dtype))
+        return Drawn(drawn.images, reasons)
+
+
+def _at_least_one(key: str, given: int, what: str) -> None:
+    if given < 1:
+        raise UserError(f"generator.{key} = {given}: at least one {what}")
+
+
+def _one_of(key: str, given: str, known: Iterable[str]) -> None:
+    if given not in known:
+        raise unknown(f"generator.{key}", given, (name for name in known if name))
+
+
+def _size(given: Any) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list | tuple) or len(given) != 2 or not all(isinstance(side, int) and side > 0 for side in given):
+        raise UserError(f"generator.size = {given!r}: give width and height in pixels, as in [480, 264]")
+    return (given[0], given[1])
 
 
 def _resized(photos: Photos, size: tuple[int, int] | None) -> Photos:
@@ -113,4 +173,4 @@ def _resized(photos: Photos, size: tuple[int, int] | None) -> Photos:
         return photos
     from PIL import Image
 
-    return np.stack([np.asarray(Image.fromarray(photo).resize((size[0], size[1]), Image.Resampling.LANCZOS)) for photo in photos])
+    return np.stack([np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS)) for photo in photos])

@@ -1,0 +1,66 @@
+"""The command line: parses, calls, prints. Everything slow is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from discl import __version__
+from discl.cli.bank import bank
+from discl.cli.data import data
+from discl.cli.leaderboard import leaderboard
+from discl.cli.listing import list_parts
+from discl.cli.running import bench, plan, run
+
+
+class _Program(click.Group):
+    """Turns the two expected endings, a UserError and Ctrl-C, into a sentence and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
+        from discl.spec.errors import UserError
+
+        given = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in given  # wherever it stands: people add it to the end of the command that failed
+        try:
+            code = super().main([word for word in given if word != "--debug"], *rest, **{**kwargs, "standalone_mode": False})
+            sys.exit(code if isinstance(code, int) else 0)  # click hands back the code of an Exit
+        except UserError as error:
+            if debug:
+                raise
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(2)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
+            sys.exit(130)
+        except BrokenPipeError:
+            sys.exit(0)
+        except Exception as error:
+            if debug:
+                raise
+            click.echo(f"error: {type(error).__name__}: {error}\n(this is a defect; run again with --debug for the details)", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="discl")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; may also stand at the end.")
+def main(debug: bool) -> None:
+    """Does a synthetic-to-real curriculum help on your data, where, and at what price?
+
+    \b
+    discl list strategies                what there is to compare
+    discl plan cifar10_lt                what a comparison will cost, before it does
+    discl bench cifar10_lt               run it, resume it, and print the table
+    discl bank show cifar10_lt           look at the images between text and photo
+    discl leaderboard cifar10_lt         the table again
+    """
+
+
+for command in (list_parts, data, plan, bench, run, bank, leaderboard):
+    main.add_command(command)

@@ -1,0 +1,5 @@
+"""`python -m discl.cli`."""
+
+from discl.cli import main
+
+main()

@@ -1,0 +1,54 @@
+"""BENCH and the options that say which version of it: shared by the commands that take one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from discl.harness.experiment import Audience, Bench
+    from discl.spec.benchmark import Benchmark
+
+
+def selection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """BENCH and the options that say which version of it."""
+    options = [
+        click.argument("bench", metavar="BENCH"),
+        click.option(
+            "--scale", default="smoke", show_default=True, help="smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper."
+        ),
+        click.option("--strategies", help="Only these, separated by commas; see `discl list strategies`."),
+        click.option("--seeds", help="Seeds, separated by commas, e.g. 0,1,2."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting, e.g. --set train.epochs=2. Repeatable."
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load(bench: str, scale: str, strategies: str | None, seeds: str | None, settings: tuple[str, ...]) -> Benchmark:
+    from discl.spec import benchmark
+    from discl.spec.errors import UserError
+
+    extra = list(settings)
+    if strategies is not None:
+        extra.append("strategies=[" + ",".join(f'"{name.strip()}"' for name in strategies.split(",") if name.strip()) + "]")
+    if seeds is not None:
+        try:
+            extra.append(f"seeds={[int(seed) for seed in seeds.split(',')]}")
+        except ValueError as error:
+            raise UserError(f"--seeds {seeds!r}: give whole numbers separated by commas, e.g. 0,1,2") from error
+    return benchmark.load(bench, scale, extra)
+
+
+def opened(spec: Benchmark) -> tuple[Bench, Audience]:
+    """The benchmark's parts and the terminal, with the data ready."""
+    from discl.harness.experiment import Audience, Bench
+
+    bench, audience = Bench(spec), Audience.of(["console"])
+    bench.dataset.prepare(audience.announce)
+    return bench, audience

@@ -1,0 +1,38 @@
+"""`discl list`: what there is to choose from."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("list")
+@click.argument("kind", required=False)
+def list_parts(kind: str | None) -> None:
+    """Names of a KIND: benchmarks, datasets, backbones, strategies, generators, scorers, prompts, losses, trackers or executors."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from discl.spec import registry
+    from discl.spec.errors import unknown
+
+    kinds = ("benchmarks", *registry.KINDS)
+    if kind is None:
+        for each in kinds:
+            click.echo(each)
+        return
+    if kind not in kinds:
+        raise unknown("kind", kind, kinds)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, what in _named(kind):
+        table.add_row(f"[bold]{name}[/bold]", what)
+    Console().print(table)
+
+
+def _named(kind: str) -> list[tuple[str, str]]:
+    from discl.spec import registry
+
+    if kind == "benchmarks":
+        from discl.spec.benchmark import available, title
+
+        return [(name, title(name)) for name in available()]
+    return [(name, registry.summary(kind, name)) for name in sorted(registry.names(kind))]

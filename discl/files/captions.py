@@ -1,0 +1,31 @@
+"""Caption files: JSON, a name to one text or a list of texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from discl.spec.errors import UserError
+
+
+def read_captions(file: str, key: str) -> dict[str, tuple[str, ...]]:
+    """Texts by name, stripped; `key` is the setting to name when the file is not right."""
+    path = Path(file).expanduser()
+    try:
+        said = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{key} = {file!r} cannot be read ({error.strerror}); give a JSON file") from error
+    except ValueError as error:
+        raise UserError(f"{key} = {file!r} is not valid JSON ({error})") from error
+    if not isinstance(said, dict):
+        raise UserError(f"{key} = {file!r} must hold an object, name to texts, and holds a {type(said).__name__}")
+    lists = {str(name): tuple(_texts(value)) for name, value in said.items()}
+    for name, texts in lists.items():
+        if not texts or not all(texts):
+            raise UserError(f"{key} = {file!r}: {name!r} has an empty text, or none; write one or drop the entry")
+    return lists
+
+
+def _texts(value: object) -> list[str]:
+    listed = value if isinstance(value, list) else [value]
+    return [text.strip() if isinstance(text, str) else "" for text in listed]

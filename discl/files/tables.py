@@ -1,0 +1,183 @@
+"""Rows with a picture as Parquet files or a folder of Hugging Face `datasets`: written and read a batch at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from discl.spec.errors import UserError
+
+BATCH = 256  # rows read at a time
+FILE_BYTES = 256 << 20
+PICTURE = "image"  # the column {"bytes": ..., "path": ...}
+
+Record = dict[str, Any]
+
+
+class Form(Protocol):
+    """One way to lie on disk."""
+
+    def open(self, path: Path, schema: Any) -> Any:
+        """A writer with `write_table` and `close`."""
+
+    def finish(self, folder: Path, parts: Sequence[Path], features: Any) -> None:
+        """Give the parts their names, now that their number is known, and add what a reader looks for."""
+
+    def files(self, folder: Path) -> list[Path]:
+        """The files of this form in a folder; none where it is of another form."""
+
+    def count(self, path: Path) -> int:
+        """Rows of a file."""
+
+    def batches(self, path: Path) -> Iterator[Any]:
+        """Record batches of at most `BATCH` rows."""
+
+
+class _Parquet:
+    def open(self, path: Path, schema: Any) -> Any:
+        import pyarrow.parquet as pq
+
+        # dictionaries and minima of pictures cost memory and find nothing
+        plain = [name for name in schema.names if name != PICTURE]
+        return pq.ParquetWriter(path, schema, use_dictionary=plain, write_statistics=plain)
+
+    def finish(self, folder: Path, parts: Sequence[Path], features: Any) -> None:
+        (folder / "data").mkdir()  # the place where the Hub and `load_dataset(folder)` look first
+        for number, part in enumerate(parts):
+            part.rename(folder / "data" / f"train-{number:05d}-of-{len(parts):05d}.parquet")
+
+    def files(self, folder: Path) -> list[Path]:
+        return sorted([*folder.glob("data/*.parquet"), *folder.glob("*.parquet")])
+
+    def count(self, path: Path) -> int:
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(path).num_rows)
+
+    def batches(self, path: Path) -> Iterator[Any]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path, pre_buffer=False) as opened:  # it would buffer the whole file
+            yield from opened.iter_batches(BATCH)
+
+
+class _Datasets:
+    def open(self, path: Path, schema: Any) -> Any:
+        import pyarrow as pa
+
+        return pa.ipc.new_stream(path, schema)
+
+    def finish(self, folder: Path, parts: Sequence[Path], features: Any) -> None:
+        """What `Dataset.save_to_disk` writes, which would need a second copy of everything."""
+        from datasets import DatasetInfo
+
+        names = [f"data-{number:05d}-of-{len(parts):05d}.arrow" for number in range(len(parts))]
+        for part, name in zip(parts, names, strict=True):
+            part.rename(folder / name)
+        DatasetInfo(features=features).write_to_directory(str(folder))
+        state: dict[str, Any] = dict.fromkeys(("_format_columns", "_format_type", "_split"))
+        state |= {"_format_kwargs": {}, "_output_all_columns": False, "_fingerprint": hashlib.sha256(folder.name.encode()).hexdigest()[:16]}
+        state["_data_files"] = [{"filename": name} for name in names]
+        (folder / "state.json").write_text(json.dumps(state, indent=2) + "\n", "utf-8")
+
+    def files(self, folder: Path) -> list[Path]:
+        path = folder / "state.json"
+        try:
+            named = [str(entry["filename"]) for entry in json.loads(path.read_text("utf-8"))["_data_files"]]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({error}); get the folder again") from error
+        if outside := [name for name in named if Path(name).name != name]:
+            raise UserError(f"{path} names {outside[0]!r}, which does not lie in its folder; get the folder again")
+        return [folder / name for name in named]
+
+    def count(self, path: Path) -> int:
+        import pyarrow as pa
+
+        with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as opened:
+            return sum(batch.num_rows for batch in opened)
+
+    def batches(self, path: Path) -> Iterator[Any]:
+        import pyarrow as pa
+
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as opened:
+            for batch in opened:
+                yield from (batch.slice(start, BATCH) for start in range(0, batch.num_rows, BATCH))
+
+
+FORMS: dict[str, Form] = {"parquet": _Parquet(), "datasets": _Datasets()}
+
+
+def write(folder: Path, form: str, columns: Mapping[str, str], batches: Iterable[list[Record]]) -> None:
+    """Files of bounded size from batches of records with a `PICTURE` and `columns` (name -> type); a batch is a row group.
+
+    The schema tells `datasets` that the picture is one, so that whoever loads the files sees images.
+    """
+    import pyarrow as pa
+    from datasets import Features, Image, Value
+
+    features = Features({PICTURE: Image(), **{name: Value(kind) for name, kind in columns.items()}})
+    parts: list[Path] = []
+    opened, size = None, 0
+    try:
+        for batch in batches:
+            table = pa.Table.from_pylist(batch, features.arrow_schema)
+            if opened is None or size + table.nbytes > FILE_BYTES:
+                if opened is not None:
+                    opened.close()
+                parts.append(folder / f"part-{len(parts):05d}")
+                opened, size = FORMS[form].open(parts[-1], features.arrow_schema), 0
+            opened.write_table(table)
+            size += table.nbytes
+    finally:
+        if opened is not None:
+            opened.close()
+    FORMS[form].finish(folder, parts, features)
+
+
+def count(folder: Path) -> int:
+    """Rows in a folder, of whichever form."""
+    form, files = _found(folder)
+    total = 0
+    for path in files:
+        with _readable(path):
+            total += form.count(path)
+    return total
+
+
+def read(folder: Path, columns: Mapping[str, str]) -> Iterator[list[Record]]:
+    """Batches of records with a `PICTURE` and `columns`, of whichever form; never all in memory, and nothing is unpickled."""
+    import pyarrow as pa
+
+    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    schema = pa.schema([(PICTURE, picture), *((name, pa.type_for_alias(kind)) for name, kind in columns.items())])
+    form, files = _found(folder)
+    for path in files:
+        with _readable(path):
+            for batch in form.batches(path):
+                if lacking := [name for name in schema.names if name not in batch.schema.names]:
+                    raise UserError(f"{path} has no column {lacking[0]!r}; get the folder again")
+                yield pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_pylist()
+
+
+def _found(folder: Path) -> tuple[Form, list[Path]]:
+    for form in FORMS.values():
+        if files := form.files(folder):
+            return form, files
+    raise UserError(f"{folder} holds neither Parquet files nor a `datasets` folder; get it again")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} cannot be read ({first}); get it again, what came before it is kept") from error

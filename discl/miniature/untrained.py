@@ -1,0 +1,117 @@
+"""Checkpoints in the true formats of Stable Diffusion, SDXL, its refiner and LCM, tiny and with random weights: for tests, for
+measuring, and for trying a set-up out before gigabytes are fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    LatentConsistencyModelPipeline,
+    LCMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from discl.miniature.words import build_tokenizer
+
+WIDTH = 32  # of every text encoder
+
+
+def _tokenizer() -> Any:
+    return build_tokenizer(["cat", "dog"])
+
+
+def _text(kind: Any) -> Any:
+    tokenizer = _tokenizer()
+    return kind(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4,
+            max_position_embeddings=tokenizer.model_max_length, bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id, projection_dim=WIDTH,
+        )
+    )  # fmt: skip
+
+
+def _unet(width: int = 1, **more: Any) -> UNet2DConditionModel:
+    settings = {"cross_attention_dim": WIDTH, "attention_head_dim": 8, **more}
+    return UNet2DConditionModel(
+        sample_size=8, block_out_channels=(16 * width, 32 * width), layers_per_block=1, norm_num_groups=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **settings,
+    )  # fmt: skip
+
+
+def _vae(width: int = 1, **more: Any) -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(8 * width, 16 * width, 16 * width, 16 * width), norm_num_groups=4, down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4, **more,
+    )  # fmt: skip
+
+
+def _scheduler(kind: Any = EulerDiscreteScheduler, **more: Any) -> Any:
+    return kind(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", **more)
+
+
+def _refiner_scheduler() -> Any:
+    return _scheduler(steps_offset=1, timestep_spacing="leading")
+
+
+def _small(width: int) -> dict[str, Any]:
+    return {
+        "vae": _vae(width),
+        "text_encoder": _text(CLIPTextModel),
+        "tokenizer": _tokenizer(),
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+    }
+
+
+def _large(width: int, ids: int, tokens: int, **more: Any) -> UNet2DConditionModel:
+    """SDXL's denoiser, which hears `ids` numbers (sizes, scores) and prompts `tokens` wide besides."""
+    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": WIDTH + ids * 8}
+    return _unet(width, cross_attention_dim=tokens, attention_head_dim=(2, 4), use_linear_projection=True, **added, **more)
+
+
+def sd(width: int) -> Any:
+    return StableDiffusionPipeline(unet=_unet(width), scheduler=_refiner_scheduler(), **_small(width))
+
+
+def lcm(width: int) -> Any:
+    scheduler = _scheduler(LCMScheduler, original_inference_steps=50)
+    return LatentConsistencyModelPipeline(unet=_unet(width, time_cond_proj_dim=16), scheduler=scheduler, **_small(width))
+
+
+def sdxl(width: int) -> Any:
+    # the factor stands for that of Playground 2.5: an autoencoder that states its latents' mean and deviation
+    vae = _vae(width, force_upcast=True, latents_mean=[0.1, -0.1, 0.2, 0.0], latents_std=[1.1, 0.9, 1.2, 1.0])
+    return StableDiffusionXLPipeline(
+        vae=vae, text_encoder=_text(CLIPTextModel), text_encoder_2=_text(CLIPTextModelWithProjection), tokenizer=_tokenizer(),
+        tokenizer_2=_tokenizer(), unet=_large(width, 6, 2 * WIDTH), scheduler=_refiner_scheduler(), add_watermarker=False,
+    )  # fmt: skip
+
+
+def refiner(width: int) -> Any:
+    return StableDiffusionXLImg2ImgPipeline(
+        vae=_vae(width, force_upcast=True), text_encoder=None, text_encoder_2=_text(CLIPTextModelWithProjection), tokenizer=None,
+        tokenizer_2=_tokenizer(), unet=_large(width, 5, WIDTH), scheduler=_refiner_scheduler(), requires_aesthetics_score=True,
+        force_zeros_for_empty_prompt=False, add_watermarker=False,
+    )  # fmt: skip
+
+
+BUILDERS = {"sd": sd, "sdxl": sdxl, "refiner": refiner, "lcm": lcm}
+
+
+def write(kind: str, folder: Path, width: int = 1) -> Path:
+    """A checkpoint folder as `save_pretrained` writes it; `width` multiplies the channels of denoiser and autoencoder."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pipeline = BUILDERS[kind](width)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder

@@ -1,0 +1,107 @@
+"""Loads a checkpoint folder in diffusers' format, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers.utils import logging
+from transformers.utils import logging as transformers_logging
+
+from discl.parts.generators import _patches  # noqa: F401 - the embedded checkpoint names a class of it
+from discl.parts.generators._families import FAMILIES, Classic
+from discl.spec.errors import UserError
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a checkpoint's weights are laid out in memory, and its scheduler ("" = its own)."""
+
+    scheduler: str
+    dtype: str
+    device: str
+    channels_last: bool
+    sliced: bool
+    compile: bool
+
+
+def load(folder: Path, checkpoint: str, loading: Loading) -> Classic:
+    """The checkpoint, ready to work on its device; `checkpoint` is what error messages call it."""
+    device, dtype = _device(loading.device), getattr(torch, loading.dtype)
+    family = _family_of(folder, checkpoint)
+    pipeline = _pipeline(folder, checkpoint, dtype)
+    if loading.scheduler:
+        pipeline.scheduler = getattr(diffusers, loading.scheduler).from_config(pipeline.scheduler.config)
+    _check_scheduler(pipeline.scheduler, checkpoint)
+    pipeline.to(device)
+    if loading.channels_last:
+        pipeline.unet.to(memory_format=torch.channels_last)
+        pipeline.vae.to(memory_format=torch.channels_last)
+    if loading.sliced:
+        pipeline.enable_attention_slicing()
+    if loading.compile:
+        pipeline.unet.compile()
+    loaded = family(pipeline)
+    loaded.settle(dtype)
+    return loaded
+
+
+def _device(name: str) -> torch.device:
+    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"generator.device = {name!r}: this machine offers {torch.cuda.device_count()} CUDA devices; use 'auto' or 'cpu'")
+    return device
+
+
+def _family_of(folder: Path, checkpoint: str) -> type[Classic]:
+    """Asked before anything is loaded: a checkpoint of the wrong kind may be large."""
+    found = _class_in(folder, checkpoint)
+    if found not in FAMILIES:
+        raise UserError(f"generator.checkpoint = {checkpoint!r} holds {found}; generator 'img2img' drives {', '.join(FAMILIES)}")
+    return FAMILIES[found]
+
+
+def _class_in(folder: Path, checkpoint: str) -> str:
+    """The class a folder says it is of; a part of a pipeline says so elsewhere than a whole one."""
+    for name in ("model_index.json", "scheduler_config.json", "config.json"):
+        if (folder / name).is_file():
+            try:
+                return str(json.loads((folder / name).read_text("utf-8")).get("_class_name", f"a {name} that names no class"))
+            except (ValueError, AttributeError) as error:
+                raise UserError(f"generator.checkpoint = {checkpoint!r}: {name} is no JSON object ({error})") from error
+    return "no model_index.json"
+
+
+def _pipeline(folder: Path, checkpoint: str, dtype: torch.dtype) -> Any:
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        pipeline = diffusers.AutoPipelineForImage2Image.from_pretrained(
+            str(folder), dtype=dtype, variant=_variant(folder, dtype), use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"generator.checkpoint = {checkpoint!r} does not load as a diffusers pipeline ({first})") from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _check_scheduler(scheduler: Any, checkpoint: str) -> None:
+    name = type(scheduler).__name__
+    if name == "DPMSolverSDEScheduler":
+        raise UserError(
+            f"generator.checkpoint = {checkpoint!r}: its {name} rolls its own dice, so a request would get another image each time; "
+            "set generator.scheduler, e.g. to 'EulerAncestralDiscreteScheduler'"
+        )
+
+
+def _variant(folder: Path, dtype: torch.dtype) -> str | None:
+    """Half-precision files where they are what is wanted, or all there is."""
+    halves = {path.parent for path in folder.glob("*/*.fp16.safetensors")}
+    wholes = {path.parent for path in folder.glob("*/*.safetensors") if ".fp16" not in path.name}
+    return "fp16" if halves and (dtype == torch.float16 or halves - wholes) else None

@@ -1,0 +1,1 @@
+"""Prompts: what images are made from, and what they are judged by."""

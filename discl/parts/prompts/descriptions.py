@@ -1,0 +1,39 @@
+"""A list of descriptions for each class, from a file, as a language model would write them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from discl.files.captions import read_captions
+from discl.spec.errors import unknown
+from discl.spec.identity import digest
+from discl.spec.kinds import Subject
+
+
+class Descriptions:
+    """`file` is JSON, {"class name": ["a description", ...]}; a class may also be named by its label ("657"), which tells
+    classes of one name apart. Images are made from `prefix` and one of the descriptions, and scored against `caption`.
+    (The paper: ten descriptions a class by GPT-3.5, prefix "a 8k real photo: ", caption "a photo of {name}".)"""
+
+    version = 1
+    unhashed = ("file",)
+
+    def __init__(self, file: str, prefix: str = "", caption: str = "a photo of {name}") -> None:
+        self.file, self.prefix, self._caption = file, prefix, caption
+
+    @cached_property
+    def _lists(self) -> dict[str, tuple[str, ...]]:
+        return read_captions(self.file, "prompts.file")
+
+    def identity(self) -> dict[str, Any]:
+        return {"descriptions": digest(self._lists)}
+
+    def choices(self, subject: Subject) -> tuple[str, ...]:
+        found = self._lists.get(str(subject.label)) or self._lists.get(subject.name)
+        if not found:
+            raise unknown(f"class in {self.file}", subject.name, self._lists)
+        return tuple(self.prefix + text for text in found)
+
+    def caption(self, subject: Subject) -> str:
+        return self._caption.replace("{name}", subject.name)

@@ -1,0 +1,30 @@
+"""One sentence with the class's name in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from discl.spec.errors import UserError
+from discl.spec.kinds import Subject
+
+
+class Template:
+    """`template` and `caption` say where the class's name goes: "a photo of {name} in the wild" (the paper's for iWildCam).
+    An empty `caption` is the template."""
+
+    version = 1
+
+    def __init__(self, template: str = "a photo of {name}", caption: str = "") -> None:
+        self.template, self._caption = template, caption or template
+        for text in (self.template, self._caption):
+            if "{name}" not in text:
+                raise UserError(f"prompts.template = {text!r} has no {{name}} in it, so all classes would share one prompt")
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def choices(self, subject: Subject) -> tuple[str, ...]:
+        return (self.template.replace("{name}", subject.name),)
+
+    def caption(self, subject: Subject) -> str:
+        return self._caption.replace("{name}", subject.name)

@@ -1,0 +1,114 @@
+"""`discl bank`: sharing, listing and cleaning, through the command line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from discl.cli import main
+from discl.engine.leases import Wanted
+from discl.engine.making import Workshop
+from discl.files.disk import home
+from discl.harness.experiment import Bench
+from discl.spec.benchmark import load
+
+TINY = ["generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1"]
+CHOICE = ["cifar10_lt", *(word for setting in TINY for word in ("--set", setting))]
+
+
+class Here:
+    """The plainest executor."""
+
+    version = 1
+
+    def run(self, prepare: Any, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        work = prepare()
+        return ((item, work(item)) for item in items)
+
+
+def _discl(*words: str) -> Result:
+    return CliRunner().invoke(main, ["bank", *words])
+
+
+def _filled() -> Bench:
+    bench = Bench(load("cifar10_lt", settings=TINY))
+    wanted = Wanted(bench.sources.ids[:3], (0, 50), 1)
+    workshop = Workshop(bench.bank.id, bench.bank.shards, bench.sources, bench.generator, None)
+    bench.bank.build(wanted, bench.generator.steps, Here(), lambda: workshop, 4, lambda *_: None)
+    return bench
+
+
+@pytest.mark.parametrize("form", ["parquet", "datasets"])
+def test_what_one_machine_exports_another_imports(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _filled().bank.close()
+    digest = _discl("digest", *CHOICE).stdout
+    done = _discl("export", *CHOICE, str(tmp_path / "shared"), "--format", form)
+    assert done.exit_code == 0, done.output
+    assert "6 images and 0 cells that could not be made are in" in done.stdout
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "another machine"))
+    done = _discl("import", *CHOICE, str(tmp_path / "shared"))
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("6 images taken, 0 were there, 0 set aside")
+    assert _discl("digest", *CHOICE).stdout == digest
+    (tmp_path / "shared" / "failed.jsonl").write_text("torn\n")
+    done = _discl("import", *CHOICE, str(tmp_path / "shared"))
+    assert done.exit_code == 1
+    assert "set aside: failed.jsonl line 1: it is torn" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["export", *CHOICE, "{}/new"], "holds no image yet"),
+        (["export", *CHOICE, "{}/new", "--format", "csv"], "'csv' is not one of"),
+        (["import", *CHOICE, "{}/nowhere"], "holds no bank.json"),
+        (["import", *CHOICE, "{}"], "generator.name is 'other' there"),
+        (["import", "cifar10_lt"], "Missing argument 'FOLDER'"),
+    ],
+)
+def test_bad_input_is_a_sentence(words: list[str], says: str, tmp_path: Path) -> None:
+    process = Bench(load("cifar10_lt", settings=TINY)).bank.process
+    (tmp_path / "bank.json").write_text(json.dumps(process | {"generator": {"name": "other"}}))
+    done = _discl(*(word.replace("{}", str(tmp_path)) for word in words))
+    assert done.exit_code == 2
+    assert says in done.stderr.replace('"', "'")
+    assert len(done.stderr.splitlines()) <= 4
+
+
+def test_an_export_never_overwrites(tmp_path: Path) -> None:
+    _filled()
+    (tmp_path / "file").write_text("")
+    assert "is a file; give a new folder" in _discl("export", *CHOICE, str(tmp_path / "file")).stderr
+    done = _discl("export", *CHOICE, str(tmp_path))
+    assert done.exit_code == 2
+    assert "is there and not empty" in done.stderr
+
+
+def test_ls_lists_and_gc_removes_what_nobody_refers_to() -> None:
+    assert "no bank on this machine yet" in _discl("ls").stdout
+    bench = _filled()
+    bench.bank.close()
+    (listed,) = json.loads(_discl("ls", "--json").stdout)
+    assert (listed["id"], listed["images"], listed["benchmarks"], listed["runs"]) == (bench.bank.id, {"0": 3, "50": 3}, [], 0)
+    assert listed["bytes"]["shards"] > 0
+    assert "0%:3 50%:3" in _discl("ls").stdout
+    done = _discl("gc")
+    assert "no benchmark and no run refers to it" in done.stdout
+    assert "would be freed; add --yes" in done.stdout
+    assert bench.bank.folder.exists()
+    done = _discl("gc", "--yes")
+    assert "freed" in done.stdout
+    assert not bench.bank.folder.exists()
+    assert list((home() / "banks").iterdir()) == []
+    assert "nothing to remove" in _discl("gc", "--yes").stdout
+
+
+def test_gc_keeps_the_bank_of_a_benchmark() -> None:
+    bank = Bench(load("cifar10_lt")).bank
+    done = _discl("gc", "--yes")
+    assert f"kept   {bank.id}  cifar10_lt/smoke" in done.stdout
+    assert bank.folder.exists()
+    assert "cifar10_lt/smoke" in _discl("ls").stdout
