@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import secrets
@@ -33,8 +34,8 @@ class Ray:
         node 2$ ray start --address=node1:6379
         node 1$ DISCL_HOME=/shared/discl discl bank build BENCH --engine ray --address auto
 
-    Node 1 alone writes to the bank; workers take items from it and send answers back. DISCL_HOME, DISCL_DATA, HF_HOME and
-    HF_HUB_OFFLINE are node 1's on every node. A node may die on the way. `ray stop` on each node ends the cluster.
+    Node 1 alone hands out items and takes the answers. DISCL_HOME, DISCL_DATA, HF_HOME and HF_HUB_OFFLINE are node 1's on
+    every node. Node 2 may die on the way. `ray stop` on each node ends the cluster.
     Whoever reaches port 6379 may run code on both: where others can, run `ray get-auth-token --generate` on node 1 first
     and copy ~/.ray/auth_token to node 2.
     """
@@ -49,8 +50,11 @@ class Ray:
         self.workers = workers
 
     def run(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        first = list(itertools.islice(items, 1))
+        if not first:  # no cluster is started for nothing
+            return
         with cluster(self.address) as ray, _actors(ray, pickle.dumps(prepare), self.workers) as actors:
-            yield from _spread(ray, actors, items)
+            yield from _spread(ray, actors, itertools.chain(first, items))
 
 
 @contextlib.contextmanager
@@ -60,12 +64,12 @@ def cluster(address: str = "") -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    try:
-        with _own_signals():
+    with _own_signals():
+        try:
             _join(ray, address)
-        yield ray
-    finally:
-        ray.shutdown()
+            yield ray
+        finally:
+            ray.shutdown()
 
 
 def _ray() -> Any:
@@ -78,23 +82,22 @@ def _ray() -> Any:
 
 
 def _join(ray: Any, address: str) -> None:
-    quiet = {"logging_level": "ERROR", "log_to_driver": False}
-    if not address:
-        # whoever reaches a cluster may run code in it: loopback, and a password of our own, since Ray would leave one in
+    if address:
+        _check(address)
+    else:
+        # whoever reaches a cluster may run code in it, so it has a password: one of our own, since Ray would leave one in
         # ~/.ray, where a later `ray start` finds it and refuses every node that lacks it
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-        return
-    _check(address)
     try:
-        ray.init(address, **quiet)
-    except (RuntimeError, ConnectionError, ValueError) as error:  # such as other versions of Ray or Python over there
-        raise UserError(f"the Ray cluster at {address!r} would not have us: {error}") from error
+        ray.init(address or "local", include_dashboard=None if address else False, logging_level="ERROR", log_to_driver=False)
+    except Exception as error:  # Ray raises bare ones, such as where a busy machine does not start it in half a minute
+        where = f"the Ray cluster at {address!r} would not have us" if address else "no Ray cluster could be started here"
+        raise UserError(f"{where}: {error}") from error
 
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """ray.init takes SIGTERM for itself; give it back."""
+    """ray.init takes SIGTERM for itself (an exit, so that Ray's own processes are seen out); give it back in the end."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
