@@ -345,11 +345,14 @@ def close(running: Iterator[Any]) -> None:
 
 
 def alive(process: int) -> bool:
+    """Whether it runs. One that ended may stay listed for as long as nobody asks how, as in a container without an init."""
     try:
         os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except ProcessLookupError:
         return False
-    return True
+    except FileNotFoundError:  # no /proc here, or it has just gone: the next look will tell
+        return True
 
 
 def gone(processes: set[int], patience_s: float = 10.0) -> bool:

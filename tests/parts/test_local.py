@@ -66,13 +66,15 @@ def echo() -> Callable[[Any], Any]:
 
 
 SCRIPT = """
-import os, sys
-from functools import partial
-from pathlib import Path
+import os, sys, time
 from discl.parts.executors.local import Local
-from discl.testing import sleeps
+
+def sleeper():
+    open(os.path.join(sys.argv[1], f"prepared-{os.getpid()}"), "w").close()
+    return time.sleep
+
 if __name__ == "__main__":
-    list(Local(workers=2).run(partial(sleeps, Path(sys.argv[1]), os.getpid()), iter([600.0, 600.0])))
+    list(Local(workers=2).run(sleeper, iter([600.0, 600.0])))
 """
 
 

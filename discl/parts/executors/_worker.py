@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import reprlib
+import sys
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -46,12 +48,26 @@ def read(outcome: bytes) -> Any:
     return what
 
 
-def deadly(item: Any, how: str) -> UserError:
-    """What to say of an item that has used up its tries."""
-    return UserError(
-        f"{TRIES} workers died at item {reprlib.repr(item)} (the last: {how}); the usual cause is too little memory: "
-        "try fewer workers or a smaller batch"
-    )
+@dataclass
+class Job:
+    """An item on its way, and the workers it has cost."""
+
+    item: Any
+    deaths: int = 0
+
+    @property
+    def body(self) -> bytes:
+        return pickle.dumps(self.item, pickle.HIGHEST_PROTOCOL)
+
+    def lost(self, how: str) -> None:
+        """Its worker died in this way; raises UserError where it was one too many."""
+        self.deaths += 1
+        if self.deaths == TRIES:
+            raise UserError(
+                f"{TRIES} workers died at item {reprlib.repr(self.item)} (the last: {how}); the usual cause is too little memory: "
+                "try fewer workers or a smaller batch"
+            )
+        print(f"a worker died ({how}); its item is given to another", file=sys.stderr)
 
 
 def _portable(error: BaseException) -> BaseException:

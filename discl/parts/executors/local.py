@@ -12,12 +12,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from discl.parts.executors._worker import TRIES, Worker, deadly, read
+from discl.parts.executors._worker import Job, Worker, read
 from discl.spec.errors import UserError
 
 _FAREWELL_S = 5.0  # how long an idle worker may take to leave; then it is killed
@@ -68,28 +67,22 @@ class Local:
         return [threads | {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} for place in range(self.workers)]
 
 
-@dataclass
-class _Job:
-    item: Any
-    deaths: int = 0
-
-
 class _Process:
     """A worker in a process of its own, and the job it is at."""
 
     def __init__(self, prepare: bytes, surroundings: Mapping[str, str]) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit our threads' locks and our CUDA context
         self.pipe, theirs = spawn.Pipe()
-        self.job: _Job | None = None
+        self.job: Job | None = None
         self._process = spawn.Process(target=_serve, args=(theirs, prepare), daemon=True)
         with _inherited(surroundings):
             self._process.start()
         theirs.close()
 
-    def give(self, job: _Job) -> None:
+    def give(self, job: Job) -> None:
         self.job = job
         with contextlib.suppress(OSError):  # it died meanwhile: whoever waits for the answer will see
-            self.pipe.send_bytes(pickle.dumps(job.item, pickle.HIGHEST_PROTOCOL))
+            self.pipe.send_bytes(job.body)
 
     def outcome(self) -> bytes | None:
         """What came back for the job; None = the process died."""
@@ -114,10 +107,10 @@ class _Crew:
         self._prepare = prepare
         self._surroundings = surroundings
         self._staff: dict[int, _Process] = {}  # by place
-        self._again: list[_Job] = []  # jobs whose worker died
+        self._again: list[Job] = []  # jobs whose worker died
 
     def run(self, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        fresh = (_Job(item) for item in items)
+        fresh = (Job(item) for item in items)
         self._hand_out(fresh)
         while busy := [(worker.pipe, place) for place, worker in self._staff.items() if worker.job]:
             came = wait([pipe for pipe, _ in busy])
@@ -135,16 +128,13 @@ class _Crew:
         else:
             yield job.item, read(outcome)
 
-    def _replace(self, place: int, job: _Job) -> None:
+    def _replace(self, place: int, job: Job) -> None:
         how = self._staff[place].end(_FAREWELL_S)
         self._staff.pop(place).pipe.close()
-        job.deaths += 1
-        if job.deaths == TRIES:
-            raise deadly(job.item, how)
-        print(f"a worker died ({how}); its item is given to another", file=sys.stderr)
+        job.lost(how)
         self._again.append(job)
 
-    def _hand_out(self, fresh: Iterator[_Job]) -> None:
+    def _hand_out(self, fresh: Iterator[Job]) -> None:
         idle = [place for place, worker in self._staff.items() if worker.job is None]
         unstaffed = [place for place in range(len(self._surroundings)) if place not in self._staff]
         for place in idle + unstaffed:

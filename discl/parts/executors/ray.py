@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import secrets
@@ -11,10 +12,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import ceil
 from typing import Any
 
-from discl.parts.executors._worker import TRIES, Worker, deadly, read
+from discl.parts.executors._worker import TRIES, Job, Worker, read
 from discl.spec.errors import UserError
 
 _MOST_A_NODE = 8  # workers on a machine without GPU: each holds a generator in memory
@@ -33,8 +35,8 @@ class Ray:
         node 2$ ray start --address=node1:6379
         node 1$ DISCL_HOME=/shared/discl discl bank build BENCH --engine ray --address auto
 
-    Node 1 alone writes to the bank; workers take items from it and send answers back. DISCL_HOME, DISCL_DATA, HF_HOME and
-    HF_HUB_OFFLINE are node 1's on every node. A node may die on the way. `ray stop` on each node ends the cluster.
+    Node 1 alone hands out items and takes the answers. DISCL_HOME, DISCL_DATA, HF_HOME and HF_HUB_OFFLINE are node 1's on
+    every node. Node 2 may die on the way. `ray stop` on each node ends the cluster.
     Whoever reaches port 6379 may run code on both: where others can, run `ray get-auth-token --generate` on node 1 first
     and copy ~/.ray/auth_token to node 2.
     """
@@ -49,8 +51,15 @@ class Ray:
         self.workers = workers
 
     def run(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        with cluster(self.address) as ray, _actors(ray, pickle.dumps(prepare), self.workers) as actors:
-            yield from _spread(ray, actors, items)
+        first = list(itertools.islice(items, 1))
+        if not first:  # no cluster is started for nothing
+            return
+        with cluster(self.address) as ray:
+            crew = _Crew(ray, pickle.dumps(prepare), self.workers)
+            try:
+                yield from crew.run(itertools.chain(first, items))
+            finally:
+                crew.leave()
 
 
 @contextlib.contextmanager
@@ -60,12 +69,12 @@ def cluster(address: str = "") -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    try:
-        with _own_signals():
+    with _own_signals():
+        try:
             _join(ray, address)
-        yield ray
-    finally:
-        ray.shutdown()
+            yield ray
+        finally:
+            ray.shutdown()
 
 
 def _ray() -> Any:
@@ -78,23 +87,22 @@ def _ray() -> Any:
 
 
 def _join(ray: Any, address: str) -> None:
-    quiet = {"logging_level": "ERROR", "log_to_driver": False}
-    if not address:
-        # whoever reaches a cluster may run code in it: loopback, and a password of our own, since Ray would leave one in
+    if address:
+        _check(address)
+    else:
+        # whoever reaches a cluster may run code in it, so it has a password: one of our own, since Ray would leave one in
         # ~/.ray, where a later `ray start` finds it and refuses every node that lacks it
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-        return
-    _check(address)
     try:
-        ray.init(address, **quiet)
-    except (RuntimeError, ConnectionError, ValueError) as error:  # such as other versions of Ray or Python over there
-        raise UserError(f"the Ray cluster at {address!r} would not have us: {error}") from error
+        ray.init(address or "local", include_dashboard=None if address else False, logging_level="ERROR", log_to_driver=False)
+    except Exception as error:  # Ray raises bare ones, such as where a busy machine does not start it in half a minute
+        where = f"the Ray cluster at {address!r} would not have us" if address else "no Ray cluster could be started here"
+        raise UserError(f"{where}: {error}") from error
 
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """ray.init takes SIGTERM for itself; give it back."""
+    """ray.init takes SIGTERM for itself (an exit, so that Ray's own processes are seen out); give it back in the end."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -136,46 +144,77 @@ def _part(crowd: float) -> float:
     return 10_000 // max(1, ceil(crowd)) / 10_000
 
 
-@contextlib.contextmanager
-def _actors(ray: Any, prepare: bytes, workers: int) -> Iterator[list[Any]]:
-    """Workers that Ray starts again when they die; gone when the block ends."""
-    workers, resources = share_out([node["Resources"] for node in ray.nodes() if node["Alive"]], workers)
-    places = {name: os.environ[name] for name in _PLACES if name in os.environ}
-    kind = ray.remote(max_restarts=-1, max_task_retries=TRIES - 1, **resources)(Worker)
-    actors = [kind.remote(prepare, places) for _ in range(workers)]
-    try:
-        yield actors
-    finally:
-        for actor in actors:
-            ray.kill(actor)
+class _Crew:
+    """The actors of one run. One gets an item when it is up and another for each answer; one that the cluster has no room
+    for never holds any. The dead are replaced here and not by Ray, whose retries are used up within seconds of a node's end.
+    """
 
+    def __init__(self, ray: Any, prepare: bytes, workers: int) -> None:
+        workers, resources = share_out([node["Resources"] for node in ray.nodes() if node["Alive"]], workers)
+        places = {name: os.environ[name] for name in _PLACES if name in os.environ}
+        self._ray = ray
+        self._create = partial(ray.remote(**resources)(Worker).remote, prepare, places)
+        self._starting: dict[Any, Any] = {}  # what tells that it is up -> actor
+        self._running: dict[Any, tuple[Any, Job]] = {}  # what becomes the answer -> actor, job
+        self._idle: list[Any] = []
+        self._again: list[Job] = []  # jobs whose worker died
+        self._stillborn = 0  # in a row
+        for _ in range(workers):
+            self._hire()
 
-def _spread(ray: Any, actors: list[Any], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-    """An actor gets an item when it is up, and another for each answer: one the cluster has no room for never holds any."""
-    starting = {actor.__ray_ready__.remote(): actor for actor in actors}
-    running: dict[Any, tuple[Any, Any]] = {}
-    jobs = ((item,) for item in items)  # in a tuple, since None may be an item
-    while starting or running:
-        (came, *_), _ = ray.wait([*running, *starting])
-        actor, answered = _collect(ray, came, starting, running)
-        if job := next(jobs, None):  # before the answer goes out: the actor works while the caller does
-            running[actor.answer.remote(pickle.dumps(job[0], pickle.HIGHEST_PROTOCOL))] = actor, job[0]
-        else:
-            starting.clear()  # whoever is not up yet is not needed any more
-        yield from answered
+    def _hire(self) -> None:
+        actor = self._create()
+        self._starting[actor.__ray_ready__.remote()] = actor
 
+    def run(self, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        fresh, ended = (Job(item) for item in items), False
+        while self._running or not ended:
+            (came, *_), _ = self._ray.wait([*self._running, *self._starting])
+            answered = self._collect(came) if came in self._running else self._welcome(came)
+            ended = self._hand_out(fresh)  # before the answer goes out: the crew works while the caller does
+            yield from answered
 
-def _collect(ray: Any, came: Any, starting: dict[Any, Any], running: dict[Any, tuple[Any, Any]]) -> tuple[Any, list[tuple[Any, Any]]]:
-    """The actor that is free now, and what it answered, if anything."""
-    if came in running:
-        actor, item = running.pop(came)
+    def _hand_out(self, fresh: Iterator[Job]) -> bool:
+        """Whether there is nothing left to hand out."""
+        while self._idle:
+            job = self._again.pop() if self._again else next(fresh, None)
+            if job is None:
+                return True
+            actor = self._idle.pop()
+            self._running[actor.answer.remote(job.body)] = actor, job
+        return False
+
+    def _collect(self, came: Any) -> list[tuple[Any, Any]]:
+        actor, job = self._running.pop(came)
         try:
-            return actor, [(item, read(ray.get(came)))]
-        except ray.exceptions.RayError as error:
-            raise deadly(item, type(error).__name__) from error
-    actor = starting.pop(came)
-    try:
-        ray.get(came)
-    except ray.exceptions.RayError as error:
-        raise UserError(f"a Ray worker could not start ({error}); is discl installed on every node?") from error
-    return actor, []
+            outcome = self._ray.get(came)
+        except self._ray.exceptions.RayError as error:
+            self._replace(actor)
+            job.lost(type(error).__name__)
+            self._again.append(job)
+            return []
+        self._idle.append(actor)
+        return [(job.item, read(outcome))]
+
+    def _welcome(self, came: Any) -> list[tuple[Any, Any]]:
+        actor = self._starting.pop(came)
+        try:
+            self._ray.get(came)
+        except self._ray.exceptions.RayError as error:
+            self._stillborn += 1
+            if self._stillborn == TRIES:
+                raise UserError(f"Ray workers do not start ({error}); is discl installed on every node?") from error
+            self._replace(actor)
+        else:
+            self._stillborn = 0
+            self._idle.append(actor)
+        return []
+
+    def _replace(self, actor: Any) -> None:
+        self._ray.kill(actor)  # it may be alive, with the way to it cut off
+        self._hire()
+
+    def leave(self) -> None:
+        """Send everybody home."""
+        for actor in [*self._idle, *self._starting.values(), *(actor for actor, _ in self._running.values())]:
+            self._ray.kill(actor)
