@@ -357,6 +357,7 @@ BUILD = [
 ]  # fmt: skip
 
 
+@pytest.mark.timeout(1200)  # a build takes seconds to import what it needs, and here are many
 @pytest.mark.parametrize(
     ("kills", "variants", "options"),
     [
