@@ -143,7 +143,7 @@ class Bank:
                     announce("making images", images, max(total, images))
                 if next(self.missing(wanted), None):
                     time.sleep(WAIT_S)  # the rest is being made by others; it is ours again if they die
-            if total:
+            if images < total:  # others made the rest
                 announce("making images", total, total)
         return Made(images, failed, time.monotonic() - started, work)
 
