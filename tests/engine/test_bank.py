@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import random
@@ -265,6 +266,25 @@ def test_a_stopped_build_gives_its_leases_back(tmp_path: Path) -> None:
     assert sum(bank.count().values()) > 0
     _fill(bank, _wanted())
     assert sum(bank.count().values()) == 30
+
+
+def test_a_full_disk_stops_a_build_with_a_sentence_and_the_next_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, write, written = Bank(tmp_path, PROCESS), shards.write, list[str]()
+
+    def full_after_two(*given: Any) -> str:
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(write(*given))
+        return written[-1]
+
+    monkeypatch.setattr(shards, "write", full_after_two)
+    with pytest.raises(UserError, match="the disk is full"):
+        _fill(bank, _wanted())
+    assert len(shards.names(bank.shards)) == 2
+    monkeypatch.setattr(shards, "write", write)
+    kept = sum(bank.count().values())
+    assert len(_fill(bank, _wanted()).asked) == 30 - kept
+    assert list(bank.verify()) == []
 
 
 def test_builders_share_a_bank_and_make_no_image_twice(tmp_path: Path) -> None:
