@@ -74,7 +74,7 @@ def cluster(address: str = "") -> Iterator[Any]:
             _join(ray, address)
             yield ray
         finally:
-            ray.shutdown()
+            _part_from(ray)
 
 
 def _ray() -> Any:
@@ -98,6 +98,16 @@ def _join(ray: Any, address: str) -> None:
     except Exception as error:  # Ray raises bare ones, such as where a busy machine does not start it in half a minute
         where = f"the Ray cluster at {address!r} would not have us" if address else "no Ray cluster could be started here"
         raise UserError(f"{where}: {error}") from error
+
+
+def _part_from(ray: Any) -> None:
+    """Ray waits a second for each process it has killed; on a busy machine more than one is then neither gone nor waited for."""
+    node = getattr(ray._private.worker, "_global_node", None)  # None: it did not come that far
+    processes = [each.process for kind in getattr(node, "all_processes", {}).values() for each in kind]
+    ray.shutdown()
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE_S)
 
 
 @contextlib.contextmanager
