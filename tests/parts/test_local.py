@@ -81,7 +81,13 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_a_caller_that_is_stopped(tmp_path: Path, how: signal.Signals) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
-    caller = subprocess.Popen([sys.executable, tmp_path / "script.py", tmp_path], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    caller = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py", tmp_path],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell job ignores it, and hands that down
+    )
     while len(workers := [int(path.name.split("-")[1]) for path in tmp_path.glob("prepared-*")]) < 2:
         assert caller.poll() is None
         time.sleep(0.05)
