@@ -38,7 +38,9 @@ def checkpoint(folders: Any) -> Path:
 
 
 def _generator(checkpoint: Path, **parameters: Any) -> Any:
-    return bind("generators", "img2img", {"checkpoint": str(checkpoint), "steps": STEPS, "text_guidance": 4.0, "chunk": 2, **parameters}).build()
+    return bind(
+        "generators", "img2img", {"checkpoint": str(checkpoint), "steps": STEPS, "text_guidance": 4.0, "chunk": 2, **parameters}
+    ).build()
 
 
 def _poisoned(generator: Any, *dtypes: torch.dtype) -> None:
