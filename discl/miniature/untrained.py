@@ -47,9 +47,9 @@ def _unet(width: int = 1, **more: Any) -> UNet2DConditionModel:
     )  # fmt: skip
 
 
-def _vae(width: int = 1, **more: Any) -> AutoencoderKL:
+def _vae(**more: Any) -> AutoencoderKL:
     return AutoencoderKL(
-        block_out_channels=(8 * width, 16 * width, 16 * width, 16 * width), norm_num_groups=4, down_block_types=("DownEncoderBlock2D",) * 4,
+        block_out_channels=(8, 16, 16, 16), norm_num_groups=4, down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4, **more,
     )  # fmt: skip
 
@@ -62,9 +62,9 @@ def _refiner_scheduler() -> Any:
     return _scheduler(steps_offset=1, timestep_spacing="leading")
 
 
-def _small(width: int) -> dict[str, Any]:
+def _small() -> dict[str, Any]:
     return {
-        "vae": _vae(width),
+        "vae": _vae(),
         "text_encoder": _text(CLIPTextModel),
         "tokenizer": _tokenizer(),
         "safety_checker": None,
@@ -80,17 +80,17 @@ def _large(width: int, ids: int, tokens: int, **more: Any) -> UNet2DConditionMod
 
 
 def sd(width: int) -> Any:
-    return StableDiffusionPipeline(unet=_unet(width), scheduler=_refiner_scheduler(), **_small(width))
+    return StableDiffusionPipeline(unet=_unet(width), scheduler=_refiner_scheduler(), **_small())
 
 
 def lcm(width: int) -> Any:
     scheduler = _scheduler(LCMScheduler, original_inference_steps=50)
-    return LatentConsistencyModelPipeline(unet=_unet(width, time_cond_proj_dim=16), scheduler=scheduler, **_small(width))
+    return LatentConsistencyModelPipeline(unet=_unet(width, time_cond_proj_dim=16), scheduler=scheduler, **_small())
 
 
 def sdxl(width: int) -> Any:
     # the factor stands for that of Playground 2.5: an autoencoder that states its latents' mean and deviation
-    vae = _vae(width, force_upcast=True, latents_mean=[0.1, -0.1, 0.2, 0.0], latents_std=[1.1, 0.9, 1.2, 1.0])
+    vae = _vae(force_upcast=True, latents_mean=[0.1, -0.1, 0.2, 0.0], latents_std=[1.1, 0.9, 1.2, 1.0])
     return StableDiffusionXLPipeline(
         vae=vae, text_encoder=_text(CLIPTextModel), text_encoder_2=_text(CLIPTextModelWithProjection), tokenizer=_tokenizer(),
         tokenizer_2=_tokenizer(), unet=_large(width, 6, 2 * WIDTH), scheduler=_refiner_scheduler(), add_watermarker=False,
@@ -99,7 +99,7 @@ def sdxl(width: int) -> Any:
 
 def refiner(width: int) -> Any:
     return StableDiffusionXLImg2ImgPipeline(
-        vae=_vae(width, force_upcast=True), text_encoder=None, text_encoder_2=_text(CLIPTextModelWithProjection), tokenizer=None,
+        vae=_vae(force_upcast=True), text_encoder=None, text_encoder_2=_text(CLIPTextModelWithProjection), tokenizer=None,
         tokenizer_2=_tokenizer(), unet=_large(width, 5, WIDTH), scheduler=_refiner_scheduler(), requires_aesthetics_score=True,
         force_zeros_for_empty_prompt=False, add_watermarker=False,
     )  # fmt: skip
@@ -109,7 +109,7 @@ BUILDERS = {"sd": sd, "sdxl": sdxl, "refiner": refiner, "lcm": lcm}
 
 
 def write(kind: str, folder: Path, width: int = 1) -> Path:
-    """A checkpoint folder as `save_pretrained` writes it; `width` multiplies the channels of denoiser and autoencoder."""
+    """A checkpoint folder as `save_pretrained` writes it; `width` multiplies the channels of the denoiser."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         pipeline = BUILDERS[kind](width)
