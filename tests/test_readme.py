@@ -1,5 +1,6 @@
 """What README claims, checked."""
 
+import json
 import math
 import re
 import subprocess
@@ -47,6 +48,15 @@ def test_the_costs_are_what_the_levels_give() -> None:
         whole = sum(denoising_steps(level, 50) for level in range(0, 100, 10))
         assert (int(released), int(here)) == (images * whole, images * used)
         assert saved == f"{1 - used / whole:.0%}".replace("%", " %")
+
+
+def test_the_figures_of_the_bank_are_the_measured_ones() -> None:
+    making, storage = (json.loads((ROOT / f"benchmarks/perf/bank_{name}.json").read_text("utf-8")) for name in ("making", "storage"))
+    said = " ".join(README.split())
+    assert f"{making['ratios']['times_the_loop']:.1f} times the images a second" in said
+    assert f"{making['ratios']['making_over_bare_denoiser'] - 1:.0%}".replace("%", " %") + " over bare forwards" in said
+    assert f"reading is {storage['reading']['times_one_file_an_image_pil']:.0f} times one file an image" in said
+    assert f"takes {math.ceil(100 * storage['switching']['switch_ms']) / 100} ms" in said
 
 
 def test_every_place_and_link_exists() -> None:
