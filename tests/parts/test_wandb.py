@@ -19,6 +19,9 @@ def test_a_run_is_mirrored_offline_under_our_own_id(tmp_path: Path) -> None:
     tracker.finish({"test/macro_acc": 0.5})
     (mirrored,) = (home() / "wandb" / "wandb").glob("offline-run-*/run-*.wandb")
     assert mirrored.name == "run-0123456789abcde1-000.wandb"
+    deadline = time.monotonic() + 60
+    while mirrored.stat().st_size <= 100 and time.monotonic() < deadline:  # its process writes in its own time
+        time.sleep(0.1)
     assert mirrored.stat().st_size > 100
 
 
