@@ -8,7 +8,7 @@ from typing import Any
 def model_card(report: dict[str, Any]) -> str:
     """Markdown from `retention.json`; every number in the card comes from there."""
     recipes, classes = report["recipes"], report["classes"]
-    accuracy = report["test_accuracy"]
+    accuracy, per_class = report["test_accuracy"], report["levels"][0]["images"] // len(classes)
     rows = [
         f"| {level['level']} | {level['overall']['clip']:.1%} | {level['overall']['judge']:.1%} | "
         + " | ".join(f"{share:.0%}" for share in level["by_class"]["clip"])
@@ -52,7 +52,7 @@ def model_card(report: dict[str, Any]) -> str:
             f"Two classifiers: the shipped CLIP, zero-shot by caption ({accuracy['clip']:.1%} of test photos right), and the judge, which",
             f"nothing else uses ({accuracy['judge']:.1%}). The text guidance was picked by these two columns. The columns by class are the",
             "CLIP's.",
-            "`make generator ARGS=--measure-only` measures it again. Level 100 is the photos themselves.",
+            f'`make generator ARGS="--measure-only --per-class {per_class}"` measures it again. Level 100 is the photos themselves.',
             "",
             "| level | CLIP | judge | " + " | ".join(classes) + " |",
             "|" + " --- |" * (len(classes) + 3),
