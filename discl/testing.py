@@ -36,6 +36,7 @@ from discl.spec.kinds import (
     Scorer,
     Strategy,
     Subject,
+    Task,
     Tracker,
     check_mix,
 )
@@ -207,17 +208,21 @@ class BackboneContract(_Contract):
 
     size = 32
 
+    def task(self, classes: int) -> Task:
+        names = ("cat", "dog", "bird", "ship", "frog", "deer", "truck")[:classes]
+        return Task(names, tuple((f"a photo of a {name}",) for name in names), self.size)
+
     def test_gives_logits(self, part: Backbone) -> None:
         import torch
 
-        network = part.build(7, seed=0).eval()
+        network = part.build(self.task(7), seed=0).eval()
         assert network(torch.zeros(2, 3, self.size, self.size)).shape == (2, 7)
         assert len(part.mean) == len(part.std) == 3
 
     def test_the_seed_decides_the_weights(self, part: Backbone) -> None:
         import torch
 
-        first, again, other = (torch.cat([p.flatten() for p in part.build(3, seed).parameters()]) for seed in (0, 0, 1))
+        first, again, other = (torch.cat([p.flatten() for p in part.build(self.task(3), seed).parameters()]) for seed in (0, 0, 1))
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
 
@@ -227,7 +232,7 @@ class BackboneContract(_Contract):
         torch.manual_seed(3)
         expected = torch.rand(1)
         torch.manual_seed(3)
-        part.build(3, seed=0)
+        part.build(self.task(3), seed=0)
         assert torch.equal(torch.rand(1), expected)
 
 
@@ -237,19 +242,32 @@ class LossContract(_Contract):
     def test_is_a_finite_scalar_with_a_gradient(self, part: Loss) -> None:
         import torch
 
-        logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
-        value = part(logits, torch.tensor([0, 1, 2, 0, 1]), torch.tensor([100.0, 10.0, 0.0]))
+        network, images = self.network(), torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+        value = part(network, images, torch.tensor([0, 1, 2, 0, 1]), torch.tensor([100.0, 10.0, 0.0]), 0.5)
         value.backward()  # type: ignore[no-untyped-call]
         assert value.shape == ()
         assert torch.isfinite(value)
-        assert logits.grad is not None
-        assert torch.isfinite(logits.grad).all()
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        assert gradients
+        assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
     def test_prefers_the_right_answer(self, part: Loss) -> None:
         import torch
 
-        labels, counts = torch.tensor([0, 1, 2]), torch.tensor([10.0, 10.0, 10.0])
-        assert part(10 * torch.eye(3), labels, counts) < part(-10 * torch.eye(3), labels, counts)
+        images, labels, counts = torch.zeros(3, 3, 4, 4), torch.tensor([0, 1, 2]), torch.tensor([10.0, 10.0, 10.0])
+        assert part(self.sure(10.0), images, labels, counts, 0.5) < part(self.sure(-10.0), images, labels, counts, 0.5)
+
+    def network(self) -> Any:
+        """A small classifier of three classes."""
+        from torch import nn
+
+        return nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+
+    def sure(self, strength: float) -> Any:
+        """A network that calls three images 0, 1, 2 in turn."""
+        import torch
+
+        return lambda images: strength * torch.eye(3)
 
 
 class TrackerContract(_Contract):

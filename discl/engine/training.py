@@ -78,7 +78,7 @@ def fit(
             part = Plan(*(column[step * recipe.batch : (step + 1) * recipe.batch] for column in plan))
             photos = normaliser(_augmented(_gather(part, material), recipe, chance).to(device))
             labels = torch.from_numpy(material.train.labels[part.row]).to(device)
-            value = loss(network(photos), labels, counts)
+            value = loss(network, photos, labels, counts, (epoch * steps + first + step) / (recipe.epochs * steps))
             if not torch.isfinite(value):
                 raise UserError(f"the loss became {value.item()} in epoch {epoch}, step {first + step}; lower train.lr from {recipe.lr}")
             optimiser.zero_grad(set_to_none=True)

@@ -24,7 +24,7 @@ from discl.harness.store import Store
 from discl.spec.benchmark import MAKERS, Benchmark, Experiment
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical, digest, short
-from discl.spec.kinds import Announce, Dataset, Executor, Generator, Prompts, Scorer, Split, Tracker
+from discl.spec.kinds import Announce, Dataset, Executor, Generator, Prompts, Scorer, Split, Task, Tracker
 from discl.spec.levels import PHOTO
 from discl.spec.registry import bind, singular
 from discl.spec.result import Result
@@ -65,6 +65,11 @@ class Bench:
         return self.dataset.split("train")
 
     @cached_property
+    def task(self) -> Task:
+        classes = self.dataset.classes
+        return Task(classes, tuple(self.dataset.prompts(label) for label in range(len(classes))), min(self.train.pixels.shape[1:3]))
+
+    @cached_property
     def counts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Real training photos by label."""
         return np.bincount(self.train.labels, minlength=len(self.dataset.classes))
@@ -85,7 +90,7 @@ class Bench:
             labels=self.train.labels[self.hard],
             photos=np.asarray(self.train.pixels[self.hard]),
             classes=self.dataset.classes,
-            usual=tuple(self.dataset.prompts(label) for label in range(len(self.dataset.classes))),
+            usual=self.task.prompts,
             prompts=self.prompts,
         )
 
@@ -198,7 +203,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
         val=bench.dataset.split("val"),
     )
     backbone = spec.part("backbones").build()
-    network = backbone.build(len(bench.dataset.classes), experiment.seed)
+    network = backbone.build(bench.task, experiment.seed)
     normaliser = Normaliser(backbone.mean, backbone.std)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe = Recipe(**spec.train.model_dump())

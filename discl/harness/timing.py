@@ -28,7 +28,7 @@ def seconds_per_run(bench: Bench, batches: int = 4) -> float:
 
     spec = bench.spec
     backbone = spec.part("backbones").build()
-    network, normaliser = backbone.build(len(bench.dataset.classes), 0), Normaliser(backbone.mean, backbone.std)
+    network, normaliser = backbone.build(bench.task, 0), Normaliser(backbone.mean, backbone.std)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device).train()
     rows = np.arange(spec.train.batch) % len(bench.train)

@@ -32,7 +32,7 @@ class Enlarged(nn.Module):
 
 def build(classes: int) -> nn.Module:
     """timm's smallest ResNet, another seed and another task than the scorer's."""
-    return Enlarged(Timm("test_resnet").build(classes, RECIPE.seed))
+    return Enlarged(Timm("test_resnet").network(classes, RECIPE.seed))
 
 
 def fit(

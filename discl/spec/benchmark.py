@@ -33,6 +33,7 @@ class BankTable(_Table):
     threshold: Annotated[float, Field(ge=-1, le=1)]  # lowest image-text cosine used; -1 keeps everything
     batch: Positive  # images in one lease and one shard; changes no image
     seed: Annotated[int, Field(ge=0)]
+    size: list[Positive] = Field(default=[], max_length=2)  # [height, width] of the images; [] = that of the training photos
 
 
 class HardTable(_Table):
@@ -64,6 +65,13 @@ class TrainTable(_Table):
     evaluate_every: Positive
 
 
+class MetricsTable(_Table):
+    """Which conventions a table follows, where the field has several; see `discl.engine.metrics`."""
+
+    shots: str = "kang"  # what counts as many, medium and few
+    least_group: Positive = 20  # photos a group needs to count as the worst one
+
+
 class SelectTable(_Table):
     """What the epoch is chosen by. Only `val/` may choose."""
 
@@ -91,6 +99,7 @@ class Benchmark(_Table):
     sampling: SamplingTable
     train: TrainTable
     select: SelectTable
+    metrics: MetricsTable = MetricsTable()
     trackers: list[str]
 
     def part(self, kind: Literal["datasets", "generators", "scorers", "prompts", "backbones", "losses"]) -> Bound:
@@ -129,12 +138,10 @@ class Experiment(BaseModel):
         return {
             "schema": SCHEMA,
             "dataset": bench.part("datasets").identity() | bench.part("datasets").build().identity(),
-            "backbone": bench.part("backbones").identity(),
+            "backbone": bench.part("backbones").identity() | bench.part("backbones").build().identity(),
             "loss": bench.part("losses").identity(),
-            "hard": bench.hard.model_dump(),
-            "sampling": bench.sampling.model_dump(),
-            "train": bench.train.model_dump(),
-            "select": bench.select.model_dump(),
+            **{name: _said(getattr(bench, name)) for name in ("hard", "sampling", "train", "select")},
+            **({"metrics": said} if (said := _said(bench.metrics)) else {}),
         }
 
     def identity(self) -> dict[str, Any]:
@@ -151,6 +158,7 @@ class Experiment(BaseModel):
                 "best_of": bench.bank.best_of,
                 "threshold": bench.bank.threshold,
                 "seed": bench.bank.seed,
+                **({"size": bench.bank.size} if bench.bank.size else {}),
             }
         plain: dict[str, Any] = canonical(described)
         return plain
@@ -158,6 +166,12 @@ class Experiment(BaseModel):
     def id(self) -> str:
         """16 hex digits: the folder of its runs."""
         return short(self.identity())
+
+
+def _said(table: BaseModel) -> dict[str, Any]:
+    """What a table says beyond the defaults of its class: a new key with a default renames no run of before."""
+    said: dict[str, Any] = table.model_dump(exclude_defaults=True, exclude=getattr(type(table), "unhashed", None))
+    return said
 
 
 def experiments(bench: Benchmark) -> list[Experiment]:

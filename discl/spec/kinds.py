@@ -34,7 +34,8 @@ class Split:
     ids: NDArray[np.str_]  # [n], stable names of the photos
     labels: Ints  # [n], 0 .. c-1
     groups: Ints  # [n], e.g. the camera; all zero where a dataset has none
-    pixels: Photos  # [n, h, w, 3], possibly a memory map
+    pixels: Photos  # [n, h, w, 3], possibly a memory map; at the size they are trained on
+    original: Callable[[int], Photos] | None = None  # the photo of a row as it was taken, any size; None = `pixels` is all there is
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,7 +43,9 @@ class Split:
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Labelled photos in named splits: `train`, `val`, `test`, and any number of `ood/*`."""
+    """Labelled photos in named splits: `train`, `val` (chooses epochs), the test photos from where training photos come from
+    (`test`, or `id_test` where the field says so), any number of `ood/*` (test photos from elsewhere), and whatever else is
+    worth scoring, under a name of its own."""
 
     version: int
 
@@ -209,13 +212,31 @@ class Strategy(Protocol):
 # ---------------------------------------------------------------- learning
 
 
+class Task(NamedTuple):
+    """What a classifier is to tell apart."""
+
+    classes: tuple[str, ...]  # English names, index = label
+    prompts: tuple[tuple[str, ...], ...]  # [classes], captions of each
+    side: int  # pixels of the photos it will see, the shorter side
+
+
 class Backbone(Protocol):
     """Builds a classifier."""
 
     version: int
+    frozen: bool  # True = the trunk stays as it is: its features are computed once, and a head on them is what is trained
 
-    def build(self, classes: int, seed: int) -> nn.Module:
-        """A module from float [b, 3, h, w], normalised by `mean` and `std`, to logits [b, classes]."""
+    def build(self, task: Task, seed: int) -> nn.Module:
+        """A module from float [b, 3, h, w], normalised by `mean` and `std`, to logits [b, classes].
+
+        What a loss beyond logits needs (such as pairs of image and text), the module offers as methods of its own.
+        """
+
+    def trunk(self, task: Task, seed: int) -> nn.Module:
+        """A module from float [b, 3, h, w] to features [b, d]; asked for where `frozen`."""
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the network beyond name and parameters, such as the digest of its weights."""
 
     @property
     def mean(self) -> tuple[float, float, float]: ...
@@ -229,8 +250,13 @@ class Loss(Protocol):
 
     version: int
 
-    def __call__(self, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
-        """Mean loss from logits [b, c], labels [b] and the real training counts per class [c]."""
+    def __call__(self, network: Callable[..., Any], images: Tensor, labels: Tensor, counts: Tensor, progress: float) -> Tensor:
+        """Mean loss of a batch.
+
+        `network` maps images [b, 3, h, w] to logits [b, c], and is to be called once. Labels are [b], or [b, c] where images are
+        mixed (each row sums to 1); `counts` [c] are the real training photos per class; `progress` is the share of the run
+        that is over, in [0, 1).
+        """
 
 
 @dataclass(frozen=True)

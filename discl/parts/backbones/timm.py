@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from discl.spec.errors import UserError, unknown
+from discl.spec.kinds import Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +15,7 @@ class Timm:
     """`model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they are.
 
     `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first stride as well.
-    `pretrained` fetches timm's weights from the Hugging Face Hub.
+    `pretrained` fetches timm's weights from the Hugging Face Hub. `frozen` trains a head on its features alone.
     """
 
     version = 1
@@ -27,15 +28,26 @@ class Timm:
         arguments: dict[str, Any] | None = None,
         mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
         std: tuple[float, float, float] = (0.25, 0.25, 0.25),
+        frozen: bool = False,
     ) -> None:
         if stem_stride not in (1, 2, 4):
             raise UserError(f"backbone.stem_stride = {stem_stride}: takes 1, 2 or 4")
-        self.model, self.pretrained, self.stem_stride = model, pretrained, stem_stride
+        self.model, self.pretrained, self.stem_stride, self.frozen = model, pretrained, stem_stride, frozen
         self.arguments = dict(arguments or {})
         self.mean = (mean[0], mean[1], mean[2])
         self.std = (std[0], std[1], std[2])
 
-    def build(self, classes: int, seed: int) -> nn.Module:
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def build(self, task: Task, seed: int) -> nn.Module:
+        return self.network(len(task.classes), seed)
+
+    def trunk(self, task: Task, seed: int) -> nn.Module:
+        return self.network(0, seed)
+
+    def network(self, classes: int, seed: int) -> nn.Module:
+        """The network for so many classes; 0 leaves the head away."""
         import timm
         import torch
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
 class BalancedSoftmax:
     version = 1
 
-    def __call__(self, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    def __call__(self, network: Callable[..., Any], images: Tensor, labels: Tensor, counts: Tensor, progress: float) -> Tensor:
         from torch.nn.functional import cross_entropy
 
         # a class without a photo has no prior to correct for; 1 keeps its logarithm finite
-        return cross_entropy(logits + counts.clamp(min=1).log(), labels)
+        return cross_entropy(network(images) + counts.clamp(min=1).log(), labels)

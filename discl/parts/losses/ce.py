@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
@@ -14,7 +16,7 @@ class CrossEntropy:
     def __init__(self, smoothing: float = 0.0) -> None:
         self.smoothing = smoothing
 
-    def __call__(self, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    def __call__(self, network: Callable[..., Any], images: Tensor, labels: Tensor, counts: Tensor, progress: float) -> Tensor:
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(logits, labels, label_smoothing=self.smoothing)
+        return cross_entropy(network(images), labels, label_smoothing=self.smoothing)
