@@ -2,50 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from discl.engine import ranks
 from discl.spec.errors import UserError
 from discl.spec.kinds import Floats, Photos, Split
 
 CHUNK = 500  # photos a forward pass
 
+Intake = Callable[[Tensor], Tensor]  # from what a split holds, on the device, to what the network takes
+
 
 @dataclass(frozen=True)
 class Normaliser:
-    """From uint8 [b, h, w, 3] to the normalised float [b, 3, h, w] a backbone wants."""
+    """From uint8 [b, h, w, 3] to the normalised float [b, 3, h, w] a backbone wants; the middle `crop` pixels, 0 = all."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    crop: int = 0
 
     def __call__(self, photos: Tensor) -> Tensor:
-        mean, std = (torch.tensor(v, device=photos.device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))
-        return (photos.permute(0, 3, 1, 2).float() - mean) / std
+        mean, std = _channels(self.mean, photos.device), _channels(self.std, photos.device)
+        return (self._middle(photos).permute(0, 3, 1, 2).float() - mean) / std
+
+    def _middle(self, photos: Tensor) -> Tensor:
+        if not self.crop:
+            return photos
+        top, left = ((size - self.crop) // 2 for size in photos.shape[1:3])
+        if min(top, left) < 0:
+            raise UserError(f"train.crop = {self.crop} is larger than the photos ({photos.shape[1]} x {photos.shape[2]}); raise dataset.side")
+        return photos[:, top : top + self.crop, left : left + self.crop]
+
+
+@cache
+def _channels(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    """[1, 3, 1, 1] on the scale of bytes; kept, because a GPU would wait for it at every batch."""
+    return torch.tensor(values, device=device).view(1, 3, 1, 1) * 255
 
 
 @torch.no_grad()
-def logits_of(network: nn.Module, photos: Photos, normaliser: Normaliser, device: torch.device) -> Floats:
+def logits_of(network: nn.Module, photos: Photos, intake: Intake, device: torch.device) -> Floats:
     """float32 [n, classes], in eval mode; the mode the network was in is restored."""
-    was_training = network.training
+    was_training, mine = network.training, ranks.rows_of(len(photos))
     network.eval()
-    parts = []
-    for start in range(0, len(photos), CHUNK):
-        batch = torch.from_numpy(np.array(photos[start : start + CHUNK])).to(device)
-        parts.append(network(normaliser(batch)).float().cpu().numpy())
+    parts: list[Floats] = []
+    for start in range(mine.start, mine.stop, CHUNK):
+        batch = torch.from_numpy(np.array(photos[start : min(start + CHUNK, mine.stop)])).to(device)
+        parts.append(network(intake(batch)).float().cpu().numpy())
     network.train(was_training)
-    return np.concatenate(parts)
+    return np.asarray(ranks.whole(np.concatenate(parts), len(photos)))
 
 
-def predict(network: nn.Module, splits: Mapping[str, Split], normaliser: Normaliser, device: torch.device) -> dict[str, Any]:
+@torch.no_grad()
+def embedded(trunk: nn.Module, photos: Photos, intake: Intake, chunk: int) -> Floats:
+    """float32 features [n, d] of photos [n, h, w, 3], in eval mode."""
+    device = ranks.device()
+    trunk.to(device).eval()
+    parts = (torch.from_numpy(np.array(photos[start : start + chunk])) for start in range(0, len(photos), chunk))
+    return np.concatenate([trunk(intake(part.to(device))).float().cpu().numpy() for part in parts])
+
+
+def predict(network: nn.Module, splits: Mapping[str, Split], intake: Intake, device: torch.device) -> dict[str, Any]:
     """`<split>/logits` float32 [n, c], `<split>/labels` int64 [n] and `<split>/ids` for every split."""
     saved: dict[str, Any] = {}
     for name, split in splits.items():
-        saved[f"{name}/logits"] = logits_of(network, split.pixels, normaliser, device)
+        saved[f"{name}/logits"] = logits_of(network, split.pixels, intake, device)
         saved[f"{name}/labels"] = split.labels
         saved[f"{name}/ids"] = split.ids
         if not np.isfinite(saved[f"{name}/logits"]).all():

@@ -3,174 +3,284 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from discl.engine import ranks
+from discl.engine.loading import Batch, batches
 from discl.engine.metrics import split_metrics
-from discl.engine.prediction import Normaliser, logits_of
-from discl.engine.sampling import Plan, Tail, Targets, Usable, plan_epoch, probe_rows
+from discl.engine.prediction import Intake, logits_of
+from discl.engine.recipe import Material, Recipe
+from discl.engine.sampling import Plan, Targets, plan_epoch, probe_rows
 from discl.spec.errors import UserError
-from discl.spec.kinds import EpochReport, Ints, Loss, Moment, Photos, Split, Strategy, check_mix
+from discl.spec.identity import seed_of
+from discl.spec.kinds import EpochReport, Ints, Loss, Moment, Photos, Strategy, check_mix
 from discl.spec.levels import PHOTO
 
 REAL: Mapping[int, float] = {PHOTO: 1.0}
+EMPTY = Plan(*(np.empty(0, np.int64),) * 3)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+Gains = Mapping[int, Sequence[float]]  # level -> per probe image
+Keep = Callable[[Callable[[], dict[str, Any]]], None]  # is offered the state after every step, and takes it when it wants
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a classifier is trained. `curriculum_epochs` of `epochs` follow the strategy; the rest see photos only."""
+@dataclass
+class _Position:
+    """How far training is: the next step of the plan of an epoch. `gains` are those its mix was chosen by."""
 
-    epochs: int
-    curriculum_epochs: int
-    batch: int
-    lr: float
-    weight_decay: float
-    optimiser: str
-    warmup_epochs: int
-    shift: int  # random translation, in pixels
-    mirror: bool
-    evaluate_every: int  # epochs between looks at val; the last epoch always is looked at
+    epoch: int = 0
+    step: int = 0  # within the plan that follows the probe's burst
+    gains: Gains | None = None  # None: the epoch has not begun
+    seconds: float = 0.0  # that this epoch took before the run was stopped
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a run learns from: the training split, its hard rows, and the usable synthetic images of each level."""
+class Fit:
+    """Trains `network` in place; iterate for one report an epoch, and stop after any of them.
 
-    train: Split
-    tail: Tail
-    classes: int
-    levels: tuple[int, ...]
-    usable: Mapping[int, Usable]
-    pixels: Mapping[int, Photos]  # level -> [m, h, w, 3]
-    val: Split
+    `keep` is offered the state after every step of a plan and after every epoch; a state that `restore` is given goes on as if
+    nothing had happened: on a CPU, to the last bit.
+    """
 
+    def __init__(
+        self,
+        network: nn.Module,
+        strategy: Strategy,
+        loss: Loss,
+        material: Material,
+        recipe: Recipe,
+        targets: Targets,
+        intake: Intake,
+        seed: int,
+        device: torch.device,
+        keep: Keep | None = None,
+    ) -> None:
+        self.strategy, self.loss, self.material, self.recipe, self.targets = strategy, loss, material, recipe, targets
+        self.intake, self.seed, self.device, self.keep = intake, seed, device, keep
+        self.steps = targets.images // recipe.batch  # an epoch
+        self.network = network.to(device)
+        if recipe.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = _average(self.network, recipe)
+        self.optimiser, self.schedule = _optimiser(self.network, recipe, self.steps)
+        self.called = _compiled(ranks.parallel(self.network, device), recipe)
+        self.dtype = DTYPES[_precision(recipe.precision, device)]
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+        self.mixer = _mixer(recipe, material.classes)
+        self.counts = torch.from_numpy(np.bincount(material.train.labels, minlength=material.classes)).float().to(device)
+        self.probe = _Probe.of(strategy, material, intake, seed, device)
+        self.tail = replace(material.tail, excluded=frozenset(self.probe.rows.tolist()) if self.probe else frozenset())
+        self.history: list[EpochReport] = []
+        self.at = _Position()
+        self.chance: Tensor | None = None  # state of the generator that networks and losses draw from, inside an epoch
 
-def fit(
-    network: nn.Module,
-    strategy: Strategy,
-    loss: Loss,
-    material: Material,
-    recipe: Recipe,
-    targets: Targets,
-    normaliser: Normaliser,
-    seed: int,
-    device: torch.device,
-) -> Iterator[EpochReport]:
-    """Train `network` in place, one report an epoch. The caller may stop after any of them."""
-    network.to(device)
-    counts = torch.from_numpy(np.bincount(material.train.labels, minlength=material.classes)).float().to(device)
-    steps = targets.images // recipe.batch
-    optimiser, schedule = _optimiser(network, recipe, steps)
-    probe = _Probe.of(strategy, material, normaliser, seed, device)
-    tail = Tail(material.tail.labels, material.tail.hard, frozenset(probe.rows.tolist()) if probe else frozenset())
-    history: list[EpochReport] = []
+    @property
+    def judged(self) -> nn.Module:
+        """The network whose answers count: the running average where there is one."""
+        judged: nn.Module = self.average.module if self.average else self.network
+        return judged
 
-    def run(plan: Plan, first: int, epoch: int) -> None:
-        network.train()
-        chance = torch.Generator().manual_seed(int(np.random.default_rng([seed, epoch, first]).integers(2**62)))
-        for step in range(len(plan) // recipe.batch):
-            schedule.step_update(epoch * steps + first + step)
-            part = Plan(*(column[step * recipe.batch : (step + 1) * recipe.batch] for column in plan))
-            photos = normaliser(_augmented(_gather(part, material), recipe, chance).to(device))
-            labels = torch.from_numpy(material.train.labels[part.row]).to(device)
-            value = loss(network, photos, labels, counts, (epoch * steps + first + step) / (recipe.epochs * steps))
-            if not torch.isfinite(value):
-                raise UserError(f"the loss became {value.item()} in epoch {epoch}, step {first + step}; lower train.lr from {recipe.lr}")
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+    def __iter__(self) -> Iterator[EpochReport]:
+        while self.at.epoch < self.recipe.epochs:
+            report = self._epoch(self.at.epoch)
+            self.history.append(report)
+            self.at, self.chance = _Position(self.at.epoch + 1), None
+            yield report
+            self._offer()
 
-    for epoch in range(recipe.epochs):
-        started, real_phase = time.monotonic(), epoch >= recipe.curriculum_epochs
-        rng = np.random.default_rng([seed, epoch])
-        gains: Mapping[int, Sequence[float]] = {}
-        burst = Plan(*(np.empty(0, np.int64),) * 3)
-        if probe and not real_phase:
+    def _epoch(self, epoch: int) -> EpochReport:
+        recipe, material, started = self.recipe, self.material, time.monotonic() - self.at.seconds
+        real_phase, rng = epoch >= recipe.curriculum_epochs, np.random.default_rng([self.seed, epoch])
+        burst = EMPTY
+        if self.probe and not real_phase:
             # the burst is real training and counts: its steps come out of the epoch's
-            burst_targets = Targets(max(1, round(steps * probe.burst)) * recipe.batch, targets.tail_share, targets.max_repeats)
-            burst = plan_epoch(tail, REAL, {}, burst_targets, rebalanced=False, rng=rng)
-            before = probe.measure(network)
-            run(burst, 0, epoch)
-            after = probe.measure(network)
-            gains = {level: (after[level] - before[level]).tolist() for level in before}
-        now = Moment(epoch, recipe.curriculum_epochs, material.levels, tuple(history), rng, gains)
-        mix = dict(REAL) if real_phase else check_mix(strategy.mix(now), material.levels)
-        rest = Targets(steps * recipe.batch - len(burst), targets.tail_share, targets.max_repeats)
-        plan = plan_epoch(tail, mix, material.usable, rest, strategy.rebalanced, rng)
-        run(plan, len(burst) // recipe.batch, epoch)
-        values = {}
-        if (epoch + 1) % recipe.evaluate_every == 0 or epoch + 1 == recipe.epochs:
-            guess = logits_of(network, material.val.pixels, normaliser, device).argmax(1)
-            measured = split_metrics(material.val.labels, guess, np.bincount(material.train.labels, minlength=material.classes))
-            values = {f"val/{key}": value for key, value in measured.items()}
-        report = EpochReport(
+            count = max(1, round(self.steps * self.probe.burst)) * recipe.batch
+            burst = plan_epoch(self.tail, REAL, {}, replace(self.targets, images=count), rebalanced=False, rng=rng)
+            if self.at.gains is None:
+                self.at.gains = self._measured(self.probe, burst, epoch)
+        self.at.gains = self.at.gains or {}
+        now = Moment(epoch, recipe.curriculum_epochs, material.levels, tuple(self.history), rng, self.at.gains)
+        mix = dict(REAL) if real_phase else check_mix(self.strategy.mix(now), material.levels)
+        rest = replace(self.targets, images=self.steps * recipe.batch - len(burst))
+        plan = plan_epoch(self.tail, mix, material.usable, rest, self.strategy.rebalanced, rng)
+        for _ in self._run(plan, len(burst) // recipe.batch, epoch, self.at.step):
+            self.at.step += 1
+            self.at.seconds = time.monotonic() - started
+            self._offer()
+        return EpochReport(
             epoch=epoch,
             mix=mix,
             seen=_seen(burst, plan),
             steps=(len(burst) + len(plan)) // recipe.batch,
-            lr=float(optimiser.param_groups[0]["lr"]),
+            lr=float(self.optimiser.param_groups[0]["lr"]),
             seconds=time.monotonic() - started,
-            values=values,
-            gains={level: float(np.mean(each)) for level, each in gains.items()},
+            values=self._values(epoch),
+            gains={level: float(np.mean(each)) for level, each in self.at.gains.items()},
             real_phase=real_phase,
         )
-        history.append(report)
-        yield report
+
+    def _measured(self, probe: _Probe, burst: Plan, epoch: int) -> Gains:
+        """What a burst on real photos does to the probe."""
+        before = probe.measure(self.judged)
+        for _ in self._run(burst, 0, epoch, 0):
+            pass
+        after = probe.measure(self.judged)
+        self.chance = None
+        return {level: (after[level] - before[level]).tolist() for level in before}
+
+    def _run(self, plan: Plan, first: int, epoch: int, skip: int) -> Iterator[None]:
+        """Train on a plan from its step `skip` on; `first` is the plan's first step within the epoch."""
+        self.network.train()
+        before = torch.get_rng_state()
+        if self.chance is None:
+            torch.manual_seed(seed_of("steps", self.seed, epoch, first) % 2**62)
+        else:
+            torch.set_rng_state(self.chance)
+        ahead = self.device.type == "cuda"
+        try:
+            for place, batch in enumerate(
+                batches(plan, skip, self.material, self.recipe, (self.seed, epoch, first), ranks.share(), ahead), first + skip
+            ):
+                self._step(batch, epoch, place)
+                self.chance = torch.get_rng_state()
+                yield
+        finally:
+            torch.set_rng_state(before)
+
+    def _step(self, batch: Batch, epoch: int, place: int) -> None:
+        done = epoch * self.steps + place
+        self.schedule.step_update(done)
+        self.optimiser.zero_grad(set_to_none=True)
+        parts = [Batch(*part) for part in zip(*(column.chunk(self.recipe.accumulate) for column in batch), strict=True)]
+        for i, part in enumerate(parts, 1):
+            with self._unsynchronised(i < len(parts)):
+                value = self._loss(*part, done)
+                self._check(value, epoch, place)
+                self.scaler.scale(value / len(parts)).backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.average:
+            self.average.update(self.network, step=done)
+
+    def _check(self, value: Tensor, epoch: int, place: int) -> None:
+        """Stop where the loss is not finite. It stays so, and a GPU would have to wait for every look: there, one in 20 is enough."""
+        if (self.device.type == "cpu" or place % 20 == 0) and not torch.isfinite(value):
+            raise UserError(f"the loss became {value.item()} in epoch {epoch}, step {place}; lower train.lr from {self.recipe.lr}")
+
+    def _loss(self, images: Tensor, labels: Tensor, done: int) -> Tensor:
+        images, labels = self.intake(images.to(self.device, non_blocking=True)), labels.to(self.device, non_blocking=True)
+        if self.recipe.channels_last and images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        if self.mixer:
+            images, labels = self._mixed(images, labels, done)
+        progress = done / (self.recipe.epochs * self.steps)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self.loss(self.called, images, labels, self.counts, progress)
+
+    def _mixed(self, images: Tensor, labels: Tensor, done: int) -> tuple[Tensor, Tensor]:
+        """timm's mixup and cutmix, which draw from numpy's global generator."""
+        before = np.random.get_state()  # noqa: NPY002 - timm draws from it
+        np.random.seed(seed_of("mixing", self.seed, done) % 2**32)  # noqa: NPY002
+        mixed: tuple[Tensor, Tensor] = self.mixer(images, labels)
+        np.random.set_state(before)  # noqa: NPY002
+        return mixed
+
+    def _unsynchronised(self, more: bool) -> Any:
+        """Gradients of all but the last part of a batch need not travel."""
+        return self.called.no_sync() if more and isinstance(self.called, nn.parallel.DistributedDataParallel) else nullcontext()
+
+    def _values(self, epoch: int) -> dict[str, float]:
+        if (epoch + 1) % self.recipe.evaluate_every and epoch + 1 != self.recipe.epochs:
+            return {}
+        val = self.material.val
+        guess = logits_of(self.judged, val.pixels, self.intake, self.device).argmax(1)
+        measured = split_metrics(val.labels, guess, np.bincount(self.material.train.labels, minlength=self.material.classes))
+        return {f"val/{key}": value for key, value in measured.items()}
+
+    # -- stopping and going on
+
+    def _offer(self) -> None:
+        if self.keep:
+            self.keep(self.state)
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the run depends on; tensors are not copied."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.module.state_dict() if self.average else None,
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "chance": self.chance,
+            "at": {**asdict(self.at), "gains": None if self.at.gains is None else dict(self.at.gains)},
+            "history": [asdict(report) for report in self.history],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of the same run."""
+        self.network.load_state_dict(state["network"])
+        if self.average:
+            self.average.module.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.chance, self.at = state["chance"], _Position(**state["at"])
+        self.history = [EpochReport(**report) for report in state["history"]]
 
 
 def _optimiser(network: nn.Module, recipe: Recipe, steps: int) -> tuple[torch.optim.Optimizer, Any]:
-    """timm's optimiser and its cosine schedule, updated every step."""
+    """timm's optimiser and schedule, updated every step."""
     from timm.optim import create_optimizer_v2
-    from timm.scheduler import CosineLRScheduler
+    from timm.scheduler import create_scheduler_v2
 
     if steps < 1:
         raise UserError(f"train.batch = {recipe.batch} is larger than an epoch of images; lower it or raise sampling.images")
     try:
-        optimiser = create_optimizer_v2(network, opt=recipe.optimiser, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=0.9)
+        optimiser = create_optimizer_v2(network, opt=recipe.optimiser, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum)
     except (ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"train.optimiser = {recipe.optimiser!r}: timm knows no such optimiser ({error})") from error
-    schedule = CosineLRScheduler(
-        optimiser,
-        t_initial=recipe.epochs * steps,
-        warmup_t=recipe.warmup_epochs * steps,
-        warmup_lr_init=recipe.lr / 20,
-        warmup_prefix=False,
-        t_in_epochs=False,
-    )
+    warmup_epochs: Any = recipe.warmup_steps / steps if recipe.warmup_steps else recipe.warmup_epochs
+    try:
+        schedule, _ = create_scheduler_v2(
+            optimiser,
+            sched=recipe.schedule,
+            num_epochs=recipe.epochs,
+            min_lr=recipe.min_lr,
+            warmup_lr=recipe.lr / 20,
+            warmup_epochs=warmup_epochs,
+            step_on_epochs=False,
+            updates_per_epoch=steps,
+        )
+    except ValueError as error:
+        raise UserError(f"train.schedule = {recipe.schedule!r}: timm has cosine, tanh, poly, step, multistep, constant") from error
     return optimiser, schedule
 
 
-def _gather(plan: Plan, material: Material) -> Tensor:
-    """Pixels uint8 [b, h, w, 3] of a batch: photos and the levels' images, each an index into an array."""
-    batch = np.array(material.train.pixels[plan.row])
-    for level in np.unique(plan.level):
-        if level != PHOTO:
-            mine = plan.level == level
-            batch[mine] = material.pixels[int(level)][plan.place[mine]]
-    return torch.from_numpy(batch)
+def _average(network: nn.Module, recipe: Recipe) -> Any:
+    from timm.utils import ModelEmaV3
+
+    return ModelEmaV3(network, decay=recipe.ema) if recipe.ema else None
 
 
-def _augmented(photos: Tensor, recipe: Recipe, chance: torch.Generator) -> Tensor:
-    """Random translation (reflected at the edge) and mirroring, a photo at a time; uint8 [b, h, w, 3] in and out."""
-    count, h, w, _ = photos.shape
-    down, across = torch.arange(h)[None, :, None], torch.arange(w)[None, None, :]
-    if recipe.shift:
-        move = torch.randint(-recipe.shift, recipe.shift + 1, (2, count, 1, 1), generator=chance)
-        down, across = _reflected(down + move[0], h), _reflected(across + move[1], w)
-    if recipe.mirror:
-        mirrored = torch.rand(count, 1, 1, generator=chance) < 0.5
-        across = torch.where(mirrored, w - 1 - across, across)
-    return photos[torch.arange(count)[:, None, None], down, across]
+def _mixer(recipe: Recipe, classes: int) -> Any:
+    from timm.data import Mixup
+
+    return Mixup(recipe.mixup, recipe.cutmix, label_smoothing=0.0, num_classes=classes) if recipe.mixing else None
 
 
-def _reflected(place: Tensor, size: int) -> Tensor:
-    place = place.abs()
-    return torch.where(place >= size, 2 * (size - 1) - place, place)
+def _compiled(network: nn.Module, recipe: Recipe) -> Any:
+    return torch.compile(network) if recipe.compile else network
+
+
+def _precision(asked: str, device: torch.device) -> str:
+    return ("bfloat16" if device.type == "cuda" else "float32") if asked == "auto" else asked
 
 
 def _seen(*plans: Plan) -> dict[int, int]:
@@ -186,11 +296,11 @@ class _Probe:
     burst: float
     pixels: dict[int, Photos]
     labels: dict[int, Ints]
-    normaliser: Normaliser
+    intake: Intake
     device: torch.device
 
     @staticmethod
-    def of(strategy: Strategy, material: Material, normaliser: Normaliser, seed: int, device: torch.device) -> _Probe | None:
+    def of(strategy: Strategy, material: Material, intake: Intake, seed: int, device: torch.device) -> _Probe | None:
         if strategy.probe is None:
             return None
         rows = probe_rows(material.tail, strategy.probe.holdout, np.random.default_rng([seed, 0x9E0BE]))
@@ -206,13 +316,13 @@ class _Probe:
                 chosen, pixels[level] = usable.row[picked], np.asarray(material.pixels[level][usable.place[picked]])
             labels[level] = material.train.labels[chosen]
         measurable = {level for level in pixels if len(labels[level])}
-        return _Probe(rows, strategy.probe.burst, {k: pixels[k] for k in measurable}, {k: labels[k] for k in measurable}, normaliser, device)
+        return _Probe(rows, strategy.probe.burst, {k: pixels[k] for k in measurable}, {k: labels[k] for k in measurable}, intake, device)
 
     def measure(self, network: nn.Module) -> dict[int, np.ndarray[Any, np.dtype[np.float64]]]:
         """Probability of the true class of every probe image, by level. In eval mode: measuring must not move BatchNorm."""
         measured = {}
         for level in sorted(self.pixels):
-            logits = logits_of(network, self.pixels[level], self.normaliser, self.device).astype(np.float64)
+            logits = logits_of(network, self.pixels[level], self.intake, self.device).astype(np.float64)
             chances = np.exp(logits - logits.max(1, keepdims=True))
             chances /= chances.sum(1, keepdims=True)
             measured[level] = chances[np.arange(len(chances)), self.labels[level]]

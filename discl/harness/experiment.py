@@ -1,14 +1,11 @@
-"""Runs one experiment, from names to a stored result."""
+"""The parts of a benchmark, built once, and those who watch its runs."""
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,18 +13,15 @@ import numpy as np
 from discl.engine.bank import Bank, Made, id_of
 from discl.engine.leases import Wanted
 from discl.engine.making import Sources, Workshop
-from discl.engine.metrics import DEFINITIONS_ID, all_metrics, class_recalls
 from discl.engine.sampling import Tail, Targets, Usable, hard_rows
-from discl.files.disk import data_home, home, write_text
-from discl.harness.provenance import provenance
-from discl.harness.store import Store
-from discl.spec.benchmark import MAKERS, Benchmark, Experiment
+from discl.files.disk import data_home, home
+from discl.harness.feeding import Feed, feed_of
+from discl.spec.benchmark import MAKERS, Benchmark
 from discl.spec.errors import UserError
-from discl.spec.identity import canonical, digest, short
-from discl.spec.kinds import Announce, Dataset, Executor, Generator, Prompts, Scorer, Split, Task, Tracker
+from discl.spec.identity import digest
+from discl.spec.kinds import Announce, Dataset, EpochReport, Executor, Generator, Prompts, Scorer, Split, Task, Tracker
 from discl.spec.levels import PHOTO
 from discl.spec.registry import bind, singular
-from discl.spec.result import Result
 
 
 class Bench:
@@ -142,6 +136,10 @@ class Bench:
         return Usable(self.hard[view.source], view.place)
 
     @cached_property
+    def feed(self) -> Feed:
+        return feed_of(self)
+
+    @cached_property
     def targets(self) -> Targets:
         sampling = self.spec.sampling
         share = len(self.tail.hard_labels) / len(self.dataset.classes) if sampling.tail_share == "classes" else float(sampling.tail_share)
@@ -171,116 +169,6 @@ class Audience:
         for tracker in self.trackers:
             tracker.announce(what, done, total)
 
-
-def run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int] = (1, 1)) -> Result:
-    """The stored result of an experiment, made now unless it is there. `place` says which of how many, for the eye."""
-    found = store.find(experiment.id())
-    return found or _run(experiment, bench, store, audience, place)
-
-
-def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int]) -> Result:
-    import torch
-
-    from discl.engine.prediction import Normaliser, predict
-    from discl.engine.training import Material, Recipe, fit
-
-    spec, started = bench.spec, time.monotonic()
-    levels = experiment.used_levels()
-    made = bench.fill(levels, audience.announce) if any(level != PHOTO for level in levels) else None
-    attempt, folder = store.new_attempt(experiment.id())
-    config = experiment.benchmark.model_dump() | {"strategy": experiment.strategy, "seed": experiment.seed}
-    write_text(folder / "experiment.json", json.dumps({"identity": experiment.identity(), "config": config}, indent=1) + "\n")
-
-    strategy = spec.chosen_strategy(experiment.strategy).build()
-    synthetic = [level for level in levels if level != PHOTO]
-    material = Material(
-        train=bench.train,
-        tail=bench.tail,
-        classes=len(bench.dataset.classes),
-        levels=levels or (PHOTO,),
-        usable={level: bench.usable(level) for level in synthetic},
-        pixels={level: bench.bank.pixels(level) for level in synthetic},
-        val=bench.dataset.split("val"),
-    )
-    backbone = spec.part("backbones").build()
-    network = backbone.build(bench.task, experiment.seed)
-    normaliser = Normaliser(backbone.mean, backbone.std)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    recipe = Recipe(**spec.train.model_dump())
-    for tracker in audience.trackers:
-        tracker.start(_described(experiment, folder, config, place))
-    summary: dict[str, float] | None = None
-    try:
-        best, chosen, chosen_epoch, seen, steps = float("-inf"), None, -1, dict[int, int](), 0
-        loss = spec.part("losses").build()
-        for report in fit(network, strategy, loss, material, recipe, bench.targets, normaliser, experiment.seed, device):
-            for tracker in audience.trackers:
-                tracker.report(report)
-            steps += report.steps
-            for level, count in report.seen.items():
-                seen[level] = seen.get(level, 0) + count
-            value = _selected(report.values, spec.select.metric)
-            if value is not None and value > best:
-                best, chosen_epoch = value, report.epoch
-                chosen = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
-        if chosen is None:
-            raise UserError(f"{spec.select.metric} was never measured; lower train.evaluate_every")
-        network.load_state_dict(chosen)
-        splits = {name: bench.dataset.split(name) for name in bench.dataset.splits if name != "train"}
-        store.save_predictions(folder, predict(network, splits, normaliser, device))
-        predictions = store.predictions(folder)
-        summary = all_metrics(predictions, bench.counts)
-        result = Result(
-            id=experiment.id(),
-            attempt=attempt,
-            name=experiment.name,
-            benchmark=spec.name,
-            scale=spec.scale,
-            strategy=experiment.strategy,
-            seed=experiment.seed,
-            identity=experiment.identity(),
-            passport={
-                "definitions": DEFINITIONS_ID,
-                "comparison": short(experiment.comparison()),
-                "bank": bench.bank.id if made else None,
-                "threshold": spec.bank.threshold if made else None,
-                "splits": digest({name: digest(split.ids.tolist()) for name, split in splits.items()})[:16],
-            },
-            metrics=summary,
-            class_recalls=class_recalls(predictions, "test", len(bench.dataset.classes)),
-            classes=list(bench.dataset.classes),
-            counts=[int(count) for count in bench.counts],
-            chosen_epoch=chosen_epoch,
-            seen=dict(sorted(seen.items())),
-            cost={"steps": steps, "seconds": time.monotonic() - started, "images_generated": float(made.images if made else 0)},
-            provenance=canonical(provenance()),
-        )
-        store.finish(folder, result)
-        return result
-    finally:
-        for tracker in audience.trackers:
-            tracker.finish(summary)
-
-
-def _selected(values: dict[str, float], metric: str) -> float | None:
-    if not values:
-        return None
-    if metric not in values:
-        raise UserError(f"select.metric = {metric!r} is not measured; there is {', '.join(sorted(values))}")
-    return values[metric]
-
-
-def _described(experiment: Experiment, folder: Path, config: dict[str, Any], place: tuple[int, int]) -> dict[str, Any]:
-    """What a tracker is told of a run."""
-    bench = experiment.benchmark
-    return {
-        "id": experiment.id(),
-        "name": experiment.name,
-        "folder": folder,
-        "group": f"{bench.name}-{bench.scale}",
-        "project": f"discl-{bench.name}",
-        "tags": [bench.scale, experiment.strategy, str(bench.backbone["name"])],
-        "config": config,
-        "epochs": bench.train.epochs,
-        "place": place,
-    }
+    def report(self, report: EpochReport) -> None:
+        for tracker in self.trackers:
+            tracker.report(report)

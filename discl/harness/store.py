@@ -32,7 +32,7 @@ class Store:
         """A fresh folder for a run about to start."""
         with clear_disk_errors("starting a run", self.root):
             (self.root / id).mkdir(parents=True, exist_ok=True)
-            number = len(list((self.root / id).iterdir()))
+            number = len(list((self.root / id).glob("[0-9]*")))
             while True:
                 folder = self.root / id / f"{number:03d}"
                 try:
@@ -40,6 +40,10 @@ class Store:
                     return number, folder
                 except FileExistsError:
                     number += 1
+
+    def checkpoints(self, id: str) -> Path:
+        """Where a run that is stopped leaves what the next attempt goes on from."""
+        return self.root / id / "checkpoints"
 
     def save_predictions(self, folder: Path, predictions: Mapping[str, Any]) -> None:
         """predictions.npz: `<split>/logits`, `<split>/labels`, `<split>/ids`; plain arrays, no pickles."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from discl.harness.experiment import Audience, Bench, run
+from discl.harness.experiment import Audience, Bench
+from discl.harness.running import run
 from discl.harness.store import Store
 from discl.spec.benchmark import Benchmark, Experiment, experiments
 from discl.spec.kinds import Announce

@@ -24,23 +24,22 @@ def seconds_per_run(bench: Bench, batches: int = 4) -> float:
     """Seconds of one run: its optimiser steps, its looks at val, and the final predictions."""
     import torch
 
-    from discl.engine.prediction import Normaliser, logits_of
+    from discl.engine import ranks
+    from discl.engine.prediction import logits_of
 
-    spec = bench.spec
-    backbone = spec.part("backbones").build()
-    network, normaliser = backbone.build(bench.task, 0), Normaliser(backbone.mean, backbone.std)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    spec, feed, device = bench.spec, bench.feed, ranks.device()
+    network, train, val = feed.network(0), feed.split("train"), feed.split("val")
     network.to(device).train()
-    rows = np.arange(spec.train.batch) % len(bench.train)
-    photos = torch.from_numpy(np.array(bench.train.pixels[rows]))
+    rows = np.arange(spec.train.batch) % len(train)
+    photos = torch.from_numpy(np.array(train.pixels[rows]))
     for timed in range(batches + 1):
         if timed == 1:
             started = time.perf_counter()
-        network(normaliser(photos.to(device))).square().mean().backward()
+        network(feed.intake(photos.to(device))).square().mean().backward()
     step_s = (time.perf_counter() - started) / batches
     started = time.perf_counter()
-    logits_of(network, bench.dataset.split("val").pixels[:500], normaliser, device)
-    look_s = (time.perf_counter() - started) / 500
-    looks = spec.train.epochs // spec.train.evaluate_every * len(bench.dataset.split("val"))
+    logits_of(network, val.pixels[:500], feed.intake, device)
+    look_s = (time.perf_counter() - started) / min(500, len(val))
+    looks = spec.train.epochs // spec.train.evaluate_every * len(val)
     final = sum(len(bench.dataset.split(name)) for name in bench.dataset.splits if name != "train")
     return spec.train.epochs * (bench.targets.images // spec.train.batch) * step_s + (looks + final) * look_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -51,7 +51,10 @@ class SamplingTable(_Table):
 
 
 class TrainTable(_Table):
-    """See `discl.engine.training.Recipe`."""
+    """See `discl.engine.recipe.Recipe`."""
+
+    # how fast, and where from, not what: the answer stays the same
+    unhashed: ClassVar[set[str]] = {"channels_last", "compile", "workers", "checkpoint_seconds"}
 
     epochs: Positive
     curriculum_epochs: Annotated[int, Field(ge=0)]
@@ -63,6 +66,22 @@ class TrainTable(_Table):
     shift: Annotated[int, Field(ge=0)]
     mirror: bool
     evaluate_every: Positive
+    schedule: Literal["cosine", "tanh", "poly", "step", "multistep", "constant"] = "cosine"
+    min_lr: Annotated[float, Field(ge=0)] = 0.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    accumulate: Positive = 1
+    clip: Annotated[float, Field(ge=0)] = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    cutmix: Annotated[float, Field(ge=0)] = 0.0
+    crop: Annotated[int, Field(ge=0)] = 0
+    transform: dict[str, Any] = {}
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    channels_last: bool = False
+    compile: bool = False
+    workers: Annotated[int, Field(ge=0)] = 0
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0  # of training between two checkpoints; 0 = after every step
 
 
 class MetricsTable(_Table):

@@ -9,7 +9,8 @@ from torch import nn
 
 from discl.engine.prediction import Normaliser, predict
 from discl.engine.sampling import Tail, Targets, Usable, hard_rows
-from discl.engine.training import Material, Recipe, fit
+from discl.engine.recipe import Material, Recipe
+from discl.engine.training import Fit
 from discl.spec.errors import UserError
 from discl.spec.kinds import EpochReport, Split
 from discl.spec.registry import bind
@@ -66,7 +67,7 @@ def _fit(
     name: str, recipe: Recipe = RECIPE, network: nn.Module | None = None, parameters: Mapping[str, Any] | None = None
 ) -> list[EpochReport]:
     strategy, loss = bind("strategies", name, dict(parameters or {})).build(), bind("losses", "ce", {}).build()
-    return list(fit(network or _network(), strategy, loss, MATERIAL, recipe, TARGETS, NORMALISER, 0, torch.device("cpu")))
+    return list(Fit(network or _network(), strategy, loss, MATERIAL, recipe, TARGETS, NORMALISER, 0, torch.device("cpu")))
 
 
 @pytest.mark.parametrize(

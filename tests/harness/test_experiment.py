@@ -12,7 +12,8 @@ import pytest
 
 from discl.engine.metrics import all_metrics
 from discl.harness.board import publish, stored_results, with_every_seed
-from discl.harness.experiment import Audience, Bench, run
+from discl.harness.experiment import Audience, Bench
+from discl.harness.running import run
 from discl.harness.store import Store
 from discl.harness.sweep import price, sweep
 from discl.spec.benchmark import Benchmark, experiments, load

@@ -15,7 +15,8 @@ class Timm:
     """`model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they are.
 
     `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first stride as well.
-    `pretrained` fetches timm's weights from the Hugging Face Hub. `frozen` trains a head on its features alone.
+    `pretrained` fetches timm's weights from the Hugging Face Hub. `frozen` trains a head on its features
+    alone, with a hidden layer of `hidden` units where that is not 0.
     """
 
     version = 1
@@ -29,10 +30,12 @@ class Timm:
         mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
         std: tuple[float, float, float] = (0.25, 0.25, 0.25),
         frozen: bool = False,
+        hidden: int = 0,
     ) -> None:
         if stem_stride not in (1, 2, 4):
             raise UserError(f"backbone.stem_stride = {stem_stride}: takes 1, 2 or 4")
-        self.model, self.pretrained, self.stem_stride, self.frozen = model, pretrained, stem_stride, frozen
+        self.model, self.pretrained, self.stem_stride = model, pretrained, stem_stride
+        self.frozen, self.hidden = frozen, hidden
         self.arguments = dict(arguments or {})
         self.mean = (mean[0], mean[1], mean[2])
         self.std = (std[0], std[1], std[2])

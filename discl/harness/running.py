@@ -1,0 +1,212 @@
+"""Runs one experiment, from names to a stored result; one that was stopped goes on from its last checkpoint."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discl.engine.metrics import DEFINITIONS_ID, all_metrics, class_recalls
+from discl.files.disk import write_text
+from discl.harness.experiment import Audience, Bench
+from discl.harness.provenance import provenance
+from discl.harness.store import Store
+from discl.spec.benchmark import Experiment
+from discl.spec.errors import UserError
+from discl.spec.identity import canonical, digest, short
+from discl.spec.kinds import EpochReport
+from discl.spec.levels import PHOTO
+from discl.spec.result import Result
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from discl.engine.training import Fit
+
+
+def run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int] = (1, 1)) -> Result:
+    """The stored result of an experiment, made now unless it is there. `place` says which of how many, for the eye."""
+    from discl.engine import ranks
+
+    found = ranks.agreed(store.find(experiment.id()))
+    return found or _run(experiment, bench, store, audience, place)
+
+
+@dataclass
+class Choice:
+    """The epoch that val likes best so far, and its weights."""
+
+    metric: str
+    epoch: int = -1
+    value: float = float("-inf")
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def consider(self, report: EpochReport, weights: Mapping[str, Tensor]) -> None:
+        if not report.values:
+            return
+        if self.metric not in report.values:
+            raise UserError(f"select.metric = {self.metric!r} is not measured; there is {', '.join(sorted(report.values))}")
+        if report.values[self.metric] > self.value:
+            self.epoch, self.value = report.epoch, report.values[self.metric]
+            self.weights = {key: tensor.detach().clone() for key, tensor in weights.items()}
+
+
+class Keeper:
+    """Writes a checkpoint now and then, and finds the last one again."""
+
+    def __init__(self, folder: Path, every_s: float, choice: Choice, spent_s: Callable[[], float]) -> None:
+        self.folder, self.every_s, self.choice, self.spent_s = folder, every_s, choice, spent_s
+        self.number, self.last = 0, time.monotonic()
+
+    def __call__(self, state: Callable[[], dict[str, Any]]) -> None:
+        if time.monotonic() - self.last < self.every_s:
+            return
+        from discl.engine.snapshots import flatten
+        from discl.files import checkpoints
+
+        choice = {"epoch": self.choice.epoch, "value": _plain(self.choice.value), "weights": self.choice.weights}
+        whole = {"number": self.number + 1, "seconds": self.spent_s(), "choice": choice, "training": state()}
+        checkpoints.save(self.folder, self.number + 1, *flatten(whole))
+        self.number, self.last = self.number + 1, time.monotonic()
+
+    def found(self) -> dict[str, Any] | None:
+        """The last checkpoint's content; the choice is taken over."""
+        from discl.engine.snapshots import unflatten
+        from discl.files import checkpoints
+
+        newest = checkpoints.newest(self.folder)
+        if newest is None:
+            return None
+        whole: dict[str, Any] = unflatten(*newest)
+        self.number, kept = whole["number"], whole["choice"]
+        self.choice.epoch, self.choice.weights = kept["epoch"], kept["weights"]
+        self.choice.value = float("-inf") if kept["value"] is None else kept["value"]
+        return whole
+
+    def clear(self) -> None:
+        """The run is complete."""
+        from discl.files import checkpoints
+
+        checkpoints.clear(self.folder)
+
+
+def _plain(value: float) -> float | None:
+    """JSON has no infinity."""
+    return None if value == float("-inf") else value
+
+
+def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int]) -> Result:
+    from discl.engine import ranks
+    from discl.engine.prediction import predict
+    from discl.engine.recipe import Material
+    from discl.engine.training import Fit
+
+    spec, started, before = bench.spec, time.monotonic(), 0.0
+    levels = experiment.used_levels()
+    synthetic = [level for level in levels if level != PHOTO]
+    made = bench.fill(levels, audience.announce) if synthetic and ranks.first() else None
+    ranks.wait()
+    feed, splits = bench.feed, [name for name in bench.dataset.splits if name != "train"]
+    feed.prepare(synthetic, audience.announce)
+    material = Material(
+        train=feed.split("train"),
+        tail=bench.tail,
+        classes=len(bench.dataset.classes),
+        levels=levels or (PHOTO,),
+        usable={level: bench.usable(level) for level in synthetic},
+        pixels={level: feed.level(level) for level in synthetic},
+        val=feed.split("val"),
+    )
+    strategy, loss = spec.chosen_strategy(experiment.strategy).build(), spec.part("losses").build()
+    choice = Choice(spec.select.metric)
+    keeper = Keeper(store.checkpoints(experiment.id()), spec.train.checkpoint_seconds, choice, lambda: before + time.monotonic() - started)
+    found, device = ranks.agreed(keeper.found() if ranks.first() else None), ranks.device()
+    fit = Fit(
+        feed.network(experiment.seed), strategy, loss, material, feed.recipe, bench.targets, feed.intake, experiment.seed, device,
+        keeper if ranks.first() else None,
+    )  # fmt: skip
+    if found:
+        before = found["seconds"]
+        fit.restore(found["training"])
+    attempt, folder = store.new_attempt(experiment.id())
+    config = experiment.benchmark.model_dump() | {"strategy": experiment.strategy, "seed": experiment.seed}
+    write_text(folder / "experiment.json", json.dumps({"identity": experiment.identity(), "config": config}, indent=1) + "\n")
+    for tracker in audience.trackers:
+        tracker.start(_described(experiment, folder, config, place))
+    summary: dict[str, float] | None = None
+    try:
+        for report in fit.history:  # a record is whole: what an earlier attempt did is told again
+            audience.report(report)
+        for report in fit:
+            audience.report(report)
+            choice.consider(report, fit.judged.state_dict())
+        if not choice.weights:
+            raise UserError(f"{spec.select.metric} was never measured; lower train.evaluate_every")
+        fit.judged.load_state_dict(choice.weights)
+        scored = {name: feed.split(name) for name in splits}
+        store.save_predictions(folder, predict(fit.judged, scored, feed.intake, device))
+        predictions = store.predictions(folder)
+        summary = all_metrics(predictions, bench.counts)
+        result = Result(
+            id=experiment.id(),
+            attempt=attempt,
+            name=experiment.name,
+            benchmark=spec.name,
+            scale=spec.scale,
+            strategy=experiment.strategy,
+            seed=experiment.seed,
+            identity=experiment.identity(),
+            passport={
+                "definitions": DEFINITIONS_ID,
+                "comparison": short(experiment.comparison()),
+                "bank": bench.bank.id if synthetic else None,
+                "threshold": spec.bank.threshold if synthetic else None,
+                "splits": digest({name: digest(split.ids.tolist()) for name, split in scored.items()})[:16],
+            },
+            metrics=summary,
+            class_recalls=class_recalls(predictions, "test", len(bench.dataset.classes)),
+            classes=list(bench.dataset.classes),
+            counts=[int(count) for count in bench.counts],
+            chosen_epoch=choice.epoch,
+            seen=_seen(fit),
+            cost={
+                "steps": sum(report.steps for report in fit.history),
+                "seconds": before + time.monotonic() - started,
+                "images_generated": float(made.images if made else 0),
+            },
+            provenance=canonical(provenance()),
+        )
+        store.finish(folder, result)
+        keeper.clear()
+        return result
+    finally:
+        for tracker in audience.trackers:
+            tracker.finish(summary)
+
+
+def _seen(fit: Fit) -> dict[int, int]:
+    """Images trained on, by level."""
+    seen: dict[int, int] = {}
+    for report in fit.history:
+        for level, count in report.seen.items():
+            seen[level] = seen.get(level, 0) + count
+    return dict(sorted(seen.items()))
+
+
+def _described(experiment: Experiment, folder: Path, config: dict[str, Any], place: tuple[int, int]) -> dict[str, Any]:
+    """What a tracker is told of a run."""
+    bench = experiment.benchmark
+    return {
+        "id": experiment.id(),
+        "name": experiment.name,
+        "folder": folder,
+        "group": f"{bench.name}-{bench.scale}",
+        "project": f"discl-{bench.name}",
+        "tags": [bench.scale, experiment.strategy, str(bench.backbone["name"])],
+        "config": config,
+        "epochs": bench.train.epochs,
+        "place": place,
+    }
