@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_training import MATERIAL, NORMALISER, RECIPE, TARGETS
 from torch import nn
 
 from discl.engine.recipe import Recipe
@@ -15,7 +16,6 @@ from discl.engine.training import Fit
 from discl.files import checkpoints
 from discl.spec.kinds import EpochReport
 from discl.spec.registry import bind
-from test_training import MATERIAL, NORMALISER, RECIPE, TARGETS
 
 PLAIN = replace(RECIPE, epochs=4, curriculum_epochs=3)
 RICH = replace(PLAIN, ema=0.9, mixup=0.4, cutmix=0.4, clip=1.0, warmup_steps=3, accumulate=2, optimiser="sgd")

@@ -19,7 +19,8 @@ from discl.spec.result import Result
 
 TINY = [
     "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=4",
-    "train.curriculum_epochs=3", "train.evaluate_every=1", "train.batch=32", "trackers=[]", "strategies=['adaptive']", "train.checkpoint_seconds=0",
+    "train.curriculum_epochs=3", "train.evaluate_every=1", "train.batch=32", "trackers=[]", "strategies=['adaptive']",
+    "train.checkpoint_seconds=0",
 ]  # fmt: skip
 LEARNERS = {
     "resnet": ["backbone.stem_stride=4", "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}", "train.ema=0.8"],
