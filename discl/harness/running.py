@@ -104,7 +104,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
     from discl.engine.training import Fit
 
     spec, started, before = bench.spec, time.monotonic(), 0.0
-    levels = experiment.used_levels()
+    home, levels = home_split(bench.dataset.splits), experiment.used_levels()
     synthetic = [level for level in levels if level != PHOTO]
     made = bench.fill(levels, audience.announce) if synthetic and ranks.first() else None
     ranks.wait()
@@ -166,7 +166,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
                 "splits": digest({name: digest(split.ids.tolist()) for name, split in scored.items()})[:16],
             },
             metrics=summary,
-            class_recalls=class_recalls(predictions, home_split(splits), len(bench.dataset.classes)),
+            class_recalls=class_recalls(predictions, home, len(bench.dataset.classes)),
             classes=list(bench.dataset.classes),
             counts=[int(count) for count in bench.counts],
             chosen_epoch=choice.epoch,

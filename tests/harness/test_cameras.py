@@ -78,6 +78,14 @@ def test_worst_groups_and_the_home_split_reach_the_table(capsys: pytest.CaptureF
         board(spec, [*results, *others])
 
 
+def test_a_dataset_without_test_photos_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ToyCameras, "splits", ("train", "val", "ood/cameras"))
+    store = Store()
+    with pytest.raises(UserError, match="neither a test nor an id_test split"):
+        next(iter(sweep(_spec(), store, Audience.of([]))))
+    assert not store.root.exists()
+
+
 def test_photos_per_class_are_labelled_by_the_same_rule_as_the_metrics() -> None:
     rows = class_counts(ToyCameras()).rows  # type: ignore[arg-type]
     assert [(name, group, counts[0]) for name, group, counts in rows] == [("hare", "medium", 40), ("fox", "medium", 20), ("lynx", "few", 6)]
