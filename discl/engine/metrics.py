@@ -130,17 +130,12 @@ def _group_metrics(truth: Ints, guess: Ints, groups: Ints, classes: int, least: 
     if not enough.any():
         return {}
     rows = enough[place]
-    group, truth, guess = (np.cumsum(enough) - 1)[place[rows]], truth[rows], guess[rows]
-    right = truth == guess
-    # a line for each class of each group that is there: of all groups x classes few are
-    cells, cell = np.unique(group * classes + truth, return_inverse=True)
-    guessed = group * classes + guess
-    nearest = np.minimum(np.searchsorted(cells, guessed), len(cells) - 1)
-    called = np.bincount(nearest[cells[nearest] == guessed], minlength=len(cells))
-    f1 = 2 * np.bincount(cell, right) / (np.bincount(cell) + called)
+    group, shape = (np.cumsum(enough) - 1)[place[rows]], (int(enough.sum()), classes)
+    found = tally(group * classes + truth[rows], group * classes + guess[rows], shape[0] * classes)  # each group's classes are its own
+    hits, held, f1 = (column.reshape(shape) for column in (found.hits, found.held, found.f1))
     return {
-        "worst_group_acc": float((np.bincount(group, right) / np.bincount(group)).min()),
-        "worst_group_macro_f1": float((np.bincount(cells // classes, f1) / np.bincount(cells // classes)).min()),
+        "worst_group_acc": float((hits.sum(1) / held.sum(1)).min()),
+        "worst_group_macro_f1": float((np.where(held > 0, f1, 0).sum(1) / (held > 0).sum(1)).min()),
     }
 
 
