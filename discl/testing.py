@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from discl.spec.conventions import home_split
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical_json
 from discl.spec.kinds import (
@@ -187,7 +188,7 @@ class DatasetContract(_Contract):
         assert part.ready is True
 
     def test_train_val_and_test_share_no_photo(self, part: Dataset) -> None:
-        train, val, test = (set(part.split(name).ids.tolist()) for name in ("train", "val", "test"))
+        train, val, test = (set(part.split(name).ids.tolist()) for name in ("train", "val", home_split(part.splits)))
         assert not train & val
         assert not train & test
         assert not val & test
@@ -281,7 +282,7 @@ class TrackerContract(_Contract):
             "group": "contract",
             "project": "discl-contract",
             "tags": ["contract"],
-            "config": {"train": {"epochs": 2}},
+            "config": {"train": {"epochs": 2}, "select": {"metric": "val/macro_acc"}},
             "epochs": 2,
             "place": (place, 2),
         }

@@ -19,6 +19,7 @@ def print_board(made: Any) -> None:
         table.add_column(title.replace(" to ", " to\n"), justify="left" if i == 0 else "right", no_wrap=True)
     for cells in lines(made):
         table.add_row(*cells)
-    Console(width=None if sys.stdout.isatty() else 250).print(table)
+    Console(width=None if sys.stdout.isatty() else 400).print(table)
+    click.echo(made.caption)
     if len(made.declared_seeds) == 1:
         click.echo("one seed: no interval can be given; add --seeds 0,1,2 before you believe a difference")

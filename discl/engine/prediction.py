@@ -70,12 +70,14 @@ def embedded(trunk: nn.Module, photos: Photos, intake: Intake, chunk: int) -> Fl
 
 
 def predict(network: nn.Module, splits: Mapping[str, Split], intake: Intake, device: torch.device) -> dict[str, Any]:
-    """`<split>/logits` float32 [n, c], `<split>/labels` int64 [n] and `<split>/ids` for every split."""
+    """`<split>/logits` float32 [n, c], `<split>/labels` int64 [n], `<split>/ids` and, where several, `<split>/groups` for every split."""
     saved: dict[str, Any] = {}
     for name, split in splits.items():
         saved[f"{name}/logits"] = logits_of(network, split.pixels, intake, device)
         saved[f"{name}/labels"] = split.labels
         saved[f"{name}/ids"] = split.ids
+        if len(np.unique(split.groups)) > 1:
+            saved[f"{name}/groups"] = split.groups
         if not np.isfinite(saved[f"{name}/logits"]).all():
             raise UserError(f"the network gives logits that are not finite on {name}; lower train.lr")
     return saved

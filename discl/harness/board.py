@@ -11,23 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from discl.files.disk import write_text
+from discl.harness import columns
 from discl.harness.stats import Estimate, estimate, paired
 from discl.harness.store import Store
 from discl.spec.benchmark import Benchmark, Experiment, experiments
 from discl.spec.errors import UserError
 from discl.spec.result import Result
 
-COLUMNS = {
-    "test/macro_acc": "all",
-    "test/many_acc": "many",
-    "test/medium_acc": "medium",
-    "test/few_acc": "few",
-    "test/worst_class_acc": "worst class",
-    "ood/macro_acc": "ood",
-    "test/adjusted_macro_acc": "all, adjusted",
-}
 BASELINES = ("real_rebalanced", "real_only")
-DIFFERENCES = ("test/macro_acc", "test/few_acc")
 
 
 @dataclass(frozen=True)
@@ -53,6 +44,9 @@ class Board:
     rows: list[Row]
     passport: dict[str, Any]
     hardware: list[str]
+    columns: dict[str, str]  # metric -> title; the first one ranks
+    differences: tuple[str, ...]  # metrics that are also shown against the baselines
+    caption: str  # what the columns mean
 
 
 def stored_results(spec: Benchmark, store: Store) -> list[Result]:
@@ -79,11 +73,13 @@ def board(spec: Benchmark, results: Sequence[Result]) -> Board:
     by_strategy: dict[str, list[Result]] = {}
     for result in results:
         by_strategy.setdefault(result.strategy, []).append(result)
-    rows = [_row(name, group, by_strategy, spec.seeds) for name, group in by_strategy.items()]
-    first = next(iter(COLUMNS))
-    rows.sort(key=lambda row: (not row.complete, -row.metrics[first].mean, row.strategy))
+    shown = columns.of(results)
+    rows = [_row(name, group, by_strategy, spec.seeds, shown) for name, group in by_strategy.items()]
+    first = next(iter(shown.titles))
+    rows.sort(key=lambda row: (not row.complete, not row.metrics[first].n, -row.metrics[first].mean, row.strategy))
     hardware = sorted({f"{r.provenance['processor']}, {r.provenance['device']}, {r.provenance['threads']} threads" for r in results})
-    return Board(spec.name, spec.scale, spec.title, list(spec.seeds), rows, passport, hardware)
+    titles, differences, caption = shown
+    return Board(spec.name, spec.scale, spec.title, list(spec.seeds), rows, passport, hardware, titles, differences, caption)
 
 
 def _one_passport(results: Sequence[Result]) -> dict[str, Any]:
@@ -103,12 +99,12 @@ def _one_passport(results: Sequence[Result]) -> dict[str, Any]:
     return merged
 
 
-def _row(name: str, group: list[Result], everyone: dict[str, list[Result]], declared: Sequence[int]) -> Row:
+def _row(name: str, group: list[Result], everyone: dict[str, list[Result]], declared: Sequence[int], shown: columns.Columns) -> Row:
     def by_seed(results: list[Result], metric: str) -> dict[int, float]:
         return {result.seed: result.metrics[metric] for result in results if metric in result.metrics}
 
     differences = {
-        baseline: {metric: paired(by_seed(group, metric), by_seed(everyone[baseline], metric)) for metric in DIFFERENCES}
+        baseline: {metric: paired(by_seed(group, metric), by_seed(everyone[baseline], metric)) for metric in shown.differences}
         for baseline in BASELINES
         if baseline in everyone and baseline != name
     }
@@ -116,7 +112,7 @@ def _row(name: str, group: list[Result], everyone: dict[str, list[Result]], decl
         strategy=name,
         seeds=sorted(result.seed for result in group),
         complete={result.seed for result in group} >= set(declared),
-        metrics={metric: estimate(list(by_seed(group, metric).values())) for metric in COLUMNS},
+        metrics={metric: estimate(list(by_seed(group, metric).values())) for metric in shown.titles},
         differences=differences,
         minutes=sum(result.cost["seconds"] for result in group) / len(group) / 60,
     )
@@ -135,9 +131,8 @@ def percent(value: Estimate, signed: bool = False) -> str:
 
 def header(board: Board) -> list[str]:
     """Column titles of the table."""
-    short = {"test/macro_acc": "all", "test/few_acc": "few"}
     shown = [baseline for baseline in BASELINES if any(baseline in row.differences for row in board.rows)]
-    return ["strategy", "n", *COLUMNS.values(), *(f"Δ {short[m]} to {b}" for b in shown for m in DIFFERENCES)]
+    return ["strategy", "n", *board.columns.values(), *(f"Δ {board.columns[m]} to {b}" for b in shown for m in board.differences)]
 
 
 def lines(board: Board) -> list[list[str]]:
@@ -146,9 +141,9 @@ def lines(board: Board) -> list[list[str]]:
     out = []
     for row in board.rows:
         cells = [row.strategy + ("" if row.complete else " (incomplete)"), f"{len(row.seeds)}"]
-        cells += [percent(row.metrics[metric]) for metric in COLUMNS]
+        cells += [percent(row.metrics[metric]) for metric in board.columns]
         for baseline in shown:
-            for metric in DIFFERENCES:
+            for metric in board.differences:
                 difference = row.differences.get(baseline, {}).get(metric)
                 star = "*" if difference and difference.excludes_zero() else ""
                 cells.append(percent(difference, signed=True) + star if difference else "-")
@@ -192,9 +187,7 @@ def as_markdown(board: Board) -> str:
             "",
             *table,
             "",
-            "Percent; mean ± half the 95 % Student-t interval over seeds. `all` is macro accuracy on test; many, medium and few are "
-            "classes with more than 100, 20 to 100 and fewer than 20 real training photos; `ood` is the plain mean over the corrupted "
-            "test sets; `adjusted` adds post-hoc logit adjustment to the same predictions. Δ is the difference paired by seed; * marks an "
+            f"Percent; mean ± half the 95 % Student-t interval over seeds. {board.caption} Δ is the difference paired by seed; * marks an "
             "interval that excludes zero (no correction for the number of rows). Epochs are chosen on val; test is read once.",
             "",
             f"Passport: {passport}. Hardware: {'; '.join(board.hardware)}.",

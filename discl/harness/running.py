@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discl.engine import ranks
-from discl.engine.metrics import DEFINITIONS_ID, all_metrics, class_recalls
+from discl.engine.metrics import all_metrics, class_recalls, definitions_id
 from discl.files.disk import write_text
 from discl.harness.experiment import Audience, Bench
 from discl.harness.provenance import provenance
 from discl.harness.store import Store
 from discl.spec.benchmark import Experiment
+from discl.spec.conventions import home_split
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical, digest, short
 from discl.spec.kinds import EpochReport
@@ -103,7 +104,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
     from discl.engine.training import Fit
 
     spec, started, before = bench.spec, time.monotonic(), 0.0
-    levels = experiment.used_levels()
+    home, levels = home_split(bench.dataset.splits), experiment.used_levels()
     synthetic = [level for level in levels if level != PHOTO]
     made = bench.fill(levels, audience.announce) if synthetic and ranks.first() else None
     ranks.wait()
@@ -147,7 +148,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
         scored = {name: feed.split(name) for name in splits}
         store.save_predictions(folder, predict(fit.judged, scored, feed.intake, device))
         predictions = store.predictions(folder)
-        summary = all_metrics(predictions, bench.counts)
+        summary = all_metrics(predictions, bench.counts, spec.metrics)
         result = Result(
             id=experiment.id(),
             attempt=attempt,
@@ -158,14 +159,14 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
             seed=experiment.seed,
             identity=experiment.identity(),
             passport={
-                "definitions": DEFINITIONS_ID,
+                "definitions": definitions_id(summary, bench.counts, spec.metrics),
                 "comparison": short(experiment.comparison()),
                 "bank": bench.bank.id if synthetic else None,
                 "threshold": spec.bank.threshold if synthetic else None,
                 "splits": digest({name: digest(split.ids.tolist()) for name, split in scored.items()})[:16],
             },
             metrics=summary,
-            class_recalls=class_recalls(predictions, "test", len(bench.dataset.classes)),
+            class_recalls=class_recalls(predictions, home, len(bench.dataset.classes)),
             classes=list(bench.dataset.classes),
             counts=[int(count) for count in bench.counts],
             chosen_epoch=choice.epoch,

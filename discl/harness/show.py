@@ -12,6 +12,7 @@ from discl.engine.catalogue import Cell
 from discl.files.figure import Figure, Tile
 from discl.files.photos import save_picture, sheet
 from discl.harness.experiment import Bench
+from discl.spec.conventions import SHOTS
 from discl.spec.kinds import Dataset
 from discl.spec.levels import PHOTO, TEXT_ONLY
 
@@ -24,14 +25,17 @@ class Counts(NamedTuple):
     note: str
 
 
-def class_counts(dataset: Dataset) -> Counts:
-    """Photos per class of every split; the corrupted ones, alike in number, share a column."""
+def class_counts(dataset: Dataset, shots: str = "kang") -> Counts:
+    """Photos per class of every split; the corrupted ones, alike in number, share a column.
+
+    `shots` names the rule by which a class is many, medium or few.
+    """
     shown = [name for name in dataset.splits if not name.startswith("ood/")]
     ood = [name for name in dataset.splits if name.startswith("ood/")]
     tables = {name: np.bincount(dataset.split(name).labels, minlength=len(dataset.classes)) for name in [*shown, *ood[:1]]}
-    train = tables["train"]
+    members = SHOTS[shots].members(tables["train"])
     rows = [
-        (name, "many" if train[i] > 100 else "medium" if train[i] >= 20 else "few", [int(table[i]) for table in tables.values()])
+        (name, next(group for group, mine in members.items() if mine[i]), [int(table[i]) for table in tables.values()])
         for i, name in enumerate(dataset.classes)
     ]
     groups = {int(group) for name in shown for group in np.unique(dataset.split(name).groups)}

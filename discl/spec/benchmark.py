@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from discl.spec.conventions import ALSO, SHOTS
 from discl.spec.errors import UserError, unknown
 from discl.spec.identity import canonical, short
 from discl.spec.levels import PHOTO, check_levels
@@ -87,8 +88,9 @@ class TrainTable(_Table):
 class MetricsTable(_Table):
     """Which conventions a table follows, where the field has several; see `discl.engine.metrics`."""
 
-    shots: str = "kang"  # what counts as many, medium and few
+    shots: str = "kang"  # the rule for many, medium and few: a name of `discl.spec.conventions.SHOTS`
     least_group: Positive = 20  # photos a group needs to count as the worst one
+    also: list[str] = []  # further metrics: names of `discl.spec.conventions.ALSO`
 
 
 class SelectTable(_Table):
@@ -326,6 +328,11 @@ def _checked(bench: Benchmark) -> Benchmark:
             raise UserError(f"{what} = {listed} repeats itself; name each once")
     for name in bench.trackers:
         bind("trackers", name, {})
+    if bench.metrics.shots not in SHOTS:
+        raise unknown("rule for many, medium and few", bench.metrics.shots, SHOTS)
+    for name in bench.metrics.also:
+        if name not in ALSO:
+            raise unknown("further metric", name, ALSO)
     if bench.train.curriculum_epochs > bench.train.epochs:
         raise UserError(f"train.curriculum_epochs = {bench.train.curriculum_epochs} exceeds train.epochs = {bench.train.epochs}")
     if not bench.select.metric.startswith("val/"):

@@ -24,7 +24,7 @@ class Result:
     identity: dict[str, Any]  # what changes the answer
     passport: dict[str, Any]  # what must agree within a table: metric definitions, comparison, bank
     metrics: dict[str, float]  # <split>/<metric>, fractions
-    class_recalls: list[float | None]  # on test, by label
+    class_recalls: list[float | None]  # on the home test split, by label
     classes: list[str]
     counts: list[int]  # real training photos by label
     chosen_epoch: int

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from discl.spec.conventions import home_split
 from discl.spec.kinds import EpochReport
 
 
@@ -56,8 +57,8 @@ class Console:
         if self._terminal.is_terminal:
             mix = "photos" if report.real_phase else " ".join(f"{level}%" for level in report.mix)
             note = f"level {mix}"
-            if "val/macro_acc" in self._best:
-                note += f", best val macro accuracy {self._best['val/macro_acc']:.1%}"
+            if (selected := self._run["config"]["select"]["metric"]) in self._best:
+                note += f", best {selected} {self._best[selected]:.1%}"
             self._progress.update(self._task(self._title(), self._run["epochs"]), completed=report.epoch + 1, note=note)
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
@@ -66,7 +67,9 @@ class Console:
         if summary is None:
             self._terminal.print(f"{self._title()}: stopped before the end", highlight=False)
             return
-        shown = {"test": "test/macro_acc", "few": "test/few_acc", "ood": "ood/macro_acc"}
+        home = home_split({key.rsplit("/", 1)[0] for key in summary})
+        primary = self._run["config"]["select"]["metric"].removeprefix("val/")
+        shown = {home: f"{home}/{primary}", "few": f"{home}/few_acc", "ood": f"ood/{primary}"}
         values = ", ".join(f"{name} {summary[key]:.1%}" for name, key in shown.items() if key in summary)
         self._terminal.print(f"{self._title()}: {values}", highlight=False)
 
