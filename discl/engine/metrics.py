@@ -7,7 +7,7 @@ of per-class recall over classes with > 100, 20..100, < 20 **real** training pho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -75,17 +75,26 @@ def adjust(logits: Floats, counts: Ints) -> Floats:
 
 def all_metrics(predictions: Mapping[str, Any], counts: Ints) -> dict[str, float]:
     """`<split>/<metric>` for every split in `predictions` (keys `<split>/logits` and `<split>/labels`), the mean over
-    corruptions as `ood/<metric>`, and everything once more with adjusted logits as `<split>/adjusted_<metric>`."""
+    corruptions as `ood/<metric>`, and everything once more with adjusted logits as `<split>/adjusted_<metric>`. Where there are
+    `<split>/wise_logits` (WiSE-FT), all of it once more as `<split>/wise_<metric>`."""
     values: dict[str, float] = {}
     for name in split_names(predictions):
-        truth, logits = predictions[f"{name}/labels"], predictions[f"{name}/logits"]
-        for prefix, scored in (("", logits), ("adjusted_", adjust(logits, counts))):
+        truth = predictions[f"{name}/labels"]
+        for prefix, scored in _scored(predictions, name, counts):
             for key, value in split_metrics(truth, scored.argmax(1), counts).items():
                 values[f"{name}/{prefix}{key}"] = value
     for key in sorted({k.rsplit("/", 1)[1] for k in values if k.startswith("ood/")}):
         listed = [v for k, v in values.items() if k.startswith("ood/") and k.rsplit("/", 1)[1] == key]
         values[f"ood/{key}"] = float(np.mean(listed))
     return values
+
+
+def _scored(predictions: Mapping[str, Any], name: str, counts: Ints) -> Iterator[tuple[str, Floats]]:
+    """Logits of a split under every prefix: the run's own, those of interpolated weights where there are any, and both adjusted."""
+    for prefix in ("", "wise_"):
+        if (logits := predictions.get(f"{name}/{prefix}logits")) is not None:
+            yield prefix, logits
+            yield f"{prefix}adjusted_", adjust(logits, counts)
 
 
 def class_recalls(predictions: Mapping[str, Any], split: str, classes: int) -> list[float | None]:

@@ -15,6 +15,7 @@ from discl.files.disk import write_text
 from discl.harness.experiment import Audience, Bench
 from discl.harness.provenance import provenance
 from discl.harness.store import Store
+from discl.harness.wise import wise_predictions
 from discl.spec.benchmark import Experiment
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical, digest, short
@@ -145,7 +146,11 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
             raise UserError(f"{spec.select.metric} was never measured; lower train.evaluate_every")
         fit.judged.load_state_dict(choice.weights)
         scored = {name: feed.split(name) for name in splits}
-        store.save_predictions(folder, predict(fit.judged, scored, feed.intake, device))
+        saved, wise_cost = predict(fit.judged, scored, feed.intake, device), dict[str, float]()
+        if spec.select.wise:
+            wise_cost["wise_alpha"], ensembled = wise_predictions(fit, feed, spec.select.wise, spec.select.metric, scored)
+            saved |= ensembled
+        store.save_predictions(folder, saved)
         predictions = store.predictions(folder)
         summary = all_metrics(predictions, bench.counts)
         result = Result(
@@ -174,6 +179,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
                 "steps": sum(report.steps for report in fit.history),
                 "seconds": before + time.monotonic() - started,
                 "images_generated": float(made.images if made else 0),
+                **wise_cost,
             },
             provenance=canonical(provenance()),
         )
