@@ -205,7 +205,7 @@ class DatasetContract(_Contract):
 
 
 class BackboneContract(_Contract):
-    """A classifier that its seed decides."""
+    """A classifier that its seed decides, as far as its weights are not given."""
 
     size = 32
 
@@ -225,7 +225,21 @@ class BackboneContract(_Contract):
 
         first, again, other = (torch.cat([p.flatten() for p in part.build(self.task(3), seed).parameters()]) for seed in (0, 0, 1))
         assert torch.equal(first, again)
-        assert not torch.equal(first, other)
+        assert torch.equal(first, other) != self.draws(part)
+
+    def test_pairs_are_unit_vectors_of_images_and_captions(self, part: Backbone) -> None:
+        import torch
+
+        network = part.build(self.task(3), seed=0).train()
+        if getattr(network, "gives_pairs", False):
+            images, texts, scale = network(torch.rand(4, 3, self.size, self.size), torch.tensor([0, 1, 2, 0]))
+            assert images.shape == texts.shape
+            assert torch.allclose(torch.cat([images, texts]).norm(dim=1), torch.ones(8), atol=1e-4)
+            assert scale.shape == ()
+
+    def draws(self, part: Backbone) -> bool:
+        """Whether any weight is drawn, rather than read from a checkpoint."""
+        return True
 
     def test_building_leaves_the_global_chance_alone(self, part: Backbone) -> None:
         import torch
@@ -259,16 +273,35 @@ class LossContract(_Contract):
         assert part(self.sure(10.0), images, labels, counts, 0.5) < part(self.sure(-10.0), images, labels, counts, 0.5)
 
     def network(self) -> Any:
-        """A small classifier of three classes."""
+        """A small classifier of three classes, which gives pairs as well."""
         from torch import nn
 
-        return nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+        linear = nn.Linear(48, 3)
+        return _Network(lambda images: linear(images.flatten(1)), linear)
 
     def sure(self, strength: float) -> Any:
         """A network that calls three images 0, 1, 2 in turn."""
         import torch
 
-        return lambda images: strength * torch.eye(3)
+        return _Network(lambda images: strength * torch.eye(3))
+
+
+class _Network:
+    """Logits; with labels, pairs whose cosines are the unit logits."""
+
+    gives_pairs = True
+
+    def __init__(self, logits: Callable[[Any], Any], module: Any = None) -> None:
+        self.logits, self.module = logits, module
+
+    def __call__(self, images: Any, labels: Any = None) -> Any:
+        import torch
+
+        logits = self.logits(images)
+        return logits if labels is None else (logits, torch.eye(3)[labels], torch.ones(()))
+
+    def parameters(self) -> Any:
+        return self.module.parameters()
 
 
 class TrackerContract(_Contract):

@@ -20,6 +20,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from discl.parts.datasets.iwildcam import read_metadata
 from torch import nn
 
 import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
@@ -29,7 +30,6 @@ from discl.engine.ranks import device
 from discl.engine.recipe import Material, Recipe
 from discl.engine.sampling import Tail, Targets, hard_rows
 from discl.engine.training import Fit
-from discl.parts.datasets.iwildcam import read_metadata
 from discl.spec.kinds import Split, Task
 from discl.spec.registry import bind
 
@@ -209,7 +209,7 @@ def line_by_line(path: Path) -> int:
     from datetime import datetime
 
     with path.open(newline="") as opened:
-        rows = [(row["split"], int(row["y"]), datetime.strptime(row["datetime"], "%Y-%m-%d %H:%M:%S.%f")) for row in csv.DictReader(opened)]  # noqa: DTZ007
+        rows = [(row["split"], int(row["y"]), datetime.strptime(row["datetime"], "%Y-%m-%d %H:%M:%S.%f")) for row in csv.DictReader(opened)]
     return len(rows)
 
 

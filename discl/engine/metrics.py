@@ -8,7 +8,7 @@ is never 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,9 +39,10 @@ FURTHER = {
     "worst_group_macro_f1": "lowest macro_f1 of a group of at least {least_group} photos; over ood/*, the mean of the splits' lowest",
     "groups_scored": "number of groups of at least {least_group} photos; over ood/*, the mean",
     "smallest_group": "photos of the smallest group of at least {least_group}; over ood/*, the mean",
+    "wise": "weights between the first and the chosen ones (Wortsman et al. 2022), where val likes them best, then as without the prefix",
     "unseen": "where logits are adjusted, a class without a training photo keeps its own",
 }
-PREFIXES = {"adjusted_": "adjusted"}  # of metric names; the definition says what was done to the logits
+PREFIXES = {"wise_": "wise", "adjusted_": "adjusted"}  # of metric names, in this order; the definition says what was done to the logits
 
 Fractions = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -51,7 +52,7 @@ def definitions(metrics: Iterable[str], counts: Ints, conventions: MetricsTable 
 
     The common ones are always among them: that a dataset has no few-shot class changes no definition.
     """
-    said = {base_name(metric) for metric in metrics} | ({"unseen"} if (counts == 0).any() else set())
+    said = set().union(*map(_spoken_of, metrics)) | ({"unseen"} if (counts == 0).any() else set())
     rule = SHOTS[conventions.shots]
     shots = "accuracy pooled over the photos of classes with" if rule.pooled else "mean recall over classes with"
     words = {**rule.words(), "shots": shots, "least_group": conventions.least_group}
@@ -67,7 +68,14 @@ def definitions_id(metrics: Iterable[str], counts: Ints, conventions: MetricsTab
 def base_name(metric: str) -> str:
     """'macro_acc' of 'ood/fog-1/adjusted_macro_acc'."""
     name = metric.rsplit("/", 1)[1]
-    return next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), name)
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _spoken_of(metric: str) -> set[str]:
+    """Names of the definitions that a metric rests on."""
+    return {base_name(metric)} | {meaning for prefix, meaning in PREFIXES.items() if prefix in metric.rsplit("/", 1)[1]}
 
 
 # ---------------------------------------------------------------- one split
@@ -166,12 +174,12 @@ def adjust(logits: Floats, counts: Ints) -> Floats:
 def all_metrics(predictions: Mapping[str, Any], counts: Ints, conventions: MetricsTable = DEFAULT) -> dict[str, float]:
     """`<split>/<metric>` for every split in `predictions` (keys `<split>/logits`, `<split>/labels` and, where there are
     several, `<split>/groups`), the plain mean over the splits of ood/ that have a metric as `ood/<metric>`, and everything
-    once more with adjusted logits as `<split>/adjusted_<metric>`."""
+    once more with adjusted logits as `<split>/adjusted_<metric>`. Where there are `<split>/wise_logits` (WiSE-FT), all of it
+    once more as `<split>/wise_<metric>`."""
     values: dict[str, float] = {}
     for name in split_names(predictions):
-        truth, logits = predictions[f"{name}/labels"], predictions[f"{name}/logits"]
-        groups = predictions.get(f"{name}/groups")
-        for prefix, scored in (("", logits), ("adjusted_", adjust(logits, counts))):
+        truth, groups = predictions[f"{name}/labels"], predictions.get(f"{name}/groups")
+        for prefix, scored in _scored(predictions, name, counts):
             for key, value in split_metrics(truth, scored.argmax(1), counts, groups, conventions).items():
                 values[f"{name}/{prefix}{key}"] = value
         values |= {f"{name}/{key}": value for key, value in support(truth, groups, conventions).items()}
@@ -179,6 +187,14 @@ def all_metrics(predictions: Mapping[str, Any], counts: Ints, conventions: Metri
         listed = [v for k, v in values.items() if k.startswith("ood/") and k.rsplit("/", 1)[1] == key]
         values[f"ood/{key}"] = float(np.mean(listed))
     return values
+
+
+def _scored(predictions: Mapping[str, Any], name: str, counts: Ints) -> Iterator[tuple[str, Floats]]:
+    """Logits of a split under every prefix: the run's own, those of interpolated weights where there are any, and both adjusted."""
+    for prefix in ("", "wise_"):
+        if (logits := predictions.get(f"{name}/{prefix}logits")) is not None:
+            yield prefix, logits
+            yield f"{prefix}adjusted_", adjust(logits, counts)
 
 
 def class_recalls(predictions: Mapping[str, Any], split: str, classes: int) -> list[float | None]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from discl.engine.metrics import DEFAULT, split_metrics
 from discl.engine.sampling import Tail, Usable
+from discl.spec.benchmark import MetricsTable
 from discl.spec.errors import UserError
-from discl.spec.kinds import Photos, Split
+from discl.spec.kinds import Ints, Photos, Split
 
 
 @dataclass(frozen=True)
@@ -67,3 +72,15 @@ class Material:
     usable: Mapping[int, Usable]
     pixels: Mapping[int, Photos]  # level -> [m, h, w, 3]
     val: Split
+    conventions: MetricsTable = DEFAULT
+
+    @cached_property
+    def counts(self) -> Ints:
+        """Real training photos by label."""
+        return np.bincount(self.train.labels, minlength=self.classes)
+
+    def val_metrics(self, guess: Ints) -> dict[str, float]:
+        """`val/<metric>` of predicted labels."""
+        groups = self.val.groups if len(np.unique(self.val.groups)) > 1 else None
+        measured = split_metrics(self.val.labels, guess, self.counts, groups, self.conventions)
+        return {f"val/{key}": value for key, value in measured.items()}

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from discl.engine import ranks
 from discl.engine.loading import Batch, batches
-from discl.engine.metrics import split_metrics
 from discl.engine.prediction import Intake, logits_of
 from discl.engine.recipe import Material, Recipe
 from discl.engine.sampling import Plan, Targets, plan_epoch, probe_rows
@@ -73,7 +72,7 @@ class Fit:
         self.dtype = DTYPES[_precision(recipe.precision, device)]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.mixer = _mixer(recipe, material.classes)
-        self.counts = torch.from_numpy(np.bincount(material.train.labels, minlength=material.classes)).float().to(device)
+        self.counts = torch.from_numpy(material.counts).float().to(device)
         self.probe = _Probe.of(strategy, material, intake, seed, device)
         self.tail = replace(material.tail, excluded=frozenset(self.probe.rows.tolist()) if self.probe else frozenset())
         self.history: list[EpochReport] = []
@@ -201,10 +200,7 @@ class Fit:
     def _values(self, epoch: int) -> dict[str, float]:
         if (epoch + 1) % self.recipe.evaluate_every and epoch + 1 != self.recipe.epochs:
             return {}
-        val = self.material.val
-        guess = logits_of(self.judged, val.pixels, self.intake, self.device).argmax(1)
-        measured = split_metrics(val.labels, guess, np.bincount(self.material.train.labels, minlength=self.material.classes))
-        return {f"val/{key}": value for key, value in measured.items()}
+        return self.material.val_metrics(logits_of(self.judged, self.material.val.pixels, self.intake, self.device).argmax(1))
 
     # -- stopping and going on
 

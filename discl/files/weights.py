@@ -33,6 +33,19 @@ def folder_of(checkpoint: str, key: str, files: Sequence[str] = ("*.json", "*.sa
     return _cached(name, revision, files) or _fetched(name, revision, files, f"{key} = {checkpoint!r}")
 
 
+def hub_file(repository: str, names: Sequence[str], what: str) -> Path:
+    """The first of `names` that a Hub repository holds; fetched once, as in `folder_of`. `what` opens the message where it has none."""
+    stored = _cached(repository, "", names)
+    for name in names:
+        if stored and (stored / name).is_file():
+            return stored / name
+    for name in names:
+        fetched = _fetched(repository, "", (name,), what) / name
+        if fetched.is_file():
+            return fetched
+    raise UserError(f"{what}: the Hub's {repository!r} has none of {', '.join(names)}; take other weights")
+
+
 def _cached(name: str, revision: str, files: Sequence[str]) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError

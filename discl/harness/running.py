@@ -15,6 +15,7 @@ from discl.files.disk import write_text
 from discl.harness.experiment import Audience, Bench
 from discl.harness.provenance import provenance
 from discl.harness.store import Store
+from discl.harness.wise import wise_predictions
 from discl.spec.benchmark import Experiment
 from discl.spec.conventions import home_split
 from discl.spec.errors import UserError
@@ -53,6 +54,15 @@ class Choice:
             self.epoch, self.value = report.epoch, report.values[self.metric]
             self.weights = {key: tensor.detach().clone() for key, tensor in weights.items()}
 
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint; JSON has no infinity."""
+        return {"epoch": self.epoch, "value": self.value if self.weights else None, "weights": self.weights}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        if state["weights"]:
+            self.epoch, self.value, self.weights = state["epoch"], state["value"], state["weights"]
+
 
 class Keeper:
     """Writes a checkpoint now and then, and finds the last one again."""
@@ -67,35 +77,23 @@ class Keeper:
         from discl.engine.snapshots import flatten
         from discl.files import checkpoints
 
-        choice = {"epoch": self.choice.epoch, "value": _plain(self.choice.value), "weights": self.choice.weights}
-        whole = {"number": self.number + 1, "seconds": self.spent_s(), "choice": choice, "training": state()}
+        whole = {"number": self.number + 1, "seconds": self.spent_s(), "choice": self.choice.state(), "training": state()}
         checkpoints.save(self.folder, self.number + 1, *flatten(whole))
         self.number, self.last = self.number + 1, time.monotonic()
 
     def found(self) -> dict[str, Any] | None:
-        """The last checkpoint's content; the choice is taken over."""
+        """What the last checkpoint holds."""
         from discl.engine.snapshots import unflatten
         from discl.files import checkpoints
 
         newest = checkpoints.newest(self.folder)
-        if newest is None:
-            return None
-        whole: dict[str, Any] = unflatten(*newest)
-        self.number, kept = whole["number"], whole["choice"]
-        self.choice.epoch, self.choice.weights = kept["epoch"], kept["weights"]
-        self.choice.value = float("-inf") if kept["value"] is None else kept["value"]
-        return whole
+        return unflatten(*newest) if newest else None
 
     def clear(self) -> None:
         """The run is complete."""
         from discl.files import checkpoints
 
         checkpoints.clear(self.folder)
-
-
-def _plain(value: float) -> float | None:
-    """JSON has no infinity."""
-    return None if value == float("-inf") else value
 
 
 def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int]) -> Result:
@@ -118,6 +116,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
         usable={level: bench.usable(level) for level in synthetic},
         pixels={level: feed.level(level) for level in synthetic},
         val=feed.split("val"),
+        conventions=spec.metrics,
     )
     strategy, loss = spec.chosen_strategy(experiment.strategy).build(), spec.part("losses").build()
     choice = Choice(spec.select.metric)
@@ -128,8 +127,9 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
         keeper if ranks.first() else None,
     )  # fmt: skip
     if found:
-        before = found["seconds"]
+        before, keeper.number = found["seconds"], found["number"]
         fit.restore(found["training"])
+        choice.restore(found["choice"])
     attempt, folder = store.new_attempt(experiment.id())
     config = experiment.benchmark.model_dump() | {"strategy": experiment.strategy, "seed": experiment.seed}
     write_text(folder / "experiment.json", json.dumps({"identity": experiment.identity(), "config": config}, indent=1) + "\n")
@@ -146,7 +146,11 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
             raise UserError(f"{spec.select.metric} was never measured; lower train.evaluate_every")
         fit.judged.load_state_dict(choice.weights)
         scored = {name: feed.split(name) for name in splits}
-        store.save_predictions(folder, predict(fit.judged, scored, feed.intake, device))
+        saved, wise_cost = predict(fit.judged, scored, feed.intake, device), dict[str, float]()
+        if spec.select.wise:
+            wise_cost["wise_alpha"], ensembled = wise_predictions(fit, feed, spec.select.wise, spec.select.metric, scored)
+            saved |= ensembled
+        store.save_predictions(folder, saved)
         predictions = store.predictions(folder)
         summary = all_metrics(predictions, bench.counts, spec.metrics)
         result = Result(
@@ -175,6 +179,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
                 "steps": sum(report.steps for report in fit.history),
                 "seconds": before + time.monotonic() - started,
                 "images_generated": float(made.images if made else 0),
+                **wise_cost,
             },
             provenance=canonical(provenance()),
         )

@@ -1,11 +1,14 @@
-"""Checkpoints in the true formats of Stable Diffusion, SDXL, its refiner and LCM, tiny and with random weights: for tests, for
-measuring, and for trying a set-up out before gigabytes are fetched."""
+"""Checkpoints in the true formats of Stable Diffusion, SDXL, its refiner, LCM and open_clip, tiny and with random weights: for
+tests, for measuring, and for trying a set-up out before gigabytes are fetched."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -17,9 +20,10 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from discl.miniature.words import build_tokenizer
+from discl.miniature.words import CONTEXT, build_tokenizer
 
 WIDTH = 32  # of every text encoder
 
@@ -114,4 +118,25 @@ def write(kind: str, folder: Path, width: int = 1) -> Path:
         torch.manual_seed(0)
         pipeline = BUILDERS[kind](width)
     pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def write_clip(folder: Path, classes: Sequence[str] = ("cat", "dog"), side: int = 16) -> Path:
+    """A folder in open_clip's format: a vision transformer that sees photos of `side` pixels, and a text encoder."""
+    tokenizer = build_tokenizer(list(classes))
+    config = {
+        "embed_dim": WIDTH,
+        "vision_cfg": {"image_size": side, "patch_size": side // 2, "width": WIDTH, "head_width": 16, "layers": 1},
+        "text_cfg": {
+            "context_length": CONTEXT, "vocab_size": len(tokenizer), "hf_tokenizer_name": "local", "width": WIDTH, "heads": 2, "layers": 1,
+        },
+    }  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = open_clip.CLIP(**config)  # type: ignore[arg-type]
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, str(folder / "open_clip_model.safetensors"))
+    written = {"model_cfg": config, "preprocess_cfg": {"size": side, "mean": [0.5, 0.4, 0.3], "std": [0.25, 0.2, 0.2]}}
+    (folder / "open_clip_config.json").write_text(json.dumps(written, indent=2) + "\n")
+    tokenizer.save_pretrained(folder)
     return folder

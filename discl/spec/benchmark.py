@@ -97,6 +97,7 @@ class SelectTable(_Table):
     """What the epoch is chosen by. Only `val/` may choose."""
 
     metric: str
+    wise: list[Annotated[float, Field(ge=0, le=1)]] = []  # WiSE-FT: shares of the trained weights to try on val; [] = off
 
 
 class Benchmark(_Table):

@@ -230,7 +230,8 @@ class Backbone(Protocol):
     def build(self, task: Task, seed: int) -> nn.Module:
         """A module from float [b, 3, h, w], normalised by `mean` and `std`, to logits [b, classes].
 
-        What a loss beyond logits needs (such as pairs of image and text), the module offers as methods of its own.
+        A module that says `gives_pairs = True` takes labels [b] besides, and then gives what a contrastive loss needs: unit
+        vectors of the images [b, d] and of one caption of each label [b, d], and the scale [] of their cosines.
         """
 
     def trunk(self, task: Task, seed: int) -> nn.Module:
@@ -254,9 +255,9 @@ class Loss(Protocol):
     def __call__(self, network: Callable[..., Any], images: Tensor, labels: Tensor, counts: Tensor, progress: float) -> Tensor:
         """Mean loss of a batch.
 
-        `network` maps images [b, 3, h, w] to logits [b, c], and is to be called once. Labels are [b], or [b, c] where images are
-        mixed (each row sums to 1); `counts` [c] are the real training photos per class; `progress` is the share of the run
-        that is over, in [0, 1).
+        `network` maps images [b, 3, h, w] to logits [b, c], or with labels to pairs (see `Backbone.build`), and is to be called
+        once. Labels are [b], or [b, c] where images are mixed (each row sums to 1); `counts` [c] are the real training photos
+        per class; `progress` is the share of the run that is over, in [0, 1).
         """
 
 

@@ -202,3 +202,11 @@ def test_every_metric_has_a_definition_and_another_meaning_is_another_id() -> No
     assert definitions_id(without_few, counts) == ids[0]
     with pytest.raises(KeyError):
         definitions(["test/marvel"], counts)
+
+
+def test_interpolated_weights_are_scored_beside_the_run_s_own() -> None:
+    right, wrong = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[::-1]
+    stored = {"test/logits": wrong, "test/wise_logits": right, "test/labels": np.array([0, 1])}
+    values = all_metrics(stored, np.array([5, 5]))
+    assert (values["test/acc"], values["test/wise_acc"], values["test/wise_adjusted_acc"]) == (0.0, 1.0, 1.0)
+    assert "test/wise_acc" not in all_metrics({"test/logits": wrong, "test/labels": np.array([0, 1])}, np.array([5, 5]))

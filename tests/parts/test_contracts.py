@@ -50,6 +50,9 @@ class TestDatasets(testing.DatasetContract):
 class TestBackbones(testing.BackboneContract):
     part = _part_of("backbones")
 
+    def draws(self, part: Any) -> bool:
+        return not part.identity().get("weights")
+
 
 class TestLosses(testing.LossContract):
     part = _part_of("losses")

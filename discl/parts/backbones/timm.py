@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discl.files.disk import resource
+from discl.files.fetch import sha256_file
+from discl.files.weights import folder_of
 from discl.spec.errors import UserError, unknown
 from discl.spec.kinds import Task
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Timm:
     """`model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they are.
 
     `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first stride as well.
-    `pretrained` fetches timm's weights from the Hugging Face Hub. `frozen` trains a head on its features
+    `pretrained` fetches timm's weights from the Hugging Face Hub; `weights` takes those of a safetensors file, of a folder with
+    one, or of a Hub id, with their head where it has as many classes. `frozen` trains a head on its features
     alone, with a hidden layer of `hidden` units where that is not 0.
     """
 
     version = 1
+    unhashed = ("weights",)
 
     def __init__(
         self,
@@ -31,17 +38,34 @@ class Timm:
         std: tuple[float, float, float] = (0.25, 0.25, 0.25),
         frozen: bool = False,
         hidden: int = 0,
+        weights: str = "",
     ) -> None:
+        if weights and pretrained:
+            raise UserError(f"backbone.weights = {weights!r} and backbone.pretrained = true exclude each other; leave one out")
         if stem_stride not in (1, 2, 4):
             raise UserError(f"backbone.stem_stride = {stem_stride}: takes 1, 2 or 4")
         self.model, self.pretrained, self.stem_stride = model, pretrained, stem_stride
-        self.frozen, self.hidden = frozen, hidden
+        self.frozen, self.hidden, self.weights = frozen, hidden, weights
         self.arguments = dict(arguments or {})
         self.mean = (mean[0], mean[1], mean[2])
         self.std = (std[0], std[1], std[2])
 
     def identity(self) -> dict[str, Any]:
-        return {}
+        return {"weights": sha256_file(self._file)[:16]} if self._file else {}
+
+    @cached_property
+    def _file(self) -> Path | None:
+        """The file that `weights` means."""
+        if not self.weights:
+            return None
+        path = resource(self.weights)
+        if path.is_file():
+            found = [path] if path.suffix == ".safetensors" else []
+        else:
+            found = sorted(folder_of(self.weights, "backbone.weights", ("model.safetensors",)).glob("*.safetensors"))
+        if len(found) != 1:
+            raise UserError(f"backbone.weights = {self.weights!r} is not one safetensors file; name the file itself")
+        return found[0]
 
     def build(self, task: Task, seed: int) -> nn.Module:
         return self.network(len(task.classes), seed)
@@ -64,6 +88,8 @@ class Timm:
                 )
             except TypeError as error:
                 raise UserError(f"timm model {self.model!r} does not take backbone.arguments {self.arguments}: {error}") from error
+            if self._file:
+                _load(network, self.model, self._file)
             if self.stem_stride < 4:
                 _shrink_stem(network, self.model, self.stem_stride)
         return network
@@ -71,6 +97,29 @@ class Timm:
 
 def _as_tuples(arguments: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+def _load(network: Any, model: str, file: Path) -> None:
+    """Weights by name; a head of another number of classes is left as it was drawn."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        stored = load_file(file)
+    except SafetensorError as error:
+        raise UserError(f"{file} is no safetensors file ({error}); save the weights again") from error
+    classifier = network.pretrained_cfg.get("classifier") or ()
+    heads = tuple(f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier))
+    own = network.state_dict()
+    fitting = {key: value for key, value in stored.items() if not key.startswith(heads) or _shape(own.get(key)) == value.shape}
+    differing = [key for key in own.keys() | fitting.keys() if _shape(own.get(key)) != _shape(fitting.get(key)) and not key.startswith(heads)]
+    if differing:
+        raise UserError(f"{file} holds the weights of another network than timm's {model!r}: {min(differing)!r} differs; name the model it was")
+    network.load_state_dict(fitting, strict=False)
+
+
+def _shape(tensor: Tensor | None) -> Any:
+    return None if tensor is None else tensor.shape
 
 
 def _shrink_stem(network: nn.Module, model: str, stride: int) -> None:

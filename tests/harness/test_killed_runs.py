@@ -24,6 +24,13 @@ TINY = [
 ]  # fmt: skip
 LEARNERS = {
     "resnet": ["backbone.stem_stride=4", "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}", "train.ema=0.8"],
+    "flyp": [
+        "backbone.name=open_clip",
+        "loss.name=flyp",
+        "backbone.templates=['a {name}', 'one {name}']",
+        "train.lr=1e-4",
+        "select.wise=[0.0, 0.5, 1.0]",
+    ],
 }
 CHILD = """
 import sys

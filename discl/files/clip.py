@@ -1,0 +1,130 @@
+"""open_clip checkpoints: where one lies, what it wants to see, and the model itself."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from discl.files.disk import resource
+from discl.files.fetch import sha256_file
+from discl.files.weights import digest_of, hub_file
+from discl.spec.errors import UserError, unknown
+
+EMBEDDED = "pkg://discl/assets/cifar10_clip"  # the small model that ships with us
+_CONFIG = "open_clip_config.json"
+
+
+class ClipCheckpoint:
+    """`model` is a folder in open_clip's format (or `pkg://package/path`); with `pretrained`, a tag of open_clip's or a file of
+    weights, it is a model name. `kind` is the table of the benchmark that names them, for messages."""
+
+    def __init__(self, model: str, pretrained: str, kind: str) -> None:
+        self.model, self.pretrained, self._kind = model, pretrained, kind
+
+    @cached_property
+    def _folder(self) -> Path | None:
+        """The local folder, or None where `pretrained` says where the weights are."""
+        if self.pretrained:
+            return None
+        folder = resource(self.model)
+        if not (folder / _CONFIG).exists():
+            raise UserError(
+                f"{self._kind}.model = {self.model!r} is no folder with an {_CONFIG}; name one, "
+                f"or a model like 'ViT-B-32' together with {self._kind}.pretrained, e.g. 'openai'"
+            )
+        return folder
+
+    @cached_property
+    def _file(self) -> Path | None:
+        """The file of weights that `pretrained` is the path of, if it is one."""
+        path = Path(self.pretrained).expanduser()
+        return path if self.pretrained and path.is_file() else None
+
+    def identity(self) -> dict[str, Any]:
+        """The digest of local weights, or the name of published ones."""
+        if self._folder:
+            return {"weights": digest_of(self._folder)}
+        if self._file:
+            return {"model": self.model, "weights": sha256_file(self._file)[:16]}
+        # open_clip itself would build 'ViT-B-16' with another activation than the one 'openai' was trained with
+        return {"model": self.model, "pretrained": self.pretrained, "activation": "as trained"}
+
+    @cached_property
+    def _published(self) -> dict[str, Any]:
+        """What open_clip knows of the tag; empty for a folder or a file."""
+        import open_clip
+
+        if self._folder:
+            return {}
+        if self.model not in open_clip.list_models():
+            raise unknown("open_clip model", self.model, open_clip.list_models())
+        found: dict[str, Any] = open_clip.get_pretrained_cfg(self.model, self.pretrained)
+        if not found and not self._file:
+            tags = open_clip.list_pretrained_tags_by_model(self.model)
+            raise unknown(f"pretrained tag of open_clip model {self.model!r}", self.pretrained, tags)
+        return found
+
+    @cached_property
+    def preprocess(self) -> dict[str, Any]:
+        """`mean`, `std`, `interpolation` and `resize_mode` of the photos the model was trained on; reads no weights."""
+        from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
+        said = self._published
+        if self._folder:
+            try:
+                said = json.loads((self._folder / _CONFIG).read_text("utf-8")).get("preprocess_cfg", {})
+            except (ValueError, AttributeError) as error:
+                raise UserError(f"{self._folder / _CONFIG} is not valid JSON of open_clip ({error}); save the model again") from error
+        settings: dict[str, Any] = merge_preprocess_dict(PreprocessCfg(), said)
+        return settings
+
+    @property
+    def _name(self) -> str:
+        """The model as open_clip calls it."""
+        return f"local-dir:{self._folder}" if self._folder else self.model
+
+    def _weights(self) -> str | None:
+        """The file of weights open_clip is to load; None where it finds them in the folder. Fetched once."""
+        if self._folder:
+            return None
+        if self._file:
+            return str(self._file)
+        repository, _, listed = str(self._published["hf_hub"]).rpartition("/")
+        listed = listed or "open_clip_pytorch_model.bin"
+        safe = "open_clip_model.safetensors" if listed == "open_clip_pytorch_model.bin" else str(Path(listed).with_suffix(".safetensors"))
+        return str(hub_file(repository, (safe, listed), f"{self._kind}.pretrained = {self.pretrained!r}"))
+
+    def network(self) -> Any:
+        """The model, in float32 on the CPU, in eval mode."""
+        import open_clip
+        from safetensors import SafetensorError
+
+        keys = ("mean", "std", "interpolation", "resize_mode")
+        seen = {} if self._folder else {key: self.preprocess[key] for key in keys}
+        weights = self._weights()
+        try:
+            return open_clip.create_model(
+                self._name,
+                weights,
+                force_quick_gelu=bool(self._published.get("quick_gelu")),
+                force_preprocess_cfg=seen,
+                require_pretrained=True,
+            ).eval()
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
+            raise self._does_not_load(error) from error
+
+    def tokenizer(self) -> Any:
+        """From texts to token numbers int64 [n, context]."""
+        import open_clip
+
+        try:
+            return open_clip.get_tokenizer(self._name)
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+            raise self._does_not_load(error) from error
+
+    def _does_not_load(self, error: Exception) -> UserError:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        return UserError(f"{self._kind}.model = {self.model!r} does not load ({first})")

@@ -1,0 +1,122 @@
+"""Any open_clip model: its head is the text of the class names, or a linear layer that begins as that."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from discl.files.clip import EMBEDDED, ClipCheckpoint
+from discl.spec.errors import UserError, unknown
+from discl.spec.kinds import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from discl.parts.backbones._clip import View
+
+HEADS = ("text", "linear")
+TUNED = ("all", "image")
+
+
+class OpenClip:
+    """`model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a `pretrained` tag or file.
+
+    `templates` say where the class's name goes, in small letters; with none, the dataset's own captions are taken. `head` is
+    "text" (the captions' embeddings, rebuilt for each evaluation; what loss flyp trains) or "linear" (a layer that begins as
+    the text head). `tuned` is "all" or "image" (the text tower stays as it is). `allow_shared` lets classes of equal captions
+    share a logit. `frozen` trains a new head on the image tower's features alone, with a hidden layer of `hidden` units where
+    that is not 0; captions play no part then.
+    """
+
+    version = 1
+    unhashed = ("model", "pretrained", "allow_shared")
+
+    def __init__(
+        self,
+        model: str = EMBEDDED,
+        pretrained: str = "",
+        templates: Sequence[str] = ("a photo of a {name}.",),
+        head: str = "text",
+        tuned: str = "all",
+        allow_shared: bool = False,
+        frozen: bool = False,
+        hidden: int = 0,
+    ) -> None:
+        for template in [templates] if isinstance(templates, str) else templates:
+            if isinstance(templates, str) or not isinstance(template, str) or "{name}" not in template:
+                raise UserError(f"backbone.templates = {templates!r} must be a list of texts, each with a {{name}} in it")
+        if head not in HEADS:
+            raise unknown("backbone.head", head, HEADS)
+        if tuned not in TUNED:
+            raise unknown("backbone.tuned", tuned, TUNED)
+        self.templates, self.head, self.tuned, self.allow_shared = tuple(templates), head, tuned, allow_shared
+        self.frozen, self.hidden = frozen, hidden
+        self._checkpoint = ClipCheckpoint(model, pretrained, "backbone")
+
+    def identity(self) -> dict[str, Any]:
+        return self._checkpoint.identity()
+
+    def build(self, task: Task, seed: int) -> nn.Module:
+        """The weights are given, so the seed decides nothing."""
+        from discl.parts.backbones._clip import LinearHead, TextHead, Trunk
+
+        clip, view = self._loaded(seed)
+        network = TextHead(clip, view, self._tokens(task), self.tuned == "all")
+        if self.head == "text":
+            return network
+        scale = clip.logit_scale.detach().exp()
+        return LinearHead(Trunk(clip, view), scale * network.eval().weight().detach())
+
+    def trunk(self, task: Task, seed: int) -> nn.Module:
+        from discl.parts.backbones._clip import Trunk
+
+        return Trunk(*self._loaded(seed))
+
+    def captions(self, task: Task) -> list[tuple[str, ...]]:
+        """The texts of each class."""
+        if not self.templates:
+            return list(task.prompts)
+        return [tuple(template.replace("{name}", name.lower()) for template in self.templates) for name in task.classes]
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        return self._three("mean")
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        return self._three("std")
+
+    def _three(self, key: str) -> tuple[float, float, float]:
+        red, green, blue = self._checkpoint.preprocess[key]
+        return float(red), float(green), float(blue)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self._checkpoint.tokenizer()
+
+    def _loaded(self, seed: int) -> tuple[Any, View]:
+        import torch
+
+        from discl.parts.backbones._clip import View
+
+        with torch.random.fork_rng(devices=[]):  # the weights are drawn before they are read
+            torch.manual_seed(seed)
+            clip = self._checkpoint.network()
+        return clip, View(clip.visual.preprocess_cfg)
+
+    def _tokens(self, task: Task) -> list[Tensor]:
+        """Token numbers [t, context] of each class; refuses classes that no text tells apart."""
+        tokens = [self._tokenizer(list(texts)) for texts in self.captions(task)]
+        sharing = defaultdict(list)
+        for name, numbers in zip(task.classes, tokens, strict=True):
+            sharing[frozenset(map(tuple, numbers.tolist()))].append(name)
+        same = [" = ".join(map(repr, names)) for names in sharing.values() if len(names) > 1]
+        if same and not self.allow_shared:
+            ways = "templates = [] takes the dataset's own captions" if self.templates else "templates = [...] takes others"
+            raise UserError(
+                f"the text head cannot tell {'; '.join(same)} apart: their captions are equal in the {tokens[0].shape[1]} tokens the "
+                f"model reads; backbone.{ways}, backbone.allow_shared = true lets them share a logit"
+            )
+        return tokens

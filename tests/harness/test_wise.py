@@ -1,0 +1,78 @@
+"""WiSE-FT at the end of a run: val chooses, and the run's own answers stay what they were."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from discl.engine.prediction import predict
+from discl.engine.recipe import Material, Recipe
+from discl.engine.sampling import Tail, Targets, hard_rows
+from discl.engine.training import Fit
+from discl.harness.wise import wise_predictions
+from discl.spec.benchmark import load
+from discl.spec.errors import UserError
+from discl.spec.kinds import Split
+from discl.spec.registry import bind
+
+
+def _split(count: int) -> Split:
+    """Two classes as plain features."""
+    labels = np.arange(count) % 2
+    features: Any = (np.random.default_rng(count).normal(0, 1, (count, 4)) + labels[:, None]).astype(np.float32)
+    return Split(np.arange(count).astype(str), labels, np.zeros(count, np.int64), features)
+
+
+def _network(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Linear(4, 2)
+
+
+def _intake(features: torch.Tensor) -> torch.Tensor:
+    return features
+
+
+@pytest.fixture
+def fit() -> Fit:
+    train, val = _split(64), _split(200)
+    material = Material(train, Tail(train.labels, hard_rows(train.labels, 2, 10)), 2, (100,), {}, {}, val)
+    recipe = Recipe(
+        epochs=2, curriculum_epochs=0, batch=16, lr=0.1, weight_decay=0.0, optimiser="adamw", warmup_epochs=0, shift=0, mirror=False,
+        evaluate_every=2,
+    )  # fmt: skip
+    strategy, loss = bind("strategies", "real_only", {}).build(), bind("losses", "ce", {}).build()
+    trained = Fit(_network(3), strategy, loss, material, recipe, Targets(64, 0.0, 1), _intake, 3, torch.device("cpu"))
+    list(trained)
+    return trained
+
+
+FEED: Any = SimpleNamespace(network=_network, intake=_intake)
+
+
+@pytest.mark.parametrize("end", [0.0, 1.0])
+def test_the_ends_are_the_first_and_the_trained_network(fit: Fit, end: float) -> None:
+    splits = {"test": _split(50)}
+    alpha, said = wise_predictions(fit, FEED, [end], "val/macro_acc", splits)
+    expected = predict(fit.judged if end else _network(3), splits, _intake, torch.device("cpu"))
+    assert alpha == end
+    assert said.keys() == {"test/wise_logits"}
+    assert np.array_equal(said["test/wise_logits"], expected["test/logits"])
+
+
+def test_val_alone_chooses_and_the_run_s_own_weights_stay(fit: Fit) -> None:
+    before = {key: value.clone() for key, value in fit.judged.state_dict().items()}
+    alphas, seen = [0.0, 0.3, 0.6, 1.0], {}
+    for each in alphas:
+        _, said = wise_predictions(fit, FEED, [each], "val/macro_f1", {"val": fit.material.val})
+        seen[each] = (said["val/wise_logits"].argmax(1) == fit.material.val.labels).mean()
+    best, _ = wise_predictions(fit, FEED, alphas, "val/acc", {})
+    assert seen[best] == max(seen.values()) > seen[0.0]
+    assert all(torch.equal(before[key], value) for key, value in fit.judged.state_dict().items())
+
+
+def test_a_share_outside_of_0_to_1_is_named() -> None:
+    with pytest.raises(UserError, match=r"select.wise.0 = 1.5"):
+        load("cifar10_lt", settings=["select.wise=[1.5]"])

@@ -1,0 +1,68 @@
+"""timm backbones with weights of one's own."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from discl.spec.errors import UserError
+from discl.spec.kinds import Task
+from discl.spec.registry import bind
+
+TASK = Task(("cat", "dog", "ship"), ((), (), ()), 32)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), str(file))
+    return file
+
+
+def _part(**parameters: Any) -> Any:
+    return bind("backbones", "timm", {"model": "test_resnet", **parameters}).build()
+
+
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_weights_are_read_with_their_head_where_the_classes_are_as_many(weights: Path, place: str) -> None:
+    part = _part(weights=str(weights if place == "file" else weights.parent))
+    three, five = part.network(3, 0).state_dict(), part.network(5, 0).state_dict()
+    stored = timm.create_model("test_resnet", num_classes=3)
+    stored.load_state_dict({key: three[key] for key in stored.state_dict()})
+    assert torch.equal(part.network(3, 1).fc.weight, three["fc.weight"])
+    assert torch.equal(three["conv1.0.weight"], five["conv1.0.weight"])
+    assert torch.equal(part.trunk(TASK, 7).state_dict()["conv1.0.weight"], three["conv1.0.weight"])
+    assert not torch.equal(five["fc.weight"], part.network(5, 1).fc.weight)
+
+
+def test_the_identity_is_the_digest_of_the_weights_and_not_their_place(weights: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere.safetensors"
+    copy.write_bytes(weights.read_bytes())
+    here, there = (bind("backbones", "timm", {"model": "test_resnet", "weights": str(path)}) for path in (weights, copy))
+    assert here.identity() == there.identity()
+    assert here.build().identity() == there.build().identity() != {}
+    assert _part().identity() == {}
+
+
+def test_weights_of_another_network_are_refused(weights: Path) -> None:
+    with pytest.raises(UserError, match=r"holds the weights of another network than timm's 'resnet10t'.*differs"):
+        _part(model="resnet10t", weights=str(weights)).build(TASK, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("model.pt", "is not one safetensors file"), ("broken.safetensors", "is no safetensors file"), ("missing", "no such folder")],
+)
+def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    if name != "missing":
+        (tmp_path / name).write_bytes(b"\x80\x04 not weights")
+    with pytest.raises(UserError, match=message):
+        _part(weights=str(tmp_path / name)).build(TASK, 0)
+
+
+def test_two_sources_of_weights_exclude_each_other(weights: Path) -> None:
+    with pytest.raises(UserError, match="exclude each other"):
+        _part(weights=str(weights), pretrained=True)
