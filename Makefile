@@ -30,6 +30,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(if $(FIND_LINKS),UV_FIND_LINKS="$(subst $(SPACE),$(COMMA),$(FIND_LINKS))") $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[$(EXTRAS)]" \
 		|| $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@# compiled once, here: where Python may not keep bytecode as it goes, every start would compile torch anew, for ten seconds
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import discl, timm, open_clip, wandb, datasets, diffusers; diffusers.StableDiffusionXLImg2ImgPipeline"
 	@touch $@
 
 check: install ## lint, types, floors, and that committed leaderboards are current

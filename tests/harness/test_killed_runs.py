@@ -31,7 +31,7 @@ LEARNERS = {
         "train.lr=1e-4",
         "select.wise=[0.0, 0.5, 1.0]",
     ],
-}
+}  # fmt: skip
 CHILD = """
 import sys
 from discl.harness.experiment import Audience
