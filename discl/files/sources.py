@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import urlparse
 
-from discl.files.disk import clear_disk_errors, one_at_a_time, write_text
+from discl.files.disk import clear_disk_errors, data_home, one_at_a_time, publishing, write_text
 from discl.files.fetch import npm_pack
 from discl.spec.errors import UserError
 from discl.spec.kinds import Announce
@@ -69,7 +69,7 @@ class Remote(NamedTuple):
 
 @dataclass(frozen=True)
 class Archives:
-    """Files from the web, unpacked into the dataset's folder."""
+    """Files from the web, unpacked into the dataset's folder. One that a person put into $DISCL_DATA/downloads is taken from there."""
 
     title: str  # whose
     files: tuple[Remote, ...]
@@ -80,28 +80,35 @@ class Archives:
 
     @property
     def unasked(self) -> bool:
-        return self.bytes <= UNASKED_BYTES and all(remote.bytes for remote in self.files)
+        lacking = [remote for remote in self.files if not _by_hand(remote).exists()]
+        return all(remote.bytes for remote in lacking) and sum(remote.bytes for remote in lacking) <= UNASKED_BYTES
 
     def answers(self) -> bool:
-        return all(host_answers(url) for url in {remote.url for remote in self.files})
+        return all(_by_hand(remote).exists() or host_answers(remote.url) for remote in self.files)
 
     def fetch(self, folder: Path, announce: Announce) -> None:
         for remote in self.files:
             marker = folder / ".fetched" / f"{remote.name}.done"
             if marker.exists():
                 continue
-            came = download(remote, folder / ".fetched" / remote.name, announce)
+            given = _by_hand(remote)
+            came = download(remote, given if given.exists() else folder / ".fetched" / remote.name, announce)
             into = folder / contained(remote.into) if remote.into else folder
             if remote.unpack:
                 unpack(came, into, announce)
-                came.unlink()
             else:
-                into.mkdir(parents=True, exist_ok=True)
-                came.replace(into / remote.name)
+                with publishing(into / remote.name) as half:
+                    shutil.copyfile(came, half)
             write_text(marker, remote.url + "\n")
+            if came != given:
+                came.unlink()
 
     def __str__(self) -> str:
         return f"{self.title} ({size(self.bytes)}): " + ", ".join(remote.url for remote in self.files)
+
+
+def _by_hand(remote: Remote) -> Path:
+    return data_home() / "downloads" / remote.name
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,7 @@ def size(count: int) -> str:
         return "size not known"
     for unit, each in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= each:
-            return f"{count / each:.3g} {unit}"
+            return f"{count / each:,.0f} {unit}" if count >= 100 * each else f"{count / each:.3g} {unit}"
     return f"{count} bytes"
 
 

@@ -226,7 +226,10 @@ class Listed(ABC):
         lines = [f"{self.name} is not on this machine. Looked in {looked}" + (f" for {self.layout}." if self.layout else ".")]
         lines += ["It can be had from", *(f"  - {source}" for source in self.sources)] if self.sources else []
         if any(source.bytes for source in self.sources):
-            lines.append(f"`discl data fetch {self.name}` downloads it and goes on where it broke off.")
+            lines.append(
+                f"`discl data fetch {self.name}` downloads it and goes on where it broke off; an archive that you have already "
+                f"goes into {data_home().absolute() / 'downloads'}."
+            )
         so_that = f", so that there is {self.layout}" if self.layout else ""
         lines.append(f"Or put it into {wanted}{so_that}, or set dataset.root to its folder.")
         return "\n".join(lines)
