@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from discl.files.disk import clear_disk_errors, one_at_a_time, write_text
 from discl.files.photos import decode_square
 from discl.files.processes import as_worker, workers
+from discl.files.sources import size
 from discl.spec.errors import UserError
 from discl.spec.identity import short
 from discl.spec.kinds import Announce, Ints, Photos
@@ -227,7 +228,7 @@ def check_room(maps: Iterable[Map], home: Path) -> int:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise UserError(
-            f"the decoded photos need {needed / 1e9:.2f} GB at {home}, where {free / 1e9:.2f} GB are free; "
+            f"the decoded photos need {size(needed)} at {home}, where {size(free)} are free; "
             "free some space, point DISCL_DATA at a larger disk, or lower dataset.side"
         )
     return needed

@@ -187,7 +187,7 @@ def test_a_disk_without_room_is_said_before_anything_is_decoded(photos: Path, tm
     one = a_map(photos, tmp_path)
     assert check_room([one], tmp_path / "not" / "there") == one.bytes == COUNT * SIDE * SIDE * 3
     monkeypatch.setattr(shutil, "disk_usage", lambda where: namedtuple("Usage", "free")(10**4))
-    with pytest.raises(UserError, match=r"need 0.00 GB .* where 0.00 GB are free"):
+    with pytest.raises(UserError, match=r"need 154 kB .* where 10 kB are free"):
         check_room([one], tmp_path)
 
 
