@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from discl.cli import main
 from discl.files.photos import decode, decode_square
 from discl.harness.experiment import Audience
 from discl.harness.store import Store
@@ -239,3 +240,26 @@ def test_a_bench_without_data_ends_with_2_and_loads_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "False"]
     assert done.stderr.startswith("error: dataset.root says no folder. Give one")
+
+
+def discl(*words: str) -> int:
+    with pytest.raises(SystemExit) as ending:
+        main(words)
+    return int(ending.value.code or 0)
+
+
+def test_data_info_counts_what_is_listed_and_decodes_nothing(
+    mini: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert discl("data", "info", "folder", "--set", f"root={mini('folder')}") == 0
+    said = capsys.readouterr().out
+    assert [line.split()[2:] for line in said.splitlines() if line.strip().startswith("deer")] == [["2", "3", "3", "3"]]
+    assert "- not decoded yet: the first run writes 295 kB at 32 px" in said
+    assert not (tmp_path / "data" / "decoded").exists()
+
+
+def test_data_fetch_says_where_the_files_are_or_why_they_cannot_be_had(mini: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert discl("data", "fetch", "folder", "--set", f"root={mini('folder')}") == 0
+    assert f"folder is at {mini('folder')}" in capsys.readouterr().out
+    assert discl("data", "fetch", "folder", "--set", "root=owner/name") == 2
+    assert "the Hugging Face Hub cannot be reached" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from discl.spec.kinds import Announce, Listing, Photos, Split
 
 __all__ = ["PICTURES", "Listed", "Listing", "few"]
 
-PICTURES = frozenset([".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"])
+PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 _FULL = 0.9  # share of the published photos from which a listing is taken for the published one
 _NAMED = 3  # examples in a message
 
@@ -93,7 +93,7 @@ class Listed(ABC):
         """(which photos have no file, how many picture files in the same folders have no row). Lists folders, opens nothing."""
         names = refs.tolist()
         folders = sorted({name.rpartition("/")[0] for name in names})
-        there = {path for folder in folders for path in _pictures(root, folder, PICTURES)}
+        there = {path for folder in folders for path in _pictures(root, folder)}
         listed = set(names)
         absent = {name for name in listed - there if not (root / name).is_file()}  # such as one with another ending
         return np.array([name in absent for name in names], bool), len(there - listed)
@@ -353,7 +353,7 @@ _SURVEYS: dict[tuple[Any, ...], Survey] = {}
 def _typed(listing: Listing) -> Listing:
     refs = np.asarray(listing.refs, np.str_)
     for ref in refs.tolist():
-        if ref.startswith("/") or "\\" in ref or ".." in ref.split("/") or not ref:
+        if not ref or ref[0] == "/" or "\\" in ref or (".." in ref and ".." in ref.split("/")):
             raise UserError(f"the metadata names a photo {ref!r}, which does not lie in the dataset's folder; correct it")
     return Listing(refs, np.asarray(listing.labels, np.int64), np.asarray(listing.groups, np.int64))
 
@@ -376,15 +376,14 @@ def few(names: Iterable[str]) -> str:
     return ", ".join(listed[:_NAMED]) + (", ..." if len(listed) > _NAMED else "")
 
 
-def _pictures(root: Path, folder: str, endings: frozenset[str]) -> list[str]:
+def _pictures(root: Path, folder: str) -> list[str]:
     """Picture files directly in a folder, as refs."""
     try:
-        with os.scandir(root / folder) as entries:
-            names = [entry.name for entry in entries]
+        names = os.listdir(root / folder)
     except OSError:
         return []
     start = f"{folder}/" if folder else ""
-    return [start + name for name in names if os.path.splitext(name)[1].lower() in endings]
+    return [start + name for name in names if name.lower().endswith(PICTURES)]
 
 
 def _state(place: Path, folders: Iterable[str]) -> tuple[Any, ...]:

@@ -66,7 +66,7 @@ def _pictures(root: Path, folder: str) -> list[str]:
 
 
 def _is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in PICTURES and not name.startswith(".")
+    return name.lower().endswith(PICTURES) and not name.startswith(".")
 
 
 def _subfolders(folder: Path) -> list[str]:
