@@ -71,7 +71,7 @@ def test_a_split_that_is_missing_is_cut_from_train_and_said(own: Path) -> None:
     folder = Folder(root=str(own), share=0.2)
     assert np.bincount(folder.listing("val").labels).tolist() == [6, 3, 2, 1, 1]
     assert np.bincount(folder.listing("train").labels).tolist() == [21, 10, 4, 2, 1]
-    assert any(note.startswith("val are cut from train: 20%") for note in folder.notes)
+    assert any(note == "cut from train: val, 20% of each class, by the hash of the names" for note in folder.notes)
     assert len(folder.listing("test").refs) == 15
 
 

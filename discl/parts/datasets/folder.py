@@ -95,7 +95,7 @@ class Folder(Listed):
 
     def remarks(self) -> Sequence[str]:
         lacking = [name for name in ("val", "test") if name not in map(self._split_name, self._found_here.splits)]
-        said = [f"{' and '.join(lacking)} are cut from train: {self.share:.0%} of each class, by the hash of the names"] if lacking else []
+        said = [f"cut from train: {' and '.join(lacking)}, {self.share:.0%} of each class, by the hash of the names"] if lacking else []
         return (*self._found_here.remarks, *said, *self._group_remarks)
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
