@@ -1,0 +1,215 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from discl.files import decoded
+from discl.files.decoded import Map, Opened, check_room
+from discl.files.photos import decode_square
+from discl.spec.errors import UserError
+
+COUNT, SIDE = 200, 16
+
+
+@dataclass
+class Folder:
+    """Files of a folder; each reading leaves a line in `log`."""
+
+    root: Path
+    log: Path
+    slow_s: float = 0.0
+
+    def read(self, ref: str) -> bytes:
+        time.sleep(self.slow_s)
+        with self.log.open("a") as log:
+            log.write(f"{ref}\n")
+        return (self.root / ref).read_bytes()
+
+    def stamp(self, ref: str) -> tuple[int, int]:
+        state = (self.root / ref).stat()
+        return state.st_size, state.st_mtime_ns
+
+    def asked(self) -> list[str]:
+        """What was read since the last question."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return lines
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for i in range(COUNT):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        coarse.resize((64, 48), Image.Resampling.BICUBIC).save(root / f"{i:03d}.{'jpg' if i % 2 else 'png'}")
+    return root
+
+
+def a_map(root: Path, home: Path, slow_s: float = 0.0) -> Map:
+    refs = np.array(sorted(path.name for path in root.iterdir()), np.str_)
+    return Map(home / "maps", str(root), refs, SIDE, Folder(root, home / "log", slow_s))
+
+
+def silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def holds_its_photos(made: Opened, one: Map, root: Path) -> bool:
+    return all(
+        np.array_equal(pixels, decode_square((root / str(one.refs[row])).read_bytes(), "", SIDE))
+        for row, pixels in zip(made.rows, made.pixels, strict=True)
+    )
+
+
+def test_a_map_holds_the_photos_as_they_are_and_is_made_once(photos: Path, tmp_path: Path) -> None:
+    one, told = a_map(photos, tmp_path), list[tuple[int, int]]()
+    assert one.open() is None
+    made = one.build("decoding", lambda what, done, total: told.append((done, total)))
+    assert made.rows.tolist() == list(range(COUNT))
+    assert holds_its_photos(made, one, photos)
+    assert told[0] == (0, COUNT)
+    assert told[-1] == (COUNT, COUNT)
+    files = Folder(photos, tmp_path / "log")
+    assert len(files.asked()) == COUNT
+    again = a_map(photos, tmp_path).build("decoding", silent)
+    assert np.array_equal(again.pixels, made.pixels)
+    assert files.asked() == []
+
+
+def test_two_processes_make_the_bytes_that_one_makes(photos: Path, tmp_path: Path) -> None:
+    for home, processes in ((tmp_path / "1", 1), (tmp_path / "2", 2)):
+        home.mkdir()
+        a_map(photos, home).build("decoding", silent, processes)
+    one, two = (a_map(photos, tmp_path / name).folder for name in "12")
+    assert (one / "pixels").read_bytes() == (two / "pixels").read_bytes()
+    assert (one / "stamps").read_bytes() == (two / "stamps").read_bytes()
+    assert json.loads((one / "done.json").read_text()) == json.loads((two / "done.json").read_text())
+
+
+BUILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from discl.files import decoded
+from test_decoded import a_map, silent
+decoded._COMMIT_SECONDS, decoded.CHUNK_PHOTOS = 0.0, 16
+a_map(Path(sys.argv[1]), Path(sys.argv[2]), slow_s=0.01).build("decoding", silent, 1)
+"""
+
+
+def test_a_killed_build_goes_on_where_it_was(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoded, "CHUNK_PHOTOS", 16)
+    one = a_map(photos, tmp_path)
+    build = subprocess.Popen([sys.executable, "-c", BUILD, str(photos), str(tmp_path), str(Path(__file__).parent)])
+    log = one.folder / "log.jsonl"
+    while build.poll() is None and not (log.exists() and log.read_text().count("chunk") >= 3):
+        time.sleep(0.01)
+    build.send_signal(signal.SIGKILL)
+    assert build.wait() == -signal.SIGKILL
+    assert one.open() is None
+    files = Folder(photos, tmp_path / "log")
+    files.asked()
+    with log.open("a") as torn:
+        torn.write('{"chunk": 190, "unre')
+    made = one.build("decoding", silent)
+    assert len(files.asked()) <= COUNT - 3 * 16
+    assert holds_its_photos(made, one, photos)
+
+
+@pytest.fixture
+def own(photos: Path, tmp_path: Path) -> Path:
+    """Photos that a test may change."""
+    return Path(shutil.copytree(photos, tmp_path / "photos"))
+
+
+def test_unreadable_photos_are_left_out_and_listed(own: Path, tmp_path: Path) -> None:
+    (own / "003.jpg").write_bytes(b"no picture")
+    (own / "150.png").write_bytes(b"")
+    (own / "199.jpg").write_bytes((own / "199.jpg").read_bytes()[:100])
+    one = a_map(own, tmp_path)
+    made = one.build("decoding", silent)
+    assert list(made.unreadable) == ["003.jpg", "150.png", "199.jpg"]
+    assert sorted(made.rows.tolist()) == [i for i in range(COUNT) if i not in (3, 150, 199)]
+    assert made.pixels.shape == (COUNT - 3, SIDE, SIDE, 3)
+    assert holds_its_photos(made, one, own)
+    listed = (one.folder / "unreadable.txt").read_text()
+    assert listed.splitlines()[0].startswith("003.jpg\t003.jpg cannot be read as an image (10 bytes")
+
+
+def test_a_photo_that_is_repaired_comes_back(own: Path, tmp_path: Path) -> None:
+    whole = (own / "003.jpg").read_bytes()
+    (own / "003.jpg").write_bytes(b"no picture")
+    one = a_map(own, tmp_path)
+    one.build("decoding", silent)
+    (own / "003.jpg").write_bytes(whole)
+    files = Folder(own, tmp_path / "log")
+    files.asked()
+    assert one.open() is None
+    made = one.build("decoding", silent)
+    assert not made.unreadable
+    assert made.rows.tolist() == list(range(COUNT))
+    assert holds_its_photos(made, one, own)
+    assert len(files.asked()) == decoded.CHUNK_PHOTOS
+
+
+def test_a_photo_that_changed_is_decoded_again_with_its_chunk_alone(own: Path, tmp_path: Path) -> None:
+    one = a_map(own, tmp_path)
+    one.build("decoding", silent)
+    shutil.copyfile(own / "000.png", own / "100.png")
+    files = Folder(own, tmp_path / "log")
+    files.asked()
+    made = one.build("decoding", silent)
+    assert holds_its_photos(made, one, own)
+    assert len(files.asked()) == decoded.CHUNK_PHOTOS
+
+
+def test_other_photos_another_size_or_another_place_are_another_map(photos: Path, tmp_path: Path) -> None:
+    one = a_map(photos, tmp_path)
+    others = [
+        Map(one.home, one.origin, one.refs[1:], SIDE, one.files),
+        Map(one.home, one.origin, one.refs, SIDE + 1, one.files),
+        Map(one.home, "elsewhere", one.refs, SIDE, one.files),
+    ]
+    assert len({each.folder for each in [one, *others]}) == 4
+
+
+def test_a_disk_without_room_is_said_before_anything_is_decoded(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = a_map(photos, tmp_path)
+    assert check_room([one], tmp_path / "not" / "there") == one.bytes == COUNT * SIDE * SIDE * 3
+    monkeypatch.setattr(shutil, "disk_usage", lambda where: namedtuple("Usage", "free")(10**4))
+    with pytest.raises(UserError, match=r"need 154 kB .* where 10 kB are free"):
+        check_room([one], tmp_path)
+
+
+def test_workers_are_counted_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    from discl.files.processes import workers
+
+    monkeypatch.setenv("DISCL_WORKERS", "3")
+    assert workers() == 3
+    monkeypatch.setenv("DISCL_WORKERS", "no")
+    with pytest.raises(UserError, match="DISCL_WORKERS = 'no'"):
+        workers()
+    monkeypatch.delenv("DISCL_WORKERS")
+    assert 1 <= workers() <= (os.cpu_count() or 1)
+
+
+def test_a_large_jpeg_decoded_at_a_part_of_its_size_looks_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize((800, 600), Image.Resampling.BICUBIC)
+    coarse.save(tmp_path / "a.jpg", quality=95)
+    quick = decode_square((tmp_path / "a.jpg").read_bytes(), "a", 64).astype(int)
+    square = Image.open(tmp_path / "a.jpg").crop((100, 0, 700, 600)).resize((64, 64), Image.Resampling.BICUBIC)
+    assert np.abs(quick - np.asarray(square)).mean() < 2
+    tiny = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(tiny).save(tmp_path / "b.png")
+    assert np.array_equal(decode_square((tmp_path / "b.png").read_bytes(), "b", 32), tiny)
