@@ -48,6 +48,8 @@ class SamplingTable(_Table):
     images: Annotated[int, Field(ge=0)]  # an epoch; 0 = as many as there are training photos
     tail_share: Share | Literal["classes"]  # "classes" = share of hard classes among classes
     max_repeats: Positive
+    originals: bool = True  # every hard photo is in every epoch, whatever the mix
+    easy: bool = True  # photos that are not hard are there at all
 
 
 class TrainTable(_Table):
