@@ -255,6 +255,18 @@ def hub_answers() -> bool:
     return not constants.HF_HUB_OFFLINE and host_answers(constants.ENDPOINT)
 
 
+def hub_bytes(repo: str, revision: str = "") -> int:
+    """Size of a dataset repository on the Hub."""
+    from huggingface_hub import HfApi
+
+    try:
+        about = HfApi().dataset_info(repo, revision=revision or None, files_metadata=True, timeout=10)
+    except Exception as error:  # the Hub's client lets its HTTP library's own errors through
+        first = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise UserError(f"the Hub does not give dataset {repo!r} ({first}); check the name, or set HF_TOKEN where it is private") from error
+    return sum(each.size or 0 for each in about.siblings or ())
+
+
 # ---------------------------------------------------------------- downloading
 
 

@@ -176,7 +176,7 @@ class Listed(ABC):
         opened = {name: each.open() for name, each in maps.items()}
         broken = {name: each for name, each in opened.items() if each is not None and each.unreadable}
         said = [
-            f"{name}: {len(each.unreadable)} unreadable photo(s) left out ({_few(each.unreadable)}); "
+            f"{name}: {len(each.unreadable)} unreadable photo(s) left out ({few(each.unreadable)}); "
             f"each with its reason in {maps[name].folder / 'unreadable.txt'}"
             for name, each in broken.items()
         ]
@@ -195,16 +195,20 @@ class Listed(ABC):
         return [Path(self.root).expanduser() if self.root else data_home() / self.folder_name]
 
     def _found(self) -> Path | None:
-        """A folder with the dataset on this machine: where it is looked for, or a folder in there (archives often bring one)."""
+        """A folder with the dataset on this machine: where it is looked for, or a folder in there."""
         for place in self._places():
             if not place.is_dir():
                 continue
             if self.holds(place):
                 return place.absolute()
-            for inside in sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")):
+            for inside in self._inside(place):
                 if self.holds(inside):
                     return inside.absolute()
         return None
+
+    def _inside(self, place: Path) -> list[Path]:
+        """Folders of a place in which the dataset may lie: archives often bring one."""
+        return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
 
     def _place_with(self, announce: Announce) -> Path:
         return self._found() or self._obtained(announce, asked=False)
@@ -260,7 +264,7 @@ class Listed(ABC):
             kept[name] = Listing(refs[there], labels[there], groups[there])
             if gone := refs[~there].tolist():
                 self._tolerate(name, "listed but not there", gone, len(refs))
-                notes.append(f"{name}: {len(gone)} row(s) without a file left out ({_few(gone)})")
+                notes.append(f"{name}: {len(gone)} row(s) without a file left out ({few(gone)})")
         if extra:
             notes.append(f"{extra} picture file(s) lie in the folders of listed photos without a row of their own, and are not used")
         folders = tuple(sorted({ref.rpartition("/")[0] for listing in listings.values() for ref in listing.refs.tolist()}))
@@ -293,7 +297,7 @@ class Listed(ABC):
     def _tolerate(self, split: str, what: str, which: Sequence[str], count: int) -> None:
         if len(which) > self.most_unreadable * count:
             raise UserError(
-                f"{len(which)} of {count} photos of split {split} of {self.name} are {what} ({_few(which)}), more than "
+                f"{len(which)} of {count} photos of split {split} of {self.name} are {what} ({few(which)}), more than "
                 f"dataset.most_unreadable = {self.most_unreadable} allows; complete the files in {self.place}, "
                 "or raise it to go on without them"
             )
@@ -363,15 +367,16 @@ def _remarks(listings: Mapping[str, Listing], classes: Sequence[str], grouped: b
     """What is odd about the splits, but may be meant."""
     counts = {name: np.bincount(listing.labels, minlength=len(classes)) for name, listing in listings.items()}
     if empty := [classes[label] for label in np.flatnonzero(counts["train"] == 0).tolist()]:
-        yield f"train has no photo of {len(empty)} of {len(classes)} classes ({_few(empty)}): they cannot be learned"
+        yield f"train has no photo of {len(empty)} of {len(classes)} classes ({few(empty)}): they cannot be learned"
     if lacking := [classes[label] for label in np.flatnonzero((counts["val"] == 0) & (counts["train"] > 0)).tolist()]:
-        yield f"val has no photo of {len(lacking)} of {len(classes)} classes ({_few(lacking)}): they have no say in the choice of the epoch"
+        yield f"val has no photo of {len(lacking)} of {len(classes)} classes ({few(lacking)}): they have no say in the choice of the epoch"
     groups = np.unique(np.concatenate([listing.groups for listing in listings.values()]))
     if len(groups) == 1 and (grouped or groups[0] != 0):
         yield "all photos are of one group: there is no worst group to report"
 
 
-def _few(names: Iterable[str]) -> str:
+def few(names: Iterable[str]) -> str:
+    """The first of them, for a message."""
     listed = list(names)
     return ", ".join(listed[:_NAMED]) + (", ..." if len(listed) > _NAMED else "")
 

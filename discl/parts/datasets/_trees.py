@@ -4,80 +4,69 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
-from discl.parts.datasets._listed import PICTURES
-
-_SPLITS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-    "id_val": "id_val", "id_test": "id_test",
-}  # fmt: skip
+from discl.parts.datasets._layout import Columns, Found, Wanted, split_of
+from discl.parts.datasets._listed import PICTURES, few
 
 
-class Row(NamedTuple):
-    ref: str
-    name: str  # of the class
-    group: str = ""
+class Tree:
+    """Every picture below a class folder belongs to the class, however deep it lies."""
+
+    def recognises(self, root: Path) -> bool:
+        return bool(_subfolders(root))
+
+    def look(self, root: Path, wanted: Wanted) -> Found:
+        tops = _subfolders(root)
+        if not any(split_of(name) == "train" for name in tops):
+            places = [("", "")]
+        else:
+            places = [(name, split) for name in tops if (split := split_of(name))]
+            places += [(f"{name}/{inside}", f"ood/{inside}") for name in tops if name.lower() == "ood" for inside in _subfolders(root / name)]
+        splits: dict[str, Columns] = {}
+        empty, stray = list[str](), 0
+        for folder, split in places:
+            refs, labels, _ = splits.setdefault(split, Columns([], [], []))
+            stray += sum(_is_picture(entry.name) for entry in os.scandir(root / folder))
+            for name in _subfolders(root / folder):
+                place = f"{folder}/{name}".strip("/")
+                found = _pictures(root, place)
+                refs += found
+                labels += [name] * len(found)
+                empty += [] if found else [place]
+        return Found(splits, None, tuple(_remarks(empty, stray, _unused(tops, [folder for folder, _ in places]))))
+
+    def read(self, root: Path, ref: str) -> None:
+        return None
+
+    def stamp(self, root: Path, ref: str) -> None:
+        return None
 
 
-class Tree(NamedTuple):
-    rows: dict[str, list[Row]]  # by split; "" where there are no folders by split
-    empty: list[str]  # class folders without a picture
-    stray: int  # pictures beside the class folders
+def _remarks(empty: list[str], stray: int, unused: list[str]) -> list[str]:
+    said = [f"{len(empty)} class folder(s) without a photo ({few(empty)})"] if empty else []
+    said += [f"{stray} picture file(s) beside the class folders are not used: they have no class"] if stray else []
+    return said + ([f"folder(s) beside train/ that are no split and not used: {few(unused)}"] if unused else [])
 
 
-def split_of(name: str) -> str | None:
-    """The split that a folder or a file is called after, such as `val` for `validation` and `ood/night` for `ood_night`."""
-    if name.lower().startswith(("ood_", "ood-")):
-        return "ood/" + name[4:]
-    return _SPLITS.get(name.lower())
-
-
-def read_tree(root: Path) -> Tree:
-    """Every picture below a class folder, however deep."""
-    tops = _subfolders(root)
-    tree = Tree({}, [], 0)
-    if not any(split_of(name) == "train" for name in tops):
-        return _classes(root, "", "", tree)
-    for name in tops:
-        if name.lower() == "ood":
-            for inside in _subfolders(root / name):
-                tree = _classes(root, f"{name}/{inside}", f"ood/{inside}", tree)
-        elif split := split_of(name):
-            tree = _classes(root, name, split, tree)
-    return tree
-
-
-def _classes(root: Path, folder: str, split: str, tree: Tree) -> Tree:
-    """`tree` with the pictures in the class folders of `folder`."""
-    rows = tree.rows.setdefault(split, [])
-    for name in _subfolders(root / folder):
-        found = [Row(ref, name) for ref in _pictures(root, f"{folder}/{name}".strip("/"))]
-        rows += found
-        if not found:
-            tree.empty.append(f"{folder}/{name}".strip("/"))
-    return tree._replace(stray=tree.stray + sum(_is_picture(entry) for entry in os.scandir(root / folder)))
+def _unused(tops: list[str], used: list[str]) -> list[str]:
+    return [] if used == [""] else [name for name in tops if name not in {folder.partition("/")[0] for folder in used}]
 
 
 def _pictures(root: Path, folder: str) -> list[str]:
     refs, inner = [], []
     with os.scandir(root / folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
             if entry.is_dir():
                 inner.append(f"{folder}/{entry.name}")
-            elif _is_picture(entry):
+            elif _is_picture(entry.name):
                 refs.append(f"{folder}/{entry.name}")
     for below in inner:
         refs += _pictures(root, below)
     return sorted(refs)
 
 
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    return os.path.splitext(entry.name)[1].lower() in PICTURES and not entry.name.startswith(".")
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in PICTURES and not name.startswith(".")
 
 
 def _subfolders(folder: Path) -> list[str]:
