@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from discl.parts.datasets._corruptions import FAMILIES, corrupt
-from discl.parts.datasets.cifar10_lt import SEVERITIES, Cifar10LT, long_tail
+from discl.parts.datasets._tails import long_tail
+from discl.parts.datasets.cifar10_lt import SEVERITIES, Cifar10LT
 from discl.spec.errors import UserError
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tarfile
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,7 +15,10 @@ import numpy as np
 from discl.files.disk import data_home, one_at_a_time, publishing
 from discl.files.fetch import npm_pack
 from discl.files.photos import decode
+from discl.files.sources import hub_answers
 from discl.parts.datasets._corruptions import FAMILIES, corrupt
+from discl.parts.datasets._tails import long_tail
+from discl.parts.datasets._words import photo_of
 from discl.spec.errors import UserError, unknown
 from discl.spec.identity import digest
 from discl.spec.kinds import Announce, Ints, Photos, Split
@@ -66,8 +68,7 @@ class Cifar10LT:
         return _is_materialised(_place())
 
     def prompts(self, label: int) -> tuple[str, ...]:
-        name = CLASSES[label]
-        return (f"a photo of {'an' if name[0] in 'aeiou' else 'a'} {name}",)
+        return (photo_of(CLASSES[label]),)
 
     def prepare(self, announce: Announce) -> None:
         _materialise(self.root, announce)
@@ -143,12 +144,6 @@ class Cifar10LT:
         return pixels
 
 
-def long_tail(largest: int, smallest: int, classes: int) -> list[int]:
-    """Photos a class, exponentially from `largest` down to `smallest` (Cao et al. 2019)."""
-    ratio = smallest / largest
-    return [int(largest * ratio ** (label / (classes - 1)) + 1e-9) for label in range(classes)]
-
-
 def _silent(what: str, done: int, total: int) -> None:
     return None
 
@@ -196,7 +191,7 @@ def _from_anywhere(root: str, announce: Announce) -> tuple[Part, Part]:
     """(train, test) from the first source that has them."""
     if root:
         return _from_folder(Path(root).expanduser(), announce)
-    if _hub_answers():
+    if hub_answers():
         announce(f"loading {_HUB} from the Hugging Face Hub", 0, 1)
         try:
             return _from_hub()
@@ -249,23 +244,6 @@ def _bytes(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     if stream is None:
         raise KeyError(member.name)
     return stream.read()
-
-
-def _hub_answers() -> bool:
-    """Whether the Hub can be reached: asked with a short patience, because its client waits for tens of seconds."""
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        return False
-    import socket
-    from urllib.parse import urlparse
-
-    from huggingface_hub import constants
-
-    address = urlparse(constants.ENDPOINT)
-    try:
-        with socket.create_connection((address.hostname or "", address.port or 443), timeout=3):
-            return True
-    except OSError:
-        return False
 
 
 def _from_hub() -> tuple[Part, Part]:

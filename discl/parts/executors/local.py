@@ -16,6 +16,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from discl.files.processes import cores, die_with_parent
 from discl.parts.executors._worker import Job, Worker, read
 from discl.spec.errors import UserError
 
@@ -60,7 +61,7 @@ class Local:
 
     def _surroundings(self) -> list[dict[str, str]]:
         """What sets each worker's environment apart from ours."""
-        threads = {"OMP_NUM_THREADS": str(self.threads or max(1, _cores() // self.workers))}
+        threads = {"OMP_NUM_THREADS": str(self.threads or max(1, cores() // self.workers))}
         gpus = _gpus()
         if len(gpus) < 2:
             return [threads] * self.workers
@@ -156,19 +157,11 @@ class _Crew:
 
 def _serve(pipe: Connection, prepare: bytes) -> None:
     """A worker's life: answer until nobody asks."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     worker = Worker(prepare)
     with contextlib.suppress(EOFError, OSError):
         while True:
             pipe.send_bytes(worker.answer(pipe.recv_bytes()))
-
-
-def _die_with_parent() -> None:
-    """The pipe tells only a worker that is listening; one deep in an item must not outlive a killed parent either."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
 
 
 @contextlib.contextmanager
@@ -200,10 +193,6 @@ def _torch_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:

@@ -1,0 +1,45 @@
+"""Real photos for the miniatures: CIFAR-10's, made larger and stored as cameras store them."""
+
+import functools
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from discl.parts.datasets.cifar10_lt import CLASSES, Cifar10LT
+from discl.spec.kinds import Ints, Photos
+
+__all__ = ["CLASSES", "encoded", "real_photos", "write"]
+
+
+@functools.cache
+def _test_split() -> tuple[Photos, Ints]:
+    split = Cifar10LT().split("test")
+    return split.pixels, split.labels
+
+
+def real_photos(labels: Any, rng: np.random.Generator) -> Photos:
+    """A photo [n, 32, 32, 3] for each of `labels` (CIFAR-10 classes), none twice while they last."""
+    pixels, known = _test_split()
+    wanted = np.asarray(labels)
+    rows = np.empty(len(wanted), np.int64)
+    for label in np.unique(wanted):
+        places, mine = np.flatnonzero(wanted == label), np.flatnonzero(known == label)
+        rows[places] = np.resize(rng.permutation(mine), len(places))
+    return np.asarray(pixels[rows])
+
+
+def encoded(photo: Photos, size: tuple[int, int] = (96, 72), form: str = "JPEG") -> bytes:
+    """The bytes of an image file of `size` (width, height)."""
+    buffer = io.BytesIO()
+    options = {"quality": 92} if form == "JPEG" else {}
+    Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def write(path: Path, photo: Photos, size: tuple[int, int] = (96, 72)) -> None:
+    """An image file whose format follows its ending."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(photo, size, Image.registered_extensions()[path.suffix.lower()]))
