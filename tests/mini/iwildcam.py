@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from discl.spec.kinds import Photos
-from discl.spec.registry import bind
+from tests.mini._photos import CLASSES, real_photos
 
 # label of WILDS, and the CIFAR-10 classes that stand for it; the first is the most frequent. 153 and 181 share an English name.
 SHOWN: tuple[tuple[int, tuple[str, ...]], ...] = (
@@ -44,13 +44,13 @@ COLUMNS = (
 def make(folder: Path, images: int, rng: np.random.Generator) -> None:
     """`folder`/iwildcam_v2.0 with train/*.jpg, metadata.csv and categories.csv as WILDS writes them."""
     root = folder / "iwildcam_v2.0"
-    (root / "train").mkdir(parents=True, exist_ok=True)
-    scenes = _scenes(rng)
-    cameras = [_camera(rng) for _ in range(12)]
-    rows = []
-    for number, (split, label, camera) in enumerate(_decided(images, rng)):
+    (root / "train").mkdir(parents=True)
+    decided, cameras, rows = list(_decided(images, rng)), [_camera(rng) for _ in range(12)], []
+    shown = dict(SHOWN)
+    photos = real_photos([CLASSES.index(str(rng.choice(shown[label]))) for _, label, _ in decided], rng)
+    for number, ((split, label, camera), photo) in enumerate(zip(decided, photos, strict=True)):
         name = f"{rng.integers(2**32):08x}-21bc-11ea-a13a-137349068a90"
-        seen = _seen(next(scenes[label]), cameras[camera], SIZES[camera % len(SIZES)], rng)
+        seen = _seen(photo, cameras[camera], SIZES[camera % len(SIZES)], rng)
         Image.fromarray(seen).save(root / "train" / f"{name}.jpg", quality=80)
         when = f"2013-{1 + number % 12:02d}-{1 + number % 28:02d} {number % 24:02d}:{number % 60:02d}:07.000"
         sequence = f"{number // 3:08x}-21bc-11ea-a13a-137349068a90"
@@ -81,19 +81,6 @@ def _tailed(total: int, ratio: float, fewest: int) -> list[int]:
     counts = (free * weights / weights.sum()).astype(int) + fewest
     counts[0] += total - counts.sum()
     return [int(count) for count in counts]
-
-
-def _scenes(rng: np.random.Generator) -> dict[int, Iterator[Photos]]:
-    """Label -> CIFAR-10 photos of what stands for it, no photo twice."""
-    cifar = bind("datasets", "cifar10_lt", {}).build()
-    test, order = cifar.split("test"), rng.permutation(10_000)
-
-    def photos(names: tuple[str, ...], half: int) -> Iterator[Photos]:
-        wanted = [cifar.classes.index(name) for name in names]
-        mine = order[np.isin(test.labels[order], wanted)]
-        yield from (test.pixels[place] for place in mine[half::2])
-
-    return {label: photos(names, label == 181) for label, names in SHOWN}
 
 
 def _camera(rng: np.random.Generator) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from discl.files.disk import resource
 from discl.files.sources import Archives, Remote
 from discl.parts.datasets._listed import Listed, Listing
 from discl.spec.errors import UserError
@@ -21,7 +22,7 @@ from discl.spec.kinds import Ints
 SPLITS = {"train": "train", "id_val": "val", "id_test": "id_test", "test": "ood/cameras", "val": "ood_val"}
 LEFT_OUT = 99999  # y of photos and categories that are not part of the benchmark
 
-_NAMES = Path(__file__).resolve().parents[2] / "assets" / "datasets" / "iwildcam_names.json"
+_NAMES = "pkg://discl/assets/datasets/iwildcam_names.json"
 
 
 class IWildCam(Listed):
@@ -36,15 +37,15 @@ class IWildCam(Listed):
     grouped = True
     folder_name = "iwildcam_v2.0"
     layout = "metadata.csv, categories.csv and train/*.jpg"
-    # a whole number of disk blocks, so the size of the unpacked folder or of the sparse file: not checked to the byte
+    # WILDS gives a size of whole disk blocks and no checksum, so the download's bytes are not known exactly
     sources = (
         Archives(
-            "WILDS, about 12 GB",
-            (Remote("https://worksheets.codalab.org/rest/bundles/0x6313da2b204647e79a14b468131fcd64/contents/blob/"),),
+            "WILDS",
+            (Remote("https://worksheets.codalab.org/rest/bundles/0x6313da2b204647e79a14b468131fcd64/contents/blob/", about=11_957_420_032),),
         ),
     )
     # Koh et al. 2021 (WILDS), section on iWildCam; FLYP's data script asserts the first
-    published: ClassVar[Mapping[str, int]] = {"train": 129_809, "val": 7_314, "id_test": 8_154, "ood/cameras": 42_791, "ood_val": 14_961}
+    published: Mapping[str, int] = {"train": 129_809, "val": 7_314, "id_test": 8_154, "ood/cameras": 42_791, "ood_val": 14_961}
 
     def __init__(self, root: str = "", side: int = 224, shared_names: bool = False, most_unreadable: float = 0.001) -> None:
         super().__init__(root, side, most_unreadable)
@@ -149,7 +150,7 @@ def english(scientific: Sequence[str], shared: bool = False) -> tuple[str, ...]:
     Four kinds of animals have two labels each, because the people who labelled the photos spelt them in two ways. Unless
     `shared`, the second label gets another of the animal's English names, so that a text can tell the two apart.
     """
-    table = json.loads(_NAMES.read_text("utf-8"))
+    table = json.loads(resource(_NAMES).read_text("utf-8"))
     common, apart = table["common"], {} if shared else table["told_apart"]
     named = [apart.get(name) or common.get(name) or name for name in scientific]
     if shared:
