@@ -1,4 +1,4 @@
-"""`discl data`: look at the photos."""
+"""`discl data`: look at the photos, or fetch them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 @click.group("data")
 def data() -> None:
-    """Look at the photos."""
+    """Look at the photos, or fetch them."""
 
 
 @data.command("info")
@@ -21,8 +21,10 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     from rich.console import Console
     from rich.table import Table
 
+    from discl.harness.experiment import Audience
     from discl.harness.show import class_counts, photo_sheet
     from discl.spec.benchmark import parameters
+    from discl.spec.kinds import InFiles
     from discl.spec.registry import bind
 
     built = bind("datasets", dataset, parameters(settings)).build()
@@ -34,5 +36,31 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     table.add_row("all", "", *(str(sum(row[i] for _, _, row in counts.rows)) for i in range(len(counts.splits))))
     Console().print(table)
     click.echo(counts.note)
+    for note in built.notes if isinstance(built, InFiles) else ():
+        click.echo(f"- {note}")
     if sheet:
+        built.prepare(Audience.of(["console"]).announce)
         click.echo(f"picture sheet: {photo_sheet(built, sheet)}")
+
+
+@data.command("fetch")
+@click.argument("dataset")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the dataset, e.g. --set root=owner/name.")
+def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
+    """Download DATASET into the folder where it is looked for, whatever its size; goes on where it broke off.
+
+    \b
+    discl data fetch iwildcam
+    discl data fetch folder --set root=owner/name
+    """
+    from discl.harness.experiment import Audience
+    from discl.spec.benchmark import parameters
+    from discl.spec.kinds import InFiles
+    from discl.spec.registry import bind
+
+    built, announce = bind("datasets", dataset, parameters(settings)).build(), Audience.of(["console"]).announce
+    if isinstance(built, InFiles):
+        click.echo(f"{dataset} is at {built.fetch(announce)}")
+        return
+    built.prepare(announce)
+    click.echo(f"{dataset} is ready")

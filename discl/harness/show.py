@@ -12,7 +12,7 @@ from discl.engine.catalogue import Cell
 from discl.files.figure import Figure, Tile
 from discl.files.photos import save_picture, sheet
 from discl.harness.experiment import Bench
-from discl.spec.kinds import Dataset
+from discl.spec.kinds import Dataset, InFiles
 from discl.spec.levels import PHOTO, TEXT_ONLY
 
 
@@ -25,18 +25,21 @@ class Counts(NamedTuple):
 
 
 def class_counts(dataset: Dataset) -> Counts:
-    """Photos per class of every split; the corrupted ones, alike in number, share a column."""
+    """Photos per class of every split; those of ood/*, where they are alike in number, share a column. Reads no photo of a file."""
     shown = [name for name in dataset.splits if not name.startswith("ood/")]
     ood = [name for name in dataset.splits if name.startswith("ood/")]
-    tables = {name: np.bincount(dataset.split(name).labels, minlength=len(dataset.classes)) for name in [*shown, *ood[:1]]}
+    splits = {name: dataset.listing(name) if isinstance(dataset, InFiles) else dataset.split(name) for name in dataset.splits}
+    tables = {name: np.bincount(split.labels, minlength=len(dataset.classes)) for name, split in splits.items()}
+    if alike := all(np.array_equal(tables[name], tables[ood[0]]) for name in ood):
+        tables = {name: table for name, table in tables.items() if name in [*shown, *ood[:1]]}
     train = tables["train"]
     rows = [
         (name, "many" if train[i] > 100 else "medium" if train[i] >= 20 else "few", [int(table[i]) for table in tables.values()])
         for i, name in enumerate(dataset.classes)
     ]
-    groups = {int(group) for name in shown for group in np.unique(dataset.split(name).groups)}
+    groups = {int(group) for name in shown for group in np.unique(splits[name].groups)}
     note = f"{len(ood)} ood splits: {', '.join(name.removeprefix('ood/') for name in ood)}; {len(groups)} group(s)"
-    return Counts([*shown, *(["each ood"] if ood else [])], rows, note)
+    return Counts(["each ood" if alike and name in ood else name for name in tables], rows, note)
 
 
 def photo_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:

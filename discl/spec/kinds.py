@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -25,6 +26,14 @@ Floats = NDArray[np.float32]
 Announce = Callable[[str, int, int], None]  # (what is being done, done so far, of how many)
 
 # ---------------------------------------------------------------- data
+
+
+class Listing(NamedTuple):
+    """The photos of one split, as the metadata of their dataset lists them."""
+
+    refs: NDArray[np.str_]  # [n], path under the dataset's folder with '/'; also the photo's id: unique, and in one split only
+    labels: Ints  # [n]
+    groups: Ints  # [n], e.g. the camera; all zero where there are none
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,21 @@ class Dataset(Protocol):
 
     def prepare(self, announce: Announce) -> None:
         """Fetch and materialise; a second call returns at once."""
+
+
+@runtime_checkable
+class InFiles(Dataset, Protocol):
+    """A dataset whose photos lie in the user's files, so that something can be said of them before one is read."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about these files, a sentence each."""
+
+    def listing(self, name: str) -> Listing:
+        """The photos of a split as its metadata lists them, those without a file left out."""
+
+    def fetch(self, announce: Announce) -> Path:
+        """The folder with the files, downloaded whatever their size; goes on where it broke off."""
 
 
 # ---------------------------------------------------------------- making images

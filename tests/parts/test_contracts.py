@@ -1,7 +1,8 @@
 """Every registered part keeps its kind's contract: a new part is tested by being there."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from discl import testing
 from discl.spec.registry import bind, find, names
+from tests.make_mini import LAYOUTS, make
 
 # a small setting, where the default is large
 PARAMETERS: dict[str, dict[str, Any]] = {"img2img": {"steps": 6, "chunk": 4}, "cifar10_lt": {"ood_photos": 100}, "ray": {"workers": 1}}
@@ -43,8 +45,22 @@ class TestPrompts(testing.PromptsContract):
         return bind("prompts", request.param, {"file": str(file)} if needs_file else {}).build()
 
 
+@pytest.fixture(scope="module")
+def mini_root(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Where the miniature of a dataset's layout lies; made once."""
+    return cache(lambda layout: make(layout, tmp_path_factory.mktemp(layout) / "mini", images=60))
+
+
 class TestDatasets(testing.DatasetContract):
-    part = _part_of("datasets")
+    @pytest.fixture(params=sorted(names("datasets")))
+    def part(self, request: pytest.FixtureRequest, mini_root: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Any:
+        """A dataset of files has a miniature of its layout."""
+        parameters = PARAMETERS.get(request.param, {})
+        if request.param in LAYOUTS:
+            root = mini_root(request.param)
+            parameters = {**parameters, "root": str(root)}
+            monkeypatch.setenv("DISCL_DATA", str(root.parent / "data"))
+        return bind("datasets", request.param, parameters).build()
 
 
 class TestBackbones(testing.BackboneContract):

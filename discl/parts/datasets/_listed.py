@@ -18,19 +18,13 @@ from discl.files.disk import data_home
 from discl.files.photos import decode
 from discl.files.sources import Source, contained, obtain, size
 from discl.spec.errors import UserError, unknown
-from discl.spec.kinds import Announce, Ints, Photos, Split
+from discl.spec.kinds import Announce, Listing, Photos, Split
+
+__all__ = ["PICTURES", "Listed", "Listing", "few"]
 
 PICTURES = frozenset([".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"])
 _FULL = 0.9  # share of the published photos from which a listing is taken for the published one
 _NAMED = 3  # examples in a message
-
-
-class Listing(NamedTuple):
-    """The photos of one split, as the dataset's metadata lists them."""
-
-    refs: NDArray[np.str_]  # [n], path under the root with '/'; also the photo's id: unique, and in one split only
-    labels: Ints  # [n]
-    groups: Ints  # [n], e.g. the camera; all zero where there are none
 
 
 class Survey(NamedTuple):
@@ -44,7 +38,7 @@ class Survey(NamedTuple):
 
 
 class Listed(ABC):
-    """Base of a dataset (see `discl.spec.kinds.Dataset`) made of files: its subclass says where they are and what they show.
+    """Base of a dataset (see `discl.spec.kinds.InFiles`) made of files: its subclass says where they are and what they show.
 
     `root` is the folder with the dataset; empty, it is $DISCL_DATA/<folder_name>. `side`: the photos are seen as squares of
     so many pixels, the middle of each. `most_unreadable`: share of a split's photos that may be missing or unreadable; they
@@ -149,12 +143,10 @@ class Listed(ABC):
     def prepare(self, announce: Announce) -> None:
         self._place_with(announce)
         announce(f"listing {self.name}", 0, 1)
-        maps = {name: self._map(name) for name in self.splits}
-        todo = [each for each in maps.values() if each.open() is None]
-        needed = decoded.check_room(todo, data_home())
-        if needed:
-            announce(f"decoding at {self.side} px: {size(needed)} at {data_home()}", 0, 1)
-        for name in maps:
+        maps = [self._map(name) for name in self.splits]
+        announce(f"listing {self.name}", 1, 1)
+        decoded.check_room([each for each in maps if each.open() is None], data_home())
+        for name in self.splits:
             self._opened(name, announce)
 
     # -- beyond those promises
@@ -313,7 +305,7 @@ class Listed(ABC):
         opened = each.open()
         if opened is None:
             decoded.check_room([each], data_home())
-            opened = each.build(f"decoding {name} photos", announce)
+            opened = each.build(f"decoding {name} photos at {self.side} px ({size(each.bytes)})", announce)
         first = next(iter(opened.unreadable.values()), "")
         self._tolerate(
             name, f"unreadable (listed in {each.folder / 'unreadable.txt'}; the first: {first})", list(opened.unreadable), len(each.refs)
