@@ -32,6 +32,7 @@ def plan(**selection: Any) -> None:
 @click.option("--trackers", help="Who watches, separated by commas; see `discl list trackers`. The record is always kept.")
 def bench(trackers: str | None, **selection: Any) -> None:
     """Run every strategy and seed of BENCH over one bank of images, then print the table. Stored runs are not repeated."""
+    from discl.engine import ranks
     from discl.harness.board import board, stored_results
     from discl.harness.experiment import Audience
     from discl.harness.store import Store
@@ -46,6 +47,8 @@ def bench(trackers: str | None, **selection: Any) -> None:
             fresh["runs"] += 1
             fresh["steps"] += int(result.cost["steps"])
             fresh["images"] += int(result.cost["images_generated"])
+    if not ranks.first():
+        return
     print_board(board(spec, stored_results(spec, store)))
     click.echo(
         f"this time: {fresh['images']} images made, {fresh['steps']} steps trained, {fresh['runs']} runs; {len(stored)} runs were stored"
@@ -59,6 +62,7 @@ def run(trackers: str | None, **selection: Any) -> None:
     """One run: BENCH with exactly one strategy and one seed; prints its metrics as JSON."""
     import json
 
+    from discl.engine import ranks
     from discl.harness.experiment import Audience
     from discl.harness.store import Store
     from discl.harness.sweep import sweep
@@ -70,4 +74,5 @@ def run(trackers: str | None, **selection: Any) -> None:
     audience = Audience.of(spec.trackers if trackers is None else [name.strip() for name in trackers.split(",") if name.strip()])
     store = Store()
     (result,) = sweep(spec, store, audience)
-    click.echo(json.dumps({"id": result.id, "folder": str(store.folder(result)), "metrics": result.metrics}, indent=1))
+    if ranks.first():
+        click.echo(json.dumps({"id": result.id, "folder": str(store.folder(result)), "metrics": result.metrics}, indent=1))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from discl.engine.ranks import Share
 from discl.engine.recipe import Material, Recipe
 from discl.engine.sampling import Plan
 from discl.spec.errors import UserError
@@ -27,19 +28,6 @@ class Batch(NamedTuple):
 
     images: Tensor  # uint8 [b, h, w, 3], or float features [b, d]
     labels: Tensor  # [b]
-
-
-class Share(NamedTuple):
-    """The part of each batch that this process takes."""
-
-    rank: int = 0
-    world: int = 1
-
-    def of(self, batch: int) -> slice:
-        if batch % self.world:
-            raise UserError(f"train.batch = {batch} cannot be divided among {self.world} processes; make it a multiple of {self.world}")
-        each = batch // self.world
-        return slice(self.rank * each, (self.rank + 1) * each)
 
 
 def batches(plan: Plan, skip: int, material: Material, recipe: Recipe, key: tuple[int, ...], share: Share, ahead: bool) -> Iterator[Batch]:

@@ -50,7 +50,7 @@ def _channels(values: tuple[float, float, float], device: torch.device) -> Tenso
 @torch.no_grad()
 def logits_of(network: nn.Module, photos: Photos, intake: Intake, device: torch.device) -> Floats:
     """float32 [n, classes], in eval mode; the mode the network was in is restored."""
-    was_training, mine = network.training, ranks.rows_of(len(photos))
+    was_training, mine = network.training, ranks.share().rows(len(photos))
     network.eval()
     parts: list[Floats] = []
     for start in range(mine.start, mine.stop, CHUNK):

@@ -1,36 +1,40 @@
-"""Data-parallel training under torchrun: who takes which part, and how the parts come together again."""
+"""Data-parallel training under torchrun: who takes which part, and how the parts come together again. Light where there is one process."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import distributed as dist
-from torch import nn
 
-from discl.engine.loading import Share
+from discl.spec.errors import UserError
 
-
-def join() -> None:
-    """Enter the group that torchrun started this process in; nothing to do elsewhere, or a second time."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        on_gpu = torch.cuda.is_available()
-        if on_gpu:
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if on_gpu else "gloo")
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
-def leave() -> None:
-    """Leave the group; nothing to do where there is none."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+class Share(NamedTuple):
+    """The part of each batch that one of `world` processes takes."""
+
+    rank: int = 0
+    world: int = 1
+
+    def of(self, batch: int) -> slice:
+        if batch % self.world:
+            raise UserError(f"train.batch = {batch} cannot be divided among {self.world} processes; make it a multiple of {self.world}")
+        each = batch // self.world
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def rows(self, count: int) -> slice:
+        """The rows it computes for `whole`."""
+        each = -(-count // self.world)
+        return slice(min(count, self.rank * each), min(count, (self.rank + 1) * each))
 
 
 def share() -> Share:
-    """This process's part of every batch."""
-    return Share(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Share()
+    """This process's part, as torchrun says."""
+    return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def first() -> bool:
@@ -38,35 +42,48 @@ def first() -> bool:
     return share().rank == 0
 
 
+def join() -> None:
+    """Enter the group that torchrun started this process in; nothing to do elsewhere, or a second time."""
+    if share().world == 1:
+        return
+    import torch
+    from torch import distributed
+
+    if not distributed.is_initialized():
+        on_gpu = torch.cuda.is_available()
+        if on_gpu:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        distributed.init_process_group("nccl" if on_gpu else "gloo")
+
+
 def wait() -> None:
     """All processes meet here."""
-    if dist.is_initialized():
-        dist.barrier()
+    if share().world > 1:
+        from torch import distributed
+
+        distributed.barrier()
 
 
 def agreed(value: Any) -> Any:
     """What the first process says."""
-    if not dist.is_initialized():
+    if share().world == 1:
         return value
+    from torch import distributed
+
     said = [value]
-    dist.broadcast_object_list(said)
+    distributed.broadcast_object_list(said)
     return said[0]
 
 
-def whole(part: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
-    """All `rows` rows, from each process's `rows_of`."""
-    if not dist.is_initialized():
+def whole(part: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """All `count` rows, from each process's `Share.rows`."""
+    if share().world == 1:
         return part
-    parts: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, part)
-    return np.concatenate(parts)[:rows]
+    from torch import distributed
 
-
-def rows_of(rows: int) -> slice:
-    """The rows this process computes for `whole`."""
-    rank, world = share()
-    each = -(-rows // world)
-    return slice(min(rows, rank * each), min(rows, (rank + 1) * each))
+    parts: list[Any] = [None] * share().world
+    distributed.all_gather_object(parts, part)
+    return np.concatenate(parts)[:count]
 
 
 def parallel(network: nn.Module, device: torch.device) -> nn.Module:
@@ -74,13 +91,18 @@ def parallel(network: nn.Module, device: torch.device) -> nn.Module:
 
     On GPUs BatchNorm sees the whole batch, as on one device; on CPUs (gloo) each process normalises its own part.
     """
-    if not dist.is_initialized():
+    if share().world == 1:
         return network
+    from torch.nn import SyncBatchNorm
+    from torch.nn.parallel import DistributedDataParallel
+
     if device.type == "cuda":
-        return nn.parallel.DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(network), device_ids=[device.index])
-    return nn.parallel.DistributedDataParallel(network)
+        return DistributedDataParallel(SyncBatchNorm.convert_sync_batchnorm(network), device_ids=[device.index])
+    return DistributedDataParallel(network)
 
 
 def device() -> torch.device:
     """Where this process computes."""
+    import torch
+
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discl.engine import ranks
 from discl.engine.metrics import DEFINITIONS_ID, all_metrics, class_recalls
 from discl.files.disk import write_text
 from discl.harness.experiment import Audience, Bench
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 def run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int] = (1, 1)) -> Result:
     """The stored result of an experiment, made now unless it is there. `place` says which of how many, for the eye."""
-    from discl.engine import ranks
-
     found = ranks.agreed(store.find(experiment.id()))
     return found or _run(experiment, bench, store, audience, place)
 
@@ -99,7 +98,6 @@ def _plain(value: float) -> float | None:
 
 
 def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int]) -> Result:
-    from discl.engine import ranks
     from discl.engine.prediction import predict
     from discl.engine.recipe import Material
     from discl.engine.training import Fit

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
+from discl.engine import ranks
 from discl.harness.experiment import Audience, Bench
 from discl.harness.running import run
 from discl.harness.store import Store
@@ -29,9 +33,20 @@ class Price:
 
 
 def sweep(spec: Benchmark, store: Store, audience: Audience) -> Iterator[Result]:
-    """Run every strategy and seed; what the store has is not run again. Yields results as they come."""
+    """Run every strategy and seed; what the store has is not run again. Yields results as they come.
+
+    Under torchrun the first process writes and speaks; what the others would write goes into a folder that goes with them.
+    """
+    ranks.join()
+    with ExitStack() as others:
+        if not ranks.first():
+            store, audience = Store(Path(others.enter_context(tempfile.TemporaryDirectory()))), Audience([])
+        yield from _sweep(spec, store, audience)
+
+
+def _sweep(spec: Benchmark, store: Store, audience: Audience) -> Iterator[Result]:
     wanted, bench = experiments(spec), Bench(spec)
-    todo = [experiment for experiment in wanted if store.find(experiment.id()) is None]
+    todo = ranks.agreed([experiment for experiment in wanted if store.find(experiment.id()) is None])
     if todo:
         bench.dataset.prepare(audience.announce)
     for experiment in wanted:

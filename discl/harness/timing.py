@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from discl.engine import ranks
 from discl.harness.experiment import Bench
 from discl.spec.kinds import Request
 
@@ -24,7 +25,6 @@ def seconds_per_run(bench: Bench, batches: int = 4) -> float:
     """Seconds of one run: its optimiser steps, its looks at val, and the final predictions."""
     import torch
 
-    from discl.engine import ranks
     from discl.engine.prediction import logits_of
 
     spec, feed, device = bench.spec, bench.feed, ranks.device()

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from discl.engine.prediction import Normaliser, predict
-from discl.engine.sampling import Tail, Targets, Usable, hard_rows
 from discl.engine.recipe import Material, Recipe
+from discl.engine.sampling import Tail, Targets, Usable, hard_rows
 from discl.engine.training import Fit
 from discl.spec.errors import UserError
 from discl.spec.kinds import EpochReport, Split

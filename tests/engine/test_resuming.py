@@ -1,0 +1,90 @@
+"""A run that is stopped goes on exactly: to the last bit, wherever it was stopped."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_training import MATERIAL, NORMALISER, RECIPE, TARGETS
+from torch import nn
+
+from discl.engine.recipe import Recipe
+from discl.engine.snapshots import flatten, unflatten
+from discl.engine.training import Fit
+from discl.files import checkpoints
+from discl.spec.kinds import EpochReport
+from discl.spec.registry import bind
+
+PLAIN = replace(RECIPE, epochs=4, curriculum_epochs=3)
+RICH = replace(PLAIN, ema=0.9, mixup=0.4, cutmix=0.4, clip=1.0, warmup_steps=3, accumulate=2, optimiser="sgd")
+CUT = replace(PLAIN, crop=6, transform={"scale": [0.5, 1.0], "auto_augment": "rand-m5"})
+
+
+def _fit(strategy: str, recipe: Recipe, keep: Any = None) -> Fit:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(8, 3)
+    )
+    parts = bind("strategies", strategy, {}).build(), bind("losses", "ce", {}).build()
+    intake = replace(NORMALISER, crop=recipe.crop)
+    return Fit(network, *parts, MATERIAL, recipe, TARGETS, intake, 0, torch.device("cpu"), keep)
+
+
+def _end(fit: Fit) -> tuple[list[EpochReport], dict[str, Any]]:
+    list(fit)
+    return [replace(report, seconds=0.0) for report in fit.history], fit.judged.state_dict()
+
+
+@pytest.mark.parametrize(("strategy", "recipe"), [("adaptive", PLAIN), ("random", RICH), ("static", CUT)])
+def test_a_run_goes_on_from_any_step_to_the_same_end(strategy: str, recipe: Recipe, tmp_path: Path) -> None:
+    stops: list[tuple[Any, Any]] = []
+    history, weights = _end(_fit(strategy, recipe, lambda state: stops.append(flatten(state()))))
+    assert len(stops) > recipe.epochs * 4 - 4  # after every step but those of bursts, and after every epoch
+    for number in np.random.default_rng(5).permutation(len(stops))[:5]:
+        checkpoints.save(tmp_path, int(number), *stops[number])
+        stored = checkpoints.newest(tmp_path)
+        assert stored
+        torch.rand(7)  # what else draws from the global generator must not matter
+        again = _fit(strategy, recipe)
+        again.restore(unflatten(*stored))
+        history_again, weights_again = _end(again)
+        assert history_again == history
+        assert all(torch.equal(weights[key], weights_again[key]) for key in weights)
+        checkpoints.clear(tmp_path)
+
+
+def test_reading_processes_change_no_bit() -> None:
+    _, alone = _end(_fit("static", CUT))
+    _, helped = _end(_fit("static", replace(CUT, workers=1)))
+    assert all(torch.equal(alone[key], helped[key]) for key in alone)
+
+
+def test_training_leaves_the_global_chance_alone() -> None:
+    torch.manual_seed(9)
+    expected = torch.rand(1)
+    fit = _fit("static", PLAIN)
+    torch.manual_seed(9)
+    list(fit)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_old_ones_go(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        checkpoints.save(tmp_path, number, *flatten({"number": number, "weights": torch.full((3,), number)}))
+    assert len(list(tmp_path.iterdir())) == checkpoints.KEPT
+    newest = max(tmp_path.iterdir())
+    newest.write_bytes(newest.read_bytes()[:-5])
+    found = checkpoints.newest(tmp_path)
+    assert found
+    assert unflatten(*found)["number"] == 2
+
+
+def test_a_state_comes_back_as_it_was() -> None:
+    state = {"a": [1, (2.5, None)], 3: {"weights": torch.arange(3), "name": "x"}, "flag": True}
+    back = unflatten(*flatten(state))
+    assert torch.equal(back[3].pop("weights"), state[3].pop("weights"))  # type: ignore[attr-defined, index]
+    assert back == state
+    with pytest.raises(TypeError, match="state.a is a set"):
+        flatten({"a": {1}})

@@ -1,0 +1,69 @@
+"""A run that is killed goes on from its last checkpoint, and its result says nothing of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from discl.harness.experiment import Audience
+from discl.harness.store import Store
+from discl.harness.sweep import sweep
+from discl.spec.benchmark import Benchmark, experiments, load
+from discl.spec.result import Result
+
+TINY = [
+    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=4",
+    "train.curriculum_epochs=3", "train.evaluate_every=1", "train.batch=32", "trackers=[]", "strategies=['adaptive']",
+    "train.checkpoint_seconds=0",
+]  # fmt: skip
+LEARNERS = {
+    "resnet": ["backbone.stem_stride=4", "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}", "train.ema=0.8"],
+}
+CHILD = """
+import sys
+from discl.harness.experiment import Audience
+from discl.harness.store import Store
+from discl.harness.sweep import sweep
+from discl.spec.benchmark import load
+list(sweep(load("cifar10_lt", settings=sys.argv[1:]), Store(), Audience.of([])))
+"""
+
+
+def _result(spec: Benchmark) -> Result:
+    (result,) = sweep(spec, Store(), Audience.of([]))
+    return result
+
+
+@pytest.mark.parametrize("learner", sorted(LEARNERS))
+def test_a_run_killed_at_a_random_step_ends_as_if_it_had_not_been(learner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = [*TINY, *LEARNERS[learner]]
+    spec = load("cifar10_lt", settings=settings)
+    (experiment,) = experiments(spec)
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "whole"))
+    whole = _result(spec)
+
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "killed"))
+    left = Store().checkpoints(experiment.id())
+    at = int(np.random.default_rng().integers(1, 12))
+    child = subprocess.Popen([sys.executable, "-c", CHILD, *settings], env=os.environ)
+    while child.poll() is None and not any(int(path.stem) >= at for path in left.glob("[0-9]*.safetensors")):
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert Store().find(experiment.id()) is None, f"the run was over before it could be killed at step {at}"
+    again = _result(spec)
+    assert again.attempt == 1
+    assert not left.exists()
+    events = (Store().folder(again) / "events.jsonl").read_text()
+    assert events.count('"epoch"') >= 4  # the record is whole, though an earlier attempt did a part of it
+
+    def told(result: Result) -> Result:
+        return replace(result, attempt=0, cost={**result.cost, "seconds": 0.0, "images_generated": 0.0}, provenance={})
+
+    assert told(again) == told(whole), f"killed at step {at}"
