@@ -73,14 +73,12 @@ def _decided(images: int, rng: np.random.Generator) -> Iterator[tuple[str, int, 
 
 
 def _tailed(total: int, ratio: float, fewest: int) -> list[int]:
-    """`total` photos over the labels, each `ratio` of the one before, none below `fewest`."""
-    free = total - fewest * len(SHOWN)
-    if free < 0:
-        raise ValueError(f"{total} photos do not give {len(SHOWN)} labels {fewest} each; ask for more images")
-    weights = ratio ** np.arange(len(SHOWN))
-    counts = (free * weights / weights.sum()).astype(int) + fewest
+    """`total` photos over the labels, each `ratio` of the one before and none below `fewest`; the last are left out where that is too many."""
+    labels = min(len(SHOWN), total // fewest)
+    weights = ratio ** np.arange(labels)
+    counts = ((total - fewest * labels) * weights / weights.sum()).astype(int) + fewest
     counts[0] += total - counts.sum()
-    return [int(count) for count in counts]
+    return [*map(int, counts), *[0] * (len(SHOWN) - labels)]
 
 
 def _camera(rng: np.random.Generator) -> dict[str, Any]:

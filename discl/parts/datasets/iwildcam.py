@@ -31,6 +31,8 @@ class IWildCam(Listed):
     two labels one name for both, as published code does: prompts and text heads cannot tell such labels apart then.
 
     `val` is WILDS' id_val, `ood/cameras` its test and `ood_val` its val. A photo's group is its camera.
+
+    Photos: Beery, Cole and Gjoka 2020, under CDLA-Permissive-1.0. Splits: Koh et al. 2021 (WILDS).
     """
 
     version = 1
@@ -44,7 +46,7 @@ class IWildCam(Listed):
             (Remote("https://worksheets.codalab.org/rest/bundles/0x6313da2b204647e79a14b468131fcd64/contents/blob/", about=11_957_420_032),),
         ),
     )
-    # Koh et al. 2021 (WILDS), section on iWildCam; FLYP's data script asserts the first
+    # Koh et al. 2021 (WILDS), appendix on iWildCam; the first is asserted by the data script of FLYP (Goyal et al. 2023) as well
     published: Mapping[str, int] = {"train": 129_809, "val": 7_314, "id_test": 8_154, "ood/cameras": 42_791, "ood_val": 14_961}
 
     def __init__(self, root: str = "", side: int = 224, shared_names: bool = False, most_unreadable: float = 0.001) -> None:
@@ -155,8 +157,8 @@ def english(scientific: Sequence[str], shared: bool = False) -> tuple[str, ...]:
     named = [apart.get(name) or common.get(name) or name for name in scientific]
     if shared:
         return tuple(named)
-    twice = {name for name, times in Counter(named).items() if times > 1}
-    return tuple(f"{name} ({own})" if name in twice else name for name, own in zip(named, scientific, strict=True))
+    times, own = Counter(named), scientific if len(set(scientific)) == len(scientific) else [f"label {label}" for label in range(len(named))]
+    return tuple(f"{name} ({own[label]})" if times[name] > 1 else name for label, name in enumerate(named))
 
 
 def namesakes(names: Sequence[str]) -> list[list[int]]:
