@@ -224,12 +224,12 @@ def test_the_whole_bench_on_a_miniature(mini: Path, tmp_path: Path, monkeypatch:
         "iwildcam",
         settings=[
             f"dataset.root={mini}", "strategies=['static','real_only']", "levels=[50,100]", "generator.name=blend", "bank.variants=2",
-            "sampling.images=64", "train.epochs=1", "train.curriculum_epochs=1", "train.warmup_epochs=0", "trackers=[]",
+            "sampling.images=160", "sampling.tail_share=0.6", "train.epochs=1", "train.curriculum_epochs=1", "train.warmup_epochs=0", "trackers=[]",
         ],
     )  # fmt: skip
     static, real = sweep(spec, Store(), Audience.of([]))
     assert static.seen[50] > 0
-    assert real.seen == {100: 64}
+    assert real.seen == {100: 160}
     for result in (static, real):
         assert {"id_test/macro_f1", "ood/macro_f1", "ood/cameras/macro_f1", "ood_val/macro_f1", "val/macro_f1"} <= set(result.metrics)
         assert len(result.classes) == 182
