@@ -224,7 +224,8 @@ def test_the_whole_bench_on_a_miniature(mini: Path, tmp_path: Path, monkeypatch:
         "iwildcam",
         settings=[
             f"dataset.root={mini}", "strategies=['static','real_only']", "levels=[50,100]", "generator.name=blend", "bank.variants=2",
-            "sampling.images=160", "sampling.tail_share=0.6", "train.epochs=1", "train.curriculum_epochs=1", "train.warmup_epochs=0", "trackers=[]",
+            "sampling.images=160", "sampling.tail_share=0.6", "train.epochs=1", "train.curriculum_epochs=1", "train.warmup_epochs=0",
+            "trackers=[]",
         ],
     )  # fmt: skip
     static, real = sweep(spec, Store(), Audience.of([]))

@@ -8,9 +8,10 @@ from discl.spec.errors import UserError
 
 
 def test_every_benchmark_loads_at_every_scale_it_has() -> None:
-    assert "cifar10_lt" in available()
-    for scale in ("smoke", "small", "paper"):
-        assert load("cifar10_lt", scale).scale == scale
+    assert scales("cifar10_lt") == ["smoke", "small", "paper"]
+    for name in available():
+        for scale in scales(name):
+            assert (load(name, scale).name, load(name, scale).scale) == (name, scale)
 
 
 @pytest.mark.parametrize(
