@@ -5,6 +5,9 @@ The targets, and where they come from (paper, section A.4.1):
 - the share of images from hard classes is `tail_share`; by default that of hard classes among classes (136/1000 in the paper);
 - within it, hard classes get equal shares, every hard photo appears once, and the rest is synthetic at the levels of the mix;
 - no image is used more than `max_repeats` times an epoch; what a class cannot fill goes to the other photos.
+
+Two of these can be switched off, because the paper's Algorithm 2 and its code do without them: `originals` = False leaves
+the hard photos to the mix, and `easy` = False leaves out all photos that are not hard.
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ class Targets:
     images: int
     tail_share: float
     max_repeats: int
+    originals: bool = True  # every hard photo appears once, whatever the mix says
+    easy: bool = True  # photos that are not hard fill the rest
 
 
 @dataclass(frozen=True)
@@ -71,22 +76,23 @@ def plan_epoch(tail: Tail, mix: Mix, usable: Mapping[int, Usable], targets: Targ
         rows = _even_draws(open_rows, targets.images, len(open_rows) * targets.images, rng)
         return _shuffled([_photos(rows)], rng)
     parts: list[Plan] = []
-    wanted = _split_evenly(round(targets.images * targets.tail_share), len(tail.hard_labels))
+    hard = tail.hard[open_rows]
+    wanted = _split_evenly(round(targets.images * (targets.tail_share if targets.easy else 1)), len(tail.hard_labels))
     for label, count in zip(tail.hard_labels, wanted, strict=True):
-        mine = open_rows[(tail.labels[open_rows] == label) & tail.hard[open_rows]]
-        parts.extend(_fill_class(mine, count, mix, usable, targets.max_repeats, rng))
+        mine = open_rows[(tail.labels[open_rows] == label) & hard]
+        parts.extend(_fill_class(mine, count, mix, usable, targets, rng))
     left = targets.images - sum(map(len, parts))
-    easy = open_rows[~tail.hard[open_rows]]
+    rest = open_rows[~hard if targets.easy else hard]
     # where a class is all there is, its photos fill the epoch whatever the cap says: the number of steps is the promise
-    parts.append(_photos(_even_draws(easy if len(easy) else open_rows, left, left, rng)))
+    parts.append(_photos(_even_draws(rest if len(rest) else open_rows, left, left, rng)))
     return _shuffled(parts, rng)
 
 
-def _fill_class(mine: Ints, count: int, mix: Mix, usable: Mapping[int, Usable], max_repeats: int, rng: np.random.Generator) -> list[Plan]:
+def _fill_class(mine: Ints, count: int, mix: Mix, usable: Mapping[int, Usable], targets: Targets, rng: np.random.Generator) -> list[Plan]:
     """`count` images of one hard class: its photos once, then the mix; levels without an image fall back to photos."""
     if not len(mine):
         return []
-    originals = rng.permutation(mine)[:count]
+    originals = rng.permutation(mine)[: count if targets.originals else 0]
     parts, photos = [_photos(originals)], 0
     shares = _apportion(mix, count - len(originals))
     for level, share in shares.items():
@@ -94,10 +100,10 @@ def _fill_class(mine: Ints, count: int, mix: Mix, usable: Mapping[int, Usable], 
         if level == PHOTO or not len(chosen):
             photos += share
             continue
-        picked = _even_draws(chosen, share, max_repeats, rng)
+        picked = _even_draws(chosen, share, targets.max_repeats, rng)
         parts.append(Plan(usable[level].row[picked], np.full(len(picked), level), usable[level].place[picked]))
     if photos:
-        parts.append(_photos(_even_draws(mine, photos, max_repeats - 1, rng)))
+        parts.append(_photos(_even_draws(mine, photos, targets.max_repeats - targets.originals, rng)))
     return parts
 
 

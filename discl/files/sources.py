@@ -56,15 +56,16 @@ class Remote(NamedTuple):
     """A file somewhere on the web."""
 
     url: str
-    bytes: int = 0  # 0 = not known
+    bytes: int = 0  # 0 = not known to the byte
     sha256: str = ""
     md5: str = ""  # where the publisher gives nothing better
     into: str = ""  # folder below the dataset's
     unpack: bool = True  # False: it is put there as it is
+    about: int = 0  # bytes, for people, where they are not known to the byte
 
     @property
     def name(self) -> str:
-        return urlparse(self.url).path.rpartition("/")[2]
+        return urlparse(self.url).path.rstrip("/").rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Archives:
 
     @property
     def bytes(self) -> int:
-        return sum(remote.bytes for remote in self.files)
+        return sum(remote.bytes or remote.about for remote in self.files)
 
     @property
     def unasked(self) -> bool:

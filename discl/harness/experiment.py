@@ -145,7 +145,7 @@ class Bench:
         share = len(self.tail.hard_labels) / len(self.dataset.classes) if sampling.tail_share == "classes" else float(sampling.tail_share)
         batch = self.spec.train.batch
         images = (sampling.images or len(self.train)) // batch * batch
-        return Targets(images, share, sampling.max_repeats)
+        return Targets(images, share, sampling.max_repeats, sampling.originals, sampling.easy)
 
 
 def _reopened(spec: Benchmark, home_folder: str, data_folder: str) -> Bench:

@@ -97,3 +97,22 @@ def test_a_dataset_without_hard_classes_is_sampled_naturally() -> None:
 @pytest.mark.parametrize("images", [1, 2, 3])
 def test_a_tiny_epoch_still_works(images: int) -> None:
     assert len(_plan({0: 1.0}, Targets(images, 0.9, 1))) == images
+
+
+def test_without_originals_the_mix_alone_says_which_hard_photos_are_seen() -> None:
+    targets = Targets(images=96, tail_share=0.5, max_repeats=50, originals=False)
+    synthetic, photos = _plan({50: 1.0}, targets), _plan({100: 1.0}, targets)
+    assert not set(ROWS) & set(synthetic.row[synthetic.level == 100])
+    assert int((synthetic.level == 50).sum()) == 48  # the whole tail share
+    assert set(ROWS) <= set(photos.row)
+
+
+def test_without_easy_photos_an_epoch_holds_hard_ones_alone() -> None:
+    for mix in ({50: 1.0}, {100: 1.0}):
+        plan = _plan(mix, Targets(images=96, tail_share=0.5, max_repeats=50, easy=False))
+        assert len(plan) == 96
+        assert set(plan.row) <= set(ROWS)
+        assert np.bincount(LABELS[plan.row]).tolist() == [0, 0, 48, 48]
+    # 8 photos and 32 images, once each, are all that a cap of 1 allows; the photos make up the number of steps
+    capped = _plan({50: 1.0}, Targets(images=96, tail_share=0.5, max_repeats=1, easy=False))
+    assert (len(capped), set(capped.row) <= set(ROWS)) == (96, True)
