@@ -33,13 +33,17 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
     import json
     from dataclasses import asdict
 
+    from discl.engine import ranks
     from discl.files.figure import check_figure, save_figure
     from discl.harness import choice
 
     if sheet:
         check_figure(sheet)
+    ranks.join()  # under torchrun the judges are trained by all processes, and one speaks
     bench, audience = opened(load(**selection))
     bench.hard_rule.find(audience.announce)
+    if not ranks.first():
+        return
     found = choice.choice(bench)
     if form == "json":
         click.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))

@@ -40,13 +40,13 @@ class BankTable(_Table):
 class HardRule(NamedTuple):
     """A way to say which training photos are hard; `discl.harness.hard` follows it."""
 
-    reads: tuple[str, ...]  # keys of [hard], beside `exclude`
-    judges: bool  # whether models are trained for it
+    reads: tuple[str, ...]  # keys of [hard] that choose, beside `exclude`
+    judges: bool  # whether models are trained for it, as folds, epochs and seed say
 
 
 HARD_RULES: Mapping[str, HardRule] = {
     "tail": HardRule(("below",), judges=False),
-    "low_confidence": HardRule(("fraction", "threshold", "folds", "epochs", "seed"), judges=True),
+    "low_confidence": HardRule(("fraction", "threshold"), judges=True),
 }
 JUDGES = 1  # raised when models trained to find hard photos would judge otherwise
 
@@ -64,7 +64,7 @@ class HardTable(_Table):
     exclude: list[str] = []  # classes, by name, whose photos are never hard
 
     def said(self) -> dict[str, Any]:
-        """What the rule reads, beyond the defaults."""
+        """What the rule chooses by, beyond the defaults."""
         read = ("rule", "exclude", *HARD_RULES[self.rule].reads)
         return {key: value for key, value in _said(self).items() if key in read}
 
