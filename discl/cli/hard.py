@@ -41,7 +41,7 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
         check_figure(sheet)
     ranks.join()  # under torchrun the judges are trained by all processes, and one speaks
     bench, audience = opened(load(**selection))
-    bench.hard_rule.find(audience.announce)
+    bench.hard_rule.find(audience.announce if ranks.first() else lambda *_: None)
     if not ranks.first():
         return
     found = choice.choice(bench)
