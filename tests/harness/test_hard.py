@@ -165,13 +165,21 @@ def test_a_stop_loses_the_judge_in_training_and_no_other(asked: list[tuple[Ints,
         assert np.array_equal(before, after)
 
 
-def test_a_loss_that_corrects_for_counts_bears_a_class_its_judge_never_saw(judged_home: Path) -> None:
+def test_a_loss_that_corrects_for_counts_bears_a_class_its_judge_never_saw() -> None:
     bench = _bench("hard.fraction=0.1", "hard.epochs=1", "hard.folds=2", "loss.name=balanced_softmax")
     bench.hard_rule.find(_quiet)
     assert np.isfinite(hard.ByConfidence(bench).judges.judged.probability).all()
 
 
-def test_a_table_that_cannot_be_read_says_so(judged_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_judges_of_a_frozen_trunk_are_trained_on_its_features(asked: list[Any]) -> None:
+    bench = _bench("hard.fraction=0.1", "hard.epochs=1", "hard.folds=2", "backbone.frozen=true")
+    bench.hard_rule.find(_quiet)
+    assert len(asked) == 2
+    assert len(bench.hard) == 9
+    assert list((home() / "features").rglob("*.npy"))
+
+
+def test_a_table_that_cannot_be_read_says_so() -> None:
     bench = _bench()
     assert bench.hard_rule.judges is not None
     bench.hard_rule.judges.table.parent.mkdir(parents=True)
