@@ -242,7 +242,7 @@ def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(tmp_path: Pat
     (tmp_path / "benchmarks").mkdir()
     for path in benchmark.folder().glob("*.toml"):
         (tmp_path / "benchmarks" / path.name).write_text(
-            path.read_text().replace("[hard]\n", '[hard]\nrule = "low_confidence"\nfraction = 0.1\n').replace("img2img", "blend")
+            path.read_text().replace("below = 20", 'rule = "low_confidence"\nfraction = 0.1\nbelow = 20').replace("img2img", "blend")
         )
     monkeypatch.chdir(tmp_path)
     known = references()
