@@ -163,7 +163,8 @@ def judge(bench: Bench, epochs: int, seen: Ints, held: Ints, announce: Callable[
     whole, selected = feed.split("train"), math.nan
     pixels: Any = PhotoRows.of(whole.pixels, seen)  # reads like an array, and copies nothing
     part = Split(whole.ids[seen], whole.labels[seen], whole.groups[seen], pixels)
-    material = Material(part, Tail(part.labels, np.zeros(len(seen), bool)), len(bench.dataset.classes), (PHOTO,), {}, {}, feed.split("val"))
+    nothing_hard = Tail(part.labels, np.zeros(len(seen), bool))
+    material = Material(part, nothing_hard, len(bench.dataset.classes), (PHOTO,), {}, {}, feed.split("val"), spec.metrics)
     recipe = replace(feed.recipe, epochs=epochs, curriculum_epochs=0, evaluate_every=epochs)
     targets = Targets(len(seen) // recipe.batch * recipe.batch, 0.0, 1)
     strategy, loss, seed = bind("strategies", "real_only", {}).build(), spec.part("losses").build(), spec.hard.seed
