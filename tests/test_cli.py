@@ -26,7 +26,7 @@ def _best_of(count: int, *words: str) -> float:
 
 def test_help_teaches_and_lists_every_verb() -> None:
     said = _discl("--help").stdout
-    for verb in ("bank", "bench", "data", "leaderboard", "list", "plan", "run"):
+    for verb in ("bank", "bench", "data", "hard", "leaderboard", "list", "plan", "run"):
         assert verb in said
 
 

@@ -11,6 +11,7 @@ import click
 from discl import __version__
 from discl.cli.bank import bank
 from discl.cli.data import data
+from discl.cli.hard import hard
 from discl.cli.leaderboard import leaderboard
 from discl.cli.listing import list_parts
 from discl.cli.running import bench, plan, run
@@ -55,6 +56,7 @@ def main(debug: bool) -> None:
 
     \b
     discl list strategies                what there is to compare
+    discl hard cifar10_lt                which photos images are made from
     discl plan cifar10_lt                what a comparison will cost, before it does
     discl bench cifar10_lt               run it, resume it, and print the table
     discl bank show cifar10_lt           look at the images between text and photo
@@ -62,5 +64,5 @@ def main(debug: bool) -> None:
     """
 
 
-for command in (list_parts, data, plan, bench, run, bank, leaderboard):
+for command in (list_parts, data, hard, plan, bench, run, bank, leaderboard):
     main.add_command(command)

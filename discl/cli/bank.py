@@ -49,6 +49,7 @@ def bank_build(levels: str | None, engine: str, workers: int | None, address: st
     given = {"workers": workers, "address": address}
     executor = bind("executors", engine, {key: value for key, value in given.items() if value is not None}).build()
     bench, audience = opened(load(**{**selection, "settings": extra}))
+    bench.hard_rule.find(audience.announce)
     if retry_failed:
         bench.bank.forget(cell for cell, _ in bench.bank.failures())
     made = bench.fill(bench.spec.levels, audience.announce, executor)
@@ -81,6 +82,7 @@ def bank_show(output: Path, photos: int, **selection: Any) -> None:
 
     check_figure(output)
     bench, audience = opened(load(**selection))
+    bench.hard_rule.find(audience.announce)
     bench.fill(bench.spec.levels, audience.announce)
     click.echo(f"spectrum: {save_figure(spectrum(bench, photos), output)}")
 

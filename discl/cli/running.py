@@ -22,9 +22,15 @@ def plan(**selection: Any) -> None:
     cost = price(spec, Store(), Audience.of(["console"]).announce)
     click.echo(f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)} seeds")
     click.echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
-    click.echo(f"  images to make     {cost.images:>12,}   {cost.denoising_steps:,} denoising steps, about {cost.bytes / 1e6:.1f} MB")
+    if cost.judges:
+        click.echo(f"  judges to train    {cost.judges:>12,}   models that find the hard photos; `discl hard {spec.name}` does only that")
+    if cost.hard is None:
+        click.echo(f"  images to make     {'unknown':>12}   which photos fall below hard.threshold is known when the judges are trained")
+    else:
+        click.echo(f"  images to make     {cost.images:>12,}   {cost.denoising_steps:,} denoising steps, about {cost.bytes / 1e6:.1f} MB")
     click.echo(f"  optimiser steps    {cost.optimiser_steps:>12,}   {cost.trained_images:,} images trained on")
-    click.echo(f"  time here          {cost.minutes:>12.1f}   minutes, from a sample of each kind of work")
+    without = "" if cost.hard is not None else ", without the images"
+    click.echo(f"  time here          {cost.minutes:>12.1f}   minutes, from a sample of each kind of work{without}")
 
 
 @click.command()

@@ -23,7 +23,7 @@ from discl.engine.leases import Builder, Wanted, missing
 from discl.engine.making import Sources, Workshop, key_of
 from discl.files import shards
 from discl.files.disk import clear_disk_errors, publishing, write_text
-from discl.files.photos import decode
+from discl.files.photos import decode, fitted
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical, short
 from discl.spec.kinds import Announce, Executor, Floats, Ints, Photos
@@ -70,10 +70,13 @@ def id_of(process: Mapping[str, object]) -> str:
 
 
 class Bank:
-    """A bank opened for reading, filling and checking. `process` is everything the pixels depend on (design: identity)."""
+    """A bank opened for reading, filling and checking. `process` is everything the pixels depend on (design: identity).
 
-    def __init__(self, root: Path, process: dict[str, object]) -> None:
-        self.process = described(process)
+    `size` is the (height, width) `pixels` has, whatever size the images are stored at; None = that of the first image.
+    """
+
+    def __init__(self, root: Path, process: dict[str, object], size: tuple[int, int] | None = None) -> None:
+        self.process, self.size = described(process), size
         self.id = id_of(process)
         self.folder = root / self.id
         self.shards = self.folder / "shards"
@@ -247,12 +250,19 @@ class Bank:
         return known[1]
 
     def map_path(self, level: int) -> tuple[Path, int]:
-        """The file of a level's map, named by the images in it, and how many those are."""
+        """The file of a level's map, named by the images in it and by the size they are brought to, and how many those are."""
         whole, count = hashlib.sha256(), 0
         for (sha,) in self.catalogue.stream("SELECT sha256 FROM images WHERE level = ? AND status = ? ORDER BY source, variant", (level, MADE)):
             whole.update(sha.encode())
             count += 1
-        return self.folder / "cache" / f"level-{level:03d}-{whole.hexdigest()[:16]}.npy", count
+        size = "" if not self.size or self.size == self._stored_size(level) else f"-{self.size[0]}x{self.size[1]}"
+        return self.folder / "cache" / f"level-{level:03d}-{whole.hexdigest()[:16]}{size}.npy", count
+
+    def _stored_size(self, level: int) -> tuple[int, int] | None:
+        """(height, width) of a level's first image."""
+        query = "SELECT shard, offset, length FROM images WHERE level = ? AND status = ? ORDER BY source, variant LIMIT 1"
+        found = self.catalogue.rows(query, (level, MADE))
+        return decode(self._bytes(*found[0])).shape[:2] if found else None
 
     def _map(self, level: int) -> Photos:
         path, count = self.map_path(level)
@@ -262,9 +272,10 @@ class Bank:
             with publishing(path) as half:
                 images = (decode(data) for _, data in self.encoded(level))
                 first = next(images)
-                made = np.lib.format.open_memmap(half, "w+", np.uint8, (count, *first.shape))
+                size = self.size or (first.shape[0], first.shape[1])
+                made = np.lib.format.open_memmap(half, "w+", np.uint8, (count, *size, 3))
                 for place, image in enumerate(chain([first], images)):
-                    made[place] = image
+                    made[place] = fitted(image, size)
                 made.flush()
         pixels: Photos = np.load(path, mmap_mode="r")
         return pixels

@@ -14,7 +14,7 @@ import numpy as np
 from discl.engine.catalogue import FAILED, MADE, Cell, Row
 from discl.files import shards
 from discl.files.disk import clear_disk_errors
-from discl.files.photos import encode
+from discl.files.photos import PhotoRows, encode
 from discl.spec.identity import digest, seed_of
 from discl.spec.kinds import Drawn, Floats, Generator, Ints, Photos, Prompts, Request, Scorer, Subject
 from discl.spec.levels import denoising_steps
@@ -28,7 +28,7 @@ class Sources:
 
     ids: tuple[str, ...]
     labels: Ints  # [n]
-    photos: Photos  # [n, h, w, 3]
+    photos: Photos | PhotoRows  # [n, h, w, 3]
     classes: tuple[str, ...]
     usual: tuple[tuple[str, ...], ...]  # [classes], the dataset's own captions
     prompts: Prompts

@@ -2,9 +2,12 @@
 
 The targets, and where they come from (paper, section A.4.1):
 - an epoch has as many images for every strategy, so that every strategy gets as many optimiser steps;
-- the share of images from hard classes is `tail_share`; by default that of hard classes among classes (136/1000 in the paper);
+- the share of images from hard photos is `tail_share`; by default that of hard classes among classes (136/1000 in the paper);
 - within it, hard classes get equal shares, every hard photo appears once, and the rest is synthetic at the levels of the mix;
 - no image is used more than `max_repeats` times an epoch; what a class cannot fill goes to the other photos.
+
+Where single photos are hard and not whole classes, both are generalised (`tail_shares`): counted by classes, a class weighs as
+much as the share of its photos that is hard; counted by photos, as many as its hard photos are, so that nothing is rebalanced.
 
 Two of these can be switched off, because the paper's Algorithm 2 and its code do without them: `originals` = False leaves
 the hard photos to the mix, and `easy` = False leaves out all photos that are not hard.
@@ -17,6 +20,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discl.spec.kinds import Ints, Mix
 from discl.spec.levels import PHOTO
@@ -45,7 +49,7 @@ class Targets:
     """How an epoch is filled; see the module's text."""
 
     images: int
-    tail_share: float
+    tail_share: float | Mapping[int, float]  # split evenly over the hard classes, or given to each (label -> share of the epoch)
     max_repeats: int
     originals: bool = True  # every hard photo appears once, whatever the mix says
     easy: bool = True  # photos that are not hard fill the rest
@@ -77,8 +81,7 @@ def plan_epoch(tail: Tail, mix: Mix, usable: Mapping[int, Usable], targets: Targ
         return _shuffled([_photos(rows)], rng)
     parts: list[Plan] = []
     hard = tail.hard[open_rows]
-    wanted = _split_evenly(round(targets.images * (targets.tail_share if targets.easy else 1)), len(tail.hard_labels))
-    for label, count in zip(tail.hard_labels, wanted, strict=True):
+    for label, count in _wanted(tail.hard_labels, targets).items():
         mine = open_rows[(tail.labels[open_rows] == label) & hard]
         parts.extend(_fill_class(mine, count, mix, usable, targets, rng))
     left = targets.images - sum(map(len, parts))
@@ -86,6 +89,51 @@ def plan_epoch(tail: Tail, mix: Mix, usable: Mapping[int, Usable], targets: Targ
     # where a class is all there is, its photos fill the epoch whatever the cap says: the number of steps is the promise
     parts.append(_photos(_even_draws(rest if len(rest) else open_rows, left, left, rng)))
     return _shuffled(parts, rng)
+
+
+def _wanted(hard_labels: Sequence[int], targets: Targets) -> dict[int, int]:
+    """Images of each hard class."""
+    share = targets.tail_share
+    if isinstance(share, Mapping):
+        whole = sum(share.values())
+        return _apportion({label: share[label] / whole for label in hard_labels}, round(targets.images * (whole if targets.easy else 1)))
+    images = round(targets.images * (share if targets.easy else 1))
+    return dict(zip(hard_labels, _split_evenly(images, len(hard_labels)), strict=True))
+
+
+def tail_shares(tail: Tail, classes: int, share: float | str, by: str, amount: float) -> float | dict[int, float]:
+    """`Targets.tail_share` of a tail. `share` is a number or what it is counted by, `by` what it is split by: classes or photos.
+
+    Counted by photos it is that of the hard photos with `amount` synthetic images of each, among all images.
+    """
+    hard, there = (np.bincount(labels, minlength=classes) for labels in (tail.labels[tail.hard], tail.labels))
+    whole = share if isinstance(share, float) else _COUNTED[share](hard, there, amount)
+    weights = _WEIGHTS[by](hard, there)[hard > 0]
+    if len(set(weights.tolist())) <= 1:
+        return whole
+    return dict(zip(np.flatnonzero(hard).tolist(), (whole * weights / weights.sum()).tolist(), strict=True))
+
+
+def _share_of_classes(hard: Ints, there: Ints, amount: float) -> float:
+    return float(_by_classes(hard, there).sum()) / len(hard)
+
+
+def _share_of_photos(hard: Ints, there: Ints, amount: float) -> float:
+    tail = float(hard.sum()) * (1 + amount)
+    return tail / (tail + float((there - hard).sum()))
+
+
+def _by_classes(hard: Ints, there: Ints) -> NDArray[np.float64]:
+    """1 for a class that is hard as a whole, as under the tail rule."""
+    return hard / np.maximum(there, 1)
+
+
+def _by_photos(hard: Ints, there: Ints) -> NDArray[np.float64]:
+    return hard.astype(np.float64)
+
+
+_COUNTED = {"classes": _share_of_classes, "photos": _share_of_photos}
+_WEIGHTS = {"classes": _by_classes, "photos": _by_photos}
 
 
 def _fill_class(mine: Ints, count: int, mix: Mix, usable: Mapping[int, Usable], targets: Targets, rng: np.random.Generator) -> list[Plan]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
 from discl.files.disk import delivering
 from discl.spec.errors import UserError
-from discl.spec.kinds import Photos
+from discl.spec.kinds import Ints, Photos
 
 
 def encode(photo: Photos) -> bytes:
@@ -73,6 +75,45 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
     wide = np.asarray(image).astype(np.uint32)
     wide[wide == image.info.get("transparency")] = 65535
     return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def fitted(photo: Photos, size: tuple[int, int]) -> Photos:
+    """A photo at (height, width): scaled until it covers them, what stands out cut off evenly at both ends."""
+    h, w = size
+    if photo.shape[:2] == (h, w):
+        return photo
+    return np.asarray(ImageOps.fit(Image.fromarray(photo), (w, h), Image.Resampling.BICUBIC))
+
+
+class PhotoRows:
+    """Photos [n, h, w, 3] that are read when they are indexed, so that no more of them are held than are asked for.
+
+    `read` gives the photos of some of `rows`; `shape` is that of one.
+    """
+
+    def __init__(self, read: Callable[[Ints], Any], rows: Ints, shape: tuple[int, ...], dtype: Any = np.uint8) -> None:
+        self.read, self.rows = read, rows
+        self.shape, self.dtype, self.ndim = (len(rows), *shape), np.dtype(dtype), 1 + len(shape)
+
+    @staticmethod
+    def of(array: Any, rows: Ints) -> PhotoRows:
+        """Some rows of an array of photos, or of features, without copying them."""
+        return PhotoRows(partial(_taken, array), rows, array.shape[1:], array.dtype)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, places: Any) -> Any:
+        """One photo [h, w, 3] of a number, photos of a slice or of many numbers."""
+        wanted = self.rows[places]
+        return self.read(np.array([wanted]))[0] if np.ndim(wanted) == 0 else self.read(wanted)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self.read(self.rows).astype(dtype or self.dtype, copy=False)
+
+
+def _taken(array: Any, rows: Ints) -> Any:
+    return np.asarray(array[rows])
 
 
 def thumbnail(photo: Photos, largest: int) -> bytes:

@@ -73,8 +73,9 @@ def _looked_into(folder: Path, plan: Cleaning) -> list[Removal]:
 
 def _leftovers(bank: Bank) -> Iterator[Removal]:
     folder, long_ago = bank.folder, time.time() - HALF_AGE_S
-    maps = {bank.map_path(level)[0] for level in bank.count()}
-    yield from _removal(folder, "cache of images that have changed", (path for path in folder.glob("cache/level-*.npy") if path not in maps))
+    maps = tuple(bank.map_path(level)[0].stem for level in bank.count())  # at whatever size
+    old = (path for path in folder.glob("cache/level-*.npy") if not path.stem.startswith(maps))
+    yield from _removal(folder, "cache of images that have changed", old)
     yield from _removal(folder, "shards whose images were all replaced", bank.unused())
     yield from _removal(folder, "damaged catalogues", folder.glob("damaged-*"))
     yield from _removal(folder, "files left half-written", (path for path in folder.rglob(".*.half") if changed_at(path) < long_ago))

@@ -13,13 +13,15 @@ import numpy as np
 from discl.engine.bank import Bank, Made, id_of
 from discl.engine.leases import Wanted
 from discl.engine.making import Sources, Workshop
-from discl.engine.sampling import Tail, Targets, Usable, hard_rows
+from discl.engine.sampling import Tail, Targets, Usable, tail_shares
 from discl.files.disk import data_home, home
+from discl.files.photos import PhotoRows, fitted
 from discl.harness.feeding import Feed, feed_of
+from discl.harness.hard import RULES, Rule
 from discl.spec.benchmark import MAKERS, Benchmark
 from discl.spec.errors import UserError
 from discl.spec.identity import digest
-from discl.spec.kinds import Announce, Dataset, EpochReport, Executor, Generator, Prompts, Scorer, Split, Task, Tracker
+from discl.spec.kinds import Announce, Dataset, EpochReport, Executor, Generator, Ints, Prompts, Scorer, Split, Task, Tracker
 from discl.spec.levels import PHOTO
 from discl.spec.registry import bind, singular
 
@@ -70,7 +72,11 @@ class Bench:
 
     @cached_property
     def tail(self) -> Tail:
-        return Tail(self.train.labels, hard_rows(self.train.labels, len(self.dataset.classes), self.spec.hard.below))
+        return Tail(self.train.labels, self.hard_rule.rows())
+
+    @cached_property
+    def hard_rule(self) -> Rule:
+        return RULES[self.spec.hard.rule](self)
 
     @cached_property
     def hard(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -79,14 +85,26 @@ class Bench:
 
     @cached_property
     def sources(self) -> Sources:
+        return self.sources_of(self.hard)
+
+    def sources_of(self, rows: Ints) -> Sources:
+        """Training photos as images are made from them."""
         return Sources(
-            ids=tuple(str(name) for name in self.train.ids[self.hard]),
-            labels=self.train.labels[self.hard],
-            photos=np.asarray(self.train.pixels[self.hard]),
+            ids=tuple(str(name) for name in self.train.ids[rows]),
+            labels=self.train.labels[rows],
+            photos=self._photos(rows),
             classes=self.dataset.classes,
             usual=self.task.prompts,
             prompts=self.prompts,
         )
+
+    def _photos(self, rows: Ints) -> PhotoRows:
+        """At a size of the bank's own they come from the photos as they were taken, where the dataset has those."""
+        if not self.spec.bank.size:
+            return PhotoRows.of(self.train.pixels, rows)
+        size = (self.spec.bank.size[0], self.spec.bank.size[1])
+        whole = self.train.original or (lambda row: np.asarray(self.train.pixels[row]))
+        return PhotoRows(lambda wanted: np.stack([fitted(whole(int(row)), size) for row in wanted]), rows, (*size, 3))
 
     @cached_property
     def process(self) -> dict[str, object]:
@@ -96,9 +114,10 @@ class Bench:
         captions = [[sources.choices(place), sources.caption(place)] for place in range(len(sources.ids))]
         return {
             "dataset": {"name": self.spec.dataset["name"], "photos": digest(photos), "captions": digest(captions)},
-            "hard": self.spec.hard.model_dump(),
+            "hard": self.spec.hard.said(),
             **{singular(kind): self.spec.part(kind).identity() | getattr(self, singular(kind)).identity() for kind in MAKERS},
             "seed": self.spec.bank.seed,
+            **({"size": self.spec.bank.size} if self.spec.bank.size else {}),
         }
 
     @property
@@ -108,7 +127,7 @@ class Bench:
 
     @cached_property
     def bank(self) -> Bank:
-        return Bank(home() / "banks", self.process)
+        return Bank(home() / "banks", self.process, self.train.pixels.shape[1:3])
 
     def wanted(self, levels: Sequence[int]) -> Wanted:
         """Every image the given levels need."""
@@ -139,13 +158,17 @@ class Bench:
     def feed(self) -> Feed:
         return feed_of(self)
 
+    @property
+    def epoch_images(self) -> int:
+        """Images of an epoch: whole batches."""
+        batch = self.spec.train.batch
+        return (self.spec.sampling.images or len(self.train)) // batch * batch
+
     @cached_property
     def targets(self) -> Targets:
-        sampling = self.spec.sampling
-        share = len(self.tail.hard_labels) / len(self.dataset.classes) if sampling.tail_share == "classes" else float(sampling.tail_share)
-        batch = self.spec.train.batch
-        images = (sampling.images or len(self.train)) // batch * batch
-        return Targets(images, share, sampling.max_repeats, sampling.originals, sampling.easy)
+        said = self.spec.sampling
+        shares = tail_shares(self.tail, len(self.dataset.classes), said.tail_share, said.shares, said.amount)
+        return Targets(self.epoch_images, shares, said.max_repeats, said.originals, said.easy)
 
 
 def _reopened(spec: Benchmark, home_folder: str, data_folder: str) -> Bench:

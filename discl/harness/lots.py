@@ -33,8 +33,9 @@ def stack_name(level: int) -> str:
 
 
 def table(bench: Bench, level: int) -> tuple[Table, str]:
-    """The images of a level that the benchmark asks for, and a digest of all the bank has at the level."""
-    place, bank, content = bench.sources.place, bench.spec.bank, hashlib.sha256()
+    """The images of a level that the benchmark asks for, and a digest of all the bank has at the level and of the size it is seen at."""
+    place, bank = bench.sources.place, bench.spec.bank
+    content = hashlib.sha256(repr(bench.bank.size).encode())
     rest = (False,) * 4 + (0.0, 0, 0, False)
 
     def wanted() -> Iterator[tuple[Any, ...]]:

@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 
 def run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int] = (1, 1)) -> Result:
     """The stored result of an experiment, made now unless it is there. `place` says which of how many, for the eye."""
-    found = ranks.agreed(store.find(experiment.id()))
-    return found or _run(experiment, bench, store, audience, place)
+    if found := ranks.agreed(store.find(experiment.id())):
+        stored: Result = found
+        return stored
+    bench.hard_rule.find(audience.announce)
+    return _run(experiment, bench, store, audience, place)
 
 
 @dataclass

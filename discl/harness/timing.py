@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,16 +14,24 @@ from discl.spec.kinds import Request
 
 def seconds_per_denoising_step(bench: Bench, images: int = 16) -> float:
     """Seconds an image and step takes when `images` are made together; the first, slower, call is not counted."""
-    photos = bench.sources.photos[np.arange(images) % len(bench.sources.photos)]
-    requests = [Request(0, bench.sources.choices(0)[0], seed) for seed in range(images)]
+    sources = bench.sources_of(np.arange(images) % len(bench.train))  # any photos will do: which ones are hard may not be known yet
+    photos = np.asarray(sources.photos)
+    requests = [Request(0, f"a photo of {bench.dataset.classes[0]}", seed) for seed in range(images)]
     bench.generator.make(requests[:1], photos[:1])
     started = time.perf_counter()
     bench.generator.make(requests, photos)
     return (time.perf_counter() - started) / (images * bench.generator.steps)
 
 
-def seconds_per_run(bench: Bench, batches: int = 4) -> float:
-    """Seconds of one run: its optimiser steps, its looks at val, and the final predictions."""
+class Pace(NamedTuple):
+    """How fast the benchmark's network learns here."""
+
+    step_s: float  # seconds an optimiser step
+    look_s: float  # seconds a photo that is only looked at
+
+
+def pace(bench: Bench, batches: int = 4) -> Pace:
+    """Time a few steps, and a look at a part of val."""
     import torch
 
     from discl.engine.prediction import logits_of
@@ -39,7 +48,13 @@ def seconds_per_run(bench: Bench, batches: int = 4) -> float:
     step_s = (time.perf_counter() - started) / batches
     started = time.perf_counter()
     logits_of(network, val.pixels[:500], feed.intake, device)
-    look_s = (time.perf_counter() - started) / min(500, len(val))
-    looks = spec.train.epochs // spec.train.evaluate_every * len(val)
+    return Pace(step_s, (time.perf_counter() - started) / min(500, len(val)))
+
+
+def seconds_per_run(bench: Bench, learning: Pace) -> float:
+    """Seconds of one run: its optimiser steps, its looks at val, and the final predictions."""
+    spec = bench.spec
+    looks = spec.train.epochs // spec.train.evaluate_every * len(bench.dataset.split("val"))
     final = sum(len(bench.dataset.split(name)) for name in bench.dataset.splits if name != "train")
-    return spec.train.epochs * (bench.targets.images // spec.train.batch) * step_s + (looks + final) * look_s
+    steps = spec.train.epochs * (bench.epoch_images // spec.train.batch)
+    return steps * learning.step_s + (looks + final) * learning.look_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,20 +37,48 @@ class BankTable(_Table):
     size: list[Positive] = Field(default=[], max_length=2)  # [height, width] of the images; [] = that of the training photos
 
 
-class HardTable(_Table):
-    """Which training photos images are made from: those of classes with fewer photos than this."""
+class HardRule(NamedTuple):
+    """A way to say which training photos are hard; `discl.harness.hard` follows it."""
 
-    below: Positive
+    reads: tuple[str, ...]  # keys of [hard] that choose, beside `exclude`
+    judges: bool  # whether models are trained for it, as folds, epochs and seed say
+
+
+HARD_RULES: Mapping[str, HardRule] = {
+    "tail": HardRule(("below",), judges=False),
+    "low_confidence": HardRule(("fraction", "threshold"), judges=True),
+}
+JUDGES = 1  # raised when models trained to find hard photos would judge otherwise
+
+
+class HardTable(_Table):
+    """Which training photos images are made from. What a rule does not read changes nothing."""
+
+    below: Positive  # tail: photos of classes with fewer photos than this
+    rule: str = "tail"
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = None  # low_confidence: this share of all training photos, the least sure first
+    threshold: Share | None = None  # low_confidence: photos whose true class gets less than this probability
+    folds: Annotated[int, Field(ge=2)] = 3  # low_confidence: parts the photos are dealt into; a model a part, trained on the others
+    epochs: Annotated[int, Field(ge=0)] = 0  # low_confidence: of those models; 0 = train.epochs
+    seed: Annotated[int, Field(ge=0)] = 0  # low_confidence: of those models
+    exclude: list[str] = []  # classes, by name, whose photos are never hard
+
+    def said(self) -> dict[str, Any]:
+        """What the rule chooses by, beyond the defaults."""
+        read = ("rule", "exclude", *HARD_RULES[self.rule].reads)
+        return {key: value for key, value in _said(self).items() if key in read}
 
 
 class SamplingTable(_Table):
     """See `discl.engine.sampling`."""
 
     images: Annotated[int, Field(ge=0)]  # an epoch; 0 = as many as there are training photos
-    tail_share: Share | Literal["classes"]  # "classes" = share of hard classes among classes
+    tail_share: Share | Literal["classes", "photos"]  # "classes" = share of hard classes among classes; "photos" = see `amount`
     max_repeats: Positive
     originals: bool = True  # every hard photo is in every epoch, whatever the mix
     easy: bool = True  # photos that are not hard are there at all
+    shares: Literal["classes", "photos"] = "classes"  # hard classes get equal shares of the tail, or by their hard photos
+    amount: Annotated[float, Field(ge=0)] = 3.0  # tail_share = "photos": synthetic images an epoch for each hard photo (the paper's 3X)
 
 
 class TrainTable(_Table):
@@ -133,6 +161,20 @@ class Benchmark(_Table):
             raise UserError(f"[{singular(kind)}] names no part; add name = ...")
         return bind(kind, str(table.pop("name")), table)
 
+    def judges(self) -> dict[str, Any]:
+        """All that the models of the rule low_confidence depend on, beside the photos. Who is chosen by their judgement stays out."""
+        paced = ("epochs", "curriculum_epochs", "evaluate_every")  # they see photos only, and their last epoch judges
+        return {
+            "schema": SCHEMA,
+            "version": JUDGES,
+            **{singular(kind): self.part(kind).identity() | self.part(kind).build().identity() for kind in ("datasets", "backbones")},
+            "loss": self.part("losses").identity(),
+            "train": {key: value for key, value in _said(self.train).items() if key not in paced},
+            "folds": self.hard.folds,
+            "epochs": self.hard.epochs or self.train.epochs,
+            "seed": self.hard.seed,
+        }
+
     def chosen_strategy(self, name: str) -> Bound:
         """A strategy with the parameters of [strategy.<name>]."""
         return bind("strategies", name, self.strategy.get(name, {}))
@@ -164,7 +206,8 @@ class Experiment(BaseModel):
             "dataset": bench.part("datasets").identity() | bench.part("datasets").build().identity(),
             "backbone": bench.part("backbones").identity() | bench.part("backbones").build().identity(),
             "loss": bench.part("losses").identity(),
-            **{name: _said(getattr(bench, name)) for name in ("hard", "sampling", "train", "select")},
+            "hard": bench.hard.said() | ({"judges": short(bench.judges())} if HARD_RULES[bench.hard.rule].judges else {}),
+            **{name: _said(getattr(bench, name)) for name in ("sampling", "train", "select")},
             **({"metrics": said} if (said := _said(bench.metrics)) else {}),
         }
 
@@ -356,8 +399,29 @@ def _checked(bench: Benchmark) -> Benchmark:
     for name in bench.metrics.also:
         if name not in ALSO:
             raise unknown("further metric", name, ALSO)
+    _check_hard(bench.hard)
+    if len(bench.bank.size) == 1:
+        raise UserError(f"bank.size = {bench.bank.size}: takes [height, width], or [] for the size of the training photos")
+    if bench.sampling.amount != SamplingTable.model_fields["amount"].default and bench.sampling.tail_share != "photos":
+        raise UserError(f'sampling.amount = {bench.sampling.amount:g} says nothing here; add sampling.tail_share = "photos"')
     if bench.train.curriculum_epochs > bench.train.epochs:
         raise UserError(f"train.curriculum_epochs = {bench.train.curriculum_epochs} exceeds train.epochs = {bench.train.epochs}")
     if not bench.select.metric.startswith("val/"):
         raise UserError(f"select.metric = {bench.select.metric!r} is not a val/ metric; choosing on test or ood would spend it")
     return bench
+
+
+def _check_hard(hard: HardTable) -> None:
+    """A rule there is, told what it needs; `below` always has a value, so another rule passes over it."""
+    if hard.rule not in HARD_RULES:
+        raise unknown("hard.rule", hard.rule, HARD_RULES)
+    given = {key: value for key in ("fraction", "threshold") if (value := getattr(hard, key)) is not None}
+    said = " and ".join(f"hard.{key} = {value:g}" for key, value in given.items())
+    way_out = "give the table as a whole, e.g. --set 'hard={{below=20, rule=\"{}\"{}}}'"
+    if "fraction" not in HARD_RULES[hard.rule].reads:
+        if given:
+            raise UserError(f'{said} says nothing to the rule {hard.rule!r}; add hard.rule = "low_confidence", or {way_out.format("tail", "")}')
+    elif not given:
+        raise UserError(f"the rule {hard.rule!r} needs hard.fraction (a share of the photos) or hard.threshold (a probability)")
+    elif len(given) > 1:
+        raise UserError(f"{said} are two answers to one question; {way_out.format('low_confidence', ', fraction=0.05')}")

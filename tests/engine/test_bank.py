@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from discl.engine.catalogue import Cell
 from discl.engine.leases import Wanted
 from discl.engine.making import Sources, Workshop, request_of
 from discl.files import shards
+from discl.files.photos import decode, fitted
 from discl.spec.errors import UserError
 from discl.spec.kinds import Drawn, Request
 from discl.spec.registry import bind
@@ -354,6 +356,21 @@ def test_a_read_only_place_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "banks").write_text("a file where a folder is needed")
     with pytest.raises(UserError, match="DISCL_HOME"):
         Bank(tmp_path / "banks", PROCESS)
+
+
+def test_images_of_several_sizes_come_at_one(tmp_path: Path) -> None:
+    bank, small = Bank(tmp_path, PROCESS), _sources()
+    _fill(bank, _wanted((0,), variants=2))
+    photos = np.random.default_rng(1).integers(0, 256, (5, 6, 12, 3), dtype=np.uint8)
+    workshop = Workshop(bank.id, bank.shards, replace(small, photos=photos), CountingGenerator(), BrightnessScorer())
+    bank.build(_wanted((0,), variants=3), 20, Here(), lambda: workshop, 4, lambda *_: None)
+    assert {decode(data).shape for _, data in bank.encoded(0)} == {(8, 8, 3), (6, 12, 3)}
+    assert bank.pixels(0).shape == (15, 8, 8, 3)
+    shown = Bank(tmp_path, PROCESS, (5, 7))
+    assert shown.pixels(0).shape == (15, 5, 7, 3)
+    assert np.array_equal(shown.pixels(0)[2], fitted(decode(list(bank.encoded(0))[2][1]), (5, 7)))
+    assert Bank(tmp_path, PROCESS, (8, 8)).map_path(0) == bank.map_path(0)
+    assert shown.map_path(0)[0].name == f"{bank.map_path(0)[0].stem}-5x7.npy"
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discl.engine.sampling import Plan, Tail, Targets, Usable, hard_rows, plan_epoch, probe_rows
+from discl.engine.sampling import Plan, Tail, Targets, Usable, hard_rows, plan_epoch, probe_rows, tail_shares
 
 LABELS = np.repeat([0, 1, 2, 3], [60, 30, 6, 2])
 TAIL = Tail(LABELS, hard_rows(LABELS, 4, 20))
@@ -116,3 +116,51 @@ def test_without_easy_photos_an_epoch_holds_hard_ones_alone() -> None:
     # 8 photos and 32 images, once each, are all that a cap of 1 allows; the photos make up the number of steps
     capped = _plan({50: 1.0}, Targets(images=96, tail_share=0.5, max_repeats=1, easy=False))
     assert (len(capped), set(capped.row) <= set(ROWS)) == (96, True)
+
+
+# ---------------------------------------------------------------- single hard photos, in classes that are not hard as a whole
+
+SCATTERED = Tail(LABELS, np.isin(np.arange(len(LABELS)), [0, 1, 2, 60, 61, 90, 91, 92, 96, 97]))  # 3 of 60, 2 of 30, 3 of 6, 2 of 2
+
+
+def test_counted_by_classes_the_tail_rule_gives_what_it_always_gave() -> None:
+    assert tail_shares(TAIL, 4, "classes", "classes", 3.0) == 2 / 4
+    assert tail_shares(TAIL, 4, 0.3, "classes", 3.0) == 0.3
+
+
+def test_counted_by_classes_a_class_weighs_as_the_share_of_it_that_is_hard() -> None:
+    shares = tail_shares(SCATTERED, 4, "classes", "classes", 3.0)
+    assert shares == pytest.approx({0: 0.05 / 4, 1: (1 / 15) / 4, 2: 0.5 / 4, 3: 1 / 4})
+
+
+def test_counted_by_photos_the_tail_is_the_hard_photos_and_so_many_images_of_each() -> None:
+    shares = tail_shares(SCATTERED, 4, "photos", "photos", 3.0)
+    assert shares == pytest.approx({label: 4 * hard / (88 + 40) for label, hard in enumerate((3, 2, 3, 2))})
+    assert tail_shares(TAIL, 4, "photos", "classes", 0.0) == 8 / 98
+
+
+@pytest.mark.parametrize(("share", "by"), [("photos", "photos"), ("classes", "classes"), (0.4, "photos"), (0.4, "classes")])
+def test_scattered_hard_photos_get_their_shares_and_real_photos_the_same(share: float | str, by: str) -> None:
+    rows = np.flatnonzero(SCATTERED.hard)
+    usable = {50: Usable(np.repeat(rows, 4), np.arange(4 * len(rows)))}
+    shares = tail_shares(SCATTERED, 4, share, by, 3.0)
+    assert not isinstance(shares, float)
+    targets = Targets(1280, shares, 1000)
+    synthetic, real = (_plan(mix, targets, SCATTERED, usable) for mix in ({50: 1.0}, {100: 1.0}))
+    for label, wanted in shares.items():
+        mine = [int((LABELS[plan.row] == label)[SCATTERED.hard[plan.row]].sum()) for plan in (synthetic, real)]
+        assert mine[0] == mine[1]
+        assert abs(mine[0] - 1280 * wanted) < 1
+    assert set(rows) <= set(synthetic.row[synthetic.level == 100])
+    assert set(np.flatnonzero(~SCATTERED.hard)) <= set(synthetic.row)  # every other photo too: there is room
+
+
+def test_a_probe_of_thousands_of_hard_photos_takes_its_share_of_every_class() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.choice(182, 120_000, p=np.arange(1, 183) / np.arange(1, 183).sum())
+    tail = Tail(labels, rng.random(120_000) < 0.07)
+    aside = probe_rows(tail, 0.2, np.random.default_rng(0))
+    hard, held = np.bincount(labels[tail.hard], minlength=182), np.bincount(labels[aside], minlength=182)
+    assert 1500 < len(aside) < 2000
+    assert tail.hard[aside].all()
+    assert (np.abs(held - 0.2 * hard)[hard > 1] <= 0.9).all()

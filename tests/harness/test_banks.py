@@ -199,6 +199,19 @@ def test_a_bank_in_doubt_is_kept_and_says_why() -> None:
     assert plan.kept == [(bank.id, "perhaps: who knows")]
 
 
+def test_maps_of_the_images_that_are_there_stay_at_whatever_size() -> None:
+    bank = _bank()
+    _put(bank, CELLS)
+    sizes = [
+        Bank(bank.folder.parent, {key: value for key, value in bank.process.items() if key != "schema"}, size) for size in ((2, 3), (5, 5))
+    ]
+    for each in (bank, *sizes):
+        each.pixels(50)
+    assert look(_kept(bank), _quiet).removals == []
+    bank.forget([CELLS[1]])
+    assert len(look(_kept(bank), _quiet).removals[0].paths) == 3
+
+
 def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
     bank = _bank()
     _put(bank, CELLS)

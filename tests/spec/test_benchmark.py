@@ -44,6 +44,15 @@ def test_every_benchmark_loads_at_every_scale_it_has() -> None:
         (["trackers=['wandbb']"], "did you mean 'wandb'"),
         (["bank.threshold=2"], "bank.threshold"),
         (["sampling.tail_share=1.5"], "sampling.tail_share"),
+        (["sampling.amount=2"], 'add sampling.tail_share = "photos"'),
+        (["bank.size=[32]"], r"takes \[height, width\]"),
+        (["hard.rule=tial"], "did you mean 'tail'"),
+        (["hard.fraction=0.1"], "says nothing to the rule 'tail'"),
+        (["hard.rule=low_confidence"], "needs hard.fraction .* or hard.threshold"),
+        (["hard.rule=low_confidence", "hard.fraction=0.1", "hard.threshold=0.1"], "two answers to one question"),
+        (["hard.rule=low_confidence", "hard.fraction=0"], "hard.fraction = 0"),
+        (["hard.rule=low_confidence", "hard.fraction=1.5"], "hard.fraction = 1.5"),
+        (["hard.folds=1"], "hard.folds = 1"),
     ],
 )
 def test_bad_settings_are_answered_before_any_work(settings: list[str], says: str) -> None:
@@ -123,3 +132,23 @@ def test_a_base_that_cannot_be_one_is_answered(files: dict[str, str], says: str,
     _folder_with(tmp_path, monkeypatch, **files)
     with pytest.raises(UserError, match=says):
         load("mine")
+
+
+def test_the_rule_for_hard_photos_reads_its_own_settings_and_no_others() -> None:
+    rule = ["hard.rule=low_confidence", "hard.fraction=0.1"]
+    base, judged = _ids([]), _ids(rule)
+    assert load("cifar10_lt").hard.said() == {"below": 20}  # as before there were rules
+    assert _ids(["hard.folds=7", "hard.seed=3"]) == base
+    assert all(judged[name] != base[name] for name in base)
+    assert _ids([*rule, "hard.below=3", "hard.epochs=30"]) == judged  # 30 is train.epochs
+    for setting in ("hard.folds=4", "hard.epochs=2", "hard.seed=1", "hard.fraction=0.2", "hard.exclude=['cat']"):
+        assert all(changed != judged[name] for name, changed in _ids([*rule, setting]).items())
+
+
+def test_what_is_chosen_is_no_matter_of_the_judges() -> None:
+    rule = ["hard.rule=low_confidence"]
+    base = load("cifar10_lt", settings=[*rule, "hard.fraction=0.1"]).judges()
+    for view in (["hard.fraction=0.2"], ["hard.threshold=0.1"], ["hard.fraction=0.1", "hard.exclude=['cat']"]):
+        assert load("cifar10_lt", settings=[*rule, *view, "train.curriculum_epochs=3", "generator.name=blend"]).judges() == base
+    for other in ("loss.name=balanced_softmax", "train.lr=0.1", "dataset.largest=400", "backbone.model=resnet34", "hard.folds=2"):
+        assert load("cifar10_lt", settings=[*rule, "hard.fraction=0.1", other]).judges() != base

@@ -1,0 +1,144 @@
+"""A bank whose images have a size of their own: made from whole photos, trained on at the size of training."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from discl.engine.exchange import export_bank
+from discl.engine.loading import gather
+from discl.engine.recipe import Material
+from discl.engine.sampling import Plan
+from discl.files.photos import decode, fitted
+from discl.harness.experiment import Bench
+from discl.harness.inspection import Limits, inspect
+from discl.harness.quality_page import page
+from discl.harness.show import spectrum
+from discl.spec.benchmark import experiments, load
+from discl.spec.kinds import Photos, Split
+
+SIZE = "bank.size=[24, 40]"
+LABELS = np.repeat([0, 1], [8, 3])
+
+
+def _original(row: int) -> Photos:
+    """40 x 60: the row's shade, which grows to the right."""
+    photo = np.full((40, 60, 3), 10 * row, np.uint8)
+    photo[..., 0] = np.arange(60) * 4
+    return photo
+
+
+class Wide:
+    """Photos of 40 x 60, trained on at 32 x 32."""
+
+    version, classes, splits, ready = 1, ("wide", "rare"), ("train", "val"), True
+
+    def __init__(self, whole: bool = True) -> None:
+        self.whole, self.read = whole, list[int]()
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def prompts(self, label: int) -> tuple[str, ...]:
+        return (f"a {self.classes[label]} photo",)
+
+    def split(self, name: str) -> Split:
+        ids = np.array([f"{name}{i}" for i in range(len(LABELS))])
+        pixels = np.stack([fitted(_original(row), (32, 32)) for row in range(len(LABELS))])
+        return Split(ids, LABELS, np.zeros_like(LABELS), pixels, self._read if self.whole else None)
+
+    def _read(self, row: int) -> Photos:
+        self.read.append(row)
+        return _original(row)
+
+
+class Shades:
+    """Vectors of three mean colours."""
+
+    version = 1
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def embed_images(self, images: Any) -> Any:
+        mean = images.mean((1, 2)) + 1
+        return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
+
+    def embed_texts(self, texts: Sequence[str]) -> Any:
+        return np.full((len(texts), 3), 3**-0.5, np.float32)
+
+
+class Here:
+    version = 1
+
+    def run(self, prepare: Any, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        work = prepare()
+        return ((item, work(item)) for item in items)
+
+
+def _bench(*settings: str, fill: bool = True, whole: bool = True) -> Bench:
+    usual = ["generator.name=blend", "levels=[0,50,100]", "hard.below=5", "bank.variants=2"]
+    bench = Bench(load("cifar10_lt", settings=[*usual, *settings]))
+    bench.dataset, bench.scorer = Wide(whole), Shades()
+    if fill:
+        bench.fill([0, 50], lambda *_: None, Here())
+    return bench
+
+
+def test_a_photo_is_scaled_until_it_covers_and_cut_evenly() -> None:
+    cut = fitted(_original(3), (20, 20))  # covered at 20 x 30, so 5 columns go at each side: 10 of the 60
+    assert cut.shape == (20, 20, 3)
+    assert (cut[..., 1] == 30).all()
+    assert (int(cut[0, 0, 0]), int(cut[0, -1, 0])) == (pytest.approx(10.5 * 4, abs=3), pytest.approx(48.5 * 4, abs=3))
+    assert fitted(cut, (20, 20)) is cut
+
+
+def test_images_are_made_from_whole_photos_and_only_from_those_that_are_needed() -> None:
+    bench = _bench(SIZE)
+    assert set(bench.dataset.read) == {8, 9, 10}  # type: ignore[attr-defined]
+    assert bench.sources.photos.shape == (3, 24, 40, 3)
+    assert np.array_equal(bench.sources.photos[1], fitted(_original(9), (24, 40)))
+    assert {decode(data).shape for _, data in bench.bank.encoded()} == {(24, 40, 3)}
+
+
+def test_without_whole_photos_those_of_training_are_enlarged() -> None:
+    bench = _bench(SIZE, fill=False, whole=False)
+    assert np.array_equal(bench.sources.photos[0], fitted(bench.train.pixels[8], (24, 40)))
+
+
+def test_training_gets_the_images_at_its_own_size() -> None:
+    bench = _bench(SIZE)
+    pixels = bench.bank.pixels(50)
+    assert pixels.shape == (6, 32, 32, 3)
+    assert np.array_equal(pixels[2], fitted(decode(list(bench.bank.encoded(50))[2][1]), (32, 32)))
+    usable = bench.usable(50)
+    material = Material(bench.train, bench.tail, 2, (50, 100), {50: usable}, {50: pixels}, bench.train)
+    batch = gather(Plan(np.array([0, usable.row[3]]), np.array([100, 50]), np.array([-1, usable.place[3]])), material)
+    assert np.array_equal(batch[1].numpy(), pixels[3])
+
+
+def test_the_size_names_another_bank_and_other_runs() -> None:
+    plain, sized = _bench(fill=False), _bench(SIZE, fill=False)
+    assert plain.bank_id != sized.bank_id
+    assert "size" not in plain.process
+    ids = [{run.strategy: run.id() for run in experiments(bench.spec)} for bench in (plain, sized)]
+    assert {name for name in ids[0] if ids[0][name] == ids[1][name]} == {"real_only", "real_rebalanced"}
+
+
+def test_a_bank_at_training_size_is_as_it_was() -> None:
+    bench = _bench()
+    assert bench.bank.pixels(0).shape == (6, 32, 32, 3)
+    (path,) = (bench.bank.folder / "cache").glob("level-*.npy")
+    assert len(path.stem) == len("level-000-") + 16
+
+
+def test_report_figure_and_export_work_at_any_size(tmp_path: Path) -> None:
+    bench = _bench(SIZE)
+    quality = inspect(bench, lambda *_: None, Limits())
+    assert (quality.total.made, quality.total.missing) == (12, 0)
+    assert "<html" in page(quality, bench)
+    figure = spectrum(bench, 2)
+    assert {tile.photo.shape for row in figure.rows for tile in row if tile.photo is not None} == {(24, 40, 3)}
+    assert export_bank(bench.bank, bench.dataset.classes, tmp_path / "shared", "parquet", lambda *_: None) == 12

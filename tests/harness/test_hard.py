@@ -1,0 +1,295 @@
+"""Hard photos by low confidence: judged out of fold, once, and what hangs on it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from discl.cli import main
+from discl.files.disk import home
+from discl.harness import hard, judges
+from discl.harness.banks import references
+from discl.harness.choice import choice
+from discl.harness.experiment import Audience, Bench
+from discl.harness.store import Store
+from discl.harness.sweep import price, sweep
+from discl.spec import benchmark
+from discl.spec.benchmark import HARD_RULES, Benchmark, load
+from discl.spec.errors import UserError
+from discl.spec.kinds import Announce, Ints, Split
+
+COLOURS = ("red", "green", "blue", "grey")
+COUNTS = (40, 30, 20, 1)
+WRONG = [3, 17, 44, 60, 75]  # rows whose label is not what they show
+
+
+def _quiet(*_: Any) -> None:
+    return None
+
+
+def _split(name: str, shown: Ints, labels: Ints) -> Split:
+    rng = np.random.default_rng(len(name))
+    colours = np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200), (120, 120, 120)])[shown]
+    pixels = (colours[:, None, None, :] + rng.normal(0, 25, (len(shown), 8, 8, 3))).clip(0, 255).astype(np.uint8)
+    return Split(np.array([f"{name}{i}" for i in range(len(shown))]), labels, np.zeros_like(labels), pixels)
+
+
+class Colours:
+    """Photos of one colour; a few training photos carry another colour's label."""
+
+    version, classes, ready = 1, COLOURS, True
+    splits = ("train", "val")
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def prepare(self, announce: Announce) -> None:
+        return None
+
+    def prompts(self, label: int) -> tuple[str, ...]:
+        return (f"something {COLOURS[label]}",)
+
+    def split(self, name: str) -> Split:
+        shown = np.repeat(np.arange(4), COUNTS if name == "train" else (5, 5, 5, 5))
+        labels = shown.copy()
+        if name == "train":
+            labels[WRONG] = (shown[WRONG] + 1) % 3
+        return _split(name, shown, labels)
+
+
+LOW = (
+    "hard.rule=low_confidence", "hard.folds=3", "generator.name=blend", "levels=[0,50,100]", "bank.variants=1", "train.epochs=12",
+    "train.curriculum_epochs=1", "train.batch=16", "train.shift=0", "train.lr=0.01", "backbone.stem_stride=1", "trackers=[]",
+    "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
+)  # fmt: skip
+
+
+def _bench(*settings: str) -> Bench:
+    bench = Bench(load("cifar10_lt", settings=[*LOW, *(settings or ("hard.fraction=0.05",))]))
+    bench.dataset = Colours()
+    return bench
+
+
+@pytest.fixture(scope="module")
+def judged_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the judges of the colours have spoken."""
+    place = tmp_path_factory.mktemp("judged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISCL_HOME", str(place))
+        _bench().hard_rule.find(_quiet)
+    return place
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Ints, Ints]]]:
+    """(seen, held) of every judge that is trained."""
+    found: list[tuple[Ints, Ints]] = []
+    real = judges.judge
+
+    def watched(bench: Bench, epochs: int, seen: Ints, held: Ints, announce: Any) -> Any:
+        found.append((seen, held))
+        return real(bench, epochs, seen, held, announce)
+
+    monkeypatch.setattr(judges, "judge", watched)
+    return found
+
+
+# ---------------------------------------------------------------- judging
+
+
+def test_every_rule_that_may_be_named_can_be_followed() -> None:
+    assert set(hard.RULES) == set(HARD_RULES)
+
+
+def test_photos_with_a_wrong_label_come_out_hardest(judged_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCL_HOME", str(judged_home))
+    bench = _bench(f"hard.fraction={len(WRONG) / 90}", "hard.exclude=['grey']")
+    assert bench.hard.tolist() == WRONG
+    found = choice(bench)
+    assert [photo.guess for photo in found.photos] != [photo.class_name for photo in found.photos]
+    assert found.judges is not None
+    assert min(value or 0 for value in found.judges.selected) >= 0.7  # three of four classes: of the fourth there is one photo
+
+
+def test_the_single_photo_of_a_class_is_judged_by_a_model_that_never_saw_the_class(judged_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCL_HOME", str(judged_home))
+    bench = _bench("hard.fraction=0.1")
+    assert 90 in bench.hard
+    spread = choice(bench).judges
+    assert spread is not None
+    assert (spread.strange, spread.folds) == (1, [31, 30, 30])
+
+
+def test_no_photo_is_seen_by_its_judge_and_a_second_bench_trains_nothing(asked: list[tuple[Ints, Ints]]) -> None:
+    said: list[str] = []
+    bench = _bench("hard.fraction=0.05", "hard.epochs=1")
+    bench.hard_rule.find(lambda what, done, total: said.append(f"{what} {done}/{total}"))
+    assert all(not np.intersect1d(seen, held).size and len(seen) + len(held) == 91 for seen, held in asked)
+    assert np.array_equal(np.sort(np.concatenate([held for _, held in asked])), np.arange(91))
+    assert said[:3] == ["training judge 1 of 3 0/1", "training judge 1 of 3 1/1", "training judge 2 of 3 0/1"]
+    for view in (["hard.fraction=0.2"], ["hard.fraction=0.1", "hard.exclude=['red']"], ["hard.threshold=0.3"]):
+        again = _bench(*view, "hard.epochs=1")
+        again.hard_rule.find(_quiet)
+        assert len(again.hard) > 0
+    assert len(asked) == 3
+    _bench("hard.fraction=0.05", "hard.epochs=1", "hard.seed=1").hard_rule.find(_quiet)
+    assert len(asked) == 6
+
+
+def test_a_stop_loses_the_judge_in_training_and_no_other(asked: list[tuple[Ints, Ints]]) -> None:
+    def stop(what: str, done: int, total: int) -> None:
+        if what.startswith("training judge 2") and done:
+            raise KeyboardInterrupt
+
+    settings = ("hard.fraction=0.1", "hard.epochs=1")
+    with pytest.raises(KeyboardInterrupt):
+        _bench(*settings).hard_rule.find(stop)
+    stopped = _bench(*settings)
+    assert stopped.hard_rule.judges is not None
+    assert stopped.hard_rule.judges.missing() == [1, 2]
+    stopped.hard_rule.find(_quiet)
+    assert len(asked) == 2 + 2
+    folder = stopped.hard_rule.judges.folder
+    whole = stopped.hard_rule.judges.judged
+    assert {path.name for path in folder.iterdir()} == {".lock", "judges.json", "photos.parquet"}
+    (folder / "photos.parquet").unlink()
+    (folder / "fold-0.npz").write_bytes(b"torn")
+    again = _bench(*settings)
+    again.hard_rule.find(_quiet)
+    assert again.hard_rule.judges is not None
+    assert len(asked) == 4 + 3
+    for before, after in zip(whole, again.hard_rule.judges.judged, strict=True):
+        assert np.array_equal(before, after)
+
+
+def test_a_loss_that_corrects_for_counts_bears_a_class_its_judge_never_saw() -> None:
+    bench = _bench("hard.fraction=0.1", "hard.epochs=1", "hard.folds=2", "loss.name=balanced_softmax")
+    bench.hard_rule.find(_quiet)
+    assert np.isfinite(hard.ByConfidence(bench).judges.judged.probability).all()
+
+
+def test_judges_of_a_frozen_trunk_are_trained_on_its_features(asked: list[Any]) -> None:
+    bench = _bench("hard.fraction=0.1", "hard.epochs=1", "hard.folds=2", "backbone.frozen=true")
+    bench.hard_rule.find(_quiet)
+    assert len(asked) == 2
+    assert len(bench.hard) == 9
+    assert list((home() / "features").rglob("*.npy"))
+
+
+def test_a_table_that_cannot_be_read_says_so() -> None:
+    bench = _bench()
+    assert bench.hard_rule.judges is not None
+    bench.hard_rule.judges.table.parent.mkdir(parents=True)
+    bench.hard_rule.judges.table.write_bytes(b"torn")
+    with pytest.raises(UserError, match="photos.parquet cannot be read .* delete it"):
+        _ = bench.hard
+
+
+# ---------------------------------------------------------------- excluding, also by class
+
+
+def test_excluded_classes_are_never_hard() -> None:
+    bench = Bench(load("cifar10_lt", settings=["hard.below=25", "hard.exclude=['blue']"]))
+    bench.dataset = Colours()
+    assert {COLOURS[label] for label in bench.train.labels[bench.hard]} == {"grey"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("hard.exclude=['bleu']", "did you mean 'blue'"),
+        ("hard.exclude=['red','green','blue','grey']", "leaves no photo to choose from"),
+        ("hard.fraction=0.001", "none of them"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said_before_a_judge_is_trained(setting: str, says: str, asked: list[Any]) -> None:
+    with pytest.raises(UserError, match=says):
+        _bench("hard.fraction=0.1", setting).hard_rule.find(_quiet)
+    assert asked == []
+
+
+# ---------------------------------------------------------------- before and after
+
+TINY = (
+    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=2",
+    "train.curriculum_epochs=1", "train.evaluate_every=2", "train.batch=32", "backbone.stem_stride=4", "trackers=[]", "levels=[0,50,100]",
+    "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}", "hard.rule=low_confidence", "hard.folds=2",
+)  # fmt: skip
+
+
+def _tiny(*settings: str) -> Benchmark:
+    return load("cifar10_lt", settings=[*TINY, *settings])
+
+
+def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("discl.harness.sweep._minutes", lambda *_: 0.0)
+    before = price(_tiny("hard.fraction=0.25", "strategies=['static']"), Store(), _quiet)
+    # 159 photos: 40 hard ones, two images each at levels 0 and 50 of a grid of 20; two judges see 64 of 79 or 80 photos twice
+    assert (before.judges, before.hard, before.images, before.denoising_steps) == (2, 40, 160, 80 * 20 + 80 * 10)
+    assert before.trained_images == 2 * 128 + 2 * 2 * 64
+    unknown = price(_tiny("hard.threshold=0.1", "strategies=['static']"), Store(), _quiet)
+    assert (unknown.judges, unknown.hard, unknown.images) == (2, None, 0)
+    assert asked == []
+    assert not (home() / "hard").exists()
+    with pytest.raises(UserError, match=r"not known yet; run `discl hard cifar10_lt` .* trains 2 models"):
+        _ = Bench(_tiny("hard.fraction=0.25")).bank_id
+
+
+def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    for path in benchmark.folder().glob("*.toml"):
+        (tmp_path / "benchmarks" / path.name).write_text(
+            path.read_text().replace("below = 20", 'rule = "low_confidence"\nfraction = 0.1\nbelow = 20').replace("img2img", "blend")
+        )
+    monkeypatch.chdir(tmp_path)
+    known = references()
+    assert "does not say which bank it needs (which photos of cifar10_lt are hard is not known yet" in known.keep("c" * 16, "cifar10_lt")
+    assert known.keep("c" * 16, "toy") == ""
+    assert asked == []
+
+
+def test_a_whole_bench_by_low_confidence(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("discl.harness.sweep._minutes", lambda *_: 0.0)
+    rule = ("hard.fraction=0.25", "sampling.tail_share='photos'", "sampling.shares='photos'", "sampling.amount=2", "strategies=['adaptive']")
+    spec = _tiny(*rule)
+    (result,) = sweep(spec, Store(), Audience.of([]))
+    bench = Bench(spec)
+    assert len(bench.hard) == 40
+    assert len(set(bench.train.labels[bench.hard])) > 3
+    assert bench.bank.count() == {0: 80, 50: 80}
+    assert result.passport["bank"] == bench.bank_id
+    after = price(spec.model_copy(update={"seeds": [1]}), Store(), _quiet)
+    assert (after.judges, after.hard, after.images) == (0, 40, 0)
+
+    command = ["hard", "cifar10_lt", *(word for setting in (*TINY, *rule) for word in ("--set", setting))]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--format", "json", "--sheet", str(tmp_path / "sheet.png")])
+    assert ended.value.code == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["hard_photos"], said["training_photos"], said["images"]) == (40, 159, 160)
+    assert [photo["id"] for photo in said["photos"]] != sorted(photo["id"] for photo in said["photos"])
+    assert sorted(photo["id"] for photo in said["photos"]) == sorted(bench.train.ids[bench.hard].tolist())
+    probabilities = [photo["probability"] for photo in said["photos"]]
+    assert probabilities == sorted(probabilities)
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    printed = capsys.readouterr().out
+    assert "40 of 159 training photos are hard (rule = low_confidence, fraction = 0.25)" in printed
+    assert "judges: 2, val/macro_acc" in printed
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--set", "hard.exclude=['catt']"])
+    assert ended.value.code == 2
+    assert "did you mean 'cat'" in capsys.readouterr().err
+
+
+def test_the_tail_rule_is_shown_without_judges(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["hard", "cifar10_lt", *(word for setting in (*TINY[:3], *TINY[4:5], "levels=[0,50,100]") for word in ("--set", setting))])
+    printed = capsys.readouterr().out
+    assert "66 of 159 training photos are hard (rule = tail, below = 20)" in printed
+    assert "the bank needs 264 images of them, 3,960 denoising steps" in printed
+    assert "judge" not in printed
