@@ -7,6 +7,7 @@ that a kill or a power cut costs seconds of work) and, last, `done.json`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -68,7 +69,8 @@ class Map:
 
     @cached_property
     def folder(self) -> Path:
-        return self.home / short(["decoded", VERSION, self.origin, self.side, self.refs.tolist()])
+        listed = hashlib.sha256("\n".join(self.refs.tolist()).encode()).hexdigest()
+        return self.home / short(["decoded", VERSION, self.origin, self.side, listed])
 
     @property
     def bytes(self) -> int:

@@ -303,7 +303,14 @@ class Listed(ABC):
         listing = self._survey.listings[name]
         return decoded.Map(data_home() / "decoded", str(self.place), listing.refs, self.side, _Reader(self, self.place))
 
+    @cached_property
+    def _known(self) -> dict[str, decoded.Opened]:
+        """Maps that were opened: a dataset sees one state of its files."""
+        return {}
+
     def _opened(self, name: str, announce: Announce) -> decoded.Opened:
+        if name in self._known:
+            return self._known[name]
         each = self._map(name)
         opened = each.open()
         if opened is None:
