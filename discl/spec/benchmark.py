@@ -216,28 +216,34 @@ def available() -> list[str]:
 
 
 def scales(name: str) -> list[str]:
-    """Scales a benchmark's file speaks of."""
-    return list(_read(folder() / f"{name}.toml").get("scale", {}))
+    """Scales a benchmark's file, or the one it is based on, speaks of."""
+    return [scale for scale in SCALES if any(scale in own.get("scale", {}) for own in _files(name))]
 
 
 def title(name: str) -> str:
     """What a benchmark calls itself."""
-    return str(_read(folder() / f"{name}.toml").get("title", ""))
+    return str(next((own["title"] for own in reversed(_files(name)) if "title" in own), ""))
 
 
 def load(name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> Benchmark:
-    """default.toml <- <name>.toml <- its [scale.<scale>] <- `settings` ('train.epochs=2'); checked as a whole."""
+    """default.toml <- the file `based_on` names <- <name>.toml <- `settings` ('train.epochs=2'); checked as a whole.
+
+    Each file's [scale.<scale>] goes on top of that file, so that what a file says beats all that it is based on.
+    """
     if name not in available():
         raise unknown("benchmark", name, available())
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
-    own = _read(folder() / f"{name}.toml")
-    scales = own.pop("scale", {})
-    if strange := set(scales) - set(SCALES):
-        raise unknown("scale", sorted(strange)[0], SCALES)
-    if scale not in scales:
-        raise UserError(f"benchmark {name!r} has no scale {scale!r}; it has {', '.join(scales)}")
-    tree = _merged(_merged(_read(folder() / "default.toml"), own), scales[scale])
+    files, spoken = _files(name), scales(name)
+    for own in files:
+        if strange := set(own.get("scale", {})) - set(SCALES):
+            raise unknown("scale", sorted(strange)[0], SCALES)
+    if scale not in spoken:
+        raise UserError(f"benchmark {name!r} has no scale {scale!r}; it has {', '.join(spoken)}")
+    tree = _read(folder() / "default.toml")
+    for own in files:
+        plain = {key: value for key, value in own.items() if key not in ("scale", "based_on")}
+        tree = _merged(_merged(tree, plain), own.get("scale", {}).get(scale, {}))
     for setting in settings:
         tree = _set(tree, setting)
     try:
@@ -245,6 +251,20 @@ def load(name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> Bench
     except ValidationError as error:
         raise _readable(error, tree) from error
     return _checked(bench)
+
+
+def _files(name: str) -> list[dict[str, Any]]:
+    """What is said of a benchmark: the file it is based on, if any, and its own. A base is based on nothing but default.toml."""
+    own = _read(folder() / f"{name}.toml")
+    if "based_on" not in own:
+        return [own]
+    below = str(own["based_on"])
+    if below not in available():
+        raise unknown(f"benchmark (based_on in {name}.toml)", below, available())
+    base = _read(folder() / f"{below}.toml")
+    if "based_on" in base:
+        raise UserError(f"{name}.toml is based on {below!r}, which is based on {base['based_on']!r}; only one step is allowed")
+    return [base, own]
 
 
 def _read(path: Path) -> dict[str, Any]:

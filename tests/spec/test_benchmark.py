@@ -1,6 +1,9 @@
+import shutil
+from pathlib import Path
+
 import pytest
 
-from discl.spec.benchmark import available, experiments, load
+from discl.spec.benchmark import available, experiments, folder, load, scales, title
 from discl.spec.errors import UserError
 
 
@@ -79,3 +82,43 @@ def test_a_run_without_generated_images_does_not_depend_on_how_they_are_made() -
 def test_no_two_experiments_share_an_id() -> None:
     expanded = experiments(load("cifar10_lt", settings=["seeds=[0,1,2]"]))
     assert len({e.id() for e in expanded}) == len(expanded) == 27
+
+
+def _folder_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
+    """A benchmarks/ folder of ours and these files, as one finds it in a folder of one's own."""
+    (tmp_path / "benchmarks").mkdir()
+    for path in folder().glob("*.toml"):
+        shutil.copy(path, tmp_path / "benchmarks")
+    for name, text in files.items():
+        (tmp_path / "benchmarks" / f"{name}.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_benchmark_based_on_another_says_only_what_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _folder_with(
+        tmp_path,
+        monkeypatch,
+        mine='based_on = "cifar10_lt"\ntitle = "Mine"\n[train]\nepochs = 99\n[scale.small.train]\nepochs = 70\ncurriculum_epochs = 7\n',
+    )
+    base = load("cifar10_lt").model_dump()
+    mine = load("mine").model_dump()
+    differing = {key for key in base if base[key] != mine[key]}
+    assert differing == {"name", "title", "train"}
+    # its own [train] beats the base's [scale.smoke.train], and its own scale beats both
+    assert mine["train"] == {**base["train"], "epochs": 99}
+    assert (load("mine", "small").train.epochs, load("mine", "small").train.curriculum_epochs) == (70, 7)
+    assert (scales("mine"), title("mine")) == (scales("cifar10_lt"), "Mine")
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"mine": 'based_on = "cifar10lt"'}, "did you mean 'cifar10_lt'"),
+        ({"mine": 'based_on = "other"', "other": 'based_on = "cifar10_lt"'}, "only one step"),
+        ({"mine": 'based_on = "cifar10_lt"\n[scale.smal]'}, "did you mean 'small'"),
+    ],
+)
+def test_a_base_that_cannot_be_one_is_answered(files: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _folder_with(tmp_path, monkeypatch, **files)
+    with pytest.raises(UserError, match=says):
+        load("mine")
