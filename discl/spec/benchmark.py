@@ -344,6 +344,7 @@ def _checked(bench: Benchmark) -> Benchmark:
     for name in bench.strategies:
         for level in bench.chosen_strategy(name).build().uses(tuple(bench.levels)):
             check_levels([level], steps)
+    _check_unseen(bench)
     for what, listed in (("strategies", bench.strategies), ("seeds", bench.seeds)):
         if len(set(listed)) != len(listed):
             raise UserError(f"{what} = {listed} repeats itself; name each once")
@@ -359,3 +360,18 @@ def _checked(bench: Benchmark) -> Benchmark:
     if not bench.select.metric.startswith("val/"):
         raise UserError(f"select.metric = {bench.select.metric!r} is not a val/ metric; choosing on test or ood would spend it")
     return bench
+
+
+def _check_unseen(bench: Benchmark) -> None:
+    """Images must not come from weights that saw photos of the dataset's: they would show what is learned from and tested on."""
+    making = [name for name in bench.strategies if set(bench.chosen_strategy(name).build().uses(tuple(bench.levels))) - {PHOTO}]
+    unseen: frozenset[str] = getattr(bench.part("datasets").build(), "unseen", frozenset()) if making else frozenset()
+    makers: tuple[Literal["generators"], Literal["scorers"]] = ("generators", "scorers")
+    for kind in makers:
+        saw: frozenset[str] = getattr(bench.part(kind).build(), "saw", frozenset())
+        if saw & unseen:
+            raise UserError(
+                f"the weights of {singular(kind)} {getattr(bench, singular(kind))['name']!r} were trained on photos of dataset "
+                f"{bench.dataset['name']!r} ({', '.join(sorted(saw & unseen))}); take other weights, have the dataset keep those apart, "
+                "or compare strategies without images: strategies = ['real_only', 'real_rebalanced']"
+            )
