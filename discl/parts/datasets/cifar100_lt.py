@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,11 +72,9 @@ class Cifar100LT(Listed):
     def prompts(self, label: int) -> tuple[str, ...]:
         return (f"a photo of {self.classes[label]}",)
 
-    @property
-    def notes(self) -> tuple[str, ...]:
+    def remarks(self) -> Sequence[str]:
         found = {file: len(_records(self.place / file)) for file in _PUBLISHED}
-        parts = [f"{file} holds {found[file]:,} of {count:,} published photos" for file, count in _PUBLISHED.items() if found[file] != count]
-        return (*super().notes, *parts)
+        return [f"{file} holds {found[file]:,} of {count:,} published photos" for file, count in _PUBLISHED.items() if found[file] != count]
 
     def holds(self, root: Path) -> bool:
         return (root / "train.bin").is_file() and (root / "test.bin").is_file()

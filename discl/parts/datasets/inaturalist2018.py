@@ -63,8 +63,12 @@ class INaturalist2018(Listed):
         """Species and group of each label."""
         return read_categories(self.place)
 
-    @cached_property
+    @property
     def classes(self) -> tuple[str, ...]:
+        return self._names
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
         return tuple(self._categories[label][0] if label in self._categories else f"species {label}" for label in range(_CLASSES))
 
     def prompts(self, label: int) -> tuple[str, ...]:

@@ -53,8 +53,12 @@ class PlacesLT(Listed):
         super().__init__(root, side, most_unreadable)
         self.lists = lists
 
-    @cached_property
+    @property
     def classes(self) -> tuple[str, ...]:
+        return self._names
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
         return names_of(self.listings(self.place))
 
     def prompts(self, label: int) -> tuple[str, ...]:
