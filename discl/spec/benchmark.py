@@ -363,15 +363,17 @@ def _checked(bench: Benchmark) -> Benchmark:
 
 
 def _check_unseen(bench: Benchmark) -> None:
-    """Images must not come from weights that saw photos of the dataset's: they would show what is learned from and tested on."""
-    making = [name for name in bench.strategies if set(bench.chosen_strategy(name).build().uses(tuple(bench.levels))) - {PHOTO}]
-    unseen: frozenset[str] = getattr(bench.part("datasets").build(), "unseen", frozenset()) if making else frozenset()
-    makers: tuple[Literal["generators"], Literal["scorers"]] = ("generators", "scorers")
-    for kind in makers:
+    """No weights may have seen the photos that are learned from and tested on here; those that make images only where some are made."""
+    unseen: frozenset[str] = getattr(bench.part("datasets").build(), "unseen", frozenset())
+    if not unseen:
+        return
+    images = any(set(bench.chosen_strategy(name).build().uses(tuple(bench.levels))) - {PHOTO} for name in bench.strategies)
+    used: tuple[Literal["backbones", "generators", "scorers"], ...] = ("backbones", "generators", "scorers") if images else ("backbones",)
+    for kind in used:
         saw: frozenset[str] = getattr(bench.part(kind).build(), "saw", frozenset())
         if saw & unseen:
             raise UserError(
                 f"the weights of {singular(kind)} {getattr(bench, singular(kind))['name']!r} were trained on photos of dataset "
                 f"{bench.dataset['name']!r} ({', '.join(sorted(saw & unseen))}); take other weights, have the dataset keep those apart, "
-                "or compare strategies without images: strategies = ['real_only', 'real_rebalanced']"
+                "or compare strategies = ['real_only', 'real_rebalanced'], which need no images, with a backbone that begins at chance"
             )

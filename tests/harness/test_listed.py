@@ -13,7 +13,8 @@ from tests.make_mini import make
 from tests.mini.imagenet_lt import SYNSETS, TEST
 
 TINY = [
-    "bank.variants=1", "hard.below=3", "sampling.images=64", "sampling.tail_share=0.75", "train.epochs=2", "train.curriculum_epochs=1", "train.evaluate_every=1",
+    "bank.variants=1", "hard.below=3", "sampling.images=64", "sampling.tail_share=0.75",
+    "train.epochs=2", "train.curriculum_epochs=1", "train.evaluate_every=1",
     "levels=[10,100]", "trackers=[]", "strategies=['static','real_only']", "generator.steps=6",
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=8}",
 ]  # fmt: skip

@@ -20,6 +20,8 @@ def test_weights_that_saw_a_datasets_photos_make_no_images_for_it() -> None:
             load(f"cifar10_lt_{smallest}", settings=["strategies=['static', 'real_only']"])
     with pytest.raises(UserError, match=r"scorer 'open_clip' were trained on"):
         load("cifar10_lt_ir10", settings=["strategies=['static']", "generator.name=blend"])
+    with pytest.raises(UserError, match=r"backbone 'open_clip' were trained on"):
+        load("cifar10_lt_ir10", settings=["backbone.name=open_clip"])
     assert load("cifar10_lt_ir10").strategies == ["real_only", "real_rebalanced"]
     elsewhere = ["strategies=['static']", "generator.checkpoint='owner/name'", "scorer.model='ViT-B-32'", "scorer.pretrained='openai'"]
     assert load("cifar10_lt_ir10", settings=elsewhere).dataset["pool"] == 0
