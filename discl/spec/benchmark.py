@@ -389,6 +389,7 @@ def _checked(bench: Benchmark) -> Benchmark:
     for name in bench.strategies:
         for level in bench.chosen_strategy(name).build().uses(tuple(bench.levels)):
             check_levels([level], steps)
+    _check_unseen(bench)
     for what, listed in (("strategies", bench.strategies), ("seeds", bench.seeds)):
         if len(set(listed)) != len(listed):
             raise UserError(f"{what} = {listed} repeats itself; name each once")
@@ -425,3 +426,20 @@ def _check_hard(hard: HardTable) -> None:
         raise UserError(f"the rule {hard.rule!r} needs hard.fraction (a share of the photos) or hard.threshold (a probability)")
     elif len(given) > 1:
         raise UserError(f"{said} are two answers to one question; {way_out.format('low_confidence', ', fraction=0.05')}")
+
+
+def _check_unseen(bench: Benchmark) -> None:
+    """No weights may have seen the photos that are learned from and tested on here; those that make images only where some are made."""
+    unseen: frozenset[str] = getattr(bench.part("datasets").build(), "unseen", frozenset())
+    if not unseen:
+        return
+    images = any(set(bench.chosen_strategy(name).build().uses(tuple(bench.levels))) - {PHOTO} for name in bench.strategies)
+    used: tuple[Literal["backbones", "generators", "scorers"], ...] = ("backbones", "generators", "scorers") if images else ("backbones",)
+    for kind in used:
+        saw: frozenset[str] = getattr(bench.part(kind).build(), "saw", frozenset())
+        if saw & unseen:
+            raise UserError(
+                f"the weights of {singular(kind)} {getattr(bench, singular(kind))['name']!r} were trained on photos of dataset "
+                f"{bench.dataset['name']!r} ({', '.join(sorted(saw & unseen))}); take other weights, have the dataset keep those apart, "
+                "or compare strategies = ['real_only', 'real_rebalanced'], which need no images, with a backbone that begins at chance"
+            )

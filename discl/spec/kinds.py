@@ -1,7 +1,8 @@
 """Every promise a part makes, with shapes and units. Read this page first.
 
 Every part has a `version`, raised when its answers change, and may name constructor parameters in `unhashed`: those that
-only say where files lie or how fast the work goes. They stay out of its identity.
+only say where files lie or how fast the work goes. They stay out of its identity. A generator, scorer or backbone may
+name in `saw` the sets of photos its weights were trained on, and a dataset in `unseen` those that nobody must have seen.
 
 A photo is uint8 [h, w, 3], RGB. A level is a whole percent of the photo that survives (see `levels`). An array's shape is
 written where it is named: n rows, b batch, c classes, h height, w width. Fractions are in [0, 1].

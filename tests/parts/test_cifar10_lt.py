@@ -47,8 +47,28 @@ def test_there_are_enough_corruptions_and_they_repeat_exactly() -> None:
 
 
 @pytest.mark.parametrize(
+    ("smallest", "kept"), [(50, [4750, 2997, 1796]), (100, [4750, 3237, 2096]), (500, [4750, 3871, 2997])], ids=["ir100", "ir50", "ir10"]
+)
+def test_without_a_pool_the_tail_is_the_fields_but_for_what_val_takes(smallest: int, kept: list[int]) -> None:
+    dataset = Cifar10LT(largest=5000, smallest=smallest, pool=0)
+    counts = np.bincount(dataset.split("train").labels).tolist()
+    assert counts[:3] == kept
+    assert counts[1:] == long_tail(5000, smallest, 10)[1:]
+    assert sum(long_tail(5000, smallest, 10)) == {50: 12_406, 100: 13_996, 500: 20_431}[smallest]
+    assert len(dataset.split("pool")) == 0
+    assert not set(dataset.split("train").ids.tolist()) & set(dataset.split("val").ids.tolist())
+
+
+@pytest.mark.parametrize(
     ("parameters", "says"),
-    [({"largest": 3000}, "3000"), ({"smallest": 0}, "smallest = 0"), ({"largest": 5, "smallest": 10}, "smallest"), ({"ood_photos": 15}, "15")],
+    [
+        ({"pool": 4750}, "pool = 4750"),
+        ({"largest": 2501}, "2501"),
+        ({"largest": 3000}, "3000"),
+        ({"smallest": 0}, "smallest = 0"),
+        ({"largest": 5, "smallest": 10}, "smallest"),
+        ({"ood_photos": 15}, "15"),
+    ],
 )
 def test_impossible_sizes_are_refused(parameters: dict[str, int], says: str) -> None:
     with pytest.raises(UserError, match=says):

@@ -48,6 +48,11 @@ def test_a_label_tells_classes_of_one_name_apart(tmp_path: Path) -> None:
     assert part.choices(CAT._replace(label=744, name="missile")) == ("the second",)
 
 
+def test_a_caption_may_speak_of_a_class_as_its_folder_is_called(tmp_path: Path) -> None:
+    part = _part("descriptions", file=_file(tmp_path, {"0": ["x"]}), caption="a photo of {folder}")
+    assert part.caption(CAT._replace(label=0, name="great white shark / white shark")) == "a photo of great_white_shark"
+
+
 def test_captions_belong_to_photos(tmp_path: Path) -> None:
     part = _part("captions", file=_file(tmp_path, {"photo7": "a grey cat"}))
     assert part.choices(CAT) == ("a grey cat",)

@@ -3,6 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from discl.spec.errors import UserError
 from discl.spec.kinds import Moment
 from discl.spec.registry import bind
 
@@ -23,6 +24,22 @@ def test_static_gives_every_level_an_equal_stage() -> None:
 def test_static_with_epochs_to_spare_differs_by_one_at_most() -> None:
     lengths = Counter(_levels("static", 34)).values()
     assert max(lengths) - min(lengths) <= 1
+
+
+def test_static_takes_stages_of_unequal_length() -> None:
+    released = bind("strategies", "static", {"lengths": [14, 15, 15, 17]}).build()
+    levels = (10, 30, 50, 100)
+
+    def walked(epochs: int) -> Counter[int]:
+        return Counter(next(iter(released.mix(Moment(e, epochs, levels, (), np.random.default_rng(0))))) for e in range(epochs))
+
+    assert walked(61) == {10: 14, 30: 15, 50: 15, 100: 17}  # the off-by-one of the released code
+    assert walked(8) == {10: 2, 30: 2, 50: 2, 100: 2}
+    assert walked(1) == {10: 1}
+    with pytest.raises(UserError, match=r"\[14, 15, 15, 17\] are 4, for 5 levels"):
+        released.uses(LEVELS)
+    with pytest.raises(UserError, match="each level needs 1 or more"):
+        bind("strategies", "static", {"lengths": [3, 0]}).build()
 
 
 def test_reverse_is_static_backwards() -> None:

@@ -9,9 +9,35 @@ from discl.spec.errors import UserError
 
 def test_every_benchmark_loads_at_every_scale_it_has() -> None:
     assert scales("cifar10_lt") == ["smoke", "small", "paper"]
+    assert {"iwildcam", "imagenet_lt", "places_lt", "inaturalist2018", "cifar100_lt", "folder"} <= set(available())
     for name in available():
         for scale in scales(name):
             assert (load(name, scale).name, load(name, scale).scale) == (name, scale)
+
+
+def test_weights_that_saw_a_datasets_photos_make_no_images_for_it() -> None:
+    for smallest in ("ir10", "ir50", "ir100"):
+        with pytest.raises(UserError, match=r"generator 'img2img' were trained on photos of dataset 'cifar10_lt'"):
+            load(f"cifar10_lt_{smallest}", settings=["strategies=['static', 'real_only']"])
+    with pytest.raises(UserError, match=r"scorer 'open_clip' were trained on"):
+        load("cifar10_lt_ir10", settings=["strategies=['static']", "generator.name=blend"])
+    with pytest.raises(UserError, match=r"backbone 'open_clip' were trained on"):
+        load("cifar10_lt_ir10", settings=["backbone.name=open_clip"])
+    assert load("cifar10_lt_ir10").strategies == ["real_only", "real_rebalanced"]
+    elsewhere = ["strategies=['static']", "generator.checkpoint='owner/name'", "scorer.model='ViT-B-32'", "scorer.pretrained='openai'"]
+    assert load("cifar10_lt_ir10", settings=elsewhere).dataset["pool"] == 0
+
+
+def test_the_released_codes_imagenet_lt_differs_from_the_papers_where_it_says_so() -> None:
+    paper, code = load("imagenet_lt", "paper").model_dump(), load("imagenet_lt_as_code", "paper").model_dump()
+    differing = {key for key in paper if paper[key] != code[key]}
+    assert differing == {"name", "title", "levels", "strategy", "prompts", "bank", "sampling", "train", "metrics"}
+    assert {key for key in paper["train"] if paper["train"][key] != code["train"][key]} == {"curriculum_epochs"}
+    assert code["levels"] == [10, 30, 50, 100]
+    assert code["train"]["epochs"] - sum(code["strategy"]["static"]["lengths"]) == 4
+    # 5,392 tail images, the photos among them, beside 30 % of those that are not hard
+    assert round(code["sampling"]["images"] * code["sampling"]["tail_share"]) == 5393
+    assert code["sampling"]["images"] - 5392 == int(0.3 * (115_846 - 1_643))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from discl.files.clip import EMBEDDED, ClipCheckpoint
+from discl.files.shipped import saw
 from discl.spec.errors import UserError, unknown
 from discl.spec.kinds import Task
 
@@ -57,6 +58,10 @@ class OpenClip:
 
     def identity(self) -> dict[str, Any]:
         return self._checkpoint.identity()
+
+    @property
+    def saw(self) -> frozenset[str]:
+        return saw(self._checkpoint.model)
 
     def build(self, task: Task, seed: int) -> nn.Module:
         """The weights are given, so the seed decides nothing."""

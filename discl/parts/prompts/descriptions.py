@@ -13,7 +13,8 @@ from discl.spec.kinds import Subject
 
 class Descriptions:
     """`file` is JSON, {"class name": ["a description", ...]}; a class may also be named by its label ("657"), which tells
-    classes of one name apart. Images are made from `prefix` and one of the descriptions, and scored against `caption`.
+    classes of one name apart. In `caption`, {name} is the class's name and {folder} what a folder of it is called: up to a
+    slash, with underscores. Images are made from `prefix` and one of the descriptions, and scored against `caption`.
     (The paper: ten descriptions a class by GPT-3.5, prefix "a 8k real photo: ", caption "a photo of {name}".)"""
 
     version = 1
@@ -36,4 +37,5 @@ class Descriptions:
         return tuple(self.prefix + text for text in found)
 
     def caption(self, subject: Subject) -> str:
-        return self._caption.replace("{name}", subject.name)
+        folder = subject.name.partition("/")[0].strip().replace(" ", "_")
+        return self._caption.replace("{name}", subject.name).replace("{folder}", folder)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from discl.files.clip import EMBEDDED, ClipCheckpoint
+from discl.files.shipped import saw
 from discl.spec.kinds import Floats, Photos
 
 
@@ -42,6 +43,10 @@ class OpenClip:
         model, _, tokenizer, device = self._loaded
         with torch.inference_mode():
             return np.asarray(model.encode_text(tokenizer(list(texts)).to(device), normalize=True).float().cpu().numpy())
+
+    @property
+    def saw(self) -> frozenset[str]:
+        return saw(self.model)
 
     def embed_images(self, images: Photos) -> Floats:
         import torch

@@ -1,0 +1,34 @@
+"""A dataset of files through the whole path: lists, decoded photos, bank, training, predictions, metrics."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from discl.harness.experiment import Audience
+from discl.harness.store import Store
+from discl.harness.sweep import sweep
+from discl.spec.benchmark import load
+from tests.make_mini import make
+from tests.mini.imagenet_lt import SYNSETS, TEST
+
+TINY = [
+    "bank.variants=1", "hard.below=3", "sampling.images=64", "sampling.tail_share=0.75",
+    "train.epochs=2", "train.curriculum_epochs=1", "train.evaluate_every=1",
+    "levels=[10,100]", "trackers=[]", "strategies=['static','real_only']", "generator.steps=6",
+    "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=8}",
+]  # fmt: skip
+
+
+def test_imagenet_lt_in_miniature_gives_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make("imagenet_lt", tmp_path / "mini", images=130)
+    monkeypatch.setenv("DISCL_DATA", str(tmp_path / "data"))
+    spec = load("imagenet_lt", settings=[*TINY, f"dataset.root={root}"])
+    static, real = list(sweep(spec, Store(), Audience.of([])))
+    assert static.seen.keys() == {10, 100}
+    assert real.cost["images_generated"] == 0 < static.cost["images_generated"]
+    assert len(static.classes) == len(static.counts) == 1000
+    assert sum(np.array(static.counts) > 0) == len(SYNSETS)
+    saved = Store().predictions(Store().folder(static))
+    assert saved["test/logits"].shape == (len(SYNSETS) * TEST, 1000)
+    assert 0 <= static.metrics["test/macro_acc"] <= 1

@@ -1,0 +1,128 @@
+"""ImageNet-LT's lists over ImageNet's folders, in miniature."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from discl.parts.datasets.imagenet_lt import ImageNetLT, class_names, synsets
+from discl.spec.errors import UserError
+from tests.make_mini import make
+from tests.mini.imagenet_lt import SYNSETS, TEST, VAL
+
+Edit = Callable[[list[str]], list[str]]
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make("imagenet_lt", tmp_path_factory.mktemp("imagenet"), images=130)
+
+
+@pytest.fixture(autouse=True)
+def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCL_DATA", str(tmp_path / "data"))
+
+
+def _with_list(mini: Path, folder: Path, split: str, edit: Edit) -> ImageNetLT:
+    """The miniature with one of its lists rewritten."""
+    folder.mkdir()
+    for path in mini.glob("ImageNet_LT_*.txt"):
+        lines = path.read_text().splitlines()
+        (folder / path.name).write_text("\n".join(edit(lines) if path.stem.endswith(split) else lines) + "\n")
+    return ImageNetLT(root=str(mini), side=16, lists=str(folder))
+
+
+def test_the_lists_say_what_is_train_val_and_test_and_labels_may_be_sparse(mini: Path) -> None:
+    dataset = ImageNetLT(root=str(mini), side=16)
+    train, val, test = (dataset.split(name) for name in ("train", "val", "test"))
+    assert set(train.labels.tolist()) == set(SYNSETS)
+    assert np.bincount(val.labels)[list(SYNSETS)].tolist() == [VAL] * len(SYNSETS)
+    assert np.bincount(test.labels)[list(SYNSETS)].tolist() == [TEST] * len(SYNSETS)
+    assert len(dataset.classes) == 1000
+    assert train.pixels.shape[1:] == (16, 16, 3)
+    assert train.original is not None
+    assert max(train.original(0).shape) == 96  # as it was taken
+    assert any("train has no photo of 986 of 1000 classes" in note for note in dataset.notes)
+
+
+def test_validation_photos_may_lie_flat_as_ilsvrc_ships_them(mini: Path, tmp_path: Path) -> None:
+    flat = Path(shutil.copytree(mini, tmp_path / "flat"))
+    for path in list((flat / "val").glob("*/*.JPEG")):
+        path.rename(flat / "val" / path.name)
+    for folder in (flat / "val").iterdir():
+        if folder.is_dir():
+            folder.rmdir()
+    sorted_, lying = ImageNetLT(root=str(mini), side=16).split("test"), ImageNetLT(root=str(flat), side=16).split("test")
+    assert lying.ids.tolist() == sorted_.ids.tolist()
+    assert np.array_equal(lying.pixels, sorted_.pixels)
+
+
+def test_no_two_classes_share_a_name_or_a_prompt() -> None:
+    names = class_names()
+    assert len({name.lower() for name in names}) == len(names) == 1000
+    assert [names[label] for label in (0, 134, 517, 657, 744, 836, 837)] == [
+        "tench", "crane bird", "construction crane", "missile", "projectile", "sunglass", "sunglasses",
+    ]  # fmt: skip
+    dataset = ImageNetLT()
+    assert len({dataset.prompts(label) for label in range(1000)}) == 1000
+    assert dataset.prompts(0) == ("a photo of tench",)
+    assert synsets()[0] == "n01440764"
+    assert list(synsets()) == sorted(synsets())
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda lines: [*lines, "train/n01440764/one.JPEG"], r"ImageNet_LT_train.txt, line \d+: 'train/n01440764/one.JPEG' is not a path"),
+        (lambda lines: [*lines, "train/n01440764/one.JPEG 1000"], r"label 1000 is outside 0..999"),
+        (lambda lines: [*lines, "train/n01440764/one.JPEG 7"], "the label 7, which is n01514668"),
+        (lambda lines: [*lines, "../../etc/passwd 0"], r"line \d+: '../../etc/passwd' leaves its folder"),
+        (lambda lines: [*lines, lines[0]], "twice in split train"),
+        (lambda lines: [*lines, "train/n01440764/gone.JPEG 0"], r"listed but not there \(train/n01440764/gone.JPEG\)"),
+        (lambda lines: [], "split train of imagenet_lt is empty"),
+    ],
+)
+def test_a_wrong_list_is_answered_with_the_line_and_the_way_out(mini: Path, tmp_path: Path, edit: Edit, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        _ = _with_list(mini, tmp_path / "lists", "train", edit).splits
+
+
+def test_a_photo_in_two_lists_is_refused(mini: Path, tmp_path: Path) -> None:
+    first = (mini / "ImageNet_LT_train.txt").read_text().splitlines()[0]
+    with pytest.raises(UserError, match="in train and in val"):
+        _ = _with_list(mini, tmp_path / "lists", "val", lambda lines: [*lines, first]).splits
+
+
+def test_a_few_missing_photos_are_left_out_and_counted_where_that_is_allowed(mini: Path, tmp_path: Path) -> None:
+    dataset = _with_list(mini, tmp_path / "lists", "train", lambda lines: [*lines, "train/n01440764/gone.JPEG 0"])
+    whole = len(ImageNetLT(root=str(mini), side=16).split("train"))
+    dataset.most_unreadable = 0.05
+    assert len(dataset.split("train")) == whole
+    assert any("1 row(s) without a file left out (train/n01440764/gone.JPEG)" in note for note in dataset.notes)
+
+
+def test_a_list_about_as_long_as_the_published_one_must_be_the_published_one(mini: Path) -> None:
+    assert ImageNetLT.published == {"train": 115_846, "val": 20_000, "test": 50_000}
+    dataset = ImageNetLT(root=str(mini), side=16)
+    listed = {name: len(dataset.listing(name).refs) for name in dataset.splits}
+    dataset, one_more = ImageNetLT(root=str(mini), side=16), {**listed, "train": listed["train"] + 1}
+    dataset.published = one_more
+    with pytest.raises(UserError, match=rf"lists {listed['train']} photos, {listed['train'] + 1} are published"):
+        _ = dataset.splits
+    dataset = ImageNetLT(root=str(mini), side=16)
+    dataset.published = listed
+    assert dataset.splits == ("train", "val", "test")
+
+
+def test_without_the_photos_it_says_what_to_get_and_where_to_put_it() -> None:
+    dataset = ImageNetLT()
+    assert dataset.ready is False
+    with pytest.raises(UserError) as raised:
+        dataset.prepare(lambda *_: None)
+    said = str(raised.value)
+    assert "ImageNet_LT_train.txt" in said
+    assert "155 GB" in said
+    assert "image-net.org" in said
+    assert "data/imagenet_lt" in said
