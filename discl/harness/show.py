@@ -13,7 +13,7 @@ from discl.files.figure import Figure, Tile
 from discl.files.photos import save_picture, sheet
 from discl.harness.experiment import Bench
 from discl.spec.conventions import SHOTS
-from discl.spec.kinds import Dataset, InFiles
+from discl.spec.kinds import Dataset, InFiles, Ints, Split
 from discl.spec.levels import PHOTO, TEXT_ONLY
 
 
@@ -47,20 +47,29 @@ def class_counts(dataset: Dataset, shots: str = "kang") -> Counts:
 
 
 def photo_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:
-    """One line of training photos a class, then one of each ood split."""
+    """One line of training photos a class, then one a group where there are several, then one of each ood split or group of it."""
     train = dataset.split("train")
     names, rows = [], []
     for label, name in enumerate(dataset.classes):
         mine = np.flatnonzero(train.labels == label)
         rows.append([np.asarray(train.pixels[mine[i % len(mine)]]) for i in range(columns)] if len(mine) else [])
         names.append(name)
-    for name in dataset.splits:
-        if name.startswith("ood/"):
-            split = dataset.split(name)
-            places = np.linspace(0, len(split) - 1, columns).astype(int)
-            rows.append([np.asarray(split.pixels[place]) for place in places])
-            names.append(name)
+    for name in ("train", *(name for name in dataset.splits if name.startswith("ood/"))):
+        split = dataset.split(name)
+        for group, places in _by_group(split).items():
+            alone = len(places) == len(split)
+            if alone and name == "train":  # its classes have said it all
+                continue
+            rows.append([np.asarray(split.pixels[place]) for place in places[np.linspace(0, len(places) - 1, columns).astype(int)]])
+            names.append(name if alone else f"{name}, group {group}")
     return save_picture(sheet(rows, [""] * columns, names), path)
+
+
+def _by_group(split: Split, most: int = 25) -> dict[int, Ints]:
+    """Places of the photos of each group, of the `most` largest where there are more."""
+    groups, sizes = np.unique(split.groups, return_counts=True)
+    largest = np.sort(groups[np.argsort(-sizes, kind="stable")[:most]])
+    return {int(group): np.flatnonzero(split.groups == group) for group in largest}
 
 
 def spectrum(bench: Bench, photos: int) -> Figure:

@@ -382,6 +382,7 @@ def _checked(bench: Benchmark) -> Benchmark:
     for kind in ("datasets", *MAKERS, "backbones", "losses"):
         bench.part(kind)  # type: ignore[arg-type]
     steps = bench.part("generators").build().steps
+    bench.part("losses").build()  # a setting out of range would otherwise show only after the bank is made
     check_levels(bench.levels, steps)
     for name in bench.strategy:
         if name not in names("strategies"):

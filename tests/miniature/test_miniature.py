@@ -13,7 +13,8 @@ from discl.miniature.card import model_card
 from discl.miniature.pictures import to_signal
 from discl.miniature.training import Recipe, batches, train
 from discl.miniature.words import CONTEXT, build_tokenizer, captions
-from discl.parts.datasets.cifar10_lt import CLASSES, Cifar10LT
+from discl.parts.datasets._cifar10 import CLASSES
+from discl.parts.datasets.cifar10_lt import Cifar10LT
 from discl.parts.generators._patches import PatchAutoencoder
 
 RECIPE = Recipe(steps=20, batch=8, lr=1e-2, warmup=2, ema=0.9, precision="fp32")

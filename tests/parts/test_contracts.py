@@ -13,7 +13,12 @@ from discl.spec.registry import bind, find, names
 from tests.make_mini import LAYOUTS, make
 
 # a small setting, where the default is large
-PARAMETERS: dict[str, dict[str, Any]] = {"img2img": {"steps": 6, "chunk": 4}, "cifar10_lt": {"ood_photos": 100}, "ray": {"workers": 1}}
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "img2img": {"steps": 6, "chunk": 4},
+    "cifar10_cams": {"test_photos": 100},
+    "cifar10_lt": {"ood_photos": 100},
+    "ray": {"workers": 1},
+}
 
 
 def _part_of(kind: str) -> Any:

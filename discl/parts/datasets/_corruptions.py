@@ -25,9 +25,8 @@ def shot_noise(photo: Signal, severity: int, rng: np.random.Generator) -> Signal
     return rng.poisson(photo * photons) / photons
 
 
-def motion_blur(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
-    """A straight smear of 3 to 7 pixels in a random direction."""
-    length, angle = (3, 4, 5, 6, 7)[severity - 1], rng.uniform(0, np.pi)
+def smeared(photo: Signal, length: int, angle: float) -> Signal:
+    """A straight smear over 1 to 7 pixels."""
     total = np.zeros_like(photo)
     places = np.linspace(-(length - 1) / 2, (length - 1) / 2, 2 * length - 1)
     padded = np.pad(photo, ((4, 4), (4, 4), (0, 0)), mode="reflect")
@@ -42,13 +41,21 @@ def motion_blur(photo: Signal, severity: int, rng: np.random.Generator) -> Signa
     return total / len(places)
 
 
-def zoom_out(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
-    """Fewer pixels, then back to size: what a smaller or farther subject loses."""
-    share = (0.85, 0.75, 0.65, 0.55, 0.45)[severity - 1]
+def motion_blur(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
+    """A smear of 3 to 7 pixels in a random direction."""
+    return smeared(photo, (3, 4, 5, 6, 7)[severity - 1], rng.uniform(0, np.pi))
+
+
+def coarser(photo: Signal, share: float) -> Signal:
+    """`share` of the pixels along each side, then back to size: what a smaller or farther subject loses."""
     h, w = photo.shape[:2]
     image = Image.fromarray((photo * 255).astype(np.uint8))
     small = image.resize((max(1, round(w * share)), max(1, round(h * share))), Image.Resampling.BOX)
     return np.asarray(small.resize((w, h), Image.Resampling.BILINEAR)) / 255.0
+
+
+def zoom_out(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
+    return coarser(photo, (0.85, 0.75, 0.65, 0.55, 0.45)[severity - 1])
 
 
 def low_light(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
@@ -71,10 +78,15 @@ def fog(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
     return photo * (1 - veil) + 0.9 * veil
 
 
-def jpeg(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
+def compressed(photo: Signal, quality: int) -> Signal:
+    """Through a JPEG of `quality`, 1 to 95."""
     buffer = io.BytesIO()
-    Image.fromarray((photo * 255).astype(np.uint8)).save(buffer, "JPEG", quality=(70, 50, 30, 20, 12)[severity - 1])
+    Image.fromarray((photo * 255).astype(np.uint8)).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer)) / 255.0
+
+
+def jpeg(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
+    return compressed(photo, (70, 50, 30, 20, 12)[severity - 1])
 
 
 FAMILIES: dict[str, Corruption] = {

@@ -1,0 +1,33 @@
+"""Focal loss (Lin et al. 2017): what the network is already sure of counts less."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from discl.parts.losses._labels import shares
+from discl.spec.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+class Focal:
+    """Each term -log p of cross-entropy is weighted by (1 - p) ** `gamma`; 0 is cross-entropy.
+
+    Of a mixed image each class's term counts by the class's share.
+    """
+
+    version = 1
+
+    def __init__(self, gamma: float = 2.0) -> None:
+        if gamma < 0:
+            raise UserError(f"loss.gamma = {gamma} would count most what is already learnt; it takes 0 or more")
+        self.gamma = gamma
+
+    def __call__(self, network: Callable[..., Any], images: Tensor, labels: Tensor, counts: Tensor, progress: float) -> Tensor:
+        sureness: Tensor = network(images).float().log_softmax(1)
+        # below a gamma of 1 the slope at p = 1 is infinite, and times a loss of 0 it is not a number
+        doubt = (-sureness.expm1()).clamp(min=1e-7)
+        return -(shares(labels, sureness.shape[1]) * doubt**self.gamma * sureness).sum(1).mean()
