@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
+# some containers forbid it; then each of the processes we start compiles thousands of modules, which is most of its time
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+import discl  # noqa: E402, F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
