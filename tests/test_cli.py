@@ -143,6 +143,7 @@ def test_a_walk_through_every_verb(tmp_path: Path) -> None:
         tiny = [
             "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=2",
             "train.curriculum_epochs=1", "train.evaluate_every=2", "train.batch=32", "backbone.stem_stride=4",
+            "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=4}",
         ]  # fmt: skip
         settings = [word for setting in tiny for word in ("--set", setting)]
         done = _discl(*words, "cifar10_lt", *settings, "--strategies", "static,real_only")

@@ -388,6 +388,16 @@ def build_a_toy(home: Path, workers: int) -> None:
     bank.close()
 
 
+@pytest.mark.parametrize("workers", [2, 4])
+def test_any_number_of_workers_makes_the_same_bytes(tmp_path: Path, workers: int) -> None:
+    digests = set()
+    for place, count in (("one", 1), ("many", workers)):
+        build_a_toy(tmp_path / place, count)
+        (folder,) = (tmp_path / place / "banks").iterdir()
+        digests.add(Bank.at(folder).digest())
+    assert len(digests) == 1
+
+
 def build_by_command(home: Path, workers: int) -> None:
     os.environ["DISCL_HOME"] = str(home)
     settings = ["generator.name=blend", "bank.batch=8", "dataset.largest=40", "dataset.ood_photos=10", "bank.variants=16"]
