@@ -42,7 +42,7 @@ check: install ## lint, types, floors, and that committed leaderboards are curre
 	$(BIN)/discl leaderboard check
 
 test: install ## run the tests
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: install ## compare the strategies: make bench DATASET=cifar10_lt SCALE=smoke SEEDS=0,1,2
 	@$(BIN)/discl bench $(CHOICE)

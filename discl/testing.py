@@ -371,7 +371,7 @@ class ExecutorContract(_Contract):
         next(running)
         started = time.monotonic()
         close(running)
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 60  # of the 600 they have begun
         assert gone(self.workers(tmp_path))
 
     def test_an_exception_ends_the_run_as_it_is(self, part: Executor, tmp_path: Path) -> None:
@@ -413,7 +413,7 @@ def alive(process: int) -> bool:
         return True
 
 
-def gone(processes: set[int], patience_s: float = 10.0) -> bool:
+def gone(processes: set[int], patience_s: float = 60.0) -> bool:
     """Whether all of them but our own end in time."""
     deadline = time.monotonic() + patience_s
     while any(alive(process) for process in processes - {os.getpid()}):

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
+# some containers forbid it; then each of the processes we start compiles thousands of modules, which is most of its time
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+import discl  # noqa: E402, F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
+
+# a busy machine makes no example slow
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"

@@ -7,25 +7,33 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from discl.cli import main
+from discl.files import shards
 
 RUN = [sys.executable, "-m", "discl.cli"]
 
 
-def _discl(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*RUN, *words], capture_output=True, text=True, env={**os.environ, **environment}, check=False, timeout=120)
+def _process(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, *words], capture_output=True, text=True, check=False, timeout=120)
 
 
-def _best_of(count: int, *words: str) -> float:
-    took = []
-    for _ in range(count):
-        started = time.monotonic()
-        assert _discl(*words).returncode == 0
-        took.append(time.monotonic() - started)
-    return min(took)
+def _discl(*words: str) -> Result:
+    """The same in this process, which has long imported what a new one would import for seconds."""
+    return CliRunner().invoke(main, list(words))
+
+
+def _processor_seconds(*words: str) -> float:
+    """What a process takes; unlike the time on the wall, it says nothing about who else is busy here."""
+    before = os.times()
+    assert _process(*words).returncode == 0
+    after = os.times()
+    return after.children_user - before.children_user + after.children_system - before.children_system
 
 
 def test_help_teaches_and_lists_every_verb() -> None:
-    said = _discl("--help").stdout
+    said = _process("--help").stdout
     for verb in ("bank", "bench", "data", "hard", "leaderboard", "list", "plan", "run"):
         assert verb in said
 
@@ -69,33 +77,37 @@ def test_light_commands_import_nothing_heavy() -> None:
 )
 def test_bad_input_is_one_or_two_lines_and_exit_code_2(words: list[str], says: str) -> None:
     done = _discl(*words)
-    assert done.returncode == 2, done.stderr
+    assert done.exit_code == 2, done.output
     assert says in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_debug_shows_the_traceback() -> None:
-    assert "Traceback" in _discl("--debug", "bench", "cifar10_l").stderr
-    assert "Traceback" in _discl("bench", "cifar10_l", "--debug").stderr
-
-
-def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    done = _discl("bank", "build", "cifar10_lt", "--set", "generator.name=blend", DISCL_HOME=str(tmp_path / "file"))
+def test_an_error_leaves_the_process_as_a_line_and_with_debug_as_a_traceback() -> None:
+    done = _process("bench", "cifar10_l")
     assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    for words in (["--debug", "bench", "cifar10_l"], ["bench", "cifar10_l", "--debug"]):
+        assert "Traceback" in _process(*words).stderr
+
+
+def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "file"))
+    done = _discl("bank", "build", "cifar10_lt", "--set", "generator.name=blend")
+    assert done.exit_code == 2
     assert "DISCL_HOME" in done.stderr
 
 
 def test_data_info_counts_photos_and_writes_a_sheet(tmp_path: Path) -> None:
     done = _discl("data", "info", "cifar10_lt", "--set", "ood_photos=10", "--sheet", str(tmp_path / "sheet.png"))
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     assert "1236" in done.stdout
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
 def test_light_commands_answer_at_once() -> None:
-    assert _best_of(5, "--help") < 0.3
-    assert _best_of(5, "list", "strategies") < 0.5
+    assert any(_processor_seconds("--help") < 0.3 for _ in range(5))
+    assert any(_processor_seconds("list", "strategies") < 0.5 for _ in range(5))
 
 
 def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
@@ -110,14 +122,20 @@ def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
         # a shell that starts the tests in the background makes them, and so us, deaf to Ctrl-C
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while not list(tmp_path.glob("banks/*/shards/*")) and build.poll() is None:
+    while not (made := _shards(tmp_path)) and build.poll() is None:
         time.sleep(0.02)
     build.send_signal(signal.SIGINT)
     _, said = build.communicate(timeout=60)
-    assert build.returncode == 130
+    assert build.returncode == 130, said
     assert "goes on from there" in said
     assert "Traceback" not in said
-    assert list(tmp_path.glob("banks/*/shards/*"))
+    assert made
+    assert made <= _shards(tmp_path)
+
+
+def _shards(home: Path) -> set[str]:
+    """What a build has published; a half-written shard does not count, for a stop takes it away."""
+    return {name for folder in home.glob("banks/*/shards") for name in shards.names(folder)}
 
 
 def test_a_walk_through_every_verb(tmp_path: Path) -> None:
@@ -125,10 +143,11 @@ def test_a_walk_through_every_verb(tmp_path: Path) -> None:
         tiny = [
             "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=2",
             "train.curriculum_epochs=1", "train.evaluate_every=2", "train.batch=32", "backbone.stem_stride=4",
+            "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=4}",
         ]  # fmt: skip
         settings = [word for setting in tiny for word in ("--set", setting)]
-        done = _discl(*words, "cifar10_lt", *settings, "--strategies", "static,real_only", DISCL_HOME=str(tmp_path))
-        assert done.returncode == 0, done.stderr
+        done = _discl(*words, "cifar10_lt", *settings, "--strategies", "static,real_only")
+        assert done.exit_code == 0, done.output
         return done.stdout
 
     assert "of which stored 0" in discl("plan")

@@ -3,14 +3,14 @@
 import json
 import math
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from discl import testing
+from discl.cli import main
 from discl.spec.levels import denoising_steps
 
 ROOT = Path(__file__).parents[1]
@@ -72,8 +72,8 @@ def test_every_command_parses() -> None:
     assert len(commands) > 7
     for command in commands:
         verb = [word for word in command.split()[:3] if not word.startswith("-")]
-        helped = subprocess.run([sys.executable, "-m", "discl.cli", *verb, "--help"], capture_output=True, text=True, check=False)
-        assert helped.returncode == 0, command
+        helped = CliRunner().invoke(main, [*verb, "--help"])
+        assert helped.exit_code == 0, command
         for option in re.findall(r"(--[\w-]+)", command):
             assert option in helped.stdout, (command, option)
 

@@ -1,20 +1,22 @@
 import errno
 import json
+import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from discl.cli import main
 from discl.engine.bank import Bank
 from discl.engine.catalogue import Cell
 from discl.engine.leases import Wanted
@@ -373,67 +375,94 @@ def test_images_of_several_sizes_come_at_one(tmp_path: Path) -> None:
     assert shown.map_path(0)[0].name == f"{bank.map_path(0)[0].stem}-5x7.npy"
 
 
-@pytest.mark.parametrize("batch", [1, 7, 64])
-def test_the_diffusion_generator_gives_the_same_bytes_at_any_batch_size(tmp_path: Path, batch: int) -> None:
-    generator = bind("generators", "img2img", {"steps": 4}).build()
+def _diffused(folder: Path, batch: int) -> str:
+    """The digest of a bank of the diffusion generator's images, made so many at a time."""
+    generator = bind("generators", "img2img", {"steps": 4, "chunk": 4}).build()
     photos = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     prompts = bind("prompts", "template", {}).build()
     sources = Sources(("a", "b"), np.zeros(2, np.int64), photos, ("cat",), ((),), prompts)
-    digests = []
-    for place, size in (("one", 16), ("other", batch)):
-        bank = Bank(tmp_path / place, PROCESS)
-        workshop = Workshop(bank.id, bank.shards, sources, generator, None)
-        bank.build(Wanted(sources.ids, (0, 50), 4), generator.steps, Here(), lambda made=workshop: made, size, lambda *_: None)
-        digests.append(bank.digest())
-    assert digests[0] == digests[1]
+    bank = Bank(folder, PROCESS)
+    workshop = Workshop(bank.id, bank.shards, sources, generator, None)
+    bank.build(Wanted(sources.ids, (0, 50), 4), generator.steps, Here(), lambda: workshop, batch, lambda *_: None)
+    return bank.digest()
 
 
-BUILD = [
-    sys.executable, "-m", "discl.cli", "bank", "build", "cifar10_lt", "--set", "generator.name=blend", "--set", "bank.batch=8",
-    "--set", "dataset.largest=40", "--set", "dataset.ood_photos=10",
-]  # fmt: skip
+@pytest.fixture(scope="module")
+def diffused_at_once(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return _diffused(tmp_path_factory.mktemp("diffused"), 16)
 
 
-@pytest.mark.timeout(1200)  # a build takes seconds to import what it needs, and here are many
+@pytest.mark.parametrize("batch", [1, 7, 64])
+def test_the_diffusion_generator_gives_the_same_bytes_at_any_batch_size(tmp_path: Path, batch: int, diffused_at_once: str) -> None:
+    assert _diffused(tmp_path, batch) == diffused_at_once
+
+
+def build_a_toy(home: Path, workers: int) -> None:
+    """A build of a bank, without the seconds a command takes to import scorers and networks."""
+    bank, generator, sources = Bank(home / "banks", PROCESS), bind("generators", "blend", {}).build(), _sources(100)
+    workshop, executor = partial(Workshop, bank.id, bank.shards, sources, generator, None), bind("executors", "local", {"workers": workers})
+    bank.build(_wanted((0, 30, 50), 5, 100), generator.steps, executor.build(), workshop, 8, lambda *_: None)
+    bank.close()
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_any_number_of_workers_makes_the_same_bytes(tmp_path: Path, workers: int) -> None:
+    digests = set()
+    for place, count in (("one", 1), ("many", workers)):
+        build_a_toy(tmp_path / place, count)
+        (folder,) = (tmp_path / place / "banks").iterdir()
+        digests.add(Bank.at(folder).digest())
+    assert len(digests) == 1
+
+
+def build_by_command(home: Path, workers: int) -> None:
+    os.environ["DISCL_HOME"] = str(home)
+    settings = ["generator.name=blend", "bank.batch=8", "dataset.largest=40", "dataset.ood_photos=10", "bank.variants=16"]
+    words = ["bank", "build", "cifar10_lt", "--workers", str(workers), *(word for setting in settings for word in ("--set", setting))]
+    main(words, standalone_mode=False)
+
+
+SLOW = [pytest.mark.slow, pytest.mark.timeout(1200)]  # a command takes seconds to import what it needs, and here are many
+
+
 @pytest.mark.parametrize(
-    ("kills", "variants", "options"),
+    ("build", "kills", "workers"),
     [
-        (5, 4, ()),
-        (3, 4, ("--workers", "2")),
-        pytest.param(20, 16, (), marks=pytest.mark.slow),
-        pytest.param(20, 16, ("--workers", "2"), marks=pytest.mark.slow),
+        (build_a_toy, 6, 1),
+        (build_a_toy, 4, 2),
+        *(pytest.param(build_by_command, 20, workers, marks=SLOW) for workers in (1, 2)),
     ],
 )
-def test_a_build_killed_at_random_points_gives_the_same_digest(tmp_path: Path, kills: int, variants: int, options: Sequence[str]) -> None:
-    build = [*BUILD, "--set", f"bank.variants={variants}"]
+def test_a_build_killed_at_random_points_gives_the_same_digest(
+    tmp_path: Path, build: Callable[[Path, int], None], kills: int, workers: int
+) -> None:
+    def started(home: str) -> Any:
+        (tmp_path / home).mkdir(exist_ok=True)
+        process = multiprocessing.get_context("spawn").Process(target=build, args=(tmp_path / home, workers))
+        process.start()
+        return process
 
-    def environment(home: str) -> dict[str, str]:
-        return {**os.environ, "DISCL_HOME": str(tmp_path / home)}
+    def published() -> int:
+        return sum(len(shards.names(folder)) for folder in (tmp_path / "killed").glob("banks/*/shards"))
 
-    def digest(home: str) -> str:
-        command = [word if word != "build" else "digest" for word in build]
-        return subprocess.run(command, env=environment(home), capture_output=True, text=True, check=True).stdout
+    def bank(home: str) -> Bank:
+        (folder,) = (tmp_path / home / "banks").iterdir()
+        return Bank.at(folder)
 
-    def made(home: str) -> int:
-        return sum(path.stat().st_size for path in (tmp_path / home).glob("banks/*/shards/*"))
-
-    subprocess.run(build, env=environment("whole"), check=True, capture_output=True)
-    chance, done = random.Random(0), 0
+    chance, done, whole = random.Random(0), 0, started("whole")
     while done < kills:
-        start = made("killed")
-        running = subprocess.Popen([*build, *options], env=environment("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while made("killed") == start and running.poll() is None:  # past the imports, into the making
-            time.sleep(0.02)
+        start, running = published(), started("killed")
+        while published() == start and running.is_alive():  # past the imports, into the making
+            time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.15))
-        if running.poll() is not None:
+        if not running.is_alive():
             break
-        running.send_signal(signal.SIGKILL)
-        running.wait()
+        running.kill()
+        running.join()
         done += 1
-    assert done >= min(3, kills), "the build was over before it could be killed"
-    finished = subprocess.run([*build, *options], env=environment("killed"), check=True, capture_output=True, text=True)
-    assert digest("killed") == digest("whole")
-    verified = [word if word != "build" else "verify" for word in build]
-    said = subprocess.run(verified, env=environment("killed"), check=True, capture_output=True, text=True).stdout
-    assert "damaged" not in said
-    assert finished.returncode == 0
+    assert done >= 3, "the build was over before it could be killed"
+    for process in (whole, started("killed")):
+        process.join()
+        assert process.exitcode == 0
+    assert bank("killed").digest() == bank("whole").digest()
+    assert list(bank("killed").verify()) == []

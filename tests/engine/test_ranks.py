@@ -14,10 +14,10 @@ from discl.spec.errors import UserError
 
 WORDS = ["run", "cifar10_lt", "--strategies", "adaptive", "--seeds", "0", "--trackers", ""]
 TINY = [
-    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=3",
-    "train.curriculum_epochs=2", "train.evaluate_every=1", "train.batch=32", "backbone.stem_stride=4", "train.lr=1e-3",
+    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1", "train.epochs=3",
+    "levels=[0,50,100]", "train.curriculum_epochs=2", "train.evaluate_every=1", "train.batch=32", "backbone.stem_stride=4", "train.lr=1e-3",
     # BatchNorm would see half a batch on CPUs
-    'backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], norm_layer="layernorm2d"}',
+    'backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type="deep", stem_width=4, norm_layer="layernorm2d"}',
 ]  # fmt: skip
 
 

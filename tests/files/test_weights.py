@@ -59,7 +59,7 @@ def test_a_silent_hub_is_given_up_on(tmp_path: Path, silent_hub: None, monkeypat
         UserError, match=r"generator.checkpoint = 'owner/name' is no local folder.*cannot be reached; give a local folder.*HF_HOME"
     ):
         folder_of("owner/name", "generator.checkpoint")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 9  # the Hub's own client takes 10 a call
 
 
 @pytest.mark.slow

@@ -16,8 +16,8 @@ from discl.spec.benchmark import Benchmark, load
 from discl.spec.errors import UserError
 
 TINY = [
-    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=3",
-    "train.curriculum_epochs=2", "train.evaluate_every=3", "train.batch=32", "trackers=[]", "backbone.model=test_resnet",
+    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1", "train.epochs=3",
+    "levels=[0,50,100]", "train.curriculum_epochs=2", "train.evaluate_every=3", "train.batch=32", "trackers=[]", "backbone.model=test_resnet",
     "backbone.arguments={}", "backbone.stem_stride=4",
 ]  # fmt: skip
 

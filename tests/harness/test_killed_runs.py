@@ -18,8 +18,8 @@ from discl.spec.benchmark import Benchmark, experiments, load
 from discl.spec.result import Result
 
 TINY = [
-    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=4",
-    "train.curriculum_epochs=3", "train.evaluate_every=1", "train.batch=32", "trackers=[]", "strategies=['adaptive']",
+    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1", "train.epochs=4",
+    "levels=[0,50,100]", "train.curriculum_epochs=3", "train.evaluate_every=1", "train.batch=32", "trackers=[]", "strategies=['adaptive']",
     "train.checkpoint_seconds=0",
 ]  # fmt: skip
 LEARNERS = {

@@ -17,18 +17,14 @@ from discl.spec.errors import UserError
 from discl.testing import alive, gone, squares
 
 
-def surroundings() -> Callable[[float], tuple[str | None, ...]]:
-    def work(seconds: float) -> tuple[str | None, ...]:
-        time.sleep(seconds)  # long enough that one worker cannot take both items
-        return tuple(os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"))
-
-    return work
+def surroundings() -> Callable[[int], tuple[str | None, ...]]:
+    return lambda item: tuple(os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"))
 
 
 def test_workers_get_a_gpu_and_threads_each_and_the_caller_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5,-1,7")
     monkeypatch.delenv("OMP_NUM_THREADS")
-    answers = {answer for _, answer in Local(workers=2, threads=3).run(surroundings, iter([0.5, 0.5]))}
+    answers = {answer for _, answer in Local(workers=2, threads=3).run(surroundings, iter([0, 1]))}
     assert answers == {("3", "3"), ("3", "5")}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3, 5,-1,7"
     assert "OMP_NUM_THREADS" not in os.environ
@@ -95,7 +91,7 @@ def test_no_worker_outlives_a_caller_that_is_stopped(tmp_path: Path, how: signal
         os.killpg(caller.pid, how)  # as a terminal does: the workers get it too
     else:
         caller.send_signal(how)
-    _, told = caller.communicate(timeout=30)
+    _, told = caller.communicate(timeout=60)
     assert gone(set(workers))
     assert told.count("Traceback") == (how is signal.SIGINT)  # the caller's own, and none of a worker's
     assert not alive(caller.pid)

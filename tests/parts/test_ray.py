@@ -51,7 +51,7 @@ def test_a_cluster_that_is_not_there_is_told_in_time(tmp_path: Path, listener: i
     started = time.monotonic()
     with pytest.raises(UserError, match=r"no Ray cluster at .* \(no answer within 2 s\)"):
         next(Ray(address=f"127.0.0.1:{listener}").run(partial(squares, tmp_path), iter([1])))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60  # left to itself, Ray takes two minutes
 
 
 @pytest.mark.slow
