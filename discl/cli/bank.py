@@ -262,10 +262,10 @@ def bank_gc(yes: bool) -> None:
     from discl.harness.banks import references
     from discl.harness.cleaning import clean, look
     from discl.harness.experiment import Audience
-    from discl.spec.benchmark import folder
+    from discl.spec.benchmark import folders
 
     plan = look(references(), Audience.of(["console"]).announce)
-    click.echo(f"benchmarks asked: those in {folder().absolute()}")
+    click.echo(f"benchmarks asked: those in {', '.join(map(str, folders()))}")
     for bank, why in plan.kept:
         click.echo(f"kept   {bank}  {why}")
     for removal in plan.removals:

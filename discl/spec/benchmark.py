@@ -250,14 +250,25 @@ def experiments(bench: Benchmark) -> list[Experiment]:
 
 
 def folder() -> Path:
-    """The benchmarks that come with the project, or `benchmarks/` here if there is one."""
-    here = Path("benchmarks")
-    return here if (here / "default.toml").exists() else Path(__file__).resolve().parents[2] / "benchmarks"
+    """The benchmarks that come with the project."""
+    return Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def folders() -> list[Path]:
+    """Where benchmarks are looked for: `benchmarks/` here, if there is one, then ours. The first that has a file's name counts."""
+    here = Path("benchmarks").absolute()
+    return [*([here] if here.is_dir() and here.resolve() != folder() else []), folder()]
 
 
 def available() -> list[str]:
     """Names `load` accepts."""
-    return sorted(path.stem for path in folder().glob("*.toml") if path.stem != "default")
+    return sorted({path.stem for place in folders() for path in place.glob("*.toml")} - {"default"})
+
+
+def _path(name: str) -> Path:
+    """The file of a benchmark, or of `default`."""
+    places = [place / f"{name}.toml" for place in folders()]
+    return next((path for path in places if path.exists()), places[-1])
 
 
 def scales(name: str) -> list[str]:
@@ -285,7 +296,7 @@ def load(name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> Bench
             raise unknown("scale", sorted(strange)[0], SCALES)
     if scale not in spoken:
         raise UserError(f"benchmark {name!r} has no scale {scale!r}; it has {', '.join(spoken)}")
-    tree = _read(folder() / "default.toml")
+    tree = _read(_path("default"))
     for own in files:
         plain = {key: value for key, value in own.items() if key not in ("scale", "based_on")}
         tree = _merged(_merged(tree, plain), own.get("scale", {}).get(scale, {}))
@@ -300,13 +311,13 @@ def load(name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> Bench
 
 def _files(name: str) -> list[dict[str, Any]]:
     """What is said of a benchmark: the file it is based on, if any, and its own. A base is based on nothing but default.toml."""
-    own = _read(folder() / f"{name}.toml")
+    own = _read(_path(name))
     if "based_on" not in own:
         return [own]
     below = str(own["based_on"])
     if below not in available():
         raise unknown(f"benchmark (based_on in {name}.toml)", below, available())
-    base = _read(folder() / f"{below}.toml")
+    base = _read(_path(below))
     if "based_on" in base:
         raise UserError(f"{name}.toml is based on {below!r}, which is based on {base['based_on']!r}; only one step is allowed")
     return [base, own]

@@ -243,7 +243,7 @@ def test_the_code_preset_says_what_the_published_code_does() -> None:
     assert code.dataset == {**paper.dataset, "shared_names": True}
     assert (paper.sampling.easy, code.sampling.easy) == (True, False)
     assert {key for key in paper.model_dump() if getattr(paper, key) != getattr(code, key)} == {
-        "name", "title", "dataset", "levels", "strategies", "strategy", "sampling", "train",
+        "name", "title", "dataset", "backbone", "levels", "strategies", "strategy", "sampling", "train",
     }  # fmt: skip
     # 12 decisions of 1,248 steps and 4 such epochs of photos are 15 and 5 of the code's "epochs" of 998, to 20 steps
     steps = code.sampling.images // code.train.batch
