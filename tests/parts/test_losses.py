@@ -8,8 +8,9 @@ import torch
 
 from discl.spec.benchmark import load
 from discl.spec.errors import UserError
-from discl.spec.registry import bind, names
+from discl.spec.registry import bind
 
+OF_LOGITS = ("balanced_softmax", "ce", "focal", "ldam_drw", "logit_adjusted")
 COUNTS = torch.tensor([100.0, 10.0, 1.0])
 LOGITS = torch.tensor([[2.0, 1.0, -1.0], [0.5, 0.0, 0.25]])
 LABELS = torch.tensor([1, 2])
@@ -26,14 +27,14 @@ def _plain(name: str, *args: Any, **parameters: Any) -> float:
     return float(_loss(name, *args, **parameters).detach())
 
 
-@pytest.mark.parametrize("name", sorted(names("losses")))
+@pytest.mark.parametrize("name", OF_LOGITS)
 def test_a_whole_class_as_a_share_is_the_same_as_its_label(name: str) -> None:
     for progress in (0.0, 0.9):
         mixed = torch.nn.functional.one_hot(LABELS, 3).float()
         assert _plain(name, mixed, progress=progress) == pytest.approx(_plain(name, LABELS, progress=progress), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(set(names("losses")) - {"ldam_drw"}))
+@pytest.mark.parametrize("name", [name for name in OF_LOGITS if name != "ldam_drw"])
 def test_a_mixed_image_costs_the_mean_of_its_classes(name: str) -> None:
     mixed = torch.tensor([[0.25, 0.75, 0.0], [0.25, 0.0, 0.75]])
     expected = 0.25 * _plain(name, torch.tensor([0, 0])) + 0.75 * _plain(name, LABELS)
@@ -91,7 +92,7 @@ def test_ldam_weighs_classes_only_in_the_deferred_part() -> None:
     assert late != pytest.approx(early, rel=1e-2)
 
 
-@pytest.mark.parametrize("name", sorted(names("losses")))
+@pytest.mark.parametrize("name", OF_LOGITS)
 def test_certainty_and_classes_without_a_photo_leave_the_gradient_finite(name: str) -> None:
     parameters = {"gamma": 0.5} if name == "focal" else {}
     for answer in (200.0, -200.0):
