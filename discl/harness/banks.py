@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,10 +32,16 @@ def folders() -> list[Path]:
 
 
 class Unsure(NamedTuple):
-    """Something that may refer to a bank, and why that cannot be told. No dataset = it may be any bank."""
+    """Something that may refer to a bank, and why that cannot be told. No dataset or generator = that of any bank."""
 
     dataset: str | None
     why: str
+    generator: Mapping[str, Any] | None = None  # name, version and parameters
+
+    def may_mean(self, dataset: str, generator: Mapping[str, Any] | None) -> bool:
+        """Whether it may be a bank of this dataset, made by this generator (None = not known)."""
+        other = self.generator and generator and any(generator.get(key) != value for key, value in self.generator.items())
+        return self.dataset in (None, dataset) and not other
 
 
 @dataclass
@@ -46,12 +52,12 @@ class References:
     runs: Counter[str] = field(default_factory=Counter)  # bank -> complete runs
     unsure: list[Unsure] = field(default_factory=list)
 
-    def keep(self, bank: str, dataset: str) -> str:
+    def keep(self, bank: str, dataset: str, generator: Mapping[str, Any] | None = None) -> str:
         """Why a bank is kept; "" where nobody can be referring to it."""
         runs = [f"{self.runs[bank]} run{'s' if self.runs[bank] > 1 else ''}"] if self.runs[bank] else []
         if named := [*self.benchmarks.get(bank, []), *runs]:
             return ", ".join(named)
-        doubts = [unsure.why for unsure in self.unsure if unsure.dataset in (None, dataset)]
+        doubts = [unsure.why for unsure in self.unsure if unsure.may_mean(dataset, generator)]
         return f"perhaps: {doubts[0]}" if doubts else ""
 
 
@@ -85,15 +91,15 @@ def _ask_benchmark(name: str, found: References) -> None:
 
 
 def _bank_of(name: str, scale: str) -> str | Unsure:
-    dataset = None
+    dataset = generator = None
     try:
         bench = Bench(benchmark.load(name, scale))
-        dataset = str(bench.spec.dataset["name"])
+        dataset, generator = str(bench.spec.dataset["name"]), bench.spec.part("generators").identity()
         if bench.dataset.ready:
             return bench.bank_id
-        return Unsure(dataset, f"{name}/{scale} needs the photos of {dataset}, which are not on this machine")
+        return Unsure(dataset, f"{name}/{scale} needs the photos of {dataset}, which are not on this machine", generator)
     except Exception as error:  # parts are anybody's code: whatever goes wrong in them, the bank is kept
-        return Unsure(dataset, f"{name}/{scale} does not say which bank it needs ({str(error) or type(error).__name__})")
+        return Unsure(dataset, f"{name}/{scale} does not say which bank it needs ({str(error) or type(error).__name__})", generator)
 
 
 # ---------------------------------------------------------------- what they hold

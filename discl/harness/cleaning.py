@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from discl.engine.bank import Bank
 from discl.engine.leases import Occupancy, alone, occupancy
@@ -43,6 +43,11 @@ class Cleaning:
         return sum(removal.bytes for removal in self.removals)
 
 
+def _generator(said: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    found = said.get("generator")
+    return found if isinstance(found, dict) else None
+
+
 def look(known: References, announce: Announce) -> Cleaning:
     """What may go; changes nothing. Takes a minute where somebody of another machine may be filling a bank."""
     plan, banks = Cleaning(), folders()
@@ -51,7 +56,7 @@ def look(known: References, announce: Announce) -> Cleaning:
         leftovers = _looked_into(folder, plan)
         if folder in plan.occupancy and plan.occupancy[folder].living:
             plan.kept.append((folder.name, "it is being filled now, so nothing in it is touched"))
-        elif why := known.keep(folder.name, part_of(said_of(folder), "dataset")):
+        elif why := known.keep(folder.name, part_of(said := said_of(folder), "dataset"), _generator(said)):
             plan.kept.append((folder.name, why))
             plan.removals += leftovers
         else:

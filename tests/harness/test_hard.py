@@ -16,7 +16,6 @@ from discl.harness.choice import choice
 from discl.harness.experiment import Audience, Bench
 from discl.harness.store import Store
 from discl.harness.sweep import price, sweep
-from discl.spec import benchmark
 from discl.spec.benchmark import HARD_RULES, Benchmark, load
 from discl.spec.errors import UserError
 from discl.spec.kinds import Announce, Ints, Split
@@ -240,10 +239,8 @@ def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: li
 
 def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
     (tmp_path / "benchmarks").mkdir()
-    for path in benchmark.folder().glob("*.toml"):
-        (tmp_path / "benchmarks" / path.name).write_text(
-            path.read_text().replace("below = 20", 'rule = "low_confidence"\nfraction = 0.1\nbelow = 20').replace("img2img", "blend")
-        )
+    said = '[dataset]\nname = "cifar10_lt"\n[generator]\nname = "blend"\n[hard]\nrule = "low_confidence"\nfraction = 0.1\n[scale.smoke]\n'
+    (tmp_path / "benchmarks" / "cifar10_lt.toml").write_text(said)
     monkeypatch.chdir(tmp_path)
     known = references()
     assert "does not say which bank it needs (which photos of cifar10_lt are hard is not known yet" in known.keep("c" * 16, "cifar10_lt")
