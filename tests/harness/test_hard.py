@@ -239,12 +239,14 @@ def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: li
 
 def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
     (tmp_path / "benchmarks").mkdir()
-    said = 'title = "Mine"\n[dataset]\nname = "cifar10_lt"\n[generator]\nname = "blend"\n[hard]\nrule = "low_confidence"\nfraction = 0.1\n[scale.smoke]\n'
-    (tmp_path / "benchmarks" / "cifar10_lt.toml").write_text(said)
+    said = 'title = "Mine"\n[dataset]\nname = "cifar10_lt"\n[generator]\nname = "blend"\n[scale.smoke]\n'
+    said += '[hard]\nrule = "low_confidence"\nfraction = 0.1\n'
+    (tmp_path / "benchmarks" / "mine.toml").write_text(said)
     monkeypatch.chdir(tmp_path)
     known = references()
-    assert "does not say which bank it needs (which photos of cifar10_lt are hard is not known yet" in known.keep("c" * 16, "cifar10_lt")
-    assert known.keep("c" * 16, "toy") == ""
+    blend = load("mine").part("generators").identity()
+    assert "does not say which bank it needs (which photos of cifar10_lt are hard is not known yet" in known.keep("c" * 16, "cifar10_lt", blend)
+    assert known.keep("c" * 16, "toy", blend) == ""
     assert asked == []
 
 
