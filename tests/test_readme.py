@@ -11,7 +11,9 @@ from click.testing import CliRunner
 
 from discl import testing
 from discl.cli import main
+from discl.spec.benchmark import available
 from discl.spec.levels import denoising_steps
+from discl.spec.registry import find
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -82,3 +84,19 @@ def test_every_make_target_is_explained() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in re.findall(r"make ([a-z]+)", README):
         assert re.search(rf"^{target}:.*## ", makefile, re.M), target
+
+
+def test_every_benchmark_is_in_the_table_with_its_published_counts() -> None:
+    rows = re.search(r"<!-- benchmarks -->\n(.*?)<!-- end of benchmarks -->", README, re.S).group(1).strip().splitlines()[2:]  # type: ignore[union-attr]
+    named = {re.search(r"`(.*?)`", row).group(1): row for row in rows}  # type: ignore[union-attr]
+    variants = re.search(r"Variants:(.*?)\n\n", README, re.S).group(1)  # type: ignore[union-attr]
+    assert {*named, *re.findall(r"`(\w+)`", variants)} == set(available())
+    for name, row in named.items():
+        part = find("datasets", name)
+        for count in getattr(part, "published", {}).values():
+            assert f"{count:,}" in row, (name, count)
+
+
+def test_pages_that_are_pointed_to_are_there() -> None:
+    for page in re.findall(r"\]\(([\w./-]+\.md)\)", README):
+        assert (ROOT / page).is_file(), page

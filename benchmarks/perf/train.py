@@ -20,7 +20,6 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from discl.parts.datasets.iwildcam import read_metadata
 from torch import nn
 
 import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
@@ -30,6 +29,7 @@ from discl.engine.ranks import device
 from discl.engine.recipe import Material, Recipe
 from discl.engine.sampling import Tail, Targets, hard_rows
 from discl.engine.training import Fit
+from discl.parts.datasets.iwildcam import read_metadata
 from discl.spec.kinds import Split, Task
 from discl.spec.registry import bind
 

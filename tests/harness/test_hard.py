@@ -245,7 +245,7 @@ def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(tmp_path: Pat
     monkeypatch.chdir(tmp_path)
     known = references()
     blend = load("mine").part("generators").identity()
-    assert "does not say which bank it needs (which photos of cifar10_lt are hard is not known yet" in known.keep("c" * 16, "cifar10_lt", blend)
+    assert "does not say which bank it needs (which photos of mine are hard is not known yet" in known.keep("c" * 16, "cifar10_lt", blend)
     assert known.keep("c" * 16, "toy", blend) == ""
     assert asked == []
 
