@@ -102,12 +102,8 @@ class Features:
         """One a trunk: the head is no part of it."""
         bound = self.bench.spec.part("backbones")
         trunk = bound.identity() | self.backbone.identity()
-        trunk["parameters"] = {key: value for key, value in trunk["parameters"].items() if key not in ("frozen", "hidden")}
-        return home() / "features" / short({"trunk": trunk, "crop": self.photos.recipe.crop, "prompts": self._prompts})
-
-    @property
-    def _prompts(self) -> list[list[str]]:
-        return [list(each) for each in self.bench.task.prompts]
+        trunk["parameters"] = {key: value for key, value in trunk["parameters"].items() if key not in self.backbone.beside_trunk}
+        return home() / "features" / short({"trunk": trunk, "crop": self.photos.recipe.crop})
 
     def _split_file(self, name: str, split: Split) -> Path:
         identity = self.bench.spec.part("datasets").identity() | self.bench.dataset.identity()

@@ -72,10 +72,11 @@ class Keeper:
 
     def __init__(self, folder: Path, every_s: float, choice: Choice, spent_s: Callable[[], float]) -> None:
         self.folder, self.every_s, self.choice, self.spent_s = folder, every_s, choice, spent_s
-        self.number, self.last = 0, time.monotonic()
+        self.number, self.last, self.took = 0, time.monotonic(), 0.0
 
     def __call__(self, state: Callable[[], dict[str, Any]]) -> None:
-        if time.monotonic() - self.last < self.every_s:
+        # a large network takes seconds to write: never more than a twentieth of the time goes into that
+        if (began := time.monotonic()) - self.last < (self.every_s and max(self.every_s, 20 * self.took)):
             return
         from discl.engine.snapshots import flatten
         from discl.files import checkpoints
@@ -83,6 +84,7 @@ class Keeper:
         whole = {"number": self.number + 1, "seconds": self.spent_s(), "choice": self.choice.state(), "training": state()}
         checkpoints.save(self.folder, self.number + 1, *flatten(whole))
         self.number, self.last = self.number + 1, time.monotonic()
+        self.took = self.last - began
 
     def found(self) -> dict[str, Any] | None:
         """What the last checkpoint holds."""

@@ -251,6 +251,7 @@ class Backbone(Protocol):
     version: int
     frozen: bool  # True = the trunk stays as it is: its features are computed once, and a head on them is what is trained
     hidden: int  # units of that head's hidden layer; 0 = a linear head
+    beside_trunk: tuple[str, ...]  # parameters that leave the features as they are
 
     def build(self, task: Task, seed: int) -> nn.Module:
         """A module from float [b, 3, h, w], normalised by `mean` and `std`, to logits [b, classes].

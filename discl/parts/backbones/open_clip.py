@@ -33,6 +33,7 @@ class OpenClip:
 
     version = 1
     unhashed = ("model", "pretrained", "allow_shared")
+    beside_trunk = ("frozen", "hidden", "templates", "head", "tuned")
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class Timm:
     """
 
     version = 1
+    beside_trunk = ("frozen", "hidden")
     unhashed = ("weights",)
 
     def __init__(
