@@ -168,7 +168,7 @@ class Fit:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average:
-            self.average.update(self.network, step=done)
+            self.average.update(self.network, step=done + 1)
 
     def _check(self, value: Tensor, epoch: int, place: int) -> None:
         """Stop where the loss is not finite. It stays so, and a GPU would have to wait for every look: there, one in 20 is enough."""
