@@ -54,7 +54,7 @@ def measured(trunk: list[str], seeds: int) -> dict[str, Any]:
     bench, quiet = Bench(spec), Audience.of(["console"])
     bench.dataset.prepare(quiet.announce)
     levels = [level for level in spec.levels if level != PHOTO]
-    bench.fill([*levels, 0], quiet.announce)
+    bench.fill(levels, quiet.announce)
     started = time.perf_counter()
     bench.feed.prepare(levels, quiet.announce)
     embedded = time.perf_counter()

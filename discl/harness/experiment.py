@@ -132,7 +132,7 @@ class Bench:
     def wanted(self, levels: Sequence[int]) -> Wanted:
         """Every image the given levels need."""
         bank = self.spec.bank
-        return Wanted(self.sources.ids, tuple(level for level in sorted(levels) if level != PHOTO), bank.variants * bank.best_of)
+        return Wanted(self.sources.ids, tuple(level for level in sorted(set(levels)) if level != PHOTO), bank.variants * bank.best_of)
 
     def workshop(self) -> Workshop:
         """What makes the images, here or in another process."""
