@@ -62,6 +62,20 @@ def test_the_figures_of_the_bank_are_the_measured_ones() -> None:
     assert f"takes {math.ceil(100 * storage['switching']['switch_ms']) / 100} ms" in said
 
 
+def test_the_figures_of_training_are_the_measured_ones() -> None:
+    train, frozen = (json.loads((ROOT / f"benchmarks/perf/{name}.json").read_text("utf-8")) for name in ("train", "frozen"))
+    said = " ".join(README.split())
+    clip, chance = frozen["the shipped CLIP"], frozen["a ResNet-18 with random weights"]
+    assert f"take {clip['training_s']:.0f} s after {clip['embedding_s']:.0f} s of embedding" in said
+    for trunk in (clip, chance):
+        assert f"{trunk['agreement']['test/macro_acc']['spearman']}" in said
+    ten, smoke = (each["overhead_percent"] for each in train["step"].values())
+    assert f"A step costs {ten} % more" in said
+    assert f"and {smoke} % for the smoke scale" in said
+    assert f"take {1000 * train['metrics']['with_argmax_s']:.0f} ms" in said
+    assert f"{train['metadata']['rows']:,} rows {train['metadata']['ours_s']:.2f} s" in said
+
+
 def test_every_place_and_link_exists() -> None:
     tree = README.partition("## Where things live")[2]
     places = re.findall(r"^\| `([\w/.]+)`", tree, re.M) + re.findall(r"\]\((?!http)([^)]+)\)", README)
