@@ -117,8 +117,13 @@ class Bench:
             "hard": self.spec.hard.said(),
             **{singular(kind): self.spec.part(kind).identity() | getattr(self, singular(kind)).identity() for kind in MAKERS},
             "seed": self.spec.bank.seed,
-            **({"size": self.spec.bank.size} if self.spec.bank.size else {}),
+            **({"size": size} if (size := self._size()) else {}),
         }
+
+    def _size(self) -> list[int]:
+        """[height, width] of the photos images are made from; [] where they have but one."""
+        decoded = list(self.train.pixels.shape[1:3]) if self.train.original else []
+        return self.spec.bank.size or decoded
 
     @property
     def bank_id(self) -> str:

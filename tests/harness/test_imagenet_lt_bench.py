@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.harness.experiment import Audience
+from discl.harness.experiment import Audience, Bench
 from discl.harness.store import Store
 from discl.harness.sweep import sweep
 from discl.spec.benchmark import load
@@ -32,3 +32,8 @@ def test_imagenet_lt_in_miniature_gives_a_table(tmp_path: Path, monkeypatch: pyt
     saved = Store().predictions(Store().folder(static))
     assert saved["test/logits"].shape == (len(SYNSETS) * TEST, 1000)
     assert 0 <= static.metrics["test/macro_acc"] <= 1
+    # images are made from photos as they were decoded: at another side they are other images
+    larger = load("imagenet_lt", settings=[*TINY, f"dataset.root={root}", "dataset.side=40"])
+    assert Bench(larger).bank_id != Bench(spec).bank_id
+    sized = [load("imagenet_lt", settings=[*TINY, f"dataset.root={root}", "bank.size=[24,40]", f"dataset.side={side}"]) for side in (32, 40)]
+    assert Bench(sized[0]).bank_id == Bench(sized[1]).bank_id != Bench(spec).bank_id
