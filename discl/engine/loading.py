@@ -75,13 +75,14 @@ def _moved(photos: Tensor, shift: Tensor | None, mirrored: Tensor | None) -> Ten
     """Translated (reflected at the edge) and mirrored, a photo at a time; uint8 [b, h, w, 3] in and out."""
     if shift is None and mirrored is None:
         return photos
-    count, h, w, _ = photos.shape
+    count, h, w, channels = photos.shape
     down, across = torch.arange(h)[None, :, None], torch.arange(w)[None, None, :]
     if shift is not None:
         down, across = _reflected(down + shift[0, :, None, None], h), _reflected(across + shift[1, :, None, None], w)
     if mirrored is not None:
         across = torch.where(mirrored[:, None, None], w - 1 - across, across)
-    return photos[torch.arange(count)[:, None, None], down, across]
+    place = (torch.arange(count)[:, None, None] * h + down) * w + across  # one index a pixel: a third of the time of three
+    return photos.reshape(-1, channels).index_select(0, place.reshape(-1)).view(photos.shape)
 
 
 def _reflected(place: Tensor, size: int) -> Tensor:

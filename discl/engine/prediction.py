@@ -30,7 +30,7 @@ class Normaliser:
 
     def __call__(self, photos: Tensor) -> Tensor:
         mean, std = _channels(self.mean, photos.device), _channels(self.std, photos.device)
-        return (self._middle(photos).permute(0, 3, 1, 2).float() - mean) / std
+        return self._middle(photos).permute(0, 3, 1, 2).float().sub_(mean).div_(std)
 
     def _middle(self, photos: Tensor) -> Tensor:
         if not self.crop:
