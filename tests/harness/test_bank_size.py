@@ -122,7 +122,8 @@ def test_training_gets_the_images_at_its_own_size() -> None:
 def test_the_size_names_another_bank_and_other_runs() -> None:
     plain, sized = _bench(fill=False), _bench(SIZE, fill=False)
     assert plain.bank_id != sized.bank_id
-    assert "size" not in plain.process
+    assert plain.process["size"] == [32, 32]  # that of the photos as they were decoded
+    assert "size" not in Bench(load("cifar10_lt")).process  # whose photos have but one
     ids = [{run.strategy: run.id() for run in experiments(bench.spec)} for bench in (plain, sized)]
     assert {name for name in ids[0] if ids[0][name] == ids[1][name]} == {"real_only", "real_rebalanced"}
 
