@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from discl import testing
 from discl.cli import main
-from discl.spec.benchmark import available
+from discl.spec.benchmark import available, load
 from discl.spec.levels import denoising_steps
 from discl.spec.registry import find
 
@@ -110,3 +110,11 @@ def test_every_benchmark_is_in_the_table_with_its_published_counts() -> None:
         part = find("datasets", name)
         for count in getattr(part, "published", {}).values():
             assert f"{count:,}" in row, (name, count)
+
+
+def test_the_benchmark_on_the_page_of_own_data_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "benchmarks" / "OWN_DATA.md").read_text("utf-8")
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "zebras.toml").write_text(re.search(r"```toml\n(.*?)```", page, re.S).group(1))  # type: ignore[union-attr]
+    monkeypatch.chdir(tmp_path)
+    assert load("zebras").dataset == {"name": "folder", "root": "/data/zebras", "group_column": "camera"}

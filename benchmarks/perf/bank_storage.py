@@ -20,6 +20,7 @@ from typing import Any
 
 import click
 import numpy as np
+from _report import report
 
 import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
 from discl.engine.bank import Bank
@@ -60,12 +61,6 @@ def main(context: click.Context, output: Path) -> None:
     if context.invoked_subcommand is None:
         for command in (growth, reading, switching):
             context.invoke(command)
-
-
-def report(output: Path, name: str, found: Any) -> None:
-    known = json.loads(output.read_text("utf-8")) if output.exists() else {}
-    output.write_text(json.dumps({**known, name: found}, indent=1) + "\n", "utf-8")
-    click.echo(json.dumps({name: found}, indent=1))
 
 
 # ---------------------------------------------------------------- growth

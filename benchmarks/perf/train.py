@@ -9,7 +9,6 @@ The step is timed against a bare loop over tensors in memory: same network, same
 from __future__ import annotations
 
 import csv
-import json
 import statistics
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from _report import report
 from torch import nn
 
 import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
@@ -56,12 +56,6 @@ def main(context: click.Context, output: Path) -> None:
     if context.invoked_subcommand is None:
         for command in (step, metrics, metadata):
             context.invoke(command)
-
-
-def report(output: Path, name: str, found: Any) -> None:
-    known = json.loads(output.read_text("utf-8")) if output.exists() else {}
-    output.write_text(json.dumps({**known, name: found}, indent=1) + "\n", "utf-8")
-    click.echo(json.dumps({name: found}, indent=1))
 
 
 # ---------------------------------------------------------------- a step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -85,17 +85,15 @@ class Features:
         return replace(split, pixels=self._kept(self._split_file(name, split), lambda: split.pixels), original=None)
 
     def level(self, level: int) -> Any:
-        path, _ = self.bench.bank.map_path(level)
-        return self._kept(self.folder / "levels" / path.name, lambda: self.bench.bank.pixels(level))
+        return self._kept(self._level_file(level), lambda: self.bench.bank.pixels(level))
 
     def prepare(self, levels: list[int], announce: Announce) -> None:
-        wanted: list[tuple[str, Callable[[], Any]]] = [(name, lambda name=name: self.split(name)) for name in self.bench.dataset.splits]  # type: ignore[misc]
-        wanted += [(f"level {level}", lambda level=level: self.level(level)) for level in levels]  # type: ignore[misc]
-        before = len(list(self.folder.rglob("*.npy")))
-        for done, (_, make) in enumerate(wanted):
-            make()
-            if len(list(self.folder.rglob("*.npy"))) > before:
-                announce("embedding photos and images", done + 1, len(wanted))
+        splits = [name for name in self.bench.dataset.splits if not self._split_file(name, self.photos.split(name)).exists()]
+        missing = [level for level in levels if not self._level_file(level).exists()]
+        todo = [partial(self.split, name) for name in splits] + [partial(self.level, level) for level in missing]
+        for done, embed in enumerate(todo, 1):
+            embed()
+            announce("embedding photos and images", done, len(todo))
 
     @cached_property
     def folder(self) -> Path:
@@ -108,6 +106,10 @@ class Features:
     def _split_file(self, name: str, split: Split) -> Path:
         identity = self.bench.spec.part("datasets").identity() | self.bench.dataset.identity()
         return self.folder / "splits" / f"{short({'dataset': identity, 'split': name, 'ids': digest(split.ids.tolist())})}.npy"
+
+    def _level_file(self, level: int) -> Path:
+        """Named by the images in it."""
+        return self.folder / "levels" / self.bench.bank.map_path(level)[0].name
 
     def _kept(self, path: Path, photos: Callable[[], Any]) -> Any:
         """float32 [n, d], as a memory map; made where it is not there yet."""
