@@ -26,7 +26,7 @@ from discl.files.disk import clear_disk_errors, publishing, write_text
 from discl.files.photos import decode, fitted
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical, short
-from discl.spec.kinds import Announce, Executor, Floats, Ints, Photos
+from discl.spec.kinds import Announce, Executor, Floats, Ints, Lost, Photos
 from discl.spec.levels import denoising_steps
 
 SCHEMA = 2
@@ -138,7 +138,10 @@ class Bank:
                 announce("making images", 0, total)
             while next(self.missing(wanted), None):
                 builder.start_over()
-                for cells, (shard, rows) in executor.run(workshop, self._leases(builder, wanted, batch)):
+                for cells, answer in executor.run(workshop, self._leases(builder, wanted, batch)):
+                    if isinstance(answer, Lost):
+                        raise UserError(answer.about(cells))
+                    shard, rows = answer
                     self.catalogue.add(shard, rows)
                     builder.release(cells)
                     images, failed = images + len(rows), failed + sum(row.status != MADE for row in rows)

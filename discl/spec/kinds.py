@@ -10,6 +10,7 @@ written where it is named: n rows, b batch, c classes, h height, w width. Fracti
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,6 +176,23 @@ class Prompts(Protocol):
 # ---------------------------------------------------------------- spreading work
 
 
+@dataclass(frozen=True)
+class Lost:
+    """The answer to an item whose workers died, one after the other."""
+
+    how: str  # the last one ended, e.g. "SIGKILL"
+    workers: int  # it cost
+    peak_bytes: int | None = None  # most resident memory the last one was seen to hold while at the item; None = nobody looked
+
+    def about(self, item: Any) -> str:
+        """What happened, and the way out, as a sentence."""
+        held = "" if self.peak_bytes is None else f" with {self.peak_bytes / 1e9:.1f} GB in memory"
+        return (
+            f"{self.workers} workers died at item {reprlib.repr(item)} (the last: {self.how}{held}); the usual cause is too little "
+            "memory: try fewer workers or a smaller batch"
+        )
+
+
 class Executor(Protocol):
     """Runs one function over many items, here or elsewhere. Items are drawn as workers come free."""
 
@@ -183,7 +201,7 @@ class Executor(Protocol):
     def run(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
         """(item, answer) pairs as they come, in any order. `prepare` is pickled, called once a worker, and returns the function.
 
-        An item whose worker dies is given to another; a worker that dies again and again ends the run with a UserError.
+        An item whose worker dies is given to another; after three of them its answer is `Lost`, and the others go on.
         An exception of the function itself ends the run.
         """
 

@@ -18,6 +18,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "cifar10_cams": {"test_photos": 100},
     "cifar10_lt": {"ood_photos": 100},
     "ray": {"workers": 1},
+    "slurm": {"cluster": "local", "workers": 2, "cpus": 1},
 }
 
 
@@ -100,3 +101,6 @@ class TestExecutors(testing.ExecutorContract):
             request.getfixturevalue("ray_cluster")
         name, _, several = request.param.partition(" ")
         return bind("executors", name, {"workers": 2} if several else PARAMETERS.get(name, {})).build()
+
+    def stays(self, part: Any) -> bool:
+        return not isinstance(part, find("executors", "slurm"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import reprlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,9 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from discl.spec.errors import UserError
+from discl.spec.kinds import Lost
 
 TRIES = 3  # workers an item may cost
+_PLACES = ("DISCL_HOME", "DISCL_DATA", "HF_HOME", "HF_HUB_OFFLINE")
+
+
+def surroundings() -> dict[str, str]:
+    """What of our environment a worker on another machine needs: where things lie, and how runs are told of."""
+    return {name: value for name, value in os.environ.items() if name in _PLACES or name.startswith("WANDB_")}
 
 
 class Worker:
@@ -59,15 +64,13 @@ class Job:
     def body(self) -> bytes:
         return pickle.dumps(self.item, pickle.HIGHEST_PROTOCOL)
 
-    def lost(self, how: str) -> None:
-        """Its worker died in this way; raises UserError where it was one too many."""
+    def lost(self, how: str, peak_bytes: int | None = None) -> Lost | None:
+        """Its worker died in this way; the answer to it where that was one too many, None where another is to try."""
         self.deaths += 1
         if self.deaths == TRIES:
-            raise UserError(
-                f"{TRIES} workers died at item {reprlib.repr(self.item)} (the last: {how}); the usual cause is too little memory: "
-                "try fewer workers or a smaller batch"
-            )
+            return Lost(how, TRIES, peak_bytes)
         print(f"a worker died ({how}); its item is given to another", file=sys.stderr)
+        return None
 
 
 def _portable(error: BaseException) -> BaseException:

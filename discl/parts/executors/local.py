@@ -8,19 +8,23 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from discl.files.processes import cores, die_with_parent
 from discl.parts.executors._worker import Job, Worker, read
 from discl.spec.errors import UserError
+from discl.spec.kinds import Lost
 
 _FAREWELL_S = 5.0  # how long an idle worker may take to leave; then it is killed
+_LOOK_S = 1.0  # between looks at the memory of busy workers, which nobody can ask once they are dead
 
 
 class Local:
@@ -75,13 +79,16 @@ class _Process:
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit our threads' locks and our CUDA context
         self.pipe, theirs = spawn.Pipe()
         self.job: Job | None = None
+        self.peak_bytes: int | None = None  # at this job, as far as seen
         self._process = spawn.Process(target=_serve, args=(theirs, prepare), daemon=True)
         with _inherited(surroundings):
             self._process.start()
         theirs.close()
 
     def give(self, job: Job) -> None:
-        self.job = job
+        self.job, self.peak_bytes = job, None
+        with contextlib.suppress(OSError):  # no /proc here
+            Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")  # forget the peak of the job before
         with contextlib.suppress(OSError):  # it died meanwhile: whoever waits for the answer will see
             self.pipe.send_bytes(job.body)
 
@@ -91,6 +98,12 @@ class _Process:
             return self.pipe.recv_bytes()
         except (EOFError, OSError):
             return None
+
+    def look(self) -> None:
+        """Note the most memory it has held since it got its job."""
+        with contextlib.suppress(OSError):  # no /proc here, or it is gone
+            held = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{self._process.pid}/status").read_text(), re.MULTILINE)
+            self.peak_bytes = 1024 * int(held[1]) if held else self.peak_bytes  # one that is dead, not yet buried, holds none
 
     def end(self, patience_s: float) -> str:
         """See the process out, by force after `patience_s`; says how it went. Its pipe must be closed on either side."""
@@ -113,9 +126,11 @@ class _Crew:
     def run(self, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
         fresh = (Job(item) for item in items)
         self._hand_out(fresh)
-        while busy := [(worker.pipe, place) for place, worker in self._staff.items() if worker.job]:
-            came = wait([pipe for pipe, _ in busy])
-            answered = [pair for pipe, place in busy if pipe in came for pair in self._collect(place)]
+        while busy := {worker.pipe: place for place, worker in self._staff.items() if worker.job}:
+            came = wait([*busy], _LOOK_S)
+            for place in busy.values():
+                self._staff[place].look()
+            answered = [pair for pipe, place in busy.items() if pipe in came for pair in self._collect(place)]
             self._hand_out(fresh)  # before the answers go out: the crew works while the caller does
             yield from answered
 
@@ -124,16 +139,18 @@ class _Crew:
         job, worker.job = worker.job, None
         assert job is not None  # noqa: S101 - only busy workers are asked
         outcome = worker.outcome()
-        if outcome is None:
-            self._replace(place, job)
-        else:
+        if outcome is not None:
             yield job.item, read(outcome)
+        elif lost := self._bury(place, job):
+            yield job.item, lost
+        else:
+            self._again.append(job)
 
-    def _replace(self, place: int, job: Job) -> None:
-        how = self._staff[place].end(_FAREWELL_S)
-        self._staff.pop(place).pipe.close()
-        job.lost(how)
-        self._again.append(job)
+    def _bury(self, place: int, job: Job) -> Lost | None:
+        worker = self._staff.pop(place)
+        how = worker.end(_FAREWELL_S)
+        worker.pipe.close()
+        return job.lost(how, worker.peak_bytes)
 
     def _hand_out(self, fresh: Iterator[Job]) -> None:
         idle = [place for place, worker in self._staff.items() if worker.job is None]

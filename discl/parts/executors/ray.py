@@ -13,20 +13,22 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from math import ceil
+from math import ceil, inf
+from textwrap import shorten
 from typing import Any
 
-from discl.parts.executors._worker import TRIES, Job, Worker, read
+from discl.parts.executors._worker import TRIES, Job, Worker, read, surroundings
 from discl.spec.errors import UserError
 
 _MOST_A_NODE = 8  # workers on a machine without GPU: each holds a generator in memory
 _PATIENCE_S = 10.0  # a cluster that has not answered by then is not there; ray.init itself would wait for two minutes
-_PLACES = ("DISCL_HOME", "DISCL_DATA", "HF_HOME", "HF_HUB_OFFLINE")  # handed to the workers, wherever they run
+_TOLD = 400  # characters of what Ray says of a death: it goes on with advice
 
 
 class Ray:
     """An actor for each worker, an actor task for each item. `workers` = 0: one for each GPU, or for each core (at most
-    8 a machine) where the cluster has no GPU.
+    8 a machine) where the cluster has no GPU. `cpus` and `gpus` are what each worker has for itself, such as 0.5 of a GPU;
+    0: shared out evenly. Where they are given, `workers` = 0 is as many as the cluster has room for.
 
     `address` = "" starts a cluster on this machine and ends it with the run; "auto" joins the one this machine belongs to,
     "host:port" any other. Two nodes, with the same packages and with DISCL_HOME on a file system both see:
@@ -35,27 +37,34 @@ class Ray:
         node 2$ ray start --address=node1:6379
         node 1$ DISCL_HOME=/shared/discl discl bank build BENCH --engine ray --address auto
 
-    Node 1 alone hands out items and takes the answers. DISCL_HOME, DISCL_DATA, HF_HOME and HF_HUB_OFFLINE are node 1's on
-    every node. Node 2 may die on the way. `ray stop` on each node ends the cluster.
+    Node 1 alone hands out items and takes the answers. DISCL_HOME, DISCL_DATA, HF_HOME, HF_HUB_OFFLINE and WANDB_* are
+    node 1's on every node. Node 2 may die on the way. `ray stop` on each node ends the cluster.
     Whoever reaches port 6379 may run code on both: where others can, run `ray get-auth-token --generate` on node 1 first
     and copy ~/.ray/auth_token to node 2.
     """
 
     version = 1
-    unhashed = ("address", "workers")
+    unhashed = ("address", "workers", "cpus", "gpus")
 
-    def __init__(self, address: str = "", workers: int = 0) -> None:
+    def __init__(self, address: str = "", workers: int = 0, cpus: float = 0.0, gpus: float = 0.0) -> None:
         if workers < 0:
             raise UserError(f"executor 'ray': workers = {workers}; it takes 1 or more, or 0 for one on each GPU or core")
+        if not 0 <= cpus < inf:
+            raise UserError(f"executor 'ray': cpus = {cpus}; it takes the cores of a worker, or 0 to share them out")
+        if not (0 <= gpus <= 1 or gpus % 1 == 0 < gpus):
+            raise UserError(f"executor 'ray': gpus = {gpus}; it takes a part of one GPU, a whole number, or 0 to share them out")
         self.address = address
         self.workers = workers
+        self.cpus = cpus
+        self.gpus = gpus
 
     def run(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
         first = list(itertools.islice(items, 1))
         if not first:  # no cluster is started for nothing
             return
         with cluster(self.address) as ray:
-            crew = _Crew(ray, pickle.dumps(prepare), self.workers)
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            crew = _Crew(ray, pickle.dumps(prepare), *share_out(nodes, self.workers, self.cpus, self.gpus))
             try:
                 yield from crew.run(itertools.chain(first, items))
             finally:
@@ -133,20 +142,32 @@ def _check(address: str) -> None:
         raise UserError(f"no Ray cluster at {address!r} ({why}); start one with `ray start --head`, or leave the address empty")
 
 
-def share_out(nodes: Sequence[Mapping[str, float]], workers: int) -> tuple[int, dict[str, float]]:
+def share_out(nodes: Sequence[Mapping[str, float]], workers: int, cpus: float = 0.0, gpus: float = 0.0) -> tuple[int, dict[str, float]]:
     """(workers, resources of each) for nodes with so many `CPU` and `GPU`; 0 workers = as many as suit the nodes.
 
-    More workers than GPUs or cores share them.
+    More workers than GPUs or cores share them, unless `cpus` or `gpus` says what each is to have.
     """
-    gpus = sum(node.get("GPU", 0) for node in nodes)
-    if gpus:
-        workers = workers or int(gpus)
-        # no core is asked for beside the GPU: a node short of cores would leave its GPUs idle
-        return workers, {"num_gpus": _part(workers / gpus), "num_cpus": 0}
+    total = sum(node.get("GPU", 0) for node in nodes)
     cores = [node["CPU"] for node in nodes if node.get("CPU")] or [1.0]
-    workers = workers or int(sum(min(_MOST_A_NODE, count) for count in cores))
-    whole = min(cores) // ceil(workers / len(cores))  # what the smallest node can give to each of its share of the workers
-    return workers, {"num_gpus": 0, "num_cpus": max(whole, _part(workers / sum(cores)))}
+    if total or gpus:
+        workers = workers or _room(nodes, {"CPU": cpus, "GPU": gpus or 1.0})
+        # no core is asked for beside the GPU: a node short of cores would leave its GPUs idle
+        each = {"CPU": cpus, "GPU": gpus or _part(workers / total)}
+    elif cpus:
+        workers, each = workers or _room(nodes, {"CPU": cpus}), {"CPU": cpus, "GPU": 0.0}
+    else:
+        workers = workers or int(sum(min(_MOST_A_NODE, count) for count in cores))
+        whole = min(cores) // ceil(workers / len(cores))  # what the smallest node can give to each of its share of the workers
+        each = {"CPU": max(whole, _part(workers / sum(cores))), "GPU": 0.0}
+    if (cpus or gpus) and not _room(nodes, each):  # they would wait for ever
+        has = "; ".join(f"{node.get('CPU', 0):g} cores, {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise UserError(f"no Ray node has {each['CPU']:g} cores and {each['GPU']:g} GPUs for a worker ({has}); ask for fewer cpus or gpus")
+    return workers, {"num_cpus": each["CPU"], "num_gpus": each["GPU"]}
+
+
+def _room(nodes: Sequence[Mapping[str, float]], each: Mapping[str, float]) -> int:
+    """Workers who have `each` for themselves that the nodes have room for."""
+    return sum(min(int(node.get(kind, 0) / amount + 1e-9) for kind, amount in each.items() if amount) for node in nodes)
 
 
 def _part(crowd: float) -> float:
@@ -154,16 +175,20 @@ def _part(crowd: float) -> float:
     return 10_000 // max(1, ceil(crowd)) / 10_000
 
 
+def _told(error: Exception) -> str:
+    """What kind of death, and why as far as Ray knows; without the names it gives things."""
+    said = [line for line in str(error).splitlines() if not line.startswith("\t")]
+    return f"{type(error).__name__}: {shorten(' '.join(said), _TOLD)}"
+
+
 class _Crew:
     """The actors of one run. One gets an item when it is up and another for each answer; one that the cluster has no room
     for never holds any. The dead are replaced here and not by Ray, whose retries are used up within seconds of a node's end.
     """
 
-    def __init__(self, ray: Any, prepare: bytes, workers: int) -> None:
-        workers, resources = share_out([node["Resources"] for node in ray.nodes() if node["Alive"]], workers)
-        places = {name: os.environ[name] for name in _PLACES if name in os.environ}
+    def __init__(self, ray: Any, prepare: bytes, workers: int, resources: Mapping[str, float]) -> None:
         self._ray = ray
-        self._create = partial(ray.remote(**resources)(Worker).remote, prepare, places)
+        self._create = partial(ray.remote(**resources)(Worker).remote, prepare, surroundings())
         self._starting: dict[Any, Any] = {}  # what tells that it is up -> actor
         self._running: dict[Any, tuple[Any, Job]] = {}  # what becomes the answer -> actor, job
         self._idle: list[Any] = []
@@ -200,7 +225,8 @@ class _Crew:
             outcome = self._ray.get(came)
         except self._ray.exceptions.RayError as error:
             self._replace(actor)
-            job.lost(type(error).__name__)
+            if lost := job.lost(_told(error)):
+                return [(job.item, lost)]
             self._again.append(job)
             return []
         self._idle.append(actor)
