@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from discl.parts.strategies._stages import check_pacing, check_start, ends_by_pacing, levels_from, stage_of
 from discl.spec.kinds import Mix, Moment
 
 
 class Reverse:
+    """`start` and `pacing` are those of `static`: levels below `start` are left out, and `pacing` above 1 hurries through
+    the stages that come first, which here are those of the high levels."""
+
     version = 1
     rebalanced = True
     probe = None
 
+    def __init__(self, start: int = 0, pacing: float = 1.0) -> None:
+        self.start, self.pacing = check_start("reverse", start), check_pacing("reverse", pacing)
+
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
-        return levels
+        return levels_from("reverse", self.start, levels)
 
     def mix(self, now: Moment) -> Mix:
-        return {now.levels[::-1][now.epoch * len(now.levels) // now.epochs]: 1.0}
+        levels = self.uses(now.levels)[::-1]
+        return {levels[stage_of(now.epoch, ends_by_pacing(now.epochs, len(levels), self.pacing))]: 1.0}
