@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from discl.spec.conventions import ALSO, SHOTS
 from discl.spec.errors import UserError, unknown
-from discl.spec.identity import canonical, short
+from discl.spec.identity import Piece, rounded
 from discl.spec.levels import PHOTO, check_levels
-from discl.spec.registry import Bound, bind, names, singular
+from discl.spec.registry import Bound, Known, Parts, bind, singular
 
 SCHEMA = 1  # raised when a run of an unchanged description would give other numbers
 SCALES = ("smoke", "small", "paper")
+PartKind = Literal["datasets", "generators", "scorers", "prompts", "backbones", "losses"]
 MAKERS: tuple[Literal["generators"], Literal["scorers"], Literal["prompts"]] = ("generators", "scorers", "prompts")
+PART_KINDS: tuple[PartKind, ...] = ("datasets", *MAKERS, "backbones", "losses")
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BankTable(_Table):
@@ -81,6 +86,17 @@ class SamplingTable(_Table):
     amount: Annotated[float, Field(ge=0)] = 3.0  # tail_share = "photos": synthetic images an epoch for each hard photo (the paper's 3X)
 
 
+def _whole_epochs(given: Any, info: ValidationInfo) -> Any:
+    """A share of `train.epochs`, written with a point, in whole epochs; anything else as it is."""
+    if not isinstance(given, float):
+        return given
+    if not 0 <= given <= 1:
+        raise UserError(
+            f"train.curriculum_epochs = {given}: with a point it is a share of train.epochs, 0.0 to 1.0, and without one a number of epochs"
+        )
+    return math.floor(rounded(given * info.data.get("epochs", 0)) + 0.5)  # no epochs: they are refused first
+
+
 class TrainTable(_Table):
     """See `discl.engine.recipe.Recipe`."""
 
@@ -88,7 +104,7 @@ class TrainTable(_Table):
     unhashed: ClassVar[set[str]] = {"channels_last", "compile", "workers", "checkpoint_seconds"}
 
     epochs: Positive
-    curriculum_epochs: Annotated[int, Field(ge=0)]
+    curriculum_epochs: Annotated[int, BeforeValidator(_whole_epochs, int | float), Field(ge=0)]  # or a share of epochs: 0.8, 1.0
     batch: Positive
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
@@ -154,21 +170,30 @@ class Benchmark(_Table):
     metrics: MetricsTable = MetricsTable()
     trackers: list[str]
 
-    def part(self, kind: Literal["datasets", "generators", "scorers", "prompts", "backbones", "losses"]) -> Bound:
+    def part(self, kind: PartKind) -> Bound:
         """The chosen part of a kind, its parameters checked."""
+        return bind(kind, *self._choice(kind))
+
+    def known(self, kind: PartKind, parts: Parts) -> Known:
+        """The chosen part of a kind, and what `parts` knows of it."""
+        return parts.known(kind, *self._choice(kind))
+
+    def _choice(self, kind: PartKind) -> tuple[str, dict[str, Any]]:
         table = dict(getattr(self, singular(kind)))
         if "name" not in table:
             raise UserError(f"[{singular(kind)}] names no part; add name = ...")
-        return bind(kind, str(table.pop("name")), table)
+        return str(table.pop("name")), table
 
-    def judges(self) -> dict[str, Any]:
+    def judges(self, parts: Parts | None = None) -> dict[str, Any]:
         """All that the models of the rule low_confidence depend on, beside the photos. Who is chosen by their judgement stays out."""
         paced = ("epochs", "curriculum_epochs", "evaluate_every")  # they see photos only, and their last epoch judges
+        parts = parts or Parts()
         return {
             "schema": SCHEMA,
             "version": JUDGES,
-            **{singular(kind): self.part(kind).identity() | self.part(kind).build().identity() for kind in ("datasets", "backbones")},
-            "loss": self.part("losses").identity(),
+            "dataset": self.known("datasets", parts).identity.value,
+            "backbone": self.known("backbones", parts).identity.value,
+            "loss": self.known("losses", parts).chosen.value,
             "train": {key: value for key, value in _said(self.train).items() if key not in paced},
             "folds": self.hard.folds,
             "epochs": self.hard.epochs or self.train.epochs,
@@ -179,14 +204,21 @@ class Benchmark(_Table):
         """A strategy with the parameters of [strategy.<name>]."""
         return bind("strategies", name, self.strategy.get(name, {}))
 
+    def known_strategy(self, name: str, parts: Parts) -> Known:
+        """That strategy, and what `parts` knows of it."""
+        return parts.known("strategies", name, self.strategy.get(name, {}))
 
-class Experiment(BaseModel):
-    """One run: a benchmark, one strategy, one seed."""
 
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True)
+class Experiment:
+    """One run: a benchmark, one strategy, one seed. What its identity says of files is read when first asked for."""
+
     benchmark: Benchmark
     strategy: str
     seed: int
+
+    def __reduce__(self) -> tuple[Any, ...]:  # an id tells of the weights on the machine where it was computed
+        return Experiment, (self.benchmark, self.strategy, self.seed)
 
     @property
     def name(self) -> str:
@@ -195,44 +227,80 @@ class Experiment(BaseModel):
 
     def used_levels(self) -> tuple[int, ...]:
         """The levels this run's strategy may ask for, the photo's included."""
-        levels: tuple[int, ...] = self.benchmark.chosen_strategy(self.strategy).build().uses(tuple(sorted(self.benchmark.levels)))
-        return levels
+        return self._runs.used_levels(self.strategy)
 
     def comparison(self) -> dict[str, Any]:
         """What must be equal for two runs to stand in one table, whatever their strategies, seeds and generated images."""
-        bench = self.benchmark
-        return {
-            "schema": SCHEMA,
-            "dataset": bench.part("datasets").identity() | bench.part("datasets").build().identity(),
-            "backbone": bench.part("backbones").identity() | bench.part("backbones").build().identity(),
-            "loss": bench.part("losses").identity(),
-            "hard": bench.hard.said() | ({"judges": short(bench.judges())} if HARD_RULES[bench.hard.rule].judges else {}),
-            **{name: _said(getattr(bench, name)) for name in ("sampling", "train", "select")},
-            **({"metrics": said} if (said := _said(bench.metrics)) else {}),
-        }
+        return {key: piece.value for key, piece in self._runs.comparison.items()}
 
     def identity(self) -> dict[str, Any]:
         """Everything that changes the answer. A strategy that uses no generated image does not depend on how they are made."""
-        levels = self.used_levels()
-        described = {**self.comparison(), "strategy": self.benchmark.chosen_strategy(self.strategy).identity(), "seed": self.seed}
-        if any(level != PHOTO for level in levels):
-            bench = self.benchmark
-            made = {singular(kind): bench.part(kind) for kind in MAKERS}
-            described["images"] = {
-                "levels": levels,
-                **{name: part.identity() | part.build().identity() for name, part in made.items()},
-                "variants": bench.bank.variants,
-                "best_of": bench.bank.best_of,
-                "threshold": bench.bank.threshold,
-                "seed": bench.bank.seed,
-                **({"size": bench.bank.size} if bench.bank.size else {}),
-            }
-        plain: dict[str, Any] = canonical(described)
+        plain: dict[str, Any] = self._runs.identity(self.strategy, self.seed).value
         return plain
 
     def id(self) -> str:
         """16 hex digits: the folder of its runs."""
-        return short(self.identity())
+        return self._id
+
+    @cached_property
+    def _id(self) -> str:
+        return self._runs.identity(self.strategy, self.seed).short()
+
+    @cached_property
+    def _runs(self) -> Runs:
+        return Runs(self.benchmark, Parts())
+
+
+class Runs:
+    """The experiments of one benchmark. What their identities have in common is computed once."""
+
+    def __init__(self, bench: Benchmark, parts: Parts) -> None:
+        self.benchmark, self._parts = bench, parts
+        self._images: dict[tuple[int, ...], Piece] = {}
+
+    def experiment(self, strategy: str, seed: int) -> Experiment:
+        experiment = Experiment(self.benchmark, strategy, seed)
+        experiment.__dict__["_runs"] = self  # in the place of its own: no part of what it is, so not of what it is made from
+        return experiment
+
+    def used_levels(self, strategy: str) -> tuple[int, ...]:
+        return self.benchmark.known_strategy(strategy, self._parts).uses(tuple(sorted(self.benchmark.levels)))
+
+    @cached_property
+    def comparison(self) -> dict[str, Piece]:
+        """See `Experiment.comparison`."""
+        bench, parts = self.benchmark, self._parts
+        judges = {"judges": Piece.of(bench.judges(parts)).short()} if HARD_RULES[bench.hard.rule].judges else {}
+        return {
+            "schema": Piece.of(SCHEMA),
+            "dataset": bench.known("datasets", parts).identity,
+            "backbone": bench.known("backbones", parts).identity,
+            "loss": bench.known("losses", parts).chosen,
+            "hard": Piece.of(bench.hard.said() | judges),
+            **{name: Piece.of(_said(getattr(bench, name))) for name in ("sampling", "train", "select")},
+            **({"metrics": Piece.of(said)} if (said := _said(bench.metrics)) else {}),
+        }
+
+    def identity(self, strategy: str, seed: int) -> Piece:
+        """See `Experiment.identity`."""
+        levels = self.used_levels(strategy)
+        described = {**self.comparison, "strategy": self.benchmark.known_strategy(strategy, self._parts).chosen, "seed": Piece.of(seed)}
+        if any(level != PHOTO for level in levels):
+            described["images"] = self._described_images(levels)
+        return Piece.table(described)
+
+    def _described_images(self, levels: tuple[int, ...]) -> Piece:
+        if levels not in self._images:
+            bank = self.benchmark.bank
+            plain = {"variants": bank.variants, "best_of": bank.best_of, "threshold": bank.threshold, "seed": bank.seed}
+            sized = {"size": bank.size} if bank.size else {}
+            self._images[levels] = Piece.table(
+                {
+                    **{singular(kind): self.benchmark.known(kind, self._parts).identity for kind in MAKERS},
+                    **{key: Piece.of(value) for key, value in {"levels": levels, **plain, **sized}.items()},
+                }
+            )
+        return self._images[levels]
 
 
 def _said(table: BaseModel) -> dict[str, Any]:
@@ -243,7 +311,8 @@ def _said(table: BaseModel) -> dict[str, Any]:
 
 def experiments(bench: Benchmark) -> list[Experiment]:
     """Strategies x seeds; seeds outside, so that a stopped sweep has compared all strategies on the seeds it finished."""
-    return [Experiment(benchmark=bench, strategy=name, seed=seed) for seed in bench.seeds for name in bench.strategies]
+    runs = Runs(bench, Parts())
+    return [runs.experiment(name, seed) for seed in bench.seeds for name in bench.strategies]
 
 
 # ---------------------------------------------------------------- reading
@@ -273,7 +342,7 @@ def _path(name: str) -> Path:
 
 def scales(name: str) -> list[str]:
     """Scales a benchmark's file, or the one it is based on, speaks of."""
-    return [scale for scale in SCALES if any(scale in own.get("scale", {}) for own in _files(name))]
+    return _spoken(_files(name))
 
 
 def title(name: str) -> str:
@@ -286,27 +355,108 @@ def load(name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> Bench
 
     Each file's [scale.<scale>] goes on top of that file, so that what a file says beats all that it is based on.
     """
+    return Family(name, scale, settings).benchmark({})
+
+
+class Family:
+    """One benchmark, varied: files are read once; equal settings are checked once, and give one object."""
+
+    def __init__(self, name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> None:
+        tree = _tree(name, scale)
+        for setting in settings:
+            tree = _set(tree, setting)
+        self._tree, self._parts = {**tree, "name": name, "scale": scale}, Parts()
+        self._runs: dict[str, Runs] = {}
+
+    def benchmark(self, settings: Mapping[str, Any]) -> Benchmark:
+        """The benchmark with these values at dotted paths. The name of a part counts before its parameters, whatever the order."""
+        return self._runs_of(settings).benchmark
+
+    def experiments(self, variations: Iterable[Mapping[str, Any]]) -> Iterator[Experiment]:
+        """An experiment each. `strategy` and `seed` of a variation choose it; its other keys are settings as of `benchmark`."""
+        for variation in variations:
+            try:
+                experiment = self._experiment(**{key: variation[key] for key in CHOICES}, settings=_without(variation, CHOICES))
+            except UserError as error:
+                raise UserError(f"{error} (where {_as_words(variation)})") from error
+            yield experiment
+
+    def _experiment(self, strategy: str, seed: int, settings: Mapping[str, Any]) -> Experiment:
+        runs = self._runs_of(settings)
+        if not isinstance(seed, int) or seed < 0:
+            raise UserError(f"seed = {seed!r}: takes a whole number from 0 up")
+        _check_strategies(runs.benchmark, [strategy], self._parts)
+        return runs.experiment(strategy, seed)
+
+    def _runs_of(self, settings: Mapping[str, Any]) -> Runs:
+        ordered = sorted(settings.items(), key=_wholes_and_names_first)
+        key = repr(ordered)
+        if key not in self._runs:
+            self._runs[key] = Runs(self._varied(ordered), self._parts)
+        return self._runs[key]
+
+    def _varied(self, settings: Sequence[tuple[str, Any]]) -> Benchmark:
+        tree = self._tree
+        for path, value in settings:
+            if path in UNVARIED:
+                raise UserError(f"{path!r} is no setting of an experiment: {UNVARIED[path]}")
+            tree = _placed(tree, path.split("."), value, path)
+        return _benchmark(tree, self._parts)
+
+
+CHOICES = ("strategy", "seed")  # what makes an experiment of a benchmark
+UNVARIED = {
+    "name": "it is that of the benchmark's file",
+    "scale": "it is chosen for all experiments at once",
+    "strategies": "each has one 'strategy'",
+    "seeds": "each has one 'seed'",
+}
+
+
+def _wholes_and_names_first(setting: tuple[str, Any]) -> tuple[int, bool, str]:
+    """Order in which settings are laid over each other: a table, the name of a part in it, the parameters of that part."""
+    keys = setting[0].split(".")
+    return len(keys), keys[-1] != "name", setting[0]
+
+
+def _without(variation: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in variation.items() if key not in keys}
+
+
+def _as_words(variation: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path} = {value!r}" for path, value in variation.items())
+
+
+def _benchmark(tree: Mapping[str, Any], parts: Parts) -> Benchmark:
+    try:
+        bench = Benchmark(**tree)
+    except ValidationError as error:
+        raise _readable(error, tree) from error
+    _check(bench, parts)
+    return bench
+
+
+def _tree(name: str, scale: str) -> dict[str, Any]:
+    """What the files say of a benchmark at a scale."""
     if name not in available():
         raise unknown("benchmark", name, available())
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
-    files, spoken = _files(name), scales(name)
+    files = _files(name)
     for own in files:
         if strange := set(own.get("scale", {})) - set(SCALES):
             raise unknown("scale", sorted(strange)[0], SCALES)
-    if scale not in spoken:
-        raise UserError(f"benchmark {name!r} has no scale {scale!r}; it has {', '.join(spoken)}")
+    if scale not in _spoken(files):
+        raise UserError(f"benchmark {name!r} has no scale {scale!r}; it has {', '.join(_spoken(files))}")
     tree = _read(_path("default"))
     for own in files:
         plain = {key: value for key, value in own.items() if key not in ("scale", "based_on")}
         tree = _merged(_merged(tree, plain), own.get("scale", {}).get(scale, {}))
-    for setting in settings:
-        tree = _set(tree, setting)
-    try:
-        bench = Benchmark(**{**tree, "name": name, "scale": scale})
-    except ValidationError as error:
-        raise _readable(error, tree) from error
-    return _checked(bench)
+    return tree
+
+
+def _spoken(files: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [scale for scale in SCALES if any(scale in own.get("scale", {}) for own in files)]
 
 
 def _files(name: str) -> list[dict[str, Any]]:
@@ -359,18 +509,20 @@ def _set(tree: dict[str, Any], setting: str) -> dict[str, Any]:
         value = tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
         value = text
-    return _placed(tree, path.strip().split("."), value, setting)
+    return _placed(tree, path.strip().split("."), value, f"--set {setting!r}")
 
 
 def _placed(tree: Mapping[str, Any], path: list[str], value: Any, setting: str) -> dict[str, Any]:
+    """`tree` with the value at the path; a float as precise as the identity of what it makes."""
     head, rest = path[0], path[1:]
     if not rest:
+        value = rounded(value) if isinstance(value, float) else value
         if head == "name" and tree.get("name") != value:
             return {"name": value}  # another part: the parameters of the old one mean nothing to it
         return {**tree, head: value}
     below = tree.get(head, {})
     if not isinstance(below, dict):
-        raise UserError(f"--set {setting!r}: {head!r} is a value, not a table")
+        raise UserError(f"{setting}: {head!r} is a value, not a table")
     return {**tree, head: _placed(below, rest, value, setting)}
 
 
@@ -388,20 +540,14 @@ def _readable(error: ValidationError, tree: Mapping[str, Any]) -> UserError:
     return UserError(f"{path} = {given!r}: {first['msg'][0].lower()}{first['msg'][1:]}")
 
 
-def _checked(bench: Benchmark) -> Benchmark:
+def _check(bench: Benchmark, parts: Parts) -> None:
     """What the types cannot say: parts exist and take their parameters, levels differ, selection looks at val."""
-    for kind in ("datasets", *MAKERS, "backbones", "losses"):
-        bench.part(kind)  # type: ignore[arg-type]
-    steps = bench.part("generators").build().steps
-    bench.part("losses").build()  # a setting out of range would otherwise show only after the bank is made
-    check_levels(bench.levels, steps)
+    known = {kind: bench.known(kind, parts) for kind in PART_KINDS}
+    _ = known["losses"].facts  # built: a setting out of range would otherwise show only after the bank is made
+    check_levels(bench.levels, known["generators"].facts.steps)
     for name in bench.strategy:
-        if name not in names("strategies"):
-            raise unknown("strategy", name, names("strategies"))
-    for name in bench.strategies:
-        for level in bench.chosen_strategy(name).build().uses(tuple(bench.levels)):
-            check_levels([level], steps)
-    _check_unseen(bench)
+        bench.known_strategy(name, parts)
+    _check_strategies(bench, bench.strategies, parts)
     for what, listed in (("strategies", bench.strategies), ("seeds", bench.seeds)):
         if len(set(listed)) != len(listed):
             raise UserError(f"{what} = {listed} repeats itself; name each once")
@@ -421,7 +567,6 @@ def _checked(bench: Benchmark) -> Benchmark:
         raise UserError(f"train.curriculum_epochs = {bench.train.curriculum_epochs} exceeds train.epochs = {bench.train.epochs}")
     if not bench.select.metric.startswith("val/"):
         raise UserError(f"select.metric = {bench.select.metric!r} is not a val/ metric; choosing on test or ood would spend it")
-    return bench
 
 
 def _check_hard(hard: HardTable) -> None:
@@ -440,18 +585,26 @@ def _check_hard(hard: HardTable) -> None:
         raise UserError(f"{said} are two answers to one question; {way_out.format('low_confidence', ', fraction=0.05')}")
 
 
-def _check_unseen(bench: Benchmark) -> None:
+def _check_strategies(bench: Benchmark, strategies: Sequence[str], parts: Parts) -> None:
+    """They exist, take their parameters, ask for levels that can be made, and learn from what they may."""
+    steps = bench.known("generators", parts).facts.steps
+    used = {level for name in strategies for level in bench.known_strategy(name, parts).uses(tuple(bench.levels))}
+    for level in sorted(used.difference(bench.levels)):
+        check_levels([level], steps)
+    _check_unseen(bench, bool(used - {PHOTO}), parts)
+
+
+def _check_unseen(bench: Benchmark, images: bool, parts: Parts) -> None:
     """No weights may have seen the photos that are learned from and tested on here; those that make images only where some are made."""
-    unseen: frozenset[str] = getattr(bench.part("datasets").build(), "unseen", frozenset())
+    unseen = bench.known("datasets", parts).facts.unseen
     if not unseen:
         return
-    images = any(set(bench.chosen_strategy(name).build().uses(tuple(bench.levels))) - {PHOTO} for name in bench.strategies)
-    used: tuple[Literal["backbones", "generators", "scorers"], ...] = ("backbones", "generators", "scorers") if images else ("backbones",)
+    used: tuple[PartKind, ...] = ("backbones", "generators", "scorers") if images else ("backbones",)
     for kind in used:
-        saw: frozenset[str] = getattr(bench.part(kind).build(), "saw", frozenset())
-        if saw & unseen:
+        saw = bench.known(kind, parts).facts.saw & unseen
+        if saw:
             raise UserError(
                 f"the weights of {singular(kind)} {getattr(bench, singular(kind))['name']!r} were trained on photos of dataset "
-                f"{bench.dataset['name']!r} ({', '.join(sorted(saw & unseen))}); take other weights, have the dataset keep those apart, "
+                f"{bench.dataset['name']!r} ({', '.join(sorted(saw))}); take other weights, have the dataset keep those apart, "
                 "or compare strategies = ['real_only', 'real_rebalanced'], which need no images, with a backbone that begins at chance"
             )

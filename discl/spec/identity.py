@@ -6,30 +6,35 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 DIGITS = 12  # significant digits kept of a float, before hashing and before use
 
 
 def canonical(value: Any) -> Any:
     """`value` as plain JSON types, floats rounded to 12 significant digits; refuses what JSON cannot say."""
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value} has no identity: only finite numbers can be hashed")
-        rounded = float(f"{value:.{DIGITS}g}")
-        return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
+        kept = rounded(value)
+        return int(kept) if kept.is_integer() and abs(kept) < 2**53 else kept
     if isinstance(value, Mapping):
         return {str(key): canonical(value[key]) for key in value}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [canonical(item) for item in value]
     raise TypeError(f"{type(value).__name__} has no identity: {value!r}")
 
 
+def rounded(value: float) -> float:
+    """`value` as precise as an identity can tell."""
+    return float(f"{value:.{DIGITS}g}")
+
+
 def canonical_json(value: Any) -> str:
     """One line of JSON in which key order and float noise cannot differ."""
-    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _line(canonical(value))
 
 
 def digest(value: Any) -> str:
@@ -40,6 +45,31 @@ def digest(value: Any) -> str:
 def short(value: Any) -> str:
     """The first 16 hex digits of `digest`: names a folder."""
     return digest(value)[:16]
+
+
+class Piece(NamedTuple):
+    """A value made canonical once, to be part of many identities: as plain JSON types, and as canonical JSON."""
+
+    value: Any
+    line: str
+
+    @classmethod
+    def of(cls, value: Any) -> Piece:
+        plain = canonical(value)
+        return cls(plain, _line(plain))
+
+    @classmethod
+    def table(cls, pieces: Mapping[str, Piece]) -> Piece:
+        """What `of` would give for the values of `pieces`."""
+        line = ",".join(f"{_line(key)}:{pieces[key].line}" for key in sorted(pieces))
+        return cls({key: piece.value for key, piece in pieces.items()}, f"{{{line}}}")
+
+    def short(self) -> str:
+        """As `short` of the value."""
+        return hashlib.sha256(self.line.encode()).hexdigest()[:16]
+
+
+_line = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
 def seed_of(*words: Any) -> int:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import math
 import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from discl.spec.errors import UserError, unknown
-from discl.spec.identity import canonical
+from discl.spec.identity import Piece, canonical
 
 KINDS = ("datasets", "backbones", "strategies", "generators", "scorers", "prompts", "losses", "trackers", "executors")
 _SINGULAR = {"strategies": "strategy", "losses": "loss", "prompts": "prompts"}
@@ -42,8 +44,25 @@ def find(kind: str, name: str) -> type[Any]:
     if isinstance(home, EntryPoint):
         loaded: type[Any] = home.load()
         return loaded
+    return _class_in(home)
+
+
+@cache
+def _class_in(home: str) -> type[Any]:
     module = importlib.import_module(home)
     return next(v for k, v in vars(module).items() if inspect.isclass(v) and v.__module__ == home and not k.startswith("_"))
+
+
+@cache
+def settings(part: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """What the constructor of a part takes, by name."""
+    return inspect.signature(part).parameters
+
+
+@cache
+def _defaults(part: Callable[..., Any]) -> dict[str, Any]:
+    """The canonical defaults of a part's settings; one without a default is left out."""
+    return {k: canonical(_plain(p.default)) for k, p in settings(part).items() if p.default is not p.empty}
 
 
 def summary(kind: str, name: str) -> str:
@@ -69,17 +88,17 @@ class Bound:
 
     def identity(self) -> dict[str, Any]:
         """Name, version, and the parameters that differ from the default; what the part calls `unhashed` is left out."""
-        part = find(self.kind, self.name)
+        part: Any = find(self.kind, self.name)
         given = {k: canonical(v) for k, v in self.parameters.items() if k not in getattr(part, "unhashed", ())}
-        defaults = {k: p.default for k, p in inspect.signature(part).parameters.items() if p.default is not p.empty}
-        differing = {k: v for k, v in given.items() if k not in defaults or canonical(_plain(defaults[k])) != v}
+        defaults = _defaults(part)
+        differing = {k: v for k, v in given.items() if k not in defaults or defaults[k] != v}
         return {"name": self.name, "version": getattr(part, "version", 1), "parameters": differing}
 
 
 def bind(kind: str, name: str, parameters: dict[str, Any]) -> Bound:
     """Check `parameters` against the constructor of the part, so that a wrong name fails before any work."""
-    part = find(kind, name)
-    accepted = inspect.signature(part).parameters
+    part: Any = find(kind, name)
+    accepted = settings(part)
     for key in parameters:
         if key not in accepted:
             raise unknown(f"parameter of {singular(kind)} {name!r}", key, accepted)
@@ -88,7 +107,60 @@ def bind(kind: str, name: str, parameters: dict[str, Any]) -> Bound:
             raise UserError(f"{singular(kind)} {name!r} needs a value for {key!r}; set {singular(kind)}.{key}")
         if key in parameters:
             _check_type(kind, name, key, parameter.default, parameters[key])
-    return Bound(kind, name, {k: _rounded(v) for k, v in parameters.items()})
+    return Bound(kind, name, {k: _rounded(f"{singular(kind)} {name!r}: {k}", v) for k, v in parameters.items()})
+
+
+class Facts(NamedTuple):
+    """What a built part says of itself, where it says so; see `kinds`."""
+
+    steps: int
+    saw: frozenset[str]
+    unseen: frozenset[str]
+
+
+class Known:
+    """A bound part, and what it answered when it was built: the part itself may be large, and is not kept."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound, self._uses = bound, dict[tuple[int, ...], tuple[int, ...]]()
+
+    @cached_property
+    def chosen(self) -> Piece:
+        """The identity of the choice."""
+        return Piece.of(self._bound.identity())
+
+    @cached_property
+    def identity(self) -> Piece:
+        """The identity of the choice, and of the files it reads."""
+        return Piece.of(self._bound.identity() | self._bound.build().identity())
+
+    @cached_property
+    def facts(self) -> Facts:
+        part = self._bound.build()
+        return Facts(getattr(part, "steps", 0), getattr(part, "saw", frozenset()), getattr(part, "unseen", frozenset()))
+
+    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        """A strategy's answer to `Strategy.uses`."""
+        if levels not in self._uses:
+            self._uses[levels] = self._bound.build().uses(levels)
+        return self._uses[levels]
+
+
+class Parts:
+    """Parts of many benchmarks, each bound and asked once.
+
+    A file that a part reads counts as it was when it was first asked for, so one of these is for one expansion of one sweep.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], Known] = {}
+
+    def known(self, kind: str, name: str, parameters: dict[str, Any]) -> Known:
+        """A part by what is said of it. 1, 1.0 and true are three things here, as they are to `bind`."""
+        key = (kind, name, repr(parameters))
+        if key not in self._known:
+            self._known[key] = Known(bind(kind, name, parameters))
+        return self._known[key]
 
 
 def _check_type(kind: str, name: str, key: str, default: Any, given: Any) -> None:
@@ -110,5 +182,9 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | str | float | list | tuple | dict | type(None)) else repr(value)
 
 
-def _rounded(value: Any) -> Any:
-    return canonical(value) if isinstance(value, float) else value
+def _rounded(what: str, value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        raise UserError(f"{what} = {value} has no identity; it takes a finite number")
+    return canonical(value)
