@@ -193,8 +193,16 @@ class Lost:
         )
 
 
+class Later:
+    """Stands for an item that is not known yet, since it hangs on answers to come: the executor asks again, soon."""
+
+
+LATER = Later()
+
+
 class Executor(Protocol):
-    """Runs one function over many items, here or elsewhere. Items are drawn as workers come free."""
+    """Runs one function over many items, here or elsewhere. Items are drawn as workers come free; an iterator that may not
+    know its next item yet says `LATER`, and must not wait."""
 
     version: int
 

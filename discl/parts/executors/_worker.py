@@ -6,12 +6,12 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from discl.spec.kinds import Lost
+from discl.spec.kinds import LATER, Lost
 
 TRIES = 3  # workers an item may cost
 _PLACES = ("DISCL_HOME", "DISCL_DATA", "HF_HOME", "HF_HUB_OFFLINE")
@@ -71,6 +71,28 @@ class Job:
             return Lost(how, TRIES, peak_bytes)
         print(f"a worker died ({how}); its item is given to another", file=sys.stderr)
         return None
+
+
+class Supply:
+    """The jobs of a run: those whose worker died before new ones."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+        self._again: list[Job] = []
+        self.open = True  # more may come
+
+    def draw(self) -> Job | None:
+        """The next job; None where there is none now, and none ever where `open` is false."""
+        if self._again:
+            return self._again.pop()
+        item = next(self._items, self) if self.open else self
+        self.open = item is not self
+        return Job(item) if self.open and item is not LATER else None
+
+    def take_back(self, job: Job) -> None:
+        """Its worker died."""
+        self._again.append(job)
+        self.open = True
 
 
 def _portable(error: BaseException) -> BaseException:

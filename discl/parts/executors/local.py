@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -19,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from discl.files.processes import cores, die_with_parent
-from discl.parts.executors._worker import Job, Worker, read
+from discl.parts.executors._worker import Job, Supply, Worker, read
 from discl.spec.errors import UserError
-from discl.spec.kinds import Lost
+from discl.spec.kinds import LATER, Lost
 
 _FAREWELL_S = 5.0  # how long an idle worker may take to leave; then it is killed
 _LOOK_S = 1.0  # between looks at the memory of busy workers, which nobody can ask once they are dead
@@ -60,6 +61,9 @@ class Local:
         work = None
         with _torch_threads(self.threads):
             for item in items:
+                if item is LATER:
+                    time.sleep(_LOOK_S)
+                    continue
                 work = prepare() if work is None else work
                 yield item, work(item)
 
@@ -121,20 +125,23 @@ class _Crew:
         self._prepare = prepare
         self._surroundings = surroundings
         self._staff: dict[int, _Process] = {}  # by place
-        self._again: list[Job] = []  # jobs whose worker died
 
     def run(self, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        fresh = (Job(item) for item in items)
-        self._hand_out(fresh)
-        while busy := {worker.pipe: place for place, worker in self._staff.items() if worker.job}:
+        supply = Supply(items)
+        self._hand_out(supply)
+        while (busy := self._busy()) or supply.open:
             came = wait([*busy], _LOOK_S)
             for place in busy.values():
                 self._staff[place].look()
-            answered = [pair for pipe, place in busy.items() if pipe in came for pair in self._collect(place)]
-            self._hand_out(fresh)  # before the answers go out: the crew works while the caller does
+            answered = [pair for pipe, place in busy.items() if pipe in came for pair in self._collect(place, supply)]
+            self._hand_out(supply)  # before the answers go out: the crew works while the caller does
             yield from answered
+            self._hand_out(supply)  # and after: what comes next may hang on them
 
-    def _collect(self, place: int) -> Iterator[tuple[Any, Any]]:
+    def _busy(self) -> dict[Connection, int]:
+        return {worker.pipe: place for place, worker in self._staff.items() if worker.job}
+
+    def _collect(self, place: int, supply: Supply) -> Iterator[tuple[Any, Any]]:
         worker = self._staff[place]
         job, worker.job = worker.job, None
         assert job is not None  # noqa: S101 - only busy workers are asked
@@ -144,7 +151,7 @@ class _Crew:
         elif lost := self._bury(place, job):
             yield job.item, lost
         else:
-            self._again.append(job)
+            supply.take_back(job)
 
     def _bury(self, place: int, job: Job) -> Lost | None:
         worker = self._staff.pop(place)
@@ -152,11 +159,11 @@ class _Crew:
         worker.pipe.close()
         return job.lost(how, worker.peak_bytes)
 
-    def _hand_out(self, fresh: Iterator[Job]) -> None:
+    def _hand_out(self, supply: Supply) -> None:
         idle = [place for place, worker in self._staff.items() if worker.job is None]
         unstaffed = [place for place in range(len(self._surroundings)) if place not in self._staff]
         for place in idle + unstaffed:
-            job = self._again.pop() if self._again else next(fresh, None)
+            job = supply.draw()
             if job is None:
                 return
             if place not in self._staff:

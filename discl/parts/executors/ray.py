@@ -11,17 +11,19 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import ceil, inf
 from textwrap import shorten
 from typing import Any
 
-from discl.parts.executors._worker import TRIES, Job, Worker, read, surroundings
+from discl.parts.executors._worker import TRIES, Job, Supply, Worker, read, surroundings
 from discl.spec.errors import UserError
 
 _MOST_A_NODE = 8  # workers on a machine without GPU: each holds a generator in memory
 _PATIENCE_S = 10.0  # a cluster that has not answered by then is not there; ray.init itself would wait for two minutes
+_LOOK_S = 1.0  # between questions for an item that is not known yet
 _TOLD = 400  # characters of what Ray says of a death: it goes on with advice
 
 
@@ -192,7 +194,6 @@ class _Crew:
         self._starting: dict[Any, Any] = {}  # what tells that it is up -> actor
         self._running: dict[Any, tuple[Any, Job]] = {}  # what becomes the answer -> actor, job
         self._idle: list[Any] = []
-        self._again: list[Job] = []  # jobs whose worker died
         self._stillborn = 0  # in a row
         for _ in range(workers):
             self._hire()
@@ -202,24 +203,29 @@ class _Crew:
         self._starting[actor.__ray_ready__.remote()] = actor
 
     def run(self, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        fresh, ended = (Job(item) for item in items), False
-        while self._running or not ended:
-            (came, *_), _ = self._ray.wait([*self._running, *self._starting])
-            answered = self._collect(came) if came in self._running else self._welcome(came)
-            ended = self._hand_out(fresh)  # before the answer goes out: the crew works while the caller does
+        supply = Supply(items)
+        while self._running or supply.open:
+            answered = []
+            for came in self._came():
+                answered += self._collect(came, supply) if came in self._running else self._welcome(came)
+            self._hand_out(supply)  # before the answers go out: the crew works while the caller does
             yield from answered
+            self._hand_out(supply)  # and after: what comes next may hang on them
 
-    def _hand_out(self, fresh: Iterator[Job]) -> bool:
-        """Whether there is nothing left to hand out."""
-        while self._idle:
-            job = self._again.pop() if self._again else next(fresh, None)
-            if job is None:
-                return True
+    def _came(self) -> list[Any]:
+        """What is ready, after a while perhaps nothing."""
+        if expected := [*self._running, *self._starting]:
+            ready: list[Any] = self._ray.wait(expected, timeout=_LOOK_S)[0]
+            return ready
+        time.sleep(_LOOK_S)
+        return []
+
+    def _hand_out(self, supply: Supply) -> None:
+        while self._idle and (job := supply.draw()):
             actor = self._idle.pop()
             self._running[actor.answer.remote(job.body)] = actor, job
-        return False
 
-    def _collect(self, came: Any) -> list[tuple[Any, Any]]:
+    def _collect(self, came: Any, supply: Supply) -> list[tuple[Any, Any]]:
         actor, job = self._running.pop(came)
         try:
             outcome = self._ray.get(came)
@@ -227,7 +233,7 @@ class _Crew:
             self._replace(actor)
             if lost := job.lost(_told(error)):
                 return [(job.item, lost)]
-            self._again.append(job)
+            supply.take_back(job)
             return []
         self._idle.append(actor)
         return [(job.item, read(outcome))]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discl.files.disk import clear_disk_errors, home
-from discl.parts.executors._worker import Job, Worker, read, surroundings
+from discl.parts.executors._worker import Job, Supply, Worker, read, surroundings
 from discl.spec.errors import UserError
 
 _ASK_S = 30.0  # between questions to Slurm's accounting, which alone knows of jobs that died; submitit would wait up to ten minutes
@@ -146,22 +146,19 @@ class _Queue:
         self._cluster = cluster
         self._work = work
         self._running: list[tuple[Any, Job]] = []  # submitit's job, and ours
-        self._again: list[Job] = []  # jobs whose worker died
         self._asked = time.monotonic()
 
     def run(self, items: Iterator[Any], most: int) -> Iterator[tuple[Any, Any]]:
-        fresh = (Job(item) for item in items)
-        self._hand_out(fresh, most)
-        while self._running:
-            answered = [pair for submitted, job in self._ended() for pair in self._collect(submitted, job)]
-            self._hand_out(fresh, most)  # before the answers go out: the cluster works while the caller does
+        supply = Supply(items)
+        self._hand_out(supply, most)
+        while self._running or supply.open:
+            answered = [pair for submitted, job in self._ended() for pair in self._collect(submitted, job, supply)]
+            self._hand_out(supply, most)  # before the answers go out: the cluster works while the caller does
             yield from answered
+            self._hand_out(supply, most)  # and after: what comes next may hang on them
 
-    def _hand_out(self, fresh: Iterator[Job], most: int) -> None:
-        while len(self._running) < most:
-            job = self._again.pop() if self._again else next(fresh, None)
-            if job is None:
-                return
+    def _hand_out(self, supply: Supply, most: int) -> None:
+        while len(self._running) < most and (job := supply.draw()):
             try:
                 submitted = self._submitter.submit(self._work, job.body)
             except RuntimeError as error:  # submitit's, with the words of sbatch
@@ -169,20 +166,20 @@ class _Queue:
             self._running.append((submitted, job))
 
     def _ended(self) -> list[tuple[Any, Job]]:
-        """Waits for some, and lets go of them."""
-        while not (ended := self._look()):
+        """Lets go of them; waits a while where there are none."""
+        if not (ended := self._look()):
             time.sleep(self._cluster.look_s)
         self._running = [each for each in self._running if each not in ended]
         return ended
 
     def _look(self) -> list[tuple[Any, Job]]:
-        if time.monotonic() - self._asked > _ASK_S:
+        if self._running and time.monotonic() - self._asked > _ASK_S:
             self._asked = time.monotonic()
             self._running[0][0].done(force_check=True)  # one question tells of all
         # submitit waits for Slurm to run a preempted job again, which we forbade
         return [(submitted, job) for submitted, job in self._running if submitted.done() or submitted.state == "PREEMPTED"]
 
-    def _collect(self, submitted: Any, job: Job) -> Iterator[tuple[Any, Any]]:
+    def _collect(self, submitted: Any, job: Job, supply: Supply) -> Iterator[tuple[Any, Any]]:
         outcome = self._outcome(submitted)
         _discard(submitted)
         if outcome is not None:
@@ -190,7 +187,7 @@ class _Queue:
         elif lost := job.lost(f"{submitted.state}, see {submitted.paths.stderr}"):
             yield job.item, lost
         else:
-            self._again.append(job)
+            supply.take_back(job)
 
     def _outcome(self, submitted: Any) -> bytes | None:
         """What came back for the job; None = it died."""
