@@ -1,9 +1,14 @@
 from collections import Counter
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from discl import testing
+from discl.spec.benchmark import Experiment, load
 from discl.spec.errors import UserError
 from discl.spec.kinds import EpochReport, Moment
 from discl.spec.registry import bind
@@ -11,8 +16,8 @@ from discl.spec.registry import bind
 LEVELS = (0, 30, 50, 70, 100)
 
 
-def _levels(name: str, epochs: int, seed: int = 0, levels: tuple[int, ...] = LEVELS) -> list[int]:
-    strategy = bind("strategies", name, {}).build()
+def _levels(name: str, epochs: int, seed: int = 0, levels: tuple[int, ...] = LEVELS, **parameters: Any) -> list[int]:
+    strategy = bind("strategies", name, parameters).build()
     mixes = [strategy.mix(Moment(e, epochs, levels, (), np.random.default_rng([seed, e]))) for e in range(epochs)]
     return [next(iter(mix)) for mix in mixes]
 
@@ -45,6 +50,105 @@ def test_static_takes_stages_of_unequal_length() -> None:
 
 def test_reverse_is_static_backwards() -> None:
     assert _levels("reverse", 10) == _levels("static", 10)[::-1]
+
+
+many_levels = st.lists(st.integers(0, 100), min_size=1, max_size=8, unique=True).map(lambda levels: tuple(sorted(levels)))
+many_epochs = st.integers(1, 200)
+
+
+@given(many_levels, many_epochs)
+def test_unless_told_otherwise_stages_are_the_papers(levels: tuple[int, ...], epochs: int) -> None:
+    paper = [levels[epoch * len(levels) // epochs] for epoch in range(epochs)]
+    assert _levels("static", epochs, levels=levels) == _levels("order", epochs, levels=levels) == paper
+    assert _levels("reverse", epochs, levels=levels) == [levels[::-1][epoch * len(levels) // epochs] for epoch in range(epochs)]
+
+
+@given(many_epochs, st.lists(st.integers(1, 30), min_size=5, max_size=5))
+def test_a_stage_takes_the_share_of_its_length(epochs: int, lengths: list[int]) -> None:
+    def stage(epoch: int) -> int:
+        return next(stage for stage, end in enumerate(accumulate(lengths)) if epoch * sum(lengths) < end * epochs)
+
+    assert _levels("static", epochs, lengths=lengths) == [LEVELS[stage(epoch)] for epoch in range(epochs)]
+
+
+def test_parameters_at_their_defaults_rename_no_run() -> None:
+    for name, parameters in (
+        ("static", {"start": 0, "pacing": 1, "lengths": []}),
+        ("reverse", {"start": 0, "pacing": 1.0}),
+        ("order", {"order": []}),
+    ):
+        assert bind("strategies", name, parameters).identity() == {"name": name, "version": 1, "parameters": {}}
+
+
+def test_pacing_above_one_hurries_through_the_stages_that_come_first_and_below_one_lingers() -> None:
+    levels = (0, 30, 70, 100)
+    assert Counter(_levels("static", 16, levels=levels, pacing=2.0)) == {0: 1, 30: 3, 70: 5, 100: 7}  # over at 1, 4, 9, 16 of 16
+    assert Counter(_levels("reverse", 16, levels=levels, pacing=2.0)) == {100: 1, 70: 3, 30: 5, 0: 7}
+    assert Counter(_levels("static", 100, levels=levels, pacing=0.5)) == {0: 50, 30: 21, 70: 16, 100: 13}  # at 50, 70.7, 86.6, 100
+
+
+@given(many_levels, many_epochs, st.floats(0.05, 20), st.floats(0.05, 20))
+def test_more_pacing_is_never_behind_less(levels: tuple[int, ...], epochs: int, one: float, other: float) -> None:
+    slow, fast = (_levels("static", epochs, levels=levels, pacing=pacing) for pacing in sorted((one, other)))
+    assert slow == sorted(slow)
+    assert all(behind <= ahead for behind, ahead in zip(slow, fast, strict=True))
+
+
+def test_a_stage_too_short_for_an_epoch_is_passed_over() -> None:
+    assert _levels("static", 10, pacing=4.0) == [0] + [50] + [70] * 3 + [100] * 5  # 30 would end where 0 does
+    assert _levels("static", 3) == [0, 30, 70]  # as without pacing
+    assert _levels("static", 3, pacing=1000.0) == [100] * 3
+
+
+def test_a_power_that_misses_a_whole_number_by_its_last_digit_costs_no_epoch() -> None:
+    for stages in range(2, 12):
+        ends = np.cumsum([Counter(_levels("static", stages**2, levels=tuple(range(stages)), pacing=2.0))[level] for level in range(stages)])
+        assert ends.tolist() == [k**2 for k in range(1, stages + 1)]
+
+
+def test_levels_below_the_start_are_left_out_of_the_walk_and_of_the_bank() -> None:
+    assert Counter(_levels("static", 12, start=50)) == {50: 4, 70: 4, 100: 4}
+    assert _levels("reverse", 4, start=31, levels=(0, 30, 50, 70)) == [70, 70, 50, 50]
+    bench = load("cifar10_lt", settings=["levels=[70, 0, 30, 100]", "strategy.static={start=30, lengths=[2, 1, 1]}"])
+    assert Experiment(benchmark=bench, strategy="static", seed=0).used_levels() == (30, 70, 100)
+    assert Counter(_levels("static", 8, start=50, lengths=[2, 1, 1])) == {50: 4, 70: 2, 100: 2}
+
+
+def test_an_order_gives_every_level_its_turn() -> None:
+    assert _levels("order", 10, order=[50, 0, 100, 30, 70]) == [50, 50, 0, 0, 100, 100, 30, 30, 70, 70]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "says"),
+    [
+        ("static", {"start": 90}, r"start = 90 is above every level of \[0, 30\]"),
+        ("reverse", {"start": 31}, r"strategy.reverse.start = 31 is above every level"),
+        ("static", {"start": 30, "lengths": [1, 1]}, r"lengths = \[1, 1\] are 2, for 1 levels \[30\]"),
+        ("order", {"order": [0, 50]}, r"order = \[0, 50\] names level 50, which is not among the levels \[0, 30\]"),
+        ("order", {"order": [30]}, r"order = \[30\] leaves out level 0 of \[0, 30\]"),
+    ],
+)
+def test_what_does_not_fit_the_levels_is_refused_when_the_file_is_read(name: str, parameters: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        load("cifar10_lt", settings=["levels=[0, 30]", f'strategies=["{name}"]', f"strategy.{name}={_toml(parameters)}"])
+
+
+def _toml(parameters: dict[str, Any]) -> str:
+    return "{" + ", ".join(f"{key} = {value}" for key, value in parameters.items()) + "}"
+
+
+WALKS: list[tuple[str, dict[str, Any]]] = [
+    ("static", {"start": 50}),
+    ("static", {"pacing": 3.0}),
+    ("reverse", {"start": 30, "pacing": 0.4}),
+    ("order", {"order": [100, 0, 70, 30, 50]}),
+]
+
+
+class TestWalks(testing.StrategyContract):
+    @pytest.fixture(params=WALKS, ids=[f"{name}-{'-'.join(parameters)}" for name, parameters in WALKS])
+    def part(self, request: pytest.FixtureRequest) -> Any:
+        return bind("strategies", *request.param).build()
 
 
 def test_random_visits_all_levels_and_depends_on_the_seed() -> None:
@@ -150,8 +254,16 @@ def test_competence_can_follow_another_metric_of_val_and_names_those_there_are()
         ("bandit", {"discount": -0.1}, "discount = -0.1"),
         ("bandit", {"sharpness": -1.0}, "sharpness = -1"),
         ("competence", {"goal": 0.0}, "goal = 0"),
+        ("static", {"start": -1}, "strategy.static.start = -1 is outside 0..100"),
+        ("reverse", {"start": 101}, "strategy.reverse.start = 101 is outside 0..100"),
+        ("static", {"pacing": 0.0}, "strategy.static.pacing = 0"),
+        ("reverse", {"pacing": -2.0}, "strategy.reverse.pacing = -2"),
+        ("static", {"lengths": [1, 2], "pacing": 2.0}, r"lengths = \[1, 2\] and pacing = 2 are two answers"),
+        ("static", {"lengths": 3}, "lengths = 3: takes a list of whole numbers"),
+        ("order", {"order": [0, True]}, "takes a list of whole numbers"),
+        ("order", {"order": [50, 0, 50]}, "names level 50 twice"),
     ],
 )
-def test_settings_out_of_range_are_refused(name: str, parameters: dict[str, float], says: str) -> None:
+def test_settings_out_of_range_are_refused(name: str, parameters: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         bind("strategies", name, parameters).build()
