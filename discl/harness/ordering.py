@@ -93,7 +93,8 @@ class Ranked(NamedTuple):
     mean: float  # over seeds
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """Where one order lies among the others.
 
     Where all orders were run, the p-values are exact: the share of orders that do as well, itself included. Where some were
@@ -117,7 +118,8 @@ class Place(NamedTuple):
         return 1 / (1 + self.held_against)
 
 
-class Variance(NamedTuple):
+@dataclass(frozen=True)
+class Variance:
     """Where the differences between runs come from: a two-way layout, orders by seeds, each pair once.
 
     The shares are of variance components (those of a balanced random-effects layout, below 0 set to 0), not of sums of
@@ -139,7 +141,8 @@ class Variance(NamedTuple):
         return self.order / (self.order + self.rest) if self.order else 0.0
 
 
-class Trend(NamedTuple):
+@dataclass(frozen=True)
+class Trend:
     """Whether orders nearer to the paper's do better."""
 
     correlation: float | None  # Spearman's, of mean score and Kendall distance; below 0 = nearer is better; None = all alike
