@@ -123,7 +123,7 @@ class Variance:
     """Where the differences between runs come from: a two-way layout, orders by seeds, each pair once.
 
     The shares are of variance components (those of a balanced random-effects layout, below 0 set to 0), not of sums of
-    squares: noise alone would give order a share 1/seeds of the latter.
+    squares: of those, noise alone would give order 1/seeds of what it and the rest have together.
     """
 
     order: float  # share of the variance; the three add up to 1, or are all 0 where nothing varies
