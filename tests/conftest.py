@@ -13,6 +13,8 @@ import pytest
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+pytest_plugins = ["tests.postgres"]
+
 import discl  # noqa: E402, F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
 
 # a busy machine makes no example slow
