@@ -32,16 +32,12 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def load(bench: str, scale: str, strategies: str | None, seeds: str | None, settings: tuple[str, ...]) -> Benchmark:
     from discl.spec import benchmark
-    from discl.spec.errors import UserError
 
     extra = list(settings)
     if strategies is not None:
-        extra.append("strategies=[" + ",".join(f'"{name.strip()}"' for name in strategies.split(",") if name.strip()) + "]")
+        extra.append("strategies=[" + ",".join(f'"{name}"' for name in words(strategies)) + "]")
     if seeds is not None:
-        try:
-            extra.append(f"seeds={[int(seed) for seed in seeds.split(',')]}")
-        except ValueError as error:
-            raise UserError(f"--seeds {seeds!r}: give whole numbers separated by commas, e.g. 0,1,2") from error
+        extra.append(f"seeds={numbers('--seeds', seeds)}")
     return benchmark.load(bench, scale, extra)
 
 
@@ -52,3 +48,18 @@ def opened(spec: Benchmark) -> tuple[Bench, Audience]:
     bench, audience = Bench(spec), Audience.of(["console"])
     bench.dataset.prepare(audience.announce)
     return bench, audience
+
+
+def words(text: str) -> list[str]:
+    """'a, b' as ['a', 'b']."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def numbers(option: str, text: str) -> list[int]:
+    """'0,1' as [0, 1]."""
+    from discl.spec.errors import UserError
+
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError as error:
+        raise UserError(f"{option} {text!r}: give whole numbers separated by commas, e.g. 0,1,2") from error

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from discl.cli._boards import print_board
-from discl.cli._selection import load, selection
+from discl.cli._selection import load, selection, words
 
 
 @click.command()
@@ -15,11 +15,12 @@ from discl.cli._selection import load, selection
 def plan(**selection: Any) -> None:
     """What `discl bench` would do and cost on this machine; nothing is made."""
     from discl.harness.experiment import Audience
+    from discl.harness.pricing import price
     from discl.harness.store import Store
-    from discl.harness.sweep import price
+    from discl.spec.benchmark import experiments
 
     spec = load(**selection)
-    cost = price(spec, Store(), Audience.of(["console"]).announce)
+    cost = price(experiments(spec), Store(), Audience.of(["console"]).announce)
     click.echo(f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)} seeds")
     click.echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
     if cost.judges:
@@ -45,7 +46,7 @@ def bench(trackers: str | None, **selection: Any) -> None:
     from discl.harness.sweep import sweep
 
     spec, store = load(**selection), Store()
-    audience = Audience.of(spec.trackers if trackers is None else [name.strip() for name in trackers.split(",") if name.strip()])
+    audience = Audience.of(spec.trackers if trackers is None else words(trackers))
     fresh = {"runs": 0, "steps": 0, "images": 0}
     stored = {result.id for result in stored_results(spec, store)}
     for result in sweep(spec, store, audience):
@@ -77,7 +78,7 @@ def run(trackers: str | None, **selection: Any) -> None:
     spec = load(**selection)
     if len(spec.strategies) != 1 or len(spec.seeds) != 1:
         raise UserError(f"run takes one strategy and one seed, got {spec.strategies} and {spec.seeds}; add --strategies static --seeds 0")
-    audience = Audience.of(spec.trackers if trackers is None else [name.strip() for name in trackers.split(",") if name.strip()])
+    audience = Audience.of(spec.trackers if trackers is None else words(trackers))
     store = Store()
     (result,) = sweep(spec, store, audience)
     if ranks.first():

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from discl.spec.errors import UserError
+from discl.spec.errors import DiskError, UserError
 
 
 def home() -> Path:
@@ -41,7 +41,7 @@ def clear_disk_errors(doing: str, where: Path) -> Iterator[None]:
         }.get(error.errno or 0)
         if way_out is None:
             raise
-        raise UserError(f"{doing} failed at {where}: {way_out}") from error
+        raise DiskError(f"{doing} failed at {where}: {way_out}") from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,38 @@ if TYPE_CHECKING:
     from discl.engine.training import Fit
 
 
-def run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int] = (1, 1)) -> Result:
-    """The stored result of an experiment, made now unless it is there. `place` says which of how many, for the eye."""
+class StoppedEarlyError(Exception):
+    """A run was given up after an epoch, as whoever started it said; it is not complete."""
+
+    def __init__(self, history: Sequence[EpochReport]) -> None:
+        super().__init__(f"given up after epoch {history[-1].epoch}")
+        self.history = tuple(history)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a run is made, none of which changes its answer."""
+
+    place: tuple[int, int] = (1, 1)  # which of how many, for the eye
+    group: str = ""  # what it belongs to, for trackers; "" = its benchmark and scale
+    patient: bool = True  # wait for whoever makes the same run; otherwise raise BusyError
+    stop: Callable[[Sequence[EpochReport]], bool] | None = None  # asked after each epoch: give it up?
+
+
+ALONE = Terms()
+
+
+def run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, terms: Terms = ALONE) -> Result:
+    """The stored result of an experiment, made now unless it is there. No two processes with one store make the same run."""
     if found := ranks.agreed(store.find(experiment.id())):
         stored: Result = found
         return stored
-    bench.hard_rule.find(audience.announce)
-    return _run(experiment, bench, store, audience, place)
+    with store.claimed(experiment.id(), terms.patient):
+        if made_meanwhile := ranks.agreed(store.find(experiment.id())):
+            other: Result = made_meanwhile
+            return other
+        bench.hard_rule.find(audience.announce)
+        return _run(experiment, bench, store, audience, terms)
 
 
 @dataclass
@@ -101,7 +126,7 @@ class Keeper:
         checkpoints.clear(self.folder)
 
 
-def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, place: tuple[int, int]) -> Result:
+def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, terms: Terms) -> Result:
     from discl.engine.prediction import predict
     from discl.engine.recipe import Material
     from discl.engine.training import Fit
@@ -139,7 +164,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
     config = experiment.benchmark.model_dump() | {"strategy": experiment.strategy, "seed": experiment.seed}
     write_text(folder / "experiment.json", json.dumps({"identity": experiment.identity(), "config": config}, indent=1) + "\n")
     for tracker in audience.trackers:
-        tracker.start(_described(experiment, folder, config, place))
+        tracker.start(_described(experiment, folder, config, terms))
     summary: dict[str, float] | None = None
     try:
         for report in fit.history:  # a record is whole: what an earlier attempt did is told again
@@ -147,6 +172,8 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
         for report in fit:
             audience.report(report)
             choice.consider(report, fit.judged.state_dict())
+            if terms.stop and terms.stop(fit.history):
+                raise StoppedEarlyError(fit.history)
         if not choice.weights:
             raise UserError(f"{spec.select.metric} was never measured; lower train.evaluate_every")
         fit.judged.load_state_dict(choice.weights)
@@ -205,17 +232,17 @@ def _seen(fit: Fit) -> dict[int, int]:
     return dict(sorted(seen.items()))
 
 
-def _described(experiment: Experiment, folder: Path, config: dict[str, Any], place: tuple[int, int]) -> dict[str, Any]:
+def _described(experiment: Experiment, folder: Path, config: dict[str, Any], terms: Terms) -> dict[str, Any]:
     """What a tracker is told of a run."""
     bench = experiment.benchmark
     return {
         "id": experiment.id(),
         "name": experiment.name,
         "folder": folder,
-        "group": f"{bench.name}-{bench.scale}",
+        "group": terms.group or f"{bench.name}-{bench.scale}",
         "project": f"discl-{bench.name}",
         "tags": [bench.scale, experiment.strategy, str(bench.backbone["name"])],
         "config": config,
         "epochs": bench.train.epochs,
-        "place": place,
+        "place": terms.place,
     }

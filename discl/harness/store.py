@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,21 @@ import numpy as np
 from discl.files.disk import clear_disk_errors, home, publishing, write_text
 from discl.spec.errors import UserError
 from discl.spec.result import Result
+
+
+class BusyError(Exception):
+    """Somebody else is making this run."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A try at a run that came to nothing."""
+
+    kind: str  # "error": it raised; "lost": its workers died; "stopped": it was given up, as a pruner said
+    why: str  # a sentence
+    details: str = ""  # the traceback, where there is one
+    peak_bytes: int | None = None  # most memory the process held, where it is known
+    date: str = ""
 
 
 class Store:
@@ -40,6 +60,45 @@ class Store:
                     return number, folder
                 except FileExistsError:
                     number += 1
+
+    @contextmanager
+    def claimed(self, id: str, patient: bool = True) -> Iterator[None]:
+        """Nobody else with this store makes the run until the block ends; waits for whoever does, or raises BusyError.
+
+        A lock of the operating system: a process that dies holds nothing, and nothing has to grow stale.
+        """
+        with clear_disk_errors("claiming a run", self.root):
+            (self.root / id).mkdir(parents=True, exist_ok=True)
+            lock = (self.root / id / ".claim").open("w")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if patient else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(id) from error
+            yield
+
+    def note(self, id: str, failure: Failure) -> None:
+        """Record a try that came to nothing, beside those before it."""
+        with clear_disk_errors("recording a failure", self.root):
+            (self.root / id).mkdir(parents=True, exist_ok=True)
+            with (self.root / id / "failures.jsonl").open("a", encoding="utf-8") as record:
+                dated = asdict(failure) | {"date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+                record.write(json.dumps(dated) + "\n")
+
+    def failures(self, id: str) -> list[Failure]:
+        """Tries that came to nothing, oldest first; a line that a kill has torn is left out."""
+        path, found = self.root / id / "failures.jsonl", []
+        for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
+            try:
+                found.append(Failure(**json.loads(line)))
+            except (json.JSONDecodeError, TypeError):
+                continue
+        return found
+
+    def epochs(self, id: str) -> int:
+        """Epochs that the latest attempt has recorded; for the eye."""
+        records = sorted((self.root / id).glob("[0-9]*/events.jsonl"))
+        return records[-1].read_bytes().count(b'{"event": "epoch"') if records else 0
 
     def checkpoints(self, id: str) -> Path:
         """Where a run that is stopped leaves what the next attempt goes on from."""

@@ -10,6 +10,10 @@ class UserError(Exception):
     """Bad input or a bad surrounding: a sentence with the value, the cause and the way out. The CLI exits with 2."""
 
 
+class DiskError(UserError):
+    """The disk is full or may not be written: whatever comes next will fail alike."""
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """'no strategy called 'adaptve'; did you mean 'adaptive'?' or, where nothing is near, the list of what there is."""
     names = sorted(known)

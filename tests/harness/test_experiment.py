@@ -16,7 +16,8 @@ from discl.harness.board import publish, stored_results, with_every_seed
 from discl.harness.experiment import Audience, Bench
 from discl.harness.running import run
 from discl.harness.store import Store
-from discl.harness.sweep import price, sweep
+from discl.harness.pricing import price
+from discl.harness.sweep import sweep
 from discl.spec.benchmark import Benchmark, experiments, load
 from discl.spec.kinds import EpochReport
 from discl.spec.result import Result
@@ -73,7 +74,7 @@ def test_a_sweep_runs_once_and_every_number_comes_from_its_predictions() -> None
     again = _sweep(spec)
     assert [result.to_json() for result in again] == [result.to_json() for result in first]
     assert all(result.attempt == 0 for result in again)
-    assert price(spec, store, lambda *_: None).optimiser_steps == 0
+    assert price(experiments(spec), store, lambda *_: None).optimiser_steps == 0
 
 
 def test_the_bank_makes_only_the_levels_somebody_needs() -> None:

@@ -1,0 +1,49 @@
+"""Tables of sweeps on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from discl.harness.grids import Grid
+
+
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
+    """A table whose first `left` columns are words."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, box=None, header_style="bold")
+    for place, name in enumerate(header):
+        table.add_column(name, justify="left" if place < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 400).print(table)
+
+
+def show_grid(title: str, made: Grid) -> None:
+    from discl.harness.board import percent
+
+    header = [*(axis.rpartition(".")[2] if len(axis) > 24 else axis for axis in made.axes), "n", *made.columns.values(), "min"]
+    rows = [
+        [*(said(row.at[axis]) for axis in made.axes), _runs(len(row.results), row.wanted)]
+        + [percent(row.metrics[metric]) for metric in made.columns]
+        + [f"{row.minutes:.1f}" if row.results else "-"]
+        for row in made.rows
+    ]
+    show(title, header, rows, left=len(made.axes))
+
+
+def _runs(there: int, wanted: int) -> str:
+    return str(there) if there == wanted else f"{there} of {wanted}"
+
+
+def said(value: Any) -> str:
+    """A setting in few characters."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return " ".join(f"{key}={said(one)}" for key, one in value.items())
+    return " ".join(map(said, value)) if isinstance(value, list) else str(value)

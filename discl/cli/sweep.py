@@ -1,0 +1,258 @@
+"""`discl sweep`: grids, tuning and the order test, on one machine or many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from discl.harness.launch import Listed
+    from discl.harness.stats import Estimate
+    from discl.harness.store import Store
+    from discl.harness.tuned import Again, Search
+    from discl.spec.kinds import Executor
+    from discl.spec.sweep import Point, SweepFile
+
+
+@click.command()
+@click.argument("name")
+@click.option("--benchmark", metavar="BENCH", help="Sweep this benchmark instead of the one the file names.")
+@click.option("--scale", help="smoke, small or paper, instead of what the file says.")
+@click.option("--strategies", help="Only these, separated by commas.")
+@click.option("--seeds", help="Seeds of a grid or order test, separated by commas.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting for all runs. Repeatable.")
+@click.option("--dry-run", is_flag=True, help="Say what would be run and what it costs, and stop.")
+@click.option("--engine", default="local", show_default=True, help="Where runs are made: local, ray, slurm; see `discl list executors`.")
+@click.option("--workers", type=click.IntRange(1), help="Runs made side by side: processes, Ray actors or Slurm jobs.")
+@click.option("--address", help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.")
+@click.option("--engine-set", multiple=True, metavar="KEY=VALUE", help="A parameter of the engine, e.g. partition=gpu. Repeatable.")
+@click.option(
+    "--retry",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Try a failed run so often again in this launch; the next one does anyway.",
+)
+@click.option("--trackers", help="Who watches the runs, separated by commas; the record is always kept.")
+@click.option("--storage", metavar="URL", help="Database of studies; default: SQLite under $DISCL_HOME, or $DISCL_STUDIES.")
+@click.option("--as", "called", metavar="NAME", help="Call the study of a tuning file so, to begin it anew beside the old one.")
+@click.option(
+    "--reseed", default=0, show_default=True, type=click.IntRange(0), help="After tuning: default against winner on so many fresh seeds."
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the outcome here.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Order test: draw it here (.png, .svg).")
+def sweep(name: str, **given: Any) -> None:
+    """Run sweeps/NAME.toml: a grid, the tuning of a space, or the order test. The same command goes on with what was stopped.
+
+    Runs that the store has are not made again, whichever sweep or bench made them. A run that fails is recorded and shown, and never
+    stops the others. Ctrl-C lets the runs under way finish; a second one stops at once. Several launches of one sweep may run at once.
+
+    \b
+    discl sweep losses --dry-run                      how many runs, images, steps and hours
+    discl sweep losses --workers 2                    a grid of losses and strategies
+    discl sweep tune_static --workers 2 --reseed 5    tune each strategy alike, then default against tuned on fresh seeds
+    discl sweep order -o order.png                    does the order of the levels matter?
+    discl sweep levels --benchmark iwildcam --scale small --engine ray --address auto
+    """
+    from discl.files.disk import check_deliverable
+    from discl.harness.store import Store
+    from discl.spec import sweep as files
+    from discl.spec.registry import bind
+
+    found = _file(files.load(name, given["benchmark"], given["scale"], given["settings"]), given)
+    for path in (given["json_file"], given["output"]):
+        if path:
+            check_deliverable(path)
+    if given["dry_run"]:
+        return _dry_run(found, Store())
+    executor = bind("executors", given["engine"], _engine(given)).build()
+    verb = _tune if found.tune else _order if found.order else _grid
+    return verb(found, Store(), executor, given)
+
+
+def _file(found: SweepFile, given: dict[str, Any]) -> SweepFile:
+    """The file with what the command line says about it."""
+    from discl.cli._selection import numbers, words
+
+    update: dict[str, Any] = {}
+    if given["strategies"] is not None:
+        update["strategies"] = words(given["strategies"])
+    if given["seeds"] is not None:
+        update["seeds"] = numbers("--seeds", given["seeds"])
+    if given["called"]:
+        update["name"] = given["called"]
+    return found.model_copy(update=update)
+
+
+def _engine(given: dict[str, Any]) -> dict[str, Any]:
+    from discl.spec.benchmark import parameters
+
+    said = {key: given[key] for key in ("workers", "address") if given[key] is not None}
+    return {**said, **parameters(given["engine_set"])}
+
+
+def _trackers(given: dict[str, Any], found: SweepFile) -> list[str]:
+    from discl.cli._selection import words
+    from discl.spec.benchmark import load
+
+    return list(load(found.benchmark, found.scale).trackers) if given["trackers"] is None else words(given["trackers"])
+
+
+def _write(path: Path | None, what: Any) -> None:
+    from discl.files.disk import delivering
+
+    if path:
+        with delivering(path) as half:
+            half.write_text(json.dumps(what, indent=1) + "\n", "utf-8")
+
+
+# ---------------------------------------------------------------- the price
+
+
+def _dry_run(found: SweepFile, store: Store) -> None:
+    from discl.harness.experiment import Audience
+    from discl.harness.pricing import price
+    from discl.harness.sweeping import bound, experiments
+
+    cost, most = price(experiments(found), store, Audience.of(["console"]).announce), bound(found)
+    times = most / max(1, cost.experiments) if most else 1.0
+    click.echo(f"{found.name}: {found.title or found.benchmark}, {found.benchmark} at scale {found.scale}")
+    if most:
+        click.echo(f"  runs               {most:>12,}   at most: trials x replicates x strategies; priced by each strategy as it stands")
+    else:
+        click.echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
+    if cost.judges:
+        click.echo(f"  judges to train    {cost.judges:>12,}   models that find the hard photos")
+    images = "unknown" if cost.hard is None else f"{cost.images:,}"
+    click.echo(f"  images to make     {images:>12}   {cost.denoising_steps:,} denoising steps, about {cost.bytes / 1e6:.1f} MB")
+    click.echo(f"  optimiser steps    {round(cost.optimiser_steps * times):>12,}   {round(cost.trained_images * times):,} images trained on")
+    click.echo(f"  time here          {cost.minutes / 60 * times:>12.2f}   hours with one worker, from stored runs or a sample of the work")
+
+
+# ---------------------------------------------------------------- grids
+
+
+def _grid(found: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
+    from discl.cli._tables import show_grid
+    from discl.harness.grids import grid
+    from discl.spec.sweep import expand
+
+    points = expand(found)
+    done = _run(found, points, store, executor, given)
+    made = grid(points, done.results)
+    show_grid(f"{found.title or found.name}, {found.benchmark}, scale {found.scale} (percent, mean ± 95 % interval over seeds)", made)
+    rows = [{"at": row.at, "wanted": row.wanted, "metrics": _plain(row.metrics)} for row in made.rows]
+    failures = {id: vars(failure) for id, failure in done.failures.items()}
+    _write(given["json_file"], {"sweep": found.model_dump(mode="json"), "rows": rows, "failures": failures})
+    _end(done)
+
+
+def _run(found: SweepFile, points: Sequence[Point], store: Store, executor: Executor, given: dict[str, Any]) -> Listed:
+    """Make a list of runs, on the screen."""
+    from discl.cli._tables import said
+    from discl.cli._watching import Screen
+    from discl.harness.launch import Listed, launch
+
+    labels = {point.experiment.id(): " ".join(said(value) for value in point.at.values()) for point in points}
+    group = f"{found.name}-{found.benchmark}-{found.scale}"
+    agenda = Listed((point.experiment for point in points), store, given["retry"], group, labels)
+    if agenda.todo:
+        metric = points[0].experiment.benchmark.select.metric
+        with Screen(found.title or found.name, len(agenda.named), agenda.stored, metric) as screen:
+            launch(agenda, executor, _trackers(given, found), screen)
+    return agenda
+
+
+def _end(done: Listed) -> None:
+    click.echo(f"{len(done.results)} of {len(done.named)} runs are complete, {done.stored} were stored before")
+    for id, failure in done.failures.items():
+        click.echo(f"failed: {done.named[id].name}: {failure.why}", err=True)
+    if done.failures:
+        click.echo(
+            f"{len(done.failures)} failed (tracebacks: failures.jsonl in each run's folder); the same command tries them again", err=True
+        )
+        raise click.exceptions.Exit(1)
+
+
+def _plain(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {metric: value._asdict() for metric, value in estimates.items()}
+
+
+# ---------------------------------------------------------------- tuning
+
+
+def _tune(found: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
+    from discl.cli._watching import Screen
+    from discl.harness.database import default_url, open_storage
+    from discl.harness.launch import launch
+    from discl.harness.sweeping import bound
+    from discl.harness.tuned import again, searches
+    from discl.harness.tuning import Tuning
+
+    with Tuning(found, open_storage(given["storage"] or default_url()), given["retry"]) as tuning:
+        scored = sum(search.runs for search in searches(tuning))
+        with Screen(found.title or found.name, bound(found), scored, tuning.objective) as screen:
+            launch(tuning, executor, _trackers(given, found), screen)
+        rows, pairs = searches(tuning), again(tuning, given["reseed"])
+        _show_searches(found, tuning.objective, rows)
+    outcome: dict[str, Any] = {"sweep": found.model_dump(mode="json"), "searches": [vars(row) for row in rows]}
+    if given["reseed"]:
+        outcome["gains"] = _reseeded(found, pairs, store, executor, given)
+    _write(given["json_file"], outcome)
+
+
+def _show_searches(found: SweepFile, metric: str, rows: Sequence[Search]) -> None:
+    from discl.cli._tables import said, show
+
+    def line(row: Search) -> list[str]:
+        counts = [str(row.complete), str(row.given_up), str(row.failed), str(row.runs), f"{row.hours:.2f}"]
+        values = ["-" if value is None else f"{100 * value:.1f}" for value in (row.default, row.best)]
+        return [row.strategy, *counts, *values, said(row.settings)]
+
+    header = ["strategy", "trials", "given up", "failed", "runs", "hours", "default", "best", "best settings"]
+    show(f"{found.title or found.name}: {metric}, mean over replicates, in percent", header, [line(row) for row in rows])
+
+
+def _reseeded(found: SweepFile, pairs: Sequence[Again], store: Store, executor: Executor, given: dict[str, Any]) -> list[dict[str, Any]]:
+    from discl.cli._tables import show
+    from discl.harness.board import percent
+    from discl.harness.tuned import gains
+
+    done = _run(found, [point for pair in pairs for point in (*pair.default, *pair.tuned)], store, executor, given)
+    titles, lines = gains(pairs, done.results)
+    show(
+        f"default against tuned on {given['reseed']} fresh seeds (percent, mean ± 95 % interval; gains are paired by seed)",
+        ["strategy", *(f"{title}, {what}" for title in titles.values() for what in ("default", "tuned", "gain"))],
+        [
+            [line.strategy, *(cell for m in titles for cell in (*map(percent, (line.default[m], line.tuned[m])), percent(line.gain[m], True)))]
+            for line in lines
+        ],
+    )
+    _end(done)
+    return [{"strategy": line.strategy, **{key: _plain(getattr(line, key)) for key in ("default", "tuned", "gain")}} for line in lines]
+
+
+# ---------------------------------------------------------------- the order test
+
+
+def _order(found: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
+    from discl.harness.ordering import draw
+    from discl.harness.sweeping import order_points, plain, read_orders
+
+    points = order_points(found)
+    done = _run(found, points, store, executor, given)
+    if done.failures:
+        _end(done)
+    readings = read_orders(found, points, done.results)
+    for metric, (_, words) in readings.items():
+        click.echo("\n  ".join([f"{metric}:", *words]))
+    if given["output"]:
+        metric, (reading, _) = next(iter(readings.items()))
+        draw(reading, given["output"], metric)
+    read = {metric: plain(reading) for metric, (reading, _) in readings.items()}
+    _write(given["json_file"], {"sweep": found.model_dump(mode="json"), "readings": read})
+    _end(done)
