@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from discl.spec.conventions import ALSO, SHOTS
 from discl.spec.errors import UserError, unknown
-from discl.spec.identity import Piece, rounded
+from discl.spec.identity import canonical_json, rounded, short_of, spliced
 from discl.spec.levels import PHOTO, check_levels
 from discl.spec.registry import Bound, Known, Parts, bind, singular
 
@@ -172,41 +173,23 @@ class Benchmark(_Table):
 
     def part(self, kind: PartKind) -> Bound:
         """The chosen part of a kind, its parameters checked."""
-        return bind(kind, *self._choice(kind))
+        return bind(kind, *self.choice(kind))
 
-    def known(self, kind: PartKind, parts: Parts) -> Known:
-        """The chosen part of a kind, and what `parts` knows of it."""
-        return parts.known(kind, *self._choice(kind))
-
-    def _choice(self, kind: PartKind) -> tuple[str, dict[str, Any]]:
+    def choice(self, kind: PartKind) -> tuple[str, dict[str, Any]]:
+        """The name of that part, and its parameters as they are given."""
         table = dict(getattr(self, singular(kind)))
         if "name" not in table:
             raise UserError(f"[{singular(kind)}] names no part; add name = ...")
         return str(table.pop("name")), table
 
-    def judges(self, parts: Parts | None = None) -> dict[str, Any]:
+    def judges(self) -> dict[str, Any]:
         """All that the models of the rule low_confidence depend on, beside the photos. Who is chosen by their judgement stays out."""
-        paced = ("epochs", "curriculum_epochs", "evaluate_every")  # they see photos only, and their last epoch judges
-        parts = parts or Parts()
-        return {
-            "schema": SCHEMA,
-            "version": JUDGES,
-            "dataset": self.known("datasets", parts).identity.value,
-            "backbone": self.known("backbones", parts).identity.value,
-            "loss": self.known("losses", parts).chosen.value,
-            "train": {key: value for key, value in _said(self.train).items() if key not in paced},
-            "folds": self.hard.folds,
-            "epochs": self.hard.epochs or self.train.epochs,
-            "seed": self.hard.seed,
-        }
+        judges: dict[str, Any] = json.loads(Runs(self, Parts()).judges)
+        return judges
 
     def chosen_strategy(self, name: str) -> Bound:
         """A strategy with the parameters of [strategy.<name>]."""
         return bind("strategies", name, self.strategy.get(name, {}))
-
-    def known_strategy(self, name: str, parts: Parts) -> Known:
-        """That strategy, and what `parts` knows of it."""
-        return parts.known("strategies", name, self.strategy.get(name, {}))
 
 
 @dataclass(frozen=True)
@@ -231,11 +214,11 @@ class Experiment:
 
     def comparison(self) -> dict[str, Any]:
         """What must be equal for two runs to stand in one table, whatever their strategies, seeds and generated images."""
-        return {key: piece.value for key, piece in self._runs.comparison.items()}
+        return {key: json.loads(line) for key, line in self._runs.comparison.items()}
 
     def identity(self) -> dict[str, Any]:
         """Everything that changes the answer. A strategy that uses no generated image does not depend on how they are made."""
-        plain: dict[str, Any] = self._runs.identity(self.strategy, self.seed).value
+        plain: dict[str, Any] = json.loads(self._runs.identity(self.strategy, self.seed))
         return plain
 
     def id(self) -> str:
@@ -244,7 +227,7 @@ class Experiment:
 
     @cached_property
     def _id(self) -> str:
-        return self._runs.identity(self.strategy, self.seed).short()
+        return short_of(self._runs.identity(self.strategy, self.seed))
 
     @cached_property
     def _runs(self) -> Runs:
@@ -252,55 +235,84 @@ class Experiment:
 
 
 class Runs:
-    """The experiments of one benchmark. What their identities have in common is computed once."""
+    """The experiments of one benchmark. What their identities have in common is computed once, as canonical JSON."""
 
     def __init__(self, bench: Benchmark, parts: Parts) -> None:
         self.benchmark, self._parts = bench, parts
-        self._images: dict[tuple[int, ...], Piece] = {}
+        self._known, self._images = dict[PartKind, Known](), dict[tuple[int, ...], str]()
 
     def experiment(self, strategy: str, seed: int) -> Experiment:
         experiment = Experiment(self.benchmark, strategy, seed)
         experiment.__dict__["_runs"] = self  # in the place of its own: no part of what it is, so not of what it is made from
         return experiment
 
+    def part(self, kind: PartKind) -> Known:
+        """The chosen part of a kind."""
+        if kind not in self._known:
+            self._known[kind] = self._parts.known(kind, *self.benchmark.choice(kind))
+        return self._known[kind]
+
+    def strategy(self, name: str) -> Known:
+        """A strategy with the parameters of [strategy.<name>]."""
+        return self._parts.known("strategies", name, self.benchmark.strategy.get(name, {}))
+
     def used_levels(self, strategy: str) -> tuple[int, ...]:
-        return self.benchmark.known_strategy(strategy, self._parts).uses(tuple(sorted(self.benchmark.levels)))
+        """See `Experiment.used_levels`."""
+        return self.strategy(strategy).uses(tuple(sorted(self.benchmark.levels)))
 
     @cached_property
-    def comparison(self) -> dict[str, Piece]:
+    def judges(self) -> str:
+        """See `Benchmark.judges`."""
+        bench = self.benchmark
+        paced = ("epochs", "curriculum_epochs", "evaluate_every")  # they see photos only, and their last epoch judges
+        plain = {
+            "schema": SCHEMA,
+            "version": JUDGES,
+            "train": {key: value for key, value in _said(bench.train).items() if key not in paced},
+            "folds": bench.hard.folds,
+            "epochs": bench.hard.epochs or bench.train.epochs,
+            "seed": bench.hard.seed,
+        }
+        return spliced(_lines(plain) | self._learning)
+
+    @cached_property
+    def comparison(self) -> dict[str, str]:
         """See `Experiment.comparison`."""
-        bench, parts = self.benchmark, self._parts
-        judges = {"judges": Piece.of(bench.judges(parts)).short()} if HARD_RULES[bench.hard.rule].judges else {}
+        bench = self.benchmark
+        judges = {"judges": short_of(self.judges)} if HARD_RULES[bench.hard.rule].judges else {}
+        tables = {name: _said(getattr(bench, name)) for name in ("sampling", "train", "select", "metrics")}
+        if not tables["metrics"]:
+            del tables["metrics"]
+        return _lines({"schema": SCHEMA, "hard": bench.hard.said() | judges, **tables}) | self._learning
+
+    @property
+    def _learning(self) -> dict[str, str]:
         return {
-            "schema": Piece.of(SCHEMA),
-            "dataset": bench.known("datasets", parts).identity,
-            "backbone": bench.known("backbones", parts).identity,
-            "loss": bench.known("losses", parts).chosen,
-            "hard": Piece.of(bench.hard.said() | judges),
-            **{name: Piece.of(_said(getattr(bench, name))) for name in ("sampling", "train", "select")},
-            **({"metrics": Piece.of(said)} if (said := _said(bench.metrics)) else {}),
+            "dataset": self.part("datasets").identity,
+            "backbone": self.part("backbones").identity,
+            "loss": self.part("losses").chosen,
         }
 
-    def identity(self, strategy: str, seed: int) -> Piece:
+    def identity(self, strategy: str, seed: int) -> str:
         """See `Experiment.identity`."""
         levels = self.used_levels(strategy)
-        described = {**self.comparison, "strategy": self.benchmark.known_strategy(strategy, self._parts).chosen, "seed": Piece.of(seed)}
+        lines = {**self.comparison, "strategy": self.strategy(strategy).chosen, "seed": canonical_json(seed)}
         if any(level != PHOTO for level in levels):
-            described["images"] = self._described_images(levels)
-        return Piece.table(described)
+            lines["images"] = self._images_of(levels)
+        return spliced(lines)
 
-    def _described_images(self, levels: tuple[int, ...]) -> Piece:
+    def _images_of(self, levels: tuple[int, ...]) -> str:
         if levels not in self._images:
             bank = self.benchmark.bank
-            plain = {"variants": bank.variants, "best_of": bank.best_of, "threshold": bank.threshold, "seed": bank.seed}
+            made = {"levels": levels, "variants": bank.variants, "best_of": bank.best_of, "threshold": bank.threshold, "seed": bank.seed}
             sized = {"size": bank.size} if bank.size else {}
-            self._images[levels] = Piece.table(
-                {
-                    **{singular(kind): self.benchmark.known(kind, self._parts).identity for kind in MAKERS},
-                    **{key: Piece.of(value) for key, value in {"levels": levels, **plain, **sized}.items()},
-                }
-            )
+            makers = {singular(kind): self.part(kind).identity for kind in MAKERS}
+            self._images[levels] = spliced(_lines(made | sized) | makers)
         return self._images[levels]
+
+
+def _lines(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: canonical_json(value) for key, value in values.items()}
 
 
 def _said(table: BaseModel) -> dict[str, Any]:
@@ -385,23 +397,28 @@ class Family:
         runs = self._runs_of(settings)
         if not isinstance(seed, int) or seed < 0:
             raise UserError(f"seed = {seed!r}: takes a whole number from 0 up")
-        _check_strategies(runs.benchmark, [strategy], self._parts)
+        _check_strategies(runs, [strategy])
         return runs.experiment(strategy, seed)
 
     def _runs_of(self, settings: Mapping[str, Any]) -> Runs:
         ordered = sorted(settings.items(), key=_wholes_and_names_first)
         key = repr(ordered)
         if key not in self._runs:
-            self._runs[key] = Runs(self._varied(ordered), self._parts)
+            self._runs[key] = self._varied(ordered)
         return self._runs[key]
 
-    def _varied(self, settings: Sequence[tuple[str, Any]]) -> Benchmark:
+    def _varied(self, settings: Sequence[tuple[str, Any]]) -> Runs:
         tree = self._tree
         for path, value in settings:
             if path in UNVARIED:
                 raise UserError(f"{path!r} is no setting of an experiment: {UNVARIED[path]}")
             tree = _placed(tree, path.split("."), value, path)
-        return _benchmark(tree, self._parts)
+        try:
+            runs = Runs(Benchmark(**tree), self._parts)
+        except ValidationError as error:
+            raise _readable(error, tree) from error
+        _check(runs)
+        return runs
 
 
 CHOICES = ("strategy", "seed")  # what makes an experiment of a benchmark
@@ -425,15 +442,6 @@ def _without(variation: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any
 
 def _as_words(variation: Mapping[str, Any]) -> str:
     return ", ".join(f"{path} = {value!r}" for path, value in variation.items())
-
-
-def _benchmark(tree: Mapping[str, Any], parts: Parts) -> Benchmark:
-    try:
-        bench = Benchmark(**tree)
-    except ValidationError as error:
-        raise _readable(error, tree) from error
-    _check(bench, parts)
-    return bench
 
 
 def _tree(name: str, scale: str) -> dict[str, Any]:
@@ -540,14 +548,17 @@ def _readable(error: ValidationError, tree: Mapping[str, Any]) -> UserError:
     return UserError(f"{path} = {given!r}: {first['msg'][0].lower()}{first['msg'][1:]}")
 
 
-def _check(bench: Benchmark, parts: Parts) -> None:
+def _check(runs: Runs) -> None:
     """What the types cannot say: parts exist and take their parameters, levels differ, selection looks at val."""
-    known = {kind: bench.known(kind, parts) for kind in PART_KINDS}
-    _ = known["losses"].facts  # built: a setting out of range would otherwise show only after the bank is made
-    check_levels(bench.levels, known["generators"].facts.steps)
+    bench = runs.benchmark
+    for kind in PART_KINDS:
+        runs.part(kind)
+    steps = runs.part("generators").facts.steps
+    _ = runs.part("losses").facts  # built: a setting out of range would otherwise show only after the bank is made
+    check_levels(bench.levels, steps)
     for name in bench.strategy:
-        bench.known_strategy(name, parts)
-    _check_strategies(bench, bench.strategies, parts)
+        runs.strategy(name)
+    _check_strategies(runs, bench.strategies)
     for what, listed in (("strategies", bench.strategies), ("seeds", bench.seeds)):
         if len(set(listed)) != len(listed):
             raise UserError(f"{what} = {listed} repeats itself; name each once")
@@ -585,23 +596,23 @@ def _check_hard(hard: HardTable) -> None:
         raise UserError(f"{said} are two answers to one question; {way_out.format('low_confidence', ', fraction=0.05')}")
 
 
-def _check_strategies(bench: Benchmark, strategies: Sequence[str], parts: Parts) -> None:
+def _check_strategies(runs: Runs, strategies: Sequence[str]) -> None:
     """They exist, take their parameters, ask for levels that can be made, and learn from what they may."""
-    steps = bench.known("generators", parts).facts.steps
-    used = {level for name in strategies for level in bench.known_strategy(name, parts).uses(tuple(bench.levels))}
-    for level in sorted(used.difference(bench.levels)):
-        check_levels([level], steps)
-    _check_unseen(bench, bool(used - {PHOTO}), parts)
+    levels = tuple(runs.benchmark.levels)
+    used = set().union(*(runs.strategy(name).uses(levels) for name in strategies))
+    for level in sorted(used.difference(levels)):
+        check_levels([level], runs.part("generators").facts.steps)
+    _check_unseen(runs, images=bool(used - {PHOTO}))
 
 
-def _check_unseen(bench: Benchmark, images: bool, parts: Parts) -> None:
+def _check_unseen(runs: Runs, images: bool) -> None:
     """No weights may have seen the photos that are learned from and tested on here; those that make images only where some are made."""
-    unseen = bench.known("datasets", parts).facts.unseen
+    bench, unseen = runs.benchmark, runs.part("datasets").facts.unseen
     if not unseen:
         return
     used: tuple[PartKind, ...] = ("backbones", "generators", "scorers") if images else ("backbones",)
     for kind in used:
-        saw = bench.known(kind, parts).facts.saw & unseen
+        saw = runs.part(kind).facts.saw & unseen
         if saw:
             raise UserError(
                 f"the weights of {singular(kind)} {getattr(bench, singular(kind))['name']!r} were trained on photos of dataset "

@@ -6,9 +6,10 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 DIGITS = 12  # significant digits kept of a float, before hashing and before use
+_line = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
 def canonical(value: Any) -> Any:
@@ -47,29 +48,15 @@ def short(value: Any) -> str:
     return digest(value)[:16]
 
 
-class Piece(NamedTuple):
-    """A value made canonical once, to be part of many identities: as plain JSON types, and as canonical JSON."""
-
-    value: Any
-    line: str
-
-    @classmethod
-    def of(cls, value: Any) -> Piece:
-        plain = canonical(value)
-        return cls(plain, _line(plain))
-
-    @classmethod
-    def table(cls, pieces: Mapping[str, Piece]) -> Piece:
-        """What `of` would give for the values of `pieces`."""
-        line = ",".join(f"{_line(key)}:{pieces[key].line}" for key in sorted(pieces))
-        return cls({key: piece.value for key, piece in pieces.items()}, f"{{{line}}}")
-
-    def short(self) -> str:
-        """As `short` of the value."""
-        return hashlib.sha256(self.line.encode()).hexdigest()[:16]
+def spliced(lines: Mapping[str, str]) -> str:
+    """The canonical JSON of a table from that of its values, so that what many tables hold is computed once."""
+    inside = ",".join([f"{_line(key)}:{lines[key]}" for key in sorted(lines)])
+    return f"{{{inside}}}"
 
 
-_line = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
+def short_of(line: str) -> str:
+    """As `short`, of the canonical JSON of the value."""
+    return hashlib.sha256(line.encode()).hexdigest()[:16]
 
 
 def seed_of(*words: Any) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discl.spec.errors import UserError, unknown
-from discl.spec.identity import Piece, canonical
+from discl.spec.identity import canonical, canonical_json
 
 KINDS = ("datasets", "backbones", "strategies", "generators", "scorers", "prompts", "losses", "trackers", "executors")
 _SINGULAR = {"strategies": "strategy", "losses": "loss", "prompts": "prompts"}
@@ -137,14 +137,14 @@ class Known:
         self._bound, self._uses = bound, dict[tuple[int, ...], tuple[int, ...]]()
 
     @cached_property
-    def chosen(self) -> Piece:
-        """The identity of the choice."""
-        return Piece.of(self._bound.identity())
+    def chosen(self) -> str:
+        """The identity of the choice, as canonical JSON."""
+        return canonical_json(self._bound.identity())
 
     @cached_property
-    def identity(self) -> Piece:
-        """The identity of the choice, and of the files it reads."""
-        return Piece.of(self._bound.identity() | self._bound.build().identity())
+    def identity(self) -> str:
+        """The identity of the choice and of the files it reads, as canonical JSON."""
+        return canonical_json(self._bound.identity() | self._bound.build().identity())
 
     @cached_property
     def facts(self) -> Facts:
