@@ -45,6 +45,8 @@ CONNECT_SECONDS = 5
 REACH_SECONDS = 12.0
 # the user attribute that says why a trial failed; a failed trial without it died with its launcher
 FAILURE = "failure"
+# launchers a trial may die with, but for one
+LIVES = 20
 
 _DRIVERS = {
     "sqlite": "sqlite",
@@ -61,7 +63,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", ExperimentalWarning)
     # A launcher takes down all it runs, so a trial is seldom to blame for a death and a small number would lose innocent ones. Without
     # any number a trial that does kill its launcher would do so for ever under a scheduler that starts it again.
-    _retry = RetryHeartbeatStaleTrialCallback(max_retry=20, inherit_intermediate_values=True)
+    _retry = RetryHeartbeatStaleTrialCallback(max_retry=LIVES, inherit_intermediate_values=True)
 
 
 # ---------------------------------------------------------------- opening
@@ -94,12 +96,7 @@ def open_storage(url: str, *, heartbeat_seconds: int = HEARTBEAT_SECONDS, grace_
     address = _address(url)
     with _sentences(address):
         probe = _probe(address)
-        try:
-            with _lock(probe, "opening"):
-                _check_ours(probe, address)
-                return _storage(address, heartbeat_seconds, grace_seconds)
-        finally:
-            probe.dispose()
+        return _patiently(address, lambda: _tables(probe, address, heartbeat_seconds, grace_seconds), REACH_SECONDS / 4)
 
 
 def close_storage(storage: RDBStorage) -> None:
@@ -177,6 +174,13 @@ def _check_ours(engine: sqlalchemy.Engine, address: URL) -> None:
         raise UserError(
             f"{_shown(address)} holds tables of another program ({', '.join(sorted(tables)[:3])}); give the studies a database of their own"
         )
+
+
+def _tables(probe: sqlalchemy.Engine, address: URL, heartbeat_seconds: int, grace_seconds: int) -> RDBStorage:
+    # two launchers would make them at once, which neither database forgives
+    with _held(_lock(probe, "opening")):
+        _check_ours(probe, address)
+        return _storage(address, heartbeat_seconds, grace_seconds)
 
 
 class _Storage(RDBStorage):
@@ -339,17 +343,21 @@ def patiently(storage: RDBStorage, operation: Callable[[], Value], patience_seco
     a heartbeat, a user attribute, an intermediate value, `study.tell(..., skip_if_finished=True)`. Adding a trial or creating a study
     may not: do that in `alone`, as "read what is there, add what is missing". `claim`, `finish` and `revive` are patient inside.
     """
+    return _patiently(storage.engine.url, operation, patience_seconds)
+
+
+def _patiently(address: URL, operation: Callable[[], Value], patience_seconds: float) -> Value:
     give_up = time.monotonic() + patience_seconds
     for pause_seconds in itertools.chain((0.1, 0.3), itertools.repeat(1.0)):
         try:
             return operation()
         except (SQLAlchemyError, StorageInternalError) as error:
             if not _passes(error):
-                raise _sentence(error, storage.engine.url) from error
+                raise _sentence(error, address) from error
             if time.monotonic() + pause_seconds > give_up:
-                shown = _shown(storage.engine.url)
+                reason = _first_line(_driver_error(error))
                 raise UserError(
-                    f"{shown} does not answer any more ({_first_line(_driver_error(error))}); what finished is stored, the same command goes on"
+                    f"{_shown(address)} does not answer any more ({reason}); what finished is stored, the same command goes on"
                 ) from error
             time.sleep(pause_seconds)
     raise AssertionError("the pauses never end")
@@ -362,9 +370,15 @@ def patiently(storage: RDBStorage, operation: Callable[[], Value], patience_seco
 def alone(storage: RDBStorage, name: str) -> Iterator[None]:
     """Only one launcher is inside for `name`, such as a study's; the others wait. A dead one holds nothing.
 
-    Where a connection to PostgreSQL drops inside, the next launcher may come in early.
+    Where a connection to PostgreSQL drops inside, the next launcher may come in early. `revive` takes a study's lock itself: call it
+    outside, or it waits for ever.
     """
-    lock = patiently(storage, lambda: _lock(storage.engine, name))
+    with _held(patiently(storage, lambda: _lock(storage.engine, name))):
+        yield
+
+
+@contextmanager
+def _held(lock: ExitStack) -> Iterator[None]:
     try:
         yield
     finally:
