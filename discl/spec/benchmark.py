@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
@@ -28,8 +28,26 @@ Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class _Table(BaseModel):
+class _Checked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Table(_Checked):
+    unhashed: ClassVar[set[str]] = set()  # keys that change no answer
+
+    def said(self) -> dict[str, Any]:
+        """What the table says beyond the defaults of its class: a new key with a default renames no run of before."""
+        return self.model_dump(exclude_defaults=True, exclude=self.unhashed)
+
+    @cached_property
+    def line(self) -> str:
+        """`said` as canonical JSON."""
+        return canonical_json(self.said())
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("line", None)  # pydantic would take it along
+        return copied
 
 
 class BankTable(_Table):
@@ -72,7 +90,7 @@ class HardTable(_Table):
     def said(self) -> dict[str, Any]:
         """What the rule chooses by, beyond the defaults."""
         read = ("rule", "exclude", *HARD_RULES[self.rule].reads)
-        return {key: value for key, value in _said(self).items() if key in read}
+        return {key: value for key, value in super().said().items() if key in read}
 
 
 class SamplingTable(_Table):
@@ -147,7 +165,7 @@ class SelectTable(_Table):
     wise: list[Annotated[float, Field(ge=0, le=1)]] = []  # WiSE-FT: shares of the trained weights to try on val; [] = off
 
 
-class Benchmark(_Table):
+class Benchmark(_Checked):
     """A complete benchmark at one scale."""
 
     name: str
@@ -190,6 +208,9 @@ class Benchmark(_Table):
     def chosen_strategy(self, name: str) -> Bound:
         """A strategy with the parameters of [strategy.<name>]."""
         return bind("strategies", name, self.strategy.get(name, {}))
+
+
+TABLES = ("bank", "hard", "sampling", "train", "select", "metrics")  # those with fixed keys
 
 
 @dataclass(frozen=True)
@@ -268,7 +289,7 @@ class Runs:
         plain = {
             "schema": SCHEMA,
             "version": JUDGES,
-            "train": {key: value for key, value in _said(bench.train).items() if key not in paced},
+            "train": {key: value for key, value in bench.train.said().items() if key not in paced},
             "folds": bench.hard.folds,
             "epochs": bench.hard.epochs or bench.train.epochs,
             "seed": bench.hard.seed,
@@ -279,11 +300,14 @@ class Runs:
     def comparison(self) -> dict[str, str]:
         """See `Experiment.comparison`."""
         bench = self.benchmark
-        judges = {"judges": short_of(self.judges)} if HARD_RULES[bench.hard.rule].judges else {}
-        tables = {name: _said(getattr(bench, name)) for name in ("sampling", "train", "select", "metrics")}
-        if not tables["metrics"]:
-            del tables["metrics"]
-        return _lines({"schema": SCHEMA, "hard": bench.hard.said() | judges, **tables}) | self._learning
+        judged = HARD_RULES[bench.hard.rule].judges
+        return {
+            "schema": canonical_json(SCHEMA),
+            "hard": canonical_json(bench.hard.said() | {"judges": short_of(self.judges)}) if judged else bench.hard.line,
+            **{name: getattr(bench, name).line for name in ("sampling", "train", "select")},
+            **({"metrics": bench.metrics.line} if bench.metrics.line != "{}" else {}),
+            **self._learning,
+        }
 
     @property
     def _learning(self) -> dict[str, str]:
@@ -313,12 +337,6 @@ class Runs:
 
 def _lines(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: canonical_json(value) for key, value in values.items()}
-
-
-def _said(table: BaseModel) -> dict[str, Any]:
-    """What a table says beyond the defaults of its class: a new key with a default renames no run of before."""
-    said: dict[str, Any] = table.model_dump(exclude_defaults=True, exclude=getattr(type(table), "unhashed", None))
-    return said
 
 
 def experiments(bench: Benchmark) -> list[Experiment]:
@@ -370,6 +388,15 @@ def load(name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> Bench
     return Family(name, scale, settings).benchmark({})
 
 
+CHOICES = ("strategy", "seed")  # what makes an experiment of a benchmark
+UNVARIED = {
+    "name": "it is that of the benchmark's file",
+    "scale": "it is chosen for all experiments at once",
+    "strategies": "each has one 'strategy'",
+    "seeds": "each has one 'seed'",
+}
+
+
 class Family:
     """One benchmark, varied: files are read once; equal settings are checked once, and give one object."""
 
@@ -378,7 +405,7 @@ class Family:
         for setting in settings:
             tree = _set(tree, setting)
         self._tree, self._parts = {**tree, "name": name, "scale": scale}, Parts()
-        self._runs: dict[str, Runs] = {}
+        self._runs, self._tables = dict[str, Runs](), dict[tuple[str, str], _Table]()
 
     def benchmark(self, settings: Mapping[str, Any]) -> Benchmark:
         """The benchmark with these values at dotted paths. The name of a part counts before its parameters, whatever the order."""
@@ -388,14 +415,18 @@ class Family:
         """An experiment each. `strategy` and `seed` of a variation choose it; its other keys are settings as of `benchmark`."""
         for variation in variations:
             try:
-                experiment = self._experiment(**{key: variation[key] for key in CHOICES}, settings=_without(variation, CHOICES))
+                experiment = self._experiment(variation)
             except UserError as error:
                 raise UserError(f"{error} (where {_as_words(variation)})") from error
             yield experiment
 
-    def _experiment(self, strategy: str, seed: int, settings: Mapping[str, Any]) -> Experiment:
-        runs = self._runs_of(settings)
-        if not isinstance(seed, int) or seed < 0:
+    def _experiment(self, variation: Mapping[str, Any]) -> Experiment:
+        for key in CHOICES:
+            if key not in variation:
+                raise UserError(f"an experiment needs a {key}; add {key} = ...")
+        runs = self._runs_of({key: value for key, value in variation.items() if key not in CHOICES})
+        strategy, seed = variation["strategy"], variation["seed"]
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise UserError(f"seed = {seed!r}: takes a whole number from 0 up")
         _check_strategies(runs, [strategy])
         return runs.experiment(strategy, seed)
@@ -413,31 +444,25 @@ class Family:
             if path in UNVARIED:
                 raise UserError(f"{path!r} is no setting of an experiment: {UNVARIED[path]}")
             tree = _placed(tree, path.split("."), value, path)
-        try:
-            runs = Runs(Benchmark(**tree), self._parts)
-        except ValidationError as error:
-            raise _readable(error, tree) from error
+        runs = Runs(self._validated(tree), self._parts)
         _check(runs)
         return runs
 
-
-CHOICES = ("strategy", "seed")  # what makes an experiment of a benchmark
-UNVARIED = {
-    "name": "it is that of the benchmark's file",
-    "scale": "it is chosen for all experiments at once",
-    "strategies": "each has one 'strategy'",
-    "seeds": "each has one 'seed'",
-}
+    def _validated(self, tree: Mapping[str, Any]) -> Benchmark:
+        """The tree as a benchmark; tables equal to those of another share what was computed of it."""
+        keys = {name: (name, repr(tree.get(name))) for name in TABLES}
+        try:
+            bench = Benchmark(**{**tree, **{name: self._tables[key] for name, key in keys.items() if key in self._tables}})
+        except ValidationError as error:
+            raise _readable(error, tree) from error
+        self._tables |= {key: getattr(bench, name) for name, key in keys.items()}
+        return bench
 
 
 def _wholes_and_names_first(setting: tuple[str, Any]) -> tuple[int, bool, str]:
     """Order in which settings are laid over each other: a table, the name of a part in it, the parameters of that part."""
     keys = setting[0].split(".")
     return len(keys), keys[-1] != "name", setting[0]
-
-
-def _without(variation: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    return {key: value for key, value in variation.items() if key not in keys}
 
 
 def _as_words(variation: Mapping[str, Any]) -> str:

@@ -58,16 +58,21 @@ def _class_in(home: str) -> type[Any]:
     return next(v for k, v in vars(module).items() if inspect.isclass(v) and v.__module__ == home and not k.startswith("_"))
 
 
-@cache
-def settings(part: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+def settings(kind: str, name: str) -> Mapping[str, inspect.Parameter]:
     """What the constructor of a part takes, by name."""
+    part: Any = find(kind, name)
+    return _signature(part)
+
+
+@cache
+def _signature(part: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(part).parameters
 
 
 @cache
 def _defaults(part: Callable[..., Any]) -> dict[str, Any]:
     """The canonical defaults of a part's settings; one without a default is left out."""
-    return {k: canonical(_plain(p.default)) for k, p in settings(part).items() if p.default is not p.empty}
+    return {k: canonical(_plain(p.default)) for k, p in _signature(part).items() if p.default is not p.empty}
 
 
 def summary(kind: str, name: str) -> str:
@@ -109,8 +114,7 @@ class Bound:
 
 def bind(kind: str, name: str, parameters: dict[str, Any]) -> Bound:
     """Check `parameters` against the constructor of the part, so that a wrong name fails before any work."""
-    part: Any = find(kind, name)
-    accepted = settings(part)
+    accepted = settings(kind, name)
     for key in parameters:
         if key not in accepted:
             raise unknown(f"parameter of {singular(kind)} {name!r}", key, accepted)

@@ -61,6 +61,13 @@ def test_the_released_codes_imagenet_lt_differs_from_the_papers_where_it_says_so
         (["generator.stps=3"], "did you mean 'steps'"),
         (["select.metric=test/macro_acc"], "not a val/ metric"),
         (["train.curriculum_epochs=100"], "exceeds"),
+        (["train.curriculum_epochs=1.5"], r"train.curriculum_epochs = 1.5: with a point it is a share of train.epochs, 0.0 to 1.0"),
+        (["train.curriculum_epochs=-0.5"], "with a point it is a share"),
+        (["train.curriculum_epochs=nan"], "with a point it is a share"),
+        (["train.curriculum_epochs=0.5", "train.epochs=many"], "train.epochs = 'many'"),
+        (["train.lr=inf"], "train.lr = inf"),
+        (["loss.smoothing=inf"], "smoothing = inf has no identity; it takes a finite number"),
+        (["strategies=['real_only']", "strategy.adaptive.brst=0.1"], "did you mean 'burst'"),
         (["metrics.shots=kangg"], r"no rule for many, medium and few called 'kangg'; did you mean 'kang'\?"),
         (["metrics.also=['macro_f1_uni']"], "no further metric called 'macro_f1_uni'; did you mean 'macro_f1_union'"),
         (["metrics.least_group=0"], "metrics.least_group = 0"),
@@ -112,6 +119,22 @@ def test_an_id_changes_with_what_changes_the_answer_and_with_nothing_else() -> N
 def test_a_run_without_generated_images_does_not_depend_on_how_they_are_made() -> None:
     base, other = _ids([]), _ids(["generator.steps=30", "bank.variants=2"])
     assert {name for name in base if base[name] == other[name]} == {"real_only", "real_rebalanced"}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "share", "whole"),
+    [(30, "0.8", 24), (7, "1.0", 7), (7, "1", 1), (7, "0.0", 0), (5, "0.5", 3), (100, "0.145", 15), (40, "0.01", 0)],
+)
+def test_a_curriculum_may_be_a_share_of_the_epochs(epochs: int, share: str, whole: int) -> None:
+    said, counted = ([f"train.epochs={epochs}", f"train.curriculum_epochs={length}"] for length in (share, whole))
+    assert load("cifar10_lt", settings=said) == load("cifar10_lt", settings=counted)
+    assert _ids(said) == _ids(counted)
+
+
+def test_a_share_in_a_file_is_one_of_the_epochs_that_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _folder_with(tmp_path, monkeypatch, mine='based_on = "cifar10_lt"\n[train]\ncurriculum_epochs = 0.5\n[scale.small.train]\nepochs = 70\n')
+    assert load("mine", "small").train.curriculum_epochs == 35
+    assert load("mine", "smoke", ["train.epochs=10"]).train.curriculum_epochs == 5
 
 
 def test_no_two_experiments_share_an_id() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discl.spec.identity import canonical, canonical_json, digest, seed_of
+from discl.spec.identity import canonical, canonical_json, digest, seed_of, short, short_of, spliced
 
 trees = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**50), 2**50) | st.text(max_size=5) | st.floats(allow_nan=False, allow_infinity=False),
@@ -22,6 +22,13 @@ def test_key_order_does_not_matter(tree: dict[str, object]) -> None:
 @given(trees)
 def test_canonical_is_a_fixed_point(tree: object) -> None:
     assert canonical(canonical(tree)) == canonical(tree)
+
+
+@given(st.dictionaries(st.text(max_size=3), trees, max_size=4))
+def test_a_table_spliced_from_lines_is_the_table_as_a_whole(tree: dict[str, object]) -> None:
+    line = spliced({key: canonical_json(value) for key, value in tree.items()})
+    assert line == canonical_json(tree)
+    assert short_of(line) == short(tree)
 
 
 def test_float_noise_does_not_matter_but_digits_do() -> None:
