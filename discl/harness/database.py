@@ -45,7 +45,7 @@ CONNECT_SECONDS = 5
 REACH_SECONDS = 12.0
 # the user attribute that says why a trial failed; a failed trial without it died with its launcher
 FAILURE = "failure"
-# launchers a trial may die with, but for one
+# times a trial is queued again because its launcher died
 LIVES = 20
 
 _DRIVERS = {
