@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -43,22 +44,25 @@ class _Bill:
         self.seconds = 0.0
 
 
-def price(experiments: Iterable[Experiment], store: Store, announce: Announce) -> Price:
-    """The cost of these runs now. Prepares the data, since how much must be made depends on it; trains and makes nothing."""
+def price(experiments: Iterable[Experiment], store: Store, announce: Announce, timed: bool = True) -> Price:
+    """The cost of these runs now. Prepares the data, since how much must be made depends on it; trains and makes nothing.
+
+    `timed` = False leaves the minutes out: to time a sample of the work takes some seconds.
+    """
     wanted = {experiment.id(): experiment for experiment in experiments}
     stored = {id: found for id in wanted if (found := store.find(id))}
     todo = [experiment for id, experiment in wanted.items() if id not in stored]
     bill = _Bill()
     for group in _groups(todo, _pictures):
-        _add_pictures(bill, group, announce)
-    paces = _Paces(stored.values())
+        _add_pictures(bill, group, announce, timed)
+    paces = _Paces(stored.values(), timed)
     for group in _groups(todo, _learning):
         _add_learning(bill, group, paces)
     known = [hard for hard in bill.hard if hard is not None]
     return Price(
         experiments=len(wanted), cached=len(stored), judges=bill.judges, hard=sum(known) if len(known) == len(bill.hard) else None,
         images=bill.images, denoising_steps=bill.steps, bytes=bill.bytes, optimiser_steps=bill.optimised, trained_images=bill.trained,
-        minutes=bill.seconds / 60,
+        minutes=bill.seconds / 60 if timed else math.nan,
     )  # fmt: skip
 
 
@@ -86,7 +90,7 @@ def _learning(spec: Benchmark) -> object:
     return [spec.dataset, spec.backbone, spec.loss, spec.sampling.images]
 
 
-def _add_pictures(bill: _Bill, group: Sequence[Experiment], announce: Announce) -> None:
+def _add_pictures(bill: _Bill, group: Sequence[Experiment], announce: Announce, timed: bool) -> None:
     from discl.harness.timing import pace, seconds_per_denoising_step
 
     bench = Bench(group[0].benchmark)
@@ -100,12 +104,12 @@ def _add_pictures(bill: _Bill, group: Sequence[Experiment], announce: Announce) 
     bill.images += images
     bill.steps += steps
     bill.bytes += images * int(bench.sources_of(np.arange(1)).photos[0].size * 0.8) if images else 0
-    bill.seconds += steps * seconds_per_denoising_step(bench) if steps else 0.0
-    if judging:
-        learning, batch = pace(bench), bench.spec.train.batch
-        looks = len(bench.train) // bench.spec.hard.folds + len(bench.dataset.split("val"))
-        bill.trained += sum(judging)
-        bill.optimised += sum(judging) // batch
+    bill.seconds += steps * seconds_per_denoising_step(bench) if steps and timed else 0.0
+    batch = bench.spec.train.batch
+    bill.trained += sum(judging)
+    bill.optimised += sum(judging) // batch
+    if judging and timed:
+        learning, looks = pace(bench), len(bench.train) // bench.spec.hard.folds + len(bench.dataset.split("val"))
         bill.seconds += sum(images // batch * learning.step_s + looks * learning.look_s for images in judging)
 
 
@@ -140,12 +144,13 @@ def _missing(bench: Bench, levels: Sequence[int]) -> tuple[int, int]:
 class _Paces:
     """Seconds of a run and epoch: of stored ones like it, or else timed here, or else like those that were."""
 
-    def __init__(self, stored: Iterable[Result]) -> None:
+    def __init__(self, stored: Iterable[Result], timed: bool) -> None:
+        self.timed = timed
         self.known: dict[str, list[float]] = {}
         for result in stored:
             epochs = result.identity["train"]["epochs"]
             self.known.setdefault(canonical_json([result.identity["backbone"], epochs]), []).append(result.cost["seconds"] / epochs)
-        self.timed: list[float] = []
+        self.samples: list[float] = []
 
     def seconds_an_epoch(self, experiment: Experiment, bench: Bench) -> float:
         from discl.harness.timing import pace, seconds_per_run
@@ -154,9 +159,9 @@ class _Paces:
         like = self.known.get(canonical_json([comparison["backbone"], comparison["train"]["epochs"]]))
         if like:
             return float(np.median(like))
-        if len(self.timed) < PACED:
-            self.timed.append(seconds_per_run(bench, pace(bench)) / bench.spec.train.epochs)
-        return float(np.mean(self.timed))
+        if self.timed and len(self.samples) < PACED:
+            self.samples.append(seconds_per_run(bench, pace(bench)) / bench.spec.train.epochs)
+        return float(np.mean(self.samples)) if self.samples else 0.0
 
 
 def _add_learning(bill: _Bill, group: Sequence[Experiment], paces: _Paces) -> None:

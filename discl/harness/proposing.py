@@ -19,7 +19,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from discl.spec.identity import canonical, canonical_json, seed_of
+from discl.spec.identity import canonical_json, seed_of
 from discl.spec.kinds import EpochReport
 from discl.spec.sweep import Dimension, TuneTable
 
@@ -88,8 +88,7 @@ def _storable(choice: Any) -> Any:
 def settings(params: Params) -> dict[str, Any]:
     """Settings from what Optuna stored."""
     return {
-        path: json.loads(value[len(_JSON) :]) if isinstance(value, str) and value.startswith(_JSON) else canonical(value)
-        for path, value in params.items()
+        path: json.loads(value[len(_JSON) :]) if isinstance(value, str) and value.startswith(_JSON) else value for path, value in params.items()
     }
 
 

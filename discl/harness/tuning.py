@@ -42,6 +42,7 @@ from discl.spec.benchmark import Experiment
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical
 from discl.spec.kinds import LATER, Later
+from discl.spec.paths import check_path
 from discl.spec.result import Result
 from discl.spec.sweep import Point, Rung, SweepFile
 
@@ -92,7 +93,7 @@ class Study:
 
     def own(self) -> dict[str, Any] | None:
         """The benchmark's own setting, if the space has it: the first trial, so that tuning never ends below it on val."""
-        own = {path: dimension.own(files.value_at(self.default.benchmark, path)) for path, dimension in self.space.items()}
+        own = {path: dimension.own(check_path(path, self.default.benchmark).default) for path, dimension in self.space.items()}
         return stored(own) if all(self.space[path].holds(value) for path, value in own.items()) else None
 
     def described(self) -> dict[str, Any]:

@@ -25,11 +25,6 @@ def singular(kind: str) -> str:
     return _SINGULAR.get(kind, kind.removesuffix("s"))
 
 
-def plural(word: str) -> Any:
-    """The kind that a table of a benchmark chooses from."""
-    return next(kind for kind in KINDS if singular(kind) == word)
-
-
 @cache
 def names(kind: str) -> dict[str, str | EntryPoint]:
     """Every registered name of `kind` and where it lives: a module of ours, or an entry point in group `discl.<kind>`."""
@@ -95,13 +90,6 @@ class Bound:
     def build(self) -> Any:
         """The part itself."""
         return find(self.kind, self.name)(**self.parameters)
-
-    def value(self, key: str) -> Any:
-        """A parameter, or its default."""
-        accepted = inspect.signature(find(self.kind, self.name)).parameters
-        if key not in accepted:
-            raise unknown(f"parameter of {singular(self.kind)} {self.name!r}", key, accepted)
-        return self.parameters.get(key, accepted[key].default)
 
     def identity(self) -> dict[str, Any]:
         """Name, version, and the parameters that differ from the default; what the part calls `unhashed` is left out."""

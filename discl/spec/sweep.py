@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from discl.spec import benchmark
-from discl.spec.benchmark import Benchmark, Experiment, Family, Positive
+from discl.spec.benchmark import Experiment, Family, Positive
 from discl.spec.errors import UserError, unknown
 from discl.spec.identity import canonical_json
-from discl.spec.registry import plural
+from discl.spec.paths import check_path
 
 CHOICES = ("benchmark", "strategy", "seed")  # axes that choose an experiment and set nothing; the first goes slowest
 COSTS = {"cost/denoising_steps": "what the images of the run take to make", "cost/images": "how many images of the bank the run asks for"}
@@ -178,25 +179,25 @@ def _paths(settings: Sequence[str]) -> dict[str, Any]:
     return {path.strip(): benchmark.parameters([f"value{equals}{text}"])["value"] for path, equals, text in pairs}
 
 
-def value_at(spec: Benchmark, path: str) -> Any:
-    """What a benchmark has at a dotted path; a part's own default where its table says nothing."""
-    head, *rest = path.split(".")
-    if head == "strategy":
-        return spec.chosen_strategy(rest[0]).value(rest[1])
-    table = getattr(spec, head)
-    if isinstance(table, dict):
-        return spec.part(plural(head)).value(rest[0])
-    return getattr(table, rest[0]) if rest else table
-
-
 def _checked(found: SweepFile) -> SweepFile:
     kinds = [kind for kind in ("grid", "space", "order") if getattr(found, kind)] or ["grid"]
     if len(kinds) > 1:
         raise UserError(
             f"{found.name}.toml has [{kinds[0]}] and [{kinds[1]}]; a sweep is one of grid, space and order, so make two files of it"
         )
+    for path in (*found.set, *found.grid, *found.space):
+        if path != "benchmark":
+            _said_of(found, partial(check_path, path))
     _CHECKS[kinds[0]](found)
     return found
+
+
+def _said_of(found: SweepFile, check: Callable[[], Any]) -> None:
+    """What goes wrong is said of the file."""
+    try:
+        check()
+    except UserError as error:
+        raise UserError(f"{found.name}.toml: {error}") from error
 
 
 def _check_axes(found: SweepFile) -> None:

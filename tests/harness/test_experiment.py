@@ -14,9 +14,9 @@ import pytest
 from discl.engine.metrics import all_metrics
 from discl.harness.board import publish, stored_results, with_every_seed
 from discl.harness.experiment import Audience, Bench
+from discl.harness.pricing import price
 from discl.harness.running import run
 from discl.harness.store import Store
-from discl.harness.pricing import price
 from discl.harness.sweep import sweep
 from discl.spec.benchmark import Benchmark, experiments, load
 from discl.spec.kinds import EpochReport

@@ -14,8 +14,8 @@ from discl.harness import hard, judges
 from discl.harness.banks import references
 from discl.harness.choice import choice
 from discl.harness.experiment import Audience, Bench
-from discl.harness.store import Store
 from discl.harness.pricing import price
+from discl.harness.store import Store
 from discl.harness.sweep import sweep
 from discl.spec.benchmark import HARD_RULES, Benchmark, experiments, load
 from discl.spec.errors import UserError
@@ -224,13 +224,12 @@ def _tiny(*settings: str) -> Benchmark:
     return load("cifar10_lt", settings=[*TINY, *settings])
 
 
-def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discl.harness.sweep._minutes", lambda *_: 0.0)
-    before = price(experiments(_tiny("hard.fraction=0.25", "strategies=['static']")), Store(), _quiet)
+def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: list[Any]) -> None:
+    before = price(experiments(_tiny("hard.fraction=0.25", "strategies=['static']")), Store(), _quiet, timed=False)
     # 159 photos: 40 hard ones, two images each at levels 0 and 50 of a grid of 20; two judges see 64 of 79 or 80 photos twice
     assert (before.judges, before.hard, before.images, before.denoising_steps) == (2, 40, 160, 80 * 20 + 80 * 10)
     assert before.trained_images == 2 * 128 + 2 * 2 * 64
-    unknown = price(experiments(_tiny("hard.threshold=0.1", "strategies=['static']")), Store(), _quiet)
+    unknown = price(experiments(_tiny("hard.threshold=0.1", "strategies=['static']")), Store(), _quiet, timed=False)
     assert (unknown.judges, unknown.hard, unknown.images) == (2, None, 0)
     assert asked == []
     assert not (home() / "hard").exists()
@@ -251,8 +250,7 @@ def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(tmp_path: Pat
     assert asked == []
 
 
-def test_a_whole_bench_by_low_confidence(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discl.harness.sweep._minutes", lambda *_: 0.0)
+def test_a_whole_bench_by_low_confidence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rule = ("hard.fraction=0.25", "sampling.tail_share='photos'", "sampling.shares='photos'", "sampling.amount=2", "strategies=['adaptive']")
     spec = _tiny(*rule)
     (result,) = sweep(spec, Store(), Audience.of([]))
@@ -261,7 +259,7 @@ def test_a_whole_bench_by_low_confidence(capsys: pytest.CaptureFixture[str], tmp
     assert len(set(bench.train.labels[bench.hard])) > 3
     assert bench.bank.count() == {0: 80, 50: 80}
     assert result.passport["bank"] == bench.bank_id
-    after = price(experiments(spec.model_copy(update={"seeds": [1]})), Store(), _quiet)
+    after = price(experiments(spec.model_copy(update={"seeds": [1]})), Store(), _quiet, timed=False)
     assert (after.judges, after.hard, after.images) == (0, 40, 0)
 
     command = ["hard", "cifar10_lt", *(word for setting in (*TINY, *rule) for word in ("--set", setting))]
