@@ -353,8 +353,8 @@ class ExecutorContract(_Contract):
         return True
 
     def test_every_item_is_answered_once_by_workers_that_prepared_once(self, part: Executor, tmp_path: Path) -> None:
-        answers = list(part.run(partial(squares, tmp_path), iter(range(9))))
-        assert sorted((item, square) for item, (square, _) in answers) == [(item, item * item) for item in range(9)]
+        answers = list(part.run(partial(squares, tmp_path), iter(range(5))))
+        assert sorted((item, square) for item, (square, _) in answers) == [(item, item * item) for item in range(5)]
         prepared = [path.name.split("-")[1] for path in tmp_path.glob("prepared-*")]
         assert len(prepared) == len(set(prepared))
         assert {str(worker) for _, (_, worker) in answers} <= set(prepared)
@@ -386,13 +386,13 @@ class ExecutorContract(_Contract):
         assert gone(self.workers(tmp_path))
 
     def test_the_item_of_a_worker_that_dies_is_given_to_another(self, part: Executor, tmp_path: Path) -> None:
-        answers = list(part.run(partial(dies, tmp_path, os.getpid(), 1), iter(range(4))))
-        assert sorted(answers) == [(item, -item) for item in range(4)]
+        answers = list(part.run(partial(dies, tmp_path, os.getpid(), 1), iter(range(3))))
+        assert sorted(answers) == [(item, -item) for item in range(3)]
 
     def test_an_item_that_kills_again_and_again_is_lost_and_the_others_go_on(self, part: Executor, tmp_path: Path) -> None:
-        answers = dict(part.run(partial(dies, tmp_path, os.getpid(), 99), iter(range(6))))
+        answers = dict(part.run(partial(dies, tmp_path, os.getpid(), 99), iter(range(4))))
         lost = answers.pop(2)
-        assert answers == {item: -item for item in (0, 1, 3, 4, 5)}
+        assert answers == {item: -item for item in (0, 1, 3)}
         if self.workers(tmp_path) != {os.getpid()}:  # it cannot be tried out where the caller does the work
             assert isinstance(lost, Lost)
             assert lost.workers == 3 == len(list(tmp_path.glob("died-*")))

@@ -24,7 +24,7 @@ from discl.engine.making import Sources, Workshop, request_of
 from discl.files import shards
 from discl.files.photos import decode, fitted
 from discl.spec.errors import UserError
-from discl.spec.kinds import Drawn, Request
+from discl.spec.kinds import Drawn, Lost, Request
 from discl.spec.registry import bind
 
 PROCESS = {"dataset": "toy", "generator": "blend"}
@@ -100,6 +100,22 @@ def _fill(bank: Bank, wanted: Wanted, batch: int = 4, generator: Any = None, sco
     workshop = Workshop(bank.id, bank.shards, sources, generator, scorer or BrightnessScorer())
     bank.build(wanted, generator.steps, executor or Here(), lambda: workshop, batch, lambda *_: None)
     return generator
+
+
+class Loses:
+    """An executor whose workers die of every item."""
+
+    version = 1
+
+    def run(self, prepare: Any, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        return ((item, Lost("SIGKILL", 3, 2_000_000_000)) for item in items)
+
+
+def test_images_that_cost_too_many_workers_end_the_build_and_are_free_for_the_next(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, PROCESS)
+    with pytest.raises(UserError, match=r"3 workers died at item .*Cell.* \(the last: SIGKILL with 2.0 GB in memory\); .* a smaller batch"):
+        _fill(bank, _wanted(), executor=Loses())
+    assert len(_fill(bank, _wanted()).asked) == 30
 
 
 def test_a_full_bank_makes_nothing(tmp_path: Path) -> None:
@@ -413,6 +429,17 @@ def test_any_number_of_workers_makes_the_same_bytes(tmp_path: Path, workers: int
         (folder,) = (tmp_path / place / "banks").iterdir()
         digests.add(Bank.at(folder).digest())
     assert len(digests) == 1
+
+
+def test_slurm_jobs_make_the_same_bytes(tmp_path: Path) -> None:
+    digests = set()
+    for engine, parameters in (("local", {}), ("slurm", {"cluster": "local", "workers": 2, "cpus": 1, "folder": str(tmp_path / "jobs")})):
+        bank = Bank(tmp_path / engine, PROCESS)
+        workshop = partial(Workshop, bank.id, bank.shards, _sources(), bind("generators", "blend", {}).build(), None)
+        bank.build(_wanted(), 50, bind("executors", engine, parameters).build(), workshop, 15, lambda *_: None)
+        digests.add(bank.digest())
+    assert len(digests) == 1
+    assert len(list(tmp_path.glob("jobs/*/*.out"))) > 1
 
 
 def build_by_command(home: Path, workers: int) -> None:

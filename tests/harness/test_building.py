@@ -39,7 +39,7 @@ def test_several_workers_make_the_same_bytes(tmp_path: Path, monkeypatch: pytest
 def test_ray_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="ray has no wheel for this Python")
     alone = _digest(tmp_path / "one", BLEND, monkeypatch)
-    assert _digest(tmp_path / "ray", BLEND, monkeypatch, engine="ray", workers=2) == alone
+    assert _digest(tmp_path / "ray", BLEND, monkeypatch, engine="ray", workers=2, cpus=0.5) == alone
 
 
 def test_the_order_of_the_photos_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diffused_alone: str) -> None:

@@ -4,13 +4,16 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from discl.parts.executors import _worker, local
 from discl.parts.executors._worker import Worker, read
 from discl.parts.executors.local import Local
 from discl.spec.errors import UserError
@@ -35,6 +38,22 @@ def test_one_gpu_is_left_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all("CUDA_VISIBLE_DEVICES" not in each for each in Local(workers=2)._surroundings())
 
 
+def interrupts() -> Callable[[int], None]:
+    return lambda item: signal.raise_signal(signal.SIGINT)
+
+
+def test_work_in_this_process_is_interrupted_and_gives_back_what_it_took() -> None:
+    import torch
+
+    before, handler = torch.get_num_threads(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(Local(threads=before + 1).run(interrupts, iter([0])))
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert torch.get_num_threads() == before
+
+
 def test_threads_in_this_process_are_given_back() -> None:
     import torch
 
@@ -50,6 +69,46 @@ def test_threads_in_this_process_are_given_back() -> None:
 def test_counts_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(UserError, match="executor 'local'"):
         Local(**wrong)
+
+
+def hoards(folder: Path, tries: int) -> Callable[[tuple[int, bool]], int]:
+    """Holds so many bytes; dies of it where told to, the last time not before it can have been seen."""
+
+    def work(item: tuple[int, bool]) -> int:
+        size, fatal = item
+        held = np.ones(size, np.uint8)
+        if fatal:
+            (folder / f"held-{uuid.uuid4()}").touch()
+            time.sleep(1.0 if len(list(folder.glob("held-*"))) == tries else 0)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return len(held)
+
+    return work
+
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells what another process holds")
+
+
+@LINUX
+def test_an_item_that_needs_too_much_memory_is_lost_with_what_it_held_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_LOOK_S", 0.05)
+    answers = dict(Local(workers=2).run(partial(hoards, tmp_path, 3), iter([(1, False), (300_000_000, True), (2, False), (3, False)])))
+    lost = answers.pop((300_000_000, True))
+    assert answers == {(1, False): 1, (2, False): 2, (3, False): 3}
+    assert (lost.how, lost.workers) == ("SIGKILL", 3)
+    assert 300_000_000 < lost.peak_bytes < 600_000_000
+    assert "(the last: SIGKILL with 0." in lost.about(1)
+
+
+@LINUX
+def test_what_an_item_held_is_not_what_the_one_before_it_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_LOOK_S", 0.05)
+    monkeypatch.setattr(_worker, "TRIES", 1)
+    items = [(200_000_000, False), (200_000_001, False), (1, True)]  # each worker gets a large one first
+    answers = dict(Local(workers=2).run(partial(hoards, tmp_path, 1), iter(items)))
+    assert 0 < answers[1, True].peak_bytes < 200_000_000
 
 
 def test_large_items_and_answers_pass(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from discl.parts.executors.ray import Ray, share_out
+from discl.parts.executors.ray import Ray, _told, share_out
 from discl.spec.errors import UserError
 from discl.testing import gone, squares
 
@@ -27,9 +28,34 @@ def test_workers_are_shared_out_over_the_nodes() -> None:
     assert share_out(gpus, 12) == (12, {"num_gpus": 0.5, "num_cpus": 0})
 
 
-def test_a_negative_count_is_refused() -> None:
-    with pytest.raises(UserError, match="executor 'ray'"):
-        Ray(workers=-1)
+def test_workers_that_ask_for_something_have_it_for_themselves() -> None:
+    two, gpus = [{"CPU": 4.0}, {"CPU": 16.0}], [{"CPU": 8.0, "GPU": 4.0}, {"CPU": 2.0, "GPU": 4.0}, {"CPU": 64.0}]
+    assert share_out(two, 0, cpus=3.0) == (6, {"num_gpus": 0, "num_cpus": 3.0})  # 1 + 5
+    assert share_out(two, 9, cpus=3.0) == (9, {"num_gpus": 0, "num_cpus": 3.0})  # some wait for room
+    assert share_out(gpus, 0, gpus=0.5) == (16, {"num_gpus": 0.5, "num_cpus": 0})
+    assert share_out(gpus, 0, cpus=2.0) == (5, {"num_gpus": 1.0, "num_cpus": 2.0})  # 4 + 1: the third node has no GPU
+    assert share_out(gpus, 0, cpus=0.1, gpus=0.1) == (60, {"num_gpus": 0.1, "num_cpus": 0.1})  # 40 + 20, of 0.1 each
+    with pytest.raises(UserError, match=r"no Ray node has 0 cores and 1 GPUs for a worker \(4 cores, 0 GPUs; 16 cores, 0 GPUs\)"):
+        share_out(two, 2, gpus=1.0)
+    with pytest.raises(UserError, match="no Ray node has 32 cores"):
+        share_out(two, 0, cpus=32.0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"workers": -1}, {"cpus": -1.0}, {"cpus": float("inf")}, {"gpus": -0.5}, {"gpus": 1.5}, {"gpus": float("nan")}]
+)
+def test_amounts_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=f"executor 'ray': {next(iter(wrong))} = "):
+        Ray(**wrong)
+
+
+def test_what_ray_says_of_a_death_is_told_without_its_names_and_advice() -> None:
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    memory = "Memory on the node was 28.5GB / 30.0GB (0.95)"
+    error = ray.exceptions.OutOfMemoryError(f"Task was killed.\n\tactor_id: 84d4bc\n{memory}, too much.{' Consider buying more.' * 30}")
+    told = _told(error)
+    assert told.startswith(f"OutOfMemoryError: Task was killed. {memory}")
+    assert len(told) < 450
 
 
 def test_without_ray_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

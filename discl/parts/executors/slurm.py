@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pickle
 import shutil
 import signal
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +21,7 @@ from discl.parts.executors._worker import Job, Supply, Worker, read, surrounding
 from discl.spec.errors import UserError
 
 _ASK_S = 30.0  # between questions to Slurm's accounting, which alone knows of jobs that died; submitit would wait up to ten minutes
-_FAREWELL_S = 10.0
+_PATIENCE_S = 10.0  # Slurm answers within a second, or something is wrong
 
 
 class Slurm:
@@ -92,8 +94,7 @@ class Slurm:
             import submitit
         except ImportError as error:
             raise UserError("submitit is not installed; pip install 'discl[slurm]'") from error
-        if lacking := [command for command in _CLUSTERS[self.cluster].commands if not shutil.which(command)]:
-            raise UserError(f"no Slurm here ({', '.join(lacking)} not found); start this where `sbatch` works, or take --engine local")
+        _CLUSTERS[self.cluster].check()
         folder = self.folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
         with clear_disk_errors("submitting jobs", folder):
             folder.mkdir(mode=0o700, parents=True)
@@ -111,13 +112,35 @@ def _work(prepare: bytes, environment: Mapping[str, str], item: bytes) -> bytes:
     return Worker(prepare, environment).answer(item)
 
 
+def _check_slurm() -> None:
+    if lacking := [command for command in ("sbatch", "srun", "sacct", "scancel") if not shutil.which(command)]:
+        raise UserError(f"no Slurm here ({', '.join(lacking)} not found); start this where `sbatch` works, or take --engine local")
+    try:
+        _sacct("--allocations")
+    except subprocess.SubprocessError as error:  # a job that died would be waited for without end
+        why = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
+        raise UserError(f"`sacct` does not work ({why}), and nothing else tells which jobs died; who runs the cluster can help") from error
+
+
+def _sacct(*words: str) -> str:
+    return subprocess.run(["sacct", *words], capture_output=True, text=True, timeout=_PATIENCE_S, check=True).stdout
+
+
+def _peak_by_sacct(job: Any) -> int | None:
+    """Slurm looks every half minute: it knows nothing of shorter jobs."""
+    with contextlib.suppress(subprocess.SubprocessError):
+        seen = _sacct("--jobs", job.job_id, "--noheader", "--parsable2", "--noconvert", "--format=MaxRSS").split()
+        return max((int(held) for held in seen if held.isdecimal()), default=None)
+    return None
+
+
 def _scancel(job: Any) -> None:
     job.cancel(check=False)
 
 
 def _terminate(job: Any) -> None:
     """submitit would send SIGINT, which processes that a shell put into the background ignore."""
-    deadline = time.monotonic() + _FAREWELL_S
+    deadline = time.monotonic() + _PATIENCE_S
     while not job.done() and time.monotonic() < deadline:
         os.kill(int(job.job_id), signal.SIGTERM)  # it hands it on, once it has begun
         time.sleep(0.02)
@@ -126,15 +149,16 @@ def _terminate(job: Any) -> None:
 class _Cluster(NamedTuple):
     """What sets one of submitit's clusters apart."""
 
-    commands: tuple[str, ...]  # it needs
+    check: Callable[[], None]  # raises UserError where it cannot be used
     look_s: float  # between looks at the jobs
     shared: bool  # an answer is written by another machine, and may be seen later than the job's end
+    peak: Callable[[Any], int | None]  # bytes of memory a dead job was seen to hold
     cancel: Callable[[Any], None]
 
 
 _CLUSTERS = {
-    "slurm": _Cluster(("sbatch", "srun", "sacct", "scancel"), 1.0, True, _scancel),
-    "local": _Cluster((), 0.05, False, _terminate),
+    "slurm": _Cluster(_check_slurm, 1.0, True, _peak_by_sacct, _scancel),
+    "local": _Cluster(lambda: None, 0.05, False, lambda job: None, _terminate),
 }
 
 
@@ -162,7 +186,8 @@ class _Queue:
             try:
                 submitted = self._submitter.submit(self._work, job.body)
             except RuntimeError as error:  # submitit's, with the words of sbatch
-                raise UserError(f"the cluster refused a job ({str(error).strip()}); `sinfo` lists partitions and what they give") from error
+                why = "; ".join(str(error).strip().splitlines())
+                raise UserError(f"Slurm refused a job ({why}); `sinfo` lists the partitions") from error
             self._running.append((submitted, job))
 
     def _ended(self) -> list[tuple[Any, Job]]:
@@ -181,10 +206,11 @@ class _Queue:
 
     def _collect(self, submitted: Any, job: Job, supply: Supply) -> Iterator[tuple[Any, Any]]:
         outcome = self._outcome(submitted)
-        _discard(submitted)
+        for path in (submitted.paths.submitted_pickle, submitted.paths.result_pickle):
+            path.unlink(missing_ok=True)
         if outcome is not None:
             yield job.item, read(outcome)
-        elif lost := job.lost(f"{submitted.state}, see {submitted.paths.stderr}"):
+        elif lost := job.lost(f"{submitted.state}, see {submitted.paths.stderr}", self._cluster.peak(submitted)):
             yield job.item, lost
         else:
             supply.take_back(job)
@@ -202,14 +228,9 @@ class _Queue:
         return outcome
 
     def leave(self) -> None:
-        """Send everybody home."""
+        """Send everybody home, and leave of their files what they printed."""
         for submitted, _ in self._running:
             self._cluster.cancel(submitted)
-            _discard(submitted)
         self._running.clear()
-
-
-def _discard(submitted: Any) -> None:
-    """Its pickles; what it printed stays."""
-    for path in (submitted.paths.submitted_pickle, submitted.paths.result_pickle):
-        path.unlink(missing_ok=True)
+        for path in self._submitter.folder.glob("*.pkl"):
+            path.unlink(missing_ok=True)
