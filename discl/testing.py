@@ -25,11 +25,13 @@ from discl.spec.conventions import home_split
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical_json
 from discl.spec.kinds import (
+    LATER,
     Backbone,
     Dataset,
     EpochReport,
     Executor,
     Generator,
+    Later,
     Loss,
     Lost,
     Moment,
@@ -361,6 +363,19 @@ class ExecutorContract(_Contract):
 
     def test_no_items_no_answers(self, part: Executor, tmp_path: Path) -> None:
         assert list(part.run(partial(squares, tmp_path), iter(()))) == []
+
+    def test_an_item_that_hangs_on_an_answer_is_asked_for_again(self, part: Executor, tmp_path: Path) -> None:
+        answers: list[int] = []
+
+        def items() -> Iterator[int | Later]:
+            yield 2
+            while not answers:
+                yield LATER
+            yield answers[0] + 1
+
+        for _, (square, _) in part.run(partial(squares, tmp_path), items()):
+            answers.append(square)
+        assert answers == [4, 25]
 
     def test_items_are_drawn_as_workers_come_free_and_nobody_outlives_the_run(self, part: Executor, tmp_path: Path) -> None:
         drawn = itertools.count()

@@ -28,7 +28,7 @@ class Slurm:
     """A job for each item, at most `workers` in the queue at a time; the next item is drawn when one ends.
 
         login$ export DISCL_HOME=/shared/discl
-        login$ discl sweep tune_all --engine slurm --workers 32 --engine-set partition=gpu --engine-set gpus=1
+        login$ discl sweep NAME --engine slurm --workers 32 --engine-set partition=gpu --engine-set gpus=1
 
     `partition` = "" is the cluster's default, and `memory_gb` = 0 as much as the partition gives. A job has `minutes`, `cpus`
     cores (as many threads) and `gpus` GPUs. `folder` = "" is $DISCL_HOME/slurm; it must lie, like DISCL_HOME and the
