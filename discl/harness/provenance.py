@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,14 @@ def provenance() -> dict[str, Any]:
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "processor": _processor(),
+        "processor": processor(),
         "device": torch.cuda.get_device_name(0) if cuda else "cpu",
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
     }
 
 
+@cache
 def commit() -> str:
     """The commit of the source tree, with '+' where it was changed; 'unknown' for an installed package."""
     here = Path(__file__).resolve().parent
@@ -51,7 +53,8 @@ def _version(name: str) -> str:
         return "absent"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its name, as the machine tells it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text("utf-8", "replace").splitlines():

@@ -1,19 +1,32 @@
-"""How long work takes on this machine: measured on a little of it."""
+"""How long work takes on this machine: measured on a little of it, once, and remembered under $DISCL_HOME."""
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from discl import __version__
 from discl.engine import ranks
+from discl.files.disk import home, one_at_a_time, write_text
 from discl.harness.experiment import Bench
+from discl.harness.provenance import processor
+from discl.spec.identity import short
 from discl.spec.kinds import Request
 
 
 def seconds_per_denoising_step(bench: Bench, images: int = 16) -> float:
     """Seconds an image and step takes when `images` are made together; the first, slower, call is not counted."""
+    what = ["denoising", bench.spec.part("generators").identity(), bench.generator.identity(), bench.spec.bank.size, images]
+    (seconds,) = _remembered(what, lambda: [_denoising_s(bench, images)])
+    return seconds
+
+
+def _denoising_s(bench: Bench, images: int) -> float:
     sources = bench.sources_of(np.arange(images) % len(bench.train))  # any photos will do: which ones are hard may not be known yet
     photos = np.asarray(sources.photos)
     requests = [Request(0, f"a photo of {bench.dataset.classes[0]}", seed) for seed in range(images)]
@@ -21,6 +34,9 @@ def seconds_per_denoising_step(bench: Bench, images: int = 16) -> float:
     started = time.perf_counter()
     bench.generator.make(requests, photos)
     return (time.perf_counter() - started) / (images * bench.generator.steps)
+
+
+SAMPLE_S = 0.3  # of steps at least: those of a head on frozen features take a millisecond
 
 
 class Pace(NamedTuple):
@@ -32,6 +48,12 @@ class Pace(NamedTuple):
 
 def pace(bench: Bench, batches: int = 4) -> Pace:
     """Time a few steps, and a look at a part of val."""
+    spec = bench.spec
+    what = ["learning", spec.part("datasets").identity(), spec.part("backbones").identity(), spec.train.batch, spec.train.crop, batches]
+    return Pace(*_remembered(what, lambda: _learning_s(bench, batches)))
+
+
+def _learning_s(bench: Bench, batches: int) -> Pace:
     import torch
 
     from discl.engine.prediction import logits_of
@@ -41,14 +63,32 @@ def pace(bench: Bench, batches: int = 4) -> Pace:
     network.to(device).train()
     rows = np.arange(spec.train.batch) % len(train)
     photos = torch.from_numpy(np.array(train.pixels[rows]))
-    for timed in range(batches + 1):
-        if timed == 1:
-            started = time.perf_counter()
+    optimiser, took = torch.optim.AdamW(network.parameters()), list[float]()
+    while len(took) <= batches or sum(took) < SAMPLE_S:
+        started = time.perf_counter()
+        optimiser.zero_grad()
         network(feed.intake(photos.to(device))).square().mean().backward()
-    step_s = (time.perf_counter() - started) / batches
+        optimiser.step()
+        took.append(time.perf_counter() - started)
+    step_s = float(np.median(took[1:]))  # the first one is slower
     started = time.perf_counter()
     logits_of(network, val.pixels[:500], feed.intake, device)
     return Pace(step_s, (time.perf_counter() - started) / min(500, len(val)))
+
+
+def _remembered(what: list[object], measure: Callable[[], Sequence[float]]) -> list[float]:
+    """What was measured of this on this machine before, or else is now: it takes seconds, most of them imports."""
+    path, machine = home() / "paces.json", [processor(), os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("OMP_NUM_THREADS"), __version__]
+    key = short([what, machine])
+    with one_at_a_time(home() / "paces"):
+        try:
+            known = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        if key not in known:
+            known[key] = list(measure())
+            write_text(path, json.dumps(known) + "\n")
+        return [float(seconds) for seconds in known[key]]
 
 
 def seconds_per_run(bench: Bench, learning: Pace) -> float:

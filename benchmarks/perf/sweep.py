@@ -1,0 +1,174 @@
+"""What a sweep costs beside the training in it, and how many epochs sampler and pruner save.
+
+    python benchmarks/perf/sweep.py overhead       # a cell in a persistent worker, against a process for each cell
+    python benchmarks/perf/sweep.py growth         # 10,000 cells priced; 500 finished cells launched again
+    python benchmarks/perf/sweep.py record         # every point of sweeps/recorded.toml, once: most of an hour on two cores
+    python benchmarks/perf/sweep.py search         # replays searches on what was recorded
+
+Results go to benchmarks/perf/sweep.json; what was recorded is benchmarks/perf/sweep_recorded.json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from _report import report
+
+from discl.harness.launch import Job, Listed, Outcome, launch
+from discl.harness.store import Store
+from discl.parts.executors.local import Local
+from discl.spec import sweep as files
+from discl.spec.identity import canonical_json
+from discl.spec.sweep import expand
+
+HERE = Path(__file__).parent
+OUTPUT, RECORDED = Path(__file__).with_suffix(".json"), HERE / "sweep_recorded.json"
+FROZEN = {"backbone.frozen": True, "trackers": []}
+
+
+@click.group()
+def main() -> None:
+    """Measure sweeps."""
+
+
+def _sweep(folder: str, name: str, text: str) -> files.SweepFile:
+    """A sweep file of our own in `folder`, which becomes the current one."""
+    (Path(folder) / "sweeps").mkdir(exist_ok=True)
+    (Path(folder) / "sweeps" / f"{name}.toml").write_text(text, "utf-8")
+    os.chdir(folder)
+    return files.load(name)
+
+
+def _text(title: str, grid: Mapping[str, Sequence[Any]], **tables: Any) -> str:
+    lines = [f'title = "{title}"', 'benchmark = "cifar10_lt"', *(f"{key} = {canonical_json(value)}" for key, value in tables.items())]
+    lines += ["[set]", *(f'"{path}" = {canonical_json(value)}' for path, value in FROZEN.items())]
+    lines += ["[grid]", *(f'"{path}" = {canonical_json(values)}' for path, values in grid.items())]
+    return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------- overhead
+
+
+class _Clock:
+    """Seconds from when a job was given out to when its answer was booked."""
+
+    def __init__(self) -> None:
+        self.given_at: dict[str, float] = {}
+        self.seconds: list[float] = []
+        self.in_worker: list[float] = []
+
+    def given(self, job: Job) -> None:
+        self.given_at[job.experiment.id()] = time.perf_counter()
+
+    def took(self, job: Job, outcome: Outcome) -> None:
+        self.seconds.append(time.perf_counter() - self.given_at[job.experiment.id()])
+        self.in_worker.append(outcome.seconds)
+
+
+@main.command()
+@click.option("--cells", default=24, show_default=True)
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Where bank and features are, or will be.")
+def overhead(cells: int, home: Path | None) -> None:
+    """A cell on frozen features: everything but its epochs, in a worker that stays, and in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DISCL_HOME"] = str((home or Path(folder) / "home").absolute())
+        found = _sweep(
+            folder,
+            "overhead",
+            _text("Overhead", {"train.lr": [round(1e-3 + 1e-6 * i, 9) for i in range(cells + 2)]}, seeds=[90], strategies=["static"]),
+        )
+        experiments, store, clock = [point.experiment for point in expand(found)], Store(), _Clock()
+        _forget(store, experiments)
+        launch(Listed(experiments, store), Local(workers=2, threads=1), [], clock)
+        trained = [_epochs_s(store, each.id()) for each in experiments]
+        # the first cell of each worker imports torch and opens the bank
+        beside = [whole - epochs for whole, epochs in zip(clock.seconds[2:], trained[2:], strict=True)]
+        alone = [_alone(found, experiment, store) for experiment in experiments[:3]]
+        report(OUTPUT, "overhead", {
+            "cells": len(beside),
+            "epochs_s": round(statistics.median(trained[2:]), 3),
+            "beside_epochs_s": round(statistics.median(beside), 3),
+            "of_which_handing_over_s": round(statistics.median(np.subtract(clock.seconds[2:], clock.in_worker[2:]).tolist()), 3),
+            "in_a_process_of_its_own_s": round(statistics.median(alone), 3),
+            "ratio": round(statistics.median(alone) / statistics.median(beside), 1),
+        })  # fmt: skip
+
+
+def _forget(store: Store, experiments: Sequence[Any]) -> None:
+    import shutil
+
+    for experiment in experiments:
+        shutil.rmtree(store.root / experiment.id(), ignore_errors=True)
+
+
+def _epochs_s(store: Store, id: str) -> float:
+    record = sorted((store.root / id).glob("[0-9]*/events.jsonl"))[-1]
+    rows = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
+    return sum(row["seconds"] for row in rows if row["event"] == "epoch")
+
+
+def _alone(found: files.SweepFile, experiment: Any, store: Store) -> float:
+    """The same cell by `discl run`, as a loop over processes would make it."""
+    _forget(store, [experiment])
+    settings = {**found.set, "train.lr": experiment.benchmark.train.lr}
+    command = [sys.executable, "-m", "discl.cli", "run", found.benchmark, "--strategies", experiment.strategy, "--seeds", str(experiment.seed)]
+    command += [word for path, value in settings.items() for word in ("--set", f"{path}={canonical_json(value)}")]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - began - _epochs_s(store, experiment.id())
+
+
+# ---------------------------------------------------------------- growth
+
+
+@main.command()
+def growth() -> None:
+    """Whole commands, the start of Python and all: 10,000 cells with --dry-run, and 500 finished cells once more."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DISCL_HOME"] = str(Path(folder) / "home")
+        grid = {"train.lr": [round(1e-4 * (i + 1), 9) for i in range(50)], "train.weight_decay": [round(0.01 * (i + 1), 9) for i in range(20)]}
+        _sweep(folder, "wide", _text("Wide", grid, seeds=[0, 1], strategies=["static", "reverse", "random", "all_levels", "text_only"]))
+        found = _sweep(
+            folder,
+            "done",
+            _text("Done", {"train.lr": grid["train.lr"]}, seeds=[0, 1], strategies=["static", "reverse", "random", "real_only", "text_only"]),
+        )
+        _finished(found)
+        report(OUTPUT, "growth", {
+            "dry_run_of_10000_cells_s": round(min(_timed("wide", "--dry-run") for _ in range(3)), 2),
+            "500_finished_cells_again_s": round(min(_timed("done") for _ in range(3)), 2),
+        })  # fmt: skip
+
+
+def _timed(*words: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "discl.cli", "sweep", *words], check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def _finished(found: files.SweepFile) -> None:
+    """Stored results for every cell, in the shape and size of a published one."""
+    from discl.spec.result import Result
+
+    like = Result.read(sorted((files.folder().parent / "leaderboards" / "results" / "cifar10_lt" / "smoke").glob("*.json"))[0])
+    store = Store()
+    for point in expand(found):
+        id = point.experiment.id()
+        _, folder = store.new_attempt(id)
+        store.finish(folder, dataclasses.replace(like, id=id, strategy=point.experiment.strategy, seed=point.experiment.seed))
+
+
+if __name__ == "__main__":
+    main()
