@@ -27,11 +27,12 @@ import numpy as np
 from _report import report
 
 from discl.harness.launch import Job, Listed, Outcome, launch
+from discl.harness.proposing import Sampling, Tried, best_of, hopeless, propose
 from discl.harness.store import Store
 from discl.parts.executors.local import Local
 from discl.spec import sweep as files
 from discl.spec.identity import canonical_json
-from discl.spec.sweep import expand
+from discl.spec.sweep import Dimension, TuneTable, expand
 
 HERE = Path(__file__).parent
 OUTPUT, RECORDED = Path(__file__).with_suffix(".json"), HERE / "sweep_recorded.json"
@@ -84,11 +85,8 @@ def overhead(cells: int, home: Path | None) -> None:
     """A cell on frozen features: everything but its epochs, in a worker that stays, and in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = str((home or Path(folder) / "home").absolute())
-        found = _sweep(
-            folder,
-            "overhead",
-            _text("Overhead", {"train.lr": [round(1e-3 + 1e-6 * i, 9) for i in range(cells + 2)]}, seeds=[90], strategies=["static"]),
-        )
+        rates = [round(1e-3 + 1e-6 * i, 9) for i in range(cells + 2)]
+        found = _sweep(folder, "overhead", _text("Overhead", {"train.lr": rates}, seeds=[90], strategies=["static"]))
         experiments, store, clock = [point.experiment for point in expand(found)], Store(), _Clock()
         _forget(store, experiments)
         launch(Listed(experiments, store), Local(workers=2, threads=1), [], clock)
@@ -138,13 +136,10 @@ def growth() -> None:
     """Whole commands, the start of Python and all: 10,000 cells with --dry-run, and 500 finished cells once more."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = str(Path(folder) / "home")
-        grid = {"train.lr": [round(1e-4 * (i + 1), 9) for i in range(50)], "train.weight_decay": [round(0.01 * (i + 1), 9) for i in range(20)]}
-        _sweep(folder, "wide", _text("Wide", grid, seeds=[0, 1], strategies=["static", "reverse", "random", "all_levels", "text_only"]))
-        found = _sweep(
-            folder,
-            "done",
-            _text("Done", {"train.lr": grid["train.lr"]}, seeds=[0, 1], strategies=["static", "reverse", "random", "real_only", "text_only"]),
-        )
+        strategies, seeds = ["static", "reverse", "random", "real_only", "text_only"], [0, 1]
+        rates, decays = [round(1e-4 * (i + 1), 9) for i in range(50)], [round(0.01 * (i + 1), 9) for i in range(20)]
+        _sweep(folder, "wide", _text("Wide", {"train.lr": rates, "train.weight_decay": decays}, seeds=seeds, strategies=strategies))
+        found = _sweep(folder, "done", _text("Done", {"train.lr": rates}, seeds=seeds, strategies=strategies))
         _finished(found)
         report(OUTPUT, "growth", {
             "dry_run_of_10000_cells_s": round(min(_timed("wide", "--dry-run") for _ in range(3)), 2),
@@ -168,6 +163,99 @@ def _finished(found: files.SweepFile) -> None:
         id = point.experiment.id()
         _, folder = store.new_attempt(id)
         store.finish(folder, dataclasses.replace(like, id=id, strategy=point.experiment.strategy, seed=point.experiment.seed))
+
+
+# ---------------------------------------------------------------- search
+
+
+@main.command()
+@click.option("--workers", default=2, show_default=True)
+def record(workers: int) -> None:
+    """Run every point of sweeps/recorded.toml and keep its val scores; goes on where it was stopped."""
+    os.chdir(HERE)
+    found, store = files.load("recorded"), Store()
+    points = expand(found)
+    subprocess.run([sys.executable, "-m", "discl.cli", "sweep", "recorded", "--workers", str(workers), "--trackers", ""], check=True)
+    scores: dict[str, list[float]] = {}
+    for point in points:
+        result = store.find(point.experiment.id())
+        if result is None:
+            raise click.ClickException(f"{point.at} is not complete; the same command goes on")
+        place = [values.index(point.at[axis]) for axis, values in found.grid.items()]
+        scores.setdefault(",".join(map(str, place)), []).append(round(result.metrics["val/macro_acc"], 6))
+    said = {"grid": found.grid, "seeds": found.seeds, "epochs": points[0].experiment.benchmark.train.epochs, "scores": scores}
+    RECORDED.write_text(json.dumps(said, separators=(",", ":")) + "\n", "utf-8")
+
+
+@main.command()
+@click.option("--repeats", default=20, show_default=True)
+@click.option("--near", default=0.005, show_default=True, help="How near to the best point of all a search has to come, as a fraction.")
+@click.option("--most", default=120, show_default=True, help="Trials after which a search is given up.")
+def search(repeats: int, near: float, most: int) -> None:
+    """Epochs until the best complete trial is near the best point of all, over sampler seeds, with the functions the tuner uses."""
+    kept = json.loads(RECORDED.read_text("utf-8"))
+    table = {tuple(map(int, place.split(","))): scores for place, scores in kept["scores"].items()}
+    best = max(float(np.mean(scores)) for scores in table.values())
+    space = {path: Dimension(type="int", low=0, high=len(values) - 1) for path, values in kept["grid"].items()}
+    ways = {
+        "default": TuneTable(trials=most, sampler="gp"),
+        "default, nothing given up": TuneTable(trials=most, sampler="gp", pruner="none"),
+        "random, nothing given up": TuneTable(trials=most, sampler="random", pruner="none"),
+    }
+    found: dict[str, Any] = {
+        "points": len(table),
+        "replicates": len(kept["seeds"]),
+        "exhaustive_epochs": kept["epochs"] * sum(map(len, table.values())),
+    }
+    for name, said in ways.items():
+        runs = [_replayed(table, space, said.model_copy(update={"seed": seed}), best - near) for seed in range(repeats)]
+        epochs = [count * kept["epochs"] for count, _ in runs]
+        found[name] = {
+            "epochs_median": statistics.median(epochs),
+            "epochs_mean": round(statistics.mean(epochs)),
+            "trials_median": statistics.median(trials for _, trials in runs),
+            "never": sum(trials >= most for _, trials in runs),
+        }
+    for name in list(ways)[1:]:
+        found[f"times fewer than {name}"] = round(found[name]["epochs_mean"] / found["default"]["epochs_mean"], 2)
+    report(OUTPUT, "search", found)
+
+
+def _replayed(
+    table: Mapping[tuple[int, ...], Sequence[float]], space: Mapping[str, Dimension], said: TuneTable, wanted: float
+) -> tuple[int, int]:
+    """(runs made, trials) until a complete trial reaches `wanted`; a run made before costs nothing."""
+    made: set[tuple[tuple[int, ...], int]] = set()
+    tried: list[Tried] = []
+    for begin in range(0, said.trials, said.round):
+        beside: list[Mapping[str, Any]] = []
+        ended: list[Tried] = []
+        for slot in range(begin, min(said.trials, begin + said.round)):
+            params = propose(space, Sampling(said.sampler, said.startup, said.seed, 1), slot, tried, beside)
+            beside.append(params)
+            ended.append(_tried(table, tuple(params[path] for path in space), params, said, tried, made))
+            whole = [*tried, *ended]
+            if (order := best_of(whole)) and whole[order[0]].mean >= wanted:
+                return len(made), slot + 1
+        tried += ended
+    return len(made), said.trials
+
+
+def _tried(
+    table: Mapping[tuple[int, ...], Sequence[float]],
+    place: tuple[int, ...],
+    params: Mapping[str, Any],
+    said: TuneTable,
+    before: Sequence[Tried],
+    made: set[tuple[tuple[int, ...], int]],
+) -> Tried:
+    scores: dict[int, float] = {}
+    for unit, score in enumerate(table[place]):
+        made.add((place, unit))
+        scores[unit] = score
+        if hopeless(said, before, scores) and len(scores) < len(table[place]):
+            return Tried(params, scores, False)
+    return Tried(params, scores, True)
 
 
 if __name__ == "__main__":
