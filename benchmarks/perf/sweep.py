@@ -27,7 +27,7 @@ import numpy as np
 from _report import report
 
 from discl.harness.launch import Job, Listed, Outcome, launch
-from discl.harness.proposing import Sampling, Tried, best_of, hopeless, propose
+from discl.harness.proposing import Sampling, Tried, best_of, hopeless, propose, round_of
 from discl.harness.store import Store
 from discl.parts.executors.local import Local
 from discl.spec import sweep as files
@@ -227,10 +227,12 @@ def _replayed(
     """(runs made, trials) until a complete trial reaches `wanted`; a run made before costs nothing."""
     made: set[tuple[tuple[int, ...], int]] = set()
     tried: list[Tried] = []
-    for begin in range(0, said.trials, said.round):
+    begin = end = 0
+    while end < said.trials:
+        begin, end = round_of(end, 1, said.round, said.trials)
         beside: list[Mapping[str, Any]] = []
         ended: list[Tried] = []
-        for slot in range(begin, min(said.trials, begin + said.round)):
+        for slot in range(begin, end):
             params = propose(space, Sampling(said.sampler, said.startup, said.seed, 1), slot, tried, beside)
             beside.append(params)
             ended.append(_tried(table, tuple(params[path] for path in space), params, said, tried, made))

@@ -131,6 +131,15 @@ def propose(space: Mapping[str, Dimension], how: Sampling, slot: int, tried: Seq
         return dict(study.ask(known).params)
 
 
+def round_of(slot: int, opening: int, size: int, trials: int) -> tuple[int, int]:
+    """Where the round of a slot begins and ends. The `opening` trials that are known beforehand are a round of their own: the
+    first thing that is learned is what there is to beat."""
+    if slot < opening:
+        return 0, min(opening, trials)
+    begin = opening + (slot - opening) // size * size
+    return begin, min(begin + size, trials)
+
+
 def estimates(tried: Sequence[Tried]) -> list[float]:
     """What each trial would have scored on all replicates.
 
