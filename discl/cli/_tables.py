@@ -17,7 +17,7 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left:
 
     table = Table(title=title, box=None, header_style="bold")
     for place, name in enumerate(header):
-        table.add_column(name, justify="left" if place < left else "right", overflow="fold")
+        table.add_column(name, justify="left" if place < left else "right", overflow="fold", no_wrap=place >= left)
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 400).print(table)

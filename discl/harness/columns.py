@@ -31,6 +31,9 @@ WORST_GROUP = {"macro_f1": "worst_group_macro_f1"}  # of a benchmark that choose
 CORRUPTED = re.compile(r"ood/[a-z_]+-\d")  # corruptions are named by family and severity
 
 
+BRIEF = ("all", "few", "worst group", "ood", "worst group, ood")  # titles that do where there is little room
+
+
 class Columns(NamedTuple):
     """What a board shows."""
 

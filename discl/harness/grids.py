@@ -41,7 +41,8 @@ def grid(points: Sequence[Point], results: Mapping[str, Result]) -> Grid:
         groups.setdefault(canonical_json([point.at.get(axis) for axis in axes]), []).append(point)
     # the columns of the first benchmark that has results: what another one lacks is shown as a dash
     there = [results[id] for point in points if (id := point.experiment.id()) in results]
-    titles = columns.of([result for result in there if result.benchmark == there[0].benchmark]).titles if there else {}
+    shown = columns.of([result for result in there if result.benchmark == there[0].benchmark]).titles if there else {}
+    titles = dict(list(shown.items())[:1]) | {metric: title for metric, title in shown.items() if title in columns.BRIEF}
     rows = [_row(axes, group, results, titles) for group in groups.values()]
     first = next(iter(titles), "")
     rows.sort(key=lambda row: (not row.results, -(row.metrics[first].mean if row.results and row.metrics[first].n else 0.0)))

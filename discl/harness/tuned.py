@@ -93,7 +93,7 @@ def gains(pairs: Sequence[Again], results: Mapping[str, Result]) -> tuple[dict[s
     if not there:
         return {}, []
     shown = columns.of(there)
-    titles = {metric: title for metric, title in shown.titles.items() if title in ("all", "few", "ood", "worst group")}
+    titles = {metric: title for metric, title in shown.titles.items() if title in columns.BRIEF}
 
     def by_seed(points: list[Point], metric: str) -> dict[int, float]:
         found = [results[id] for point in points if (id := point.experiment.id()) in results]
