@@ -60,10 +60,9 @@ def sweep(name: str, **given: Any) -> None:
     """
     from discl.files.disk import check_deliverable
     from discl.harness.store import Store
-    from discl.spec import sweep as files
     from discl.spec.registry import bind
 
-    found = _file(files.load(name, given["benchmark"], given["scale"], given["settings"]), given)
+    found = _file(name, given)
     for path in (given["json_file"], given["output"]):
         if path:
             check_deliverable(path)
@@ -74,18 +73,27 @@ def sweep(name: str, **given: Any) -> None:
     return verb(found, Store(), executor, given)
 
 
-def _file(found: SweepFile, given: dict[str, Any]) -> SweepFile:
+def _file(name: str, given: dict[str, Any]) -> SweepFile:
     """The file with what the command line says about it."""
     from discl.cli._selection import numbers, words
+    from discl.spec import sweep as files
+    from discl.spec.errors import UserError
 
-    update: dict[str, Any] = {}
-    if given["strategies"] is not None:
-        update["strategies"] = words(given["strategies"])
-    if given["seeds"] is not None:
-        update["seeds"] = numbers("--seeds", given["seeds"])
-    if given["called"]:
-        update["name"] = given["called"]
-    return found.model_copy(update=update)
+    seeds = [] if given["seeds"] is None else numbers("--seeds", given["seeds"])
+    found = files.load(name, given["benchmark"], given["scale"], given["settings"], words(given["strategies"] or ""), seeds)
+    kind = "tuning sweeps" if found.tune else "the order test" if found.order else "grids"
+    for key, (option, meant_for) in _MEANT_FOR.items():
+        if given[key] and kind != meant_for:
+            raise UserError(f"{option} is for {meant_for}, and sweep {name!r} is none of them; leave it out")
+    return found.model_copy(update={"name": given["called"]}) if given["called"] else found
+
+
+_MEANT_FOR = {
+    "reseed": ("--reseed", "tuning sweeps"),
+    "storage": ("--storage", "tuning sweeps"),
+    "called": ("--as", "tuning sweeps"),
+    "output": ("--output", "the order test"),
+}
 
 
 def _engine(given: dict[str, Any]) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def bound(found: SweepFile) -> int:
     """How many runs tuning makes at most; 0 where nothing is tuned."""
     if not found.tune:
         return 0
-    trials = sum(rung.trials for rung in found.tune.ladder) or found.tune.trials
-    return trials * len(found.tune.seeds) * (1 + len(found.tune.also)) * len(files.strategies(found))
+    trials = sum(files.budget(rung, strategy) for rung in files.rungs(found) for strategy in files.strategies(found))
+    return trials * len(found.tune.seeds) * (1 + len(found.tune.also))
 
 
 def order_points(found: SweepFile) -> list[Point]:

@@ -42,9 +42,8 @@ from discl.spec.benchmark import Experiment
 from discl.spec.errors import UserError
 from discl.spec.identity import canonical
 from discl.spec.kinds import LATER, Later
-from discl.spec.paths import check_path
 from discl.spec.result import Result
-from discl.spec.sweep import Point, Rung, SweepFile
+from discl.spec.sweep import Point, SweepFile
 
 SAID = "discl"  # the attribute of a study that says what it is
 SLOT = "slot"  # the attribute of a trial that says which one of the budget it is
@@ -79,7 +78,7 @@ class Study:
         assert found.tune is not None  # noqa: S101 - a file with a space has it
         self.found, self.strategy, self.rung, self.said, self.storage = found, strategy, rung, found.tune, storage
         self.name = "/".join([found.name, found.benchmark, found.scale, strategy, *([f"rung {rung}"] if found.tune.ladder else [])])
-        self.space = files.space_of(found, strategy)
+        self.space, self.budget = files.space_of(found, strategy), files.budget(found, strategy)
         self.units = [Unit(name, seed) for seed in self.said.seeds for name in (found.benchmark, *self.said.also)]
         self.default = self._points({}, self.units[:1])[0].experiment
         self.objective = self.said.objective or [self.default.benchmark.select.metric]
@@ -93,8 +92,8 @@ class Study:
 
     def own(self) -> dict[str, Any] | None:
         """The benchmark's own setting, if the space has it: the first trial, so that tuning never ends below it on val."""
-        own = {path: dimension.own(check_path(path, self.default.benchmark).default) for path, dimension in self.space.items()}
-        return stored(own) if all(self.space[path].holds(value) for path, value in own.items()) else None
+        own = files.own(self.found, self.default.benchmark, self.strategy)
+        return None if own is None else stored(own)
 
     def described(self) -> dict[str, Any]:
         """What two launches must agree on to work at one study. The budget may grow."""
@@ -171,13 +170,13 @@ class Study:
             self.revived = time.monotonic()
 
     def _complete(self, slots: Sequence[FrozenTrial | None]) -> bool:
-        return len(slots) >= self.said.trials and all(trial and _over(trial) for trial in slots)
+        return len(slots) >= self.budget and all(trial and _over(trial) for trial in slots)
 
     def _missing(self, slots: Sequence[FrozenTrial | None]) -> bool:
         """Whether a round is to be opened, or was left half open by a kill."""
         if None in slots or len(slots) < self._close(len(slots) - 1):
             return True
-        return len(slots) < self.said.trials and all(trial and _over(trial) for trial in slots)
+        return len(slots) < self.budget and all(trial and _over(trial) for trial in slots)
 
     def _begin(self, slot: int) -> int:
         """Where the round of a slot begins."""
@@ -185,7 +184,7 @@ class Study:
 
     def _close(self, slot: int) -> int:
         """Where the round of a slot ends."""
-        return min(self.said.trials, self._begin(slot) + self.said.round)
+        return min(self.budget, self._begin(slot) + self.said.round)
 
     def _propose(self, slots: Sequence[FrozenTrial | None]) -> None:
         """Put the trials of the round into the queue that are not there yet."""
@@ -338,7 +337,7 @@ class Tuning:
     def __init__(self, found: SweepFile, storage: RDBStorage, retry: int = 0) -> None:
         assert found.tune is not None  # noqa: S101 - a file with a space has it
         self.found, self.storage, self.retry, self.keep = found, storage, retry, found.tune.keep
-        self.rungs = [_on(found, rung) for rung in found.tune.ladder] or [found]
+        self.rungs = files.rungs(found)
         self.strategies = files.strategies(found)
         self.at = dict.fromkeys(self.strategies, 0)
         self.studies = {(name, 0): Study(self.rungs[0], name, 0, storage, []) for name in self.strategies}
@@ -390,13 +389,6 @@ class Tuning:
     def take(self, job: Job, outcome: Outcome) -> None:
         strategy, rung, number = job.tag
         self.studies[strategy, rung].take(number, outcome, self.heart, self.retry)
-
-
-def _on(found: SweepFile, rung: Rung) -> SweepFile:
-    """The sweep as one rung has it."""
-    assert found.tune is not None  # noqa: S101 - a rung is of one
-    tune = found.tune.model_copy(update={"trials": rung.trials})
-    return found.model_copy(update={"scale": rung.scale or found.scale, "set": {**found.set, **rung.set}, "tune": tune})
 
 
 def everything(found: SweepFile, storage: RDBStorage) -> Iterator[tuple[str, Study]]:
