@@ -8,8 +8,9 @@ pruners are Optuna's.
 from __future__ import annotations
 
 import json
+import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -82,7 +83,8 @@ _JSON = "json:"
 
 
 def _storable(choice: Any) -> Any:
-    return choice if isinstance(choice, _PLAIN) else _JSON + canonical_json(choice)
+    plain = isinstance(choice, _PLAIN) and not (isinstance(choice, str) and choice.startswith(_JSON))
+    return choice if plain else _JSON + canonical_json(choice)
 
 
 def settings(params: Params) -> dict[str, Any]:
@@ -117,12 +119,27 @@ def _random(seed: int, startup: int) -> optuna.samplers.BaseSampler:
 SAMPLERS = {"gp": _gp, "tpe": _tpe, "random": _random}
 
 
-def propose(space: Mapping[str, Dimension], how: Sampling, slot: int, tried: Sequence[Tried], beside: Sequence[Params]) -> dict[str, Any]:
-    """Settings for a slot: `tried` are the trials of earlier rounds in slot order, `beside` the proposals before it in its own round."""
+def propose(
+    space: Mapping[str, Dimension],
+    how: Sampling,
+    slot: int,
+    tried: Sequence[Tried],
+    beside: Sequence[Params],
+    failed: Sequence[Params] = (),
+) -> dict[str, Any]:
+    """Settings for a slot: `tried` are the trials of earlier rounds in slot order, `beside` the proposals before it in its own round.
+
+    They are none of those, nor of the `failed` ones, as long as there are others: equal settings give equal runs.
+    """
+    seed, taken = seed_of("sampler", how.seed, slot), {_key(params) for params in (*(trial.params for trial in tried), *beside, *failed)}
+    proposed = _asked(space, how, seed, tried, beside)
+    return proposed if _key(proposed) not in taken else _another(space, seed, taken) or proposed
+
+
+def _asked(space: Mapping[str, Dimension], how: Sampling, seed: int, tried: Sequence[Tried], beside: Sequence[Params]) -> dict[str, Any]:
     known = distributions(space)
     with quiet():
-        sampler = SAMPLERS[how.sampler](seed_of("sampler", how.seed, slot) % 2**32, how.startup)
-        study = optuna.create_study(directions=DIRECTIONS[: how.objectives], sampler=sampler)
+        study = optuna.create_study(directions=DIRECTIONS[: how.objectives], sampler=SAMPLERS[how.sampler](seed % 2**32, how.startup))
         for trial, value in zip(tried, estimates(tried), strict=True):
             values = [value] if trial.cost is None else [value, trial.cost]
             study.add_trial(optuna.create_trial(params=dict(trial.params), distributions=known, values=values))
@@ -138,6 +155,28 @@ def round_of(slot: int, opening: int, size: int, trials: int) -> tuple[int, int]
         return 0, min(opening, trials)
     begin = opening + (slot - opening) // size * size
     return begin, min(begin + size, trials)
+
+
+def _another(space: Mapping[str, Dimension], seed: int, taken: Set[str]) -> dict[str, Any] | None:
+    """Settings that are not taken; None where there are none. Drawn blindly, or where they can be counted the next in line."""
+    count = math.prod(dimension.count for dimension in space.values())
+    if math.isinf(count):
+        return _asked(space, Sampling("random", 0, 0, 1), seed_of("another", seed), [], [])
+    line = (_at(space, (seed + step) % int(count)) for step in range(int(count)))
+    return next((params for params in line if _key(params) not in taken), None)
+
+
+def _at(space: Mapping[str, Dimension], place: int) -> dict[str, Any]:
+    """The settings at a place, where all there are stand in line."""
+    params = {}
+    for path, dimension in space.items():
+        place, mine = divmod(place, int(dimension.count))
+        params[path] = dimension.at(mine)
+    return stored(params)
+
+
+def _key(params: Params) -> str:
+    return canonical_json(params)
 
 
 def estimates(tried: Sequence[Tried]) -> list[float]:

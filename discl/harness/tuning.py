@@ -23,6 +23,7 @@ from discl.harness.proposing import (
     DIRECTIONS,
     STOPPED,
     STOPPED_EARLY,
+    Params,
     Patience,
     Sampling,
     Tried,
@@ -190,19 +191,20 @@ class Study:
         """Put the trials of the round into the queue that are not there yet."""
         whole = None not in slots and len(slots) == self._close(len(slots) - 1)
         begin = len(slots) if whole else self._begin(len(slots) - 1)
-        tried, beside = self.tried(slots[:begin]), list[Mapping[str, Any]]()
+        tried, beside = self.tried(slots[:begin]), list[Params]()
+        failed = [trial.params for trial in slots[:begin] if trial and trial.state not in SCORED]
         for slot in range(begin, self._close(begin)):
             there = slots[slot] if slot < len(slots) else None
-            params = there.params if there else self._proposed(slot, tried, beside)
+            params = there.params if there else self._proposed(slot, tried, beside, failed)
             if there is None:
                 self._queue(params, slot)
             beside.append(params)
 
-    def _proposed(self, slot: int, tried: Sequence[Tried], beside: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def _proposed(self, slot: int, tried: Sequence[Tried], beside: Sequence[Params], failed: Sequence[Params]) -> dict[str, Any]:
         if slot < len(self.first):
             return self.first[slot]
         how = Sampling(self.sampler, self.said.startup, self.said.seed, len(self.objective))
-        return propose(self.space, how, slot, tried, beside)
+        return propose(self.space, how, slot, tried, beside, failed)
 
     def _queue(self, params: Mapping[str, Any], slot: int) -> None:
         trial = optuna.create_trial(

@@ -6,6 +6,7 @@ import itertools
 import math
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -74,8 +75,18 @@ class Dimension(_Table):
         if self.type == "categorical":
             return len(self.choices)
         low, high = self.ends()
-        step = self.step or (1 if self.type == "int" else 0)
-        return round((high - low) / step) + 1 if step else math.inf
+        return round((high - low) / self._apart) + 1 if self._apart else math.inf
+
+    def at(self, place: int) -> Any:
+        """One of its values, where they can be counted."""
+        if self.type == "categorical":
+            return self.choices[place]
+        value = self.ends()[0] + place * self._apart
+        return rounded(value) if isinstance(value, float) else value  # 0.1 + 3 x 0.2 is to be 0.7
+
+    @property
+    def _apart(self) -> float:
+        return int(self.step or 1) if self.type == "int" else self.step or 0.0
 
 
 def _whole(number: float) -> bool:
@@ -97,7 +108,7 @@ class TuneTable(_Table):
     objective: list[str] = []  # val/ metrics, and costs for a Pareto study; [] = what the benchmark chooses epochs by
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)  # replicates of a trial, one run each
     also: list[str] = []  # further benchmarks a trial is judged on, each with every seed
-    sampler: Literal["auto", "gp", "tpe", "random"] = "auto"  # auto: gp up to 60 trials of one objective, tpe beyond
+    sampler: Literal["auto", "gp", "tpe", "random"] = "auto"  # auto: gp up to 60 trials, tpe beyond
     startup: Positive = 8  # trials before the sampler learns; the first is the benchmark's own setting
     round: Positive = 4  # trials proposed at a time: as many can run side by side, whoever runs them
     seed: Seed = 0  # of the sampler
@@ -379,7 +390,7 @@ def _check_bounds(where: str, dimension: Dimension) -> None:
         raise UserError(f"{where} is logarithmic: low must be above 0 (it is {low:g}) and there can be no step")
     if dimension.type == "int" and any(bound != int(bound) for bound in (low, high, step or 1)):
         raise UserError(f"{where} is whole: low, high and step must be so, not {low:g}, {high:g}, {step or 1:g}")
-    if step is not None and (step <= 0 or not _whole((high - low) / step)):
+    if step is not None and (step <= 0 or (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))):
         raise UserError(f"{where}: steps of {step:g} do not lead from {low:g} to {high:g}; move high to where one ends")
 
 
