@@ -207,14 +207,14 @@ def test_a_trial_is_given_up_when_the_signed_ranks_say_so(distances: list[float]
 
 
 def test_nothing_is_given_up_without_a_complete_trial_or_too_early_or_where_the_file_says_so() -> None:
-    said, bad = TuneTable(trials=5), {unit: 0.0 for unit in range(6)}
+    said, bad = TuneTable(trials=5), dict.fromkeys(range(6), 0.0)
     assert hopeless(said, [BEST], bad)
     assert not hopeless(said, [], bad)
     assert not hopeless(said, [Tried({}, BEST.scores, False)], bad)
     assert not hopeless(TuneTable(trials=5, prune_after=7), [BEST], bad)
     assert not hopeless(TuneTable(trials=5, pruner="none"), [BEST], bad)
-    assert not hopeless(said, [BEST], {unit: 0.0 for unit in range(3)})
-    assert hopeless(TuneTable(trials=5, p=0.3), [BEST], {unit: 0.0 for unit in range(2)})
+    assert not hopeless(said, [BEST], dict.fromkeys(range(3), 0.0))
+    assert hopeless(TuneTable(trials=5, p=0.3), [BEST], dict.fromkeys(range(2), 0.0))
     assert not hopeless(TuneTable(trials=5, p=0.3), [BEST], {0: 0.0})
 
 
