@@ -48,6 +48,7 @@ from discl.spec.sweep import Point, SweepFile
 
 SAID = "discl"  # the attribute of a study that says what it is
 SLOT = "slot"  # the attribute of a trial that says which one of the budget it is
+TWIN = "twin_of"  # the attribute of one more trial that bears the slot of another, and is not run
 SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -99,9 +100,10 @@ class Study:
     def described(self) -> dict[str, Any]:
         """What two launches must agree on to work at one study. The budget may grow."""
         tune = self.said.model_dump(exclude={"trials", "ladder", "objective", "sampler"})
-        space = {path: dimension.model_dump(exclude_defaults=True) for path, dimension in self.space.items()}
         plain: dict[str, Any] = canonical(
-            {"benchmark": self.found.benchmark, "scale": self.found.scale, "set": self.found.set, "space": space, "objective": self.objective}
+            {"benchmark": self.found.benchmark, "scale": self.found.scale, "objective": self.objective}
+            | {f"space {path}": dimension.model_dump(exclude_defaults=True) for path, dimension in self.space.items()}
+            | {f"set {path}": value for path, value in self.found.set.items()}
             | {f"tune.{key}": value for key, value in tune.items()}
         )
         return plain
@@ -119,9 +121,10 @@ class Study:
             return study, sampler
         if differing := [key for key in {**there, **described} if key != "sampler" and there.get(key) != described.get(key)]:
             more = f" (and {len(differing) - 1} more differences)" if len(differing) > 1 else ""
+            before, now = (said.get(differing[0], "nothing") for said in (there, described))
             raise UserError(
-                f"the study {self.name!r} exists with another {differing[0]}: {there.get(differing[0])} there, {described.get(differing[0])} "
-                f"here{more}; go on with what it was begun with, or name a new one by --as NAME"
+                f"the study {self.name!r} exists with another {differing[0]}: {before} there, {now} here{more}; "
+                "go on with what it was begun with, or name a new one by --as NAME"
             )
         return study, str(there["sampler"])
 
@@ -138,7 +141,7 @@ class Study:
         """The trial that counts for each slot: the first that has not failed, or else the last that has."""
         by_slot: dict[int, list[FrozenTrial]] = {}
         for trial in patiently(self.storage, lambda: self.study.get_trials(deepcopy=False)):
-            if SLOT in trial.user_attrs:
+            if SLOT in trial.user_attrs and TWIN not in trial.user_attrs:
                 by_slot.setdefault(int(trial.user_attrs[SLOT]), []).append(trial)
         return [_counting(by_slot[slot]) if slot in by_slot else None for slot in range(max(by_slot, default=-1) + 1)]
 
@@ -150,20 +153,43 @@ class Study:
 
     def next(self, heart: Heart) -> Job | Later | None:
         """A run of one of our trials, or of one that waits, or of a new round; LATER while others are at work; None at the end."""
-        for ours in self.open.values():
-            if not ours.busy and ours.not_before <= time.monotonic():
-                return self._job(ours)
+        for ours in list(self.open.values()):
+            if not ours.busy and ours.not_before <= time.monotonic() and (job := self._given(ours, heart)):
+                return job
         self._revive(heart)
         with alone(self.storage, self.name):
             slots = self.slots()
             if self._missing(slots):
                 self._propose(slots)
                 slots = self.slots()
-        if any(trial and trial.state == TrialState.WAITING for trial in slots) and (taken := claim(self.study, heart)):
-            ours = self.open[taken.number] = Open(taken)
-            # a launcher may have died between the last replicate and the end
-            return self.next(heart) if self._judged(ours, heart) else self._job(ours)
+        while any(trial and trial.state == TrialState.WAITING for trial in slots) and (taken := claim(self.study, heart)):
+            if job := self._begun(taken, slots, heart):
+                return job
+            slots = self.slots()
         return None if self._complete(slots) else LATER
+
+    def _begun(self, taken: FrozenTrial, slots: Sequence[FrozenTrial | None], heart: Heart) -> Job | None:
+        """The first run of a trial that is ours now; None where it is over already."""
+        ours, slot = Open(taken), int(taken.user_attrs[SLOT])
+        self.open[taken.number] = ours
+        counts = slots[slot] if slot < len(slots) else None
+        if counts is None or counts.number != taken.number:  # what we saw is old, or it is one too many
+            counts = self.slots()[slot]
+        if counts and counts.number != taken.number:  # a connection dropped between adding it and the answer
+            self._note(ours, {TWIN: counts.number})
+            self._end(ours, heart, failure=f"a twin of trial {counts.number}")
+            return None
+        # a launcher may have died between the last replicate and the end
+        return None if self._judged(ours, heart) else self._given(ours, heart)
+
+    def _given(self, ours: Open, heart: Heart) -> Job | None:
+        """The next run of a trial; None where its settings do not go together, which ends it."""
+        try:
+            (point,) = self._points(ours.trial.params, [self.units[len(ours.trial.intermediate_values)]])
+        except UserError as error:
+            self._end(ours, heart, failure=str(error))
+            return None
+        return self._job(ours, point.experiment)
 
     def _revive(self, heart: Heart) -> None:
         if self.revived + REVIVE_S < time.monotonic():
@@ -212,11 +238,9 @@ class Study:
         )
         self.study.add_trial(trial)
 
-    def _job(self, ours: Open) -> Job:
+    def _job(self, ours: Open, experiment: Experiment) -> Job:
         ours.busy = True
         unit = len(ours.trial.intermediate_values)
-        (point,) = self._points(ours.trial.params, [self.units[unit]])
-        experiment = point.experiment
         label = f"{self.strategy} trial {ours.trial.user_attrs[SLOT]}, {' '.join(map(str, self.units[unit]))}"
         stop, tag = self._stop(ours, unit, experiment), (self.strategy, self.rung, ours.trial.number)
         return Job(experiment, self.name, label, stop, tag)
@@ -226,14 +250,19 @@ class Study:
             return None
         slots, begin = self.slots(), self._begin(int(ours.trial.user_attrs[SLOT]))
         runs = [trial.user_attrs.get(RUNS, {}).get(str(unit)) for trial in slots[:begin] if trial]
-        told = tuple(tuple((int(epoch), float(value)) for epoch, value in run["curve"]) for run in runs if run)
+        told = tuple(tuple((int(epoch), float(value)) for epoch, value in run["curve"]) for run in runs if run and run["curve"])
         return Patience(self.objective[0], experiment.benchmark.train.curriculum_epochs, self.said.patience, told)
 
     # -- what came
 
     def take(self, number: int, outcome: Outcome, heart: Heart, retry: int) -> None:
-        """Book a replicate of one of our trials."""
-        ours = self.open[number]
+        """Book a replicate of one of our trials. Where we were taken for dead, another trial stands in its place, and finds the run stored."""
+        try:
+            self._booked(self.open[number], outcome, heart, retry)
+        except UpdateFinishedTrialError:
+            heart.remove(self.open.pop(number).trial)
+
+    def _booked(self, ours: Open, outcome: Outcome, heart: Heart, retry: int) -> None:
         ours.busy = False
         if outcome.failure and outcome.failure.kind == "stopped":
             self._give_up(ours, outcome, heart)
@@ -268,10 +297,14 @@ class Study:
             self._end(ours, heart, pruned=True)
         elif len(scores) == len(self.units):
             self._end(ours, heart, self._values(ours, complete=True))
-        elif STOPPED in noted or (len(self.objective) == 1 and hopeless(self.said, self._before(ours.trial), scores)):
+        elif STOPPED in noted or self._hopeless(ours):
             self._note(ours, {STOPPED: len(scores)})
             self._end(ours, heart, self._values(ours, complete=False))
         return ours.trial.number not in self.open
+
+    def _hopeless(self, ours: Open) -> bool:
+        scores = ours.trial.intermediate_values
+        return len(self.objective) == 1 and len(scores) >= self.said.prune_after and hopeless(self.said, self._before(ours.trial), scores)
 
     def _before(self, trial: FrozenTrial) -> list[Tried]:
         """Trials of earlier rounds: others would make the answer hang on who was faster."""
@@ -280,12 +313,14 @@ class Study:
     def _values(self, ours: Open, complete: bool) -> list[float]:
         tried = Tried(ours.trial.params, ours.trial.intermediate_values, complete)
         costs = [run["costs"] for run in ours.trial.user_attrs[RUNS].values()]
-        return [estimates([*self._before(ours.trial), tried])[-1], *np.mean(costs, axis=0).tolist()]
+        before = [] if complete else self._before(ours.trial)
+        return [estimates([*before, tried])[-1], *np.mean(costs, axis=0).tolist()]
 
     def _give_up(self, ours: Open, outcome: Outcome, heart: Heart) -> None:
         """A run was cut short: what it had reached is a low estimate of what it would have, and the trial is over."""
         unit, (epoch, reached) = len(ours.trial.intermediate_values), outcome.curve[-1]
-        self._note(ours, {STOPPED: unit, STOPPED_EARLY: {"replicate": unit, "epoch": epoch, "value": reached}})
+        # in this order: a launcher that dies in between leaves what says that it is over
+        self._note(ours, {STOPPED_EARLY: {"replicate": unit, "epoch": epoch, "value": reached}, STOPPED: unit})
         self._judged(ours, heart)
 
     def _end(self, ours: Open, heart: Heart, values: list[float] | None = None, pruned: bool = False, failure: str | None = None) -> None:
@@ -385,6 +420,7 @@ class Tuning:
             self.at[strategy] += 1
             rung = self.at[strategy]
             self.studies[strategy, rung] = Study(self.rungs[rung], strategy, rung, self.storage, best)
+            self.studies[strategy, rung].retry_failed()
             found = self.study(strategy).next(self.heart)
         return found
 
