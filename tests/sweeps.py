@@ -1,0 +1,213 @@
+"""Real sweeps, tiny: begun, watched, killed and read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from optuna import get_all_study_names, load_study
+from optuna.trial import TrialState
+
+from discl.harness.database import close_storage, open_storage
+from discl.harness.store import Store
+from discl.harness.tuning import RUNS, SLOT
+from discl.spec.result import Result
+from discl.testing import alive
+
+# 600 photos, seen once by a small network: a run takes a tenth of what a process takes to begin
+COMMON = """
+benchmark = "cifar100_lt"
+strategies = ["static", "real_rebalanced"]
+
+[set]
+"dataset.root" = "photos"
+"backbone.frozen" = true
+"backbone.model" = "test_resnet"
+"backbone.arguments" = {}
+"backbone.stem_stride" = 4
+"generator.name" = "blend"
+"bank.variants" = 1
+"levels" = [0, 50, 100]
+"train.epochs" = 6
+"train.curriculum_epochs" = 4
+"train.evaluate_every" = 2
+"train.batch" = 32
+"""
+TUNE = f"""{COMMON}
+[space."train.lr"]
+type = "float"
+low = 1e-4
+high = 3e-2
+log = true
+
+[space."strategy.static.start"]
+type = "categorical"
+choices = [0, 50]
+
+[tune]
+trials = 6
+round = 3
+startup = 3
+seeds = [0, 1]
+"""
+RUNS_IN_ALL = 24  # 2 strategies x 6 trials x 2 seeds
+# As `discl`, but a launcher counts as dead after seconds: tests would wait for little else.
+IMPATIENT = """
+import sys
+from functools import partial
+from discl.harness import database
+database.open_storage = partial(database.open_storage, heartbeat_seconds=1, grace_seconds=4)
+from discl.cli import main
+main(sys.argv[1:])
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a sweep came to, without what may differ: who did it, when, at which attempt."""
+
+    trials: dict[tuple[str, int], dict[str, Any]]  # (study, slot)
+    results: dict[str, Result]  # by id
+
+
+def read(home: Path, url: str) -> Done:
+    """A finished sweep; fails where a trial or a run is there twice, half, or not at all."""
+    return Done(_trials(url), _results(home))
+
+
+def _trials(url: str) -> dict[tuple[str, int], dict[str, Any]]:
+    storage, told = open_storage(url), {}
+    for name in get_all_study_names(storage):
+        trials = load_study(study_name=name, storage=storage).get_trials()
+        unfinished = [trial.number for trial in trials if not trial.state.is_finished()]
+        assert not unfinished, f"{name}: {unfinished} run or wait for ever"
+        scored = [trial for trial in trials if trial.state != TrialState.FAIL]
+        twice = [slot for slot, count in Counter(trial.user_attrs[SLOT] for trial in scored).items() if count > 1]
+        assert not twice, f"{name}: slots {twice} are finished more than once"
+        for trial in scored:
+            runs = {unit: (run["curve"], run["costs"]) for unit, run in trial.user_attrs[RUNS].items()}
+            said = {"params": trial.params, "scores": trial.intermediate_values, "values": trial.values, "state": trial.state.name, "runs": runs}
+            told[name, int(trial.user_attrs[SLOT])] = said
+    close_storage(storage)
+    return told
+
+
+def _results(home: Path) -> dict[str, Result]:
+    complete = Counter(path.parts[-3] for path in (home / "runs").glob("*/*/result.json"))
+    assert set(complete.values()) == {1}, complete
+    found = [result for id in complete if (result := Store(home / "runs").find(id))]
+    return {result.id: told(result) for result in found}
+
+
+def told(result: Result) -> Result:
+    return replace(result, attempt=0, cost={**result.cost, "seconds": 0.0, "images_generated": 0.0}, provenance={})
+
+
+def finished(home: Path) -> int:
+    """Runs that are complete."""
+    return len(list((home / "runs").glob("*/*/result.json")))
+
+
+def attempts(home: Path) -> int:
+    """Attempts at runs, whatever became of them."""
+    return len(list((home / "runs").glob("*/[0-9]*")))
+
+
+# ---------------------------------------------------------------- places
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A folder with sweep files and photos, and a home that has the images and their features, for copies to begin with."""
+
+    folder: Path
+    home: Path
+    done: Done  # what the sweep `tiny` comes to at one worker that nobody kills
+
+    def copy(self, to: Path) -> Path:
+        """A home with the images and their features, and no run."""
+        for kept in ("banks", "features"):
+            shutil.copytree(self.home / kept, to / kept)
+        return to
+
+
+def sqlite(home: Path) -> str:
+    return f"sqlite:///{home}/studies/studies.db"
+
+
+def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**os.environ, "DISCL_HOME": str(home), **(more or {})}
+
+
+def begin(ready: Ready, home: Path, *words: str, log: Path, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """A launcher in a process of its own."""
+    command = [sys.executable, "-c", IMPATIENT, "sweep", *words, "--trackers", ""]
+    with log.open("ab") as out:
+        return subprocess.Popen(command, cwd=ready.folder, env=environment(home, more), stdout=out, stderr=out)
+
+
+def until(true: Callable[[], Any], launcher: subprocess.Popen[bytes], log: Path, patience_s: float = 240.0) -> None:
+    """Wait for it, while the launcher lives."""
+    deadline = time.monotonic() + patience_s
+    while not true():
+        assert launcher.poll() is None, f"the launcher ended with {launcher.returncode}:\n{log.read_text()}"
+        assert time.monotonic() < deadline, f"it never came true:\n{log.read_text()}"
+        time.sleep(0.01)
+
+
+def ends(launcher: subprocess.Popen[bytes], log: Path, code: int = 0, patience_s: float = 240.0) -> str:
+    """Wait for the end, which must be this one; gives what was printed."""
+    try:
+        launcher.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        launcher.kill()
+        raise AssertionError(f"it did not end in {patience_s} s:\n{log.read_text()}") from None
+    assert launcher.returncode == code, log.read_text()
+    return log.read_text()
+
+
+# ---------------------------------------------------------------- processes
+
+
+def descendants(process: int) -> dict[int, str]:
+    """Processes that it started, and those that they started; with their command lines."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it is gone
+            continue
+    found, fresh = dict[int, str](), {process}
+    while fresh := {child for child, parent in parents.items() if parent in fresh and child not in found}:
+        found |= {child: _command(child) for child in fresh}
+    return found
+
+
+def _command(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def workers_of(process: int) -> list[int]:
+    """Its worker processes, whichever engine started them."""
+    marks = ("multiprocessing.spawn", "ray::Worker")
+    return [child for child, command in descendants(process).items() if alive(child) and any(mark in command for mark in marks)]
+
+
+def kill(process: int) -> None:
+    """As the kernel does when memory runs out."""
+    try:
+        os.kill(process, signal.SIGKILL)
+    except ProcessLookupError:
+        return
