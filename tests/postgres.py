@@ -93,6 +93,9 @@ class Postgres:
                     raise RuntimeError((self.folder / "log").read_text()) from None
                 time.sleep(0.05)
 
+    def running(self) -> bool:
+        return self._server is not None
+
     def stop(self) -> None:
         """Stop it as an administrator would who does not wait for clients."""
         if self._server is not None:

@@ -60,12 +60,13 @@ startup = 3
 seeds = [0, 1]
 """
 RUNS_IN_ALL = 24  # 2 strategies x 6 trials x 2 seeds
-# As `discl`, but a launcher counts as dead after seconds: tests would wait for little else.
+# As `discl`, but a launcher counts as dead after seconds, and a database as gone: tests would wait for little else.
 IMPATIENT = """
 import sys
 from functools import partial
 from discl.harness import database
 database.open_storage = partial(database.open_storage, heartbeat_seconds=1, grace_seconds=4)
+database.patiently.__defaults__ = (12.0,)
 from discl.cli import main
 main(sys.argv[1:])
 """
