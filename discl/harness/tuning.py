@@ -88,7 +88,7 @@ class Study:
         self.open: dict[int, Open] = {}  # by number
         self.revived = -REVIVE_S
         with alone(storage, self.name):
-            self.study, self.sampler = self._opened()
+            self.study, self.sampler = patiently(storage, self._opened)
 
     # -- what it is
 
@@ -236,7 +236,13 @@ class Study:
         trial = optuna.create_trial(
             state=TrialState.WAITING, params=dict(params), distributions=distributions(self.space), user_attrs={SLOT: slot}
         )
-        self.study.add_trial(trial)
+
+        def add() -> None:
+            there = self.study.get_trials(deepcopy=False)
+            if not any(other.user_attrs.get(SLOT) == slot and other.state != TrialState.FAIL for other in there):
+                self.study.add_trial(trial)
+
+        patiently(self.storage, add)
 
     def _job(self, ours: Open, experiment: Experiment) -> Job:
         ours.busy = True
