@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna import get_all_study_names, load_study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from discl.harness.database import close_storage, open_storage
 from discl.harness.store import Store
@@ -83,6 +83,14 @@ class Done:
 def read(home: Path, url: str) -> Done:
     """A finished sweep; fails where a trial or a run is there twice, half, or not at all."""
     return Done(_trials(url), _results(home))
+
+
+def trials(url: str) -> list[FrozenTrial]:
+    """All there are, in all studies."""
+    storage = open_storage(url)
+    found = [trial for name in get_all_study_names(storage) for trial in load_study(study_name=name, storage=storage).get_trials()]
+    close_storage(storage)
+    return found
 
 
 def _trials(url: str) -> dict[tuple[str, int], dict[str, Any]]:

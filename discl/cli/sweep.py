@@ -177,12 +177,14 @@ def _run(found: SweepFile, points: Sequence[Point], store: Store, executor: Exec
 
 def _end(done: Listed) -> None:
     click.echo(f"{len(done.results)} of {len(done.named)} runs are complete, {done.stored} were stored before")
-    for id, failure in done.failures.items():
-        click.echo(f"failed: {done.named[id].name}: {failure.why}", err=True)
-    if done.failures:
-        click.echo(
-            f"{len(done.failures)} failed (tracebacks: failures.jsonl in each run's folder); the same command tries them again", err=True
-        )
+    _end_failed([(done.labels.get(id, done.named[id].name), failure.why) for id, failure in done.failures.items()])
+
+
+def _end_failed(failed: Sequence[tuple[str, str]]) -> None:
+    for name, why in failed:
+        click.echo(f"failed: {name}: {why}", err=True)
+    if failed:
+        click.echo(f"{len(failed)} failed (tracebacks: failures.jsonl in each run's folder); the same command tries them again", err=True)
         raise click.exceptions.Exit(1)
 
 
@@ -198,19 +200,20 @@ def _tune(found: SweepFile, store: Store, executor: Executor, given: dict[str, A
     from discl.harness.database import default_url, open_storage
     from discl.harness.launch import launch
     from discl.harness.sweeping import bound
-    from discl.harness.tuned import again, searches
+    from discl.harness.tuned import again, failures, searches
     from discl.harness.tuning import Tuning
 
     with Tuning(found, open_storage(given["storage"] or default_url()), given["retry"]) as tuning:
         scored = sum(search.runs for search in searches(tuning))
         with Screen(found.title or found.name, bound(found), scored, tuning.objective) as screen:
             launch(tuning, executor, _trackers(given, found), screen)
-        rows, pairs = searches(tuning), again(tuning, given["reseed"])
+        rows, pairs, failed = searches(tuning), again(tuning, given["reseed"]), failures(tuning)
         _show_searches(found, tuning.objective, rows)
-    outcome: dict[str, Any] = {"sweep": found.model_dump(mode="json"), "searches": [vars(row) for row in rows]}
+    outcome: dict[str, Any] = {"sweep": found.model_dump(mode="json"), "searches": [vars(row) for row in rows], "failures": failed}
     if given["reseed"]:
         outcome["gains"] = _reseeded(found, pairs, store, executor, given)
     _write(given["json_file"], outcome)
+    _end_failed(list(failed.items()))
 
 
 def _show_searches(found: SweepFile, metric: str, rows: Sequence[Search]) -> None:

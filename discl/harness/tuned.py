@@ -9,10 +9,10 @@ from typing import Any
 from optuna.trial import TrialState
 
 from discl.harness import columns
-from discl.harness.database import FAILURE
+from discl.harness.database import FAILURE, LIVES
 from discl.harness.proposing import STOPPED, frozen, settings
 from discl.harness.stats import Estimate, estimate, paired
-from discl.harness.tuning import RUNS, Study, Tuning
+from discl.harness.tuning import RUNS, SLOT, Study, Tuning
 from discl.spec.result import Result
 from discl.spec.sweep import Point
 
@@ -53,6 +53,18 @@ def _search(strategy: str, studies: list[Study]) -> Search:
         best=frozen(winner).mean if winner else None,
         settings=settings(winner.params) if winner else {},
     )
+
+
+def failures(tuning: Tuning) -> dict[str, str]:
+    """Trial -> why it has no result, for those that the next launch tries again."""
+    found = {}
+    for (strategy, rung), study in tuning.studies.items():
+        on = f" of rung {rung}" if len(tuning.rungs) > 1 else ""
+        for trial in study.slots():
+            if trial and trial.state == TrialState.FAIL:
+                why = trial.user_attrs.get(FAILURE, f"{LIVES} launchers died while it ran")
+                found[f"{strategy} trial {trial.user_attrs[SLOT]}{on}"] = why
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,60 @@ from pathlib import Path
 
 import numpy as np
 
+from discl.harness.store import Store
 from discl.testing import gone
+from tests import sweeps
 from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, descendants, ends, finished, kill, read, sqlite, until, workers_of
+
+# trials in this order: well, starved, killed, well
+DOOMED = f"""{sweeps.COMMON}
+[space."strategy.doomed.end"]
+type = "categorical"
+choices = ["well", "killed", "starved"]
+
+[tune]
+trials = 4
+round = 4
+startup = 4
+seeds = [0]
+sampler = "random"
+seed = 12
+""".replace('["static", "real_rebalanced"]', '["doomed"]')
+PLUG_IN = """
+import os
+import signal
+import time
+
+import numpy as np
+
+
+class Doomed:
+    "Ends as it is told, unless it is cured."
+
+    version = 1
+    rebalanced = True
+    probe = None
+
+    def __init__(self, end="well"):
+        self.end = end
+
+    def uses(self, levels):
+        return (levels[-1],)
+
+    def mix(self, now):
+        if "CURED" not in os.environ:
+            ENDS[self.end]()
+        return {now.levels[-1]: 1.0}
+
+
+def killed():
+    held = np.ones(50_000_000)  # 400 MB
+    time.sleep(2.5)  # until somebody has looked
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+ENDS = {"well": lambda: None, "killed": killed, "starved": lambda: np.ones(1 << 48)}
+"""
 
 
 def test_workers_and_launchers_killed_at_random_change_nothing(tiny: Ready, tmp_path: Path) -> None:
@@ -64,3 +116,38 @@ def test_one_ctrl_c_drains_two_stop_and_the_next_launch_goes_on(tiny: Ready, tmp
     ends(begin(tiny, home, "tiny", log=log), log)
     assert read(home, sqlite(home)) == tiny.done
     assert attempts(home) <= RUNS_IN_ALL + 2
+
+
+def test_a_trial_that_kills_its_workers_or_runs_out_of_memory_fails_alone(tiny: Ready, tmp_path: Path) -> None:
+    home, log, plug_in = tiny.copy(tmp_path / "home"), tmp_path / "log", _plug_in(tmp_path / "plug_in")
+    (tiny.folder / "sweeps" / "doomed.toml").write_text(DOOMED)
+    said = ends(begin(tiny, home, "doomed", "--workers", "2", log=log, more={"PYTHONPATH": str(plug_in)}), log, 1)
+    failures = {failure.kind: failure for path in (home / "runs").iterdir() for failure in Store(home / "runs").failures(path.name)}
+    assert set(failures) == {"lost", "error"}
+    assert "failed: doomed trial 1: MemoryError: Unable to allocate" in said
+    assert "failed: doomed trial 2: 3 workers died at item" in said
+    assert said.rstrip().endswith("2 failed (tracebacks: failures.jsonl in each run's folder); the same command tries them again")
+    killed, starved = failures["lost"].peak_bytes, failures["error"].peak_bytes
+    assert killed is not None
+    assert starved is not None
+    assert 300e6 < killed - starved < 800e6  # it held 400 MB more
+    peaks = [trial.user_attrs["peak_bytes"] for trial in sweeps.trials(sqlite(home)) if "peak_bytes" in trial.user_attrs]
+    assert peaks == [starved, killed]
+    assert finished(home) == 1
+
+    ends(begin(tiny, home, "doomed", log=log, more={"PYTHONPATH": str(plug_in), "CURED": "yes"}), log)
+    done = read(home, sqlite(home))
+    ends_tried = [trial["params"]["strategy.doomed.end"] for _, trial in sorted(done.trials.items())]
+    assert ends_tried == ["well", "starved", "killed", "well"]
+    assert len({trial["values"][0] for trial in done.trials.values()}) == 1
+    assert finished(home) == 3  # two trials are the same run
+
+
+def _plug_in(folder: Path) -> Path:
+    """A package beside ours that registers a strategy, as pip would leave it."""
+    about = folder / "discl_doomed-0.1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: discl-doomed\nVersion: 0.1\n")
+    (about / "entry_points.txt").write_text("[discl.strategies]\ndoomed = discl_doomed:Doomed\n")
+    (folder / "discl_doomed.py").write_text(PLUG_IN)
+    return folder
