@@ -34,6 +34,7 @@ from discl.harness.proposing import (
     hopeless,
     propose,
     quiet,
+    round_of,
     sampler_name,
     settings,
     stored,
@@ -201,25 +202,22 @@ class Study:
 
     def _missing(self, slots: Sequence[FrozenTrial | None]) -> bool:
         """Whether a round is to be opened, or was left half open by a kill."""
-        if None in slots or len(slots) < self._close(len(slots) - 1):
+        if None in slots or len(slots) < self._round(max(0, len(slots) - 1))[1]:
             return True
         return len(slots) < self.budget and all(trial and _over(trial) for trial in slots)
 
-    def _begin(self, slot: int) -> int:
-        """Where the round of a slot begins."""
-        return slot // self.said.round * self.said.round
-
-    def _close(self, slot: int) -> int:
-        """Where the round of a slot ends."""
-        return min(self.budget, self._begin(slot) + self.said.round)
+    def _round(self, slot: int) -> tuple[int, int]:
+        """Where the round of a slot begins and ends."""
+        return round_of(slot, min(len(self.first), self.budget), self.said.round, self.budget)
 
     def _propose(self, slots: Sequence[FrozenTrial | None]) -> None:
         """Put the trials of the round into the queue that are not there yet."""
-        whole = None not in slots and len(slots) == self._close(len(slots) - 1)
-        begin = len(slots) if whole else self._begin(len(slots) - 1)
+        begin, end = self._round(max(0, len(slots) - 1))
+        if None not in slots and len(slots) == end:
+            begin, end = self._round(end)
         tried, beside = self.tried(slots[:begin]), list[Params]()
         failed = [trial.params for trial in slots[:begin] if trial and trial.state not in SCORED]
-        for slot in range(begin, self._close(begin)):
+        for slot in range(begin, end):
             there = slots[slot] if slot < len(slots) else None
             params = there.params if there else self._proposed(slot, tried, beside, failed)
             if there is None:
@@ -254,7 +252,7 @@ class Study:
     def _stop(self, ours: Open, unit: int, experiment: Experiment) -> Patience | None:
         if not self.said.patience:
             return None
-        slots, begin = self.slots(), self._begin(int(ours.trial.user_attrs[SLOT]))
+        slots, (begin, _) = self.slots(), self._round(int(ours.trial.user_attrs[SLOT]))
         runs = [trial.user_attrs.get(RUNS, {}).get(str(unit)) for trial in slots[:begin] if trial]
         told = tuple(tuple((int(epoch), float(value)) for epoch, value in run["curve"]) for run in runs if run and run["curve"])
         return Patience(self.objective[0], experiment.benchmark.train.curriculum_epochs, self.said.patience, told)
@@ -314,7 +312,7 @@ class Study:
 
     def _before(self, trial: FrozenTrial) -> list[Tried]:
         """Trials of earlier rounds: others would make the answer hang on who was faster."""
-        return self.tried(self.slots()[: self._begin(int(trial.user_attrs[SLOT]))])
+        return self.tried(self.slots()[: self._round(int(trial.user_attrs[SLOT]))[0]])
 
     def _values(self, ours: Open, complete: bool) -> list[float]:
         tried = Tried(ours.trial.params, ours.trial.intermediate_values, complete)
