@@ -161,7 +161,7 @@ class Runner:
         bench = self.benches.pop(key, None) or Bench(spec)
         self.benches[key] = bench
         while len(self.benches) > BENCHES:
-            self.benches.popitem(last=False)
+            self.benches.popitem(last=False)[1].close()
         return bench
 
     def _failed(self, experiment: Experiment, error: Exception) -> Failure:
