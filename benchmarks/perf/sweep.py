@@ -36,6 +36,7 @@ from discl.spec.sweep import Dimension, TuneTable, expand
 
 HERE = Path(__file__).parent
 OUTPUT, RECORDED = Path(__file__).with_suffix(".json"), HERE / "sweep_recorded.json"
+OWN = (3, 1, 1, 0)  # the benchmark's own setting, as near as the recorded grid has it: the first trial of every study
 FROZEN = {"backbone.frozen": True, "trackers": []}
 
 
@@ -227,13 +228,15 @@ def _replayed(
     """(runs made, trials) until a complete trial reaches `wanted`; a run made before costs nothing."""
     made: set[tuple[tuple[int, ...], int]] = set()
     tried: list[Tried] = []
+    own = dict(zip(space, OWN, strict=True))
     begin = end = 0
     while end < said.trials:
         begin, end = round_of(end, 1, said.round, said.trials)
         beside: list[Mapping[str, Any]] = []
         ended: list[Tried] = []
         for slot in range(begin, end):
-            params = propose(space, Sampling(said.sampler, said.startup, said.seed, 1), slot, tried, beside)
+            how = Sampling(said.sampler, said.startup, said.seed, 1)
+            params = propose(space, how, slot, tried, beside) if slot else own
             beside.append(params)
             ended.append(_tried(table, tuple(params[path] for path in space), params, said, tried, made))
             whole = [*tried, *ended]

@@ -113,7 +113,7 @@ class TuneTable(_Table):
     round: Positive = 4  # trials proposed at a time: as many can run side by side, whoever runs them
     seed: Seed = 0  # of the sampler
     pruner: Literal["wilcoxon", "none"] = "wilcoxon"  # over replicates
-    p: Annotated[float, Field(gt=0, lt=1)] = 0.1  # below it a trial is given up
+    p: Annotated[float, Field(gt=0, lt=1)] = 0.3  # one-sided, below it a trial is given up; twice worse is 0.25, three times 0.125
     prune_after: Annotated[int, Field(ge=2)] = 2  # replicates every trial gets
     patience: Annotated[int, Field(ge=0)] = 0  # looks at val without progress before an epoch below the median ends a run; 0 = never
     keep: Positive = 3  # trials of a rung that open the next one
