@@ -15,6 +15,7 @@ from discl.cli.hard import hard
 from discl.cli.leaderboard import leaderboard
 from discl.cli.listing import list_parts
 from discl.cli.running import bench, plan, run
+from discl.cli.study import study
 from discl.cli.sweep import sweep
 
 
@@ -61,10 +62,11 @@ def main(debug: bool) -> None:
     discl plan cifar10_lt                what a comparison will cost, before it does
     discl bench cifar10_lt               run it, resume it, and print the table
     discl sweep tune_static --workers 2  tune every strategy alike, or vary whatever you like
+    discl study show tune_static         what tuning found, trial by trial
     discl bank show cifar10_lt           look at the images between text and photo
     discl leaderboard cifar10_lt         the table again
     """
 
 
-for command in (list_parts, data, hard, plan, bench, run, sweep, bank, leaderboard):
+for command in (list_parts, data, hard, plan, bench, run, sweep, study, bank, leaderboard):
     main.add_command(command)

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """A table whose first `left` columns are words."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, box=None, header_style="bold")
+    table = Table(title=escape(title), box=None, header_style="bold")
     for place, name in enumerate(header):
-        table.add_column(name, justify="left" if place < left else "right", overflow="fold", no_wrap=place >= left)
+        table.add_column(escape(name), justify="left" if place < left else "right", overflow="fold", no_wrap=place >= left)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     Console(width=None if sys.stdout.isatty() else 400).print(table)
 
 

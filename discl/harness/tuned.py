@@ -12,7 +12,8 @@ from discl.harness import columns
 from discl.harness.database import FAILURE, LIVES
 from discl.harness.proposing import STOPPED, frozen, settings
 from discl.harness.stats import Estimate, estimate, paired
-from discl.harness.tuning import RUNS, SLOT, Study, Tuning
+from discl.harness.studies import SLOT, hours_of
+from discl.harness.tuning import Study, Tuning
 from discl.spec.result import Result
 from discl.spec.sweep import Point
 
@@ -48,7 +49,7 @@ def _search(strategy: str, studies: list[Study]) -> Search:
         given_up=sum(STOPPED in trial.user_attrs for trial in slots),
         failed=sum(FAILURE in trial.user_attrs for trial in slots),
         runs=sum(len(trial.intermediate_values) for trial in slots),
-        hours=sum(run["seconds"] for trial in slots for run in trial.user_attrs.get(RUNS, {}).values()) / 3600,
+        hours=hours_of(slots),
         default=default.mean if default else None,
         best=frozen(winner).mean if winner else None,
         settings=settings(winner.params) if winner else {},

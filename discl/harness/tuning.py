@@ -39,6 +39,7 @@ from discl.harness.proposing import (
     settings,
     stored,
 )
+from discl.harness.studies import RUNS, SAID, SCORED, SLOT, TWIN, slots_of, winner_of
 from discl.spec import sweep as files
 from discl.spec.benchmark import Experiment
 from discl.spec.errors import UserError
@@ -47,13 +48,6 @@ from discl.spec.kinds import LATER, Later
 from discl.spec.result import Result
 from discl.spec.sweep import Point, SweepFile
 
-SAID = "discl"  # the attribute of a study that says what it is
-SLOT = "slot"  # the attribute of a trial that says which one of the budget it is
-TWIN = "twin_of"  # the attribute of one more trial that bears the slot of another, and is not run
-SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
-
-
-RUNS = "runs"  # the attribute with what its runs told, by replicate
 REVIVE_S = 5.0  # between two looks for trials whose launcher died
 
 
@@ -139,12 +133,8 @@ class Study:
     # -- what there is
 
     def slots(self) -> list[FrozenTrial | None]:
-        """The trial that counts for each slot: the first that has not failed, or else the last that has."""
-        by_slot: dict[int, list[FrozenTrial]] = {}
-        for trial in patiently(self.storage, lambda: self.study.get_trials(deepcopy=False)):
-            if SLOT in trial.user_attrs and TWIN not in trial.user_attrs:
-                by_slot.setdefault(int(trial.user_attrs[SLOT]), []).append(trial)
-        return [_counting(by_slot[slot]) if slot in by_slot else None for slot in range(max(by_slot, default=-1) + 1)]
+        """The trial that counts for each slot."""
+        return slots_of(patiently(self.storage, lambda: self.study.get_trials(deepcopy=False)))
 
     def tried(self, slots: Sequence[FrozenTrial | None]) -> list[Tried]:
         """What came of the trials that are over, in slot order."""
@@ -353,18 +343,12 @@ class Study:
 
     def winner(self) -> FrozenTrial | None:
         """The best complete trial; the earlier of equals."""
-        whole = [trial for trial in self.slots() if trial and trial.state == TrialState.COMPLETE and frozen(trial).complete]
-        order = best_of([frozen(trial) for trial in whole])
-        return whole[order[0]] if order else None
+        return winner_of(self.slots())
 
     def best(self, count: int) -> list[dict[str, Any]]:
         """Settings of the best complete trials."""
         tried = [each for each in self.tried(self.slots()) if each.complete]
         return [dict(tried[place].params) for place in best_of(tried)[:count]]
-
-
-def _counting(trials: Sequence[FrozenTrial]) -> FrozenTrial:
-    return next((trial for trial in trials if trial.state != TrialState.FAIL), trials[-1])
 
 
 def _over(trial: FrozenTrial) -> bool:
