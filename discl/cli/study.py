@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
     from discl.harness.studies import View
@@ -51,12 +50,6 @@ def _url(given: str | None) -> str:
     return given or default_url()
 
 
-def _to_read(url: str | None) -> RDBStorage:
-    from discl.harness.studies import open_to_read
-
-    return open_to_read(_url(url))
-
-
 def _json(what: Any) -> None:
     click.echo(json.dumps(what, indent=1))
 
@@ -80,8 +73,7 @@ def study_ls(url: str | None, form: str) -> None:
     from discl.harness import studies
     from discl.harness.database import redacted
 
-    opened = _to_read(url)
-    views = [studies.view(opened, name) for name in sorted(studies.names(opened))]
+    views = studies.every(_url(url))
     if form == "json":
         _json([_summary(view) for view in views])
         return
@@ -138,7 +130,7 @@ def study_show(name: str, url: str | None, form: str, sort: str) -> None:
     """
     from discl.harness import studies
 
-    views = studies.chosen(_to_read(url), name)
+    views = studies.chosen(_url(url), name)
     if form == "json":
         _json([_described(view, sort) for view in views])
         return
@@ -229,16 +221,17 @@ def study_importance(name: str, url: str | None, form: str) -> None:
     from discl.cli._tables import show
     from discl.harness import studies
 
-    read = [(view, studies.importances(view)) for view in studies.chosen(_to_read(url), name)]
+    read = [(view, studies.importances(view)) for view in studies.chosen(_url(url), name)]
     if form == "json":
         _json([{"study": view.name, "trials": len(studies.scored(view)), "importances": found} for view, found in read])
         return
     for view, found in read:
         count, given_up = len(studies.scored(view)), view.states["given up"]
         what = f"{view.objective[0]}" if len(view.objective) == 1 else f"the Pareto front of {' and '.join(view.objective)}"
-        rows = [[path, f"{100 * share:.0f}", "█" * round(30 * share / max(found.values()))] for path, share in found.items()]
-        show(f"{view.name}: what told the best trials for {what} from the rest (percent)", ["setting", "share", ""], rows)
-        best = max(2, -(-count // 10))
+        click.echo(f"{view.name}: what told the best trials for {what} from the rest")
+        rows = [[path, "█" * round(30 * share / max(found.values())), f"{100 * share:.0f}"] for path, share in found.items()]
+        show("", ["setting", "", "share (%)"], rows, left=2)
+        best = -(-count // 10)  # Optuna's tenth
         click.echo(f"from {count} trials, {given_up} of them given up and so estimated; the best are {best}: a hint, no more (see --help)")
 
 
@@ -264,7 +257,7 @@ def study_plot(name: str, output: Path, kind: str | None, url: str | None) -> No
     from discl.harness.study_pictures import check_picture, draw
 
     check_picture(output)
-    click.echo(str(draw(chosen(_to_read(url), name), kind, output)))
+    click.echo(str(draw(chosen(_url(url), name), kind, output)))
 
 
 # ---------------------------------------------------------------- dashboard
@@ -281,11 +274,11 @@ def study_dashboard(port: int, url: str | None) -> None:
     \b
     discl study dashboard --port 8081
     """
-    from discl.harness.dashboard import server
+    from discl.harness.dashboard import HOST, server
+    from discl.harness.studies import reading
 
-    opened = _to_read(url)
-    with server(opened, port) as serving:
-        click.echo(f"http://{serving.server_name}:{serving.server_port}/ shows the studies; Ctrl-C ends it")
+    with reading(_url(url)) as opened, server(opened, port) as serving:
+        click.echo(f"http://{HOST}:{serving.server_port}/ shows the studies; Ctrl-C ends it")
         try:
             serving.serve_forever()
         except KeyboardInterrupt:
@@ -309,11 +302,10 @@ def study_rm(name: str, yes: bool, url: str | None) -> None:
     discl study rm tune_static/cifar10_lt/smoke/static --yes
     """
     from discl.harness import studies
-    from discl.harness.database import open_storage
 
-    views = studies.chosen(_to_read(url), name)
+    views = studies.chosen(_url(url), name)
     if yes:
-        studies.remove(open_storage(_url(url)), [view.name for view in views])
+        studies.remove(_url(url), [view.name for view in views])
     for view in views:
         click.echo(f"{'removed' if yes else 'would remove'} {view.name} with {len(view.trials)} trials; its runs stay in the store")
     if not yes:

@@ -43,7 +43,7 @@ def only_looking(pages: Page) -> Page:
     """Refuses what changes a study, and pages of other sites that reach here under a name of their own."""
 
     def answer(asked: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if str(asked.get("HTTP_HOST", "")).rpartition(":")[0] not in (HOST, "localhost"):
+        if str(asked.get("HTTP_HOST", "")).partition(":")[0] not in (HOST, "localhost"):
             return _refused(start, "this address is only reached as 127.0.0.1 or localhost")
         if asked["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _refused(start, "studies are only shown here; `discl study rm` removes one")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -139,17 +139,21 @@ def _sweep(name: str, said: Mapping[str, Any]) -> str:
     return name.partition(f"/{said['benchmark']}/{said['scale']}/")[0] + f"/{said['benchmark']}"
 
 
-def open_to_read(url: str) -> RDBStorage:
-    """The studies at `url`, where there are some. Nothing can be changed through it, and reading a SQLite file holds no launcher up."""
+@contextmanager
+def reading(url: str) -> Iterator[RDBStorage]:
+    """The studies at `url`, where there are some. Nothing can be changed in a SQLite file through it, and no launcher waits for it."""
     check_there(url)
     storage = open_storage(url)
-    if storage.engine.url.drivername != "sqlite":
-        return storage
-    close_storage(storage)
-    # launchers begin each transaction with SQLite's one lock for writing; a reader must not
-    place = URL.create("sqlite", database=f"file:{quote(storage.engine.url.database)}", query={"mode": "ro", "uri": "true"})
-    address = place.render_as_string().replace("{", "{{").replace("}", "}}")
-    return RDBStorage(address, {"connect_args": {"timeout": 60}}, skip_compatibility_check=True, skip_table_creation=True)
+    if storage.engine.url.drivername == "sqlite":
+        close_storage(storage)
+        # launchers begin each transaction with SQLite's one lock for writing; a reader must not
+        place = URL.create("sqlite", database=f"file:{quote(storage.engine.url.database)}", query={"mode": "ro", "uri": "true"})
+        address = place.render_as_string().replace("{", "{{").replace("}", "}}")
+        storage = RDBStorage(address, {"connect_args": {"timeout": 60}}, skip_compatibility_check=True, skip_table_creation=True)
+    try:
+        yield storage
+    finally:
+        close_storage(storage)
 
 
 def check_there(url: str) -> None:
@@ -193,9 +197,16 @@ def view(storage: RDBStorage, name: str) -> View:
         raise UserError(f"the study {name!r} was removed a moment ago") from error
 
 
-def chosen(storage: RDBStorage, part: str) -> list[View]:
-    """The studies that `part` names."""
-    return [view(storage, name) for name in choose(names(storage), part)]
+def every(url: str) -> list[View]:
+    """All studies at `url`, by name."""
+    with reading(url) as storage:
+        return [view(storage, name) for name in sorted(names(storage))]
+
+
+def chosen(url: str, part: str) -> list[View]:
+    """The studies at `url` that `part` names."""
+    with reading(url) as storage:
+        return [view(storage, name) for name in choose(names(storage), part)]
 
 
 # ---------------------------------------------------------------- in words
@@ -209,19 +220,24 @@ def definition(study: View) -> list[tuple[str, str]]:
         ("benchmark", f"{said['benchmark']} at scale {said['scale']}"),
         ("set", ", ".join(f"{path} = {canonical_json(value)}" for path, value in said["set"].items()) or "nothing"),
         ("objective", " and ".join(f"{key} ({COSTS.get(key, 'the higher the better')})" for key in study.objective)),
-        ("a trial", f"{study.replicates} runs: {judged} with seeds {', '.join(map(str, said['tune.seeds']))}"),
+        (
+            "a trial",
+            f"{study.replicates} run{'s' if study.replicates > 1 else ''}: {judged} with seeds {', '.join(map(str, said['tune.seeds']))}",
+        ),
         (
             "proposed by",
             f"{said['sampler']} with seed {said['tune.seed']}, {said['tune.round']} at a time, {said['tune.startup']} before it learns",
         ),
-        ("given up", _given_up(said)),
+        ("given up", _given_up(study)),
     ]
     return lines + [(path, _range(Dimension(**table))) for path, table in said["space"].items()]
 
 
-def _given_up(said: Mapping[str, Any]) -> str:
+def _given_up(study: View) -> str:
+    said = study.said
+    pruned = said["tune.pruner"] != "none" and len(study.objective) == 1 and said["tune.prune_after"] < study.replicates
     ways = {
-        f"{said['tune.pruner']} pruner after {said['tune.prune_after']} runs, p < {said['tune.p']:g}": said["tune.pruner"] != "none",
+        f"{said['tune.pruner']} pruner after {said['tune.prune_after']} runs, p < {said['tune.p']:g}": pruned,
         f"within a run after {said['tune.patience']} looks at val below the median": bool(said["tune.patience"]),
     }
     return "; ".join(way for way, taken in ways.items() if taken) or "never"
@@ -287,14 +303,13 @@ def _readable(distribution: BaseDistribution, words: Callable[[str], str]) -> _R
     if not isinstance(distribution, CategoricalDistribution):
         return _Readable(distribution, lambda value: value)
 
-    def read(choice: Any) -> str:
-        return words(_plain(settings({"": choice})[""]))
+    def read(choice: Any) -> Any:
+        plain = settings({"": choice})[""]
+        if isinstance(plain, str):
+            return words(plain)
+        return words(canonical_json(plain)) if isinstance(plain, (list, dict)) else plain
 
     return _Readable(CategoricalDistribution([read(choice) for choice in distribution.choices]), read)
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else canonical_json(value)
 
 
 def scored(study: View) -> list[FrozenTrial]:
@@ -314,16 +329,20 @@ def importances(study: View) -> dict[str, float]:
 # ---------------------------------------------------------------- removing
 
 
-def remove(storage: RDBStorage, wanted: Sequence[str]) -> None:
+def remove(url: str, wanted: Sequence[str]) -> None:
     """Take studies out of the database, unless a launcher is at work on their sweep. Runs stay in the store."""
-    known = names(storage)
-    sweeps = {_sweep(name, known[name]) for name in wanted}
-    # a launcher that trains for one study will want the others next
-    for name in [name for name, said in known.items() if _sweep(name, said) in sweeps]:
-        _check_idle(storage, name)
-    for name in wanted:
-        with alone(storage, name), suppress(KeyError):  # somebody else has removed it
-            patiently(storage, partial(optuna.delete_study, study_name=name, storage=storage))
+    storage = open_storage(url)
+    try:
+        known = names(storage)
+        sweeps = {_sweep(name, known[name]) for name in wanted if name in known}
+        # a launcher that trains for one study will want the others next
+        for name in [name for name, said in known.items() if _sweep(name, said) in sweeps]:
+            _check_idle(storage, name)
+        for name in wanted:
+            with alone(storage, name), suppress(KeyError):  # somebody else has removed it
+                patiently(storage, partial(optuna.delete_study, study_name=name, storage=storage))
+    finally:
+        close_storage(storage)
 
 
 def _check_idle(storage: RDBStorage, name: str) -> None:

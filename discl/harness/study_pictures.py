@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -10,11 +11,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import optuna
 
 from discl.files.disk import check_deliverable, delivering
 from discl.harness.proposing import frozen, quiet
 from discl.harness.studies import View, importances, scored, state_of, told, value_of
 from discl.spec.errors import UserError
+
+# tell lines apart without colour: share of white, and matplotlib's and plotly's words for a dash
+_LINES = list(
+    zip((0.0, 0.5, 0.0, 0.5, 0.0, 0.5), ("-", "--", ":", "-", "-.", ":"), ("solid", "dash", "dot", "solid", "dashdot", "dot"), strict=True)
+)
 
 
 class Marks(NamedTuple):
@@ -128,38 +135,54 @@ def _replicates(studies: Sequence[View]) -> Chart:
     return Chart(study.name, "trial, in the order of the budget (number)", up, [each for each in marks if each.x])
 
 
-CHARTS: Mapping[str, Callable[[Sequence[View]], Chart]] = {"history": _history, "replicates": _replicates}
+def _pareto(studies: Sequence[View]) -> Chart:
+    (study,) = studies
+    if len(study.objective) < 2:
+        raise UserError(f"{study.name} has one objective, {study.objective[0]}, so no Pareto front; draw --kind history")
+    scales = [_percent(key) for key in study.objective]
+    marks = []
+    for name, look, trials in (("a trial", "hollow", scored(study)), ("no trial is better in both", "dot", study.front)):
+        points = [[value * scale for value, scale in zip(trial.values, scales, strict=True)] for trial in trials]
+        marks.append(Marks(name, look, [x for x, _ in points], [y for _, y in points]))
+    across, up = map(_label, study.objective)
+    return Chart(study.name, across, up, marks)
+
+
+CHARTS: Mapping[str, Callable[[Sequence[View]], Chart]] = {"history": _history, "replicates": _replicates, "pareto": _pareto}
 OPTUNAS = {
     "importance": "plot_param_importances",
     "parallel": "plot_parallel_coordinate",
     "slice": "plot_slice",
     "contour": "plot_contour",
-    "pareto": "plot_pareto_front",
 }
 KINDS = (*CHARTS, *OPTUNAS)
 
 
-def _plotted(module: Any, study: View, kind: str, words: Callable[[str], str] = str) -> Any:
+class _OfAllObjectives(optuna.importance.PedAnovaImportanceEvaluator):
+    """What leads to the Pareto front. Optuna's picture asks for one objective after the other, each as if the least were the best."""
+
+    def evaluate(self, study: optuna.Study, params: list[str] | None = None, *, target: Any = None) -> dict[str, float]:
+        return super().evaluate(study, params=params)
+
+
+def _plotted(module: Any, study: View, kind: str, words: Callable[[str], str]) -> Any:
     """Optuna's picture, of values in percent."""
-    both = kind in ("pareto", "importance")
-    if kind == "pareto" and len(study.objective) < 2:
-        raise UserError(f"{study.name} has one objective, {study.objective[0]}, so no Pareto front; draw --kind history")
+    scales, key = [_percent(key) for key in study.objective], study.objective[0]
     if kind == "importance":
         importances(study)  # refuses what is too little
-    if kind == "contour" and len(study.said["space"]) < 2:
-        raise UserError(f"{study.name} tunes {len(study.said['space'])} setting, and a contour is of two; draw --kind slice")
-    copied = told(study, None if both else 1, [_percent(key) for key in study.objective], words)
-    labels = [words(_label(key)) for key in study.objective]
-    named = {"target_names": labels} if kind == "pareto" else {"target_name": labels[0]}
-    if both and kind == "importance" and len(labels) > 1:
-        copied.set_metric_names(labels)
-    return getattr(module, OPTUNAS[kind])(copied, **named)
+        return module.plot_param_importances(
+            told(study, None, scales, words),
+            _OfAllObjectives(),
+            target=lambda trial: trial.values[0],
+            target_name=words(" and ".join(study.objective)),
+        )
+    if kind != "slice" and len(study.said["space"]) < 2:
+        raise UserError(f"{study.name} tunes one setting, and a picture of kind {kind} is of several; draw --kind slice")
+    return getattr(module, OPTUNAS[kind])(told(study, 1, scales, words), target_name=words(_label(key)))
 
 
 # ---------------------------------------------------------------- matplotlib
 
-# tell lines apart without colour
-_LINES = [(shade, style) for style in ("-", "--", ":", "-.") for shade in ("0", "0.55")]
 _DOTS: Mapping[str, dict[str, Any]] = {
     "dot": {"marker": "o", "linestyle": "", "color": "0.35", "markersize": 4},
     "hollow": {"marker": "o", "linestyle": "", "markerfacecolor": "white", "markeredgecolor": "0.35", "markersize": 4},
@@ -189,11 +212,11 @@ def _draw_chart(chart: Chart, half: Path, suffix: str) -> None:
     with rc_context({**_settings((5.4, 3.4)), "font.size": 9}):
         figure = Figure(layout="constrained")
         axes = figure.subplots()
-        lines = iter(_LINES * (1 + len(chart.marks) // len(_LINES)))
+        lines = itertools.cycle(_LINES)
         for each in chart.marks:
             if each.look == "steps":
-                shade, style = next(lines)
-                axes.step(each.x, each.y, where="post", color=shade, linestyle=style, linewidth=1.6, label=_no_formula(each.name))
+                shade, style, _ = next(lines)
+                axes.step(each.x, each.y, where="post", color=str(shade), linestyle=style, linewidth=1.6, label=_no_formula(each.name))
             else:
                 axes.plot(each.x, each.y, label=_no_formula(each.name), **_DOTS[each.look])
         axes.set(xlabel=chart.across, ylabel=_no_formula(chart.up))
@@ -217,18 +240,29 @@ def _draw_optunas(study: View, kind: str, half: Path, suffix: str) -> None:
         axes = np.ravel(_plotted(pictures, study, kind, _no_formula))
         figure = axes[0].figure
         try:
-            for each in axes:
-                each.set_title("")
-                each.set_title("", loc="left")
-            figure.suptitle(_no_formula(study.name), fontsize=10, y=1.0)
+            for each in figure.axes:
+                _tidy(each)
+            for each in axes if len(axes) > 1 else ():
+                each.label_outer(remove_inner_ticks=True)
+            figure.suptitle(_no_formula(study.name), fontsize=10, y=0.96)
             _save(figure, half, suffix)
         finally:
             pyplot.close(figure)
 
 
+def _tidy(axes: Any) -> None:
+    """No title that repeats the kind; words that do not run into each other."""
+    axes.set_title("")
+    axes.set_title("", loc="left")
+    axes.tick_params(which="both", labelsize=7)
+    if axes.get_xscale() == "log":
+        axes.tick_params(axis="x", which="both", labelrotation=45)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set_size(7)
+
+
 # ---------------------------------------------------------------- plotly
 
-_DASHES = ("solid", "dash", "dot", "dashdot")
 _HTML_DOTS: Mapping[str, dict[str, Any]] = {
     "dot": {"symbol": "circle", "color": "#595959", "size": 8},
     "hollow": {"symbol": "circle-open", "color": "#595959", "size": 8},
@@ -239,12 +273,12 @@ _HTML_DOTS: Mapping[str, dict[str, Any]] = {
 def _write_chart(chart: Chart, half: Path, suffix: str) -> None:
     from plotly.graph_objects import Figure, Scatter
 
-    figure, lines = Figure(), 0
+    figure, lines = Figure(), itertools.cycle(_LINES)
     for each in chart.marks:
         if each.look == "steps":
-            line = {"shape": "hv", "dash": _DASHES[lines % len(_DASHES)], "color": ("#000000", "#8c8c8c")[lines // len(_DASHES) % 2]}
+            shade, _, dash = next(lines)
+            line = {"shape": "hv", "dash": dash, "color": f"rgb({255 * shade:.0f}, {255 * shade:.0f}, {255 * shade:.0f})"}
             figure.add_trace(Scatter(x=each.x, y=each.y, name=escape(each.name), mode="lines", line=line))
-            lines += 1
         else:
             figure.add_trace(Scatter(x=each.x, y=each.y, name=escape(each.name), mode="markers", marker=_HTML_DOTS[each.look]))
     figure.update_layout(template="plotly_white", xaxis_title=escape(chart.across), yaxis_title=escape(chart.up))

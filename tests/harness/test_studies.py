@@ -1,0 +1,459 @@
+"""`discl study` over a study that the tuner itself wrote, from outcomes made by hand: nothing is trained."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import math
+import re
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from click.testing import CliRunner
+from click.testing import Result as Said
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from discl.cli import main
+from discl.harness import studies, study_pictures
+from discl.harness.database import close_storage, open_storage
+from discl.harness.launch import Job, Outcome
+from discl.harness.store import Failure
+from discl.harness.tuning import Tuning
+from discl.spec import benchmark
+from discl.spec import sweep as files
+from discl.spec.errors import UserError
+from discl.spec.result import Result
+from discl.spec.sweep import SweepFile, TuneTable
+
+STATIC = "tune_static/cifar10_lt/smoke/static"
+REAL = "tune_static/cifar10_lt/smoke/real_rebalanced"
+Measured = Callable[[Job], dict[str, float]]
+
+
+def _found(trials: int, **tune: object) -> SweepFile:
+    found = files.load("tune_static")
+    space = {path: found.space[path] for path in ("train.lr", "train.curriculum_epochs", "strategy.static.start")}
+    said = {"trials": trials, "seeds": [0, 1, 2, 3, 4], "prune_after": 4, **tune}
+    return found.model_copy(update={"strategies": ["static", "real_rebalanced"], "space": space, "tune": TuneTable(**said)})
+
+
+def _measured(job: Job) -> dict[str, float]:
+    """The nearer to lr = 0.004 the better; seeds differ by a point; a generated image costs."""
+    spec, seed = job.experiment.benchmark, job.experiment.seed
+    off = abs(math.log10(spec.train.lr / 0.004))
+    value = (0.42 if job.experiment.strategy == "static" else 0.36) - 0.08 * off + 0.01 * math.sin(3 * seed)
+    return {"val/macro_acc": value, "cost/images": 100.0 * spec.train.curriculum_epochs}
+
+
+def _outcome(job: Job, measured: Measured) -> Outcome:
+    experiment, metrics = job.experiment, measured(job)
+    costs = {key: metrics.pop(key) for key in list(metrics) if key.startswith("cost/")}
+    plain: dict[str, object] = {"attempt": 1, "class_recalls": [], "classes": [], "counts": [], "chosen_epoch": 0, "seen": {}, "cost": {}}
+    made = Result(
+        id=experiment.id(),
+        name=experiment.name,
+        benchmark=experiment.benchmark.name,
+        scale=experiment.benchmark.scale,
+        strategy=experiment.strategy,
+        seed=experiment.seed,
+        identity={},
+        passport={},
+        metrics=metrics,
+        provenance={},
+        **plain,  # type: ignore[arg-type]
+    )
+    return Outcome(made, costs=costs, curve=((0, metrics["val/macro_acc"]),), seconds=36.0)
+
+
+# ---------------------------------------------------------------- a database with studies
+
+
+@contextlib.contextmanager
+def _opened(url: str) -> Iterator[RDBStorage]:
+    storage = open_storage(url)
+    try:
+        yield storage
+    finally:
+        close_storage(storage)
+
+
+def _tune(found: SweepFile, url: str, measured: Measured = _measured, fails: str = "", runs: int = sys.maxsize) -> None:
+    """Work a tuning sweep off, or so many runs of it; a trial whose label begins with `fails` breaks."""
+    with _opened(url) as storage, Tuning(found, storage) as tuning:
+        for _ in range(runs):
+            job = tuning.next()
+            if job is None:
+                break
+            assert isinstance(job, Job)
+            broken = bool(fails) and job.name.startswith(fails)
+            failure = Failure("error", "out of memory at [step 3]") if broken else None
+            tuning.take(job, Outcome(failure=failure) if failure else _outcome(job, measured))
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two strategies with eight trials each: some given up, one failed. Tests read it, and remove copies only."""
+    address = f"sqlite:///{tmp_path_factory.mktemp('studies')}/studies.db"
+    _tune(_found(8), address, fails="static trial 2,")
+    return address
+
+
+@pytest.fixture(scope="module")
+def pareto(tmp_path_factory: pytest.TempPathFactory) -> str:
+    address = f"sqlite:///{tmp_path_factory.mktemp('pareto')}/studies.db"
+    _tune(_found(8, objective=["val/macro_acc", "cost/images"], seeds=[0]).model_copy(update={"strategies": ["static"]}), address)
+    return address
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    """One trial of each of two strategies, on one seed."""
+    address = f"sqlite:///{tmp_path}/small.db"
+    _tune(_found(1, seeds=[0]), address)
+    return address
+
+
+def _study(*words: str) -> Said:
+    return CliRunner().invoke(main, ["study", *words])
+
+
+def _json(*words: str) -> Any:
+    done = _study(*words, "--format", "json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def _view(url: str, name: str) -> studies.View:
+    (view,) = studies.chosen(url, name)
+    return view
+
+
+# ---------------------------------------------------------------- ls
+
+
+def test_ls_counts_the_trials_of_each_study(url: str) -> None:
+    real, static = _json("ls", "--storage", url)
+    assert (real["study"], real["strategy"], static["study"], static["strategy"]) == (REAL, "real_rebalanced", STATIC, "static")
+    assert static["trials"]["failed"] == 1
+    assert sum(static["trials"].values()) == sum(real["trials"].values()) == 8
+    assert min(real["trials"]["complete"], real["trials"]["given up"]) > 0
+    runs = sum(len(trial["scores"]) for trial in _json("show", REAL, "--storage", url)[0]["trials"])
+    assert real["hours"] == pytest.approx(runs * 36 / 3600)
+    assert f"{100 * real['best']:.1f}" in _study("ls", "--storage", url).stdout
+
+
+def test_ls_passes_over_the_studies_of_other_programs(small: str) -> None:
+    with _opened(small) as storage:
+        optuna.create_study(study_name="theirs", storage=storage)
+    assert [row["strategy"] for row in _json("ls", "--storage", small)] == ["real_rebalanced", "static"]
+
+
+def test_a_trial_that_was_left_is_interrupted_and_waits(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/left.db"
+    _tune(_found(1).model_copy(update={"strategies": ["static"]}), address, runs=2)
+    (row,) = _json("ls", "--storage", address)
+    assert row["trials"] == {"interrupted": 1}
+    assert row["best"] is None
+    cells = _study("ls", "--storage", address).stdout.splitlines()[-1].split()
+    assert cells[1:6] == ["0", "0", "0", "0", "1"]
+
+
+def test_looking_makes_no_database(tmp_path: Path) -> None:
+    done = _study("ls", "--storage", f"sqlite:///{tmp_path}/none.db")
+    assert done.exit_code == 2
+    assert "discl sweep tune_static" in done.stderr
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_looking_imports_neither_torch_nor_a_drawing_library(small: str) -> None:
+    script = (
+        "import sys\nfrom discl.cli import main\n"
+        f"try:\n    main(['study', 'ls', '--storage', {small!r}])\nexcept SystemExit as ended:\n    assert not ended.code\n"
+        "sys.stderr.write(','.join(name for name in ('torch', 'pandas', 'matplotlib', 'plotly') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert STATIC in done.stdout
+    assert done.stderr == ""
+
+
+def test_reading_waits_for_no_writer_and_writes_nothing(small: str) -> None:
+    with studies.reading(small) as opened, contextlib.closing(sqlite3.connect(small.removeprefix("sqlite:///"))) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert studies.view(opened, STATIC).states["complete"] == 1  # else it waits for a minute, and fails
+        writer.rollback()
+        with pytest.raises(optuna.exceptions.StorageInternalError):
+            opened.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "mine")
+
+
+# ---------------------------------------------------------------- which trial counts
+
+
+def _trial(slot: int, state: TrialState, value: float | None = None, **attrs: Any) -> FrozenTrial:
+    return optuna.create_trial(state=state, value=value, user_attrs={studies.SLOT: slot, **attrs}, params={}, distributions={})
+
+
+def test_of_a_slot_the_first_trial_counts_that_did_not_fail() -> None:
+    dead, after = _trial(0, TrialState.FAIL), _trial(0, TrialState.COMPLETE, 0.5)
+    early, late = _trial(2, TrialState.FAIL), _trial(2, TrialState.FAIL, failure="no memory")
+    slots = studies.slots_of([dead, early, after, _trial(0, TrialState.COMPLETE, 0.9), late])
+    assert slots == [after, None, late]
+    assert [studies.state_of(trial) for trial in (dead, after, late)] == ["interrupted", "complete", "failed"]
+
+
+def test_a_trial_that_was_given_up_does_not_win() -> None:
+    whole, cut = _trial(0, TrialState.COMPLETE, 0.5), _trial(1, TrialState.COMPLETE, 0.6, stopped_after=1)
+    whole.intermediate_values, cut.intermediate_values = {0: 0.4, 1: 0.6}, {0: 0.9}
+    assert studies.winner_of([cut, whole]) is whole
+    assert studies.state_of(cut) == "given up"
+
+
+# ---------------------------------------------------------------- show
+
+
+def test_the_best_settings_are_a_bench_of_the_very_same_runs(url: str) -> None:
+    (described,) = _json("show", STATIC, "--storage", url)
+    (best,) = described["best_settings"]
+    program, verb, name, *options = shlex.split(best["command"])
+    assert (program, verb) == ("discl", "bench")
+    said = dict(zip(options[::2], options[1::2], strict=True))
+    settings = [word for flag, word in zip(options[::2], options[1::2], strict=True) if flag == "--set"]
+    seeds = [f"strategies=['{said['--strategies']}']", f"seeds=[{said['--seeds']}]"]
+    pasted = benchmark.experiments(benchmark.load(name, said["--scale"], [*settings, *seeds]))
+    (winner,) = [trial for trial in described["trials"] if trial["slot"] == best["slot"]]
+    at = [{"strategy": "static", "seed": seed, **winner["settings"]} for seed in range(5)]
+    assert [each.id() for each in pasted] == [point.experiment.id() for point in files.points(_found(8), at)]
+
+
+def test_show_says_what_is_searched_and_why_a_trial_failed(url: str) -> None:
+    said = _study("show", STATIC, "--storage", url).stdout
+    assert "0.0001 to 0.03, logarithmic" in said
+    assert "10 to 30, whole" in said
+    assert "0 | 30 | 50" in said
+    assert "5 runs: cifar10_lt with seeds 0, 1, 2, 3, 4" in said
+    assert "wilcoxon pruner after 4 runs, p < 0.1" in said
+    assert "failed: slot 2: out of memory at [step 3]" in said
+
+
+def test_sorted_by_value_the_best_complete_trial_comes_first(url: str) -> None:
+    (described,) = _json("show", REAL, "--storage", url, "--sort", "value")
+    states = [trial["state"] for trial in described["trials"]]
+    assert states == sorted(states)  # complete, given up
+    whole = [trial["value"] for trial in described["trials"] if trial["state"] == "complete"]
+    assert whole == sorted(whole, reverse=True)
+    assert whole[0] == described["best"]
+
+
+def test_two_objectives_have_a_front_of_best_settings(pareto: str) -> None:
+    (described,) = _json("show", "tune_static", "--storage", pareto)
+    points = {trial["slot"]: (trial["value"], -trial["cost"]) for trial in described["trials"]}
+    front = {slot for slot, (a, b) in points.items() if not any((c >= a and d >= b) and (c, d) != (a, b) for c, d in points.values())}
+    assert {best["slot"] for best in described["best_settings"]} == front
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_a_word_of_a_name_counts_before_a_part_of_one() -> None:
+    said = {"benchmark": "cifar10_lt", "scale": "smoke"}
+    known = {STATIC: said, REAL: said, "levels/cifar10_lt/smoke/adaptive": said}
+    assert studies.choose(known, "static") == [STATIC]
+    assert studies.choose(known, "tune_sta") == studies.choose(known, "tune_static/cifar10_lt") == [REAL, STATIC]
+
+
+def test_the_strategy_of_a_rung_is_found_in_its_name() -> None:
+    said = {"benchmark": "cifar10_lt", "scale": "small"}
+    view = studies.View("mine/cifar10_lt/small/static/rung 1", said, [])
+    assert (view.sweep, view.strategy) == ("mine/cifar10_lt", "static")
+
+
+# ---------------------------------------------------------------- importance
+
+
+def test_importances_are_shares_and_the_learning_rate_has_most(pareto: str) -> None:
+    (read,) = _json("importance", "static", "--storage", pareto)
+    assert read["trials"] == 8
+    assert sum(read["importances"].values()) == pytest.approx(1)
+    assert max(read["importances"], key=read["importances"].get) == "train.lr"
+    assert "█" in _study("importance", "static", "--storage", pareto).stdout
+
+
+def test_importances_of_few_trials_are_refused(url: str) -> None:
+    done = _study("importance", STATIC, "--storage", url)
+    assert done.exit_code == 2
+    assert f"{STATIC}: 7 trials are over" in done.stderr
+
+
+# ---------------------------------------------------------------- plot
+
+
+@pytest.mark.parametrize("kind", study_pictures.KINDS)
+def test_every_kind_is_drawn_as_svg_and_as_a_page(kind: str, pareto: str, tmp_path: Path) -> None:
+    view = _view(pareto, "static")
+    svg = study_pictures.draw([view], kind, tmp_path / "picture.svg").read_text("utf-8")
+    page = study_pictures.draw([view], kind, tmp_path / "picture.html").read_text("utf-8")
+    assert STATIC in svg
+    assert "val/macro_acc" in svg
+    assert "plotly.js v" in page  # inside, not fetched
+    assert "tune_static" in page
+
+
+def test_the_picture_of_importances_says_what_the_table_says(pareto: str, tmp_path: Path) -> None:
+    view = _view(pareto, "static")
+    svg = study_pictures.draw([view], "importance", tmp_path / "picture.svg").read_text("utf-8")
+    for share in studies.importances(view).values():
+        assert (f">{share:.2f}<" if share >= 0.01 else "&lt;0.01") in svg
+
+
+def test_the_history_of_a_sweep_has_a_line_for_each_strategy(url: str, tmp_path: Path) -> None:
+    picture = tmp_path / "history.svg"
+    assert _study("plot", "tune_static", "-o", str(picture), "--storage", url).exit_code == 0
+    assert all(f">smoke/{name}<" in picture.read_text("utf-8") for name in ("static", "real_rebalanced"))
+    again = study_pictures.draw(studies.chosen(url, "tune_static"), None, tmp_path / "again.svg")
+    assert again.read_bytes() == picture.read_bytes()
+
+
+def test_the_history_never_counts_a_trial_that_was_given_up(url: str) -> None:
+    view = _view(url, REAL)
+    chart = study_pictures.CHARTS["history"]([view])
+    (best,) = [marks for marks in chart.marks if marks.look == "steps"]
+    assert best.y == sorted(best.y)
+    assert best.y[-1] == pytest.approx(100 * (view.best or 0))
+    assert {marks.look: len(marks.x) for marks in chart.marks if marks.look != "steps"} == {
+        "dot": view.states["complete"],
+        "hollow": view.states["given up"],
+    }
+
+
+def test_names_in_a_page_are_words_and_no_html(tmp_path: Path) -> None:
+    address, page = f"sqlite:///{tmp_path}/hostile.db", tmp_path / "page.html"
+    hostile = {"name": "<img src=x>", "strategies": ["static"]}
+    _tune(_found(1, seeds=[0]).model_copy(update=hostile), address)
+    assert _study("plot", "static", "-o", str(page), "--storage", address).exit_code == 0
+    title = page.read_text("utf-8").rpartition("img src=x")
+    assert title[0].endswith(r"\u0026lt;") or title[0].endswith("&lt;")
+
+
+def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    with pytest.raises(UserError, match=re.escape("pip install 'discl[study]'")):
+        study_pictures.check_picture(tmp_path / "page.html")
+
+
+# ---------------------------------------------------------------- dashboard
+
+
+def _asked(port: int, path: str, method: str = "GET", host: str = "localhost") -> tuple[int, str]:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request(method, path, headers={"Host": host})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def test_the_dashboard_shows_studies_changes_none_and_ends_by_ctrl_c(small: str) -> None:
+    words = [sys.executable, "-m", "discl.cli", "study", "dashboard", "--port", "0", "--storage", small]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        address = serving.stdout.readline().split()[0]
+        try:
+            port = int(address.removeprefix("http://127.0.0.1:").rstrip("/"))
+            status, told = _asked(port, "/api/studies")
+            assert status == 200
+            assert STATIC in told
+            assert _asked(port, "/dashboard")[0] == 200
+            assert _asked(port, "/api/studies/1", "DELETE")[0] == 403
+            assert _asked(port, "/api/studies", host=f"elsewhere.example:{port}")[0] == 403
+            taken = _study("dashboard", "--port", str(port), "--storage", small)
+            assert taken.exit_code == 2
+            assert "cannot be had" in taken.stderr
+        finally:
+            serving.send_signal(signal.SIGINT)
+        assert serving.wait(30) == 0
+    assert len(studies.every(small)) == 2
+
+
+# ---------------------------------------------------------------- rm
+
+
+def test_rm_says_what_would_go_and_removes_it_only_when_told(small: str) -> None:
+    assert "would remove" in _study("rm", STATIC, "--storage", small).stdout
+    assert len(_json("ls", "--storage", small)) == 2
+    assert _study("rm", STATIC, "--yes", "--storage", small).exit_code == 0
+    assert [row["study"] for row in _json("ls", "--storage", small)] == [REAL]
+
+
+def test_rm_is_refused_while_a_launcher_is_at_work_on_the_sweep(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/busy.db"
+    with _opened(address) as storage, Tuning(_found(1), storage) as tuning:
+        assert isinstance(job := tuning.next(), Job)  # static's
+        assert job.group == STATIC
+        for name in (STATIC, REAL):
+            done = _study("rm", name, "--yes", "--storage", address)
+            assert done.exit_code == 2
+            assert f"{STATIC}: trial 0 is running" in done.stderr
+    assert _study("rm", "tune_static", "--yes", "--storage", address).exit_code == 0
+    assert _json("ls", "--storage", address) == []
+
+
+def test_a_launcher_that_died_does_not_keep_its_study(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/dead.db"
+    with _opened(address) as storage:
+        Tuning(_found(1), storage).next()  # no heart beats on
+    with contextlib.closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as database, database:
+        database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 day')")
+    assert _study("rm", STATIC, "--yes", "--storage", address).exit_code == 0
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["show", "tune_static/cifar10_lt/smoke/statc"], f"did you mean '{STATIC}'"),
+        (["importance", "nothing of the kind"], "no study called"),
+        (["plot", "static", "-o", "picture.txt"], "a .png, .svg or .html file"),
+        (["plot", "static", "-o", "pyproject.toml/picture.png"], "cannot be written"),
+        (["plot", "static", "--kind", "pareto", "-o", "{tmp}/a.png"], "one objective, val/macro_acc, so no Pareto front"),
+        (["plot", "tune_static", "--kind", "slice", "-o", "{tmp}/a.png"], f"name one of {REAL}, {STATIC}"),
+        (["plot", "real_rebalanced", "--kind", "contour", "-o", "{tmp}/a.png"], "tunes one setting"),
+        (["plot", "static", "--kind", "pie", "-o", "{tmp}/a.png"], "pie"),
+        (["rm", "statc", "--yes"], "no study called 'statc'"),
+        (["ls", "--storage", "mysql://me@host/studies"], "studies cannot be kept in 'mysql'"),
+        (["show"], "Missing argument"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_exit_code_2(words: list[str], says: str, url: str, tmp_path: Path) -> None:
+    where = [] if "--storage" in words else ["--storage", url]
+    done = _study(*(word.replace("{tmp}", str(tmp_path)) for word in words), *where)
+    assert done.exit_code == 2, done.output
+    assert says in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_that_fits_several_sweeps_is_refused(small: str) -> None:
+    _tune(_found(1, seeds=[0]).model_copy(update={"name": "other", "strategies": ["static"]}), small)
+    done = _study("show", "static", "--storage", small)
+    assert done.exit_code == 2
+    assert f"write more of the name: other/cifar10_lt/smoke/static, {STATIC}" in done.stderr
+
+
+def test_every_verb_teaches_by_an_example() -> None:
+    for verb in ("ls", "show", "importance", "plot", "dashboard", "rm"):
+        assert f"discl study {verb}" in _study(verb, "--help").stdout.partition("Options:")[0].partition("Usage:")[2].partition("\n")[2]
+
+
+def test_the_kinds_of_the_command_are_those_that_are_drawn() -> None:
+    offered = _study("plot", "--help").stdout
+    assert set(re.search(r"--kind \[(.+?)\]", offered, re.S).group(1).replace("\n", "").replace(" ", "").split("|")) == set(
+        study_pictures.KINDS
+    )
