@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from optuna.storages import RDBStorage
 
@@ -29,14 +29,16 @@ class _Handler(WSGIRequestHandler):
 def server(storage: RDBStorage, port: int) -> WSGIServer:
     """A server that has begun to listen; port 0 is any that is free."""
     try:
-        import optuna_dashboard  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise UserError("optuna-dashboard is not installed; pip install 'discl[study]'") from error
-    pages = only_looking(optuna_dashboard.wsgi(storage))
-    try:
-        return make_server(HOST, port, pages, server_class=_Server, handler_class=_Handler)
+        listening = _Server((HOST, port), _Handler)  # before the pages, whose import takes seconds
     except (OSError, OverflowError) as error:
         raise UserError(f"port {port} of {HOST} cannot be had ({error}); name another one by --port, or 0 for any that is free") from error
+    try:
+        import optuna_dashboard  # type: ignore[import-untyped]
+    except ImportError as error:
+        listening.server_close()
+        raise UserError("optuna-dashboard is not installed; pip install 'discl[study]'") from error
+    listening.set_app(only_looking(optuna_dashboard.wsgi(storage)))
+    return listening
 
 
 def only_looking(pages: Page) -> Page:
