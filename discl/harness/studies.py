@@ -23,7 +23,7 @@ from sqlalchemy.exc import ArgumentError
 from discl.harness.database import FAILURE, GRACE_SECONDS, Heart, alone, close_storage, open_storage, patiently, redacted, revive
 from discl.harness.proposing import DIRECTIONS, STOPPED, best_of, frozen, quiet, settings
 from discl.spec.errors import UserError, unknown
-from discl.spec.identity import canonical_json
+from discl.spec.identity import canonical_json, rounded
 from discl.spec.sweep import COSTS, Dimension
 
 SAID = "discl"  # the attribute of a study that says what it is
@@ -99,6 +99,18 @@ class View:
     @property
     def objective(self) -> list[str]:
         return list(self.said["objective"])
+
+    @cached_property
+    def space(self) -> dict[str, Dimension]:
+        return {path: Dimension(**table) for path, table in self._told("space ").items()}
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What all its runs have."""
+        return self._told("set ")
+
+    def _told(self, prefix: str) -> dict[str, Any]:
+        return {key.removeprefix(prefix): value for key, value in self.said.items() if key.startswith(prefix)}
 
     @property
     def replicates(self) -> int:
@@ -218,7 +230,7 @@ def definition(study: View) -> list[tuple[str, str]]:
     judged = ", ".join([said["benchmark"], *said["tune.also"]])
     lines = [
         ("benchmark", f"{said['benchmark']} at scale {said['scale']}"),
-        ("set", ", ".join(f"{path} = {canonical_json(value)}" for path, value in said["set"].items()) or "nothing"),
+        ("set", ", ".join(f"{path} = {canonical_json(value)}" for path, value in study.settings.items()) or "nothing"),
         ("objective", " and ".join(f"{key} ({COSTS.get(key, 'the higher the better')})" for key in study.objective)),
         (
             "a trial",
@@ -230,7 +242,7 @@ def definition(study: View) -> list[tuple[str, str]]:
         ),
         ("given up", _given_up(study)),
     ]
-    return lines + [(path, _range(Dimension(**table))) for path, table in said["space"].items()]
+    return lines + [(path, _range(dimension)) for path, dimension in study.space.items()]
 
 
 def _given_up(study: View) -> str:
@@ -258,7 +270,7 @@ def _range(dimension: Dimension) -> str:
 def command(study: View, trial: FrozenTrial) -> list[str]:
     """The words of a `discl bench` that makes the runs of a trial, or finds them in the store."""
     said = study.said
-    paths = {**said["set"], **settings(trial.params)}
+    paths = {**study.settings, **settings(trial.params)}
     # a table comes before what lies in it, the name of a part before its parameters
     ordered = sorted(paths, key=lambda path: (path.count("."), not path.endswith(".name"), path))
     sets = [word for path in ordered for word in ("--set", f"{path}={_toml(paths[path])}")]
@@ -267,6 +279,8 @@ def command(study: View, trial: FrozenTrial) -> list[str]:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, float):
+        return repr(rounded(value))  # a point means something: 1.0 of the epochs is all of them
     if isinstance(value, dict):
         return "{" + ", ".join(f"{canonical_json(key)} = {_toml(one)}" for key, one in value.items()) + "}"
     return "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else canonical_json(value)

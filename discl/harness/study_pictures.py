@@ -176,7 +176,7 @@ def _plotted(module: Any, study: View, kind: str, words: Callable[[str], str]) -
             target=lambda trial: trial.values[0],
             target_name=words(" and ".join(study.objective)),
         )
-    if kind != "slice" and len(study.said["space"]) < 2:
+    if kind != "slice" and len(study.space) < 2:
         raise UserError(f"{study.name} tunes one setting, and a picture of kind {kind} is of several; draw --kind slice")
     return getattr(module, OPTUNAS[kind])(told(study, 1, scales, words), target_name=words(_label(key)))
 
@@ -233,7 +233,7 @@ def _draw_optunas(study: View, kind: str, half: Path, suffix: str) -> None:
     mpl.use("agg")
     from matplotlib import pyplot
 
-    count = len(study.said["space"])
+    count = len(study.space)
     sizes = {"contour": (2.2 * max(count, 2) + 1, 2.0 * max(count, 2)), "parallel": (2.0 * count + 2, 4.0)}
     # Optuna sets a style for good
     with mpl.rc_context(_settings(sizes.get(kind, (6.4, 4.2)))):

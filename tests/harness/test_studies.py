@@ -20,6 +20,7 @@ import optuna
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as Said
+from optuna.distributions import FloatDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -33,18 +34,24 @@ from discl.spec import benchmark
 from discl.spec import sweep as files
 from discl.spec.errors import UserError
 from discl.spec.result import Result
-from discl.spec.sweep import SweepFile, TuneTable
+from discl.spec.sweep import Dimension, SweepFile, TuneTable
 
 STATIC = "tune_static/cifar10_lt/smoke/static"
 REAL = "tune_static/cifar10_lt/smoke/real_rebalanced"
 Measured = Callable[[Job], dict[str, float]]
 
 
+SPACE = {
+    "train.lr": Dimension(type="float", low=1e-4, high=3e-2, log=True),
+    "train.curriculum_epochs": Dimension(type="int", low=10, high=30, without=["real_rebalanced"]),
+    "strategy.static.start": Dimension(type="categorical", choices=[0, 30, 50]),
+}
+
+
 def _found(trials: int, **tune: object) -> SweepFile:
     found = files.load("tune_static")
-    space = {path: found.space[path] for path in ("train.lr", "train.curriculum_epochs", "strategy.static.start")}
     said = {"trials": trials, "seeds": [0, 1, 2, 3, 4], "prune_after": 4, **tune}
-    return found.model_copy(update={"strategies": ["static", "real_rebalanced"], "space": space, "tune": TuneTable(**said)})
+    return found.model_copy(update={"strategies": ["static", "real_rebalanced"], "space": SPACE, "tune": TuneTable(**said)})
 
 
 def _measured(job: Job) -> dict[str, float]:
@@ -197,15 +204,18 @@ def test_reading_waits_for_no_writer_and_writes_nothing(small: str) -> None:
 
 # ---------------------------------------------------------------- which trial counts
 
+# what a study says of itself, as far as these tests ask
+SAID = {"benchmark": "cifar10_lt", "scale": "smoke", "objective": ["val/macro_acc"], "tune.seeds": [0, 1], "tune.also": []}
+
 
 def _trial(slot: int, state: TrialState, value: float | None = None, **attrs: Any) -> FrozenTrial:
     return optuna.create_trial(state=state, value=value, user_attrs={studies.SLOT: slot, **attrs}, params={}, distributions={})
 
 
 def test_of_a_slot_the_first_trial_counts_that_did_not_fail() -> None:
-    dead, after = _trial(0, TrialState.FAIL), _trial(0, TrialState.COMPLETE, 0.5)
+    twin, dead, after = _trial(0, TrialState.COMPLETE, 0.9, twin_of=7), _trial(0, TrialState.FAIL), _trial(0, TrialState.COMPLETE, 0.5)
     early, late = _trial(2, TrialState.FAIL), _trial(2, TrialState.FAIL, failure="no memory")
-    slots = studies.slots_of([dead, early, after, _trial(0, TrialState.COMPLETE, 0.9), late])
+    slots = studies.slots_of([twin, dead, early, after, _trial(0, TrialState.COMPLETE, 0.9), late])
     assert slots == [after, None, late]
     assert [studies.state_of(trial) for trial in (dead, after, late)] == ["interrupted", "complete", "failed"]
 
@@ -232,6 +242,12 @@ def test_the_best_settings_are_a_bench_of_the_very_same_runs(url: str) -> None:
     (winner,) = [trial for trial in described["trials"] if trial["slot"] == best["slot"]]
     at = [{"strategy": "static", "seed": seed, **winner["settings"]} for seed in range(5)]
     assert [each.id() for each in pasted] == [point.experiment.id() for point in files.points(_found(6), at)]
+
+
+def test_a_share_in_the_best_settings_keeps_its_point() -> None:
+    params, known = {"train.curriculum_epochs": 1.0}, {"train.curriculum_epochs": FloatDistribution(0.3, 1.0)}
+    words = studies.command(studies.View(STATIC, SAID, []), optuna.create_trial(value=0.5, params=params, distributions=known))
+    assert words[-2:] == ["--set", "train.curriculum_epochs=1.0"]  # 1 would be one epoch
 
 
 def test_show_says_what_is_searched_and_why_a_trial_failed(url: str) -> None:
@@ -279,12 +295,24 @@ def test_the_strategy_of_a_rung_is_found_in_its_name() -> None:
 # ---------------------------------------------------------------- importance
 
 
-def test_importances_are_shares_and_the_learning_rate_has_most(pareto: str) -> None:
+def test_what_decides_has_the_largest_share() -> None:
+    known = {path: FloatDistribution(0, 19) for path in ("train.lr", "train.weight_decay")}
+    trials = [
+        optuna.create_trial(value=place / 100, params={"train.lr": place, "train.weight_decay": 7 * place % 20}, distributions=known)
+        for place in range(20)
+    ]
+    shares = studies.importances(studies.View(STATIC, SAID, list(trials)))
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["train.lr"] > 0.7
+
+
+def test_importances_are_shown_with_the_trials_they_are_read_from(pareto: str) -> None:
     (read,) = _json("importance", "static", "--storage", pareto)
     assert read["trials"] == 8
-    assert sum(read["importances"].values()) == pytest.approx(1)
-    assert max(read["importances"], key=read["importances"].get) == "train.lr"
-    assert "█" in _study("importance", "static", "--storage", pareto).stdout
+    assert set(read["importances"]) == set(SPACE)
+    said = _study("importance", "static", "--storage", pareto).stdout
+    assert "from 8 trials, 0 of them given up" in said
+    assert "█" in said
 
 
 def test_importances_of_few_trials_are_refused(url: str) -> None:
@@ -323,13 +351,12 @@ def test_the_history_of_a_sweep_has_a_line_for_each_strategy(url: str, tmp_path:
 
 
 def test_the_history_never_counts_a_trial_that_was_given_up() -> None:
-    said = {"benchmark": "cifar10_lt", "scale": "smoke", "objective": ["val/macro_acc"], "tune.seeds": [0, 1], "tune.also": []}
     first, cut, last = (
         _trial(0, TrialState.COMPLETE, 0.5),
         _trial(1, TrialState.COMPLETE, 0.9, stopped_after=1),
         _trial(2, TrialState.COMPLETE, 0.6),
     )
-    chart = study_pictures.CHARTS["history"]([studies.View(STATIC, said, [first, cut, last])])
+    chart = study_pictures.CHARTS["history"]([studies.View(STATIC, SAID, [first, cut, last])])
     assert {marks.look: marks.y for marks in chart.marks} == {"steps": [50, 60, 60], "dot": [50, 60], "hollow": [90]}
 
 
