@@ -1,4 +1,4 @@
-"""Pictures of studies: Optuna's own, and two that know of slots and replicates; PNG and SVG by matplotlib, HTML by plotly."""
+"""Pictures of studies: some by Optuna, and those that know of slots and replicates; PNG and SVG by matplotlib, HTML by plotly."""
 
 from __future__ import annotations
 
