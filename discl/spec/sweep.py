@@ -405,8 +405,9 @@ def _check_tuning(found: SweepFile) -> None:
             raise UserError(f"{found.name}.toml: objective {metric!r} {reason}; tune on a val/ metric, or with {', '.join(COSTS)} beside one")
         if metric not in COSTS and (name := _base_name(metric)) not in METRICS:
             raise unknown(f"objective in {found.name}.toml", metric, [metric.removesuffix(name) + known for known in METRICS])
-    if len(found.tune.objective) > 2 or (found.tune.objective and not found.tune.objective[0].startswith("val/")):
-        raise UserError(f"{found.name}.toml: objective = {found.tune.objective}: give one val/ metric, or that and one more")
+    first, *rest = found.tune.objective or ["val/"]
+    if not first.startswith("val/") or len(rest) > 1 or not set(rest) <= set(COSTS):
+        raise UserError(f"{found.name}.toml: objective = {found.tune.objective}: give a val/ metric, or that and one of {', '.join(COSTS)}")
     if len(found.tune.objective) > 1 and (found.tune.ladder or found.tune.patience):
         raise UserError(f"{found.name}.toml: a study with two objectives has no best trial, so no ladder and no patience; take them out")
     for name in found.tune.also:
