@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--benchmark", metavar="BENCH", help="Sweep this benchmark instead of the one the file names.")
 @click.option("--scale", help="smoke, small or paper, instead of what the file says.")
 @click.option("--strategies", help="Only these, separated by commas.")
@@ -45,13 +45,14 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the outcome here.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Order test: draw it here (.png, .svg).")
-def sweep(name: str, **given: Any) -> None:
+def sweep(name: str | None, **given: Any) -> None:
     """Run sweeps/NAME.toml: a grid, the tuning of a space, or the order test. The same command goes on with what was stopped.
 
     Runs that the store has are not made again, whichever sweep or bench made them. A run that fails is recorded and shown, and never
     stops the others. Ctrl-C lets the runs under way finish; a second one stops at once. Several launches of one sweep may run at once.
 
     \b
+    discl sweep                                       what there is
     discl sweep losses --dry-run                      how many runs, images, steps and hours
     discl sweep losses --workers 2                    a grid of losses and strategies
     discl sweep tune_static --workers 2 --reseed 5    tune each strategy alike, then default against tuned on fresh seeds
@@ -62,6 +63,8 @@ def sweep(name: str, **given: Any) -> None:
     from discl.harness.store import Store
     from discl.spec.registry import bind
 
+    if name is None:
+        return _list()
     found = _file(name, given)
     for path in (given["json_file"], given["output"]):
         if path:
