@@ -76,6 +76,16 @@ def sweep(name: str | None, **given: Any) -> None:
     return verb(found, Store(), executor, given)
 
 
+def _list() -> None:
+    from discl.cli._tables import show
+    from discl.spec.sweep import available, load
+
+    files = [load(name) for name in available()]
+    kinds = {"grid": "grid", "space": "tunes", "order": "order test"}
+    rows = [[found.name, next(word for kind, word in kinds.items() if getattr(found, kind)), found.benchmark, found.title] for found in files]
+    show("Sweeps: discl sweep NAME", ["name", "kind", "benchmark", "what it asks"], rows, left=4)
+
+
 def _file(name: str, given: dict[str, Any]) -> SweepFile:
     """The file with what the command line says about it."""
     from discl.cli._selection import numbers, words
