@@ -283,7 +283,7 @@ def test_a_launcher_that_is_taken_for_dead_lets_go_of_its_trial(
     storage: RDBStorage, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("discl.harness.tuning.REVIVE_S", 0.0)
-    tuning, job = _claimed(ONE, storage, 2)
+    tuning, job = _claimed(ONE, storage, 3)
     taken = _trials(storage, "static")[job.tag[2]]
     storage.set_trial_state_values(taken._trial_id, TrialState.FAIL)
     tuning.take(job, _trained(job))
@@ -304,18 +304,26 @@ def test_a_launch_that_ends_leaves_its_trials_to_the_next_one_at_once(storage: R
     assert _told(storage, ONE) == undisturbed
 
 
+def _add_again(tuning: Tuning, trial: FrozenTrial) -> None:
+    """As Optuna does where a connection drops between a commit and its answer."""
+    state, slot = TrialState.WAITING, {SLOT: trial.user_attrs[SLOT]}
+    tuning.study("static").study.add_trial(
+        optuna.create_trial(state=state, params=trial.params, distributions=trial.distributions, user_attrs=slot)
+    )
+
+
 def test_one_of_two_trials_that_bear_one_slot_is_run(storage: RDBStorage, undisturbed: dict[str, Any]) -> None:
-    tuning, _ = _claimed(ONE, storage, 0)
-    study = tuning.study("static")
-    (second,) = [trial for trial in _trials(storage, "static") if trial.state == TrialState.WAITING]
-    study._queue(second.params, 1)  # as Optuna does where a connection drops between a commit and its answer
-    study._queue(_trials(storage, "static")[0].params, 0)
-    study.leave()  # so that slot 0 goes to the second trial that bears it, whose own twin is the first one, in the queue again
+    tuning, _ = _claimed(ONE, storage, 2)
+    first, second, third = _trials(storage, "static")
+    assert [trial.state.name for trial in (first, second, third)] == ["COMPLETE", "RUNNING", "WAITING"]
+    _add_again(tuning, third)  # number 3
+    _add_again(tuning, second)  # number 4
+    tuning.study("static").leave()  # so that slot 1 goes to number 4, whose own twin is number 1, in the queue again as number 5
     jobs = _tuned(ONE, storage, workers=3)
-    assert len(jobs) == 10
+    assert len(jobs) == 8
     assert _told(storage, ONE) == undisturbed
     twins = {trial.number: trial.user_attrs[FAILURE] for trial in _trials(storage, "static") if FAILURE in trial.user_attrs}
-    assert twins == {2: "a twin of trial 1", 4: "a twin of trial 3"}
+    assert twins == {3: "a twin of trial 2", 5: "a twin of trial 4"}
     assert _tuned(ONE, storage) == []
 
 
@@ -399,7 +407,7 @@ def test_settings_that_do_not_go_together_fail_their_trial_alone(storage: RDBSto
 
 # ---------------------------------------------------------------- giving up
 
-EIGHT = {"seeds": list(range(8)), "trials": 6, "round": 2}
+EIGHT = {"seeds": list(range(8)), "trials": 6, "round": 2, "sampler": "random"}
 
 
 def _bad_starts(job: Job) -> Outcome:
@@ -421,7 +429,8 @@ def test_a_clearly_bad_trial_is_given_up_before_its_last_replicate_and_never_win
     for trial in given_up:
         scores = trial.intermediate_values
         assert (trial.state, trial.user_attrs[STOPPED], len(scores)) == (TrialState.COMPLETE, 4, 4)  # 1/16 is the first p below 0.1
-        before = [each for each in whole if each.user_attrs[SLOT] < trial.user_attrs[SLOT] // 2 * 2]
+        # slot 0 is the first round, those after it go by two
+        before = [each for each in whole if each.user_attrs[SLOT] < (trial.user_attrs[SLOT] - 1) // 2 * 2 + 1]
         best = max(before, key=lambda each: each.values[0])
         gaps = [scores[unit] - best.intermediate_values[unit] for unit in scores]
         assert trial.values == [pytest.approx(best.values[0] + sum(gaps) / 4)]
