@@ -174,11 +174,10 @@ def _grid(found: SweepFile, store: Store, executor: Executor, given: dict[str, A
 
 def _run(found: SweepFile, points: Sequence[Point], store: Store, executor: Executor, given: dict[str, Any]) -> Listed:
     """Make a list of runs, on the screen."""
-    from discl.cli._tables import said
     from discl.cli._watching import Screen
     from discl.harness.launch import Listed, launch
 
-    labels = {point.experiment.id(): " ".join(said(value) for value in point.at.values()) for point in points}
+    labels = {point.experiment.id(): _label(point) for point in points}
     group = f"{found.name}-{found.benchmark}-{found.scale}"
     agenda = Listed((point.experiment for point in points), store, given["retry"], group, labels)
     if agenda.todo:
@@ -186,6 +185,12 @@ def _run(found: SweepFile, points: Sequence[Point], store: Store, executor: Exec
         with Screen(found.title or found.name, len(agenda.named), agenda.stored, metric) as screen:
             launch(agenda, executor, _trackers(given, found), screen)
     return agenda
+
+
+def _label(point: Point) -> str:
+    from discl.cli._tables import said
+
+    return " ".join([*(said(value) for axis, value in point.at.items() if axis != "seed"), f"seed {point.experiment.seed}"])
 
 
 def _end(done: Listed) -> None:
