@@ -10,8 +10,8 @@ import time
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -168,8 +168,11 @@ class Runner:
         kind = "disk" if isinstance(error, DiskError) else "error"
         why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         failure = Failure(kind, why, "".join(traceback.format_exception(error)), _peak_bytes())
-        if kind != "disk":
-            self.store.note(experiment.id(), failure)
+        try:
+            if kind != "disk":
+                self.store.note(experiment.id(), failure)
+        except DiskError as full:  # what failed the run may not have said so
+            return replace(failure, kind="disk", why=str(full))
         return failure
 
     def _recorded(self, result: Result) -> tuple[tuple[int, float], ...]:
@@ -207,7 +210,8 @@ def _status(store: Store, experiment: Experiment, audience: Audience) -> Iterato
     try:
         yield Audience([*audience.trackers, note])
     finally:
-        note.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            note.path.unlink()
 
 
 class _Note:
