@@ -104,7 +104,13 @@ def _trials(url: str) -> dict[tuple[str, int], dict[str, Any]]:
         assert not twice, f"{name}: slots {twice} are finished more than once"
         for trial in scored:
             runs = {unit: (run["curve"], run["costs"]) for unit, run in trial.user_attrs[RUNS].items()}
-            said = {"params": trial.params, "scores": trial.intermediate_values, "values": trial.values, "state": trial.state.name, "runs": runs}
+            said = {
+                "params": trial.params,
+                "scores": trial.intermediate_values,
+                "values": trial.values,
+                "state": trial.state.name,
+                "runs": runs,
+            }
             told[name, int(trial.user_attrs[SLOT])] = said
     close_storage(storage)
     return told
