@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from discl import testing
 from discl.cli import main
+from discl.spec import sweep
 from discl.spec.benchmark import available, load
 from discl.spec.levels import denoising_steps
 from discl.spec.registry import find
@@ -118,3 +120,69 @@ def test_the_benchmark_on_the_page_of_own_data_loads(tmp_path: Path, monkeypatch
     (tmp_path / "benchmarks" / "zebras.toml").write_text(re.search(r"```toml\n(.*?)```", page, re.S).group(1))  # type: ignore[union-attr]
     monkeypatch.chdir(tmp_path)
     assert load("zebras").dataset == {"name": "folder", "root": "/data/zebras", "group_column": "camera"}
+
+
+# ---------------------------------------------------------------- sweeps
+
+SWEEPS = ROOT / "leaderboards" / "sweeps"
+EPOCHS = {"order": "chosen by val", "order_last_epoch": "the last"}
+MEASURED = {"test/macro_acc": "all", "test/few_acc": "few", "ood/macro_acc": "ood"}
+
+
+def order_table() -> list[str]:
+    """What the published order tests say, as Markdown."""
+    lines = [
+        "| epoch | measured | rank of the paper's order | an order by chance does as well | order explains beyond seeds | minus its reverse |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, epoch in EPOCHS.items():
+        for metric, reading in json.loads((SWEEPS / f"{name}.json").read_text("utf-8"))["readings"].items():
+            place, variance, (mean, half, _) = reading["place"], reading["variance"], reading["to_reverse"]
+            share = variance["order"] / (variance["order"] + variance["rest"])
+            rank, gain = f"{place['rank']} of {len(reading['ranking'])}", f"{100 * mean:+.1f} ± {100 * half:.1f}"
+            lines.append(f"| {epoch} | {MEASURED[metric]} | {rank} | p = {place['p_better']:.2f} | {100 * share:.0f} % | {gain} |")
+    return lines
+
+
+def tuning_table() -> list[str]:
+    """What the published tuning found for each strategy, as Markdown."""
+    told = json.loads((SWEEPS / "tune_static.json").read_text("utf-8"))
+    titles = {"test/macro_acc": "all", "test/few_acc": "few", "ood/macro_acc": "ood"}
+    header = ["strategy", "trials", "given up", "runs", "hours", "val, default", "val, best", *(f"gain, {title}" for title in titles.values())]
+    lines = [f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]
+    gains = {line["strategy"]: line["gain"] for line in told["gains"]}
+    for row in told["searches"]:
+        found = [
+            f"{gains[row['strategy']][metric]['mean'] * 100:+.1f} ± {gains[row['strategy']][metric]['half_width'] * 100:.1f}"
+            for metric in titles
+        ]
+        cells = [row["strategy"], row["complete"], row["given_up"], row["runs"], f"{row['hours']:.2f}"]
+        cells += [f"{100 * row[key]:.1f}" for key in ("default", "best")]
+        lines.append("| " + " | ".join(map(str, [*cells, *found])) + " |")
+    return lines
+
+
+@pytest.mark.parametrize(("mark", "table"), [("tuning", tuning_table), ("order", order_table)])
+def test_the_tables_of_sweeps_are_the_published_ones(mark: str, table: Callable[[], list[str]]) -> None:
+    shown = re.search(rf"<!-- {mark} -->\n(.*?)<!-- end of {mark} -->", README, re.S)
+    assert shown is not None
+    assert shown.group(1).strip().splitlines() == table()
+
+
+def test_the_figures_of_sweeps_are_the_measured_ones() -> None:
+    told, said = json.loads((ROOT / "benchmarks/perf/sweep.json").read_text("utf-8")), " ".join(README.split())
+    overhead, growth, search = told["overhead"], told["growth"], told["search"]
+    assert f"{overhead['beside_epochs_s']} s beside its epochs" in said
+    assert f"{overhead['in_a_process_of_its_own_s']} s in a process of its own" in said
+    assert f"10,000 cells are priced in {growth['dry_run_of_10000_cells_s']} s" in said
+    assert f"500 finished ones are launched again in {growth['500_finished_cells_again_s']} s" in said
+    assert f"{search['times fewer than default, nothing given up']} times fewer epochs" in said
+    assert f"{search['times fewer than random, nothing given up']} times fewer than random search" in said
+
+
+def test_every_shipped_sweep_loads_for_its_benchmarks() -> None:
+    for name in sweep.available():
+        for over in (None, "iwildcam"):
+            found = sweep.load(name, over)
+            assert found.title
+            assert f"`{name}`" in README or name in re.search(r"what there is: (.*)", README).group(1)  # type: ignore[union-attr]

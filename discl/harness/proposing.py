@@ -145,7 +145,14 @@ def _asked(space: Mapping[str, Dimension], how: Sampling, seed: int, tried: Sequ
             study.add_trial(optuna.create_trial(params=dict(trial.params), distributions=known, values=values))
         for params in beside:
             study.add_trial(optuna.create_trial(state=TrialState.RUNNING, params=dict(params), distributions=known))
-        return dict(study.ask(known).params)
+        return {path: _rounded(space[path], value) for path, value in study.ask(known).params.items()}
+
+
+def _rounded(dimension: Dimension, value: Any) -> Any:
+    """A proposal in five digits: nobody needs more, and the last ones of seventeen differ between processors and versions."""
+    if not isinstance(value, float) or dimension.step or dimension.low is None or dimension.high is None:
+        return value
+    return min(max(float(f"{value:.5g}"), dimension.low), dimension.high)
 
 
 def round_of(slot: int, opening: int, size: int, trials: int) -> tuple[int, int]:
