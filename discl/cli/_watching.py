@@ -98,7 +98,7 @@ class Screen:
         for job, started in list(self.running.values()):
             said = status(job.experiment)
             at = f"{said[0]} {said[1]}/{said[2]}" if said else "beginning"
-            rows.add_row("  ", job.name, at, f"{now - started:.0f} s")
+            rows.add_row("  ", Text(job.name), Text(at), f"{now - started:.0f} s")  # a name may look like markup
         lines: list[Any] = [head, rows]
         if self.best:
             lines.append(Text(f"  best {self.metric} {self.best[0]:.1%}: {self.best[1]}", style="green"))

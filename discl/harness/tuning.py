@@ -153,7 +153,7 @@ class Study:
             if self._missing(slots):
                 self._propose(slots)
                 slots = self.slots()
-        while any(trial and trial.state == TrialState.WAITING for trial in slots) and (taken := claim(self.study, heart)):
+        while taken := claim(self.study, heart):
             if job := self._begun(taken, slots, heart):
                 return job
             slots = self.slots()

@@ -1,5 +1,6 @@
 """Studies worked off by hand-made outcomes: what comes out is the same whoever works, in whatever order, however often they die."""
 
+import itertools
 import math
 import shutil
 import time
@@ -25,6 +26,7 @@ from discl.harness.tuned import again, searches
 from discl.harness.tuning import SLOT, Study, Tuning
 from discl.spec.benchmark import Experiment
 from discl.spec.errors import UserError
+from discl.spec.kinds import LATER
 from discl.spec.result import Result
 from discl.spec.sweep import Dimension, SweepFile, TuneTable
 
@@ -95,7 +97,7 @@ def _trained(job: Job) -> Outcome:
 def _work(tuning: Tuning, answer: Answer = _trained, workers: int = 1, pick: Callable[[int], int] = lambda _: 0) -> list[Job]:
     """Work a sweep off with so many runs open at once, whose answers come in any order; gives the jobs that were answered."""
     given, answered = list[Job](), list[Job]()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 30
     while time.monotonic() < until:
         job = tuning.next()
         if isinstance(job, Job):
@@ -172,10 +174,11 @@ def _of(trials: int) -> SweepFile:
 def test_a_finished_study_asks_for_nothing_and_a_larger_budget_goes_on_as_if_it_had_been_there_at_once(
     storage: RDBStorage, undisturbed: dict[str, Any]
 ) -> None:
-    _tuned(_of(3), storage)  # a round and a half
-    assert _tuned(_of(3), storage) == []
+    _tuned(_of(2), storage)  # the first round, and half of the second
     assert _tuned(_of(2), storage) == []
-    assert len(_tuned(_of(5), storage)) == 2 * 2
+    assert _tuned(_of(1), storage) == []
+    assert len(_tuned(_of(4), storage)) == 2 * 2
+    assert len(_tuned(_of(5), storage)) == 2
     assert _told(storage, ONE) == undisturbed
 
 
@@ -208,6 +211,26 @@ def test_neither_the_number_of_workers_nor_the_order_of_their_answers_changes_a_
     with _opened(database()) as storage:
         _tuned(ONE, storage, workers=workers, pick=lambda _: next(picks))
         assert _told(storage, ONE) == undisturbed
+
+
+def test_who_is_faster_in_a_round_gives_no_other_trial_of_it_up(database: Callable[[], str]) -> None:
+    found = _sweep(strategies=["real_only"], trials=5, round=4, seeds=list(range(5)), sampler="random", seed=2)
+    told = []
+    for workers, pick in ((1, 0), (4, -1)):  # one trial after the other, and all side by side, the last one first
+        with _opened(database()) as storage:
+            _tuned(found, storage, _steep, workers=workers, pick=lambda open, pick=pick: pick % open)
+            told.append(_told(storage, found))
+    assert told[0] == told[1]
+    trials = told[0]["real_only"]
+    beaten = [trial for trial in trials if len(trial[4]) < 5]  # by the first one
+    assert 0 < len(beaten) < 4
+    whole = [values[0] for slot, _, _, values, scores in trials if slot > 0 and len(scores) == 5]
+    assert any(one > 1.1 * other for one, other in itertools.combinations(whole, 2))  # the other one would be given up for it
+
+
+def _steep(job: Job) -> Outcome:
+    spec, seed = job.experiment.benchmark, job.experiment.seed
+    return Outcome(_result(job.experiment, {METRIC: 1 / (1 + abs(math.log10(spec.train.lr) + 1.5)) + 0.001 * math.sin(seed)}))
 
 
 class Killed(BaseException):
@@ -325,6 +348,27 @@ def test_one_of_two_trials_that_bear_one_slot_is_run(storage: RDBStorage, undist
     twins = {trial.number: trial.user_attrs[FAILURE] for trial in _trials(storage, "static") if FAILURE in trial.user_attrs}
     assert twins == {3: "a twin of trial 2", 5: "a twin of trial 4"}
     assert _tuned(ONE, storage) == []
+
+
+def test_a_twin_does_not_answer_for_a_trial_whose_launcher_died(
+    storage: RDBStorage, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying, _ = _claimed(ONE, storage, 2)
+    _add_again(dying, _trials(storage, "static")[1])
+    living = Tuning(ONE, storage)
+    job = living.next()
+    assert isinstance(job, Job)
+    assert living.next() is LATER  # the twin is over
+    dying.study("static").leave()
+    living.take(job, _trained(job))
+    job = living.next()
+    assert isinstance(job, Job)
+    living.take(job, _trained(job))
+    assert FAILURE in _trials(storage, "static")[3].user_attrs
+    assert living.next() is LATER  # until it is known that it died
+    monkeypatch.setattr("discl.harness.tuning.REVIVE_S", 0.0)
+    _work(living)
+    assert _told(storage, ONE) == undisturbed
 
 
 def test_a_run_that_somebody_else_makes_is_asked_for_again_later(
