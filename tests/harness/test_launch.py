@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -375,7 +376,7 @@ def test_a_second_ctrl_c_stops_at_once(few: Path) -> None:
 
 # ---------------------------------------------------------------- by the command
 
-GRID = f"""title = "Rates"
+GRID = f"""title = "Rates [/]"
 seeds = [0]
 {sweeps.COMMON}
 [grid]
@@ -410,6 +411,7 @@ def test_a_grid_is_priced_made_shown_and_not_made_again(rates: str, tmp_path: Pa
     first = told["rows"][0]["metrics"]["test/macro_acc"]
     assert first["n"] == 1
     assert f"{100 * first['mean']:.1f}" in made.stdout
+    assert "Rates [/], cifar100_lt, scale smoke" in made.stdout
 
     records = sorted((home() / "runs").glob("*/*/events.jsonl"))
     again = CliRunner().invoke(main, ["sweep", rates, "--trackers", ""])
@@ -430,3 +432,15 @@ def test_a_grid_with_a_failing_place_shows_the_others_and_ends_with_1(rates: str
     assert "failed: " in done.stderr
     assert "does not take backbone.arguments {'nonsense': 1}" in done.stderr
     assert "the same command tries them again" in done.stderr
+
+
+def test_tuning_is_priced_by_what_it_makes_at_most(few: Path) -> None:
+    priced = CliRunner().invoke(main, ["sweep", "tiny", "--dry-run"])
+    assert priced.exit_code == 0, priced.output
+    assert re.search(rf"runs +{sweeps.RUNS_IN_ALL}   at most", priced.output)
+    steps = int(priced.output.split("optimiser steps")[1].split()[0].replace(",", ""))
+    one = _grid()[0]
+    photos = 32 * (steps // (sweeps.RUNS_IN_ALL * one.benchmark.train.epochs))
+    assert 0 < photos <= 600
+    assert steps % (sweeps.RUNS_IN_ALL * one.benchmark.train.epochs) == 0
+    assert not (home() / "runs").exists()

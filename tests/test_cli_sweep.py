@@ -1,0 +1,206 @@
+"""`discl sweep` at the door: what it refuses before any work, and what it shows of a sweep that goes by."""
+
+import io
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from discl.cli import main
+from discl.cli._watching import Screen
+from discl.files.disk import home
+from discl.harness.launch import Job, Outcome
+from discl.harness.store import Failure
+from discl.spec.benchmark import Experiment, experiments, load
+from discl.spec.result import Result
+
+GRID = """
+benchmark = "cifar10_lt"
+strategies = ["real_only"]
+seeds = [0]
+[grid]
+"train.lr" = [0.001, 0.01]
+"""
+TUNE = """
+benchmark = "cifar10_lt"
+strategies = ["real_only"]
+[space."train.lr"]
+type = "float"
+low = 1e-4
+high = 1e-1
+[tune]
+trials = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "grid.toml").write_text(GRID)
+    (tmp_path / "sweeps" / "tune.toml").write_text(TUNE)
+    monkeypatch.chdir(tmp_path)
+
+
+def _write(text: str) -> None:
+    Path("sweeps/mine.toml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["gird"], "no sweep called 'gird'; did you mean 'grid'?"),
+        (["grid", "--benchmark", "cifar10_l"], "did you mean 'cifar10_lt'"),
+        (["grid", "--scale", "big"], "no scale called 'big'"),
+        (["grid", "--strategies", "static,sttic"], "did you mean 'static'"),
+        (["grid", "--seeds", "one"], "--seeds 'one'"),
+        (["grid", "--seeds", "0,-1"], "-1"),
+        (["grid", "--seeds", "0,0"], "repeats itself"),
+        (["grid", "--set", "train.epochs"], "--set 'train.epochs' is not of the form key=value"),
+        (["grid", "--set", "train.epoch=3"], "did you mean 'train.epochs'"),
+        (["grid", "--set", "train.lr=0.1"], "'train.lr' is an axis of the grid"),
+        (["grid", "--set", "train.epochs=0"], "train.epochs = 0"),
+        (["grid", "--engine", "locl"], "no executor called 'locl'; did you mean 'local'?"),
+        (["grid", "--engine-set", "wrkers=2"], "did you mean 'workers'"),
+        (["grid", "--engine-set", "workers=0"], "workers = 0"),
+        (["grid", "--engine-set", "workers=many"], "workers = 'many'"),
+        (["grid", "--engine-set", "workers"], "not of the form key=value"),
+        (["grid", "--workers", "0"], "--workers"),
+        (["grid", "--address", "auto"], "'address'"),
+        (["grid", "--retry", "-1"], "--retry"),
+        (["grid", "--trackers", "wandbb"], "did you mean 'wandb'"),
+        (["grid", "--reseed", "3"], "--reseed is for tuning sweeps, and sweep 'grid' is none of them"),
+        (["grid", "--as", "other"], "--as is for tuning sweeps"),
+        (["grid", "--storage", "sqlite:///x.db"], "--storage is for tuning sweeps"),
+        (["grid", "-o", "order.png"], "--output is for the order test"),
+        (["tune", "-o", "order.png"], "--output is for the order test"),
+        (["tune", "--seeds", "4,5"], "tune.seeds = [0, 1, 2]"),
+        (["tune", "--storage", "mysql://x/y"], "studies cannot be kept in 'mysql'"),
+        (["tune", "--storage", "sqlite:////nowhere/studies.db"], "/nowhere is no folder"),
+        (["grid", "--json", "."], "is a folder; name a file"),
+        (["grid", "--json", "sweeps/grid.toml/out.json"], "cannot be written"),
+        (["tune", "--json", "sweeps/grid.toml/out.json"], "cannot be written"),
+        (["order", "-o", "sweeps/grid.toml/order.png"], "cannot be written"),
+        ([], "Missing argument"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line_before_any_work(words: list[str], says: str) -> None:
+    done = CliRunner().invoke(main, ["sweep", *words])
+    assert done.exit_code == 2, done.output
+    assert says in done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 or "Usage" in done.stderr
+    assert not (home() / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (GRID.replace("train.lr", "train.lrr"), "did you mean 'train.lr'"),
+        (GRID.replace("[0.001, 0.01]", "[]"), "the grid is empty"),
+        (GRID + "[[exclude]]\nseed = 0\n", "nothing is left of the grid"),
+        (GRID + "[[exclude]]\nseed = 0\n[[include]]\nseed = 0\n", "included and excluded"),
+        (TUNE.replace("trials = 3", "trials = 0"), "tune.trials = 0"),
+        (TUNE + 'objective = ["ood/macro_acc"]\n', "is read once, at the end, and choosing by it would spend it"),
+        (TUNE.replace("high = 1e-1", "high = 1e-5"), "is not below"),
+        (TUNE.replace("low = 1e-4", "low = -1"), "reaches -1"),
+        (TUNE.replace("[tune]\ntrials = 3\n", ""), "no [tune]"),
+        ("benchmark = [", "not valid TOML"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_bad_file_is_refused_in_a_line_that_names_it(text: str, says: str, more: list[str]) -> None:
+    _write(text)
+    done = CliRunner().invoke(main, ["sweep", "mine", *more])
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert says in done.stderr
+    assert "mine.toml" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (home() / "runs").exists()
+
+
+def test_help_teaches_with_examples() -> None:
+    said = CliRunner().invoke(main, ["sweep", "--help"]).output
+    for example in ("discl sweep losses --dry-run", "--reseed 5", "discl sweep order -o order.png", "--engine ray --address auto"):
+        assert example in said
+
+
+# ---------------------------------------------------------------- the screen
+
+
+@pytest.fixture(scope="module")
+def four() -> list[Experiment]:
+    return experiments(load("cifar10_lt", settings=["strategies=['static', 'real_only']", "seeds=[0, 1]"]))
+
+
+def _done(experiment: Experiment, value: float) -> Outcome:
+    metrics = {"val/macro_acc": value}
+    named = (experiment.id(), 0, experiment.name, "cifar10_lt", "smoke", experiment.strategy, experiment.seed)
+    return Outcome(Result(*named, {}, {}, metrics, [], [], [], 0, {}, {}, {}), seconds=1.0)
+
+
+STOPPED = Outcome(failure=Failure("stopped", "given up after epoch 9"))
+FAILED = Outcome(failure=Failure("error", "RuntimeError: out of memory", peak_bytes=7_250_000_000))
+
+
+def _gone_by(screen: Screen, four: list[Experiment]) -> None:
+    """Two runs that are done, one given up, one that failed and one under way."""
+    labels = ["static [0, 50]", "better", "[bold]static[/bold]", "real [/] only"]
+    jobs = [Job(experiment, label=label) for experiment, label in zip(four, labels, strict=True)]
+    for job, outcome in zip(jobs, (_done(four[0], 0.25), _done(four[1], 0.5), STOPPED, FAILED), strict=True):
+        screen.given(job)
+        screen.took(job, outcome)
+    screen.given(Job(four[2], label="static, under way [/]"))
+
+
+def test_without_a_terminal_a_sweep_is_a_log_of_plain_lines(four: list[Experiment], capsys: pytest.CaptureFixture[str]) -> None:
+    with Screen("Rates", 9, 3, "val/macro_acc") as screen:
+        _gone_by(screen, four)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert [line.partition(" (")[0] for line in lines] == [
+        "4/9 static [0, 50]: val/macro_acc 25.0%",
+        "5/9 better: val/macro_acc 50.0%",
+        "5/9 [bold]static[/bold]: given up after epoch 9",
+        "5/9 real [/] only failed: RuntimeError: out of memory, peak memory 7.25 GB",
+    ]
+    assert all("left)" in line for line in lines)
+
+
+def test_a_terminal_shows_what_is_done_running_and_failed_and_the_best_so_far(four: list[Experiment]) -> None:
+    screen = Screen("Rates [of learning]", 9, 3, "val/macro_acc")
+    screen.plain = False
+    _gone_by(screen, four)
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    console.print(screen._drawn())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for said in (
+        "Rates [of learning]", "5/9 done (3 were stored), 1 running, 1 failed, 1 given up", "static, under way [/]", "beginning",
+        "best val/macro_acc 50.0%: better", "left", "failed: real [/] only: RuntimeError: out of memory",
+    ):  # fmt: skip
+        assert said in shown, shown
+
+
+def test_the_time_left_is_as_runs_have_come_so_far(four: list[Experiment], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("discl.cli._watching.time.monotonic", lambda: clock[0])
+    screen = Screen("Rates", 7, 3, "val/macro_acc")
+    screen.plain = False
+    assert screen._left() == ""
+    for experiment in four[:2]:
+        clock[0] += 1900.0  # two runs in 3800 s, two to go
+        screen.took(Job(experiment), _done(experiment, 0.1))
+    assert screen._left() == "1:03:20"
+    for experiment in four[2:]:
+        screen.took(Job(experiment), _done(experiment, 0.1))
+    assert screen._left() == ""
+
+
+def test_a_run_that_failed_and_then_succeeded_is_not_shown_as_failed(four: list[Experiment]) -> None:
+    screen = Screen("Rates", 1, 0, "val/macro_acc")
+    screen.plain = False
+    screen.took(Job(four[0]), FAILED)
+    assert screen.failed
+    screen.took(Job(four[0]), _done(four[0], 0.1))
+    assert (screen.failed, screen.done) == ({}, 1)
