@@ -81,7 +81,6 @@ def _write(text: str) -> None:
         (["grid", "--json", "sweeps/grid.toml/out.json"], "cannot be written"),
         (["tune", "--json", "sweeps/grid.toml/out.json"], "cannot be written"),
         (["order", "-o", "sweeps/grid.toml/order.png"], "cannot be written"),
-        ([], "Missing argument"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line_before_any_work(words: list[str], says: str) -> None:

@@ -451,7 +451,7 @@ def test_settings_that_do_not_go_together_fail_their_trial_alone(storage: RDBSto
 
 # ---------------------------------------------------------------- giving up
 
-EIGHT = {"seeds": list(range(8)), "trials": 6, "round": 2, "sampler": "random"}
+EIGHT = {"seeds": list(range(8)), "trials": 6, "round": 2, "sampler": "random", "p": 0.1}
 
 
 def _bad_starts(job: Job) -> Outcome:

@@ -323,8 +323,10 @@ BAD = {
     "objective on test as the second": (_tuned('objective = ["val/acc", "test/acc"]'), ["mine.toml", "'test/acc'", "read once"]),
     "no objective": (_tuned('objective = ["macro_acc"]'), ["mine.toml", "'macro_acc'", "val/", "cost/images"]),
     "unknown metric": (_tuned('objective = ["val/macro_ac"]'), ["mine.toml", "'val/macro_ac'", "did you mean 'val/macro_acc'"]),
-    "cost alone": (_tuned('objective = ["cost/images"]'), ["mine.toml", "cost/images", "one val/ metric"]),
-    "three objectives": (_tuned('objective = ["val/acc", "cost/images", "cost/denoising_steps"]'), ["mine.toml", "one val/ metric"]),
+    "two metrics": (_tuned('objective = ["val/acc", "val/few_acc"]'), ["mine.toml", "give a val/ metric, or that and one of cost/"]),
+    "unknown cost": (_tuned('objective = ["val/acc", "cost/image"]'), ["mine.toml", "'cost/image'", "cost/images"]),
+    "cost alone": (_tuned('objective = ["cost/images"]'), ["mine.toml", "cost/images", "give a val/ metric, or that and one of cost/"]),
+    "three objectives": (_tuned('objective = ["val/acc", "cost/images", "cost/denoising_steps"]'), ["mine.toml", "give a val/ metric, or that and one of cost/"]),
     "a ladder of two objectives": (
         _tuned('objective = ["val/acc", "cost/images"]\n[[tune.ladder]]\ntrials = 1\n'),
         ["mine.toml", "two objectives", "no ladder"],
