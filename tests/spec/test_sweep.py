@@ -326,7 +326,7 @@ BAD = {
     "two metrics": (_tuned('objective = ["val/acc", "val/few_acc"]'), ["mine.toml", "give a val/ metric, or that and one of cost/"]),
     "unknown cost": (_tuned('objective = ["val/acc", "cost/image"]'), ["mine.toml", "'cost/image'", "cost/images"]),
     "cost alone": (_tuned('objective = ["cost/images"]'), ["mine.toml", "cost/images", "give a val/ metric, or that and one of cost/"]),
-    "three objectives": (_tuned('objective = ["val/acc", "cost/images", "cost/denoising_steps"]'), ["mine.toml", "give a val/ metric, or that and one of cost/"]),
+    "three objectives": (_tuned('objective = ["val/acc", "cost/images", "cost/denoising_steps"]'), ["mine.toml", "or that and one of cost/"]),
     "a ladder of two objectives": (
         _tuned('objective = ["val/acc", "cost/images"]\n[[tune.ladder]]\ntrials = 1\n'),
         ["mine.toml", "two objectives", "no ladder"],
