@@ -85,18 +85,18 @@ def read(home: Path, url: str) -> Done:
     return Done(_trials(url), _results(home))
 
 
-def trials(url: str) -> list[FrozenTrial]:
-    """All there are, in all studies."""
+def studies(url: str) -> dict[str, list[FrozenTrial]]:
+    """All trials there are, by study."""
     storage = open_storage(url)
-    found = [trial for name in get_all_study_names(storage) for trial in load_study(study_name=name, storage=storage).get_trials()]
-    close_storage(storage)
-    return found
+    try:
+        return {name: load_study(study_name=name, storage=storage).get_trials() for name in get_all_study_names(storage)}
+    finally:
+        close_storage(storage)
 
 
 def _trials(url: str) -> dict[tuple[str, int], dict[str, Any]]:
-    storage, told = open_storage(url), {}
-    for name in get_all_study_names(storage):
-        trials = load_study(study_name=name, storage=storage).get_trials()
+    found = {}
+    for name, trials in studies(url).items():
         unfinished = [trial.number for trial in trials if not trial.state.is_finished()]
         assert not unfinished, f"{name}: {unfinished} run or wait for ever"
         scored = [trial for trial in trials if trial.state != TrialState.FAIL]
@@ -104,16 +104,9 @@ def _trials(url: str) -> dict[tuple[str, int], dict[str, Any]]:
         assert not twice, f"{name}: slots {twice} are finished more than once"
         for trial in scored:
             runs = {unit: (run["curve"], run["costs"]) for unit, run in trial.user_attrs[RUNS].items()}
-            said = {
-                "params": trial.params,
-                "scores": trial.intermediate_values,
-                "values": trial.values,
-                "state": trial.state.name,
-                "runs": runs,
-            }
-            told[name, int(trial.user_attrs[SLOT])] = said
-    close_storage(storage)
-    return told
+            said = {"params": trial.params, "scores": trial.intermediate_values, "values": trial.values, "runs": runs}
+            found[name, int(trial.user_attrs[SLOT])] = {**said, "state": trial.state.name}
+    return found
 
 
 def _results(home: Path) -> dict[str, Result]:

@@ -26,6 +26,7 @@ from tests.sweeps import (
     kill,
     read,
     sqlite,
+    studies,
     until,
     workers_of,
 )
@@ -164,7 +165,9 @@ def test_a_trial_that_kills_its_workers_or_runs_out_of_memory_fails_alone(tiny: 
     assert killed is not None
     assert starved is not None
     assert 300e6 < killed - starved < 800e6  # it held 400 MB more
-    peaks = [trial.user_attrs["peak_bytes"] for trial in sweeps.trials(sqlite(home)) if "peak_bytes" in trial.user_attrs]
+    peaks = [
+        trial.user_attrs["peak_bytes"] for trials in studies(sqlite(home)).values() for trial in trials if "peak_bytes" in trial.user_attrs
+    ]
     assert sorted(peaks) == [starved, killed]
     assert finished(home) == 1
 
