@@ -198,7 +198,7 @@ def search(repeats: int, near: float, most: int) -> None:
     table = {tuple(map(int, place.split(","))): scores for place, scores in kept["scores"].items()}
     best = max(float(np.mean(scores)) for scores in table.values())
     space = {path: Dimension(type="int", low=0, high=len(values) - 1) for path, values in kept["grid"].items()}
-    ways = {
+    ways = {  # gp is what the default comes to, up to 60 trials
         "default": TuneTable(trials=most, sampler="gp"),
         "default, nothing given up": TuneTable(trials=most, sampler="gp", pruner="none"),
         "random, nothing given up": TuneTable(trials=most, sampler="random", pruner="none"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -415,11 +415,3 @@ class Tuning:
     def take(self, job: Job, outcome: Outcome) -> None:
         strategy, rung, number = job.tag
         self.studies[strategy, rung].take(number, outcome, self.heart, self.retry)
-
-
-def everything(found: SweepFile, storage: RDBStorage) -> Iterator[tuple[str, Study]]:
-    """The studies of a sweep that the database has, on the last rung."""
-    with Tuning(found, storage) as tuning:
-        for strategy in tuning.strategies:
-            if study := tuning.final(strategy):
-                yield strategy, study
