@@ -44,7 +44,8 @@ def _runs(there: int, wanted: int) -> str:
 def said(value: Any) -> str:
     """A setting in few characters."""
     if isinstance(value, float):
-        return f"{value:.3g}"
+        few = f"{value:.3g}"
+        return few if "." in few or "e" in few else f"{few}.0"  # 1.0 is a share where 1 is a number of epochs
     if isinstance(value, dict):
         return " ".join(f"{key}={said(one)}" for key, one in value.items())
     return " ".join(map(said, value)) if isinstance(value, list) else str(value)
