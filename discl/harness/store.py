@@ -95,11 +95,6 @@ class Store:
                 continue
         return found
 
-    def epochs(self, id: str) -> int:
-        """Epochs that the latest attempt has recorded; for the eye."""
-        records = sorted((self.root / id).glob("[0-9]*/events.jsonl"))
-        return records[-1].read_bytes().count(b'{"event": "epoch"') if records else 0
-
     def checkpoints(self, id: str) -> Path:
         """Where a run that is stopped leaves what the next attempt goes on from."""
         return self.root / id / "checkpoints"

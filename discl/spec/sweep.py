@@ -24,7 +24,6 @@ from discl.spec.registry import names
 CHOICES = {"benchmark": "--benchmark", "strategy": "--strategies", "seed": "--seeds"}  # axes that choose an experiment and set nothing
 SHARES = {"train.curriculum_epochs": "train.epochs"}  # settings that are tuned as a share of another one, where they are a float
 COSTS = {"cost/denoising_steps": "what the images of the run take to make", "cost/images": "how many images of the bank the run asks for"}
-HELD_OUT = ("test/", "id_test/", "ood/")
 Seed = Annotated[int, Field(ge=0)]
 
 
