@@ -132,7 +132,8 @@ MEASURED = {"test/macro_acc": "all", "test/few_acc": "few", "ood/macro_acc": "oo
 def order_table() -> list[str]:
     """What the published order tests say, as Markdown."""
     lines = [
-        "| epoch | measured | rank of the paper's order | an order by chance does as well | order explains beyond seeds | the paper's minus its reverse |",
+        "| epoch | measured | rank of the paper's order | an order by chance does as well | order explains beyond seeds "
+        "| the paper's minus its reverse |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, epoch in EPOCHS.items():

@@ -229,8 +229,10 @@ def _tune(found: SweepFile, store: Store, executor: Executor, given: dict[str, A
         _show_searches(found, tuning.objective, rows)
     outcome: dict[str, Any] = {"sweep": found.model_dump(mode="json"), "searches": [vars(row) for row in rows], "failures": failed}
     if given["reseed"]:
-        outcome["gains"] = _reseeded(found, pairs, store, executor, given)
+        again_done, outcome["gains"] = _reseeded(found, pairs, store, executor, given)
     _write(given["json_file"], outcome)
+    if given["reseed"]:
+        _end(again_done)
     _end_failed(list(failed.items()))
 
 
@@ -246,7 +248,8 @@ def _show_searches(found: SweepFile, metric: str, rows: Sequence[Search]) -> Non
     show(f"{found.title or found.name}: {metric}, mean over replicates, in percent", header, [line(row) for row in rows])
 
 
-def _reseeded(found: SweepFile, pairs: Sequence[Again], store: Store, executor: Executor, given: dict[str, Any]) -> list[dict[str, Any]]:
+def _reseeded(found: SweepFile, pairs: Sequence[Again], store: Store, executor: Executor, given: dict[str, Any]) -> tuple[Listed, Any]:
+    """The runs, and their gains for JSON."""
     from discl.cli._tables import show
     from discl.harness.board import percent
     from discl.harness.tuned import gains
@@ -261,8 +264,7 @@ def _reseeded(found: SweepFile, pairs: Sequence[Again], store: Store, executor: 
             for line in lines
         ],
     )
-    _end(done)
-    return [{"strategy": line.strategy, **{key: _plain(getattr(line, key)) for key in ("default", "tuned", "gain")}} for line in lines]
+    return done, [{"strategy": line.strategy, **{key: _plain(getattr(line, key)) for key in ("default", "tuned", "gain")}} for line in lines]
 
 
 # ---------------------------------------------------------------- the order test

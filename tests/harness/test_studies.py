@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -256,7 +257,7 @@ def test_show_says_what_is_searched_and_why_a_trial_failed(url: str) -> None:
     assert "10 to 30, whole" in said
     assert "0 | 30 | 50" in said
     assert "5 runs: cifar10_lt with seeds 0, 1, 2, 3, 4" in said
-    assert "wilcoxon pruner after 4 runs, p < 0.1" in said
+    assert "wilcoxon pruner after 4 runs, p < 0.3" in said
     assert "failed: slot 2: out of memory at [step 3]" in said
 
 
@@ -387,7 +388,9 @@ def _asked(port: int, path: str, method: str = "GET", host: str = "localhost") -
 
 def test_the_dashboard_shows_studies_changes_none_and_ends_by_ctrl_c(small: str) -> None:
     words = [sys.executable, "-m", "discl.cli", "study", "dashboard", "--port", "0", "--storage", small]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as serving:
+    # a background shell job ignores Ctrl-C, and hands that down
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as serving:
         assert serving.stdout is not None
         address = serving.stdout.readline().split()[0]
         try:
