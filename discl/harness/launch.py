@@ -27,6 +27,7 @@ from discl.spec.levels import PHOTO, denoising_steps
 from discl.spec.result import Result
 
 BENCHES = 4  # whose parts a worker keeps
+LOST_IN_A_ROW = 5  # where no worker comes up at all, a long sweep would spend a night on it
 PAUSE_S = 2.0  # between two looks at a run that somebody else makes
 Stop = Callable[[Sequence[EpochReport]], bool]
 
@@ -81,11 +82,15 @@ class Watcher(Protocol):
 def launch(agenda: Agenda, executor: Executor, trackers: Sequence[str], watcher: Watcher) -> None:
     """Work an agenda off. Ctrl-C lets the runs under way finish, a second one stops at once; either is a KeyboardInterrupt in the end."""
     prepare = partial(Runner, str(home().absolute()), str(data_home().absolute()), [name for name in trackers if name != "console"])
+    lost: list[Outcome] = []
     with draining() as asked_to_stop:
         for job, answer in executor.run(prepare, _jobs(agenda, watcher, asked_to_stop)):
             outcome = answer if isinstance(answer, Outcome) else _lost(job, answer)
             agenda.take(job, outcome)
             watcher.took(job, outcome)
+            lost = [*lost, outcome] if isinstance(answer, Lost) else []
+            if len(lost) == LOST_IN_A_ROW and outcome.failure:
+                raise UserError(f"{len(lost)} runs in a row lost their workers, so it is hardly the runs; the last: {outcome.failure.why}")
             if outcome.failure and outcome.failure.kind == "disk":
                 raise UserError(f"{outcome.failure.why}; what was finished is kept, and the same command goes on from there")
         if asked_to_stop.is_set():

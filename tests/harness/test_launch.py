@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -268,11 +269,13 @@ def test_the_parts_of_benchmarks_that_take_turns_are_built_once(few: Path) -> No
     assert [experiment.benchmark.train.lr for experiment in runs] == [0.001, 0.01, 0.001, 0.01]
     assert benches[0] is benches[2] is not benches[1]
     assert benches[1] is benches[3]
+    parts = [weakref.ref(bench.hard_rule) for bench in benches[:1]]  # it refers back to its benchmark
     others = _grid(**{"train.batch": list(range(8, 8 + launching.BENCHES))})
     for experiment in others:
         runner._bench(experiment.benchmark)
     assert len(runner.benches) == launching.BENCHES
     assert runner._bench(runs[0].benchmark) is not benches[0]  # a worker keeps only so many
+    assert [part() for part in parts] == [None]  # and lets go of the rest at once, not when Python looks for cycles
 
 
 def test_how_far_a_run_is_can_be_read_while_it_goes_on_and_not_after(few: Path) -> None:
@@ -341,6 +344,14 @@ def test_a_run_whose_workers_die_is_recorded_with_what_they_held(three: list[Exp
         (noted,) = Store().failures(experiment.id())
         assert (noted.kind, noted.peak_bytes) == ("lost", 5_000_000_000)
         assert "SIGKILL with 5.0 GB in memory" in noted.why
+
+
+def test_where_no_worker_comes_up_at_all_the_launch_ends() -> None:
+    many = expand(SweepFile(name="x", benchmark="cifar10_lt", strategies=["real_only"], seeds=list(range(9))))
+    agenda = Listed([point.experiment for point in many], Store())
+    with pytest.raises(UserError, match="5 runs in a row lost their workers"):
+        launch(agenda, Losing(), [], Seen())
+    assert len(agenda.failures) == launching.LOST_IN_A_ROW
 
 
 def _interrupted(times: int) -> Callable[[int], None]:
