@@ -22,10 +22,9 @@ class Screen:
         self.title, self.total, self.stored, self.metric = title, total, stored, metric
         self.began = time.monotonic()
         self.running: dict[str, tuple[Job, float]] = {}
-        self.done = self.cached = self.given_up = 0
+        self.done = self.given_up = 0
         self.failed: dict[str, str] = {}  # name -> why
         self.best: tuple[float, str] | None = None
-        self.spent_s = 0.0
         self._stack = ExitStack()
 
     def __enter__(self) -> Screen:
@@ -51,7 +50,6 @@ class Screen:
         name, seconds = job.name, time.monotonic() - started
         if outcome.result:
             self.done += 1
-            self.spent_s += outcome.seconds
             self.failed.pop(name, None)
             value = outcome.result.metrics.get(self.metric)
             if value is not None and (self.best is None or value > self.best[0]):

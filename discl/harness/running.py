@@ -56,7 +56,8 @@ def run(experiment: Experiment, bench: Bench, store: Store, audience: Audience, 
     if found := ranks.agreed(store.find(experiment.id())):
         stored: Result = found
         return stored
-    with store.claimed(experiment.id(), terms.patient):
+    what = f"waiting for another process that makes {experiment.name}"
+    with store.claimed(experiment.id(), terms.patient, lambda done: audience.announce(what, done, 1)):
         if made_meanwhile := ranks.agreed(store.find(experiment.id())):
             other: Result = made_meanwhile
             return other

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ class BusyError(Exception):
 class Failure:
     """A try at a run that came to nothing."""
 
-    kind: str  # "error": it raised; "lost": its workers died; "stopped": it was given up, as a pruner said
+    kind: str  # "error": it raised; "lost": its workers died; "stopped": it was given up, as a pruner said; "disk": full
     why: str  # a sentence
     details: str = ""  # the traceback, where there is one
     peak_bytes: int | None = None  # most memory the process held, where it is known
@@ -62,8 +62,9 @@ class Store:
                     number += 1
 
     @contextmanager
-    def claimed(self, id: str, patient: bool = True) -> Iterator[None]:
+    def claimed(self, id: str, patient: bool = True, waiting: Callable[[int], None] = lambda _: None) -> Iterator[None]:
         """Nobody else with this store makes the run until the block ends; waits for whoever does, or raises BusyError.
+        `waiting` is called with 0 before a wait and with 1 after it.
 
         A lock of the operating system: a process that dies holds nothing, and nothing has to grow stale.
         """
@@ -72,9 +73,13 @@ class Store:
             lock = (self.root / id / ".claim").open("w")
         with lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX if patient else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BusyError(id) from error
+                if not patient:
+                    raise BusyError(id) from error
+                waiting(0)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                waiting(1)
             yield
 
     def note(self, id: str, failure: Failure) -> None:

@@ -24,7 +24,7 @@ class Search:
 
     strategy: str
     complete: int  # trials with every replicate, and those given up on the way
-    given_up: int  # of these, trials that were clearly worse after some replicates
+    given_up: int  # of these, trials that looked worse after some replicates
     failed: int
     runs: int  # replicates scored
     hours: float  # of their training; a run that was stored counts nothing

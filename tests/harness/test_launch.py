@@ -173,10 +173,14 @@ def test_a_run_has_one_maker_in_a_store_and_a_dead_one_holds_nothing(three: list
         assert other.stdout.readline() == "held\n"
         with pytest.raises(BusyError), store.claimed(id, patient=False):
             pass
-        other.kill()
-        other.wait()
-        with store.claimed(id, patient=False):
-            pass
+        told: list[int] = []
+
+        def waiting(done: int) -> None:
+            told.append(done)
+            other.kill()  # only so can the wait end
+
+        with store.claimed(id, waiting=waiting):
+            assert told == [0, 1]
 
 
 # ---------------------------------------------------------------- runs
