@@ -74,6 +74,7 @@ class Features:
         self.bench, self.backbone = bench, backbone
         self.recipe = replace(self.photos.recipe, shift=0, mirror=False, crop=0, transform={})
         self.intake: Callable[[Tensor], Tensor] = _as_it_is
+        self._split_files: dict[str, Path] = {}
 
     def network(self, seed: int) -> nn.Module:
         from discl.engine.heads import head
@@ -104,8 +105,11 @@ class Features:
         return home() / "features" / short({"trunk": trunk, "crop": self.photos.recipe.crop})
 
     def _split_file(self, name: str, split: Split) -> Path:
-        identity = self.bench.spec.part("datasets").identity() | self.bench.dataset.identity()
-        return self.folder / "splits" / f"{short({'dataset': identity, 'split': name, 'ids': digest(split.ids.tolist())})}.npy"
+        if name not in self._split_files:  # a digest of ten thousand names, asked for several times a run
+            identity = self.bench.spec.part("datasets").identity() | self.bench.dataset.identity()
+            said = {"dataset": identity, "split": name, "ids": digest(split.ids.tolist())}
+            self._split_files[name] = self.folder / "splits" / f"{short(said)}.npy"
+        return self._split_files[name]
 
     def _level_file(self, level: int) -> Path:
         """Named by the images in it."""
