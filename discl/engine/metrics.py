@@ -1,4 +1,4 @@
-"""Every number of a result, from saved logits. One definition a name, and each result says the id of its definitions.
+"""Every number of a result, from what was predicted. One definition a name, and each result says the id of its definitions.
 
 Conventions: `macro_acc` is the mean recall over classes present in the split; `macro_f1` is the WILDS rule (mean F1 over
 the classes present in the truth, never-predicted classes count 0); `acc` is pooled top-1; `many`, `medium`, `few` follow the
@@ -8,15 +8,16 @@ is never 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from discl.engine.outcomes import Called, outcomes_of
 from discl.spec.benchmark import MetricsTable
 from discl.spec.conventions import SHOTS
 from discl.spec.identity import short
-from discl.spec.kinds import Floats, Ints
+from discl.spec.kinds import Ints
 
 DEFAULT = MetricsTable()
 # the wording is hashed into every result: `ood` speaks of corruptions and holds for whatever lies in ood/
@@ -99,16 +100,23 @@ class Tally(NamedTuple):
         return np.asarray(2 * self.hits / np.maximum(self.held + self.called, 1), np.float64)
 
 
-def tally(truth: Ints, guess: Ints, classes: int) -> Tally:
-    """Count a split."""
-    return Tally(*(np.bincount(labels, minlength=classes) for labels in (truth[truth == guess], truth, guess)))
+def tally(truth: Ints, guess: Ints, classes: int, photos: Ints | None = None) -> Tally:
+    """Count a split; `photos` says how many each row stands for, one where it is left out."""
+    right = truth == guess
+    columns = ((truth[right], photos if photos is None else photos[right]), (truth, photos), (guess, photos))
+    return Tally(*(np.bincount(labels, weights, classes).astype(np.int64) for labels, weights in columns))
 
 
 def split_metrics(truth: Ints, guess: Ints, counts: Ints, groups: Ints | None = None, conventions: MetricsTable = DEFAULT) -> dict[str, float]:
     """All metrics of one split, without prefix; `counts` are the real training photos per class."""
     if not len(truth):
         return {}
-    found = tally(truth, guess, len(counts))
+    values = _class_metrics(tally(truth, guess, len(counts)), counts, conventions)
+    return values if groups is None else values | _group_metrics(truth, guess, groups, len(counts), conventions.least_group)
+
+
+def _class_metrics(found: Tally, counts: Ints, conventions: MetricsTable) -> dict[str, float]:
+    """Those that need no groups."""
     values = {
         "acc": float(found.hits.sum() / found.held.sum()),
         "macro_acc": float(np.nanmean(found.recall)),
@@ -117,8 +125,7 @@ def split_metrics(truth: Ints, guess: Ints, counts: Ints, groups: Ints | None = 
         **_shot_metrics(found, counts, conventions.shots),
     }
     others = {"macro_f1_union": float(found.f1[found.held + found.called > 0].mean()), "macro_f1_all": float(found.f1.mean())}
-    values |= {name: value for name, value in others.items() if name in conventions.also}
-    return values if groups is None else values | _group_metrics(truth, guess, groups, len(counts), conventions.least_group)
+    return values | {name: value for name, value in others.items() if name in conventions.also}
 
 
 def _shot_metrics(found: Tally, counts: Ints, rule: str) -> dict[str, float]:
@@ -161,48 +168,49 @@ def support(truth: Ints, groups: Ints | None, conventions: MetricsTable = DEFAUL
 # ---------------------------------------------------------------- a whole run
 
 
-def adjust(logits: Floats, counts: Ints) -> Floats:
-    """Post-hoc logit adjustment (Menon et al. 2021, tau = 1).
-
-    A class without a training photo has no prior to divide by and keeps its logit: dividing by a share of almost nothing
-    would make it the most favoured of all, and no prediction turns to such a class here.
-    """
-    shares = np.where(counts > 0, counts / counts.sum(), 1.0)
-    return np.asarray(logits - np.log(shares)[None, :].astype(np.float32), np.float32)
-
-
 def all_metrics(predictions: Mapping[str, Any], counts: Ints, conventions: MetricsTable = DEFAULT) -> dict[str, float]:
-    """`<split>/<metric>` for every split in `predictions` (keys `<split>/logits`, `<split>/labels` and, where there are
-    several, `<split>/groups`), the plain mean over the splits of ood/ that have a metric as `ood/<metric>`, and everything
-    once more with adjusted logits as `<split>/adjusted_<metric>`. Where there are `<split>/wise_logits` (WiSE-FT), all of it
+    """`metrics_of` saved predictions (keys `<split>/logits`, `<split>/labels` and, where there are several, `<split>/groups`)."""
+    return metrics_of(outcomes_of(predictions, counts), counts, conventions)
+
+
+def metrics_of(outcomes: Iterable[Called], counts: Ints, conventions: MetricsTable = DEFAULT) -> dict[str, float]:
+    """`<split>/<metric>` for every split, the plain mean over the splits of ood/ that have a metric as `ood/<metric>`, and
+    everything once more with adjusted logits as `<split>/adjusted_<metric>`. Where weights were interpolated (WiSE-FT), all of it
     once more as `<split>/wise_<metric>`."""
     values: dict[str, float] = {}
-    for name in split_names(predictions):
-        truth, groups = predictions[f"{name}/labels"], predictions.get(f"{name}/groups")
-        for prefix, scored in _scored(predictions, name, counts):
-            for key, value in split_metrics(truth, scored.argmax(1), counts, groups, conventions).items():
-                values[f"{name}/{prefix}{key}"] = value
-        values |= {f"{name}/{key}": value for key, value in support(truth, groups, conventions).items()}
+    for called in outcomes:
+        truth, guess = np.repeat(called.truth, called.photos), np.repeat(called.guess, called.photos)
+        groups = None if called.groups is None else np.repeat(called.groups, called.photos)
+        measured = split_metrics(truth, guess, counts, groups, conventions)
+        values |= {f"{called.split}/{called.prefix}{key}": value for key, value in measured.items()}
+        values |= {f"{called.split}/{key}": value for key, value in support(truth, groups, conventions).items()}
     for key in sorted({k.rsplit("/", 1)[1] for k in values if k.startswith("ood/")}):
         listed = [v for k, v in values.items() if k.startswith("ood/") and k.rsplit("/", 1)[1] == key]
         values[f"ood/{key}"] = float(np.mean(listed))
     return values
 
 
-def _scored(predictions: Mapping[str, Any], name: str, counts: Ints) -> Iterator[tuple[str, Floats]]:
-    """Logits of a split under every prefix: the run's own, those of interpolated weights where there are any, and both adjusted."""
-    for prefix in ("", "wise_"):
-        if (logits := predictions.get(f"{name}/{prefix}logits")) is not None:
-            yield prefix, logits
-            yield f"{prefix}adjusted_", adjust(logits, counts)
+def sampling_errors(
+    outcomes: Iterable[Called], splits: Iterable[str], counts: Ints, conventions: MetricsTable = DEFAULT, draws: int = 200
+) -> dict[str, float]:
+    """Standard error of `<split>/<metric>` from the choice of test photos alone: as many photos drawn again with replacement.
+
+    Of the metrics that need no groups. What another seed would have done is a source of its own, and not in it.
+    """
+    errors: dict[str, float] = {}
+    for called in outcomes:
+        if called.split in splits and (total := int(called.photos.sum())):
+            rng = np.random.default_rng(0)
+            shares = called.photos / total
+            drawn = (tally(called.truth, called.guess, len(counts), rng.multinomial(total, shares)) for _ in range(draws))
+            found = [_class_metrics(each, counts, conventions) for each in drawn]
+            errors |= {
+                f"{called.split}/{called.prefix}{key}": float(np.std([each[key] for each in found if key in each], ddof=1)) for key in found[0]
+            }
+    return errors
 
 
 def class_recalls(predictions: Mapping[str, Any], split: str, classes: int) -> list[float | None]:
     """Recall per class of one split; None for a class it does not hold."""
     found = tally(predictions[f"{split}/labels"], predictions[f"{split}/logits"].argmax(1), classes)
     return [None if np.isnan(value) else float(value) for value in found.recall]
-
-
-def split_names(predictions: Mapping[str, Any]) -> list[str]:
-    """The splits a set of predictions covers."""
-    return [key.removesuffix("/logits") for key in predictions if key.endswith("/logits")]

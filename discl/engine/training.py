@@ -77,6 +77,7 @@ class Fit:
         self.tail = replace(material.tail, excluded=frozenset(self.probe.rows.tolist()) if self.probe else frozenset())
         self.history: list[EpochReport] = []
         self.at = _Position()
+        self.lost = torch.zeros((), dtype=torch.float64, device=device)  # sum of the epoch's losses
         self.chance: Tensor | None = None  # state of the generator that networks and losses draw from, inside an epoch
 
     @property
@@ -90,6 +91,7 @@ class Fit:
             report = self._epoch(self.at.epoch)
             self.history.append(report)
             self.at, self.chance = _Position(self.at.epoch + 1), None
+            self.lost.zero_()
             yield report
             self._offer()
 
@@ -112,16 +114,18 @@ class Fit:
             self.at.step += 1
             self.at.seconds = time.monotonic() - started
             self._offer()
+        steps = (len(burst) + len(plan)) // recipe.batch
         return EpochReport(
             epoch=epoch,
             mix=mix,
             seen=_seen(burst, plan),
-            steps=(len(burst) + len(plan)) // recipe.batch,
+            steps=steps,
             lr=float(self.optimiser.param_groups[0]["lr"]),
             seconds=time.monotonic() - started,
             values=self._values(epoch),
             gains={level: float(np.mean(each)) for level, each in self.at.gains.items()},
             real_phase=real_phase,
+            loss=float(self.lost) / steps if steps else None,
         )
 
     def _measured(self, probe: _Probe, burst: Plan, epoch: int) -> Gains:
@@ -161,6 +165,7 @@ class Fit:
             with self._unsynchronised(i < len(parts)):
                 value = self._loss(*part, done)
                 self._check(value, epoch, place)
+                self.lost += value.detach() / len(parts)
                 self.scaler.scale(value / len(parts)).backward()  # type: ignore[no-untyped-call]
         if self.recipe.clip:
             self.scaler.unscale_(self.optimiser)
@@ -216,6 +221,7 @@ class Fit:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "chance": self.chance,
+            "lost": self.lost,
             "at": {**asdict(self.at), "gains": None if self.at.gains is None else dict(self.at.gains)},
             "history": [asdict(report) for report in self.history],
         }
@@ -227,6 +233,7 @@ class Fit:
             self.average.module.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
+        self.lost.copy_(state["lost"])
         self.chance, self.at = state["chance"], _Position(**state["at"])
         self.history = [EpochReport(**report) for report in state["history"]]
 

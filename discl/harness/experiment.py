@@ -22,7 +22,7 @@ from discl.spec.benchmark import MAKERS, Benchmark
 from discl.spec.errors import UserError
 from discl.spec.identity import digest
 from discl.spec.kinds import Announce, Dataset, EpochReport, Executor, Generator, Ints, Prompts, Scorer, Split, Task, Tracker
-from discl.spec.levels import PHOTO
+from discl.spec.levels import PHOTO, denoising_steps
 from discl.spec.registry import bind, singular
 
 
@@ -166,6 +166,16 @@ class Bench:
         bank = self.spec.bank
         view = self.bank.view(level, bank.variants, self.sources, bank.threshold, bank.best_of)
         return Usable(self.hard[view.source], view.place)
+
+    def costs(self, levels: Sequence[int]) -> dict[str, float]:
+        """What the images of `levels` take, whether they have to be made or are there."""
+        made = [level for level in levels if level != PHOTO]
+        each = len(self.hard) * self.spec.bank.variants * self.spec.bank.best_of if made else 0
+        grid = self.generator.steps if made else 0
+        return {
+            "cost/images": float(each * len(made)),
+            "cost/denoising_steps": float(each * sum(denoising_steps(level, grid) for level in made)),
+        }
 
     @cached_property
     def feed(self) -> Feed:

@@ -23,7 +23,6 @@ from discl.harness.store import BusyError, Failure, Store
 from discl.spec.benchmark import Benchmark, Experiment
 from discl.spec.errors import DiskError, UserError
 from discl.spec.kinds import LATER, EpochReport, Executor, Later, Lost
-from discl.spec.levels import PHOTO, denoising_steps
 from discl.spec.result import Result
 
 BENCHES = 4  # whose parts a worker keeps
@@ -149,7 +148,7 @@ class Runner:
                 bench = self._bench(experiment.benchmark)
                 bench.dataset.prepare(audience.announce)
                 result = run(experiment, bench, self.store, audience, Terms(group=job.group, patient=False, stop=job.stop))
-                costs = _costs(bench, experiment)
+                costs = bench.costs(experiment.used_levels())
         except BusyError:
             return Outcome()
         except StoppedEarlyError as stopped:
@@ -189,17 +188,6 @@ class Runner:
 
 def _curve(history: Sequence[EpochReport], metric: str) -> tuple[tuple[int, float], ...]:
     return tuple((report.epoch, report.values[metric]) for report in history if metric in report.values)
-
-
-def _costs(bench: Bench, experiment: Experiment) -> dict[str, float]:
-    """What the run's images take, whether they had to be made or were there."""
-    levels = [level for level in experiment.used_levels() if level != PHOTO]
-    each = len(bench.hard) * bench.spec.bank.variants * bench.spec.bank.best_of if levels else 0
-    grid = bench.generator.steps if levels else 0
-    return {
-        "cost/images": float(each * len(levels)),
-        "cost/denoising_steps": float(each * sum(denoising_steps(level, grid) for level in levels)),
-    }
 
 
 def _peak_bytes() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discl.engine import ranks
-from discl.engine.metrics import all_metrics, class_recalls, definitions_id
+from discl.engine.metrics import class_recalls, definitions_id, metrics_of, sampling_errors
+from discl.engine.outcomes import digest_of, outcomes_of, packed
 from discl.files.disk import write_text
 from discl.harness.experiment import Audience, Bench
 from discl.harness.provenance import provenance
 from discl.harness.store import Store
 from discl.harness.wise import wise_predictions
+from discl.spec import commands
 from discl.spec.benchmark import Experiment
 from discl.spec.conventions import home_split
 from discl.spec.errors import UserError
@@ -185,7 +188,8 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
             saved |= ensembled
         store.save_predictions(folder, saved)
         predictions = store.predictions(folder)
-        summary = all_metrics(predictions, bench.counts, spec.metrics)
+        outcomes = list(outcomes_of(predictions, bench.counts))
+        summary = metrics_of(outcomes, bench.counts, spec.metrics)
         result = Result(
             id=experiment.id(),
             attempt=attempt,
@@ -201,6 +205,7 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
                 "bank": bench.bank.id if synthetic else None,
                 "threshold": spec.bank.threshold if synthetic else None,
                 "splits": digest({name: digest(split.ids.tolist()) for name, split in scored.items()})[:16],
+                "counts": short(bench.counts.tolist()),
             },
             metrics=summary,
             class_recalls=class_recalls(predictions, home, len(bench.dataset.classes)),
@@ -212,9 +217,13 @@ def _run(experiment: Experiment, bench: Bench, store: Store, audience: Audience,
                 "steps": sum(report.steps for report in fit.history),
                 "seconds": before + time.monotonic() - started,
                 "images_generated": float(made.images if made else 0),
+                **{key.removeprefix("cost/"): value for key, value in bench.costs(levels).items()},
                 **wise_cost,
             },
-            provenance=canonical(provenance()),
+            provenance=canonical(provenance() | {"command": shlex.join(commands.of_run(experiment))}),
+            outcomes=packed(iter(outcomes)),
+            errors=sampling_errors(outcomes, [home], bench.counts, spec.metrics),
+            predictions=digest_of(predictions),
         )
         store.finish(folder, result)
         keeper.clear()

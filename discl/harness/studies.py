@@ -22,8 +22,9 @@ from sqlalchemy.exc import ArgumentError
 
 from discl.harness.database import FAILURE, GRACE_SECONDS, Heart, alone, close_storage, open_storage, patiently, redacted, revive
 from discl.harness.proposing import DIRECTIONS, STOPPED, best_of, frozen, quiet, settings
+from discl.spec import commands
 from discl.spec.errors import UserError, unknown
-from discl.spec.identity import canonical_json, rounded
+from discl.spec.identity import canonical_json
 from discl.spec.sweep import COSTS, Dimension
 
 SAID = "discl"  # the attribute of a study that says what it is
@@ -269,21 +270,8 @@ def _range(dimension: Dimension) -> str:
 
 def command(study: View, trial: FrozenTrial) -> list[str]:
     """The words of a `discl bench` that makes the runs of a trial, or finds them in the store."""
-    said = study.said
-    paths = {**study.settings, **settings(trial.params)}
-    # a table comes before what lies in it, the name of a part before its parameters
-    ordered = sorted(paths, key=lambda path: (path.count("."), not path.endswith(".name"), path))
-    sets = [word for path in ordered for word in ("--set", f"{path}={_toml(paths[path])}")]
-    seeds = ",".join(map(str, said["tune.seeds"]))
-    return ["discl", "bench", said["benchmark"], "--scale", said["scale"], "--strategies", study.strategy, "--seeds", seeds, *sets]
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, float):
-        return repr(rounded(value))  # a point means something: 1.0 of the epochs is all of them
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{canonical_json(key)} = {_toml(one)}" for key, one in value.items()) + "}"
-    return "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else canonical_json(value)
+    said, paths = study.said, {**study.settings, **settings(trial.params)}
+    return commands.bench(said["benchmark"], said["scale"], [study.strategy], said["tune.seeds"], paths)
 
 
 # ---------------------------------------------------------------- for Optuna's own tools

@@ -326,6 +326,7 @@ class EpochReport:
     values: dict[str, float]
     gains: dict[int, float] = field(default_factory=dict)  # level -> mean probe gain, where a probe ran
     real_phase: bool = False
+    loss: float | None = None  # mean of the steps' training losses; of the first process where there are several
 
 
 # ---------------------------------------------------------------- watching

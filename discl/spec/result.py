@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,18 @@ class Result:
     strategy: str
     seed: int
     identity: dict[str, Any]  # what changes the answer
-    passport: dict[str, Any]  # what must agree within a table: metric definitions, comparison, bank
+    passport: dict[str, Any]  # what must agree within a table: metric definitions, comparison, bank, splits, training counts
     metrics: dict[str, float]  # <split>/<metric>, fractions
     class_recalls: list[float | None]  # on the home test split, by label
     classes: list[str]
     counts: list[int]  # real training photos by label
     chosen_epoch: int
     seen: dict[int, int]  # level -> images trained on, over the whole run
-    cost: dict[str, float]  # steps, seconds, images_generated
-    provenance: dict[str, Any]  # commit, versions, machine: recorded, not hashed
+    cost: dict[str, float]  # steps, seconds, images_generated here; images and denoising_steps of the bank, whoever made them
+    provenance: dict[str, Any]  # commit, command, versions, machine: recorded, not hashed
+    outcomes: dict[str, dict[str, str]] = field(default_factory=dict)  # split -> prefix -> what was called what, counted and packed
+    errors: dict[str, float] = field(default_factory=dict)  # <split>/<metric> -> standard error from the choice of test photos
+    predictions: str = ""  # SHA-256 of the saved predictions
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"

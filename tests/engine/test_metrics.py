@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from discl.engine.metrics import adjust, all_metrics, class_recalls, definitions, definitions_id, split_metrics, support
+from discl.engine.metrics import all_metrics, class_recalls, definitions, definitions_id, split_metrics, support
+from discl.engine.outcomes import adjust
 from discl.spec.benchmark import MetricsTable
 
 ROOT = Path(__file__).parents[2]
