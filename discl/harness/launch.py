@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from discl.files.disk import data_home, home
+from discl.harness import record
 from discl.harness.experiment import Audience, Bench
 from discl.harness.running import StoppedEarlyError, Terms, run
 from discl.harness.store import BusyError, Failure, Store
@@ -181,9 +182,7 @@ class Runner:
 
     def _recorded(self, result: Result) -> tuple[tuple[int, float], ...]:
         """The curve of a run that may have been made long ago."""
-        record, metric = self.store.folder(result) / "events.jsonl", str(result.identity["select"]["metric"])
-        lines = [json.loads(line) for line in record.read_text("utf-8").splitlines()] if record.exists() else []
-        return tuple((int(row["epoch"]), float(row["values"][metric])) for row in lines if metric in row.get("values", {}))
+        return _curve(record.epochs(self.store.folder(result)), str(result.identity["select"]["metric"]))
 
 
 def _curve(history: Sequence[EpochReport], metric: str) -> tuple[tuple[int, float], ...]:
