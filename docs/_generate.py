@@ -1,0 +1,277 @@
+"""What the documentation takes from the code while it is built: `<!-- generated: NAME -->` in a page is replaced by what NAME gives."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from pydantic import BaseModel
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+from _comments import comments, of_fields  # noqa: E402
+
+from discl.spec import benchmark, sweep  # noqa: E402
+from discl.spec.conventions import SHOTS  # noqa: E402
+from discl.spec.paths import Setting, check_path  # noqa: E402
+from discl.spec.registry import KINDS, names, singular, summary  # noqa: E402
+
+DEFAULTS = ROOT / "benchmarks" / "default.toml"
+# where a picture or page of the repository goes; one that is not there yet is left out
+BESIDE = {
+    "discl/assets/spectrum.png": "pictures/spectrum.png",
+    "leaderboards/cifar10_lt-bank.png": "pictures/cifar10_lt-bank.png",
+    "leaderboards/sweeps/order.png": "pictures/order.png",
+    "leaderboards/report.html": "leaderboards/report.html",
+}
+
+
+# ---------------------------------------------------------------- hooks
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """The examples in the help of commands become blocks."""
+    from discl.cli import main
+
+    _fence_examples(main)
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Pictures and pages that live elsewhere in the repository."""
+    for home, there in BESIDE.items():
+        if (ROOT / home).exists():
+            files.append(File.generated(config, there, abs_src_path=str(ROOT / home)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill in what is generated."""
+    return re.sub(r"^<!-- generated: (\w+) -->$", lambda found: "\n".join(GENERATED[found[1]]()), markdown, flags=re.M)
+
+
+def _fence_examples(command: click.Command) -> None:
+    r"""Paragraphs that click is told to leave alone, by '\b', are examples."""
+    if command.help:
+        command.help = re.sub(r"\x08\n((?:.+\n?)+)", lambda found: f"```sh\n{found[1].rstrip()}\n```\n", command.help)
+    for one in getattr(command, "commands", {}).values():
+        _fence_examples(one)
+
+
+# ---------------------------------------------------------------- Markdown
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    listed = list(header)
+    yield f"| {' | '.join(listed)} |"
+    yield "| --- " * len(listed) + "|"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"
+    yield ""
+
+
+def _code(value: Any) -> str:
+    return f"`{value}`"
+
+
+def _toml(value: Any) -> str:
+    from discl.spec.commands import toml
+
+    return "" if value is None else _code(toml(value))
+
+
+# ---------------------------------------------------------------- benchmark and sweep files
+
+
+def benchmark_settings() -> Iterator[str]:
+    """Every key with fixed meaning, what it takes, what it is where nobody says, and why."""
+    default = tomllib.loads(DEFAULTS.read_text("utf-8"))
+    explained = _toml_comments(DEFAULTS)
+    tables = {name: field.annotation for name, field in benchmark.Benchmark.model_fields.items() if name in benchmark.TABLES}
+    plain = [name for name, field in benchmark.Benchmark.model_fields.items() if field.annotation not in tables.values()]
+    yield "## At the top"
+    yield ""
+    said = {"title": "what the benchmark is called on its page", "based_on": "another file this one begins from; one step only"}
+    listed = [name for name in plain if name in {"title", "levels", "strategies", "seeds", "trackers"}]
+    rows = [[_code(name), _toml(default.get(name)), explained.get(name) or said.get(name, "")] for name in [*listed, "based_on"]]
+    yield from _table(["key", "default", "what it is"], rows)
+    yield "## Parts"
+    yield ""
+    yield "A table `[dataset]`, `[generator]`, ... names a part; its other keys are the part's own settings (see [Parts](parts.md))."
+    yield ""
+    kinds = [singular(kind) for kind in benchmark.PART_KINDS]
+    rows = [[_code(f"[{kind}]"), _toml(default.get(kind, {}).get("name")), explained.get(kind, "")] for kind in [*kinds, "strategy"]]
+    yield from _table(["table", "default", "what it is"], rows)
+    for name, model in tables.items():
+        yield f"## [{name}]"
+        yield ""
+        yield from _fields(model, name, default.get(name, {}), _below(explained, name))
+
+
+def _below(explained: Mapping[str, str], table: str) -> dict[str, str]:
+    own = {key.partition(".")[2]: text for key, text in explained.items() if key.startswith(f"{table}.")}
+    if table == "train":
+        own = of_fields(ROOT / "discl" / "engine" / "recipe.py", "Recipe") | own
+    return own
+
+
+def _fields(model: Any, table: str, default: Mapping[str, Any], explained: Mapping[str, str]) -> Iterator[str]:
+    own = of_fields(ROOT / "discl" / "spec" / "benchmark.py", model.__name__)
+    rows = []
+    for name, field in model.model_fields.items():
+        value = default.get(name, None if field.is_required() else field.default)
+        because = " ".join(filter(None, [explained.get(name) or own.get(name, ""), "(changes no answer)" if name in model.unhashed else ""]))
+        rows.append([_code(name), _takes(check_path(f"{table}.{name}")), _toml(value), because])
+    yield from _table(["key", "takes", "default", "what it is"], rows)
+
+
+def _takes(setting: Setting) -> str:
+    """What a key takes, in words."""
+    words = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", list: "a list", dict: "a table"}
+    bounds = [("from", setting.least), ("above", setting.above), ("up to", setting.most), ("below", setting.below)]
+    said = ", ".join(f"{word} {value:g}" for word, value in bounds if value is not None)
+    kinds = [words[kind] for kind in setting.types if kind is not str or not setting.choices]
+    choices = [f"one of {', '.join(map(_code, setting.choices))}"] if setting.choices else []
+    return " or ".join([*kinds, *choices]) + (f" {said}" if said else "")
+
+
+def _toml_comments(path: Path) -> dict[str, str]:
+    """Dotted key -> the comment beside it, with the lines it goes on for."""
+    found: dict[str, str] = {}
+    table = key = ""
+    for line in path.read_text("utf-8").splitlines():
+        code, _, comment = line.partition("#")
+        if header := re.match(r"\[([\w.]+)\]", code):
+            table = key = header[1]
+        elif named := re.match(r"(\w+) *=", code):
+            key = f"{table}.{named[1]}" if table else named[1]
+        elif code.strip() or not code:  # within a value, or a remark of its own
+            continue
+        if comment:
+            found[key] = f"{found[key]} {comment.strip()}" if key in found else comment.strip()
+    return found
+
+
+def sweep_settings() -> Iterator[str]:
+    """The tables of a sweep file, in its own order."""
+    path = ROOT / "discl" / "spec" / "sweep.py"
+    titles = {
+        sweep.SweepFile: "At the top",
+        sweep.Dimension: '[space."PATH"]',
+        sweep.TuneTable: "[tune]",
+        sweep.Rung: "[[tune.ladder]]",
+        sweep.OrderTable: "[order]",
+    }
+    for model, title in titles.items():
+        explained = of_fields(path, model.__name__)
+        yield f"## {title}"
+        yield ""
+        yield " ".join((model.__doc__ or "").split())
+        yield ""
+        rows = [
+            [_code(name), "needed" if field.is_required() else _default_of(field), explained.get(name, "")]
+            for name, field in model.model_fields.items()
+        ]
+        yield from _table(["key", "default", "what it is"], rows)
+
+
+def _default_of(field: Any) -> str:
+    value = field.get_default(call_default_factory=True)
+    return "" if isinstance(value, BaseModel) else _toml(value)
+
+
+# ---------------------------------------------------------------- parts and metrics
+
+
+def parts() -> Iterator[str]:
+    """Every registered part: what it is, and its settings with their defaults. Read, not imported: some would load torch."""
+    for kind in KINDS:
+        yield f"## {kind.capitalize()}"
+        yield ""
+        ours = {name: home for name, home in sorted(names(kind).items()) if isinstance(home, str)}
+        yield from _table(
+            ["name", "what it is", "settings"], ([_code(name), summary(kind, name), _settings(home)] for name, home in ours.items())
+        )
+
+
+def _settings(home: str) -> str:
+    """The constructor's keywords as they stand in the file."""
+    tree = ast.parse((ROOT / Path(*home.split("."))).with_suffix(".py").read_text("utf-8"))
+    (made,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    starts = [node.args for node in made.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    if not starts:
+        inherited = ", ".join(ast.unparse(base) for base in made.bases)
+        return f"those of `{inherited}`" if inherited and inherited != "Protocol" else "none"
+    args = starts[0]
+    listed = [*args.posonlyargs, *args.args][1:]
+    pairs = [
+        *zip(listed, [None] * (len(listed) - len(args.defaults)) + [*args.defaults], strict=True),
+        *zip(args.kwonlyargs, args.kw_defaults, strict=True),
+    ]
+    return ", ".join(_code(one.arg if value is None else f"{one.arg} = {ast.unparse(value)}") for one, value in pairs) or "none"
+
+
+def metric_definitions() -> Iterator[str]:
+    """The wording that is hashed into every result."""
+    import numpy as np
+
+    from discl.engine.metrics import COMMON, FURTHER, definitions
+
+    counts = np.array([0, 1, 50, 500])
+    for title, known in (("Of every result", COMMON), ("Where they apply, or `[metrics]` names them", FURTHER)):
+        worded = definitions([f"test/{name}" for name in FURTHER] + ["test/wise_acc"], counts)
+        yield f"## {title}"
+        yield ""
+        yield from _table(["name", "definition"], ([_code(name), worded[name]] for name in known))
+    yield "## Many, medium, few"
+    yield ""
+    yield "By real training photos of a class; `metrics.shots` names the rule."
+    yield ""
+    because = _rule_comments()
+    rows = [
+        [_code(name), *rule.words().values(), "pooled over photos" if rule.pooled else "mean of classes", because.get(name, "")]
+        for name, rule in SHOTS.items()
+    ]
+    yield from _table(["rule", "many", "medium", "few", "a group's accuracy", "used by"], rows)
+
+
+def _rule_comments() -> dict[str, str]:
+    source = (ROOT / "discl" / "spec" / "conventions.py").read_text("utf-8")
+    return {
+        found[1]: text
+        for number, text in comments(source).items()
+        if (found := re.match(r' *"(\w+)": Shots\(', source.splitlines()[number - 1]))
+    }
+
+
+# ---------------------------------------------------------------- leaderboards
+
+
+def leaderboards() -> Iterator[str]:
+    """Every committed page, one below the other."""
+    if (ROOT / "leaderboards" / "report.html").exists():
+        yield "The [report](report.html) shows the same results with charts: one file that works offline."
+        yield ""
+    for page in sorted((ROOT / "leaderboards").glob("*.md")):
+        if page.stem != "LOG":
+            text = page.read_text("utf-8").replace("# Leaderboard: ", "# ", 1).replace("LOG.md", "the [log](log.md)")
+            yield re.sub(r"^#", "##", text, flags=re.M)
+            yield ""
+
+
+GENERATED: dict[str, Callable[[], Iterator[str]]] = {
+    "benchmark_settings": benchmark_settings,
+    "sweep_settings": sweep_settings,
+    "parts": parts,
+    "metric_definitions": metric_definitions,
+    "leaderboards": leaderboards,
+}
