@@ -1,4 +1,4 @@
-"""`discl leaderboard`: compare strategies, publish and check what is committed."""
+"""`discl leaderboard`: compare strategies; publish, submit and check what is committed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 import click
 
 from discl.cli._boards import print_board
-from discl.cli._selection import load, selection
+from discl.cli._selection import load, selection, words
+
+FORMATS = ("table", "md", "latex", "csv", "json", "html")
+_root = click.option("--root", type=click.Path(file_okay=False, path_type=Path), default=Path("leaderboards"), show_default=True)
 
 
 class _Leaderboard(click.Group):
-    """`discl leaderboard BENCH` shows; `publish` and `check` are words of their own."""
+    """`discl leaderboard BENCH` shows; the other commands are words of their own."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in self.commands:
@@ -22,33 +25,52 @@ class _Leaderboard(click.Group):
 
 @click.group(cls=_Leaderboard)
 def leaderboard() -> None:
-    """Compare strategies: `discl leaderboard BENCH`, or `publish` and `check` what is committed."""
+    """Compare strategies: `discl leaderboard BENCH`, or `publish`, `submit`, `verify` and `check` what is committed."""
 
 
 @leaderboard.command("show")
 @selection
-@click.option("--format", "form", type=click.Choice(["table", "md", "json"]), default="table", show_default=True)
-def leaderboard_show(form: str, **selection: Any) -> None:
-    """The table of BENCH from stored runs; all seeds there are, unless --seeds says which."""
-    from discl.harness import board as boards
-    from discl.harness.store import Store
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--baseline", "baselines", multiple=True, help="A strategy to compare with. Repeatable; default: real_rebalanced, real_only.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the terminal.")
+def leaderboard_show(form: str, baselines: tuple[str, ...], output: Path | None, **selection: Any) -> None:
+    """The table of BENCH from stored runs; all seeds there are, unless --seeds says which.
 
+    \b
+    discl leaderboard cifar10_lt
+    discl leaderboard cifar10_lt --baseline all_levels --format latex -o table.tex
+    """
+    from discl.files.disk import check_deliverable, delivering
+    from discl.harness import board as boards
+    from discl.harness.board_formats import FORMATS as WRITERS
+    from discl.harness.store import Store
+    from discl.spec.errors import UserError
+
+    if output and form == "table":
+        raise UserError(f"-o {str(output)!r} takes a format that is for files: {', '.join(FORMATS[1:])}")
+    if output:
+        check_deliverable(output)
     spec = load(**selection)
     if selection["seeds"] is None:
         spec = boards.with_every_seed(spec, Store())
-    made = boards.board(spec, boards.stored_results(spec, Store()))
+    made = boards.board(spec, boards.stored_results(spec, Store()), [name for given in baselines for name in words(given)])
     if form == "table":
         print_board(made)
+    elif output:
+        with delivering(output) as half:
+            half.write_text(WRITERS[form](made), "utf-8")
+        click.echo(str(output))
     else:
-        click.echo(boards.as_markdown(made) if form == "md" else boards.as_json(made), nl=False)
+        click.echo(WRITERS[form](made), nl=False)
 
 
 @leaderboard.command("publish")
 @selection
-@click.option("--root", type=click.Path(file_okay=False, path_type=Path), default=Path("leaderboards"), show_default=True)
+@_root
 def leaderboard_publish(root: Path, **selection: Any) -> None:
-    """Copy complete results of BENCH into the repository and render its page; all seeds, unless --seeds says which."""
-    from discl.harness.board import publish, with_every_seed
+    """Replace what is published of BENCH by the complete results here, and render its page; all seeds, unless --seeds says which."""
+    from discl.harness.board import with_every_seed
+    from discl.harness.publishing import publish
     from discl.harness.store import Store
 
     spec = load(**selection)
@@ -56,24 +78,66 @@ def leaderboard_publish(root: Path, **selection: Any) -> None:
         click.echo(str(path))
 
 
+@leaderboard.command("submit")
+@selection
+@_root
+def leaderboard_submit(root: Path, **selection: Any) -> None:
+    """Add your results of BENCH to the published ones, verified, and print the text of the pull request.
+
+    \b
+    discl bench cifar10_lt --strategies dawn --seeds 0,1,2,3,4
+    discl leaderboard submit cifar10_lt --strategies dawn
+    """
+    from discl.harness.board import with_every_seed
+    from discl.harness.publishing import submit
+    from discl.harness.store import Store
+
+    spec = load(**selection)
+    paths, text = submit(with_every_seed(spec, Store()) if selection["seeds"] is None else spec, Store(), root)
+    for path in paths:
+        click.echo(str(path), err=True)
+    click.echo("commit these files, run `make check`, and open a pull request that says:", err=True)
+    click.echo(text, nl=False)
+
+
+@leaderboard.command("verify")
+@_root
+def leaderboard_verify(root: Path) -> None:
+    """Compute every published number again from what was predicted; exit code 1 where one does not hold."""
+    from discl.harness.publishing import verified
+    from discl.harness.store import Store
+
+    found = verified(root, Store())
+    for fault in found.faults:
+        click.echo(fault, err=True)
+    here = f"; of {found.from_predictions} the saved predictions are on this machine and agree" if found.from_predictions else ""
+    click.echo(f"{found.results} results, {found.numbers:,} numbers computed again from what was predicted{here}; {len(found.faults)} faults")
+    if found.faults:
+        raise click.exceptions.Exit(1)
+
+
 @leaderboard.command("check")
-@click.option("--root", type=click.Path(file_okay=False, path_type=Path), default=Path("leaderboards"), show_default=True)
+@_root
 def leaderboard_check(root: Path) -> None:
-    """Fail where a committed page is not what its results give."""
-    from discl.harness.board import stale
+    """Fail where a committed page is not what its results give, or a result not what was predicted."""
+    from discl.harness.publishing import stale, verified
+    from discl.harness.store import Store
     from discl.spec.errors import UserError
 
+    found = verified(root, Store())
+    if found.faults:
+        raise UserError(f"{len(found.faults)} faults in published results, the first: {found.faults[0]}; see: discl leaderboard verify")
     if old := stale(root):
         raise UserError(f"{root / (old[0] + '.md')} is stale; run: make leaderboards")
-    click.echo("leaderboards are current")
+    click.echo(f"leaderboards are current; {found.numbers:,} numbers of {found.results} results hold")
 
 
 @leaderboard.command("render")
-@click.option("--root", type=click.Path(file_okay=False, path_type=Path), default=Path("leaderboards"), show_default=True)
+@_root
 def leaderboard_render(root: Path) -> None:
     """Render every page again from the published results."""
     from discl.files.disk import write_text
-    from discl.harness.board import render, stale
+    from discl.harness.publishing import render, stale
 
     for name in stale(root):
         write_text(root / f"{name}.md", render(name, root))

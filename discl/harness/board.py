@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from discl.files.disk import write_text
-from discl.harness import columns
-from discl.harness.stats import Estimate, estimate, paired
+from discl.harness import columns, stats
+from discl.harness.stats import Difference, Estimate, Summary
 from discl.harness.store import Store
+from discl.spec import commands
 from discl.spec.benchmark import Benchmark, Experiment, experiments
-from discl.spec.errors import UserError
+from discl.spec.errors import UserError, unknown
 from discl.spec.result import Result
 
-BASELINES = ("real_rebalanced", "real_only")
+BASELINES = ("real_rebalanced", "real_only")  # compared with where nobody names others
 
 
 @dataclass(frozen=True)
@@ -28,9 +26,11 @@ class Row:
     strategy: str
     seeds: list[int]
     complete: bool  # every declared seed is there; otherwise shown, never ranked
-    metrics: dict[str, Estimate]
-    differences: dict[str, dict[str, Estimate]]  # baseline -> metric -> paired difference
-    minutes: float  # a run, mean
+    places: tuple[int, int] | None  # best and worst place by the first column, ties counted in; None = not ranked
+    metrics: dict[str, Summary]
+    differences: dict[str, dict[str, Difference]]  # baseline -> metric -> paired difference
+    cost: dict[str, float]  # of a run, mean: minutes, steps, and images and denoising_steps of the bank it uses
+    results: list[Result]  # by seed
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,26 @@ class Board:
     benchmark: str
     scale: str
     title: str
+    command: str  # that makes it
     declared_seeds: list[int]
     rows: list[Row]
-    passport: dict[str, Any]
+    passport: dict[str, Any]  # what all results agree on
     hardware: list[str]
+    code: list[str]  # discl version and commit
     columns: dict[str, str]  # metric -> title; the first one ranks
     differences: tuple[str, ...]  # metrics that are also shown against the baselines
+    baselines: tuple[str, ...]
     caption: str  # what the columns mean
+
+    @property
+    def first(self) -> str:
+        """The metric that ranks."""
+        return next(iter(self.columns))
+
+    @property
+    def smallest_p(self) -> float:
+        """No p of this table can be smaller, however clear a difference."""
+        return stats.smallest_p(len(self.declared_seeds))
 
 
 def stored_results(spec: Benchmark, store: Store) -> list[Result]:
@@ -65,24 +78,61 @@ def with_every_seed(spec: Benchmark, store: Store) -> Benchmark:
     return spec.model_copy(update={"seeds": sorted(seeds)}) if seeds else spec
 
 
-def board(spec: Benchmark, results: Sequence[Result]) -> Board:
-    """Group results by strategy, best mean of the first column first; incomplete rows last."""
+def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] = ()) -> Board:
+    """Group results by strategy, best mean of the first column first; incomplete rows last.
+
+    `baselines` are strategies others are compared with; without any, `real_rebalanced` and `real_only` where they are there.
+    """
     if not results:
         raise UserError(f"no complete run of {spec.name} at scale {spec.scale} yet; run: discl bench {spec.name} --scale {spec.scale}")
-    passport = _one_passport(results)
-    by_strategy: dict[str, list[Result]] = {}
-    for result in results:
-        by_strategy.setdefault(result.strategy, []).append(result)
-    shown = columns.of(results)
-    rows = [_row(name, group, by_strategy, spec.seeds, shown) for name, group in by_strategy.items()]
+    passport, shown = one_passport(results), columns.of(results)
+    groups: dict[str, list[Result]] = {}
+    for result in sorted(results, key=lambda result: result.seed):
+        groups.setdefault(result.strategy, []).append(result)
+    for name in baselines:
+        if name not in groups:
+            raise unknown("baseline with a run", name, groups)
+    against = tuple(baselines) or tuple(name for name in BASELINES if name in groups)
+    complete = [name for name, group in groups.items() if {result.seed for result in group} >= set(spec.seeds)]
     first = next(iter(shown.titles))
-    rows.sort(key=lambda row: (not row.complete, not row.metrics[first].n, -row.metrics[first].mean, row.strategy))
-    hardware = sorted({f"{r.provenance['processor']}, {r.provenance['device']}, {r.provenance['threads']} threads" for r in results})
-    titles, differences, caption = shown
-    return Board(spec.name, spec.scale, spec.title, list(spec.seeds), rows, passport, hardware, titles, differences, caption)
+    values = {
+        metric: {name: _by_seed(group, metric) for name, group in groups.items()}
+        for metric in {**shown.titles, **dict.fromkeys(shown.differences)}
+    }
+    places = stats.ranks({name: values[first][name] for name in complete if values[first][name]})
+    compared = {base: {metric: stats.differences(values[metric], base) for metric in shown.differences} for base in against}
+    rows = [
+        Row(
+            strategy=name,
+            seeds=[result.seed for result in group],
+            complete=name in complete,
+            places=places.get(name),
+            metrics={metric: _summary(group, metric) for metric in shown.titles},
+            differences={base: {metric: found[name] for metric, found in by.items()} for base, by in compared.items() if base != name},
+            cost=_cost(group),
+            results=group,
+        )
+        for name, group in groups.items()
+    ]
+    rows.sort(key=lambda row: (not row.complete, not row.metrics[first].mean.n, -row.metrics[first].mean.mean, row.strategy))
+    return Board(
+        benchmark=spec.name,
+        scale=spec.scale,
+        title=spec.title,
+        command=shlex.join(commands.bench(spec.name, spec.scale, [], spec.seeds, commands.settings_of(spec))),
+        declared_seeds=list(spec.seeds),
+        rows=rows,
+        passport=passport,
+        hardware=sorted({f"{r.provenance['processor']}, {r.provenance['device']}, {r.provenance['threads']} threads" for r in results}),
+        code=sorted({f"{r.provenance.get('discl', '?')} ({r.provenance.get('commit', '?')})" for r in results}),
+        columns=shown.titles,
+        differences=shown.differences,
+        baselines=against,
+        caption=shown.caption,
+    )
 
 
-def _one_passport(results: Sequence[Result]) -> dict[str, Any]:
+def one_passport(results: Sequence[Result]) -> dict[str, Any]:
     """What all results agree on; refuses a mixture, naming what differs and where."""
     merged: dict[str, Any] = {}
     owner: dict[str, str] = {}
@@ -99,26 +149,22 @@ def _one_passport(results: Sequence[Result]) -> dict[str, Any]:
     return merged
 
 
-def _row(name: str, group: list[Result], everyone: dict[str, list[Result]], declared: Sequence[int], shown: columns.Columns) -> Row:
-    def by_seed(results: list[Result], metric: str) -> dict[int, float]:
-        return {result.seed: result.metrics[metric] for result in results if metric in result.metrics}
-
-    differences = {
-        baseline: {metric: paired(by_seed(group, metric), by_seed(everyone[baseline], metric)) for metric in shown.differences}
-        for baseline in BASELINES
-        if baseline in everyone and baseline != name
-    }
-    return Row(
-        strategy=name,
-        seeds=sorted(result.seed for result in group),
-        complete={result.seed for result in group} >= set(declared),
-        metrics={metric: estimate(list(by_seed(group, metric).values())) for metric in shown.titles},
-        differences=differences,
-        minutes=sum(result.cost["seconds"] for result in group) / len(group) / 60,
-    )
+def _by_seed(group: Sequence[Result], metric: str) -> dict[int, float]:
+    """What is no number was not measured."""
+    return {result.seed: value for result in group if math.isfinite(value := result.metrics.get(metric, math.nan))}
 
 
-# ---------------------------------------------------------------- showing
+def _summary(group: Sequence[Result], metric: str) -> Summary:
+    return stats.summary([*_by_seed(group, metric).values()], [result.errors[metric] for result in group if metric in result.errors])
+
+
+def _cost(group: Sequence[Result]) -> dict[str, float]:
+    keys = set.intersection(*(set(result.cost) for result in group))
+    means = {key: sum(result.cost[key] for result in group) / len(group) for key in sorted(keys)}
+    return {"minutes": means.pop("seconds") / 60, **means}
+
+
+# ---------------------------------------------------------------- one number as text
 
 
 def percent(value: Estimate, signed: bool = False) -> str:
@@ -129,108 +175,72 @@ def percent(value: Estimate, signed: bool = False) -> str:
     return text if value.half_width is None else f"{text} ± {100 * value.half_width:.1f}"
 
 
-def header(board: Board) -> list[str]:
+def placed(row: Row) -> str:
+    """'1', '2-5' where the intervals cannot tell, '-' where a row is not ranked."""
+    if row.places is None:
+        return "-"
+    best, worst = row.places
+    return str(best) if best == worst else f"{best}-{worst}"
+
+
+def columns_of_differences(made: Board) -> list[tuple[str, str]]:
+    """(baseline, metric) of every column with differences."""
+    return [(base, metric) for base in made.baselines for metric in made.differences if any(base in row.differences for row in made.rows)]
+
+
+def header(made: Board) -> list[str]:
     """Column titles of the table."""
-    shown = [baseline for baseline in BASELINES if any(baseline in row.differences for row in board.rows)]
-    return ["strategy", "n", *board.columns.values(), *(f"Δ {board.columns[m]} to {b}" for b in shown for m in board.differences)]
+    return ["place", "strategy", "n", *made.columns.values(), *(f"Δ {made.columns[m]} to {base}" for base, m in columns_of_differences(made))]
 
 
-def lines(board: Board) -> list[list[str]]:
+def lines(made: Board) -> list[list[str]]:
     """The table's cells as text. A difference whose interval excludes zero carries a star."""
-    shown = [baseline for baseline in BASELINES if any(baseline in row.differences for row in board.rows)]
-    out = []
-    for row in board.rows:
-        cells = [row.strategy + ("" if row.complete else " (incomplete)"), f"{len(row.seeds)}"]
-        cells += [percent(row.metrics[metric]) for metric in board.columns]
-        for baseline in shown:
-            for metric in board.differences:
-                difference = row.differences.get(baseline, {}).get(metric)
-                star = "*" if difference and difference.excludes_zero() else ""
-                cells.append(percent(difference, signed=True) + star if difference else "-")
-        out.append(cells)
-    return out
+    return [_line(row, made) for row in made.rows]
 
 
-def as_json(board: Board) -> str:
-    """The board for programs; fractions."""
-
-    def estimates(values: dict[str, Estimate]) -> dict[str, Any]:
-        return {name: value._asdict() for name, value in values.items() if value.n}
-
-    rows = [
-        {
-            "strategy": row.strategy,
-            "seeds": row.seeds,
-            "complete": row.complete,
-            "minutes": row.minutes,
-            "metrics": estimates(row.metrics),
-            "differences": {baseline: estimates(values) for baseline, values in row.differences.items()},
-        }
-        for row in board.rows
-    ]
-    head = {"benchmark": board.benchmark, "scale": board.scale, "seeds": board.declared_seeds, "passport": board.passport}
-    return json.dumps({**head, "rows": rows}, indent=1) + "\n"
+def _line(row: Row, made: Board) -> list[str]:
+    cells = [placed(row), row.strategy + ("" if row.complete else " (incomplete)"), f"{len(row.seeds)}"]
+    cells += [percent(row.metrics[metric].mean) for metric in made.columns]
+    for base, metric in columns_of_differences(made):
+        found = row.differences.get(base, {}).get(metric)
+        cells.append(percent(found.mean, signed=True) + ("*" if found.mean.excludes_zero() else "") if found else "-")
+    return cells
 
 
-def as_markdown(board: Board) -> str:
-    """The table, what its numbers mean, and how to make them again."""
-    titles = header(board)
-    table = ["| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles)]
-    table += ["| " + " | ".join(cells) + " |" for cells in lines(board)]
-    seeds = ",".join(map(str, board.declared_seeds))
-    passport = ", ".join(f"{key} `{value}`" for key, value in sorted(board.passport.items()))
-    return "\n".join(
-        [
-            f"## {board.title}, scale `{board.scale}`",
-            "",
-            f"`discl bench {board.benchmark} --scale {board.scale} --seeds {seeds}`",
-            "",
-            *table,
-            "",
-            f"Percent; mean ± half the 95 % Student-t interval over seeds. {board.caption} Δ is the difference paired by seed; * marks an "
-            "interval that excludes zero (no correction for the number of rows). Epochs are chosen on val; test is read once.",
-            "",
-            f"Passport: {passport}. Hardware: {'; '.join(board.hardware)}.",
-            "",
-        ]
+def reading(made: Board) -> str:
+    """What the numbers of the table mean, as sentences."""
+    n = len(made.declared_seeds)
+    least = f"No sign-flip p of {n} seeds can be below {made.smallest_p:.3g}. " if n > 1 else "One seed tells nothing apart. "
+    return (
+        f"Percent; mean ± half the 95 % Student-t interval over seeds. {made.caption} Δ is the difference paired by seed; * marks an "
+        "interval that excludes zero (no correction for the number of rows). A place is a range where the intervals of paired differences "
+        f"cannot tell rows apart. {least}Epochs are chosen on val; test is read once."
     )
 
 
-# ---------------------------------------------------------------- publishing
+def source_of_error(made: Board) -> str:
+    """How far the first column might be off, for the two reasons apart, over the complete rows."""
+    held = [row.metrics[made.first] for row in made.rows if row.complete]
+    seeds = [one.seed_sd for one in held if one.seed_sd is not None]
+    photos = [one.test_se for one in held if one.test_se is not None]
+    if not seeds or not photos:
+        return ""
+    return (
+        f"Of `{made.columns[made.first]}`, another seed moves a run by {_points(seeds)} points (standard deviation over seeds), "
+        f"another draw of as many test photos by {_points(photos)} (standard error, in no interval above)."
+    )
 
 
-def publish(spec: Benchmark, store: Store, root: Path) -> list[Path]:
-    """Copy complete results to `<root>/results/<benchmark>/<scale>/` and render the page anew."""
-    found = stored_results(spec, store)
-    board(spec, found)  # refuses a mixture before anything is written
-    folder = root / "results" / spec.name / spec.scale
-    if folder.exists():
-        shutil.rmtree(folder)
-    written = []
-    for result in found:
-        path = folder / f"{result.id}.json"
-        write_text(path, result.to_json())
-        written.append(path)
-    page = root / f"{spec.name}.md"
-    write_text(page, render(spec.name, root))
-    return [*written, page]
+def _points(values: Sequence[float]) -> str:
+    low, high = 100 * min(values), 100 * max(values)
+    return f"{low:.1f} to {high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else f"{low:.1f}"
 
 
-def render(name: str, root: Path) -> str:
-    """The page of a benchmark from its published results, all scales."""
-    from discl.spec.benchmark import SCALES, load
-
-    parts = [f"# Leaderboard: {name}", "", "Made by `discl leaderboard publish`; do not edit. The reading of it is in LOG.md.", ""]
-    for scale in SCALES:
-        paths = sorted((root / "results" / name / scale).glob("*.json"))
-        if paths:
-            results = [Result.read(path) for path in paths]
-            seeds = sorted({result.seed for result in results})
-            parts.append(as_markdown(board(load(name, scale).model_copy(update={"seeds": seeds}), results)))
-    return "\n".join(parts)
+def passport_line(made: Board) -> str:
+    """'bank `..`, comparison `..`'"""
+    return ", ".join(f"{key} `{value}`" for key, value in sorted(made.passport.items()))
 
 
-def stale(root: Path) -> list[str]:
-    """Pages under `root` that their published results would not give."""
-    pages = sorted({folder.name for folder in (root / "results").glob("*") if folder.is_dir()})
-    return [name for name in pages if not (root / f"{name}.md").exists() or (root / f"{name}.md").read_text("utf-8") != render(name, root)]
+def by_strategy(made: Board) -> Mapping[str, Row]:
+    """Rows by name."""
+    return {row.strategy: row for row in made.rows}

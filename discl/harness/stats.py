@@ -74,7 +74,7 @@ def summary(values: Sequence[float], test_errors: Sequence[float] = ()) -> Summa
     """
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     error = float(np.sqrt(np.mean(np.square(test_errors)))) if len(test_errors) else None
-    return Summary(estimate(values), *(bootstrapped([values], each) for each in (median, iqm)), spread, error)
+    return Summary(estimate(values), bootstrapped([values], median), bootstrapped([values], iqm), spread, error)
 
 
 def mean(values: Values) -> Values:

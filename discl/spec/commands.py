@@ -16,11 +16,12 @@ def of_run(experiment: Experiment) -> list[str]:
 
 
 def bench(name: str, scale: str, strategies: Iterable[str], seeds: Iterable[int], paths: Mapping[str, Any]) -> list[str]:
-    """The words for some strategies and seeds of a benchmark, with these values at dotted paths."""
+    """The words for some strategies (all it lists, where none is named) and seeds of a benchmark, with these values at dotted paths."""
     # a table comes before what lies in it, the name of a part before its parameters
     ordered = sorted(paths, key=lambda path: (path.count("."), not path.endswith(".name"), path))
     sets = [word for path in ordered for word in ("--set", f"{path}={toml(paths[path])}")]
-    named = ["--strategies", ",".join(strategies), "--seeds", ",".join(map(str, seeds))]
+    listed = ",".join(strategies)
+    named = [*(["--strategies", listed] if listed else []), "--seeds", ",".join(map(str, seeds))]
     return ["discl", "bench", name, "--scale", scale, *named, *sets]
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from discl.cli._boards import print_board
-from discl.harness.board import as_json, as_markdown, board, header, lines, stale
+from discl.harness.board import board, header, lines
+from discl.harness.board_formats import as_json, as_markdown
+from discl.harness.publishing import stale
 from discl.spec.benchmark import load
 from discl.spec.errors import UserError
 from discl.spec.result import Result
@@ -101,10 +103,10 @@ def test_columns_follow_what_chose_the_epoch_and_what_there_is() -> None:
     made = board(ONE_SEED, [_with_groups("static", few), _with_groups("real_only", {**few, "id_test/macro_f1": 0.3, "ood/macro_f1": 0.25})])
     deltas = ["Δ all to real_only", "Δ few to real_only", "Δ ood to real_only"]
     titles = ["all", "medium", "few", "worst group", "ood", "worst group, ood", "all, adjusted"]
-    assert header(made) == ["strategy", "n", *titles, *deltas]
+    assert header(made) == ["place", "strategy", "n", *titles, *deltas]
     assert lines(made) == [
-        ["static", "1", "40.0", "40.0", "10.0", "20.0", "30.0", "10.0", "45.0", "+10.0", "+0.0", "+5.0"],
-        ["real_only", "1", "30.0", "40.0", "10.0", "20.0", "25.0", "10.0", "45.0", "-", "-", "-"],
+        ["1-2", "static", "1", "40.0", "40.0", "10.0", "20.0", "30.0", "10.0", "45.0", "+10.0", "+0.0", "+5.0"],
+        ["1-2", "real_only", "1", "30.0", "40.0", "10.0", "20.0", "25.0", "10.0", "45.0", "-", "-", "-"],
     ]
     assert made.caption == (
         "`all` is macro-F1 on id_test; medium and few are classes with 20 to 100 and fewer than 20 real training photos; `worst group` is "
@@ -121,7 +123,7 @@ def test_a_benchmark_without_a_tail_shows_the_difference_elsewhere() -> None:
     metrics = {"test/acc": 0.5, "ood/sketch/acc": 0.25, "ood/night/acc": 0.35, "ood/acc": 0.3}
     results = [replace(_with_groups(name, {}, plain), metrics=metrics) for name in ("static", "real_only")]
     made = board(ONE_SEED, results)
-    assert header(made) == ["strategy", "n", "all", "ood", "Δ all to real_only", "Δ ood to real_only"]
+    assert header(made) == ["place", "strategy", "n", "all", "ood", "Δ all to real_only", "Δ ood to real_only"]
     assert made.caption == "`all` is accuracy on test; `ood` is the plain mean of accuracy over ood/night and ood/sketch."
 
 
@@ -131,7 +133,7 @@ def test_a_tail_metric_that_chooses_comes_first_and_ranks() -> None:
     results = [replace(_with_groups("static", {}, identity), metrics=values)]
     results += [replace(_with_groups("reverse", {}, identity), metrics={**values, "test/few_acc": 0.2, "test/macro_acc": 0.4})]
     made = board(ONE_SEED, results)
-    assert header(made) == ["strategy", "n", "few", "all", "many"]
+    assert header(made) == ["place", "strategy", "n", "few", "all", "many"]
     assert [row.strategy for row in made.rows] == ["reverse", "static"]
     assert "many and few are classes with more than 99 and fewer than 20 real training photos, pooled over their photos" in made.caption
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from discl.engine.metrics import all_metrics
-from discl.harness.board import as_markdown, board, header, stored_results
+from discl.harness.board import board, header, stored_results
+from discl.harness.board_formats import as_markdown
 from discl.harness.experiment import Audience
 from discl.harness.show import class_counts
 from discl.harness.store import Store
@@ -71,7 +72,7 @@ def test_worst_groups_and_the_home_split_reach_the_table(capsys: pytest.CaptureF
         assert saved["ood/cameras/groups"].tolist() == ToyCameras().split("ood/cameras").groups.tolist()
         assert all_metrics(saved, np.array(result.counts), spec.metrics) == result.metrics
     made = board(spec, stored_results(spec, store))
-    assert header(made)[2:8] == ["all", "medium", "worst group", "ood", "worst group, ood", "all, adjusted"]
+    assert header(made)[3:9] == ["all", "medium", "worst group", "ood", "worst group, ood", "all, adjusted"]
     assert "2 of them, the smallest of 6" in as_markdown(made)
     others = [*sweep(_spec("metrics.least_group=7", "strategies=['real_only']"), store, Audience.of([]))]
     with pytest.raises(UserError, match="cannot stand in one table: definitions is"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.harness.board import publish
+from discl.harness.publishing import publish
 from discl.harness.experiment import Audience, Bench
 from discl.harness.store import Store
 from discl.harness.sweep import sweep

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from discl.engine.metrics import all_metrics
-from discl.harness.board import publish, stored_results, with_every_seed
+from discl.harness.board import stored_results, with_every_seed
+from discl.harness.publishing import publish
 from discl.harness.experiment import Audience, Bench
 from discl.harness.pricing import price
 from discl.harness.running import run
