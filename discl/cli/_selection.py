@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from discl.cli._completing import benchmarks, scales, strategies
+
 if TYPE_CHECKING:
     from discl.harness.experiment import Audience, Bench
     from discl.spec.benchmark import Benchmark
@@ -15,11 +17,15 @@ if TYPE_CHECKING:
 def selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """BENCH and the options that say which version of it."""
     options = [
-        click.argument("bench", metavar="BENCH"),
+        click.argument("bench", metavar="BENCH", shell_complete=benchmarks),
         click.option(
-            "--scale", default="smoke", show_default=True, help="smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper."
+            "--scale",
+            default="smoke",
+            show_default=True,
+            shell_complete=scales,
+            help="smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper.",
         ),
-        click.option("--strategies", help="Only these, separated by commas; see `discl list strategies`."),
+        click.option("--strategies", shell_complete=strategies, help="Only these, separated by commas; see `discl list strategies`."),
         click.option("--seeds", help="Seeds, separated by commas, e.g. 0,1,2."),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting, e.g. --set train.epochs=2. Repeatable."

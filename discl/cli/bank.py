@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from discl.cli._completing import executors
 from discl.cli._selection import load, opened, selection
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def bank() -> None:
 @bank.command("build")
 @selection
 @click.option("--levels", help="Only these levels, separated by commas; default: all of the benchmark.")
-@click.option("--engine", default="local", show_default=True, help="Where the work is done; see `discl list executors`.")
+@click.option(
+    "--engine", default="local", show_default=True, shell_complete=executors, help="Where the work is done; see `discl list executors`."
+)
 @click.option("--workers", type=click.IntRange(1), help="Processes (local) or actors (ray) that make images side by side.")
 @click.option("--address", help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.")
 @click.option("--retry-failed", is_flag=True, help="Try again what could not be made before.")

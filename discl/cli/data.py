@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from discl.cli._completing import datasets
+
 
 @click.group("data")
 def data() -> None:
@@ -13,7 +15,7 @@ def data() -> None:
 
 
 @data.command("info")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=datasets)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the dataset, e.g. --set largest=1000.")
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Also write a picture sheet here (.png).")
 def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> None:
@@ -44,7 +46,7 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
 
 
 @data.command("fetch")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=datasets)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the dataset, e.g. --set root=owner/name.")
 def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
     """Download DATASET into the folder where it is looked for, whatever its size; goes on where it broke off.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from discl.cli._completing import kinds
+
 
 @click.command("list")
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, shell_complete=kinds)
 def list_parts(kind: str | None) -> None:
     """Names of a KIND: benchmarks, datasets, backbones, strategies, generators, scorers, prompts, losses, trackers or executors."""
     from rich.console import Console

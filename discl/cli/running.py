@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from discl.cli._boards import print_board
+from discl.cli._completing import trackers as tracker_names
 from discl.cli._selection import load, selection, words
 
 
@@ -36,7 +37,11 @@ def plan(**selection: Any) -> None:
 
 @click.command()
 @selection
-@click.option("--trackers", help="Who watches, separated by commas; see `discl list trackers`. The record is always kept.")
+@click.option(
+    "--trackers",
+    shell_complete=tracker_names,
+    help="Who watches, separated by commas; see `discl list trackers`. The record is always kept.",
+)
 def bench(trackers: str | None, **selection: Any) -> None:
     """Run every strategy and seed of BENCH over one bank of images, then print the table. Stored runs are not repeated."""
     from discl.engine import ranks
@@ -64,7 +69,7 @@ def bench(trackers: str | None, **selection: Any) -> None:
 
 @click.command()
 @selection
-@click.option("--trackers", help="Who watches, separated by commas.")
+@click.option("--trackers", shell_complete=tracker_names, help="Who watches, separated by commas.")
 def run(trackers: str | None, **selection: Any) -> None:
     """One run: BENCH with exactly one strategy and one seed; prints its metrics as JSON."""
     import json

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from discl.cli._completing import benchmarks, executors, scales, strategies, sweeps, trackers
+
 if TYPE_CHECKING:
     from discl.harness.launch import Listed
     from discl.harness.stats import Estimate
@@ -19,14 +21,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("--benchmark", metavar="BENCH", help="Sweep this benchmark instead of the one the file names.")
-@click.option("--scale", help="smoke, small or paper, instead of what the file says.")
-@click.option("--strategies", help="Only these, separated by commas.")
+@click.argument("name", required=False, shell_complete=sweeps)
+@click.option("--benchmark", metavar="BENCH", shell_complete=benchmarks, help="Sweep this benchmark instead of the one the file names.")
+@click.option("--scale", shell_complete=scales, help="smoke, small or paper, instead of what the file says.")
+@click.option("--strategies", shell_complete=strategies, help="Only these, separated by commas.")
 @click.option("--seeds", help="Seeds of a grid or order test, separated by commas.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting for all runs. Repeatable.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run and what it costs, and stop.")
-@click.option("--engine", default="local", show_default=True, help="Where runs are made: local, ray, slurm; see `discl list executors`.")
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    shell_complete=executors,
+    help="Where runs are made: local, ray, slurm; see `discl list executors`.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Runs made side by side: processes, Ray actors or Slurm jobs.")
 @click.option("--address", help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.")
 @click.option("--engine-set", multiple=True, metavar="KEY=VALUE", help="A parameter of the engine, e.g. partition=gpu. Repeatable.")
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0),
     help="Try a failed run so often again in this launch; the next one does anyway.",
 )
-@click.option("--trackers", help="Who watches the runs, separated by commas; the record is always kept.")
+@click.option("--trackers", shell_complete=trackers, help="Who watches the runs, separated by commas; the record is always kept.")
 @click.option("--storage", metavar="URL", help="Database of studies; default: SQLite under $DISCL_HOME, or $DISCL_STUDIES.")
 @click.option("--as", "called", metavar="NAME", help="Call the study of a tuning file so, to begin it anew beside the old one.")
 @click.option(

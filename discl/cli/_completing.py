@@ -1,0 +1,83 @@
+"""What a shell may complete a word to. Asked at every press of Tab: nothing heavy is imported, and nothing is ever raised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+
+import click
+from click.shell_completion import CompletionItem
+
+NEWEST = 50  # runs offered
+
+Answer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def _completing(known: Callable[[], Iterable[str | CompletionItem]], listed: bool = False) -> Answer:
+    """Those of `known` that begin as the word does; in a list, as its last part, where what stands before is offered no more."""
+
+    @wraps(known)
+    def answer(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        before, comma, begun = incomplete.rpartition(",") if listed else ("", "", incomplete)
+        taken = set(before.split(",")) if comma else set()
+        try:
+            items = [item if isinstance(item, CompletionItem) else CompletionItem(item) for item in known()]
+        except Exception:  # a traceback amid what is being typed helps nobody
+            return []
+        fitting = [item for item in items if item.value.startswith(begun) and item.value not in taken]
+        return [CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in fitting]
+
+    return answer
+
+
+def _benchmarks() -> Iterable[str]:
+    from discl.spec.benchmark import available
+
+    return available()
+
+
+def _scales() -> Iterable[str]:
+    from discl.spec.benchmark import SCALES
+
+    return SCALES
+
+
+def _sweeps() -> Iterable[str]:
+    from discl.spec.sweep import available
+
+    return available()
+
+
+def _parts(kind: str) -> Callable[[], Iterable[str]]:
+    def known() -> Iterable[str]:
+        from discl.spec.registry import names
+
+        return sorted(names(kind))
+
+    return known
+
+
+def _kinds() -> Iterable[str]:
+    from discl.spec.registry import KINDS
+
+    return ("benchmarks", *KINDS)
+
+
+def _run_ids() -> Iterable[CompletionItem]:
+    """The newest, with what they are."""
+    from discl.harness.runs import begun
+    from discl.harness.store import Store
+
+    return [CompletionItem(id, help=what) for id, what in begun(Store(), NEWEST)]
+
+
+def _checks() -> Iterable[str]:
+    from discl.harness.doctor import CHECKS
+
+    return CHECKS
+
+
+benchmarks, scales, sweeps, kinds = _completing(_benchmarks), _completing(_scales), _completing(_sweeps), _completing(_kinds)
+strategies, trackers = _completing(_parts("strategies"), listed=True), _completing(_parts("trackers"), listed=True)
+datasets, executors, run_ids = _completing(_parts("datasets")), _completing(_parts("executors")), _completing(_run_ids)
+checks = _completing(_checks)
