@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterable
 from functools import wraps
+from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
 NEWEST = 50  # runs offered
 
-Answer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+Answer = Callable[[click.Context, click.Parameter | None, str], list[CompletionItem]]
 
 
 def _completing(known: Callable[[], Iterable[str | CompletionItem]], listed: bool = False) -> Answer:
     """Those of `known` that begin as the word does; in a list, as its last part, where what stands before is offered no more."""
 
     @wraps(known)
-    def answer(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def answer(_context: click.Context, _parameter: click.Parameter | None, incomplete: str) -> list[CompletionItem]:
         before, comma, begun = incomplete.rpartition(",") if listed else ("", "", incomplete)
         taken = set(before.split(",")) if comma else set()
         try:
@@ -31,21 +34,21 @@ def _completing(known: Callable[[], Iterable[str | CompletionItem]], listed: boo
 
 
 def _benchmarks() -> Iterable[str]:
-    from discl.spec.benchmark import available
+    from discl.spec.shelves import benchmarks
 
-    return available()
+    return benchmarks()
 
 
 def _scales() -> Iterable[str]:
-    from discl.spec.benchmark import SCALES
+    from discl.spec.shelves import SCALES
 
     return SCALES
 
 
 def _sweeps() -> Iterable[str]:
-    from discl.spec.sweep import available
+    from discl.spec.shelves import paths
 
-    return available()
+    return sorted(paths("sweeps"))
 
 
 def _parts(kind: str) -> Callable[[], Iterable[str]]:
@@ -64,15 +67,27 @@ def _kinds() -> Iterable[str]:
 
 
 def _run_ids() -> Iterable[CompletionItem]:
-    """The newest, with what they are."""
-    from discl.harness.runs import begun
-    from discl.harness.store import Store
+    """The newest, with their names; where the folders lie is the store's affair, and importing that takes too long here."""
+    from discl.files.disk import home
 
-    return [CompletionItem(id, help=what) for id, what in begun(Store(), NEWEST)]
+    with os.scandir(home() / "runs") as entries:
+        newest = sorted((entry for entry in entries if entry.is_dir()), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    return [CompletionItem(entry.name, help=_name(Path(entry))) for entry in newest[:NEWEST]]
+
+
+def _name(run: Path) -> str | None:
+    """From the first line of its last record."""
+    attempts = sorted(path for path in run.iterdir() if path.name.isdecimal())
+    try:
+        with (attempts[-1] / "events.jsonl").open(encoding="utf-8") as record:
+            name = str(json.loads(record.readline())["name"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return "".join(each for each in name if each.isprintable())[:60] or None  # a shell shows it as it is
 
 
 def _checks() -> Iterable[str]:
-    from discl.harness.doctor import CHECKS
+    from discl.harness.finding import CHECKS
 
     return CHECKS
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from discl.cli._boards import print_board
+from discl.cli._completing import benchmarks
 from discl.cli._selection import load, selection, words
 
 FORMATS = ("table", "md", "latex", "csv", "json", "html")
@@ -21,6 +23,9 @@ class _Leaderboard(click.Group):
         if args and args[0] not in self.commands:
             args = ["show", *args]
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return [*super().shell_complete(ctx, incomplete), *benchmarks(ctx, None, incomplete)]
 
 
 @click.group(cls=_Leaderboard)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from discl.harness.doctor_network import PATIENCE_SECONDS, Pending, hub, studies, wandb
 from discl.harness.doctor_software import bytecode, extras, node, packages, python, torch, torchvision, tree
 from discl.harness.doctor_space import banks, datasets, memory, places
-from discl.harness.finding import PROBLEM, Finding
+from discl.harness.finding import CHECKS, PROBLEM, Finding
 from discl.spec.errors import UserError, unknown
 
 Check = Callable[[], Iterator[Finding | Pending]]
 
-CHECKS: Mapping[str, Check] = {  # those that ask a network begin first and are answered last
+_HOW: Mapping[str, Check] = {  # in the order of beginning: networks take longest
     "hub": hub,
     "wandb": wandb,
     "studies": studies,
@@ -31,7 +31,6 @@ CHECKS: Mapping[str, Check] = {  # those that ask a network begin first and are 
     "tree": tree,
     "bytecode": bytecode,
 }
-ORDER = (*[name for name in CHECKS if name not in ("hub", "wandb", "studies")], "hub", "wandb", "studies")  # as they are told
 
 
 @dataclass(frozen=True)
@@ -49,15 +48,15 @@ def examine(names: Iterable[str] = (), patience_s: float = PATIENCE_SECONDS) -> 
         if name not in CHECKS:
             raise unknown("check", name, CHECKS)
     until = time.monotonic() + patience_s
-    begun = {name: list(_begin(name)) for name in CHECKS if name in wanted}
+    begun = {name: list(_begin(name)) for name in _HOW if name in wanted}
     answered = {name: tuple(each.answered(until) if isinstance(each, Pending) else each for each in found) for name, found in begun.items()}
-    return [Examined(name, answered[name]) for name in ORDER if name in answered]
+    return [Examined(name, answered[name]) for name in CHECKS if name in answered]
 
 
 def _begin(name: str) -> Iterator[Finding | Pending]:
     """A check that breaks is a finding, not the end of all others."""
     try:
-        yield from CHECKS[name]()
+        yield from _HOW[name]()
     except UserError as error:
         yield Finding(PROBLEM, str(error))
     except Exception as error:

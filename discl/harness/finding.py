@@ -1,9 +1,13 @@
-"""A line of `discl doctor`."""
+"""The words of `discl doctor`."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+CHECKS = (  # by name, as they are told
+    *("python", "packages", "torch", "torchvision", "extras", "node", "places", "memory", "datasets", "banks", "tree", "bytecode"),
+    *("hub", "wandb", "studies"),
+)
 OK, NOTE, PROBLEM = STATES = ("ok", "note", "problem")
 
 

@@ -222,15 +222,3 @@ def _changed(path: Path) -> str:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OSError:
         return ""
-
-
-def begun(store: Store, most: int) -> list[tuple[str, str]]:
-    """(id, name) of those that changed last, newest first; looks at folders and first lines only."""
-    folders = sorted(_folders(store), key=lambda folder: folder.stat().st_mtime, reverse=True)[:most]
-    return [(folder.name, _name(folder)) for folder in folders]
-
-
-def _name(folder: Path) -> str:
-    attempts = sorted(path for path in folder.iterdir() if path.name.isdecimal())
-    start = next(record.events(attempts[-1]), {}) if attempts else {}
-    return legible(str(start.get("name", "")), 60)

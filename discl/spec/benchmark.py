@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
+from discl.spec import shelves
 from discl.spec.conventions import ALSO, SHOTS
 from discl.spec.errors import UserError, unknown
 from discl.spec.identity import canonical_json, rounded, short_of, spliced
@@ -20,7 +21,7 @@ from discl.spec.levels import PHOTO, check_levels
 from discl.spec.registry import Bound, Known, Parts, bind, singular
 
 SCHEMA = 1  # raised when a run of an unchanged description would give other numbers
-SCALES = ("smoke", "small", "paper")
+SCALES = shelves.SCALES
 PartKind = Literal["datasets", "generators", "scorers", "prompts", "backbones", "losses"]
 MAKERS: tuple[Literal["generators"], Literal["scorers"], Literal["prompts"]] = ("generators", "scorers", "prompts")
 PART_KINDS: tuple[PartKind, ...] = ("datasets", *MAKERS, "backbones", "losses")
@@ -350,18 +351,17 @@ def experiments(bench: Benchmark) -> list[Experiment]:
 
 def folder() -> Path:
     """The benchmarks that come with the project."""
-    return Path(__file__).resolve().parents[2] / "benchmarks"
+    return shelves.ours("benchmarks")
 
 
 def folders() -> list[Path]:
     """Where benchmarks are looked for: `benchmarks/` here, if there is one, then ours. The first that has a file's name counts."""
-    here = Path("benchmarks").absolute()
-    return [*([here] if here.is_dir() and here.resolve() != folder() else []), folder()]
+    return shelves.folders("benchmarks")
 
 
 def available() -> list[str]:
     """Names `load` accepts."""
-    return sorted({path.stem for place in folders() for path in place.glob("*.toml")} - {"default"})
+    return shelves.benchmarks()
 
 
 def _path(name: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from discl.spec import benchmark
+from discl.spec import benchmark, shelves
 from discl.spec.benchmark import Benchmark, Experiment, Family, Positive
 from discl.spec.conventions import METRICS, PREFIXES
 from discl.spec.errors import UserError, unknown
@@ -157,18 +157,17 @@ class Point(NamedTuple):
 
 def folder() -> Path:
     """The sweeps that come with the project."""
-    return Path(__file__).resolve().parents[2] / "sweeps"
+    return shelves.ours("sweeps")
 
 
 def folders() -> list[Path]:
     """Where sweeps are looked for: `sweeps/` here, if there is one, then ours. The first that has a file's name counts."""
-    here = Path("sweeps").absolute()
-    return [*([here] if here.is_dir() and here.resolve() != folder() else []), folder()]
+    return shelves.folders("sweeps")
 
 
 def available() -> dict[str, Path]:
     """The sweep files there are, by name."""
-    return {path.stem: path for place in reversed(folders()) for path in sorted(place.glob("*.toml"))}
+    return shelves.paths("sweeps")
 
 
 def load(
