@@ -1,0 +1,110 @@
+"""`discl report` and `discl figures`: what stored runs say, as one HTML page and as figures for papers."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from discl.cli._completing import benchmarks, scales, strategies
+from discl.cli._selection import load, words
+
+if TYPE_CHECKING:
+    from discl.spec.benchmark import Benchmark
+
+
+def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One or more BENCH and what narrows them."""
+    options = [
+        click.argument("benches", metavar="BENCH...", nargs=-1, required=True, shell_complete=benchmarks),
+        click.option("--scale", default="smoke", show_default=True, shell_complete=scales, help="smoke, small or paper."),
+        click.option("--strategies", shell_complete=strategies, help="Only these, separated by commas; see `discl list strategies`."),
+        click.option("--seeds", help="Seeds, separated by commas; default: all that have runs."),
+        click.option(
+            "--baseline",
+            "baselines",
+            multiple=True,
+            help="A strategy to compare with. Repeatable; default: real_rebalanced, real_only.",
+        ),
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting, e.g. --set train.epochs=2. Repeatable."
+        ),
+        click.option(
+            "--root",
+            type=click.Path(file_okay=False, exists=True, path_type=Path),
+            help="Read the published result files of this folder, e.g. leaderboards, instead of the runs on this machine.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _specs(benches: tuple[str, ...], **narrowed: Any) -> list[Benchmark]:
+    return [load(bench=name, **narrowed) for name in dict.fromkeys(benches)]
+
+
+@click.command()
+@_selection
+@click.option("--study", metavar="NAME", help="Only the studies whose name this is a part of; default: all of the benchmark.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True)
+@click.option("--pictures/--no-pictures", "shown", default=True, show_default=True, help="Images of the bank and the surest mistakes.")
+def report(
+    benches: tuple[str, ...],
+    baselines: tuple[str, ...],
+    root: Path | None,
+    study: str | None,
+    output: Path,
+    shown: bool,
+    **narrowed: Any,
+) -> None:
+    """Write what the runs of BENCH say as one page, which opens from disk and fetches nothing.
+
+    It begins with the answer in a sentence: who beats the baseline, by how much, and what of it is rebalancing, synthesis and order. Then
+    the table, charts, images of the bank, the surest mistakes, tuning, and at the end the methods and passports.
+
+    \b
+    discl report cifar10_lt
+    discl report cifar10_lt cifar10_cams --scale small -o report.html
+    discl report cifar10_lt --root leaderboards        # from published results
+    """
+    from discl.files.disk import check_deliverable
+    from discl.harness.report.making import Wanted, report as write
+
+    check_deliverable(output)
+    compared = [name for given in baselines for name in words(given)]
+    wanted = Wanted(
+        _specs(benches, **narrowed), narrowed["seeds"] is None, compared, root, study, _studies(study), shown, _command("report", benches)
+    )
+    for note in write(wanted, output):
+        click.echo(note, err=True)
+    click.echo(str(output))
+
+
+def _studies(wanted: str | None) -> str:
+    """Address of the studies; "" where there are none and nobody asks for one."""
+    import os
+
+    from discl.files.disk import home
+
+    if not (wanted or os.environ.get("DISCL_STUDIES") or (home() / "studies" / "studies.db").exists()):
+        return ""  # Optuna takes seconds to import
+    from discl.harness.database import default_url
+
+    return default_url()
+
+
+def _command(name: str, benches: tuple[str, ...]) -> str:
+    """What was typed, in words that can be typed again."""
+    given = []
+    context = click.get_current_context()
+    for option in context.command.params:
+        value = context.params.get(str(option.name))
+        if isinstance(option, click.Option) and option.name != "output" and value not in (None, (), option.default):
+            flag = option.opts[0] if not option.is_flag or value else option.secondary_opts[0]
+            each = value if isinstance(value, tuple) else (value,)
+            given += [word for one in each for word in ([flag] if option.is_flag else [flag, str(one)])]
+    return shlex.join(["discl", name, *benches, *given])
