@@ -16,6 +16,7 @@ from discl.cli.doctor import doctor
 from discl.cli.hard import hard
 from discl.cli.leaderboard import leaderboard
 from discl.cli.listing import list_parts
+from discl.cli.report import report
 from discl.cli.running import bench, plan, run
 from discl.cli.runs import runs
 from discl.cli.study import study
@@ -68,11 +69,12 @@ def main(debug: bool) -> None:
     discl study show tune_static         what tuning found, trial by trial
     discl bank show cifar10_lt           look at the images between text and photo
     discl leaderboard cifar10_lt         the table again
+    discl report cifar10_lt              the answer, charts and pictures as one page
     discl runs ls                        which runs there are; `show` one, `diff` two
     discl doctor                         what works on this machine, and what to repair
     discl completion bash                lets the shell complete names
     """
 
 
-for command in (list_parts, data, hard, plan, bench, run, sweep, study, bank, leaderboard, runs, doctor, completion):
+for command in (list_parts, data, hard, plan, bench, run, sweep, study, bank, leaderboard, report, runs, doctor, completion):
     main.add_command(command)
