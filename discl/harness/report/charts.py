@@ -23,6 +23,7 @@ class Chart:
     columns: dict[str, str]  # field -> title, of the table a reader can open
     by: tuple[str, ...] = ()  # choices of the page it follows: metric, baseline, cost
     each: list[str] = field(default_factory=list)  # strategies that get one drawing each
+    row: int = 0  # pixels of a row, where the chart has rows; they come and go with what is shown
     wide: bool = False
 
 
@@ -35,6 +36,7 @@ def altair() -> Any:
     return library
 
 
+ROW = 46
 WITH_INTERVAL = {"mean": "mean", "low": "95 % from", "high": "to", "n": "seeds"}
 
 
@@ -43,7 +45,7 @@ class _Maker:
 
     def __init__(self, facts: Facts, tables: Mapping[str, Rows]) -> None:
         self.alt, self.facts, self.tables = altair(), facts, tables
-        self.looks = looks(facts.strategies)
+        self.looks = looks([*facts.strategies, *dict.fromkeys(row["strategy"] for row in tables.get("trials", []))])
         names, each = list(self.looks), self.looks.values()
         alt = self.alt
         self.scale = alt.Scale(domain=names, range=[colour(name) for name in names])
@@ -100,7 +102,7 @@ class _Maker:
 
     def tooltip(self, **fields: str) -> list[Any]:
         """Field -> title; numbers with one decimal."""
-        strings = {"strategy", "class", "group", "label", "state", "path"}
+        strings = {"strategy", "class", "group", "label", "state", "path", "study"}
         return [
             self.alt.Tooltip(field=name, type="nominal", title=title)
             if name in strings
@@ -130,7 +132,7 @@ class _Maker:
             dots,
         ]
         hidden = [each if each is zero or not hides else each.transform_filter("indexof(hidden, datum.strategy) < 0") for each in layers]
-        made = self.whole(alt.layer(*hidden), [*choices], alt.Step(46), hides=False)
+        made = self.whole(alt.layer(*hidden), [*choices], ROW, hides=False)
         return made | {"params": [*made.get("params", []), {"name": "hidden", "value": []}]}
 
     @property
@@ -144,7 +146,7 @@ class _Maker:
         offset = alt.XOffset(field="strategy", type="nominal", sort=list(self.looks))
         tips = self.tooltip(strategy="strategy", group="classes", mean="percent", low="from", high="to")
         bars = base.mark_bar(cornerRadiusEnd=2).encode(x=x, xOffset=offset, y=self.y("mean", "recall (%)"), fill=self.fill, tooltip=tips)
-        ends = base.mark_rule(stroke="var(--ink)", opacity=0.75).encode(x=x, xOffset=offset, y=self.y("low", None), y2="high:Q")
+        ends = base.mark_rule(stroke="var(--ink)", opacity=0.75).encode(x=x, xOffset=offset, y=self.y("low", "recall (%)"), y2="high:Q")
         return self.whole(bars + ends, (), 260)
 
     def classes(self) -> dict[str, Any]:
@@ -208,6 +210,28 @@ class _Maker:
         )  # fmt: skip
         return self.whole(bars, ("which",), 96, hides=False)
 
+    def trials(self) -> dict[str, Any]:
+        """What each trial scored, and the best so far as steps."""
+        alt, base = self.alt, self.alt.Chart(self.alt.NamedData(name="trials"))
+        free, tips = alt.Scale(zero=False), self.tooltip(strategy="strategy", trial="trial", state="state", value="value", study="study")
+        x, y = self.x("trial", "trial", axis=alt.Axis(tickMinStep=1, grid=False)), self.y("value", "objective", scale=free)
+        detail = alt.Detail(field="study", type="nominal")
+        best = base.transform_filter("isValid(datum.best)").mark_line(interpolate="step-after", strokeWidth=2)
+        line = best.encode(x=x, y=self.y("best", "objective", scale=free), stroke=self._stroke, strokeDash=self.dash, detail=detail)
+        dots = base.mark_point(size=40, filled=True).encode(
+            x=x, y=y, fill=self.fill, shape=self.shape, tooltip=tips,
+            opacity=alt.Opacity(field="state", type="nominal", scale=alt.Scale(domain=["complete", "given up"], range=[0.9, 0.3]), legend=None),
+        )  # fmt: skip
+        return self.whole(line + dots, (), 260)
+
+    def importance(self) -> dict[str, Any]:
+        alt, base = self.alt, self.alt.Chart(self.alt.NamedData(name="importance"))
+        y = alt.Y(field="path", type="nominal", sort="-x", title=None, axis=alt.Axis(labelLimit=150))
+        offset = alt.YOffset(field="study", type="nominal")
+        tips = self.tooltip(path="setting", strategy="strategy", share="share (%)", study="study")
+        bars = base.mark_bar(cornerRadiusEnd=2).encode(y=y, yOffset=offset, x=self.x("share", "share (%)"), fill=self.fill, tooltip=tips)
+        return self.whole(bars, (), 240)
+
     def gains(self) -> dict[str, Any]:
         alt = self.alt
         colours = level_colours(sorted({row["level"] for row in self.tables["gains"]}))
@@ -235,7 +259,7 @@ def variable(name: str) -> str:
 def charts(facts: Facts, tables: Mapping[str, Rows]) -> list[Chart]:
     """Every chart there are data for."""
     maker = _Maker(facts, tables)
-    return [chart for make in (_compared, _levels_and_gains, _curves, _costs) for chart in make(maker)]
+    return [chart for make in (_compared, _levels_and_gains, _curves, _costs, _tuning) for chart in make(maker)]
 
 
 def _compared(maker: _Maker) -> list[Chart]:
@@ -245,7 +269,7 @@ def _compared(maker: _Maker) -> list[Chart]:
             "chain", "Where the gain comes from",
             "Each line adds one thing: rebalancing the classes, then synthetic images of all levels at once, then an order of the levels. "
             "Dots are mean gains in points, lines 95 % intervals, paired by seed. A line across zero tells nothing apart.",
-            "chain", maker.forest("chain", "label", ("metric",), True), {"label": "step", **WITH_INTERVAL}, ("metric",),
+            "chain", maker.forest("chain", "label", ("metric",), True), {"label": "step", **WITH_INTERVAL}, ("metric",), row=ROW,
         ))  # fmt: skip
     if "differences" in has:
         found.append(Chart(
@@ -253,7 +277,7 @@ def _compared(maker: _Maker) -> list[Chart]:
             "Difference of each strategy to the baseline in points, paired by seed, with its 95 % interval. No correction for the number of "
             "strategies; Holm's p is in the table.",
             "differences", maker.forest("differences", "strategy", ("metric", "baseline"), True),
-            {"strategy": "strategy", **WITH_INTERVAL, "p": "p", "p_holm": "p, Holm", "improvement": "P(better)"}, ("metric", "baseline"),
+            {"strategy": "strategy", **WITH_INTERVAL, "p": "p", "p_holm": "p, Holm", "improvement": "P(better)"}, ("metric", "baseline"), row=ROW,
         ))  # fmt: skip
     if "groups" in has:
         found.append(Chart(
@@ -321,3 +345,16 @@ def _costs(maker: _Maker) -> list[Chart]:
     )
     columns = {"strategy": "strategy", "spent": "spent", **WITH_INTERVAL}
     return [Chart("costs", "Cost against accuracy", about, "costs", maker.costs(), columns, ("metric", "cost"))]
+
+
+def _tuning(maker: _Maker) -> list[Chart]:
+    found = []
+    if "trials" in maker.tables:
+        about = "What each trial of a study scored on val, and the best so far; pale ones were given up, and their value is an estimate."
+        columns = {"study": "study", "strategy": "strategy", "trial": "trial", "state": "state", "value": "objective", "best": "best so far"}
+        found.append(Chart("trials", "Tuning, trial by trial", about, "trials", maker.trials(), columns))
+    if "importance" in maker.tables:
+        about = "Which settings told the best trials from the rest (PED-ANOVA): a hint about the space as it was searched, no more."
+        columns = {"study": "study", "strategy": "strategy", "path": "setting", "share": "share (%)"}
+        found.append(Chart("importance", "What tuning turned on", about, "importance", maker.importance(), columns))
+    return found

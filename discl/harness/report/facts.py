@@ -143,7 +143,7 @@ def difference_rows(facts: Facts) -> Rows:
         | {"p": one.p, "p_holm": one.p_holm, "improvement": one.improvement}
         for base, by_metric in facts.differences.items()
         for metric, found in by_metric.items()
-        for name, one in found.items()
+        for name, one in sorted(found.items(), key=lambda each: -each[1].mean.mean if each[1].mean.n else 0.0)
         if one.mean.n
     ]
 

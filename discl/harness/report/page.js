@@ -32,12 +32,15 @@
     for (const { view, chart } of bench.views) {
       for (const name of chart.by) view.signal(name, bench.choice[name]);
       if (!chart.each) view.signal("hidden", [...bench.hidden]);
+      if (chart.row) view.height(height(bench, chart));
       view.runAsync().catch(console.error);
     }
     each(bench, "details.numbers[open]", (details) => write(bench, details));
   }
 
   // ---------------------------------------------------------------- charts
+
+  const height = (bench, chart) => chart.row * Math.max(1, bench.tables[chart.data].filter((row) => shown(bench, row, chart.by)).length);
 
   async function draw(bench) {
     if (bench.drawn) return;
@@ -54,6 +57,7 @@
     spec.datasets = { [chart.data]: structuredClone(which === undefined ? rows : rows.filter((row) => row.strategy === which)) };
     const values = { ...bench.choice, hidden: [...bench.hidden], which };
     for (const param of spec.params ?? []) param.value = values[param.name];
+    if (chart.row) spec.height = height(bench, chart);
     try {
       const made = await vegaEmbed(plot, spec, {
         actions: false, renderer: "svg", ast: true, config: CONFIG, defaultStyle: false, tooltip: { disableDefaultStyle: true },

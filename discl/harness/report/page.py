@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from discl.engine.metrics import definitions
 from discl.harness.board import Board, percent, placed, reading, source_of_error
@@ -78,6 +79,10 @@ class Section:
         return published(self.board.benchmark)
 
     @property
+    def tuned(self) -> list[str]:
+        return list(dict.fromkeys(row["strategy"] for row in self.tables.get("trials", [])))
+
+    @property
     def costs(self) -> list[str]:
         return list(dict.fromkeys(row["cost"] for row in self.tables.get("costs", [])))
 
@@ -134,7 +139,7 @@ def _cells(one: Difference, summary: Summary) -> list[tuple[Any, str]]:
 
 def section(facts: Facts, **more: Any) -> Section:
     """A section with its charts drawn up."""
-    rows = tables(facts)
+    rows = tables(facts) | (more["tuning"].tables if more.get("tuning") else {})
     return Section(facts, tables=rows, charts=charts(facts, rows), **more)
 
 
@@ -144,9 +149,9 @@ def section(facts: Facts, **more: Any) -> Section:
 def page(sections: Sequence[Section], library: str) -> str:
     """The whole page; nothing is fetched, every word is escaped, and only its own two scripts run."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"placed": placed, "number": percent, "variable": variable}
+    environment.filters |= {"placed": placed, "number": percent, "variable": variable, "ticks": ticks}
     script = _text("page.js")
-    found = looks(name for each in sections for name in each.facts.strategies)
+    found = looks([*(name for each in sections for name in each.facts.strategies), *(name for each in sections for name in each.tuned)])
     return environment.from_string(_text("page.html")).render(
         sections=sections, title=" and ".join(each.board.title for each in sections) + ": report", version=__version__, looks=found,
         shape=lambda name: PATHS[found[name].shape], colour=colour, policy=_policy(library, script), style=Markup(_text("page.css")),  # noqa: S704
@@ -161,7 +166,7 @@ def _text(name: str) -> str:
 
 def _told(one: Section) -> dict[str, Any]:
     """What the page's script gets."""
-    drawn = [{"id": each.id, "data": each.data, "spec": each.spec, "columns": each.columns, "by": each.by, "each": bool(each.each)} for each in one.charts]
+    drawn = [{"id": each.id, "data": each.data, "spec": each.spec, "columns": each.columns, "by": each.by, "each": bool(each.each), "row": each.row} for each in one.charts]
     return {"titles": one.board.columns, "choice": {"metric": one.facts.metric, "baseline": "", "cost": ""}, "tables": one.tables, "charts": drawn}
 
 
@@ -169,6 +174,11 @@ def embedded(value: Any) -> Markup:
     """JSON that can stand in a script element, whatever the names in it: no letter of it can end the element, a line or a comment."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # ASCII: U+2028 and its like are escaped
     return Markup(text.translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&"}))  # noqa: S704
+
+
+def ticks(text: str) -> Markup:
+    """Escaped; what stands between back ticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
 def _policy(*scripts: str) -> str:
