@@ -268,10 +268,27 @@ def leaderboards() -> Iterator[str]:
             yield ""
 
 
+def smoke_table() -> Iterator[str]:
+    """The published table of the embedded default at the scale that `make bench` runs."""
+    page = (ROOT / "leaderboards" / "cifar10_lt.md").read_text("utf-8")
+    section = page.partition("scale `smoke`")[2].partition("\n## ")[0]
+    yield from re.findall(r"^\| .*$", section, re.M)
+
+
+def smallest_p() -> Iterator[str]:
+    """What few seeds can reach at all."""
+    from discl.harness.stats import smallest_p as smallest
+
+    seeds = (1, 2, 3, 5, 6, 10)
+    yield from _table(["seeds", *map(str, seeds)], [["smallest p", *(f"{smallest(n):.4g}" for n in seeds)]])
+
+
 GENERATED: dict[str, Callable[[], Iterator[str]]] = {
     "benchmark_settings": benchmark_settings,
     "sweep_settings": sweep_settings,
     "parts": parts,
     "metric_definitions": metric_definitions,
     "leaderboards": leaderboards,
+    "smoke_table": smoke_table,
+    "smallest_p": smallest_p,
 }

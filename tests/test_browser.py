@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 BAD = """<!doctype html><html><body><img src="missing.png"><script>console.error("a complaint")</script>
-<script src="https://example.invalid/far.js"></script><script>throw new Error("thrown")</script><div style="width: 3000px">wide</div></body></html>"""
-GOOD = '<!doctype html><html lang="en"><head><title>Good</title><link rel="icon" href="data:,"></head><body><main><h1>Good</h1></main></body></html>'
+<script src="https://example.invalid/far.js"></script><script>throw new Error("thrown")</script>
+<div style="width: 3000px">wide</div></body></html>"""
+GOOD = """<!doctype html><html lang="en"><head><title>Good</title><link rel="icon" href="data:,"></head>
+<body><main><h1>Good</h1></main></body></html>"""
 
 
 def write(folder: Path, text: str) -> Path:

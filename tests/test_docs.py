@@ -1,0 +1,224 @@
+"""What the documentation tells people to type is typed here: each page from nothing, in a folder of its own, over miniature photos."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from discl.cli import main
+from discl.spec import registry
+from tests.make_mini import make
+from tests.pages import DOCS, ROOT, SHELL, Block, blocks, check_words, commands, discl_of, pages, text_of
+
+KNOWN = (*SHELL, "python", "toml", "text")  # a block of any other language would be looked at by nobody
+# 120 real photos in the place of CIFAR-10's, a small network, two epochs; images are made by the embedded generator itself
+BENCHMARK = """
+title = "CIFAR-10-LT"
+trackers = ["console"]
+dataset = { name = "folder", root = "photos" }
+hard = { below = 6 }
+bank = { variants = 1 }
+train = { epochs = 2, curriculum_epochs = 1, evaluate_every = 2, batch = 32, warmup_epochs = 0 }
+
+[backbone]
+name = "timm"
+model = "resnet18"
+stem_stride = 4
+arguments = { layers = [1, 1, 1, 1], channels = [8, 8, 8, 8], stem_type = "deep", stem_width = 4 }
+
+[scale.smoke]
+[scale.small]
+[scale.paper]
+"""
+SWEEPS = {
+    "losses": 'strategies = ["static", "real_rebalanced"]\n[grid]\n"loss.name" = ["ce", "balanced_softmax"]',
+    "order": 'seeds = [0, 1]\n[set]\nlevels = [0, 100]\n"train.epochs" = 2\n"train.curriculum_epochs" = 2\n[order]\norders = "all"',
+    "tune_static": """strategies = ["static", "real_rebalanced"]
+[space."train.lr"]
+type = "float"
+low = 1e-4
+high = 3e-2
+log = true
+[tune]
+trials = 2
+round = 2
+startup = 2
+seeds = [0, 1]""",
+}
+
+
+# what a page must leave open, and what the tests have in its place
+STAND_INS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
+    "postgresql://user:password@host/studies": lambda request: str(request.getfixturevalue("postgres").create_database()),
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make("folder", tmp_path_factory.mktemp("mini") / "photos", images=120)
+
+
+@pytest.fixture
+def place(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder as the pages speak of it: photos, and the benchmarks and sweeps they name, small enough to run."""
+    folder = tmp_path / "place"
+    for kind in ("benchmarks", "sweeps"):
+        (folder / kind).mkdir(parents=True)
+    shutil.copytree(photos, folder / "photos")
+    (folder / "benchmarks" / "cifar10_lt.toml").write_text(BENCHMARK)
+    shipped = (ROOT / "benchmarks" / "folder.toml").read_text("utf-8")
+    quick = shipped.replace("epochs = 6\ncurriculum_epochs = 5", "epochs = 2\ncurriculum_epochs = 1")
+    assert quick != shipped
+    (folder / "benchmarks" / "folder.toml").write_text(f"hard = {{ below = 6 }}\n{quick}")
+    for name, text in SWEEPS.items():
+        (folder / "sweeps" / f"{name}.toml").write_text(f'benchmark = "cifar10_lt"\n{text}\n')
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield folder
+    registry.names.cache_clear()  # a page may have installed parts
+
+
+# ---------------------------------------------------------------- doing what a page says
+
+
+class Reader:
+    """Somebody who does what a page says, from top to bottom."""
+
+    def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch, stand_ins: Mapping[str, str]) -> None:
+        self.place, self._monkeypatch, self._stand_ins = place, monkeypatch, stand_ins
+        self._python: dict[str, Any] = {"__name__": "page"}
+        self._programs: dict[str, Callable[[list[str]], None]] = {
+            "discl": self._discl, "make": self._make, "pip": self._pip, "python": self._module, "export": self._export,
+        }  # fmt: skip
+
+    def do(self, block: Block) -> None:
+        if block.language in SHELL:
+            for words in commands(block):
+                assert words[0] in self._programs, f"nothing here runs {words[0]!r}; say why above the block: <!-- not run: needs ... -->"
+                self._programs[words[0]](words[1:])
+        elif block.title:
+            path = self.place / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text)
+        elif block.language == "python":
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), self._python)  # noqa: S102 - the repository's own text
+        elif block.language == "toml":
+            tomllib.loads(block.text)
+
+    def _discl(self, words: list[str]) -> None:
+        words, _, target = _redirected(words)
+        check_words(words)
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 0, f"discl {' '.join(words)}\n{done.output}"
+        if target:
+            Path(target).write_text(done.stdout)
+
+    def _make(self, words: list[str]) -> None:
+        """What the Makefile would have `discl` do."""
+        asked = subprocess.run(["make", "-n", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+        assert asked.returncode == 0, asked.stderr
+        for line in re.findall(r"^\S*/discl (.*)$", asked.stdout, re.M):
+            self._discl(line.split())
+
+    def _pip(self, words: list[str]) -> None:
+        """Install a package of the page beside ours, where nobody else finds it."""
+        assert words[0] == "install"
+        assert words[-1].startswith("./"), f"{words[-1]} may be somebody else's package on PyPI; write ./{words[-1]}"
+        target = self.place / "installed"
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(target), words[-1]]
+        subprocess.run(pip, check=True, capture_output=True, timeout=120)
+        sys.path.insert(0, str(target))
+        importlib.invalidate_caches()
+        registry.names.cache_clear()
+
+    def _module(self, words: list[str]) -> None:
+        places = ":".join([str(self.place / "installed"), str(ROOT)])
+        done = subprocess.run([sys.executable, *words], env={"PYTHONPATH": places}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def _export(self, words: list[str]) -> None:
+        for word in words:
+            name, _, value = word.partition("=")
+            self._monkeypatch.setenv(name, self._stand_ins.get(value, value))
+
+
+def _redirected(words: list[str]) -> tuple[list[str], str, str]:
+    """The words before '>', and the file after it."""
+    if ">" not in words:
+        return words, "", ""
+    at = words.index(">")
+    return words[:at], ">", words[at + 1]
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if blocks(page, text_of(page))])
+def test_what_a_page_says_works(page: str, place: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    text = text_of(page)
+    stand_ins = {said: stand_in(request) for said, stand_in in STAND_INS.items() if said in text}
+    reader = Reader(place, monkeypatch, stand_ins)
+    for block in blocks(page, text):
+        where = f"{block.page}, line {block.line}"
+        assert block.language in KNOWN, f"{where}: {block.language!r} is looked at by nobody; write {', '.join(KNOWN)}"
+        try:
+            if block.reason:
+                _check_only(block, monkeypatch)
+            else:
+                reader.do(block)
+        except (AssertionError, Exception) as error:
+            raise AssertionError(f"{where}: {error}") from error
+
+
+def _check_only(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot run here is still read as the command line reads it, with the benchmarks that are shipped."""
+    with monkeypatch.context() as there:
+        there.chdir(ROOT)
+        found = [words for each in commands(block) if (words := discl_of(each)) is not None]
+        for words in found:
+            check_words(words)
+
+
+# ---------------------------------------------------------------- the pages as a whole
+
+
+def test_every_command_of_the_readme_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    listed = [block for block in blocks("README.md", (ROOT / "README.md").read_text("utf-8")) if block.language in SHELL]
+    found = [words for block in listed for each in commands(block) if (words := discl_of(each)) is not None]
+    assert len(found) > 20
+    for words in found:
+        check_words(words)
+
+
+@pytest.mark.parametrize(
+    "words", ["bench cifar10_lt --sedes 0", "bench cifar10_lt --set train.epoch=2", "bench cifar1_lt", "bank bulid cifar10_lt", "sweep lossses"]
+)
+def test_a_misspelt_command_is_told(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises((click.ClickException, ValueError, Exception), match=r"(?i)no such|did you mean"):
+        check_words(words.split())
+
+
+def test_few_blocks_are_not_run() -> None:
+    """Whoever marks a block as not run leaves it to the readers to try."""
+    runnable = [block for page in pages() for block in blocks(page, text_of(page)) if block.language in (*SHELL, "python")]
+    marked = [block for block in runnable if block.reason]
+    assert all(re.match(r"needs ", block.reason) for block in marked)
+    assert len(marked) < 0.4 * len(runnable)
+
+
+def test_every_page_can_be_found() -> None:
+    """Strict builds warn of pages that are in no menu; this one names them without a build."""
+    menu = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
+    listed = re.findall(r"([\w/-]+\.md)", menu)
+    assert sorted(listed) == pages()
+    assert DOCS.is_dir()
