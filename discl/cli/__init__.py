@@ -21,6 +21,7 @@ from discl.cli.running import bench, plan, run
 from discl.cli.runs import runs
 from discl.cli.study import study
 from discl.cli.sweep import sweep
+from discl.cli.wandb import wandb
 
 
 class _Program(click.Group):
@@ -71,10 +72,11 @@ def main(debug: bool) -> None:
     discl leaderboard cifar10_lt         the table again
     discl report cifar10_lt              the answer, charts and pictures as one page
     discl runs ls                        which runs there are; `show` one, `diff` two
+    discl wandb sync                     send W&B what it lacks of finished runs
     discl doctor                         what works on this machine, and what to repair
     discl completion bash                lets the shell complete names
     """
 
 
-for command in (list_parts, data, hard, plan, bench, run, sweep, study, bank, leaderboard, report, runs, doctor, completion):
+for command in (list_parts, data, hard, plan, bench, run, sweep, study, bank, leaderboard, report, runs, doctor, completion, wandb):
     main.add_command(command)

@@ -41,6 +41,7 @@ class Job:
     label: str = ""  # what a person sees; "" = the experiment's name
     stop: Stop | None = None
     tag: Any = None
+    trial: int | None = None  # of the study `group`, for trackers
 
     @property
     def name(self) -> str:
@@ -148,7 +149,7 @@ class Runner:
             with _status(self.store, experiment, self.audience) as audience:
                 bench = self._bench(experiment.benchmark)
                 bench.dataset.prepare(audience.announce)
-                result = run(experiment, bench, self.store, audience, Terms(group=job.group, patient=False, stop=job.stop))
+                result = run(experiment, bench, self.store, audience, Terms(group=job.group, trial=job.trial, patient=False, stop=job.stop))
                 costs = bench.costs(experiment.used_levels())
         except BusyError:
             return Outcome()

@@ -47,6 +47,7 @@ class Terms:
 
     place: tuple[int, int] = (1, 1)  # which of how many, for the eye
     group: str = ""  # what it belongs to, for trackers; "" = its benchmark and scale
+    trial: int | None = None  # of the study that makes it, for trackers
     patient: bool = True  # wait for whoever makes the same run; otherwise raise BusyError
     stop: Callable[[Sequence[EpochReport]], bool] | None = None  # asked after each epoch: give it up?
 
@@ -251,7 +252,9 @@ def _described(experiment: Experiment, folder: Path, config: dict[str, Any], ter
         "folder": folder,
         "group": terms.group or f"{bench.name}-{bench.scale}",
         "project": f"discl-{bench.name}",
-        "tags": [bench.scale, experiment.strategy, str(bench.backbone["name"])],
+        "job_type": "train" if terms.trial is None else "tune",
+        "trial": terms.trial,
+        "tags": [bench.scale, experiment.strategy, str(bench.backbone["name"]), str(bench.dataset["name"])],
         "config": config,
         "epochs": bench.train.epochs,
         "place": terms.place,

@@ -237,7 +237,7 @@ class Study:
         unit = len(ours.trial.intermediate_values)
         label = f"{self.strategy} trial {ours.trial.user_attrs[SLOT]}, {' '.join(map(str, self.units[unit]))}"
         stop, tag = self._stop(ours, unit, experiment), (self.strategy, self.rung, ours.trial.number)
-        return Job(experiment, self.name, label, stop, tag)
+        return Job(experiment, self.name, label, stop, tag, int(ours.trial.user_attrs[SLOT]))
 
     def _stop(self, ours: Open, unit: int, experiment: Experiment) -> Patience | None:
         if not self.said.patience:

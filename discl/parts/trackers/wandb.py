@@ -1,99 +1,139 @@
-"""Weights & Biases: a mirror of the record, offline unless a key is set; whatever happens to it, the run goes on."""
+"""Weights & Biases: a child process mirrors the record of each run, offline unless there is a key; the run never waits for it."""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import json
 import os
-import queue
+import subprocess
 import sys
-import threading
-from collections.abc import Callable, Mapping
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from discl.files.disk import home
 from discl.spec.kinds import EpochReport
 
-_PATIENCE_S = 20.0  # how long the end of a run waits for W&B to catch up
+PATIENCE_S = 20.0  # how long the end of the process waits for the mirror to catch up, while it gets on
+STALLED_S = 8.0  # without a sign of life nobody waits longer
+LATER = "`discl wandb sync` sends what is missing"
 
 
 class Wandb:
-    """Speaks to W&B from a thread of its own, so that a slow or dead server costs the run nothing but a message.
+    """Names each run's folder to a child process, `discl wandb follow`, which reads the record there and speaks to W&B.
 
-    Online only where WANDB_API_KEY is set and WANDB_MODE does not say otherwise. Files go to $DISCL_HOME/wandb.
+    This process never imports wandb, so nothing that W&B does or fails to do can reach a run. Online only where there is a key
+    (WANDB_API_KEY or `wandb login`) and WANDB_MODE does not say otherwise; WANDB_MODE=disabled starts no child.
     """
 
     version = 1
 
     def __init__(self) -> None:
-        self._todo: queue.SimpleQueue[Callable[[], None] | threading.Event] = queue.SimpleQueue()
-        self._worker: threading.Thread | None = None
-        self._run: Any = None
-        self._broken = False
+        self._child: subprocess.Popen[bytes] | None = None
+        self._list: Path | None = None
+        self._named = 0
+        self._said = False
 
     def start(self, run: Mapping[str, Any]) -> None:
-        if self._worker is None:
-            self._worker = threading.Thread(target=self._work, name="wandb", daemon=True)
-            self._worker.start()
-        self._todo.put(lambda: self._open(run))
+        self.follow({"run": str(Path(run["folder"]).absolute())})
 
     def announce(self, what: str, done: int, total: int) -> None:
         return None
 
     def report(self, report: EpochReport) -> None:
-        row: dict[str, Any] = {"epoch": report.epoch, "train/lr": report.lr, "train/steps": report.steps, "cost/epoch_seconds": report.seconds}
-        row |= {f"mix/level_{level:03d}": weight for level, weight in report.mix.items()}
-        row |= {f"seen/level_{level:03d}": count for level, count in report.seen.items()}
-        row |= {f"gain/level_{level:03d}": gain for level, gain in report.gains.items()}
-        row |= report.values
-        self._todo.put(lambda: self._run and self._run.log(row, step=report.epoch))
+        return None
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
-        caught_up = threading.Event()
-        self._todo.put(lambda: self._close(summary))
-        self._todo.put(caught_up)
-        if not caught_up.wait(_PATIENCE_S) and not self._broken:
-            self._give_up("it did not catch up with the run in time")
+        self._complain()
 
-    def _work(self) -> None:
-        while True:
-            job = self._todo.get()
-            if isinstance(job, threading.Event):
-                job.set()
-            elif not self._broken:
-                try:
-                    job()
-                except Exception as error:  # a mirror must not stop what it mirrors
-                    self._give_up(f"{type(error).__name__}: {error}")
+    def follow(self, line: Mapping[str, Any]) -> None:
+        """Name something to the child, which is started with the first; a disk that is full costs the mirror, not the run."""
+        if os.environ.get("WANDB_MODE") == "disabled":
+            return
+        try:
+            if self._list is None:
+                self._begin()
+            self._append(line)
+            self._named += 1
+        except OSError as error:
+            self._say(f"{error.strerror or error}; the run goes on without it, and {LATER}")
 
-    def _open(self, run: Mapping[str, Any]) -> None:
-        os.environ.setdefault("WANDB_SILENT", "true")
-        import wandb
-
-        online = bool(os.environ.get("WANDB_API_KEY")) and os.environ.get("WANDB_MODE", "online") == "online"
-        folder = home() / "wandb"
+    def _begin(self) -> None:
+        folder = home().absolute() / "wandb"
         folder.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(
-            id=f"{run['id']}-{run['folder'].name}",
-            project=run["project"],
-            group=run["group"],
-            job_type="train",
-            name=run["name"],
-            tags=list(run["tags"]),
-            config=dict(run["config"]),
-            dir=str(folder),
-            mode="online" if online else "offline",
-            reinit="create_new",
-            settings=wandb.Settings(init_timeout=15, console="off", x_disable_stats=True),
-        )
-        self._run.define_metric("epoch")
-        for group in ("train", "val", "mix", "seen", "gain", "cost"):
-            self._run.define_metric(f"{group}/*", step_metric="epoch")
+        self._list = folder / f"follow-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        self._list.touch()
+        command = [sys.executable, "-m", "discl.cli", "wandb", "follow", str(self._list), "--parent", str(os.getpid())]
+        with self._list.with_suffix(".log").open("wb") as log:  # a session of its own: the terminal's Ctrl-C is not for it
+            self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        atexit.register(self.close)
 
-    def _close(self, summary: Mapping[str, float] | None) -> None:
-        if self._run:
-            self._run.summary.update(dict(summary or {}))
-            self._run.finish(exit_code=0 if summary is not None else 1)
-            self._run = None
+    def _append(self, line: Mapping[str, Any]) -> None:
+        if self._list:
+            with self._list.open("a", encoding="utf-8") as opened:
+                opened.write(json.dumps(line) + "\n")
 
-    def _give_up(self, why: str) -> None:
-        self._broken = True
-        print(f"W&B: {why}; the run goes on without it, and events.jsonl has everything", file=sys.stderr)
+    def close(self) -> None:
+        """No more runs will come: wait while the mirror gets on, but not for long, then let it go; Ctrl-C ends the wait."""
+        child, self._child = self._child, None
+        if child is None or self._list is None:
+            return
+        atexit.unregister(self.close)
+        with contextlib.suppress(OSError):
+            self._append({"end": True})
+        with contextlib.suppress(KeyboardInterrupt):
+            self._wait(child)
+        self._complain()
+        left = self._named - self._status().get("taken", 0) + self._status().get("missing", 0)
+        if child.poll() is None:
+            child.terminate()
+        if left > 0 and not self._said:
+            self._say(f"{left} of {self._named} runs are not mirrored whole; {LATER}")
+        self._tidy(child, clean=left <= 0)
+
+    def _wait(self, child: subprocess.Popen[bytes]) -> None:
+        """Until the child ends, says that nothing can be sent, or stands still."""
+        began = moved = time.monotonic()
+        steps, told = -1, False
+        while child.poll() is None and time.monotonic() - began < PATIENCE_S and not self._status().get("given_up"):
+            if (now := self._status().get("steps", 0)) != steps:
+                steps, moved = now, time.monotonic()
+            if time.monotonic() - moved > STALLED_S:
+                return
+            if not told and time.monotonic() - began > 1.0:
+                told = True
+                self._print(f"W&B: waiting up to {PATIENCE_S:.0f} s for its mirror; Ctrl-C leaves it")
+            time.sleep(0.05)
+
+    def _complain(self) -> None:
+        """Pass on, once, why nothing is mirrored."""
+        if self._list and not self._said and (why := self._status().get("given_up")):
+            self._say(why)
+
+    def _say(self, why: str) -> None:
+        if not self._said:
+            self._said = True
+            self._print(f"W&B: {why}")
+
+    def _print(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            print(line, file=sys.stderr, flush=True)
+
+    def _status(self) -> dict[str, Any]:
+        """What the child says of itself."""
+        try:
+            said = json.loads(self._list.with_suffix(".status").read_text("utf-8")) if self._list else {}
+        except (OSError, ValueError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+    def _tidy(self, child: subprocess.Popen[bytes], clean: bool) -> None:
+        """Collect the child; its list and log stay where something is missing, to be looked at."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(5.0)
+        if clean and self._list:
+            for suffix in (".jsonl", ".log", ".status"):
+                self._list.with_suffix(suffix).unlink(missing_ok=True)
