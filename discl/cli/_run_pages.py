@@ -140,8 +140,8 @@ def _places(run: Run) -> list[tuple[str, str]]:
     for failure in run.failures:
         peak = f", peak memory {failure.peak_bytes / 1e9:.2f} GB" if isinstance(failure.peak_bytes, int) else ""
         lines.append((f"{failure.kind} at {failure.date}", f"{failure.why}{peak}"))
-    folders = [str(path) for path in mirrors(run)]
-    return [*lines, ("W&B", ", ".join(folders) or "no copy on this machine")]
+    sent = [f"{one['place']} ({one['rows']} epochs{'' if one['complete'] else ', not yet whole'})" for one in mirrors(run)]
+    return [*lines, ("W&B", ", ".join(sent) or "no copy; `discl wandb sync` makes one")]
 
 
 # ---------------------------------------------------------------- two side by side

@@ -14,7 +14,7 @@ PROGRAM, VARIABLE = "discl", "_DISCL_COMPLETE"
 def completion(ctx: click.Context, shell: str) -> None:
     """Print what lets SHELL complete commands, options, and the names of benchmarks, strategies, sweeps, datasets and runs.
 
-    Install it with one line, then open a new shell:
+    Install it with one line, then open a new shell (bash from 4.4 on):
 
     \b
     bash   echo 'eval "$(discl completion bash)"' >> ~/.bashrc
@@ -28,4 +28,6 @@ def completion(ctx: click.Context, shell: str) -> None:
         raise RuntimeError(f"click completes no {shell}")
     program = ctx.find_root().command
     source = found(program, {}, PROGRAM, VARIABLE)
-    click.echo(found.source_template % source.source_vars())  # without asking which version of the shell is installed here
+    script = found.source_template % source.source_vars()  # without asking which version of the shell is installed here
+    # click's script for fish cuts a word at its commas, and lists of strategies have some
+    click.echo(script.replace('string split "," ', 'string split --max 1 "," '))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import os
 import socket
@@ -17,9 +18,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from discl.files.disk import home
 from discl.harness.finding import NOTE, OK, PROBLEM, Finding
+from discl.harness.mirror.access import OFFLINE
+from discl.spec.errors import UserError
 
-PATIENCE_SECONDS = 5.0  # for all networks together
-_EACH_SECONDS = 4.0  # for one answer, where the system counts: looking a name up knows no limit of its own
+PATIENCE_SECONDS = 4.0  # for all networks together
+_EACH_SECONDS = 3.5  # for one answer, where the system counts: looking a name up knows no limit of its own
 _SERVER_ERROR = 500
 
 
@@ -42,8 +45,10 @@ class Asked:
     def _run(self, ask: Callable[[], str]) -> None:
         try:
             said = ask()
-        except (OSError, ValueError, urllib.error.URLError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # whose message is about the address, which has no secrets left
             self._answer = Answer(False, f"{getattr(error, 'reason', None) or error}")
+        except UserError as error:
+            self._answer = Answer(False, str(error))
         else:
             self._answer = Answer(not said, said or f"answered in {time.monotonic() - self._began:.1f} s")
 
@@ -120,44 +125,57 @@ def hub() -> Iterator[Finding | Pending]:
         state, met = (OK, "") if answer.reached else (NOTE, "cannot be reached: ")
         return Finding(state, f"Hugging Face Hub at {shown}: {met}{answer.said}; {token}", "" if answer.reached else way_out)
 
-    yield Pending(Asked(head(constants.ENDPOINT)), judge)
+    yield Pending(Asked(head(shown)), judge)
 
 
 # ---------------------------------------------------------------- W&B
 
 
 def wandb() -> Iterator[Finding | Pending]:
-    """Weights & Biases, as the tracker sees it."""
-    if importlib.util.find_spec("wandb") is None:
-        yield Finding(NOTE, "W&B: wandb is not installed, runs have no mirror", "pip install wandb")
+    """Weights & Biases, as the mirror speaks to it."""
+    from discl.harness.mirror.access import ONLINE, access, whoami
+
+    found = access()
+    yield from _installed(found.mode == ONLINE)
+    shown, key = public(found.url), f"a key from {found.key_from}" if found.key else "no key"
+    if found.mode != ONLINE:
+        why = "there is no key" if found.wanted == ONLINE else f"WANDB_MODE or W&B's settings say so; there is {key}"
+        way_out = "" if found.key else "to send runs: wandb login, or export WANDB_API_KEY=..."
+        yield Finding(OK, f"W&B: {found.mode}, since {why}; nothing is sent to {shown}", way_out)
         return
-    yield from _unsynced()
-    key, mode = bool(os.environ.get("WANDB_API_KEY")), os.environ.get("WANDB_MODE") or "not said"
-    if not key or mode in ("offline", "disabled", "dryrun"):
-        why = f"WANDB_MODE is {mode}" if key else "there is no WANDB_API_KEY"
-        yield Finding(OK, f"W&B: offline, since {why}; nothing is sent", "" if key else "to send runs: export WANDB_API_KEY=...")
-        return
-    url = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+
+    def ask() -> str:
+        whoami(found, _EACH_SECONDS)
+        return ""
 
     def judge(answer: Answer) -> Finding:
-        said = f"W&B at {public(url)}: a key is there, WANDB_MODE is {mode}; "
+        said = answer.said.replace(found.url, shown)
         if answer.reached:
-            return Finding(OK, said + answer.said)
-        return Finding(
-            NOTE,
-            f"{said}cannot be reached: {answer.said}",
-            "runs go on without it, and their record is complete; WANDB_MODE=offline asks no more",
-        )
+            return Finding(OK, f"W&B: online at {shown}, with {key}: {said}")
+        way_out = "runs go on without it, and `discl wandb sync` sends them later; WANDB_MODE=offline asks no more"
+        return Finding(NOTE, said if said.startswith("W&B") else f"W&B at {shown}, with {key}: {said}", way_out)
 
-    yield Pending(Asked(head(url)), judge)
+    yield Pending(Asked(ask), judge)
 
 
-def _unsynced() -> Iterator[Finding]:
-    """What W&B's own client has kept and not sent."""
-    kept = [path for path in (home() / "wandb").rglob("offline-run-*") if path.is_dir()]
-    waiting = [path for path in kept if not list(path.glob("*.synced"))]
-    if waiting:
-        yield Finding(NOTE, f"W&B: {len(waiting):,} of {len(kept):,} offline runs wait to be sent in {home() / 'wandb'}", "discl wandb sync")
+def _installed(online: bool) -> Iterator[Finding]:
+    """The client, and the runs that W&B has not."""
+    if importlib.util.find_spec("wandb") is None:
+        yield Finding(NOTE, "W&B: wandb is not installed, so runs have no mirror", "pip install wandb")
+        return
+    complete, lacking = unsent()
+    if lacking:
+        said = f"W&B: {lacking:,} of {complete:,} complete runs were not sent"
+        yield Finding(NOTE if online else OK, said, "discl wandb sync" if online else "discl wandb sync, once there is a key")
+
+
+def unsent() -> tuple[int, int]:
+    """Complete runs of the store, and those of them that were never sent whole to a server."""
+    from discl.harness.mirror.notes import notes
+
+    complete = {path.parent.parent for path in (home() / "runs").glob("*/*/result.json")}
+    sent = {folder for folder in complete if any(note.complete and place != OFFLINE for place, note in notes(folder).items())}
+    return len(complete), len(complete - sent)
 
 
 # ---------------------------------------------------------------- studies

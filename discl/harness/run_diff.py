@@ -109,6 +109,8 @@ def dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _path(keys: tuple[str, ...], strategy: str) -> str:
+    if len(keys) == 1:
+        return keys[0]
     if keys[0] == "images":
         keys = ("bank", *keys[1:]) if keys[1] in _BANK else keys[1:]
     if keys[0] == "strategy":

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from discl.engine.metrics import base_name
-from discl.files.disk import home
 from discl.files.fetch import offline
 from discl.harness import record
+from discl.harness.mirror.notes import notes
 from discl.harness.runs import Run, description, progress
 from discl.spec import commands
 from discl.spec.benchmark import Benchmark, Experiment, MetricsTable
@@ -61,7 +62,7 @@ def history(run: Run) -> list[EpochReport]:
     folder = attempt_of(run)
     try:
         reports = record.epochs(folder) if folder else []
-    except (TypeError, ValueError, AttributeError):
+    except (OSError, TypeError, ValueError, AttributeError):
         return []
     return reports if all(map(_sound, reports)) else []
 
@@ -197,16 +198,23 @@ def _experiment(run: Run) -> Experiment:
 
 
 def tries(run: Run) -> list[Attempt]:
-    return [Attempt(folder, progress(folder), (folder / "result.json").exists(), _sizes(folder)) for folder in run.attempts]
+    return [Attempt(folder, _far(folder), (folder / "result.json").exists(), _sizes(folder)) for folder in run.attempts]
+
+
+def _far(folder: Path) -> str:
+    try:
+        return progress(folder)
+    except OSError:
+        return "its record cannot be read"
 
 
 def _sizes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def mirrors(run: Run) -> list[Path]:
-    """Folders of W&B that bear the run's id, newest last."""
-    return sorted(path for path in (home() / "wandb").rglob(f"*run-*{run.id}*") if path.is_dir())
+def mirrors(run: Run) -> list[dict[str, Any]]:
+    """Where copies at W&B were sent, as the mirror remembers it."""
+    return [{"place": place, **asdict(note)} for place, note in notes(run.folder).items()]
 
 
 def described(run: Run) -> dict[str, Any]:
@@ -237,7 +245,7 @@ def described(run: Run) -> dict[str, Any]:
         "seen": result.seen if result else {},
         "cost": result.cost if result else {},
         "attempts": [attempt._asdict() | {"folder": str(attempt.folder)} for attempt in tries(run)],
-        "failures": [failure.__dict__ for failure in run.failures],
+        "failures": [asdict(failure) for failure in run.failures],
         "folder": str(run.folder),
-        "mirrors": [str(path) for path in mirrors(run)],
+        "mirrors": mirrors(run),
     }

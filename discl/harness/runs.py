@@ -124,10 +124,16 @@ class _Begun(NamedTuple):
     when: str
     attempts: tuple[Path, ...]  # oldest first
     result: Path | None  # the one that counts
+    problem: str = ""
 
 
 def _begun(folder: Path) -> _Begun | None:
-    inside = sorted(path for path in os.listdir(folder))
+    try:
+        inside = sorted(os.listdir(folder))
+    except FileNotFoundError:  # removed meanwhile
+        return None
+    except OSError as error:
+        return _Begun(folder, "", (), None, f"{folder} cannot be read ({error.strerror})")
     attempts = tuple(folder / name for name in inside if name.isdecimal())
     result = next((path for attempt in reversed(attempts) if (path := attempt / "result.json").exists()), None)
     if result:
@@ -150,8 +156,14 @@ def _dated(result: Path) -> str:
 
 
 def _read(store: Store, begun: _Begun) -> Run:
-    failures = tuple(store.failures(begun.folder.name))
-    return _complete(begun, begun.result, failures) if begun.result else _unfinished(begun, failures)
+    problem = begun.problem
+    try:
+        if not problem:
+            failures = tuple(store.failures(begun.folder.name))
+            return _complete(begun, begun.result, failures) if begun.result else _unfinished(begun, failures)
+    except OSError as error:
+        problem = f"{error.filename or begun.folder} cannot be read ({error.strerror})"
+    return Run(begun.folder.name, begun.folder, UNREADABLE, problem, when=begun.when, attempts=begun.attempts)
 
 
 def _complete(begun: _Begun, path: Path, failures: tuple[Failure, ...]) -> Run:
