@@ -18,7 +18,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from discl.files.disk import home
 from discl.harness.finding import NOTE, OK, PROBLEM, Finding
-from discl.harness.mirror.access import OFFLINE
 from discl.spec.errors import UserError
 
 PATIENCE_SECONDS = 4.0  # for all networks together
@@ -134,10 +133,16 @@ def hub() -> Iterator[Finding | Pending]:
 def wandb() -> Iterator[Finding | Pending]:
     """Weights & Biases, as the mirror speaks to it."""
     from discl.harness.mirror.access import ONLINE, access, whoami
+    from discl.harness.mirror.syncing import status
 
-    found = access()
-    yield from _installed(found.mode == ONLINE)
+    if importlib.util.find_spec("wandb") is None:
+        yield Finding(NOTE, "W&B: wandb is not installed, so runs have no mirror", "pip install wandb")
+        return
+    stands, found = status(), access()
     shown, key = public(found.url), f"a key from {found.key_from}" if found.key else "no key"
+    if stands.waiting:
+        once, state = ("", NOTE) if found.key else (", once there is a key", OK)
+        yield Finding(state, f"W&B: {len(stands.waiting):,} of {stands.runs:,} runs were not sent", f"discl wandb sync{once}")
     if found.mode != ONLINE:
         why = "there is no key" if found.wanted == ONLINE else f"WANDB_MODE or W&B's settings say so; there is {key}"
         way_out = "" if found.key else "to send runs: wandb login, or export WANDB_API_KEY=..."
@@ -156,26 +161,6 @@ def wandb() -> Iterator[Finding | Pending]:
         return Finding(NOTE, said if said.startswith("W&B") else f"W&B at {shown}, with {key}: {said}", way_out)
 
     yield Pending(Asked(ask), judge)
-
-
-def _installed(online: bool) -> Iterator[Finding]:
-    """The client, and the runs that W&B has not."""
-    if importlib.util.find_spec("wandb") is None:
-        yield Finding(NOTE, "W&B: wandb is not installed, so runs have no mirror", "pip install wandb")
-        return
-    complete, lacking = unsent()
-    if lacking:
-        said = f"W&B: {lacking:,} of {complete:,} complete runs were not sent"
-        yield Finding(NOTE if online else OK, said, "discl wandb sync" if online else "discl wandb sync, once there is a key")
-
-
-def unsent() -> tuple[int, int]:
-    """Complete runs of the store, and those of them that were never sent whole to a server."""
-    from discl.harness.mirror.notes import notes
-
-    complete = {path.parent.parent for path in (home() / "runs").glob("*/*/result.json")}
-    sent = {folder for folder in complete if any(note.complete and place != OFFLINE for place, note in notes(folder).items())}
-    return len(complete), len(complete - sent)
 
 
 # ---------------------------------------------------------------- studies

@@ -102,7 +102,7 @@ def test_everything_is_looked_at_and_nothing_is_left_behind(tmp_path: Path) -> N
     assert {row["state"] for row in rows} <= set(STATES)
     assert done.exit_code == (1 if any(row["state"] == PROBLEM for row in rows) else 0)
     assert not [row for row in rows if "could not be checked" in row["said"]]
-    assert all(row["way_out"] for row in rows if row["state"] != OK)
+    assert all(row["way_out"] for row in rows if row["state"] == NOTE)
     assert not (tmp_path / "home").exists()
     assert list(tmp_path.iterdir()) == []
 
@@ -223,6 +223,12 @@ def test_wandb_that_is_not_there_is_a_note_without_secrets(monkeypatch: pytest.M
     assert SECRET not in done.output
 
 
+def test_a_mode_there_is_not_is_a_problem_of_this_check_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "onlin")
+    (finding,) = _found("wandb")
+    assert (finding.state, "'onlin' is no mode" in finding.said) == (PROBLEM, True)
+
+
 def test_runs_that_were_not_sent_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     for seed, place in enumerate(("https://api.wandb.ai/we/toy", "offline", None)):
@@ -231,7 +237,7 @@ def test_runs_that_were_not_sent_are_counted(monkeypatch: pytest.MonkeyPatch) ->
             note = {place: {"attempt": "000", "rows": 3, "complete": True}}
             (store.root / result(seed=seed).id / ".mirror").write_text(json.dumps(note))
     unsent, offline = _found("wandb")
-    assert (unsent.state, "2 of 3 complete runs were not sent" in unsent.said) == (OK, True)
+    assert (unsent.state, "2 of 3 runs were not sent" in unsent.said) == (OK, True)
     assert "no key" in offline.said
     said = CliRunner().invoke(main, ["runs", "show", result(seed=0).id]).output
     assert "https://api.wandb.ai/we/toy (3 epochs)" in said
