@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from discl.spec.benchmark import Benchmark
 
 
+FORMATS = ("svg", "pdf", "png")
+
+
 def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """One or more BENCH and what narrows them."""
     options = [
@@ -72,7 +75,8 @@ def report(
     discl report cifar10_lt --root leaderboards        # from published results
     """
     from discl.files.disk import check_deliverable
-    from discl.harness.report.making import Wanted, report as write
+    from discl.harness.report.making import Wanted
+    from discl.harness.report.making import report as write
 
     check_deliverable(output)
     compared = [name for given in baselines for name in words(given)]
@@ -82,6 +86,33 @@ def report(
     for note in write(wanted, output):
         click.echo(note, err=True)
     click.echo(str(output))
+
+
+@click.command()
+@_selection
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="FOLDER")
+@click.option("--format", "formats", default="svg,pdf,png", show_default=True, help="Separated by commas.")
+def figures(benches: tuple[str, ...], baselines: tuple[str, ...], root: Path | None, output: Path, formats: str, **narrowed: Any) -> None:
+    """Draw what the runs of BENCH say as figures for a paper, with a text of captions beside them.
+
+    One column wide, legible in grey, fonts inside; the same runs give the same bytes.
+
+    \b
+    discl figures cifar10_lt -o figures
+    discl figures cifar10_lt --baseline all_levels --format pdf -o figures
+    """
+    from discl.harness.report.making import Wanted
+    from discl.harness.report.making import figures as draw
+    from discl.spec.errors import unknown
+
+    for form in words(formats):
+        if form not in FORMATS:
+            raise unknown("format of a figure", form, FORMATS)
+    compared = [name for given in baselines for name in words(given)]
+    wanted = Wanted(_specs(benches, **narrowed), narrowed["seeds"] is None, compared, root, command=_command("figures", benches))
+    output.mkdir(parents=True, exist_ok=True)
+    for path in draw(wanted, output, words(formats)):
+        click.echo(str(path))
 
 
 def _studies(wanted: str | None) -> str:

@@ -14,6 +14,7 @@ Values = np.ndarray[Any, np.dtype[np.float64]]
 EXACT_BOOTSTRAP = 6  # seeds up to which every resample is looked at; beyond, RESAMPLES are drawn
 EXACT_SIGNS = 14  # seeds up to which every pattern of signs is looked at
 RESAMPLES = 5_000
+LEAST_RESAMPLES, MOST_DRAWN = 1_000, 400_000  # of hundreds of seeds fewer resamples do: a board of 2,000 runs has seconds
 
 
 class Estimate(NamedTuple):
@@ -124,8 +125,9 @@ def _resamples(lengths: tuple[int, ...]) -> tuple[Values, Values]:
         ways = [math.factorial(n) / math.prod(math.factorial(int(k)) for k in np.bincount(row)) for row in rows]
         return rows, np.array(ways) / n**n
     rng, starts = np.random.default_rng(0), np.cumsum([0, *lengths[:-1]])
-    parts = [start + rng.integers(0, length, (RESAMPLES, length)) for start, length in zip(starts, lengths, strict=True) if length]
-    return np.concatenate(parts, 1), np.full(RESAMPLES, 1 / RESAMPLES)
+    draws = min(RESAMPLES, max(LEAST_RESAMPLES, MOST_DRAWN // sum(lengths)))
+    parts = [start + rng.integers(0, length, (draws, length)) for start, length in zip(starts, lengths, strict=True) if length]
+    return np.concatenate(parts, 1), np.full(draws, 1 / draws)
 
 
 @cache

@@ -39,7 +39,8 @@ class Answer(NamedTuple):
     sentence: str
     notes: list[str]
     best: str | None  # the strategy the sentence is about
-    certain: bool  # a difference was told from zero
+    certain: bool  # it beats the baseline, and the interval says so
+    base: str | None = None
 
 
 def called(strategy: str) -> str:
@@ -88,16 +89,22 @@ def answer(made: Board, metric: str, scores: Scores) -> Answer:
         return Answer(_no_baseline(made, partial), notes, None, False)
     gains = {name: gain for name in whole if name != base and (gain := paired(whole[name], whole[base])).n}
     if not gains:
-        return Answer(f"Only {called(base)} {'has' if base not in CALLED else 'have'} every run so far, so nothing is compared yet.", notes, None, False)
+        return Answer(
+            f"Only {called(base)} {'has' if base not in CALLED else 'have'} every run so far, so nothing is compared yet.",
+            notes,
+            None,
+            False,
+            base,
+        )
     best = max(gains, key=lambda name: gains[name].mean)
     if gains[best].half_width is None:
-        return Answer(_one_seed(best, base, gains, title), notes, best, False)
+        return Answer(_one_seed(best, base, gains, title), notes, best, False, base)
     winners = [name for name in gains if gains[name].excludes_zero() and gains[name].mean > 0]
     if not winners:
-        return Answer(_nobody(base, gains, title), [*_cautions(made, gains, best, False), *notes], best, False)
+        return Answer(_nobody(base, gains, title), [*_cautions(made, gains, best, False), *notes], best, False, base)
     best = max(winners, key=lambda name: gains[name].mean)
     sentence = f"{called(best)} beats {called(base)} by {points(gains[best], signed=False)} points {where(title)}{_of_order(best, whole)}."
-    return Answer(_capital(sentence), [*_beside(winners, best), *_cautions(made, gains, best, True), *notes], best, True)
+    return Answer(_capital(sentence), [*_beside(winners, best), *_cautions(made, gains, best, True), *notes], best, True, base)
 
 
 def _capital(sentence: str) -> str:
@@ -109,7 +116,9 @@ def _no_baseline(made: Board, partial: Sequence[str]) -> str:
     wanted = made.baselines[0] if made.baselines else REBALANCED
     if wanted in partial:
         return f"{wanted} lacks seeds that others have, so nothing can be compared yet; --seeds picks those that all have."
-    return f"There is no run of {wanted}, so nothing can be compared: `discl bench {made.benchmark} --scale {made.scale} --strategies {wanted}`."
+    return (
+        f"There is no run of {wanted}, so nothing can be compared: `discl bench {made.benchmark} --scale {made.scale} --strategies {wanted}`."
+    )
 
 
 def _one_seed(best: str, base: str, gains: Mapping[str, Estimate], title: str) -> str:
@@ -163,7 +172,9 @@ def _cautions(made: Board, gains: Mapping[str, Estimate], best: str, won: bool) 
     """What speaks against taking the sentence for more than it is."""
     n, count = gains[best].n, len(gains)
     if not won:
-        return [f"{n} seeds, {count} {'comparison' if count == 1 else 'comparisons'}; ± is half the 95 % interval of the difference paired by seed."]
+        return [
+            f"{n} seeds, {count} {'comparison' if count == 1 else 'comparisons'}; ± is half the 95 % interval of the difference paired by seed."
+        ]
     chosen = f"the largest of {count} comparisons and not corrected for their number" if count > 1 else "the one comparison"
     least = made.smallest_p
     hint = f" No sign-flip p of {n} seeds can be below {least:.3g}." if least > 0.05 else ""

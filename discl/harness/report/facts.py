@@ -12,7 +12,7 @@ import numpy as np
 
 from discl.harness import stats
 from discl.harness.board import Board, Row
-from discl.harness.report.answer import Answer, Link, Scores, answer, chain, headline_metric
+from discl.harness.report.answer import Answer, Link, Scores, answer, chain, headline_metric, listed, points, where
 from discl.harness.report.histories import Histories
 from discl.harness.stats import Difference, Estimate
 from discl.spec.conventions import SHOTS
@@ -20,6 +20,7 @@ from discl.spec.result import Result
 
 Rows = list[dict[str, Any]]  # of a chart's table; None where nothing was measured
 MOST_CLASSES = 40  # drawn one by one; more are drawn together, those of like many photos
+SPENT = {"minutes": "minutes of training", "denoising_steps": "denoising steps", "steps": "optimiser steps", "images": "generated images"}
 MOST_SEEDS = 20  # drawn one by one
 
 
@@ -42,12 +43,23 @@ class Facts:
 
     @cached_property
     def answer(self) -> Answer:
-        return answer(self.board, self.metric, self.scores[self.metric])
+        """The headline."""
+        return self.answers[self.metric]
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
-        """By metric."""
-        return {metric: answer(self.board, metric, self.scores[metric]) for metric in self.board.columns}
+        """By metric; a strategy that is told apart there may lose elsewhere, so the other columns are said beside it."""
+        found = {metric: answer(self.board, metric, self.scores[metric]) for metric in self.board.columns}
+        return {metric: one._replace(notes=[*self._elsewhere(one, metric), *one.notes]) for metric, one in found.items()}
+
+    def _elsewhere(self, one: Answer, metric: str) -> list[str]:
+        """How the strategy of a headline does by the other measures a reader will ask for."""
+        if not (one.certain and one.best and one.base):
+            return []
+        asked = [each for each, title in self.board.columns.items() if title in ("all", "few", "ood") and each != metric]
+        gains = {each: stats.paired(self.scores[each].get(one.best, {}), self.scores[each].get(one.base, {})) for each in asked}
+        told = [f"{where(self.board.columns[each])} {points(gain)}{_weight(gain)}" for each, gain in gains.items() if gain.n]
+        return [f"Its difference {listed(told)}."] if told else []
 
     @cached_property
     def chains(self) -> dict[str, list[Link]]:
@@ -79,6 +91,10 @@ class Facts:
 def by_seed(results: Sequence[Result], metric: str) -> dict[int, float]:
     """What was measured."""
     return {result.seed: value for result in results if math.isfinite(value := result.metrics.get(metric, math.nan))}
+
+
+def _weight(gain: Estimate) -> str:
+    return "" if gain.excludes_zero() else ", which cannot be told from zero"
 
 
 def interval(found: Estimate) -> dict[str, Any]:
@@ -151,8 +167,7 @@ def difference_rows(facts: Facts) -> Rows:
 def chain_rows(facts: Facts) -> Rows:
     """Metric x step; points."""
     return [
-        {"metric": metric, "step": link.step, "strategy": link.strategy, "over": link.over, "label": _step(link)}
-        | interval(link.gain)
+        {"metric": metric, "step": link.step, "strategy": link.strategy, "over": link.over, "label": _step(link)} | interval(link.gain)
         for metric, links in facts.chains.items()
         for link in links
     ]
@@ -192,7 +207,9 @@ def _pooled(counts: Sequence[int]) -> list[tuple[str, list[int], int]]:
     bins: dict[int, list[int]] = {}
     for label, photos in enumerate(counts):
         bins.setdefault(int(photos).bit_length(), []).append(label)
-    return [(_bin_name(bits, len(labels)), labels, sum(counts[label] for label in labels)) for bits, labels in sorted(bins.items(), reverse=True)]
+    return [
+        (_bin_name(bits, len(labels)), labels, sum(counts[label] for label in labels)) for bits, labels in sorted(bins.items(), reverse=True)
+    ]
 
 
 def _bin_name(bits: int, classes: int) -> str:
@@ -203,11 +220,10 @@ def _bin_name(bits: int, classes: int) -> str:
 
 def cost_rows(facts: Facts) -> Rows:
     """Strategy x metric x what a run costs."""
-    words = {"minutes": "minutes of training", "denoising_steps": "denoising steps", "steps": "optimiser steps", "images": "generated images"}
     return [
-        {"strategy": row.strategy, "metric": metric, "cost": words[key], "spent": row.cost[key], **interval(row.metrics[metric].mean)}
+        {"strategy": row.strategy, "metric": metric, "cost": SPENT[key], "spent": row.cost[key], **interval(row.metrics[metric].mean)}
         for row in facts.board.rows
-        for key in words
+        for key in SPENT
         if key in row.cost
         for metric in facts.board.columns
         if row.metrics[metric].mean.n

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,7 +96,7 @@ def _mean_by_level(pairs: Iterable[tuple[int, Mapping[int, float]]], absent: flo
     found = []
     for epoch, each in sorted(runs.items()):
         for level in sorted(set().union(*each)):
-            values: Sequence[float] = [one.get(level, absent) for one in each if absent is not None or level in one]  # type: ignore[misc]
-            if finite := [value for value in values if np.isfinite(value)]:
+            values = [one.get(level, absent) for one in each]
+            if finite := [value for value in values if value is not None and np.isfinite(value)]:
                 found.append((epoch, level, float(np.mean(finite))))
     return found

@@ -15,7 +15,7 @@ from discl.harness.report.histories import histories
 from discl.harness.report.library import javascript
 from discl.harness.report.page import Section, page, section
 from discl.harness.store import Store
-from discl.spec.benchmark import Benchmark, Experiment
+from discl.spec.benchmark import Benchmark, experiments
 from discl.spec.result import Result
 
 
@@ -60,6 +60,17 @@ def _section(spec: Benchmark, wanted: Wanted, store: Store) -> Section:
     return section(facts, notes=notes, source=wanted.command, **more)
 
 
+def figures(wanted: Wanted, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write the figures of every benchmark; returns the files."""
+    from discl.harness.report.figures import figures as drawn
+
+    store, written = Store(), list[Path]()
+    for spec in wanted.specs:
+        made = compared(spec, wanted.every_seed, wanted.baselines, wanted.root, store)
+        written += drawn(Facts(made, histories(made, store)), folder, formats, wanted.command)
+    return written
+
+
 def compared(spec: Benchmark, every_seed: bool, baselines: Sequence[str], root: Path | None, store: Store) -> Board:
     """The board of a benchmark's runs."""
     if root is not None:
@@ -74,11 +85,11 @@ def compared(spec: Benchmark, every_seed: bool, baselines: Sequence[str], root: 
 
 def _of_every_seed(spec: Benchmark, store: Store) -> list[Result]:
     """All complete runs of a benchmark as its file stands; each result file is read once."""
-
-    def belongs(result: Result) -> bool:
-        alike = (result.benchmark, result.scale) == (spec.name, spec.scale) and result.strategy in spec.strategies
-        return alike and Experiment(benchmark=spec, strategy=result.strategy, seed=result.seed).id() == result.id
-
-    return [result for result in store.complete() if belongs(result)]
-
-
+    alike = [
+        result
+        for result in store.complete()
+        if (result.benchmark, result.scale) == (spec.name, spec.scale) and result.strategy in spec.strategies
+    ]
+    whole = spec.model_copy(update={"seeds": sorted({result.seed for result in alike})})
+    ids = {experiment.id() for experiment in experiments(whole)}  # together, since they have most of their identity in common
+    return [result for result in alike if result.id in ids]

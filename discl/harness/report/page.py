@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -17,9 +17,10 @@ from markupsafe import Markup, escape
 from discl.engine.metrics import definitions
 from discl.harness.board import Board, percent, placed, reading, source_of_error
 from discl.harness.published import Published, published
-from discl.harness.report.charts import Chart, charts, colour, variable
+from discl.harness.report.charts import Chart, charts
 from discl.harness.report.facts import Facts, Rows, tables
 from discl.harness.report.looks import level_colours, looks
+from discl.harness.report.specs import colour, variable
 from discl.harness.stats import Difference, Summary
 from discl.spec.benchmark import MetricsTable
 from discl.version import __version__
@@ -103,7 +104,8 @@ class Section:
         """Rows of the table of differences, for every baseline and metric."""
         rows = {row.strategy: row for row in self.board.rows}
         return [
-            {"strategy": name, "metric": metric, "baseline": base, "complete": rows[name].complete, "cells": _cells(one, rows[name].metrics[metric])}
+            {"strategy": name, "metric": metric, "baseline": base, "complete": rows[name].complete}
+            | {"cells": _cells(one, rows[name].metrics[metric])}
             for base, by_metric in self.facts.differences.items()
             for metric, found in by_metric.items()
             for name, one in sorted(found.items(), key=lambda each: -each[1].mean.mean if each[1].mean.n else 1.0)
@@ -166,8 +168,12 @@ def _text(name: str) -> str:
 
 def _told(one: Section) -> dict[str, Any]:
     """What the page's script gets."""
-    drawn = [{"id": each.id, "data": each.data, "spec": each.spec, "columns": each.columns, "by": each.by, "each": bool(each.each), "row": each.row} for each in one.charts]
-    return {"titles": one.board.columns, "choice": {"metric": one.facts.metric, "baseline": "", "cost": ""}, "tables": one.tables, "charts": drawn}
+    drawn = [
+        {name: getattr(each, name) for name in ("id", "data", "spec", "columns", "by", "row")} | {"each": bool(each.each)}
+        for each in one.charts
+    ]
+    choice = {"metric": one.facts.metric, "baseline": "", "cost": ""}
+    return {"titles": one.board.columns, "choice": choice, "tables": one.tables, "charts": drawn}
 
 
 def embedded(value: Any) -> Markup:
