@@ -16,7 +16,7 @@ from discl.cli.doctor import doctor
 from discl.cli.hard import hard
 from discl.cli.leaderboard import leaderboard
 from discl.cli.listing import list_parts
-from discl.cli.report import report
+from discl.cli.report import figures, report
 from discl.cli.running import bench, plan, run
 from discl.cli.runs import runs
 from discl.cli.study import study
@@ -78,5 +78,5 @@ def main(debug: bool) -> None:
     """
 
 
-for command in (list_parts, data, hard, plan, bench, run, sweep, study, bank, leaderboard, report, runs, doctor, completion, wandb):
+for command in (list_parts, data, hard, plan, bench, run, sweep, study, bank, leaderboard, report, figures, runs, doctor, completion, wandb):
     main.add_command(command)
