@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from discl.cli._text import WIDE, console, percent, show_table
+from discl.cli._text import WIDE, console, percent, show_list
 from discl.harness.runs import COMPLETE, STATES, Run, legible
 from discl.harness.store import Store
 
@@ -53,7 +53,7 @@ def print_list(shown: Sequence[Run], more: bool, store: Store) -> None:
     if shown:
         rows = [_cells(run, titles, digits) for run in shown]
         lacking = _narrowed(header, rows, console().width)
-        show_table("runs, newest first (percent)", [name.replace(" ", "\n") for name in header], rows, left=header.index("state") + 1)
+        show_list("runs, newest first (percent)", [name.replace(" ", "\n") for name in header], rows, left=header.index("state") + 1)
         if lacking:
             click.echo(f"no room for {', '.join(lacking)}: --format csv has everything")
     for run in shown:
