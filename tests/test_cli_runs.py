@@ -226,11 +226,11 @@ def test_a_narrow_terminal_loses_columns_and_no_sense(monkeypatch: pytest.Monkey
     from rich.console import Console
 
     complete(Store(), result())
-    monkeypatch.setattr("discl.cli._runs.console", lambda: Console(width=60))
+    monkeypatch.setattr("discl.cli._runs.console", lambda: Console(width=66))
     done = CliRunner().invoke(main, ["runs", "ls"])
     lines = done.output.splitlines()
     assert any("40.0" in line and result().id[:8] in line for line in lines)
-    assert max(map(len, lines[2:4])) <= 60  # titles and the run
+    assert max(map(len, lines[2:4])) <= 66  # titles and the run
     assert "no room for commit" in done.output
 
 
