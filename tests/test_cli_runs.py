@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -532,4 +531,3 @@ def test_what_a_stopped_run_goes_on_with_is_told_from_what_it_began_with(ready: 
 def test_the_stores_own_ids_are_those_of_the_settings() -> None:
     assert result().id == short(result().identity)
     assert stores.result(seed=1).id != result().id
-    assert os.environ["DISCL_HOME"]

@@ -1,7 +1,6 @@
 """`discl doctor` on this machine, on machines with something wrong, and against servers that answer, refuse and hang."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -445,4 +444,3 @@ def test_bytecode_that_may_not_be_kept_is_a_note(monkeypatch: pytest.MonkeyPatch
 def test_what_the_help_lists_is_what_there_is() -> None:
     said: Any = CliRunner().invoke(main, ["doctor", "--help"]).output.replace("\n", " ")
     assert all(f"{name}," in said or f"{name} (" in said or f"{name}." in said for name in CHECKS)
-    assert os.linesep
