@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import sys
 import tomllib
@@ -13,6 +14,7 @@ from typing import Any
 import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,10 +41,10 @@ BESIDE = {
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """The examples in the help of commands become blocks."""
+    """The help of commands as Markdown has it."""
     from discl.cli import main
 
-    _fence_examples(main)
+    _as_markdown(main)
     return config
 
 
@@ -59,12 +61,25 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return re.sub(r"^<!-- generated: (\w+) -->$", lambda found: "\n".join(GENERATED[found[1]]()), markdown, flags=re.M)
 
 
-def _fence_examples(command: click.Command) -> None:
-    r"""Paragraphs that click is told to leave alone, by '\b', are examples."""
+def on_page_content(html: str, page: Page, **_: Any) -> str:
+    """What mkdocs-click says of an option without default or help, in our words."""
+    if page.file.src_uri != "reference/cli.md":
+        return html
+    for said, meant in {"None": "", "N/A": "", "_required": "needed"}.items():
+        html = html.replace(f"<td>{said}</td>", f"<td>{meant}</td>")
+    return html
+
+
+def _as_markdown(command: click.Command) -> None:
+    r"""Paragraphs that click is told to leave alone, by '\b', are examples; an option without a default has none; every command has --help."""
+    command.add_help_option = False
     if command.help:
-        command.help = re.sub(r"\x08\n((?:.+\n?)+)", lambda found: f"```sh\n{found[1].rstrip()}\n```\n", command.help)
-    for one in getattr(command, "commands", {}).values():
-        _fence_examples(one)
+        text = inspect.cleandoc(command.help)
+        command.help = re.sub(r"\x08\n((?:.+\n?)+)", lambda found: f"```text\n{found[1].rstrip()}\n```\n", text)
+    for one in command.params:
+        one.default = None if "UNSET" in repr(one.default) else one.default
+    for below in getattr(command, "commands", {}).values():
+        _as_markdown(below)
 
 
 # ---------------------------------------------------------------- Markdown
@@ -81,6 +96,11 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str
 
 def _code(value: Any) -> str:
     return f"`{value}`"
+
+
+def _unbroken(text: str) -> str:
+    """A mean and its interval stay in one line."""
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _toml(value: Any) -> str:
@@ -264,7 +284,7 @@ def leaderboards() -> Iterator[str]:
     for page in sorted((ROOT / "leaderboards").glob("*.md")):
         if page.stem != "LOG":
             text = page.read_text("utf-8").replace("# Leaderboard: ", "# ", 1).replace("LOG.md", "the [log](log.md)")
-            yield re.sub(r"^#", "##", text, flags=re.M)
+            yield _unbroken(re.sub(r"^#", "##", text, flags=re.M))
             yield ""
 
 
@@ -272,7 +292,7 @@ def smoke_table() -> Iterator[str]:
     """The published table of the embedded default at the scale that `make bench` runs."""
     page = (ROOT / "leaderboards" / "cifar10_lt.md").read_text("utf-8")
     section = page.partition("scale `smoke`")[2].partition("\n## ")[0]
-    yield from re.findall(r"^\| .*$", section, re.M)
+    yield from map(_unbroken, re.findall(r"^\| .*$", section, re.M))
 
 
 def smallest_p() -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from discl.cli import main
 from discl.spec import registry
 from tests.make_mini import make
 from tests.pages import DOCS, ROOT, SHELL, Block, blocks, check_words, commands, discl_of, pages, text_of
+from tests.wandb_server import KEY, Server, serving
 
 KNOWN = (*SHELL, "python", "toml", "text")  # a block of any other language would be looked at by nobody
 # 120 real photos in the place of CIFAR-10's, a small network, two epochs; images are made by the embedded generator itself
@@ -61,7 +63,20 @@ seeds = [0, 1]""",
 # what a page must leave open, and what the tests have in its place
 STAND_INS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "postgresql://user:password@host/studies": lambda request: str(request.getfixturevalue("postgres").create_database()),
+    "https://wandb.example.org": lambda request: str(request.getfixturevalue("wandb_server").url),
+    "your-key": lambda _: KEY,
 }
+
+
+@pytest.fixture
+def wandb_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Stands for W&B, on loopback; the client that speaks to it is the real one."""
+    with serving() as server:
+        for name, value in server.environment().items():
+            if name.startswith("WANDB__"):  # shorter waits; what points to the server is the page's to say
+                monkeypatch.setenv(name, value)
+        yield server
+        assert server.runs, "nothing arrived"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +95,7 @@ def place(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     shipped = (ROOT / "benchmarks" / "folder.toml").read_text("utf-8")
     quick = shipped.replace("epochs = 6\ncurriculum_epochs = 5", "epochs = 2\ncurriculum_epochs = 1")
     assert quick != shipped
-    (folder / "benchmarks" / "folder.toml").write_text(f"hard = {{ below = 6 }}\n{quick}")
+    (folder / "benchmarks" / "folder.toml").write_text(f'trackers = ["console"]\nhard = {{ below = 6 }}\n{quick}')
     for name, text in SWEEPS.items():
         (folder / "sweeps" / f"{name}.toml").write_text(f'benchmark = "cifar10_lt"\n{text}\n')
     monkeypatch.chdir(folder)
@@ -151,6 +166,8 @@ class Reader:
         for word in words:
             name, _, value = word.partition("=")
             self._monkeypatch.setenv(name, self._stand_ins.get(value, value))
+        if "WANDB_API_KEY" in os.environ:
+            assert os.environ["WANDB_BASE_URL"].startswith("http://127.0.0.1:"), "a test speaks to nobody else"
 
 
 def _redirected(words: list[str]) -> tuple[list[str], str, str]:

@@ -1,0 +1,153 @@
+"""The documentation as it is read: built strictly, opened in a real browser, by day and by night, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from html import unescape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser import opened, served, sideways
+from tests.pages import ROOT, pages
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+# as `make docs`, and says what was loaded on the way
+BUILD = """
+import sys
+from mkdocs.__main__ import cli
+try:
+    cli(["build", "--strict", "--quiet", "--site-dir", sys.argv[1]])
+except SystemExit as end:
+    print(sorted({"torch", "diffusers", "wandb"} & sys.modules.keys()))
+    sys.exit(end.code)
+"""
+# one of each kind of page
+LOOKED_AT = ("", "tutorial/first-comparison/", "howto/own-data/", "reference/cli/", "reference/api/levels/", "leaderboards/")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    environment = {"NO_MKDOCS_2_WARNING": "1", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-c", BUILD, str(folder)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.stderr  # a warning fails a strict build, but a library's own would pass
+    assert done.stdout.strip() == "[]", "a build must not wait for torch"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    with served(site) as url:
+        yield url
+
+
+def words(site: Path, page: str) -> str:
+    """The text of a page, without markup."""
+    html = (site / page / "index.html").read_text("utf-8")
+    article = re.search(r"<article.*?</article>", html, re.S)
+    assert article is not None
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", article[0])).split())
+
+
+# ---------------------------------------------------------------- built
+
+
+def test_every_page_is_built_and_nothing_is_left_to_fill_in(site: Path) -> None:
+    for page in pages():
+        folder = Path(page).parent if Path(page).stem == "index" else Path(page).with_suffix("")
+        html = (site / folder / "index.html").read_text("utf-8")
+        assert "<!-- generated" not in html, page
+        for left in ("--8&lt;--", "```", "Sentinel", "::: "):
+            assert left not in html, (page, left)
+
+
+def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        found = re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//[^"'\s>]+""", path.read_text("utf-8"))
+        assert not found, path
+
+
+def test_the_reference_says_what_the_code_says(site: Path) -> None:
+    from discl.spec.registry import KINDS, names, summary
+
+    commands, parts = words(site, "reference/cli"), words(site, "reference/parts")
+    assert "discl bank export" in commands
+    assert "discl sweep tune_static --workers 2 --reseed 5" in commands
+    for kind in KINDS:
+        for name in names(kind):
+            assert f"{name} {' '.join(summary(kind, name).replace('`', '').split())[:30]}" in parts.replace("`", ""), (kind, name)
+
+
+def test_a_setting_is_told_with_its_bounds_default_and_reason(site: Path) -> None:
+    settings = words(site, "reference/benchmark-files")
+    assert "threshold a number from -1, up to 1 -1.0 lowest image-text cosine that is used; -1 keeps everything" in settings
+    assert "epochs a whole number from 1 40" in settings
+    assert 'tail_share a number or one of classes , photos above 0, below 1 "classes" share of images from hard classes' in settings
+
+
+def test_the_comment_behind_a_field_is_its_documentation(site: Path) -> None:
+    assert "[n], path under the dataset's folder with '/'; also the photo's id" in words(site, "reference/api/kinds")
+
+
+# ---------------------------------------------------------------- opened
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)], ids=["day", "night", "phone"])
+@pytest.mark.parametrize("page", LOOKED_AT, ids=lambda page: page.strip("/") or "home")
+def test_a_page_can_be_read_by_everybody(
+    browser: Browser, axe: Callable[[Page], list[str]], address: str, page: str, width: int, dark: bool
+) -> None:
+    with opened(browser, address, width=width) as (tab, complaints):
+        tab.goto(address + page)
+        if dark:
+            switch_to_dark(tab)
+        assert sideways(tab) == 0
+        assert not axe(tab)
+        assert not complaints
+
+
+def switch_to_dark(tab: Page) -> None:
+    tab.locator("label[title='Switch to dark']").click()
+    tab.wait_for_function("document.body.dataset.mdColorScheme === 'slate'")
+
+
+def test_dark_stays_dark_on_the_next_page(browser: Browser, address: str) -> None:
+    with opened(browser, address) as (tab, complaints):
+        tab.goto(address)
+        ground = "getComputedStyle(document.body).backgroundColor"
+        day = tab.evaluate(ground)
+        switch_to_dark(tab)
+        assert tab.evaluate(ground) != day
+        tab.goto(address + "howto/")
+        assert tab.evaluate("document.body.dataset.mdColorScheme") == "slate"
+        assert not complaints
+
+
+def test_search_finds_a_word_and_leads_to_its_page(browser: Browser, address: str) -> None:
+    with opened(browser, address) as (tab, complaints):
+        tab.goto(address)
+        tab.locator("input[name=query]").click()
+        tab.locator("input[name=query]").press_sequentially("sacct")
+        found = tab.locator(".md-search-result__link").first
+        found.wait_for()
+        found.click()
+        tab.wait_for_url("**/howto/slurm/**")
+        assert "sacct" in tab.locator("article").inner_text()
+        assert not complaints
+
+
+def test_the_menu_of_a_phone_leads_to_every_part(browser: Browser, address: str) -> None:
+    with opened(browser, address, width=390, height=844) as (tab, complaints):
+        tab.goto(address)
+        tab.locator("label.md-header__button[for=__drawer]").click()
+        for part in ("Tutorial", "How-to", "Reference", "Explanation", "Leaderboards"):
+            assert tab.locator(".md-nav--primary").get_by_text(part, exact=True).first.is_visible(), part
+        assert not complaints
