@@ -5,30 +5,35 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from discl.spec.errors import UserError
 
 _BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
 
 
-def javascript() -> Callable[[], str]:
-    """Begins to put the bundle together and returns what waits for it.
+@contextmanager
+def javascript() -> Iterator[Callable[[], str]]:
+    """Begins to put the bundle together and gives what waits for it; whoever leaves earlier takes it down.
 
     It takes seconds and holds Python's lock all the while, so it happens in a process beside this one.
     """
     if importlib.util.find_spec("vl_convert") is None:
         raise UserError("the report needs vl-convert; pip install 'discl[report]'")
-    process = subprocess.Popen([sys.executable, "-I", "-c", _BUNDLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-I", "-c", _BUNDLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield lambda: _read(process)
+        finally:
+            process.kill()
 
-    def wait() -> str:
-        script, complaint = process.communicate()
-        if process.returncode:
-            last = complaint.decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise UserError(f"vl-convert gives no JavaScript ({''.join(last)}); pip install 'vl-convert-python>=1.9,<2'")
-        return _inside(script.decode("utf-8"))
 
-    return wait
+def _read(process: subprocess.Popen[bytes]) -> str:
+    script, complaint = process.communicate()
+    if process.returncode:
+        last = complaint.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise UserError(f"vl-convert gives no JavaScript ({''.join(last)}); pip install 'vl-convert-python>=1.9,<2'")
+    return _inside(script.decode("utf-8"))
 
 
 def _inside(script: str) -> str:

@@ -14,6 +14,7 @@ from discl.harness.report.facts import Facts
 from discl.harness.report.histories import histories
 from discl.harness.report.library import javascript
 from discl.harness.report.page import Section, page, section
+from discl.harness.report.specs import altair
 from discl.harness.store import Store
 from discl.spec.benchmark import Benchmark, experiments
 from discl.spec.result import Result
@@ -35,9 +36,11 @@ class Wanted:
 
 def report(wanted: Wanted, path: Path) -> list[str]:
     """Write the page; returns what is not on it, a sentence each."""
-    library, store = javascript(), Store()
-    sections = [_section(spec, wanted, store) for spec in wanted.specs]
-    text = page(sections, library())
+    altair()  # raises now what would be raised after reading all runs
+    store = Store()
+    with javascript() as library:
+        sections = [_section(spec, wanted, store) for spec in wanted.specs]
+        text = page(sections, library())
     with delivering(path) as half:
         half.write_text(text, "utf-8")
     return [f"{each.board.title}: {note}" for each in sections for note in each.notes]

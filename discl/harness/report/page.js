@@ -1,8 +1,11 @@
 "use strict";
 (() => {
   const told = JSON.parse(document.getElementById("facts").textContent);
+  const opened = ({ fields, rows }) => rows.map((row) => Object.fromEntries(fields.map((name, place) => [name, row[place]])));
   const benches = [...document.querySelectorAll("section.bench")].map((section, place) => ({
-    section, ...told.benches[place], hidden: new Set(), views: [], drawn: false,
+    section, ...told.benches[place],
+    tables: Object.fromEntries(Object.entries(told.benches[place].tables).map(([name, table]) => [name, opened(table)])),
+    hidden: new Set(), views: [], drawn: false,
   }));
   const each = (bench, selector, act) => bench.section.querySelectorAll(selector).forEach(act);
   const CONFIG = {

@@ -173,7 +173,18 @@ def _told(one: Section) -> dict[str, Any]:
         for each in one.charts
     ]
     choice = {"metric": one.facts.metric, "baseline": "", "cost": ""}
-    return {"titles": one.board.columns, "choice": choice, "tables": one.tables, "charts": drawn}
+    return {
+        "titles": one.board.columns,
+        "choice": choice,
+        "charts": drawn,
+        "tables": {name: _compact(rows) for name, rows in one.tables.items()},
+    }
+
+
+def _compact(rows: Rows) -> dict[str, list[Any]]:
+    """A table without the names of its fields in every row."""
+    fields = list(rows[0])
+    return {"fields": fields, "rows": [[row[name] for name in fields] for row in rows]}
 
 
 def embedded(value: Any) -> Markup:

@@ -1,0 +1,135 @@
+"""The headline says what the numbers allow, and no more. Differences of 9, 10 and 11 points are 10 ± 4.303 / sqrt(3) = 10.0 ± 2.5."""
+
+import math
+
+import pytest
+
+from discl.harness.report.answer import chain, points
+from discl.harness.stats import Estimate
+from discl.spec.errors import UserError
+from tests.reports import ALL, FEW, facts
+
+CLEAR = {
+    "static": [29, 32, 35],
+    "all_levels": [25, 28, 31],
+    "real_rebalanced": [20, 22, 24],
+    "real_only": [0, 2, 4],
+}
+
+
+def test_a_clear_win_is_taken_apart_into_rebalancing_synthesis_and_order() -> None:
+    found = facts(CLEAR)
+    assert found.answer.sentence == (
+        "static beats rebalanced real photos by 10.0 ± 2.5 points on few-shot classes; order explains 4.0 ± 0.0 of them."
+    )
+    gains = {(link.step, link.strategy): points(link.gain) for link in found.chains[FEW]}
+    assert gains == {
+        ("rebalancing", "real_rebalanced"): "+20.0 ± 0.0",
+        ("synthesis", "all_levels"): "+6.0 ± 2.5",
+        ("order", "static"): "+4.0 ± 0.0",
+    }
+    assert sum(link.gain.mean for link in found.chains[FEW]) == pytest.approx(0.30)  # from real_only to static
+
+
+def test_the_strategy_of_the_headline_is_also_said_where_it_does_not_win() -> None:
+    others = {**{name: [40, 41, 42] for name in CLEAR}, "static": [40, 42, 41]}
+    notes = " ".join(facts(CLEAR, others=others).answer.notes)
+    assert "over all classes +0.0 ± 2.5, which cannot be told from zero" in notes
+    assert "the largest of 3 comparisons and not corrected for their number" in notes
+    assert "No sign-flip p of 3 seeds can be below 0.25." in notes
+
+
+def test_what_order_adds_is_said_to_be_nothing_where_its_interval_holds_zero() -> None:
+    found = facts({**CLEAR, "all_levels": [31, 31, 31]})
+    assert found.answer.sentence.endswith("; what order adds to it cannot be told from zero (+1.0 ± 7.5).")
+
+
+def test_order_that_costs_is_said_to_cost() -> None:
+    # all_levels is above, but too noisy to be told from the baseline
+    found = facts({"static": [29, 32, 35], "all_levels": [30, 33, 36], "real_rebalanced": [20, 22, 24]}, ["real_rebalanced"])
+    assert found.answer.sentence == (
+        "All levels at once beats rebalanced real photos by 11.0 ± 2.5 points on few-shot classes; "
+        "no order of the levels adds to that anything that can be told from zero."
+    )
+
+
+def test_a_strategy_without_an_order_is_not_credited_with_one() -> None:
+    found = facts({**CLEAR, "text_only": [39, 42, 45]})
+    assert found.answer.sentence == (
+        "text_only beats rebalanced real photos by 20.0 ± 2.5 points on few-shot classes, and differs from all levels at once by +14.0 ± 0.0."
+    )
+
+
+def test_a_tie_is_called_a_tie() -> None:
+    found = facts({"static": [19, 20, 21], "all_levels": [20, 22, 18], "real_rebalanced": [20, 20, 20]})
+    assert found.answer.sentence.startswith("No strategy is told apart from rebalanced real photos on few-shot classes; the largest difference")
+    assert not found.answer.certain
+
+
+def test_strategies_that_fall_behind_are_named() -> None:
+    found = facts({"static": [10, 11, 12], "real_rebalanced": [20, 20, 20]})
+    assert found.answer.sentence == (
+        "No strategy beats rebalanced real photos on few-shot classes, and static falls behind; "
+        "the largest difference is that of static, -9.0 ± 2.5 points."
+    )
+
+
+def test_one_seed_says_that_it_says_nothing() -> None:
+    found = facts({"static": [24.1], "all_levels": [21], "real_rebalanced": [20]})
+    assert found.answer.sentence == (
+        "One seed tells nothing apart: on few-shot classes the largest difference to rebalanced real photos is that of static, "
+        "+4.1 points, and another seed may turn it round."
+    )
+    assert not found.leading[FEW]  # nobody is set in bold
+
+
+def test_without_a_baseline_the_sentence_says_how_to_get_one() -> None:
+    found = facts({"static": [24, 25], "all_levels": [21, 22]})
+    assert found.answer.sentence == (
+        "There is no run of real_rebalanced, so nothing can be compared: `discl bench cifar10_lt --scale smoke --strategies real_rebalanced`."
+    )
+    assert not found.differences
+
+
+def test_another_baseline_is_the_one_that_was_asked_for() -> None:
+    assert "beats all levels at once by 4.0 ± 0.0 points" in facts(CLEAR, ["all_levels"]).answer.sentence
+
+
+def test_rows_that_lack_seeds_are_shown_and_not_spoken_of() -> None:
+    found = facts({**CLEAR, "adaptive": [90, 90]})
+    assert found.answer.best == "static"
+    assert found.answer.notes[-1] == "Not spoken of, since seeds are missing: adaptive."
+    assert "adaptive" not in {link.strategy for link in found.chains[FEW]}
+
+
+def test_a_baseline_that_lacks_seeds_compares_nothing() -> None:
+    found = facts({"static": [1, 2, 3], "real_rebalanced": [1, 2]})
+    assert found.answer.sentence.startswith("real_rebalanced lacks seeds that others have, so nothing can be compared yet")
+
+
+def test_a_baseline_alone_compares_nothing() -> None:
+    assert facts({"real_rebalanced": [1, 2]}).answer.sentence == (
+        "Only rebalanced real photos have every run so far, so nothing is compared yet."
+    )
+
+
+def test_what_is_no_number_was_not_measured() -> None:
+    found = facts({**CLEAR, "static": [math.nan, math.nan, math.nan]})
+    assert found.answer.sentence.startswith("All levels at once beats rebalanced real photos by 6.0")
+    assert found.scores[FEW]["static"] == {}
+    assert found.scores[ALL]["static"] == {}
+
+
+def test_without_runs_there_is_no_report() -> None:
+    with pytest.raises(UserError, match="no complete run of cifar10_lt"):
+        facts({})
+
+
+def test_the_chain_leaves_out_what_has_no_run() -> None:
+    assert [link.step for link in chain({"static": {0: 0.5}, "all_levels": {0: 0.4}})] == ["order"]
+    assert chain({"static": {0: 0.5}, "all_levels": {1: 0.4}}) == []  # no seed in common
+
+
+def test_points_have_a_sign_and_half_an_interval_where_there_is_one() -> None:
+    assert points(Estimate(-0.041, 0.009, 3)) == "-4.1 ± 0.9"
+    assert points(Estimate(0.041, None, 1)) == "+4.1"

@@ -1,0 +1,137 @@
+"""The page is one file that fetches nothing, whatever the names in it."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from discl.harness.report.charts import charts
+from discl.harness.report.facts import Facts, tables
+from discl.harness.report.gallery import Gallery, Shown
+from discl.harness.report.histories import Histories
+from discl.harness.report.looks import looks
+from discl.harness.report.page import PATHS, embedded, page, section, ticks
+from discl.harness.report.specs import variable
+from tests.reports import HOSTILE, facts, run
+
+RUNS = {"static": [30, 34], "adaptive": [29, 33], "all_levels": [28, 31], "real_rebalanced": [20, 22], "real_only": [1, 2]}
+TOLD = Histories({"adaptive": [run(3, {0: 0.5, 100: 0.5}, {0: 0.1})], "static": [run(3, {50: 1.0})]}, "val/macro_acc")
+
+
+def hostile() -> Facts:
+    """Strategies and classes with every hostile name."""
+    classes = [*HOSTILE.values(), *"abcd"]
+    told = Histories({name: [run(2, {0: 1.0})] for name in HOSTILE.values()}, "val/macro_acc")
+    return facts({**{name: [20, 23] for name in HOSTILE.values()}, "real_rebalanced": [20, 21]}, histories=told, classes=classes)
+
+
+def test_json_in_a_page_is_read_back_and_ends_no_element() -> None:
+    names = [*HOSTILE.values(), "\u2029", "<!--", "]]>"]
+    text = str(embedded(names))
+    assert json.loads(text) == names
+    assert not re.search(r"[<>&\u2028\u2029]", text)
+    with pytest.raises(ValueError, match="Out of range"):
+        embedded(float("nan"))
+
+
+def test_hostile_names_stay_words() -> None:
+    text = page([section(hostile())], "")
+    assert text.count("<script") == text.count("</script>") == 3
+    assert "<img src=x" not in text
+    assert "&lt;script&gt;" in text
+    assert "<!-- a comment" not in text
+    assert "\u2028" not in text.partition('<script type="application/json"')[2].partition("</script>")[0]
+
+
+def test_a_name_becomes_a_variable_that_is_its_own() -> None:
+    names = [*HOSTILE.values(), "static", "real_only", "real-only", "réal"]
+    assert len({variable(name) for name in names}) == len(names)
+    assert all(re.fullmatch(r"\w+", variable(name), re.ASCII) for name in names)
+
+
+def test_nothing_is_fetched_and_only_its_own_scripts_may_run() -> None:
+    text = page([section(facts(RUNS, histories=TOLD))], "/* the library */")
+    assert "default-src &#39;none&#39;" in text
+    assert len(re.findall(r"sha256-", text)) == 2
+    assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", text)
+
+
+def test_pages_of_two_benchmarks_have_no_id_twice() -> None:
+    one, other = facts(RUNS), facts(RUNS)
+    object.__setattr__(other.board, "benchmark", "cifar10_cams")
+    text = page([section(one), section(other)], "")
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert 'data-tab="cifar10_cams-smoke"' in text
+
+
+def test_every_chart_is_valid_vega_lite() -> None:
+    made = facts(RUNS, histories=TOLD)
+    rows = tables(made)
+    rows["trials"] = [{"study": "s", "strategy": "static", "trial": 0, "state": "complete", "value": 20.0, "best": 20.0}]
+    rows["importance"] = [{"study": "s", "strategy": "static", "path": "train.lr", "share": 80.0}]
+    found = charts(made, rows, checked=True)
+    assert [chart.id for chart in found] == [
+        *("chain", "forest", "groups", "scatter", "classes", "levels", "gains", "val", "loss", "costs", "trials", "importance"),
+    ]
+    for chart in found:
+        assert chart.about.endswith(".")
+        assert not set(chart.columns) - {key for row in rows[chart.data] for key in row}
+        assert not {"datasets", "values"} & set(chart.spec)  # the data stay apart
+        said = {param["name"] for param in chart.spec["params"]}
+        assert said == {*chart.by, "which" if chart.each else "hidden"}
+
+
+def test_charts_without_data_are_left_out() -> None:
+    made = facts({"static": [30, 34]})
+    assert {chart.id for chart in charts(made, tables(made))} == {"groups", "scatter", "classes", "costs"}
+
+
+def test_partial_rows_are_marked_and_unranked() -> None:
+    text = page([section(facts({**RUNS, "static": [30]}))], "")
+    row = re.search(r'<tr data-strategy="static"[^>]*>.*?</tr>', text, re.S)
+    assert row
+    assert 'class="partial"' in row[0]
+    assert "seeds missing" in row[0]
+    assert '<td data-value="999">-</td>' in row[0]
+
+
+def test_rows_of_papers_stand_apart_with_their_warning() -> None:
+    text = page([section(facts(RUNS))], "")
+    assert "published, not re-run" in text.partition('class="published"')[2][:400]
+
+
+def test_a_level_without_a_kept_image_is_marked() -> None:
+    shown = Gallery(
+        ["level 0 %", "photo"],
+        [("truck", [Shown("", "not made", False), Shown("data:,", "", True)])],
+        "cosine",
+        True,
+        [0],
+        [("truck", 8, [0])],
+        "0.3",
+    )
+    text = page([section(facts(RUNS), gallery=shown)], "")
+    assert '<td style="--v:0.00" class="nothing">0 of 8</td>' in text
+    assert "✕ dropped" in text
+    assert 'class="hole"' in text
+
+
+def test_strategies_look_alike_on_every_chart_and_differ_from_each_other() -> None:
+    assert looks(["static"])["static"] == looks(["zebra", "static", "real_only"])["static"]
+    found = looks([f"plugin_{i}" for i in range(30)])
+    assert len({(look.light, look.shape) for look in found.values()}) == 30
+    assert {look.shape for look in found.values()} == set(PATHS)
+
+
+def test_back_ticks_become_code_and_nothing_else_does() -> None:
+    assert ticks("`a < b` & c") == "<code>a &lt; b</code> &amp; c"
+
+
+def test_a_large_comparison_stays_under_three_megabytes() -> None:
+    rng = np.random.default_rng(0)
+    scores = {f"strategy_{i}": list(rng.uniform(10, 40, 100)) for i in range(19)} | {"real_rebalanced": [20.0] * 100}
+    told = Histories({name: [run(100, dict.fromkeys((0, 30, 50, 70, 90, 100), 1 / 6))] for name in scores}, "val/macro_acc")
+    text = page([section(facts(scores, histories=told))], "x" * 900_000)  # the library takes about so much
+    assert len(text.encode()) < 3_000_000
