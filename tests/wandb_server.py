@@ -65,9 +65,10 @@ class Server:
 
     url: str = ""
     share: float = 0.0  # of the requests that fail
-    share_asked: float | None = None  # of GraphQL's, where it differs: the client waits two seconds before it asks again
+    where: str = ""  # only requests to such paths fail: after some failures in a row the client waits for half a minute
     codes: tuple[int, ...] = (500, 429)
     hanging: float = 0.0  # seconds every answer takes
+    forgets: int = 0  # of the next finished run's last rows, which it said it had taken
     chance: random.Random = field(default_factory=lambda: random.Random(0))
     runs: dict[str, Run] = field(default_factory=dict)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
@@ -92,6 +93,13 @@ class Server:
             **quick,
         }
 
+    def reset(self) -> None:
+        """Hold nothing, and behave."""
+        with self.lock:
+            fresh = Server(self.url)
+            for name in ("share", "where", "hanging", "forgets", "chance", "runs", "artifacts", "views", "asked", "failed", "faults"):
+                setattr(self, name, getattr(fresh, name))
+
     def run(self, name: str, project: str = "") -> Run:
         with self.lock:
             return self.runs.setdefault(name, Run(project, name))
@@ -112,8 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
         if server.hanging:
             time.sleep(server.hanging)
         with server.lock:
-            share = server.share_asked if self.path == "/graphql" and server.share_asked is not None else server.share
-            fails, before = server.chance.random() < share, server.chance.random() < 0.5
+            fails = server.where in self.path and server.chance.random() < server.share
+            before = server.chance.random() < 0.5
             code = server.chance.choice(server.codes)
             server.failed += fails
             if fails and before:
@@ -149,7 +157,13 @@ class _Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)
             return 200, answer(server, asked["query"], asked.get("variables") or {})
         if path.endswith("/file_stream"):
-            return 200, stream(server.run(path.split("/")[-2]), json.loads(body))
+            run = server.run(path.split("/")[-2])
+            answered = stream(run, json.loads(body))
+            if run.exit_code is not None and server.forgets:
+                for offset in sorted(run.lines)[-server.forgets :]:
+                    del run.lines[offset]
+                server.forgets = 0
+            return 200, answered
         return 404, {"error": path}
 
     def _known(self) -> bool:

@@ -14,6 +14,7 @@ from discl.cli._selection import load, opened, selection
 
 if TYPE_CHECKING:
     from discl.harness.banks import Summary
+    from discl.harness.experiment import Bench
 
 SHOWN = 20  # damaged rows named on the terminal
 
@@ -63,6 +64,18 @@ def bank_build(levels: str | None, engine: str, workers: int | None, address: st
     if failures := bench.bank.failures():
         cell, why = failures[0]
         click.echo(f"{len(failures)} could not be made, e.g. {cell.source} level {cell.level} variant {cell.variant}: {why}", err=True)
+    _mirror(bench)
+
+
+def _mirror(bench: Bench) -> None:
+    """Have W&B told of the bank, where runs are mirrored online: offline nobody looks at its pictures."""
+    from discl.harness.mirror.access import ONLINE, access
+    from discl.parts.trackers.wandb import Wandb
+
+    if "wandb" in bench.spec.trackers and access().mode == ONLINE:
+        mirror = Wandb()
+        mirror.follow({"bank": str(bench.bank.folder.absolute()), "spec": bench.spec.model_dump()})
+        mirror.close()
 
 
 @bank.command("show")

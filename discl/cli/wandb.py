@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from discl.cli._selection import load, selection
 
 SHOWN = 10  # ids and troubles named on the terminal
 
@@ -80,3 +83,54 @@ def wandb_status(ask: bool) -> None:
         click.echo(f"waiting    {len(found.waiting)}: {shown}; `discl wandb sync` sends them")
     if ask:
         click.echo(f"known as   {whoami(access())}")
+
+
+@wandb.command("dashboard")
+@selection
+@click.option("--dry-run", is_flag=True, help="Build it and say what is in it; no server is asked.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write its spec as JSON; saves nothing at W&B."
+)
+def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> None:
+    """Save a workspace and a report at W&B that compare the strategies of BENCH.
+
+    Strategies stand side by side with bands over seeds: curves, tail and out-of-distribution metrics, the trace of the level, cost
+    against accuracy, and tuning. Needs complete runs of BENCH in the store, to know what is measured, and runs at W&B to show
+    (`discl wandb sync`). Each call saves new views.
+    """
+    import json
+
+    from discl.files.disk import delivering
+    from discl.harness.board import stored_results, with_every_seed
+    from discl.harness.mirror.dashboard import Metrics, dashboard, nowhere
+    from discl.harness.mirror.syncing import online, studies
+    from discl.harness.store import Store
+
+    spec, store = load(**selection), Store()
+    metrics = Metrics.of(spec, stored_results(with_every_seed(spec, store), store))
+    unsaved = dry_run or output is not None
+    made = dashboard(spec, metrics, nowhere() if unsaved else online(), studies(store, spec.name))
+    if output:
+        with delivering(output) as half:
+            half.write_text(json.dumps(made.specs(), indent=1) + "\n", "utf-8")
+        click.echo(f"spec: {output}")
+    if unsaved:
+        for section in made.workspace.sections:
+            click.echo(f"{section.name}: {len(section.panels)} panels")
+        return
+    for what, url in zip(("workspace", "report"), made.save(), strict=True):
+        click.echo(f"{what}: {url}")
+
+
+@wandb.command("leaderboard")
+@selection
+@click.option("--root", type=click.Path(file_okay=False, path_type=Path), default=Path("leaderboards"), show_default=True)
+def wandb_leaderboard(root: Path, **selection: Any) -> None:
+    """Show the published results of BENCH at W&B: the table, and an artifact that refers to the files and to the runs behind them."""
+    from discl.harness.mirror.leaderboard import publish
+    from discl.harness.mirror.syncing import online
+    from discl.harness.store import Store
+
+    place = online()
+    name = publish(load(**selection), root, Store(), place)
+    click.echo(f"{name}; {place.access.url} as {place.entity}")

@@ -68,7 +68,7 @@ def test_every_row_arrives_once_though_the_server_fails_and_the_bench_and_its_mi
         said = [_synced(server), _synced(server)]
         mirrors.check_whole(server, Store(), ids)
         assert said[1].startswith(f"0 runs sent, {len(ids)} were there;")
-        (bank,) = (run for run in server.runs.values() if run.said["jobType"] == "bank")
+        (bank,) = (run for run in server.runs.values() if run.said.get("jobType") == "bank")
         assert bank.exit_code == 0
         (used,) = (artifact for artifact in server.artifacts.values() if artifact.name == f"bank-{bank.name}")
         for run in mirrors.trainings(server):  # lineage: from the runs that used its images to the bank

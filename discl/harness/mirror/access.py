@@ -150,6 +150,7 @@ def ask(found: Access, query: str, given: dict[str, Any], timeout_s: float = 30.
                 data = json.loads(answer.read()).get("data")
                 return data if isinstance(data, dict) else {}
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code in (401, 403):
                 raise UnreachableError(
                     f"W&B at {found.url} refuses the key from {found.key_from or 'nowhere'} ({error.code}); `wandb login` takes a new one"

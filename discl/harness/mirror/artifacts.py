@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
@@ -65,8 +64,6 @@ def of_result(result: Result, folder: Path) -> Any:
 
 
 def use(run: Any, artifact: Any) -> None:
-    """Say that a run was made from something; offline it is said when the run is synced."""
-    from wandb.sdk.artifacts.exceptions import ArtifactNotLoggedError
-
-    with contextlib.suppress(ArtifactNotLoggedError):  # the client writes the use down, and then waits for a server
+    """Say what a run was made from. Offline the client refuses; `discl wandb sync` says it then."""
+    if not run.offline:
         run.use_artifact(artifact)

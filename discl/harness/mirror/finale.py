@@ -32,7 +32,7 @@ WORST, SHOWN, SIDE = 3, 8, 128  # classes, photos of each, their pixels
 def tell(run: Any, result: Result, folder: Path, tell: Callable[[str], None]) -> None:
     """Everything at the end of a complete run. What cannot be had any more, such as predictions that were removed, is left out."""
     run.config.update({"passport": result.passport, "provenance": result.provenance, "counts": result.counts}, allow_val_change=True)
-    run.summary.update({**result.metrics, "chosen_epoch": result.chosen_epoch, **{f"cost/{key}": cost for key, cost in result.cost.items()}})
+    run.summary.update(_numbers(result))
     config = _config(folder)
     tell("metrics")
     for part in (_classes, _mistakes):
@@ -45,6 +45,12 @@ def tell(run: Any, result: Result, folder: Path, tell: Callable[[str], None]) ->
         artifacts.use(run, made)
     run.log_artifact(artifacts.of_result(result, folder))
     tell("artifacts")
+
+
+def _numbers(result: Result) -> dict[str, float]:
+    """Metrics and costs. Those of val have been told by the epochs, as best and last; here they are those of the chosen epoch."""
+    metrics = {f"chosen/{key.removeprefix('val/')}" if key.startswith("val/") else key: value for key, value in result.metrics.items()}
+    return {**metrics, "chosen_epoch": result.chosen_epoch, **{f"cost/{key}": cost for key, cost in result.cost.items()}}
 
 
 def _config(folder: Path) -> dict[str, Any]:

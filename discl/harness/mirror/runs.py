@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,33 +36,21 @@ class Sent:
 def mirror(folder: Path, place: Place, over: Callable[[], bool], tell: Tell = lambda _: None) -> Sent | None:
     """Follow the record in `folder` until it ends, or `over` says that no more will be written; None = there was nothing to tell.
 
-    W&B is told only the epochs it lacks: it says itself how many it has. An attempt's record tells earlier epochs again, so the
+    W&B is told only the epochs it lacks: it says itself how far it is. An attempt's record tells earlier epochs again, so the
     record of one attempt is enough.
     """
     try:
         with claimed(folder.parent, over) as notes:
-            tail = Tail(folder)
-            events = tail.follow(over)
+            events = Tail(folder).follow(over)
             start = next((event for event in events if event.get("event") == "start"), None)
             if start is None:
                 return None
             label = labelled(start, folder, place)
-            run = opened(label, place)
-            tell(f"opened {label.name}")
-            try:
-                sent = _send(run, events, folder, tell)
-            except BaseException:
-                run.finish(exit_code=1)
-                raise
-            run.finish(exit_code=0 if sent.complete else 1)
-            if place.online:
-                there = access.held(place.access, label.project, place.entity, label.id).get(label.id)
-                sent = Sent(sent.rows, there.rows if there else 0, sent.complete)
+            sent, run = _told(label, place, events, folder, tell)
             if sent.whole:  # by what W&B says
                 notes.write(place.named(label.project), Note(folder.name, sent.rows, sent.complete))
                 if place.online:
                     forget(run)
-            tell(f"closed {label.name}")
         if place.online and (bank := used_bank(folder)):  # offline nobody looks at its pictures
             tell_bank(folder, bank, place, tell)
         return sent
@@ -70,7 +58,24 @@ def mirror(folder: Path, place: Place, over: Callable[[], bool], tell: Tell = la
         return None
 
 
-def _send(run: Any, events: Any, folder: Path, tell: Tell) -> Sent:
+def _told(label: Label, place: Place, events: Iterator[dict[str, Any]], folder: Path, tell: Tell) -> tuple[Sent, Any]:
+    """Open the W&B run, tell it the events, close it, and ask what arrived."""
+    run = opened(label, place)
+    tell(f"opened {label.name}")
+    try:
+        sent = _send(run, events, folder, tell)
+    except BaseException:
+        run.finish(exit_code=1)
+        raise
+    run.finish(exit_code=0 if sent.complete else 1)
+    if place.online:
+        there = access.held(place.access, label.project, place.entity, label.id).get(label.id)
+        sent = Sent(sent.rows, there.rows if there else 0, sent.complete)
+    tell(f"closed {label.name}")
+    return sent, run
+
+
+def _send(run: Any, events: Iterator[dict[str, Any]], folder: Path, tell: Tell) -> Sent:
     rows, told, complete = Rows(), list[dict[str, float]](), False
     for event in events:
         if event.get("event") == "epoch":

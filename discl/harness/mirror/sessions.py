@@ -54,7 +54,11 @@ class Place:
 
 
 def opened(label: Label, place: Place) -> Any:
-    """A W&B run, online resumed where it is there already, so that `starting_step` says what W&B holds. Offline nothing can be asked."""
+    """A W&B run, online resumed where it is there already, so that `starting_step` says what W&B holds. Offline nothing can be asked.
+
+    An earlier offline folder of the run goes: the record tells all of it again, and W&B's own `wandb sync` would append the one to
+    the other.
+    """
     for name in OTHERS:
         os.environ.pop(name, None)
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -63,6 +67,8 @@ def opened(label: Label, place: Place) -> Any:
     for name in ("DATA", "CACHE", "ARTIFACT"):  # what the client keeps lies with ours, not in the user's home
         os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / name.lower()))
     folder.mkdir(parents=True, exist_ok=True)
+    for old in (folder / "wandb").glob(f"offline-run-*-{label.id}") if not place.online else ():
+        shutil.rmtree(old, ignore_errors=True)
     import wandb
 
     run = wandb.init(

@@ -92,6 +92,12 @@ def _counted(attempt: Path) -> tuple[dict[str, Any] | None, int]:
     return (start, epochs) if isinstance(start, dict) and start.get("event") == "start" else (None, 0)
 
 
+def studies(store: Store, benchmark: str) -> list[str]:
+    """Groups that runs of a benchmark were made for, beside its own."""
+    groups = {str(run.start.get("group")) for run in local_runs(store) if run.fits(benchmark, None) and run.start.get("job_type") == "tune"}
+    return sorted(groups)
+
+
 def online() -> Place:
     """Where runs are sent; a sentence where there is no key, or nobody who takes it. Whoever asks for it means it: WANDB_MODE is not asked."""
     found: Access = access()

@@ -1,0 +1,61 @@
+"""trackio: a local dashboard of the same rows, without an account and without a network; `trackio show` opens it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from discl.files.disk import home
+from discl.spec.errors import UserError
+from discl.spec.kinds import EpochReport
+from discl.spec.rows import AXIS, Rows, shortened
+
+
+class Trackio:
+    """Keeps its files in $DISCL_HOME/trackio, unless TRACKIO_DIR says otherwise. A run that goes on is one run, and each epoch is told once."""
+
+    version = 1
+
+    def __init__(self) -> None:
+        self._run: Any = None
+        self._rows = Rows()
+        self._there = set[int]()  # epochs it has
+
+    def start(self, run: Mapping[str, Any]) -> None:
+        os.environ.setdefault("TRACKIO_DIR", str(home().absolute() / "trackio"))
+        trackio = _library()
+        name = f"{shortened(str(run['name']), 100)}-{run['id'][:8]}"
+        self._rows, self._there = Rows(), _epochs(str(run["project"]), name)
+        self._run = trackio.init(
+            project=str(run["project"]), name=name, group=str(run["group"]), config=dict(run["config"]), resume="allow", embed=False,
+            auto_log_gpu=False, auto_log_cpu=False,
+        )  # fmt: skip
+
+    def announce(self, what: str, done: int, total: int) -> None:
+        return None
+
+    def report(self, report: EpochReport) -> None:
+        row = self._rows.of(report)
+        if report.epoch not in self._there:
+            self._run.log(row, step=report.epoch)
+
+    def finish(self, summary: Mapping[str, float] | None) -> None:
+        if self._run:
+            self._run.finish()
+            self._run = None
+
+
+def _library() -> Any:
+    try:
+        import trackio
+    except ImportError as error:
+        raise UserError("the tracker 'trackio' needs trackio; install it with: pip install 'discl[trackio]'") from error
+    return trackio
+
+
+def _epochs(project: str, name: str) -> set[int]:
+    """Those that an earlier attempt told."""
+    from trackio.sqlite_storage import SQLiteStorage
+
+    return {int(row[AXIS]) for row in SQLiteStorage.get_logs(project, name) if AXIS in row}

@@ -1,0 +1,296 @@
+"""What W&B holds after its mirror, told by the real client to a real server on loopback."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from discl.cli import main
+from discl.harness.experiment import Audience
+from discl.harness.mirror.access import access
+from discl.harness.mirror.notes import Note, claimed
+from discl.harness.mirror.runs import mirror
+from discl.harness.mirror.sessions import Place
+from discl.harness.mirror.syncing import local_runs, status
+from discl.harness.store import Store
+from discl.harness.sweep import sweep
+from discl.parts.trackers.jsonl import JsonLines
+from discl.spec.benchmark import load
+from discl.spec.kinds import EpochReport
+from tests import mirrors
+from tests.make_mini import make
+from tests.wandb_server import Server, serving
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with 3 strategies x 3 seeds and their bank, that nobody told W&B of."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISCL_HOME", str(folder / "home"))
+        patch.setenv("DISCL_DATA", str(folder / "data"))
+        photos = make("cifar100_lt", folder / "photos", images=600)
+        choice = [f"strategies={list(mirrors.STRATEGIES)}", f"seeds={list(mirrors.SEEDS)}", "trackers=[]"]
+        assert len(list(sweep(load("cifar100_lt", settings=[*mirrors.settings(photos), *choice]), Store(), Audience.of([])))) == 9
+    return folder
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it."""
+    monkeypatch.setenv("DISCL_DATA", str(made / "data"))
+    for kept in ("runs", "banks"):
+        shutil.copytree(made / "home" / kept, tmp_path / "home" / kept)
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def listening() -> Iterator[Server]:
+    """One server for all tests: in one process the client speaks to the first it met."""
+    with serving() as server:
+        yield server
+        import wandb
+
+        wandb.teardown()
+
+
+@pytest.fixture
+def server(listening: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server that holds nothing yet, and the environment that points to it."""
+    listening.reset()
+    for name, value in listening.environment().items():
+        monkeypatch.setenv(name, value)
+    return listening
+
+
+def _sync(*words: str, code: int = 0) -> Result:
+    answer = CliRunner().invoke(main, ["wandb", "sync", *words])
+    assert answer.exit_code == code, answer.output
+    return answer
+
+
+def _ids() -> list[str]:
+    return [run.id for run in local_runs(Store())]
+
+
+def test_each_epoch_arrives_once_though_requests_fail_and_a_second_sync_sends_nothing(home: Path, server: Server) -> None:
+    server.share, server.where = 0.3, "/file_stream"
+    first = _sync("cifar100_lt", "--scale", "smoke")
+    server.share = 0.0
+    mirrors.check_whole(server, Store(), _ids())
+    assert first.stdout.startswith("9 runs sent, 0 were there;")
+    assert server.failed
+    before = {run.name: (run.rows, run.summary) for run in mirrors.trainings(server)}
+    assert _sync().stdout.startswith("0 runs sent, 9 were there;")
+    assert {run.name: (run.rows, run.summary) for run in mirrors.trainings(server)} == before
+    assert status().waiting == ()
+
+
+def test_another_machine_sends_only_what_the_server_lacks(home: Path, server: Server) -> None:
+    some = _ids()[:2]
+    _sync("--run", some[0])
+    server.runs[some[0]].lines = dict(list(server.runs[some[0]].lines.items())[:2])
+    server.runs[some[0]].summary, server.runs[some[0]].exit_code = {}, None  # a mirror that was killed after two epochs
+    for note in home.glob("*/*/.mirror"):  # another machine has the store and none of the notes
+        note.unlink()
+    kept = server.runs[some[0]].rows
+    _sync("--run", some[0], "--run", some[1])
+    mirrors.check_whole(server, Store(), some)
+    assert server.runs[some[0]].rows[:2] == kept  # what was there was not sent again
+
+
+def test_a_run_is_found_by_its_conventions_and_carries_all_that_is_known_of_it(home: Path, server: Server) -> None:
+    run = next(run for run in local_runs(Store()) if run.start["config"]["strategy"] == "adaptive")
+    _sync("--run", run.id)
+    told, result = server.runs[run.id], Store().find(run.id)
+    assert result
+    assert told.project == "discl-cifar100_lt"
+    assert told.said == {
+        "displayName": f"cifar100_lt-smoke-timm-adaptive-s{result.seed}", "groupName": "cifar100_lt-smoke", "jobType": "train",
+        "tags": ["adaptive", "cifar100_lt", "smoke", "timm"],
+    }  # fmt: skip
+    config = {key: value["value"] for key, value in told.config.items() if key != "_wandb"}
+    assert (config["strategy"], config["seed"], config["scale"]) == ("adaptive", result.seed, "smoke")
+    assert config["train"]["epochs"] == 6
+    assert config["passport"] == result.passport
+    assert config["strategy_settings"]["name"] == "adaptive"
+    row = told.rows[0]
+    assert row["gain/level_050"] != 0
+    assert row["seen_so_far/level_100"] == row["seen/level_100"]
+    assert told.rows[1]["seen_so_far/level_100"] == row["seen/level_100"] + told.rows[1]["seen/level_100"]
+    assert told.summary["best/macro_acc"] == max(row["val/macro_acc"] for row in told.rows if "val/macro_acc" in row)
+    metrics = {metric.get("1") or metric.get("2"): metric for metric in told.config["_wandb"]["value"]["m"]}
+    assert {"epoch", "train/*", "val/*", "mix/*", "gain/*", "seen/*", "cost/*"} <= metrics.keys()
+    assert told.summary["cost/images"] == result.cost["images"]
+
+
+def test_classes_confusions_and_mistakes_are_tables_with_pictures(home: Path, server: Server) -> None:
+    _sync("--run", (id := _ids()[0]))
+    result = Store().find(id)
+    assert result
+    classes = _table(server, id, "classes")
+    assert classes["columns"] == ["class", "group", "training photos", "test photos", "recall"]
+    assert [row[0] for row in classes["data"]] == result.classes
+    assert [row[2] for row in classes["data"]] == result.counts
+    assert [row[4] for row in classes["data"]] == result.class_recalls
+    assert {row[1] for row in classes["data"]} <= {"many", "medium", "few"}
+    predictions = Store().predictions(Store().folder(result))
+    truth, guess = predictions["test/labels"], predictions["test/logits"].argmax(1)
+    tested = np.bincount(truth, minlength=100)
+    assert [row[3] for row in classes["data"]] == tested.tolist()
+    confusions = _table(server, id, "confusions")["data"]
+    for called, taken_for, photos, share in confusions:  # a hundred classes: mistakes alone, the most frequent first
+        t, g = result.classes.index(called), result.classes.index(taken_for)
+        assert t != g
+        assert photos == int(((truth == t) & (guess == g)).sum())
+        assert share == pytest.approx(photos / tested[t])
+    assert [row[2] for row in confusions] == sorted((row[2] for row in confusions), reverse=True)
+    assert "confusion_matrix" not in server.runs[id].summary
+    mistakes = _table(server, id, "mistakes")["data"]
+    assert mistakes
+    for photo, called, taken_for, confidence, name in mistakes:
+        assert photo["_type"] == "image-file"
+        assert called != taken_for
+        assert 0 < confidence <= 1
+        assert photo["caption"] == f"{called}, taken for {taken_for} ({confidence:.0%})"
+        assert result.classes[int(truth[predictions["test/ids"].tolist().index(name)])] == called
+
+
+def test_a_bank_is_a_run_with_yield_scores_and_pictures_and_an_artifact_by_reference(home: Path, server: Server) -> None:
+    run = next(run for run in local_runs(Store()) if run.start["config"]["strategy"] == "static")
+    _sync("--run", run.id)
+    (bank,) = (told for told in server.runs.values() if told.said.get("jobType") == "bank")
+    folder = home / "banks" / bank.name
+    assert folder.is_dir()
+    yielded = _table(server, bank.name, "yield")
+    assert yielded["columns"] == ["class", "level", "hard photos", "made", "kept", "kept share"]
+    assert sum(row[3] for row in yielded["data"]) == bank.summary["bank/images"] > 0
+    assert {row[1] for row in yielded["data"]} == {0, 50}
+    assert bank.summary["scores/text/level_050"]["_type"] == "histogram"
+    spectrum = _table(server, bank.name, "spectrum")
+    assert spectrum["columns"] == ["class", "level 0", "level 50", "photo"]
+    assert all(cell["_type"] == "image-file" for row in spectrum["data"] for cell in row[1:])
+    (artifact,) = (one for one in server.artifacts.values() if one.type == "bank")
+    assert artifact.state == "COMMITTED"
+    assert server.runs[run.id].used == [artifact.id]
+    references = json.loads(artifact.manifest)["contents"]
+    assert set(references) == {"bank.json", *(f"shards/{path.name}" for path in (folder / "shards").glob("*"))}
+    assert all(entry["ref"].startswith("file://") for entry in references.values())
+    assert json.loads(artifact.metadata)["bank"] == bank.name
+
+
+def _table(server: Server, id: str, key: str) -> dict[str, Any]:
+    """A table as the dashboard reads it: the summary names its place in an artifact."""
+    assert server.runs[id].summary[key]["_type"] == "table-file"
+    (artifact,) = (one for one in server.artifacts.values() if one.name == f"run-{id}-{key}")
+    assert artifact.state == "COMMITTED"
+    found: dict[str, Any] = json.loads(server.runs["artifacts"].files[f"{artifact.id}/{key}.table.json"])
+    return found
+
+
+def test_offline_runs_arrive_whole_by_wandbs_own_sync(home: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    some = [run for run in local_runs(Store()) if run.start["config"]["seed"] == 0]
+    for run in some:
+        sent = mirror(run.folder, Place(access(), None), lambda: True)
+        assert sent
+        assert (sent.rows, sent.arrived, sent.complete) == (6, None, True)
+    mirror(some[0].folder, Place(access(), None), lambda: True)  # a run that went on: its record tells all again
+    assert not server.asked
+    folders = sorted(map(str, (home / "wandb" / "wandb").glob("offline-run-*")))
+    assert len(folders) == len(some)
+    subprocess.run(
+        [sys.executable, "-c", "from wandb.cli.cli import cli; cli()", "sync", *folders],
+        cwd=tmp_path, env={**os.environ, "WANDB_MODE": "online"}, check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    mirrors.check_whole(server, Store(), [run.id for run in some])
+    assert not [artifact for artifact in server.artifacts.values() if artifact.state != "COMMITTED"]
+
+
+# ---------------------------------------------------------------- bad input
+
+
+NASTY = {
+    "markup": "<script>alert('x')</script> [red]\"quoted\" & more",
+    "emoji": "cat 🐈‍⬛ naïve",
+    "right to left": "قطة \u202eevil",
+    "long": "x" * 300,
+}
+
+
+@pytest.mark.parametrize("kind", NASTY)
+def test_names_arrive_as_they_are_or_shortened_where_wandb_has_limits(kind: str, tmp_path: Path, server: Server) -> None:
+    name, id = NASTY[kind], "00000000000000ab"
+    folder = Store().root / id / "000"
+    folder.mkdir(parents=True)
+    config = {"name": name, "dataset": {"name": name}, "backbone": {"name": "b"}, "strategy": name, "classes": [name]}
+    record = JsonLines()
+    told = {"id": id, "name": name, "group": name, "project": f"discl-{name}", "tags": [name, ""], "config": config, "epochs": 1}
+    record.start({**told, "folder": folder, "place": (1, 1)})
+    record.report(EpochReport(0, {100: 1.0}, {100: 4}, 1, 0.1, 0.5, {"val/acc": float("nan")}, loss=1.0))
+    record.finish(None)
+    _sync()
+    run = server.runs[id]
+    assert len(run.rows) == 1
+    assert np.isnan(run.rows[0]["val/acc"])
+    assert run.exit_code == 1  # its record says that it did not complete
+    assert run.config["strategy"]["value"] == name
+    for key, most in (("displayName", 128), ("groupName", 128)):
+        assert run.said[key] == (name if len(name) <= most else name[: most - 1] + "…")
+    assert all(1 <= len(tag) <= 64 for tag in run.said["tags"])
+    assert len(run.project) <= 128
+    assert not set(run.project) & set("/\\#?%: ")
+
+
+def test_no_key_a_wrong_key_and_nobody_there_are_sentences(home: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "b" * 40)
+    assert "refuses the key from WANDB_API_KEY (401); `wandb login` takes a new one" in _sync(code=2).stderr
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    assert "W&B at http://127.0.0.1:9 cannot be reached" in _sync(code=2).stderr
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("NETRC", str(home / "none"))
+    assert "there is no key for W&B at http://127.0.0.1:9; set WANDB_API_KEY or run `wandb login`" in _sync(code=2).stderr
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    assert "WANDB_MODE = 'sometimes' is no mode of W&B; there is run, shared, online" in _sync(code=2).stderr
+
+
+def test_rows_that_a_server_took_and_lost_are_noticed(home: Path, server: Server) -> None:
+    server.forgets = 2
+    assert "4 of 6 epochs arrived" in _sync("--run", _ids()[0], code=2).stderr
+    assert len(status().waiting) == 9
+
+
+def test_a_run_that_is_not_there_is_named(home: Path, server: Server) -> None:
+    assert "no run 'nope'" in _sync("--run", "nope", code=2).stderr
+    assert "no run to send" in _sync("iwildcam").stdout
+
+
+def test_thousands_of_runs_take_few_requests_and_little_time_when_all_is_there(home: Path, server: Server) -> None:
+    template = next(local_runs(Store()))
+    for number in range(2000):
+        id = f"{number:016x}"
+        shutil.copytree(template.folder, Store().root / id / "000", copy_function=os.link)
+        run = server.run(id, "discl-cifar100_lt")
+        run.lines, run.exit_code = {offset: {} for offset in range(template.rows)}, 0
+        with claimed(Store().root / id) as notes:
+            notes.write(f"{server.url}/us/discl-cifar100_lt", Note("000", template.rows, True))
+    assert replace(template, id="") in [replace(run, id="") for run in local_runs(Store(), [template.id])]
+    ids = [f"{number:016x}" for number in range(2000)]
+    bank = Store().find(template.id)
+    assert bank
+    if bank.passport["bank"]:
+        shutil.rmtree(home / "banks")
+    began = time.process_time()
+    assert _sync(*(word for id in ids for word in ("--run", id))).stdout.startswith("0 runs sent, 2000 were there;")
+    assert time.process_time() - began < 10
+    assert server.asked.count("MirroredRuns") == 4  # of 500 each
