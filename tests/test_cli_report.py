@@ -13,10 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from discl.cli import main
+from discl.engine.leases import Wanted
+from discl.engine.making import Workshop
+from discl.harness.experiment import Bench
 from discl.harness.publishing import publish
 from discl.harness.store import Store
-from discl.spec.benchmark import experiments
+from discl.spec.benchmark import experiments, load
 from tests import results
+from tests.test_cli_bank import Here
 
 CHOICE = ["cifar10_lt", "--set", "generator.name=blend", "--strategies", "static,all_levels,real_rebalanced,real_only"]
 TINY = ["generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1", "bank.threshold=0.4"]
@@ -129,18 +133,48 @@ def test_figures_lie_in_the_folder_with_their_captions(tmp_path: Path) -> None:
     assert "discl figures cifar10_lt --strategies" in (tmp_path / "figures" / "cifar10_lt-smoke-captions.txt").read_text()
 
 
-def test_a_real_bench_shows_its_images_and_its_surest_mistakes(tmp_path: Path) -> None:
-    choice = ["cifar10_lt", "--strategies", "static,real_rebalanced", *(word for setting in TINY for word in ("--set", setting))]
-    done = _discl("bench", *choice, "--seeds", "0", "--trackers", "")
-    assert done.exit_code == 0, done.output
-    full = _report(tmp_path / "full.html", *choice)
-    assert full.count("data:image/webp;base64,") > 40
-    assert "From text to photo" in full
-    assert "Images kept of those wanted, by class and level; threshold 0.4." in full
-    mistakes = full.partition("Surest mistakes</h2>")[2]
-    assert "static, seed 0" in mistakes
+def _shows_pictures(text: str, first: str) -> None:
+    assert "From text to photo" in text
+    assert "by class and level; threshold" in text
+    mistakes = text.partition("Surest mistakes</h2>")[2]
+    assert f"{first}, seed 0" in mistakes
     assert "real_rebalanced, seed 0" in mistakes
     assert re.search(r"<small>\w+<br>\d+ % sure</small>", mistakes)
+
+
+def test_images_of_the_bank_and_the_surest_mistakes_are_inside(tmp_path: Path) -> None:
+    bench = Bench(load("cifar10_lt", settings=TINY))
+    wanted = Wanted(bench.sources.ids[:3], (0, 50), 1)
+    workshop = Workshop(bench.bank.id, bench.bank.shards, bench.sources, bench.generator, None)
+    bench.bank.build(wanted, bench.generator.steps, Here(), lambda: workshop, 4, lambda *_: None)
+    spec = bench.spec.model_copy(update={"strategies": ["static", "real_rebalanced"], "seeds": [0]})
+    for each in experiments(spec):
+        results.store(each, passport={"bank": bench.bank_id if each.strategy == "static" else None, "comparison": "same"})
+    bench.bank.close()
+    text = _report(tmp_path / "report.html", *_words(TINY))
+    _shows_pictures(text, "static")
+    assert "not made" in text  # two of the bank's levels are missing, and nothing was made for the page
+    assert len(re.findall('src="data:image/webp;base64,', text)) == 8 + 4 + 2 * 3 * 6  # photos, images of two of them, mistakes
+
+
+def test_another_bank_than_the_runs_used_is_not_shown(tmp_path: Path) -> None:
+    results.sweep(["static", "real_rebalanced"], [0])
+    text = _report(tmp_path / "report.html", *CHOICE[:3], "--strategies", "static,real_rebalanced")
+    assert "no images of the bank: 0123456789abcdef is not on this machine" in text
+    assert "From text to photo" not in text
+    assert "Surest mistakes</h2>" in text
+
+
+@pytest.mark.slow
+def test_a_real_bench_shows_its_images_and_its_surest_mistakes(tmp_path: Path) -> None:
+    """Trains two networks."""
+    done = _discl("bench", *_words(TINY), "--seeds", "0", "--trackers", "")
+    assert done.exit_code == 0, done.output
+    _shows_pictures(_report(tmp_path / "report.html", *_words(TINY)), "static")
+
+
+def _words(settings: list[str]) -> list[str]:
+    return ["cifar10_lt", "--strategies", "static,real_rebalanced", *(word for setting in settings for word in ("--set", setting))]
 
 
 def test_two_thousand_runs_take_seconds(tmp_path: Path) -> None:

@@ -179,8 +179,9 @@ def _step(link: Link) -> str:
 
 def group_rows(facts: Facts) -> Rows:
     """Strategy x group of classes."""
-    titles = ("many", "medium", "few")
-    return [{**row, "group": row["title"]} for row in score_rows(facts) if row["title"] in titles]
+    titles, order = ("many", "medium", "few"), {name: place for place, name in enumerate(facts.strategies)}
+    rows = [row for row in score_rows(facts) if row["title"] in titles]
+    return [{**row, "group": row["title"], "order": order[row["strategy"]]} for row in rows]
 
 
 def class_rows(facts: Facts) -> Rows:

@@ -54,6 +54,13 @@
     bench.section.dataset.drawn = "all";
   }
 
+  function inside(plot) {  // a chart is one picture with a name; of its thousand parts nothing is read out
+    const place = document.createElement("div");
+    place.setAttribute("aria-hidden", "true");
+    plot.replaceChildren(place);
+    return place;
+  }
+
   async function embed(bench, chart, plot) {
     const spec = structuredClone(chart.spec), which = plot.dataset.which;
     const rows = bench.tables[chart.data];
@@ -62,9 +69,10 @@
     for (const param of spec.params ?? []) param.value = values[param.name];
     if (chart.row) spec.height = height(bench, chart);
     try {
-      const made = await vegaEmbed(plot, spec, {
+      const made = await vegaEmbed(inside(plot), spec, {
         actions: false, renderer: "svg", ast: true, config: CONFIG, defaultStyle: false, tooltip: { disableDefaultStyle: true },
       });
+      made.view.logLevel(1);  // errors: from here on a chart may be empty, since everything in it can be hidden
       bench.views.push({ view: made.view, chart });
     } catch (error) {
       console.error(chart.id, error);
@@ -135,7 +143,7 @@
 
   function turn() {
     const wanted = decodeURIComponent(location.hash.slice(1)), place = benches.findIndex(({ section }) => section.id === wanted);
-    const now = place < 0 ? (benches.find(({ section }) => !section.hidden && section.dataset.drawn) ?? benches[0]) : benches[place];
+    const now = benches[place] ?? ((wanted && benches.find((bench) => bench.drawn && !bench.section.hidden)) || benches[0]);
     for (const bench of benches) bench.section.hidden = bench !== now;
     document.querySelectorAll("[data-tab]").forEach((link) => {
       link.dataset.tab === now.section.id ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");

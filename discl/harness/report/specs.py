@@ -144,7 +144,8 @@ class Specs:
                 title=None,
                 axis=alt.Axis(labelAngle=0, labelFontSize=13),
             ),
-            "xOffset": alt.XOffset(field="strategy", type="nominal", sort=list(self.looks)),
+            # by a number: else Vega-Lite sorts by the colours' names, which it writes into an expression, and names may hold anything
+            "xOffset": alt.XOffset(field="strategy", type="nominal", sort=alt.EncodingSortField(field="order", op="min")),
         }
         tips = self.tooltip({"strategy": "strategy", "group": "classes", "mean": "percent", "low": "from", "high": "to"})
         bars = base.mark_bar(cornerRadiusEnd=2).encode(**place, y=self.y("mean", "recall (%)"), **self.of_strategy("fill"), tooltip=tips)
@@ -232,7 +233,7 @@ class Specs:
         each = alt.Detail(field="study", type="nominal")
         line = best.encode(x=x, y=self.y("best", "objective", **free), detail=each, **self.of_strategy("stroke", "strokeDash"))
         tips = self.tooltip({"strategy": "strategy", "trial": "trial", "state": "state", "value": "value", "study": "study"})
-        pale = alt.Opacity(field="state", type="nominal", scale=alt.Scale(domain=["complete", "given up"], range=[0.9, 0.3]), legend=None)
+        pale = alt.condition("datum.state === 'complete'", alt.value(0.9), alt.value(0.3))
         place = {"x": x, "y": self.y("value", "objective", **free), "opacity": pale}
         dots = base.mark_point(size=40, filled=True).encode(**place, **self.of_strategy("fill", "shape"), tooltip=tips)
         return self.whole(line + dots, ("hidden",), 260)
@@ -241,7 +242,7 @@ class Specs:
         """Bars of settings, one a study."""
         alt, base = self.alt, self.table("importance").transform_filter("indexof(hidden, datum.strategy) < 0")
         y = alt.Y(field="path", type="nominal", sort="-x", title=None, axis=alt.Axis(labelLimit=150))
-        offset = alt.YOffset(field="study", type="nominal")
+        offset = alt.YOffset(field="study", type="nominal", sort=alt.EncodingSortField(field="share", op="max"))  # see `groups`
         tips = self.tooltip({"path": "setting", "strategy": "strategy", "share": "share (%)", "study": "study"})
         bars = base.mark_bar(cornerRadiusEnd=2).encode(
             y=y, yOffset=offset, x=self.x("share", "share (%)"), **self.of_strategy("fill"), tooltip=tips
