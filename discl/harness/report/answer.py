@@ -19,6 +19,10 @@ WHERE = {  # title of a column -> how a sentence says it
     "ood": "out of distribution",
     "worst group": "in the worst group",
     "worst class": "in the worst class",
+    "worst group, ood": "in the worst group out of distribution",
+    "all, adjusted": "over all classes with adjusted logits",
+    "all, wise": "over all classes with interpolated weights",
+    "ood, wise": "out of distribution with interpolated weights",
 }
 
 Scores = Mapping[str, Mapping[int, float]]  # strategy -> seed -> fraction
@@ -57,6 +61,11 @@ def points(gain: Estimate, signed: bool = True) -> str:
     """'+4.1 ± 0.9', in points."""
     text = f"{100 * gain.mean:+.1f}" if signed else f"{abs(100 * gain.mean):.1f}"
     return text if gain.half_width is None else f"{text} ± {100 * gain.half_width:.1f}"
+
+
+def weighed(gain: Estimate) -> str:
+    """The points, and whether they are to be believed."""
+    return points(gain) if gain.excludes_zero() else f"{points(gain)} (not told from zero)"
 
 
 def headline_metric(made: Board) -> str:
@@ -101,10 +110,12 @@ def answer(made: Board, metric: str, scores: Scores) -> Answer:
         return Answer(_one_seed(best, base, gains, title), notes, best, False, base)
     winners = [name for name in gains if gains[name].excludes_zero() and gains[name].mean > 0]
     if not winners:
-        return Answer(_nobody(base, gains, title), [*_cautions(made, gains, best, False), *notes], best, False, base)
+        return Answer(_nobody(base, gains, title), [*_orders(whole, best), *_cautions(made, gains, best, False), *notes], best, False, base)
     best = max(winners, key=lambda name: gains[name].mean)
     sentence = f"{called(best)} beats {called(base)} by {points(gains[best], signed=False)} points {where(title)}{_of_order(best, whole)}."
-    return Answer(_capital(sentence), [*_beside(winners, best), *_cautions(made, gains, best, True), *notes], best, True, base)
+    return Answer(
+        _capital(sentence), [*_beside(winners, best), *_orders(whole, best), *_cautions(made, gains, best, True), *notes], best, True, base
+    )
 
 
 def _capital(sentence: str) -> str:
@@ -145,12 +156,26 @@ def _of_order(best: str, whole: Scores) -> str:
         return _without_order(whole)
     gain = paired(whole[best], whole[ALL_LEVELS])
     if best in UNORDERED:
-        return f", and differs from {called(ALL_LEVELS)} by {points(gain)}"
+        return _without_levels(gain)
     if not gain.excludes_zero():
         return f"; what order adds to it cannot be told from zero ({points(gain)})"
     if gain.mean < 0:
         return f"; its order costs {points(gain, signed=False)} against {called(ALL_LEVELS)}"
     return f"; order explains {points(gain, signed=False)} of them"
+
+
+def _without_levels(gain: Estimate) -> str:
+    """Of a strategy that neither mixes the levels nor orders them."""
+    if not gain.excludes_zero():
+        return f"; it is not told apart from {called(ALL_LEVELS)} ({points(gain)})"
+    return f", which is {points(gain, signed=False)} {'more' if gain.mean > 0 else 'less'} than {called(ALL_LEVELS)}"
+
+
+def _orders(whole: Scores, best: str) -> list[str]:
+    """What every order of the levels gains over the same images all at once."""
+    gains = {name: paired(whole[name], whole[ALL_LEVELS]) for name in whole if name not in UNORDERED and ALL_LEVELS in whole}
+    told = [f"{name} {weighed(gain)}" for name, gain in gains.items() if gain.half_width is not None]
+    return [f"Order against {called(ALL_LEVELS)}: {listed(told)}."] if told and [*gains] != [best] else []
 
 
 def _without_order(whole: Scores) -> str:

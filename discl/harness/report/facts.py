@@ -12,7 +12,7 @@ import numpy as np
 
 from discl.harness import stats
 from discl.harness.board import Board, Row
-from discl.harness.report.answer import Answer, Link, Scores, answer, chain, headline_metric, listed, points, where
+from discl.harness.report.answer import Answer, Link, Scores, answer, chain, headline_metric, listed, weighed, where
 from discl.harness.report.histories import Histories
 from discl.harness.stats import Difference, Estimate
 from discl.spec.conventions import SHOTS
@@ -58,8 +58,8 @@ class Facts:
             return []
         asked = [each for each, title in self.board.columns.items() if title in ("all", "few", "ood") and each != metric]
         gains = {each: stats.paired(self.scores[each].get(one.best, {}), self.scores[each].get(one.base, {})) for each in asked}
-        told = [f"{where(self.board.columns[each])} {points(gain)}{_weight(gain)}" for each, gain in gains.items() if gain.n]
-        return [f"Its difference {listed(told)}."] if told else []
+        told = [f"{where(self.board.columns[each])} {weighed(gain)}" for each, gain in gains.items() if gain.n]
+        return [f"Its difference elsewhere: {listed(told)}."] if told else []
 
     @cached_property
     def chains(self) -> dict[str, list[Link]]:
@@ -91,10 +91,6 @@ class Facts:
 def by_seed(results: Sequence[Result], metric: str) -> dict[int, float]:
     """What was measured."""
     return {result.seed: value for result in results if math.isfinite(value := result.metrics.get(metric, math.nan))}
-
-
-def _weight(gain: Estimate) -> str:
-    return "" if gain.excludes_zero() else ", which cannot be told from zero"
 
 
 def interval(found: Estimate) -> dict[str, Any]:

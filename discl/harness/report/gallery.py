@@ -109,10 +109,9 @@ def _gallery(bench: Bench, facts: Facts, notes: list[str]) -> Gallery | None:
         for name, row in zip(figure.names, figure.rows, strict=True)
     ]
     levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
-    heads = [head.replace("\n", " ") for head in figure.heads]
     legend = "; ".join([*(line.removeprefix("under each image: ") for line in figure.legend), *([figure.mark] if figure.mark else [])])
     small = bench.sources.photos.shape[2] < LARGEST // 2
-    return Gallery(heads, rows, legend, small, levels, _kept(bench, levels), f"{bench.spec.bank.threshold:g}")
+    return Gallery(list(figure.heads), rows, legend, small, levels, _kept(bench, levels), f"{bench.spec.bank.threshold:g}")
 
 
 def _kept(bench: Bench, levels: Sequence[int]) -> list[tuple[str, int, list[int]]]:

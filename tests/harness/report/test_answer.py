@@ -34,7 +34,7 @@ def test_a_clear_win_is_taken_apart_into_rebalancing_synthesis_and_order() -> No
 def test_the_strategy_of_the_headline_is_also_said_where_it_does_not_win() -> None:
     others = {**{name: [40, 41, 42] for name in CLEAR}, "static": [40, 42, 41]}
     notes = " ".join(facts(CLEAR, others=others).answer.notes)
-    assert "over all classes +0.0 ± 2.5, which cannot be told from zero" in notes
+    assert "Its difference elsewhere: over all classes +0.0 ± 2.5 (not told from zero) and out of distribution" in notes
     assert "the largest of 3 comparisons and not corrected for their number" in notes
     assert "No sign-flip p of 3 seeds can be below 0.25." in notes
 
@@ -56,8 +56,18 @@ def test_order_that_costs_is_said_to_cost() -> None:
 def test_a_strategy_without_an_order_is_not_credited_with_one() -> None:
     found = facts({**CLEAR, "text_only": [39, 42, 45]})
     assert found.answer.sentence == (
-        "text_only beats rebalanced real photos by 20.0 ± 2.5 points on few-shot classes, and differs from all levels at once by +14.0 ± 0.0."
+        "text_only beats rebalanced real photos by 20.0 ± 2.5 points on few-shot classes, which is 14.0 ± 0.0 more than all levels at once."
     )
+
+
+def test_a_strategy_without_an_order_may_tie_with_all_levels() -> None:
+    found = facts({"text_only": [30, 32, 34], "all_levels": [31, 28, 31], "real_rebalanced": [20, 22, 24]})
+    assert found.answer.sentence.endswith("; it is not told apart from all levels at once (+2.0 ± 6.6).")  # of -1, 4 and 3
+
+
+def test_what_each_order_gains_is_said_beside_any_headline() -> None:
+    tie = {"static": [16, 15, 17], "reverse": [19, 20, 21], "all_levels": [20, 19, 21], "real_rebalanced": [20, 20, 20]}
+    assert "Order against all levels at once: reverse +0.0 ± 2.5 (not told from zero) and static -4.0 ± 0.0." in facts(tie).answer.notes
 
 
 def test_a_tie_is_called_a_tie() -> None:
