@@ -83,7 +83,7 @@ def _spoken_of(metric: str) -> set[str]:
 
 
 class Tally(NamedTuple):
-    """Photos of each class [classes]: all that recall and F1 need, where a confusion matrix grows with the classes' square."""
+    """Photos of each class [..., classes]: all that recall and F1 need, where a confusion matrix grows with the classes' square."""
 
     hits: Ints  # called what they are
     held: Ints  # in the truth
@@ -111,31 +111,39 @@ def split_metrics(truth: Ints, guess: Ints, counts: Ints, groups: Ints | None = 
     """All metrics of one split, without prefix; `counts` are the real training photos per class."""
     if not len(truth):
         return {}
-    values = _class_metrics(tally(truth, guess, len(counts)), counts, conventions)
+    found = _class_metrics(tally(truth, guess, len(counts)), counts, conventions)
+    values = {name: float(value) for name, value in found.items() if not np.isnan(value)}
     return values if groups is None else values | _group_metrics(truth, guess, groups, len(counts), conventions.least_group)
 
 
-def _class_metrics(found: Tally, counts: Ints, conventions: MetricsTable) -> dict[str, float]:
-    """Those that need no groups."""
+def _class_metrics(found: Tally, counts: Ints, conventions: MetricsTable) -> dict[str, Fractions]:
+    """Those that need no groups [...]; NaN where there is no photo to measure one on."""
+    there = found.held > 0
     values = {
-        "acc": float(found.hits.sum() / found.held.sum()),
-        "macro_acc": float(np.nanmean(found.recall)),
-        "macro_f1": float(found.f1[found.held > 0].mean()),
-        "worst_class_acc": float(np.nanmin(found.recall)),
+        "acc": found.hits.sum(-1) / found.held.sum(-1),
+        "macro_acc": _mean(found.recall, there),
+        "macro_f1": _mean(found.f1, there),
+        "worst_class_acc": np.where(there, found.recall, np.inf).min(-1),
         **_shot_metrics(found, counts, conventions.shots),
     }
-    others = {"macro_f1_union": float(found.f1[found.held + found.called > 0].mean()), "macro_f1_all": float(found.f1.mean())}
+    others = {"macro_f1_union": _mean(found.f1, found.held + found.called > 0), "macro_f1_all": found.f1.mean(-1)}
     return values | {name: value for name, value in others.items() if name in conventions.also}
 
 
-def _shot_metrics(found: Tally, counts: Ints, rule: str) -> dict[str, float]:
+def _shot_metrics(found: Tally, counts: Ints, rule: str) -> dict[str, Fractions]:
     values = {}
     for name, members in SHOTS[rule].members(counts).items():
         mine = members & (found.held > 0)
-        if mine.any():
-            pooled = found.hits[mine].sum() / found.held[mine].sum()
-            values[f"{name}_acc"] = float(pooled if SHOTS[rule].pooled else found.recall[mine].mean())
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: not measured
+            pooled = (found.hits * mine).sum(-1) / (found.held * mine).sum(-1)
+        values[f"{name}_acc"] = pooled if SHOTS[rule].pooled else _mean(found.recall, mine)
     return values
+
+
+def _mean(values: Fractions, among: np.ndarray[Any, np.dtype[np.bool_]]) -> Fractions:
+    """Over the classes that count; NaN where none does."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(among, values, 0.0).sum(-1) / among.sum(-1))
 
 
 def _group_metrics(truth: Ints, guess: Ints, groups: Ints, classes: int, least: int) -> dict[str, float]:
@@ -200,12 +208,12 @@ def sampling_errors(
     errors: dict[str, float] = {}
     for called in outcomes:
         if called.split in splits and (total := int(called.photos.sum())):
-            rng = np.random.default_rng(0)
-            shares = called.photos / total
-            drawn = (tally(called.truth, called.guess, len(counts), rng.multinomial(total, shares)) for _ in range(draws))
-            found = [_class_metrics(each, counts, conventions) for each in drawn]
+            drawn = np.random.default_rng(0).multinomial(total, called.photos / total, draws)
+            tallies = [tally(called.truth, called.guess, len(counts), photos) for photos in drawn]
+            found = _class_metrics(Tally(*(np.stack(columns) for columns in zip(*tallies, strict=True))), counts, conventions)
+            spread = {key: values[~np.isnan(values)] for key, values in found.items()}
             errors |= {
-                f"{called.split}/{called.prefix}{key}": float(np.std([each[key] for each in found if key in each], ddof=1)) for key in found[0]
+                f"{called.split}/{called.prefix}{key}": float(np.std(values, ddof=1)) for key, values in spread.items() if len(values) > 1
             }
     return errors
 
