@@ -89,6 +89,10 @@ def _count(page: Page, selector: str) -> int:
     return found
 
 
+def _sentence(page: Page) -> str:
+    return page.locator(".sentence:visible").inner_text().replace("\xa0", " ")
+
+
 def _marks(page: Page, chart: str) -> int:
     """Points of a chart."""
     return _count(page, f"[data-chart={chart}] .plot svg .mark-symbol.role-mark > path")
@@ -105,7 +109,7 @@ def test_it_opens_from_disk_and_draws_every_chart(browser: Browser, path: Path) 
         assert _marks(page, "forest") == 5
         assert _marks(page, "chain") == 4
         assert page.locator("h1:visible").inner_text() == "CIFAR-10-LT"
-        assert page.locator(".sentence:visible").inner_text().startswith("static beats rebalanced real photos by 10.0 ± 2.5 points")
+        assert _sentence(page).startswith("static beats rebalanced real photos by 10.0 ± 2.5 points")
 
 
 def test_the_filter_works_on_tables_and_charts(browser: Browser, path: Path) -> None:
@@ -125,7 +129,7 @@ def test_another_metric_and_baseline_change_sentence_table_and_charts(browser: B
         page.locator("select[data-choice=metric]:visible").select_option("ood/macro_acc")
         page.locator("select[data-choice=baseline]:visible").select_option("real_only")
         page.wait_for_function(f"[...document.querySelectorAll('{FOREST} text')].some(text => text.textContent === 'real_rebalanced')")
-        assert page.locator(".sentence:visible").inner_text().startswith("static beats rebalanced real photos by 10.0 ± 2.5 points out of")
+        assert _sentence(page).startswith("static beats rebalanced real photos by 10.0 ± 2.5 points out of")
         assert page.locator("h2:visible", has_text="Against").inner_text() == "Against real_only: ood"
         assert "real_only" not in _column(page, "differences to the baseline", 0)
 

@@ -194,8 +194,9 @@ def embedded(value: Any) -> Markup:
 
 
 def ticks(text: str) -> Markup:
-    """Escaped; what stands between back ticks as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+    """Escaped; what stands between back ticks as code, and no line ends at a plus-minus."""
+    coded = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(coded.replace(" ± ", "&nbsp;±&nbsp;"))  # noqa: S704
 
 
 def _policy(*scripts: str) -> str:
