@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import importlib.metadata
 import json
 import netrc
 import os
@@ -23,7 +24,7 @@ from discl.spec.errors import UserError
 
 ONLINE, OFFLINE, DISABLED = "online", "offline", "disabled"
 MODES = {"": ONLINE, "run": ONLINE, "shared": ONLINE, "online": ONLINE, "offline": OFFLINE, "dryrun": OFFLINE, "disabled": DISABLED}
-SAAS = "https://api.wandb.ai"
+SERVICE, BEFORE = "https://api.forge.coreweave.com", "https://api.wandb.ai"  # W&B's own, since its client 0.31 and until then
 PROBE_S = 5.0  # how long a server may take to say who we are
 PAGE = 500  # runs asked for at a time
 LATER = "events.jsonl has everything, and `discl wandb sync` sends it later"
@@ -71,7 +72,7 @@ class Held:
 def access() -> Access:
     """From the environment, then from W&B's settings files; the key from the environment or netrc. Asks nobody."""
     said = dict(_settings())
-    url = (os.environ.get("WANDB_BASE_URL") or said.get("base_url") or SAAS).rstrip("/")
+    url = (os.environ.get("WANDB_BASE_URL") or said.get("base_url") or _service()).rstrip("/")
     key, key_from = _key(url)
     mode = os.environ.get("WANDB_MODE") or said.get("mode") or ""
     if mode not in MODES:
@@ -79,6 +80,12 @@ def access() -> Access:
     entity = os.environ.get("WANDB_ENTITY") or said.get("entity") or None
     project = os.environ.get("WANDB_PROJECT") or said.get("project") or None
     return Access(url, key, key_from, MODES[mode], entity, project)
+
+
+def _service() -> str:
+    """What the installed client takes where nothing is said."""
+    major, minor = importlib.metadata.version("wandb").split(".")[:2]
+    return SERVICE if (int(major), int(minor)) >= (0, 31) else BEFORE
 
 
 def _settings() -> Iterator[tuple[str, str]]:
@@ -101,11 +108,13 @@ def _key(url: str) -> tuple[str | None, str]:
     named = os.environ.get("NETRC")
     for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
         try:
-            found = netrc.netrc(path.expanduser()).authenticators(urllib.parse.urlsplit(url).netloc)
+            known = netrc.netrc(path.expanduser())
         except (OSError, netrc.NetrcParseError):
             continue
-        if found and found[2]:
-            return found[2], str(path)
+        for host in (url, *([BEFORE] if url == SERVICE else [])):  # a login from before the service moved still holds
+            found = known.authenticators(urllib.parse.urlsplit(host).netloc)
+            if found and found[2]:
+                return found[2], str(path)
     return None, ""
 
 

@@ -82,7 +82,7 @@ def _send(run: Any, events: Iterator[dict[str, Any]], folder: Path, tell: Tell) 
             report = record.epoch(event)
             told.append(rows.of(report))
             if report.epoch >= run.starting_step:
-                run.log(told[-1], step=report.epoch)
+                run.log(told[-1], step=report.epoch, commit=True)  # otherwise the row waits for the next epoch
             tell(f"epoch {report.epoch}")
         elif event.get("event") == "finish":
             complete = bool(event.get("complete"))

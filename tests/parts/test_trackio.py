@@ -1,0 +1,50 @@
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discl.files.disk import home
+from discl.parts.trackers.trackio import Trackio
+from discl.spec.errors import UserError
+from discl.spec.rows import Rows
+from discl.testing import TrackerContract
+
+CONTRACT = TrackerContract()
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(home() / "trackio"))
+    from trackio import sqlite_storage, utils
+
+    for module in (sqlite_storage, utils):  # it reads its folder once
+        monkeypatch.setattr(module, "TRACKIO_DIR", home() / "trackio", raising=False)
+
+
+def _told(tracker: Trackio, folder: Path, epochs: range, summary: Any) -> None:
+    tracker.start(CONTRACT.described(folder, 1))
+    for epoch in epochs:
+        tracker.report(CONTRACT.report(epoch))
+    tracker.finish(summary)
+
+
+def test_the_same_rows_are_told_once_though_a_run_goes_on(tmp_path: Path) -> None:
+    from trackio.sqlite_storage import SQLiteStorage
+
+    _told(Trackio(), tmp_path, range(1), None)
+    _told(Trackio(), tmp_path, range(3), {"test/macro_acc": 0.5})  # a record is whole
+    rows = Rows()
+    wanted = [rows.of(CONTRACT.report(epoch)) for epoch in range(3)]
+    logged = SQLiteStorage.get_logs("discl-contract", "contract-01234567")
+    assert [{key: row[key] for key in wanted[i]} for i, row in enumerate(logged)] == wanted
+    assert [row["step"] for row in logged] == [0, 1, 2]
+    assert list((home() / "trackio").glob("*.db"))
+    assert sqlite3.connect(next((home() / "trackio").glob("*.db"))).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_without_trackio_a_sentence_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with pytest.raises(UserError, match=r"pip install 'discl\[trackio\]'"):
+        Trackio().start(CONTRACT.described(tmp_path, 1))
