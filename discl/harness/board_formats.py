@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from typing import Any
 
 from discl.harness.board import Board, Row, columns_of_differences, header, lines, passport_line, placed, reading, source_of_error
@@ -207,12 +206,10 @@ def _run(result: Any) -> dict[str, Any]:
 
 def as_html(made: Board) -> str:
     """One page with the table alone; `discl report` makes the whole story."""
-    from jinja2 import Environment, StrictUndefined
+    from discl.harness.pages import template  # jinja2: nobody else here needs it
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((files("discl.harness") / "board_page.html").read_text("utf-8"))
     about = {"reading": reading(made), "errors": source_of_error(made), "differences": columns_of_differences(made)}
-    return template.render(
+    return template("board_page.html").render(
         board=made, titles=header(made), rows=zip(made.rows, lines(made), strict=True), published=published(made.benchmark), **about
     )
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from functools import partial
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from discl.engine.catalogue import Cell
 from discl.files.disk import delivering
 from discl.files.photos import thumbnail
 from discl.harness.experiment import Bench
+from discl.harness.pages import template
 from discl.harness.quality import Distribution, Duplicate, Example, Quality, count, definitions, number, percent
 from discl.spec.kinds import Photos
 
@@ -33,10 +32,8 @@ TABLES = (  # figure of a lot, the same figure of the real photos, heading, how 
 
 def page(quality: Quality, bench: Bench) -> str:
     """The whole page; pictures are inside, nothing is fetched, every word is escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "number": number, "count": count}
-    template = environment.from_string((files("discl.harness") / "quality_page.html").read_text("utf-8"))
-    return template.render(
+    filled = template("quality_page.html", {"percent": percent, "number": number, "count": count})
+    return filled.render(
         q=quality, title=bench.spec.title, tables=list(_tables(quality)), heat=_heat, histogram=partial(histogram, threshold=quality.threshold),
         picture=partial(_picture, bench), photo=partial(_photo, bench), source=partial(_source, bench),
         strips=_strips(quality.examples), small=bench.sources.photos.shape[2] < SHOWN, definitions=dict(definitions(Quality)),

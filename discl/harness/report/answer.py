@@ -95,16 +95,10 @@ def answer(made: Board, metric: str, scores: Scores) -> Answer:
     notes = [f"Not spoken of, since seeds are missing: {listed(partial)}."] if partial else []
     base = next((name for name in made.baselines if name in whole), None)
     if base is None:
-        return Answer(_no_baseline(made, partial), notes, None, False)
+        return Answer(_no_baseline(made, partial, scores, title), notes, None, False)
     gains = {name: gain for name in whole if name != base and (gain := paired(whole[name], whole[base])).n}
     if not gains:
-        return Answer(
-            f"Only {called(base)} {'has' if base not in CALLED else 'have'} every run so far, so nothing is compared yet.",
-            notes,
-            None,
-            False,
-            base,
-        )
+        return Answer(f"Only {base} has been measured on every seed so far, so nothing is compared yet.", notes, None, False, base)
     best = max(gains, key=lambda name: gains[name].mean)
     if gains[best].half_width is None:
         return Answer(_one_seed(best, base, gains, title), notes, best, False, base)
@@ -123,8 +117,10 @@ def _capital(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:] if sentence.startswith(tuple(CALLED.values())) else sentence
 
 
-def _no_baseline(made: Board, partial: Sequence[str]) -> str:
+def _no_baseline(made: Board, partial: Sequence[str], scores: Scores, title: str) -> str:
     wanted = made.baselines[0] if made.baselines else REBALANCED
+    if wanted in scores and not scores[wanted]:
+        return f"{title!r} was not measured of {wanted}, so nothing can be compared by it."
     if wanted in partial:
         return f"{wanted} lacks seeds that others have, so nothing can be compared yet; --seeds picks those that all have."
     return (

@@ -8,14 +8,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from discl.engine.metrics import definitions
 from discl.harness.board import Board, percent, placed, reading, source_of_error
+from discl.harness.pages import template, text
 from discl.harness.published import Published, published
 from discl.harness.report.charts import Chart, charts
 from discl.harness.report.facts import Facts, Rows, tables
@@ -150,20 +149,15 @@ def section(facts: Facts, **more: Any) -> Section:
 
 def page(sections: Sequence[Section], library: str) -> str:
     """The whole page; nothing is fetched, every word is escaped, and only its own two scripts run."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"placed": placed, "number": percent, "variable": variable, "ticks": ticks}
-    script = _text("page.js")
+    filled = template("report/page.html", {"placed": placed, "number": percent, "variable": variable, "ticks": ticks})
+    script = text("report/page.js")
     found = looks([*(name for each in sections for name in each.facts.strategies), *(name for each in sections for name in each.tuned)])
-    return environment.from_string(_text("page.html")).render(
+    return filled.render(
         sections=sections, title=" and ".join(each.board.title for each in sections) + ": report", version=__version__, looks=found,
-        shape=lambda name: PATHS[found[name].shape], colour=colour, policy=_policy(library, script), style=Markup(_text("page.css")),  # noqa: S704
+        shape=lambda name: PATHS[found[name].shape], colour=colour, policy=_policy(library, script), style=Markup(text("report/page.css")),  # noqa: S704
         facts_json=embedded({"benches": [_told(each) for each in sections]}), library=Markup(library), script=Markup(script),  # noqa: S704
         made=f"Made by discl {__version__}: {'; '.join(dict.fromkeys(each.source for each in sections if each.source))}",
     )  # fmt: skip
-
-
-def _text(name: str) -> str:
-    return (files("discl.harness.report") / name).read_text("utf-8")
 
 
 def _told(one: Section) -> dict[str, Any]:

@@ -118,9 +118,15 @@ def test_a_baseline_that_lacks_seeds_compares_nothing() -> None:
 
 
 def test_a_baseline_alone_compares_nothing() -> None:
-    assert facts({"real_rebalanced": [1, 2]}).answer.sentence == (
-        "Only rebalanced real photos have every run so far, so nothing is compared yet."
-    )
+    said = facts({"real_rebalanced": [1, 2]}).answer.sentence
+    assert said == "Only real_rebalanced has been measured on every seed so far, so nothing is compared yet."
+
+
+def test_a_baseline_without_a_number_compares_nothing() -> None:
+    nothing = [math.nan, math.nan]
+    found = facts({"static": [3, 4], "real_rebalanced": nothing}, others={"static": [3, 4], "real_rebalanced": [1, 2]})
+    assert found.answer.sentence == "'few' was not measured of real_rebalanced, so nothing can be compared by it."
+    assert found.answers[ALL].best == "static"
 
 
 def test_what_is_no_number_was_not_measured() -> None:
