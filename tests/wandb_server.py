@@ -355,7 +355,31 @@ def _use(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     return {"data": {"useArtifact": {"artifact": {"id": said["artifactID"]}}}}
 
 
+def _view(server: Server, given: dict[str, Any]) -> dict[str, Any]:
+    server.views.append(given)
+    named = {"id": f"view-{len(server.views)}", "name": given["name"], "displayName": given["displayName"], "type": given["type"]}
+    project = {"id": "p", "name": given["projectName"], "entityName": given["entityName"]}
+    rest = {"description": given["description"], "spec": given["spec"], "updatedAt": "2026-01-01T00:00:00", "project": project}
+    return {"data": {"upsertView": {"view": {**named, **rest}, "inserted": True}}}
+
+
+def _project_id(server: Server, given: dict[str, Any]) -> dict[str, Any]:
+    there = any(run.project == given["projectName"] for run in server.runs.values())
+    return {"data": {"project": {"id": "p", "internalId": "p"} if there else None}}
+
+
+def _projects(server: Server, given: dict[str, Any]) -> dict[str, Any]:
+    plain = {"__typename": "Project", "entityName": ENTITY, "createdAt": "2026-01-01T00:00:00", "isBenchmark": False, "user": None}
+    names = {run.project for run in server.runs.values() if run.project}
+    edges = [{"node": {"id": name, "name": name, **plain}} for name in sorted(names)]
+    return {"data": {"models": {"pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}, "edges": edges}}}
+
+
 OPERATIONS = {
+    "GetProjects": _projects,
+    "UpsertView2": _view,
+    "upsertView": _view,
+    "ProjectInternalId": _project_id,
     "Viewer": _viewer,
     "ServerFeaturesQuery": _features,
     "RunResumeStatus": _resume,

@@ -294,3 +294,99 @@ def test_thousands_of_runs_take_few_requests_and_little_time_when_all_is_there(h
     assert _sync(*(word for id in ids for word in ("--run", id))).stdout.startswith("0 runs sent, 2000 were there;")
     assert time.process_time() - began < 10
     assert server.asked.count("MirroredRuns") == 4  # of 500 each
+
+
+# ---------------------------------------------------------------- what stands beside the runs
+
+
+def _invoke(*words: str, code: int = 0) -> Result:
+    answer = CliRunner().invoke(main, ["wandb", *words])
+    assert answer.exit_code == code, answer.output
+    return answer
+
+
+def test_status_says_where_runs_go_and_which_wait(home: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = _invoke("status", "--ask").stdout
+    assert f"server     {server.url}" in said
+    assert "key        from WANDB_API_KEY" in said
+    assert "runs       9, of which 0 were sent whole from here" in said
+    assert "known as   us" in said
+    _sync("--run", (id := _ids()[0]))
+    assert "runs       9, of which 1 were sent whole from here" in _invoke("status").stdout
+    assert id not in _invoke("status").stdout
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("NETRC", str(home / "none"))
+    said = _invoke("status").stdout
+    assert "key        none: set WANDB_API_KEY or run `wandb login`" in said
+    assert "mode       offline (WANDB_MODE or a settings file says online)" in said
+
+
+def test_a_dashboard_compares_strategies_with_bands_over_seeds(home: Path, server: Server, made: Path, tmp_path: Path) -> None:
+    words = mirrors.words(made / "photos")
+    said = _invoke("dashboard", *words, "-o", str(tmp_path / "spec.json")).stdout
+    assert not server.asked  # building asks nobody
+    assert "Tuning: 3 panels" in said
+    spec = json.loads((tmp_path / "spec.json").read_text())
+    sections = {one["name"]: one["panels"] for one in spec["workspace"]["section"]["panelBankConfig"]["sections"]}
+    assert list(sections) == ["Headline", "Tail", "Out of distribution", "Curriculum", "Cost", "Learning", "Mistakes", "Tuning"]
+    curves = [panel["config"] for panels in sections.values() for panel in panels if panel["viewType"] == "Run History Line Plot"]
+    assert all((curve["groupBy"], curve["groupArea"], curve["xAxis"]) == ("strategy.value", "stddev", "epoch") for curve in curves)
+    shown = {key for panels in sections.values() for panel in panels for key in panel["config"].get("metrics", [])}
+    told = _told_keys()
+    assert shown - told <= {"gain/level_100"}  # every panel shows what runs tell
+    assert {"test/macro_acc", "test/few_acc", "val/macro_acc", "mix/mean_level", "gain/level_050"} <= shown
+    kinds = [panel["viewType"] for panel in sections["Tuning"]]
+    assert kinds == ["Scatter Plot", "Parameter Importance", "Parallel Coordinates Plot"]
+    assert sections["Cost"][0]["config"]["xAxis"] == "summary:cost/denoising_steps"
+    assert '"config.strategy"' in json.dumps(spec["report"]) or "strategy.value" in json.dumps(spec["report"]["blocks"])
+    assert "nothing" not in _invoke("dashboard", *words, "--dry-run").stdout
+
+
+def _told_keys() -> set[str]:
+    """All that runs of the store tell W&B."""
+    runs = list(local_runs(Store()))
+    rows = {key for run in runs for row in mirrors.told(run.folder) for key in row}
+    return rows | {key for run in runs if (result := Store().find(run.id)) for key in result.metrics}
+
+
+def test_a_dashboard_is_saved_as_a_view_and_a_report(home: Path, server: Server, made: Path) -> None:
+    words = mirrors.words(made / "photos")
+    assert "runs must be there first: discl wandb sync" in _invoke("dashboard", *words, code=2).stderr
+    server.views.clear()
+    _sync("--run", _ids()[0])
+    said = _invoke("dashboard", *words).stdout
+    assert [view["type"] for view in server.views] == ["project-view", "runs"]
+    assert all(view["entityName"] == "us" and view["projectName"] == "discl-cifar100_lt" for view in server.views)
+    assert all(json.loads(view["spec"]) for view in server.views)
+    assert "workspace: " in said
+    assert "report: " in said
+
+
+def test_a_dashboard_needs_a_run_that_says_what_is_measured(server: Server) -> None:
+    assert "no complete run of cifar10_lt at scale smoke says what is measured" in _invoke("dashboard", "cifar10_lt", code=2).stderr
+
+
+def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(home: Path, server: Server, made: Path, tmp_path: Path) -> None:
+    words, root = mirrors.words(made / "photos"), tmp_path / "boards"
+    published = CliRunner().invoke(main, ["leaderboard", "publish", *words, "--root", str(root)])
+    assert published.exit_code == 0, published.output
+    _invoke("leaderboard", *words, "--root", str(root))
+    (run,) = (told for told in server.runs.values() if told.said.get("jobType") == "leaderboard")
+    (artifact,) = (one for one in server.artifacts.values() if one.type == "leaderboard")
+    results = {one.id: one.name for one in server.artifacts.values() if one.type == "result"}
+    assert sorted(results[id] for id in run.used) == [f"result-{id}" for id in sorted(_ids())]
+    names = set(json.loads(artifact.manifest)["contents"])
+    assert {path.name for path in (root / "results").rglob("*.json")} <= names
+    assert len(_table(server, run.name, "board")["data"]) == len(mirrors.STRATEGIES)
+    before = len(server.artifacts)
+    _invoke("leaderboard", *words, "--root", str(root))
+    assert len(server.artifacts) == before  # equal content, equal version
+    assert "holds no published result" in _invoke("leaderboard", *words, "--root", str(tmp_path / "none"), code=2).stderr
+
+
+def test_a_bank_that_is_built_is_told_at_once(home: Path, server: Server, made: Path) -> None:
+    answer = CliRunner().invoke(main, ["bank", "build", *mirrors.words(made / "photos")])
+    assert answer.exit_code == 0, answer.output
+    (bank,) = (told for told in server.runs.values() if told.said.get("jobType") == "bank")
+    assert bank.exit_code == 0
+    assert (home / "banks" / bank.name).is_dir()

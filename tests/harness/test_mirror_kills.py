@@ -33,7 +33,7 @@ def _mirror_of(process: int) -> int:
 def _killed_at(done: int, photos: Path, log: Path, home: Path, with_mirror: bool) -> None:
     """A launch that is killed once so many runs are complete; its mirror too, or left an orphan, which lets go by itself."""
     launch = _launched(photos, log)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     while finished(home) < done:
         assert launch.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
@@ -62,7 +62,7 @@ def test_every_row_arrives_once_though_the_server_fails_and_the_bench_and_its_mi
         _killed_at(2, photos, log, home, with_mirror=True)
         _killed_at(5, photos, log, home, with_mirror=False)
         launch = _launched(photos, log)
-        assert launch.wait(200) == 0, log.read_text()
+        assert launch.wait(400) == 0, log.read_text()
         ids = [path.name for path in Store().root.glob("*")]
         assert len(ids) == len(mirrors.STRATEGIES) * len(mirrors.SEEDS)
         said = [_synced(server), _synced(server)]

@@ -167,8 +167,8 @@ def ask(found: Access, query: str, given: dict[str, Any], timeout_s: float = 30.
             if left and (error.code == 429 or error.code >= 500):
                 time.sleep(min(2.0, 0.1 * 2 ** (tries - left)))
                 continue
-            raise UnreachableError(f"W&B at {found.url} answers {error.code}; try again later") from error
+            raise UnreachableError(f"W&B at {found.url} answers {error.code}") from error
         except (OSError, ValueError) as error:
             why = getattr(error, "reason", error)
-            raise UnreachableError(f"W&B at {found.url} cannot be reached ({why}); try again later") from error
+            raise UnreachableError(f"W&B at {found.url} cannot be reached ({why})") from error
     raise AssertionError("every try returns or raises")

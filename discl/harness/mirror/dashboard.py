@@ -54,7 +54,10 @@ class Dashboard:
 
     def save(self) -> tuple[str, str]:
         """Their addresses at W&B; another save makes another view."""
-        return str(self.workspace.save().url), str(self.report.save().url)
+        try:
+            return str(self.workspace.save().url), str(self.report.save().url)
+        except Exception as error:  # whatever its client and W&B find wrong
+            raise UserError(f"W&B did not take the dashboard ({error}); runs must be there first: discl wandb sync") from error
 
 
 def dashboard(spec: Benchmark, metrics: Metrics, place: Place, studies: Sequence[str] = ()) -> Dashboard:
@@ -70,7 +73,7 @@ def dashboard(spec: Benchmark, metrics: Metrics, place: Place, studies: Sequence
         name=f"{spec.title}, {spec.scale}: strategies",
         sections=[ws.Section(name=name, panels=made, is_open=True) for name, made in panels.items()],
         runset_settings=ws.RunsetSettings(
-            filters=[ws.Metric("Group").isin([group, *studies]), ws.Metric("JobType").isin(["train", "tune"])],
+            filters=ws.And(ws.Metric("Group").isin([group, *studies]), ws.Metric("JobType").isin(["train", "tune"])),
             groupby=[ws.Config("strategy")],
             order=[ws.Ordering(ws.Summary(metrics.main), ascending=False)],
             pinned_columns=["run:displayName", f"summary:{metrics.main}", *(f"summary:{key}" for key in metrics.tail[:1])],
@@ -78,10 +81,10 @@ def dashboard(spec: Benchmark, metrics: Metrics, place: Place, studies: Sequence
     )
     trained = wr.Runset(
         **runs_of, name="strategies", groupby=["config.strategy"],
-        filters=[ws.Metric("Group") == group, ws.Metric("JobType") == "train"],
+        filters=ws.And(ws.Metric("Group") == group, ws.Metric("JobType") == "train"),
     )  # fmt: skip
     tuned = wr.Runset(
-        **runs_of, name="trials", groupby=["config.strategy"], filters=[ws.Metric("JobType") == "tune"]
+        **runs_of, name="trials", groupby=["config.strategy"], filters=ws.And(ws.Metric("JobType") == "tune")
     )  # fmt: skip
     blocks: list[Any] = [
         wr.P(text="Epochs are chosen on val; test and ood are read once, at the chosen epoch. Bands and bars are over seeds."),

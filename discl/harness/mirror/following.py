@@ -134,11 +134,14 @@ class Follower:
                 self.waiting.append(said)
 
     def _guard(self) -> None:
-        """An orphan that nothing moves any more lets go, W&B's own process with it."""
+        """An orphan that nothing moves any more lets go; W&B's own process goes when we do."""
+        orphan_since = None
         while True:
             time.sleep(1.0)
-            if self.orphaned and time.monotonic() - self.alive_at > ORPHAN_PATIENCE_S:
-                os._exit(1)
+            if self.orphaned:
+                orphan_since = orphan_since or time.monotonic()
+                if time.monotonic() - max(self.alive_at, orphan_since) > ORPHAN_PATIENCE_S:
+                    os._exit(1)
 
 
 def _sentence(error: Exception) -> str:

@@ -117,9 +117,9 @@ def labelled(start: dict[str, Any], folder: Path, place: Place) -> Label:
     said = {"run": start["id"], "dataset_name": dataset, "backbone_name": backbone, "strategy_settings": _identity(folder).get("strategy")}
     return Label(
         id=str(start["id"]),
-        name=str(start["name"]),
-        project=place.project(str(start["project"])),
-        group=str(start["group"]),
+        name=str(start.get("name") or start["id"]),
+        project=place.project(str(start.get("project") or "discl")),
+        group=str(start.get("group") or ""),
         job_type=str(start.get("job_type") or "train"),
         tags=tuple(dict.fromkeys([*map(str, start.get("tags") or []), dataset])),
         config={**config, **said, **({"trial": start["trial"]} if start.get("trial") is not None else {})},

@@ -91,7 +91,8 @@ class Wandb:
         if child.poll() is None:
             child.terminate()
         if left > 0 and not self._said:
-            self._say(f"{left} of {self._named} runs are not mirrored whole; {LATER}")
+            why = "".join(f" ({trouble})" for trouble in self._status().get("troubles", [])[:1])
+            self._say(f"{left} of {self._named} runs are not mirrored whole{why}; {LATER}")
         self._tidy(child, clean=left <= 0)
 
     def _wait(self, child: subprocess.Popen[bytes]) -> None:
@@ -116,7 +117,7 @@ class Wandb:
     def _say(self, why: str) -> None:
         if not self._said:
             self._said = True
-            self._print(f"W&B: {why}")
+            self._print(why if why.startswith("W&B") else f"W&B: {why}")
 
     def _print(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more

@@ -1,0 +1,113 @@
+"""What W&B costs a run when it cannot be reached: nobody listens, or a server takes the connection and never answers.
+
+    python benchmarks/perf/tracking.py                 # 5 rounds of 3 trainings; minutes on two cores
+    python benchmarks/perf/tracking.py --rounds 9 --epochs 20
+
+The three are trained in turn, in a new order each round, and compared within the round. `processor` is what the training process itself
+used, so it says little of other load on the machine; `wall` says everything, the wait at the end of the process included. The mirror is a
+process of its own, whose processor time stands apart.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from _report import report
+
+from discl.files.disk import data_home
+from discl.harness.experiment import Audience
+from discl.harness.store import Store
+from discl.harness.sweep import sweep
+from discl.parts.trackers.wandb import Wandb
+from discl.spec.benchmark import Benchmark, load
+
+NOBODY = "http://127.0.0.1:9"
+KINDS = ("no tracker", "refused", "hanging")
+
+
+class Took(NamedTuple):
+    """One training, in seconds."""
+
+    wall: float
+    processor: float
+    waited: float  # of wall, for the mirror at the end
+    mirror: float  # processor time of the mirror
+
+
+@click.command()
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--epochs", default=12, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=Path(__file__).with_suffix(".json"), show_default=True)
+def main(rounds: int, epochs: int, output: Path) -> None:
+    """Train in turn with and without the tracker; medians of the ratios within rounds are printed and written to --output."""
+    import torch
+
+    torch.set_num_threads(1)
+    os.environ["DISCL_DATA"] = str(data_home().absolute())
+    os.environ.update(WANDB_API_KEY="0" * 40, WANDB_MODE="online")
+    spec = load(
+        "cifar10_lt", settings=["strategies=['real_only']", f"train.epochs={epochs}", f"train.curriculum_epochs={epochs}", "trackers=[]"]
+    )
+    took: dict[str, list[Took]] = {kind: [] for kind in KINDS}
+    rng = np.random.default_rng(0)
+    with deaf() as hanging:
+        urls = {"refused": NOBODY, "hanging": hanging}
+        once(spec, None)  # the first training reads and compiles what the others find
+        for number in range(rounds):
+            for kind in rng.permutation(KINDS).tolist():
+                took[kind].append(once(spec, urls.get(kind)))
+                click.echo(f"round {number}: {kind}: {took[kind][-1]}", err=True)
+    for kind in KINDS[1:]:
+        report(output, kind, compared(took["no tracker"], took[kind], epochs))
+
+
+def once(spec: Benchmark, url: str | None) -> Took:
+    """One training in a home of its own, with W&B at `url` or without a tracker."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DISCL_HOME"] = folder
+        os.environ["WANDB_BASE_URL"] = url or NOBODY
+        audience, tracker = Audience.of([]), Wandb()
+        if url:
+            audience.trackers.append(tracker)
+        before, wall, processor = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), time.process_time()
+        list(sweep(spec, Store(), audience))
+        ended = time.perf_counter()
+        tracker.close()
+        after, now = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        children = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Took(now - wall, time.process_time() - processor, now - ended, children)
+
+
+@contextmanager
+def deaf() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def compared(without: list[Took], mirrored: list[Took], epochs: int) -> dict[str, float | int]:
+    """Medians over rounds."""
+    return {
+        "rounds": len(without),
+        "epochs": epochs,
+        "wall_seconds_without": round(statistics.median(took.wall for took in without), 2),
+        "wall_ratio": round(statistics.median(b.wall / a.wall for a, b in zip(without, mirrored, strict=True)), 4),
+        "processor_ratio": round(statistics.median(b.processor / a.processor for a, b in zip(without, mirrored, strict=True)), 4),
+        "waited_at_the_end_seconds": round(statistics.median(took.waited for took in mirrored), 2),
+        "mirror_processor_seconds": round(statistics.median(took.mirror for took in mirrored), 2),
+    }
+
+
+if __name__ == "__main__":
+    main()
