@@ -183,7 +183,7 @@ class Specs:
         """What a run costs against what it reaches."""
         alt, choices = self.alt, ("metric", "cost")
         base, free = self._shown("costs", *choices), {"scale": alt.Scale(zero=False, padding=14)}
-        x = self.x("spent", None, scale=alt.Scale(nice=True, padding=12))
+        x = self.x("spent", None, scale=alt.Scale(zero=True, nice=True))
         ends = base.mark_rule(opacity=0.6).encode(x=x, y=self.y("low", "percent", **free), y2="high:Q", **self.of_strategy("stroke"))
         tips = {"strategy": "strategy", "spent": "spent", "mean": "percent", "low": "from", "high": "to"}
         return self.whole(ends + self.dots(base, {"x": x, "y": self.y("mean", "percent", **free)}, tips, 110), (*choices, "hidden"), 280)
