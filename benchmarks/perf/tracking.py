@@ -4,8 +4,8 @@
     python benchmarks/perf/tracking.py --rounds 9 --epochs 20
 
 The three are trained in turn, in a new order each round, and compared within the round. `processor` is what the training process itself
-used, so it says little of other load on the machine; `wall` says everything, the wait at the end of the process included. The mirror is a
-process of its own, whose processor time stands apart.
+used, so it says little of other load on the machine; `wall` says everything, the wait at the end of the process included. `calls` is the
+time inside the tracker itself. The mirror is a process of its own, whose processor time stands apart.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -41,13 +41,14 @@ class Took(NamedTuple):
 
     wall: float
     processor: float
+    calls: float  # of wall, inside the tracker
     waited: float  # of wall, for the mirror at the end
     mirror: float  # processor time of the mirror
 
 
 @click.command()
 @click.option("--rounds", default=5, show_default=True)
-@click.option("--epochs", default=12, show_default=True)
+@click.option("--epochs", default=6, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), default=Path(__file__).with_suffix(".json"), show_default=True)
 def main(rounds: int, epochs: int, output: Path) -> None:
     """Train in turn with and without the tracker; medians of the ratios within rounds are printed and written to --output."""
@@ -72,21 +73,38 @@ def main(rounds: int, epochs: int, output: Path) -> None:
         report(output, kind, compared(took["no tracker"], took[kind], epochs))
 
 
+class Timed:
+    """The tracker with a watch."""
+
+    version = 1
+
+    def __init__(self) -> None:
+        self.inner, self.spent = Wandb(), 0.0
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def call(*given: Any) -> None:
+            began = time.perf_counter()
+            getattr(self.inner, name)(*given)
+            self.spent += time.perf_counter() - began
+
+        return call
+
+
 def once(spec: Benchmark, url: str | None) -> Took:
     """One training in a home of its own, with W&B at `url` or without a tracker."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = folder
         os.environ["WANDB_BASE_URL"] = url or NOBODY
-        audience, tracker = Audience.of([]), Wandb()
+        audience, tracker = Audience.of([]), Timed()
         if url:
             audience.trackers.append(tracker)
         before, wall, processor = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), time.process_time()
         list(sweep(spec, Store(), audience))
-        ended = time.perf_counter()
-        tracker.close()
+        ended, calls = time.perf_counter(), tracker.spent
+        tracker.inner.close()
         after, now = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         children = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return Took(now - wall, time.process_time() - processor, now - ended, children)
+        return Took(now - wall, time.process_time() - processor, calls, now - ended, children)
 
 
 @contextmanager
@@ -104,6 +122,7 @@ def compared(without: list[Took], mirrored: list[Took], epochs: int) -> dict[str
         "wall_seconds_without": round(statistics.median(took.wall for took in without), 2),
         "wall_ratio": round(statistics.median(b.wall / a.wall for a, b in zip(without, mirrored, strict=True)), 4),
         "processor_ratio": round(statistics.median(b.processor / a.processor for a, b in zip(without, mirrored, strict=True)), 4),
+        "tracker_calls_share_of_wall": round(statistics.median(took.calls / took.wall for took in mirrored), 5),
         "waited_at_the_end_seconds": round(statistics.median(took.waited for took in mirrored), 2),
         "mirror_processor_seconds": round(statistics.median(took.mirror for took in mirrored), 2),
     }

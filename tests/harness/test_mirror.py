@@ -1,5 +1,6 @@
 """What W&B holds after its mirror, told by the real client to a real server on loopback."""
 
+import io
 import json
 import os
 import shutil
@@ -14,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from discl.cli import main
+from discl.engine.outcomes import count, pack
 from discl.harness.experiment import Audience
 from discl.harness.mirror.access import access
 from discl.harness.mirror.notes import Note, claimed
@@ -27,7 +30,7 @@ from discl.harness.sweep import sweep
 from discl.parts.trackers.jsonl import JsonLines
 from discl.spec.benchmark import load
 from discl.spec.kinds import EpochReport
-from tests import mirrors
+from tests import mirrors, stores
 from tests.make_mini import make
 from tests.wandb_server import Server, serving
 
@@ -390,3 +393,26 @@ def test_a_bank_that_is_built_is_told_at_once(home: Path, server: Server, made: 
     (bank,) = (told for told in server.runs.values() if told.said.get("jobType") == "bank")
     assert bank.exit_code == 0
     assert (home / "banks" / bank.name).is_dir()
+
+
+def test_few_classes_are_shown_whole_whatever_they_are_called_and_a_class_without_test_photos_has_no_recall(server: Server) -> None:
+    called = count("test", "", None, np.array([0, 0, 0, 1]), np.array([0, 0, 1, 0]))
+    one = stores.result(classes=[stores.EVIL, "dog", "unicorn"], outcomes={"test": {"": pack(called)}})
+    folder = stores.begin(Store(), one)
+    (folder / "result.json").write_text(one.to_json())
+    _sync()
+    classes = _table(server, one.id, "classes")["data"]
+    assert classes == [[stores.EVIL, "many", 500, 3, 0.8], ["dog", "few", 5, 1, 0.0], ["unicorn", "few", 0, 0, None]]
+    confusions = _table(server, one.id, "confusions")["data"]
+    assert confusions == [[stores.EVIL, stores.EVIL, 2, 2 / 3], [stores.EVIL, "dog", 1, 1 / 3], ["dog", stores.EVIL, 1, 1.0]]
+    told = server.runs[one.id]
+    assert "mistakes" not in told.summary  # there are no predictions
+    assert told.exit_code == 0  # a kill fell between the result and the end of the record
+    assert _sync().stdout.startswith("0 runs sent, 1 were there;")
+    with Image.open(io.BytesIO(told.files[told.summary["confusion_matrix"]["path"]])) as picture:
+        side = picture.width // 3
+        shades = [[picture.getpixel((side * guess, side * truth)) for guess in range(3)] for truth in range(3)]
+    dark, light = (8, 48, 107), (247, 251, 255)
+    assert shades[1] == [dark, light, light]  # every dog is called something else
+    assert shades[2] == [light, light, light]
+    assert dark < shades[0][0] < shades[0][1] < light

@@ -123,6 +123,27 @@ def test_the_mirror_of_a_dead_process_tells_what_it_left_and_lets_go(server: Ser
     assert server.runs[ID].exit_code == 1  # it never said that it was complete
 
 
+def test_the_terminals_ctrl_c_stops_the_run_and_its_mirror_says_so(server: Server) -> None:
+    script = (
+        "import time\nfrom tests.parts.test_wandb import _Run\nfrom discl.parts.trackers.wandb import Wandb\n"
+        "run = _Run(Wandb())\nrun.epoch(0)\nprint('told', flush=True)\n"
+        "try:\n    time.sleep(600)\nfinally:\n    run.finish(None)\n"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2], start_new_session=True
+    )
+    assert owner.stdout
+    assert owner.stdout.readline() == b"told\n"
+    _until(lambda: ID in server.runs)
+    followers = {child for child, command in descendants(owner.pid).items() if "wandb follow" in command}
+    os.killpg(owner.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+    owner.wait(60)
+    owner.stdout.close()
+    assert gone(followers)
+    assert _rows(server) == [0]
+    assert server.runs[ID].exit_code == 1
+
+
 def test_nobody_there_costs_a_run_nothing_but_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_MODE", "online")

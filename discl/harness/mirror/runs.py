@@ -87,6 +87,7 @@ def _send(run: Any, events: Iterator[dict[str, Any]], folder: Path, tell: Tell) 
         elif event.get("event") == "finish":
             complete = bool(event.get("complete"))
     result = Result.read(folder / "result.json") if (folder / "result.json").exists() else None
+    complete = complete or result is not None  # a kill may have fallen between the result and the end of the record
     run.summary.update(best_and_last(told) | {"complete": complete})
     if result:
         finale.tell(run, result, folder, tell)
