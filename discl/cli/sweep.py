@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,13 +224,15 @@ def _plain(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 
 def _tune(found: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
     from discl.cli._watching import Screen
-    from discl.harness.database import default_url, open_storage
+    from discl.harness.database import close_storage, default_url, open_storage
     from discl.harness.launch import launch
     from discl.harness.sweeping import bound
     from discl.harness.tuned import again, failures, searches
     from discl.harness.tuning import Tuning
 
-    with Tuning(found, open_storage(given["storage"] or default_url()), given["retry"]) as tuning:
+    storage = open_storage(given["storage"] or default_url())
+    with ExitStack() as closing, Tuning(found, storage, given["retry"]) as tuning:
+        closing.callback(close_storage, storage)
         scored = sum(search.runs for search in searches(tuning))
         with Screen(found.title or found.name, bound(found), scored, tuning.objective) as screen:
             launch(tuning, executor, _trackers(given, found), screen)

@@ -22,6 +22,7 @@ from discl.harness import doctor, doctor_software, doctor_space
 from discl.harness.doctor import examine
 from discl.harness.doctor_network import public
 from discl.harness.finding import CHECKS, NOTE, OK, PROBLEM, STATES, Finding
+from discl.harness.mirror.access import access
 from discl.harness.provenance import commit
 from discl.harness.store import Store
 from discl.spec.errors import UserError
@@ -230,7 +231,8 @@ def test_a_mode_there_is_not_is_a_problem_of_this_check_alone(monkeypatch: pytes
 
 def test_runs_that_were_not_sent_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
-    for seed, place in enumerate(("https://api.wandb.ai/we/toy", "offline", None)):
+    sent_to = f"{access().url}/we/toy"
+    for seed, place in enumerate((sent_to, "offline", None)):
         complete(store, result(seed=seed))
         if place:
             note = {place: {"attempt": "000", "rows": 3, "complete": True}}
@@ -239,7 +241,7 @@ def test_runs_that_were_not_sent_are_counted(monkeypatch: pytest.MonkeyPatch) ->
     assert (unsent.state, "2 of 3 runs were not sent" in unsent.said) == (OK, True)
     assert "no key" in offline.said
     said = CliRunner().invoke(main, ["runs", "show", result(seed=0).id]).output
-    assert "https://api.wandb.ai/we/toy (3 epochs)" in said
+    assert f"{sent_to} (3 epochs)" in said
 
 
 def test_addresses_are_shown_without_what_is_secret() -> None:
