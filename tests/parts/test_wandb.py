@@ -205,10 +205,13 @@ def test_a_server_that_goes_away_under_way_ends_the_wait_and_sync_sends_the_rest
     run.finish({"test/macro_acc": 0.5})
     began = time.monotonic()
     child = tracker._child
+    assert child
+    its_own = set(descendants(child.pid))
+    assert its_own  # W&B's client has a process of its own, which would try for hours
     tracker.close()
     assert time.monotonic() - began < part.PATIENCE_S
+    assert gone(its_own, 10)
     assert "1 of 1 runs are not mirrored whole; `discl wandb sync` sends what is missing" in capsys.readouterr().err
-    assert child
     assert not alive(child.pid)
     with serving(port, server) as back:
         answer = CliRunner().invoke(main, ["wandb", "sync"])

@@ -6,6 +6,7 @@ by whose child we are: a pipe would stay open in whatever the parent forked. Bes
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -47,7 +48,7 @@ class Follower:
 
     def __init__(self, listed: Path, parent: int) -> None:
         self.listed, self.parent = listed, parent
-        self.status, self._offset, self._written = Status(), 0, 0.0
+        self.status, self._offset, self._written, self._said = Status(), 0, 0.0, 0
         self.waiting: deque[dict[str, Any]] = deque()
         self.ended = False  # no more will come
         self.alive_at = time.monotonic()
@@ -60,12 +61,14 @@ class Follower:
     def over(self) -> bool:
         """Whether the run in work will be written no more: the next one has begun, or the process that made it is done or dead."""
         self._look()
+        self._say_now_and_then()
         return bool(self.waiting) or self.ended or self.orphaned
 
     def run(self) -> None:
         """Until the list ends, or the parent does and all it left is told."""
         os.nice(NICENESS)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the parent's to deal with
+        signal.signal(signal.SIGTERM, lambda *_: let_go())
         threading.Thread(target=self._guard, daemon=True).start()
         place = self._place()
         self.tell("")
@@ -112,11 +115,14 @@ class Follower:
         self.status.steps += 1
         if what:
             print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
-        if self.alive_at - self._written > 1.0:
+        self._say_now_and_then()
+
+    def _say_now_and_then(self) -> None:
+        if self.status.steps != self._said and time.monotonic() - self._written > 1.0:
             self._say()
 
     def _say(self) -> None:
-        self._written = time.monotonic()
+        self._written, self._said = time.monotonic(), self.status.steps
         write_text(status_path(self.listed), json.dumps(asdict(self.status)) + "\n")
 
     def _look(self) -> None:
@@ -134,14 +140,23 @@ class Follower:
                 self.waiting.append(said)
 
     def _guard(self) -> None:
-        """An orphan that nothing moves any more lets go; W&B's own process goes when we do."""
+        """An orphan that nothing moves any more lets go."""
         orphan_since = None
         while True:
             time.sleep(1.0)
             if self.orphaned:
                 orphan_since = orphan_since or time.monotonic()
                 if time.monotonic() - max(self.alive_at, orphan_since) > ORPHAN_PATIENCE_S:
-                    os._exit(1)
+                    let_go()
+
+
+def let_go() -> None:
+    """End now, and W&B's own process with us: left alone it would try to reach a server that went away for hours."""
+    for told in Path("/proc/self/task").glob("*/children"):  # nothing where the system has no such list
+        with contextlib.suppress(OSError):
+            for child in told.read_text("ascii").split():
+                os.kill(int(child), signal.SIGKILL)
+    os._exit(1)
 
 
 def _sentence(error: Exception) -> str:
