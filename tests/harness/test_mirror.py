@@ -273,6 +273,20 @@ def test_rows_that_a_server_took_and_lost_are_noticed(home: Path, server: Server
     assert len(status().waiting) == 9
 
 
+def test_without_the_photos_all_but_the_pictures_arrives(home: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = next(run for run in local_runs(Store()) if run.start["config"]["strategy"] == "static")
+    said = json.loads((run.folder / "experiment.json").read_text())
+    said["config"]["dataset"]["root"] = str(home / "nowhere")
+    (run.folder / "experiment.json").write_text(json.dumps(said))
+    monkeypatch.setenv("DISCL_DATA", str(home / "nothing"))
+    _sync("--run", run.id)
+    mirrors.check_whole(server, Store(), [run.id])
+    assert {"classes", "confusions"} <= server.runs[run.id].summary.keys()
+    assert "mistakes" not in server.runs[run.id].summary
+    assert not [told for told in server.runs.values() if told.said.get("jobType") == "bank"]
+    assert server.runs[run.id].used  # the bank's images are here all the same
+
+
 def test_a_run_that_is_not_there_is_named(home: Path, server: Server) -> None:
     assert "no run 'nope'" in _sync("--run", "nope", code=2).stderr
     assert "no run to send" in _sync("iwildcam").stdout

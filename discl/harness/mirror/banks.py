@@ -16,6 +16,7 @@ from discl.harness.mirror.finale import SIDE
 from discl.harness.mirror.notes import Note, claimed
 from discl.harness.mirror.sessions import Label, Place, opened
 from discl.spec.benchmark import Benchmark
+from discl.spec.errors import UserError
 from discl.spec.levels import PHOTO, denoising_steps
 
 CLASSES = 40  # with pictures: the first ones that images are made of
@@ -32,12 +33,20 @@ def mirror_bank(folder: Path, spec: Benchmark, place: Place, tell: Callable[[str
             return False
         bench = Bench(spec)
         with offline():
-            if not bench.dataset.ready or bench.bank_id != folder.name:
+            if not _is_of(folder.name, bench):
                 return False
             _send(opened(_label(bench, facts, project), place), bench, tell)
         bench.close()
         notes.write(where, note)
     return True
+
+
+def _is_of(bank: str, bench: Bench) -> bool:
+    """Whether the benchmark looks at this bank, by what lies on this machine: its photos, and which of them are hard."""
+    try:
+        return bench.dataset.ready and bench.bank_id == bank
+    except UserError:
+        return False
 
 
 def _label(bench: Bench, facts: dict[str, Any], project: str) -> Label:

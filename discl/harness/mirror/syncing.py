@@ -143,7 +143,8 @@ def sync(store: Store, runs: Iterable[Local], announce: Announce, place: Place) 
             sent += 1
         else:
             troubles.append(f"{run.start.get('name', run.id)} ({run.id}): {arrived.arrived} of {arrived.rows} epochs arrived")
-    announce("sending runs to W&B", len(todo), len(todo))
+    if todo:
+        announce("sending runs to W&B", len(todo), len(todo))
     if not troubles:
         _banks(by_project, place)
     return Synced(there, sent, busy, troubles)
