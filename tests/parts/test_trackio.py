@@ -30,11 +30,12 @@ def _told(tracker: Trackio, folder: Path, epochs: range, summary: Any) -> None:
     tracker.finish(summary)
 
 
-def test_the_same_rows_are_told_once_though_a_run_goes_on(tmp_path: Path) -> None:
+def test_the_same_rows_are_told_once_though_a_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from trackio.sqlite_storage import SQLiteStorage
 
     _told(Trackio(), tmp_path, range(1), None)
     _told(Trackio(), tmp_path, range(3), {"test/macro_acc": 0.5})  # a record is whole
+    assert capsys.readouterr().out == ""  # which belongs to what a command answers
     rows = Rows()
     wanted = [rows.of(CONTRACT.report(epoch)) for epoch in range(3)]
     logged = SQLiteStorage.get_logs("discl-contract", "contract-01234567")
@@ -48,3 +49,15 @@ def test_without_trackio_a_sentence_says_how_to_get_it(tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "trackio", None)
     with pytest.raises(UserError, match=r"pip install 'discl\[trackio\]'"):
         Trackio().start(CONTRACT.described(tmp_path, 1))
+
+
+def test_names_may_hold_anything_and_a_failure_costs_the_run_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tracker = Trackio()
+    name = "<script>alert('x')</script> \"quoted\" 🦊 مرحبا/" + "long" * 75
+    tracker.start({**CONTRACT.described(tmp_path, 1), "name": name, "group": name})
+    tracker.report(CONTRACT.report(0))
+    tracker._run.log = lambda *_, **__: 1 / 0
+    tracker.report(CONTRACT.report(1))
+    tracker.report(CONTRACT.report(2))
+    tracker.finish(None)
+    assert capsys.readouterr().err.count("the run goes on without it") == 1

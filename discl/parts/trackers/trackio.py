@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 from discl.files.disk import home
@@ -27,22 +29,28 @@ class Trackio:
         trackio = _library()
         name = f"{shortened(str(run['name']), 100)}-{run['id'][:8]}"
         self._rows, self._there = Rows(), _epochs(str(run["project"]), name)
-        self._run = trackio.init(
-            project=str(run["project"]), name=name, group=str(run["group"]), config=dict(run["config"]), resume="allow", embed=False,
-            auto_log_gpu=False, auto_log_cpu=False,
-        )  # fmt: skip
+        with redirect_stdout(sys.stderr):  # which is for what a command answers
+            self._run = trackio.init(
+                project=str(run["project"]), name=name, group=str(run["group"]), config=dict(run["config"]), resume="allow", embed=False,
+                auto_log_gpu=False, auto_log_cpu=False,
+            )  # fmt: skip
 
     def announce(self, what: str, done: int, total: int) -> None:
         return None
 
     def report(self, report: EpochReport) -> None:
         row = self._rows.of(report)
-        if report.epoch not in self._there:
-            self._run.log(row, step=report.epoch)
+        if self._run and report.epoch not in self._there:
+            try:
+                self._run.log(row, step=report.epoch)
+            except Exception as error:  # whatever a tracker fails to do, the run goes on
+                self._run = None
+                print(f"trackio: {type(error).__name__}: {error}; the run goes on without it", file=sys.stderr)
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
         if self._run:
-            self._run.finish()
+            with redirect_stdout(sys.stderr):
+                _library().finish()
             self._run = None
 
 
