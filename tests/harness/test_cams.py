@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.harness.publishing import publish
 from discl.harness.experiment import Audience, Bench
+from discl.harness.publishing import publish
 from discl.harness.store import Store
 from discl.harness.sweep import sweep
 from discl.spec.benchmark import load

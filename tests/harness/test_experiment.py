@@ -13,9 +13,9 @@ import pytest
 
 from discl.engine.metrics import all_metrics
 from discl.harness.board import stored_results, with_every_seed
-from discl.harness.publishing import publish
 from discl.harness.experiment import Audience, Bench
 from discl.harness.pricing import price
+from discl.harness.publishing import publish
 from discl.harness.running import run
 from discl.harness.store import Store
 from discl.harness.sweep import sweep
