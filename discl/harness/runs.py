@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -138,7 +137,7 @@ def _begun(folder: Path) -> _Begun | None:
     result = next((path for attempt in reversed(attempts) if (path := attempt / "result.json").exists()), None)
     if result:
         return _Begun(folder, _dated(result) or _changed(result), attempts, result)
-    if not (attempts or "failures.jsonl" in inside or _held(folder)):
+    if not (attempts or "failures.jsonl" in inside or Store(folder.parent).being_made(folder.name)):
         return None
     signs = [*(attempt / record.NAME for attempt in attempts[-1:]), *attempts[-1:], folder / "failures.jsonl", folder]
     return _Begun(folder, next((date for path in signs if (date := _changed(path))), ""), attempts, None)
@@ -182,7 +181,7 @@ def _unfinished(begun: _Begun, failures: tuple[Failure, ...]) -> Run:
     if failures:
         state = GIVEN_UP if failures[-1].kind == "stopped" else FAILED
         why = str(failures[-1].why)
-    if _held(folder):
+    if Store(folder.parent).being_made(folder.name):
         state, why = RUNNING, far
     known = _said_at_start(last[0]) if last else {}
     return Run(folder.name, folder, state, why, **known, when=begun.when, attempts=begun.attempts, failures=failures)
@@ -215,18 +214,6 @@ def description(attempt: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _held(folder: Path) -> bool:
-    """Whether somebody makes the run now; see `Store.claimed`. Whoever wants it meanwhile waits for no longer than this look."""
-    try:
-        with (folder / ".claim").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _changed(path: Path) -> str:

@@ -82,6 +82,17 @@ class Store:
                 waiting(1)
             yield
 
+    def being_made(self, id: str) -> bool:
+        """Whether a process makes the run now. Whoever claims it meanwhile waits for no longer than this look."""
+        try:
+            with (self.root / id / ".claim").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def note(self, id: str, failure: Failure) -> None:
         """Record a try that came to nothing, beside those before it."""
         with clear_disk_errors("recording a failure", self.root):

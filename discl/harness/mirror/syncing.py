@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -123,7 +122,7 @@ def sync(store: Store, runs: Iterable[Local], announce: Announce, place: Place) 
     sent, busy, troubles, failed = 0, 0, list[str](), 0
     for done, run in enumerate(todo):
         announce("sending runs to W&B", done, len(todo))
-        if being_made(store, run.id):
+        if store.being_made(run.id):
             busy += 1
             continue
         try:
@@ -165,19 +164,6 @@ def is_there(run: Local, at_wandb: Held | None, note: Note | None) -> bool:
     if at_wandb is None or at_wandb.rows < run.rows or (run.complete and at_wandb.state != "finished"):
         return False
     return note is not None and note.attempt == run.folder.name and note.complete == run.complete
-
-
-def being_made(store: Store, id: str) -> bool:
-    """Whether a process makes this run now; its own mirror follows it."""
-    claim = store.root / id / ".claim"
-    try:
-        with claim.open("r") as opened:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return False
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
 
 
 # ---------------------------------------------------------------- how things stand
