@@ -20,7 +20,7 @@ from discl.parts.trackers.jsonl import JsonLines
 from discl.parts.trackers.wandb import Wandb
 from discl.testing import TrackerContract, alive, gone
 from tests import mirrors
-from tests.sweeps import descendants
+from tests.sweeps import descendants, kill
 from tests.wandb_server import Server, serving
 
 CONTRACT = TrackerContract()
@@ -89,6 +89,7 @@ def test_a_killed_mirror_and_a_killed_run_go_on_as_one_run_with_every_row_once(s
     run.epoch(0)
     _until(lambda: _rows(server) == [0])
     assert tracker._child
+    left = set(descendants(tracker._child.pid))  # W&B's client has a process of its own
     os.killpg(tracker._child.pid, signal.SIGKILL)
     tracker._child.wait()
     run.epoch(1)  # nobody tells W&B, and nobody minds
@@ -102,6 +103,8 @@ def test_a_killed_mirror_and_a_killed_run_go_on_as_one_run_with_every_row_once(s
     assert _rows(server) == [0, 1, 2]
     assert list(server.runs) == [ID]
     assert server.runs[ID].exit_code == 0
+    for process in left:
+        kill(process)
 
 
 def test_the_mirror_of_a_dead_process_tells_what_it_left_and_lets_go(server: Server, tmp_path: Path) -> None:
