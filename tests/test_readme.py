@@ -78,6 +78,16 @@ def test_the_figures_of_training_are_the_measured_ones() -> None:
     assert f"{train['metadata']['rows']:,} rows {train['metadata']['ours_s']:.2f} s" in said
 
 
+def test_the_figures_of_looking_are_the_measured_ones() -> None:
+    looking, tracking = (json.loads((ROOT / f"benchmarks/perf/{name}.json").read_text("utf-8")) for name in ("looking", "tracking"))
+    said, found = " ".join(README.split()), looking["looking"]
+    assert f"training takes {tracking['refused']['wall_ratio']:.2f} times as long as without a tracker" in said
+    assert f"server that hangs {tracking['hanging']['wall_ratio']:.2f} times" in said
+    assert f"`discl leaderboard` takes {found['leaderboard']['seconds']} s" in said
+    assert f"`discl report` {found['report_without_pictures']['seconds']} s without pictures" in said
+    assert f"`discl runs ls` {found['runs_ls']['seconds']} s" in said
+
+
 def test_every_place_and_link_exists() -> None:
     tree = README.partition("## Where things live")[2]
     places = re.findall(r"^\| `([\w/.]+)`", tree, re.M) + re.findall(r"\]\((?!http)([^)]+)\)", README)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from discl.cli._completing import benchmarks
 from discl.cli._selection import load, selection
 
 SHOWN = 10  # ids and troubles named on the terminal
@@ -32,7 +33,7 @@ def wandb_follow(listed: Path, parent: int) -> None:
 
 
 @wandb.command("sync")
-@click.argument("bench", metavar="[BENCH]", required=False)
+@click.argument("bench", metavar="[BENCH]", required=False, shell_complete=benchmarks)
 @click.option("--scale", help="Only runs of this scale.")
 @click.option("--run", "ids", multiple=True, metavar="ID", help="Only this run; repeatable. `discl runs ls` shows ids.")
 def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> None:
