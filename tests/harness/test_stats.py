@@ -159,3 +159,12 @@ def test_intervals_of_five_seeds_hold_the_truth_in_92_to_98_percent_of_2000_draw
         found = bootstrapped([rng.normal(size=5).tolist()], statistic)
         held += abs(found.mean) <= found.half_width
     assert 0.92 <= held / 2_000 <= 0.98
+
+
+def test_percentiles_of_the_bootstrap_would_hold_it_in_82_percent_only() -> None:
+    rng, held = np.random.default_rng(0), 0
+    rows = np.array(list(itertools.product(range(5), repeat=5)))  # all 3,125 equally likely resamples
+    for _ in range(2_000):
+        low, high = np.quantile(rng.normal(size=5)[rows].mean(1), (0.025, 0.975))
+        held += low <= 0 <= high
+    assert held / 2_000 == pytest.approx(0.82, abs=0.02)
