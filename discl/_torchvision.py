@@ -1,8 +1,9 @@
 """Makes `import torchvision` work beside a CPU-only torch, where its native operators cannot load.
 
-torchvision's wheels on PyPI are built against CUDA. Beside a CPU torch their native library fails to load, and the import
-then stops because two operators have no schema (pytorch/vision#9085). timm, open_clip and diffusers all import torchvision,
-and none of them needs an operator from it. On a machine where the native library loads, nothing is changed.
+torchvision's wheels on PyPI are built against CUDA. Beside a CPU torch their native library fails
+to load, and the import then stops because two operators have no schema (pytorch/vision#9085). timm,
+open_clip and diffusers all import torchvision, and none of them needs an operator from it. On a
+machine where the native library loads, nothing is changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Contracts a part must keep, as test classes to inherit. Give a `part` fixture; pytest does the rest.
+"""Contracts a part must keep, as test classes to inherit.
+
+Give a `part` fixture; pytest does the rest.
 
 class TestMine(StrategyContract):
     @pytest.fixture
@@ -21,10 +23,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.spec.conventions import home_split
-from discl.spec.errors import UserError
-from discl.spec.identity import canonical_json
-from discl.spec.kinds import (
+from discl.core.conventions import home_split
+from discl.core.errors import UserError
+from discl.core.hashing import canonical_json
+from discl.core.interfaces import (
     LATER,
     Backbone,
     Dataset,
@@ -44,7 +46,7 @@ from discl.spec.kinds import (
     Tracker,
     check_mix,
 )
-from discl.spec.levels import PHOTO
+from discl.core.levels import PHOTO
 
 
 class _Contract:
@@ -63,8 +65,12 @@ class StrategyContract(_Contract):
 
     levels = (0, 30, 50, 70, 100)
 
-    def moment(self, epoch: int, epochs: int = 12, gains: Mapping[int, Any] | None = None) -> Moment:
-        return Moment(epoch, epochs, self.levels, (), np.random.default_rng([7, epoch]), gains or {})
+    def moment(
+        self, epoch: int, epochs: int = 12, gains: Mapping[int, Any] | None = None
+    ) -> Moment:
+        return Moment(
+            epoch, epochs, self.levels, (), np.random.default_rng([7, epoch]), gains or {}
+        )
 
     def test_uses_levels_that_exist(self, part: Strategy) -> None:
         used = part.uses(self.levels)
@@ -97,12 +103,22 @@ class GeneratorContract(_Contract):
 
     def photos(self, count: int) -> Any:
         ramp = np.linspace(30, 220, self.size).astype(np.uint8)
-        photo = np.stack([np.add.outer(ramp // 2, ramp // 2), np.tile(ramp, (self.size, 1)), np.tile(ramp[:, None], (1, self.size))], -1)
+        photo = np.stack(
+            [
+                np.add.outer(ramp // 2, ramp // 2),
+                np.tile(ramp, (self.size, 1)),
+                np.tile(ramp[:, None], (1, self.size)),
+            ],
+            -1,
+        )
         return np.stack([np.roll(photo, 3 * i, axis=0) for i in range(count)])
 
     def requests(self) -> list[Request]:
         return [
-            Request(level, prompt, seed) for seed, (level, prompt) in enumerate([(0, "a photo of a cat"), (50, "a photo of a dog"), (70, "")])
+            Request(level, prompt, seed)
+            for seed, (level, prompt) in enumerate(
+                [(0, "a photo of a cat"), (50, "a photo of a dog"), (70, "")]
+            )
         ]
 
     def test_identity_can_be_hashed(self, part: Generator) -> None:
@@ -118,7 +134,9 @@ class GeneratorContract(_Contract):
         requests, photos = self.requests(), self.photos(3)
         together = part.make(requests, photos).images
         backwards = part.make(requests[::-1], photos[::-1]).images[::-1]
-        alone = np.concatenate([part.make([request], photos[i : i + 1]).images for i, request in enumerate(requests)])
+        alone = np.concatenate(
+            [part.make([request], photos[i : i + 1]).images for i, request in enumerate(requests)]
+        )
         assert np.array_equal(together, backwards)
         assert np.array_equal(together, alone)
 
@@ -132,7 +150,9 @@ class GeneratorContract(_Contract):
 
     def test_a_higher_level_is_nearer_to_the_photo(self, part: Generator) -> None:
         photos = np.repeat(self.photos(1), 3, axis=0)
-        images = part.make([Request(level, "a photo of a cat", 3) for level in (0, 50, 90)], photos).images.astype(float)
+        images = part.make(
+            [Request(level, "a photo of a cat", 3) for level in (0, 50, 90)], photos
+        ).images.astype(float)
         far, middle, near = np.abs(images - photos).mean((1, 2, 3))
         assert near < middle < far
 
@@ -147,13 +167,18 @@ class ScorerContract(_Contract):
         assert canonical_json(part.identity()) == canonical_json(part.identity())
 
     def test_images_and_texts_are_unit_vectors_of_one_space(self, part: Scorer) -> None:
-        images, texts = part.embed_images(self.images()), part.embed_texts(["a photo of a cat", "a photo of a dog"])
+        images, texts = (
+            part.embed_images(self.images()),
+            part.embed_texts(["a photo of a cat", "a photo of a dog"]),
+        )
         assert images.shape[1] == texts.shape[1]
         assert np.allclose(np.linalg.norm(np.concatenate([images, texts]), axis=1), 1, atol=1e-4)
 
     def test_company_changes_nothing_that_matters(self, part: Scorer) -> None:
         images, texts = self.images(), ["a photo of a cat", "a photo of a dog"]
-        assert np.allclose(part.embed_images(images)[1], part.embed_images(images[1:2])[0], atol=1e-5)
+        assert np.allclose(
+            part.embed_images(images)[1], part.embed_images(images[1:2])[0], atol=1e-5
+        )
         assert np.allclose(part.embed_texts(texts)[1], part.embed_texts(texts[1:])[0], atol=1e-5)
 
 
@@ -170,7 +195,9 @@ class PromptsContract(_Contract):
     def test_every_image_has_a_prompt_and_a_caption(self, part: Prompts) -> None:
         choices = part.choices(self.subject())
         assert choices
-        assert all(isinstance(text, str) and text for text in (*choices, part.caption(self.subject())))
+        assert all(
+            isinstance(text, str) and text for text in (*choices, part.caption(self.subject()))
+        )
         assert part.choices(self.subject()) == choices
 
 
@@ -232,7 +259,10 @@ class BackboneContract(_Contract):
     def test_the_seed_decides_the_weights(self, part: Backbone) -> None:
         import torch
 
-        first, again, other = (torch.cat([p.flatten() for p in part.build(self.task(3), seed).parameters()]) for seed in (0, 0, 1))
+        first, again, other = (
+            torch.cat([p.flatten() for p in part.build(self.task(3), seed).parameters()])
+            for seed in (0, 0, 1)
+        )
         assert torch.equal(first, again)
         assert torch.equal(first, other) != self.draws(part)
 
@@ -241,7 +271,9 @@ class BackboneContract(_Contract):
 
         network = part.build(self.task(3), seed=0).train()
         if getattr(network, "gives_pairs", False):
-            images, texts, scale = network(torch.rand(4, 3, self.size, self.size), torch.tensor([0, 1, 2, 0]))
+            images, texts, scale = network(
+                torch.rand(4, 3, self.size, self.size), torch.tensor([0, 1, 2, 0])
+            )
             assert images.shape == texts.shape
             assert torch.allclose(torch.cat([images, texts]).norm(dim=1), torch.ones(8), atol=1e-4)
             assert scale.shape == ()
@@ -266,8 +298,13 @@ class LossContract(_Contract):
     def test_is_a_finite_scalar_with_a_gradient(self, part: Loss) -> None:
         import torch
 
-        network, images = self.network(), torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-        value = part(network, images, torch.tensor([0, 1, 2, 0, 1]), torch.tensor([100.0, 10.0, 0.0]), 0.5)
+        network, images = (
+            self.network(),
+            torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0)),
+        )
+        value = part(
+            network, images, torch.tensor([0, 1, 2, 0, 1]), torch.tensor([100.0, 10.0, 0.0]), 0.5
+        )
         value.backward()  # type: ignore[no-untyped-call]
         assert value.shape == ()
         assert torch.isfinite(value)
@@ -278,8 +315,14 @@ class LossContract(_Contract):
     def test_prefers_the_right_answer(self, part: Loss) -> None:
         import torch
 
-        images, labels, counts = torch.zeros(3, 3, 4, 4), torch.tensor([0, 1, 2]), torch.tensor([10.0, 10.0, 10.0])
-        assert part(self.sure(10.0), images, labels, counts, 0.5) < part(self.sure(-10.0), images, labels, counts, 0.5)
+        images, labels, counts = (
+            torch.zeros(3, 3, 4, 4),
+            torch.tensor([0, 1, 2]),
+            torch.tensor([10.0, 10.0, 10.0]),
+        )
+        assert part(self.sure(10.0), images, labels, counts, 0.5) < part(
+            self.sure(-10.0), images, labels, counts, 0.5
+        )
 
     def network(self) -> Any:
         """A small classifier of three classes, which gives pairs as well."""
@@ -331,7 +374,16 @@ class TrackerContract(_Contract):
 
     def report(self, epoch: int) -> EpochReport:
         values = {"val/macro_acc": 0.5} if epoch else {}
-        return EpochReport(epoch, {50: 1.0}, {50: 3, 100: 5}, steps=2, lr=0.1, seconds=0.5, values=values, gains={50: 0.1})
+        return EpochReport(
+            epoch,
+            {50: 1.0},
+            {50: 3, 100: 5},
+            steps=2,
+            lr=0.1,
+            seconds=0.5,
+            values=values,
+            gains={50: 0.1},
+        )
 
     def test_two_runs_in_a_row(self, part: Tracker, tmp_path: Path) -> None:
         part.announce("making images", 0, 2)
@@ -346,7 +398,9 @@ class TrackerContract(_Contract):
 
 
 class ExecutorContract(_Contract):
-    """Every item is answered once, whatever happens to the workers, and nothing runs on after the end."""
+    """Every item is answered once, whatever happens to the workers, and nothing runs on after the
+    end.
+    """
 
     ahead = 8  # items that may be out at a time
 
@@ -354,9 +408,13 @@ class ExecutorContract(_Contract):
         """Whether a worker lives on between items; not where each item is a job of its own."""
         return True
 
-    def test_every_item_is_answered_once_by_workers_that_prepared_once(self, part: Executor, tmp_path: Path) -> None:
+    def test_every_item_is_answered_once_by_workers_that_prepared_once(
+        self, part: Executor, tmp_path: Path
+    ) -> None:
         answers = list(part.run(partial(squares, tmp_path), iter(range(5))))
-        assert sorted((item, square) for item, (square, _) in answers) == [(item, item * item) for item in range(5)]
+        assert sorted((item, square) for item, (square, _) in answers) == [
+            (item, item * item) for item in range(5)
+        ]
         prepared = [path.name.split("-")[1] for path in tmp_path.glob("prepared-*")]
         assert len(prepared) == len(set(prepared))
         assert {str(worker) for _, (_, worker) in answers} <= set(prepared)
@@ -364,7 +422,9 @@ class ExecutorContract(_Contract):
     def test_no_items_no_answers(self, part: Executor, tmp_path: Path) -> None:
         assert list(part.run(partial(squares, tmp_path), iter(()))) == []
 
-    def test_an_item_that_hangs_on_an_answer_is_asked_for_again(self, part: Executor, tmp_path: Path) -> None:
+    def test_an_item_that_hangs_on_an_answer_is_asked_for_again(
+        self, part: Executor, tmp_path: Path
+    ) -> None:
         answers: list[int] = []
 
         def items() -> Iterator[int | Later]:
@@ -377,7 +437,9 @@ class ExecutorContract(_Contract):
             answers.append(square)
         assert answers == [4, 25]
 
-    def test_items_are_drawn_as_workers_come_free_and_nobody_outlives_the_run(self, part: Executor, tmp_path: Path) -> None:
+    def test_items_are_drawn_as_workers_come_free_and_nobody_outlives_the_run(
+        self, part: Executor, tmp_path: Path
+    ) -> None:
         drawn = itertools.count()
         running = part.run(partial(squares, tmp_path), (next(drawn) for _ in range(1000)))
         for _, (_, worker) in itertools.islice(running, 3):
@@ -386,7 +448,9 @@ class ExecutorContract(_Contract):
         assert next(drawn) <= 3 + self.ahead
         assert gone(self.workers(tmp_path))
 
-    def test_closing_the_run_stops_workers_deep_in_an_item(self, part: Executor, tmp_path: Path) -> None:
+    def test_closing_the_run_stops_workers_deep_in_an_item(
+        self, part: Executor, tmp_path: Path
+    ) -> None:
         running = part.run(partial(sleeps, tmp_path, os.getpid()), iter([0.0, 600.0, 600.0, 600.0]))
         next(running)
         started = time.monotonic()
@@ -400,15 +464,21 @@ class ExecutorContract(_Contract):
         assert str(raised.value) == "item 2 is bad"
         assert gone(self.workers(tmp_path))
 
-    def test_the_item_of_a_worker_that_dies_is_given_to_another(self, part: Executor, tmp_path: Path) -> None:
+    def test_the_item_of_a_worker_that_dies_is_given_to_another(
+        self, part: Executor, tmp_path: Path
+    ) -> None:
         answers = list(part.run(partial(dies, tmp_path, os.getpid(), 1), iter(range(3))))
         assert sorted(answers) == [(item, -item) for item in range(3)]
 
-    def test_an_item_that_kills_again_and_again_is_lost_and_the_others_go_on(self, part: Executor, tmp_path: Path) -> None:
+    def test_an_item_that_kills_again_and_again_is_lost_and_the_others_go_on(
+        self, part: Executor, tmp_path: Path
+    ) -> None:
         answers = dict(part.run(partial(dies, tmp_path, os.getpid(), 99), iter(range(4))))
         lost = answers.pop(2)
         assert answers == {item: -item for item in (0, 1, 3)}
-        if self.workers(tmp_path) != {os.getpid()}:  # it cannot be tried out where the caller does the work
+        if self.workers(tmp_path) != {
+            os.getpid()
+        }:  # it cannot be tried out where the caller does the work
             assert isinstance(lost, Lost)
             assert lost.workers == 3 == len(list(tmp_path.glob("died-*")))
             assert lost.about(2).startswith(f"3 workers died at item 2 (the last: {lost.how}")
@@ -422,7 +492,11 @@ def close(running: Iterator[Any]) -> None:
 
 
 def alive(process: int) -> bool:
-    """Whether it runs. One that ended may stay listed for as long as nobody asks how, as in a container without an init."""
+    """Whether it runs.
+
+    One that ended may stay listed for as long as nobody asks how, as in a container without an
+    init.
+    """
     try:
         os.kill(process, 0)
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -1,4 +1,6 @@
-"""Reads the comment behind a field as its documentation: that is where shapes, units and reasons stand in this project."""
+"""Reads the comment behind a field as its documentation: that is where shapes, units and reasons
+stand in this project.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ import griffe
 def comments(source: str) -> dict[int, str]:
     """Line number -> the comment at its end."""
     found = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {token.start[0]: token.string.lstrip("# ") for token in found if token.type == tokenize.COMMENT and not _alone(token)}
+    return {
+        token.start[0]: token.string.lstrip("# ")
+        for token in found
+        if token.type == tokenize.COMMENT and not _alone(token)
+    }
 
 
 def _alone(token: tokenize.TokenInfo) -> bool:
@@ -25,8 +31,16 @@ def of_fields(path: Path, name: str) -> dict[str, str]:
     """Field of a class -> the comment behind it."""
     source = path.read_text("utf-8")
     said = comments(source)
-    (home,) = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef) and node.name == name)
-    fields = (node for node in home.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name))
+    (home,) = (
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef) and node.name == name
+    )
+    fields = (
+        node
+        for node in home.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    )
     return {field.target.id: said[field.end_lineno] for field in fields if field.end_lineno in said}  # type: ignore[union-attr, index]
 
 
@@ -43,4 +57,9 @@ class TrailingComments(griffe.Extension):
         if path not in self._said:
             self._said[path] = comments(path.read_text("utf-8"))
         if text := self._said[path].get(attr.endlineno):
-            attr.docstring = griffe.Docstring(text[0].upper() + text[1:], lineno=attr.lineno, endlineno=attr.endlineno, parent=attr)
+            attr.docstring = griffe.Docstring(
+                text[0].upper() + text[1:],
+                lineno=attr.lineno,
+                endlineno=attr.endlineno,
+                parent=attr,
+            )

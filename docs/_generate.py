@@ -1,4 +1,6 @@
-"""What the documentation takes from the code while it is built: `<!-- generated: NAME -->` in a page is replaced by what NAME gives."""
+"""What the documentation takes from the code while it is built: `<!-- generated: NAME -->` in a
+page is replaced by what NAME gives.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 from _comments import comments, of_fields  # noqa: E402
 
-from discl.spec import benchmark, sweep  # noqa: E402
-from discl.spec.conventions import SHOTS  # noqa: E402
-from discl.spec.paths import Setting, check_path  # noqa: E402
-from discl.spec.registry import KINDS, names, singular, summary  # noqa: E402
+from discl.config import benchmark, sweep  # noqa: E402
+from discl.config.setting_paths import Setting, check_path  # noqa: E402
+from discl.core.conventions import SHOTS  # noqa: E402
+from discl.core.registry import KINDS, names, singular, summary  # noqa: E402
 
 DEFAULTS = ROOT / "benchmarks" / "default.toml"
 # where a picture or page of the repository goes; one that is not there yet is left out
@@ -58,7 +60,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in what is generated."""
-    return re.sub(r"^<!-- generated: (\w+) -->$", lambda found: "\n".join(GENERATED[found[1]]()), markdown, flags=re.M)
+    return re.sub(
+        r"^<!-- generated: (\w+) -->$",
+        lambda found: "\n".join(GENERATED[found[1]]()),
+        markdown,
+        flags=re.M,
+    )
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
@@ -71,11 +78,15 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
 
 
 def _as_markdown(command: click.Command) -> None:
-    r"""Paragraphs that click is told to leave alone, by '\b', are examples; an option without a default has none; every command has --help."""
+    r"""Paragraphs that click is told to leave alone, by '\b', are examples; an option without a
+    default has none; every command has --help.
+    """
     command.add_help_option = False
     if command.help:
         text = inspect.cleandoc(command.help)
-        command.help = re.sub(r"\x08\n((?:.+\n?)+)", lambda found: f"```text\n{found[1].rstrip()}\n```\n", text)
+        command.help = re.sub(
+            r"\x08\n((?:.+\n?)+)", lambda found: f"```text\n{found[1].rstrip()}\n```\n", text
+        )
     for one in command.params:
         one.default = None if "UNSET" in repr(one.default) else one.default
     for below in getattr(command, "commands", {}).values():
@@ -104,7 +115,7 @@ def _unbroken(text: str) -> str:
 
 
 def _toml(value: Any) -> str:
-    from discl.spec.commands import toml
+    from discl.config.commands import toml
 
     return "" if value is None else _code(toml(value))
 
@@ -116,20 +127,42 @@ def benchmark_settings() -> Iterator[str]:
     """Every key with fixed meaning, what it takes, what it is where nobody says, and why."""
     default = tomllib.loads(DEFAULTS.read_text("utf-8"))
     explained = _toml_comments(DEFAULTS)
-    tables = {name: field.annotation for name, field in benchmark.Benchmark.model_fields.items() if name in benchmark.TABLES}
-    plain = [name for name, field in benchmark.Benchmark.model_fields.items() if field.annotation not in tables.values()]
+    tables = {
+        name: field.annotation
+        for name, field in benchmark.Benchmark.model_fields.items()
+        if name in benchmark.TABLES
+    }
+    plain = [
+        name
+        for name, field in benchmark.Benchmark.model_fields.items()
+        if field.annotation not in tables.values()
+    ]
     yield "## At the top"
     yield ""
-    said = {"title": "what the benchmark is called on its page", "based_on": "another file this one begins from; one step only"}
-    listed = [name for name in plain if name in {"title", "levels", "strategies", "seeds", "trackers"}]
-    rows = [[_code(name), _toml(default.get(name)), explained.get(name) or said.get(name, "")] for name in [*listed, "based_on"]]
+    said = {
+        "title": "what the benchmark is called on its page",
+        "based_on": "another file this one begins from; one step only",
+    }
+    listed = [
+        name for name in plain if name in {"title", "levels", "strategies", "seeds", "trackers"}
+    ]
+    rows = [
+        [_code(name), _toml(default.get(name)), explained.get(name) or said.get(name, "")]
+        for name in [*listed, "based_on"]
+    ]
     yield from _table(["key", "default", "what it is"], rows)
     yield "## Parts"
     yield ""
-    yield "A table `[dataset]`, `[generator]`, ... names a part; its other keys are the part's own settings (see [Parts](parts.md))."
+    yield (
+        "A table `[dataset]`, `[generator]`, ... names a part; its other keys are the part's own"
+        " settings (see [Parts](parts.md))."
+    )
     yield ""
     kinds = [singular(kind) for kind in benchmark.PART_KINDS]
-    rows = [[_code(f"[{kind}]"), _toml(default.get(kind, {}).get("name")), explained.get(kind, "")] for kind in [*kinds, "strategy"]]
+    rows = [
+        [_code(f"[{kind}]"), _toml(default.get(kind, {}).get("name")), explained.get(kind, "")]
+        for kind in [*kinds, "strategy"]
+    ]
     yield from _table(["table", "default", "what it is"], rows)
     for name, model in tables.items():
         yield f"## [{name}]"
@@ -138,26 +171,52 @@ def benchmark_settings() -> Iterator[str]:
 
 
 def _below(explained: Mapping[str, str], table: str) -> dict[str, str]:
-    own = {key.partition(".")[2]: text for key, text in explained.items() if key.startswith(f"{table}.")}
+    own = {
+        key.partition(".")[2]: text
+        for key, text in explained.items()
+        if key.startswith(f"{table}.")
+    }
     if table == "train":
         own = of_fields(ROOT / "discl" / "engine" / "recipe.py", "Recipe") | own
     return own
 
 
-def _fields(model: Any, table: str, default: Mapping[str, Any], explained: Mapping[str, str]) -> Iterator[str]:
+def _fields(
+    model: Any, table: str, default: Mapping[str, Any], explained: Mapping[str, str]
+) -> Iterator[str]:
     own = of_fields(ROOT / "discl" / "spec" / "benchmark.py", model.__name__)
     rows = []
     for name, field in model.model_fields.items():
         value = default.get(name, None if field.is_required() else field.default)
-        because = " ".join(filter(None, [explained.get(name) or own.get(name, ""), "(changes no answer)" if name in model.unhashed else ""]))
+        because = " ".join(
+            filter(
+                None,
+                [
+                    explained.get(name) or own.get(name, ""),
+                    "(changes no answer)" if name in model.unhashed else "",
+                ],
+            )
+        )
         rows.append([_code(name), _takes(check_path(f"{table}.{name}")), _toml(value), because])
     yield from _table(["key", "takes", "default", "what it is"], rows)
 
 
 def _takes(setting: Setting) -> str:
     """What a key takes, in words."""
-    words = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", list: "a list", dict: "a table"}
-    bounds = [("from", setting.least), ("above", setting.above), ("up to", setting.most), ("below", setting.below)]
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: "a word",
+        bool: "true or false",
+        list: "a list",
+        dict: "a table",
+    }
+    bounds = [
+        ("from", setting.least),
+        ("above", setting.above),
+        ("up to", setting.most),
+        ("below", setting.below),
+    ]
     said = ", ".join(f"{word} {value:g}" for word, value in bounds if value is not None)
     kinds = [words[kind] for kind in setting.types if kind is not str or not setting.choices]
     choices = [f"one of {', '.join(map(_code, setting.choices))}"] if setting.choices else []
@@ -198,7 +257,11 @@ def sweep_settings() -> Iterator[str]:
         yield " ".join((model.__doc__ or "").split())
         yield ""
         rows = [
-            [_code(name), "needed" if field.is_required() else _default_of(field), explained.get(name, "")]
+            [
+                _code(name),
+                "needed" if field.is_required() else _default_of(field),
+                explained.get(name, ""),
+            ]
             for name, field in model.model_fields.items()
         ]
         yield from _table(["key", "default", "what it is"], rows)
@@ -213,21 +276,33 @@ def _default_of(field: Any) -> str:
 
 
 def parts() -> Iterator[str]:
-    """Every registered part: what it is, and its settings with their defaults. Read, not imported: some would load torch."""
+    """Every registered part: what it is, and its settings with their defaults.
+
+    Read, not imported: some would load torch.
+    """
     for kind in KINDS:
         yield f"## {kind.capitalize()}"
         yield ""
         ours = {name: home for name, home in sorted(names(kind).items()) if isinstance(home, str)}
         yield from _table(
-            ["name", "what it is", "settings"], ([_code(name), summary(kind, name), _settings(home)] for name, home in ours.items())
+            ["name", "what it is", "settings"],
+            ([_code(name), summary(kind, name), _settings(home)] for name, home in ours.items()),
         )
 
 
 def _settings(home: str) -> str:
     """The constructor's keywords as they stand in the file."""
     tree = ast.parse((ROOT / Path(*home.split("."))).with_suffix(".py").read_text("utf-8"))
-    (made,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
-    starts = [node.args for node in made.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    (made,) = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    starts = [
+        node.args
+        for node in made.body
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    ]
     if not starts:
         inherited = ", ".join(ast.unparse(base) for base in made.bases)
         return f"those of `{inherited}`" if inherited and inherited != "Protocol" else "none"
@@ -237,17 +312,26 @@ def _settings(home: str) -> str:
         *zip(listed, [None] * (len(listed) - len(args.defaults)) + [*args.defaults], strict=True),
         *zip(args.kwonlyargs, args.kw_defaults, strict=True),
     ]
-    return ", ".join(_code(one.arg if value is None else f"{one.arg} = {ast.unparse(value)}") for one, value in pairs) or "none"
+    return (
+        ", ".join(
+            _code(one.arg if value is None else f"{one.arg} = {ast.unparse(value)}")
+            for one, value in pairs
+        )
+        or "none"
+    )
 
 
 def metric_definitions() -> Iterator[str]:
     """The wording that is hashed into every result."""
     import numpy as np
 
-    from discl.engine.metrics import COMMON, FURTHER, definitions
+    from discl.engine.evaluation.metrics import COMMON, FURTHER, definitions
 
     counts = np.array([0, 1, 50, 500])
-    for title, known in (("Of every result", COMMON), ("Where they apply, or `[metrics]` names them", FURTHER)):
+    for title, known in (
+        ("Of every result", COMMON),
+        ("Where they apply, or `[metrics]` names them", FURTHER),
+    ):
         worded = definitions([f"test/{name}" for name in FURTHER] + ["test/wise_acc"], counts)
         yield f"## {title}"
         yield ""
@@ -258,7 +342,12 @@ def metric_definitions() -> Iterator[str]:
     yield ""
     because = _rule_comments()
     rows = [
-        [_code(name), *rule.words().values(), "pooled over photos" if rule.pooled else "mean of classes", because.get(name, "")]
+        [
+            _code(name),
+            *rule.words().values(),
+            "pooled over photos" if rule.pooled else "mean of classes",
+            because.get(name, ""),
+        ]
         for name, rule in SHOTS.items()
     ]
     yield from _table(["rule", "many", "medium", "few", "a group's accuracy", "used by"], rows)
@@ -279,11 +368,18 @@ def _rule_comments() -> dict[str, str]:
 def leaderboards() -> Iterator[str]:
     """Every committed page, one below the other."""
     if (ROOT / "leaderboards" / "report.html").exists():
-        yield "The [report](report.html) shows the same results with charts: one file that works offline."
+        yield (
+            "The [report](report.html) shows the same results with charts: one file that works"
+            " offline."
+        )
         yield ""
     for page in sorted((ROOT / "leaderboards").glob("*.md")):
         if page.stem != "LOG":
-            text = page.read_text("utf-8").replace("# Leaderboard: ", "# ", 1).replace("LOG.md", "the [log](log.md)")
+            text = (
+                page.read_text("utf-8")
+                .replace("# Leaderboard: ", "# ", 1)
+                .replace("LOG.md", "the [log](log.md)")
+            )
             yield _unbroken(re.sub(r"^#", "##", text, flags=re.M))
             yield ""
 
@@ -297,10 +393,12 @@ def smoke_table() -> Iterator[str]:
 
 def smallest_p() -> Iterator[str]:
     """What few seeds can reach at all."""
-    from discl.harness.stats import smallest_p as smallest
+    from discl.harness.leaderboard.statistics import smallest_p as smallest
 
     seeds = (1, 2, 3, 5, 6, 10)
-    yield from _table(["seeds", *map(str, seeds)], [["smallest p", *(f"{smallest(n):.4g}" for n in seeds)]])
+    yield from _table(
+        ["seeds", *map(str, seeds)], [["smallest p", *(f"{smallest(n):.4g}" for n in seeds)]]
+    )
 
 
 GENERATED: dict[str, Callable[[], Iterator[str]]] = {

@@ -1,4 +1,5 @@
-"""What tests that look at pages share: the installed Chromium, a loopback server, what a page complains of, and axe-core.
+"""What tests that look at pages share: the installed Chromium, a loopback server, what a page
+complains of, and axe-core.
 
     def test_it(browser, axe):                       # fixtures; they skip, with the reason, where there is no Chromium or no axe-core
         with served(folder) as url, opened(browser, url) as (page, complaints):
@@ -7,8 +8,8 @@
             assert not axe(page)                     # serious and critical faults, a sentence each
             assert not sideways(page)                # pixels by which the page scrolls sideways
 
-`opened(browser, url, width=390, dark=True)` is a phone at night. Nothing is fetched but from `url`: requests to elsewhere are
-stopped and are complaints.
+`opened(browser, url, width=390, dark=True)` is a phone at night. Nothing is fetched but from `url`:
+requests to elsewhere are stopped and are complaints.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from discl.core.errors import UserError
 from discl.files.disk import data_home
 from discl.files.fetch import npm_pack
-from discl.spec.errors import UserError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route
@@ -43,7 +44,9 @@ GRAVE = {"serious", "critical"}
 
 def chromium() -> str | None:
     """Debian's, or any other that is installed."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +71,12 @@ def axe() -> Callable[[Page], list[str]]:
 
     def look(page: Page) -> list[str]:
         page.evaluate(source)
-        found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run({resultTypes: ['violations']})).violations")
+        found: list[dict[str, Any]] = page.evaluate(
+            "async () => (await axe.run({resultTypes: ['violations']})).violations"
+        )
         return [
-            f"{fault['id']} ({fault['impact']}): {fault['help']}: {'; '.join(node['html'][:160] for node in fault['nodes'][:5])}"
+            f"{fault['id']} ({fault['impact']}): {fault['help']}:"
+            f" {'; '.join(node['html'][:160] for node in fault['nodes'][:5])}"
             for fault in found
             if fault["impact"] in GRAVE
         ]
@@ -96,7 +102,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """A folder at a loopback address, which ends with '/'."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=os.fspath(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(_Quiet, directory=os.fspath(folder))
+    )
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -109,11 +117,18 @@ def served(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def opened(
-    browser: Browser, url: str = "file:", *, width: int = 1280, height: int = 900, dark: bool = False
+    browser: Browser,
+    url: str = "file:",
+    *,
+    width: int = 1280,
+    height: int = 900,
+    dark: bool = False,
 ) -> Iterator[tuple[Page, list[str]]]:
     """A fresh page, with what it complains of; `url` is the only place it may fetch from."""
     context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", reduced_motion="reduce"
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",
     )
     complaints: list[str] = []
 
@@ -135,7 +150,12 @@ def opened(
     page.on("console", console)
     page.on("pageerror", lambda error: complaints.append(f"exception: {error}"))
     page.on("requestfailed", failed)
-    page.on("response", lambda answer: complaints.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None)
+    page.on(
+        "response",
+        lambda answer: (
+            complaints.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None
+        ),
+    )
     try:
         yield page, complaints
     finally:
@@ -143,6 +163,10 @@ def opened(
 
 
 def sideways(page: Page) -> int:
-    """Pixels by which the page scrolls sideways; what scrolls within a box of its own does not count."""
-    found: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    """Pixels by which the page scrolls sideways; what scrolls within a box of its own does not
+    count.
+    """
+    found: int = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
     return found

@@ -1,4 +1,6 @@
-"""Make a miniature of a dataset in its real layout, of real photos: python -m tests.make_mini LAYOUT DIR [--images 300]."""
+"""Make a miniature of a dataset in its real layout, of real photos: python -m tests.make_mini
+LAYOUT DIR [--images 300].
+"""
 
 import importlib
 import pkgutil
@@ -10,12 +12,16 @@ import numpy as np
 
 from tests import mini
 
-LAYOUTS = sorted(module.name for module in pkgutil.iter_modules(mini.__path__) if not module.name.startswith("_"))
+LAYOUTS = sorted(
+    module.name for module in pkgutil.iter_modules(mini.__path__) if not module.name.startswith("_")
+)
 
 
 def make(layout: str, folder: Path, images: int = 300, seed: int = 0) -> Path:
     """The miniature at `folder`; equal seeds give equal files."""
-    maker: Callable[[Path, int, np.random.Generator], None] = importlib.import_module(f"tests.mini.{layout}").make
+    maker: Callable[[Path, int, np.random.Generator], None] = importlib.import_module(
+        f"tests.mini.{layout}"
+    ).make
     maker(folder, images, np.random.default_rng(seed))
     return folder
 
@@ -23,7 +29,13 @@ def make(layout: str, folder: Path, images: int = 300, seed: int = 0) -> Path:
 @click.command()
 @click.argument("layout", type=click.Choice(LAYOUTS))
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--images", default=300, show_default=True, type=click.IntRange(30), help="About so many photos in all.")
+@click.option(
+    "--images",
+    default=300,
+    show_default=True,
+    type=click.IntRange(30),
+    help="About so many photos in all.",
+)
 @click.option("--seed", default=0, show_default=True)
 def main(layout: str, folder: Path, images: int, seed: int) -> None:
     """A miniature of LAYOUT in FOLDER, which must be new or empty."""

@@ -1,4 +1,6 @@
-"""What a Markdown page tells people to do: its blocks, its command lines, and whether the command line knows them."""
+"""What a Markdown page tells people to do: its blocks, its command lines, and whether the command
+line knows them.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +12,23 @@ from typing import Any, NamedTuple
 import click
 
 from discl.cli import main
-from discl.spec import benchmark, sweep
+from discl.config import benchmark, sweep
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 FENCE = re.compile(
-    r"(?:^ *<!-- not run: (?P<reason>[^\n]+?) -->\n)?^(?P<indent> *)```(?P<language>[\w+-]*)(?P<more>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$",
+    r"(?:^ *<!-- not run: (?P<reason>[^\n]+?) -->\n)?^(?P<indent>"
+    r" *)```(?P<language>[\w+-]*)(?P<more>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$",
     re.M | re.S,
 )
 SHELL = ("sh", "console")
 
 
 class Block(NamedTuple):
-    """A fenced block. `reason` says why it cannot run here; `title` is the file it is to be saved as."""
+    """A fenced block.
+
+    `reason` says why it cannot run here; `title` is the file it is to be saved as.
+    """
 
     page: str
     line: int
@@ -40,7 +46,9 @@ def pages() -> list[str]:
 def text_of(page: str) -> str:
     """A page with what it includes."""
     written = (DOCS / page).read_text("utf-8")
-    return re.sub(r'^--8<-- "(.+)"$', lambda found: (ROOT / found[1]).read_text("utf-8"), written, flags=re.M)
+    return re.sub(
+        r'^--8<-- "(.+)"$', lambda found: (ROOT / found[1]).read_text("utf-8"), written, flags=re.M
+    )
 
 
 def blocks(page: str, text: str) -> list[Block]:
@@ -50,7 +58,16 @@ def blocks(page: str, text: str) -> list[Block]:
         title = re.search(r'title="(.+?)"', each["more"])
         inside = re.sub(rf"^{each['indent']}", "", each["text"], flags=re.M)
         line = text.count("\n", 0, each.start("language")) + 1
-        found.append(Block(page, line, each["language"], title[1] if title else "", inside, each["reason"] or ""))
+        found.append(
+            Block(
+                page,
+                line,
+                each["language"],
+                title[1] if title else "",
+                inside,
+                each["reason"] or "",
+            )
+        )
     return found
 
 
@@ -63,17 +80,25 @@ def commands(block: Block) -> list[list[str]]:
 
 
 def discl_of(words: list[str]) -> list[str] | None:
-    """What follows `discl` in a command line, however it is started; None where it is another program's."""
+    """What follows `discl` in a command line, however it is started; None where it is another
+    program's.
+    """
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words = words[1:]
     if words[:1] == ["discl"]:
         return words[1:]
     started = " ".join(words)
-    return words[words.index("discl.cli") + 1 :] if re.match(r"(python|torchrun) .*-m discl\.cli\b", started) else None
+    return (
+        words[words.index("discl.cli") + 1 :]
+        if re.match(r"(python|torchrun) .*-m discl\.cli\b", started)
+        else None
+    )
 
 
 def check_words(words: list[str]) -> None:
-    """The command exists, and takes these options and values; the benchmark or sweep it names takes these settings."""
+    """The command exists, and takes these options and values; the benchmark or sweep it names takes
+    these settings.
+    """
     command: click.Command = main
     context = command.make_context("discl", list(words), resilient_parsing=False)
     while isinstance(command, click.Group):
@@ -85,7 +110,14 @@ def check_words(words: list[str]) -> None:
         command, context = found, found.make_context(found.name, list(rest), parent=context)
     given: dict[str, Any] = context.params
     if given.get("bench") and "settings" in given:
-        settings = [*given["settings"], *(f"{key}={_listed(key, given[key])}" for key in ("strategies", "seeds") if given.get(key))]
+        settings = [
+            *given["settings"],
+            *(
+                f"{key}={_listed(key, given[key])}"
+                for key in ("strategies", "seeds")
+                if given.get(key)
+            ),
+        ]
         benchmark.load(given["bench"], given["scale"], settings)
     elif command.name == "sweep" and given["name"]:
         sweep.load(given["name"], given["benchmark"], given["scale"], given["settings"])

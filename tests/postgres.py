@@ -19,7 +19,9 @@ import pytest
 
 
 class Postgres:
-    """A server of its own, with a folder, a port and a password of its own; `url` is a database on it."""
+    """A server of its own, with a folder, a port and a password of its own; `url` is a database on
+    it.
+    """
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.programs, self.folder = programs, folder
@@ -27,7 +29,9 @@ class Postgres:
         self.password = f"p@ss/{secrets.token_hex(8)}"
         self._server: subprocess.Popen[bytes] | None = None
         # PostgreSQL refuses to run as root
-        self._as_nobody: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+        self._as_nobody: dict[str, Any] = (
+            {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+        )
         self._make()
 
     def _make(self) -> None:
@@ -36,9 +40,18 @@ class Postgres:
         if self._as_nobody:
             for path in (self.folder, secret):
                 shutil.chown(path, "nobody", "nogroup")
-        asked = ["--username=discl", f"--pwfile={secret}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        asked = [
+            "--username=discl",
+            f"--pwfile={secret}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
         command = [self.programs / "initdb", f"--pgdata={self.folder / 'data'}", *asked]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **self._as_nobody)
+        subprocess.run(
+            command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **self._as_nobody
+        )
 
     def url(self, database: str = "postgres") -> str:
         quoted = self.password.replace("@", "%40").replace("/", "%2F")
@@ -58,7 +71,8 @@ class Postgres:
         """Kill every connection but the one that does it; how many there were."""
         with self.connect() as connection:
             killed = connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <>"
+                " pg_backend_pid() AND backend_type = 'client backend'"
             )
             return len(killed.fetchall())
 
@@ -115,7 +129,14 @@ def _programs() -> Path | None:
     """Where initdb and postgres lie: Debian keeps them out of PATH."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     folders += [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
-    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
+    return next(
+        (
+            folder
+            for folder in folders
+            if (folder / "initdb").exists() and (folder / "postgres").exists()
+        ),
+        None,
+    )
 
 
 @pytest.fixture(scope="session")

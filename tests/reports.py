@@ -1,4 +1,6 @@
-"""Boards with the numbers a test wants, for whatever makes something of them: charts, pages, figures."""
+"""Boards with the numbers a test wants, for whatever makes something of them: charts, pages,
+figures.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from discl.harness.board import board
-from discl.harness.report.facts import Facts
+from discl.config.benchmark import Experiment
+from discl.core.interfaces import EpochReport
+from discl.core.result import Result
+from discl.harness.leaderboard.table import board
 from discl.harness.report.histories import Histories
-from discl.spec.benchmark import Experiment
-from discl.spec.kinds import EpochReport
-from discl.spec.result import Result
+from discl.harness.report.tables import Facts
 from tests import results
 
 FEW, ALL, OOD = "test/few_acc", "test/macro_acc", "ood/macro_acc"
@@ -34,9 +36,22 @@ def _plain() -> Result:
 def result(strategy: str, seed: int, metrics: Mapping[str, float], **changes: Any) -> Result:
     """A whole run that scored this."""
     base = _plain()
-    named = {"strategy": strategy, "seed": seed, "id": f"{strategy}-{seed}", "name": f"{strategy}-s{seed}"}
+    named = {
+        "strategy": strategy,
+        "seed": seed,
+        "id": f"{strategy}-{seed}",
+        "name": f"{strategy}-s{seed}",
+    }
     kept = {"test/many_acc": 0.6, "test/medium_acc": 0.4, "test/worst_class_acc": 0.1}
-    return replace(base, **{**named, "metrics": {**kept, **metrics}, "errors": dict.fromkeys(metrics, 0.01), **changes})
+    return replace(
+        base,
+        **{
+            **named,
+            "metrics": {**kept, **metrics},
+            "errors": dict.fromkeys(metrics, 0.01),
+            **changes,
+        },
+    )
 
 
 def facts(
@@ -46,20 +61,48 @@ def facts(
     others: Mapping[str, Sequence[float]] | None = None,
     **changes: Any,
 ) -> Facts:
-    """Few-shot percents by strategy, seed after seed; `others` are those over all classes and elsewhere, else ten points more."""
-    elsewhere = others or {name: [value + 10 for value in values] for name, values in scores.items()}
+    """Few-shot percents by strategy, seed after seed; `others` are those over all classes and
+    elsewhere, else ten points more.
+    """
+    elsewhere = others or {
+        name: [value + 10 for value in values] for name, values in scores.items()
+    }
     found = [
-        result(name, seed, {FEW: value / 100, ALL: elsewhere[name][seed] / 100, OOD: elsewhere[name][seed] / 100}, **changes)
+        result(
+            name,
+            seed,
+            {FEW: value / 100, ALL: elsewhere[name][seed] / 100, OOD: elsewhere[name][seed] / 100},
+            **changes,
+        )
         for name, values in scores.items()
         for seed, value in enumerate(values)
     ]
     seeds = max(map(len, scores.values()), default=1)
-    return Facts(board(results.spec().model_copy(update={"seeds": [*range(seeds)]}), found, baselines), histories or Histories())
+    return Facts(
+        board(results.spec().model_copy(update={"seeds": [*range(seeds)]}), found, baselines),
+        histories or Histories(),
+    )
 
 
-def run(epochs: int, mix: Mapping[int, float], gains: Mapping[int, float] | None = None, val: float = 0.2) -> list[EpochReport]:
+def run(
+    epochs: int,
+    mix: Mapping[int, float],
+    gains: Mapping[int, float] | None = None,
+    val: float = 0.2,
+) -> list[EpochReport]:
     """Reports of a run that always trains on the same mix."""
     return [
-        EpochReport(epoch, dict(mix), {100: 9}, 3, 1e-3, 1.0, {"val/macro_acc": val}, dict(gains or {}), False, 2.0 - epoch / 10)
+        EpochReport(
+            epoch,
+            dict(mix),
+            {100: 9},
+            3,
+            1e-3,
+            1.0,
+            {"val/macro_acc": val},
+            dict(gains or {}),
+            False,
+            2.0 - epoch / 10,
+        )
         for epoch in range(epochs)
     ]

@@ -1,4 +1,6 @@
-"""Whole runs without training: predictions drawn at random, and everything a real run stores of them, coherent to the last digit."""
+"""Whole runs without training: predictions drawn at random, and everything a real run stores of
+them, coherent to the last digit.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,33 @@ from typing import Any
 
 import numpy as np
 
-from discl.engine.metrics import class_recalls, definitions_id, metrics_of, sampling_errors
-from discl.engine.outcomes import digest_of, outcomes_of, packed
+from discl.config import commands
+from discl.config.benchmark import Benchmark, Experiment, experiments, load
+from discl.core.hashing import short
+from discl.core.interfaces import EpochReport
+from discl.core.levels import PHOTO
+from discl.core.result import Result
+from discl.engine.evaluation.confusion import digest_of, outcomes_of, packed
+from discl.engine.evaluation.metrics import (
+    class_recalls,
+    definitions_id,
+    metrics_of,
+    sampling_errors,
+)
 from discl.files.disk import write_text
-from discl.harness.store import Store
-from discl.spec import commands
-from discl.spec.benchmark import Benchmark, Experiment, experiments, load
-from discl.spec.identity import short
-from discl.spec.kinds import EpochReport
-from discl.spec.levels import PHOTO
-from discl.spec.result import Result
+from discl.harness.run.store import Store
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 COUNTS = np.array([500, 299, 179, 107, 64, 38, 23, 13, 8, 5])
 SPLITS = {"val": 100, "test": 200, "ood/fog-1": 100, "ood/jpeg-3": 100}
-PROVENANCE = {"discl": "0.1.0", "commit": "0123456789ab", "date": "2026-11-01T00:00:00Z", "processor": "none", "device": "cpu", "threads": 1}
+PROVENANCE = {
+    "discl": "0.1.0",
+    "commit": "0123456789ab",
+    "date": "2026-11-01T00:00:00Z",
+    "processor": "none",
+    "device": "cpu",
+    "threads": 1,
+}
 
 
 @functools.cache
@@ -41,7 +55,9 @@ def predictions(experiment: Experiment, skill: float) -> dict[str, Any]:
         # photos are the benchmark's, noise is the run's
         rng = np.random.default_rng([len(split), sum(map(ord, split))])
         labels = rng.permutation(np.arange(photos) % len(CLASSES))
-        noise = np.random.default_rng([experiment.seed, *map(ord, experiment.strategy), len(split)]).normal(size=(photos, len(CLASSES)))
+        noise = np.random.default_rng(
+            [experiment.seed, *map(ord, experiment.strategy), len(split)]
+        ).normal(size=(photos, len(CLASSES)))
         logits = noise + np.log(COUNTS)[None, :] / 3
         logits[np.arange(photos), labels] += skill
         saved |= {f"{split}/logits": logits.astype(np.float32), f"{split}/labels": labels}
@@ -57,10 +73,29 @@ def history(experiment: Experiment, skill: float) -> list[EpochReport]:
         real = epoch >= train.curriculum_epochs
         level = PHOTO if real else levels[epoch * len(levels) // train.curriculum_epochs]
         values = (
-            {"val/macro_acc": 0.1 + skill / 20 + epoch / 1000, "val/few_acc": epoch / 1000} if not (epoch + 1) % train.evaluate_every else {}
+            {"val/macro_acc": 0.1 + skill / 20 + epoch / 1000, "val/few_acc": epoch / 1000}
+            if not (epoch + 1) % train.evaluate_every
+            else {}
         )
-        gains = {} if real or experiment.strategy != "adaptive" else {each: 0.01 * (each == level) for each in levels}
-        found.append(EpochReport(epoch, {level: 1.0}, {PHOTO: 900, level: 316}, 19, 1e-3, 1.5, values, gains, real, 2.0 - epoch / 50))
+        gains = (
+            {}
+            if real or experiment.strategy != "adaptive"
+            else {each: 0.01 * (each == level) for each in levels}
+        )
+        found.append(
+            EpochReport(
+                epoch,
+                {level: 1.0},
+                {PHOTO: 900, level: 316},
+                19,
+                1e-3,
+                1.5,
+                values,
+                gains,
+                real,
+                2.0 - epoch / 50,
+            )
+        )
     return found
 
 
@@ -72,30 +107,69 @@ def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result
     images = 26.0 * bench.bank.variants * sum(level != PHOTO for level in levels)
     synthetic = images > 0
     passport = {
-        "definitions": definitions_id(metrics, COUNTS, bench.metrics), "comparison": short(experiment.comparison()),
-        "bank": "0123456789abcdef" if synthetic else None, "threshold": bench.bank.threshold if synthetic else None,
-        "splits": "fedcba9876543210", "counts": short(COUNTS.tolist()),
-    }  # fmt: skip
+        "definitions": definitions_id(metrics, COUNTS, bench.metrics),
+        "comparison": short(experiment.comparison()),
+        "bank": "0123456789abcdef" if synthetic else None,
+        "threshold": bench.bank.threshold if synthetic else None,
+        "splits": "fedcba9876543210",
+        "counts": short(COUNTS.tolist()),
+    }
     seen = {PHOTO: 900 * bench.train.epochs, **{level: 316 for level in levels if level != PHOTO}}
     whole = Result(
-        id=experiment.id(), attempt=0, name=experiment.name, benchmark=bench.name, scale=bench.scale, strategy=experiment.strategy,
-        seed=experiment.seed, identity=experiment.identity(), passport=passport, metrics=metrics,
+        id=experiment.id(),
+        attempt=0,
+        name=experiment.name,
+        benchmark=bench.name,
+        scale=bench.scale,
+        strategy=experiment.strategy,
+        seed=experiment.seed,
+        identity=experiment.identity(),
+        passport=passport,
+        metrics=metrics,
         class_recalls=class_recalls(saved, "test", 10),
-        classes=list(CLASSES), counts=COUNTS.tolist(), chosen_epoch=bench.train.epochs - 1, seen=seen,
-        cost={"steps": 570.0, "seconds": 45.0, "images_generated": 0.0, "images": images, "denoising_steps": images * 7},
-        provenance={**PROVENANCE, "command": shlex.join(commands.of_run(experiment))}, outcomes=packed(iter(outcomes)),
-        errors=sampling_errors(outcomes, ["test"], COUNTS, bench.metrics), predictions=digest_of(saved),
-    )  # fmt: skip
-    return Result(**{**{name: getattr(whole, name) for name in whole.__dataclass_fields__}, **changes})
+        classes=list(CLASSES),
+        counts=COUNTS.tolist(),
+        chosen_epoch=bench.train.epochs - 1,
+        seen=seen,
+        cost={
+            "steps": 570.0,
+            "seconds": 45.0,
+            "images_generated": 0.0,
+            "images": images,
+            "denoising_steps": images * 7,
+        },
+        provenance={**PROVENANCE, "command": shlex.join(commands.of_run(experiment))},
+        outcomes=packed(iter(outcomes)),
+        errors=sampling_errors(outcomes, ["test"], COUNTS, bench.metrics),
+        predictions=digest_of(saved),
+    )
+    return Result(
+        **{**{name: getattr(whole, name) for name in whole.__dataclass_fields__}, **changes}
+    )
 
 
-def store(experiment: Experiment, skill: float = 2.0, to: Store | None = None, **changes: Any) -> Result:
+def store(
+    experiment: Experiment, skill: float = 2.0, to: Store | None = None, **changes: Any
+) -> Result:
     """Put the whole run into the store: record, predictions, result."""
     to, made = to or Store(), result(experiment, skill, **changes)
     _, folder = to.new_attempt(made.id)
-    config = experiment.benchmark.model_dump() | {"strategy": experiment.strategy, "seed": experiment.seed}
-    write_text(folder / "experiment.json", json.dumps({"identity": experiment.identity(), "config": config}) + "\n")
-    about = {"id": made.id, "name": made.name, "group": "cifar10_lt-smoke", "project": "discl-cifar10_lt", "tags": ["smoke"], "config": config}
+    config = experiment.benchmark.model_dump() | {
+        "strategy": experiment.strategy,
+        "seed": experiment.seed,
+    }
+    write_text(
+        folder / "experiment.json",
+        json.dumps({"identity": experiment.identity(), "config": config}) + "\n",
+    )
+    about = {
+        "id": made.id,
+        "name": made.name,
+        "group": "cifar10_lt-smoke",
+        "project": "discl-cifar10_lt",
+        "tags": ["smoke"],
+        "config": config,
+    }
     events = [{"event": "start", **about, "epochs": experiment.benchmark.train.epochs}]
     events += [{"event": "epoch", **asdict(report)} for report in history(experiment, skill)]
     events += [{"event": "finish", "complete": True, "metrics": made.metrics}]
@@ -106,7 +180,8 @@ def store(experiment: Experiment, skill: float = 2.0, to: Store | None = None, *
 
 
 def sweep(
-    strategies: Iterable[str] = ("static", "all_levels", "real_rebalanced", "real_only"), seeds: Iterable[int] = (0, 1, 2)
+    strategies: Iterable[str] = ("static", "all_levels", "real_rebalanced", "real_only"),
+    seeds: Iterable[int] = (0, 1, 2),
 ) -> list[Result]:
     """Strategies x seeds in the store, each strategy a little better than the next."""
     names, bench = [*strategies], spec()

@@ -1,4 +1,6 @@
-"""Pictures of a report for the README: `python -m tests.shots report.html leaderboards/pictures`; each below 250 kB."""
+"""Pictures of a report for the README: `python -m tests.shots report.html leaderboards/pictures`;
+each below 250 kB.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +43,16 @@ def take(report: Path, folder: Path) -> list[Path]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         for shot in SHOTS:
-            with opened(browser, width=shot.width, height=shot.height, dark=shot.dark) as (page, complaints):
+            with opened(browser, width=shot.width, height=shot.height, dark=shot.dark) as (
+                page,
+                complaints,
+            ):
                 page.goto(report.resolve().as_uri())
                 page.wait_for_selector("section.bench:not([hidden])[data-drawn=all]")
                 if shot.at:
-                    page.locator(shot.at).first.evaluate("(found) => found.scrollIntoView({block: 'start'})")
+                    page.locator(shot.at).first.evaluate(
+                        "(found) => found.scrollIntoView({block: 'start'})"
+                    )
                 taken.append(small(page.screenshot(), folder / f"{shot.name}.png"))
                 assert not complaints, complaints
         browser.close()

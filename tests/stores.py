@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from discl.harness.store import Failure, Store
+from discl.core.hashing import short
+from discl.core.interfaces import EpochReport
+from discl.core.result import Result
+from discl.harness.run.store import Failure, Store
 from discl.parts.trackers.jsonl import JsonLines
-from discl.spec.identity import short
-from discl.spec.kinds import EpochReport
-from discl.spec.result import Result
 
-EVIL = "<script>alert('x')</script> [bold red]\"quoted\"[/] 🦊👩‍🔬 مرحبا \x1b[31m\u202e" + "long" * 75
+EVIL = (
+    "<script>alert('x')</script> [bold red]\"quoted\"[/] 🦊👩‍🔬 مرحبا \x1b[31m\u202e" + "long" * 75
+)
 
 
 def result(strategy: str = "static", seed: int = 0, **changes: Any) -> Result:
@@ -28,7 +30,12 @@ def result(strategy: str = "static", seed: int = 0, **changes: Any) -> Result:
         **settings,
     }
     if not strategy.startswith("real"):
-        identity["images"] = {"levels": [0, 50, 100], "variants": 4, "threshold": -1, "generator": {"name": "blend", "version": 1}}
+        identity["images"] = {
+            "levels": [0, 50, 100],
+            "variants": 4,
+            "threshold": -1,
+            "generator": {"name": "blend", "version": 1},
+        }
     made = Result(
         id=short(identity),
         attempt=0,
@@ -39,14 +46,25 @@ def result(strategy: str = "static", seed: int = 0, **changes: Any) -> Result:
         seed=seed,
         identity=identity,
         passport={"definitions": "d1", "comparison": "c1", "bank": "b1", "counts": "n1"},
-        metrics={"test/macro_acc": 0.40, "test/few_acc": 0.2, "val/macro_acc": 0.41, "ood/macro_acc": 0.3, "ood/fog-1/macro_acc": 0.3},
+        metrics={
+            "test/macro_acc": 0.40,
+            "test/few_acc": 0.2,
+            "val/macro_acc": 0.41,
+            "ood/macro_acc": 0.3,
+            "ood/fog-1/macro_acc": 0.3,
+        },
         class_recalls=[0.8, 0.0, None],
         classes=["cat", "dog", "unicorn"],
         counts=[500, 5, 0],
         chosen_epoch=2,
         seen={100: 90, 50: 30},
         cost={"steps": 30, "seconds": 90.0, "images_generated": 0},
-        provenance={"commit": "0123456789ab+", "date": f"2026-01-02T03:04:{seed:02d}Z", "packages": {"torch": "2.13.0"}, "device": "cpu"},
+        provenance={
+            "commit": "0123456789ab+",
+            "date": f"2026-01-02T03:04:{seed:02d}Z",
+            "packages": {"torch": "2.13.0"},
+            "device": "cpu",
+        },
         errors={"test/macro_acc": 0.03, "test/few_acc": 0.04},
     )
     return replace(made, **changes)
@@ -57,7 +75,18 @@ def report(epoch: int) -> EpochReport:
     mix = ({0: 1.0}, {50: 0.25, 100: 0.75}, {100: 1.0})[epoch]
     gains = {0: 0.01, 50: -0.02} if epoch < 2 else {}
     values = {"val/macro_acc": 0.2 + epoch / 10}
-    return EpochReport(epoch, mix, {100: 30}, 10, 0.1, 1.0, values, gains, real_phase=epoch == 2, loss=2.0 - epoch / 2)
+    return EpochReport(
+        epoch,
+        mix,
+        {100: 30},
+        10,
+        0.1,
+        1.0,
+        values,
+        gains,
+        real_phase=epoch == 2,
+        loss=2.0 - epoch / 2,
+    )
 
 
 def begin(store: Store, one: Result, epochs: int = 3) -> Path:
@@ -70,9 +99,20 @@ def begin(store: Store, one: Result, epochs: int = 3) -> Path:
         "seed": one.seed,
         "train": {**one.identity["train"], "workers": 0},
     }
-    (folder / "experiment.json").write_text(json.dumps({"identity": one.identity, "config": config}))
+    (folder / "experiment.json").write_text(
+        json.dumps({"identity": one.identity, "config": config})
+    )
     tracker = JsonLines()
-    tracker.start({"id": one.id, "name": one.name, "folder": folder, "group": "g", "config": config, "epochs": 3})
+    tracker.start(
+        {
+            "id": one.id,
+            "name": one.name,
+            "folder": folder,
+            "group": "g",
+            "config": config,
+            "epochs": 3,
+        }
+    )
     for epoch in range(epochs):
         tracker.report(report(epoch))
     return folder

@@ -17,10 +17,10 @@ from typing import Any
 from optuna import get_all_study_names, load_study
 from optuna.trial import FrozenTrial, TrialState
 
-from discl.harness.database import close_storage, open_storage
-from discl.harness.store import Store
-from discl.harness.tuning import RUNS, SLOT
-from discl.spec.result import Result
+from discl.core.result import Result
+from discl.harness.run.store import Store
+from discl.harness.tuning.storage import close_storage, open_storage
+from discl.harness.tuning.study import RUNS, SLOT
 from discl.testing import alive
 
 # 600 photos, seen once by a small network: a run takes a tenth of what a process takes to begin
@@ -60,7 +60,8 @@ startup = 3
 seeds = [0, 1]
 """
 RUNS_IN_ALL = 24  # 2 strategies x 6 trials x 2 seeds
-# As `discl`, but a launcher counts as dead after seconds, and a database as gone: tests would wait for little else.
+# As `discl`, but a launcher counts as dead after seconds, and a database as gone: tests would wait
+# for little else.
 IMPATIENT = """
 import sys
 from functools import partial
@@ -89,7 +90,10 @@ def studies(url: str) -> dict[str, list[FrozenTrial]]:
     """All trials there are, by study."""
     storage = open_storage(url)
     try:
-        return {name: load_study(study_name=name, storage=storage).get_trials() for name in get_all_study_names(storage)}
+        return {
+            name: load_study(study_name=name, storage=storage).get_trials()
+            for name in get_all_study_names(storage)
+        }
     finally:
         close_storage(storage)
 
@@ -100,11 +104,22 @@ def _trials(url: str) -> dict[tuple[str, int], dict[str, Any]]:
         unfinished = [trial.number for trial in trials if not trial.state.is_finished()]
         assert not unfinished, f"{name}: {unfinished} run or wait for ever"
         scored = [trial for trial in trials if trial.state != TrialState.FAIL]
-        twice = [slot for slot, count in Counter(trial.user_attrs[SLOT] for trial in scored).items() if count > 1]
+        twice = [
+            slot
+            for slot, count in Counter(trial.user_attrs[SLOT] for trial in scored).items()
+            if count > 1
+        ]
         assert not twice, f"{name}: slots {twice} are finished more than once"
         for trial in scored:
-            runs = {unit: (run["curve"], run["costs"]) for unit, run in trial.user_attrs[RUNS].items()}
-            said = {"params": trial.params, "scores": trial.intermediate_values, "values": trial.values, "runs": runs}
+            runs = {
+                unit: (run["curve"], run["costs"]) for unit, run in trial.user_attrs[RUNS].items()
+            }
+            said = {
+                "params": trial.params,
+                "scores": trial.intermediate_values,
+                "values": trial.values,
+                "runs": runs,
+            }
             found[name, int(trial.user_attrs[SLOT])] = {**said, "state": trial.state.name}
     return found
 
@@ -117,7 +132,12 @@ def _results(home: Path) -> dict[str, Result]:
 
 
 def told(result: Result) -> Result:
-    return replace(result, attempt=0, cost={**result.cost, "seconds": 0.0, "images_generated": 0.0}, provenance={})
+    return replace(
+        result,
+        attempt=0,
+        cost={**result.cost, "seconds": 0.0, "images_generated": 0.0},
+        provenance={},
+    )
 
 
 def finished(home: Path) -> int:
@@ -135,7 +155,9 @@ def attempts(home: Path) -> int:
 
 @dataclass(frozen=True)
 class Ready:
-    """A folder with sweep files and photos, and a home that has the images and their features, for copies to begin with."""
+    """A folder with sweep files and photos, and a home that has the images and their features, for
+    copies to begin with.
+    """
 
     folder: Path
     home: Path
@@ -156,23 +178,33 @@ def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, 
     return {**os.environ, "DISCL_HOME": str(home), **(more or {})}
 
 
-def begin(ready: Ready, home: Path, *words: str, log: Path, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def begin(
+    ready: Ready, home: Path, *words: str, log: Path, more: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """A launcher in a process of its own."""
     command = [sys.executable, "-c", IMPATIENT, "sweep", *words, "--trackers", ""]
     with log.open("ab") as out:
-        return subprocess.Popen(command, cwd=ready.folder, env=environment(home, more), stdout=out, stderr=out)
+        return subprocess.Popen(
+            command, cwd=ready.folder, env=environment(home, more), stdout=out, stderr=out
+        )
 
 
-def until(true: Callable[[], Any], launcher: subprocess.Popen[bytes], log: Path, patience_s: float = 240.0) -> None:
+def until(
+    true: Callable[[], Any], launcher: subprocess.Popen[bytes], log: Path, patience_s: float = 240.0
+) -> None:
     """Wait for it, while the launcher lives."""
     deadline = time.monotonic() + patience_s
     while not true():
-        assert launcher.poll() is None, f"the launcher ended with {launcher.returncode}:\n{log.read_text()}"
+        assert launcher.poll() is None, (
+            f"the launcher ended with {launcher.returncode}:\n{log.read_text()}"
+        )
         assert time.monotonic() < deadline, f"it never came true:\n{log.read_text()}"
         time.sleep(0.01)
 
 
-def ends(launcher: subprocess.Popen[bytes], log: Path, code: int = 0, patience_s: float = 240.0) -> str:
+def ends(
+    launcher: subprocess.Popen[bytes], log: Path, code: int = 0, patience_s: float = 240.0
+) -> str:
     """Wait for the end, which must be this one; gives what was printed."""
     try:
         launcher.wait(patience_s)
@@ -191,18 +223,27 @@ def descendants(process: int) -> dict[int, str]:
     parents: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            parents[int(entry.name)] = int(
+                (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            )
         except OSError:  # it is gone
             continue
     found, fresh = dict[int, str](), {process}
-    while fresh := {child for child, parent in parents.items() if parent in fresh and child not in found}:
+    while fresh := {
+        child for child, parent in parents.items() if parent in fresh and child not in found
+    }:
         found |= {child: _command(child) for child in fresh}
     return found
 
 
 def _command(process: int) -> str:
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return (
+            Path(f"/proc/{process}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode(errors="replace")
+        )
     except OSError:
         return ""
 
@@ -210,7 +251,11 @@ def _command(process: int) -> str:
 def workers_of(process: int) -> list[int]:
     """Its worker processes, whichever engine started them."""
     marks = ("multiprocessing.spawn", "ray::Worker")
-    return [child for child, command in descendants(process).items() if alive(child) and any(mark in command for mark in marks)]
+    return [
+        child
+        for child, command in descendants(process).items()
+        if alive(child) and any(mark in command for mark in marks)
+    ]
 
 
 def kill(process: int) -> None:

@@ -1,4 +1,6 @@
-"""The helpers that look at pages find what is wrong with one: else nothing they let pass would mean anything."""
+"""The helpers that look at pages find what is wrong with one: else nothing they let pass would mean
+anything.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,13 @@ def write(folder: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("disk", [False, True], ids=["served", "from disk"])
-def test_a_bad_page_is_told_from_a_good_one(browser: Browser, axe: Callable[[Page], list[str]], tmp_path: Path, disk: bool) -> None:
-    with served(tmp_path) as url, opened(browser, "file:" if disk else url, width=390) as (page, complaints):
+def test_a_bad_page_is_told_from_a_good_one(
+    browser: Browser, axe: Callable[[Page], list[str]], tmp_path: Path, disk: bool
+) -> None:
+    with (
+        served(tmp_path) as url,
+        opened(browser, "file:" if disk else url, width=390) as (page, complaints),
+    ):
         page.goto(write(tmp_path, GOOD).as_uri() if disk else url)
         assert not complaints
         assert not axe(page)
@@ -36,7 +43,12 @@ def test_a_bad_page_is_told_from_a_good_one(browser: Browser, axe: Callable[[Pag
         write(tmp_path, BAD)
         page.reload()
         said = "\n".join(complaints)
-        for expected in ("missing.png", "console error: a complaint", "asks elsewhere: https://example.invalid/far.js", "exception: thrown"):
+        for expected in (
+            "missing.png",
+            "console error: a complaint",
+            "asks elsewhere: https://example.invalid/far.js",
+            "exception: thrown",
+        ):
             assert expected in said
         assert any(fault.startswith("image-alt (critical)") for fault in axe(page))
         assert sideways(page) > 2000

@@ -1,4 +1,6 @@
-"""The report in a browser: it opens from disk, draws, filters and sorts, by mouse and by keyboard, in light and dark and on a phone."""
+"""The report in a browser: it opens from disk, draws, filters and sorts, by mouse and by keyboard,
+in light and dark and on a phone.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from discl.harness.report.facts import Facts
 from discl.harness.report.gallery import Failures, Gallery, Mistake, Shown, Worst, uri
 from discl.harness.report.histories import Histories
 from discl.harness.report.library import javascript
 from discl.harness.report.page import page as page_of
 from discl.harness.report.page import section
+from discl.harness.report.tables import Facts
 from discl.harness.report.tuning import Study, Tuning
 from tests.browser import opened, sideways
 from tests.reports import HOSTILE, facts, run
@@ -24,18 +26,31 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 RUNS = {
-    "static": [29, 32, 35], "adaptive": [27, 33, 34], "all_levels": [25, 28, 31], "text_only": [22, 21, 29],
-    "real_rebalanced": [20, 22, 24], "real_only": [0, 2, 4],
-}  # fmt: skip
+    "static": [29, 32, 35],
+    "adaptive": [27, 33, 34],
+    "all_levels": [25, 28, 31],
+    "text_only": [22, 21, 29],
+    "real_rebalanced": [20, 22, 24],
+    "real_only": [0, 2, 4],
+}
 PICTURE = uri(np.full((32, 32, 3), 120, np.uint8))
 FOREST = "section:not([hidden]) [data-chart=forest]"
 OPEN_ALL = "document.querySelectorAll('details').forEach(details => { details.open = true })"
-HOSTILE_RUNS = {**{name: [21.0, 20.0] for name in HOSTILE.values()}, "real_rebalanced": [20.0, 20.0]}
+HOSTILE_RUNS = {
+    **{name: [21.0, 20.0] for name in HOSTILE.values()},
+    "real_rebalanced": [20.0, 20.0],
+}
 
 
 def _plain() -> Facts:
     mixes = {"static": {0: 1.0}, "adaptive": {50: 1.0}, "all_levels": {0: 0.5, 100: 0.5}}
-    told = {name: [run(4, mixes.get(name, {100: 1.0}), {0: 0.1, 50: 0.2} if name == "adaptive" else {})] * 2 for name in RUNS}
+    told = {
+        name: (
+            [run(4, mixes.get(name, {100: 1.0}), {0: 0.1, 50: 0.2} if name == "adaptive" else {})]
+            * 2
+        )
+        for name in RUNS
+    }
     return facts(RUNS, histories=Histories(told, "val/macro_acc"))
 
 
@@ -48,16 +63,43 @@ def _hostile() -> Facts:
 
 
 def _pictures(names: list[str]) -> dict[str, object]:
-    rows = [(name, [Shown(PICTURE, "0.812", False), Shown(PICTURE, "0.100", True), Shown("", "not made", False)]) for name in names]
+    rows = [
+        (
+            name,
+            [
+                Shown(PICTURE, "0.812", False),
+                Shown(PICTURE, "0.100", True),
+                Shown("", "not made", False),
+            ],
+        )
+        for name in names
+    ]
     worst = [Worst(name, "3 %", [Mistake(PICTURE, name, "99 % sure")] * 3) for name in names]
     trials = [
-        {"study": "tune/b/s/static", "strategy": "static", "trial": i, "state": state, "value": 20.0 + i, "best": best}
+        {
+            "study": "tune/b/s/static",
+            "strategy": "static",
+            "trial": i,
+            "state": state,
+            "value": 20.0 + i,
+            "best": best,
+        }
         for i, state, best in ((0, "complete", 20.0), (1, "given up", None), (2, "complete", 22.0))
     ]
-    importance = [{"study": "tune/b/s/static", "strategy": "static", "path": "train.lr", "share": 100.0}]
+    importance = [
+        {"study": "tune/b/s/static", "strategy": "static", "path": "train.lr", "share": 100.0}
+    ]
     study = Study("tune/b/s/static", 3, 1, "0.10", "22.0", "train.lr = 0.003")
     return {
-        "gallery": Gallery(["level 0 %", "level 50 %", "photo"], rows, "cosine", True, [0, 50], [(name, 8, [8, 0]) for name in names], "0.3"),
+        "gallery": Gallery(
+            ["level 0 %", "level 50 %", "photo"],
+            rows,
+            "cosine",
+            True,
+            [0, 50],
+            [(name, 8, [8, 0]) for name in names],
+            "0.3",
+        ),
         "failures": [Failures(name, 0, True, worst) for name in (names[0], "real_rebalanced")],
         "tuning": Tuning([study], {"trials": trials, "importance": importance}),
     }
@@ -68,7 +110,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two benchmarks, the second with names that nobody should give."""
     file = tmp_path_factory.mktemp("report") / "report.html"
     with javascript() as library:
-        sections = [section(_plain(), **_pictures(["static"])), section(_hostile(), **_pictures([*HOSTILE.values()]), notes=["a note"])]
+        sections = [
+            section(_plain(), **_pictures(["static"])),
+            section(_hostile(), **_pictures([*HOSTILE.values()]), notes=["a note"]),
+        ]
         file.write_text(page_of(sections, library()), "utf-8")
     return file
 
@@ -99,38 +144,62 @@ def _marks(page: Page, chart: str) -> int:
 
 
 def _column(page: Page, label: str, column: int) -> list[str]:
-    rows = page.locator(f"section.bench:not([hidden]) [aria-label='{label}'] tbody tr:not([hidden])")
-    return [text.strip() for text in rows.evaluate_all(f"rows => rows.map(row => row.cells[{column}].innerText)")]
+    rows = page.locator(
+        f"section.bench:not([hidden]) [aria-label='{label}'] tbody tr:not([hidden])"
+    )
+    return [
+        text.strip()
+        for text in rows.evaluate_all(f"rows => rows.map(row => row.cells[{column}].innerText)")
+    ]
 
 
 def test_it_opens_from_disk_and_draws_every_chart(browser: Browser, path: Path) -> None:
     with shown(browser, path) as page:
-        assert _count(page, ".plot") == _count(page, ".plot svg") == 10 + 6 + 1 + 0  # one a chart, a strategy's levels, a probe
+        assert (
+            _count(page, ".plot") == _count(page, ".plot svg") == 10 + 6 + 1 + 0
+        )  # one a chart, a strategy's levels, a probe
         assert _marks(page, "forest") == 5
         assert _marks(page, "chain") == 4
         assert page.locator("h1:visible").inner_text() == "CIFAR-10-LT"
-        assert _sentence(page).startswith("static beats rebalanced real photos by 10.0 ± 2.5 points")
+        assert _sentence(page).startswith(
+            "static beats rebalanced real photos by 10.0 ± 2.5 points"
+        )
 
 
 def test_the_filter_works_on_tables_and_charts(browser: Browser, path: Path) -> None:
     with shown(browser, path) as page:
         page.locator("section:not([hidden]) .chip", has_text="static").first.click()
-        page.wait_for_function("document.querySelectorAll('[data-chart=forest] .mark-symbol.role-mark > path').length === 4")
+        page.wait_for_function(
+            "document.querySelectorAll('[data-chart=forest] .mark-symbol.role-mark > path').length"
+            " === 4"
+        )
         assert "static" not in _column(page, "table of strategies", 1)
         assert "static" not in _column(page, "differences to the baseline", 0)
         assert _count(page, ".one[data-strategy=static]:visible") == 0
         page.locator("section:not([hidden]) .chip", has_text="static").first.click()
-        page.wait_for_function("document.querySelectorAll('[data-chart=forest] .mark-symbol.role-mark > path').length === 5")
+        page.wait_for_function(
+            "document.querySelectorAll('[data-chart=forest] .mark-symbol.role-mark > path').length"
+            " === 5"
+        )
         assert "static" in _column(page, "table of strategies", 1)
 
 
-def test_another_metric_and_baseline_change_sentence_table_and_charts(browser: Browser, path: Path) -> None:
+def test_another_metric_and_baseline_change_sentence_table_and_charts(
+    browser: Browser, path: Path
+) -> None:
     with shown(browser, path) as page:
         page.locator("select[data-choice=metric]:visible").select_option("ood/macro_acc")
         page.locator("select[data-choice=baseline]:visible").select_option("real_only")
-        page.wait_for_function(f"[...document.querySelectorAll('{FOREST} text')].some(text => text.textContent === 'real_rebalanced')")
-        assert _sentence(page).startswith("static beats rebalanced real photos by 10.0 ± 2.5 points out of")
-        assert page.locator("h2:visible", has_text="Against").inner_text() == "Against real_only: ood"
+        page.wait_for_function(
+            f"[...document.querySelectorAll('{FOREST} text')].some(text => text.textContent ==="
+            " 'real_rebalanced')"
+        )
+        assert _sentence(page).startswith(
+            "static beats rebalanced real photos by 10.0 ± 2.5 points out of"
+        )
+        assert (
+            page.locator("h2:visible", has_text="Against").inner_text() == "Against real_only: ood"
+        )
         assert "real_only" not in _column(page, "differences to the baseline", 0)
 
 
@@ -147,9 +216,23 @@ def test_tables_are_sorted_by_keyboard(browser: Browser, path: Path) -> None:
         button = page.locator("[aria-label='table of strategies'] button:visible", has_text="few")
         button.focus()
         page.keyboard.press("Enter")
-        assert [float(text.split()[0]) for text in _column(page, "table of strategies", 6)] == [32.0, 31.3, 28.0, 24.0, 22.0, 2.0]
+        assert [float(text.split()[0]) for text in _column(page, "table of strategies", 6)] == [
+            32.0,
+            31.3,
+            28.0,
+            24.0,
+            22.0,
+            2.0,
+        ]
         page.keyboard.press("Space")
-        assert [float(text.split()[0]) for text in _column(page, "table of strategies", 6)] == [2.0, 22.0, 24.0, 28.0, 31.3, 32.0]
+        assert [float(text.split()[0]) for text in _column(page, "table of strategies", 6)] == [
+            2.0,
+            22.0,
+            24.0,
+            28.0,
+            31.3,
+            32.0,
+        ]
         assert page.locator("th[aria-sort]:visible").first.inner_text().startswith("few")
 
 
@@ -164,12 +247,15 @@ def test_hostile_names_are_words_and_run_nothing(browser: Browser, path: Path) -
     with shown(browser, path, "#hostile-smoke") as page:
         assert page.locator("h1:visible").inner_text() == HOSTILE["script"]
         assert _marks(page, "forest") == len(HOSTILE)
-        shown_names = [" ".join(name.split()) for name in _column(page, "differences to the baseline", 0)]
+        shown_names = [
+            " ".join(name.split()) for name in _column(page, "differences to the baseline", 0)
+        ]
         assert sorted(shown_names) == sorted(" ".join(name.split()) for name in HOSTILE.values())
         page.evaluate(OPEN_ALL)
         page.locator(".chip:visible").first.click()
         page.wait_for_function(
-            f"document.querySelectorAll('#hostile-smoke [data-chart=forest] .mark-symbol.role-mark > path').length === {len(HOSTILE) - 1}"
+            "document.querySelectorAll('#hostile-smoke [data-chart=forest] .mark-symbol.role-mark"
+            f" > path').length === {len(HOSTILE) - 1}"
         )
 
 
@@ -185,7 +271,10 @@ def test_the_other_benchmark_is_a_link_away(browser: Browser, path: Path) -> Non
 
 def test_colours_follow_the_system_and_the_switch(browser: Browser, path: Path) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
-    mark = "getComputedStyle(document.querySelector('[data-chart=forest] .mark-symbol.role-mark > path')).fill"
+    mark = (
+        "getComputedStyle(document.querySelector('[data-chart=forest] .mark-symbol.role-mark >"
+        " path')).fill"
+    )
     with shown(browser, path, dark=True) as page:
         dark = page.evaluate(f"[{paper}, {mark}]")
         page.locator("#theme").click()
@@ -201,7 +290,10 @@ def test_colours_follow_the_system_and_the_switch(browser: Browser, path: Path) 
 def test_a_phone_scrolls_down_and_not_sideways(browser: Browser, path: Path, part: str) -> None:
     with shown(browser, path, part, width=390, height=844) as page:
         assert not sideways(page)
-        wide = page.evaluate("Math.max(...[...document.querySelectorAll('section:not([hidden]) .plot svg')].map(svg => svg.clientWidth))")
+        wide = page.evaluate(
+            "Math.max(...[...document.querySelectorAll('section:not([hidden]) .plot svg')].map(svg"
+            " => svg.clientWidth))"
+        )
         assert 200 < wide <= 390
 
 
@@ -210,7 +302,10 @@ def test_a_phone_scrolls_down_and_not_sideways(browser: Browser, path: Path, par
 def test_there_is_no_grave_fault_of_accessibility(
     browser: Browser, axe: Callable[[Page], list[str]], path: Path, part: str, dark: bool
 ) -> None:
-    with opened(browser, dark=dark) as (page, _):  # axe itself makes styles that the page's policy forbids
+    with opened(browser, dark=dark) as (
+        page,
+        _,
+    ):  # axe itself makes styles that the page's policy forbids
         page.goto(path.as_uri() + part)
         page.wait_for_selector("section.bench:not([hidden])[data-drawn=all]")
         page.evaluate(OPEN_ALL)
@@ -221,7 +316,11 @@ def test_without_javascript_the_words_and_tables_are_there(browser: Browser, pat
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(path.as_uri())
-    assert page.locator("noscript").first.inner_text().startswith("Charts, sorting and filters need JavaScript")
+    assert (
+        page.locator("noscript")
+        .first.inner_text()
+        .startswith("Charts, sorting and filters need JavaScript")
+    )
     assert page.locator(".sentence:visible").count() == 2
     assert page.locator("table:visible").count() > 4
     context.close()

@@ -25,11 +25,15 @@ def _discl(*words: str) -> Result:
 
 
 def _processor_seconds(*words: str) -> float:
-    """What a process takes; unlike the time on the wall, it says nothing about who else is busy here."""
+    """What a process takes; unlike the time on the wall, it says nothing about who else is busy
+    here.
+    """
     before = os.times()
     assert _process(*words).returncode == 0
     after = os.times()
-    return after.children_user - before.children_user + after.children_system - before.children_system
+    return (
+        after.children_user - before.children_user + after.children_system - before.children_system
+    )
 
 
 def test_help_teaches_and_lists_every_verb() -> None:
@@ -46,7 +50,9 @@ def test_light_commands_import_nothing_heavy() -> None:
             f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
             f"sys.stderr.write(','.join(name for name in {heavy!r} if name in sys.modules))"
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
         assert done.stderr == ""
 
 
@@ -58,14 +64,29 @@ def test_light_commands_import_nothing_heavy() -> None:
         (["bench", "cifar10_lt", "--strategies", "sttic"], "did you mean 'static'"),
         (["bench", "cifar10_lt", "--seeds", "one"], "--seeds 'one'"),
         (["bench", "cifar10_lt", "--set", "train.epochs=many"], "train.epochs = 'many'"),
-        (["bench", "cifar10_lt", "--set", "backbone.model=resnt18", "--strategies", "real_only"], "did you mean 'resnet18'"),
+        (
+            ["bench", "cifar10_lt", "--set", "backbone.model=resnt18", "--strategies", "real_only"],
+            "did you mean 'resnet18'",
+        ),
         (["bench", "cifar10_lt", "--trackers", "wandbb"], "did you mean 'wandb'"),
         (["bank", "build", "cifar10_lt", "--levels", "low"], "--levels 'low'"),
-        (["bank", "build", "cifar10_lt", "--set", "generator.checkpoint=nowhere"], "generator.checkpoint = 'nowhere'"),
-        (["bank", "build", "cifar10_lt", "--set", "scorer.model=nowhere"], "scorer.model = 'nowhere'"),
+        (
+            ["bank", "build", "cifar10_lt", "--set", "generator.checkpoint=nowhere"],
+            "generator.checkpoint = 'nowhere'",
+        ),
+        (
+            ["bank", "build", "cifar10_lt", "--set", "scorer.model=nowhere"],
+            "scorer.model = 'nowhere'",
+        ),
         (["bank", "show", "cifar10_lt", "-o", "spectrum.txt"], "use .png or .webp or .svg"),
-        (["bank", "report", "cifar10_lt", "--html", "pyproject.toml/report.html"], "name a file in a folder you may write"),
-        (["bank", "report", "cifar10_lt", "--set", "generator.name=blend"], "run `discl bank build cifar10_lt` first"),
+        (
+            ["bank", "report", "cifar10_lt", "--html", "pyproject.toml/report.html"],
+            "name a file in a folder you may write",
+        ),
+        (
+            ["bank", "report", "cifar10_lt", "--set", "generator.name=blend"],
+            "run `discl bank build cifar10_lt` first",
+        ),
         (["data", "info", "cifr"], "no dataset called 'cifr'"),
         (["data", "info", "cifar10_lt", "--set", "largst=3"], "did you mean 'largest'"),
         (["list", "strategy"], "did you mean 'strategies'"),
@@ -90,7 +111,9 @@ def test_an_error_leaves_the_process_as_a_line_and_with_debug_as_a_traceback() -
         assert "Traceback" in _process(*words).stderr
 
 
-def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_cannot_be_written_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "file"))
     done = _discl("bank", "build", "cifar10_lt", "--set", "generator.name=blend")
@@ -99,7 +122,15 @@ def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch
 
 
 def test_data_info_counts_photos_and_writes_a_sheet(tmp_path: Path) -> None:
-    done = _discl("data", "info", "cifar10_lt", "--set", "ood_photos=10", "--sheet", str(tmp_path / "sheet.png"))
+    done = _discl(
+        "data",
+        "info",
+        "cifar10_lt",
+        "--set",
+        "ood_photos=10",
+        "--sheet",
+        str(tmp_path / "sheet.png"),
+    )
     assert done.exit_code == 0, done.output
     assert "1236" in done.stdout
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
@@ -111,7 +142,17 @@ def test_light_commands_answer_at_once() -> None:
 
 
 def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
-    words = ["bank", "build", "cifar10_lt", "--set", "generator.name=blend", "--set", "bank.batch=2", "--set", "bank.variants=40"]
+    words = [
+        "bank",
+        "build",
+        "cifar10_lt",
+        "--set",
+        "generator.name=blend",
+        "--set",
+        "bank.batch=2",
+        "--set",
+        "bank.variants=40",
+    ]
     environment = {**os.environ, "DISCL_HOME": str(tmp_path)}
     build = subprocess.Popen(
         [*RUN, *words],
@@ -141,10 +182,18 @@ def _shards(home: Path) -> set[str]:
 def test_a_walk_through_every_verb(tmp_path: Path) -> None:
     def discl(*words: str) -> str:
         tiny = [
-            "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=2",
-            "train.curriculum_epochs=1", "train.evaluate_every=2", "train.batch=32", "backbone.stem_stride=4",
+            "generator.name=blend",
+            "dataset.largest=40",
+            "dataset.smallest=4",
+            "dataset.ood_photos=10",
+            "bank.variants=2",
+            "train.epochs=2",
+            "train.curriculum_epochs=1",
+            "train.evaluate_every=2",
+            "train.batch=32",
+            "backbone.stem_stride=4",
             "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=4}",
-        ]  # fmt: skip
+        ]
         settings = [word for setting in tiny for word in ("--set", setting)]
         done = _discl(*words, "cifar10_lt", *settings, "--strategies", "static,real_only")
         assert done.exit_code == 0, done.output
@@ -158,7 +207,10 @@ def test_a_walk_through_every_verb(tmp_path: Path) -> None:
     assert "this time: 0 images made, 0 steps trained, 0 runs; 2 runs were stored" in again
     assert "of which stored 2" in discl("plan")
     assert "| static | 1 |" in discl("leaderboard", "show", "--format", "md")
-    assert {row["strategy"] for row in json.loads(discl("leaderboard", "show", "--format", "json"))["rows"]} == {"static", "real_only"}
+    assert {
+        row["strategy"]
+        for row in json.loads(discl("leaderboard", "show", "--format", "json"))["rows"]
+    } == {"static", "real_only"}
     discl("bank", "show", "-o", str(tmp_path / "spectrum.png"), "--photos", "3")
     assert (tmp_path / "spectrum.png").stat().st_size > 5000
     assert "images are whole" in discl("bank", "verify")

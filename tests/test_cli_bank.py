@@ -9,13 +9,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 from discl.cli import main
-from discl.engine.leases import Wanted
-from discl.engine.making import Workshop
+from discl.config.benchmark import load
+from discl.engine.bank.generate import Workshop
+from discl.engine.bank.leases import Wanted
 from discl.files.disk import home
-from discl.harness.experiment import Bench
-from discl.spec.benchmark import load
+from discl.harness.run.assembly import Bench
 
-TINY = ["generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1"]
+TINY = [
+    "generator.name=blend",
+    "dataset.largest=40",
+    "dataset.smallest=4",
+    "dataset.ood_photos=10",
+    "bank.variants=1",
+]
 CHOICE = ["cifar10_lt", *(word for setting in TINY for word in ("--set", setting))]
 
 
@@ -42,7 +48,9 @@ def _filled() -> Bench:
 
 
 @pytest.mark.parametrize("form", ["parquet", "datasets"])
-def test_what_one_machine_exports_another_imports(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_one_machine_exports_another_imports(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _filled().bank.close()
     digest = _discl("digest", *CHOICE).stdout
     done = _discl("export", *CHOICE, str(tmp_path / "shared"), "--format", form)
@@ -81,7 +89,9 @@ def test_bad_input_is_a_sentence(words: list[str], says: str, tmp_path: Path) ->
 def test_an_export_never_overwrites(tmp_path: Path) -> None:
     _filled()
     (tmp_path / "file").write_text("")
-    assert "is a file; give a new folder" in _discl("export", *CHOICE, str(tmp_path / "file")).stderr
+    assert (
+        "is a file; give a new folder" in _discl("export", *CHOICE, str(tmp_path / "file")).stderr
+    )
     done = _discl("export", *CHOICE, str(tmp_path))
     assert done.exit_code == 2
     assert "is there and not empty" in done.stderr
@@ -92,7 +102,12 @@ def test_ls_lists_and_gc_removes_what_nobody_refers_to() -> None:
     bench = _filled()
     bench.bank.close()
     (listed,) = json.loads(_discl("ls", "--json").stdout)
-    assert (listed["id"], listed["images"], listed["benchmarks"], listed["runs"]) == (bench.bank.id, {"0": 3, "50": 3}, [], 0)
+    assert (listed["id"], listed["images"], listed["benchmarks"], listed["runs"]) == (
+        bench.bank.id,
+        {"0": 3, "50": 3},
+        [],
+        0,
+    )
     assert listed["bytes"]["shards"] > 0
     assert "0%:3 50%:3" in _discl("ls").stdout
     done = _discl("gc")

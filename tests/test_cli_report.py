@@ -13,18 +13,36 @@ import pytest
 from click.testing import CliRunner, Result
 
 from discl.cli import main
-from discl.engine.leases import Wanted
-from discl.engine.making import Workshop
-from discl.harness.experiment import Bench
-from discl.harness.publishing import publish
-from discl.harness.store import Store
-from discl.spec.benchmark import experiments, load
+from discl.config.benchmark import experiments, load
+from discl.engine.bank.generate import Workshop
+from discl.engine.bank.leases import Wanted
+from discl.harness.leaderboard.publish import publish
+from discl.harness.run.assembly import Bench
+from discl.harness.run.store import Store
 from tests import results
 from tests.test_cli_bank import Here
 
-CHOICE = ["cifar10_lt", "--set", "generator.name=blend", "--strategies", "static,all_levels,real_rebalanced,real_only"]
-TINY = ["generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1", "bank.threshold=0.4"]
-TINY += ["train.epochs=3", "train.curriculum_epochs=2", "train.evaluate_every=1", "train.warmup_epochs=1"]
+CHOICE = [
+    "cifar10_lt",
+    "--set",
+    "generator.name=blend",
+    "--strategies",
+    "static,all_levels,real_rebalanced,real_only",
+]
+TINY = [
+    "generator.name=blend",
+    "dataset.largest=40",
+    "dataset.smallest=4",
+    "dataset.ood_photos=10",
+    "bank.variants=1",
+    "bank.threshold=0.4",
+]
+TINY += [
+    "train.epochs=3",
+    "train.curriculum_epochs=2",
+    "train.evaluate_every=1",
+    "train.warmup_epochs=1",
+]
 
 
 def _discl(*words: str) -> Result:
@@ -58,9 +76,14 @@ def test_the_page_holds_answer_table_charts_and_how_to_make_it_again(tmp_path: P
     assert "beats rebalanced real photos by" in text
     assert "discl bench cifar10_lt --scale smoke --seeds 0,1,2 --set" in text
     assert "Made by discl" in text
-    assert "discl report cifar10_lt --strategies static,all_levels,real_rebalanced,real_only --set generator.name=blend --no-pictures" in text
+    assert (
+        "discl report cifar10_lt --strategies static,all_levels,real_rebalanced,real_only --set"
+        " generator.name=blend --no-pictures" in text
+    )
     (bench,) = told(text)
-    assert {"chain", "forest", "groups", "classes", "levels", "val", "loss", "costs"} <= {chart["id"] for chart in bench["charts"]}
+    assert {"chain", "forest", "groups", "classes", "levels", "val", "loss", "costs"} <= {
+        chart["id"] for chart in bench["charts"]
+    }
     assert bench["choice"]["metric"] == "test/few_acc"
     assert len(text.encode()) < 3_000_000
     assert "data:image/webp" not in text
@@ -68,17 +91,33 @@ def test_the_page_holds_answer_table_charts_and_how_to_make_it_again(tmp_path: P
 
 @pytest.mark.usefixtures("stored")
 def test_seeds_and_baselines_are_those_that_were_asked_for(tmp_path: Path) -> None:
-    text = _report(tmp_path / "report.html", *CHOICE, "--no-pictures", "--seeds", "0", "--baseline", "all_levels")
+    text = _report(
+        tmp_path / "report.html",
+        *CHOICE,
+        "--no-pictures",
+        "--seeds",
+        "0",
+        "--baseline",
+        "all_levels",
+    )
     assert "One seed tells nothing apart" in text
     assert "<option>all_levels</option>" in text
     assert "<option>real_rebalanced</option>" not in text
 
 
-def test_published_results_make_a_page_that_says_what_it_lacks(stored: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_results_make_a_page_that_says_what_it_lacks(
+    stored: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = ["static", "all_levels", "real_rebalanced", "real_only"]
-    publish(results.spec().model_copy(update={"strategies": names, "seeds": [0, 1, 2]}), stored, tmp_path / "leaderboards")
+    publish(
+        results.spec().model_copy(update={"strategies": names, "seeds": [0, 1, 2]}),
+        stored,
+        tmp_path / "leaderboards",
+    )
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "another machine"))
-    text = _report(tmp_path / "report.html", *CHOICE, "--root", str(tmp_path / "leaderboards"), "--no-pictures")
+    text = _report(
+        tmp_path / "report.html", *CHOICE, "--root", str(tmp_path / "leaderboards"), "--no-pictures"
+    )
     assert "no curves and no level traces: the runs&#39; records are not on this machine" in text
     assert not {"levels", "val", "loss"} & {chart["id"] for chart in told(text)[0]["charts"]}
 
@@ -86,7 +125,10 @@ def test_published_results_make_a_page_that_says_what_it_lacks(stored: Store, tm
 def test_without_runs_the_way_out_is_said(tmp_path: Path) -> None:
     done = _discl("report", *CHOICE, "-o", str(tmp_path / "report.html"))
     assert done.exit_code == 2
-    assert "no complete run of cifar10_lt at scale smoke yet; run: discl bench cifar10_lt" in done.stderr
+    assert (
+        "no complete run of cifar10_lt at scale smoke yet; run: discl bench cifar10_lt"
+        in done.stderr
+    )
     assert not (tmp_path / "report.html").exists()
 
 
@@ -104,13 +146,18 @@ def test_a_result_that_was_edited_by_hand_is_named_and_refused(tmp_path: Path) -
     [
         (["report", "cifar10_l"], "did you mean 'cifar10_lt'"),
         (["report", *CHOICE, "--baseline", "sttic"], "did you mean 'static'"),
-        (["report", *CHOICE, "-o", "pyproject.toml/report.html"], "name a file in a folder you may write"),
+        (
+            ["report", *CHOICE, "-o", "pyproject.toml/report.html"],
+            "name a file in a folder you may write",
+        ),
         (["report", *CHOICE, "--study", "tiny"], "there are no studies"),
         (["figures", *CHOICE, "-o", "figures", "--format", "sgv"], "did you mean 'svg'"),
     ],
 )
 @pytest.mark.usefixtures("stored")
-def test_what_cannot_be_is_said_with_the_way_out(words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_is_said_with_the_way_out(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text("")
     assert says in _discl(*words, *(["--no-pictures"] if words[0] == "report" else [])).stderr
@@ -118,7 +165,9 @@ def test_what_cannot_be_is_said_with_the_way_out(words: list[str], says: str, tm
 
 @pytest.mark.parametrize("library", ["altair", "vl_convert"])
 @pytest.mark.usefixtures("stored")
-def test_without_the_libraries_of_charts_the_way_out_is_said(library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_libraries_of_charts_the_way_out_is_said(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     done = _discl("report", *CHOICE, "--no-pictures", "-o", str(tmp_path / "report.html"))
     assert done.exit_code == 2
@@ -129,8 +178,13 @@ def test_without_the_libraries_of_charts_the_way_out_is_said(library: str, tmp_p
 def test_figures_lie_in_the_folder_with_their_captions(tmp_path: Path) -> None:
     done = _discl("figures", *CHOICE, "-o", str(tmp_path / "figures"), "--format", "svg")
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines() == [str(path) for path in map(Path, done.stdout.splitlines()) if path.is_file()]
-    assert "discl figures cifar10_lt --strategies" in (tmp_path / "figures" / "cifar10_lt-smoke-captions.txt").read_text()
+    assert done.stdout.splitlines() == [
+        str(path) for path in map(Path, done.stdout.splitlines()) if path.is_file()
+    ]
+    assert (
+        "discl figures cifar10_lt --strategies"
+        in (tmp_path / "figures" / "cifar10_lt-smoke-captions.txt").read_text()
+    )
 
 
 def _shows_pictures(text: str, first: str) -> None:
@@ -149,12 +203,22 @@ def test_images_of_the_bank_and_the_surest_mistakes_are_inside(tmp_path: Path) -
     bench.bank.build(wanted, bench.generator.steps, Here(), lambda: workshop, 4, lambda *_: None)
     spec = bench.spec.model_copy(update={"strategies": ["static", "real_rebalanced"], "seeds": [0]})
     for each in experiments(spec):
-        results.store(each, passport={"bank": bench.bank_id if each.strategy == "static" else None, "comparison": "same"})
+        results.store(
+            each,
+            passport={
+                "bank": bench.bank_id if each.strategy == "static" else None,
+                "comparison": "same",
+            },
+        )
     bench.bank.close()
     text = _report(tmp_path / "report.html", *_words(TINY))
     _shows_pictures(text, "static")
-    assert "not made" in text  # two of the bank's levels are missing, and nothing was made for the page
-    assert len(re.findall('src="data:image/webp;base64,', text)) == 8 + 4 + 2 * 3 * 6  # photos, images of two of them, mistakes
+    assert (
+        "not made" in text
+    )  # two of the bank's levels are missing, and nothing was made for the page
+    assert (
+        len(re.findall('src="data:image/webp;base64,', text)) == 8 + 4 + 2 * 3 * 6
+    )  # photos, images of two of them, mistakes
 
 
 def test_another_bank_than_the_runs_used_is_not_shown(tmp_path: Path) -> None:
@@ -174,28 +238,46 @@ def test_a_real_bench_shows_its_images_and_its_surest_mistakes(tmp_path: Path) -
 
 
 def _words(settings: list[str]) -> list[str]:
-    return ["cifar10_lt", "--strategies", "static,real_rebalanced", *(word for setting in settings for word in ("--set", setting))]
+    return [
+        "cifar10_lt",
+        "--strategies",
+        "static,real_rebalanced",
+        *(word for setting in settings for word in ("--set", setting)),
+    ]
 
 
 def test_two_thousand_runs_take_seconds(tmp_path: Path) -> None:
     names = ["static", "all_levels", "fixed", "real_rebalanced", "real_only"]
-    spec, store, rng = results.spec().model_copy(update={"strategies": names, "seeds": [*range(400)]}), Store(), np.random.default_rng(0)
+    spec, store, rng = (
+        results.spec().model_copy(update={"strategies": names, "seeds": [*range(400)]}),
+        Store(),
+        np.random.default_rng(0),
+    )
     made = {
         name: results.result(experiment, 2.0 + 0.1 * place)
         for place, (name, experiment) in enumerate(zip(names, experiments(spec), strict=False))
     }
     written: dict[
-        tuple[str, int], str
-    ] = {}  # twenty kinds of luck a strategy: to write 2,000 files by themselves takes longer than to read them
+        tuple[str, int],
+        str,
+        # twenty kinds of luck a strategy: to write 2,000 files by themselves takes longer than to read
+        # them
+    ] = {}
     for each in experiments(spec):
         base, kind = made[each.strategy], (each.strategy, each.seed % 20)
         if kind not in written:
             metrics = {key: value + 0.01 * rng.normal() for key, value in base.metrics.items()}
             written[kind] = replace(base, id="ID", seed=-1, metrics=metrics).to_json()
-        text = written[kind].replace('"id": "ID"', f'"id": "{each.id()}"').replace('"seed": -1', f'"seed": {each.seed}')
+        text = (
+            written[kind]
+            .replace('"id": "ID"', f'"id": "{each.id()}"')
+            .replace('"seed": -1', f'"seed": {each.seed}')
+        )
         (store.new_attempt(each.id())[1] / "result.json").write_text(text)
     began = time.process_time()
-    text = _report(tmp_path / "report.html", *CHOICE[:3], "--strategies", ",".join(names), "--no-pictures")
+    text = _report(
+        tmp_path / "report.html", *CHOICE[:3], "--strategies", ",".join(names), "--no-pictures"
+    )
     took = time.process_time() - began  # the time on the wall says more of who else is busy here
     assert took < 6, f"{took:.1f} s"
     assert "400 seeds" in text

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from discl.cli import main
-from discl.cli._text import spark
-from discl.harness.store import Store
-from discl.spec.identity import short
+from discl.cli.render.text import spark
+from discl.core.hashing import short
+from discl.harness.run.store import Store
 from tests import stores
 from tests.make_mini import make
 from tests.stores import EVIL, begin, complete, fail, result
@@ -24,10 +24,22 @@ EDITED = {
     "not json": (lambda text: "\x00\xff", "is not a result of this version"),
     "a list": (lambda text: "[1, 2]", "is not a result of this version"),
     "empty": (lambda text: "", "is not a result of this version"),
-    "words for numbers": (lambda text: text.replace('"test/macro_acc": 0.4', '"test/macro_acc": "high"'), "something else than a number"),
-    "a list of metrics": (lambda text: text.replace('"metrics": {', '"metrics": [1], "was": {'), "is not a result of this version"),
-    "other settings": (lambda text: text.replace('"lr": 0.003', '"lr": 0.1'), "its settings are those of run"),
-    "a class less": (lambda text: text.replace('"unicorn"', '"unicorn", "yeti"'), "differ in length"),
+    "words for numbers": (
+        lambda text: text.replace('"test/macro_acc": 0.4', '"test/macro_acc": "high"'),
+        "something else than a number",
+    ),
+    "a list of metrics": (
+        lambda text: text.replace('"metrics": {', '"metrics": [1], "was": {'),
+        "is not a result of this version",
+    ),
+    "other settings": (
+        lambda text: text.replace('"lr": 0.003', '"lr": 0.1'),
+        "its settings are those of run",
+    ),
+    "a class less": (
+        lambda text: text.replace('"unicorn"', '"unicorn", "yeti"'),
+        "differ in length",
+    ),
     "nested too deep": (lambda text: "[" * 100_000, ""),
 }
 
@@ -65,7 +77,9 @@ def test_runs_of_every_state_are_listed_newest_first() -> None:
     begin(store, result(seed=3), epochs=2)
     fail(store, result(seed=4))
     fail(store, result(seed=5), "stopped", "given up after epoch 3")
-    found = {one["seed"] if one["seed"] is not None else one["id"]: one for one in _listed().values()}
+    found = {
+        one["seed"] if one["seed"] is not None else one["id"]: one for one in _listed().values()
+    }
     assert {key: one["state"] for key, one in found.items()} == {
         1: "complete",
         2: "complete",
@@ -82,7 +96,11 @@ def test_runs_of_every_state_are_listed_newest_first() -> None:
         "few": {"metric": "test/few_acc", "value": 0.2},
         "ood": {"metric": "ood/macro_acc", "value": 0.3},
     }
-    assert (found[1]["minutes"], found[1]["commit"], found[1]["when"]) == (1.5, "0123456789ab+", "2026-01-02T03:04:01Z")
+    assert (found[1]["minutes"], found[1]["commit"], found[1]["when"]) == (
+        1.5,
+        "0123456789ab+",
+        "2026-01-02T03:04:01Z",
+    )
 
 
 def test_the_table_says_how_many_of_what_and_why() -> None:
@@ -135,7 +153,11 @@ def test_a_damaged_or_edited_result_is_listed_with_the_reason_and_stops_nothing(
     assert str(path) in bad["why"]
     assert bad["strategy"] == "static"
     assert list(_listed("--failed")) == [bad["id"]]
-    for words in (("runs", "ls"), ("runs", "show", bad["id"]), ("runs", "diff", bad["id"], result(seed=2).id)):
+    for words in (
+        ("runs", "ls"),
+        ("runs", "show", bad["id"]),
+        ("runs", "diff", bad["id"], result(seed=2).id),
+    ):
         assert _discl(*words).exit_code == 0
 
 
@@ -170,7 +192,14 @@ def test_a_torn_record_says_how_far_it_is_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['{"event": "epoch", "epoch": "one"}', '{"event": "epoch", "mix": {"x": 1}}', '{"event": "epoch", "strange": 1}', "[]", "null"]
+    "line",
+    [
+        '{"event": "epoch", "epoch": "one"}',
+        '{"event": "epoch", "mix": {"x": 1}}',
+        '{"event": "epoch", "strange": 1}',
+        "[]",
+        "null",
+    ],
 )
 def test_an_edited_record_spoils_no_command(line: str) -> None:
     path = begin(Store(), result(), epochs=1) / "events.jsonl"
@@ -180,14 +209,24 @@ def test_an_edited_record_spoils_no_command(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{"identity": {"images": 3, "strategy": "x", "select": 1}, "config": {"name": 1}}, {"config": 7}, [], {"identity": []}]
+    "said",
+    [
+        {"identity": {"images": 3, "strategy": "x", "select": 1}, "config": {"name": 1}},
+        {"config": 7},
+        [],
+        {"identity": []},
+    ],
 )
 def test_an_edited_description_spoils_no_command(said: Any) -> None:
     store = Store()
     complete(store, result(seed=1))
     path = begin(store, result(seed=2), epochs=1) / "experiment.json"
     path.write_text(json.dumps(said))
-    for words in (("ls",), ("show", result(seed=2).id), ("diff", result(seed=1).id, result(seed=2).id)):
+    for words in (
+        ("ls",),
+        ("show", result(seed=2).id),
+        ("diff", result(seed=1).id, result(seed=2).id),
+    ):
         done = _discl("runs", *words)
         assert done.exit_code == 0, done.output
 
@@ -196,9 +235,14 @@ def test_a_folder_that_cannot_be_read_is_listed_with_the_reason() -> None:
     store = Store()
     complete(store, result(seed=1))
     (begin(store, result(seed=2)) / "events.jsonl").unlink()
-    (store.root / result(seed=2).id / "000" / "events.jsonl").mkdir()  # as bad as no permission, and root is stopped by it too
+    (
+        store.root / result(seed=2).id / "000" / "events.jsonl"
+    ).mkdir()  # as bad as no permission, and root is stopped by it too
     found = _listed()
-    assert (found[result(seed=2).id]["state"], found[result(seed=1).id]["state"]) == ("unreadable", "complete")
+    assert (found[result(seed=2).id]["state"], found[result(seed=1).id]["state"]) == (
+        "unreadable",
+        "complete",
+    )
     assert "events.jsonl cannot be read" in found[result(seed=2).id]["why"]
     assert _discl("runs", "show", result(seed=2).id).exit_code == 0
 
@@ -212,7 +256,16 @@ def test_csv_reads_back_whatever_a_name_holds() -> None:
 
 def test_metrics_that_are_no_numbers_are_shown_as_such_and_stay_json() -> None:
     store = Store()
-    complete(store, result(metrics={"test/macro_acc": float("nan"), "test/few_acc": float("inf"), "val/macro_acc": 0.1}))
+    complete(
+        store,
+        result(
+            metrics={
+                "test/macro_acc": float("nan"),
+                "test/few_acc": float("inf"),
+                "val/macro_acc": 0.1,
+            }
+        ),
+    )
     assert "nan" in _discl("runs", "ls").output
     assert _listed()[result().id]["main"]["all"]["value"] is None
     for words in (("show", result().id), ("diff", result().id, result().id)):
@@ -225,7 +278,7 @@ def test_a_narrow_terminal_loses_columns_and_no_sense(monkeypatch: pytest.Monkey
     from rich.console import Console
 
     complete(Store(), result())
-    monkeypatch.setattr("discl.cli._runs.console", lambda: Console(width=66))
+    monkeypatch.setattr("discl.cli.render.runs.console", lambda: Console(width=66))
     done = CliRunner().invoke(main, ["runs", "ls"])
     lines = done.output.splitlines()
     assert any("40.0" in line and result().id[:8] in line for line in lines)
@@ -255,7 +308,9 @@ def test_a_run_that_is_not_there_names_the_nearest() -> None:
     store = Store()
     assert "there is none yet" in _says("0123")
     complete(store, result(seed=1))
-    assert f"did you mean {result(seed=1).name} ({result(seed=1).id})" in _says("toy-smoke-timm-statik-s1")
+    assert f"did you mean {result(seed=1).name} ({result(seed=1).id})" in _says(
+        "toy-smoke-timm-statik-s1"
+    )
     assert "`discl runs ls` lists them" in _says("zzzzzz")
     assert "`discl runs ls` lists them" in _says("../../etc")
     assert _says("")
@@ -281,7 +336,13 @@ def test_a_name_cannot_write_on_the_terminal_or_as_markup() -> None:
     one, failed = result(EVIL, name=EVIL, classes=[EVIL, "dog", "[/]"]), result(seed=7)
     complete(store, one)
     fail(store, failed, why=f"because {EVIL}")
-    for words in (("ls",), ("show", one.id), ("show", failed.id), ("diff", one.id, failed.id), ("show", EVIL[:-9])):
+    for words in (
+        ("ls",),
+        ("show", one.id),
+        ("show", failed.id),
+        ("diff", one.id, failed.id),
+        ("show", EVIL[:-9]),
+    ):
         done = _discl("runs", *words)
         assert done.exit_code in (0, 2), done.output
         assert "\x1b[31m" not in done.output
@@ -294,9 +355,19 @@ def test_a_name_cannot_write_on_the_terminal_or_as_markup() -> None:
 
 
 def test_a_run_is_shown_in_full() -> None:
-    folder = complete(Store(), result(provenance={**result().provenance, "command": "discl bench toy --seeds 0"}))
+    folder = complete(
+        Store(), result(provenance={**result().provenance, "command": "discl bench toy --seeds 0"})
+    )
     shown = _discl("runs", "show", result().id).output
-    for part in ("discl bench toy --seeds 0", "lr 0.003", "definitions", "packages.torch", "40.0 ± 3.0", "ood/fog-1", str(folder.parent)):
+    for part in (
+        "discl bench toy --seeds 0",
+        "lr 0.003",
+        "definitions",
+        "packages.torch",
+        "40.0 ± 3.0",
+        "ood/fog-1",
+        str(folder.parent),
+    ):
         assert part in shown, part
     lines = [line.split() for line in shown.splitlines()]
     assert ["cat", "many", "500", "80.0"] in lines
@@ -315,10 +386,23 @@ def test_a_shown_run_is_whole_as_json() -> None:
     assert said["settings"] == json.loads(json.dumps(result().identity))
     assert said["metrics"] == result().metrics
     assert said["errors"] == result().errors
-    assert said["val"] == {"metric": "val/macro_acc", "epochs": pytest.approx({"0": 0.2, "1": 0.3, "2": 0.4})}
+    assert said["val"] == {
+        "metric": "val/macro_acc",
+        "epochs": pytest.approx({"0": 0.2, "1": 0.3, "2": 0.4}),
+    }
     assert said["loss"] == {"0": 2.0, "1": 1.5, "2": 1.0}
-    assert [stretch["mix"] for stretch in said["levels"]] == [{"0": 1.0}, {"50": 0.25, "100": 0.75}, {"100": 1.0}]
-    assert said["classes"][0] == {"label": 0, "name": "cat", "photos": 500, "group": "many", "recall": 0.8}
+    assert [stretch["mix"] for stretch in said["levels"]] == [
+        {"0": 1.0},
+        {"50": 0.25, "100": 0.75},
+        {"100": 1.0},
+    ]
+    assert said["classes"][0] == {
+        "label": 0,
+        "name": "cat",
+        "photos": 500,
+        "group": "many",
+        "recall": 0.8,
+    }
     assert [attempt["complete"] for attempt in said["attempts"]] == [True]
 
 
@@ -329,7 +413,10 @@ def test_attempts_and_failures_are_told() -> None:
     complete(store, result())
     said = json.loads(_discl("runs", "show", result().id, "--format", "json").stdout)
     assert said["state"] == "complete"
-    assert [(attempt["far"], attempt["complete"]) for attempt in said["attempts"]] == [("epoch 1 of 3", False), ("epoch 3 of 3", True)]
+    assert [(attempt["far"], attempt["complete"]) for attempt in said["attempts"]] == [
+        ("epoch 1 of 3", False),
+        ("epoch 3 of 3", True),
+    ]
     assert [failure["why"] for failure in said["failures"]] == ["3 workers died"]
     assert "lost at 20" in _discl("runs", "show", result().id).output
 
@@ -366,11 +453,20 @@ def test_the_same_run_and_another_seed_are_said_plainly() -> None:
 
 def test_settings_are_told_by_the_paths_that_set_takes_and_only_those_that_differ() -> None:
     store = Store()
-    one = result(settings={"strategy": {"name": "static", "parameters": {"start": 30}, "version": 1}})
-    two = result(settings={"train": {"lr": 0.01, "epochs": 3}, "backbone": {"name": "timm", "parameters": {"model": "resnet34"}, "version": 2}})
+    one = result(
+        settings={"strategy": {"name": "static", "parameters": {"start": 30}, "version": 1}}
+    )
+    two = result(
+        settings={
+            "train": {"lr": 0.01, "epochs": 3},
+            "backbone": {"name": "timm", "parameters": {"model": "resnet34"}, "version": 2},
+        }
+    )
     complete(store, one)
     complete(store, two)
-    found = {each["path"]: (each["a"], each["b"]) for each in _difference(one.id, two.id)["settings"]}
+    found = {
+        each["path"]: (each["a"], each["b"]) for each in _difference(one.id, two.id)["settings"]
+    }
     assert found == {
         "strategy.static.start": (30, None),
         "backbone.model": ("resnet18", "resnet34"),
@@ -384,8 +480,13 @@ def test_runs_with_and_without_images_differ_in_one_line_of_them() -> None:
     one, two = result("static"), result("real_only")
     complete(store, one)
     complete(store, two)
-    found = {each["path"]: (each["a"], each["b"]) for each in _difference(one.id, two.id)["settings"]}
-    assert found == {"strategy": ("static", "real_only"), "levels of generated images": ("0 50 100", "none")}
+    found = {
+        each["path"]: (each["a"], each["b"]) for each in _difference(one.id, two.id)["settings"]
+    }
+    assert found == {
+        "strategy": ("static", "real_only"),
+        "levels of generated images": ("0 50 100", "none"),
+    }
 
 
 def test_facts_beside_the_settings_and_passports_stand_apart() -> None:
@@ -400,7 +501,10 @@ def test_facts_beside_the_settings_and_passports_stand_apart() -> None:
     folder = complete(store, two)
     _rewrite(folder / "experiment.json", lambda text: text.replace('"workers": 0', '"workers": 4'))
     found = _difference(one.id, two.id)
-    assert found["recorded"] == [{"path": "train.workers", "a": 0, "b": 4}, {"path": "packages.torch", "a": "2.13.0", "b": "2.14.0"}]
+    assert found["recorded"] == [
+        {"path": "train.workers", "a": 0, "b": 4},
+        {"path": "packages.torch", "a": "2.13.0", "b": "2.14.0"},
+    ]
     assert found["passport"] == [{"path": "counts", "a": "n1", "b": "n2"}]
     assert "may not stand in one table" in _discl("runs", "diff", one.id, two.id).output
 
@@ -409,7 +513,11 @@ def test_metrics_differ_by_points_with_the_error_where_it_is_known() -> None:
     store = Store()
     one, two = (
         result(seed=1),
-        result(seed=2, class_recalls=[0.7, 0.4, None], metrics={**result().metrics, "test/macro_acc": 0.45, "val/macro_acc": 0.2}),
+        result(
+            seed=2,
+            class_recalls=[0.7, 0.4, None],
+            metrics={**result().metrics, "test/macro_acc": 0.45, "val/macro_acc": 0.2},
+        ),
     )
     complete(store, one)
     complete(store, two)
@@ -426,8 +534,17 @@ def test_metrics_differ_by_points_with_the_error_where_it_is_known() -> None:
 
 def test_metrics_are_sorted_by_size_or_by_split() -> None:
     store = Store()
-    metrics = {"test/acc": 0.1, "val/acc": 0.1, "ood/fog-1/acc": 0.1, "test/macro_acc": 0.1, "test/few_acc": 0.1}
-    one, two = result(seed=1, metrics=metrics), result(seed=2, metrics=metrics | {"test/acc": 0.2, "val/acc": 0.4, "ood/fog-1/acc": 0.3})
+    metrics = {
+        "test/acc": 0.1,
+        "val/acc": 0.1,
+        "ood/fog-1/acc": 0.1,
+        "test/macro_acc": 0.1,
+        "test/few_acc": 0.1,
+    }
+    one, two = (
+        result(seed=1, metrics=metrics),
+        result(seed=2, metrics=metrics | {"test/acc": 0.2, "val/acc": 0.4, "ood/fog-1/acc": 0.3}),
+    )
     complete(store, one)
     complete(store, two)
 
@@ -455,14 +572,29 @@ def test_other_classes_are_not_compared() -> None:
     store = Store()
     complete(store, result(seed=1))
     complete(store, result(seed=2, classes=["cat", "dog", "yeti"]))
-    assert _difference(result(seed=1).id, result(seed=2).id)["classes_note"] == "their classes are not the same"
+    assert (
+        _difference(result(seed=1).id, result(seed=2).id)["classes_note"]
+        == "their classes are not the same"
+    )
 
 
 # ---------------------------------------------------------------- real runs
 
 SETTINGS = (
-    *("dataset.root=photos", "backbone.frozen=true", "backbone.model=test_resnet", "backbone.arguments={}", "backbone.stem_stride=4"),
-    *("generator.name=blend", "bank.variants=1", "levels=[0,50,100]", "train.epochs=4", "train.curriculum_epochs=3"),
+    *(
+        "dataset.root=photos",
+        "backbone.frozen=true",
+        "backbone.model=test_resnet",
+        "backbone.arguments={}",
+        "backbone.stem_stride=4",
+    ),
+    *(
+        "generator.name=blend",
+        "bank.variants=1",
+        "levels=[0,50,100]",
+        "train.epochs=4",
+        "train.curriculum_epochs=3",
+    ),
     *("train.evaluate_every=1", "train.batch=32"),
 )
 
@@ -472,11 +604,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose `home` holds a run of adaptive and one of real_only."""
     folder = tmp_path_factory.mktemp("made")
     make("cifar100_lt", folder / "photos", images=600)
-    words = ["bench", "cifar100_lt", "--strategies", "adaptive,real_only", "--seeds", "3", "--trackers", ""]
+    words = [
+        "bench",
+        "cifar100_lt",
+        "--strategies",
+        "adaptive,real_only",
+        "--seeds",
+        "3",
+        "--trackers",
+        "",
+    ]
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("DISCL_HOME", str(folder / "home"))
         patched.chdir(folder)
-        done = CliRunner().invoke(main, [*words, *(word for setting in SETTINGS for word in ("--set", setting))])
+        done = CliRunner().invoke(
+            main, [*words, *(word for setting in SETTINGS for word in ("--set", setting))]
+        )
     assert done.exit_code == 0, done.output
     return folder
 
@@ -491,7 +634,10 @@ def ready(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("ready")
 def test_real_runs_are_listed_shown_and_told_apart() -> None:
     found = {one["strategy"]: one for one in _listed().values()}
-    assert {name: one["state"] for name, one in found.items()} == {"adaptive": "complete", "real_only": "complete"}
+    assert {name: one["state"] for name, one in found.items()} == {
+        "adaptive": "complete",
+        "real_only": "complete",
+    }
     assert {"all", "few"} <= set(found["adaptive"]["main"])
     said = json.loads(_discl("runs", "show", found["adaptive"]["name"], "--format", "json").stdout)
     assert len(said["classes"]) == 100
@@ -501,7 +647,10 @@ def test_real_runs_are_listed_shown_and_told_apart() -> None:
     assert "photos only" in shown
     assert "of 100; --format json has them all" in shown
     difference = _difference(found["adaptive"]["id"], found["real_only"]["id"])
-    assert [each["path"] for each in difference["settings"]] == ["strategy", "levels of generated images"]
+    assert [each["path"] for each in difference["settings"]] == [
+        "strategy",
+        "levels of generated images",
+    ]
     assert difference["recorded"] == []
     assert any(each["error"] for each in difference["metrics"])
 
@@ -517,7 +666,9 @@ def test_the_command_shown_of_a_run_makes_it_again_from_the_store() -> None:
     assert "0 steps trained, 0 runs; 1 runs were stored" in done.output
 
 
-def test_what_a_stopped_run_goes_on_with_is_told_from_what_it_began_with(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_stopped_run_goes_on_with_is_told_from_what_it_began_with(
+    ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (id, whole), *_ = [(id, one) for id, one in _listed().items() if one["strategy"] == "adaptive"]
     shutil.copytree(ready / "home" / "runs" / id, tmp_path / "home" / "runs" / id)
     (tmp_path / "home" / "runs" / id / "000" / "result.json").unlink()

@@ -1,4 +1,6 @@
-"""`discl sweep` at the door: what it refuses before any work, and what it shows of a sweep that goes by."""
+"""`discl sweep` at the door: what it refuses before any work, and what it shows of a sweep that
+goes by.
+"""
 
 import io
 from pathlib import Path
@@ -8,12 +10,12 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from discl.cli import main
-from discl.cli._watching import Screen
+from discl.cli.render.progress import Screen
+from discl.config.benchmark import Experiment, experiments, load
+from discl.core.result import Result
 from discl.files.disk import home
-from discl.harness.launch import Job, Outcome
-from discl.harness.store import Failure
-from discl.spec.benchmark import Experiment, experiments, load
-from discl.spec.result import Result
+from discl.harness.run.store import Failure
+from discl.harness.sweep.scheduler import Job, Outcome
 
 GRID = """
 benchmark = "cifar10_lt"
@@ -69,7 +71,10 @@ def _write(text: str) -> None:
         (["grid", "--address", "auto"], "'address'"),
         (["grid", "--retry", "-1"], "--retry"),
         (["grid", "--trackers", "wandbb"], "did you mean 'wandb'"),
-        (["grid", "--reseed", "3"], "--reseed is for tuning sweeps, and sweep 'grid' is none of them"),
+        (
+            ["grid", "--reseed", "3"],
+            "--reseed is for tuning sweeps, and sweep 'grid' is none of them",
+        ),
         (["grid", "--as", "other"], "--as is for tuning sweeps"),
         (["grid", "--storage", "sqlite:///x.db"], "--storage is for tuning sweeps"),
         (["grid", "-o", "order.png"], "--output is for the order test"),
@@ -100,7 +105,10 @@ def test_what_cannot_be_is_refused_in_a_line_before_any_work(words: list[str], s
         (GRID + "[[exclude]]\nseed = 0\n", "nothing is left of the grid"),
         (GRID + "[[exclude]]\nseed = 0\n[[include]]\nseed = 0\n", "included and excluded"),
         (TUNE.replace("trials = 3", "trials = 0"), "tune.trials = 0"),
-        (TUNE + 'objective = ["ood/macro_acc"]\n', "is read once, at the end, and choosing by it would spend it"),
+        (
+            TUNE + 'objective = ["ood/macro_acc"]\n',
+            "is read once, at the end, and choosing by it would spend it",
+        ),
         (TUNE.replace("high = 1e-1", "high = 1e-5"), "is not below"),
         (TUNE.replace("low = 1e-4", "low = -1"), "reaches -1"),
         (TUNE.replace("[tune]\ntrials = 3\n", ""), "no [tune]"),
@@ -108,7 +116,9 @@ def test_what_cannot_be_is_refused_in_a_line_before_any_work(words: list[str], s
     ],
 )
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_a_bad_file_is_refused_in_a_line_that_names_it(text: str, says: str, more: list[str]) -> None:
+def test_a_bad_file_is_refused_in_a_line_that_names_it(
+    text: str, says: str, more: list[str]
+) -> None:
     _write(text)
     done = CliRunner().invoke(main, ["sweep", "mine", *more])
     assert (done.exit_code, done.stdout) == (2, ""), done.output
@@ -120,7 +130,12 @@ def test_a_bad_file_is_refused_in_a_line_that_names_it(text: str, says: str, mor
 
 def test_help_teaches_with_examples() -> None:
     said = CliRunner().invoke(main, ["sweep", "--help"]).output
-    for example in ("discl sweep losses --dry-run", "--reseed 5", "discl sweep order -o order.png", "--engine ray --address auto"):
+    for example in (
+        "discl sweep losses --dry-run",
+        "--reseed 5",
+        "discl sweep order -o order.png",
+        "--engine ray --address auto",
+    ):
         assert example in said
 
 
@@ -129,12 +144,22 @@ def test_help_teaches_with_examples() -> None:
 
 @pytest.fixture(scope="module")
 def four() -> list[Experiment]:
-    return experiments(load("cifar10_lt", settings=["strategies=['static', 'real_only']", "seeds=[0, 1]"]))
+    return experiments(
+        load("cifar10_lt", settings=["strategies=['static', 'real_only']", "seeds=[0, 1]"])
+    )
 
 
 def _done(experiment: Experiment, value: float) -> Outcome:
     metrics = {"val/macro_acc": value}
-    named = (experiment.id(), 0, experiment.name, "cifar10_lt", "smoke", experiment.strategy, experiment.seed)
+    named = (
+        experiment.id(),
+        0,
+        experiment.name,
+        "cifar10_lt",
+        "smoke",
+        experiment.strategy,
+        experiment.seed,
+    )
     return Outcome(Result(*named, {}, {}, metrics, [], [], [], 0, {}, {}, {}), seconds=1.0)
 
 
@@ -146,13 +171,17 @@ def _gone_by(screen: Screen, four: list[Experiment]) -> None:
     """Two runs that are done, one given up, one that failed and one under way."""
     labels = ["static [0, 50]", "better", "[bold]static[/bold]", "real [/] only"]
     jobs = [Job(experiment, label=label) for experiment, label in zip(four, labels, strict=True)]
-    for job, outcome in zip(jobs, (_done(four[0], 0.25), _done(four[1], 0.5), STOPPED, FAILED), strict=True):
+    for job, outcome in zip(
+        jobs, (_done(four[0], 0.25), _done(four[1], 0.5), STOPPED, FAILED), strict=True
+    ):
         screen.given(job)
         screen.took(job, outcome)
     screen.given(Job(four[2], label="static, under way [/]"))
 
 
-def test_without_a_terminal_a_sweep_is_a_log_of_plain_lines(four: list[Experiment], capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_sweep_is_a_log_of_plain_lines(
+    four: list[Experiment], capsys: pytest.CaptureFixture[str]
+) -> None:
     with Screen("Rates", 9, 3, "val/macro_acc") as screen:
         _gone_by(screen, four)
     captured = capsys.readouterr()
@@ -167,7 +196,9 @@ def test_without_a_terminal_a_sweep_is_a_log_of_plain_lines(four: list[Experimen
     assert all("left)" in line for line in lines)
 
 
-def test_a_terminal_shows_what_is_done_running_and_failed_and_the_best_so_far(four: list[Experiment]) -> None:
+def test_a_terminal_shows_what_is_done_running_and_failed_and_the_best_so_far(
+    four: list[Experiment],
+) -> None:
     screen = Screen("Rates [of learning]", 9, 3, "val/macro_acc")
     screen.plain = False
     _gone_by(screen, four)
@@ -175,15 +206,22 @@ def test_a_terminal_shows_what_is_done_running_and_failed_and_the_best_so_far(fo
     console.print(screen._drawn())
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     for said in (
-        "Rates [of learning]", "5/9 done (3 were stored), 1 running, 1 failed, 1 given up", "static, under way [/]", "beginning",
-        "best val/macro_acc 50.0%: better", "left", "failed: real [/] only: RuntimeError: out of memory",
-    ):  # fmt: skip
+        "Rates [of learning]",
+        "5/9 done (3 were stored), 1 running, 1 failed, 1 given up",
+        "static, under way [/]",
+        "beginning",
+        "best val/macro_acc 50.0%: better",
+        "left",
+        "failed: real [/] only: RuntimeError: out of memory",
+    ):
         assert said in shown, shown
 
 
-def test_the_time_left_is_as_runs_have_come_so_far(four: list[Experiment], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_left_is_as_runs_have_come_so_far(
+    four: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = [100.0]
-    monkeypatch.setattr("discl.cli._watching.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("discl.cli.render.progress.time.monotonic", lambda: clock[0])
     screen = Screen("Rates", 7, 3, "val/macro_acc")
     screen.plain = False
     assert screen._left() == ""
@@ -196,7 +234,9 @@ def test_the_time_left_is_as_runs_have_come_so_far(four: list[Experiment], monke
     assert screen._left() == ""
 
 
-def test_a_run_that_failed_and_then_succeeded_is_not_shown_as_failed(four: list[Experiment]) -> None:
+def test_a_run_that_failed_and_then_succeeded_is_not_shown_as_failed(
+    four: list[Experiment],
+) -> None:
     screen = Screen("Rates", 1, 0, "val/macro_acc")
     screen.plain = False
     screen.took(Job(four[0]), FAILED)

@@ -12,18 +12,23 @@ from click.testing import CliRunner
 
 from discl.cli import main
 from discl.cli.completion import PROGRAM, SHELLS, VARIABLE
-from discl.harness.finding import CHECKS
-from discl.harness.store import Store
-from discl.spec.benchmark import SCALES, available
-from discl.spec.registry import KINDS, names
-from discl.spec.sweep import available as sweeps
+from discl.config.benchmark import SCALES, available
+from discl.config.sweep import available as sweeps
+from discl.core.registry import KINDS, names
+from discl.harness.doctor.finding import CHECKS
+from discl.harness.run.store import Store
 from tests.stores import EVIL, begin, complete, result
 
 
 def _offered(*words: str) -> list[str]:
     """For the last of the words, which may be empty."""
     *before, incomplete = words
-    return [item.value for item in ShellComplete(main, {}, PROGRAM, VARIABLE).get_completions(list(before), incomplete)]
+    return [
+        item.value
+        for item in ShellComplete(main, {}, PROGRAM, VARIABLE).get_completions(
+            list(before), incomplete
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +41,10 @@ def _offered(*words: str) -> list[str]:
         (("runs", "ls", "cifar10_ca"), ["cifar10_cams"]),
         (("bench", "cifar10_lt", "--scale", ""), list(SCALES)),
         (("bench", "cifar10_lt", "--strategies", ""), sorted(names("strategies"))),
-        (("bench", "cifar10_lt", "--strategies", "static,re"), ["static,real_only", "static,real_rebalanced", "static,reverse"]),
+        (
+            ("bench", "cifar10_lt", "--strategies", "static,re"),
+            ["static,real_only", "static,real_rebalanced", "static,reverse"],
+        ),
         (("bench", "cifar10_lt", "--strategies", "static,st"), []),  # it is there already
         (("bench", "cifar10_lt", "--trackers", "jsonl,w"), ["jsonl,wandb"]),
         (("sweep", ""), sorted(sweeps())),
@@ -54,7 +62,9 @@ def test_values_are_offered(words: tuple[str, ...], offered: list[str]) -> None:
     assert _offered(*words) == offered
 
 
-def test_benchmarks_and_sweeps_of_ones_own_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_benchmarks_and_sweeps_of_ones_own_are_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for shelf in ("benchmarks", "sweeps"):
         (tmp_path / shelf).mkdir()
         (tmp_path / shelf / "mine.toml").write_text("")
@@ -75,10 +85,14 @@ def test_the_newest_runs_are_offered_with_their_names() -> None:
     assert items[1].help == "toy-smoke-timm-static-s59"
     assert items[0].help is not None
     assert items[0].help.isprintable()
-    assert _offered("runs", "diff", result(seed=59).id, result(seed=58).id[:8]) == [result(seed=58).id]
+    assert _offered("runs", "diff", result(seed=59).id, result(seed=58).id[:8]) == [
+        result(seed=58).id
+    ]
 
 
-def test_a_damaged_store_offers_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_store_offers_what_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store()
     (begin(store, result()) / "events.jsonl").write_bytes(b"\xff\x00 no JSON")
     assert _offered("runs", "show", "") == [result().id]
@@ -91,7 +105,9 @@ def test_a_script_is_printed_for_each_shell(shell: str) -> None:
     done = CliRunner().invoke(main, ["completion", shell])
     assert done.exit_code == 0
     assert f"{VARIABLE}={shell}_complete" in done.output
-    assert ('string split --max 1 "," ' in done.output) == (shell == "fish")  # a list of strategies has commas of its own
+    assert ('string split --max 1 "," ' in done.output) == (
+        shell == "fish"
+    )  # a list of strategies has commas of its own
     assert f"discl completion {shell}" in CliRunner().invoke(main, ["completion", "--help"]).output
 
 
@@ -99,16 +115,26 @@ def test_bash_completes_by_the_script_and_imports_nothing_heavy(tmp_path: Path) 
     script = CliRunner().invoke(main, ["completion", "bash"]).output
     program = tmp_path / "discl"  # says what it imported, besides
     program.write_text(
-        f"#!{sys.executable}\nimport atexit, json, sys\nfrom pathlib import Path\nfrom discl.cli import main\n"
-        f"atexit.register(lambda: Path({str(tmp_path / 'imported')!r}).write_text(json.dumps(sorted(sys.modules))))\nmain(prog_name='discl')\n"
+        f"#!{sys.executable}\nimport atexit, json, sys\nfrom pathlib import Path\nfrom discl.cli"
+        " import main\n"
+        "atexit.register(lambda:"
+        f" Path({str(tmp_path / 'imported')!r}).write_text(json.dumps(sorted(sys.modules))))\nmain(prog_name='discl')\n"
     )
     program.chmod(0o755)
     asked = (
-        'COMP_WORDS=(discl bench cifar10_lt --strategies static,re); COMP_CWORD=4; _discl_completion discl; printf "%s\\n" "${COMPREPLY[@]}"'
+        "COMP_WORDS=(discl bench cifar10_lt --strategies static,re); COMP_CWORD=4;"
+        ' _discl_completion discl; printf "%s\\n" "${COMPREPLY[@]}"'
     )
     path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", "-c", f"{script}\n{asked}"], capture_output=True, text=True, timeout=120, check=True, env={**os.environ, **path}
+        ["bash", "-c", f"{script}\n{asked}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env={**os.environ, **path},
     )
     assert done.stdout.split() == ["static,real_only", "static,real_rebalanced", "static,reverse"]
-    assert not {"torch", "pydantic", "numpy", "rich"} & set(json.loads((tmp_path / "imported").read_text()))
+    assert not {"torch", "pydantic", "numpy", "rich"} & set(
+        json.loads((tmp_path / "imported").read_text())
+    )

@@ -1,4 +1,6 @@
-"""What the documentation tells people to type is typed here: each page from nothing, in a folder of its own, over miniature photos."""
+"""What the documentation tells people to type is typed here: each page from nothing, in a folder of
+its own, over miniature photos.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,31 @@ import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
-from discl.spec import registry
-from discl.spec.errors import UserError
+from discl.core import registry
+from discl.core.errors import UserError
 from tests.make_mini import make
-from tests.pages import DOCS, ROOT, SHELL, Block, blocks, check_words, commands, discl_of, pages, text_of
+from tests.pages import (
+    DOCS,
+    ROOT,
+    SHELL,
+    Block,
+    blocks,
+    check_words,
+    commands,
+    discl_of,
+    pages,
+    text_of,
+)
 from tests.wandb_server import KEY, Server, serving
 
-KNOWN = (*SHELL, "python", "toml", "text")  # a block of any other language would be looked at by nobody
-# 120 real photos in the place of CIFAR-10's, a small network, two epochs; images are made by the embedded generator itself
+KNOWN = (
+    *SHELL,
+    "python",
+    "toml",
+    "text",
+)  # a block of any other language would be looked at by nobody
+# 120 real photos in the place of CIFAR-10's, a small network, two epochs; images are made by the
+# embedded generator itself
 BENCHMARK = """
 title = "CIFAR-10-LT"
 trackers = ["console"]
@@ -47,9 +66,16 @@ arguments = { layers = [1, 1, 1, 1], channels = [8, 8, 8, 8], stem_type = "deep"
 [scale.paper]
 """
 SWEEPS = {
-    "losses": 'strategies = ["static", "real_rebalanced"]\n[grid]\n"loss.name" = ["ce", "balanced_softmax"]',
-    "order": 'seeds = [0, 1]\n[set]\nlevels = [0, 100]\n"train.epochs" = 2\n"train.curriculum_epochs" = 2\n[order]\norders = "all"',
-    "tune_static": """strategies = ["static", "real_rebalanced"]
+    "losses": (
+        'strategies = ["static", "real_rebalanced"]\n[grid]\n"loss.name" = ["ce",'
+        ' "balanced_softmax"]'
+    ),
+    "order": (
+        'seeds = [0, 1]\n[set]\nlevels = [0, 100]\n"train.epochs" = 2\n"train.curriculum_epochs" ='
+        ' 2\n[order]\norders = "all"'
+    ),
+    "tune_static": (
+        """strategies = ["static", "real_rebalanced"]
 [space."train.lr"]
 type = "float"
 low = 1e-4
@@ -59,13 +85,16 @@ log = true
 trials = 2
 round = 2
 startup = 2
-seeds = [0, 1]""",
+seeds = [0, 1]"""
+    ),
 }
 
 
 # what a page must leave open, and what the tests have in its place
 STAND_INS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
-    "postgresql://user:password@host/studies": lambda request: str(request.getfixturevalue("postgres").create_database()),
+    "postgresql://user:password@host/studies": lambda request: str(
+        request.getfixturevalue("postgres").create_database()
+    ),
     "https://wandb.example.org": lambda request: str(request.getfixturevalue("wandb_server").url),
     "your-key": lambda _: KEY,
 }
@@ -76,7 +105,9 @@ def wandb_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Stands for W&B, on loopback; the client that speaks to it is the real one."""
     with serving() as server:
         for name, value in server.environment().items():
-            if name.startswith("WANDB__"):  # shorter waits; what points to the server is the page's to say
+            if name.startswith(
+                "WANDB__"
+            ):  # shorter waits; what points to the server is the page's to say
                 monkeypatch.setenv(name, value)
         yield server
         assert server.runs, "nothing arrived"
@@ -89,16 +120,22 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder as the pages speak of it: photos, and the benchmarks and sweeps they name, small enough to run."""
+    """A folder as the pages speak of it: photos, and the benchmarks and sweeps they name, small
+    enough to run.
+    """
     folder = tmp_path / "place"
     for kind in ("benchmarks", "sweeps"):
         (folder / kind).mkdir(parents=True)
     shutil.copytree(photos, folder / "photos")
     (folder / "benchmarks" / "cifar10_lt.toml").write_text(BENCHMARK)
     shipped = (ROOT / "benchmarks" / "folder.toml").read_text("utf-8")
-    quick = shipped.replace("epochs = 6\ncurriculum_epochs = 5", "epochs = 2\ncurriculum_epochs = 1")
+    quick = shipped.replace(
+        "epochs = 6\ncurriculum_epochs = 5", "epochs = 2\ncurriculum_epochs = 1"
+    )
     assert quick != shipped
-    (folder / "benchmarks" / "folder.toml").write_text(f'trackers = ["console"]\nhard = {{ below = 6 }}\n{quick}')
+    (folder / "benchmarks" / "folder.toml").write_text(
+        f'trackers = ["console"]\nhard = {{ below = 6 }}\n{quick}'
+    )
     for name, text in SWEEPS.items():
         (folder / "sweeps" / f"{name}.toml").write_text(f'benchmark = "cifar10_lt"\n{text}\n')
     monkeypatch.chdir(folder)
@@ -113,17 +150,26 @@ def place(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 class Reader:
     """Somebody who does what a page says, from top to bottom."""
 
-    def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch, stand_ins: Mapping[str, str]) -> None:
+    def __init__(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch, stand_ins: Mapping[str, str]
+    ) -> None:
         self.place, self._monkeypatch, self._stand_ins = place, monkeypatch, stand_ins
         self._python: dict[str, Any] = {"__name__": "page"}
         self._programs: dict[str, Callable[[list[str]], None]] = {
-            "discl": self._discl, "make": self._make, "pip": self._pip, "python": self._module, "export": self._export,
-        }  # fmt: skip
+            "discl": self._discl,
+            "make": self._make,
+            "pip": self._pip,
+            "python": self._module,
+            "export": self._export,
+        }
 
     def do(self, block: Block) -> None:
         if block.language in SHELL:
             for words in commands(block):
-                assert words[0] in self._programs, f"nothing here runs {words[0]!r}; say why above the block: <!-- not run: needs ... -->"
+                assert words[0] in self._programs, (
+                    f"nothing here runs {words[0]!r}; say why above the block: <!-- not run: needs"
+                    " ... -->"
+                )
                 self._programs[words[0]](words[1:])
         elif block.title:
             path = self.place / block.title
@@ -144,7 +190,9 @@ class Reader:
 
     def _make(self, words: list[str]) -> None:
         """What the Makefile would have `discl` do."""
-        asked = subprocess.run(["make", "-n", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            ["make", "-n", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
+        )
         assert asked.returncode == 0, asked.stderr
         for line in re.findall(r"^\S*/discl (.*)$", asked.stdout, re.M):
             self._discl(line.split())
@@ -152,9 +200,22 @@ class Reader:
     def _pip(self, words: list[str]) -> None:
         """Install a package of the page beside ours, where nobody else finds it."""
         assert words[0] == "install"
-        assert words[-1].startswith("./"), f"{words[-1]} may be somebody else's package on PyPI; write ./{words[-1]}"
+        assert words[-1].startswith("./"), (
+            f"{words[-1]} may be somebody else's package on PyPI; write ./{words[-1]}"
+        )
         target = self.place / "installed"
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(target), words[-1]]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            str(target),
+            words[-1],
+        ]
         subprocess.run(pip, check=True, capture_output=True, timeout=120)
         sys.path.insert(0, str(target))
         importlib.invalidate_caches()
@@ -162,7 +223,13 @@ class Reader:
 
     def _module(self, words: list[str]) -> None:
         places = ":".join([str(self.place / "installed"), str(ROOT)])
-        done = subprocess.run([sys.executable, *words], env={"PYTHONPATH": places}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, *words],
+            env={"PYTHONPATH": places},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     def _export(self, words: list[str]) -> None:
@@ -170,7 +237,9 @@ class Reader:
             name, _, value = word.partition("=")
             self._monkeypatch.setenv(name, self._stand_ins.get(value, value))
         if "WANDB_API_KEY" in os.environ:
-            assert os.environ["WANDB_BASE_URL"].startswith("http://127.0.0.1:"), "a test speaks to nobody else"
+            assert os.environ["WANDB_BASE_URL"].startswith("http://127.0.0.1:"), (
+                "a test speaks to nobody else"
+            )
 
 
 def _redirected(words: list[str]) -> tuple[list[str], str, str]:
@@ -182,13 +251,17 @@ def _redirected(words: list[str]) -> tuple[list[str], str, str]:
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if blocks(page, text_of(page))])
-def test_what_a_page_says_works(page: str, place: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def test_what_a_page_says_works(
+    page: str, place: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     text = text_of(page)
     stand_ins = {said: stand_in(request) for said, stand_in in STAND_INS.items() if said in text}
     reader = Reader(place, monkeypatch, stand_ins)
     for block in blocks(page, text):
         where = f"{block.page}, line {block.line}"
-        assert block.language in KNOWN, f"{where}: {block.language!r} is looked at by nobody; write {', '.join(KNOWN)}"
+        assert block.language in KNOWN, (
+            f"{where}: {block.language!r} is looked at by nobody; write {', '.join(KNOWN)}"
+        )
         try:
             if block.reason:
                 _check_only(block, monkeypatch)
@@ -199,7 +272,9 @@ def test_what_a_page_says_works(page: str, place: Path, monkeypatch: pytest.Monk
 
 
 def _check_only(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot run here is still read as the command line reads it, with the benchmarks that are shipped."""
+    """What cannot run here is still read as the command line reads it, with the benchmarks that are
+    shipped.
+    """
     with monkeypatch.context() as there:
         there.chdir(ROOT)
         found = [words for each in commands(block) if (words := discl_of(each)) is not None]
@@ -212,8 +287,17 @@ def _check_only(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_command_of_the_readme_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    listed = [block for block in blocks("README.md", (ROOT / "README.md").read_text("utf-8")) if block.language in SHELL]
-    found = [words for block in listed for each in commands(block) if (words := discl_of(each)) is not None]
+    listed = [
+        block
+        for block in blocks("README.md", (ROOT / "README.md").read_text("utf-8"))
+        if block.language in SHELL
+    ]
+    found = [
+        words
+        for block in listed
+        for each in commands(block)
+        if (words := discl_of(each)) is not None
+    ]
     assert len(found) > 20
     for words in found:
         check_words(words)
@@ -227,12 +311,21 @@ def test_commands_within_sentences_are_ones(page: str, monkeypatch: pytest.Monke
     for said in re.findall(r"`(discl [a-z][^`]*)`", text):
         if not re.search(r"\.\.\.|\b[A-Z]+\b", said):
             words, *_ = _redirected(shlex.split(said)[1:])
-            with contextlib.suppress(click.MissingParameter, click.exceptions.NoArgsIsHelpError):  # a sentence may name a command alone
+            with contextlib.suppress(
+                click.MissingParameter, click.exceptions.NoArgsIsHelpError
+            ):  # a sentence may name a command alone
                 check_words(words)
 
 
 @pytest.mark.parametrize(
-    "words", ["bench cifar10_lt --sedes 0", "bench cifar10_lt --set train.epoch=2", "bench cifar1_lt", "bank bulid cifar10_lt", "sweep lossses"]
+    "words",
+    [
+        "bench cifar10_lt --sedes 0",
+        "bench cifar10_lt --set train.epoch=2",
+        "bench cifar1_lt",
+        "bank bulid cifar10_lt",
+        "sweep lossses",
+    ],
 )
 def test_a_misspelt_command_is_told(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
@@ -242,7 +335,12 @@ def test_a_misspelt_command_is_told(words: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_few_blocks_are_not_run() -> None:
     """Whoever marks a block as not run leaves it to the readers to try."""
-    runnable = [block for page in pages() for block in blocks(page, text_of(page)) if block.language in (*SHELL, "python")]
+    runnable = [
+        block
+        for page in pages()
+        for block in blocks(page, text_of(page))
+        if block.language in (*SHELL, "python")
+    ]
     marked = [block for block in runnable if block.reason]
     assert all(re.match(r"needs ", block.reason) for block in marked)
     assert len(marked) < 0.4 * len(runnable)

@@ -1,4 +1,6 @@
-"""The documentation as it is read: built strictly, opened in a real browser, by day and by night, on a desk and on a phone."""
+"""The documentation as it is read: built strictly, opened in a real browser, by day and by night,
+on a desk and on a phone.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,28 @@ except SystemExit as end:
     sys.exit(end.code)
 """
 # one of each kind of page
-LOOKED_AT = ("", "tutorial/first-comparison/", "howto/own-data/", "reference/cli/", "reference/api/levels/", "leaderboards/")
+LOOKED_AT = (
+    "",
+    "tutorial/first-comparison/",
+    "howto/own-data/",
+    "reference/cli/",
+    "reference/api/levels/",
+    "leaderboards/",
+)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs") / "site"
     environment = {"NO_MKDOCS_2_WARNING": "1", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([sys.executable, "-c", BUILD, str(folder)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, str(folder)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stderr  # a warning fails a strict build, but a library's own would pass
     assert done.stdout.strip() == "[]", "a build must not wait for torch"
@@ -71,39 +87,60 @@ def test_every_page_is_built_and_nothing_is_left_to_fill_in(site: Path) -> None:
 
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
     for path in site.rglob("*.html"):
-        found = re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//[^"'\s>]+""", path.read_text("utf-8"))
+        found = re.findall(
+            r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//[^"'\s>]+""",
+            path.read_text("utf-8"),
+        )
         assert not found, path
 
 
 def test_the_reference_says_what_the_code_says(site: Path) -> None:
-    from discl.spec.registry import KINDS, names, summary
+    from discl.core.registry import KINDS, names, summary
 
     commands, parts = words(site, "reference/cli"), words(site, "reference/parts")
     assert "discl bank export" in commands
     assert "discl sweep tune_static --workers 2 --reseed 5" in commands
     for kind in KINDS:
         for name in names(kind):
-            assert f"{name} {' '.join(summary(kind, name).replace('`', '').split())[:30]}" in parts.replace("`", ""), (kind, name)
+            assert (
+                f"{name} {' '.join(summary(kind, name).replace('`', '').split())[:30]}"
+                in parts.replace("`", "")
+            ), (kind, name)
 
 
 def test_a_setting_is_told_with_its_bounds_default_and_reason(site: Path) -> None:
     settings = words(site, "reference/benchmark-files")
-    assert "threshold a number from -1, up to 1 -1.0 lowest image-text cosine that is used; -1 keeps everything" in settings
+    assert (
+        "threshold a number from -1, up to 1 -1.0 lowest image-text cosine that is used; -1 keeps"
+        " everything" in settings
+    )
     assert "epochs a whole number from 1 40" in settings
-    assert 'tail_share a number or one of classes , photos above 0, below 1 "classes" share of images from hard classes' in settings
+    assert (
+        'tail_share a number or one of classes , photos above 0, below 1 "classes" share of images'
+        " from hard classes" in settings
+    )
 
 
 def test_the_comment_behind_a_field_is_its_documentation(site: Path) -> None:
-    assert "[n], path under the dataset's folder with '/'; also the photo's id" in words(site, "reference/api/kinds")
+    assert "[n], path under the dataset's folder with '/'; also the photo's id" in words(
+        site, "reference/api/kinds"
+    )
 
 
 # ---------------------------------------------------------------- opened
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)], ids=["day", "night", "phone"])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(1280, False), (1280, True), (390, False)], ids=["day", "night", "phone"]
+)
 @pytest.mark.parametrize("page", LOOKED_AT, ids=lambda page: page.strip("/") or "home")
 def test_a_page_can_be_read_by_everybody(
-    browser: Browser, axe: Callable[[Page], list[str]], address: str, page: str, width: int, dark: bool
+    browser: Browser,
+    axe: Callable[[Page], list[str]],
+    address: str,
+    page: str,
+    width: int,
+    dark: bool,
 ) -> None:
     with opened(browser, address, width=width) as (tab, complaints):
         tab.goto(address + page)
@@ -149,5 +186,7 @@ def test_the_menu_of_a_phone_leads_to_every_part(browser: Browser, address: str)
         tab.goto(address)
         tab.locator("label.md-header__button[for=__drawer]").click()
         for part in ("Tutorial", "How-to", "Reference", "Explanation", "Leaderboards"):
-            assert tab.locator(".md-nav--primary").get_by_text(part, exact=True).first.is_visible(), part
+            assert (
+                tab.locator(".md-nav--primary").get_by_text(part, exact=True).first.is_visible()
+            ), part
         assert not complaints

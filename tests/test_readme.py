@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from discl import testing
 from discl.cli import main
-from discl.spec import sweep
-from discl.spec.benchmark import available, load
-from discl.spec.levels import denoising_steps
-from discl.spec.registry import find
+from discl.config import sweep
+from discl.config.benchmark import available, load
+from discl.core.levels import denoising_steps
+from discl.core.registry import find
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -43,10 +43,17 @@ def test_the_table_is_the_published_one() -> None:
 
 
 def test_the_costs_are_what_the_levels_give() -> None:
-    rows = re.search(r"<!-- costs -->\n(.*?)<!-- end of costs -->", README, re.S).group(1).strip().splitlines()[2:]  # type: ignore[union-attr]
+    rows = (
+        re.search(r"<!-- costs -->\n(.*?)<!-- end of costs -->", README, re.S)
+        .group(1)
+        .strip()
+        .splitlines()[2:]
+    )  # type: ignore[union-attr]
     assert len(rows) == 2
     for row in rows:
-        _, made, levels, released, here, saved = (cell.strip().replace(",", "") for cell in row.strip("|").split("|"))
+        _, made, levels, released, here, saved = (
+            cell.strip().replace(",", "") for cell in row.strip("|").split("|")
+        )
         images = math.prod(int(number) for number in made.split(" x "))
         used = sum(denoising_steps(int(level), 50) for level in levels.split())
         whole = sum(denoising_steps(level, 50) for level in range(0, 100, 10))
@@ -55,17 +62,35 @@ def test_the_costs_are_what_the_levels_give() -> None:
 
 
 def test_the_figures_of_the_bank_are_the_measured_ones() -> None:
-    making, storage = (json.loads((ROOT / f"benchmarks/perf/bank_{name}.json").read_text("utf-8")) for name in ("making", "storage"))
+    making, storage = (
+        json.loads((ROOT / f"benchmarks/perf/bank_{name}.json").read_text("utf-8"))
+        for name in ("making", "storage")
+    )
     said = " ".join(README.split())
     assert f"{making['ratios']['times_the_loop']:.1f} times the images a second" in said
-    assert f"{making['ratios']['making_over_bare_denoiser'] - 1:.0%}".replace("%", " %") + " over bare forwards" in said
-    assert f"with scores and stored bytes it is {making['ratios']['ours_over_bare_denoiser'] - 1:.0%}".replace("%", " %") in said
-    assert f"reading is {storage['reading']['times_one_file_an_image_pil']:.0f} times one file an image" in said
+    assert (
+        f"{making['ratios']['making_over_bare_denoiser'] - 1:.0%}".replace("%", " %")
+        + " over bare forwards"
+        in said
+    )
+    assert (
+        f"with scores and stored bytes it is {making['ratios']['ours_over_bare_denoiser'] - 1:.0%}".replace(
+            "%", " %"
+        )
+        in said
+    )
+    assert (
+        f"reading is {storage['reading']['times_one_file_an_image_pil']:.0f} times one file an"
+        " image" in said
+    )
     assert f"takes {math.ceil(100 * storage['switching']['switch_ms']) / 100} ms" in said
 
 
 def test_the_figures_of_training_are_the_measured_ones() -> None:
-    train, frozen = (json.loads((ROOT / f"benchmarks/perf/{name}.json").read_text("utf-8")) for name in ("train", "frozen"))
+    train, frozen = (
+        json.loads((ROOT / f"benchmarks/perf/{name}.json").read_text("utf-8"))
+        for name in ("train", "frozen")
+    )
     said = " ".join(README.split())
     clip, chance = frozen["the shipped CLIP"], frozen["a ResNet-18 with random weights"]
     assert f"take {clip['training_s']:.0f} s after {clip['embedding_s']:.0f} s of embedding" in said
@@ -79,18 +104,28 @@ def test_the_figures_of_training_are_the_measured_ones() -> None:
 
 
 def test_the_figures_of_looking_are_the_measured_ones() -> None:
-    looking, tracking = (json.loads((ROOT / f"benchmarks/perf/{name}.json").read_text("utf-8")) for name in ("looking", "tracking"))
+    looking, tracking = (
+        json.loads((ROOT / f"benchmarks/perf/{name}.json").read_text("utf-8"))
+        for name in ("looking", "tracking")
+    )
     said, found = " ".join(README.split()), looking["looking"]
-    assert f"training takes {tracking['refused']['wall_ratio']:.2f} times as long as without a tracker" in said
+    assert (
+        f"training takes {tracking['refused']['wall_ratio']:.2f} times as long as without a tracker"
+        in said
+    )
     assert f"server that hangs {tracking['hanging']['wall_ratio']:.2f} times" in said
     assert f"`discl leaderboard` takes {found['leaderboard']['seconds']} s" in said
-    assert f"`discl report` {found['report_without_pictures']['seconds']} s without pictures" in said
+    assert (
+        f"`discl report` {found['report_without_pictures']['seconds']} s without pictures" in said
+    )
     assert f"`discl runs ls` {found['runs_ls']['seconds']} s" in said
 
 
 def test_every_place_and_link_exists() -> None:
     tree = README.partition("## Where things live")[2]
-    places = re.findall(r"^\| `([\w/.]+)`", tree, re.M) + re.findall(r"\]\((?!http)([^)]+)\)", README)
+    places = re.findall(r"^\| `([\w/.]+)`", tree, re.M) + re.findall(
+        r"\]\((?!http)([^)]+)\)", README
+    )
     assert len(places) > 8
     for place in places:
         assert (ROOT / place).exists(), place
@@ -114,7 +149,12 @@ def test_every_make_target_is_explained() -> None:
 
 
 def test_every_benchmark_is_in_the_table_with_its_published_counts() -> None:
-    rows = re.search(r"<!-- benchmarks -->\n(.*?)<!-- end of benchmarks -->", README, re.S).group(1).strip().splitlines()[2:]  # type: ignore[union-attr]
+    rows = (
+        re.search(r"<!-- benchmarks -->\n(.*?)<!-- end of benchmarks -->", README, re.S)
+        .group(1)
+        .strip()
+        .splitlines()[2:]
+    )  # type: ignore[union-attr]
     named = {re.search(r"`(.*?)`", row).group(1): row for row in rows}  # type: ignore[union-attr]
     variants = re.search(r"Variants:(.*?)\n\n", README, re.S).group(1)  # type: ignore[union-attr]
     assert {*named, *re.findall(r"`(\w+)`", variants)} == set(available())
@@ -124,12 +164,20 @@ def test_every_benchmark_is_in_the_table_with_its_published_counts() -> None:
             assert f"{count:,}" in row, (name, count)
 
 
-def test_the_benchmark_on_the_page_of_own_data_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_benchmark_on_the_page_of_own_data_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = (ROOT / "benchmarks" / "OWN_DATA.md").read_text("utf-8")
     (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks" / "zebras.toml").write_text(re.search(r"```toml\n(.*?)```", page, re.S).group(1))  # type: ignore[union-attr]
+    (tmp_path / "benchmarks" / "zebras.toml").write_text(
+        re.search(r"```toml\n(.*?)```", page, re.S).group(1)
+    )  # type: ignore[union-attr]
     monkeypatch.chdir(tmp_path)
-    assert load("zebras").dataset == {"name": "folder", "root": "/data/zebras", "group_column": "camera"}
+    assert load("zebras").dataset == {
+        "name": "folder",
+        "root": "/data/zebras",
+        "group_column": "camera",
+    }
 
 
 # ---------------------------------------------------------------- sweeps
@@ -142,16 +190,30 @@ MEASURED = {"test/macro_acc": "all", "test/few_acc": "few", "ood/macro_acc": "oo
 def order_table() -> list[str]:
     """What the published order tests say, as Markdown."""
     lines = [
-        "| epoch | measured | rank of the paper's order | an order by chance does as well | order explains beyond seeds "
-        "| the paper's minus its reverse |",
+        (
+            "| epoch | measured | rank of the paper's order | an order by chance does as well |"
+            " order explains beyond seeds | the paper's minus its reverse |"
+        ),
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, epoch in EPOCHS.items():
-        for metric, reading in json.loads((SWEEPS / f"{name}.json").read_text("utf-8"))["readings"].items():
-            place, variance, (mean, half, _) = reading["place"], reading["variance"], reading["to_reverse"]
+        for metric, reading in json.loads((SWEEPS / f"{name}.json").read_text("utf-8"))[
+            "readings"
+        ].items():
+            place, variance, (mean, half, _) = (
+                reading["place"],
+                reading["variance"],
+                reading["to_reverse"],
+            )
             share = variance["order"] / (variance["order"] + variance["rest"])
-            rank, gain = f"{place['rank']} of {len(reading['ranking'])}", f"{100 * mean:+.1f} ± {100 * half:.1f}"
-            lines.append(f"| {epoch} | {MEASURED[metric]} | {rank} | p = {place['p_better']:.2f} | {100 * share:.0f} % | {gain} |")
+            rank, gain = (
+                f"{place['rank']} of {len(reading['ranking'])}",
+                f"{100 * mean:+.1f} ± {100 * half:.1f}",
+            )
+            lines.append(
+                f"| {epoch} | {MEASURED[metric]} | {rank} | p = {place['p_better']:.2f} |"
+                f" {100 * share:.0f} % | {gain} |"
+            )
     return lines
 
 
@@ -159,36 +221,62 @@ def tuning_table() -> list[str]:
     """What the published tuning found for each strategy, as Markdown."""
     told = json.loads((SWEEPS / "tune_static.json").read_text("utf-8"))
     titles = {"test/macro_acc": "all", "test/few_acc": "few", "ood/macro_acc": "ood"}
-    header = ["strategy", "trials", "given up", "runs", "hours", "val, default", "val, best", *(f"gain, {title}" for title in titles.values())]
+    header = [
+        "strategy",
+        "trials",
+        "given up",
+        "runs",
+        "hours",
+        "val, default",
+        "val, best",
+        *(f"gain, {title}" for title in titles.values()),
+    ]
     lines = [f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]
     gains = {line["strategy"]: line["gain"] for line in told["gains"]}
     for row in told["searches"]:
         found = [
-            f"{gains[row['strategy']][metric]['mean'] * 100:+.1f} ± {gains[row['strategy']][metric]['half_width'] * 100:.1f}"
+            f"{gains[row['strategy']][metric]['mean'] * 100:+.1f} ±"
+            f" {gains[row['strategy']][metric]['half_width'] * 100:.1f}"
             for metric in titles
         ]
-        cells = [row["strategy"], row["complete"], row["given_up"], row["runs"], f"{row['hours']:.2f}"]
+        cells = [
+            row["strategy"],
+            row["complete"],
+            row["given_up"],
+            row["runs"],
+            f"{row['hours']:.2f}",
+        ]
         cells += [f"{100 * row[key]:.1f}" for key in ("default", "best")]
         lines.append("| " + " | ".join(map(str, [*cells, *found])) + " |")
     return lines
 
 
 @pytest.mark.parametrize(("mark", "table"), [("tuning", tuning_table), ("order", order_table)])
-def test_the_tables_of_sweeps_are_the_published_ones(mark: str, table: Callable[[], list[str]]) -> None:
+def test_the_tables_of_sweeps_are_the_published_ones(
+    mark: str, table: Callable[[], list[str]]
+) -> None:
     shown = re.search(rf"<!-- {mark} -->\n(.*?)<!-- end of {mark} -->", README, re.S)
     assert shown is not None
     assert shown.group(1).strip().splitlines() == table()
 
 
 def test_the_figures_of_sweeps_are_the_measured_ones() -> None:
-    told, said = json.loads((ROOT / "benchmarks/perf/sweep.json").read_text("utf-8")), " ".join(README.split())
+    told, said = (
+        json.loads((ROOT / "benchmarks/perf/sweep.json").read_text("utf-8")),
+        " ".join(README.split()),
+    )
     overhead, growth, search = told["overhead"], told["growth"], told["search"]
     assert f"{overhead['beside_epochs_s']} s beside its epochs" in said
     assert f"{overhead['in_a_process_of_its_own_s']} s in a process of its own" in said
     assert f"10,000 cells are priced in {growth['dry_run_of_10000_cells_s']} s" in said
-    assert f"500 finished ones are launched again in {growth['500_finished_cells_again_s']} s" in said
+    assert (
+        f"500 finished ones are launched again in {growth['500_finished_cells_again_s']} s" in said
+    )
     assert f"{search['times fewer than default, nothing given up']} times fewer epochs" in said
-    assert f"{search['times fewer than random, nothing given up']} times fewer than random search" in said
+    assert (
+        f"{search['times fewer than random, nothing given up']} times fewer than random search"
+        in said
+    )
 
 
 def test_every_shipped_sweep_loads_for_its_benchmarks() -> None:
@@ -196,4 +284,6 @@ def test_every_shipped_sweep_loads_for_its_benchmarks() -> None:
         for over in (None, "iwildcam"):
             found = sweep.load(name, over)
             assert found.title
-            assert f"`{name}`" in README or name in re.search(r"what there is: (.*)", README).group(1)  # type: ignore[union-attr]
+            assert f"`{name}`" in README or name in re.search(r"what there is: (.*)", README).group(
+                1
+            )  # type: ignore[union-attr]

@@ -1,7 +1,9 @@
-"""A W&B server on loopback that speaks what the client needs: GraphQL, file_stream with offsets, files and artifacts.
+"""A W&B server on loopback that speaks what the client needs: GraphQL, file_stream with offsets,
+files and artifacts.
 
-What it holds is what W&B would hold: history rows by offset, so that a retry overwrites; summary, config and files by run.
-It can fail a share of the requests (before or after doing their work), refuse keys, hang, and go away.
+What it holds is what W&B would hold: history rows by offset, so that a retry overwrites; summary,
+config and files by run. It can fail a share of the requests (before or after doing their work),
+refuse keys, hang, and go away.
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ class Server:
 
     url: str = ""
     share: float = 0.0  # of the requests that fail
-    where: str = ""  # only requests to such paths fail: after some failures in a row the client waits for half a minute
+    # only requests to such paths fail: after some failures in a row the client waits for half a
+    # minute
+    where: str = ""
     codes: tuple[int, ...] = (500, 429)
     hanging: float = 0.0  # seconds every answer takes
     forgets: int = 0  # of the next finished run's last rows, which it said it had taken
@@ -97,7 +101,19 @@ class Server:
         """Hold nothing, and behave."""
         with self.lock:
             fresh = Server(self.url)
-            for name in ("share", "where", "hanging", "forgets", "chance", "runs", "artifacts", "views", "asked", "failed", "faults"):
+            for name in (
+                "share",
+                "where",
+                "hanging",
+                "forgets",
+                "chance",
+                "runs",
+                "artifacts",
+                "views",
+                "asked",
+                "failed",
+                "faults",
+            ):
                 setattr(self, name, getattr(fresh, name))
 
     def run(self, name: str, project: str = "") -> Run:
@@ -198,7 +214,9 @@ def serving(port: int = 0, held: Server | None = None) -> Iterator[Server]:
     http = _Http(("127.0.0.1", port), _Handler)
     server = http.held = held or Server()
     server.url = f"http://127.0.0.1:{http.server_address[1]}"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield server
@@ -209,7 +227,9 @@ def serving(port: int = 0, held: Server | None = None) -> Iterator[Server]:
 
 
 def stream(run: Run, said: dict[str, Any]) -> dict[str, Any]:
-    """Take what file_stream says: lines of the history by their offsets, the summary, and how the run ended."""
+    """Take what file_stream says: lines of the history by their offsets, the summary, and how the
+    run ended.
+    """
     for name, part in (said.get("files") or {}).items():
         lines = [json.loads(line) for line in part["content"] if line.strip()]
         if name == "wandb-history.jsonl":
@@ -230,11 +250,22 @@ def answer(server: Server, query: str, given: dict[str, Any]) -> dict[str, Any]:
     name = words[1] if words[0] in ("query", "mutation") else words[0]
     server.asked.append(name)
     known = OPERATIONS.get(name)
-    return known(server, given) if known else {"errors": [{"message": f"unknown operation {name}"}], "data": None}
+    return (
+        known(server, given)
+        if known
+        else {"errors": [{"message": f"unknown operation {name}"}], "data": None}
+    )
 
 
 def _viewer(_: Server, given: dict[str, Any]) -> dict[str, Any]:
-    who = {"id": "1", "entity": ENTITY, "username": ENTITY, "email": "us@example.org", "flags": "{}", "teams": {"edges": []}}
+    who = {
+        "id": "1",
+        "entity": ENTITY,
+        "username": ENTITY,
+        "email": "us@example.org",
+        "flags": "{}",
+        "teams": {"edges": []},
+    }
     return {"data": {"viewer": who}}
 
 
@@ -244,17 +275,43 @@ def _features(_: Server, given: dict[str, Any]) -> dict[str, Any]:
 
 def _bucket(run: Run) -> dict[str, Any]:
     project = {"id": "p", "name": run.project, "entity": {"id": "e", "name": ENTITY}}
-    named = {"id": f"id-{run.name}", "name": run.name, "displayName": run.said.get("displayName"), "description": "", "sweepName": None}
-    return {**named, "config": json.dumps(run.config), "project": project, "historyLineCount": len(run.lines)}
+    named = {
+        "id": f"id-{run.name}",
+        "name": run.name,
+        "displayName": run.said.get("displayName"),
+        "description": "",
+        "sweepName": None,
+    }
+    return {
+        **named,
+        "config": json.dumps(run.config),
+        "project": project,
+        "historyLineCount": len(run.lines),
+    }
 
 
 def _resume(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     run = server.runs.get(given["name"])
-    model = {"id": "m", "name": given["project"], "entity": {"id": "e", "name": ENTITY}, "bucket": None}
+    model = {
+        "id": "m",
+        "name": given["project"],
+        "entity": {"id": "e", "name": ENTITY},
+        "bucket": None,
+    }
     if run:
         tail = [json.dumps(run.rows[-1])] if run.lines else []
-        counts = {"logLineCount": 0, "eventsLineCount": 0, "historyTail": json.dumps(tail), "eventsTail": "[]"}
-        rest = {"summaryMetrics": json.dumps(run.summary), "tags": run.said.get("tags"), "notes": None, "wandbConfig": json.dumps({"t": 1})}
+        counts = {
+            "logLineCount": 0,
+            "eventsLineCount": 0,
+            "historyTail": json.dumps(tail),
+            "eventsTail": "[]",
+        }
+        rest = {
+            "summaryMetrics": json.dumps(run.summary),
+            "tags": run.said.get("tags"),
+            "notes": None,
+            "wandbConfig": json.dumps({"t": 1}),
+        }
         model["bucket"] = {**_bucket(run), **counts, **rest}
     return {"data": {"model": model}}
 
@@ -263,24 +320,40 @@ def _upsert(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     inserted = given["name"] not in server.runs
     run = server.run(given["name"], given.get("project") or "")
     run.project = given.get("project") or run.project
-    run.said |= {key: given[key] for key in ("displayName", "groupName", "jobType", "tags", "notes") if given.get(key) is not None}
+    run.said |= {
+        key: given[key]
+        for key in ("displayName", "groupName", "jobType", "tags", "notes")
+        if given.get(key) is not None
+    }
     if given.get("config"):
         run.config = json.loads(given["config"])
     return {"data": {"upsertBucket": {"bucket": _bucket(run), "inserted": inserted}}}
 
 
 def _run_files(server: Server, given: dict[str, Any]) -> dict[str, Any]:
-    files = [{"name": name, "uploadUrl": f"{server.url}/storage/run/{given['run']}/{name}"} for name in given["files"]]
-    return {"data": {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}}
+    files = [
+        {"name": name, "uploadUrl": f"{server.url}/storage/run/{given['run']}/{name}"}
+        for name in given["files"]
+    ]
+    return {
+        "data": {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
+    }
 
 
 def _listed(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     only = json.loads(given.get("filters") or "{}").get("name")
-    mine = [run for run in server.runs.values() if run.project == given["project"] and only in (None, run.name)]
+    mine = [
+        run
+        for run in server.runs.values()
+        if run.project == given["project"] and only in (None, run.name)
+    ]
     first = int(given.get("cursor") or 0)
     shown = mine[first : first + given["perPage"]]
     edges = [
-        {"node": {"name": run.name, "historyLineCount": len(run.lines), "state": _state(run)}, "cursor": str(first + i + 1)}
+        {
+            "node": {"name": run.name, "historyLineCount": len(run.lines), "state": _state(run)},
+            "cursor": str(first + i + 1),
+        }
         for i, run in enumerate(shown)
     ]
     more = {"endCursor": str(first + len(shown)), "hasNextPage": first + len(shown) < len(mine)}
@@ -294,18 +367,37 @@ def _state(run: Run) -> str:
 def _create_artifact(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     said = given["input"]
     name = said["artifactCollectionName"]
-    known = next((a for a in server.artifacts.values() if (a.name, a.digest) == (name, said["digest"])), None)
+    known = next(
+        (a for a in server.artifacts.values() if (a.name, a.digest) == (name, said["digest"])), None
+    )
     if known is None:
         id = f"artifact-{len(server.artifacts)}"
-        known = Artifact(id, name, said["artifactTypeName"], said["digest"], said["runName"], said.get("metadata"))
+        known = Artifact(
+            id,
+            name,
+            said["artifactTypeName"],
+            said["digest"],
+            said["runName"],
+            said.get("metadata"),
+        )
         server.artifacts[id] = known
     sequence = {"id": f"sequence-{known.name}", "latestArtifact": None}
-    return {"data": {"createArtifact": {"artifact": {"id": known.id, "state": known.state, "artifactSequence": sequence}}}}
+    return {
+        "data": {
+            "createArtifact": {
+                "artifact": {"id": known.id, "state": known.state, "artifactSequence": sequence}
+            }
+        }
+    }
 
 
 def _manifest(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     of = given.get("artifactID") or given.get("artifactManifestID", "").removeprefix("manifest-")
-    file = {"id": f"file-{of}", "uploadUrl": f"{server.url}/storage/manifest/{of}", "uploadHeaders": []}
+    file = {
+        "id": f"file-{of}",
+        "uploadUrl": f"{server.url}/storage/manifest/{of}",
+        "uploadHeaders": [],
+    }
     made = {"artifactManifest": {"id": f"manifest-{of}", "file": file}}
     return {"data": {"createArtifactManifest": made, "updateArtifactManifest": made}}
 
@@ -323,28 +415,70 @@ def _artifact(server: Server, given: dict[str, Any]) -> dict[str, Any]:
         "name": "project",
         "entity": {"__typename": "Entity", "id": "e", "name": ENTITY},
     }
-    sequence = {"__typename": "ArtifactSequence", "id": f"sequence-{known.name}", "name": known.name, "project": project}
-    plain = {"id": known.id, "versionIndex": 0, "description": None, "metadata": json.dumps(known.metadata or {}), "state": known.state}
-    times = {"ttlDurationSeconds": -2, "ttlIsInherited": True, "createdAt": long_ago, "updatedAt": None}
-    rest = {"tags": [], "historyStep": None, "size": 0, "digest": known.digest, "commitHash": None, "fileCount": 1, "aliases": []}
-    whole = {"__typename": "Artifact", "artifactSequence": sequence, "artifactType": {"name": known.type}, **plain, **times, **rest}
+    sequence = {
+        "__typename": "ArtifactSequence",
+        "id": f"sequence-{known.name}",
+        "name": known.name,
+        "project": project,
+    }
+    plain = {
+        "id": known.id,
+        "versionIndex": 0,
+        "description": None,
+        "metadata": json.dumps(known.metadata or {}),
+        "state": known.state,
+    }
+    times = {
+        "ttlDurationSeconds": -2,
+        "ttlIsInherited": True,
+        "createdAt": long_ago,
+        "updatedAt": None,
+    }
+    rest = {
+        "tags": [],
+        "historyStep": None,
+        "size": 0,
+        "digest": known.digest,
+        "commitHash": None,
+        "fileCount": 1,
+        "aliases": [],
+    }
+    whole = {
+        "__typename": "Artifact",
+        "artifactSequence": sequence,
+        "artifactType": {"name": known.type},
+        **plain,
+        **times,
+        **rest,
+    }
     return {"data": {"artifact": whole}}
 
 
 def _artifact_files(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     edges = [
-        {"node": {"id": spec["name"], "name": spec["name"], "displayName": spec["name"], "storagePath": None, "uploadHeaders": [],
-                  "uploadUrl": f"{server.url}/storage/artifact/{spec['artifactID']}/{spec['name']}", "uploadMultipartUrls": None,
-                  "artifact": {"id": spec["artifactID"]}}}
+        {
+            "node": {
+                "id": spec["name"],
+                "name": spec["name"],
+                "displayName": spec["name"],
+                "storagePath": None,
+                "uploadHeaders": [],
+                "uploadUrl": f"{server.url}/storage/artifact/{spec['artifactID']}/{spec['name']}",
+                "uploadMultipartUrls": None,
+                "artifact": {"id": spec["artifactID"]},
+            }
+        }
         for spec in given["input"]["artifactFiles"]
-    ]  # fmt: skip
+    ]
     return {"data": {"createArtifactFiles": {"files": {"edges": edges}}}}
 
 
 def _commit(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     artifact = server.artifacts[given["artifactID"]]
     artifact.state = "COMMITTED"
-    return {"data": {"commitArtifact": {"artifact": {"id": artifact.id, "digest": artifact.digest}}}}
+    return {
+        "data": {"commitArtifact": {"artifact": {"id": artifact.id, "digest": artifact.digest}}}
+    }
 
 
 def _use(server: Server, given: dict[str, Any]) -> dict[str, Any]:
@@ -357,9 +491,19 @@ def _use(server: Server, given: dict[str, Any]) -> dict[str, Any]:
 
 def _view(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     server.views.append(given)
-    named = {"id": f"view-{len(server.views)}", "name": given["name"], "displayName": given["displayName"], "type": given["type"]}
+    named = {
+        "id": f"view-{len(server.views)}",
+        "name": given["name"],
+        "displayName": given["displayName"],
+        "type": given["type"],
+    }
     project = {"id": "p", "name": given["projectName"], "entityName": given["entityName"]}
-    rest = {"description": given["description"], "spec": given["spec"], "updatedAt": "2026-01-01T00:00:00", "project": project}
+    rest = {
+        "description": given["description"],
+        "spec": given["spec"],
+        "updatedAt": "2026-01-01T00:00:00",
+        "project": project,
+    }
     return {"data": {"upsertView": {"view": {**named, **rest}, "inserted": True}}}
 
 
@@ -369,10 +513,23 @@ def _project_id(server: Server, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _projects(server: Server, given: dict[str, Any]) -> dict[str, Any]:
-    plain = {"__typename": "Project", "entityName": ENTITY, "createdAt": "2026-01-01T00:00:00", "isBenchmark": False, "user": None}
+    plain = {
+        "__typename": "Project",
+        "entityName": ENTITY,
+        "createdAt": "2026-01-01T00:00:00",
+        "isBenchmark": False,
+        "user": None,
+    }
     names = {run.project for run in server.runs.values() if run.project}
     edges = [{"node": {"id": name, "name": name, **plain}} for name in sorted(names)]
-    return {"data": {"models": {"pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}, "edges": edges}}}
+    return {
+        "data": {
+            "models": {
+                "pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False},
+                "edges": edges,
+            }
+        }
+    }
 
 
 OPERATIONS = {

@@ -3,15 +3,18 @@
     python benchmarks/perf/bank_making.py                     # a small Stable Diffusion with random weights; minutes on two cores
     python benchmarks/perf/bank_making.py --photos 8 --pixels 128
 
-(a) `loop`: one image a pipeline call, its text encoded again, its text and its photo scored again: what the official scripts do.
-(b) `batched`: diffusers' own pipeline, a batch a level; scores batched.
-(c) `ours`: the bank's workshop, scores and stored shard included; `making` is its generator alone.
-(d) `bare`: nothing but the denoiser, as many forwards of the same shape as (c) made.
+(a) `loop`: one image a pipeline call, its text encoded again, its text and its photo scored again:
+what the official scripts do. (b) `batched`: diffusers' own pipeline, a batch a level; scores
+batched. (c) `ours`: the bank's workshop, scores and stored shard included; `making` is its
+generator alone. (d) `bare`: nothing but the denoiser, as many forwards of the same shape as (c)
+made.
 
-In Stable Diffusion 1.5 a photo costs the decoder about 1.8 times what a forward costs the denoiser (1.2 against 0.68 TMAC at 512 px);
-`decode_over_forward` says what it is here, since the decoder's work counts as overhead below.
+In Stable Diffusion 1.5 a photo costs the decoder about 1.8 times what a forward costs the denoiser
+(1.2 against 0.68 TMAC at 512 px); `decode_over_forward` says what it is here, since the decoder's
+work counts as overhead below.
 
-Levels and variants are the paper's iWildCam recipe: 50 to 90 in tens, eight images a photo and level, 50 steps.
+Levels and variants are the paper's iWildCam recipe: 50 to 90 in tens, eight images a photo and
+level, 50 steps.
 """
 
 from __future__ import annotations
@@ -29,23 +32,32 @@ import click
 import numpy as np
 
 import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
-from discl.engine.leases import Wanted
-from discl.engine.making import Sources, Workshop, request_of
+from discl.core.levels import denoising_steps, strength
+from discl.core.registry import bind
+from discl.engine.bank.generate import Sources, Workshop, request_of
+from discl.engine.bank.leases import Wanted
 from discl.miniature import untrained
-from discl.spec.levels import denoising_steps, strength
-from discl.spec.registry import bind
 
 LEVELS, VARIANTS, STEPS, GUIDANCE = (50, 60, 70, 80, 90), 8, 50, 10.0
-OFFICIAL_GRID = tuple(range(0, 100, 10))  # the strengths the released scripts go through, used or not
+OFFICIAL_GRID = tuple(
+    range(0, 100, 10)
+)  # the strengths the released scripts go through, used or not
 
 
 @click.command()
 @click.option("--photos", default=4, show_default=True)
 @click.option("--pixels", default=64, show_default=True, help="Side of a photo.")
-@click.option("--width", default=3, show_default=True, help="Channels of the denoiser, times the tests' own.")
+@click.option(
+    "--width", default=3, show_default=True, help="Channels of the denoiser, times the tests' own."
+)
 @click.option("--chunk", default=32, show_default=True, help="Images in one call of the denoiser.")
 @click.option("--threads", default=2, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), default=Path(__file__).with_suffix(".json"), show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path(__file__).with_suffix(".json"),
+    show_default=True,
+)
 def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output: Path) -> None:
     """Compare and write --output."""
     import torch
@@ -55,11 +67,23 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
         folder = Path(place)
         checkpoint = untrained.write("sd", folder / "sd", width)
         made_from = sources(photos, pixels)
-        cells = tuple(cell for name in made_from.ids for cell in Wanted((name,), LEVELS, VARIANTS).of(name))
-        asked = [request_of("perf", cell, made_from.choices(made_from.place[cell.source])) for cell in cells]
+        cells = tuple(
+            cell for name in made_from.ids for cell in Wanted((name,), LEVELS, VARIANTS).of(name)
+        )
+        asked = [
+            request_of("perf", cell, made_from.choices(made_from.place[cell.source]))
+            for cell in cells
+        ]
         rows = np.array([made_from.place[cell.source] for cell in cells])
         generator = bind(
-            "generators", "img2img", {"checkpoint": str(checkpoint), "steps": STEPS, "text_guidance": GUIDANCE, "chunk": chunk}
+            "generators",
+            "img2img",
+            {
+                "checkpoint": str(checkpoint),
+                "steps": STEPS,
+                "text_guidance": GUIDANCE,
+                "chunk": chunk,
+            },
         ).build()
         scorer = Counted(bind("scorers", "open_clip", {}).build())
         (folder / "shards").mkdir()
@@ -68,7 +92,13 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
         before, scored_before = dict(generator.counts), scorer.images
         workshop = Workshop("perf", folder / "shards", made_from, generator, scorer)
         pipeline = generator._family.pipeline
-        found: dict[str, Any] = {"images": len(cells), "photos": photos, "pixels": pixels, "chunk": chunk, "threads": threads}
+        found: dict[str, Any] = {
+            "images": len(cells),
+            "photos": photos,
+            "pixels": pixels,
+            "chunk": chunk,
+            "threads": threads,
+        }
         with timed(found, "ours", len(cells)):
             workshop(cells)
         counts = {key: generator.counts[key] - before[key] for key in before}
@@ -86,7 +116,9 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
     found["ratios"] = {
         "times_the_loop": round(found["loop"]["seconds"] / found["ours"]["seconds"], 2),
         "times_batched_per_level": round(found["batched"]["seconds"] / found["ours"]["seconds"], 2),
-        "making_over_bare_denoiser": round(found["making"]["seconds"] / found["bare"]["seconds"], 3),
+        "making_over_bare_denoiser": round(
+            found["making"]["seconds"] / found["bare"]["seconds"], 3
+        ),
         "ours_over_bare_denoiser": round(found["ours"]["seconds"] / found["bare"]["seconds"], 3),
         "decode_over_forward": found["decode_over_forward"],
         "denoiser_steps_a_photo_and_variant": counts["denoiser_images"] / photos / VARIANTS,
@@ -119,10 +151,22 @@ class Counted:
 
 
 def sources(count: int, pixels: int) -> Sources:
-    photos = np.random.default_rng(0).integers(0, 256, (count, pixels // 8, pixels // 8, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+    photos = (
+        np.random.default_rng(0)
+        .integers(0, 256, (count, pixels // 8, pixels // 8, 3), dtype=np.uint8)
+        .repeat(8, 1)
+        .repeat(8, 2)
+    )
     prompts = bind("prompts", "template", {"template": "a photo of {name} in the wild"}).build()
     classes = ("cat", "dog")
-    return Sources(tuple(f"photo{i}" for i in range(count)), np.arange(count) % 2, photos, classes, ((), ()), prompts)
+    return Sources(
+        tuple(f"photo{i}" for i in range(count)),
+        np.arange(count) % 2,
+        photos,
+        classes,
+        ((), ()),
+        prompts,
+    )
 
 
 @contextmanager
@@ -131,7 +175,11 @@ def timed(found: dict[str, Any], name: str, images: int) -> Iterator[None]:
     yield
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    found[name] = {"seconds": round(seconds, 2), "images_a_second": round(images / seconds, 2), "peak_mb_so_far": round(peak)}
+    found[name] = {
+        "seconds": round(seconds, 2),
+        "images_a_second": round(images / seconds, 2),
+        "peak_mb_so_far": round(peak),
+    }
 
 
 def bare(pipeline: Any, calls: int, chunk: int, pixels: int) -> dict[str, Any]:
@@ -150,7 +198,9 @@ def bare(pipeline: Any, calls: int, chunk: int, pixels: int) -> dict[str, Any]:
 
 
 def decode_over_forward(pipeline: Any, forwards: dict[str, Any], chunk: int, pixels: int) -> float:
-    """Seconds the decoder takes for an image, over those of the denoiser for one of the guidance's halves."""
+    """Seconds the decoder takes for an image, over those of the denoiser for one of the guidance's
+    halves.
+    """
     import torch
 
     side = pixels // pipeline.vae_scale_factor
@@ -184,7 +234,9 @@ def called(pipeline: Any, requests: list[Any], photos: Any) -> Any:
     return (images * 255).round().astype(np.uint8)
 
 
-def batched(pipeline: Any, scorer: Any, asked: list[Any], made_from: Sources, rows: Any, chunk: int) -> None:
+def batched(
+    pipeline: Any, scorer: Any, asked: list[Any], made_from: Sources, rows: Any, chunk: int
+) -> None:
     pipeline.set_progress_bar_config(disable=True)
     for level in LEVELS:
         mine = [i for i, request in enumerate(asked) if request.level == level]

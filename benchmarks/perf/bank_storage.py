@@ -23,12 +23,12 @@ import numpy as np
 from _report import report
 
 import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
-from discl.engine.bank import Bank
-from discl.engine.catalogue import MADE, Row
-from discl.engine.leases import Wanted
-from discl.engine.making import Sources, Workshop
+from discl.core.registry import bind
+from discl.engine.bank.bank import Bank
+from discl.engine.bank.catalogue import MADE, Row
+from discl.engine.bank.generate import Sources, Workshop
+from discl.engine.bank.leases import Wanted
 from discl.files.photos import decode
-from discl.spec.registry import bind
 
 LEVELS = (50, 60, 70, 80, 90)  # the paper's iWildCam levels, as its release generates them
 VARIANTS = 8
@@ -38,22 +38,38 @@ SIZE = 32
 def sources(count: int) -> Sources:
     photos = np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
     ids = tuple(f"photo-{i:07d}" for i in range(count))
-    return Sources(ids, np.arange(count) % 10, photos, tuple(map(str, range(10))), ((),) * 10, bind("prompts", "template", {}).build())
+    return Sources(
+        ids,
+        np.arange(count) % 10,
+        photos,
+        tuple(map(str, range(10))),
+        ((),) * 10,
+        bind("prompts", "template", {}).build(),
+    )
 
 
 def fill(folder: Path, images: int) -> tuple[Bank, Wanted, float]:
     """A full bank of about `images`, and the seconds it took."""
     made_from = sources(max(1, images // (len(LEVELS) * VARIANTS)))
     bank = Bank(folder, {"benchmark": "storage"})
-    workshop = Workshop(bank.id, bank.shards, made_from, bind("generators", "blend", {}).build(), None)
+    workshop = Workshop(
+        bank.id, bank.shards, made_from, bind("generators", "blend", {}).build(), None
+    )
     wanted = Wanted(made_from.ids, LEVELS, VARIANTS)
     started = time.perf_counter()
-    bank.build(wanted, 20, bind("executors", "local", {}).build(), lambda: workshop, 256, lambda *_: None)
+    bank.build(
+        wanted, 20, bind("executors", "local", {}).build(), lambda: workshop, 256, lambda *_: None
+    )
     return bank, wanted, time.perf_counter() - started
 
 
 @click.group(invoke_without_command=True)
-@click.option("--output", type=click.Path(path_type=Path), default=Path(__file__).with_suffix(".json"), show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path(__file__).with_suffix(".json"),
+    show_default=True,
+)
 @click.pass_context
 def main(context: click.Context, output: Path) -> None:
     """Measure; every result is printed and merged into --output."""
@@ -67,13 +83,20 @@ def main(context: click.Context, output: Path) -> None:
 
 
 @main.command()
-@click.option("--images", multiple=True, type=int, default=(1_000, 10_000, 100_000), show_default=True)
+@click.option(
+    "--images", multiple=True, type=int, default=(1_000, 10_000, 100_000), show_default=True
+)
 @click.pass_context
 def growth(context: click.Context, images: tuple[int, ...]) -> None:
     """Time an image, bytes and memory as a bank grows; each size in a process of its own."""
     found = []
     for count in images:
-        done = subprocess.run([sys.executable, __file__, "one-bank", str(count)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, __file__, "one-bank", str(count)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         found.append(json.loads(done.stdout))
     report(context.obj, "growth", found)
 
@@ -113,21 +136,38 @@ def peak_mb() -> float:
 @click.option("--batch", default=128, show_default=True)
 @click.pass_context
 def reading(context: click.Context, images: int, batch: int) -> None:
-    """Images a second into a float training tensor: ours, one file an image with PIL, Hugging Face `datasets`."""
+    """Images a second into a float training tensor: ours, one file an image with PIL, Hugging Face
+    `datasets`.
+    """
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         bank, wanted, _ = fill(folder / "bank", images)
         per_level = len(wanted) // len(LEVELS)
-        files, table = one_file_an_image(bank, folder / "files"), hugging_face(bank, folder / "table")
+        files, table = (
+            one_file_an_image(bank, folder / "files"),
+            hugging_face(bank, folder / "table"),
+        )
         bank.pixels(LEVELS[0])  # made once, at the first use of a level
         rates = {
             "bank": rate(lambda rows: np.asarray(bank.pixels(LEVELS[0])[rows]), per_level, batch),
-            "one_file_an_image_pil": rate(lambda rows: np.stack([decode_file(files[row]) for row in rows]), per_level, batch),
-            "hugging_face_datasets": rate(lambda rows: np.stack([np.asarray(image) for image in table[rows]["image"]]), per_level, batch),
+            "one_file_an_image_pil": rate(
+                lambda rows: np.stack([decode_file(files[row]) for row in rows]), per_level, batch
+            ),
+            "hugging_face_datasets": rate(
+                lambda rows: np.stack([np.asarray(image) for image in table[rows]["image"]]),
+                per_level,
+                batch,
+            ),
         }
     ours = rates["bank"]
-    ratios = {f"times_{name}": round(ours / value, 1) for name, value in rates.items() if name != "bank"}
-    report(context.obj, "reading", {"images_a_second": {k: round(v) for k, v in rates.items()}, **ratios})
+    ratios = {
+        f"times_{name}": round(ours / value, 1) for name, value in rates.items() if name != "bank"
+    }
+    report(
+        context.obj,
+        "reading",
+        {"images_a_second": {k: round(v) for k, v in rates.items()}, **ratios},
+    )
 
 
 def rate(read: Any, rows: int, batch: int) -> float:
@@ -139,7 +179,9 @@ def rate(read: Any, rows: int, batch: int) -> float:
         order = np.random.default_rng(turn).permutation(rows)
         started = time.perf_counter()
         for start in range(0, rows, batch):
-            torch.from_numpy(read(order[start : start + batch])).permute(0, 3, 1, 2).float().div_(255).sub_(0.5)
+            torch.from_numpy(read(order[start : start + batch])).permute(0, 3, 1, 2).float().div_(
+                255
+            ).sub_(0.5)
         best = max(best, rows / (time.perf_counter() - started))
     return best
 
@@ -180,7 +222,9 @@ def hugging_face(bank: Bank, folder: Path) -> Any:
 @click.option("--rows", default=600_000, show_default=True)
 @click.pass_context
 def switching(context: click.Context, rows: int) -> None:
-    """Milliseconds to change the level that is trained on, against re-reading a table of all rows, as the official loaders do."""
+    """Milliseconds to change the level that is trained on, against re-reading a table of all rows,
+    as the official loaders do.
+    """
     per_level = rows // len(LEVELS)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -192,9 +236,17 @@ def switching(context: click.Context, rows: int) -> None:
             np.lib.format.open_memmap(path, "w+", np.uint8, (per_level, 8, 8, 3)).flush()
         table = folder / "table.csv"
         with table.open("w", newline="") as opened:
-            csv.writer(opened).writerows((f"images/{level}/{i}.jpg", i % 10, level) for level in LEVELS for i in range(per_level))
+            csv.writer(opened).writerows(
+                (f"images/{level}/{i}.jpg", i % 10, level)
+                for level in LEVELS
+                for i in range(per_level)
+            )
         opening = [timed(lambda level=level: bank.pixels(level)) for level in LEVELS]  # type: ignore[misc]
-        ours = [timed(lambda level=level: bank.pixels(level)[:64].sum()) for _ in range(5) for level in LEVELS]  # type: ignore[misc]
+        ours = [
+            timed(lambda level=level: bank.pixels(level)[:64].sum())
+            for _ in range(5)
+            for level in LEVELS
+        ]  # type: ignore[misc]
         theirs = [timed(lambda level=level: read_table(table, level)) for level in LEVELS[:3]]  # type: ignore[misc]
     found = {
         "rows": per_level * len(LEVELS),
@@ -208,9 +260,23 @@ def switching(context: click.Context, rows: int) -> None:
 
 def row_of(level: int, number: int) -> Row:
     return Row(
-        f"photo-{number // VARIANTS:07d}", level, number % VARIANTS, f"{number:032x}", 0, "a photo of a thing", "a photo of a thing", number,
-        5, 0.3, 0.8, MADE, "", number * 100, 100, f"{number:064x}",
-    )  # fmt: skip
+        f"photo-{number // VARIANTS:07d}",
+        level,
+        number % VARIANTS,
+        f"{number:032x}",
+        0,
+        "a photo of a thing",
+        "a photo of a thing",
+        number,
+        5,
+        0.3,
+        0.8,
+        MADE,
+        "",
+        number * 100,
+        100,
+        f"{number:064x}",
+    )
 
 
 def read_table(table: Path, level: int) -> list[list[str]]:

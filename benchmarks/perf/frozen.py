@@ -3,7 +3,8 @@
     python benchmarks/perf/frozen.py               # 9 strategies x 5 seeds on cifar10_lt, in a home of its own; minutes on two cores
     python benchmarks/perf/frozen.py --home DIR    # with a bank that is there already
 
-The ranks are compared with the published runs of full training in leaderboards/results/cifar10_lt/smoke.
+The ranks are compared with the published runs of full training in
+leaderboards/results/cifar10_lt/smoke.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ import click
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
-from discl.harness.experiment import Audience, Bench
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
-from discl.spec.benchmark import load
-from discl.spec.levels import PHOTO
-from discl.spec.result import Result
+from discl.config.benchmark import load
+from discl.core.levels import PHOTO
+from discl.core.result import Result
+from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.store import Store
+from discl.harness.sweep.sequential import sweep
 
 ROOT = Path(__file__).parents[2]
 TRUNKS = {
@@ -37,8 +38,17 @@ METRICS = ("test/macro_acc", "test/few_acc", "ood/macro_acc", "test/adjusted_mac
 
 
 @click.command()
-@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Where bank, features and runs stay.")
-@click.option("--output", type=click.Path(path_type=Path), default=Path(__file__).with_suffix(".json"), show_default=True)
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where bank, features and runs stay.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path(__file__).with_suffix(".json"),
+    show_default=True,
+)
 @click.option("--seeds", default=5, show_default=True)
 def main(home: Path | None, output: Path, seeds: int) -> None:
     """Time the grid and compare the ranks; the result is printed and written to --output."""
@@ -50,7 +60,10 @@ def main(home: Path | None, output: Path, seeds: int) -> None:
 
 
 def measured(trunk: list[str], seeds: int) -> dict[str, Any]:
-    spec = load("cifar10_lt", settings=[*trunk, "backbone.frozen=true", f"seeds={list(range(seeds))}", "trackers=[]"])
+    spec = load(
+        "cifar10_lt",
+        settings=[*trunk, "backbone.frozen=true", f"seeds={list(range(seeds))}", "trackers=[]"],
+    )
     bench, quiet = Bench(spec), Audience.of(["console"])
     bench.dataset.prepare(quiet.announce)
     levels = [level for level in spec.levels if level != PHOTO]
@@ -65,9 +78,14 @@ def measured(trunk: list[str], seeds: int) -> dict[str, Any]:
         "embedding_s": round(embedded - started, 1),
         "training_s": round(done - embedded, 1),
         "training_s_a_run": round((done - embedded) / len(results), 2),
-        "seconds_a_run_of_full_training": round(float(np.mean([result.cost["seconds"] for result in published()])), 1),
+        "seconds_a_run_of_full_training": round(
+            float(np.mean([result.cost["seconds"] for result in published()])), 1
+        ),
         "agreement": {metric: agreement(results, metric) for metric in METRICS},
-        "means_percent": {name: round(100 * mean, 1) for name, mean in sorted(means(results, METRICS[0]).items(), key=lambda each: -each[1])},
+        "means_percent": {
+            name: round(100 * mean, 1)
+            for name, mean in sorted(means(results, METRICS[0]).items(), key=lambda each: -each[1])
+        },
     }
 
 
@@ -92,7 +110,12 @@ def means(results: Iterable[Result], metric: str) -> dict[str, float]:
 
 def published() -> list[Result]:
     """Full training, three seeds."""
-    return [Result.read(path) for path in sorted((ROOT / "leaderboards" / "results" / "cifar10_lt" / "smoke").glob("*.json"))]
+    return [
+        Result.read(path)
+        for path in sorted(
+            (ROOT / "leaderboards" / "results" / "cifar10_lt" / "smoke").glob("*.json")
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""What it costs to look at a store of 2,000 runs: the board, the report, the list; beside merely parsing the same files.
+"""What it costs to look at a store of 2,000 runs: the board, the report, the list; beside merely
+parsing the same files.
 
     python benchmarks/perf/looking.py
 
-The runs are whole but not trained (tests/results.py): four strategies, 500 seeds. Results go to benchmarks/perf/looking.json.
+The runs are whole but not trained (tests/results.py): four strategies, 500 seeds. Results go to
+benchmarks/perf/looking.json.
 """
 
 from __future__ import annotations
@@ -41,19 +43,31 @@ def main(runs: int, rounds: int) -> None:
         _fill(runs)
         paths = sorted(Path(folder, "runs").glob("*/*/result.json"))
         floor = _fastest(lambda: [json.loads(path.read_text("utf-8")) for path in paths], rounds)
-        found = {name: _fastest(lambda words=words: _command(words), rounds) for name, words in COMMANDS.items()}
+        found = {
+            name: _fastest(lambda words=words: _command(words), rounds)
+            for name, words in COMMANDS.items()
+        }
         bytes_each = sum(path.stat().st_size for path in paths) // len(paths)
-    times = {name: {"seconds": round(seconds, 2), "times_parsing": round(seconds / floor, 2)} for name, seconds in found.items()}
-    report(Path(__file__).with_suffix(".json"), "looking", {"runs": runs, "bytes_each": bytes_each, "parsing_s": round(floor, 2), **times})
+    times = {
+        name: {"seconds": round(seconds, 2), "times_parsing": round(seconds / floor, 2)}
+        for name, seconds in found.items()
+    }
+    report(
+        Path(__file__).with_suffix(".json"),
+        "looking",
+        {"runs": runs, "bytes_each": bytes_each, "parsing_s": round(floor, 2), **times},
+    )
 
 
 def _fill(runs: int) -> None:
     sys.path.insert(0, str(ROOT))
-    from discl.harness.store import Store
-    from discl.spec.benchmark import experiments
+    from discl.config.benchmark import experiments
+    from discl.harness.run.store import Store
     from tests import results
 
-    spec = results.spec().model_copy(update={"strategies": list(STRATEGIES), "seeds": list(range(runs // len(STRATEGIES)))})
+    spec = results.spec().model_copy(
+        update={"strategies": list(STRATEGIES), "seeds": list(range(runs // len(STRATEGIES)))}
+    )
     store = Store()
     for experiment in experiments(spec):
         results.store(experiment, 2.5 - 0.25 * STRATEGIES.index(experiment.strategy), store)

@@ -26,17 +26,23 @@ import click
 import numpy as np
 from _report import report
 
-from discl.harness.launch import Job, Listed, Outcome, launch
-from discl.harness.proposing import Sampling, Tried, best_of, hopeless, propose, round_of
-from discl.harness.store import Store
+from discl.config import sweep as files
+from discl.config.sweep import Dimension, TuneTable, expand
+from discl.core.hashing import canonical_json
+from discl.harness.run.store import Store
+from discl.harness.sweep.scheduler import Job, Listed, Outcome, launch
+from discl.harness.tuning.proposals import Sampling, Tried, best_of, hopeless, propose, round_of
 from discl.parts.executors.local import Local
-from discl.spec import sweep as files
-from discl.spec.identity import canonical_json
-from discl.spec.sweep import Dimension, TuneTable, expand
 
 HERE = Path(__file__).parent
 OUTPUT, RECORDED = Path(__file__).with_suffix(".json"), HERE / "sweep_recorded.json"
-OWN = (3, 1, 1, 0)  # the benchmark's own setting, as near as the recorded grid has it: the first trial of every study
+OWN = (
+    3,
+    1,
+    1,
+    0,
+    # the benchmark's own setting, as near as the recorded grid has it: the first trial of every study
+)
 FROZEN = {"backbone.frozen": True, "trackers": []}
 
 
@@ -54,7 +60,11 @@ def _sweep(folder: str, name: str, text: str) -> files.SweepFile:
 
 
 def _text(title: str, grid: Mapping[str, Sequence[Any]], **tables: Any) -> str:
-    lines = [f'title = "{title}"', 'benchmark = "cifar10_lt"', *(f"{key} = {canonical_json(value)}" for key, value in tables.items())]
+    lines = [
+        f'title = "{title}"',
+        'benchmark = "cifar10_lt"',
+        *(f"{key} = {canonical_json(value)}" for key, value in tables.items()),
+    ]
     lines += ["[set]", *(f'"{path}" = {canonical_json(value)}' for path, value in FROZEN.items())]
     lines += ["[grid]", *(f'"{path}" = {canonical_json(values)}' for path, values in grid.items())]
     return "\n".join(lines) + "\n"
@@ -81,28 +91,47 @@ class _Clock:
 
 @main.command()
 @click.option("--cells", default=24, show_default=True)
-@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Where bank and features are, or will be.")
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where bank and features are, or will be.",
+)
 def overhead(cells: int, home: Path | None) -> None:
-    """A cell on frozen features: everything but its epochs, in a worker that stays, and in a process of its own."""
+    """A cell on frozen features: everything but its epochs, in a worker that stays, and in a
+    process of its own.
+    """
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = str((home or Path(folder) / "home").absolute())
         rates = [round(1e-3 + 1e-6 * i, 9) for i in range(cells + 2)]
-        found = _sweep(folder, "overhead", _text("Overhead", {"train.lr": rates}, seeds=[90], strategies=["static"]))
+        found = _sweep(
+            folder,
+            "overhead",
+            _text("Overhead", {"train.lr": rates}, seeds=[90], strategies=["static"]),
+        )
         experiments, store, clock = [point.experiment for point in expand(found)], Store(), _Clock()
         _forget(store, experiments)
         launch(Listed(experiments, store), Local(workers=2, threads=1), [], clock)
         trained = [_epochs_s(store, each.id()) for each in experiments]
         # the first cell of each worker imports torch and opens the bank
-        beside = [whole - epochs for whole, epochs in zip(clock.seconds[2:], trained[2:], strict=True)]
+        beside = [
+            whole - epochs for whole, epochs in zip(clock.seconds[2:], trained[2:], strict=True)
+        ]
         alone = [_alone(found, experiment, store) for experiment in experiments[:3]]
-        report(OUTPUT, "overhead", {
-            "cells": len(beside),
-            "epochs_s": round(statistics.median(trained[2:]), 3),
-            "beside_epochs_s": round(statistics.median(beside), 3),
-            "of_which_handing_over_s": round(statistics.median(np.subtract(clock.seconds[2:], clock.in_worker[2:]).tolist()), 3),
-            "in_a_process_of_its_own_s": round(statistics.median(alone), 3),
-            "ratio": round(statistics.median(alone) / statistics.median(beside), 1),
-        })  # fmt: skip
+        report(
+            OUTPUT,
+            "overhead",
+            {
+                "cells": len(beside),
+                "epochs_s": round(statistics.median(trained[2:]), 3),
+                "beside_epochs_s": round(statistics.median(beside), 3),
+                "of_which_handing_over_s": round(
+                    statistics.median(np.subtract(clock.seconds[2:], clock.in_worker[2:]).tolist()),
+                    3,
+                ),
+                "in_a_process_of_its_own_s": round(statistics.median(alone), 3),
+                "ratio": round(statistics.median(alone) / statistics.median(beside), 1),
+            },
+        )
 
 
 def _forget(store: Store, experiments: Sequence[Any]) -> None:
@@ -122,8 +151,22 @@ def _alone(found: files.SweepFile, experiment: Any, store: Store) -> float:
     """The same cell by `discl run`, as a loop over processes would make it."""
     _forget(store, [experiment])
     settings = {**found.set, "train.lr": experiment.benchmark.train.lr}
-    command = [sys.executable, "-m", "discl.cli", "run", found.benchmark, "--strategies", experiment.strategy, "--seeds", str(experiment.seed)]
-    command += [word for path, value in settings.items() for word in ("--set", f"{path}={canonical_json(value)}")]
+    command = [
+        sys.executable,
+        "-m",
+        "discl.cli",
+        "run",
+        found.benchmark,
+        "--strategies",
+        experiment.strategy,
+        "--seeds",
+        str(experiment.seed),
+    ]
+    command += [
+        word
+        for path, value in settings.items()
+        for word in ("--set", f"{path}={canonical_json(value)}")
+    ]
     began = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - began - _epochs_s(store, experiment.id())
@@ -134,37 +177,73 @@ def _alone(found: files.SweepFile, experiment: Any, store: Store) -> float:
 
 @main.command()
 def growth() -> None:
-    """Whole commands, the start of Python and all: 10,000 cells with --dry-run, and 500 finished cells once more."""
+    """Whole commands, the start of Python and all: 10,000 cells with --dry-run, and 500 finished
+    cells once more.
+    """
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = str(Path(folder) / "home")
         strategies, seeds = ["static", "reverse", "random", "real_only", "text_only"], [0, 1]
-        rates, decays = [round(1e-4 * (i + 1), 9) for i in range(50)], [round(0.01 * (i + 1), 9) for i in range(20)]
-        _sweep(folder, "wide", _text("Wide", {"train.lr": rates, "train.weight_decay": decays}, seeds=seeds, strategies=strategies))
-        found = _sweep(folder, "done", _text("Done", {"train.lr": rates}, seeds=seeds, strategies=strategies))
+        rates, decays = (
+            [round(1e-4 * (i + 1), 9) for i in range(50)],
+            [round(0.01 * (i + 1), 9) for i in range(20)],
+        )
+        _sweep(
+            folder,
+            "wide",
+            _text(
+                "Wide",
+                {"train.lr": rates, "train.weight_decay": decays},
+                seeds=seeds,
+                strategies=strategies,
+            ),
+        )
+        found = _sweep(
+            folder, "done", _text("Done", {"train.lr": rates}, seeds=seeds, strategies=strategies)
+        )
         _finished(found)
-        report(OUTPUT, "growth", {
-            "first_dry_run_of_10000_cells_s": round(_timed("wide", "--dry-run"), 2),  # measures this machine's pace, and remembers it
-                "dry_run_of_10000_cells_s": round(min(_timed("wide", "--dry-run") for _ in range(3)), 2),
-            "500_finished_cells_again_s": round(min(_timed("done") for _ in range(3)), 2),
-        })  # fmt: skip
+        report(
+            OUTPUT,
+            "growth",
+            {
+                # measures this machine's pace, and remembers it
+                "first_dry_run_of_10000_cells_s": round(_timed("wide", "--dry-run"), 2),
+                "dry_run_of_10000_cells_s": round(
+                    min(_timed("wide", "--dry-run") for _ in range(3)), 2
+                ),
+                "500_finished_cells_again_s": round(min(_timed("done") for _ in range(3)), 2),
+            },
+        )
 
 
 def _timed(*words: str) -> float:
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "discl.cli", "sweep", *words], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "discl.cli", "sweep", *words], check=True, capture_output=True
+    )
     return time.perf_counter() - began
 
 
 def _finished(found: files.SweepFile) -> None:
     """Stored results for every cell, in the shape and size of a published one."""
-    from discl.spec.result import Result
+    from discl.core.result import Result
 
-    like = Result.read(sorted((files.folder().parent / "leaderboards" / "results" / "cifar10_lt" / "smoke").glob("*.json"))[0])
+    like = Result.read(
+        sorted(
+            (files.folder().parent / "leaderboards" / "results" / "cifar10_lt" / "smoke").glob(
+                "*.json"
+            )
+        )[0]
+    )
     store = Store()
     for point in expand(found):
         id = point.experiment.id()
         _, folder = store.new_attempt(id)
-        store.finish(folder, dataclasses.replace(like, id=id, strategy=point.experiment.strategy, seed=point.experiment.seed))
+        store.finish(
+            folder,
+            dataclasses.replace(
+                like, id=id, strategy=point.experiment.strategy, seed=point.experiment.seed
+            ),
+        )
 
 
 # ---------------------------------------------------------------- search
@@ -173,32 +252,66 @@ def _finished(found: files.SweepFile) -> None:
 @main.command()
 @click.option("--workers", default=2, show_default=True)
 def record(workers: int) -> None:
-    """Run every point of sweeps/recorded.toml and keep its val scores; goes on where it was stopped."""
+    """Run every point of sweeps/recorded.toml and keep its val scores; goes on where it was
+    stopped.
+    """
     os.chdir(HERE)
     found, store = files.load("recorded"), Store()
     points = expand(found)
-    subprocess.run([sys.executable, "-m", "discl.cli", "sweep", "recorded", "--workers", str(workers), "--trackers", ""], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "discl.cli",
+            "sweep",
+            "recorded",
+            "--workers",
+            str(workers),
+            "--trackers",
+            "",
+        ],
+        check=True,
+    )
     scores: dict[str, list[float]] = {}
     for point in points:
         result = store.find(point.experiment.id())
         if result is None:
             raise click.ClickException(f"{point.at} is not complete; the same command goes on")
         place = [values.index(point.at[axis]) for axis, values in found.grid.items()]
-        scores.setdefault(",".join(map(str, place)), []).append(round(result.metrics["val/macro_acc"], 6))
-    said = {"grid": found.grid, "seeds": found.seeds, "epochs": points[0].experiment.benchmark.train.epochs, "scores": scores}
+        scores.setdefault(",".join(map(str, place)), []).append(
+            round(result.metrics["val/macro_acc"], 6)
+        )
+    said = {
+        "grid": found.grid,
+        "seeds": found.seeds,
+        "epochs": points[0].experiment.benchmark.train.epochs,
+        "scores": scores,
+    }
     RECORDED.write_text(json.dumps(said, separators=(",", ":")) + "\n", "utf-8")
 
 
 @main.command()
 @click.option("--repeats", default=20, show_default=True)
-@click.option("--near", default=0.005, show_default=True, help="How near to the best point of all a search has to come, as a fraction.")
-@click.option("--most", default=120, show_default=True, help="Trials after which a search is given up.")
+@click.option(
+    "--near",
+    default=0.005,
+    show_default=True,
+    help="How near to the best point of all a search has to come, as a fraction.",
+)
+@click.option(
+    "--most", default=120, show_default=True, help="Trials after which a search is given up."
+)
 def search(repeats: int, near: float, most: int) -> None:
-    """Epochs until the best complete trial is near the best point of all, over sampler seeds, with the functions the tuner uses."""
+    """Epochs until the best complete trial is near the best point of all, over sampler seeds, with
+    the functions the tuner uses.
+    """
     kept = json.loads(RECORDED.read_text("utf-8"))
     table = {tuple(map(int, place.split(","))): scores for place, scores in kept["scores"].items()}
     best = max(float(np.mean(scores)) for scores in table.values())
-    space = {path: Dimension(type="int", low=0, high=len(values) - 1) for path, values in kept["grid"].items()}
+    space = {
+        path: Dimension(type="int", low=0, high=len(values) - 1)
+        for path, values in kept["grid"].items()
+    }
     ways = {  # gp is what the default comes to, up to 60 trials
         "default": TuneTable(trials=most, sampler="gp"),
         "default, nothing given up": TuneTable(trials=most, sampler="gp", pruner="none"),
@@ -210,7 +323,10 @@ def search(repeats: int, near: float, most: int) -> None:
         "exhaustive_epochs": kept["epochs"] * sum(map(len, table.values())),
     }
     for name, said in ways.items():
-        runs = [_replayed(table, space, said.model_copy(update={"seed": seed}), best - near) for seed in range(repeats)]
+        runs = [
+            _replayed(table, space, said.model_copy(update={"seed": seed}), best - near)
+            for seed in range(repeats)
+        ]
         epochs = [count * kept["epochs"] for count, _ in runs]
         found[name] = {
             "epochs_median": statistics.median(epochs),
@@ -219,12 +335,17 @@ def search(repeats: int, near: float, most: int) -> None:
             "never": sum(trials >= most for _, trials in runs),
         }
     for name in list(ways)[1:]:
-        found[f"times fewer than {name}"] = round(found[name]["epochs_mean"] / found["default"]["epochs_mean"], 2)
+        found[f"times fewer than {name}"] = round(
+            found[name]["epochs_mean"] / found["default"]["epochs_mean"], 2
+        )
     report(OUTPUT, "search", found)
 
 
 def _replayed(
-    table: Mapping[tuple[int, ...], Sequence[float]], space: Mapping[str, Dimension], said: TuneTable, wanted: float
+    table: Mapping[tuple[int, ...], Sequence[float]],
+    space: Mapping[str, Dimension],
+    said: TuneTable,
+    wanted: float,
 ) -> tuple[int, int]:
     """(runs made, trials) until a complete trial reaches `wanted`; a run made before costs nothing."""
     made: set[tuple[tuple[int, ...], int]] = set()
@@ -239,7 +360,9 @@ def _replayed(
             how = Sampling(said.sampler, said.startup, said.seed, 1)
             params = propose(space, how, slot, tried, beside) if slot else own
             beside.append(params)
-            ended.append(_tried(table, tuple(params[path] for path in space), params, said, tried, made))
+            ended.append(
+                _tried(table, tuple(params[path] for path in space), params, said, tried, made)
+            )
             whole = [*tried, *ended]
             if (order := best_of(whole)) and whole[order[0]].mean >= wanted:
                 return len(made), slot + 1

@@ -1,12 +1,14 @@
-"""What W&B costs a run when it cannot be reached: nobody listens, or a server takes the connection and never answers.
+"""What W&B costs a run when it cannot be reached: nobody listens, or a server takes the connection
+and never answers.
 
     python benchmarks/perf/tracking.py                 # 12 rounds of 4 trainings; minutes on two cores
     python benchmarks/perf/tracking.py --rounds 24 --epochs 20
 
-They are trained in turn, every place in a round as often by each, and compared within the round; a second training without a tracker
-says how far two equal trainings differ on this machine. `processor` is what the training process itself
-used, so it says little of other load on the machine; `wall` says everything, the wait at the end of the process included. `calls` is the
-time inside the tracker itself. The mirror is a process of its own, whose processor time stands apart.
+They are trained in turn, every place in a round as often by each, and compared within the round; a
+second training without a tracker says how far two equal trainings differ on this machine.
+`processor` is what the training process itself used, so it says little of other load on the
+machine; `wall` says everything, the wait at the end of the process included. `calls` is the time
+inside the tracker itself. The mirror is a process of its own, whose processor time stands apart.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ from typing import Any, NamedTuple
 import click
 from _report import report
 
+from discl.config.benchmark import Benchmark, load
 from discl.files.disk import data_home
-from discl.harness.experiment import Audience
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
+from discl.harness.run.assembly import Audience
+from discl.harness.run.store import Store
+from discl.harness.sweep.sequential import sweep
 from discl.parts.trackers.wandb import Wandb
-from discl.spec.benchmark import Benchmark, load
 
 NOBODY = "http://127.0.0.1:9"
 KINDS = ("no tracker", "no tracker again", "refused", "hanging")
@@ -50,16 +52,29 @@ class Took(NamedTuple):
 @click.command()
 @click.option("--rounds", default=12, show_default=True)
 @click.option("--epochs", default=4, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), default=Path(__file__).with_suffix(".json"), show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path(__file__).with_suffix(".json"),
+    show_default=True,
+)
 def main(rounds: int, epochs: int, output: Path) -> None:
-    """Train in turn with and without the tracker; medians of the ratios within rounds are printed and written to --output."""
+    """Train in turn with and without the tracker; medians of the ratios within rounds are printed
+    and written to --output.
+    """
     import torch
 
     torch.set_num_threads(1)
     os.environ["DISCL_DATA"] = str(data_home().absolute())
     os.environ.update(WANDB_API_KEY="0" * 40, WANDB_MODE="online")
     spec = load(
-        "cifar10_lt", settings=["strategies=['real_only']", f"train.epochs={epochs}", f"train.curriculum_epochs={epochs}", "trackers=[]"]
+        "cifar10_lt",
+        settings=[
+            "strategies=['real_only']",
+            f"train.epochs={epochs}",
+            f"train.curriculum_epochs={epochs}",
+            "trackers=[]",
+        ],
     )
     took: dict[str, list[Took]] = {kind: [] for kind in KINDS}
     with deaf() as hanging:
@@ -100,7 +115,11 @@ def once(spec: Benchmark, url: str | None) -> Took:
         audience, tracker = Audience.of([]), Timed()
         if url:
             audience.trackers.append(tracker)
-        before, wall, processor = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), time.process_time()
+        before, wall, processor = (
+            resource.getrusage(resource.RUSAGE_CHILDREN),
+            time.perf_counter(),
+            time.process_time(),
+        )
         list(sweep(spec, Store(), audience))
         ended, calls = time.perf_counter(), tracker.spent
         tracker.inner.close()
@@ -123,9 +142,15 @@ def compared(without: list[Took], mirrored: list[Took], epochs: int) -> dict[str
         "epochs": epochs,
         "wall_seconds_without": round(statistics.median(took.wall for took in without), 2),
         "wall_ratio": ratio([took.wall for took in without], [took.wall for took in mirrored]),
-        "processor_ratio": ratio([took.processor for took in without], [took.processor for took in mirrored]),
-        "processor_ratio_of_the_fastest": round(min(took.processor for took in mirrored) / min(took.processor for took in without), 4),
-        "tracker_calls_share_of_wall": round(statistics.median(took.calls / took.wall for took in mirrored), 6),
+        "processor_ratio": ratio(
+            [took.processor for took in without], [took.processor for took in mirrored]
+        ),
+        "processor_ratio_of_the_fastest": round(
+            min(took.processor for took in mirrored) / min(took.processor for took in without), 4
+        ),
+        "tracker_calls_share_of_wall": round(
+            statistics.median(took.calls / took.wall for took in mirrored), 6
+        ),
         "waited_at_the_end_seconds": round(statistics.median(took.waited for took in mirrored), 2),
         "mirror_processor_seconds": round(statistics.median(took.mirror for took in mirrored), 2),
     }

@@ -1,4 +1,7 @@
-"""The command line: parses, calls, prints. Everything slow is imported by the command that needs it."""
+"""The command line: parses, calls, prints.
+
+Everything slow is imported by the command that needs it.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,18 @@ class _Program(click.Group):
     """Turns the two expected endings, a UserError and Ctrl-C, into a sentence and an exit code."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
-        from discl.spec.errors import UserError
+        from discl.core.errors import UserError
 
         given = list(sys.argv[1:] if args is None else args)
-        debug = "--debug" in given  # wherever it stands: people add it to the end of the command that failed
+        debug = (
+            "--debug" in given
+        )  # wherever it stands: people add it to the end of the command that failed
         try:
-            code = super().main([word for word in given if word != "--debug"], *rest, **{**kwargs, "standalone_mode": False})
+            code = super().main(
+                [word for word in given if word != "--debug"],
+                *rest,
+                **{**kwargs, "standalone_mode": False},
+            )
             sys.exit(code if isinstance(code, int) else 0)  # click hands back the code of an Exit
         except UserError as error:
             if debug:
@@ -44,20 +53,31 @@ class _Program(click.Group):
             error.show()
             sys.exit(2)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
+            click.echo(
+                "stopped; what was finished is kept, and the same command goes on from there",
+                err=True,
+            )
             sys.exit(130)
         except BrokenPipeError:
             sys.exit(0)
         except Exception as error:
             if debug:
                 raise
-            click.echo(f"error: {type(error).__name__}: {error}\n(this is a defect; run again with --debug for the details)", err=True)
+            click.echo(
+                f"error: {type(error).__name__}: {error}\n(this is a defect; run again with --debug"
+                " for the details)",
+                err=True,
+            )
             sys.exit(1)
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="discl")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error; may also stand at the end.")
+@click.option(
+    "--debug", is_flag=True, help="Show the traceback of an error; may also stand at the end."
+)
 def main(debug: bool) -> None:
     """Does a synthetic-to-real curriculum help on your data, where, and at what price?
 
@@ -78,5 +98,22 @@ def main(debug: bool) -> None:
     """
 
 
-for command in (list_parts, data, hard, plan, bench, run, sweep, study, bank, leaderboard, report, figures, runs, doctor, completion, wandb):
+for command in (
+    list_parts,
+    data,
+    hard,
+    plan,
+    bench,
+    run,
+    sweep,
+    study,
+    bank,
+    leaderboard,
+    report,
+    figures,
+    runs,
+    doctor,
+    completion,
+    wandb,
+):
     main.add_command(command)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.cli._completing import executors
-from discl.cli._selection import load, opened, selection
+from discl.cli.options.completion import executors
+from discl.cli.options.selection import load, opened, selection
 
 if TYPE_CHECKING:
-    from discl.harness.banks import Summary
-    from discl.harness.experiment import Bench
+    from discl.harness.bank.inventory import Summary
+    from discl.harness.run.assembly import Bench
 
 SHOWN = 20  # damaged rows named on the terminal
 
@@ -26,14 +26,34 @@ def bank() -> None:
 
 @bank.command("build")
 @selection
-@click.option("--levels", help="Only these levels, separated by commas; default: all of the benchmark.")
 @click.option(
-    "--engine", default="local", show_default=True, shell_complete=executors, help="Where the work is done; see `discl list executors`."
+    "--levels", help="Only these levels, separated by commas; default: all of the benchmark."
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes (local) or actors (ray) that make images side by side.")
-@click.option("--address", help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.")
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    shell_complete=executors,
+    help="Where the work is done; see `discl list executors`.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Processes (local) or actors (ray) that make images side by side.",
+)
+@click.option(
+    "--address",
+    help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try again what could not be made before.")
-def bank_build(levels: str | None, engine: str, workers: int | None, address: str | None, retry_failed: bool, **selection: Any) -> None:
+def bank_build(
+    levels: str | None,
+    engine: str,
+    workers: int | None,
+    address: str | None,
+    retry_failed: bool,
+    **selection: Any,
+) -> None:
     """Make the images BENCH needs and lacks; stop it at any time, and it goes on from there.
 
     Several builds of one bank may run at once, started together or not: no image is made twice.
@@ -42,16 +62,20 @@ def bank_build(levels: str | None, engine: str, workers: int | None, address: st
     discl bank build cifar10_lt --workers 2
     discl bank build cifar10_lt --engine ray --address auto
     """
-    from discl.spec.errors import UserError
-    from discl.spec.registry import bind
+    from discl.core.errors import UserError
+    from discl.core.registry import bind
 
     extra = selection["settings"]
     if levels is not None:
         if not all(part.strip().isdigit() for part in levels.split(",")):
-            raise UserError(f"--levels {levels!r}: give whole percents separated by commas, e.g. 0,50")
+            raise UserError(
+                f"--levels {levels!r}: give whole percents separated by commas, e.g. 0,50"
+            )
         extra = (*extra, f"levels=[{levels}]")
     given = {"workers": workers, "address": address}
-    executor = bind("executors", engine, {key: value for key, value in given.items() if value is not None}).build()
+    executor = bind(
+        "executors", engine, {key: value for key, value in given.items() if value is not None}
+    ).build()
     bench, audience = opened(load(**{**selection, "settings": extra}))
     bench.hard_rule.find(audience.announce)
     if retry_failed:
@@ -59,17 +83,24 @@ def bank_build(levels: str | None, engine: str, workers: int | None, address: st
     made = bench.fill(bench.spec.levels, audience.announce, executor)
     rate = f", {made.images / made.seconds:.1f} images/s" if made.images else ""
     click.echo(
-        f"{made.images} images made ({made.denoising_steps} denoising steps{rate}), {sum(bench.bank.count().values())} in {bench.bank.folder}"
+        f"{made.images} images made ({made.denoising_steps} denoising steps{rate}),"
+        f" {sum(bench.bank.count().values())} in {bench.bank.folder}"
     )
     if failures := bench.bank.failures():
         cell, why = failures[0]
-        click.echo(f"{len(failures)} could not be made, e.g. {cell.source} level {cell.level} variant {cell.variant}: {why}", err=True)
+        click.echo(
+            f"{len(failures)} could not be made, e.g. {cell.source} level {cell.level} variant"
+            f" {cell.variant}: {why}",
+            err=True,
+        )
     _mirror(bench)
 
 
 def _mirror(bench: Bench) -> None:
-    """Have W&B told of the bank, where runs are mirrored online: offline nobody looks at its pictures."""
-    from discl.harness.mirror.access import ONLINE, access
+    """Have W&B told of the bank, where runs are mirrored online: offline nobody looks at its
+    pictures.
+    """
+    from discl.harness.wandb.client import ONLINE, access
     from discl.parts.trackers.wandb import Wandb
 
     if "wandb" in bench.spec.trackers and access().mode == ONLINE:
@@ -81,20 +112,33 @@ def _mirror(bench: Bench) -> None:
 @bank.command("show")
 @selection
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path), default=Path("spectrum.png"), show_default=True, help="The figure: .png, .webp or .svg."
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    default=Path("spectrum.png"),
+    show_default=True,
+    help="The figure: .png, .webp or .svg.",
 )
-@click.option("--photos", default=8, show_default=True, type=click.IntRange(1, 100), help="How many photos, spread over the hard classes.")
+@click.option(
+    "--photos",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="How many photos, spread over the hard classes.",
+)
 def bank_show(output: Path, photos: int, **selection: Any) -> None:
-    """Draw the spectrum of BENCH: a line a hard photo, a column a level, from text only to the photo.
+    """Draw the spectrum of BENCH: a line a hard photo, a column a level, from text only to the
+    photo.
 
-    Makes the images that are missing. Under each image stands its cosine with the caption; a red frame with a cross says that the
-    threshold drops it. With bank.best_of above 1 the image is the draw that was picked. SVG keeps its words as text, for a paper:
+    Makes the images that are missing. Under each image stands its cosine with the caption; a red
+    frame with a cross says that the threshold drops it. With bank.best_of above 1 the image is the
+    draw that was picked. SVG keeps its words as text, for a paper:
 
     \b
     discl bank show cifar10_lt -o spectrum.svg --set bank.threshold=0.2
     """
     from discl.files.figure import check_figure, save_figure
-    from discl.harness.show import spectrum
+    from discl.harness.bank.spectrum import spectrum
 
     check_figure(output)
     bench, audience = opened(load(**selection))
@@ -105,29 +149,66 @@ def bank_show(output: Path, photos: int, **selection: Any) -> None:
 
 @bank.command("report")
 @selection
-@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures and their definitions here.")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), metavar="FILE", help="Write one self-contained page with pictures here.")
-@click.option("--few", default=5, show_default=True, type=click.IntRange(1), help="Warn of a class with fewer kept images at a level.")
 @click.option(
-    "--quantile", default=0.999, show_default=True, type=click.FloatRange(0, 1), help="Share of real training photos no near-duplicate may be."
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the figures and their definitions here.",
 )
-@click.option("--list", "listed", default=24, show_default=True, type=click.IntRange(0), help="How many near-duplicates are shown.")
-def bank_report(json_file: Path | None, html_file: Path | None, few: int, quantile: float, listed: int, **selection: Any) -> None:
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write one self-contained page with pictures here.",
+)
+@click.option(
+    "--few",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Warn of a class with fewer kept images at a level.",
+)
+@click.option(
+    "--quantile",
+    default=0.999,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of real training photos no near-duplicate may be.",
+)
+@click.option(
+    "--list",
+    "listed",
+    default=24,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How many near-duplicates are shown.",
+)
+def bank_report(
+    json_file: Path | None,
+    html_file: Path | None,
+    few: int,
+    quantile: float,
+    listed: int,
+    **selection: Any,
+) -> None:
     """Say how good the images of BENCH are, from what the bank holds; makes none.
 
-    For each class and level: images made and kept, scores, whether they still show their class, how much they differ from each other,
-    what a kept image costs; and images that look like copies of val, test or ood photos. The first report embeds all photos and images
-    (minutes, or longer on large data); later ones reuse that. Try a threshold before you train with it:
+    For each class and level: images made and kept, scores, whether they still show their class, how
+    much they differ from each other, what a kept image costs; and images that look like copies of
+    val, test or ood photos. The first report embeds all photos and images (minutes, or longer on
+    large data); later ones reuse that. Try a threshold before you train with it:
 
     \b
     discl bank report cifar10_lt --set bank.threshold=0.86
     discl bank report cifar10_lt --html report.html --json report.json
     """
-    from discl.cli._quality import print_quality
+    from discl.cli.render.quality import print_quality
     from discl.files.disk import check_deliverable
-    from discl.harness.inspection import Limits, inspect
-    from discl.harness.quality import save_json
-    from discl.harness.quality_page import save_page
+    from discl.harness.bank.quality.facts import save_json
+    from discl.harness.bank.quality.measure import Limits, inspect
+    from discl.harness.bank.quality.page import save_page
 
     for file in (json_file, html_file):
         if file:
@@ -145,16 +226,25 @@ def bank_report(json_file: Path | None, html_file: Path | None, few: int, quanti
 @bank.command("verify")
 @selection
 def bank_verify(**selection: Any) -> None:
-    """Re-hash every stored byte; damaged images are named and forgotten, so that the next build makes just those."""
+    """Re-hash every stored byte; damaged images are named and forgotten, so that the next build
+    makes just those.
+    """
     bench, _ = opened(load(**selection))
     damaged = list(bench.bank.verify())
     for damage in damaged:
-        where = f"{damage.cell.source} level {damage.cell.level} variant {damage.cell.variant}: " if damage.cell else ""
+        where = (
+            f"{damage.cell.source} level {damage.cell.level} variant {damage.cell.variant}: "
+            if damage.cell
+            else ""
+        )
         click.echo(f"damaged: {where}{damage.why}")
     if not any(damage.cell is None for damage in damaged):
         total = sum(bench.bank.count().values())
         lost = bench.bank.forget(damage.cell for damage in damaged if damage.cell)
-        click.echo(f"{total - lost} of {total} images are whole" + ("; run `discl bank build` to make the others again" if lost else ""))
+        click.echo(
+            f"{total - lost} of {total} images are whole"
+            + ("; run `discl bank build` to make the others again" if lost else "")
+        )
     if damaged:
         raise click.exceptions.Exit(1)
 
@@ -171,35 +261,46 @@ def bank_digest(**selection: Any) -> None:
 @selection
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "form", type=click.Choice(["parquet", "datasets"]), default="parquet", show_default=True,
+    "--format",
+    "form",
+    type=click.Choice(["parquet", "datasets"]),
+    default="parquet",
+    show_default=True,
     help="parquet: files any tool reads, and the Hub shows; datasets: a folder for `datasets.load_from_disk`.",
-)  # fmt: skip
+)
 def bank_export(folder: Path, form: str, **selection: Any) -> None:
-    """Write all images of BENCH into a new FOLDER, to share them: a row an image, with its prompt, seed, scores and hash.
+    """Write all images of BENCH into a new FOLDER, to share them: a row an image, with its prompt,
+    seed, scores and hash.
 
-    The pictures are the stored bytes. Read them with any tool, or take them into another machine's bank with `discl bank import`:
+    The pictures are the stored bytes. Read them with any tool, or take them into another machine's
+    bank with `discl bank import`:
 
     \b
     discl bank export cifar10_lt shared
     python -c "import datasets; print(datasets.load_dataset('shared')['train'][0])"
     """
-    from discl.engine.exchange import export_bank
+    from discl.engine.bank.exchange import export_bank
 
     bench, audience = opened(load(**selection))
     count = export_bank(bench.bank, bench.dataset.classes, folder, form, audience.announce)
-    click.echo(f"{count} images and {len(bench.bank.failures())} cells that could not be made are in {folder}")
+    click.echo(
+        f"{count} images and {len(bench.bank.failures())} cells that could not be made are in"
+        f" {folder}"
+    )
 
 
 @bank.command("import")
 @selection
 @click.argument("folder", type=click.Path(path_type=Path))
 def bank_import(folder: Path, **selection: Any) -> None:
-    """Take the images that `discl bank export` wrote to FOLDER into the bank of BENCH, instead of making them again.
+    """Take the images that `discl bank export` wrote to FOLDER into the bank of BENCH, instead of
+    making them again.
 
-    They must come from the same process (dataset, generator, prompts, scorer, seed). Every image is checked against its hash; a
-    damaged one is named and left out, so that the next build makes just that. What the bank has already stays as it is.
+    They must come from the same process (dataset, generator, prompts, scorer, seed). Every image is
+    checked against its hash; a damaged one is named and left out, so that the next build makes just
+    that. What the bank has already stays as it is.
     """
-    from discl.engine.exchange import import_bank
+    from discl.engine.bank.exchange import import_bank
 
     bench, audience = opened(load(**selection))
     done = import_bank(bench.bank, folder, audience.announce)
@@ -208,7 +309,10 @@ def bank_import(folder: Path, **selection: Any) -> None:
     if len(done.set_aside) > SHOWN:
         click.echo(f"... and {len(done.set_aside) - SHOWN} more")
     differing = f" ({done.differing} with other bytes, left as they are)" if done.differing else ""
-    click.echo(f"{done.new} images taken, {done.there} were there{differing}, {len(done.set_aside)} set aside; {bench.bank.folder}")
+    click.echo(
+        f"{done.new} images taken, {done.there} were there{differing}, {len(done.set_aside)} set"
+        f" aside; {bench.bank.folder}"
+    )
     if done.set_aside:
         raise click.exceptions.Exit(1)
 
@@ -218,10 +322,10 @@ def bank_import(folder: Path, **selection: Any) -> None:
 def bank_ls(as_json: bool) -> None:
     """Every bank of this machine: what made it, what it holds, its size, and who refers to it.
 
-    A bank is shared by all benchmarks and runs of one process (dataset, generator, prompts, scorer, seed). One that nobody refers to
-    goes with `discl bank gc`.
+    A bank is shared by all benchmarks and runs of one process (dataset, generator, prompts, scorer,
+    seed). One that nobody refers to goes with `discl bank gc`.
     """
-    from discl.harness.banks import references, summaries
+    from discl.harness.bank.inventory import references, summaries
 
     known = references()
     found = list(summaries(known))
@@ -240,7 +344,11 @@ def _plain(summary: Summary) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     written = datetime.fromtimestamp(int(summary.written), UTC).isoformat()
-    return asdict(summary) | {"folder": str(summary.folder), "bytes": summary.bytes._asdict(), "written": written}
+    return asdict(summary) | {
+        "folder": str(summary.folder),
+        "bytes": summary.bytes._asdict(),
+        "written": written,
+    }
 
 
 def _print_banks(found: list[Summary]) -> None:
@@ -250,14 +358,35 @@ def _print_banks(found: list[Summary]) -> None:
     from rich.table import Table
 
     table = Table(
-        "bank", "dataset", "generator", "prompts", "images by level", "failed", "shards", "cache", "written", "referred to by", box=None
+        "bank",
+        "dataset",
+        "generator",
+        "prompts",
+        "images by level",
+        "failed",
+        "shards",
+        "cache",
+        "written",
+        "referred to by",
+        box=None,
     )
     for one in found:
         levels = " ".join(f"{level}%:{count}" for level, count in sorted(one.images.items()))
-        users = ", ".join([*one.benchmarks, *([f"{one.runs} runs"] if one.runs else [])]) or "nobody known"
+        users = (
+            ", ".join([*one.benchmarks, *([f"{one.runs} runs"] if one.runs else [])])
+            or "nobody known"
+        )
         written = datetime.fromtimestamp(one.written).astimezone().strftime("%Y-%m-%d %H:%M")
-        made = (one.dataset, one.generator, one.prompts, one.problem or levels or "none", str(one.failed))
-        table.add_row(one.id, *made, _megabytes(one.bytes.shards), _megabytes(one.bytes.cache), written, users)
+        made = (
+            one.dataset,
+            one.generator,
+            one.prompts,
+            one.problem or levels or "none",
+            str(one.failed),
+        )
+        table.add_row(
+            one.id, *made, _megabytes(one.bytes.shards), _megabytes(one.bytes.cache), written, users
+        )
     Console(width=None if sys.stdout.isatty() else 250).print(table)
 
 
@@ -268,17 +397,19 @@ def _megabytes(count: int) -> str:
 @bank.command("gc")
 @click.option("--yes", is_flag=True, help="Remove what is listed; without it nothing is touched.")
 def bank_gc(yes: bool) -> None:
-    """List banks and leftovers that nobody would miss, and how much they hold; with --yes, remove them.
+    """List banks and leftovers that nobody would miss, and how much they hold; with --yes, remove
+    them.
 
-    Goes: a bank that no benchmark file (at any scale) and no complete run refers to; in the others, caches and shards whose images
-    were replaced, damaged catalogues, and files left half-written for a day. A bank that is being filled is left alone, and so is one
-    of a dataset whose photos are not here, because nobody can say which bank they need. A bank made with --set belongs to no
+    Goes: a bank that no benchmark file (at any scale) and no complete run refers to; in the others,
+    caches and shards whose images were replaced, damaged catalogues, and files left half-written
+    for a day. A bank that is being filled is left alone, and so is one of a dataset whose photos
+    are not here, because nobody can say which bank they need. A bank made with --set belongs to no
     benchmark file until a run of it is complete.
     """
-    from discl.harness.banks import references
-    from discl.harness.cleaning import clean, look
-    from discl.harness.experiment import Audience
-    from discl.spec.benchmark import folders
+    from discl.config.benchmark import folders
+    from discl.harness.bank.gc import clean, look
+    from discl.harness.bank.inventory import references
+    from discl.harness.run.assembly import Audience
 
     plan = look(references(), Audience.of(["console"]).announce)
     click.echo(f"benchmarks asked: those in {', '.join(map(str, folders()))}")

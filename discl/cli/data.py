@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from discl.cli._completing import datasets
+from discl.cli.options.completion import datasets
 
 
 @click.group("data")
@@ -16,18 +16,28 @@ def data() -> None:
 
 @data.command("info")
 @click.argument("dataset", shell_complete=datasets)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the dataset, e.g. --set largest=1000.")
-@click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Also write a picture sheet here (.png).")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter of the dataset, e.g. --set largest=1000.",
+)
+@click.option(
+    "--sheet",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write a picture sheet here (.png).",
+)
 def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> None:
     """Photos per class and per split of DATASET."""
     from rich.console import Console
     from rich.table import Table
 
-    from discl.harness.experiment import Audience
-    from discl.harness.show import class_counts, photo_sheet
-    from discl.spec.benchmark import parameters
-    from discl.spec.kinds import InFiles
-    from discl.spec.registry import bind
+    from discl.config.benchmark import parameters
+    from discl.core.interfaces import InFiles
+    from discl.core.registry import bind
+    from discl.harness.bank.spectrum import class_counts, photo_sheet
+    from discl.harness.run.assembly import Audience
 
     built = bind("datasets", dataset, parameters(settings)).build()
     counts = class_counts(built)
@@ -35,7 +45,11 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     for name, group, row in counts.rows:
         table.add_row(name, group, *map(str, row))
     table.add_section()
-    table.add_row("all", "", *(str(sum(row[i] for _, _, row in counts.rows)) for i in range(len(counts.splits))))
+    table.add_row(
+        "all",
+        "",
+        *(str(sum(row[i] for _, _, row in counts.rows)) for i in range(len(counts.splits))),
+    )
     Console().print(table)
     click.echo(counts.note)
     for note in built.notes if isinstance(built, InFiles) else ():
@@ -47,20 +61,30 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
 
 @data.command("fetch")
 @click.argument("dataset", shell_complete=datasets)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the dataset, e.g. --set root=owner/name.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter of the dataset, e.g. --set root=owner/name.",
+)
 def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
-    """Download DATASET into the folder where it is looked for, whatever its size; goes on where it broke off.
+    """Download DATASET into the folder where it is looked for, whatever its size; goes on where it
+    broke off.
 
     \b
     discl data fetch iwildcam
     discl data fetch folder --set root=owner/name
     """
-    from discl.harness.experiment import Audience
-    from discl.spec.benchmark import parameters
-    from discl.spec.kinds import InFiles
-    from discl.spec.registry import bind
+    from discl.config.benchmark import parameters
+    from discl.core.interfaces import InFiles
+    from discl.core.registry import bind
+    from discl.harness.run.assembly import Audience
 
-    built, announce = bind("datasets", dataset, parameters(settings)).build(), Audience.of(["console"]).announce
+    built, announce = (
+        bind("datasets", dataset, parameters(settings)).build(),
+        Audience.of(["console"]).announce,
+    )
     if isinstance(built, InFiles):
         click.echo(f"{dataset} is at {built.fetch(announce)}")
         return

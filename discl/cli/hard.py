@@ -8,24 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.cli._selection import load, opened, selection
+from discl.cli.options.selection import load, opened, selection
 
 if TYPE_CHECKING:
-    from discl.harness.choice import Choice, HardClass, Spread
+    from discl.harness.bank.hard_examples import Choice, HardClass, Spread
 
 SHOWN = 30  # classes on the terminal
 
 
 @click.command()
 @selection
-@click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the hardest photos: .png, .webp or .svg.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="json: everything, for scripts.")
+@click.option(
+    "--sheet",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also draw the hardest photos: .png, .webp or .svg.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: everything, for scripts.",
+)
 def hard(sheet: Path | None, form: str, **selection: Any) -> None:
-    """Which training photos of BENCH are hard, so that images are made from them, and how many images that will be.
+    """Which training photos of BENCH are hard, so that images are made from them, and how many
+    images that will be.
 
-    By the rule `tail` they are those of small classes. By `low_confidence` they are those whose true class gets the least probability
-    from a model that has not seen them: the photos are dealt into hard.folds parts, and a model a part is trained on the others. That is
-    done once and goes on where it was stopped; hard.fraction, hard.threshold and hard.exclude choose anew without it:
+    By the rule `tail` they are those of small classes. By `low_confidence` they are those whose
+    true class gets the least probability from a model that has not seen them: the photos are dealt
+    into hard.folds parts, and a model a part is trained on the others. That is done once and goes
+    on where it was stopped; hard.fraction, hard.threshold and hard.exclude choose anew without it:
 
     \b
     discl hard cifar10_lt --set hard.rule=low_confidence --set hard.fraction=0.05 --sheet hard.png
@@ -33,44 +46,61 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
     import json
     from dataclasses import asdict
 
-    from discl.engine import ranks
+    from discl.engine.training import distributed
     from discl.files.figure import check_figure, save_figure
-    from discl.harness import choice
+    from discl.harness.bank import hard_examples
 
     if sheet:
         check_figure(sheet)
-    ranks.join()  # under torchrun the judges are trained by all processes, and one speaks
+    distributed.join()  # under torchrun the judges are trained by all processes, and one speaks
     bench, audience = opened(load(**selection))
-    bench.hard_rule.find(audience.announce if ranks.first() else lambda *_: None)
-    if not ranks.first():
+    bench.hard_rule.find(audience.announce if distributed.first() else lambda *_: None)
+    if not distributed.first():
         return
-    found = choice.choice(bench)
+    found = hard_examples.choice(bench)
     if form == "json":
         click.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
     else:
         _print(found)
     if sheet:
-        click.echo(f"sheet: {save_figure(choice.sheet(bench), sheet)}", err=form == "json")
+        click.echo(f"sheet: {save_figure(hard_examples.sheet(bench), sheet)}", err=form == "json")
 
 
 def _print(found: Choice) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    said = ", ".join(f"{key} = {value}" for key, value in {"rule": "tail", **found.hard}.items() if key != "judges")
-    click.echo(
-        f"{found.benchmark} at scale {found.scale}: {found.hard_photos:,} of {found.training_photos:,} training photos are hard ({said})"
+    said = ", ".join(
+        f"{key} = {value}"
+        for key, value in {"rule": "tail", **found.hard}.items()
+        if key != "judges"
     )
-    table = Table("class", "photos", "hard", "share", *(["median probability"] if found.judges else []), box=None)
+    click.echo(
+        f"{found.benchmark} at scale {found.scale}: {found.hard_photos:,} of"
+        f" {found.training_photos:,} training photos are hard ({said})"
+    )
+    table = Table(
+        "class",
+        "photos",
+        "hard",
+        "share",
+        *(["median probability"] if found.judges else []),
+        box=None,
+    )
     most = sorted(found.classes, key=lambda one: -one.hard)[:SHOWN]
     for one in sorted(most, key=lambda one: one.label):
         table.add_row(*_row(one, bool(found.judges)))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     if len(found.classes) > SHOWN:
-        click.echo(f"the {SHOWN} classes with the most hard photos of {len(found.classes)}; --format json has them all")
+        click.echo(
+            f"the {SHOWN} classes with the most hard photos of {len(found.classes)}; --format json"
+            " has them all"
+        )
     if found.judges:
         _print_spread(found.judges)
-    click.echo(f"the bank needs {found.images:,} images of them, {found.denoising_steps:,} denoising steps")
+    click.echo(
+        f"the bank needs {found.images:,} images of them, {found.denoising_steps:,} denoising steps"
+    )
 
 
 def _row(one: HardClass, judged: bool) -> list[str]:
@@ -78,19 +108,33 @@ def _row(one: HardClass, judged: bool) -> list[str]:
 
     share = f"{one.hard / one.photos:.0%}" if one.photos else "–"
     median = "–" if one.median_probability is None else f"{one.median_probability:.3f}"
-    return [escape(one.class_name), str(one.photos), "excluded" if one.excluded else str(one.hard), share, *([median] if judged else [])]
+    return [
+        escape(one.class_name),
+        str(one.photos),
+        "excluded" if one.excluded else str(one.hard),
+        share,
+        *([median] if judged else []),
+    ]
 
 
 def _print_spread(spread: Spread) -> None:
     def line(values: dict[str, float]) -> str:
         return "  ".join(f"{name} {value:.3g}" for name, value in values.items())
 
-    judges = ", ".join("not measured" if value is None else f"{value:.1%}" for value in spread.selected)
+    judges = ", ".join(
+        "not measured" if value is None else f"{value:.1%}" for value in spread.selected
+    )
     click.echo(f"probability of the true class, all photos:   {line(spread.probabilities)}")
     click.echo(f"                               hard photos:  {line(spread.hard_probabilities)}")
-    click.echo(f"hard.threshold would choose: {', '.join(f'{count:,} below {mark}' for mark, count in spread.below.items())}")
-    click.echo(f"judges: {len(spread.folds)}, {spread.selected_by} {judges}; kept in {spread.folder}")
+    click.echo(
+        "hard.threshold would choose:"
+        f" {', '.join(f'{count:,} below {mark}' for mark, count in spread.below.items())}"
+    )
+    click.echo(
+        f"judges: {len(spread.folds)}, {spread.selected_by} {judges}; kept in {spread.folder}"
+    )
     if spread.strange:
         click.echo(
-            f"{spread.strange:,} photos were judged by a model that knew no photo of their class, so their probability says nothing of them"
+            f"{spread.strange:,} photos were judged by a model that knew no photo of their class,"
+            " so their probability says nothing of them"
         )

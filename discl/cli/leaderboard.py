@@ -8,12 +8,17 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from discl.cli._boards import print_board
-from discl.cli._completing import benchmarks
-from discl.cli._selection import load, selection, words
+from discl.cli.options.completion import benchmarks
+from discl.cli.options.selection import load, selection, words
+from discl.cli.render.boards import print_board
 
 FORMATS = ("table", "md", "latex", "csv", "json", "html")
-_root = click.option("--root", type=click.Path(file_okay=False, path_type=Path), default=Path("leaderboards"), show_default=True)
+_root = click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("leaderboards"),
+    show_default=True,
+)
 
 
 class _Leaderboard(click.Group):
@@ -30,35 +35,55 @@ class _Leaderboard(click.Group):
 
 @click.group(cls=_Leaderboard)
 def leaderboard() -> None:
-    """Compare strategies: `discl leaderboard BENCH`, or `publish`, `submit`, `verify` and `check` what is committed."""
+    """Compare strategies: `discl leaderboard BENCH`, or `publish`, `submit`, `verify` and `check`
+    what is committed.
+    """
 
 
 @leaderboard.command("show")
 @selection
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--baseline", "baselines", multiple=True, help="A strategy to compare with. Repeatable; default: real_rebalanced, real_only.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the terminal.")
-def leaderboard_show(form: str, baselines: tuple[str, ...], output: Path | None, **selection: Any) -> None:
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    help="A strategy to compare with. Repeatable; default: real_rebalanced, real_only.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file instead of the terminal.",
+)
+def leaderboard_show(
+    form: str, baselines: tuple[str, ...], output: Path | None, **selection: Any
+) -> None:
     """The table of BENCH from stored runs; all seeds there are, unless --seeds says which.
 
     \b
     discl leaderboard cifar10_lt
     discl leaderboard cifar10_lt --baseline all_levels --format latex -o table.tex
     """
+    from discl.core.errors import UserError
     from discl.files.disk import check_deliverable, delivering
-    from discl.harness import board as boards
-    from discl.harness.board_formats import FORMATS as WRITERS
-    from discl.harness.store import Store
-    from discl.spec.errors import UserError
+    from discl.harness.leaderboard import table as boards
+    from discl.harness.leaderboard.formats import FORMATS as WRITERS
+    from discl.harness.run.store import Store
 
     if output and form == "table":
-        raise UserError(f"-o {str(output)!r} takes a format that is for files: {', '.join(FORMATS[1:])}")
+        raise UserError(
+            f"-o {str(output)!r} takes a format that is for files: {', '.join(FORMATS[1:])}"
+        )
     if output:
         check_deliverable(output)
     spec = load(**selection)
     if selection["seeds"] is None:
         spec = boards.with_every_seed(spec, Store())
-    made = boards.board(spec, boards.stored_results(spec, Store()), [name for given in baselines for name in words(given)])
+    made = boards.board(
+        spec,
+        boards.stored_results(spec, Store()),
+        [name for given in baselines for name in words(given)],
+    )
     if form == "table":
         print_board(made)
     elif output:
@@ -73,13 +98,17 @@ def leaderboard_show(form: str, baselines: tuple[str, ...], output: Path | None,
 @selection
 @_root
 def leaderboard_publish(root: Path, **selection: Any) -> None:
-    """Replace what is published of BENCH by the complete results here, and render its page; all seeds, unless --seeds says which."""
-    from discl.harness.board import with_every_seed
-    from discl.harness.publishing import publish
-    from discl.harness.store import Store
+    """Replace what is published of BENCH by the complete results here, and render its page; all
+    seeds, unless --seeds says which.
+    """
+    from discl.harness.leaderboard.publish import publish
+    from discl.harness.leaderboard.table import with_every_seed
+    from discl.harness.run.store import Store
 
     spec = load(**selection)
-    for path in publish(with_every_seed(spec, Store()) if selection["seeds"] is None else spec, Store(), root):
+    for path in publish(
+        with_every_seed(spec, Store()) if selection["seeds"] is None else spec, Store(), root
+    ):
         click.echo(str(path))
 
 
@@ -87,18 +116,21 @@ def leaderboard_publish(root: Path, **selection: Any) -> None:
 @selection
 @_root
 def leaderboard_submit(root: Path, **selection: Any) -> None:
-    """Add your results of BENCH to the published ones, verified, and print the text of the pull request.
+    """Add your results of BENCH to the published ones, verified, and print the text of the pull
+    request.
 
     \b
     discl bench cifar10_lt --strategies dawn --seeds 0,1,2,3,4
     discl leaderboard submit cifar10_lt --strategies dawn
     """
-    from discl.harness.board import with_every_seed
-    from discl.harness.publishing import submit
-    from discl.harness.store import Store
+    from discl.harness.leaderboard.publish import submit
+    from discl.harness.leaderboard.table import with_every_seed
+    from discl.harness.run.store import Store
 
     spec = load(**selection)
-    paths, text = submit(with_every_seed(spec, Store()) if selection["seeds"] is None else spec, Store(), root)
+    paths, text = submit(
+        with_every_seed(spec, Store()) if selection["seeds"] is None else spec, Store(), root
+    )
     for path in paths:
         click.echo(str(path), err=True)
     click.echo("commit these files, run `make check`, and open a pull request that says:", err=True)
@@ -108,15 +140,24 @@ def leaderboard_submit(root: Path, **selection: Any) -> None:
 @leaderboard.command("verify")
 @_root
 def leaderboard_verify(root: Path) -> None:
-    """Compute every published number again from what was predicted; exit code 1 where one does not hold."""
-    from discl.harness.publishing import verified
-    from discl.harness.store import Store
+    """Compute every published number again from what was predicted; exit code 1 where one does not
+    hold.
+    """
+    from discl.harness.leaderboard.publish import verified
+    from discl.harness.run.store import Store
 
     found = verified(root, Store())
     for fault in found.faults:
         click.echo(fault, err=True)
-    here = f"; of {found.from_predictions} the saved predictions are on this machine and agree" if found.from_predictions else ""
-    click.echo(f"{found.results} results, {found.numbers:,} numbers computed again from what was predicted{here}; {len(found.faults)} faults")
+    here = (
+        f"; of {found.from_predictions} the saved predictions are on this machine and agree"
+        if found.from_predictions
+        else ""
+    )
+    click.echo(
+        f"{found.results} results, {found.numbers:,} numbers computed again from what was"
+        f" predicted{here}; {len(found.faults)} faults"
+    )
     if found.faults:
         raise click.exceptions.Exit(1)
 
@@ -125,16 +166,21 @@ def leaderboard_verify(root: Path) -> None:
 @_root
 def leaderboard_check(root: Path) -> None:
     """Fail where a committed page is not what its results give, or a result not what was predicted."""
-    from discl.harness.publishing import stale, verified
-    from discl.harness.store import Store
-    from discl.spec.errors import UserError
+    from discl.core.errors import UserError
+    from discl.harness.leaderboard.publish import stale, verified
+    from discl.harness.run.store import Store
 
     found = verified(root, Store())
     if found.faults:
-        raise UserError(f"{len(found.faults)} faults in published results, the first: {found.faults[0]}; see: discl leaderboard verify")
+        raise UserError(
+            f"{len(found.faults)} faults in published results, the first: {found.faults[0]}; see:"
+            " discl leaderboard verify"
+        )
     if old := stale(root):
         raise UserError(f"{root / (old[0] + '.md')} is stale; run: make leaderboards")
-    click.echo(f"leaderboards are current; {found.numbers:,} numbers of {found.results} results hold")
+    click.echo(
+        f"leaderboards are current; {found.numbers:,} numbers of {found.results} results hold"
+    )
 
 
 @leaderboard.command("render")
@@ -142,7 +188,7 @@ def leaderboard_check(root: Path) -> None:
 def leaderboard_render(root: Path) -> None:
     """Render every page again from the published results."""
     from discl.files.disk import write_text
-    from discl.harness.publishing import render, stale
+    from discl.harness.leaderboard.publish import render, stale
 
     for name in stale(root):
         write_text(root / f"{name}.md", render(name, root))

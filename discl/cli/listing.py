@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import click
 
-from discl.cli._completing import kinds
+from discl.cli.options.completion import kinds
 
 
 @click.command("list")
 @click.argument("kind", required=False, shell_complete=kinds)
 def list_parts(kind: str | None) -> None:
-    """Names of a KIND: benchmarks, datasets, backbones, strategies, generators, scorers, prompts, losses, trackers or executors."""
+    """Names of a KIND: benchmarks, datasets, backbones, strategies, generators, scorers, prompts,
+    losses, trackers or executors.
+    """
     from rich.console import Console
     from rich.table import Table
 
-    from discl.spec import registry
-    from discl.spec.errors import unknown
+    from discl.core import registry
+    from discl.core.errors import unknown
 
     kinds = ("benchmarks", *registry.KINDS)
     if kind is None:
@@ -31,10 +33,10 @@ def list_parts(kind: str | None) -> None:
 
 
 def _named(kind: str) -> list[tuple[str, str]]:
-    from discl.spec import registry
+    from discl.core import registry
 
     if kind == "benchmarks":
-        from discl.spec.benchmark import available, title
+        from discl.config.benchmark import available, title
 
         return [(name, title(name)) for name in available()]
     return [(name, registry.summary(kind, name)) for name in sorted(registry.names(kind))]

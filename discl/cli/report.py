@@ -1,4 +1,6 @@
-"""`discl report` and `discl figures`: what stored runs say, as one HTML page and as figures for papers."""
+"""`discl report` and `discl figures`: what stored runs say, as one HTML page and as figures for
+papers.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.cli._completing import benchmarks, scales, strategies
-from discl.cli._selection import load, words
+from discl.cli.options.completion import benchmarks, scales, strategies
+from discl.cli.options.selection import load, words
 
 if TYPE_CHECKING:
-    from discl.spec.benchmark import Benchmark
+    from discl.config.benchmark import Benchmark
 
 
 FORMATS = ("svg", "pdf", "png")
@@ -22,9 +24,21 @@ FORMATS = ("svg", "pdf", "png")
 def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """One or more BENCH and what narrows them."""
     options = [
-        click.argument("benches", metavar="BENCH...", nargs=-1, required=True, shell_complete=benchmarks),
-        click.option("--scale", default="smoke", show_default=True, shell_complete=scales, help="smoke, small or paper."),
-        click.option("--strategies", shell_complete=strategies, help="Only these, separated by commas; see `discl list strategies`."),
+        click.argument(
+            "benches", metavar="BENCH...", nargs=-1, required=True, shell_complete=benchmarks
+        ),
+        click.option(
+            "--scale",
+            default="smoke",
+            show_default=True,
+            shell_complete=scales,
+            help="smoke, small or paper.",
+        ),
+        click.option(
+            "--strategies",
+            shell_complete=strategies,
+            help="Only these, separated by commas; see `discl list strategies`.",
+        ),
         click.option("--seeds", help="Seeds, separated by commas; default: all that have runs."),
         click.option(
             "--baseline",
@@ -33,12 +47,19 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
             help="A strategy to compare with. Repeatable; default: real_rebalanced, real_only.",
         ),
         click.option(
-            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting, e.g. --set train.epochs=2. Repeatable."
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Override a setting, e.g. --set train.epochs=2. Repeatable.",
         ),
         click.option(
             "--root",
             type=click.Path(file_okay=False, exists=True, path_type=Path),
-            help="Read the published result files of this folder, e.g. leaderboards, instead of the runs on this machine.",
+            help=(
+                "Read the published result files of this folder, e.g. leaderboards, instead of the"
+                " runs on this machine."
+            ),
         ),
     ]
     for option in reversed(options):
@@ -52,9 +73,25 @@ def _specs(benches: tuple[str, ...], **narrowed: Any) -> list[Benchmark]:
 
 @click.command()
 @_selection
-@click.option("--study", metavar="NAME", help="Only the studies whose name this is a part of; default: all of the benchmark.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True)
-@click.option("--pictures/--no-pictures", "shown", default=True, show_default=True, help="Images of the bank and the surest mistakes.")
+@click.option(
+    "--study",
+    metavar="NAME",
+    help="Only the studies whose name this is a part of; default: all of the benchmark.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+)
+@click.option(
+    "--pictures/--no-pictures",
+    "shown",
+    default=True,
+    show_default=True,
+    help="Images of the bank and the surest mistakes.",
+)
 def report(
     benches: tuple[str, ...],
     baselines: tuple[str, ...],
@@ -66,8 +103,9 @@ def report(
 ) -> None:
     """Write what the runs of BENCH say as one page, which opens from disk and fetches nothing.
 
-    It begins with the answer in a sentence: who beats the baseline, by how much, and what of it is rebalancing, synthesis and order. Then
-    the table, charts, images of the bank, the surest mistakes, tuning, and at the end the methods and passports.
+    It begins with the answer in a sentence: who beats the baseline, by how much, and what of it is
+    rebalancing, synthesis and order. Then the table, charts, images of the bank, the surest
+    mistakes, tuning, and at the end the methods and passports.
 
     \b
     discl report cifar10_lt
@@ -75,13 +113,20 @@ def report(
     discl report cifar10_lt --root leaderboards        # from published results
     """
     from discl.files.disk import check_deliverable
-    from discl.harness.report.making import Wanted
-    from discl.harness.report.making import report as write
+    from discl.harness.report.build import Wanted
+    from discl.harness.report.build import report as write
 
     check_deliverable(output)
     compared = [name for given in baselines for name in words(given)]
     wanted = Wanted(
-        _specs(benches, **narrowed), narrowed["seeds"] is None, compared, root, study, _studies(study), shown, _command("report", benches)
+        _specs(benches, **narrowed),
+        narrowed["seeds"] is None,
+        compared,
+        root,
+        study,
+        _studies(study),
+        shown,
+        _command("report", benches),
     )
     for note in write(wanted, output):
         click.echo(note, err=True)
@@ -90,9 +135,24 @@ def report(
 
 @click.command()
 @_selection
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="FOLDER")
-@click.option("--format", "formats", default="svg,pdf,png", show_default=True, help="Separated by commas.")
-def figures(benches: tuple[str, ...], baselines: tuple[str, ...], root: Path | None, output: Path, formats: str, **narrowed: Any) -> None:
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="FOLDER",
+)
+@click.option(
+    "--format", "formats", default="svg,pdf,png", show_default=True, help="Separated by commas."
+)
+def figures(
+    benches: tuple[str, ...],
+    baselines: tuple[str, ...],
+    root: Path | None,
+    output: Path,
+    formats: str,
+    **narrowed: Any,
+) -> None:
     """Draw what the runs of BENCH say as figures for a paper, with a text of captions beside them.
 
     One column wide, legible in grey, fonts inside; the same runs give the same bytes.
@@ -101,15 +161,21 @@ def figures(benches: tuple[str, ...], baselines: tuple[str, ...], root: Path | N
     discl figures cifar10_lt -o figures
     discl figures cifar10_lt --baseline all_levels --format pdf -o figures
     """
-    from discl.harness.report.making import Wanted
-    from discl.harness.report.making import figures as draw
-    from discl.spec.errors import unknown
+    from discl.core.errors import unknown
+    from discl.harness.report.build import Wanted
+    from discl.harness.report.build import figures as draw
 
     for form in words(formats):
         if form not in FORMATS:
             raise unknown("format of a figure", form, FORMATS)
     compared = [name for given in baselines for name in words(given)]
-    wanted = Wanted(_specs(benches, **narrowed), narrowed["seeds"] is None, compared, root, command=_command("figures", benches))
+    wanted = Wanted(
+        _specs(benches, **narrowed),
+        narrowed["seeds"] is None,
+        compared,
+        root,
+        command=_command("figures", benches),
+    )
     output.mkdir(parents=True, exist_ok=True)
     for path in draw(wanted, output, words(formats)):
         click.echo(str(path))
@@ -121,9 +187,11 @@ def _studies(wanted: str | None) -> str:
 
     from discl.files.disk import home
 
-    if not (wanted or os.environ.get("DISCL_STUDIES") or (home() / "studies" / "studies.db").exists()):
+    if not (
+        wanted or os.environ.get("DISCL_STUDIES") or (home() / "studies" / "studies.db").exists()
+    ):
         return ""  # Optuna takes seconds to import
-    from discl.harness.database import default_url
+    from discl.harness.tuning.storage import default_url
 
     return default_url()
 
@@ -134,8 +202,14 @@ def _command(name: str, benches: tuple[str, ...]) -> str:
     context = click.get_current_context()
     for option in context.command.params:
         value = context.params.get(str(option.name))
-        if isinstance(option, click.Option) and option.name != "output" and value not in (None, (), option.default):
+        if (
+            isinstance(option, click.Option)
+            and option.name != "output"
+            and value not in (None, (), option.default)
+        ):
             flag = option.opts[0] if not option.is_flag or value else option.secondary_opts[0]
             each = value if isinstance(value, tuple) else (value,)
-            given += [word for one in each for word in ([flag] if option.is_flag else [flag, str(one)])]
+            given += [
+                word for one in each for word in ([flag] if option.is_flag else [flag, str(one)])
+            ]
     return shlex.join(["discl", name, *benches, *given])

@@ -6,33 +6,51 @@ from typing import Any
 
 import click
 
-from discl.cli._boards import print_board
-from discl.cli._completing import trackers as tracker_names
-from discl.cli._selection import load, selection, words
+from discl.cli.options.completion import trackers as tracker_names
+from discl.cli.options.selection import load, selection, words
+from discl.cli.render.boards import print_board
 
 
 @click.command()
 @selection
 def plan(**selection: Any) -> None:
     """What `discl bench` would do and cost on this machine; nothing is made."""
-    from discl.harness.experiment import Audience
-    from discl.harness.pricing import price
-    from discl.harness.store import Store
-    from discl.spec.benchmark import experiments
+    from discl.config.benchmark import experiments
+    from discl.harness.run.assembly import Audience
+    from discl.harness.run.store import Store
+    from discl.harness.sweep.cost import price
 
     spec = load(**selection)
     cost = price(experiments(spec), Store(), Audience.of(["console"]).announce)
-    click.echo(f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)} seeds")
+    click.echo(
+        f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)}"
+        " seeds"
+    )
     click.echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
     if cost.judges:
-        click.echo(f"  judges to train    {cost.judges:>12,}   models that find the hard photos; `discl hard {spec.name}` does only that")
+        click.echo(
+            f"  judges to train    {cost.judges:>12,}   models that find the hard photos; `discl"
+            f" hard {spec.name}` does only that"
+        )
     if cost.hard is None:
-        click.echo(f"  images to make     {'unknown':>12}   which photos fall below hard.threshold is known when the judges are trained")
+        click.echo(
+            f"  images to make     {'unknown':>12}   which photos fall below hard.threshold is"
+            " known when the judges are trained"
+        )
     else:
-        click.echo(f"  images to make     {cost.images:>12,}   {cost.denoising_steps:,} denoising steps, about {cost.bytes / 1e6:.1f} MB")
-    click.echo(f"  optimiser steps    {cost.optimiser_steps:>12,}   {cost.trained_images:,} images trained on")
+        click.echo(
+            f"  images to make     {cost.images:>12,}   {cost.denoising_steps:,} denoising steps,"
+            f" about {cost.bytes / 1e6:.1f} MB"
+        )
+    click.echo(
+        f"  optimiser steps    {cost.optimiser_steps:>12,}   {cost.trained_images:,} images"
+        " trained on"
+    )
     without = "" if cost.hard is not None else ", without the images"
-    click.echo(f"  time here          {cost.minutes:>12.1f}   minutes, from a sample of each kind of work{without}")
+    click.echo(
+        f"  time here          {cost.minutes:>12.1f}   minutes, from a sample of each kind of"
+        f" work{without}"
+    )
 
 
 @click.command()
@@ -43,12 +61,15 @@ def plan(**selection: Any) -> None:
     help="Who watches, separated by commas; see `discl list trackers`. The record is always kept.",
 )
 def bench(trackers: str | None, **selection: Any) -> None:
-    """Run every strategy and seed of BENCH over one bank of images, then print the table. Stored runs are not repeated."""
-    from discl.engine import ranks
-    from discl.harness.board import board, stored_results
-    from discl.harness.experiment import Audience
-    from discl.harness.store import Store
-    from discl.harness.sweep import sweep
+    """Run every strategy and seed of BENCH over one bank of images, then print the table.
+
+    Stored runs are not repeated.
+    """
+    from discl.engine.training import distributed
+    from discl.harness.leaderboard.table import board, stored_results
+    from discl.harness.run.assembly import Audience
+    from discl.harness.run.store import Store
+    from discl.harness.sweep.sequential import sweep
 
     spec, store = load(**selection), Store()
     audience = Audience.of(spec.trackers if trackers is None else words(trackers))
@@ -59,11 +80,12 @@ def bench(trackers: str | None, **selection: Any) -> None:
             fresh["runs"] += 1
             fresh["steps"] += int(result.cost["steps"])
             fresh["images"] += int(result.cost["images_generated"])
-    if not ranks.first():
+    if not distributed.first():
         return
     print_board(board(spec, stored_results(spec, store)))
     click.echo(
-        f"this time: {fresh['images']} images made, {fresh['steps']} steps trained, {fresh['runs']} runs; {len(stored)} runs were stored"
+        f"this time: {fresh['images']} images made, {fresh['steps']} steps trained, {fresh['runs']}"
+        f" runs; {len(stored)} runs were stored"
     )
 
 
@@ -74,17 +96,25 @@ def run(trackers: str | None, **selection: Any) -> None:
     """One run: BENCH with exactly one strategy and one seed; prints its metrics as JSON."""
     import json
 
-    from discl.engine import ranks
-    from discl.harness.experiment import Audience
-    from discl.harness.store import Store
-    from discl.harness.sweep import sweep
-    from discl.spec.errors import UserError
+    from discl.core.errors import UserError
+    from discl.engine.training import distributed
+    from discl.harness.run.assembly import Audience
+    from discl.harness.run.store import Store
+    from discl.harness.sweep.sequential import sweep
 
     spec = load(**selection)
     if len(spec.strategies) != 1 or len(spec.seeds) != 1:
-        raise UserError(f"run takes one strategy and one seed, got {spec.strategies} and {spec.seeds}; add --strategies static --seeds 0")
+        raise UserError(
+            f"run takes one strategy and one seed, got {spec.strategies} and {spec.seeds}; add"
+            " --strategies static --seeds 0"
+        )
     audience = Audience.of(spec.trackers if trackers is None else words(trackers))
     store = Store()
     (result,) = sweep(spec, store, audience)
-    if ranks.first():
-        click.echo(json.dumps({"id": result.id, "folder": str(store.folder(result)), "metrics": result.metrics}, indent=1))
+    if distributed.first():
+        click.echo(
+            json.dumps(
+                {"id": result.id, "folder": str(store.folder(result)), "metrics": result.metrics},
+                indent=1,
+            )
+        )

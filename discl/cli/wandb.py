@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from discl.cli._completing import benchmarks
-from discl.cli._selection import load, selection
+from discl.cli.options.completion import benchmarks
+from discl.cli.options.selection import load, selection
 
 SHOWN = 10  # ids and troubles named on the terminal
 
@@ -17,8 +17,9 @@ SHOWN = 10  # ids and troubles named on the terminal
 def wandb() -> None:
     """The mirror of runs, banks and tuning at Weights & Biases.
 
-    The record of a run is its events.jsonl; W&B shows it and is never needed. What an outage, a crash or a missing key kept from
-    W&B is sent by `discl wandb sync`, as often as you like: every run has an id of its own, and nothing arrives twice.
+    The record of a run is its events.jsonl; W&B shows it and is never needed. What an outage, a
+    crash or a missing key kept from W&B is sent by `discl wandb sync`, as often as you like: every
+    run has an id of its own, and nothing arrives twice.
     """
 
 
@@ -26,8 +27,10 @@ def wandb() -> None:
 @click.argument("listed", type=click.Path(path_type=Path))
 @click.option("--parent", required=True, type=int)
 def wandb_follow(listed: Path, parent: int) -> None:
-    """Mirror the runs that the process PARENT appends to LISTED; started by the tracker, not by hand."""
-    from discl.harness.mirror.following import Follower
+    """Mirror the runs that the process PARENT appends to LISTED; started by the tracker, not by
+    hand.
+    """
+    from discl.harness.wandb.follower import Follower
 
     Follower(listed, parent).run()
 
@@ -35,17 +38,24 @@ def wandb_follow(listed: Path, parent: int) -> None:
 @wandb.command("sync")
 @click.argument("bench", metavar="[BENCH]", required=False, shell_complete=benchmarks)
 @click.option("--scale", help="Only runs of this scale.")
-@click.option("--run", "ids", multiple=True, metavar="ID", help="Only this run; repeatable. `discl runs ls` shows ids.")
+@click.option(
+    "--run",
+    "ids",
+    multiple=True,
+    metavar="ID",
+    help="Only this run; repeatable. `discl runs ls` shows ids.",
+)
 def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> None:
     """Send W&B what it lacks of the runs in the store: all of them, or those of BENCH.
 
-    W&B is asked what it has, so that this may be repeated, broken off, or done from another machine with a copy of the store: each
-    epoch arrives once. Needs a key (WANDB_API_KEY, or `wandb login`), whatever WANDB_MODE says. Ends with 0 when everything is there.
+    W&B is asked what it has, so that this may be repeated, broken off, or done from another machine
+    with a copy of the store: each epoch arrives once. Needs a key (WANDB_API_KEY, or `wandb
+    login`), whatever WANDB_MODE says. Ends with 0 when everything is there.
     """
-    from discl.harness.experiment import Audience
-    from discl.harness.mirror.syncing import local_runs, online, sync
-    from discl.harness.store import Store
-    from discl.spec.errors import UserError
+    from discl.core.errors import UserError
+    from discl.harness.run.assembly import Audience
+    from discl.harness.run.store import Store
+    from discl.harness.wandb.sync import local_runs, online, sync
 
     store = Store()
     place = online()
@@ -55,27 +65,43 @@ def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> No
         return
     done = sync(store, runs, Audience.of(["console"]).announce, place)
     busy = f", {done.busy} being made or mirrored now" if done.busy else ""
-    click.echo(f"{done.sent} runs sent, {done.there} were there{busy}; {place.access.url} as {place.entity}")
+    click.echo(
+        f"{done.sent} runs sent, {done.there} were there{busy}; {place.access.url} as"
+        f" {place.entity}"
+    )
     if done.troubles:
         for trouble in done.troubles[:SHOWN]:
             click.echo(f"not whole: {trouble}", err=True)
-        raise UserError(f"{len(done.troubles)} of {len(runs)} runs are not at W&B whole; the same command tries them again")
+        raise UserError(
+            f"{len(done.troubles)} of {len(runs)} runs are not at W&B whole; the same command tries"
+            " them again"
+        )
 
 
 @wandb.command("status")
 @click.option("--ask", is_flag=True, help="Ask the server whether it knows the key.")
 def wandb_status(ask: bool) -> None:
     """Say where runs are mirrored to, as whom, and how many wait to be sent."""
-    from discl.harness.mirror.access import access, whoami
-    from discl.harness.mirror.syncing import status
-    from discl.spec.errors import UserError
+    from discl.core.errors import UserError
+    from discl.harness.wandb.client import access, whoami
+    from discl.harness.wandb.sync import status
 
     found = status()
     if found.error:
         raise UserError(found.error)
     click.echo(f"server     {found.url}")
-    click.echo(f"key        {'from ' + found.key_from if found.key_from else 'none: set WANDB_API_KEY or run `wandb login`'}")
-    click.echo(f"mode       {found.mode}" + (f" (WANDB_MODE or a settings file says {found.wanted})" if found.mode != found.wanted else ""))
+    click.echo(
+        "key       "
+        f" {'from ' + found.key_from if found.key_from else 'none: set WANDB_API_KEY or run `wandb login`'}"
+    )
+    click.echo(
+        f"mode       {found.mode}"
+        + (
+            f" (WANDB_MODE or a settings file says {found.wanted})"
+            if found.mode != found.wanted
+            else ""
+        )
+    )
     click.echo(f"entity     {found.entity or 'the one of the key'}")
     click.echo(f"project    {found.project or 'discl-<benchmark>'}")
     click.echo(f"runs       {found.runs}, of which {found.mirrored} were sent whole from here")
@@ -90,22 +116,27 @@ def wandb_status(ask: bool) -> None:
 @selection
 @click.option("--dry-run", is_flag=True, help="Build it and say what is in it; no server is asked.")
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write its spec as JSON; saves nothing at W&B."
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write its spec as JSON; saves nothing at W&B.",
 )
 def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> None:
     """Save a workspace and a report at W&B that compare the strategies of BENCH.
 
-    Strategies stand side by side with bands over seeds: curves, tail and out-of-distribution metrics, the trace of the level, cost
-    against accuracy, and tuning. Needs complete runs of BENCH in the store, to know what is measured, and runs at W&B to show
-    (`discl wandb sync`). Each call saves new views.
+    Strategies stand side by side with bands over seeds: curves, tail and out-of-distribution
+    metrics, the trace of the level, cost against accuracy, and tuning. Needs complete runs of BENCH
+    in the store, to know what is measured, and runs at W&B to show (`discl wandb sync`). Each call
+    saves new views.
     """
     import json
 
     from discl.files.disk import delivering
-    from discl.harness.board import stored_results, with_every_seed
-    from discl.harness.mirror.dashboard import Metrics, dashboard, nowhere
-    from discl.harness.mirror.syncing import online, studies
-    from discl.harness.store import Store
+    from discl.harness.leaderboard.table import stored_results, with_every_seed
+    from discl.harness.run.store import Store
+    from discl.harness.wandb.sync import online, studies
+    from discl.harness.wandb.workspace import Metrics, dashboard, nowhere
 
     spec, store = load(**selection), Store()
     metrics = Metrics.of(spec, stored_results(with_every_seed(spec, store), store))
@@ -125,12 +156,19 @@ def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> Non
 
 @wandb.command("leaderboard")
 @selection
-@click.option("--root", type=click.Path(file_okay=False, path_type=Path), default=Path("leaderboards"), show_default=True)
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("leaderboards"),
+    show_default=True,
+)
 def wandb_leaderboard(root: Path, **selection: Any) -> None:
-    """Show the published results of BENCH at W&B: the table, and an artifact that refers to the files and to the runs behind them."""
-    from discl.harness.mirror.leaderboard import publish
-    from discl.harness.mirror.syncing import online
-    from discl.harness.store import Store
+    """Show the published results of BENCH at W&B: the table, and an artifact that refers to the
+    files and to the runs behind them.
+    """
+    from discl.harness.run.store import Store
+    from discl.harness.wandb.leaderboard import publish
+    from discl.harness.wandb.sync import online
 
     place = online()
     name = publish(load(**selection), root, Store(), place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
 
 
 def read_captions(file: str, key: str) -> dict[str, tuple[str, ...]]:
@@ -14,15 +14,23 @@ def read_captions(file: str, key: str) -> dict[str, tuple[str, ...]]:
     try:
         said = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise UserError(f"{key} = {file!r} cannot be read ({error.strerror}); give a JSON file") from error
+        raise UserError(
+            f"{key} = {file!r} cannot be read ({error.strerror}); give a JSON file"
+        ) from error
     except ValueError as error:
         raise UserError(f"{key} = {file!r} is not valid JSON ({error})") from error
     if not isinstance(said, dict):
-        raise UserError(f"{key} = {file!r} must hold an object, name to texts, and holds a {type(said).__name__}")
+        raise UserError(
+            f"{key} = {file!r} must hold an object, name to texts, and holds a"
+            f" {type(said).__name__}"
+        )
     lists = {str(name): tuple(_texts(value)) for name, value in said.items()}
     for name, texts in lists.items():
         if not texts or not all(texts):
-            raise UserError(f"{key} = {file!r}: {name!r} has an empty text, or none; write one or drop the entry")
+            raise UserError(
+                f"{key} = {file!r}: {name!r} has an empty text, or none; write one or drop the"
+                " entry"
+            )
     return lists
 
 

@@ -1,4 +1,6 @@
-"""Checkpoints on disk: one safetensors file each, with the plain facts as JSON in its header; the last few are kept."""
+"""Checkpoints on disk: one safetensors file each, with the plain facts as JSON in its header; the
+last few are kept.
+"""
 
 from __future__ import annotations
 

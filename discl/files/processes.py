@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
 
 
 def cores() -> int:
@@ -24,7 +24,10 @@ def workers() -> int:
 
 
 def die_with_parent() -> None:
-    """Wait for the parent's end, then end. A pipe tells only a worker that is listening; one deep in its work must not stay either."""
+    """Wait for the parent's end, then end.
+
+    A pipe tells only a worker that is listening; one deep in its work must not stay either.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

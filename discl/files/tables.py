@@ -1,4 +1,6 @@
-"""Rows with a picture as Parquet files or a folder of Hugging Face `datasets`: written and read a batch at a time."""
+"""Rows with a picture as Parquet files or a folder of Hugging Face `datasets`: written and read a
+batch at a time.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
 
 BATCH = 256  # rows read at a time
 FILE_BYTES = 256 << 20
@@ -25,7 +27,9 @@ class Form(Protocol):
         """A writer with `write_table` and `close`."""
 
     def finish(self, folder: Path, parts: Sequence[Path], features: Any) -> None:
-        """Give the parts their names, now that their number is known, and add what a reader looks for."""
+        """Give the parts their names, now that their number is known, and add what a reader looks
+        for.
+        """
 
     def files(self, folder: Path) -> list[Path]:
         """The files of this form in a folder; none where it is of another form."""
@@ -80,20 +84,30 @@ class _Datasets:
             part.rename(folder / name)
         DatasetInfo(features=features).write_to_directory(str(folder))
         state: dict[str, Any] = dict.fromkeys(("_format_columns", "_format_type", "_split"))
-        state |= {"_format_kwargs": {}, "_output_all_columns": False, "_fingerprint": hashlib.sha256(folder.name.encode()).hexdigest()[:16]}
+        state |= {
+            "_format_kwargs": {},
+            "_output_all_columns": False,
+            "_fingerprint": hashlib.sha256(folder.name.encode()).hexdigest()[:16],
+        }
         state["_data_files"] = [{"filename": name} for name in names]
         (folder / "state.json").write_text(json.dumps(state, indent=2) + "\n", "utf-8")
 
     def files(self, folder: Path) -> list[Path]:
         path = folder / "state.json"
         try:
-            named = [str(entry["filename"]) for entry in json.loads(path.read_text("utf-8"))["_data_files"]]
+            named = [
+                str(entry["filename"])
+                for entry in json.loads(path.read_text("utf-8"))["_data_files"]
+            ]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({error}); get the folder again") from error
         if outside := [name for name in named if Path(name).name != name]:
-            raise UserError(f"{path} names {outside[0]!r}, which does not lie in its folder; get the folder again")
+            raise UserError(
+                f"{path} names {outside[0]!r}, which does not lie in its folder; get the folder"
+                " again"
+            )
         return [folder / name for name in named]
 
     def count(self, path: Path) -> int:
@@ -113,10 +127,14 @@ class _Datasets:
 FORMS: dict[str, Form] = {"parquet": _Parquet(), "datasets": _Datasets()}
 
 
-def write(folder: Path, form: str, columns: Mapping[str, str], batches: Iterable[list[Record]]) -> None:
-    """Files of bounded size from batches of records with a `PICTURE` and `columns` (name -> type); a batch is a row group.
+def write(
+    folder: Path, form: str, columns: Mapping[str, str], batches: Iterable[list[Record]]
+) -> None:
+    """Files of bounded size from batches of records with a `PICTURE` and `columns` (name -> type);
+    a batch is a row group.
 
-    The schema tells `datasets` that the picture is one, so that whoever loads the files sees images.
+    The schema tells `datasets` that the picture is one, so that whoever loads the files sees
+    images.
     """
     import pyarrow as pa
     from datasets import Features, Image, Value
@@ -151,11 +169,15 @@ def count(folder: Path) -> int:
 
 
 def read(folder: Path, columns: Mapping[str, str]) -> Iterator[list[Record]]:
-    """Batches of records with a `PICTURE` and `columns`, of whichever form; never all in memory, and nothing is unpickled."""
+    """Batches of records with a `PICTURE` and `columns`, of whichever form; never all in memory,
+    and nothing is unpickled.
+    """
     import pyarrow as pa
 
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    schema = pa.schema([(PICTURE, picture), *((name, pa.type_for_alias(kind)) for name, kind in columns.items())])
+    schema = pa.schema(
+        [(PICTURE, picture), *((name, pa.type_for_alias(kind)) for name, kind in columns.items())]
+    )
     form, files = _found(folder)
     for path in files:
         with _readable(path):
@@ -180,4 +202,6 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} cannot be read ({first}); get it again, what came before it is kept") from error
+        raise UserError(
+            f"{path} cannot be read ({first}); get it again, what came before it is kept"
+        ) from error

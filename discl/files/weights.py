@@ -10,31 +10,45 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+from discl.core.errors import UserError
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
-from discl.spec.errors import UserError
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 _PATIENCE_SECONDS = 10.0  # for the Hub's first answer
 _WHOLE = (".json", ".safetensors", ".txt", ".model", ".bin")
 
 
-def folder_of(checkpoint: str, key: str, files: Sequence[str] = ("*.json", "*.safetensors", "*.txt", "*.model")) -> Path:
-    """The local folder of a checkpoint: a path, `pkg://package/path`, or a Hub id `owner/name` or `owner/name@revision`.
+def folder_of(
+    checkpoint: str,
+    key: str,
+    files: Sequence[str] = ("*.json", "*.safetensors", "*.txt", "*.model"),
+) -> Path:
+    """The local folder of a checkpoint: a path, `pkg://package/path`, or a Hub id `owner/name` or
+    `owner/name@revision`.
 
-    Of a Hub repository, `files` are fetched, once: a copy in the Hub's cache ($HF_HOME) is taken without asking the network.
+    Of a Hub repository, `files` are fetched, once: a copy in the Hub's cache ($HF_HOME) is taken
+    without asking the network.
     """
     local = resource(checkpoint)
     if local.is_dir():
         return local
     if not _HUB_ID.fullmatch(checkpoint):
-        raise UserError(f"{key} = {checkpoint!r}: no such folder; give a checkpoint folder or a Hub id like 'owner/name'")
+        raise UserError(
+            f"{key} = {checkpoint!r}: no such folder; give a checkpoint folder or a Hub id like"
+            " 'owner/name'"
+        )
     name, _, revision = checkpoint.partition("@")
-    return _cached(name, revision, files) or _fetched(name, revision, files, f"{key} = {checkpoint!r}")
+    return _cached(name, revision, files) or _fetched(
+        name, revision, files, f"{key} = {checkpoint!r}"
+    )
 
 
 def hub_file(repository: str, names: Sequence[str], what: str) -> Path:
-    """The first of `names` that a Hub repository holds; fetched once, as in `folder_of`. `what` opens the message where it has none."""
+    """The first of `names` that a Hub repository holds; fetched once, as in `folder_of`.
+
+    `what` opens the message where it has none.
+    """
     stored = _cached(repository, "", names)
     for name in names:
         if stored and (stored / name).is_file():
@@ -43,7 +57,9 @@ def hub_file(repository: str, names: Sequence[str], what: str) -> Path:
         fetched = _fetched(repository, "", (name,), what) / name
         if fetched.is_file():
             return fetched
-    raise UserError(f"{what}: the Hub's {repository!r} has none of {', '.join(names)}; take other weights")
+    raise UserError(
+        f"{what}: the Hub's {repository!r} has none of {', '.join(names)}; take other weights"
+    )
 
 
 def _cached(name: str, revision: str, files: Sequence[str]) -> Path | None:
@@ -51,7 +67,11 @@ def _cached(name: str, revision: str, files: Sequence[str]) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(files), local_files_only=True))
+        return Path(
+            snapshot_download(
+                name, revision=revision or None, allow_patterns=list(files), local_files_only=True
+            )
+        )
     except LocalEntryNotFoundError:  # never fetched, or not to the end
         return None
 
@@ -64,29 +84,48 @@ def _fetched(name: str, revision: str, files: Sequence[str], what: str) -> Path:
 
     otherwise = "it cannot be reached; give a local folder, or point HF_HOME at a cache that has it"
     try:
-        # asked first: the download itself tries for 23 seconds before it gives up on a network that is not there
+        # asked first: the download itself tries for 23 seconds before it gives up on a network that
+        # is not there
         _within(_PATIENCE_SECONDS, ask)
         otherwise = "the download broke off; run the same again to resume it"
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(files)))
     except Exception as error:  # the Hub's client lets its HTTP library's own errors through
         first = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise UserError(f"{what} is no local folder and the Hub did not deliver it: {_way_out(error, otherwise)} ({first})") from error
+        raise UserError(
+            f"{what} is no local folder and the Hub did not deliver it:"
+            f" {_way_out(error, otherwise)} ({first})"
+        ) from error
 
 
 def _way_out(error: Exception, otherwise: str) -> str:
     from huggingface_hub import errors
 
     known = (
-        (errors.GatedRepoError, "it is gated; accept its terms on its page, then set HF_TOKEN to a token of yours"),
+        (
+            errors.GatedRepoError,
+            "it is gated; accept its terms on its page, then set HF_TOKEN to a token of yours",
+        ),
         (errors.RevisionNotFoundError, "it has no such revision; leave '@...' off for the newest"),
-        (errors.RepositoryNotFoundError, "there is no such repository, or it is private; check the name, or set HF_TOKEN"),
-        (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE is set; unset it, give a local folder, or point HF_HOME at a cache that has it"),
+        (
+            errors.RepositoryNotFoundError,
+            "there is no such repository, or it is private; check the name, or set HF_TOKEN",
+        ),
+        (
+            errors.OfflineModeIsEnabled,
+            (
+                "HF_HUB_OFFLINE is set; unset it, give a local folder, or point HF_HOME at a cache"
+                " that has it"
+            ),
+        ),
     )
     return next((way_out for kind, way_out in known if isinstance(error, kind)), otherwise)
 
 
 def _within(seconds: float, call: Callable[[], None]) -> None:
-    """Do `call`; TimeoutError where it takes longer. A name server that is silent holds a call for longer than its own timeout."""
+    """Do `call`; TimeoutError where it takes longer.
+
+    A name server that is silent holds a call for longer than its own timeout.
+    """
     ended = queue.SimpleQueue[Exception | None]()
 
     def run() -> None:
@@ -106,12 +145,17 @@ def _within(seconds: float, call: Callable[[], None]) -> None:
 
 
 def digest_of(folder: Path) -> str:
-    """SHA-256 over the names and bytes of a model folder's files; 16 hex digits. Unchanged files are read once a process."""
+    """SHA-256 over the names and bytes of a model folder's files; 16 hex digits.
+
+    Unchanged files are read once a process.
+    """
     files = sorted(path for path in folder.rglob("*") if path.suffix in _WHOLE and path.is_file())
     whole = hashlib.sha256()
     for path in files:
         state = path.stat()
-        whole.update(f"{path.relative_to(folder).as_posix()}\0{_digest_once(path, state.st_size, state.st_mtime_ns)}\n".encode())
+        whole.update(
+            f"{path.relative_to(folder).as_posix()}\0{_digest_once(path, state.st_size, state.st_mtime_ns)}\n".encode()
+        )
     return whole.hexdigest()[:16]
 
 

@@ -1,7 +1,8 @@
-"""The miniature's autoencoder: 4x4 patches of a 32 px photo to 8x8 latents, by the principal components of real patches.
+"""The miniature's autoencoder: 4x4 patches of a 32 px photo to 8x8 latents, by the principal
+components of real patches.
 
-A convolutional AutoencoderKL was tried first and reached 25 dB after 144,000 samples; sixteen principal components of a
-patch reach 33 dB with nothing to train (leaderboards/LOG.md).
+A convolutional AutoencoderKL was tried first and reached 25 dB after 144,000 samples; sixteen
+principal components of a patch reach 33 dB with nothing to train (leaderboards/LOG.md).
 """
 
 from __future__ import annotations
@@ -9,26 +10,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from discl.core.interfaces import Photos
 from discl.miniature.pictures import to_signal
 from discl.parts.generators._patches import PATCH, PatchAutoencoder
-from discl.spec.kinds import Photos
 
 
 @torch.no_grad()
 def fit(photos: Photos, latent_channels: int = 16) -> PatchAutoencoder:
-    """Principal components of the photos' patches, each divided by the root of its standard deviation.
+    """Principal components of the photos' patches, each divided by the root of its standard
+    deviation.
 
-    Full whitening would give the faintest detail the weight of the colours; none would leave detail to the last steps.
+    Full whitening would give the faintest detail the weight of the colours; none would leave detail
+    to the last steps.
     """
     signal = to_signal(photos, torch.device("cpu")).double()
     n, c, h, w = signal.shape
-    patches = signal.reshape(n, c, h // PATCH, PATCH, w // PATCH, PATCH).permute(0, 2, 4, 1, 3, 5).reshape(-1, c * PATCH * PATCH)
+    patches = (
+        signal.reshape(n, c, h // PATCH, PATCH, w // PATCH, PATCH)
+        .permute(0, 2, 4, 1, 3, 5)
+        .reshape(-1, c * PATCH * PATCH)
+    )
     variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
     top = directions[:, -latent_channels:].flip(1)  # columns, strongest first
     # eigenvectors are free in sign: the largest entry is made positive, so that two fits agree
     top = top * top.gather(0, top.abs().argmax(0, keepdim=True)).sign()
     scale = variances[-latent_channels:].flip(0).pow(0.25)
-    scale = scale * (scale.pow(2).mean().sqrt())  # so that the latents have unit variance over all channels
+    scale = scale * (
+        scale.pow(2).mean().sqrt()
+    )  # so that the latents have unit variance over all channels
     made: PatchAutoencoder = PatchAutoencoder(latent_channels)
     shape = (latent_channels, c, PATCH, PATCH)
     made.encoder.weight.copy_((top / scale).T.reshape(shape))
@@ -39,5 +48,8 @@ def fit(photos: Photos, latent_channels: int = 16) -> PatchAutoencoder:
 @torch.no_grad()
 def encode(vae: PatchAutoencoder, photos: Photos, device: torch.device) -> Tensor:
     """Latents float32 [n, c, h/4, w/4], scaled as the denoiser sees them."""
-    parts = [vae.encode(to_signal(photos[i : i + 1000], device)).latents.cpu() for i in range(0, len(photos), 1000)]
+    parts = [
+        vae.encode(to_signal(photos[i : i + 1000], device)).latents.cpu()
+        for i in range(0, len(photos), 1000)
+    ]
     return torch.cat(parts) * float(vae.config["scaling_factor"])

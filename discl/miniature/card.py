@@ -16,22 +16,41 @@ def model_card(report: dict[str, Any]) -> str:
         for level in report["levels"]
     ]
     learnt = [
-        f"| {name} | {recipe['steps'] * recipe['batch']:,} | {recipe['steps']:,} x {recipe['batch']} | {recipe['lr']:g} | {recipe['seed']} |"
+        f"| {name} | {recipe['steps'] * recipe['batch']:,} | {recipe['steps']:,} x"
+        f" {recipe['batch']} | {recipe['lr']:g} | {recipe['seed']} |"
         for name, recipe in recipes.items()
     ]
     return "\n".join(
         [
             "# Model card: the embedded generator and scorer",
             "",
-            "Two small networks that let the default benchmark walk the production path without a model hub: a text-to-image latent",
-            "diffusion model of 32 px photos in diffusers' format (`cifar10_diffusion/`) and a CLIP in open_clip's (`cifar10_clip/`).",
+            (
+                "Two small networks that let the default benchmark walk the production path without"
+                " a model hub: a text-to-image latent"
+            ),
+            (
+                "diffusion model of 32 px photos in diffusers' format (`cifar10_diffusion/`) and a"
+                " CLIP in open_clip's (`cifar10_clip/`)."
+            ),
             "",
-            "**What they saw.** The pool of `cifar10_lt`: 25,000 of CIFAR-10's 50,000 training photos, 2,500 a class, with captions such as",
-            "'a photo of a cat', and nothing else. No photo of train, val, test or ood is in the pool; a test proves it. CIFAR-10 itself is",
+            (
+                "**What they saw.** The pool of `cifar10_lt`: 25,000 of CIFAR-10's 50,000 training"
+                " photos, 2,500 a class, with captions such as"
+            ),
+            (
+                "'a photo of a cat', and nothing else. No photo of train, val, test or ood is in"
+                " the pool; a test proves it. CIFAR-10 itself is"
+            ),
             "known to hold near-duplicates across its published split, and those were not removed.",
             "",
-            "**What they are for.** Making images between text and photo for the classes of CIFAR-10 in this harness, offline. They know ten",
-            "classes, are no stand-in for Stable Diffusion or OpenAI's CLIP, and should not be used for anything else.",
+            (
+                "**What they are for.** Making images between text and photo for the classes of"
+                " CIFAR-10 in this harness, offline. They know ten"
+            ),
+            (
+                "classes, are no stand-in for Stable Diffusion or OpenAI's CLIP, and should not be"
+                " used for anything else."
+            ),
             "",
             "## How they were trained",
             "",
@@ -41,18 +60,39 @@ def model_card(report: dict[str, Any]) -> str:
             "| --- | --- | --- | --- | --- |",
             *learnt,
             "",
-            "The denoiser predicts v on 8x8 latents with a cosine noise schedule; its autoencoder is sixteen principal components of 4x4",
-            "patches. The shipped denoiser saw its samples in two stretches, of which the second began at a learning rate of 5e-4; the recipe",
+            (
+                "The denoiser predicts v on 8x8 latents with a cosine noise schedule; its"
+                " autoencoder is sixteen principal components of 4x4"
+            ),
+            (
+                "patches. The shipped denoiser saw its samples in two stretches, of which the"
+                " second began at a learning rate of 5e-4; the recipe"
+            ),
             "runs straight through. The judge is not shipped: it only measures.",
             "",
             "## Label retention",
             "",
-            "Share of images that a classifier trained on the pool's real photos assigns to the intended class: one image a photo and",
-            f"level, {report['levels'][0]['images']} val photos, {report['steps']} steps, text guidance {report['text_guidance']:g}.",
-            f"Two classifiers: the shipped CLIP, zero-shot by caption ({accuracy['clip']:.1%} of test photos right), and the judge, which",
-            f"nothing else uses ({accuracy['judge']:.1%}). The text guidance was picked by these two columns. The columns by class are the",
+            (
+                "Share of images that a classifier trained on the pool's real photos assigns to the"
+                " intended class: one image a photo and"
+            ),
+            (
+                f"level, {report['levels'][0]['images']} val photos, {report['steps']} steps, text"
+                f" guidance {report['text_guidance']:g}."
+            ),
+            (
+                f"Two classifiers: the shipped CLIP, zero-shot by caption ({accuracy['clip']:.1%}"
+                " of test photos right), and the judge, which"
+            ),
+            (
+                f"nothing else uses ({accuracy['judge']:.1%}). The text guidance was picked by"
+                " these two columns. The columns by class are the"
+            ),
             "CLIP's.",
-            f'`make generator ARGS="--measure-only --per-class {per_class}"` measures it again. Level 100 is the photos themselves.',
+            (
+                f'`make generator ARGS="--measure-only --per-class {per_class}"` measures it again.'
+                " Level 100 is the photos themselves."
+            ),
             "",
             "| level | CLIP | judge | " + " | ".join(classes) + " |",
             "|" + " --- |" * (len(classes) + 3),

@@ -1,4 +1,6 @@
-"""The miniature's text-conditional denoiser, saved as a Stable Diffusion folder that diffusers loads like any other."""
+"""The miniature's text-conditional denoiser, saved as a Stable Diffusion folder that diffusers
+loads like any other.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +9,33 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline, UNet2DConditionModel
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    StableDiffusionImg2ImgPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from discl.core.interfaces import Ints, Photos
 from discl.miniature.autoencoder import encode
 from discl.miniature.training import Progress, Recipe, Rows, train
 from discl.miniature.words import captions
 from discl.parts.generators._patches import PatchAutoencoder
-from discl.spec.kinds import Ints, Photos
 
 RECIPE = Recipe(steps=6000, batch=128, lr=8e-4, warmup=300, ema=0.9985, seed=2)
-NO_CAPTION = 0.12  # share of captions left empty in training, which is what classifier-free guidance needs
+NO_CAPTION = (
+    0.12  # share of captions left empty in training, which is what classifier-free guidance needs
+)
 TRAIN_TIMESTEPS = 1000
 
 
 def build(tokenizer: CLIPTokenizer, channels: int) -> nn.ModuleDict:
-    """Untrained text encoder and UNet over 8x8 latents. The pooled caption shifts every block as well as being attended to."""
+    """Untrained text encoder and UNet over 8x8 latents.
+
+    The pooled caption shifts every block as well as being attended to.
+    """
     text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -55,13 +66,16 @@ def build(tokenizer: CLIPTokenizer, channels: int) -> nn.ModuleDict:
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
     )
-    # 64 positions: plain products train faster on a CPU than the fused kernel, whose backward took 29 % of a step
+    # 64 positions: plain products train faster on a CPU than the fused kernel, whose backward took
+    # 29 % of a step
     unet.set_attn_processor(AttnProcessor())
     return nn.ModuleDict({"text": text, "unet": unet})
 
 
 def scheduler() -> DPMSolverMultistepScheduler:
-    """Cosine noise, v-prediction, second-order solver; the grid ends in pure noise, so level 0 is text only."""
+    """Cosine noise, v-prediction, second-order solver; the grid ends in pure noise, so level 0 is
+    text only.
+    """
     return DPMSolverMultistepScheduler(
         num_train_timesteps=TRAIN_TIMESTEPS,
         beta_schedule="squaredcos_cap_v2",
@@ -82,26 +96,36 @@ def fit(
     folder: Path,
     device: torch.device,
 ) -> Iterator[Progress]:
-    """v-prediction (Salimans & Ho 2022) on the autoencoder's latents of photos and their mirror images."""
+    """v-prediction (Salimans & Ho 2022) on the autoencoder's latents of photos and their mirror
+    images.
+    """
     latents = torch.stack([encode(vae, photos, device), encode(vae, photos[:, :, ::-1], device)])
     texts = captions(classes)
     per_class = len(texts[0])
-    tokens = tokenizer([c for group in texts for c in group] + [""], padding="max_length", return_tensors="pt").input_ids.to(device)
+    tokens = tokenizer(
+        [c for group in texts for c in group] + [""], padding="max_length", return_tensors="pt"
+    ).input_ids.to(device)
     alphas_bar = scheduler().alphas_cumprod
 
     def loss_of(rows: Rows, noise: torch.Generator) -> dict[str, torch.Tensor]:
         side = torch.randint(0, 2, (len(rows),), generator=noise)
         at = torch.from_numpy(rows)
         clean = latents[side, at]
-        caption = torch.from_numpy(labels[rows]) * per_class + torch.randint(0, per_class, (len(rows),), generator=noise)
+        caption = torch.from_numpy(labels[rows]) * per_class + torch.randint(
+            0, per_class, (len(rows),), generator=noise
+        )
         caption[torch.rand(len(rows), generator=noise) < NO_CAPTION] = len(tokens) - 1
-        # one random offset and an even spread over the batch: every step sees the whole range of noise
+        # one random offset and an even spread over the batch: every step sees the whole range of
+        # noise
         place = (torch.rand(1, generator=noise) + torch.arange(len(rows)) / len(rows)) % 1.0
         timestep = (place * TRAIN_TIMESTEPS).long()
         eps = torch.randn(clean.shape, generator=noise)
         signal = alphas_bar[timestep].sqrt()[:, None, None, None]
         sigma = (1 - alphas_bar[timestep]).sqrt()[:, None, None, None]
-        noisy, target = (signal * clean + sigma * eps).to(device), (signal * eps - sigma * clean).to(device)
+        noisy, target = (
+            (signal * clean + sigma * eps).to(device),
+            (signal * eps - sigma * clean).to(device),
+        )
         words = networks["text"](tokens).last_hidden_state[caption.to(device)]
         guess = networks["unet"](noisy, timestep.to(device), words).sample
         return {"loss": F.mse_loss(guess.float(), target)}
@@ -109,7 +133,9 @@ def fit(
     yield from train(networks, loss_of, len(photos), recipe, folder, device)
 
 
-def assemble(networks: nn.ModuleDict, tokenizer: CLIPTokenizer, vae: PatchAutoencoder) -> StableDiffusionImg2ImgPipeline:
+def assemble(
+    networks: nn.ModuleDict, tokenizer: CLIPTokenizer, vae: PatchAutoencoder
+) -> StableDiffusionImg2ImgPipeline:
     """The pipeline whose `save_pretrained` writes the shipped folder."""
     return StableDiffusionImg2ImgPipeline(
         vae=vae,

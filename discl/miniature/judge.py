@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from discl.core.interfaces import Ints, Photos
 from discl.miniature.pictures import augment, to_signal
 from discl.miniature.training import Progress, Recipe, Rows, train
 from discl.parts.backbones.timm import Timm
-from discl.spec.kinds import Ints, Photos
 
 RECIPE = Recipe(steps=3200, batch=128, lr=3e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=4)
-IMAGE_SIZE = 96  # enlarged three times, as the scorer does: on native 32 px a ResNet-10 twice the size learned less in the same steps
+# enlarged three times, as the scorer does: on native 32 px a ResNet-10 twice the size learned less
+# in the same steps
+IMAGE_SIZE = 96
 
 
 class Enlarged(nn.Module):
@@ -26,7 +28,9 @@ class Enlarged(nn.Module):
         self.network = network
 
     def forward(self, signal: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(F.interpolate(signal, size=IMAGE_SIZE, mode="bicubic", align_corners=False))
+        logits: torch.Tensor = self.network(
+            F.interpolate(signal, size=IMAGE_SIZE, mode="bicubic", align_corners=False)
+        )
         return logits
 
 
@@ -57,5 +61,8 @@ def fit(
 def predict(network: nn.Module, photos: Photos, device: torch.device) -> Ints:
     """The most probable class of each photo, int64 [n]."""
     network.eval()
-    parts = [network(to_signal(photos[i : i + 500], device)).argmax(1).cpu() for i in range(0, len(photos), 500)]
+    parts = [
+        network(to_signal(photos[i : i + 500], device)).argmax(1).cpu()
+        for i in range(0, len(photos), 500)
+    ]
     return torch.cat(parts).numpy()

@@ -1,4 +1,6 @@
-"""`make generator`: trains the scorer, the judge and the denoiser on the pool, ships them, and measures what they are worth."""
+"""`make generator`: trains the scorer, the judge and the denoiser on the pool, ships them, and
+measures what they are worth.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from discl.core.interfaces import Generator, Request, Split, Tracker
+from discl.core.levels import PHOTO
+from discl.core.registry import bind
 from discl.files.disk import home, write_text
 from discl.files.photos import save_picture, sheet
 from discl.miniature import autoencoder, denoiser, judge, scorer
@@ -23,9 +28,6 @@ from discl.miniature.retention import Retention, by_captions, by_judge, retentio
 from discl.miniature.training import Progress, Recipe
 from discl.miniature.words import build_tokenizer
 from discl.parts.scorers.open_clip import OpenClip
-from discl.spec.kinds import Generator, Request, Split, Tracker
-from discl.spec.levels import PHOTO
-from discl.spec.registry import bind
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DIFFUSION, CLIP = "cifar10_diffusion", "cifar10_clip"
@@ -33,14 +35,35 @@ LEVELS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, PHOTO)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--work", type=click.Path(path_type=Path), help="Checkpoints and logs; default $DISCL_HOME/miniature. A second start resumes.")
-@click.option("--assets", type=click.Path(path_type=Path), default=ASSETS, help="Where the weights go.")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    help="Checkpoints and logs; default $DISCL_HOME/miniature. A second start resumes.",
+)
+@click.option(
+    "--assets", type=click.Path(path_type=Path), default=ASSETS, help="Where the weights go."
+)
 @click.option("--threads", default=2, help="CPU threads.")
 @click.option("--per-class", default=20, help="Photos a class that retention is measured on.")
-@click.option("--guidance", type=float, help="Text guidance that retention is measured at; default: the generator's own.")
-@click.option("--measure-only", is_flag=True, help="Train nothing; measure the weights in --assets.")
-def main(work: Path | None, assets: Path, threads: int, per_class: int, guidance: float | None, measure_only: bool) -> None:
-    """Train the embedded generator and scorer on the pool of CIFAR-10 (25,000 photos), resume what was stopped, measure."""
+@click.option(
+    "--guidance",
+    type=float,
+    help="Text guidance that retention is measured at; default: the generator's own.",
+)
+@click.option(
+    "--measure-only", is_flag=True, help="Train nothing; measure the weights in --assets."
+)
+def main(
+    work: Path | None,
+    assets: Path,
+    threads: int,
+    per_class: int,
+    guidance: float | None,
+    measure_only: bool,
+) -> None:
+    """Train the embedded generator and scorer on the pool of CIFAR-10 (25,000 photos), resume what
+    was stopped, measure.
+    """
     torch.set_num_threads(threads)
     work = work or home() / "miniature"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -51,21 +74,45 @@ def main(work: Path | None, assets: Path, threads: int, per_class: int, guidance
     tokenizer = build_tokenizer(classes)
 
     examiner = judge.build(len(classes)).to(device)
-    _follow("judge", judge.RECIPE, judge.fit(examiner, pool.pixels, pool.labels, judge.RECIPE, work / "judge", device), console)
+    _follow(
+        "judge",
+        judge.RECIPE,
+        judge.fit(examiner, pool.pixels, pool.labels, judge.RECIPE, work / "judge", device),
+        console,
+    )
     if not measure_only:
         torch.manual_seed(scorer.RECIPE.seed)
         clip = scorer.build(tokenizer).to(device)
         _follow(
             "scorer",
             scorer.RECIPE,
-            scorer.fit(clip, tokenizer, pool.pixels, pool.labels, classes, scorer.RECIPE, work / "scorer", device),
+            scorer.fit(
+                clip,
+                tokenizer,
+                pool.pixels,
+                pool.labels,
+                classes,
+                scorer.RECIPE,
+                work / "scorer",
+                device,
+            ),
             console,
         )
         scorer.save(clip.cpu(), tokenizer, assets / CLIP, torch.float16)
         torch.manual_seed(denoiser.RECIPE.seed)
         vae = autoencoder.fit(pool.pixels)
         networks = denoiser.build(tokenizer, vae.config["latent_channels"]).to(device)
-        lessons = denoiser.fit(networks, tokenizer, vae, pool.pixels, pool.labels, classes, denoiser.RECIPE, work / "denoiser", device)
+        lessons = denoiser.fit(
+            networks,
+            tokenizer,
+            vae,
+            pool.pixels,
+            pool.labels,
+            classes,
+            denoiser.RECIPE,
+            work / "denoiser",
+            device,
+        )
         _follow("denoiser", denoiser.RECIPE, lessons, console)
         ship(denoiser.assemble(networks.cpu(), tokenizer, vae), assets / DIFFUSION)
     measure(dataset, pool, examiner.cpu(), assets, per_class, guidance, console)
@@ -83,33 +130,60 @@ def ship(pipeline: Any, folder: Path) -> None:
 
 
 def measure(
-    dataset: Any, pool: Split, examiner: nn.Module, assets: Path, per_class: int, guidance: float | None, console: Tracker
+    dataset: Any,
+    pool: Split,
+    examiner: nn.Module,
+    assets: Path,
+    per_class: int,
+    guidance: float | None,
+    console: Tracker,
 ) -> list[Retention]:
-    """Retention per level on val photos, the classifiers' own accuracy on test, and the contact sheet; written beside the weights."""
+    """Retention per level on val photos, the classifiers' own accuracy on test, and the contact
+    sheet; written beside the weights.
+    """
     chosen = {} if guidance is None else {"text_guidance": guidance}
-    generator = bind("generators", "img2img", {"checkpoint": str(assets / DIFFUSION), **chosen}).build()
-    classifiers = {"clip": by_captions(OpenClip(str(assets / CLIP)), dataset), "judge": by_judge(examiner)}
+    generator = bind(
+        "generators", "img2img", {"checkpoint": str(assets / DIFFUSION), **chosen}
+    ).build()
+    classifiers = {
+        "clip": by_captions(OpenClip(str(assets / CLIP)), dataset),
+        "judge": by_judge(examiner),
+    }
     test, val = dataset.split("test"), dataset.split("val")
     found = []
     started = time.monotonic()
-    for done, level in enumerate(retention(dataset, val, generator, classifiers, LEVELS, per_class)):
+    for done, level in enumerate(
+        retention(dataset, val, generator, classifiers, LEVELS, per_class)
+    ):
         found.append(level)
         console.announce("measuring label retention", done + 1, len(LEVELS))
     report: dict[str, Any] = {
-        "test_accuracy": {name: float((classify(test.pixels) == test.labels).mean()) for name, classify in classifiers.items()},
+        "test_accuracy": {
+            name: float((classify(test.pixels) == test.labels).mean())
+            for name, classify in classifiers.items()
+        },
         "text_guidance": generator.text_guidance,
         "steps": generator.steps,
         "photos": "val",
         "classes": list(dataset.classes),
         "minutes": (time.monotonic() - started) / 60,
         "levels": [asdict(level) for level in found],
-        "recipes": {name: asdict(part.RECIPE) for name, part in (("judge", judge), ("scorer", scorer), ("denoiser", denoiser))},
+        "recipes": {
+            name: asdict(part.RECIPE)
+            for name, part in (("judge", judge), ("scorer", scorer), ("denoiser", denoiser))
+        },
     }
     write_text(assets / "retention.json", json.dumps(report, indent=1) + "\n")
     write_text(assets / "README.md", model_card(report))
     for level in found:
-        click.echo(f"level {level.level:3d}: " + ", ".join(f"{name} {share:.1%}" for name, share in level.overall.items()))
-    click.echo("accuracy on test photos: " + ", ".join(f"{name} {share:.1%}" for name, share in report["test_accuracy"].items()))
+        click.echo(
+            f"level {level.level:3d}: "
+            + ", ".join(f"{name} {share:.1%}" for name, share in level.overall.items())
+        )
+    click.echo(
+        "accuracy on test photos: "
+        + ", ".join(f"{name} {share:.1%}" for name, share in report["test_accuracy"].items())
+    )
     click.echo(f"contact sheet: {contact_sheet(dataset, val, generator, assets / 'spectrum.png')}")
     return found
 
@@ -124,7 +198,9 @@ def contact_sheet(dataset: Any, split: Split, generator: Generator, path: Path) 
         columns.append(generator.make(asked, photos).images)
     columns.append(photos)
     lines = [[column[r] for column in columns] for r in range(len(rows))]
-    return save_picture(sheet(lines, [*(f"{level} %" for level in LEVELS[:-1]), "photo"], dataset.classes), path)
+    return save_picture(
+        sheet(lines, [*(f"{level} %" for level in LEVELS[:-1]), "photo"], dataset.classes), path
+    )
 
 
 if __name__ == "__main__":

@@ -7,12 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from discl.spec.kinds import Photos
+from discl.core.interfaces import Photos
 
 
 def to_signal(photos: Photos, device: torch.device) -> Tensor:
     """uint8 [b, h, w, 3] to float [b, 3, h, w] in -1..1."""
-    return torch.from_numpy(np.array(photos)).to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return (
+        torch.from_numpy(np.array(photos))
+        .to(device)
+        .permute(0, 3, 1, 2)
+        .float()
+        .div_(127.5)
+        .sub_(1)
+    )
 
 
 def augment(signal: Tensor, noise: torch.Generator) -> Tensor:
@@ -23,6 +30,8 @@ def augment(signal: Tensor, noise: torch.Generator) -> Tensor:
     down, across = torch.arange(h)[None, :, None] + top, torch.arange(w)[None, None, :] + left
     mirrored = torch.rand(count, 1, 1, generator=noise) < 0.5
     across = torch.where(mirrored, across.flip(2), across)
-    shifted = padded.permute(0, 2, 3, 1)[torch.arange(count)[:, None, None], down, across].permute(0, 3, 1, 2)
+    shifted = padded.permute(0, 2, 3, 1)[torch.arange(count)[:, None, None], down, across].permute(
+        0, 3, 1, 2
+    )
     gain = 1 + 0.2 * (2 * torch.rand(count, 1, 1, 1, generator=noise) - 1)
     return (shifted * gain).clamp(-1, 1)

@@ -1,4 +1,6 @@
-"""How true a generator stays to its labels: the share of its images that a classifier assigns to the intended class."""
+"""How true a generator stays to its labels: the share of its images that a classifier assigns to
+the intended class.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +11,21 @@ import numpy as np
 import torch
 from torch import nn
 
+from discl.core.hashing import seed_of
+from discl.core.interfaces import Dataset, Generator, Ints, Photos, Request, Split
+from discl.core.levels import PHOTO
 from discl.miniature import judge as judges
 from discl.parts.scorers.open_clip import OpenClip
-from discl.spec.identity import seed_of
-from discl.spec.kinds import Dataset, Generator, Ints, Photos, Request, Split
-from discl.spec.levels import PHOTO
 
 Classifier = Callable[[Photos], Ints]  # photos [n, h, w, 3] to labels [n]
 
 
 @dataclass(frozen=True)
 class Retention:
-    """One level. `overall` and `by_class` are fractions of `images`, by name of the classifier that judged."""
+    """One level.
+
+    `overall` and `by_class` are fractions of `images`, by name of the classifier that judged.
+    """
 
     level: int
     images: int
@@ -38,7 +43,9 @@ def by_captions(scorer: OpenClip, dataset: Dataset) -> Classifier:
     words = scorer.embed_texts([dataset.prompts(label)[0] for label in range(len(dataset.classes))])
 
     def classify(photos: Photos) -> Ints:
-        parts = [scorer.embed_images(photos[i : i + 500]) @ words.T for i in range(0, len(photos), 500)]
+        parts = [
+            scorer.embed_images(photos[i : i + 500]) @ words.T for i in range(0, len(photos), 500)
+        ]
         return np.asarray(np.concatenate(parts).argmax(1))
 
     return classify
@@ -53,20 +60,35 @@ def retention(
     per_class: int,
     batch: int = 96,
 ) -> Iterator[Retention]:
-    """Makes one image of each of the first `per_class` photos of every class at every level, and has it classified."""
+    """Makes one image of each of the first `per_class` photos of every class at every level, and
+    has it classified.
+    """
     classes = len(dataset.classes)
-    rows = np.concatenate([np.flatnonzero(split.labels == label)[:per_class] for label in range(classes)])
+    rows = np.concatenate(
+        [np.flatnonzero(split.labels == label)[:per_class] for label in range(classes)]
+    )
     photos, labels = np.asarray(split.pixels[rows]), split.labels[rows]
-    asked = [(dataset.prompts(int(label))[0], seed_of("retention", str(split.ids[row]))) for row, label in zip(rows, labels, strict=True)]
+    asked = [
+        (dataset.prompts(int(label))[0], seed_of("retention", str(split.ids[row])))
+        for row, label in zip(rows, labels, strict=True)
+    ]
     for level in levels:
         images = photos
         if level != PHOTO:
             requests = [Request(level, prompt, seed) for prompt, seed in asked]
-            images = np.concatenate([generator.make(requests[i : i + batch], photos[i : i + batch]).images for i in range(0, len(rows), batch)])
+            images = np.concatenate(
+                [
+                    generator.make(requests[i : i + batch], photos[i : i + batch]).images
+                    for i in range(0, len(rows), batch)
+                ]
+            )
         right = {name: classify(images) == labels for name, classify in classifiers.items()}
         yield Retention(
             level,
             len(rows),
             {name: float(hits.mean()) for name, hits in right.items()},
-            {name: [float(hits[labels == label].mean()) for label in range(classes)] for name, hits in right.items()},
+            {
+                name: [float(hits[labels == label].mean()) for label in range(classes)]
+                for name, hits in right.items()
+            },
         )

@@ -14,13 +14,15 @@ from open_clip.transform import PreprocessCfg
 from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
+from discl.core.interfaces import Ints, Photos
 from discl.miniature.pictures import augment, to_signal
 from discl.miniature.training import Progress, Recipe, Rows, train
 from discl.miniature.words import CONTEXT, captions
-from discl.spec.kinds import Ints, Photos
 
 RECIPE = Recipe(steps=3200, batch=128, lr=3e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=3)
-IMAGE_SIZE = 96  # photos are enlarged three times: the trunk divides by 32, and 1 pixel would be left of 32
+IMAGE_SIZE = (
+    96  # photos are enlarged three times: the trunk divides by 32, and 1 pixel would be left of 32
+)
 
 
 def config(tokenizer: CLIPTokenizer) -> dict[str, Any]:
@@ -61,10 +63,14 @@ def fit(
     folder: Path,
     device: torch.device,
 ) -> Iterator[Progress]:
-    """Contrastive in both directions; photos of one class share their captions, so all of them count as positives (UniCL, Yang et al. 2022)."""
+    """Contrastive in both directions; photos of one class share their captions, so all of them
+    count as positives (UniCL, Yang et al. 2022).
+    """
     texts = captions(classes)
     per_class = len(texts[0])
-    tokens = tokenizer([c for group in texts for c in group], padding="max_length", return_tensors="pt").input_ids.to(device)
+    tokens = tokenizer(
+        [c for group in texts for c in group], padding="max_length", return_tensors="pt"
+    ).input_ids.to(device)
 
     def loss_of(rows: Rows, noise: torch.Generator) -> dict[str, torch.Tensor]:
         signal = augment(to_signal(photos[rows], torch.device("cpu")), noise).to(device)
@@ -81,12 +87,25 @@ def fit(
     yield from train(model, loss_of, len(photos), recipe, folder, device)
 
 
-def save(model: torch.nn.Module, tokenizer: CLIPTokenizer, folder: Path, dtype: torch.dtype) -> None:
-    """Write open_clip's local-dir format: open_clip_config.json, open_clip_model.safetensors, tokenizer files."""
+def save(
+    model: torch.nn.Module, tokenizer: CLIPTokenizer, folder: Path, dtype: torch.dtype
+) -> None:
+    """Write open_clip's local-dir format: open_clip_config.json, open_clip_model.safetensors,
+    tokenizer files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    half = {k: (v.to(dtype) if v.dtype.is_floating_point else v).contiguous() for k, v in model.state_dict().items()}
+    half = {
+        k: (v.to(dtype) if v.dtype.is_floating_point else v).contiguous()
+        for k, v in model.state_dict().items()
+    }
     save_file(half, str(folder / "open_clip_model.safetensors"))
-    preprocess = PreprocessCfg(size=IMAGE_SIZE, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bicubic", resize_mode="squash")
+    preprocess = PreprocessCfg(
+        size=IMAGE_SIZE,
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        interpolation="bicubic",
+        resize_mode="squash",
+    )
     written = {"model_cfg": config(tokenizer), "preprocess_cfg": preprocess.__dict__}
     (folder / "open_clip_config.json").write_text(json.dumps(written, indent=2) + "\n")
     tokenizer.save_pretrained(folder)

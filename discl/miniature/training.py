@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from discl.spec.kinds import Ints
+from discl.core.interfaces import Ints
 
 Rows = Ints
 LossOf = Callable[[Rows, torch.Generator], dict[str, Tensor]]
@@ -53,7 +53,9 @@ class Progress:
 
 
 def batches(rows: int, recipe: Recipe, first: int) -> Iterator[tuple[int, Rows]]:
-    """(step, row numbers) from `first` on: every epoch is a fresh permutation that only (seed, epoch) decide."""
+    """(step, row numbers) from `first` on: every epoch is a fresh permutation that only (seed,
+    epoch) decide.
+    """
     per_epoch = max(1, rows // recipe.batch)
     for step in range(first, recipe.steps):
         epoch, place = divmod(step, per_epoch)
@@ -72,13 +74,17 @@ def train(
     save_every_s: float = 120.0,
     log_every: int = 100,
 ) -> Iterator[Progress]:
-    """Train `network` in place and leave the averaged weights in it; yields a Progress every `log_every` steps.
+    """Train `network` in place and leave the averaged weights in it; yields a Progress every
+    `log_every` steps.
 
-    `loss_of(rows, generator)` returns named losses; "loss" is the one minimised. The state is saved to
-    `folder/state.pt` every `save_every_s` seconds and picked up on the next call, so a stop costs no more than that.
+    `loss_of(rows, generator)` returns named losses; "loss" is the one minimised. The state is saved
+    to `folder/state.pt` every `save_every_s` seconds and picked up on the next call, so a stop
+    costs no more than that.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, betas=(0.9, 0.99))
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
+    )
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     first, spent_s = _restore(folder, recipe, network, optimiser, average)
     start = saved = time.monotonic() - spent_s
@@ -86,13 +92,18 @@ def train(
     sums: dict[str, float] = {}
     counted = 0
     for step, chosen in batches(rows, recipe, first):
-        noise = torch.Generator().manual_seed(int(np.random.default_rng([recipe.seed, 1, step]).integers(2**62)))
+        noise = torch.Generator().manual_seed(
+            int(np.random.default_rng([recipe.seed, 1, step]).integers(2**62))
+        )
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate(step)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             losses = loss_of(chosen, noise)
         if not torch.isfinite(losses["loss"]):
-            raise FloatingPointError(f"{folder.name}: loss is {losses['loss'].item()} at step {step}; lower lr from {recipe.lr}")
+            raise FloatingPointError(
+                f"{folder.name}: loss is {losses['loss'].item()} at step {step}; lower lr from"
+                f" {recipe.lr}"
+            )
         optimiser.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
@@ -148,7 +159,11 @@ def _save(
 
 
 def _restore(
-    folder: Path, recipe: Recipe, network: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]
+    folder: Path,
+    recipe: Recipe,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
 ) -> tuple[int, float]:
     """(next step, seconds spent) of a saved state of this very recipe; (0, 0) where there is none."""
     path = folder / "state.pt"
@@ -156,7 +171,10 @@ def _restore(
         return 0, 0.0
     state = torch.load(path, map_location="cpu", weights_only=True)
     if state["recipe"] != asdict(recipe):
-        raise ValueError(f"{path} was made by another recipe ({state['recipe']}); move {folder} away to start anew")
+        raise ValueError(
+            f"{path} was made by another recipe ({state['recipe']}); move {folder} away to start"
+            " anew"
+        )
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     for key, value in state["average"].items():

@@ -1,10 +1,19 @@
-"""The miniature's vocabulary: a CLIP tokenizer small enough to ship, which writes its captions in few tokens."""
+"""The miniature's vocabulary: a CLIP tokenizer small enough to ship, which writes its captions in
+few tokens.
+"""
 
 from __future__ import annotations
 
 from transformers import CLIPTokenizer
 
-TEMPLATES = ("a photo of a {}", "a photo of an {}", "a photo of the {}", "a picture of a {}", "a {}", "{}")
+TEMPLATES = (
+    "a photo of a {}",
+    "a photo of an {}",
+    "a photo of the {}",
+    "a picture of a {}",
+    "a {}",
+    "{}",
+)
 CONTEXT = 16  # tokens a caption, start and end included
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 
@@ -15,16 +24,20 @@ def captions(classes: list[str]) -> list[list[str]]:
 
 
 def build_tokenizer(classes: list[str]) -> CLIPTokenizer:
-    """Byte-level BPE over all 256 bytes (any text is accepted), with merges that join each caption word letter by letter.
+    """Byte-level BPE over all 256 bytes (any text is accepted), with merges that join each caption
+    word letter by letter.
 
-    Words compete for pairs of letters, so some stay in a few pieces ('photo' in four): what matters is that captions fit.
+    Words compete for pairs of letters, so some stay in a few pieces ('photo' in four): what matters
+    is that captions fit.
     """
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     letters = list(bytes_to_unicode().values())
     vocabulary = letters + [letter + "</w>" for letter in letters]
     merges: list[tuple[str, str]] = []
-    for word in sorted({word for group in captions(classes) for caption in group for word in caption.split()}):
+    for word in sorted(
+        {word for group in captions(classes) for caption in group for word in caption.split()}
+    ):
         pieces = [*word[:-1], word[-1] + "</w>"]
         while len(pieces) > 1:
             pair = (pieces[0], pieces[1])

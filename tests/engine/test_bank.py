@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 
 from discl.cli import main
-from discl.engine.bank import Bank
-from discl.engine.catalogue import Cell
-from discl.engine.leases import Wanted
-from discl.engine.making import Sources, Workshop, request_of
+from discl.core.errors import UserError
+from discl.core.interfaces import Drawn, Lost, Request
+from discl.core.registry import bind
+from discl.engine.bank.bank import Bank
+from discl.engine.bank.catalogue import Cell
+from discl.engine.bank.generate import Sources, Workshop, request_of
+from discl.engine.bank.leases import Wanted
 from discl.files import shards
 from discl.files.photos import decode, fitted
-from discl.spec.errors import UserError
-from discl.spec.kinds import Drawn, Lost, Request
-from discl.spec.registry import bind
 
 PROCESS = {"dataset": "toy", "generator": "blend"}
 
@@ -37,14 +37,21 @@ class CountingGenerator:
     steps = 20
 
     def __init__(self, fails: Callable[[Request], bool] = lambda _: False) -> None:
-        self.inner, self.asked, self.fails = bind("generators", "blend", {}).build(), list[Request](), fails
+        self.inner, self.asked, self.fails = (
+            bind("generators", "blend", {}).build(),
+            list[Request](),
+            fails,
+        )
 
     def identity(self) -> dict[str, Any]:
         return {}
 
     def make(self, requests: Sequence[Request], photos: Any) -> Drawn:
         self.asked.extend(requests)
-        return Drawn(self.inner.make(requests, photos).images, {i: "it is late" for i, r in enumerate(requests) if self.fails(r)})
+        return Drawn(
+            self.inner.make(requests, photos).images,
+            {i: "it is late" for i, r in enumerate(requests) if self.fails(r)},
+        )
 
 
 class BrightnessScorer:
@@ -88,17 +95,33 @@ def _sources(count: int = 5) -> Sources:
     photos = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
     usual = (("a cat", "one cat"), ("a dog",))
     prompts = bind("prompts", "dataset", {}).build()
-    return Sources(tuple(f"photo{i}" for i in range(count)), np.arange(count) % 2, photos, ("cat", "dog"), usual, prompts)
+    return Sources(
+        tuple(f"photo{i}" for i in range(count)),
+        np.arange(count) % 2,
+        photos,
+        ("cat", "dog"),
+        usual,
+        prompts,
+    )
 
 
 def _wanted(levels: Sequence[int] = (0, 50), variants: int = 3, count: int = 5) -> Wanted:
     return Wanted(tuple(f"photo{i}" for i in range(count)), tuple(levels), variants)
 
 
-def _fill(bank: Bank, wanted: Wanted, batch: int = 4, generator: Any = None, scorer: Any = None, executor: Any = None) -> CountingGenerator:
+def _fill(
+    bank: Bank,
+    wanted: Wanted,
+    batch: int = 4,
+    generator: Any = None,
+    scorer: Any = None,
+    executor: Any = None,
+) -> CountingGenerator:
     generator, sources = generator or CountingGenerator(), _sources(len(wanted.sources))
     workshop = Workshop(bank.id, bank.shards, sources, generator, scorer or BrightnessScorer())
-    bank.build(wanted, generator.steps, executor or Here(), lambda: workshop, batch, lambda *_: None)
+    bank.build(
+        wanted, generator.steps, executor or Here(), lambda: workshop, batch, lambda *_: None
+    )
     return generator
 
 
@@ -111,9 +134,17 @@ class Loses:
         return ((item, Lost("SIGKILL", 3, 2_000_000_000)) for item in items)
 
 
-def test_images_that_cost_too_many_workers_end_the_build_and_are_free_for_the_next(tmp_path: Path) -> None:
+def test_images_that_cost_too_many_workers_end_the_build_and_are_free_for_the_next(
+    tmp_path: Path,
+) -> None:
     bank = Bank(tmp_path, PROCESS)
-    with pytest.raises(UserError, match=r"3 workers died at item .*Cell.* \(the last: SIGKILL with 2.0 GB in memory\); .* a smaller batch"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"3 workers died at item .*Cell.* \(the last: SIGKILL with 2.0 GB in memory\); .* a"
+            r" smaller batch"
+        ),
+    ):
         _fill(bank, _wanted(), executor=Loses())
     assert len(_fill(bank, _wanted()).asked) == 30
 
@@ -142,7 +173,9 @@ def test_batch_size_and_order_change_no_byte(tmp_path: Path, batch: int) -> None
 
 def test_levels_of_a_photo_share_noise_and_photos_never_do(tmp_path: Path) -> None:
     asked = _fill(Bank(tmp_path, PROCESS), _wanted()).asked
-    seeds = {level: {request.seed for request in asked if request.level == level} for level in (0, 50)}
+    seeds = {
+        level: {request.seed for request in asked if request.level == level} for level in (0, 50)
+    }
     assert seeds[0] == seeds[50]
     assert len(seeds[0]) == 15  # photos x variants
 
@@ -183,7 +216,12 @@ def test_pixels_are_what_was_made(tmp_path: Path) -> None:
     assert np.array_equal(bank.pixels(50)[place], made)
     pixels, row = bank.image(cell)
     assert np.array_equal(pixels, made)
-    assert (row.prompt, row.caption, row.seed, row.denoising_steps) == (request.prompt, "a dog", request.seed, 10)
+    assert (row.prompt, row.caption, row.seed, row.denoising_steps) == (
+        request.prompt,
+        "a dog",
+        request.seed,
+        10,
+    )
 
 
 def test_a_text_is_embedded_once_and_a_photo_once(tmp_path: Path) -> None:
@@ -194,11 +232,17 @@ def test_a_text_is_embedded_once_and_a_photo_once(tmp_path: Path) -> None:
 
 
 def test_an_image_that_cannot_be_made_is_named_and_not_tried_again(tmp_path: Path) -> None:
-    bank, generator = Bank(tmp_path, PROCESS), CountingGenerator(lambda request: request.level == 0 and "dog" in request.prompt)
+    bank, generator = (
+        Bank(tmp_path, PROCESS),
+        CountingGenerator(lambda request: request.level == 0 and "dog" in request.prompt),
+    )
     _fill(bank, _wanted(), generator=generator)
     assert bank.count() == {0: 9, 50: 15}
     failures = bank.failures()
-    assert {(cell.source, why) for cell, why in failures} == {("photo1", "it is late"), ("photo3", "it is late")}
+    assert {(cell.source, why) for cell, why in failures} == {
+        ("photo1", "it is late"),
+        ("photo3", "it is late"),
+    }
     assert len(bank.pixels(0)) == len(bank.view(0, 3, _sources(), None).place) == 9
     assert list(bank.verify()) == []
     assert _fill(bank, _wanted()).asked == []
@@ -252,7 +296,11 @@ def test_a_damaged_catalogue_is_made_again_from_the_shards(tmp_path: Path, how: 
     if how == "gone":
         path.unlink()
     else:
-        path.write_bytes(data[: len(data) * 2 // 3] if how == "truncated" else data[:200] + bytes(len(data) - 200))
+        path.write_bytes(
+            data[: len(data) * 2 // 3]
+            if how == "truncated"
+            else data[:200] + bytes(len(data) - 200)
+        )
     (found,) = list(Bank(tmp_path, PROCESS).verify())
     assert found.cell is None
     assert _fill(Bank(tmp_path, PROCESS), _wanted((0, 30, 50), variants=8, count=20)).asked == []
@@ -282,13 +330,19 @@ def test_a_stopped_build_gives_its_leases_back(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
     with pytest.raises(KeyboardInterrupt):
         _fill(bank, _wanted(), executor=Here(stop_after=2))
-    assert bank.catalogue.rows("SELECT * FROM leases") == bank.catalogue.rows("SELECT * FROM builders") == []
+    assert (
+        bank.catalogue.rows("SELECT * FROM leases")
+        == bank.catalogue.rows("SELECT * FROM builders")
+        == []
+    )
     assert sum(bank.count().values()) > 0
     _fill(bank, _wanted())
     assert sum(bank.count().values()) == 30
 
 
-def test_a_full_disk_stops_a_build_with_a_sentence_and_the_next_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_a_build_with_a_sentence_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bank, write, written = Bank(tmp_path, PROCESS), shards.write, list[str]()
 
     def full_after_two(*given: Any) -> str:
@@ -335,16 +389,20 @@ def test_what_a_dead_process_held_is_taken_over(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    from discl.engine import leases
+    from discl.engine.bank import leases
 
     with bank.catalogue.writing() as db:
-        db.execute("INSERT INTO builders VALUES ('dead', ?, ?, 'once', 7)", (leases._here(), ended.pid))
+        db.execute(
+            "INSERT INTO builders VALUES ('dead', ?, ?, 'once', 7)", (leases._here(), ended.pid)
+        )
         db.execute("INSERT INTO leases VALUES ('photo0', 0, 0, 'dead')")
     assert len(_fill(bank, _wanted()).asked) == 30
 
 
-def test_what_a_silent_machine_held_is_taken_over_whatever_its_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from discl.engine import leases
+def test_what_a_silent_machine_held_is_taken_over_whatever_its_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from discl.engine.bank import leases
 
     monkeypatch.setattr(leases, "SILENCE_S", 0.3)
     bank = Bank(tmp_path, PROCESS)
@@ -358,7 +416,9 @@ def test_what_a_silent_machine_held_is_taken_over_whatever_its_clock_says(tmp_pa
 
 def test_a_folder_made_by_another_process_is_refused(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
-    (bank.folder / "bank.json").write_text(json.dumps({"schema": 2, "dataset": "other", "generator": "blend"}))
+    (bank.folder / "bank.json").write_text(
+        json.dumps({"schema": 2, "dataset": "other", "generator": "blend"})
+    )
     with pytest.raises(UserError, match="made from another dataset"):
         Bank(tmp_path, PROCESS)
 
@@ -380,7 +440,9 @@ def test_images_of_several_sizes_come_at_one(tmp_path: Path) -> None:
     bank, small = Bank(tmp_path, PROCESS), _sources()
     _fill(bank, _wanted((0,), variants=2))
     photos = np.random.default_rng(1).integers(0, 256, (5, 6, 12, 3), dtype=np.uint8)
-    workshop = Workshop(bank.id, bank.shards, replace(small, photos=photos), CountingGenerator(), BrightnessScorer())
+    workshop = Workshop(
+        bank.id, bank.shards, replace(small, photos=photos), CountingGenerator(), BrightnessScorer()
+    )
     bank.build(_wanted((0,), variants=3), 20, Here(), lambda: workshop, 4, lambda *_: None)
     assert {decode(data).shape for _, data in bank.encoded(0)} == {(8, 8, 3), (6, 12, 3)}
     assert bank.pixels(0).shape == (15, 8, 8, 3)
@@ -399,7 +461,14 @@ def _diffused(folder: Path, batch: int) -> str:
     sources = Sources(("a", "b"), np.zeros(2, np.int64), photos, ("cat",), ((),), prompts)
     bank = Bank(folder, PROCESS)
     workshop = Workshop(bank.id, bank.shards, sources, generator, None)
-    bank.build(Wanted(sources.ids, (0, 50), 4), generator.steps, Here(), lambda: workshop, batch, lambda *_: None)
+    bank.build(
+        Wanted(sources.ids, (0, 50), 4),
+        generator.steps,
+        Here(),
+        lambda: workshop,
+        batch,
+        lambda *_: None,
+    )
     return bank.digest()
 
 
@@ -409,15 +478,31 @@ def diffused_at_once(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
-def test_the_diffusion_generator_gives_the_same_bytes_at_any_batch_size(tmp_path: Path, batch: int, diffused_at_once: str) -> None:
+def test_the_diffusion_generator_gives_the_same_bytes_at_any_batch_size(
+    tmp_path: Path, batch: int, diffused_at_once: str
+) -> None:
     assert _diffused(tmp_path, batch) == diffused_at_once
 
 
 def build_a_toy(home: Path, workers: int) -> None:
     """A build of a bank, without the seconds a command takes to import scorers and networks."""
-    bank, generator, sources = Bank(home / "banks", PROCESS), bind("generators", "blend", {}).build(), _sources(100)
-    workshop, executor = partial(Workshop, bank.id, bank.shards, sources, generator, None), bind("executors", "local", {"workers": workers})
-    bank.build(_wanted((0, 30, 50), 5, 100), generator.steps, executor.build(), workshop, 8, lambda *_: None)
+    bank, generator, sources = (
+        Bank(home / "banks", PROCESS),
+        bind("generators", "blend", {}).build(),
+        _sources(100),
+    )
+    workshop, executor = (
+        partial(Workshop, bank.id, bank.shards, sources, generator, None),
+        bind("executors", "local", {"workers": workers}),
+    )
+    bank.build(
+        _wanted((0, 30, 50), 5, 100),
+        generator.steps,
+        executor.build(),
+        workshop,
+        8,
+        lambda *_: None,
+    )
     bank.close()
 
 
@@ -433,10 +518,27 @@ def test_any_number_of_workers_makes_the_same_bytes(tmp_path: Path, workers: int
 
 def test_slurm_jobs_make_the_same_bytes(tmp_path: Path) -> None:
     digests = set()
-    for engine, parameters in (("local", {}), ("slurm", {"cluster": "local", "workers": 2, "cpus": 1, "folder": str(tmp_path / "jobs")})):
+    for engine, parameters in (
+        ("local", {}),
+        ("slurm", {"cluster": "local", "workers": 2, "cpus": 1, "folder": str(tmp_path / "jobs")}),
+    ):
         bank = Bank(tmp_path / engine, PROCESS)
-        workshop = partial(Workshop, bank.id, bank.shards, _sources(), bind("generators", "blend", {}).build(), None)
-        bank.build(_wanted(), 50, bind("executors", engine, parameters).build(), workshop, 15, lambda *_: None)
+        workshop = partial(
+            Workshop,
+            bank.id,
+            bank.shards,
+            _sources(),
+            bind("generators", "blend", {}).build(),
+            None,
+        )
+        bank.build(
+            _wanted(),
+            50,
+            bind("executors", engine, parameters).build(),
+            workshop,
+            15,
+            lambda *_: None,
+        )
         digests.add(bank.digest())
     assert len(digests) == 1
     assert len(list(tmp_path.glob("jobs/*/*.out"))) > 1
@@ -444,12 +546,28 @@ def test_slurm_jobs_make_the_same_bytes(tmp_path: Path) -> None:
 
 def build_by_command(home: Path, workers: int) -> None:
     os.environ["DISCL_HOME"] = str(home)
-    settings = ["generator.name=blend", "bank.batch=8", "dataset.largest=40", "dataset.ood_photos=10", "bank.variants=16"]
-    words = ["bank", "build", "cifar10_lt", "--workers", str(workers), *(word for setting in settings for word in ("--set", setting))]
+    settings = [
+        "generator.name=blend",
+        "bank.batch=8",
+        "dataset.largest=40",
+        "dataset.ood_photos=10",
+        "bank.variants=16",
+    ]
+    words = [
+        "bank",
+        "build",
+        "cifar10_lt",
+        "--workers",
+        str(workers),
+        *(word for setting in settings for word in ("--set", setting)),
+    ]
     main(words, standalone_mode=False)
 
 
-SLOW = [pytest.mark.slow, pytest.mark.timeout(1200)]  # a command takes seconds to import what it needs, and here are many
+SLOW = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+]  # a command takes seconds to import what it needs, and here are many
 
 
 @pytest.mark.parametrize(
@@ -465,12 +583,16 @@ def test_a_build_killed_at_random_points_gives_the_same_digest(
 ) -> None:
     def started(home: str) -> Any:
         (tmp_path / home).mkdir(exist_ok=True)
-        process = multiprocessing.get_context("spawn").Process(target=build, args=(tmp_path / home, workers))
+        process = multiprocessing.get_context("spawn").Process(
+            target=build, args=(tmp_path / home, workers)
+        )
         process.start()
         return process
 
     def published() -> int:
-        return sum(len(shards.names(folder)) for folder in (tmp_path / "killed").glob("banks/*/shards"))
+        return sum(
+            len(shards.names(folder)) for folder in (tmp_path / "killed").glob("banks/*/shards")
+        )
 
     def bank(home: str) -> Bank:
         (folder,) = (tmp_path / home / "banks").iterdir()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from discl.engine.ensembling import interpolated, wise
+from discl.engine.evaluation.wise_ft import interpolated, wise
 
 
 def _network(seed: int) -> nn.Module:
@@ -52,7 +52,13 @@ def test_the_best_alpha_is_found_and_left_in_the_network() -> None:
     network, first, last = nn.Linear(1, 1), nn.Linear(1, 1), nn.Linear(1, 1)
     for each, bias in ((first, 0.0), (last, 10.0)):
         nn.init.constant_(each.bias, bias)
-    alpha, state = wise(network, first.state_dict(), last.state_dict(), [1.0, 0.0, 0.4, 0.8], lambda n: -abs(_bias(n) - 5))
+    alpha, state = wise(
+        network,
+        first.state_dict(),
+        last.state_dict(),
+        [1.0, 0.0, 0.4, 0.8],
+        lambda n: -abs(_bias(n) - 5),
+    )
     assert alpha == 0.4
     assert _equal(network.state_dict(), state)
     assert _bias(network) == pytest.approx(4.0)
@@ -60,4 +66,7 @@ def test_the_best_alpha_is_found_and_left_in_the_network() -> None:
 
 def test_of_equal_scores_the_one_nearest_to_the_trained_weights_wins() -> None:
     network = nn.Linear(1, 1)
-    assert wise(network, network.state_dict(), network.state_dict(), [0.2, 0.6, 0.4], lambda _: 0.5)[0] == 0.6
+    assert (
+        wise(network, network.state_dict(), network.state_dict(), [0.2, 0.6, 0.4], lambda _: 0.5)[0]
+        == 0.6
+    )

@@ -11,16 +11,19 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from discl.engine import exchange
-from discl.engine.bank import Bank
-from discl.engine.catalogue import FAILED, MADE, Cell, Row
-from discl.engine.exchange import export_bank, import_bank
-from discl.engine.making import key_of
+from discl.core.errors import UserError
+from discl.engine.bank import exchange
+from discl.engine.bank.bank import Bank
+from discl.engine.bank.catalogue import FAILED, MADE, Cell, Row
+from discl.engine.bank.exchange import export_bank, import_bank
+from discl.engine.bank.generate import key_of
 from discl.files import shards, tables
 from discl.files.photos import encode
-from discl.spec.errors import UserError
 
-PROCESS: dict[str, object] = {"dataset": {"name": "toy"}, "generator": {"name": "blend", "parameters": {"steps": 12}}}
+PROCESS: dict[str, object] = {
+    "dataset": {"name": "toy"},
+    "generator": {"name": "blend", "parameters": {"steps": 12}},
+}
 CLASSES = ("cat", "dog")
 FORMATS = pytest.mark.parametrize("form", sorted(tables.FORMS))
 
@@ -33,9 +36,21 @@ def _row(bank: Bank, cell: Cell, data: bytes, offset: int) -> Row:
     score = None if cell.variant else cell.level / 300
     status, why = (MADE, "") if data else (FAILED, "it is late")
     return Row(
-        *cell, key_of(bank.id, cell), cell.variant % 2, 'a "cat", é', "a cat", 2**63 - 1 - cell.level, 6, score, score, status, why,
-        offset, len(data), hashlib.sha256(data).hexdigest(),
-    )  # fmt: skip
+        *cell,
+        key_of(bank.id, cell),
+        cell.variant % 2,
+        'a "cat", é',
+        "a cat",
+        2**63 - 1 - cell.level,
+        6,
+        score,
+        score,
+        status,
+        why,
+        offset,
+        len(data),
+        hashlib.sha256(data).hexdigest(),
+    )
 
 
 def _filled(root: Path, photos: int = 3) -> Bank:
@@ -46,7 +61,9 @@ def _filled(root: Path, photos: int = 3) -> Bank:
         blobs = [encode(chance.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in cells]
         cells, blobs = [*cells, Cell(f"photo{photo}", 0, 3)], [*blobs, b""]
         ends = np.cumsum([0, *map(len, blobs)]).tolist()
-        rows = [_row(bank, cell, data, end) for cell, data, end in zip(cells, blobs, ends, strict=False)]
+        rows = [
+            _row(bank, cell, data, end) for cell, data, end in zip(cells, blobs, ends, strict=False)
+        ]
         bank.catalogue.add(shards.write(bank.shards, Row._fields, rows, blobs), rows)
     return bank
 
@@ -83,12 +100,24 @@ def test_datasets_sees_pictures_and_every_column(tmp_path: Path, form: str) -> N
         loaded = datasets.load_from_disk(str(folder))
     else:
         files = [str(path) for path in folder.glob("data/*.parquet")]
-        loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
-        assert len(datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))) == 18
+        loaded = datasets.load_dataset(
+            "parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
+        )
+        assert (
+            len(
+                datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+            )
+            == 18
+        )
     assert isinstance(loaded.features["image"], datasets.Image)
     assert {*loaded.column_names} == {"image", "bank", "class_name", *Row._fields}
     first, stored = loaded[0], next(bank.rows())
-    assert (first["bank"], first["class_name"], first["seed"], first["why"]) == (bank.id, "cat", stored.seed, "")
+    assert (first["bank"], first["class_name"], first["seed"], first["why"]) == (
+        bank.id,
+        "cat",
+        stored.seed,
+        "",
+    )
     assert np.array_equal(np.asarray(first["image"]), bank.image(stored.cell)[0])
     kept = loaded.cast_column("image", datasets.Image(decode=False))
     assert hashlib.sha256(kept[0]["image"]["bytes"]).hexdigest() == stored.sha256
@@ -96,7 +125,9 @@ def test_datasets_sees_pictures_and_every_column(tmp_path: Path, form: str) -> N
 
 
 @FORMATS
-def test_files_and_row_groups_are_of_bounded_size(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_and_row_groups_are_of_bounded_size(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exchange, "PILE", 4)
     monkeypatch.setattr(tables, "BATCH", 3)
     monkeypatch.setattr(tables, "FILE_BYTES", 4000)
@@ -114,7 +145,9 @@ def test_files_and_row_groups_are_of_bounded_size(tmp_path: Path, form: str, mon
     assert max(held) <= 4
 
 
-def test_no_more_than_a_pile_is_held_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_a_pile_is_held_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exchange, "PILE", 2)
     bank, handed, written = _filled(tmp_path), [0], [0]
     stored = exchange._stored
@@ -122,11 +155,19 @@ def test_no_more_than_a_pile_is_held_at_a_time(tmp_path: Path, monkeypatch: pyte
     def counted(bank: Bank) -> Any:
         for image in stored(bank):
             handed[0] += 1
-            assert handed[0] - written[0] <= 5  # a pile on its way to disk, one being filled, and the image that is too many
+            assert (
+                handed[0] - written[0] <= 5
+            )  # a pile on its way to disk, one being filled, and the image that is too many
             yield image
 
     monkeypatch.setattr(exchange, "_stored", counted)
-    export_bank(bank, CLASSES, tmp_path / "shared", "parquet", lambda _, done, __: written.__setitem__(0, done))
+    export_bank(
+        bank,
+        CLASSES,
+        tmp_path / "shared",
+        "parquet",
+        lambda _, done, __: written.__setitem__(0, done),
+    )
     assert handed == written == [18]
 
 
@@ -137,14 +178,21 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     assert sorted(path.name for path in bank.shards.iterdir()) == before
     bank.forget([Cell("photo1", 50, 2), Cell("photo1", 0, 3)])
     with bank.catalogue.writing() as db:
-        db.execute("UPDATE images SET sha256 = 'made elsewhere' WHERE source = 'photo0' AND level = 0 AND variant = 0")
+        db.execute(
+            "UPDATE images SET sha256 = 'made elsewhere' WHERE source = 'photo0' AND level = 0 AND"
+            " variant = 0"
+        )
     assert import_bank(bank, folder, _quiet) == (2, 19, 1, [])
 
 
 def _rewritten(folder: Path, form: str, change: Callable[[list[dict[str, Any]]], None]) -> None:
     """The export again, with its rows changed and its schema kept."""
     (path,) = [*folder.glob("data/*.parquet"), *folder.glob("*.arrow")]
-    table = pq.read_table(path) if form == "parquet" else pa.ipc.open_stream(path.read_bytes()).read_all()
+    table = (
+        pq.read_table(path)
+        if form == "parquet"
+        else pa.ipc.open_stream(path.read_bytes()).read_all()
+    )
     rows = table.to_pylist()
     change(rows)
     table = pa.Table.from_pylist(rows, table.schema)
@@ -200,13 +248,26 @@ def test_an_export_of_another_process_is_refused_and_the_difference_named(tmp_pa
         (lambda folder: next(folder.glob("*.arrow")).unlink(), "cannot be read"),
         (lambda folder: next(folder.glob("*.arrow")).write_bytes(b"torn"), "cannot be read"),
         (lambda folder: (folder / "state.json").write_text("[]"), "state.json is damaged"),
-        (lambda folder: (folder / "state.json").write_text('{"_data_files": [{"filename": "../x"}]}'), "'../x', which does not lie"),
+        (
+            lambda folder: (folder / "state.json").write_text(
+                '{"_data_files": [{"filename": "../x"}]}'
+            ),
+            "'../x', which does not lie",
+        ),
         (lambda folder: (folder / "state.json").unlink(), "neither Parquet files nor"),
-        (lambda folder: (folder / "lone.parquet").write_bytes(b"torn"), "lone.parquet cannot be read"),
-        (lambda folder: pq.write_table(pa.table({"image": [1]}), folder / "lone.parquet"), "has no column 'source'"),
+        (
+            lambda folder: (folder / "lone.parquet").write_bytes(b"torn"),
+            "lone.parquet cannot be read",
+        ),
+        (
+            lambda folder: pq.write_table(pa.table({"image": [1]}), folder / "lone.parquet"),
+            "has no column 'source'",
+        ),
     ],
 )
-def test_a_folder_that_is_no_whole_export_is_a_sentence(tmp_path: Path, spoil: Callable[[Path], Any], says: str) -> None:
+def test_a_folder_that_is_no_whole_export_is_a_sentence(
+    tmp_path: Path, spoil: Callable[[Path], Any], says: str
+) -> None:
     _, folder = _exported(tmp_path, "datasets")
     spoil(folder)
     with pytest.raises(UserError, match=says):

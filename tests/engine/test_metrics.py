@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from discl.engine.metrics import all_metrics, class_recalls, definitions, definitions_id, split_metrics, support
-from discl.engine.outcomes import adjust
-from discl.spec.benchmark import MetricsTable
+from discl.config.benchmark import MetricsTable
+from discl.engine.evaluation.confusion import adjust
+from discl.engine.evaluation.metrics import (
+    all_metrics,
+    class_recalls,
+    definitions,
+    definitions_id,
+    split_metrics,
+    support,
+)
 
 ROOT = Path(__file__).parents[2]
 EVERYTHING = MetricsTable(also=["macro_f1_union", "macro_f1_all", "classes_scored"])
@@ -29,25 +36,51 @@ def _one_hot(guesses: Any, classes: int) -> np.ndarray:
 def test_macro_f1_has_three_meanings_and_each_has_a_name(
     truth: list[int], guess: list[int], classes: int, wilds: float, union: float, every: float
 ) -> None:
-    values = split_metrics(np.array(truth), np.array(guess), np.ones(classes, np.int64), conventions=EVERYTHING)
+    values = split_metrics(
+        np.array(truth), np.array(guess), np.ones(classes, np.int64), conventions=EVERYTHING
+    )
     assert values["macro_f1"] == pytest.approx(wilds)
     assert values["macro_f1_union"] == pytest.approx(union)
     assert values["macro_f1_all"] == pytest.approx(every)
-    assert "macro_f1_union" not in split_metrics(np.array(truth), np.array(guess), np.ones(classes, np.int64))
+    assert "macro_f1_union" not in split_metrics(
+        np.array(truth), np.array(guess), np.ones(classes, np.int64)
+    )
 
 
-def _drawn(seed: int, classes: int, present: int, photos: int, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Skewed truth over some of the classes, guesses over all of them, half of them right, counts with zeros, groups."""
+def _drawn(
+    seed: int, classes: int, present: int, photos: int, groups: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Skewed truth over some of the classes, guesses over all of them, half of them right, counts
+    with zeros, groups.
+    """
     rng = np.random.default_rng(seed)
     truth = rng.choice(rng.choice(classes, present, replace=False), photos)
     guess = np.where(rng.random(photos) < 0.5, truth, rng.integers(0, classes, photos))
     group = np.minimum(rng.geometric(0.05, photos), groups) * 7  # numbers of cameras have holes
     group[truth == truth[0]] = 1_000  # a group of a single class
-    return truth, guess, np.minimum(rng.integers(0, 300, classes), rng.integers(0, 300, classes)) // 2 * (rng.random(classes) < 0.9), group
+    return (
+        truth,
+        guess,
+        np.minimum(rng.integers(0, 300, classes), rng.integers(0, 300, classes))
+        // 2
+        * (rng.random(classes) < 0.9),
+        group,
+    )
 
 
-@pytest.mark.parametrize("case", [(0, 7, 7, 400, 5), (1, 182, 9, 300, 30), (2, 182, 120, 2_000, 60), (3, 3, 1, 50, 1), (4, 40, 2, 60, 3)])
-def test_agrees_with_scikit_learn_also_where_classes_are_absent(case: tuple[int, int, int, int, int]) -> None:
+@pytest.mark.parametrize(
+    "case",
+    [
+        (0, 7, 7, 400, 5),
+        (1, 182, 9, 300, 30),
+        (2, 182, 120, 2_000, 60),
+        (3, 3, 1, 50, 1),
+        (4, 40, 2, 60, 3),
+    ],
+)
+def test_agrees_with_scikit_learn_also_where_classes_are_absent(
+    case: tuple[int, int, int, int, int],
+) -> None:
     truth, guess, counts, groups = _drawn(*case)
     present, values = np.unique(truth), split_metrics(truth, guess, counts, groups, EVERYTHING)
 
@@ -62,16 +95,28 @@ def test_agrees_with_scikit_learn_also_where_classes_are_absent(case: tuple[int,
     assert values["macro_f1"] == pytest.approx(f1(whole, labels=present))
     assert values["macro_f1_union"] == pytest.approx(f1(whole))
     assert values["macro_f1_all"] == pytest.approx(f1(whole, labels=range(len(counts))))
-    for name, members in (("many", counts > 100), ("medium", (counts >= 20) & (counts <= 100)), ("few", counts < 20)):
+    for name, members in (
+        ("many", counts > 100),
+        ("medium", (counts >= 20) & (counts <= 100)),
+        ("few", counts < 20),
+    ):
         mine = present[members[present]]
         if len(mine):
             assert values[f"{name}_acc"] == pytest.approx(recall[mine].mean())
         else:
             assert f"{name}_acc" not in values  # missing, not zero
     large = [groups == group for group in np.unique(groups) if (groups == group).sum() >= 20]
-    assert values["worst_group_acc"] == pytest.approx(min(accuracy_score(truth[mine], guess[mine]) for mine in large))
-    assert values["worst_group_macro_f1"] == pytest.approx(min(f1(mine, labels=np.unique(truth[mine])) for mine in large))
-    expected = {"classes_scored": len(present), "groups_scored": len(large), "smallest_group": min(mine.sum() for mine in large)}
+    assert values["worst_group_acc"] == pytest.approx(
+        min(accuracy_score(truth[mine], guess[mine]) for mine in large)
+    )
+    assert values["worst_group_macro_f1"] == pytest.approx(
+        min(f1(mine, labels=np.unique(truth[mine])) for mine in large)
+    )
+    expected = {
+        "classes_scored": len(present),
+        "groups_scored": len(large),
+        "smallest_group": min(mine.sum() for mine in large),
+    }
     assert support(truth, groups, EVERYTHING) == expected
 
 
@@ -84,12 +129,16 @@ def test_groups_by_real_counts_with_their_edges() -> None:
     assert values["few_acc"] == 1 / 2
     assert values["macro_acc"] == pytest.approx(2 / 3)
     assert values["worst_class_acc"] == 1 / 2
-    assert "few_acc" not in split_metrics(truth, guess, np.array([101, 100, 20]))  # empty group: missing, not zero
+    assert "few_acc" not in split_metrics(
+        truth, guess, np.array([101, 100, 20])
+    )  # empty group: missing, not zero
 
 
 @pytest.mark.parametrize(
     ("rule", "expected"),
-    [  # classes of 101, 100, 99, 21, 20, 19 photos with recall 1, 0, 1, 0, 1, 0 on 2, 1, 1, 1, 1, 3 photos
+    # classes of 101, 100, 99, 21, 20, 19 photos with recall 1, 0, 1, 0, 1, 0 on 2, 1, 1, 1, 1, 3
+    # photos
+    [
         ("kang", {"many_acc": 1, "medium_acc": 1 / 2, "few_acc": 0}),
         ("oltr", {"many_acc": 1 / 2, "medium_acc": 1 / 2, "few_acc": 1 / 2}),
         ("ldmlr", {"many_acc": 2 / 3, "medium_acc": 2 / 3, "few_acc": 0}),
@@ -97,14 +146,19 @@ def test_groups_by_real_counts_with_their_edges() -> None:
 )
 def test_many_medium_and_few_follow_the_named_rule(rule: str, expected: dict[str, float]) -> None:
     truth, guess = np.array([0, 0, 1, 2, 3, 4, 5, 5, 5]), np.array([0, 0, 0, 2, 0, 4, 0, 0, 0])
-    values = split_metrics(truth, guess, np.array([101, 100, 99, 21, 20, 19]), conventions=MetricsTable(shots=rule))
+    values = split_metrics(
+        truth, guess, np.array([101, 100, 99, 21, 20, 19]), conventions=MetricsTable(shots=rule)
+    )
     assert {name: values[name] for name in expected} == pytest.approx(expected)
 
 
 def test_pooled_and_per_class_differ_on_a_skewed_split() -> None:
     truth, guess, counts = np.repeat([0, 1], [8, 2]), np.zeros(10, np.int64), np.array([500, 500])
     assert split_metrics(truth, guess, counts)["many_acc"] == 1 / 2
-    assert split_metrics(truth, guess, counts, conventions=MetricsTable(shots="ldmlr"))["many_acc"] == 8 / 10
+    assert (
+        split_metrics(truth, guess, counts, conventions=MetricsTable(shots="ldmlr"))["many_acc"]
+        == 8 / 10
+    )
 
 
 def test_the_worst_group_needs_support() -> None:
@@ -117,12 +171,17 @@ def test_the_worst_group_needs_support() -> None:
     assert values["worst_group_acc"] == 3 / 4
     assert values["worst_group_macro_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert support(truth, groups, large) == {"groups_scored": 1, "smallest_group": 4}
-    assert "worst_group_acc" not in split_metrics(truth, guess, counts, groups)  # 20 photos: no group has them
+    assert "worst_group_acc" not in split_metrics(
+        truth, guess, counts, groups
+    )  # 20 photos: no group has them
     assert support(truth, groups) == {"groups_scored": 0}
 
 
 def test_a_tie_goes_to_the_first_class_and_an_empty_split_has_no_numbers() -> None:
-    predictions = {"test/logits": np.zeros((4, 3), np.float32), "test/labels": np.array([0, 1, 2, 0])}
+    predictions = {
+        "test/logits": np.zeros((4, 3), np.float32),
+        "test/labels": np.array([0, 1, 2, 0]),
+    }
     assert all_metrics(predictions, np.array([5, 5, 5]))["test/acc"] == 1 / 2
     assert class_recalls(predictions, "test", 4) == [1, 0, 0, None]
     assert split_metrics(np.empty(0, np.int64), np.empty(0, np.int64), np.array([5, 5])) == {}
@@ -147,9 +206,13 @@ def test_adjusting_never_turns_to_a_class_without_a_training_photo() -> None:
 def test_ood_is_the_plain_mean_over_corruptions() -> None:
     truth = np.array([0, 1])
     predictions = {
-        "test/logits": _one_hot([0, 1], 2), "test/labels": truth, "ood/fog-1/logits": _one_hot([0, 0], 2), "ood/fog-1/labels": truth,
-        "ood/jpeg-1/logits": _one_hot([1, 0], 2), "ood/jpeg-1/labels": truth,
-    }  # fmt: skip
+        "test/logits": _one_hot([0, 1], 2),
+        "test/labels": truth,
+        "ood/fog-1/logits": _one_hot([0, 0], 2),
+        "ood/fog-1/labels": truth,
+        "ood/jpeg-1/logits": _one_hot([1, 0], 2),
+        "ood/jpeg-1/labels": truth,
+    }
     values = all_metrics(predictions, np.array([5, 5]))
     assert values["ood/fog-1/acc"] == 1 / 2
     assert values["ood/jpeg-1/acc"] == 0
@@ -158,21 +221,41 @@ def test_ood_is_the_plain_mean_over_corruptions() -> None:
 
 
 def test_groups_count_where_a_split_has_them_and_ood_is_the_mean_of_the_worst() -> None:
-    truth, cameras, conventions = np.array([0, 1, 0, 1]), np.array([1, 1, 2, 2]), MetricsTable(least_group=2)
+    truth, cameras, conventions = (
+        np.array([0, 1, 0, 1]),
+        np.array([1, 1, 2, 2]),
+        MetricsTable(least_group=2),
+    )
     predictions = {
-        "id_test/logits": _one_hot([0, 1, 0, 1], 2), "id_test/labels": truth,
-        "ood/a/logits": _one_hot([0, 1, 0, 0], 2), "ood/a/labels": truth, "ood/a/groups": cameras,
-        "ood/b/logits": _one_hot([0, 1, 1, 0], 2), "ood/b/labels": truth, "ood/b/groups": cameras,
-    }  # fmt: skip
+        "id_test/logits": _one_hot([0, 1, 0, 1], 2),
+        "id_test/labels": truth,
+        "ood/a/logits": _one_hot([0, 1, 0, 0], 2),
+        "ood/a/labels": truth,
+        "ood/a/groups": cameras,
+        "ood/b/logits": _one_hot([0, 1, 1, 0], 2),
+        "ood/b/labels": truth,
+        "ood/b/groups": cameras,
+    }
     values = all_metrics(predictions, np.array([5, 5]), conventions)
     assert "id_test/worst_group_acc" not in values
-    assert (values["ood/a/worst_group_acc"], values["ood/b/worst_group_acc"], values["ood/worst_group_acc"]) == (1 / 2, 0, 1 / 4)
+    assert (
+        values["ood/a/worst_group_acc"],
+        values["ood/b/worst_group_acc"],
+        values["ood/worst_group_acc"],
+    ) == (1 / 2, 0, 1 / 4)
     assert (values["ood/a/groups_scored"], values["ood/a/smallest_group"]) == (2, 2)
     assert values["ood/adjusted_worst_group_acc"] == 1 / 4
     del predictions["ood/b/logits"]
     alone = all_metrics(predictions, np.array([5, 5]), conventions)
-    assert {key: alone[f"ood/{key}"] for key in support(truth, cameras, conventions)} == {"groups_scored": 2, "smallest_group": 2}
-    assert alone["ood/worst_group_macro_f1"] == alone["ood/a/worst_group_macro_f1"] == pytest.approx(1 / 3)
+    assert {key: alone[f"ood/{key}"] for key in support(truth, cameras, conventions)} == {
+        "groups_scored": 2,
+        "smallest_group": 2,
+    }
+    assert (
+        alone["ood/worst_group_macro_f1"]
+        == alone["ood/a/worst_group_macro_f1"]
+        == pytest.approx(1 / 3)
+    )
 
 
 # ---------------------------------------------------------------- what a number means
@@ -183,7 +266,11 @@ def test_published_results_have_the_definitions_of_today() -> None:
     assert paths
     for path in paths:
         stored = json.loads(path.read_text("utf-8"))
-        assert stored["passport"]["definitions"] == definitions_id(stored["metrics"], np.array(stored["counts"])) == "007f9a5f0e4238e7"
+        assert (
+            stored["passport"]["definitions"]
+            == definitions_id(stored["metrics"], np.array(stored["counts"]))
+            == "007f9a5f0e4238e7"
+        )
 
 
 def test_every_metric_has_a_definition_and_another_meaning_is_another_id() -> None:
@@ -196,7 +283,12 @@ def test_every_metric_has_a_definition_and_another_meaning_is_another_id() -> No
     assert said["worst_group_acc"].startswith("lowest accuracy of a group of at least 20 photos")
     assert "unseen" in said
     assert "unseen" not in definitions(names, counts + 1, EVERYTHING)
-    tables = [MetricsTable(), MetricsTable(shots="oltr"), MetricsTable(shots="ldmlr"), MetricsTable(least_group=5)]
+    tables = [
+        MetricsTable(),
+        MetricsTable(shots="oltr"),
+        MetricsTable(shots="ldmlr"),
+        MetricsTable(least_group=5),
+    ]
     ids = [definitions_id(names, counts, table) for table in tables]
     assert len(set(ids)) == len(ids)
     without_few = [name for name in names if not name.endswith("few_acc")]
@@ -209,5 +301,11 @@ def test_interpolated_weights_are_scored_beside_the_run_s_own() -> None:
     right, wrong = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[::-1]
     stored = {"test/logits": wrong, "test/wise_logits": right, "test/labels": np.array([0, 1])}
     values = all_metrics(stored, np.array([5, 5]))
-    assert (values["test/acc"], values["test/wise_acc"], values["test/wise_adjusted_acc"]) == (0.0, 1.0, 1.0)
-    assert "test/wise_acc" not in all_metrics({"test/logits": wrong, "test/labels": np.array([0, 1])}, np.array([5, 5]))
+    assert (values["test/acc"], values["test/wise_acc"], values["test/wise_adjusted_acc"]) == (
+        0.0,
+        1.0,
+        1.0,
+    )
+    assert "test/wise_acc" not in all_metrics(
+        {"test/logits": wrong, "test/labels": np.array([0, 1])}, np.array([5, 5])
+    )

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from discl.engine.mining import Judged, deal, judgement, least_sure, unsure
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
+from discl.engine.hard_mining import Judged, deal, judgement, least_sure, unsure
 
 LABELS = np.repeat([0, 1, 2, 3, 4], [50, 31, 7, 2, 1])
 IDS = np.array([f"photo{i}" for i in range(len(LABELS))])
@@ -11,7 +11,9 @@ IDS = np.array([f"photo{i}" for i in range(len(LABELS))])
 def _judged(probability: list[float], ids: str = "abcdef") -> Judged:
     count = len(probability)
     labels = np.zeros(count, np.int64)
-    return Judged(np.array(list(ids[:count])), labels, labels, np.array(probability, np.float32), labels)
+    return Judged(
+        np.array(list(ids[:count])), labels, labels, np.array(probability, np.float32), labels
+    )
 
 
 def test_every_class_is_dealt_evenly_and_so_is_the_whole() -> None:
@@ -62,7 +64,12 @@ def test_of_equals_the_first_ids_are_taken_whatever_the_order_of_rows() -> None:
 
 def test_the_papers_share_of_iwildcam_gives_the_papers_number() -> None:
     count = 129_809
-    judged = Judged(np.arange(count).astype(str), *(np.zeros(count, np.int64),) * 2, np.linspace(0, 1, count), np.zeros(count, np.int64))  # type: ignore[arg-type]
+    judged = Judged(
+        np.arange(count).astype(str),
+        *(np.zeros(count, np.int64),) * 2,
+        np.linspace(0, 1, count),
+        np.zeros(count, np.int64),
+    )  # type: ignore[arg-type]
     assert abs(int(least_sure(judged, np.ones(count, bool), 0.0636).sum()) - 8_260) <= 5
 
 
@@ -74,16 +81,27 @@ def test_a_threshold_is_strict_and_passes_over_what_is_excluded() -> None:
 
 @pytest.mark.parametrize(
     ("fraction", "allowed", "says"),
-    [(0.01, ALL, "is none of them; raise it"), (1.0, NOT_A, r"is 6, and hard.exclude leaves 5; take 0.8333 at most")],
+    [
+        (0.01, ALL, "is none of them; raise it"),
+        (1.0, NOT_A, r"is 6, and hard.exclude leaves 5; take 0.8333 at most"),
+    ],
 )
-def test_a_fraction_that_cannot_be_met_says_what_can(fraction: float, allowed: np.ndarray, says: str) -> None:  # type: ignore[type-arg]
+def test_a_fraction_that_cannot_be_met_says_what_can(
+    fraction: float, allowed: np.ndarray, says: str
+) -> None:  # type: ignore[type-arg]
     with pytest.raises(UserError, match=says):
         least_sure(_judged([0.1] * 6), allowed, fraction)
 
 
 @pytest.mark.parametrize(
-    ("threshold", "says"), [(0.05, "chooses no photo"), (0.95, "chooses every photo: the probabilities run from 0.1 to 0.9")]
+    ("threshold", "says"),
+    [
+        (0.05, "chooses no photo"),
+        (0.95, "chooses every photo: the probabilities run from 0.1 to 0.9"),
+    ],
 )
-def test_a_threshold_that_chooses_nothing_or_everything_tells_the_range(threshold: float, says: str) -> None:
+def test_a_threshold_that_chooses_nothing_or_everything_tells_the_range(
+    threshold: float, says: str
+) -> None:
     with pytest.raises(UserError, match=says):
         unsure(_judged([0.1, 0.5, 0.2, 0.9, 0.3, 0.4]), ALL, threshold)

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 
-from discl.engine.metrics import all_metrics, metrics_of, sampling_errors
-from discl.engine.outcomes import count, digest_of, outcomes_of, pack, packed, unpack, unpacked
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
+from discl.engine.evaluation.confusion import (
+    count,
+    digest_of,
+    outcomes_of,
+    pack,
+    packed,
+    unpack,
+    unpacked,
+)
+from discl.engine.evaluation.metrics import all_metrics, metrics_of, sampling_errors
 
 RNG = np.random.default_rng(0)
 COUNTS = np.array([200, 50, 5])
@@ -27,7 +35,9 @@ def test_a_result_file_gives_every_metric_again(groups: bool) -> None:
     assert set(stored["test"]) == {"", "adjusted_"}
 
 
-@pytest.mark.parametrize("text", ["?", "AAAA", pack(count("test", "", None, np.array([0]), np.array([1])))[:-8]])
+@pytest.mark.parametrize(
+    "text", ["?", "AAAA", pack(count("test", "", None, np.array([0]), np.array([1])))[:-8]]
+)
 def test_what_was_not_packed_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="outcomes of test cannot be read"):
         unpack("test", "", text)

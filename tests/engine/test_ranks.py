@@ -9,16 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.engine.ranks import Share
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
+from discl.engine.training.distributed import Share
 
 WORDS = ["run", "cifar10_lt", "--strategies", "adaptive", "--seeds", "0", "--trackers", ""]
 TINY = [
-    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1", "train.epochs=3",
-    "levels=[0,50,100]", "train.curriculum_epochs=2", "train.evaluate_every=1", "train.batch=32", "backbone.stem_stride=4", "train.lr=1e-3",
+    "generator.name=blend",
+    "dataset.largest=40",
+    "dataset.smallest=4",
+    "dataset.ood_photos=10",
+    "bank.variants=1",
+    "train.epochs=3",
+    "levels=[0,50,100]",
+    "train.curriculum_epochs=2",
+    "train.evaluate_every=1",
+    "train.batch=32",
+    "backbone.stem_stride=4",
+    "train.lr=1e-3",
     # BatchNorm would see half a batch on CPUs
     'backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type="deep", stem_width=4, norm_layer="layernorm2d"}',
-]  # fmt: skip
+]
 
 
 def _logits(folder: Path, *starter: str) -> tuple[dict[str, np.ndarray], str]:  # type: ignore[type-arg]
@@ -38,7 +48,9 @@ def _logits(folder: Path, *starter: str) -> tuple[dict[str, np.ndarray], str]:  
 
 def test_two_processes_under_torchrun_train_what_one_does(tmp_path: Path) -> None:
     alone, _ = _logits(tmp_path / "one")
-    both, said = _logits(tmp_path / "two", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    both, said = _logits(
+        tmp_path / "two", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"
+    )
     assert json.loads(said)["metrics"]  # one of them speaks, once
     for name, logits in alone.items():
         assert np.allclose(logits, both[name], atol=2e-3), name

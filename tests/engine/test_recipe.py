@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from discl.engine.prediction import Normaliser, logits_of
-from discl.engine.recipe import Recipe
-from discl.engine.training import Fit
-from discl.spec.benchmark import experiments, load
-from discl.spec.errors import UserError
-from discl.spec.registry import bind
+from discl.config.benchmark import experiments, load
+from discl.core.errors import UserError
+from discl.core.registry import bind
+from discl.engine.evaluation.predict import Normaliser, logits_of
+from discl.engine.training.data import Recipe
+from discl.engine.training.loop import Fit
 from tests.engine.test_training import MATERIAL, NORMALISER, RECIPE, TARGETS
 
 SHORT = replace(RECIPE, epochs=2, curriculum_epochs=1, optimiser="sgd", lr=0.01)
@@ -22,9 +22,21 @@ SHORT = replace(RECIPE, epochs=2, curriculum_epochs=1, optimiser="sgd", lr=0.01)
 
 def _fit(recipe: Recipe, keep: Any = None) -> Fit:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    )
     parts = bind("strategies", "static", {}).build(), bind("losses", "ce", {}).build()
-    return Fit(network, *parts, MATERIAL, recipe, TARGETS, replace(NORMALISER, crop=recipe.crop), 0, torch.device("cpu"), keep)
+    return Fit(
+        network,
+        *parts,
+        MATERIAL,
+        recipe,
+        TARGETS,
+        replace(NORMALISER, crop=recipe.crop),
+        0,
+        torch.device("cpu"),
+        keep,
+    )
 
 
 def _weights(recipe: Recipe) -> dict[str, Tensor]:
@@ -56,9 +68,13 @@ def test_channels_last_changes_the_layout_and_not_the_answer() -> None:
 
 def test_the_running_average_is_what_is_judged() -> None:
     seen: list[Tensor] = []
-    fit = _fit(replace(SHORT, ema=0.75), lambda state: seen.append(state()["network"]["4.bias"].clone()))
+    fit = _fit(
+        replace(SHORT, ema=0.75), lambda state: seen.append(state()["network"]["4.bias"].clone())
+    )
     list(fit)
-    average, *later = [each for i, each in enumerate(seen) if not i or not torch.equal(each, seen[i - 1])]  # told twice at an epoch's end
+    average, *later = [
+        each for i, each in enumerate(seen) if not i or not torch.equal(each, seen[i - 1])
+    ]  # told twice at an epoch's end
     for bias in later:
         average = 0.75 * average + 0.25 * bias
     assert torch.allclose(fit.judged.state_dict()["4.bias"], average, atol=1e-6)
@@ -67,7 +83,10 @@ def test_the_running_average_is_what_is_judged() -> None:
 
 def test_clipping_bounds_a_step() -> None:
     start = _fit(SHORT).network.state_dict()
-    moved = _distance({key: tensor.clone() for key, tensor in start.items()}, _weights(replace(SHORT, clip=1e-6, weight_decay=0.0)))
+    moved = _distance(
+        {key: tensor.clone() for key, tensor in start.items()},
+        _weights(replace(SHORT, clip=1e-6, weight_decay=0.0)),
+    )
     assert 0 < moved < 1e-6
 
 
@@ -85,7 +104,9 @@ def test_where_nothing_is_random_the_middle_is_seen() -> None:
     assert seen[0].shape == (1, 3, 4, 4)
     assert bool((seen[0] == 1).all())
     with pytest.raises(UserError, match=r"train.crop = 9 is larger than the photos"):
-        logits_of(Looking(), photos, Normaliser((0.0,) * 3, (1.0,) * 3, crop=9), torch.device("cpu"))
+        logits_of(
+            Looking(), photos, Normaliser((0.0,) * 3, (1.0,) * 3, crop=9), torch.device("cpu")
+        )
 
 
 def test_a_transform_timm_does_not_know_is_a_sentence() -> None:
@@ -95,9 +116,20 @@ def test_a_transform_timm_does_not_know_is_a_sentence() -> None:
 
 def test_how_fast_a_run_goes_does_not_rename_it() -> None:
     (one,) = experiments(load("cifar10_lt", settings=["strategies=['static']"]))
-    for setting in ("train.workers=4", "train.compile=true", "train.channels_last=true", "train.checkpoint_seconds=1"):
+    for setting in (
+        "train.workers=4",
+        "train.compile=true",
+        "train.channels_last=true",
+        "train.checkpoint_seconds=1",
+    ):
         (other,) = experiments(load("cifar10_lt", settings=["strategies=['static']", setting]))
         assert other.id() == one.id(), setting
-    for setting in ("train.ema=0.9", "train.mixup=0.2", "train.precision='bfloat16'", "train.schedule='constant'", "train.accumulate=2"):
+    for setting in (
+        "train.ema=0.9",
+        "train.mixup=0.2",
+        "train.precision='bfloat16'",
+        "train.schedule='constant'",
+        "train.accumulate=2",
+    ):
         (other,) = experiments(load("cifar10_lt", settings=["strategies=['static']", setting]))
         assert other.id() != one.id(), setting

@@ -10,22 +10,30 @@ import torch
 from test_training import MATERIAL, NORMALISER, RECIPE, TARGETS
 from torch import nn
 
-from discl.engine.recipe import Recipe
-from discl.engine.snapshots import flatten, unflatten
-from discl.engine.training import Fit
+from discl.core.interfaces import EpochReport
+from discl.core.registry import bind
+from discl.engine.training.data import Recipe
+from discl.engine.training.loop import Fit
+from discl.engine.training.state import flatten, unflatten
 from discl.files import checkpoints
-from discl.spec.kinds import EpochReport
-from discl.spec.registry import bind
 
 PLAIN = replace(RECIPE, epochs=4, curriculum_epochs=3)
-RICH = replace(PLAIN, ema=0.9, mixup=0.4, cutmix=0.4, clip=1.0, warmup_steps=3, accumulate=2, optimiser="sgd")
+RICH = replace(
+    PLAIN, ema=0.9, mixup=0.4, cutmix=0.4, clip=1.0, warmup_steps=3, accumulate=2, optimiser="sgd"
+)
 CUT = replace(PLAIN, crop=6, transform={"scale": [0.5, 1.0], "auto_augment": "rand-m5"})
 
 
 def _fit(strategy: str, recipe: Recipe, keep: Any = None) -> Fit:
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(8, 3)
+        nn.Conv2d(3, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(8, 3),
     )
     parts = bind("strategies", strategy, {}).build(), bind("losses", "ce", {}).build()
     intake = replace(NORMALISER, crop=recipe.crop)
@@ -37,11 +45,17 @@ def _end(fit: Fit) -> tuple[list[EpochReport], dict[str, Any]]:
     return [replace(report, seconds=0.0) for report in fit.history], fit.judged.state_dict()
 
 
-@pytest.mark.parametrize(("strategy", "recipe"), [("adaptive", PLAIN), ("random", RICH), ("static", CUT)])
-def test_a_run_goes_on_from_any_step_to_the_same_end(strategy: str, recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "recipe"), [("adaptive", PLAIN), ("random", RICH), ("static", CUT)]
+)
+def test_a_run_goes_on_from_any_step_to_the_same_end(
+    strategy: str, recipe: Recipe, tmp_path: Path
+) -> None:
     stops: list[tuple[Any, Any]] = []
     history, weights = _end(_fit(strategy, recipe, lambda state: stops.append(flatten(state()))))
-    assert len(stops) > recipe.epochs * 4 - 4  # after every step but those of bursts, and after every epoch
+    assert (
+        len(stops) > recipe.epochs * 4 - 4
+    )  # after every step but those of bursts, and after every epoch
     for number in np.random.default_rng(5).permutation(len(stops))[:5]:
         checkpoints.save(tmp_path, int(number), *stops[number])
         stored = checkpoints.newest(tmp_path)
@@ -72,7 +86,9 @@ def test_training_leaves_the_global_chance_alone() -> None:
 
 def test_a_damaged_checkpoint_is_passed_over_and_old_ones_go(tmp_path: Path) -> None:
     for number in (1, 2, 3):
-        checkpoints.save(tmp_path, number, *flatten({"number": number, "weights": torch.full((3,), number)}))
+        checkpoints.save(
+            tmp_path, number, *flatten({"number": number, "weights": torch.full((3,), number)})
+        )
     assert len(list(tmp_path.iterdir())) == checkpoints.KEPT
     newest = max(tmp_path.iterdir())
     newest.write_bytes(newest.read_bytes()[:-5])

@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discl.engine.sampling import Plan, Tail, Targets, Usable, hard_rows, plan_epoch, probe_rows, tail_shares
+from discl.engine.training.sampler import (
+    Plan,
+    Tail,
+    Targets,
+    Usable,
+    hard_rows,
+    plan_epoch,
+    probe_rows,
+    tail_shares,
+)
 
 LABELS = np.repeat([0, 1, 2, 3], [60, 30, 6, 2])
 TAIL = Tail(LABELS, hard_rows(LABELS, 4, 20))
@@ -13,7 +22,11 @@ TARGETS = Targets(images=96, tail_share=0.5, max_repeats=50)
 
 
 def _plan(
-    mix: dict[int, float], targets: Targets = TARGETS, tail: Tail = TAIL, usable: dict[int, Usable] = USABLE, rebalanced: bool = True
+    mix: dict[int, float],
+    targets: Targets = TARGETS,
+    tail: Tail = TAIL,
+    usable: dict[int, Usable] = USABLE,
+    rebalanced: bool = True,
 ) -> Plan:
     return plan_epoch(tail, mix, usable, targets, rebalanced, np.random.default_rng(0))
 
@@ -22,8 +35,16 @@ def test_the_hard_rows_are_those_of_small_classes() -> None:
     assert set(LABELS[ROWS]) == {2, 3}
 
 
-@given(st.sampled_from([{0: 1.0}, {50: 1.0}, {100: 1.0}, {0: 0.5, 50: 0.5}, {0: 0.25, 50: 0.25, 100: 0.5}]), st.booleans(), st.integers(8, 300))
-def test_an_epoch_has_exactly_its_images_whatever_the_strategy(mix: dict[int, float], rebalanced: bool, images: int) -> None:
+@given(
+    st.sampled_from(
+        [{0: 1.0}, {50: 1.0}, {100: 1.0}, {0: 0.5, 50: 0.5}, {0: 0.25, 50: 0.25, 100: 0.5}]
+    ),
+    st.booleans(),
+    st.integers(8, 300),
+)
+def test_an_epoch_has_exactly_its_images_whatever_the_strategy(
+    mix: dict[int, float], rebalanced: bool, images: int
+) -> None:
     assert len(_plan(mix, Targets(images, 0.5, 50), rebalanced=rebalanced)) == images
 
 
@@ -41,7 +62,8 @@ def test_every_hard_photo_is_in_every_epoch() -> None:
 def test_a_mix_is_met_to_the_image() -> None:
     plan = _plan({0: 0.25, 50: 0.75})
     synthetic = {level: int((plan.level == level).sum()) for level in (0, 50)}
-    # 18 of class 2 (24 less its 6 photos) and 22 of class 3; a quarter of each is 4.5 and 5.5, and halves go to the lower level
+    # 18 of class 2 (24 less its 6 photos) and 22 of class 3; a quarter of each is 4.5 and 5.5, and
+    # halves go to the lower level
     assert synthetic == {0: 5 + 6, 50: 13 + 16}
 
 
@@ -113,14 +135,17 @@ def test_without_easy_photos_an_epoch_holds_hard_ones_alone() -> None:
         assert len(plan) == 96
         assert set(plan.row) <= set(ROWS)
         assert np.bincount(LABELS[plan.row]).tolist() == [0, 0, 48, 48]
-    # 8 photos and 32 images, once each, are all that a cap of 1 allows; the photos make up the number of steps
+    # 8 photos and 32 images, once each, are all that a cap of 1 allows; the photos make up the
+    # number of steps
     capped = _plan({50: 1.0}, Targets(images=96, tail_share=0.5, max_repeats=1, easy=False))
     assert (len(capped), set(capped.row) <= set(ROWS)) == (96, True)
 
 
 # ---------------------------------------------------------------- single hard photos, in classes that are not hard as a whole
 
-SCATTERED = Tail(LABELS, np.isin(np.arange(len(LABELS)), [0, 1, 2, 60, 61, 90, 91, 92, 96, 97]))  # 3 of 60, 2 of 30, 3 of 6, 2 of 2
+SCATTERED = Tail(
+    LABELS, np.isin(np.arange(len(LABELS)), [0, 1, 2, 60, 61, 90, 91, 92, 96, 97])
+)  # 3 of 60, 2 of 30, 3 of 6, 2 of 2
 
 
 def test_counted_by_classes_the_tail_rule_gives_what_it_always_gave() -> None:
@@ -135,12 +160,19 @@ def test_counted_by_classes_a_class_weighs_as_the_share_of_it_that_is_hard() -> 
 
 def test_counted_by_photos_the_tail_is_the_hard_photos_and_so_many_images_of_each() -> None:
     shares = tail_shares(SCATTERED, 4, "photos", "photos", 3.0)
-    assert shares == pytest.approx({label: 4 * hard / (88 + 40) for label, hard in enumerate((3, 2, 3, 2))})
+    assert shares == pytest.approx(
+        {label: 4 * hard / (88 + 40) for label, hard in enumerate((3, 2, 3, 2))}
+    )
     assert tail_shares(TAIL, 4, "photos", "classes", 0.0) == 8 / 98
 
 
-@pytest.mark.parametrize(("share", "by"), [("photos", "photos"), ("classes", "classes"), (0.4, "photos"), (0.4, "classes")])
-def test_scattered_hard_photos_get_their_shares_and_real_photos_the_same(share: float | str, by: str) -> None:
+@pytest.mark.parametrize(
+    ("share", "by"),
+    [("photos", "photos"), ("classes", "classes"), (0.4, "photos"), (0.4, "classes")],
+)
+def test_scattered_hard_photos_get_their_shares_and_real_photos_the_same(
+    share: float | str, by: str
+) -> None:
     rows = np.flatnonzero(SCATTERED.hard)
     usable = {50: Usable(np.repeat(rows, 4), np.arange(4 * len(rows)))}
     shares = tail_shares(SCATTERED, 4, share, by, 3.0)
@@ -148,11 +180,16 @@ def test_scattered_hard_photos_get_their_shares_and_real_photos_the_same(share: 
     targets = Targets(1280, shares, 1000)
     synthetic, real = (_plan(mix, targets, SCATTERED, usable) for mix in ({50: 1.0}, {100: 1.0}))
     for label, wanted in shares.items():
-        mine = [int((LABELS[plan.row] == label)[SCATTERED.hard[plan.row]].sum()) for plan in (synthetic, real)]
+        mine = [
+            int((LABELS[plan.row] == label)[SCATTERED.hard[plan.row]].sum())
+            for plan in (synthetic, real)
+        ]
         assert mine[0] == mine[1]
         assert abs(mine[0] - 1280 * wanted) < 1
     assert set(rows) <= set(synthetic.row[synthetic.level == 100])
-    assert set(np.flatnonzero(~SCATTERED.hard)) <= set(synthetic.row)  # every other photo too: there is room
+    assert set(np.flatnonzero(~SCATTERED.hard)) <= set(
+        synthetic.row
+    )  # every other photo too: there is room
 
 
 def test_a_probe_of_thousands_of_hard_photos_takes_its_share_of_every_class() -> None:
@@ -160,7 +197,10 @@ def test_a_probe_of_thousands_of_hard_photos_takes_its_share_of_every_class() ->
     labels = rng.choice(182, 120_000, p=np.arange(1, 183) / np.arange(1, 183).sum())
     tail = Tail(labels, rng.random(120_000) < 0.07)
     aside = probe_rows(tail, 0.2, np.random.default_rng(0))
-    hard, held = np.bincount(labels[tail.hard], minlength=182), np.bincount(labels[aside], minlength=182)
+    hard, held = (
+        np.bincount(labels[tail.hard], minlength=182),
+        np.bincount(labels[aside], minlength=182),
+    )
     assert 1500 < len(aside) < 2000
     assert tail.hard[aside].all()
     assert (np.abs(held - 0.2 * hard)[hard > 1] <= 0.9).all()

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from discl.engine.prediction import Normaliser, predict
-from discl.engine.recipe import Material, Recipe
-from discl.engine.sampling import Tail, Targets, Usable, hard_rows
-from discl.engine.training import Fit
-from discl.spec.errors import UserError
-from discl.spec.kinds import EpochReport, Split
-from discl.spec.registry import bind
+from discl.core.errors import UserError
+from discl.core.interfaces import EpochReport, Split
+from discl.core.registry import bind
+from discl.engine.evaluation.predict import Normaliser, predict
+from discl.engine.training.data import Material, Recipe
+from discl.engine.training.loop import Fit
+from discl.engine.training.sampler import Tail, Targets, Usable, hard_rows
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1, 2], [40, 20, 6])
@@ -26,7 +26,12 @@ def _photos(labels: Any) -> Any:
 
 
 def _split(labels: Any, prefix: str) -> Split:
-    return Split(np.array([f"{prefix}{i}" for i in range(len(labels))]), labels, np.zeros(len(labels), np.int64), _photos(labels))
+    return Split(
+        np.array([f"{prefix}{i}" for i in range(len(labels))]),
+        labels,
+        np.zeros(len(labels), np.int64),
+        _photos(labels),
+    )
 
 
 TRAIN, VAL = _split(LABELS, "train"), _split(np.repeat([0, 1, 2], 10), "val")
@@ -60,18 +65,54 @@ NORMALISER = Normaliser((0.5,) * 3, (0.25,) * 3)
 
 def _network(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 3),
+    )
 
 
 def _fit(
-    name: str, recipe: Recipe = RECIPE, network: nn.Module | None = None, parameters: Mapping[str, Any] | None = None
+    name: str,
+    recipe: Recipe = RECIPE,
+    network: nn.Module | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> list[EpochReport]:
-    strategy, loss = bind("strategies", name, dict(parameters or {})).build(), bind("losses", "ce", {}).build()
-    return list(Fit(network or _network(), strategy, loss, MATERIAL, recipe, TARGETS, NORMALISER, 0, torch.device("cpu")))
+    strategy, loss = (
+        bind("strategies", name, dict(parameters or {})).build(),
+        bind("losses", "ce", {}).build(),
+    )
+    return list(
+        Fit(
+            network or _network(),
+            strategy,
+            loss,
+            MATERIAL,
+            recipe,
+            TARGETS,
+            NORMALISER,
+            0,
+            torch.device("cpu"),
+        )
+    )
 
 
 @pytest.mark.parametrize(
-    "name", ["static", "adaptive", "real_only", "real_rebalanced", "all_levels", "text_only", "random", "reverse", "fixed"]
+    "name",
+    [
+        "static",
+        "adaptive",
+        "real_only",
+        "real_rebalanced",
+        "all_levels",
+        "text_only",
+        "random",
+        "reverse",
+        "fixed",
+    ],
 )
 def test_every_strategy_gets_the_same_number_of_steps(name: str) -> None:
     assert [report.steps for report in _fit(name)] == [4] * 5
@@ -90,14 +131,18 @@ def test_static_goes_from_low_to_high() -> None:
 def test_adaptive_measures_every_level_and_takes_the_largest_gain() -> None:
     for report in _fit("adaptive", parameters={"trim": False})[:3]:
         assert set(report.gains) == set(LEVELS)
-        assert set(report.mix) == {max(report.gains, key=lambda level: (report.gains[level], -level))}
+        assert set(report.mix) == {
+            max(report.gains, key=lambda level: (report.gains[level], -level))
+        }
 
 
 def test_measuring_moves_no_batch_statistics() -> None:
-    from discl.engine.training import _Probe
+    from discl.engine.training.loop import _Probe
 
     network = _network().train()
-    probe = _Probe.of(bind("strategies", "adaptive", {}).build(), MATERIAL, NORMALISER, 0, torch.device("cpu"))
+    probe = _Probe.of(
+        bind("strategies", "adaptive", {}).build(), MATERIAL, NORMALISER, 0, torch.device("cpu")
+    )
     assert probe is not None
     before = {key: value.clone() for key, value in network.state_dict().items()}
     probe.measure(network)
@@ -113,7 +158,12 @@ def test_the_same_seed_trains_the_same_network() -> None:
     networks = [_network(), _network()]
     for network in networks:
         _fit("static", network=network)
-    assert all(torch.equal(a, b) for a, b in zip(networks[0].state_dict().values(), networks[1].state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            networks[0].state_dict().values(), networks[1].state_dict().values(), strict=True
+        )
+    )
 
 
 def test_it_learns_what_can_be_learnt() -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from discl.core.errors import UserError
 from discl.files import decoded
 from discl.files.decoded import Map, Opened, check_room
 from discl.files.photos import decode_square
-from discl.spec.errors import UserError
 
 COUNT, SIDE = 200, 16
 
@@ -51,7 +51,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for i in range(COUNT):
         coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
-        coarse.resize((64, 48), Image.Resampling.BICUBIC).save(root / f"{i:03d}.{'jpg' if i % 2 else 'png'}")
+        coarse.resize((64, 48), Image.Resampling.BICUBIC).save(
+            root / f"{i:03d}.{'jpg' if i % 2 else 'png'}"
+        )
     return root
 
 
@@ -93,7 +95,9 @@ def test_two_processes_make_the_bytes_that_one_makes(photos: Path, tmp_path: Pat
     one, two = (a_map(photos, tmp_path / name).folder for name in "12")
     assert (one / "pixels").read_bytes() == (two / "pixels").read_bytes()
     assert (one / "stamps").read_bytes() == (two / "stamps").read_bytes()
-    assert json.loads((one / "done.json").read_text()) == json.loads((two / "done.json").read_text())
+    assert json.loads((one / "done.json").read_text()) == json.loads(
+        (two / "done.json").read_text()
+    )
 
 
 BUILD = """
@@ -107,10 +111,14 @@ a_map(Path(sys.argv[1]), Path(sys.argv[2]), slow_s=0.01).build("decoding", silen
 """
 
 
-def test_a_killed_build_goes_on_where_it_was(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_build_goes_on_where_it_was(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(decoded, "CHUNK_PHOTOS", 16)
     one = a_map(photos, tmp_path)
-    build = subprocess.Popen([sys.executable, "-c", BUILD, str(photos), str(tmp_path), str(Path(__file__).parent)])
+    build = subprocess.Popen(
+        [sys.executable, "-c", BUILD, str(photos), str(tmp_path), str(Path(__file__).parent)]
+    )
     log = one.folder / "log.jsonl"
     while build.poll() is None and not (log.exists() and log.read_text().count("chunk") >= 3):
         time.sleep(0.01)
@@ -143,7 +151,9 @@ def test_unreadable_photos_are_left_out_and_listed(own: Path, tmp_path: Path) ->
     assert made.pixels.shape == (COUNT - 3, SIDE, SIDE, 3)
     assert holds_its_photos(made, one, own)
     listed = (one.folder / "unreadable.txt").read_text()
-    assert listed.splitlines()[0].startswith("003.jpg\t003.jpg cannot be read as an image (10 bytes")
+    assert listed.splitlines()[0].startswith(
+        "003.jpg\t003.jpg cannot be read as an image (10 bytes"
+    )
 
 
 def test_a_photo_that_is_repaired_comes_back(own: Path, tmp_path: Path) -> None:
@@ -162,7 +172,9 @@ def test_a_photo_that_is_repaired_comes_back(own: Path, tmp_path: Path) -> None:
     assert len(files.asked()) == decoded.CHUNK_PHOTOS
 
 
-def test_a_photo_that_changed_is_decoded_again_with_its_chunk_alone(own: Path, tmp_path: Path) -> None:
+def test_a_photo_that_changed_is_decoded_again_with_its_chunk_alone(
+    own: Path, tmp_path: Path
+) -> None:
     one = a_map(own, tmp_path)
     one.build("decoding", silent)
     shutil.copyfile(own / "000.png", own / "100.png")
@@ -173,7 +185,9 @@ def test_a_photo_that_changed_is_decoded_again_with_its_chunk_alone(own: Path, t
     assert len(files.asked()) == decoded.CHUNK_PHOTOS
 
 
-def test_other_photos_another_size_or_another_place_are_another_map(photos: Path, tmp_path: Path) -> None:
+def test_other_photos_another_size_or_another_place_are_another_map(
+    photos: Path, tmp_path: Path
+) -> None:
     one = a_map(photos, tmp_path)
     others = [
         Map(one.home, one.origin, one.refs[1:], SIDE, one.files),
@@ -183,7 +197,9 @@ def test_other_photos_another_size_or_another_place_are_another_map(photos: Path
     assert len({each.folder for each in [one, *others]}) == 4
 
 
-def test_a_disk_without_room_is_said_before_anything_is_decoded(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_is_said_before_anything_is_decoded(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = a_map(photos, tmp_path)
     assert check_room([one], tmp_path / "not" / "there") == one.bytes == COUNT * SIDE * SIDE * 3
     monkeypatch.setattr(shutil, "disk_usage", lambda where: namedtuple("Usage", "free")(10**4))
@@ -205,10 +221,16 @@ def test_workers_are_counted_from_the_environment(monkeypatch: pytest.MonkeyPatc
 
 def test_a_large_jpeg_decoded_at_a_part_of_its_size_looks_the_same(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize((800, 600), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize(
+        (800, 600), Image.Resampling.BICUBIC
+    )
     coarse.save(tmp_path / "a.jpg", quality=95)
     quick = decode_square((tmp_path / "a.jpg").read_bytes(), "a", 64).astype(int)
-    square = Image.open(tmp_path / "a.jpg").crop((100, 0, 700, 600)).resize((64, 64), Image.Resampling.BICUBIC)
+    square = (
+        Image.open(tmp_path / "a.jpg")
+        .crop((100, 0, 700, 600))
+        .resize((64, 64), Image.Resampling.BICUBIC)
+    )
     assert np.abs(quick - np.asarray(square)).mean() < 2
     tiny = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(tiny).save(tmp_path / "b.png")

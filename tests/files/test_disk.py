@@ -3,14 +3,26 @@ from pathlib import Path
 
 import pytest
 
+from discl.core.errors import UserError
 from discl.files.disk import clear_disk_errors, publishing, publishing_folder, resource
 from discl.files.weights import digest_of, folder_of
-from discl.spec.errors import UserError
 
 
-@pytest.mark.parametrize(("code", "says"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "permission denied")])
-def test_a_disk_that_refuses_is_a_sentence_with_a_way_out(code: int, says: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"writing images failed at .*{says}.*DISCL_HOME"), clear_disk_errors("writing images", tmp_path):
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission denied"),
+    ],
+)
+def test_a_disk_that_refuses_is_a_sentence_with_a_way_out(
+    code: int, says: str, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(UserError, match=f"writing images failed at .*{says}.*DISCL_HOME"),
+        clear_disk_errors("writing images", tmp_path),
+    ):
         raise OSError(code, "refused")
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from discl.core.errors import UserError
 from discl.files.disk import publishing
 from discl.files.photos import decode, encode, save_picture, sheet
-from discl.spec.errors import UserError
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
 
@@ -68,7 +68,10 @@ GREY16 = Image.fromarray(np.array([[0, 257, 40000, 65535]], np.uint16))
         (_file(_pixel("1", 1), "PNG"), [[255] * 3]),
         (_file(_palette(), "PNG"), [[255, 0, 0], [0, 255, 0], [0, 0, 255]]),
         (_file(_palette(), "PNG", transparency=1), [[255, 0, 0], [255, 255, 255], [0, 0, 255]]),
-        (_file(_palette(), "PNG", transparency=bytes([255, 0, 51])), [[255, 0, 0], [255, 255, 255], [204, 204, 255]]),
+        (
+            _file(_palette(), "PNG", transparency=bytes([255, 0, 51])),
+            [[255, 0, 0], [255, 255, 255], [204, 204, 255]],
+        ),
         (_file(_pixel("RGBA", (255, 0, 0, 51)), "PNG"), [[255, 204, 204]]),
         (_file(_pixel("RGBA", (9, 9, 9, 0)), "WEBP", lossless=True), [[255] * 3]),
         (_file(_pixel("LA", (0, 51)), "PNG"), [[204] * 3]),
@@ -79,7 +82,7 @@ GREY16 = Image.fromarray(np.array([[0, 257, 40000, 65535]], np.uint16))
         (_file(GREY16, "PPM"), [[0] * 3, [1] * 3, [156] * 3, [255] * 3]),
         (_file(GREY16, "PNG", transparency=257), [[0] * 3, [255] * 3, [156] * 3, [255] * 3]),
     ],
-)  # fmt: skip
+)
 def test_any_colour_mode_becomes_the_rgb_it_shows(data: bytes, pixels: list[list[int]]) -> None:
     assert decode(data)[0, : len(pixels)].tolist() == pixels
 
@@ -104,17 +107,29 @@ BROKEN = {
     "page": b"<html><body>404 Not Found</body></html>",
     "float": _file(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"),
     "int32": _file(Image.fromarray(np.ones((4, 4), np.int32)), "TIFF"),
-    **{f"{kind}-{cut}": _file(NOISE, kind)[:-cut] for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF") for cut in (100, 3000)},
+    **{
+        f"{kind}-{cut}": _file(NOISE, kind)[:-cut]
+        for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+        for cut in (100, 3000)
+    },
 }
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
 def test_an_unreadable_photo_is_named(data: bytes) -> None:
-    with pytest.raises(UserError, match=rf"^camera7.jpg cannot be read as an image \({len(data)} bytes: [^<]+\); replace or remove"):
+    with pytest.raises(
+        UserError,
+        match=(
+            rf"^camera7.jpg cannot be read as an image \({len(data)} bytes: [^<]+\); replace or"
+            r" remove"
+        ),
+    ):
         decode(data, "camera7.jpg")
 
 
-def test_a_picture_made_to_fill_the_memory_is_refused_before_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_made_to_fill_the_memory_is_refused_before_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     data = _file(Image.fromarray(PHOTO), "PNG")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
     assert decode(data).shape == PHOTO.shape  # 96 pixels: Pillow would only have warned
@@ -124,7 +139,9 @@ def test_a_picture_made_to_fill_the_memory_is_refused_before_it_does(monkeypatch
 
 
 def test_a_sheet_has_a_tile_for_every_photo(tmp_path: Path) -> None:
-    path = save_picture(sheet([[PHOTO] * 3] * 2, ["a", "b", "c"], ["one", "two"]), tmp_path / "sheet.png")
+    path = save_picture(
+        sheet([[PHOTO] * 3] * 2, ["a", "b", "c"], ["one", "two"]), tmp_path / "sheet.png"
+    )
     with Image.open(path) as picture:
         assert picture.size[0] > 3 * 64
     with pytest.raises(UserError, match="no picture format"):

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from discl.core.errors import UserError
 from discl.files import sources
 from discl.files.sources import Archives, ByHand, Hub, Remote, download, hub_answers, obtain, unpack
-from discl.spec.errors import UserError
 
 BODY = bytes(range(256)) * 2000
 
@@ -94,14 +94,20 @@ def test_a_line_that_breaks_is_taken_up_where_it_broke(web: Web, tmp_path: Path)
 def test_half_a_download_of_an_earlier_run_is_kept(web: Web, tmp_path: Path) -> None:
     (tmp_path / "a.bin.part").write_bytes(BODY[:1000])
     told: list[tuple[int, int]] = []
-    file = download(remote(web, "a.bin", BODY), tmp_path / "a.bin", lambda what, done, total: told.append((done, total)))
+    file = download(
+        remote(web, "a.bin", BODY),
+        tmp_path / "a.bin",
+        lambda what, done, total: told.append((done, total)),
+    )
     assert file.read_bytes() == BODY
     assert web.asked == [("a.bin", "bytes=1000-")]
     assert (len(BODY), len(BODY)) in told
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a.bin"]
 
 
-def test_a_whole_download_that_was_not_yet_renamed_is_not_fetched_again(web: Web, tmp_path: Path) -> None:
+def test_a_whole_download_that_was_not_yet_renamed_is_not_fetched_again(
+    web: Web, tmp_path: Path
+) -> None:
     (tmp_path / "a.bin.part").write_bytes(BODY)
     assert download(remote(web, "a.bin", BODY), tmp_path / "a.bin", silent).read_bytes() == BODY
 
@@ -112,7 +118,9 @@ def test_a_server_without_ranges_sends_all_again(web: Web, tmp_path: Path) -> No
     assert download(remote(web, "a.bin", BODY), tmp_path / "a.bin", silent).read_bytes() == BODY
 
 
-def test_a_file_that_changed_meanwhile_is_not_glued_to_the_old_half(web: Web, tmp_path: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_not_glued_to_the_old_half(
+    web: Web, tmp_path: Path
+) -> None:
     web.hang_up_after = [100_000] + [0] * 5
     web.files["a.bin"] = b"old" * 100_000
     with pytest.raises(UserError, match=r"broke off 5 times .* is kept at .*a\.bin\.part"):
@@ -122,14 +130,27 @@ def test_a_file_that_changed_meanwhile_is_not_glued_to_the_old_half(web: Web, tm
 
 
 @pytest.mark.parametrize("kind", ["sha256", "md5", "bytes"])
-def test_a_wrong_checksum_is_explained_and_the_file_set_aside(web: Web, tmp_path: Path, kind: str) -> None:
+def test_a_wrong_checksum_is_explained_and_the_file_set_aside(
+    web: Web, tmp_path: Path, kind: str
+) -> None:
     wrong: dict[str, Any] = {"sha256": "0" * 64, "md5": "0" * 32, "bytes": 7}
     web.files["a.bin"] = BODY
-    with pytest.raises(UserError, match=rf"{'7 were' if kind == 'bytes' else kind + ' .*0000 was'} expected.*a\.bin\.wrong"):
+    with pytest.raises(
+        UserError,
+        match=rf"{'7 were' if kind == 'bytes' else kind + ' .*0000 was'} expected.*a\.bin\.wrong",
+    ):
         download(Remote(f"{web.url}/a.bin", **{kind: wrong[kind]}), tmp_path / "a.bin", silent)
     assert not (tmp_path / "a.bin").exists()
-    right = {"sha256": hashlib.sha256(BODY).hexdigest(), "md5": hashlib.md5(BODY, usedforsecurity=False).hexdigest()}
-    assert download(Remote(f"{web.url}/a.bin", len(BODY), **right), tmp_path / "a.bin", silent).read_bytes() == BODY
+    right = {
+        "sha256": hashlib.sha256(BODY).hexdigest(),
+        "md5": hashlib.md5(BODY, usedforsecurity=False).hexdigest(),
+    }
+    assert (
+        download(
+            Remote(f"{web.url}/a.bin", len(BODY), **right), tmp_path / "a.bin", silent
+        ).read_bytes()
+        == BODY
+    )
 
 
 def test_a_page_that_moved_is_said_at_once(web: Web, tmp_path: Path) -> None:
@@ -177,7 +198,9 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         unpack(tmp_path / "a.tar.gz", tmp_path / "into", silent)
 
 
-def test_a_folder_appears_whole_and_what_came_before_a_failure_is_not_fetched_again(web: Web, tmp_path: Path) -> None:
+def test_a_folder_appears_whole_and_what_came_before_a_failure_is_not_fetched_again(
+    web: Web, tmp_path: Path
+) -> None:
     first = remote(web, "one.zip", packed({"a/1.txt": b"1"}, "zip"))
     second = remote(web, "two.tar.gz", packed({"2.txt": b"2"}, "tar.gz"), into="b")
     third = remote(web, "list.txt", b"listed", unpack=False)
@@ -188,7 +211,9 @@ def test_a_folder_appears_whole_and_what_came_before_a_failure_is_not_fetched_ag
     assert not folder.exists()
     web.files["two.tar.gz"] = body
     obtain([source], folder, silent, asked=True)
-    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == ["a/1.txt", "b/2.txt", "list.txt"]
+    assert sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
+    ) == ["a/1.txt", "b/2.txt", "list.txt"]
     assert [name for name, _ in web.asked].count("one.zip") == 1
 
 
@@ -208,19 +233,32 @@ def test_the_next_source_is_tried_and_every_failure_told(web: Web, tmp_path: Pat
     dead = Archives("the publisher", (Remote("http://127.0.0.1:9/a.zip", 10),))
     obtain([dead, good], tmp_path / "toy", silent, asked=False)
     assert (tmp_path / "toy" / "a.txt").exists()
-    with pytest.raises(UserError, match=r"the publisher .* does not answer; by hand .* register there"):
-        obtain([dead, ByHand("https://example.org", "register there")], tmp_path / "other", silent, asked=True)
+    with pytest.raises(
+        UserError, match=r"the publisher .* does not answer; by hand .* register there"
+    ):
+        obtain(
+            [dead, ByHand("https://example.org", "register there")],
+            tmp_path / "other",
+            silent,
+            asked=True,
+        )
 
 
-def test_nothing_large_is_asked_for_by_surprise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_large_is_asked_for_by_surprise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def touched(*words: Any, **more: Any) -> None:
         pytest.fail("the network was touched")
 
     monkeypatch.setattr(socket, "create_connection", touched)
-    large = Archives("the publisher", (Remote("http://127.0.0.1:9/a.zip", sources.UNASKED_BYTES + 1),))
+    large = Archives(
+        "the publisher", (Remote("http://127.0.0.1:9/a.zip", sources.UNASKED_BYTES + 1),)
+    )
     unknown = Archives("the publisher", (Remote("http://127.0.0.1:9/a.zip"),))
     with pytest.raises(UserError, match="without being asked"):
-        obtain([large, unknown, Hub("a/b", 10**12), Hub("a/b")], tmp_path / "toy", silent, asked=False)
+        obtain(
+            [large, unknown, Hub("a/b", 10**12), Hub("a/b")], tmp_path / "toy", silent, asked=False
+        )
     assert not hub_answers()  # HF_HUB_OFFLINE is set
 
 

@@ -1,4 +1,6 @@
-"""A bank whose images have a size of their own: made from whole photos, trained on at the size of training."""
+"""A bank whose images have a size of their own: made from whole photos, trained on at the size of
+training.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.engine.exchange import export_bank
-from discl.engine.loading import gather
-from discl.engine.recipe import Material
-from discl.engine.sampling import Plan
+from discl.config.benchmark import experiments, load
+from discl.core.interfaces import Photos, Split
+from discl.engine.bank.exchange import export_bank
+from discl.engine.training.batches import gather
+from discl.engine.training.data import Material
+from discl.engine.training.sampler import Plan
 from discl.files.photos import decode, fitted
-from discl.harness.experiment import Bench
-from discl.harness.inspection import Limits, inspect
-from discl.harness.quality_page import page
-from discl.harness.show import spectrum
-from discl.spec.benchmark import experiments, load
-from discl.spec.kinds import Photos, Split
+from discl.harness.bank.quality.measure import Limits, inspect
+from discl.harness.bank.quality.page import page
+from discl.harness.bank.spectrum import spectrum
+from discl.harness.run.assembly import Bench
 
 SIZE = "bank.size=[24, 40]"
 LABELS = np.repeat([0, 1], [8, 3])
@@ -88,10 +90,15 @@ def _bench(*settings: str, fill: bool = True, whole: bool = True) -> Bench:
 
 
 def test_a_photo_is_scaled_until_it_covers_and_cut_evenly() -> None:
-    cut = fitted(_original(3), (20, 20))  # covered at 20 x 30, so 5 columns go at each side: 10 of the 60
+    cut = fitted(
+        _original(3), (20, 20)
+    )  # covered at 20 x 30, so 5 columns go at each side: 10 of the 60
     assert cut.shape == (20, 20, 3)
     assert (cut[..., 1] == 30).all()
-    assert (int(cut[0, 0, 0]), int(cut[0, -1, 0])) == (pytest.approx(10.5 * 4, abs=3), pytest.approx(48.5 * 4, abs=3))
+    assert (int(cut[0, 0, 0]), int(cut[0, -1, 0])) == (
+        pytest.approx(10.5 * 4, abs=3),
+        pytest.approx(48.5 * 4, abs=3),
+    )
     assert fitted(cut, (20, 20)) is cut
 
 
@@ -114,8 +121,13 @@ def test_training_gets_the_images_at_its_own_size() -> None:
     assert pixels.shape == (6, 32, 32, 3)
     assert np.array_equal(pixels[2], fitted(decode(list(bench.bank.encoded(50))[2][1]), (32, 32)))
     usable = bench.usable(50)
-    material = Material(bench.train, bench.tail, 2, (50, 100), {50: usable}, {50: pixels}, bench.train)
-    batch = gather(Plan(np.array([0, usable.row[3]]), np.array([100, 50]), np.array([-1, usable.place[3]])), material)
+    material = Material(
+        bench.train, bench.tail, 2, (50, 100), {50: usable}, {50: pixels}, bench.train
+    )
+    batch = gather(
+        Plan(np.array([0, usable.row[3]]), np.array([100, 50]), np.array([-1, usable.place[3]])),
+        material,
+    )
     assert np.array_equal(batch[1].numpy(), pixels[3])
 
 
@@ -125,7 +137,10 @@ def test_the_size_names_another_bank_and_other_runs() -> None:
     assert plain.process["size"] == [32, 32]  # that of the photos as they were decoded
     assert "size" not in Bench(load("cifar10_lt")).process  # whose photos have but one
     ids = [{run.strategy: run.id() for run in experiments(bench.spec)} for bench in (plain, sized)]
-    assert {name for name in ids[0] if ids[0][name] == ids[1][name]} == {"real_only", "real_rebalanced"}
+    assert {name for name in ids[0] if ids[0][name] == ids[1][name]} == {
+        "real_only",
+        "real_rebalanced",
+    }
 
 
 def test_a_bank_at_training_size_is_as_it_was() -> None:
@@ -141,5 +156,12 @@ def test_report_figure_and_export_work_at_any_size(tmp_path: Path) -> None:
     assert (quality.total.made, quality.total.missing) == (12, 0)
     assert "<html" in page(quality, bench)
     figure = spectrum(bench, 2)
-    assert {tile.photo.shape for row in figure.rows for tile in row if tile.photo is not None} == {(24, 40, 3)}
-    assert export_bank(bench.bank, bench.dataset.classes, tmp_path / "shared", "parquet", lambda *_: None) == 12
+    assert {tile.photo.shape for row in figure.rows for tile in row if tile.photo is not None} == {
+        (24, 40, 3)
+    }
+    assert (
+        export_bank(
+            bench.bank, bench.dataset.classes, tmp_path / "shared", "parquet", lambda *_: None
+        )
+        == 12
+    )

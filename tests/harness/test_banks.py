@@ -14,23 +14,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.engine import leases
-from discl.engine.bank import SCHEMA, Bank
-from discl.engine.catalogue import FAILED, MADE, Cell, Row
-from discl.engine.leases import Builder, occupancy
-from discl.engine.making import key_of
+from discl.config import benchmark
+from discl.core.errors import UserError
+from discl.core.registry import find
+from discl.engine.bank import leases
+from discl.engine.bank.bank import SCHEMA, Bank
+from discl.engine.bank.catalogue import FAILED, MADE, Cell, Row
+from discl.engine.bank.generate import key_of
+from discl.engine.bank.leases import Builder, occupancy
 from discl.files import shards
 from discl.files.disk import home
 from discl.files.fetch import offline
 from discl.files.photos import encode
-from discl.harness import cleaning
-from discl.harness.banks import References, Unsure, references, summaries
-from discl.harness.cleaning import Cleaning, clean, look
-from discl.harness.experiment import Bench
-from discl.parts.datasets._listed import Listed
-from discl.spec import benchmark
-from discl.spec.errors import UserError
-from discl.spec.registry import find
+from discl.harness.bank import gc
+from discl.harness.bank.gc import Cleaning, clean, look
+from discl.harness.bank.inventory import References, Unsure, references, summaries
+from discl.harness.run.assembly import Bench
+from discl.parts.datasets.base.photo_files import Listed
 
 
 def _quiet(*_: Any) -> None:
@@ -38,15 +38,40 @@ def _quiet(*_: Any) -> None:
 
 
 def _bank(dataset: str = "toy") -> Bank:
-    return Bank(home() / "banks", {"dataset": {"name": dataset}, "generator": {"name": "blend"}, "prompts": {"name": "template"}})
+    return Bank(
+        home() / "banks",
+        {
+            "dataset": {"name": dataset},
+            "generator": {"name": "blend"},
+            "prompts": {"name": "template"},
+        },
+    )
 
 
 def _put(bank: Bank, cells: Sequence[Cell], shade: int = 0) -> Path:
     """Images into one shard of a bank; at level 99 they fail."""
-    blobs = [b"" if cell.level == 99 else encode(np.full((4, 4, 3), shade + i, np.uint8)) for i, cell in enumerate(cells)]
+    blobs = [
+        b"" if cell.level == 99 else encode(np.full((4, 4, 3), shade + i, np.uint8))
+        for i, cell in enumerate(cells)
+    ]
     ends = np.cumsum([0, *map(len, blobs)]).tolist()
     rows = [
-        Row(*cell, key_of(bank.id, cell), 0, "a cat", "a cat", 1, 6, None, None, MADE if data else FAILED, "", end, len(data), _sha256(data))
+        Row(
+            *cell,
+            key_of(bank.id, cell),
+            0,
+            "a cat",
+            "a cat",
+            1,
+            6,
+            None,
+            None,
+            MADE if data else FAILED,
+            "",
+            end,
+            len(data),
+            _sha256(data),
+        )
         for cell, data, end in zip(cells, blobs, ends, strict=False)
     ]
     name = shards.write(bank.shards, Row._fields, rows, blobs)
@@ -85,8 +110,19 @@ def test_a_bank_is_summed_up(tmp_path: Path) -> None:
     known = References(benchmarks={bank.id: ["toy/smoke"]})
     known.runs.update([bank.id, bank.id])
     one, other = sorted(summaries(known), key=lambda summary: -sum(summary.images.values()))
-    assert (one.id, one.dataset, one.generator, one.prompts) == (bank.id, "toy", "blend", "template")
-    assert (one.images, one.failed, one.benchmarks, one.runs, one.problem) == ({0: 1, 50: 2}, 1, ["toy/smoke"], 2, "")
+    assert (one.id, one.dataset, one.generator, one.prompts) == (
+        bank.id,
+        "toy",
+        "blend",
+        "template",
+    )
+    assert (one.images, one.failed, one.benchmarks, one.runs, one.problem) == (
+        {0: 1, 50: 2},
+        1,
+        ["toy/smoke"],
+        2,
+        "",
+    )
     assert one.bytes.shards == sum(path.stat().st_size for path in bank.shards.iterdir())
     assert one.bytes.cache == sum(path.stat().st_size for path in (bank.folder / "cache").iterdir())
     assert abs(one.written - time.time()) < 60
@@ -112,7 +148,8 @@ def test_a_bank_that_cannot_be_read_is_listed_all_the_same() -> None:
 
 def test_every_scale_of_every_benchmark_refers_to_its_bank_and_no_folder_is_made() -> None:
     known = references()
-    # not known where the photos are files that are not here, where the weights are not, or before hard photos were looked for
+    # not known where the photos are files that are not here, where the weights are not, or before
+    # hard photos were looked for
     assert all(
         issubclass(find("datasets", unsure.dataset or ""), Listed)
         or "generator.checkpoint" in unsure.why
@@ -141,19 +178,31 @@ def test_a_run_that_cannot_be_read_may_refer_to_any_bank() -> None:
     assert "result.json cannot be read" in references().keep("c" * 16, "toy")
 
 
-def test_photos_that_are_not_here_leave_only_the_banks_of_their_dataset_in_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_that_are_not_here_leave_only_the_banks_of_their_dataset_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISCL_DATA", str(tmp_path / "nothing"))
     known = references()
     assert known.benchmarks == {}
-    assert "needs the photos of cifar10_lt, which are not on this machine" in known.keep("c" * 16, "cifar10_lt")
+    assert "needs the photos of cifar10_lt, which are not on this machine" in known.keep(
+        "c" * 16, "cifar10_lt"
+    )
     assert known.keep("c" * 16, "toy") == ""
     assert not (tmp_path / "nothing").exists()
 
 
 @pytest.mark.parametrize(
-    "text", ["title = ", "[scale.smoke]\nunknown = 3\n", "[scale.huge]\n[scale.smoke]\n", "[scale.smoke.dataset]\nname = 'elsewhere'\n"]
+    "text",
+    [
+        "title = ",
+        "[scale.smoke]\nunknown = 3\n",
+        "[scale.huge]\n[scale.smoke]\n",
+        "[scale.smoke.dataset]\nname = 'elsewhere'\n",
+    ],
 )
-def test_a_benchmark_that_does_not_load_may_refer_to_any_bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_benchmark_that_does_not_load_may_refer_to_any_bank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "mine.toml").write_text(text)
     monkeypatch.chdir(tmp_path)
@@ -161,23 +210,36 @@ def test_a_benchmark_that_does_not_load_may_refer_to_any_bank(tmp_path: Path, mo
 
 
 def test_a_benchmark_of_another_generator_leaves_no_doubt() -> None:
-    mine, other = {"name": "img2img", "version": 2, "parameters": {}}, {"name": "img2img", "version": 2, "parameters": {"checkpoint": "a/b"}}
+    mine, other = (
+        {"name": "img2img", "version": 2, "parameters": {}},
+        {"name": "img2img", "version": 2, "parameters": {"checkpoint": "a/b"}},
+    )
     known = References(unsure=[Unsure("toy", "its weights are not here", other)])
     assert known.keep("c" * 16, "toy", {**mine, "weights": "0" * 16}) == ""
-    assert known.keep("c" * 16, "toy", {**other, "weights": "0" * 16}) == known.keep("c" * 16, "toy") == "perhaps: its weights are not here"
+    assert (
+        known.keep("c" * 16, "toy", {**other, "weights": "0" * 16})
+        == known.keep("c" * 16, "toy")
+        == "perhaps: its weights are not here"
+    )
 
 
-def test_a_checkpoint_of_the_hub_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_the_hub_is_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("somebody asks for the network"))
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: pytest.fail("somebody asks for the network")
+    )
     with offline():
         assert constants.HF_HUB_OFFLINE
     assert not constants.HF_HUB_OFFLINE
     (tmp_path / "benchmarks").mkdir()
     for path in benchmark.folder().glob("*.toml"):
-        (tmp_path / "benchmarks" / path.name).write_text(path.read_text().replace('name = "img2img"', 'name = "img2img"\ncheckpoint = "a/b"'))
+        (tmp_path / "benchmarks" / path.name).write_text(
+            path.read_text().replace('name = "img2img"', 'name = "img2img"\ncheckpoint = "a/b"')
+        )
     monkeypatch.chdir(tmp_path)
     known = references()
     assert "does not say which bank it needs" in known.keep("c" * 16, "cifar10_lt")
@@ -216,7 +278,12 @@ def test_maps_of_the_images_that_are_there_stay_at_whatever_size() -> None:
     bank = _bank()
     _put(bank, CELLS)
     sizes = [
-        Bank(bank.folder.parent, {key: value for key, value in bank.process.items() if key != "schema"}, size) for size in ((2, 3), (5, 5))
+        Bank(
+            bank.folder.parent,
+            {key: value for key, value in bank.process.items() if key != "schema"},
+            size,
+        )
+        for size in ((2, 3), (5, 5))
     ]
     for each in (bank, *sizes):
         each.pixels(50)
@@ -236,15 +303,23 @@ def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
     _put(bank, [CELLS[1], CELLS[2]], shade=20)
     bank.pixels(50)
     half, fresh = bank.shards / ".x.0123.half", bank.shards / ".y.0123.half"
-    for path in (half, fresh, bank.folder / "damaged-1-catalogue.sqlite", bank.folder / "notes.txt"):
+    for path in (
+        half,
+        fresh,
+        bank.folder / "damaged-1-catalogue.sqlite",
+        bank.folder / "notes.txt",
+    ):
         path.write_bytes(b"123")
     os.utime(half, (0, 0))
     unentered = bank.shards / shards.write(bank.shards, Row._fields, [], [b"of a killed builder"])
     digest = bank.digest()
     plan = look(_kept(bank), _quiet)
     assert {path for removal in plan.removals for path in removal.paths} == {
-        old_map, replaced, half, bank.folder / "damaged-1-catalogue.sqlite",
-    }  # fmt: skip
+        old_map,
+        replaced,
+        half,
+        bank.folder / "damaged-1-catalogue.sqlite",
+    }
     assert clean(plan)[1] == []
     assert not any(path.exists() for removal in plan.removals for path in removal.paths)
     assert all(path.exists() for path in (fresh, unentered, bank.folder / "notes.txt"))
@@ -290,7 +365,9 @@ def test_builders_are_known_alive_or_dead(monkeypatch: pytest.MonkeyPatch) -> No
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with bank.catalogue.writing() as db:
-        db.execute("INSERT INTO builders VALUES ('dead', ?, ?, 'once', 7)", (leases._here(), ended.pid))
+        db.execute(
+            "INSERT INTO builders VALUES ('dead', ?, ?, 'once', 7)", (leases._here(), ended.pid)
+        )
         db.execute("INSERT INTO builders VALUES ('far', 'another machine', 1, 'once', 7)")
     seen = occupancy(bank.catalogue)
     assert seen == (False, {"dead", "far"})
@@ -302,11 +379,17 @@ def test_builders_are_known_alive_or_dead(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(leases.time, "sleep", beat)
     assert occupancy(bank.catalogue).living
     monkeypatch.undo()
-    with Builder(bank.catalogue), pytest.raises(UserError, match="is being filled"), leases.alone(bank.catalogue, seen):
+    with (
+        Builder(bank.catalogue),
+        pytest.raises(UserError, match="is being filled"),
+        leases.alone(bank.catalogue, seen),
+    ):
         pass
 
 
-def test_a_removal_that_is_killed_leaves_trash_and_the_next_one_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removal_that_is_killed_leaves_trash_and_the_next_one_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     bank = _bank()
     _put(bank, CELLS)
 
@@ -314,7 +397,7 @@ def test_a_removal_that_is_killed_leaves_trash_and_the_next_one_takes_it(monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(cleaning.shutil, "rmtree", killed)
+        patched.setattr(gc.shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             clean(look(References(), _quiet))
     assert not bank.folder.exists()
@@ -328,7 +411,9 @@ def test_a_removal_that_is_killed_leaves_trash_and_the_next_one_takes_it(monkeyp
 
 
 @pytest.mark.parametrize("how", ["torn", "gone"])
-def test_without_its_catalogue_a_kept_bank_is_not_looked_into_and_another_one_goes(how: str) -> None:
+def test_without_its_catalogue_a_kept_bank_is_not_looked_into_and_another_one_goes(
+    how: str,
+) -> None:
     bank = _bank()
     _put(bank, CELLS)
     bank.close()

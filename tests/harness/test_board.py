@@ -1,4 +1,7 @@
-"""The golden board: stored results and the table they must give. A change of the table is a reviewed diff."""
+"""The golden board: stored results and the table they must give.
+
+A change of the table is a reviewed diff.
+"""
 
 import json
 from dataclasses import replace
@@ -7,16 +10,23 @@ from typing import Any
 
 import pytest
 
-from discl.cli._boards import print_board
-from discl.harness.board import board, header, lines
-from discl.harness.board_formats import as_json, as_markdown
-from discl.harness.publishing import stale
-from discl.spec.benchmark import load
-from discl.spec.errors import UserError
-from discl.spec.result import Result
+from discl.cli.render.boards import print_board
+from discl.config.benchmark import load
+from discl.core.errors import UserError
+from discl.core.result import Result
+from discl.harness.leaderboard.formats import as_json, as_markdown
+from discl.harness.leaderboard.publish import stale
+from discl.harness.leaderboard.table import board, header, lines
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-SPEC = load("cifar10_lt", settings=["generator.name=blend", "seeds=[0,1,2]", "strategies=['static','real_only','real_rebalanced','reverse']"])
+SPEC = load(
+    "cifar10_lt",
+    settings=[
+        "generator.name=blend",
+        "seeds=[0,1,2]",
+        "strategies=['static','real_only','real_rebalanced','reverse']",
+    ],
+)
 VALUES = {
     "static": [(0.40, 0.20), (0.42, 0.24), (0.41, 0.22)],
     "real_only": [(0.35, 0.04), (0.36, 0.05), (0.34, 0.03)],
@@ -45,7 +55,11 @@ def _result(strategy: str, seed: int, overall: float, few: float) -> Result:
         strategy=strategy,
         seed=seed,
         identity={"select": {"metric": "val/macro_acc"}},
-        passport={"definitions": "d1", "comparison": "c1", "bank": None if strategy.startswith("real") else "b1"},
+        passport={
+            "definitions": "d1",
+            "comparison": "c1",
+            "bank": None if strategy.startswith("real") else "b1",
+        },
         metrics=metrics,
         class_recalls=[],
         classes=[],
@@ -57,7 +71,9 @@ def _result(strategy: str, seed: int, overall: float, few: float) -> Result:
     )
 
 
-RESULTS = [_result(name, seed, *pair) for name, pairs in VALUES.items() for seed, pair in enumerate(pairs)]
+RESULTS = [
+    _result(name, seed, *pair) for name, pairs in VALUES.items() for seed, pair in enumerate(pairs)
+]
 
 
 def test_the_golden_board() -> None:
@@ -67,7 +83,12 @@ def test_the_golden_board() -> None:
 
 
 def test_fewer_seeds_than_declared_are_shown_but_not_ranked() -> None:
-    assert [row.strategy for row in board(SPEC, RESULTS).rows] == ["static", "real_rebalanced", "real_only", "reverse"]
+    assert [row.strategy for row in board(SPEC, RESULTS).rows] == [
+        "static",
+        "real_rebalanced",
+        "real_only",
+        "reverse",
+    ]
     assert not board(SPEC, RESULTS).rows[-1].complete
 
 
@@ -83,15 +104,33 @@ def test_an_empty_board_says_how_to_fill_it() -> None:
         board(SPEC, [])
 
 
-def _with_groups(strategy: str, metrics: dict[str, float], identity: dict[str, Any] | None = None) -> Result:
-    """A result of a benchmark that chooses by F1, with cameras, photos from other cameras and photos from nowhere near."""
+def _with_groups(
+    strategy: str, metrics: dict[str, float], identity: dict[str, Any] | None = None
+) -> Result:
+    """A result of a benchmark that chooses by F1, with cameras, photos from other cameras and
+    photos from nowhere near.
+    """
     base = {
-        "val/macro_f1": 0.5, "id_test/macro_f1": 0.4, "id_test/worst_class_acc": 0.0, "id_test/worst_group_acc": 0.25,
-        "id_test/worst_group_macro_f1": 0.2, "id_test/groups_scored": 17.0, "id_test/smallest_group": 21.0,
-        "ood/cameras/macro_f1": 0.3, "ood/macro_f1": 0.3, "ood/cameras/worst_group_macro_f1": 0.1, "ood/worst_group_macro_f1": 0.1,
-        "ood/cameras/groups_scored": 5.0, "ood/cameras/smallest_group": 30.0, "id_test/adjusted_macro_f1": 0.45,
-    }  # fmt: skip
-    said = {"select": {"metric": "val/macro_f1"}, "backbone": {"parameters": {}}, **(identity or {})}
+        "val/macro_f1": 0.5,
+        "id_test/macro_f1": 0.4,
+        "id_test/worst_class_acc": 0.0,
+        "id_test/worst_group_acc": 0.25,
+        "id_test/worst_group_macro_f1": 0.2,
+        "id_test/groups_scored": 17.0,
+        "id_test/smallest_group": 21.0,
+        "ood/cameras/macro_f1": 0.3,
+        "ood/macro_f1": 0.3,
+        "ood/cameras/worst_group_macro_f1": 0.1,
+        "ood/worst_group_macro_f1": 0.1,
+        "ood/cameras/groups_scored": 5.0,
+        "ood/cameras/smallest_group": 30.0,
+        "id_test/adjusted_macro_f1": 0.45,
+    }
+    said = {
+        "select": {"metric": "val/macro_f1"},
+        "backbone": {"parameters": {}},
+        **(identity or {}),
+    }
     return replace(_result(strategy, 0, 0.4, 0.1), metrics={**base, **metrics}, identity=said)
 
 
@@ -100,47 +139,110 @@ ONE_SEED = SPEC.model_copy(update={"seeds": [0]})
 
 def test_columns_follow_what_chose_the_epoch_and_what_there_is() -> None:
     few = {"id_test/medium_acc": 0.4, "id_test/few_acc": 0.1}
-    made = board(ONE_SEED, [_with_groups("static", few), _with_groups("real_only", {**few, "id_test/macro_f1": 0.3, "ood/macro_f1": 0.25})])
+    made = board(
+        ONE_SEED,
+        [
+            _with_groups("static", few),
+            _with_groups("real_only", {**few, "id_test/macro_f1": 0.3, "ood/macro_f1": 0.25}),
+        ],
+    )
     deltas = ["Δ all to real_only", "Δ few to real_only", "Δ ood to real_only"]
     titles = ["all", "medium", "few", "worst group", "ood", "worst group, ood", "all, adjusted"]
     assert header(made) == ["place", "strategy", "n", *titles, *deltas]
     assert lines(made) == [
-        ["1-2", "static", "1", "40.0", "40.0", "10.0", "20.0", "30.0", "10.0", "45.0", "+10.0", "+0.0", "+5.0"],
-        ["1-2", "real_only", "1", "30.0", "40.0", "10.0", "20.0", "25.0", "10.0", "45.0", "-", "-", "-"],
+        [
+            "1-2",
+            "static",
+            "1",
+            "40.0",
+            "40.0",
+            "10.0",
+            "20.0",
+            "30.0",
+            "10.0",
+            "45.0",
+            "+10.0",
+            "+0.0",
+            "+5.0",
+        ],
+        [
+            "1-2",
+            "real_only",
+            "1",
+            "30.0",
+            "40.0",
+            "10.0",
+            "20.0",
+            "25.0",
+            "10.0",
+            "45.0",
+            "-",
+            "-",
+            "-",
+        ],
     ]
-    assert made.caption == (
-        "`all` is macro-F1 on id_test; medium and few are classes with 20 to 100 and fewer than 20 real training photos; `worst group` is "
-        "the lowest macro-F1 of a group of at least 20 photos: 17 of them, the smallest of 21; `ood` is macro-F1 on ood/cameras; `worst "
-        "group, ood` is the same on ood/cameras: 5 of them, the smallest of 30; `adjusted` adds post-hoc logit adjustment to the same "
-        "predictions."
+    assert (
+        made.caption
+        == "`all` is macro-F1 on id_test; medium and few are classes with 20 to 100 and fewer than"
+        " 20 real training photos; `worst group` is the lowest macro-F1 of a group of at least"
+        " 20 photos: 17 of them, the smallest of 21; `ood` is macro-F1 on ood/cameras; `worst"
+        " group, ood` is the same on ood/cameras: 5 of them, the smallest of 30; `adjusted` adds"
+        " post-hoc logit adjustment to the same predictions."
     )
     assert made.caption in as_markdown(made)
-    assert json.loads(as_json(made))["rows"][0]["metrics"]["ood/worst_group_macro_f1"]["mean"] == 0.1
+    assert (
+        json.loads(as_json(made))["rows"][0]["metrics"]["ood/worst_group_macro_f1"]["mean"] == 0.1
+    )
 
 
 def test_a_benchmark_without_a_tail_shows_the_difference_elsewhere() -> None:
     plain = {"select": {"metric": "val/acc"}}
     metrics = {"test/acc": 0.5, "ood/sketch/acc": 0.25, "ood/night/acc": 0.35, "ood/acc": 0.3}
-    results = [replace(_with_groups(name, {}, plain), metrics=metrics) for name in ("static", "real_only")]
+    results = [
+        replace(_with_groups(name, {}, plain), metrics=metrics) for name in ("static", "real_only")
+    ]
     made = board(ONE_SEED, results)
-    assert header(made) == ["place", "strategy", "n", "all", "ood", "Δ all to real_only", "Δ ood to real_only"]
-    assert made.caption == "`all` is accuracy on test; `ood` is the plain mean of accuracy over ood/night and ood/sketch."
+    assert header(made) == [
+        "place",
+        "strategy",
+        "n",
+        "all",
+        "ood",
+        "Δ all to real_only",
+        "Δ ood to real_only",
+    ]
+    assert (
+        made.caption
+        == "`all` is accuracy on test; `ood` is the plain mean of accuracy over ood/night and"
+        " ood/sketch."
+    )
 
 
 def test_a_tail_metric_that_chooses_comes_first_and_ranks() -> None:
     identity = {"select": {"metric": "val/few_acc"}, "metrics": {"shots": "ldmlr"}}
     values = {"test/few_acc": 0.1, "test/macro_acc": 0.5, "test/many_acc": 0.7}
     results = [replace(_with_groups("static", {}, identity), metrics=values)]
-    results += [replace(_with_groups("reverse", {}, identity), metrics={**values, "test/few_acc": 0.2, "test/macro_acc": 0.4})]
+    results += [
+        replace(
+            _with_groups("reverse", {}, identity),
+            metrics={**values, "test/few_acc": 0.2, "test/macro_acc": 0.4},
+        )
+    ]
     made = board(ONE_SEED, results)
     assert header(made) == ["place", "strategy", "n", "few", "all", "many"]
     assert [row.strategy for row in made.rows] == ["reverse", "static"]
-    assert "many and few are classes with more than 99 and fewer than 20 real training photos, pooled over their photos" in made.caption
+    assert (
+        "many and few are classes with more than 99 and fewer than 20 real training photos, pooled"
+        " over their photos" in made.caption
+    )
 
 
 def test_the_caption_says_that_features_are_frozen_and_what_wise_is() -> None:
     frozen = {"backbone": {"parameters": {"frozen": True}}}
-    made = board(ONE_SEED, [_with_groups("static", {"id_test/wise_macro_f1": 0.5, "ood/wise_macro_f1": 0.4}, frozen)])
+    made = board(
+        ONE_SEED,
+        [_with_groups("static", {"id_test/wise_macro_f1": 0.5, "ood/wise_macro_f1": 0.4}, frozen)],
+    )
     assert header(made)[-2:] == ["all, wise", "ood, wise"]
     assert "`wise` mixes the trained weights" in made.caption
     assert made.caption.endswith(" Frozen features: heads only.")
@@ -149,10 +251,18 @@ def test_the_caption_says_that_features_are_frozen_and_what_wise_is() -> None:
     assert "Frozen" not in usual
 
 
-def test_the_terminal_shows_the_whole_table_and_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
-    extra = [f"id_test/{name}" for name in ("many_acc", "medium_acc", "few_acc", "wise_macro_f1")] + ["ood/wise_macro_f1"]
+def test_the_terminal_shows_the_whole_table_and_what_it_means(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    extra = [
+        f"id_test/{name}" for name in ("many_acc", "medium_acc", "few_acc", "wise_macro_f1")
+    ] + ["ood/wise_macro_f1"]
     names = ("static", "real_only", "real_rebalanced")
-    every = [replace(_with_groups(name, dict.fromkeys(extra, 0.2 * seed + 0.1)), seed=seed) for name in names for seed in range(3)]
+    every = [
+        replace(_with_groups(name, dict.fromkeys(extra, 0.2 * seed + 0.1)), seed=seed)
+        for name in names
+        for seed in range(3)
+    ]
     print_board(board(SPEC, every))
     shown = capsys.readouterr().out
     assert "…" not in shown
@@ -170,7 +280,9 @@ def test_the_committed_pages_are_current() -> None:
     assert stale(Path(__file__).parents[2] / "leaderboards") == []
 
 
-if __name__ == "__main__":  # python -m tests.harness.test_board: write the golden files anew, then review the diff
+if (
+    __name__ == "__main__"
+):  # python -m tests.harness.test_board: write the golden files anew, then review the diff
     GOLDEN.mkdir(exist_ok=True)
     (GOLDEN / "board.md").write_text(as_markdown(board(SPEC, RESULTS)), "utf-8")
     (GOLDEN / "board.json").write_text(as_json(board(SPEC, RESULTS)), "utf-8")

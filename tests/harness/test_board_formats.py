@@ -7,12 +7,19 @@ from html.parser import HTMLParser
 
 import pytest
 
-from discl.harness.board import Board, board, percent, source_of_error
-from discl.harness.board_formats import FORMATS, as_csv, as_html, as_json, as_latex, as_markdown
-from discl.harness.published import published
-from discl.spec.benchmark import experiments
-from discl.spec.errors import UserError
-from discl.spec.result import Result
+from discl.config.benchmark import experiments
+from discl.core.errors import UserError
+from discl.core.result import Result
+from discl.harness.leaderboard.formats import (
+    FORMATS,
+    as_csv,
+    as_html,
+    as_json,
+    as_latex,
+    as_markdown,
+)
+from discl.harness.leaderboard.paper_results import published
+from discl.harness.leaderboard.table import Board, board, percent, source_of_error
 from tests import results
 
 NASTY = '<script>alert("x")</script>|$_^~ \\ 🙂 \u202eשלום ' + "n" * 300
@@ -34,9 +41,17 @@ def _called(name: str) -> Board:
 
 def test_csv_holds_every_number_of_the_board(made: Board) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(made))))
-    static = next(row for row in rows if row["strategy"] == "static" and row["metric"] == made.first and row["baseline"] == "real_only")
+    static = next(
+        row
+        for row in rows
+        if row["strategy"] == "static"
+        and row["metric"] == made.first
+        and row["baseline"] == "real_only"
+    )
     assert float(static["mean"]) == made.rows[0].metrics[made.first].mean.mean
-    assert float(static["difference"]) == made.rows[0].differences["real_only"][made.first].mean.mean
+    assert (
+        float(static["difference"]) == made.rows[0].differences["real_only"][made.first].mean.mean
+    )
     assert static["p"] == "0.25"
     assert {row["metric"] for row in rows} == set(made.columns)
 
@@ -44,7 +59,9 @@ def test_csv_holds_every_number_of_the_board(made: Board) -> None:
 def test_json_gives_each_run_its_passport(made: Board) -> None:
     found = json.loads(as_json(made))
     run = found["rows"][0]["runs"][0]
-    assert run["command"].startswith("discl bench cifar10_lt --scale smoke --strategies static --seeds 0")
+    assert run["command"].startswith(
+        "discl bench cifar10_lt --scale smoke --strategies static --seeds 0"
+    )
     assert re.fullmatch(r"[0-9a-f]{64}", run["predictions"])
     assert found["passport"] == made.passport
     assert found["rows"][0]["metrics"][made.first]["test_se"] > 0
@@ -54,11 +71,17 @@ def test_json_gives_each_run_its_passport(made: Board) -> None:
 def test_the_best_of_a_column_is_bold_in_latex(made: Board) -> None:
     text = as_latex(made)
     assert text.count(r"\\") == 2 + len(made.rows) - 1
-    assert rf"\textbf{{{percent(made.rows[0].metrics[made.first].mean)}}}".replace("±", r"$\pm$") in text
+    assert (
+        rf"\textbf{{{percent(made.rows[0].metrics[made.first].mean)}}}".replace("±", r"$\pm$")
+        in text
+    )
 
 
 def test_both_sources_of_error_are_named(made: Board) -> None:
-    assert re.search(r"another seed moves a run by .* points .* another draw of as many test photos by", source_of_error(made))
+    assert re.search(
+        r"another seed moves a run by .* points .* another draw of as many test photos by",
+        source_of_error(made),
+    )
     assert source_of_error(made) in as_markdown(made)
 
 
@@ -90,7 +113,9 @@ def test_names_are_only_ever_words() -> None:
 
 
 def test_a_spreadsheet_computes_nothing() -> None:
-    assert next(csv.DictReader(io.StringIO(as_csv(_called("=cmd|' /C calc'!A0")))))["strategy"].startswith("'=")
+    assert next(csv.DictReader(io.StringIO(as_csv(_called("=cmd|' /C calc'!A0")))))[
+        "strategy"
+    ].startswith("'=")
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -106,15 +131,23 @@ def test_one_seed_and_numbers_that_are_none_are_shown_as_missing(form: str) -> N
 
 def test_partial_rows_are_shown_and_hold_no_place() -> None:
     all_of_them = [results.result(each) for each in experiments(SPEC)]
-    partial: list[Result] = [one for one in all_of_them if (one.strategy, one.seed) != ("static", 2)]
+    partial: list[Result] = [
+        one for one in all_of_them if (one.strategy, one.seed) != ("static", 2)
+    ]
     shown = board(SPEC, partial)
-    assert [(row.strategy, row.complete, row.places is None) for row in shown.rows][-1] == ("static", False, True)
+    assert [(row.strategy, row.complete, row.places is None) for row in shown.rows][-1] == (
+        "static",
+        False,
+        True,
+    )
 
 
 def test_a_baseline_of_ones_own_is_compared_with() -> None:
     shown = board(SPEC, [results.result(each) for each in experiments(SPEC)], ["static"])
     assert {base for row in shown.rows for base in row.differences} == {"static"}
-    with pytest.raises(UserError, match="no baseline with a run called 'statik'; did you mean 'static'"):
+    with pytest.raises(
+        UserError, match="no baseline with a run called 'statik'; did you mean 'static'"
+    ):
         board(SPEC, [results.result(experiments(SPEC)[0])], ["statik"])
 
 
@@ -123,5 +156,8 @@ def test_rows_of_papers_say_so() -> None:
     assert "on other data" in beside.warning
     (own,) = published("imagenet_lt")
     assert own.warning == "published, not re-run"
-    assert ("CE + DisCL, diverse to specific (static)", ["39.82", "56.78", "30.73", "23.64"]) in own.rows
+    assert (
+        "CE + DisCL, diverse to specific (static)",
+        ["39.82", "56.78", "30.73", "23.64"],
+    ) in own.rows
     assert published("folder") == []

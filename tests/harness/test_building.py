@@ -1,4 +1,6 @@
-"""One bank, built in different ways: whoever makes the images, and in what order, the bytes are the same."""
+"""One bank, built in different ways: whoever makes the images, and in what order, the bytes are the
+same.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,17 +8,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.engine.leases import Wanted
-from discl.harness.experiment import Bench
-from discl.spec.benchmark import load
-from discl.spec.registry import bind
+from discl.config.benchmark import load
+from discl.core.registry import bind
+from discl.engine.bank.leases import Wanted
+from discl.harness.run.assembly import Bench
 
-TINY = ("dataset.largest=40", "dataset.ood_photos=10", "bank.variants=1", "bank.batch=16", "levels=[50,70,100]")
+TINY = (
+    "dataset.largest=40",
+    "dataset.ood_photos=10",
+    "bank.variants=1",
+    "bank.batch=16",
+    "levels=[50,70,100]",
+)
 BLEND = (*TINY, "generator.name=blend")
 DIFFUSION = (*TINY, "generator.steps=4", "generator.chunk=4", "hard.below=7")
 
 
-def _digest(home: Path, settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, engine: str = "local", **parameters: Any) -> str:
+def _digest(
+    home: Path,
+    settings: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str = "local",
+    **parameters: Any,
+) -> str:
     monkeypatch.setenv("DISCL_HOME", str(home))
     bench = Bench(load("cifar10_lt", settings=settings))
     executor = bind("executors", engine, parameters).build()
@@ -32,7 +46,9 @@ def diffused_alone(tmp_path_factory: pytest.TempPathFactory) -> str:
         return _digest(tmp_path_factory.mktemp("alone"), DIFFUSION, patched)
 
 
-def test_several_workers_make_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diffused_alone: str) -> None:
+def test_several_workers_make_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diffused_alone: str
+) -> None:
     assert _digest(tmp_path, DIFFUSION, monkeypatch, workers=2) == diffused_alone
 
 
@@ -42,7 +58,9 @@ def test_ray_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert _digest(tmp_path / "ray", BLEND, monkeypatch, engine="ray", workers=2, cpus=0.5) == alone
 
 
-def test_the_order_of_the_photos_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diffused_alone: str) -> None:
+def test_the_order_of_the_photos_changes_no_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diffused_alone: str
+) -> None:
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "shuffled"))
     bench = Bench(load("cifar10_lt", settings=DIFFUSION))
     whole = bench.wanted(bench.spec.levels)

@@ -6,28 +6,41 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.engine.metrics import all_metrics
-from discl.harness.board import board, header, stored_results
-from discl.harness.board_formats import as_markdown
-from discl.harness.experiment import Audience
-from discl.harness.show import class_counts
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
-from discl.spec.benchmark import Benchmark, load
-from discl.spec.errors import UserError
-from discl.spec.kinds import Announce, Split
-from discl.spec.registry import names
+from discl.config.benchmark import Benchmark, load
+from discl.core.errors import UserError
+from discl.core.interfaces import Announce, Split
+from discl.core.registry import names
+from discl.engine.evaluation.metrics import all_metrics
+from discl.harness.bank.spectrum import class_counts
+from discl.harness.leaderboard.formats import as_markdown
+from discl.harness.leaderboard.table import board, header, stored_results
+from discl.harness.run.assembly import Audience
+from discl.harness.run.store import Store
+from discl.harness.sweep.sequential import sweep
 
 SHARES = {"train": (40, 20, 6), "val": (6, 6, 6), "id_test": (12, 12, 0), "ood/cameras": (8, 8, 8)}
 SETTINGS = [
-    "dataset.name=toy_cameras", "generator.name=blend", "bank.variants=1", "levels=[50,100]", "train.epochs=2", "train.curriculum_epochs=1",
-    "train.evaluate_every=1", "train.batch=16", "train.shift=1", "backbone.stem_stride=4", "trackers=['console']",
-    "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}", "strategies=['real_rebalanced','real_only']", "select.metric=val/macro_f1",
-]  # fmt: skip
+    "dataset.name=toy_cameras",
+    "generator.name=blend",
+    "bank.variants=1",
+    "levels=[50,100]",
+    "train.epochs=2",
+    "train.curriculum_epochs=1",
+    "train.evaluate_every=1",
+    "train.batch=16",
+    "train.shift=1",
+    "backbone.stem_stride=4",
+    "trackers=['console']",
+    "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
+    "strategies=['real_rebalanced','real_only']",
+    "select.metric=val/macro_f1",
+]
 
 
 class ToyCameras:
-    """Three classes of different colour, seen by two cameras a split; nobody at home ever meets the third class."""
+    """Three classes of different colour, seen by two cameras a split; nobody at home ever meets the
+    third class.
+    """
 
     version = 1
     classes = ("hare", "fox", "lynx")
@@ -44,42 +57,72 @@ class ToyCameras:
 
     def split(self, name: str) -> Split:
         labels = np.repeat(np.arange(3), SHARES[name])
-        noise = np.random.default_rng(list(SHARES).index(name)).normal(0, 20, (len(labels), 16, 16, 3))
+        noise = np.random.default_rng(list(SHARES).index(name)).normal(
+            0, 20, (len(labels), 16, 16, 3)
+        )
         pixels = (np.eye(3)[labels][:, None, None] * 120 + 60 + noise).clip(0, 255).astype(np.uint8)
-        groups = np.arange(len(labels)) % 4 // 3 + 10 * list(SHARES).index(name)  # every fourth photo is from the second camera
+        groups = np.arange(len(labels)) % 4 // 3 + 10 * list(SHARES).index(
+            name
+        )  # every fourth photo is from the second camera
         return Split(np.array([f"{name}-{i}" for i in range(len(labels))]), labels, groups, pixels)
 
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(names("datasets"), "toy_cameras", EntryPoint("toy_cameras", f"{__name__}:ToyCameras", "discl.datasets"))
+    monkeypatch.setitem(
+        names("datasets"),
+        "toy_cameras",
+        EntryPoint("toy_cameras", f"{__name__}:ToyCameras", "discl.datasets"),
+    )
 
 
 def _spec(*settings: str) -> Benchmark:
     return load("cifar10_lt", settings=[*SETTINGS, *settings])
 
 
-def test_worst_groups_and_the_home_split_reach_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_worst_groups_and_the_home_split_reach_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     spec, store = _spec("metrics.least_group=6", "metrics.also=['classes_scored']"), Store()
     results = [*sweep(spec, store, Audience.of(spec.trackers))]
     assert "real_only-s0: id_test " in capsys.readouterr().err.replace("\n", " ")
     for result in results:
         assert result.class_recalls[2] is None
         assert result.metrics["id_test/classes_scored"] == 2
-        assert (result.metrics["id_test/groups_scored"], result.metrics["id_test/smallest_group"]) == (2, 6)
-        assert result.metrics["ood/worst_group_macro_f1"] == result.metrics["ood/cameras/worst_group_macro_f1"]
+        assert (
+            result.metrics["id_test/groups_scored"],
+            result.metrics["id_test/smallest_group"],
+        ) == (2, 6)
+        assert (
+            result.metrics["ood/worst_group_macro_f1"]
+            == result.metrics["ood/cameras/worst_group_macro_f1"]
+        )
         saved = store.predictions(store.folder(result))
-        assert saved["ood/cameras/groups"].tolist() == ToyCameras().split("ood/cameras").groups.tolist()
+        assert (
+            saved["ood/cameras/groups"].tolist()
+            == ToyCameras().split("ood/cameras").groups.tolist()
+        )
         assert all_metrics(saved, np.array(result.counts), spec.metrics) == result.metrics
     made = board(spec, stored_results(spec, store))
-    assert header(made)[3:9] == ["all", "medium", "worst group", "ood", "worst group, ood", "all, adjusted"]
+    assert header(made)[3:9] == [
+        "all",
+        "medium",
+        "worst group",
+        "ood",
+        "worst group, ood",
+        "all, adjusted",
+    ]
     assert "2 of them, the smallest of 6" in as_markdown(made)
-    others = [*sweep(_spec("metrics.least_group=7", "strategies=['real_only']"), store, Audience.of([]))]
+    others = [
+        *sweep(_spec("metrics.least_group=7", "strategies=['real_only']"), store, Audience.of([]))
+    ]
     with pytest.raises(UserError, match="cannot stand in one table: definitions is"):
         board(spec, [*results, *others])
 
 
-def test_a_dataset_without_test_photos_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_without_test_photos_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(ToyCameras, "splits", ("train", "val", "ood/cameras"))
     store = Store()
     with pytest.raises(UserError, match="neither a test nor an id_test split"):
@@ -89,5 +132,13 @@ def test_a_dataset_without_test_photos_is_refused_before_any_work(monkeypatch: p
 
 def test_photos_per_class_are_labelled_by_the_same_rule_as_the_metrics() -> None:
     rows = class_counts(ToyCameras()).rows  # type: ignore[arg-type]
-    assert [(name, group, counts[0]) for name, group, counts in rows] == [("hare", "medium", 40), ("fox", "medium", 20), ("lynx", "few", 6)]
-    assert [group for _, group, _ in class_counts(ToyCameras(), "oltr").rows] == ["medium", "few", "few"]  # type: ignore[arg-type]
+    assert [(name, group, counts[0]) for name, group, counts in rows] == [
+        ("hare", "medium", 40),
+        ("fox", "medium", 20),
+        ("lynx", "few", 6),
+    ]
+    assert [group for _, group, _ in class_counts(ToyCameras(), "oltr").rows] == [
+        "medium",
+        "few",
+        "few",
+    ]  # type: ignore[arg-type]

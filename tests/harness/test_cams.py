@@ -5,18 +5,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.harness.experiment import Audience, Bench
-from discl.harness.publishing import publish
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
-from discl.spec.benchmark import load
+from discl.config.benchmark import load
+from discl.harness.leaderboard.publish import publish
+from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.store import Store
+from discl.harness.sweep.sequential import sweep
 
 TINY = [
-    "generator.name=blend", "generator.noise=5.0", "dataset.largest=40", "dataset.smallest=8", "dataset.test_photos=100", "hard.epochs=1",
-    "hard.folds=2", "hard.fraction=0.2", "bank.variants=1", "train.epochs=2", "train.curriculum_epochs=1", "train.warmup_epochs=1",
-    "train.evaluate_every=2", "train.batch=32", "backbone.stem_stride=4", "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
-    "strategies=['adaptive','real_rebalanced']", "trackers=[]", "metrics.least_group=5",
-]  # fmt: skip
+    "generator.name=blend",
+    "generator.noise=5.0",
+    "dataset.largest=40",
+    "dataset.smallest=8",
+    "dataset.test_photos=100",
+    "hard.epochs=1",
+    "hard.folds=2",
+    "hard.fraction=0.2",
+    "bank.variants=1",
+    "train.epochs=2",
+    "train.curriculum_epochs=1",
+    "train.warmup_epochs=1",
+    "train.evaluate_every=2",
+    "train.batch=32",
+    "backbone.stem_stride=4",
+    "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
+    "strategies=['adaptive','real_rebalanced']",
+    "trackers=[]",
+    "metrics.least_group=5",
+]
 
 
 def test_hard_photos_of_any_class_are_learnt_from_and_cameras_scored_apart(tmp_path: Path) -> None:
@@ -32,7 +47,12 @@ def test_hard_photos_of_any_class_are_learnt_from_and_cameras_scored_apart(tmp_p
     assert isinstance(shares, dict)
     assert sum(shares.values()) == pytest.approx(4 * hard / (4 * hard + photos - hard))
     for result in (adaptive, rebalanced):
-        assert {"id_test/macro_f1", "ood/cameras/macro_f1", "id_test/worst_group_acc", "ood/cameras/worst_group_acc"} <= set(result.metrics)
+        assert {
+            "id_test/macro_f1",
+            "ood/cameras/macro_f1",
+            "id_test/worst_group_acc",
+            "ood/cameras/worst_group_acc",
+        } <= set(result.metrics)
         assert not any(key.startswith("test/") for key in result.metrics)
     assert adaptive.cost["steps"] == rebalanced.cost["steps"]
     assert set(rebalanced.seen) == {100}

@@ -25,9 +25,9 @@ from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from discl.harness import database
-from discl.harness.database import FAILURE, Heart, alone, claim, finish, patiently, revive
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
+from discl.harness.tuning import storage as database
+from discl.harness.tuning.storage import FAILURE, Heart, alone, claim, finish, patiently, revive
 from tests.postgres import Postgres
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -83,7 +83,9 @@ def _opened(url: str, **settings: int) -> Iterator[RDBStorage]:
 
 
 def _study(storage: RDBStorage) -> Study:
-    return optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
+    return optuna.create_study(
+        storage=storage, study_name=NAME, direction="maximize", load_if_exists=True
+    )
 
 
 def _add(study: Study, slot: int) -> None:
@@ -97,12 +99,19 @@ def _add(study: Study, slot: int) -> None:
 
 
 def _slots(study: Study, *states: TrialState) -> list[int]:
-    return sorted(trial.user_attrs["slot"] for trial in study.get_trials(deepcopy=False, states=states or None))
+    return sorted(
+        trial.user_attrs["slot"]
+        for trial in study.get_trials(deepcopy=False, states=states or None)
+    )
 
 
 def _beats(storage: RDBStorage) -> list[Any]:
     with storage.engine.connect() as connection:
-        return list(connection.execute(sqlalchemy.text("SELECT heartbeat FROM trial_heartbeats ORDER BY trial_id")).scalars())
+        return list(
+            connection.execute(
+                sqlalchemy.text("SELECT heartbeat FROM trial_heartbeats ORDER BY trial_id")
+            ).scalars()
+        )
 
 
 def _soon(true: Callable[[], bool]) -> None:
@@ -187,7 +196,9 @@ def _revive_until_told(url: str, done: str) -> None:
             revive(study, Heart(storage))
 
 
-def test_the_trial_of_a_killed_launcher_waits_again_once_as_it_was(url: str, tmp_path: Path, other: ProcessPoolExecutor) -> None:
+def test_the_trial_of_a_killed_launcher_waits_again_once_as_it_was(
+    url: str, tmp_path: Path, other: ProcessPoolExecutor
+) -> None:
     done = tmp_path / "done"
     with _opened(url, heartbeat_seconds=1, grace_seconds=1) as storage:
         study = _study(storage)
@@ -207,7 +218,11 @@ def test_the_trial_of_a_killed_launcher_waits_again_once_as_it_was(url: str, tmp
         reviving.result()
         dead, again = study.trials
         assert (dead.state, again.state) == (TrialState.FAIL, TrialState.WAITING)
-        assert (again.params, again.distributions, again.user_attrs) == (dead.params, dead.distributions, {"slot": 7})
+        assert (again.params, again.distributions, again.user_attrs) == (
+            dead.params,
+            dead.distributions,
+            {"slot": 7},
+        )
         assert again.intermediate_values == {0: 0.25}
         launcher.join()
 
@@ -234,7 +249,9 @@ def test_a_trial_that_failed_by_itself_is_not_queued_again(local: RDBStorage) ->
     told, untold = claim(study, heart), claim(study, heart)
     assert told is not None
     assert untold is not None
-    assert finish(study, heart, told, failure="out of memory").user_attrs[FAILURE] == "out of memory"
+    assert (
+        finish(study, heart, told, failure="out of memory").user_attrs[FAILURE] == "out of memory"
+    )
     # this launcher was killed between the reason and the state
     local.set_trial_user_attr(untold._trial_id, FAILURE, "out of memory")
     local.set_trial_state_values(untold._trial_id, TrialState.FAIL)
@@ -266,7 +283,9 @@ def test_a_pruned_trial_is_told_as_pruned(local: RDBStorage) -> None:
 
 
 def test_a_heart_beats_at_once_and_goes_on_until_its_trial_ends(tmp_path: Path) -> None:
-    with _opened(f"sqlite:///{tmp_path}/studies.db", heartbeat_seconds=1, grace_seconds=30) as storage:
+    with _opened(
+        f"sqlite:///{tmp_path}/studies.db", heartbeat_seconds=1, grace_seconds=30
+    ) as storage:
         study = _study(storage)
         _add(study, 0)
         with Heart(storage) as heart:
@@ -297,7 +316,9 @@ def test_dropped_connections_cost_nothing(postgres: Postgres, remote: RDBStorage
     assert _slots(study) == _slots(study, TrialState.COMPLETE) == list(range(6))
 
 
-def test_connections_that_drop_all_the_time_lose_and_double_nothing(postgres: Postgres, remote: RDBStorage) -> None:
+def test_connections_that_drop_all_the_time_lose_and_double_nothing(
+    postgres: Postgres, remote: RDBStorage
+) -> None:
     study = _study(remote)
     for slot in range(6):
         _add(study, slot)
@@ -317,7 +338,8 @@ def test_connections_that_drop_all_the_time_lose_and_double_nothing(postgres: Po
         over.set()
         dropping.join()
     assert len(set(_slots(study, TrialState.COMPLETE))) == len(_slots(study, TrialState.COMPLETE))
-    # one whose claim was stored and not confirmed runs without a heart, and is revived after the grace period
+    # one whose claim was stored and not confirmed runs without a heart, and is revived after the
+    # grace period
     assert _slots(study, TrialState.COMPLETE, TrialState.RUNNING) == list(range(6))
 
 
@@ -345,7 +367,10 @@ def test_a_server_that_stays_away_is_given_up(postgres: Postgres, remote: RDBSto
     postgres.stop()
     began = time.monotonic()
     try:
-        with pytest.raises(UserError, match=f"127.0.0.1:{postgres.port}.*does not answer any more.*the same command goes on") as caught:
+        with pytest.raises(
+            UserError,
+            match=f"127.0.0.1:{postgres.port}.*does not answer any more.*the same command goes on",
+        ) as caught:
             patiently(remote, lambda: study.trials, patience_seconds=1)
     finally:
         postgres.start()
@@ -365,7 +390,9 @@ def test_sessions_share_one_clock(postgres: Postgres, monkeypatch: pytest.Monkey
 def test_a_host_that_never_answers_is_refused_in_time(silent_port: int) -> None:
     began = time.monotonic()
     with pytest.raises(UserError, match=f"127.0.0.1:{silent_port}.*: connection timeout") as caught:
-        database.open_storage(f"postgresql://me:s3cret@127.0.0.1:{silent_port}/studies?connect_timeout=2")
+        database.open_storage(
+            f"postgresql://me:s3cret@127.0.0.1:{silent_port}/studies?connect_timeout=2"
+        )
     assert time.monotonic() - began < 10
     assert "s3cret" not in str(caught.value)
     assert database.CONNECT_SECONDS < database.REACH_SECONDS < 15
@@ -374,14 +401,18 @@ def test_a_host_that_never_answers_is_refused_in_time(silent_port: int) -> None:
 def test_looking_for_a_host_ends_too(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "REACH_SECONDS", 0.5)
     with pytest.raises(UserError, match=f"127.0.0.1:{silent_port}.* does not answer within 0.5 s"):
-        database.open_storage(f"postgresql://me:s3cret@127.0.0.1:{silent_port}/studies?connect_timeout=2")
+        database.open_storage(
+            f"postgresql://me:s3cret@127.0.0.1:{silent_port}/studies?connect_timeout=2"
+        )
 
 
 def test_a_closed_port_is_refused() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(UserError, match="refused") as caught:
-            database.open_storage(f"postgresql://me:s3cret@127.0.0.1:{closed.getsockname()[1]}/studies")
+            database.open_storage(
+                f"postgresql://me:s3cret@127.0.0.1:{closed.getsockname()[1]}/studies"
+            )
     assert "s3cret" not in str(caught.value)
 
 
@@ -389,12 +420,17 @@ def test_a_closed_port_is_refused() -> None:
     ("change", "reason"),
     [
         (lambda server: server.url("missing"), "no such database; make it with createdb"),
-        (lambda server: server.url().replace("discl:", "discl:s3cret"), "user or password is wrong"),
+        (
+            lambda server: server.url().replace("discl:", "discl:s3cret"),
+            "user or password is wrong",
+        ),
         (lambda server: server.url().replace("discl:", "nobody:"), "user or password is wrong"),
         (lambda server: f"postgres://discl@127.0.0.1:{server.port}/postgres", "wants a password"),
     ],
 )
-def test_a_postgresql_that_refuses_says_why(postgres: Postgres, change: Callable[[Postgres], str], reason: str) -> None:
+def test_a_postgresql_that_refuses_says_why(
+    postgres: Postgres, change: Callable[[Postgres], str], reason: str
+) -> None:
     with pytest.raises(UserError, match=f"127.0.0.1:{postgres.port}/.*{reason}") as caught:
         database.open_storage(change(postgres))
     assert postgres.password not in str(caught.value)
@@ -406,7 +442,9 @@ def test_a_user_who_may_make_no_tables_is_told(postgres: Postgres) -> None:
     with postgres.connect() as connection:
         connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
     with pytest.raises(UserError, match="may not make or change tables"):
-        database.open_storage(url.replace(url[url.index("discl:") : url.index("@127")], "guest:guest"))
+        database.open_storage(
+            url.replace(url[url.index("discl:") : url.index("@127")], "guest:guest")
+        )
 
 
 def test_without_psycopg_the_way_to_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,8 +474,13 @@ def test_an_address_of_no_use_is_refused_without_its_password(url: str, reason: 
 
 
 def test_passwords_are_redacted_wherever_an_address_has_them() -> None:
-    assert database.redacted("postgresql://me:s3cret@host/studies") == "postgresql://me:***@host/studies"
-    assert "s3cret" not in database.redacted("postgresql://me@host/studies?password=s3cret&sslmode=require")
+    assert (
+        database.redacted("postgresql://me:s3cret@host/studies")
+        == "postgresql://me:***@host/studies"
+    )
+    assert "s3cret" not in database.redacted(
+        "postgresql://me@host/studies?password=s3cret&sslmode=require"
+    )
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -489,7 +532,9 @@ def test_a_folder_may_be_called_anything(tmp_path: Path) -> None:
     assert (folder / "studies.db").stat().st_size > 0
 
 
-def test_studies_lie_in_the_home_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_studies_lie_in_the_home_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert database.default_url() == f"sqlite:///{tmp_path}/home/studies/studies.db"
     _open_and_close(database.default_url())
     monkeypatch.setenv("DISCL_STUDIES", "postgresql://host/studies")

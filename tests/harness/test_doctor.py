@@ -1,4 +1,6 @@
-"""`discl doctor` on this machine, on machines with something wrong, and against servers that answer, refuse and hang."""
+"""`discl doctor` on this machine, on machines with something wrong, and against servers that
+answer, refuse and hang.
+"""
 
 import json
 import socket
@@ -18,14 +20,14 @@ from huggingface_hub import constants
 from packaging.requirements import Requirement
 
 from discl.cli import main
-from discl.harness import doctor, doctor_software, doctor_space
-from discl.harness.doctor import examine
-from discl.harness.doctor_network import public
-from discl.harness.finding import CHECKS, NOTE, OK, PROBLEM, STATES, Finding
-from discl.harness.mirror.access import access
-from discl.harness.provenance import commit
-from discl.harness.store import Store
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
+from discl.harness.doctor import diagnosis, software, storage
+from discl.harness.doctor.diagnosis import examine
+from discl.harness.doctor.finding import CHECKS, NOTE, OK, PROBLEM, STATES, Finding
+from discl.harness.doctor.network import public
+from discl.harness.run.provenance import commit
+from discl.harness.run.store import Store
+from discl.harness.wandb.client import access
 from tests.stores import complete, result
 
 SECRET = "hush-c0ffee"
@@ -41,7 +43,14 @@ def _found(check: str, patience_s: float = 5.0) -> list[Finding]:
 def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test asks the real Hub or W&B, or knows a token of this machine."""
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    for name in ("HF_TOKEN", "WANDB_API_KEY", "WANDB_BASE_URL", "DISCL_STUDIES", "http_proxy", "HTTP_PROXY"):
+    for name in (
+        "HF_TOKEN",
+        "WANDB_API_KEY",
+        "WANDB_BASE_URL",
+        "DISCL_STUDIES",
+        "http_proxy",
+        "HTTP_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("NETRC", "WANDB_CONFIG_DIR", "WANDB_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
@@ -109,7 +118,11 @@ def test_everything_is_looked_at_and_nothing_is_left_behind(tmp_path: Path) -> N
 
 def test_a_problem_is_exit_code_1_and_a_note_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     for state, code in ((OK, 0), (NOTE, 0), (PROBLEM, 1)):
-        monkeypatch.setitem(doctor._HOW, "node", lambda state=state: iter([Finding(state, "said [bold]so[/]", "do this")]))
+        monkeypatch.setitem(
+            diagnosis._HOW,
+            "node",
+            lambda state=state: iter([Finding(state, "said [bold]so[/]", "do this")]),
+        )
         done = CliRunner().invoke(main, ["doctor", "node"])
         assert done.exit_code == code
         assert "said [bold]so[/]" in done.output
@@ -117,12 +130,14 @@ def test_a_problem_is_exit_code_1_and_a_note_is_not(monkeypatch: pytest.MonkeyPa
     assert "1 problem, 0 notes" in done.output
 
 
-def test_a_check_that_breaks_is_a_problem_and_the_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_breaks_is_a_problem_and_the_others_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def breaks() -> Iterator[Finding]:
         yield Finding(OK, "so far")
         raise RuntimeError("oh")
 
-    monkeypatch.setitem(doctor._HOW, "node", breaks)
+    monkeypatch.setitem(diagnosis._HOW, "node", breaks)
     found = {each.check: each.findings for each in examine(["node", "memory"])}
     assert [finding.state for finding in found["node"]] == [OK, PROBLEM]
     assert "RuntimeError: oh" in found["node"][1].said
@@ -136,18 +151,25 @@ def test_a_check_there_is_not_names_the_nearest() -> None:
 
 def test_only_what_is_asked_for_is_imported() -> None:
     code = (
-        "import sys; from discl.harness.doctor import examine; examine(['python', 'packages', 'extras', 'places', 'memory', 'hub', 'wandb', "
-        "'studies']); assert not {'torch', 'torchvision', 'wandb', 'optuna', 'diffusers'} & set(sys.modules), sorted(sys.modules)"
+        "import sys; from discl.harness.doctor import examine; examine(['python', 'packages',"
+        " 'extras', 'places', 'memory', 'hub', 'wandb', 'studies']); assert not {'torch',"
+        " 'torchvision', 'wandb', 'optuna', 'diffusers'} & set(sys.modules), sorted(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 # ---------------------------------------------------------------- networks
 
 
-@pytest.mark.parametrize(("status", "state"), [(200, OK), (302, OK), (404, OK), (500, NOTE), (503, NOTE)])
-def test_the_hub_is_asked_once_and_judged_by_its_answer(status: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("status", "state"), [(200, OK), (302, OK), (404, OK), (500, NOTE), (503, NOTE)]
+)
+def test_the_hub_is_asked_once_and_judged_by_its_answer(
+    status: int, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with _server(status) as (url, asked):
         monkeypatch.setattr(constants, "ENDPOINT", url)
@@ -185,9 +207,13 @@ def test_all_networks_together_are_waited_for_once(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("WANDB_MODE", "online")
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")
         began = time.monotonic()
-        found = [finding for each in examine(["hub", "wandb"], IMPATIENT) for finding in each.findings]
+        found = [
+            finding for each in examine(["hub", "wandb"], IMPATIENT) for finding in each.findings
+        ]
         took = time.monotonic() - began
-    assert [(finding.state, "no answer in 0." in finding.said) for finding in found] == [(NOTE, True)] * 2
+    assert [(finding.state, "no answer in 0." in finding.said) for finding in found] == [
+        (NOTE, True)
+    ] * 2
     assert took < IMPATIENT + 2  # a hang would take each its three seconds
 
 
@@ -196,8 +222,12 @@ def test_wandb_without_a_key_is_offline_and_nothing_is_asked() -> None:
     assert (finding.state, "there is no key" in finding.said) == (OK, True)
 
 
-@pytest.mark.parametrize("answer", [b'{"data": {"viewer": {"entity": "we"}}}', b'{"data": {"viewer": null}}', b"no JSON"])
-def test_wandb_with_a_key_is_asked_who_we_are(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "answer", [b'{"data": {"viewer": {"entity": "we"}}}', b'{"data": {"viewer": null}}', b"no JSON"]
+)
+def test_wandb_with_a_key_is_asked_who_we_are(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     monkeypatch.setenv("WANDB_MODE", "online")
     with _server(200, answer) as (url, asked):
@@ -223,7 +253,9 @@ def test_wandb_that_is_not_there_is_a_note_without_secrets(monkeypatch: pytest.M
     assert SECRET not in done.output
 
 
-def test_a_mode_there_is_not_is_a_problem_of_this_check_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mode_there_is_not_is_a_problem_of_this_check_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("WANDB_MODE", "onlin")
     (finding,) = _found("wandb")
     assert (finding.state, "'onlin' is no mode" in finding.said) == (PROBLEM, True)
@@ -258,8 +290,16 @@ def test_studies_are_told_without_making_their_file(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("url", [f"postgresql://me:{SECRET}@127.0.0.1:PORT/studies", f"postgresql://127.0.0.1:PORT/studies?password={SECRET}"])
-def test_a_database_that_does_not_answer_is_a_problem_and_its_password_is_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://me:{SECRET}@127.0.0.1:PORT/studies",
+        f"postgresql://127.0.0.1:PORT/studies?password={SECRET}",
+    ],
+)
+def test_a_database_that_does_not_answer_is_a_problem_and_its_password_is_not_shown(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISCL_STUDIES", url.replace("PORT", str(_closed())))
     done = CliRunner().invoke(main, ["doctor", "studies"])
     assert done.exit_code == 1
@@ -268,8 +308,17 @@ def test_a_database_that_does_not_answer_is_a_problem_and_its_password_is_not_sh
     assert SECRET not in done.output
 
 
-@pytest.mark.parametrize("url", [f"postgresql://me:p@{SECRET}@host/studies", f"nonsense {SECRET}", f"postgresql://me:{SECRET}@host:port/x"])
-def test_an_address_that_cannot_be_read_is_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://me:p@{SECRET}@host/studies",
+        f"nonsense {SECRET}",
+        f"postgresql://me:{SECRET}@host:port/x",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_not_shown(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISCL_STUDIES", url)
     done = CliRunner().invoke(main, ["doctor", "studies"])
     assert done.exit_code == 1
@@ -291,7 +340,9 @@ def _home() -> Finding:
     return next(finding for finding in _found("places") if finding.said.startswith("DISCL_HOME"))
 
 
-def test_a_file_where_a_folder_is_needed_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_where_a_folder_is_needed_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     for name in ("file", "file/home"):
         monkeypatch.setenv("DISCL_HOME", str(tmp_path / name))
@@ -299,53 +350,65 @@ def test_a_file_where_a_folder_is_needed_is_a_problem(tmp_path: Path, monkeypatc
         assert "point DISCL_HOME at another folder" in _home().way_out
 
 
-@pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs a folder that even root may not write")
+@pytest.mark.skipif(
+    not Path("/proc/version").exists(), reason="needs a folder that even root may not write"
+)
 def test_a_folder_that_cannot_be_written_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCL_HOME", "/proc/discl")
     assert (_home().state, "nothing can be written" in _home().said) == (PROBLEM, True)
 
 
 @pytest.mark.parametrize(("free", "state"), [(5e8, PROBLEM), (3e9, NOTE), (1e12, OK)])
-def test_too_little_room_is_a_problem(free: float, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = doctor_space.shutil.disk_usage("/")
-    monkeypatch.setattr(doctor_space.shutil, "disk_usage", lambda _: real._replace(free=int(free)))
-    monkeypatch.setattr(doctor_space, "filesystem", lambda _: "ext4")
+def test_too_little_room_is_a_problem(
+    free: float, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = storage.shutil.disk_usage("/")
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: real._replace(free=int(free)))
+    monkeypatch.setattr(storage, "filesystem", lambda _: "ext4")
     assert _home().state == state
 
 
-def test_locks_that_do_not_hold_are_a_problem_and_ours_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_locks_that_do_not_hold_are_a_problem_and_ours_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "lock").touch()
-    assert doctor_space._locks_hold(tmp_path / "lock")
-    monkeypatch.setattr(doctor_space.fcntl, "flock", lambda *_: None)  # as on a file system that grants every lock
+    assert storage._locks_hold(tmp_path / "lock")
+    monkeypatch.setattr(
+        storage.fcntl, "flock", lambda *_: None
+    )  # as on a file system that grants every lock
     assert "locks do not hold" in _home().said
     assert _home().state == PROBLEM
 
 
 def test_a_disk_of_several_machines_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_space, "filesystem", lambda _: "nfs4")
+    monkeypatch.setattr(storage, "filesystem", lambda _: "nfs4")
     assert (_home().state, "one machine alone" in _home().way_out) == (NOTE, True)
 
 
 def test_the_kind_of_a_file_system_is_that_of_the_nearest_mount() -> None:
-    assert doctor_space.filesystem(Path("/proc/self")) == "proc"
-    assert doctor_space.filesystem(Path("/proc/self/../../")) == doctor_space.filesystem(Path("/"))
+    assert storage.filesystem(Path("/proc/self")) == "proc"
+    assert storage.filesystem(Path("/proc/self/../../")) == storage.filesystem(Path("/"))
 
 
 def test_memory_is_never_more_than_there_is() -> None:
-    free, total = doctor_space.available_bytes() or (0, 0)
+    free, total = storage.available_bytes() or (0, 0)
     assert 0 < free <= total
 
 
 # ---------------------------------------------------------------- photos and banks
 
 
-def test_photos_are_told_by_dataset_and_a_broken_file_spoils_only_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_are_told_by_dataset_and_a_broken_file_spoils_only_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "mine.toml").write_text("title = [")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DISCL_DATA", str(tmp_path / "no-photos"))
     here, away, broken = _found("datasets")
-    assert here == Finding(OK, "photos that are here: none", "discl bench cifar10_lt fetches 139 MB")
+    assert here == Finding(
+        OK, "photos that are here: none", "discl bench cifar10_lt fetches 139 MB"
+    )
     assert "cifar10_lt (for cifar10_lt, cifar10_lt_ir10" in away.said
     assert "imagenet_lt" in away.said
     assert (broken.state, "mine" in broken.said) == (NOTE, True)
@@ -369,7 +432,11 @@ def test_this_python_and_its_packages_fit() -> None:
 
 
 def test_packages_that_do_not_fit_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_software, "_required", lambda: [Requirement("numpy>=99"), Requirement("no-such-thing"), Requirement("click>=1")])
+    monkeypatch.setattr(
+        software,
+        "_required",
+        lambda: [Requirement("numpy>=99"), Requirement("no-such-thing"), Requirement("click>=1")],
+    )
     finding = _found("packages")[0]
     assert finding.state == PROBLEM
     assert "numpy is 2" in finding.said
@@ -378,7 +445,9 @@ def test_packages_that_do_not_fit_are_a_problem(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_versions_other_than_tested_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_software, "_tested", lambda: {"numpy": "1.0", "click": doctor_software._installed("click")})
+    monkeypatch.setattr(
+        software, "_tested", lambda: {"numpy": "1.0", "click": software._installed("click")}
+    )
     note = _found("packages")[1]
     assert note.state == NOTE
     assert "(1.0)" in note.said
@@ -386,18 +455,28 @@ def test_versions_other_than_tested_are_a_note(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_tested_set_is_read_from_the_constraints() -> None:
-    tested = doctor_software._tested()
-    assert doctor_software._same("2.13.0+cpu", "2.13.0")
+    tested = software._tested()
+    assert software._same("2.13.0+cpu", "2.13.0")
     assert len(tested) > 50
     assert tested["click"]
 
 
-def test_an_extra_that_is_not_installed_comes_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [Requirement("click>=1"), Requirement("no-such-thing; extra == 'ray'"), Requirement("click; extra == 'slurm'")]
-    monkeypatch.setattr(doctor_software, "_required", lambda: lines)
+def test_an_extra_that_is_not_installed_comes_with_its_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = [
+        Requirement("click>=1"),
+        Requirement("no-such-thing; extra == 'ray'"),
+        Requirement("click; extra == 'slurm'"),
+    ]
+    monkeypatch.setattr(software, "_required", lambda: lines)
     there, lacking = _found("extras")
     assert "slurm" in there.said
-    assert lacking == Finding(OK, "extras not installed: ray (lacks no-such-thing)", "where you want them: pip install 'discl[ray]'")
+    assert lacking == Finding(
+        OK,
+        "extras not installed: ray (lacks no-such-thing)",
+        "where you want them: pip install 'discl[ray]'",
+    )
 
 
 def test_torch_and_torchvision_are_told_as_they_are() -> None:
@@ -429,7 +508,10 @@ def test_a_gpu_is_named_with_its_memory() -> None:
 def test_npm_is_told_or_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     (finding,) = _found("node")
-    assert (finding.state, bool(finding.way_out)) in ((NOTE, True), (OK, False))  # ok where the package of Node.js is installed
+    assert (finding.state, bool(finding.way_out)) in (
+        (NOTE, True),
+        (OK, False),
+    )  # ok where the package of Node.js is installed
 
 
 def test_the_state_of_the_code_is_that_of_results() -> None:
@@ -437,7 +519,7 @@ def test_the_state_of_the_code_is_that_of_results() -> None:
 
 
 def test_bytecode_that_may_not_be_kept_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_software.importlib.util, "cache_from_source", lambda _: "/nowhere")
+    monkeypatch.setattr(software.importlib.util, "cache_from_source", lambda _: "/nowhere")
     for forbidden, state in ((True, NOTE), (False, OK)):
         monkeypatch.setattr(sys, "dont_write_bytecode", forbidden)
         assert _found("bytecode")[0].state == state

@@ -11,23 +11,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.engine.metrics import all_metrics
-from discl.harness.board import stored_results, with_every_seed
-from discl.harness.experiment import Audience, Bench
-from discl.harness.pricing import price
-from discl.harness.publishing import publish
-from discl.harness.running import run
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
-from discl.spec.benchmark import Benchmark, experiments, load
-from discl.spec.kinds import EpochReport
-from discl.spec.result import Result
+from discl.config.benchmark import Benchmark, experiments, load
+from discl.core.interfaces import EpochReport
+from discl.core.result import Result
+from discl.engine.evaluation.metrics import all_metrics
+from discl.harness.leaderboard.publish import publish
+from discl.harness.leaderboard.table import stored_results, with_every_seed
+from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.execute import run
+from discl.harness.run.store import Store
+from discl.harness.sweep.cost import price
+from discl.harness.sweep.sequential import sweep
 
 TINY = [
-    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1", "train.epochs=3",
-    "train.curriculum_epochs=2", "train.evaluate_every=3", "train.batch=32", "backbone.stem_stride=4", "trackers=[]", "levels=[0,50,100]",
+    "generator.name=blend",
+    "dataset.largest=40",
+    "dataset.smallest=4",
+    "dataset.ood_photos=10",
+    "bank.variants=1",
+    "train.epochs=3",
+    "train.curriculum_epochs=2",
+    "train.evaluate_every=3",
+    "train.batch=32",
+    "backbone.stem_stride=4",
+    "trackers=[]",
+    "levels=[0,50,100]",
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=4}",
-]  # fmt: skip
+]
 
 
 def _spec(*settings: str) -> Benchmark:
@@ -65,12 +75,23 @@ def test_a_sweep_runs_once_and_every_number_comes_from_its_predictions() -> None
     assert [result.strategy for result in first] == ["static", "real_only"]
     for result in first:
         folder = store.folder(result)
-        assert {path.name for path in folder.iterdir()} == {"experiment.json", "events.jsonl", "predictions.npz", "result.json"}
+        assert {path.name for path in folder.iterdir()} == {
+            "experiment.json",
+            "events.jsonl",
+            "predictions.npz",
+            "result.json",
+        }
         saved = store.predictions(folder)
         assert saved["test/logits"].shape == (10_000, 10)
         assert all_metrics(saved, np.array(result.counts)) == result.metrics
         events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-        assert [event["event"] for event in events] == ["start", "epoch", "epoch", "epoch", "finish"]
+        assert [event["event"] for event in events] == [
+            "start",
+            "epoch",
+            "epoch",
+            "epoch",
+            "finish",
+        ]
     assert first[0].cost["steps"] == first[1].cost["steps"]
     again = _sweep(spec)
     assert [result.to_json() for result in again] == [result.to_json() for result in first]
@@ -115,7 +136,9 @@ def test_publishing_copies_results_and_renders_a_page(tmp_path: Path) -> None:
     spec = _spec("strategies=['real_only']")
     publish(spec, Store(), tmp_path)
     (result,) = stored_results(spec, Store())
-    assert Result.read(tmp_path / "results" / "cifar10_lt" / "smoke" / f"{result.id}.json") == result
+    assert (
+        Result.read(tmp_path / "results" / "cifar10_lt" / "smoke" / f"{result.id}.json") == result
+    )
     assert "| real_only | 1 |" in (tmp_path / "cifar10_lt.md").read_text()
 
 
@@ -125,13 +148,35 @@ def test_a_board_shows_every_seed_there_is_of_its_comparison() -> None:
     assert with_every_seed(_spec(*OTHER, "seeds=[7]"), Store()).seeds == [2]
 
 
-def test_the_same_experiment_in_two_processes_gives_the_same_numbers_bit_for_bit(tmp_path: Path) -> None:
+def test_the_same_experiment_in_two_processes_gives_the_same_numbers_bit_for_bit(
+    tmp_path: Path,
+) -> None:
     results = []
     for home in ("one", "two"):
-        command = [sys.executable, "-m", "discl.cli", "run", "cifar10_lt", "--strategies", "adaptive", "--trackers", "", "--seeds", "3"]
-        command += [word for setting in TINY if setting != "trackers=[]" for word in ("--set", setting)]
-        # passive: threads that wait for each other at the top of their voice take minutes where the cores are busy
-        environment = {**os.environ, "DISCL_HOME": str(tmp_path / home), "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+        command = [
+            sys.executable,
+            "-m",
+            "discl.cli",
+            "run",
+            "cifar10_lt",
+            "--strategies",
+            "adaptive",
+            "--trackers",
+            "",
+            "--seeds",
+            "3",
+        ]
+        command += [
+            word for setting in TINY if setting != "trackers=[]" for word in ("--set", setting)
+        ]
+        # passive: threads that wait for each other at the top of their voice take minutes where the
+        # cores are busy
+        environment = {
+            **os.environ,
+            "DISCL_HOME": str(tmp_path / home),
+            "OMP_NUM_THREADS": "2",
+            "OMP_WAIT_POLICY": "passive",
+        }
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         (path,) = (tmp_path / home / "runs").glob("*/*/result.json")

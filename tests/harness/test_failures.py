@@ -1,9 +1,18 @@
 import numpy as np
 
-from discl.harness.failures import missed, worst_classes
+from discl.harness.run.mistakes import missed, worst_classes
 
-LOGITS = np.log(np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.4, 0.6, 0], [0.1, 0.9, 0], [0.7, 0.3, 0]], np.float32) + 1e-9)
-SAVED = {"test/logits": LOGITS, "test/labels": np.array([0, 0, 0, 1, 1]), "test/ids": np.array(list("abcde"))}
+LOGITS = np.log(
+    np.array(
+        [[0.9, 0.1, 0], [0.2, 0.8, 0], [0.4, 0.6, 0], [0.1, 0.9, 0], [0.7, 0.3, 0]], np.float32
+    )
+    + 1e-9
+)
+SAVED = {
+    "test/logits": LOGITS,
+    "test/labels": np.array([0, 0, 0, 1, 1]),
+    "test/ids": np.array(list("abcde")),
+}
 
 
 def test_the_worst_classes_are_those_of_lowest_recall_and_absent_ones_are_none() -> None:
@@ -12,6 +21,9 @@ def test_the_worst_classes_are_those_of_lowest_recall_and_absent_ones_are_none()
 
 def test_the_surest_mistakes_come_first() -> None:
     found = missed(SAVED, "test", 0)
-    assert [(one.id, one.guess, round(one.confidence, 3)) for one in found] == [("b", 1, 0.8), ("c", 1, 0.6)]
+    assert [(one.id, one.guess, round(one.confidence, 3)) for one in found] == [
+        ("b", 1, 0.8),
+        ("c", 1, 0.6),
+    ]
     assert [one.id for one in missed(SAVED, "test", 0, most=1)] == ["b"]
     assert missed(SAVED, "test", 2) == []

@@ -6,20 +6,31 @@ import numpy as np
 import pytest
 import torch
 
-from discl.engine.prediction import Normaliser
+from discl.config.benchmark import Benchmark, load
+from discl.core.errors import UserError
+from discl.engine.evaluation.predict import Normaliser
 from discl.files.disk import home
-from discl.harness.board import board
-from discl.harness.experiment import Audience, Bench
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
-from discl.spec.benchmark import Benchmark, load
-from discl.spec.errors import UserError
+from discl.harness.leaderboard.table import board
+from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.store import Store
+from discl.harness.sweep.sequential import sweep
 
 TINY = [
-    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=1", "train.epochs=3",
-    "levels=[0,50,100]", "train.curriculum_epochs=2", "train.evaluate_every=3", "train.batch=32", "trackers=[]", "backbone.model=test_resnet",
-    "backbone.arguments={}", "backbone.stem_stride=4",
-]  # fmt: skip
+    "generator.name=blend",
+    "dataset.largest=40",
+    "dataset.smallest=4",
+    "dataset.ood_photos=10",
+    "bank.variants=1",
+    "train.epochs=3",
+    "levels=[0,50,100]",
+    "train.curriculum_epochs=2",
+    "train.evaluate_every=3",
+    "train.batch=32",
+    "trackers=[]",
+    "backbone.model=test_resnet",
+    "backbone.arguments={}",
+    "backbone.stem_stride=4",
+]
 
 
 def _spec(*settings: str) -> Benchmark:
@@ -30,30 +41,43 @@ def _features() -> dict[str, float]:
     return {path.name: path.stat().st_mtime_ns for path in (home() / "features").rglob("*.npy")}
 
 
-def test_a_trunk_sees_each_photo_and_image_once_whatever_is_trained_on_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_trunk_sees_each_photo_and_image_once_whatever_is_trained_on_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("DISCL_HOME", str(tmp_path))
     spec = _spec("strategies=['static','real_only']", "seeds=[0,1]")
     results = list(sweep(spec, Store(), Audience.of([])))
     made = _features()
-    assert len(made) == len(Bench(spec).dataset.splits) + len([level for level in spec.levels if level != 100])
+    assert len(made) == len(Bench(spec).dataset.splits) + len(
+        [level for level in spec.levels if level != 100]
+    )
     assert {len(result.class_recalls) for result in results} == {10}
     assert len({str(result.metrics) for result in results}) == 4  # strategies and seeds differ
 
-    again = _spec("strategies=['reverse']", "loss.name=balanced_softmax", "train.epochs=2", "backbone.hidden=16")
+    again = _spec(
+        "strategies=['reverse']",
+        "loss.name=balanced_softmax",
+        "train.epochs=2",
+        "backbone.hidden=16",
+    )
     (hidden,) = sweep(again, Store(), Audience.of([]))
     assert _features() == made
     with pytest.raises(UserError, match="cannot stand in one table"):
         board(spec, [*results, hidden])
 
 
-def test_features_are_what_the_trunk_says_of_the_photos(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_features_are_what_the_trunk_says_of_the_photos(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("DISCL_HOME", str(tmp_path))
     bench = Bench(_spec())
     backbone = bench.spec.part("backbones").build()
     photos, kept = bench.dataset.split("ood/low_light-3"), bench.feed.split("ood/low_light-3")
     with torch.no_grad():
         trunk = backbone.trunk(bench.task, 0).eval()
-        expected = trunk(Normaliser(backbone.mean, backbone.std)(torch.from_numpy(np.array(photos.pixels))))
+        expected = trunk(
+            Normaliser(backbone.mean, backbone.std)(torch.from_numpy(np.array(photos.pixels)))
+        )
     assert np.allclose(kept.pixels, expected, atol=1e-5)
     assert kept.pixels.dtype == np.float32
     assert np.array_equal(kept.ids, photos.ids)

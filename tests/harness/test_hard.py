@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from discl.cli import main
+from discl.config.benchmark import HARD_RULES, Benchmark, experiments, load
+from discl.core.errors import UserError
+from discl.core.interfaces import Announce, Ints, Split
 from discl.files.disk import home
-from discl.harness import hard, judges
-from discl.harness.banks import references
-from discl.harness.choice import choice
-from discl.harness.experiment import Audience, Bench
-from discl.harness.pricing import price
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
-from discl.spec.benchmark import HARD_RULES, Benchmark, experiments, load
-from discl.spec.errors import UserError
-from discl.spec.kinds import Announce, Ints, Split
+from discl.harness.bank.hard_examples import choice
+from discl.harness.bank.inventory import references
+from discl.harness.hard import out_of_fold, rules
+from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.store import Store
+from discl.harness.sweep.cost import price
+from discl.harness.sweep.sequential import sweep
 
 COLOURS = ("red", "green", "blue", "grey")
 COUNTS = (40, 30, 20, 1)
@@ -33,8 +33,14 @@ def _quiet(*_: Any) -> None:
 def _split(name: str, shown: Ints, labels: Ints) -> Split:
     rng = np.random.default_rng(len(name))
     colours = np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200), (120, 120, 120)])[shown]
-    pixels = (colours[:, None, None, :] + rng.normal(0, 25, (len(shown), 8, 8, 3))).clip(0, 255).astype(np.uint8)
-    return Split(np.array([f"{name}{i}" for i in range(len(shown))]), labels, np.zeros_like(labels), pixels)
+    pixels = (
+        (colours[:, None, None, :] + rng.normal(0, 25, (len(shown), 8, 8, 3)))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
+    return Split(
+        np.array([f"{name}{i}" for i in range(len(shown))]), labels, np.zeros_like(labels), pixels
+    )
 
 
 class Colours:
@@ -61,10 +67,20 @@ class Colours:
 
 
 LOW = (
-    "hard.rule=low_confidence", "hard.folds=3", "generator.name=blend", "levels=[0,50,100]", "bank.variants=1", "train.epochs=12",
-    "train.curriculum_epochs=1", "train.batch=16", "train.shift=0", "train.lr=0.01", "backbone.stem_stride=1", "trackers=[]",
+    "hard.rule=low_confidence",
+    "hard.folds=3",
+    "generator.name=blend",
+    "levels=[0,50,100]",
+    "bank.variants=1",
+    "train.epochs=12",
+    "train.curriculum_epochs=1",
+    "train.batch=16",
+    "train.shift=0",
+    "train.lr=0.01",
+    "backbone.stem_stride=1",
+    "trackers=[]",
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
-)  # fmt: skip
+)
 
 
 def _bench(*settings: str) -> Bench:
@@ -87,13 +103,13 @@ def judged_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Ints, Ints]]]:
     """(seen, held) of every judge that is trained."""
     found: list[tuple[Ints, Ints]] = []
-    real = judges.judge
+    real = out_of_fold.judge
 
     def watched(bench: Bench, epochs: int, seen: Ints, held: Ints, announce: Any) -> Any:
         found.append((seen, held))
         return real(bench, epochs, seen, held, announce)
 
-    monkeypatch.setattr(judges, "judge", watched)
+    monkeypatch.setattr(out_of_fold, "judge", watched)
     return found
 
 
@@ -101,20 +117,26 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Ints, Ints]]]:
 
 
 def test_every_rule_that_may_be_named_can_be_followed() -> None:
-    assert set(hard.RULES) == set(HARD_RULES)
+    assert set(rules.RULES) == set(HARD_RULES)
 
 
-def test_photos_with_a_wrong_label_come_out_hardest(judged_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_with_a_wrong_label_come_out_hardest(
+    judged_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISCL_HOME", str(judged_home))
     bench = _bench(f"hard.fraction={len(WRONG) / 90}", "hard.exclude=['grey']")
     assert bench.hard.tolist() == WRONG
     found = choice(bench)
     assert [photo.guess for photo in found.photos] != [photo.class_name for photo in found.photos]
     assert found.judges is not None
-    assert min(value or 0 for value in found.judges.selected) >= 0.7  # three of four classes: of the fourth there is one photo
+    assert (
+        min(value or 0 for value in found.judges.selected) >= 0.7
+    )  # three of four classes: of the fourth there is one photo
 
 
-def test_the_single_photo_of_a_class_is_judged_by_a_model_that_never_saw_the_class(judged_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_single_photo_of_a_class_is_judged_by_a_model_that_never_saw_the_class(
+    judged_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISCL_HOME", str(judged_home))
     bench = _bench("hard.fraction=0.1")
     assert 90 in bench.hard
@@ -123,14 +145,26 @@ def test_the_single_photo_of_a_class_is_judged_by_a_model_that_never_saw_the_cla
     assert (spread.strange, spread.folds) == (1, [31, 30, 30])
 
 
-def test_no_photo_is_seen_by_its_judge_and_a_second_bench_trains_nothing(asked: list[tuple[Ints, Ints]]) -> None:
+def test_no_photo_is_seen_by_its_judge_and_a_second_bench_trains_nothing(
+    asked: list[tuple[Ints, Ints]],
+) -> None:
     said: list[str] = []
     bench = _bench("hard.fraction=0.05", "hard.epochs=1")
     bench.hard_rule.find(lambda what, done, total: said.append(f"{what} {done}/{total}"))
-    assert all(not np.intersect1d(seen, held).size and len(seen) + len(held) == 91 for seen, held in asked)
+    assert all(
+        not np.intersect1d(seen, held).size and len(seen) + len(held) == 91 for seen, held in asked
+    )
     assert np.array_equal(np.sort(np.concatenate([held for _, held in asked])), np.arange(91))
-    assert said[:3] == ["training judge 1 of 3 0/1", "training judge 1 of 3 1/1", "training judge 2 of 3 0/1"]
-    for view in (["hard.fraction=0.2"], ["hard.fraction=0.1", "hard.exclude=['red']"], ["hard.threshold=0.3"]):
+    assert said[:3] == [
+        "training judge 1 of 3 0/1",
+        "training judge 1 of 3 1/1",
+        "training judge 2 of 3 0/1",
+    ]
+    for view in (
+        ["hard.fraction=0.2"],
+        ["hard.fraction=0.1", "hard.exclude=['red']"],
+        ["hard.threshold=0.3"],
+    ):
         again = _bench(*view, "hard.epochs=1")
         again.hard_rule.find(_quiet)
         assert len(again.hard) > 0
@@ -166,9 +200,11 @@ def test_a_stop_loses_the_judge_in_training_and_no_other(asked: list[tuple[Ints,
 
 
 def test_a_loss_that_corrects_for_counts_bears_a_class_its_judge_never_saw() -> None:
-    bench = _bench("hard.fraction=0.1", "hard.epochs=1", "hard.folds=2", "loss.name=balanced_softmax")
+    bench = _bench(
+        "hard.fraction=0.1", "hard.epochs=1", "hard.folds=2", "loss.name=balanced_softmax"
+    )
     bench.hard_rule.find(_quiet)
-    assert np.isfinite(hard.ByConfidence(bench).judges.judged.probability).all()
+    assert np.isfinite(rules.ByConfidence(bench).judges.judged.probability).all()
 
 
 def test_judges_of_a_frozen_trunk_are_trained_on_its_features(asked: list[Any]) -> None:
@@ -205,7 +241,9 @@ def test_excluded_classes_are_never_hard() -> None:
         ("hard.fraction=0.001", "none of them"),
     ],
 )
-def test_what_cannot_be_chosen_is_said_before_a_judge_is_trained(setting: str, says: str, asked: list[Any]) -> None:
+def test_what_cannot_be_chosen_is_said_before_a_judge_is_trained(
+    setting: str, says: str, asked: list[Any]
+) -> None:
     with pytest.raises(UserError, match=says):
         _bench("hard.fraction=0.1", setting).hard_rule.find(_quiet)
     assert asked == []
@@ -214,10 +252,22 @@ def test_what_cannot_be_chosen_is_said_before_a_judge_is_trained(setting: str, s
 # ---------------------------------------------------------------- before and after
 
 TINY = (
-    "generator.name=blend", "dataset.largest=40", "dataset.smallest=4", "dataset.ood_photos=10", "bank.variants=2", "train.epochs=2",
-    "train.curriculum_epochs=1", "train.evaluate_every=2", "train.batch=32", "backbone.stem_stride=4", "trackers=[]", "levels=[0,50,100]",
-    "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}", "hard.rule=low_confidence", "hard.folds=2",
-)  # fmt: skip
+    "generator.name=blend",
+    "dataset.largest=40",
+    "dataset.smallest=4",
+    "dataset.ood_photos=10",
+    "bank.variants=2",
+    "train.epochs=2",
+    "train.curriculum_epochs=1",
+    "train.evaluate_every=2",
+    "train.batch=32",
+    "backbone.stem_stride=4",
+    "trackers=[]",
+    "levels=[0,50,100]",
+    "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
+    "hard.rule=low_confidence",
+    "hard.folds=2",
+)
 
 
 def _tiny(*settings: str) -> Benchmark:
@@ -225,33 +275,67 @@ def _tiny(*settings: str) -> Benchmark:
 
 
 def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: list[Any]) -> None:
-    before = price(experiments(_tiny("hard.fraction=0.25", "strategies=['static']")), Store(), _quiet, timed=False)
-    # 159 photos: 40 hard ones, two images each at levels 0 and 50 of a grid of 20; two judges see 64 of 79 or 80 photos twice
-    assert (before.judges, before.hard, before.images, before.denoising_steps) == (2, 40, 160, 80 * 20 + 80 * 10)
+    before = price(
+        experiments(_tiny("hard.fraction=0.25", "strategies=['static']")),
+        Store(),
+        _quiet,
+        timed=False,
+    )
+    # 159 photos: 40 hard ones, two images each at levels 0 and 50 of a grid of 20; two judges see
+    # 64 of 79 or 80 photos twice
+    assert (before.judges, before.hard, before.images, before.denoising_steps) == (
+        2,
+        40,
+        160,
+        80 * 20 + 80 * 10,
+    )
     assert before.trained_images == 2 * 128 + 2 * 2 * 64
-    unknown = price(experiments(_tiny("hard.threshold=0.1", "strategies=['static']")), Store(), _quiet, timed=False)
+    unknown = price(
+        experiments(_tiny("hard.threshold=0.1", "strategies=['static']")),
+        Store(),
+        _quiet,
+        timed=False,
+    )
     assert (unknown.judges, unknown.hard, unknown.images) == (2, None, 0)
     assert asked == []
     assert not (home() / "hard").exists()
-    with pytest.raises(UserError, match=r"not known yet; run `discl hard cifar10_lt` .* trains 2 models"):
+    with pytest.raises(
+        UserError, match=r"not known yet; run `discl hard cifar10_lt` .* trains 2 models"
+    ):
         _ = Bench(_tiny("hard.fraction=0.25")).bank_id
 
 
-def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
+def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[Any]
+) -> None:
     (tmp_path / "benchmarks").mkdir()
-    said = 'title = "Mine"\n[dataset]\nname = "cifar10_lt"\n[generator]\nname = "blend"\n[scale.smoke]\n'
+    said = (
+        'title = "Mine"\n[dataset]\nname = "cifar10_lt"\n[generator]\nname ='
+        ' "blend"\n[scale.smoke]\n'
+    )
     said += '[hard]\nrule = "low_confidence"\nfraction = 0.1\n'
     (tmp_path / "benchmarks" / "mine.toml").write_text(said)
     monkeypatch.chdir(tmp_path)
     known = references()
     blend = load("mine").part("generators").identity()
-    assert "does not say which bank it needs (which photos of mine are hard is not known yet" in known.keep("c" * 16, "cifar10_lt", blend)
+    assert (
+        "does not say which bank it needs (which photos of mine are hard is not known yet"
+        in known.keep("c" * 16, "cifar10_lt", blend)
+    )
     assert known.keep("c" * 16, "toy", blend) == ""
     assert asked == []
 
 
-def test_a_whole_bench_by_low_confidence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    rule = ("hard.fraction=0.25", "sampling.tail_share='photos'", "sampling.shares='photos'", "sampling.amount=2", "strategies=['adaptive']")
+def test_a_whole_bench_by_low_confidence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rule = (
+        "hard.fraction=0.25",
+        "sampling.tail_share='photos'",
+        "sampling.shares='photos'",
+        "sampling.amount=2",
+        "strategies=['adaptive']",
+    )
     spec = _tiny(*rule)
     (result,) = sweep(spec, Store(), Audience.of([]))
     bench = Bench(spec)
@@ -262,14 +346,22 @@ def test_a_whole_bench_by_low_confidence(capsys: pytest.CaptureFixture[str], tmp
     after = price(experiments(spec.model_copy(update={"seeds": [1]})), Store(), _quiet, timed=False)
     assert (after.judges, after.hard, after.images) == (0, 40, 0)
 
-    command = ["hard", "cifar10_lt", *(word for setting in (*TINY, *rule) for word in ("--set", setting))]
+    command = [
+        "hard",
+        "cifar10_lt",
+        *(word for setting in (*TINY, *rule) for word in ("--set", setting)),
+    ]
     with pytest.raises(SystemExit) as ended:
         main([*command, "--format", "json", "--sheet", str(tmp_path / "sheet.png")])
     assert ended.value.code == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["hard_photos"], said["training_photos"], said["images"]) == (40, 159, 160)
-    assert [photo["id"] for photo in said["photos"]] != sorted(photo["id"] for photo in said["photos"])
-    assert sorted(photo["id"] for photo in said["photos"]) == sorted(bench.train.ids[bench.hard].tolist())
+    assert [photo["id"] for photo in said["photos"]] != sorted(
+        photo["id"] for photo in said["photos"]
+    )
+    assert sorted(photo["id"] for photo in said["photos"]) == sorted(
+        bench.train.ids[bench.hard].tolist()
+    )
     probabilities = [photo["probability"] for photo in said["photos"]]
     assert probabilities == sorted(probabilities)
     assert (tmp_path / "sheet.png").stat().st_size > 1000
@@ -286,7 +378,17 @@ def test_a_whole_bench_by_low_confidence(capsys: pytest.CaptureFixture[str], tmp
 
 def test_the_tail_rule_is_shown_without_judges(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["hard", "cifar10_lt", *(word for setting in (*TINY[:3], *TINY[4:5], "levels=[0,50,100]") for word in ("--set", setting))])
+        main(
+            [
+                "hard",
+                "cifar10_lt",
+                *(
+                    word
+                    for setting in (*TINY[:3], *TINY[4:5], "levels=[0,50,100]")
+                    for word in ("--set", setting)
+                ),
+            ]
+        )
     printed = capsys.readouterr().out
     assert "66 of 159 training photos are hard (rule = tail, below = 20)" in printed
     assert "the bank needs 264 images of them, 3,960 denoising steps" in printed

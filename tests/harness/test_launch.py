@@ -20,18 +20,18 @@ import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
+from discl.config.benchmark import Experiment
+from discl.config.sweep import SweepFile, expand
+from discl.core.errors import UserError
+from discl.core.interfaces import EpochReport, Lost
+from discl.core.result import Result
 from discl.files.disk import data_home, home
-from discl.harness import launch as launching
-from discl.harness.experiment import Audience
-from discl.harness.launch import Job, Listed, Outcome, Runner, launch
-from discl.harness.proposing import Patience
-from discl.harness.store import BusyError, Failure, Store
+from discl.harness.run.assembly import Audience
+from discl.harness.run.store import BusyError, Failure, Store
+from discl.harness.sweep import scheduler as launching
+from discl.harness.sweep.scheduler import Job, Listed, Outcome, Runner, launch
+from discl.harness.tuning.proposals import Patience
 from discl.parts.executors.local import Local
-from discl.spec.benchmark import Experiment
-from discl.spec.errors import UserError
-from discl.spec.kinds import EpochReport, Lost
-from discl.spec.result import Result
-from discl.spec.sweep import SweepFile, expand
 from tests import sweeps
 from tests.sweeps import Ready
 
@@ -40,7 +40,12 @@ WRONG = Failure("error", "RuntimeError: out of memory", "Traceback ...", 5_000_0
 
 def _grid(**grid: list[Any]) -> list[Experiment]:
     """Runs on a few photos, which take a moment each."""
-    said = tomllib.loads(sweeps.COMMON) | {"name": "few", "strategies": ["real_rebalanced"], "seeds": [0], "grid": grid}
+    said = tomllib.loads(sweeps.COMMON) | {
+        "name": "few",
+        "strategies": ["real_rebalanced"],
+        "seeds": [0],
+        "grid": grid,
+    }
     said["set"] = {path: value for path, value in said["set"].items() if path not in grid}
     return [point.experiment for point in expand(SweepFile(**said))]
 
@@ -73,7 +78,23 @@ def _runner() -> Runner:
 def _made_up(experiment: Experiment) -> Result:
     spec = experiment.benchmark
     return Result(
-        experiment.id(), 0, experiment.name, spec.name, spec.scale, experiment.strategy, experiment.seed, {}, {}, {}, [], [], [], 0, {}, {}, {}
+        experiment.id(),
+        0,
+        experiment.name,
+        spec.name,
+        spec.scale,
+        experiment.strategy,
+        experiment.seed,
+        {},
+        {},
+        {},
+        [],
+        [],
+        [],
+        0,
+        {},
+        {},
+        {},
     )
 
 
@@ -89,7 +110,12 @@ def _stored(experiment: Experiment) -> Result:
 
 @pytest.fixture(scope="module")
 def three() -> list[Experiment]:
-    return [point.experiment for point in expand(SweepFile(name="x", benchmark="cifar10_lt", strategies=["real_only"], seeds=[0, 1, 2]))]
+    return [
+        point.experiment
+        for point in expand(
+            SweepFile(name="x", benchmark="cifar10_lt", strategies=["real_only"], seeds=[0, 1, 2])
+        )
+    ]
 
 
 def _next(agenda: Listed) -> Job:
@@ -98,9 +124,13 @@ def _next(agenda: Listed) -> Job:
     return job
 
 
-def test_what_the_store_has_is_not_given_out_and_equal_runs_are_one(three: list[Experiment]) -> None:
+def test_what_the_store_has_is_not_given_out_and_equal_runs_are_one(
+    three: list[Experiment],
+) -> None:
     stored = _stored(three[1])
-    agenda = Listed([*three, three[0], three[2]], Store(), group="g", labels={three[0].id(): "the first"})
+    agenda = Listed(
+        [*three, three[0], three[2]], Store(), group="g", labels={three[0].id(): "the first"}
+    )
     first, last = _next(agenda), _next(agenda)
     assert [job.experiment for job in (first, last)] == [three[0], three[2]]
     assert (first.name, first.group, last.name) == ("the first", "g", three[2].name)
@@ -113,12 +143,21 @@ def test_what_the_store_has_is_not_given_out_and_equal_runs_are_one(three: list[
     assert agenda.results[three[1].id()] == stored
 
 
-def test_a_run_that_fails_is_tried_again_as_often_as_said_and_at_the_next_launch(three: list[Experiment]) -> None:
+def test_a_run_that_fails_is_tried_again_as_often_as_said_and_at_the_next_launch(
+    three: list[Experiment],
+) -> None:
     agenda = Listed(three[:2], Store(), retry=2)
     given = list[str]()
     while isinstance(job := agenda.next(), Job):
         given.append(job.experiment.id())
-        agenda.take(job, Outcome(failure=WRONG) if job.experiment == three[0] else Outcome(_made_up(job.experiment)))
+        agenda.take(
+            job,
+            (
+                Outcome(failure=WRONG)
+                if job.experiment == three[0]
+                else Outcome(_made_up(job.experiment))
+            ),
+        )
     assert (given.count(three[0].id()), given.count(three[1].id())) == (3, 1)
     assert agenda.failures == {three[0].id(): WRONG}
     assert set(agenda.results) == {three[1].id()}
@@ -132,7 +171,9 @@ def test_a_run_that_succeeds_after_all_has_not_failed(three: list[Experiment]) -
     assert (agenda.next(), agenda.failures, set(agenda.results)) == (None, {}, {three[0].id()})
 
 
-def test_a_run_that_somebody_else_makes_is_looked_for_after_the_others(three: list[Experiment], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_somebody_else_makes_is_looked_for_after_the_others(
+    three: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
     agenda = Listed(three[:2], Store())
     busy = _next(agenda)
     agenda.take(busy, Outcome())
@@ -140,7 +181,7 @@ def test_a_run_that_somebody_else_makes_is_looked_for_after_the_others(three: li
     assert other.experiment == three[1]
     agenda.take(other, Outcome(_made_up(three[1])))
     assert agenda.next() is launching.LATER
-    monkeypatch.setattr("discl.harness.launch.PAUSE_S", 0.0)
+    monkeypatch.setattr("discl.harness.sweep.scheduler.PAUSE_S", 0.0)
     assert _next(agenda).experiment == busy.experiment
     agenda.take(busy, Outcome(_made_up(three[0])))
     assert agenda.next() is None
@@ -148,7 +189,9 @@ def test_a_run_that_somebody_else_makes_is_looked_for_after_the_others(three: li
 
 
 @pytest.mark.parametrize("where", ["job", "outcome"])
-def test_what_travels_to_a_worker_and_back_is_the_same_there(where: str, three: list[Experiment]) -> None:
+def test_what_travels_to_a_worker_and_back_is_the_same_there(
+    where: str, three: list[Experiment]
+) -> None:
     stop = Patience("val/macro_acc", 25, 2, (((4, 0.5), (9, 0.6)),))
     travelling = {
         "job": Job(three[0], "group", "label", stop, ("static", 0, 7)),
@@ -160,13 +203,21 @@ def test_what_travels_to_a_worker_and_back_is_the_same_there(where: str, three: 
 # ---------------------------------------------------------------- claims
 
 
-def test_a_run_has_one_maker_in_a_store_and_a_dead_one_holds_nothing(three: list[Experiment]) -> None:
+def test_a_run_has_one_maker_in_a_store_and_a_dead_one_holds_nothing(
+    three: list[Experiment],
+) -> None:
     store, id = Store(), three[0].id()
     hold = (
-        "import sys, time\nfrom pathlib import Path\nfrom discl.harness.store import Store\n"
-        f"with Store(Path({str(store.root)!r})).claimed({id!r}):\n    print('held', flush=True)\n    time.sleep(600)\n"
+        "import sys, time\nfrom pathlib import Path\nfrom discl.harness.store import Store\nwith"
+        f" Store(Path({str(store.root)!r})).claimed({id!r}):\n    print('held', flush=True)\n   "
+        " time.sleep(600)\n"
     )
-    with store.claimed(three[1].id()), store.claimed(id), pytest.raises(BusyError, match=id), Store().claimed(id, patient=False):
+    with (
+        store.claimed(three[1].id()),
+        store.claimed(id),
+        pytest.raises(BusyError, match=id),
+        Store().claimed(id, patient=False),
+    ):
         pass
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
@@ -204,13 +255,20 @@ class Breaking:
             raise self.error
 
 
-def test_a_run_that_raises_becomes_a_failure_with_its_traceback_and_peak_and_the_next_ones_go_on(few: Path) -> None:
+def test_a_run_that_raises_becomes_a_failure_with_its_traceback_and_peak_and_the_next_ones_go_on(
+    few: Path,
+) -> None:
     runs, runner = _grid(seed=[0, 1]), _runner()
-    runner.audience = Audience([*runner.audience.trackers, Breaking(MemoryError("Unable to allocate 80. TiB"), seed=0)])
+    runner.audience = Audience(
+        [*runner.audience.trackers, Breaking(MemoryError("Unable to allocate 80. TiB"), seed=0)]
+    )
     broken, whole = (runner(Job(experiment)) for experiment in runs)
     assert broken.result is None
     assert broken.failure is not None
-    assert (broken.failure.kind, broken.failure.why) == ("error", "MemoryError: Unable to allocate 80. TiB")
+    assert (broken.failure.kind, broken.failure.why) == (
+        "error",
+        "MemoryError: Unable to allocate 80. TiB",
+    )
     assert "in report" in broken.failure.details
     assert broken.failure.details.startswith("Traceback")
     assert broken.failure.peak_bytes is not None
@@ -223,14 +281,21 @@ def test_a_run_that_raises_becomes_a_failure_with_its_traceback_and_peak_and_the
     assert whole.result == Store().find(runs[1].id())
     assert whole.seconds > 0
     assert [epoch for epoch, _ in whole.curve] == [1, 3, 5]
-    assert max(value for _, value in whole.curve) == pytest.approx(whole.result.metrics["val/macro_acc"]) if whole.result else False
+    assert (
+        max(value for _, value in whole.curve)
+        == pytest.approx(whole.result.metrics["val/macro_acc"])
+        if whole.result
+        else False
+    )
 
 
 def test_what_a_user_can_mend_is_said_without_the_name_of_an_exception(few: Path) -> None:
     (experiment,) = _grid(**{"backbone.arguments": [{"nonsense": 1}]})
     failure = _runner()(Job(experiment)).failure
     assert failure is not None
-    assert failure.why.startswith("timm model 'test_resnet' does not take backbone.arguments {'nonsense': 1}")
+    assert failure.why.startswith(
+        "timm model 'test_resnet' does not take backbone.arguments {'nonsense': 1}"
+    )
 
 
 def test_a_run_that_somebody_else_is_at_is_neither_made_nor_failed(few: Path) -> None:
@@ -240,7 +305,9 @@ def test_a_run_that_somebody_else_is_at_is_neither_made_nor_failed(few: Path) ->
     assert Store().failures(experiment.id()) == []
 
 
-def test_a_run_that_is_stored_is_told_with_its_curve_and_costs_without_being_made(few: Path) -> None:
+def test_a_run_that_is_stored_is_told_with_its_curve_and_costs_without_being_made(
+    few: Path,
+) -> None:
     (experiment,) = _grid(strategy=["static"])
     made, again = _runner()(Job(experiment)), _runner()(Job(experiment))
     assert made.result is not None
@@ -248,7 +315,9 @@ def test_a_run_that_is_stored_is_told_with_its_curve_and_costs_without_being_mad
     assert made.curve
     hard = made.costs["cost/images"] / 2  # of levels 0 and 50, one image each
     assert hard == int(hard) > 0
-    assert made.costs["cost/denoising_steps"] == hard * (20 + 10)  # of a grid of 20 steps, all and half
+    assert made.costs["cost/denoising_steps"] == hard * (
+        20 + 10
+    )  # of a grid of 20 steps, all and half
     assert len(list((Store().root / experiment.id()).glob("[0-9]*"))) == 1
 
 
@@ -273,13 +342,17 @@ def test_the_parts_of_benchmarks_that_take_turns_are_built_once(few: Path) -> No
     assert [experiment.benchmark.train.lr for experiment in runs] == [0.001, 0.01, 0.001, 0.01]
     assert benches[0] is benches[2] is not benches[1]
     assert benches[1] is benches[3]
-    parts = [weakref.ref(bench.hard_rule) for bench in benches[:1]]  # it refers back to its benchmark
+    parts = [
+        weakref.ref(bench.hard_rule) for bench in benches[:1]
+    ]  # it refers back to its benchmark
     others = _grid(**{"train.batch": list(range(8, 8 + launching.BENCHES))})
     for experiment in others:
         runner._bench(experiment.benchmark)
     assert len(runner.benches) == launching.BENCHES
     assert runner._bench(runs[0].benchmark) is not benches[0]  # a worker keeps only so many
-    assert [part() for part in parts] == [None]  # and lets go of the rest at once, not when Python looks for cycles
+    assert [part() for part in parts] == [
+        None
+    ]  # and lets go of the rest at once, not when Python looks for cycles
 
 
 def test_how_far_a_run_is_can_be_read_while_it_goes_on_and_not_after(few: Path) -> None:
@@ -320,7 +393,10 @@ def test_a_disk_that_takes_nothing_ends_the_launch_and_keeps_what_is_there(few: 
     runs, seen = _grid(seed=[0, 1, 2]), Seen()
     Store().root.mkdir(parents=True)
     (Store().root / runs[1].id()).write_text("in the way")
-    with pytest.raises(UserError, match=r"claiming a run failed.*what was finished is kept, and the same command goes on"):
+    with pytest.raises(
+        UserError,
+        match=r"claiming a run failed.*what was finished is kept, and the same command goes on",
+    ):
         launch(Listed(runs, Store()), Local(), [], seen)
     assert seen.given_out == [runs[0].id(), runs[1].id()]
     assert Store().find(runs[0].id()) is not None
@@ -335,7 +411,9 @@ class Losing:
 
     version = 1
 
-    def run(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    def run(
+        self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
+    ) -> Iterator[tuple[Any, Any]]:
         for item in items:
             yield item, Lost("SIGKILL", 3, 5_000_000_000)
 
@@ -351,7 +429,9 @@ def test_a_run_whose_workers_die_is_recorded_with_what_they_held(three: list[Exp
 
 
 def test_where_no_worker_comes_up_at_all_the_launch_ends() -> None:
-    many = expand(SweepFile(name="x", benchmark="cifar10_lt", strategies=["real_only"], seeds=list(range(9))))
+    many = expand(
+        SweepFile(name="x", benchmark="cifar10_lt", strategies=["real_only"], seeds=list(range(9)))
+    )
     agenda = Listed([point.experiment for point in many], Store())
     with pytest.raises(UserError, match="5 runs in a row lost their workers"):
         launch(agenda, Losing(), [], Seen())
@@ -368,8 +448,14 @@ def _interrupted(times: int) -> Callable[[int], None]:
     return press
 
 
-def test_ctrl_c_lets_the_run_under_way_finish_and_gives_out_no_other(few: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    runs, seen, before = _grid(seed=[0, 1, 2]), Seen(_interrupted(1)), signal.getsignal(signal.SIGINT)
+def test_ctrl_c_lets_the_run_under_way_finish_and_gives_out_no_other(
+    few: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs, seen, before = (
+        _grid(seed=[0, 1, 2]),
+        Seen(_interrupted(1)),
+        signal.getsignal(signal.SIGINT),
+    )
     agenda = Listed(runs, Store())
     with pytest.raises(KeyboardInterrupt):
         launch(agenda, Local(), [], seen)
@@ -403,7 +489,9 @@ seeds = [0]
 def rates(few: Path, tiny: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A grid of two strategies and two rates, where the command finds it."""
     (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "rates.toml").write_text(GRID.replace('"photos"', json.dumps(str(tiny.folder / "photos"))))
+    (tmp_path / "sweeps" / "rates.toml").write_text(
+        GRID.replace('"photos"', json.dumps(str(tiny.folder / "photos")))
+    )
     monkeypatch.chdir(tmp_path)
     return "rates"
 
@@ -421,7 +509,9 @@ def test_a_grid_is_priced_made_shown_and_not_made_again(rates: str, tmp_path: Pa
     assert "static 0.001 seed 0: val/macro_acc" in lines[0]
     told = json.loads((tmp_path / "out.json").read_text())
     places = {(row["at"]["strategy"], row["at"]["train.lr"]) for row in told["rows"]}
-    assert places == {(strategy, lr) for strategy in ("static", "real_rebalanced") for lr in (0.001, 0.01)}
+    assert places == {
+        (strategy, lr) for strategy in ("static", "real_rebalanced") for lr in (0.001, 0.01)
+    }
     assert told["failures"] == {}
     first = told["rows"][0]["metrics"]["test/macro_acc"]
     assert first["n"] == 1
@@ -439,9 +529,13 @@ def test_a_grid_is_priced_made_shown_and_not_made_again(rates: str, tmp_path: Pa
 def test_a_grid_with_a_failing_place_shows_the_others_and_ends_with_1(rates: str) -> None:
     place = Path("sweeps/rates.toml")
     place.write_text(
-        place.read_text() + '[[include]]\nstrategy = "real_rebalanced"\n"train.lr" = 0.5\n"backbone.arguments" = { nonsense = 1 }\n'
+        place.read_text()
+        + '[[include]]\nstrategy = "real_rebalanced"\n"train.lr" = 0.5\n"backbone.arguments" = {'
+        " nonsense = 1 }\n"
     )
-    done = CliRunner().invoke(main, ["sweep", rates, "--trackers", "", "--strategies", "real_rebalanced"])
+    done = CliRunner().invoke(
+        main, ["sweep", rates, "--trackers", "", "--strategies", "real_rebalanced"]
+    )
     assert done.exit_code == 1
     assert "2 of 3 runs are complete" in done.stdout
     assert "failed: " in done.stderr

@@ -18,18 +18,18 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from discl.cli import main
-from discl.engine.outcomes import count, pack
-from discl.harness.experiment import Audience
-from discl.harness.mirror.access import access
-from discl.harness.mirror.notes import Note, claimed
-from discl.harness.mirror.runs import mirror
-from discl.harness.mirror.sessions import Place
-from discl.harness.mirror.syncing import local_runs, status
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
+from discl.config.benchmark import load
+from discl.core.interfaces import EpochReport
+from discl.engine.evaluation.confusion import count, pack
+from discl.harness.run.assembly import Audience
+from discl.harness.run.store import Store
+from discl.harness.sweep.sequential import sweep
+from discl.harness.wandb.client import access
+from discl.harness.wandb.run import mirror
+from discl.harness.wandb.sent_log import Note, claimed
+from discl.harness.wandb.session import Place
+from discl.harness.wandb.sync import local_runs, status
 from discl.parts.trackers.jsonl import JsonLines
-from discl.spec.benchmark import load
-from discl.spec.kinds import EpochReport
 from tests import mirrors, stores
 from tests.make_mini import make
 from tests.wandb_server import Server, serving
@@ -43,8 +43,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("DISCL_HOME", str(folder / "home"))
         patch.setenv("DISCL_DATA", str(folder / "data"))
         photos = make("cifar100_lt", folder / "photos", images=600)
-        choice = [f"strategies={list(mirrors.STRATEGIES)}", f"seeds={list(mirrors.SEEDS)}", "trackers=[]"]
-        assert len(list(sweep(load("cifar100_lt", settings=[*mirrors.settings(photos), *choice]), Store(), Audience.of([])))) == 9
+        choice = [
+            f"strategies={list(mirrors.STRATEGIES)}",
+            f"seeds={list(mirrors.SEEDS)}",
+            "trackers=[]",
+        ]
+        assert (
+            len(
+                list(
+                    sweep(
+                        load("cifar100_lt", settings=[*mirrors.settings(photos), *choice]),
+                        Store(),
+                        Audience.of([]),
+                    )
+                )
+            )
+            == 9
+        )
     return folder
 
 
@@ -86,21 +101,34 @@ def _ids() -> list[str]:
     return [run.id for run in local_runs(Store())]
 
 
-def test_a_bench_that_is_mirrored_while_it_runs_delivers_each_epoch_once(home: Path, server: Server, made: Path) -> None:
+def test_a_bench_that_is_mirrored_while_it_runs_delivers_each_epoch_once(
+    home: Path, server: Server, made: Path
+) -> None:
     shutil.rmtree(home / "runs")
     server.share, server.where = 0.3, "/file_stream"
     choice = [f"strategies={list(mirrors.STRATEGIES)}", f"seeds={list(mirrors.SEEDS)}"]
     audience = Audience.of(["wandb"])
-    results = list(sweep(load("cifar100_lt", settings=[*mirrors.settings(made / "photos"), *choice]), Store(), audience))
+    results = list(
+        sweep(
+            load("cifar100_lt", settings=[*mirrors.settings(made / "photos"), *choice]),
+            Store(),
+            audience,
+        )
+    )
     audience.trackers[1].close()  # type: ignore[attr-defined] - as the end of the process does
     server.share = 0.0
-    _sync()  # what a mirror did not get done in time; it waits for half a minute after some failures
+    # what a mirror did not get done in time; it waits for half a minute after some failures
+    _sync()
     mirrors.check_whole(server, Store(), [result.id for result in results])
     assert len(results) == 9
-    assert [told.exit_code for told in server.runs.values() if told.said.get("jobType") == "bank"] == [0]
+    assert [
+        told.exit_code for told in server.runs.values() if told.said.get("jobType") == "bank"
+    ] == [0]
 
 
-def test_each_epoch_arrives_once_though_requests_fail_and_a_second_sync_sends_nothing(home: Path, server: Server) -> None:
+def test_each_epoch_arrives_once_though_requests_fail_and_a_second_sync_sends_nothing(
+    home: Path, server: Server
+) -> None:
     server.share, server.where = 0.3, "/file_stream"
     first = _sync("cifar100_lt", "--scale", "smoke")
     server.share = 0.0
@@ -117,7 +145,10 @@ def test_another_machine_sends_only_what_the_server_lacks(home: Path, server: Se
     some = _ids()[:2]
     _sync("--run", some[0])
     server.runs[some[0]].lines = dict(list(server.runs[some[0]].lines.items())[:2])
-    server.runs[some[0]].summary, server.runs[some[0]].exit_code = {}, None  # a mirror that was killed after two epochs
+    server.runs[some[0]].summary, server.runs[some[0]].exit_code = (
+        {},
+        None,
+    )  # a mirror that was killed after two epochs
     for note in home.glob("*/*/.mirror"):  # another machine has the store and none of the notes
         note.unlink()
     kept = server.runs[some[0]].rows
@@ -126,32 +157,49 @@ def test_another_machine_sends_only_what_the_server_lacks(home: Path, server: Se
     assert server.runs[some[0]].rows[:2] == kept  # what was there was not sent again
 
 
-def test_a_run_is_found_by_its_conventions_and_carries_all_that_is_known_of_it(home: Path, server: Server) -> None:
+def test_a_run_is_found_by_its_conventions_and_carries_all_that_is_known_of_it(
+    home: Path, server: Server
+) -> None:
     run = next(run for run in local_runs(Store()) if run.start["config"]["strategy"] == "adaptive")
     _sync("--run", run.id)
     told, result = server.runs[run.id], Store().find(run.id)
     assert result
     assert told.project == "discl-cifar100_lt"
     assert told.said == {
-        "displayName": f"cifar100_lt-smoke-timm-adaptive-s{result.seed}", "groupName": "cifar100_lt-smoke", "jobType": "train",
+        "displayName": f"cifar100_lt-smoke-timm-adaptive-s{result.seed}",
+        "groupName": "cifar100_lt-smoke",
+        "jobType": "train",
         "tags": ["adaptive", "cifar100_lt", "smoke", "timm"],
-    }  # fmt: skip
+    }
     config = {key: value["value"] for key, value in told.config.items() if key != "_wandb"}
-    assert (config["strategy"], config["seed"], config["scale"]) == ("adaptive", result.seed, "smoke")
+    assert (config["strategy"], config["seed"], config["scale"]) == (
+        "adaptive",
+        result.seed,
+        "smoke",
+    )
     assert config["train"]["epochs"] == 6
     assert config["passport"] == result.passport
     assert config["strategy_settings"]["name"] == "adaptive"
     row = told.rows[0]
     assert row["gain/level_050"] != 0
     assert row["seen_so_far/level_100"] == row["seen/level_100"]
-    assert told.rows[1]["seen_so_far/level_100"] == row["seen/level_100"] + told.rows[1]["seen/level_100"]
-    assert told.summary["best/macro_acc"] == max(row["val/macro_acc"] for row in told.rows if "val/macro_acc" in row)
-    metrics = {metric.get("1") or metric.get("2"): metric for metric in told.config["_wandb"]["value"]["m"]}
+    assert (
+        told.rows[1]["seen_so_far/level_100"]
+        == row["seen/level_100"] + told.rows[1]["seen/level_100"]
+    )
+    assert told.summary["best/macro_acc"] == max(
+        row["val/macro_acc"] for row in told.rows if "val/macro_acc" in row
+    )
+    metrics = {
+        metric.get("1") or metric.get("2"): metric for metric in told.config["_wandb"]["value"]["m"]
+    }
     assert {"epoch", "train/*", "val/*", "mix/*", "gain/*", "seen/*", "cost/*"} <= metrics.keys()
     assert told.summary["cost/images"] == result.cost["images"]
 
 
-def test_classes_confusions_and_mistakes_are_tables_with_pictures(home: Path, server: Server) -> None:
+def test_classes_confusions_and_mistakes_are_tables_with_pictures(
+    home: Path, server: Server
+) -> None:
     _sync("--run", (id := _ids()[0]))
     result = Store().find(id)
     assert result
@@ -166,7 +214,12 @@ def test_classes_confusions_and_mistakes_are_tables_with_pictures(home: Path, se
     tested = np.bincount(truth, minlength=100)
     assert [row[3] for row in classes["data"]] == tested.tolist()
     confusions = _table(server, id, "confusions")["data"]
-    for called, taken_for, photos, share in confusions:  # a hundred classes: mistakes alone, the most frequent first
+    for (
+        called,
+        taken_for,
+        photos,
+        share,
+    ) in confusions:  # a hundred classes: mistakes alone, the most frequent first
         t, g = result.classes.index(called), result.classes.index(taken_for)
         assert t != g
         assert photos == int(((truth == t) & (guess == g)).sum())
@@ -183,7 +236,9 @@ def test_classes_confusions_and_mistakes_are_tables_with_pictures(home: Path, se
         assert result.classes[int(truth[predictions["test/ids"].tolist().index(name)])] == called
 
 
-def test_a_bank_is_a_run_with_yield_scores_and_pictures_and_an_artifact_by_reference(home: Path, server: Server) -> None:
+def test_a_bank_is_a_run_with_yield_scores_and_pictures_and_an_artifact_by_reference(
+    home: Path, server: Server
+) -> None:
     run = next(run for run in local_runs(Store()) if run.start["config"]["strategy"] == "static")
     _sync("--run", run.id)
     (bank,) = (told for told in server.runs.values() if told.said.get("jobType") == "bank")
@@ -201,7 +256,10 @@ def test_a_bank_is_a_run_with_yield_scores_and_pictures_and_an_artifact_by_refer
     assert artifact.state == "COMMITTED"
     assert server.runs[run.id].used == [artifact.id]
     references = json.loads(artifact.manifest)["contents"]
-    assert set(references) == {"bank.json", *(f"shards/{path.name}" for path in (folder / "shards").glob("*"))}
+    assert set(references) == {
+        "bank.json",
+        *(f"shards/{path.name}" for path in (folder / "shards").glob("*")),
+    }
     assert all(entry["ref"].startswith("file://") for entry in references.values())
     assert json.loads(artifact.metadata)["bank"] == bank.name
 
@@ -211,25 +269,35 @@ def _table(server: Server, id: str, key: str) -> dict[str, Any]:
     assert server.runs[id].summary[key]["_type"] == "table-file"
     (artifact,) = (one for one in server.artifacts.values() if one.name == f"run-{id}-{key}")
     assert artifact.state == "COMMITTED"
-    found: dict[str, Any] = json.loads(server.runs["artifacts"].files[f"{artifact.id}/{key}.table.json"])
+    found: dict[str, Any] = json.loads(
+        server.runs["artifacts"].files[f"{artifact.id}/{key}.table.json"]
+    )
     return found
 
 
-def test_offline_runs_arrive_whole_by_wandbs_own_sync(home: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_runs_arrive_whole_by_wandbs_own_sync(
+    home: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     some = [run for run in local_runs(Store()) if run.start["config"]["seed"] == 0]
     for run in some:
         sent = mirror(run.folder, Place(access(), None), lambda: True)
         assert sent
         assert (sent.rows, sent.arrived, sent.complete) == (6, None, True)
-    mirror(some[0].folder, Place(access(), None), lambda: True)  # a run that went on: its record tells all again
+    mirror(
+        some[0].folder, Place(access(), None), lambda: True
+    )  # a run that went on: its record tells all again
     assert not server.asked
     folders = sorted(map(str, (home / "wandb" / "wandb").glob("offline-run-*")))
     assert len(folders) == len(some)
     subprocess.run(
         [sys.executable, "-c", "from wandb.cli.cli import cli; cli()", "sync", *folders],
-        cwd=tmp_path, env={**os.environ, "WANDB_MODE": "online"}, check=True, capture_output=True, timeout=120,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={**os.environ, "WANDB_MODE": "online"},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     mirrors.check_whole(server, Store(), [run.id for run in some])
     assert not [artifact for artifact in server.artifacts.values() if artifact.state != "COMMITTED"]
 
@@ -246,15 +314,33 @@ NASTY = {
 
 
 @pytest.mark.parametrize("kind", NASTY)
-def test_names_arrive_as_they_are_or_shortened_where_wandb_has_limits(kind: str, tmp_path: Path, server: Server) -> None:
+def test_names_arrive_as_they_are_or_shortened_where_wandb_has_limits(
+    kind: str, tmp_path: Path, server: Server
+) -> None:
     name, id = NASTY[kind], "00000000000000ab"
     folder = Store().root / id / "000"
     folder.mkdir(parents=True)
-    config = {"name": name, "dataset": {"name": name}, "backbone": {"name": "b"}, "strategy": name, "classes": [name]}
+    config = {
+        "name": name,
+        "dataset": {"name": name},
+        "backbone": {"name": "b"},
+        "strategy": name,
+        "classes": [name],
+    }
     record = JsonLines()
-    told = {"id": id, "name": name, "group": name, "project": f"discl-{name}", "tags": [name, ""], "config": config, "epochs": 1}
+    told = {
+        "id": id,
+        "name": name,
+        "group": name,
+        "project": f"discl-{name}",
+        "tags": [name, ""],
+        "config": config,
+        "epochs": 1,
+    }
     record.start({**told, "folder": folder, "place": (1, 1)})
-    record.report(EpochReport(0, {100: 1.0}, {100: 4}, 1, 0.1, 0.5, {"val/acc": float("nan")}, loss=1.0))
+    record.report(
+        EpochReport(0, {100: 1.0}, {100: 4}, 1, 0.1, 0.5, {"val/acc": float("nan")}, loss=1.0)
+    )
     record.finish(None)
     _sync()
     run = server.runs[id]
@@ -269,16 +355,27 @@ def test_names_arrive_as_they_are_or_shortened_where_wandb_has_limits(kind: str,
     assert not set(run.project) & set("/\\#?%: ")
 
 
-def test_no_key_a_wrong_key_and_nobody_there_are_sentences(home: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_a_wrong_key_and_nobody_there_are_sentences(
+    home: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "b" * 40)
-    assert "refuses the key from WANDB_API_KEY (401); `wandb login` takes a new one" in _sync(code=2).stderr
+    assert (
+        "refuses the key from WANDB_API_KEY (401); `wandb login` takes a new one"
+        in _sync(code=2).stderr
+    )
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     assert "W&B at http://127.0.0.1:9 cannot be reached" in _sync(code=2).stderr
     monkeypatch.delenv("WANDB_API_KEY")
     monkeypatch.setenv("NETRC", str(home / "none"))
-    assert "there is no key for W&B at http://127.0.0.1:9; set WANDB_API_KEY or run `wandb login`" in _sync(code=2).stderr
+    assert (
+        "there is no key for W&B at http://127.0.0.1:9; set WANDB_API_KEY or run `wandb login`"
+        in _sync(code=2).stderr
+    )
     monkeypatch.setenv("WANDB_MODE", "sometimes")
-    assert "WANDB_MODE = 'sometimes' is no mode of W&B; there is run, shared, online" in _sync(code=2).stderr
+    assert (
+        "WANDB_MODE = 'sometimes' is no mode of W&B; there is run, shared, online"
+        in _sync(code=2).stderr
+    )
 
 
 def test_rows_that_a_server_took_and_lost_are_noticed(home: Path, server: Server) -> None:
@@ -287,7 +384,9 @@ def test_rows_that_a_server_took_and_lost_are_noticed(home: Path, server: Server
     assert len(status().waiting) == 9
 
 
-def test_without_the_photos_all_but_the_pictures_arrives(home: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_photos_all_but_the_pictures_arrives(
+    home: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = next(run for run in local_runs(Store()) if run.start["config"]["strategy"] == "static")
     said = json.loads((run.folder / "experiment.json").read_text())
     said["config"]["dataset"]["root"] = str(home / "nowhere")
@@ -306,7 +405,9 @@ def test_a_run_that_is_not_there_is_named(home: Path, server: Server) -> None:
     assert "no run to send" in _sync("iwildcam").stdout
 
 
-def test_thousands_of_runs_take_few_requests_and_little_time_when_all_is_there(home: Path, server: Server) -> None:
+def test_thousands_of_runs_take_few_requests_and_little_time_when_all_is_there(
+    home: Path, server: Server
+) -> None:
     template = next(local_runs(Store()))
     for number in range(2000):
         id = f"{number:016x}"
@@ -315,14 +416,18 @@ def test_thousands_of_runs_take_few_requests_and_little_time_when_all_is_there(h
         run.lines, run.exit_code = {offset: {} for offset in range(template.rows)}, 0
         with claimed(Store().root / id) as notes:
             notes.write(f"{server.url}/us/discl-cifar100_lt", Note("000", template.rows, True))
-    assert replace(template, id="") in [replace(run, id="") for run in local_runs(Store(), [template.id])]
+    assert replace(template, id="") in [
+        replace(run, id="") for run in local_runs(Store(), [template.id])
+    ]
     ids = [f"{number:016x}" for number in range(2000)]
     bank = Store().find(template.id)
     assert bank
     if bank.passport["bank"]:
         shutil.rmtree(home / "banks")
     began = time.process_time()
-    assert _sync(*(word for id in ids for word in ("--run", id))).stdout.startswith("0 runs sent, 2000 were there;")
+    assert _sync(*(word for id in ids for word in ("--run", id))).stdout.startswith(
+        "0 runs sent, 2000 were there;"
+    )
     assert time.process_time() - began < 10
     assert server.asked.count("MirroredRuns") == 4  # of 500 each
 
@@ -336,7 +441,9 @@ def _invoke(*words: str, code: int = 0) -> Result:
     return answer
 
 
-def test_status_says_where_runs_go_and_which_wait(home: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_says_where_runs_go_and_which_wait(
+    home: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = _invoke("status", "--ask").stdout
     assert f"server     {server.url}" in said
     assert "key        from WANDB_API_KEY" in said
@@ -352,24 +459,60 @@ def test_status_says_where_runs_go_and_which_wait(home: Path, server: Server, mo
     assert "mode       offline (WANDB_MODE or a settings file says online)" in said
 
 
-def test_a_dashboard_compares_strategies_with_bands_over_seeds(home: Path, server: Server, made: Path, tmp_path: Path) -> None:
+def test_a_dashboard_compares_strategies_with_bands_over_seeds(
+    home: Path, server: Server, made: Path, tmp_path: Path
+) -> None:
     words = mirrors.words(made / "photos")
     said = _invoke("dashboard", *words, "-o", str(tmp_path / "spec.json")).stdout
     assert not server.asked  # building asks nobody
     assert "Tuning: 3 panels" in said
     spec = json.loads((tmp_path / "spec.json").read_text())
-    sections = {one["name"]: one["panels"] for one in spec["workspace"]["section"]["panelBankConfig"]["sections"]}
-    assert list(sections) == ["Headline", "Tail", "Out of distribution", "Curriculum", "Cost", "Learning", "Mistakes", "Tuning"]
-    curves = [panel["config"] for panels in sections.values() for panel in panels if panel["viewType"] == "Run History Line Plot"]
-    assert all((curve["groupBy"], curve["groupArea"], curve["xAxis"]) == ("strategy.value", "stddev", "epoch") for curve in curves)
-    shown = {key for panels in sections.values() for panel in panels for key in panel["config"].get("metrics", [])}
+    sections = {
+        one["name"]: one["panels"]
+        for one in spec["workspace"]["section"]["panelBankConfig"]["sections"]
+    }
+    assert list(sections) == [
+        "Headline",
+        "Tail",
+        "Out of distribution",
+        "Curriculum",
+        "Cost",
+        "Learning",
+        "Mistakes",
+        "Tuning",
+    ]
+    curves = [
+        panel["config"]
+        for panels in sections.values()
+        for panel in panels
+        if panel["viewType"] == "Run History Line Plot"
+    ]
+    assert all(
+        (curve["groupBy"], curve["groupArea"], curve["xAxis"])
+        == ("strategy.value", "stddev", "epoch")
+        for curve in curves
+    )
+    shown = {
+        key
+        for panels in sections.values()
+        for panel in panels
+        for key in panel["config"].get("metrics", [])
+    }
     told = _told_keys()
     assert shown - told <= {"gain/level_100"}  # every panel shows what runs tell
-    assert {"test/macro_acc", "test/few_acc", "val/macro_acc", "mix/mean_level", "gain/level_050"} <= shown
+    assert {
+        "test/macro_acc",
+        "test/few_acc",
+        "val/macro_acc",
+        "mix/mean_level",
+        "gain/level_050",
+    } <= shown
     kinds = [panel["viewType"] for panel in sections["Tuning"]]
     assert kinds == ["Scatter Plot", "Parameter Importance", "Parallel Coordinates Plot"]
     assert sections["Cost"][0]["config"]["xAxis"] == "summary:cost/denoising_steps"
-    assert '"config.strategy"' in json.dumps(spec["report"]) or "strategy.value" in json.dumps(spec["report"]["blocks"])
+    assert '"config.strategy"' in json.dumps(spec["report"]) or "strategy.value" in json.dumps(
+        spec["report"]["blocks"]
+    )
     assert "nothing" not in _invoke("dashboard", *words, "--dry-run").stdout
 
 
@@ -377,27 +520,41 @@ def _told_keys() -> set[str]:
     """All that runs of the store tell W&B."""
     runs = list(local_runs(Store()))
     rows = {key for run in runs for row in mirrors.told(run.folder) for key in row}
-    return rows | {key for run in runs if (result := Store().find(run.id)) for key in result.metrics}
+    return rows | {
+        key for run in runs if (result := Store().find(run.id)) for key in result.metrics
+    }
 
 
-def test_a_dashboard_is_saved_as_a_view_and_a_report(home: Path, server: Server, made: Path) -> None:
+def test_a_dashboard_is_saved_as_a_view_and_a_report(
+    home: Path, server: Server, made: Path
+) -> None:
     words = mirrors.words(made / "photos")
-    assert "runs must be there first: discl wandb sync" in _invoke("dashboard", *words, code=2).stderr
+    assert (
+        "runs must be there first: discl wandb sync" in _invoke("dashboard", *words, code=2).stderr
+    )
     server.views.clear()
     _sync("--run", _ids()[0])
     said = _invoke("dashboard", *words).stdout
     assert [view["type"] for view in server.views] == ["project-view", "runs"]
-    assert all(view["entityName"] == "us" and view["projectName"] == "discl-cifar100_lt" for view in server.views)
+    assert all(
+        view["entityName"] == "us" and view["projectName"] == "discl-cifar100_lt"
+        for view in server.views
+    )
     assert all(json.loads(view["spec"]) for view in server.views)
     assert "workspace: " in said
     assert "report: " in said
 
 
 def test_a_dashboard_needs_a_run_that_says_what_is_measured(server: Server) -> None:
-    assert "no complete run of cifar10_lt at scale smoke says what is measured" in _invoke("dashboard", "cifar10_lt", code=2).stderr
+    assert (
+        "no complete run of cifar10_lt at scale smoke says what is measured"
+        in _invoke("dashboard", "cifar10_lt", code=2).stderr
+    )
 
 
-def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(home: Path, server: Server, made: Path, tmp_path: Path) -> None:
+def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(
+    home: Path, server: Server, made: Path, tmp_path: Path
+) -> None:
     words, root = mirrors.words(made / "photos"), tmp_path / "boards"
     published = CliRunner().invoke(main, ["leaderboard", "publish", *words, "--root", str(root)])
     assert published.exit_code == 0, published.output
@@ -412,7 +569,10 @@ def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(home
     before = len(server.artifacts)
     _invoke("leaderboard", *words, "--root", str(root))
     assert len(server.artifacts) == before  # equal content, equal version
-    assert "holds no published result" in _invoke("leaderboard", *words, "--root", str(tmp_path / "none"), code=2).stderr
+    assert (
+        "holds no published result"
+        in _invoke("leaderboard", *words, "--root", str(tmp_path / "none"), code=2).stderr
+    )
 
 
 def test_a_bank_that_is_built_is_told_at_once(home: Path, server: Server, made: Path) -> None:
@@ -423,23 +583,38 @@ def test_a_bank_that_is_built_is_told_at_once(home: Path, server: Server, made: 
     assert (home / "banks" / bank.name).is_dir()
 
 
-def test_few_classes_are_shown_whole_whatever_they_are_called_and_a_class_without_test_photos_has_no_recall(server: Server) -> None:
+def test_few_classes_are_shown_whole_whatever_they_are_called_and_a_class_without_test_photos_has_no_recall(
+    server: Server,
+) -> None:
     called = count("test", "", None, np.array([0, 0, 0, 1]), np.array([0, 0, 1, 0]))
-    one = stores.result(classes=[stores.EVIL, "dog", "unicorn"], outcomes={"test": {"": pack(called)}})
+    one = stores.result(
+        classes=[stores.EVIL, "dog", "unicorn"], outcomes={"test": {"": pack(called)}}
+    )
     folder = stores.begin(Store(), one)
     (folder / "result.json").write_text(one.to_json())
     _sync()
     classes = _table(server, one.id, "classes")["data"]
-    assert classes == [[stores.EVIL, "many", 500, 3, 0.8], ["dog", "few", 5, 1, 0.0], ["unicorn", "few", 0, 0, None]]
+    assert classes == [
+        [stores.EVIL, "many", 500, 3, 0.8],
+        ["dog", "few", 5, 1, 0.0],
+        ["unicorn", "few", 0, 0, None],
+    ]
     confusions = _table(server, one.id, "confusions")["data"]
-    assert confusions == [[stores.EVIL, stores.EVIL, 2, 2 / 3], [stores.EVIL, "dog", 1, 1 / 3], ["dog", stores.EVIL, 1, 1.0]]
+    assert confusions == [
+        [stores.EVIL, stores.EVIL, 2, 2 / 3],
+        [stores.EVIL, "dog", 1, 1 / 3],
+        ["dog", stores.EVIL, 1, 1.0],
+    ]
     told = server.runs[one.id]
     assert "mistakes" not in told.summary  # there are no predictions
     assert told.exit_code == 0  # a kill fell between the result and the end of the record
     assert _sync().stdout.startswith("0 runs sent, 1 were there;")
     with Image.open(io.BytesIO(told.files[told.summary["confusion_matrix"]["path"]])) as picture:
         side = picture.width // 3
-        shades = [[picture.getpixel((side * guess, side * truth)) for guess in range(3)] for truth in range(3)]
+        shades = [
+            [picture.getpixel((side * guess, side * truth)) for guess in range(3)]
+            for truth in range(3)
+        ]
     dark, light = (8, 48, 107), (247, 251, 255)
     assert shades[1] == [dark, light, light]  # every dog is called something else
     assert shades[2] == [light, light, light]

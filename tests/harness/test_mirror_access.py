@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from discl.harness.mirror.access import access
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
+from discl.harness.wandb.client import access
 
 # what the client itself finds, in a process of its own: it reads its settings once
 ITS_OWN = """
@@ -36,39 +36,68 @@ def _set(where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("WANDB_PROJECT", "ours")
     if "netrc" in where:
         (tmp_path / ".netrc").write_text(
-            f"machine api.wandb.ai\n  login user\n  password {OTHER}\nmachine w.example\n  login user\n  password {KEY}\n"
+            f"machine api.wandb.ai\n  login user\n  password {OTHER}\nmachine w.example\n  login"
+            f" user\n  password {KEY}\n"
         )
         (tmp_path / ".netrc").chmod(0o600)
     if "host" in where:
         monkeypatch.setenv("WANDB_BASE_URL", "https://w.example")
     if "settings" in where:
         (tmp_path / ".config" / "wandb").mkdir(parents=True)
-        (tmp_path / ".config" / "wandb" / "settings").write_text("[default]\nbase_url = https://w.example\nentity = filed\n")
+        (tmp_path / ".config" / "wandb" / "settings").write_text(
+            "[default]\nbase_url = https://w.example\nentity = filed\n"
+        )
     if "folder" in where:
         (tmp_path / "wandb").mkdir()
         (tmp_path / "wandb" / "settings").write_text("[default]\nproject = nearer\n")
 
 
-@pytest.mark.parametrize("where", ["nowhere", "environment and netrc", "netrc", "netrc and settings and folder", "netrc and host"])
-def test_key_server_entity_and_project_are_those_its_own_client_finds(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "where",
+    [
+        "nowhere",
+        "environment and netrc",
+        "netrc",
+        "netrc and settings and folder",
+        "netrc and host",
+    ],
+)
+def test_key_server_entity_and_project_are_those_its_own_client_finds(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _set(where, monkeypatch, tmp_path)
-    its_own = subprocess.run([sys.executable, "-c", ITS_OWN], capture_output=True, text=True, check=True, timeout=60)
+    its_own = subprocess.run(
+        [sys.executable, "-c", ITS_OWN], capture_output=True, text=True, check=True, timeout=60
+    )
     found = access()
-    assert repr((found.url, found.key, found.entity, found.project)) == its_own.stdout.strip().splitlines()[-1]
+    assert (
+        repr((found.url, found.key, found.entity, found.project))
+        == its_own.stdout.strip().splitlines()[-1]
+    )
 
 
 @pytest.mark.parametrize(
     ("said", "key", "mode"),
-    [("", "", "offline"), ("", KEY, "online"), ("online", "", "offline"), ("offline", KEY, "offline"), ("disabled", KEY, "disabled"),
-     ("dryrun", KEY, "offline")],
-)  # fmt: skip
-def test_online_needs_a_key_and_a_mode_that_does_not_say_otherwise(said: str, key: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    [
+        ("", "", "offline"),
+        ("", KEY, "online"),
+        ("online", "", "offline"),
+        ("offline", KEY, "offline"),
+        ("disabled", KEY, "disabled"),
+        ("dryrun", KEY, "offline"),
+    ],
+)
+def test_online_needs_a_key_and_a_mode_that_does_not_say_otherwise(
+    said: str, key: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_MODE", said)
     monkeypatch.setenv("WANDB_API_KEY", key)
     assert access().mode == mode
 
 
-def test_wandb_offline_in_a_folder_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_offline_in_a_folder_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / "settings").write_text("[default]\nmode = offline\n")
     monkeypatch.setenv("WANDB_API_KEY", KEY)

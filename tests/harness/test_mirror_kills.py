@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
-from discl.harness.store import Store
+from discl.harness.run.store import Store
 from discl.testing import gone
 from tests import mirrors
 from tests.make_mini import make
@@ -20,18 +20,30 @@ from tests.wandb_server import Server, serving
 
 
 def _launched(photos: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "discl.cli", "bench", *mirrors.words(photos), "--trackers", "wandb"]
+    command = [
+        sys.executable,
+        "-m",
+        "discl.cli",
+        "bench",
+        *mirrors.words(photos),
+        "--trackers",
+        "wandb",
+    ]
     with log.open("ab") as out:
         return subprocess.Popen(command, stdout=out, stderr=out)
 
 
 def _mirror_of(process: int) -> int:
     """The child that follows it."""
-    return next(child for child, command in descendants(process).items() if "wandb follow" in command)
+    return next(
+        child for child, command in descendants(process).items() if "wandb follow" in command
+    )
 
 
 def _killed_at(done: int, photos: Path, log: Path, home: Path, with_mirror: bool) -> None:
-    """A launch that is killed once so many runs are complete; its mirror too, or left an orphan, which lets go by itself."""
+    """A launch that is killed once so many runs are complete; its mirror too, or left an orphan,
+    which lets go by itself.
+    """
     launch = _launched(photos, log)
     deadline = time.monotonic() + 400
     while finished(home) < done:
@@ -47,7 +59,8 @@ def _killed_at(done: int, photos: Path, log: Path, home: Path, with_mirror: bool
         assert gone({mirror}, 400), "an orphan went on"
 
 
-@pytest.mark.slow  # nine runs against a server that fails, whose client waits two seconds after each failure
+# nine runs against a server that fails, whose client waits two seconds after each failure
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_every_row_arrives_once_though_the_server_fails_and_the_bench_and_its_mirror_are_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -70,8 +83,14 @@ def test_every_row_arrives_once_though_the_server_fails_and_the_bench_and_its_mi
         assert said[1].startswith(f"0 runs sent, {len(ids)} were there;")
         (bank,) = (run for run in server.runs.values() if run.said.get("jobType") == "bank")
         assert bank.exit_code == 0
-        (used,) = (artifact for artifact in server.artifacts.values() if artifact.name == f"bank-{bank.name}")
-        for run in mirrors.trainings(server):  # lineage: from the runs that used its images to the bank
+        (used,) = (
+            artifact
+            for artifact in server.artifacts.values()
+            if artifact.name == f"bank-{bank.name}"
+        )
+        for run in mirrors.trainings(
+            server
+        ):  # lineage: from the runs that used its images to the bank
             assert run.used == ([used.id] if run.config["strategy"]["value"] != "real_only" else [])
         assert server.failed > 50
 

@@ -1,4 +1,6 @@
-"""What a study tries next, and when it gives a trial up: by hand where a hand can, as laws where it cannot."""
+"""What a study tries next, and when it gives a trial up: by hand where a hand can, as laws where it
+cannot.
+"""
 
 import itertools
 import math
@@ -10,10 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy.stats import wilcoxon
 
-from discl.harness import proposing
-from discl.harness.proposing import Patience, Sampling, Tried, best_of, estimates, hopeless, propose, sampler_name, stored
-from discl.spec.kinds import EpochReport
-from discl.spec.sweep import Dimension, TuneTable
+from discl.config.sweep import Dimension, TuneTable
+from discl.core.interfaces import EpochReport
+from discl.harness.tuning import proposals
+from discl.harness.tuning.proposals import (
+    Patience,
+    Sampling,
+    Tried,
+    best_of,
+    estimates,
+    hopeless,
+    propose,
+    sampler_name,
+    stored,
+)
 
 SPACE = {
     "loss": Dimension(type="categorical", choices=["ce", [0, 50], {"a": 1}, None]),
@@ -23,7 +35,9 @@ SPACE = {
 }
 
 
-def _tried(space: dict[str, Dimension], count: int, seed: int = 0, costs: bool = False) -> list[Tried]:
+def _tried(
+    space: dict[str, Dimension], count: int, seed: int = 0, costs: bool = False
+) -> list[Tried]:
     """Trials with made-up scores on three replicates; every third was given up after two."""
     rng, made = np.random.default_rng(seed), list[Tried]()
     for slot in range(count):
@@ -34,15 +48,19 @@ def _tried(space: dict[str, Dimension], count: int, seed: int = 0, costs: bool =
 
 
 def _lies_in(space: dict[str, Dimension], params: dict[str, Any]) -> bool:
-    return params.keys() == space.keys() and all(space[path].holds(value) for path, value in proposing.settings(params).items())
+    return params.keys() == space.keys() and all(
+        space[path].holds(value) for path, value in proposals.settings(params).items()
+    )
 
 
 # ---------------------------------------------------------------- proposals
 
 
-@pytest.mark.parametrize("sampler", sorted(proposing.SAMPLERS))
+@pytest.mark.parametrize("sampler", sorted(proposals.SAMPLERS))
 @pytest.mark.parametrize("objectives", [1, 2])
-def test_the_same_past_gives_the_same_proposal_and_a_round_proposes_no_setting_twice(sampler: str, objectives: int) -> None:
+def test_the_same_past_gives_the_same_proposal_and_a_round_proposes_no_setting_twice(
+    sampler: str, objectives: int
+) -> None:
     how, tried = Sampling(sampler, 4, 1, objectives), _tried(SPACE, 6, costs=objectives == 2)
     beside: list[dict[str, Any]] = []
     for slot in range(6, 9):
@@ -50,14 +68,22 @@ def test_the_same_past_gives_the_same_proposal_and_a_round_proposes_no_setting_t
     again = propose(SPACE, how, 8, tried, beside[:2])
     assert again == beside[2]
     assert all(_lies_in(SPACE, params) for params in beside)
-    assert all(one != other for one, other in itertools.combinations([*(trial.params for trial in tried), *beside], 2))
+    assert all(
+        one != other
+        for one, other in itertools.combinations([*(trial.params for trial in tried), *beside], 2)
+    )
     assert propose(SPACE, how._replace(seed=2), 8, tried, beside[:2]) != again
 
 
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_a_proposal_hangs_on_what_was_tried_and_on_what_is_beside_it(sampler: str) -> None:
     how, tried = Sampling(sampler, 4, 1, 1), _tried({"lr": SPACE["lr"]}, 6)
-    other = [Tried(trial.params, {unit: 1 - score for unit, score in trial.scores.items()}, trial.complete) for trial in tried]
+    other = [
+        Tried(
+            trial.params, {unit: 1 - score for unit, score in trial.scores.items()}, trial.complete
+        )
+        for trial in tried
+    ]
     here = propose({"lr": SPACE["lr"]}, how, 6, tried, [])
     assert propose({"lr": SPACE["lr"]}, how, 6, other, []) != here
     if sampler == "gp":
@@ -81,19 +107,47 @@ def test_a_sampler_that_learns_finds_what_a_blind_one_misses() -> None:
 
 @some.composite
 def _spaces(draw: some.DrawFn) -> dict[str, Dimension]:
-    plain = some.one_of(some.integers(-9, 9), some.text(max_size=5), some.lists(some.integers(0, 9), max_size=2))
+    plain = some.one_of(
+        some.integers(-9, 9), some.text(max_size=5), some.lists(some.integers(0, 9), max_size=2)
+    )
     space = {}
     for place in range(draw(some.integers(1, 3))):
         low, wide = draw(some.integers(1, 50)), draw(some.integers(1, 40))
         space[f"path {place}"] = draw(
             some.one_of(
-                some.builds(Dimension, type=some.just("float"), low=some.just(low / 7), high=some.just((low + wide) / 7), log=some.booleans()),
-                some.builds(Dimension, type=some.just("int"), low=some.just(low), high=some.just(low + wide), log=some.booleans()),
-                some.builds(Dimension, type=some.just("int"), low=some.just(-low), high=some.just(3 * wide - low), step=some.just(3)),
                 some.builds(
-                    Dimension, type=some.just("float"), low=some.just(0.1), high=some.just(round(0.1 + 0.3 * wide, 1)), step=some.just(0.3)
+                    Dimension,
+                    type=some.just("float"),
+                    low=some.just(low / 7),
+                    high=some.just((low + wide) / 7),
+                    log=some.booleans(),
                 ),
-                some.builds(Dimension, type=some.just("categorical"), choices=some.lists(plain, min_size=2, max_size=4, unique_by=repr)),
+                some.builds(
+                    Dimension,
+                    type=some.just("int"),
+                    low=some.just(low),
+                    high=some.just(low + wide),
+                    log=some.booleans(),
+                ),
+                some.builds(
+                    Dimension,
+                    type=some.just("int"),
+                    low=some.just(-low),
+                    high=some.just(3 * wide - low),
+                    step=some.just(3),
+                ),
+                some.builds(
+                    Dimension,
+                    type=some.just("float"),
+                    low=some.just(0.1),
+                    high=some.just(round(0.1 + 0.3 * wide, 1)),
+                    step=some.just(0.3),
+                ),
+                some.builds(
+                    Dimension,
+                    type=some.just("categorical"),
+                    choices=some.lists(plain, min_size=2, max_size=4, unique_by=repr),
+                ),
             )
         )
     return space
@@ -113,19 +167,26 @@ def _check_laws(sampler: str, space: dict[str, Dimension], seed: int) -> None:
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 @given(space=_spaces(), seed=some.integers(0, 2**40))
 @settings(max_examples=25)
-def test_proposals_lie_in_any_space_and_differ(sampler: str, space: dict[str, Dimension], seed: int) -> None:
+def test_proposals_lie_in_any_space_and_differ(
+    sampler: str, space: dict[str, Dimension], seed: int
+) -> None:
     _check_laws(sampler, space, seed)
 
 
 @given(space=_spaces(), seed=some.integers(0, 2**40))
 @settings(max_examples=5)
-def test_proposals_of_a_gaussian_process_lie_in_any_space_and_differ(space: dict[str, Dimension], seed: int) -> None:
+def test_proposals_of_a_gaussian_process_lie_in_any_space_and_differ(
+    space: dict[str, Dimension], seed: int
+) -> None:
     _check_laws("gp", space, seed)
 
 
-@pytest.mark.parametrize("sampler", sorted(proposing.SAMPLERS))
+@pytest.mark.parametrize("sampler", sorted(proposals.SAMPLERS))
 def test_a_small_space_is_gone_through_once(sampler: str) -> None:
-    space = {"share": SPACE["share"], "loss": Dimension(type="categorical", choices=["ce", "focal"])}
+    space = {
+        "share": SPACE["share"],
+        "loss": Dimension(type="categorical", choices=["ce", "focal"]),
+    }
     tried: list[Tried] = []
     failed: list[dict[str, Any]] = []
     for slot in range(8):
@@ -135,19 +196,26 @@ def test_a_small_space_is_gone_through_once(sampler: str) -> None:
         else:
             tried.append(Tried(params, {0: float(params["share"])}, True))
     made = [*failed, *(trial.params for trial in tried)]
-    assert {(round(params["share"], 9), params["loss"]) for params in made} == set(itertools.product((0.1, 0.3, 0.5, 0.7), ("ce", "focal")))
-    assert propose(space, Sampling(sampler, 3, 0, 1), 8, tried, [], failed) in made  # nothing else is left
+    assert {(round(params["share"], 9), params["loss"]) for params in made} == set(
+        itertools.product((0.1, 0.3, 0.5, 0.7), ("ce", "focal"))
+    )
+    assert (
+        propose(space, Sampling(sampler, 3, 0, 1), 8, tried, [], failed) in made
+    )  # nothing else is left
 
 
 def test_nothing_to_tune_is_proposed_as_nothing() -> None:
     assert propose({}, Sampling("gp", 3, 0, 1), 0, [], []) == {}
 
 
-@pytest.mark.parametrize("value", [[0, 50], {"layers": [1, 2], "deep": True}, None, True, "ce", "json:[1]", "json:", 3, 0.25, []])
+@pytest.mark.parametrize(
+    "value",
+    [[0, 50], {"layers": [1, 2], "deep": True}, None, True, "ce", "json:[1]", "json:", 3, 0.25, []],
+)
 def test_any_choice_comes_back_from_optuna_as_it_was(value: Any) -> None:
     space = {"path": Dimension(type="categorical", choices=[value, "another"])}
     made = [propose(space, Sampling("random", 0, seed, 1), 0, [], []) for seed in range(8)]
-    back = [proposing.settings(params)["path"] for params in made]
+    back = [proposals.settings(params)["path"] for params in made]
     assert all(isinstance(each, type(value) | str) and each in (value, "another") for each in back)
     assert value in back
     assert stored({"path": value}) in made
@@ -162,7 +230,9 @@ def test_the_sampler_is_chosen_by_the_budget_unless_the_file_says() -> None:
 # ---------------------------------------------------------------- estimates
 
 
-def test_a_trial_that_was_given_up_is_judged_by_its_distance_to_the_best_on_the_same_replicates() -> None:
+def test_a_trial_that_was_given_up_is_judged_by_its_distance_to_the_best_on_the_same_replicates() -> (
+    None
+):
     tried = [
         Tried({}, {0: 0.50, 1: 0.60, 2: 0.70}, True),  # mean 0.6
         Tried({}, {0: 0.40, 1: 0.40, 2: 0.40}, True),
@@ -170,7 +240,10 @@ def test_a_trial_that_was_given_up_is_judged_by_its_distance_to_the_best_on_the_
         Tried({}, {1: 0.62}, False),  # 0.02 above it
     ]
     assert estimates(tried) == pytest.approx([0.6, 0.4, 0.54, 0.62])
-    assert best_of(tried) == [0, 1]  # what was given up never wins, whatever it is thought to be worth
+    assert best_of(tried) == [
+        0,
+        1,
+    ]  # what was given up never wins, whatever it is thought to be worth
     assert estimates([tried[2]]) == pytest.approx([0.49])  # nothing complete to compare with
     assert estimates([]) == []
 
@@ -198,15 +271,21 @@ BEST = Tried({}, {0: 0.50, 1: 0.52, 2: 0.54, 3: 0.56, 4: 0.58, 5: 0.60}, True)
         ([0.1, 0.2, 0.3, 0.4], False),
     ],
 )
-def test_a_trial_is_given_up_when_the_signed_ranks_say_so(distances: list[float], given_up: bool) -> None:
+def test_a_trial_is_given_up_when_the_signed_ranks_say_so(
+    distances: list[float], given_up: bool
+) -> None:
     said = TuneTable(trials=5, p=0.1)
     scores = {unit: BEST.scores[unit] + distance for unit, distance in enumerate(distances)}
     assert hopeless(said, [BEST], scores) is given_up
     gaps = np.array([scores[unit] - BEST.scores[unit] for unit in scores])
-    assert bool(wilcoxon(gaps, alternative="less", zero_method="zsplit").pvalue < said.p) is given_up
+    assert (
+        bool(wilcoxon(gaps, alternative="less", zero_method="zsplit").pvalue < said.p) is given_up
+    )
 
 
-def test_nothing_is_given_up_without_a_complete_trial_or_too_early_or_where_the_file_says_so() -> None:
+def test_nothing_is_given_up_without_a_complete_trial_or_too_early_or_where_the_file_says_so() -> (
+    None
+):
     said, bad = TuneTable(trials=5, p=0.1), dict.fromkeys(range(6), 0.0)
     assert hopeless(said, [BEST], bad)
     assert not hopeless(said, [], bad)
@@ -215,7 +294,9 @@ def test_nothing_is_given_up_without_a_complete_trial_or_too_early_or_where_the_
     assert not hopeless(TuneTable(trials=5, pruner="none"), [BEST], bad)
     assert not hopeless(said, [BEST], dict.fromkeys(range(3), 0.0))
     default = TuneTable(trials=5)
-    assert hopeless(default, [BEST], dict.fromkeys(range(len(default.seeds) - 1), 0.0))  # it can give up within the default replicates
+    assert hopeless(
+        default, [BEST], dict.fromkeys(range(len(default.seeds) - 1), 0.0)
+    )  # it can give up within the default replicates
     assert not hopeless(default, [BEST], {0: 0.0})
 
 
@@ -243,11 +324,16 @@ METRIC = "val/macro_acc"
 def _history(values: dict[int, float], last: int) -> list[EpochReport]:
     """Reports of the epochs up to `last`, with what val said where it was looked at."""
     looked = {epoch: {METRIC: value} for epoch, value in values.items() if epoch <= last}
-    return [EpochReport(epoch, {100: 1.0}, {100: 1}, 1, 0.1, 0.0, looked.get(epoch, {})) for epoch in range(last + 1)]
+    return [
+        EpochReport(epoch, {100: 1.0}, {100: 1}, 1, 0.1, 0.0, looked.get(epoch, {}))
+        for epoch in range(last + 1)
+    ]
 
 
 def _gives_up_at(patience: Patience, values: dict[int, float]) -> int | None:
-    return next((epoch for epoch in range(max(values) + 1) if patience(_history(values, epoch))), None)
+    return next(
+        (epoch for epoch in range(max(values) + 1) if patience(_history(values, epoch))), None
+    )
 
 
 SINKING = {epoch: 0.2 - epoch / 1000 for epoch in range(1, 20, 2)}
@@ -255,17 +341,29 @@ CURVES = tuple(tuple((epoch, level) for epoch in range(1, 20, 2)) for level in (
 
 
 def test_a_run_below_the_median_that_stands_still_is_given_up_after_its_patience() -> None:
-    # looks at 1, 3, 5, ..; given up once `patience` looks after the next best one were no better, from the end of the curriculum on
+    # looks at 1, 3, 5, ..; given up once `patience` looks after the next best one were no better,
+    # from the end of the curriculum on
     assert _gives_up_at(Patience(METRIC, 9, 2, CURVES), SINKING) == 9
     assert _gives_up_at(Patience(METRIC, 0, 2, CURVES), SINKING) == 7
     assert _gives_up_at(Patience(METRIC, 9, 6, CURVES), SINKING) == 15
     assert _gives_up_at(Patience(METRIC, 12, 2, CURVES), SINKING) == 13
 
 
-def test_a_run_is_not_given_up_before_its_curriculum_is_over_or_while_it_is_good_or_learns() -> None:
+def test_a_run_is_not_given_up_before_its_curriculum_is_over_or_while_it_is_good_or_learns() -> (
+    None
+):
     assert _gives_up_at(Patience(METRIC, 20, 1, CURVES), SINKING) is None
-    assert _gives_up_at(Patience(METRIC, 9, 2, CURVES), {epoch: value + 0.25 for epoch, value in SINKING.items()}) is None
-    assert _gives_up_at(Patience(METRIC, 9, 2, CURVES), {epoch: 0.01 * epoch for epoch in SINKING}) is None
+    assert (
+        _gives_up_at(
+            Patience(METRIC, 9, 2, CURVES),
+            {epoch: value + 0.25 for epoch, value in SINKING.items()},
+        )
+        is None
+    )
+    assert (
+        _gives_up_at(Patience(METRIC, 9, 2, CURVES), {epoch: 0.01 * epoch for epoch in SINKING})
+        is None
+    )
     assert _gives_up_at(Patience(METRIC, 9, 2, ()), SINKING) is None
 
 
@@ -275,7 +373,9 @@ def test_a_run_is_not_given_up_before_its_curriculum_is_over_or_while_it_is_good
     some.integers(1, 4),
 )
 @settings(max_examples=25)
-def test_no_run_is_given_up_within_its_curriculum_or_where_nobody_looked(values: dict[int, float], curriculum: int, patience: int) -> None:
+def test_no_run_is_given_up_within_its_curriculum_or_where_nobody_looked(
+    values: dict[int, float], curriculum: int, patience: int
+) -> None:
     stop = Patience(METRIC, curriculum, patience, CURVES)
     for epoch in range(16):
         if stop(_history(values, epoch)):

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
-from discl.harness.publishing import publish, stale, submit, verified
-from discl.harness.store import Store
-from discl.harness.verifying import verify
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
+from discl.harness.leaderboard.publish import publish, stale, submit, verified
+from discl.harness.leaderboard.verify import verify
+from discl.harness.run.store import Store
 from tests import results
 
 SPEC = results.spec('strategies=["static", "real_rebalanced"]', "seeds=[0, 1]")
@@ -86,7 +86,9 @@ def _strange(stored: dict[str, Any]) -> None:
         (_strange, "is not a result of this version"),
     ],
 )
-def test_an_edited_result_is_named_and_refused(root: Path, edit: Callable[[dict[str, Any]], None], said: str) -> None:
+def test_an_edited_result_is_named_and_refused(
+    root: Path, edit: Callable[[dict[str, Any]], None], said: str
+) -> None:
     path = _one(root)
     stored = json.loads(path.read_text("utf-8"))
     edit(stored)
@@ -134,7 +136,9 @@ def test_a_submission_of_uncommitted_code_or_of_too_few_seeds_is_refused(root: P
     assert not (root / "results/cifar10_lt/smoke" / f"{second.id()}.json").exists()
 
 
-def test_a_submission_that_does_not_compare_is_refused_before_anything_is_written(root: Path) -> None:
+def test_a_submission_that_does_not_compare_is_refused_before_anything_is_written(
+    root: Path,
+) -> None:
     added = SPEC.model_copy(update={"strategies": ["all_levels"], "seeds": [0]})
     (experiment,) = results.experiments(added)
     whole = results.result(experiment)
@@ -146,7 +150,14 @@ def test_a_submission_that_does_not_compare_is_refused_before_anything_is_writte
 
 
 def test_every_format_reaches_the_terminal_and_a_file(root: Path, tmp_path: Path) -> None:
-    asked = ["leaderboard", "cifar10_lt", "--strategies", "static,real_rebalanced", "--set", "generator.name=blend"]
+    asked = [
+        "leaderboard",
+        "cifar10_lt",
+        "--strategies",
+        "static,real_rebalanced",
+        "--set",
+        "generator.name=blend",
+    ]
     shown = CliRunner().invoke(main, asked)
     assert shown.exit_code == 0, shown.output
     assert "published, not re-run" in shown.output
@@ -154,7 +165,9 @@ def test_every_format_reaches_the_terminal_and_a_file(root: Path, tmp_path: Path
         target = tmp_path / f"board.{form}"
         done = CliRunner().invoke(main, [*asked, "--format", form, "-o", str(target)])
         assert done.exit_code == 0, done.output
-        assert target.read_text("utf-8") == CliRunner().invoke(main, [*asked, "--format", form]).stdout
+        assert (
+            target.read_text("utf-8") == CliRunner().invoke(main, [*asked, "--format", form]).stdout
+        )
     refused = CliRunner().invoke(main, [*asked, "-o", str(tmp_path / "board.txt")])
     assert refused.exit_code == 2
     assert "takes a format that is for files" in refused.output

@@ -1,4 +1,6 @@
-"""A bank whose embeddings are angles: red says how many degrees, so that every figure can be worked out by hand."""
+"""A bank whose embeddings are angles: red says how many degrees, so that every figure can be worked
+out by hand.
+"""
 
 import json
 import re
@@ -13,15 +15,15 @@ import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
-from discl.harness.experiment import Audience, Bench
-from discl.harness.inspection import Limits, inspect, pixel_difference
-from discl.harness.quality import Quality, definitions, plain, save_json
-from discl.harness.quality_page import page
-from discl.harness.show import spectrum
-from discl.harness.vectors import RidgeProbe, folds, nearest, nearest_is_own, spread
-from discl.spec.benchmark import load
-from discl.spec.errors import UserError
-from discl.spec.kinds import Drawn, Request, Split
+from discl.config.benchmark import load
+from discl.core.errors import UserError
+from discl.core.interfaces import Drawn, Request, Split
+from discl.harness.bank.quality.facts import Quality, definitions, plain, save_json
+from discl.harness.bank.quality.measure import Limits, inspect, pixel_difference
+from discl.harness.bank.quality.page import page
+from discl.harness.bank.quality.vectors import RidgeProbe, folds, nearest, nearest_is_own, spread
+from discl.harness.bank.spectrum import spectrum
+from discl.harness.run.assembly import Audience, Bench
 
 SCRIPT = "<script>alert('bird')</script>"
 CAPTIONS = {"a cat": 0, "a dog": 90, "a bird": 180}
@@ -58,7 +60,10 @@ class Painter:
     version, steps = 1, 10
 
     def __init__(self, paint: Callable[[int], int] = lambda seed: 100, fails: int = -1) -> None:
-        self.paint, self.fails = paint, fails  # `fails`: the red of photos whose level 0 cannot be made
+        self.paint, self.fails = (
+            paint,
+            fails,
+        )  # `fails`: the red of photos whose level 0 cannot be made
 
     def identity(self) -> dict[str, Any]:
         return {}
@@ -68,12 +73,19 @@ class Painter:
         for i, request in enumerate(requests):
             if request.level == 0:
                 images[i, ..., 0] = self.paint(request.seed)
-        failed = {i: "no" for i, r in enumerate(requests) if r.level == 0 and photos[i, 0, 0, 0] == self.fails}
+        failed = {
+            i: "no"
+            for i, r in enumerate(requests)
+            if r.level == 0 and photos[i, 0, 0, 0] == self.fails
+        }
         return Drawn(images, failed)
 
 
 class Animals:
-    """Cats are plenty; dogs and birds are hard. One bird of val looks like a dog; test has a photo at 100 degrees."""
+    """Cats are plenty; dogs and birds are hard.
+
+    One bird of val looks like a dog; test has a photo at 100 degrees.
+    """
 
     version = 1
     classes = ("cat", "dog", SCRIPT)
@@ -109,7 +121,13 @@ class Here:
 
 
 def _bench(*settings: str, generator: Any = None, fill: Sequence[int] = (0, 50)) -> Bench:
-    usual = ["generator.name=blend", "levels=[0,50,100]", "hard.below=3", "bank.variants=2", "bank.threshold=0.5"]
+    usual = [
+        "generator.name=blend",
+        "levels=[0,50,100]",
+        "hard.below=3",
+        "bank.variants=2",
+        "bank.threshold=0.5",
+    ]
     bench = Bench(load("cifar10_lt", settings=[*usual, *settings]))
     bench.dataset, bench.scorer, bench.generator = Animals(), Angles(), generator or Painter()
     if fill:
@@ -133,10 +151,24 @@ def _lot(quality: Quality, label: int, level: int) -> Any:
 def test_yield_and_cost_are_counted_by_class_and_level(quality: Quality) -> None:
     dog, bird = _lot(quality, 1, 0), _lot(quality, 2, 0)
     assert (dog.wanted, dog.made, dog.picked, dog.kept, dog.kept_share) == (4, 4, 4, 4, 1.0)
-    assert (bird.wanted, bird.made, bird.picked, bird.kept, bird.kept_share) == (4, 4, 4, 0, 0.0)  # cos 80 is below 0.5
-    assert (dog.denoising_steps_per_kept, bird.denoising_steps_per_kept, bird.bytes_per_kept) == (10, None, None)
+    assert (bird.wanted, bird.made, bird.picked, bird.kept, bird.kept_share) == (
+        4,
+        4,
+        4,
+        0,
+        0.0,
+    )  # cos 80 is below 0.5
+    assert (dog.denoising_steps_per_kept, bird.denoising_steps_per_kept, bird.bytes_per_kept) == (
+        10,
+        None,
+        None,
+    )
     assert (quality.levels[0].kept, quality.levels[0].denoising_steps_per_kept) == (4, 20)
-    assert (quality.total.made, quality.total.kept, quality.total.denoising_steps_per_kept) == (16, 12, (8 * 10 + 8 * 5) / 12)
+    assert (quality.total.made, quality.total.kept, quality.total.denoising_steps_per_kept) == (
+        16,
+        12,
+        (8 * 10 + 8 * 5) / 12,
+    )
 
 
 def test_scores_have_quantiles_and_a_histogram(quality: Quality) -> None:
@@ -160,29 +192,46 @@ def test_label_retention_is_judged_by_real_photos_and_by_captions(quality: Quali
     assert quality.levels[0].probe_retention_kept == 1
     assert _lot(quality, 2, 0).probe_retention_kept is None
     judges = quality.judges
-    assert judges.probe_val_accuracy == judges.caption_val_accuracy == pytest.approx(5 / 6, abs=1e-6)
+    assert (
+        judges.probe_val_accuracy == judges.caption_val_accuracy == pytest.approx(5 / 6, abs=1e-6)
+    )
     assert judges.probe_val_macro_accuracy == pytest.approx((1 + 1 + 1 / 2) / 3, abs=1e-6)
     assert (judges.probe_hard_accuracy, judges.caption_hard_accuracy) == (1, 1)
-    assert [(one.label, one.hard_photos, one.train_and_val_photos, one.probe_retention) for one in quality.real] == [(1, 2, 4, 1), (2, 2, 4, 1)]
+    assert [
+        (one.label, one.hard_photos, one.train_and_val_photos, one.probe_retention)
+        for one in quality.real
+    ] == [(1, 2, 4, 1), (2, 2, 4, 1)]
     assert quality.real[1].probe_val_recall == 0.5
 
 
 def test_diversity_is_the_mean_cosine_distance_within_a_class(quality: Quality) -> None:
     apart = 1 - _cos(4)  # 88 and 92 degrees
     assert quality.real[0].diversity == pytest.approx(apart, abs=1e-5)
-    assert _lot(quality, 1, 50).diversity == pytest.approx(apart * 4 / 6, abs=1e-5)  # two images of each photo: 4 of 6 pairs differ
+    assert _lot(quality, 1, 50).diversity == pytest.approx(
+        apart * 4 / 6, abs=1e-5
+    )  # two images of each photo: 4 of 6 pairs differ
     assert _lot(quality, 1, 0).diversity == pytest.approx(0, abs=1e-5)
     assert _lot(quality, 2, 0).diversity_kept is None
 
 
 def test_near_duplicates_are_nearer_than_real_photos_are(quality: Quality) -> None:
     near = quality.near_duplicates
-    assert near.cosine_limit == pytest.approx(_cos(1), abs=1e-6)  # the first cat and its neighbour in val
+    assert near.cosine_limit == pytest.approx(
+        _cos(1), abs=1e-6
+    )  # the first cat and its neighbour in val
     assert (near.found, near.found_kept, near.images, near.by_split) == (8, 4, 16, {"test": 8})
     assert [lot.near_duplicates for lot in quality.levels] == [8, 0]
     worst = near.listed[0]
-    assert (worst.level, worst.split, worst.photo_id, worst.cosine, worst.pixel_difference) == (0, "test", "test0", pytest.approx(1), 0)
-    assert worst.source_cosine == pytest.approx(_cos(12), abs=1e-5)  # made from the photo at 88 degrees
+    assert (worst.level, worst.split, worst.photo_id, worst.cosine, worst.pixel_difference) == (
+        0,
+        "test",
+        "test0",
+        pytest.approx(1),
+        0,
+    )
+    assert worst.source_cosine == pytest.approx(
+        _cos(12), abs=1e-5
+    )  # made from the photo at 88 degrees
     assert any("8 of 16 images" in warning for warning in quality.warnings)
 
 
@@ -202,10 +251,17 @@ def test_warnings_name_what_is_empty_missing_and_failed() -> None:
     some = _inspect(_bench("bank.seed=1", fill=[50]))
     assert "level 0: no image is made" in some.warnings
     assert "8 of 16 images are not made yet; `discl bank build` makes them" in some.warnings
-    assert (some.levels[0].missing, some.levels[0].kept_share, some.levels[0].probe_retention) == (8, None, None)
+    assert (some.levels[0].missing, some.levels[0].kept_share, some.levels[0].probe_retention) == (
+        8,
+        None,
+        None,
+    )
     failed = _inspect(_bench("bank.seed=2", generator=Painter(fails=88)))
     assert "2 of 16 images could not be made" in failed.warnings
-    assert (failed.levels[0].failed, failed.levels[0].denoising_steps_per_kept) == (2, (6 + 2) * 10 / 2)
+    assert (failed.levels[0].failed, failed.levels[0].denoising_steps_per_kept) == (
+        2,
+        (6 + 2) * 10 / 2,
+    )
 
 
 def test_the_best_of_several_draws_is_what_is_kept() -> None:
@@ -228,7 +284,13 @@ def test_json_is_strict_and_explains_every_figure(quality: Quality, tmp_path: Pa
     assert read["lots"][0]["class_name"] == "dog"
     explained = dict(definitions(Quality))
     assert all(explained.values())
-    for key in ("total", "lots.kept_share", "scores.text.q25", "near_duplicates.listed.pixel_difference", "judges.probe_val_accuracy"):
+    for key in (
+        "total",
+        "lots.kept_share",
+        "scores.text.q25",
+        "near_duplicates.listed.pixel_difference",
+        "judges.probe_val_accuracy",
+    ):
         assert key in explained
 
 
@@ -259,7 +321,9 @@ def test_the_page_is_whole_escaped_and_fetches_nothing() -> None:
     assert "&lt;script&gt;" in text
     assert not re.search(r"(src|href)=\"(?!data:image/png;base64,)|url\(|@import|http", text)
     assert {"svg", "table", "img", "details"} <= {*tags.seen}
-    assert tags.seen.count("img") == 3 * 8 + 2 * 3 * 3  # triples of near-duplicates; three ranks of three at two levels
+    assert (
+        tags.seen.count("img") == 3 * 8 + 2 * 3 * 3
+    )  # triples of near-duplicates; three ranks of three at two levels
 
 
 def test_an_empty_bank_and_one_without_scores_are_sentences() -> None:
@@ -273,7 +337,12 @@ def test_an_empty_bank_and_one_without_scores_are_sentences() -> None:
 
 
 def test_the_spectrum_shows_the_draw_that_is_picked_and_marks_by_the_view() -> None:
-    bench = _bench("bank.variants=1", "bank.best_of=4", "bank.threshold=0.9", generator=Painter(lambda seed: 90 + seed % 60))
+    bench = _bench(
+        "bank.variants=1",
+        "bank.best_of=4",
+        "bank.threshold=0.9",
+        generator=Painter(lambda seed: 90 + seed % 60),
+    )
     figure = spectrum(bench, 2)
     assert figure.heads == ("level 0 %\n(text only)", "level 50 %", "photo")
     assert figure.names == ("dog", SCRIPT)
@@ -296,8 +365,10 @@ def test_folds_share_out_every_class_and_the_probe_answers_out_of_fold() -> None
 
 
 @pytest.mark.parametrize("block", [1, 50, 2**22])
-def test_blocks_of_any_size_give_the_same_neighbours(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discl.harness.vectors.BLOCK", block)
+def test_blocks_of_any_size_give_the_same_neighbours(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("discl.harness.bank.quality.vectors.BLOCK", block)
     queries, keys = (_unit(np.random.default_rng(seed).uniform(0, 360, 40)) for seed in (0, 1))
     table = queries @ keys.T
     found = nearest(queries, keys)
@@ -315,13 +386,30 @@ def test_the_pixel_difference_of_black_and_white_is_one() -> None:
 
 
 def test_the_verb_prints_or_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("discl.cli.bank"), "opened", lambda _: (_bench(), Audience.of([])))
+    monkeypatch.setattr(
+        import_module("discl.cli.bank"), "opened", lambda _: (_bench(), Audience.of([]))
+    )
     said = CliRunner().invoke(main, ["bank", "report", "cifar10_lt"])
     assert said.exit_code == 0, said.output
     assert f"no image of {SCRIPT} is kept" in said.output
     assert "near-duplicates of val, test or ood photos: 8 of 16" in said.output
     files = [str(tmp_path / "deep" / name) for name in ("report.json", "report.html")]
-    said = CliRunner().invoke(main, ["bank", "report", "cifar10_lt", "--json", files[0], "--html", files[1], "--few", "2", "--list", "1"])
+    said = CliRunner().invoke(
+        main,
+        [
+            "bank",
+            "report",
+            "cifar10_lt",
+            "--json",
+            files[0],
+            "--html",
+            files[1],
+            "--few",
+            "2",
+            "--list",
+            "1",
+        ],
+    )
     assert said.exit_code == 0, said.output
     assert json.loads(Path(files[0]).read_text("utf-8"))["few"] == 2
     assert Path(files[1]).read_text("utf-8").startswith("<!doctype html>")

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from discl.harness.record import NAME, epochs, events
+from discl.harness.run.events import NAME, epochs, events
 from discl.parts.trackers.jsonl import JsonLines
 from discl.testing import TrackerContract
 

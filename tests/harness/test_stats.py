@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from discl.harness.stats import (
+from discl.harness.leaderboard.statistics import (
     bootstrapped,
     differences,
     estimate,
@@ -41,7 +41,12 @@ def test_one_seed_gives_no_interval_and_none_gives_no_number() -> None:
     assert not estimate([0.4]).excludes_zero()
     assert math.isnan(estimate([]).mean)
     one, none = summary([0.4], [0.01]), summary([])
-    assert (one.median, one.iqm.half_width, one.seed_sd, one.test_se) == ((0.4, None, 1), None, None, 0.01)
+    assert (one.median, one.iqm.half_width, one.seed_sd, one.test_se) == (
+        (0.4, None, 1),
+        None,
+        None,
+        0.01,
+    )
     assert none.iqm.n == 0
     assert none.test_se is None
 
@@ -70,19 +75,31 @@ def test_for_the_mean_the_bootstrap_interval_of_few_seeds_is_students(values: li
 
 
 def test_every_resample_of_few_seeds_is_weighed_as_scipy_would_draw_it() -> None:
-    rows = np.array(list(itertools.product(range(5), repeat=5)))  # all 3,125 equally likely resamples
+    rows = np.array(
+        list(itertools.product(range(5), repeat=5))
+    )  # all 3,125 equally likely resamples
     for statistic in (median, iqm):
         error = float(np.std(statistic(np.array(VALUES)[rows])))
         scale = 1 if statistic is median else math.sqrt(5 / 4)
-        assert bootstrapped([VALUES], statistic).half_width == pytest.approx(stats.t.ppf(0.975, 4) * scale * error, **EXACTLY)
-    drawn = stats.bootstrap((VALUES,), np.median, n_resamples=40_000, method="basic", vectorized=True, rng=0).standard_error
-    assert bootstrapped([VALUES], median).half_width / stats.t.ppf(0.975, 4) == pytest.approx(drawn, rel=0.02)
+        assert bootstrapped([VALUES], statistic).half_width == pytest.approx(
+            stats.t.ppf(0.975, 4) * scale * error, **EXACTLY
+        )
+    drawn = stats.bootstrap(
+        (VALUES,), np.median, n_resamples=40_000, method="basic", vectorized=True, rng=0
+    ).standard_error
+    assert bootstrapped([VALUES], median).half_width / stats.t.ppf(0.975, 4) == pytest.approx(
+        drawn, rel=0.02
+    )
 
 
 @given(st.lists(st.floats(-1, 1).map(lambda value: round(value, 3)), min_size=2, max_size=8))
 def test_flipping_signs_is_scipys_permutation_test(found: list[float]) -> None:
     wanted = stats.permutation_test(
-        (found,), lambda x, axis: np.mean(x, axis=axis), permutation_type="samples", vectorized=True, n_resamples=np.inf
+        (found,),
+        lambda x, axis: np.mean(x, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=np.inf,
     )
     assert sign_flip_p(found) == pytest.approx(min(1.0, wanted.pvalue), **EXACTLY)
 
@@ -90,7 +107,12 @@ def test_flipping_signs_is_scipys_permutation_test(found: list[float]) -> None:
 def test_many_pairs_are_sampled() -> None:
     found = np.random.default_rng(1).normal(0.3, 1, 30)
     wanted = stats.permutation_test(
-        (found,), lambda x, axis: np.mean(x, axis=axis), permutation_type="samples", vectorized=True, n_resamples=20_000, rng=0
+        (found,),
+        lambda x, axis: np.mean(x, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=20_000,
+        rng=0,
     )
     assert sign_flip_p(found) == pytest.approx(wanted.pvalue, abs=0.02)
 
@@ -102,7 +124,9 @@ def test_improvement_is_mann_and_whitneys_u(values: list[float], baseline: list[
         if len({*values, *baseline}) > 1
         else len(values) * len(baseline) / 2
     )
-    assert improvement(values, baseline) == pytest.approx(u / len(values) / len(baseline), **EXACTLY)
+    assert improvement(values, baseline) == pytest.approx(
+        u / len(values) / len(baseline), **EXACTLY
+    )
 
 
 # ---------------------------------------------------------------- by hand
@@ -110,31 +134,52 @@ def test_improvement_is_mann_and_whitneys_u(values: list[float], baseline: list[
 
 def test_p_by_hand() -> None:
     assert sign_flip_p([1.0, 1.0, 1.0]) == 2 / 8 == smallest_p(3)
-    assert sign_flip_p([2.0, 1.0, -1.0]) == 6 / 8  # sums of at least 2 either way: 4, 2, 2 and their opposites
+    assert (
+        sign_flip_p([2.0, 1.0, -1.0]) == 6 / 8
+    )  # sums of at least 2 either way: 4, 2, 2 and their opposites
     assert smallest_p(5) == 0.0625
     assert smallest_p(1) == 1.0
     assert sign_flip_p([]) is None
 
 
 def test_holm_by_hand() -> None:
-    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx(
+        {"a": 0.03, "c": 0.06, "b": 0.06}
+    )
     assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
     assert holm({}) == {}
 
 
 def test_differences_are_corrected_for_their_number() -> None:
-    found = differences({"a": dict(enumerate(VALUES)), "b": dict(enumerate(OTHERS)), "base": dict.fromkeys(range(5), 0.2)}, "base")
+    found = differences(
+        {
+            "a": dict(enumerate(VALUES)),
+            "b": dict(enumerate(OTHERS)),
+            "base": dict.fromkeys(range(5), 0.2),
+        },
+        "base",
+    )
     assert set(found) == {"a", "b"}
     assert found["a"].p == 0.0625
     assert found["a"].p_holm == 0.125
     assert found["a"].improvement == 1.0
-    assert differences({"a": {0: 1.0}, "base": {1: 1.0}}, "base")["a"][1:3] == (None, None)  # no seed in common
+    assert differences({"a": {0: 1.0}, "base": {1: 1.0}}, "base")["a"][1:3] == (
+        None,
+        None,
+    )  # no seed in common
 
 
 def test_ranks_tie_where_the_interval_of_the_difference_holds_zero() -> None:
-    far = {"best": {0: 0.9, 1: 0.91, 2: 0.9}, "good": {0: 0.5, 1: 0.6, 2: 0.52}, "fair": {0: 0.51, 1: 0.55, 2: 0.5}}
+    far = {
+        "best": {0: 0.9, 1: 0.91, 2: 0.9},
+        "good": {0: 0.5, 1: 0.6, 2: 0.52},
+        "fair": {0: 0.51, 1: 0.55, 2: 0.5},
+    }
     assert ranks(far) == {"best": (1, 1), "good": (2, 3), "fair": (2, 3)}
-    assert ranks({"a": {0: 0.9}, "b": {0: 0.1}}) == {"a": (1, 2), "b": (1, 2)}  # one seed tells nothing apart
+    assert ranks({"a": {0: 0.9}, "b": {0: 0.1}}) == {
+        "a": (1, 2),
+        "b": (1, 2),
+    }  # one seed tells nothing apart
 
 
 def test_both_sources_of_error_are_told_apart() -> None:
@@ -145,7 +190,9 @@ def test_both_sources_of_error_are_told_apart() -> None:
 
 def test_strata_are_resampled_apart() -> None:
     low, high = [0.1, 0.1, 0.1], [0.9, 0.9, 0.9, 0.9]
-    assert bootstrapped([low, high], mean).half_width == pytest.approx(0, abs=1e-9)  # mixed, a resample would vary
+    assert bootstrapped([low, high], mean).half_width == pytest.approx(
+        0, abs=1e-9
+    )  # mixed, a resample would vary
     assert bootstrapped([low, high], mean).mean == pytest.approx(3.9 / 7)
 
 
@@ -153,7 +200,9 @@ def test_strata_are_resampled_apart() -> None:
 
 
 @pytest.mark.parametrize("statistic", [mean, median, iqm])
-def test_intervals_of_five_seeds_hold_the_truth_in_92_to_98_percent_of_2000_draws(statistic: object) -> None:
+def test_intervals_of_five_seeds_hold_the_truth_in_92_to_98_percent_of_2000_draws(
+    statistic: object,
+) -> None:
     rng, held = np.random.default_rng(0), 0
     for _ in range(2_000):
         found = bootstrapped([rng.normal(size=5).tolist()], statistic)
@@ -163,7 +212,9 @@ def test_intervals_of_five_seeds_hold_the_truth_in_92_to_98_percent_of_2000_draw
 
 def test_percentiles_of_the_bootstrap_would_hold_it_in_82_percent_only() -> None:
     rng, held = np.random.default_rng(0), 0
-    rows = np.array(list(itertools.product(range(5), repeat=5)))  # all 3,125 equally likely resamples
+    rows = np.array(
+        list(itertools.product(range(5), repeat=5))
+    )  # all 3,125 equally likely resamples
     for _ in range(2_000):
         low, high = np.quantile(rng.normal(size=5)[rows].mean(1), (0.025, 0.975))
         held += low <= 0 <= high

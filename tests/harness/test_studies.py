@@ -1,4 +1,6 @@
-"""`discl study` over a study that the tuner itself wrote, from outcomes made by hand: nothing is trained."""
+"""`discl study` over a study that the tuner itself wrote, from outcomes made by hand: nothing is
+trained.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,16 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from discl.cli import main
-from discl.harness import studies, study_pictures
-from discl.harness.database import close_storage, open_storage
-from discl.harness.launch import Job, Outcome
-from discl.harness.store import Failure
-from discl.harness.tuning import Tuning
-from discl.spec import benchmark
-from discl.spec import sweep as files
-from discl.spec.errors import UserError
-from discl.spec.result import Result
-from discl.spec.sweep import Dimension, SweepFile, TuneTable
+from discl.config import benchmark
+from discl.config import sweep as files
+from discl.config.sweep import Dimension, SweepFile, TuneTable
+from discl.core.errors import UserError
+from discl.core.result import Result
+from discl.harness.run.store import Failure
+from discl.harness.sweep.scheduler import Job, Outcome
+from discl.harness.tuning import history, plots
+from discl.harness.tuning.storage import close_storage, open_storage
+from discl.harness.tuning.study import Tuning
 
 STATIC = "tune_static/cifar10_lt/smoke/static"
 REAL = "tune_static/cifar10_lt/smoke/real_rebalanced"
@@ -52,21 +54,39 @@ SPACE = {
 def _found(trials: int, **tune: object) -> SweepFile:
     found = files.load("tune_static")
     said = {"trials": trials, "seeds": [0, 1, 2, 3, 4], "prune_after": 4, **tune}
-    return found.model_copy(update={"strategies": ["static", "real_rebalanced"], "space": SPACE, "tune": TuneTable(**said)})
+    return found.model_copy(
+        update={
+            "strategies": ["static", "real_rebalanced"],
+            "space": SPACE,
+            "tune": TuneTable(**said),
+        }
+    )
 
 
 def _measured(job: Job) -> dict[str, float]:
     """The nearer to lr = 0.004 the better; seeds differ by a point; a generated image costs."""
     spec, seed = job.experiment.benchmark, job.experiment.seed
     off = abs(math.log10(spec.train.lr / 0.004))
-    value = (0.42 if job.experiment.strategy == "static" else 0.36) - 0.08 * off + 0.01 * math.sin(3 * seed)
+    value = (
+        (0.42 if job.experiment.strategy == "static" else 0.36)
+        - 0.08 * off
+        + 0.01 * math.sin(3 * seed)
+    )
     return {"val/macro_acc": value, "cost/images": 100.0 * spec.train.curriculum_epochs}
 
 
 def _outcome(job: Job, measured: Measured) -> Outcome:
     experiment, metrics = job.experiment, measured(job)
     costs = {key: metrics.pop(key) for key in list(metrics) if key.startswith("cost/")}
-    plain: dict[str, object] = {"attempt": 1, "class_recalls": [], "classes": [], "counts": [], "chosen_epoch": 0, "seen": {}, "cost": {}}
+    plain: dict[str, object] = {
+        "attempt": 1,
+        "class_recalls": [],
+        "classes": [],
+        "counts": [],
+        "chosen_epoch": 0,
+        "seen": {},
+        "cost": {},
+    }
     made = Result(
         id=experiment.id(),
         name=experiment.name,
@@ -95,8 +115,16 @@ def _opened(url: str) -> Iterator[RDBStorage]:
         close_storage(storage)
 
 
-def _tune(found: SweepFile, url: str, measured: Measured = _measured, fails: str = "", runs: int = sys.maxsize) -> None:
-    """Work a tuning sweep off, or so many runs of it; a trial whose label begins with `fails` breaks."""
+def _tune(
+    found: SweepFile,
+    url: str,
+    measured: Measured = _measured,
+    fails: str = "",
+    runs: int = sys.maxsize,
+) -> None:
+    """Work a tuning sweep off, or so many runs of it; a trial whose label begins with `fails`
+    breaks.
+    """
     with _opened(url) as storage, Tuning(found, storage) as tuning:
         for _ in range(runs):
             job = tuning.next()
@@ -119,7 +147,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def pareto(tmp_path_factory: pytest.TempPathFactory) -> str:
     address = f"sqlite:///{tmp_path_factory.mktemp('pareto')}/studies.db"
-    _tune(_found(8, objective=["val/macro_acc", "cost/images"], seeds=[0]).model_copy(update={"strategies": ["static"]}), address)
+    _tune(
+        _found(8, objective=["val/macro_acc", "cost/images"], seeds=[0]).model_copy(
+            update={"strategies": ["static"]}
+        ),
+        address,
+    )
     return address
 
 
@@ -141,8 +174,8 @@ def _json(*words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _view(url: str, name: str) -> studies.View:
-    (view,) = studies.chosen(url, name)
+def _view(url: str, name: str) -> history.View:
+    (view,) = history.chosen(url, name)
     return view
 
 
@@ -151,7 +184,12 @@ def _view(url: str, name: str) -> studies.View:
 
 def test_ls_counts_the_trials_of_each_study(url: str) -> None:
     real, static = _json("ls", "--storage", url)
-    assert (real["study"], real["strategy"], static["study"], static["strategy"]) == (REAL, "real_rebalanced", STATIC, "static")
+    assert (real["study"], real["strategy"], static["study"], static["strategy"]) == (
+        REAL,
+        "real_rebalanced",
+        STATIC,
+        "static",
+    )
     assert static["trials"]["failed"] == 1
     assert sum(static["trials"].values()) == sum(real["trials"].values()) == 6
     assert min(static["trials"]["complete"], static["trials"]["given up"]) > 0
@@ -163,7 +201,10 @@ def test_ls_counts_the_trials_of_each_study(url: str) -> None:
 def test_ls_passes_over_the_studies_of_other_programs(small: str) -> None:
     with _opened(small) as storage:
         optuna.create_study(study_name="theirs", storage=storage)
-    assert [row["strategy"] for row in _json("ls", "--storage", small)] == ["real_rebalanced", "static"]
+    assert [row["strategy"] for row in _json("ls", "--storage", small)] == [
+        "real_rebalanced",
+        "static",
+    ]
 
 
 def test_a_trial_that_was_left_is_interrupted_and_waits(tmp_path: Path) -> None:
@@ -185,19 +226,27 @@ def test_looking_makes_no_database(tmp_path: Path) -> None:
 
 def test_looking_imports_neither_torch_nor_a_drawing_library(small: str) -> None:
     script = (
-        "import sys\nfrom discl.cli import main\n"
-        f"try:\n    main(['study', 'ls', '--storage', {small!r}])\nexcept SystemExit as ended:\n    assert not ended.code\n"
-        "sys.stderr.write(','.join(name for name in ('torch', 'pandas', 'matplotlib', 'plotly') if name in sys.modules))"
+        "import sys\nfrom discl.cli import main\ntry:\n    main(['study', 'ls', '--storage',"
+        f" {small!r}])\nexcept SystemExit as ended:\n    assert not"
+        " ended.code\nsys.stderr.write(','.join(name for name in ('torch', 'pandas', 'matplotlib',"
+        " 'plotly') if name in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert STATIC in done.stdout
     assert done.stderr == ""
 
 
 def test_reading_waits_for_no_writer_and_writes_nothing(small: str) -> None:
-    with studies.reading(small) as opened, contextlib.closing(sqlite3.connect(small.removeprefix("sqlite:///"))) as writer:
+    with (
+        history.reading(small) as opened,
+        contextlib.closing(sqlite3.connect(small.removeprefix("sqlite:///"))) as writer,
+    ):
         writer.execute("BEGIN IMMEDIATE")
-        assert studies.view(opened, STATIC).states["complete"] == 1  # else it waits for a minute, and fails
+        assert (
+            history.view(opened, STATIC).states["complete"] == 1
+        )  # else it waits for a minute, and fails
         writer.rollback()
         with pytest.raises(optuna.exceptions.StorageInternalError):
             opened.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "mine")
@@ -206,26 +255,49 @@ def test_reading_waits_for_no_writer_and_writes_nothing(small: str) -> None:
 # ---------------------------------------------------------------- which trial counts
 
 # what a study says of itself, as far as these tests ask
-SAID = {"benchmark": "cifar10_lt", "scale": "smoke", "objective": ["val/macro_acc"], "tune.seeds": [0, 1], "tune.also": []}
+SAID = {
+    "benchmark": "cifar10_lt",
+    "scale": "smoke",
+    "objective": ["val/macro_acc"],
+    "tune.seeds": [0, 1],
+    "tune.also": [],
+}
 
 
 def _trial(slot: int, state: TrialState, value: float | None = None, **attrs: Any) -> FrozenTrial:
-    return optuna.create_trial(state=state, value=value, user_attrs={studies.SLOT: slot, **attrs}, params={}, distributions={})
+    return optuna.create_trial(
+        state=state,
+        value=value,
+        user_attrs={history.SLOT: slot, **attrs},
+        params={},
+        distributions={},
+    )
 
 
 def test_of_a_slot_the_first_trial_counts_that_did_not_fail() -> None:
-    twin, dead, after = _trial(0, TrialState.COMPLETE, 0.9, twin_of=7), _trial(0, TrialState.FAIL), _trial(0, TrialState.COMPLETE, 0.5)
+    twin, dead, after = (
+        _trial(0, TrialState.COMPLETE, 0.9, twin_of=7),
+        _trial(0, TrialState.FAIL),
+        _trial(0, TrialState.COMPLETE, 0.5),
+    )
     early, late = _trial(2, TrialState.FAIL), _trial(2, TrialState.FAIL, failure="no memory")
-    slots = studies.slots_of([twin, dead, early, after, _trial(0, TrialState.COMPLETE, 0.9), late])
+    slots = history.slots_of([twin, dead, early, after, _trial(0, TrialState.COMPLETE, 0.9), late])
     assert slots == [after, None, late]
-    assert [studies.state_of(trial) for trial in (dead, after, late)] == ["interrupted", "complete", "failed"]
+    assert [history.state_of(trial) for trial in (dead, after, late)] == [
+        "interrupted",
+        "complete",
+        "failed",
+    ]
 
 
 def test_a_trial_that_was_given_up_does_not_win() -> None:
-    whole, cut = _trial(0, TrialState.COMPLETE, 0.5), _trial(1, TrialState.COMPLETE, 0.6, stopped_after=1)
+    whole, cut = (
+        _trial(0, TrialState.COMPLETE, 0.5),
+        _trial(1, TrialState.COMPLETE, 0.6, stopped_after=1),
+    )
     whole.intermediate_values, cut.intermediate_values = {0: 0.4, 1: 0.6}, {0: 0.9}
-    assert studies.winner_of([cut, whole]) is whole
-    assert studies.state_of(cut) == "given up"
+    assert history.winner_of([cut, whole]) is whole
+    assert history.state_of(cut) == "given up"
 
 
 # ---------------------------------------------------------------- show
@@ -237,17 +309,27 @@ def test_the_best_settings_are_a_bench_of_the_very_same_runs(url: str) -> None:
     program, verb, name, *options = shlex.split(best["command"])
     assert (program, verb) == ("discl", "bench")
     said = dict(zip(options[::2], options[1::2], strict=True))
-    settings = [word for flag, word in zip(options[::2], options[1::2], strict=True) if flag == "--set"]
+    settings = [
+        word for flag, word in zip(options[::2], options[1::2], strict=True) if flag == "--set"
+    ]
     seeds = [f"strategies=['{said['--strategies']}']", f"seeds=[{said['--seeds']}]"]
     pasted = benchmark.experiments(benchmark.load(name, said["--scale"], [*settings, *seeds]))
     (winner,) = [trial for trial in described["trials"] if trial["slot"] == best["slot"]]
     at = [{"strategy": "static", "seed": seed, **winner["settings"]} for seed in range(5)]
-    assert [each.id() for each in pasted] == [point.experiment.id() for point in files.points(_found(6), at)]
+    assert [each.id() for each in pasted] == [
+        point.experiment.id() for point in files.points(_found(6), at)
+    ]
 
 
 def test_a_share_in_the_best_settings_keeps_its_point() -> None:
-    params, known = {"train.curriculum_epochs": 1.0}, {"train.curriculum_epochs": FloatDistribution(0.3, 1.0)}
-    words = studies.command(studies.View(STATIC, SAID, []), optuna.create_trial(value=0.5, params=params, distributions=known))
+    params, known = (
+        {"train.curriculum_epochs": 1.0},
+        {"train.curriculum_epochs": FloatDistribution(0.3, 1.0)},
+    )
+    words = history.command(
+        history.View(STATIC, SAID, []),
+        optuna.create_trial(value=0.5, params=params, distributions=known),
+    )
     assert words[-2:] == ["--set", "train.curriculum_epochs=1.0"]  # 1 would be one epoch
 
 
@@ -273,7 +355,11 @@ def test_sorted_by_value_the_best_complete_trial_comes_first(url: str) -> None:
 def test_two_objectives_have_a_front_of_best_settings(pareto: str) -> None:
     (described,) = _json("show", "tune_static", "--storage", pareto)
     points = {trial["slot"]: (trial["value"], -trial["cost"]) for trial in described["trials"]}
-    front = {slot for slot, (a, b) in points.items() if not any((c >= a and d >= b) and (c, d) != (a, b) for c, d in points.values())}
+    front = {
+        slot
+        for slot, (a, b) in points.items()
+        if not any((c >= a and d >= b) and (c, d) != (a, b) for c, d in points.values())
+    }
     assert {best["slot"] for best in described["best_settings"]} == front
 
 
@@ -283,13 +369,17 @@ def test_two_objectives_have_a_front_of_best_settings(pareto: str) -> None:
 def test_a_word_of_a_name_counts_before_a_part_of_one() -> None:
     said = {"benchmark": "cifar10_lt", "scale": "smoke"}
     known = {STATIC: said, REAL: said, "levels/cifar10_lt/smoke/adaptive": said}
-    assert studies.choose(known, "static") == [STATIC]
-    assert studies.choose(known, "tune_sta") == studies.choose(known, "tune_static/cifar10_lt") == [REAL, STATIC]
+    assert history.choose(known, "static") == [STATIC]
+    assert (
+        history.choose(known, "tune_sta")
+        == history.choose(known, "tune_static/cifar10_lt")
+        == [REAL, STATIC]
+    )
 
 
 def test_the_strategy_of_a_rung_is_found_in_its_name() -> None:
     said = {"benchmark": "cifar10_lt", "scale": "small"}
-    view = studies.View("mine/cifar10_lt/small/static/rung 1", said, [])
+    view = history.View("mine/cifar10_lt/small/static/rung 1", said, [])
     assert (view.sweep, view.strategy) == ("mine/cifar10_lt", "static")
 
 
@@ -299,10 +389,14 @@ def test_the_strategy_of_a_rung_is_found_in_its_name() -> None:
 def test_what_decides_has_the_largest_share() -> None:
     known = {path: FloatDistribution(0, 19) for path in ("train.lr", "train.weight_decay")}
     trials = [
-        optuna.create_trial(value=place / 100, params={"train.lr": place, "train.weight_decay": 7 * place % 20}, distributions=known)
+        optuna.create_trial(
+            value=place / 100,
+            params={"train.lr": place, "train.weight_decay": 7 * place % 20},
+            distributions=known,
+        )
         for place in range(20)
     ]
-    shares = studies.importances(studies.View(STATIC, SAID, list(trials)))
+    shares = history.importances(history.View(STATIC, SAID, list(trials)))
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["train.lr"] > 0.7
 
@@ -325,11 +419,11 @@ def test_importances_of_few_trials_are_refused(url: str) -> None:
 # ---------------------------------------------------------------- plot
 
 
-@pytest.mark.parametrize("kind", study_pictures.KINDS)
+@pytest.mark.parametrize("kind", plots.KINDS)
 def test_every_kind_is_drawn_as_svg_and_as_a_page(kind: str, pareto: str, tmp_path: Path) -> None:
     view = _view(pareto, "static")
-    svg = study_pictures.draw([view], kind, tmp_path / "picture.svg").read_text("utf-8")
-    page = study_pictures.draw([view], kind, tmp_path / "picture.html").read_text("utf-8")
+    svg = plots.draw([view], kind, tmp_path / "picture.svg").read_text("utf-8")
+    page = plots.draw([view], kind, tmp_path / "picture.html").read_text("utf-8")
     assert STATIC in svg
     assert "val/macro_acc" in svg
     assert "plotly.js v" in page  # inside, not fetched
@@ -338,16 +432,18 @@ def test_every_kind_is_drawn_as_svg_and_as_a_page(kind: str, pareto: str, tmp_pa
 
 def test_the_picture_of_importances_says_what_the_table_says(pareto: str, tmp_path: Path) -> None:
     view = _view(pareto, "static")
-    svg = study_pictures.draw([view], "importance", tmp_path / "picture.svg").read_text("utf-8")
-    for share in studies.importances(view).values():
+    svg = plots.draw([view], "importance", tmp_path / "picture.svg").read_text("utf-8")
+    for share in history.importances(view).values():
         assert (f">{share:.2f}<" if share >= 0.01 else "&lt;0.01") in svg
 
 
 def test_the_history_of_a_sweep_has_a_line_for_each_strategy(url: str, tmp_path: Path) -> None:
     picture = tmp_path / "history.svg"
     assert _study("plot", "tune_static", "-o", str(picture), "--storage", url).exit_code == 0
-    assert all(f">smoke/{name}<" in picture.read_text("utf-8") for name in ("static", "real_rebalanced"))
-    again = study_pictures.draw(studies.chosen(url, "tune_static"), None, tmp_path / "again.svg")
+    assert all(
+        f">smoke/{name}<" in picture.read_text("utf-8") for name in ("static", "real_rebalanced")
+    )
+    again = plots.draw(history.chosen(url, "tune_static"), None, tmp_path / "again.svg")
     assert again.read_bytes() == picture.read_bytes()
 
 
@@ -357,8 +453,12 @@ def test_the_history_never_counts_a_trial_that_was_given_up() -> None:
         _trial(1, TrialState.COMPLETE, 0.9, stopped_after=1),
         _trial(2, TrialState.COMPLETE, 0.6),
     )
-    chart = study_pictures.CHARTS["history"]([studies.View(STATIC, SAID, [first, cut, last])])
-    assert {marks.look: marks.y for marks in chart.marks} == {"steps": [50, 60, 60], "dot": [50, 60], "hollow": [90]}
+    chart = plots.CHARTS["history"]([history.View(STATIC, SAID, [first, cut, last])])
+    assert {marks.look: marks.y for marks in chart.marks} == {
+        "steps": [50, 60, 60],
+        "dot": [50, 60],
+        "hollow": [90],
+    }
 
 
 def test_names_in_a_page_are_words_and_no_html(tmp_path: Path) -> None:
@@ -370,27 +470,43 @@ def test_names_in_a_page_are_words_and_no_html(tmp_path: Path) -> None:
     assert title[0].endswith(r"\u0026lt;") or title[0].endswith("&lt;")
 
 
-def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "plotly", None)
     with pytest.raises(UserError, match=re.escape("pip install 'discl[study]'")):
-        study_pictures.check_picture(tmp_path / "page.html")
+        plots.check_picture(tmp_path / "page.html")
 
 
 # ---------------------------------------------------------------- dashboard
 
 
 def _asked(port: int, path: str, method: str = "GET", host: str = "localhost") -> tuple[int, str]:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    ) as connection:
         connection.request(method, path, headers={"Host": host})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
 
 
 def test_the_dashboard_shows_studies_changes_none_and_ends_by_ctrl_c(small: str) -> None:
-    words = [sys.executable, "-m", "discl.cli", "study", "dashboard", "--port", "0", "--storage", small]
+    words = [
+        sys.executable,
+        "-m",
+        "discl.cli",
+        "study",
+        "dashboard",
+        "--port",
+        "0",
+        "--storage",
+        small,
+    ]
     # a background shell job ignores Ctrl-C, and hands that down
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as serving:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    ) as serving:
         assert serving.stdout is not None
         address = serving.stdout.readline().split()[0]
         try:
@@ -407,7 +523,7 @@ def test_the_dashboard_shows_studies_changes_none_and_ends_by_ctrl_c(small: str)
         finally:
             serving.send_signal(signal.SIGINT)
         assert serving.wait(30) == 0
-    assert len(studies.every(small)) == 2
+    assert len(history.every(small)) == 2
 
 
 # ---------------------------------------------------------------- rm
@@ -437,7 +553,10 @@ def test_a_launcher_that_died_does_not_keep_its_study(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/dead.db"
     with _opened(address) as storage:
         Tuning(_found(1), storage).next()  # no heart beats on
-    with contextlib.closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as database, database:
+    with (
+        contextlib.closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as database,
+        database,
+    ):
         database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 day')")
     assert _study("rm", STATIC, "--yes", "--storage", address).exit_code == 0
 
@@ -452,16 +571,27 @@ def test_a_launcher_that_died_does_not_keep_its_study(tmp_path: Path) -> None:
         (["importance", "nothing of the kind"], "no study called"),
         (["plot", "static", "-o", "picture.txt"], "a .png, .svg or .html file"),
         (["plot", "static", "-o", "pyproject.toml/picture.png"], "cannot be written"),
-        (["plot", "static", "--kind", "pareto", "-o", "{tmp}/a.png"], "one objective, val/macro_acc, so no Pareto front"),
-        (["plot", "tune_static", "--kind", "slice", "-o", "{tmp}/a.png"], f"name one of {REAL}, {STATIC}"),
-        (["plot", "real_rebalanced", "--kind", "contour", "-o", "{tmp}/a.png"], "tunes one setting"),
+        (
+            ["plot", "static", "--kind", "pareto", "-o", "{tmp}/a.png"],
+            "one objective, val/macro_acc, so no Pareto front",
+        ),
+        (
+            ["plot", "tune_static", "--kind", "slice", "-o", "{tmp}/a.png"],
+            f"name one of {REAL}, {STATIC}",
+        ),
+        (
+            ["plot", "real_rebalanced", "--kind", "contour", "-o", "{tmp}/a.png"],
+            "tunes one setting",
+        ),
         (["plot", "static", "--kind", "pie", "-o", "{tmp}/a.png"], "pie"),
         (["rm", "statc", "--yes"], "no study called 'statc'"),
         (["ls", "--storage", "mysql://me@host/studies"], "studies cannot be kept in 'mysql'"),
         (["show"], "Missing argument"),
     ],
 )
-def test_bad_input_is_a_sentence_and_exit_code_2(words: list[str], says: str, url: str, tmp_path: Path) -> None:
+def test_bad_input_is_a_sentence_and_exit_code_2(
+    words: list[str], says: str, url: str, tmp_path: Path
+) -> None:
     where = [] if "--storage" in words else ["--storage", url]
     done = _study(*(word.replace("{tmp}", str(tmp_path)) for word in words), *where)
     assert done.exit_code == 2, done.output
@@ -470,7 +600,9 @@ def test_bad_input_is_a_sentence_and_exit_code_2(words: list[str], says: str, ur
 
 
 def test_a_part_that_fits_several_sweeps_is_refused(small: str) -> None:
-    _tune(_found(1, seeds=[0]).model_copy(update={"name": "other", "strategies": ["static"]}), small)
+    _tune(
+        _found(1, seeds=[0]).model_copy(update={"name": "other", "strategies": ["static"]}), small
+    )
     done = _study("show", "static", "--storage", small)
     assert done.exit_code == 2
     assert f"write more of the name: other/cifar10_lt/smoke/static, {STATIC}" in done.stderr
@@ -478,11 +610,21 @@ def test_a_part_that_fits_several_sweeps_is_refused(small: str) -> None:
 
 def test_every_verb_teaches_by_an_example() -> None:
     for verb in ("ls", "show", "importance", "plot", "dashboard", "rm"):
-        assert f"discl study {verb}" in _study(verb, "--help").stdout.partition("Options:")[0].partition("Usage:")[2].partition("\n")[2]
+        assert (
+            f"discl study {verb}"
+            in _study(verb, "--help")
+            .stdout.partition("Options:")[0]
+            .partition("Usage:")[2]
+            .partition("\n")[2]
+        )
 
 
 def test_the_kinds_of_the_command_are_those_that_are_drawn() -> None:
     offered = _study("plot", "--help").stdout
-    assert set(re.search(r"--kind \[(.+?)\]", offered, re.S).group(1).replace("\n", "").replace(" ", "").split("|")) == set(
-        study_pictures.KINDS
-    )
+    assert set(
+        re.search(r"--kind \[(.+?)\]", offered, re.S)
+        .group(1)
+        .replace("\n", "")
+        .replace(" ", "")
+        .split("|")
+    ) == set(plots.KINDS)

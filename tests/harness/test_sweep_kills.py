@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.harness.store import Store
+from discl.harness.run.store import Store
 from discl.testing import gone
 from tests import sweeps
 from tests.sweeps import (
@@ -94,13 +94,20 @@ def test_thirty_trials_of_each_of_three_strategies_survive_the_same(tmp_path: Pa
     elsewhere = Ready(tmp_path, home, Done({}, {}))
     ends(begin(elsewhere, home, "tune_static", log=log), log, patience_s=3600)
     undisturbed = Ready(tmp_path, home, read(home, sqlite(home)))
-    assert Counter(study for study, _ in undisturbed.done.trials) == {f"tune_static/cifar10_lt/smoke/{name}": 30 for name in TUNED}
+    assert Counter(study for study, _ in undisturbed.done.trials) == {
+        f"tune_static/cifar10_lt/smoke/{name}": 30 for name in TUNED
+    }
     _kill_at_random(undisturbed, "tune_static", tmp_path)
 
 
 def _kill_at_random(ready: Ready, sweep: str, folder: Path) -> None:
     """Two workers, three deaths; in the end all is as it was without."""
-    home, log, chance, runs = ready.copy(folder / "home"), folder / "log", np.random.default_rng(), len(ready.done.results)
+    home, log, chance, runs = (
+        ready.copy(folder / "home"),
+        folder / "log",
+        np.random.default_rng(),
+        len(ready.done.results),
+    )
     moments = sorted(int(at) for at in chance.choice(np.arange(1, runs * 2 // 3), 3, replace=False))
     victims = ["worker", "launcher", str(chance.choice(["worker", "launcher"]))]
     chance.shuffle(victims)
@@ -121,10 +128,14 @@ def _kill_at_random(ready: Ready, sweep: str, folder: Path) -> None:
     print(why, ends(launcher, log, patience_s=3600), sep="\n")
     assert gone(set(descendants(launcher.pid)), 5), why
     assert read(home, sqlite(home)) == ready.done, why
-    assert attempts(home) <= runs + 2 * len(victims), why  # what was at work when somebody died, and no more
+    assert attempts(home) <= runs + 2 * len(victims), (
+        why
+    )  # what was at work when somebody died, and no more
 
 
-def test_one_ctrl_c_drains_two_stop_and_the_next_launch_goes_on(tiny: Ready, tmp_path: Path) -> None:
+def test_one_ctrl_c_drains_two_stop_and_the_next_launch_goes_on(
+    tiny: Ready, tmp_path: Path
+) -> None:
     home, log = tiny.copy(tmp_path / "home"), tmp_path / "log"
     launcher = begin(tiny, home, "tiny", log=log)
     until(lambda: finished(home) >= 3, launcher, log)
@@ -152,28 +163,56 @@ def test_one_ctrl_c_drains_two_stop_and_the_next_launch_goes_on(tiny: Ready, tmp
     assert attempts(home) <= RUNS_IN_ALL + 2
 
 
-def test_a_trial_that_kills_its_workers_or_runs_out_of_memory_fails_alone(tiny: Ready, tmp_path: Path) -> None:
-    home, log, plug_in = tiny.copy(tmp_path / "home"), tmp_path / "log", _plug_in(tmp_path / "plug_in")
+def test_a_trial_that_kills_its_workers_or_runs_out_of_memory_fails_alone(
+    tiny: Ready, tmp_path: Path
+) -> None:
+    home, log, plug_in = (
+        tiny.copy(tmp_path / "home"),
+        tmp_path / "log",
+        _plug_in(tmp_path / "plug_in"),
+    )
     (tiny.folder / "sweeps" / "doomed.toml").write_text(DOOMED)
-    said = ends(begin(tiny, home, "doomed", "--workers", "2", log=log, more={"PYTHONPATH": str(plug_in)}), log, 1)
-    failures = {failure.kind: failure for path in (home / "runs").iterdir() for failure in Store(home / "runs").failures(path.name)}
+    said = ends(
+        begin(tiny, home, "doomed", "--workers", "2", log=log, more={"PYTHONPATH": str(plug_in)}),
+        log,
+        1,
+    )
+    failures = {
+        failure.kind: failure
+        for path in (home / "runs").iterdir()
+        for failure in Store(home / "runs").failures(path.name)
+    }
     assert set(failures) == {"lost", "error"}
-    assert re.search(r"^failed: doomed trial [12]: MemoryError: Unable to allocate", said, re.MULTILINE)
+    assert re.search(
+        r"^failed: doomed trial [12]: MemoryError: Unable to allocate", said, re.MULTILINE
+    )
     assert re.search(r"^failed: doomed trial [12]: 3 workers died at item", said, re.MULTILINE)
-    assert said.rstrip().endswith("2 failed (tracebacks: failures.jsonl in each run's folder); the same command tries them again")
+    assert said.rstrip().endswith(
+        "2 failed (tracebacks: failures.jsonl in each run's folder); the same command tries them"
+        " again"
+    )
     killed, starved = failures["lost"].peak_bytes, failures["error"].peak_bytes
     assert killed is not None
     assert starved is not None
     assert 300e6 < killed - starved < 800e6  # it held 400 MB more
     peaks = [
-        trial.user_attrs["peak_bytes"] for trials in studies(sqlite(home)).values() for trial in trials if "peak_bytes" in trial.user_attrs
+        trial.user_attrs["peak_bytes"]
+        for trials in studies(sqlite(home)).values()
+        for trial in trials
+        if "peak_bytes" in trial.user_attrs
     ]
     assert sorted(peaks) == [starved, killed]
     assert finished(home) == 1
 
-    ends(begin(tiny, home, "doomed", log=log, more={"PYTHONPATH": str(plug_in), "CURED": "yes"}), log)
+    ends(
+        begin(tiny, home, "doomed", log=log, more={"PYTHONPATH": str(plug_in), "CURED": "yes"}), log
+    )
     done = read(home, sqlite(home))
-    assert {trial["params"]["strategy.doomed.end"] for trial in done.trials.values()} == {"well", "killed", "starved"}
+    assert {trial["params"]["strategy.doomed.end"] for trial in done.trials.values()} == {
+        "well",
+        "killed",
+        "starved",
+    }
     assert len({trial["values"][0] for trial in done.trials.values()}) == 1
     assert finished(home) == 3
 

@@ -7,18 +7,39 @@ from pathlib import Path
 import pytest
 
 from discl.testing import gone
-from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, descendants, ends, finished, kill, read, sqlite, until, workers_of
+from tests.sweeps import (
+    RUNS_IN_ALL,
+    Ready,
+    attempts,
+    begin,
+    descendants,
+    ends,
+    finished,
+    kill,
+    read,
+    sqlite,
+    until,
+    workers_of,
+)
 
 
-def test_a_cluster_with_a_killed_worker_comes_to_the_same_bit_for_bit(tiny: Ready, tmp_path: Path) -> None:
+def test_a_cluster_with_a_killed_worker_comes_to_the_same_bit_for_bit(
+    tiny: Ready, tmp_path: Path
+) -> None:
     pytest.importorskip("ray", reason="ray is not installed")
     home, log = tiny.copy(tmp_path / "home"), tmp_path / "log"
     launcher = begin(tiny, home, "tiny", "--engine", "ray", "--workers", "2", log=log)
-    until(lambda: finished(home) >= RUNS_IN_ALL // 3 and attempts(home) > finished(home), launcher, log)
+    until(
+        lambda: finished(home) >= RUNS_IN_ALL // 3 and attempts(home) > finished(home),
+        launcher,
+        log,
+    )
     cluster = set(descendants(launcher.pid))
     kill(workers_of(launcher.pid)[0])
     said = ends(launcher, log)
     assert gone(cluster, 30)
     assert read(home, sqlite(home)) == tiny.done
     assert attempts(home) <= RUNS_IN_ALL + 1
-    assert "a worker died (ActorDiedError" in said or attempts(home) == RUNS_IN_ALL  # it may have been idle
+    assert (
+        "a worker died (ActorDiedError" in said or attempts(home) == RUNS_IN_ALL
+    )  # it may have been idle

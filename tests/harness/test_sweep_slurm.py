@@ -13,6 +13,20 @@ from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, ends, read, sqlite
 def test_jobs_come_to_the_same_bit_for_bit(tiny: Ready, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="submitit is not installed")
     home, log = tiny.copy(tmp_path / "home"), tmp_path / "log"
-    ends(begin(tiny, home, "tiny", "--engine", "slurm", "--engine-set", "cluster=local", "--workers", "2", log=log), log)
+    ends(
+        begin(
+            tiny,
+            home,
+            "tiny",
+            "--engine",
+            "slurm",
+            "--engine-set",
+            "cluster=local",
+            "--workers",
+            "2",
+            log=log,
+        ),
+        log,
+    )
     assert read(home, sqlite(home)) == tiny.done
     assert attempts(home) == RUNS_IN_ALL

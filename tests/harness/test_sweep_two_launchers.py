@@ -1,4 +1,6 @@
-"""Two launchers at one store: every run is made once, whatever becomes of the database between them."""
+"""Two launchers at one store: every run is made once, whatever becomes of the database between
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from discl.harness.database import alone, close_storage, open_storage
+from discl.harness.tuning.storage import alone, close_storage, open_storage
 from tests import sweeps
 from tests.postgres import Postgres
 from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, ends, finished, read, until
@@ -42,13 +44,18 @@ def _held_up(url: str, study: str) -> Iterator[None]:
 
 def _waiting(server: Postgres) -> int:
     with server.connect() as connection:
-        (count,) = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall()[0]
+        (count,) = connection.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        ).fetchall()[0]
         return int(count)
 
 
 def _complete(home: Path) -> list[list[str]]:
     """The events that each complete run has recorded."""
-    records = [path.with_name("events.jsonl").read_text().splitlines() for path in (home / "runs").glob("*/*/result.json")]
+    records = [
+        path.with_name("events.jsonl").read_text().splitlines()
+        for path in (home / "runs").glob("*/*/result.json")
+    ]
     return [[json.loads(line)["event"] for line in record] for record in records]
 
 
@@ -89,7 +96,10 @@ def test_a_launch_whose_database_goes_ends_and_two_go_on_though_every_connection
 def test_two_launchers_of_one_grid_make_each_cell_once(tiny: Ready, tmp_path: Path) -> None:
     home, logs = tiny.copy(tmp_path / "home"), [tmp_path / "log a", tmp_path / "log b"]
     (tiny.folder / "sweeps" / "cells.toml").write_text(GRID)
-    launchers = [begin(tiny, home, "cells", "--json", str(tmp_path / f"{log.name}.json"), log=log) for log in logs]
+    launchers = [
+        begin(tiny, home, "cells", "--json", str(tmp_path / f"{log.name}.json"), log=log)
+        for log in logs
+    ]
     for launcher, log in zip(launchers, logs, strict=True):
         assert "12 of 12 runs are complete" in ends(launcher, log)
     assert attempts(home) == 12

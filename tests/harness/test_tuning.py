@@ -1,4 +1,6 @@
-"""Studies worked off by hand-made outcomes: what comes out is the same whoever works, in whatever order, however often they die."""
+"""Studies worked off by hand-made outcomes: what comes out is the same whoever works, in whatever
+order, however often they die.
+"""
 
 import itertools
 import math
@@ -17,18 +19,18 @@ from hypothesis import strategies as some
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from discl.harness.database import FAILURE, close_storage, open_storage
-from discl.harness.launch import Job, Outcome
-from discl.harness.proposing import STOPPED
-from discl.harness.store import Failure
-from discl.harness.sweeping import bound
-from discl.harness.tuned import again, searches
-from discl.harness.tuning import SLOT, Study, Tuning
-from discl.spec.benchmark import Experiment
-from discl.spec.errors import UserError
-from discl.spec.kinds import LATER
-from discl.spec.result import Result
-from discl.spec.sweep import Dimension, SweepFile, TuneTable
+from discl.config.benchmark import Experiment
+from discl.config.sweep import Dimension, SweepFile, TuneTable
+from discl.core.errors import UserError
+from discl.core.interfaces import LATER
+from discl.core.result import Result
+from discl.harness.run.store import Failure
+from discl.harness.sweep.expand import bound
+from discl.harness.sweep.scheduler import Job, Outcome
+from discl.harness.tuning.comparison import again, searches
+from discl.harness.tuning.proposals import STOPPED
+from discl.harness.tuning.storage import FAILURE, close_storage, open_storage
+from discl.harness.tuning.study import SLOT, Study, Tuning
 
 METRIC = "val/macro_acc"
 LR = Dimension(type="float", low=1e-4, high=1e-1, log=True)
@@ -36,10 +38,20 @@ START = Dimension(type="categorical", choices=[0, 30, 50])
 Answer = Callable[[Job], Outcome]
 
 
-def _sweep(space: Mapping[str, Dimension] | None = None, strategies: Sequence[str] = ("static", "real_only"), **tune: Any) -> SweepFile:
+def _sweep(
+    space: Mapping[str, Dimension] | None = None,
+    strategies: Sequence[str] = ("static", "real_only"),
+    **tune: Any,
+) -> SweepFile:
     said = {"trials": 7, "seeds": [0, 1], "startup": 2, "round": 3, "sampler": "tpe", **tune}
     space = {"train.lr": LR, "strategy.static.start": START} if space is None else space
-    return SweepFile(name="mine", benchmark="cifar10_lt", strategies=list(strategies), space=dict(space), tune=TuneTable(**said))
+    return SweepFile(
+        name="mine",
+        benchmark="cifar10_lt",
+        strategies=list(strategies),
+        space=dict(space),
+        tune=TuneTable(**said),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,21 +93,53 @@ def _score(experiment: Experiment) -> float:
     """What stands for training: best at lr = 0.01 and start 30, and each seed has its own luck."""
     spec = experiment.benchmark
     start = spec.strategy.get("static", {}).get("start", 0)
-    return 0.9 - 0.1 * abs(math.log10(spec.train.lr) + 2) - 0.002 * abs(start - 30) + 0.01 * math.sin(experiment.seed + 100 * spec.train.lr)
+    return (
+        0.9
+        - 0.1 * abs(math.log10(spec.train.lr) + 2)
+        - 0.002 * abs(start - 30)
+        + 0.01 * math.sin(experiment.seed + 100 * spec.train.lr)
+    )
 
 
 def _result(experiment: Experiment, metrics: Mapping[str, float]) -> Result:
     said, strategy, seed = experiment.name, experiment.strategy, experiment.seed
-    return Result(experiment.id(), 0, said, "cifar10_lt", "smoke", strategy, seed, {}, {}, dict(metrics), [], [], [], 0, {}, {}, {})
+    return Result(
+        experiment.id(),
+        0,
+        said,
+        "cifar10_lt",
+        "smoke",
+        strategy,
+        seed,
+        {},
+        {},
+        dict(metrics),
+        [],
+        [],
+        [],
+        0,
+        {},
+        {},
+        {},
+    )
 
 
 def _trained(job: Job) -> Outcome:
     score = _score(job.experiment)
-    return Outcome(_result(job.experiment, {METRIC: score}), curve=((4, score / 2), (9, score)), seconds=36.0)
+    return Outcome(
+        _result(job.experiment, {METRIC: score}), curve=((4, score / 2), (9, score)), seconds=36.0
+    )
 
 
-def _work(tuning: Tuning, answer: Answer = _trained, workers: int = 1, pick: Callable[[int], int] = lambda _: 0) -> list[Job]:
-    """Work a sweep off with so many runs open at once, whose answers come in any order; gives the jobs that were answered."""
+def _work(
+    tuning: Tuning,
+    answer: Answer = _trained,
+    workers: int = 1,
+    pick: Callable[[int], int] = lambda _: 0,
+) -> list[Job]:
+    """Work a sweep off with so many runs open at once, whose answers come in any order; gives the
+    jobs that were answered.
+    """
     given, answered = list[Job](), list[Job]()
     until = time.monotonic() + 30
     while time.monotonic() < until:
@@ -110,13 +154,19 @@ def _work(tuning: Tuning, answer: Answer = _trained, workers: int = 1, pick: Cal
     raise AssertionError("it never ends")
 
 
-def _tuned(found: SweepFile, storage: RDBStorage, answer: Answer = _trained, retry: int = 0, **how: Any) -> list[Job]:
+def _tuned(
+    found: SweepFile, storage: RDBStorage, answer: Answer = _trained, retry: int = 0, **how: Any
+) -> list[Job]:
     with Tuning(found, storage, retry) as tuning:
         return _work(tuning, answer, **how)
 
 
-def _trials(storage: RDBStorage, strategy: str, name: str = "mine", rung: str = "") -> list[FrozenTrial]:
-    study = optuna.load_study(study_name=f"{name}/cifar10_lt/smoke/{strategy}{rung}", storage=storage)
+def _trials(
+    storage: RDBStorage, strategy: str, name: str = "mine", rung: str = ""
+) -> list[FrozenTrial]:
+    study = optuna.load_study(
+        study_name=f"{name}/cifar10_lt/smoke/{strategy}{rung}", storage=storage
+    )
     return study.get_trials(deepcopy=False)
 
 
@@ -124,7 +174,13 @@ def _told(storage: RDBStorage, found: SweepFile) -> dict[str, Any]:
     """What a study says in the end, slot by slot; a slot that was scored twice would show."""
     return {
         strategy: sorted(
-            (trial.user_attrs[SLOT], sorted(trial.params.items()), trial.state.name, trial.values, sorted(trial.intermediate_values.items()))
+            (
+                trial.user_attrs[SLOT],
+                sorted(trial.params.items()),
+                trial.state.name,
+                trial.values,
+                sorted(trial.intermediate_values.items()),
+            )
             for trial in _trials(storage, strategy)
             if trial.state != TrialState.FAIL
         )
@@ -146,19 +202,31 @@ def undisturbed(database: Callable[[], str]) -> dict[str, Any]:
 # ---------------------------------------------------------------- the budget
 
 
-def test_each_strategy_gets_its_budget_and_begins_at_the_benchmarks_own_setting(storage: RDBStorage) -> None:
+def test_each_strategy_gets_its_budget_and_begins_at_the_benchmarks_own_setting(
+    storage: RDBStorage,
+) -> None:
     found = _sweep()
     jobs = _tuned(found, storage)
-    for strategy, own in (("static", {"train.lr": 0.003, "strategy.static.start": 0}), ("real_only", {"train.lr": 0.003})):
+    for strategy, own in (
+        ("static", {"train.lr": 0.003, "strategy.static.start": 0}),
+        ("real_only", {"train.lr": 0.003}),
+    ):
         trials = _trials(storage, strategy)
         assert [trial.user_attrs[SLOT] for trial in trials] == list(range(7))
         assert {trial.state for trial in trials} == {TrialState.COMPLETE}
         assert trials[0].params == own
         assert all(len(trial.intermediate_values) == 2 for trial in trials)
     assert len(jobs) == len({job.experiment.id() for job in jobs}) == bound(found) == 28
-    assert [job.experiment.strategy for job in jobs[:4]] == ["static", "real_only", "static", "real_only"]  # they share the workers
+    assert [job.experiment.strategy for job in jobs[:4]] == [
+        "static",
+        "real_only",
+        "static",
+        "real_only",
+    ]  # they share the workers
     rows = searches(Tuning(found, storage))
-    assert [(row.complete, row.given_up, row.failed, row.runs, row.hours) for row in rows] == [(7, 0, 0, 14, pytest.approx(0.14))] * 2
+    assert [(row.complete, row.given_up, row.failed, row.runs, row.hours) for row in rows] == [
+        (7, 0, 0, 14, pytest.approx(0.14))
+    ] * 2
     for row in rows:
         assert row.default is not None
         assert row.best is not None
@@ -182,19 +250,30 @@ def test_a_finished_study_asks_for_nothing_and_a_larger_budget_goes_on_as_if_it_
     assert _told(storage, ONE) == undisturbed
 
 
-def test_a_strategy_with_little_to_tune_gets_as_many_trials_as_there_are_settings(storage: RDBStorage) -> None:
+def test_a_strategy_with_little_to_tune_gets_as_many_trials_as_there_are_settings(
+    storage: RDBStorage,
+) -> None:
     found = _sweep(
-        {"strategy.static.start": START, "strategy.fixed.level": Dimension(type="categorical", choices=[30, 50])},
+        {
+            "strategy.static.start": START,
+            "strategy.fixed.level": Dimension(type="categorical", choices=[30, 50]),
+        },
         ["static", "fixed", "real_only"],
     )
     jobs = _tuned(found, storage)
     assert len(jobs) == bound(found) == 2 * (3 + 2 + 1)
-    assert {trial.params["strategy.static.start"] for trial in _trials(storage, "static")} == {0, 30, 50}
+    assert {trial.params["strategy.static.start"] for trial in _trials(storage, "static")} == {
+        0,
+        30,
+        50,
+    }
     (only,) = _trials(storage, "real_only")
     assert (only.params, only.state) == ({}, TrialState.COMPLETE)
     assert [row.complete for row in searches(Tuning(found, storage))] == [3, 2, 1]
-    (_, _, pair) = again(Tuning(found, storage), 2)
-    assert [point.experiment.id() for point in pair.default] == [point.experiment.id() for point in pair.tuned]
+    _, _, pair = again(Tuning(found, storage), 2)
+    assert [point.experiment.id() for point in pair.default] == [
+        point.experiment.id() for point in pair.tuned
+    ]
     assert [point.experiment.seed for point in pair.default] == [2, 3]
 
 
@@ -213,24 +292,40 @@ def test_neither_the_number_of_workers_nor_the_order_of_their_answers_changes_a_
         assert _told(storage, ONE) == undisturbed
 
 
-def test_who_is_faster_in_a_round_gives_no_other_trial_of_it_up(database: Callable[[], str]) -> None:
-    found = _sweep(strategies=["real_only"], trials=5, round=4, seeds=list(range(5)), sampler="random", seed=2)
+def test_who_is_faster_in_a_round_gives_no_other_trial_of_it_up(
+    database: Callable[[], str],
+) -> None:
+    found = _sweep(
+        strategies=["real_only"], trials=5, round=4, seeds=list(range(5)), sampler="random", seed=2
+    )
     told = []
-    for workers, pick in ((1, 0), (4, -1)):  # one trial after the other, and all side by side, the last one first
+    for workers, pick in (
+        (1, 0),
+        (4, -1),
+    ):  # one trial after the other, and all side by side, the last one first
         with _opened(database()) as storage:
-            _tuned(found, storage, _steep, workers=workers, pick=lambda open, pick=pick: pick % open)
+            _tuned(
+                found, storage, _steep, workers=workers, pick=lambda open, pick=pick: pick % open
+            )
             told.append(_told(storage, found))
     assert told[0] == told[1]
     trials = told[0]["real_only"]
     beaten = [trial for trial in trials if len(trial[4]) < 5]  # by the first one
     assert 0 < len(beaten) < 4
     whole = [values[0] for slot, _, _, values, scores in trials if slot > 0 and len(scores) == 5]
-    assert any(one > 1.1 * other for one, other in itertools.combinations(whole, 2))  # the other one would be given up for it
+    assert any(
+        one > 1.1 * other for one, other in itertools.combinations(whole, 2)
+    )  # the other one would be given up for it
 
 
 def _steep(job: Job) -> Outcome:
     spec, seed = job.experiment.benchmark, job.experiment.seed
-    return Outcome(_result(job.experiment, {METRIC: 1 / (1 + abs(math.log10(spec.train.lr) + 1.5)) + 0.001 * math.sin(seed)}))
+    return Outcome(
+        _result(
+            job.experiment,
+            {METRIC: 1 / (1 + abs(math.log10(spec.train.lr) + 1.5)) + 0.001 * math.sin(seed)},
+        )
+    )
 
 
 class Killed(BaseException):
@@ -238,7 +333,9 @@ class Killed(BaseException):
 
 
 def _until_killed(found: SweepFile, url: str, statements: int, workers: int) -> bool:
-    """A launch that dies before its so-manieth statement reaches the database; whether it came so far."""
+    """A launch that dies before its so-manieth statement reaches the database; whether it came so
+    far.
+    """
     storage, left = open_storage(url), [statements]
 
     def die(_: Any, __: Any, statement: str, *___: Any) -> None:
@@ -258,12 +355,18 @@ def _until_killed(found: SweepFile, url: str, statements: int, workers: int) -> 
         sqlalchemy.event.remove(storage.engine, "before_cursor_execute", die)
         tuning.heart.__exit__(None, None, None)  # its heart stands still; `leave` it never reaches
         with storage.engine.begin() as connection:  # and has for long
-            connection.execute(sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')"))
+            connection.execute(
+                sqlalchemy.text(
+                    "UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')"
+                )
+            )
         close_storage(storage)
     return False
 
 
-@given(kills=some.lists(some.tuples(some.integers(0, 70), some.integers(1, 3)), min_size=2, max_size=4))
+@given(
+    kills=some.lists(some.tuples(some.integers(0, 70), some.integers(1, 3)), min_size=2, max_size=4)
+)
 @settings(max_examples=4)
 def test_a_study_whose_launchers_die_anywhere_ends_as_if_they_had_not(
     kills: list[tuple[int, int]], database: Callable[[], str], undisturbed: dict[str, Any]
@@ -277,7 +380,9 @@ def test_a_study_whose_launchers_die_anywhere_ends_as_if_they_had_not(
         assert not any(FAILURE in trial.user_attrs for trial in _trials(storage, "static"))
 
 
-def test_a_round_that_is_half_in_the_queue_is_completed_as_it_was_begun(url: str, undisturbed: dict[str, Any]) -> None:
+def test_a_round_that_is_half_in_the_queue_is_completed_as_it_was_begun(
+    url: str, undisturbed: dict[str, Any]
+) -> None:
     queued = statements = 0
     while not queued:  # the kill moves on until it falls between the two trials of the first round
         assert _until_killed(ONE, url, statements, 1)
@@ -305,7 +410,7 @@ def _claimed(found: SweepFile, storage: RDBStorage, answered: int) -> tuple[Tuni
 def test_a_launcher_that_is_taken_for_dead_lets_go_of_its_trial(
     storage: RDBStorage, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("discl.harness.tuning.REVIVE_S", 0.0)
+    monkeypatch.setattr("discl.harness.tuning.study.REVIVE_S", 0.0)
     tuning, job = _claimed(ONE, storage, 3)
     taken = _trials(storage, "static")[job.tag[2]]
     storage.set_trial_state_values(taken._trial_id, TrialState.FAIL)
@@ -316,7 +421,9 @@ def test_a_launcher_that_is_taken_for_dead_lets_go_of_its_trial(
     assert sum(trial.state == TrialState.FAIL for trial in _trials(storage, "static")) == 1
 
 
-def test_a_launch_that_ends_leaves_its_trials_to_the_next_one_at_once(storage: RDBStorage, undisturbed: dict[str, Any]) -> None:
+def test_a_launch_that_ends_leaves_its_trials_to_the_next_one_at_once(
+    storage: RDBStorage, undisturbed: dict[str, Any]
+) -> None:
     tuning, _ = _claimed(ONE, storage, 1)
     with tuning:
         pass
@@ -331,21 +438,36 @@ def _add_again(tuning: Tuning, trial: FrozenTrial) -> None:
     """As Optuna does where a connection drops between a commit and its answer."""
     state, slot = TrialState.WAITING, {SLOT: trial.user_attrs[SLOT]}
     tuning.study("static").study.add_trial(
-        optuna.create_trial(state=state, params=trial.params, distributions=trial.distributions, user_attrs=slot)
+        optuna.create_trial(
+            state=state, params=trial.params, distributions=trial.distributions, user_attrs=slot
+        )
     )
 
 
-def test_one_of_two_trials_that_bear_one_slot_is_run(storage: RDBStorage, undisturbed: dict[str, Any]) -> None:
+def test_one_of_two_trials_that_bear_one_slot_is_run(
+    storage: RDBStorage, undisturbed: dict[str, Any]
+) -> None:
     tuning, _ = _claimed(ONE, storage, 2)
     first, second, third = _trials(storage, "static")
-    assert [trial.state.name for trial in (first, second, third)] == ["COMPLETE", "RUNNING", "WAITING"]
+    assert [trial.state.name for trial in (first, second, third)] == [
+        "COMPLETE",
+        "RUNNING",
+        "WAITING",
+    ]
     _add_again(tuning, third)  # number 3
     _add_again(tuning, second)  # number 4
-    tuning.study("static").leave()  # so that slot 1 goes to number 4, whose own twin is number 1, in the queue again as number 5
+    tuning.study(
+        "static"
+        # so that slot 1 goes to number 4, whose own twin is number 1, in the queue again as number 5
+    ).leave()
     jobs = _tuned(ONE, storage, workers=3)
     assert len(jobs) == 8
     assert _told(storage, ONE) == undisturbed
-    twins = {trial.number: trial.user_attrs[FAILURE] for trial in _trials(storage, "static") if FAILURE in trial.user_attrs}
+    twins = {
+        trial.number: trial.user_attrs[FAILURE]
+        for trial in _trials(storage, "static")
+        if FAILURE in trial.user_attrs
+    }
     assert twins == {3: "a twin of trial 2", 5: "a twin of trial 4"}
     assert _tuned(ONE, storage) == []
 
@@ -366,7 +488,7 @@ def test_a_twin_does_not_answer_for_a_trial_whose_launcher_died(
     living.take(job, _trained(job))
     assert FAILURE in _trials(storage, "static")[3].user_attrs
     assert living.next() is LATER  # until it is known that it died
-    monkeypatch.setattr("discl.harness.tuning.REVIVE_S", 0.0)
+    monkeypatch.setattr("discl.harness.tuning.study.REVIVE_S", 0.0)
     _work(living)
     assert _told(storage, ONE) == undisturbed
 
@@ -374,9 +496,11 @@ def test_a_twin_does_not_answer_for_a_trial_whose_launcher_died(
 def test_a_run_that_somebody_else_makes_is_asked_for_again_later(
     storage: RDBStorage, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("discl.harness.tuning.PAUSE_S", 0.01)
+    monkeypatch.setattr("discl.harness.tuning.study.PAUSE_S", 0.01)
     busy = iter([True, True, False, True])
-    jobs = _tuned(ONE, storage, lambda job: Outcome() if next(busy, False) else _trained(job), workers=2)
+    jobs = _tuned(
+        ONE, storage, lambda job: Outcome() if next(busy, False) else _trained(job), workers=2
+    )
     assert len(jobs) == 13
     assert _told(storage, ONE) == undisturbed
 
@@ -391,7 +515,9 @@ def _failing(bad: Callable[[Experiment], bool], failure: Failure) -> Answer:
 MEMORY = Failure("error", "RuntimeError: out of memory", peak_bytes=7_000_000_000)
 
 
-def test_a_trial_whose_run_fails_is_recorded_with_its_peak_and_stops_no_other(storage: RDBStorage) -> None:
+def test_a_trial_whose_run_fails_is_recorded_with_its_peak_and_stops_no_other(
+    storage: RDBStorage,
+) -> None:
     found, asked = _sweep(strategies=["static"]), list[str]()
 
     def bad(experiment: Experiment) -> bool:
@@ -408,7 +534,10 @@ def test_a_trial_whose_run_fails_is_recorded_with_its_peak_and_stops_no_other(st
     assert [trial.user_attrs[SLOT] for trial in trials] == list(range(7))
     for trial in failed:
         assert trial.params["strategy.static.start"] == 50
-        assert (trial.user_attrs[FAILURE], trial.user_attrs["peak_bytes"]) == (MEMORY.why, MEMORY.peak_bytes)
+        assert (trial.user_attrs[FAILURE], trial.user_attrs["peak_bytes"]) == (
+            MEMORY.why,
+            MEMORY.peak_bytes,
+        )
     assert {asked.count(id) for id in asked} == {1, 3}  # once and twice more
     (row,) = searches(Tuning(found, storage))
     assert (row.complete, row.failed) == (7 - len(failed), len(failed))
@@ -426,7 +555,11 @@ def test_an_objective_that_is_no_number_or_is_not_there_fails_the_trial_and_says
     told: dict[str, float], storage: RDBStorage
 ) -> None:
     found = _sweep(strategies=["real_only"], trials=2)
-    _tuned(found, storage, lambda job: Outcome(_result(job.experiment, told | {"val/few_acc": 0.1, "test/acc": 0.2})))
+    _tuned(
+        found,
+        storage,
+        lambda job: Outcome(_result(job.experiment, told | {"val/few_acc": 0.1, "test/acc": 0.2})),
+    )
     for trial in _trials(storage, "real_only"):
         assert trial.state == TrialState.FAIL
         assert METRIC in trial.user_attrs[FAILURE]
@@ -439,12 +572,22 @@ def test_an_objective_that_is_no_number_or_is_not_there_fails_the_trial_and_says
 
 def test_settings_that_do_not_go_together_fail_their_trial_alone(storage: RDBStorage) -> None:
     epochs = Dimension(type="categorical", choices=[26, 40])
-    curriculum = Dimension(type="categorical", choices=[25, 30])  # each loads beside the benchmark's 30 and 25; 26 and 30 do not
+    curriculum = Dimension(
+        type="categorical", choices=[25, 30]
+    )  # each loads beside the benchmark's 30 and 25; 26 and 30 do not
     found = _sweep({"train.epochs": epochs, "train.curriculum_epochs": curriculum}, ["real_only"])
     _tuned(found, storage)
     trials = _trials(storage, "real_only")
-    ended = {(trial.params["train.epochs"], trial.params["train.curriculum_epochs"]): trial.state.name for trial in trials}
-    assert ended == {(26, 25): "COMPLETE", (40, 25): "COMPLETE", (40, 30): "COMPLETE", (26, 30): "FAIL"}
+    ended = {
+        (trial.params["train.epochs"], trial.params["train.curriculum_epochs"]): trial.state.name
+        for trial in trials
+    }
+    assert ended == {
+        (26, 25): "COMPLETE",
+        (40, 25): "COMPLETE",
+        (40, 30): "COMPLETE",
+        (26, 30): "FAIL",
+    }
     (failed,) = [trial.user_attrs[FAILURE] for trial in trials if trial.state == TrialState.FAIL]
     assert "train.curriculum_epochs = 30 exceeds train.epochs = 26" in failed
 
@@ -458,10 +601,17 @@ def _bad_starts(job: Job) -> Outcome:
     """Start 50 is bad on every seed; the others are a matter of luck."""
     score = 0.5 + 0.01 * math.sin(7 * job.experiment.seed + job.experiment.benchmark.train.lr)
     start = job.experiment.benchmark.strategy.get("static", {}).get("start", 0)
-    return Outcome(_result(job.experiment, {METRIC: score - (0.1 + job.experiment.seed / 1000 if start == 50 else 0.0)}))
+    return Outcome(
+        _result(
+            job.experiment,
+            {METRIC: score - (0.1 + job.experiment.seed / 1000 if start == 50 else 0.0)},
+        )
+    )
 
 
-def test_a_clearly_bad_trial_is_given_up_before_its_last_replicate_and_never_wins(storage: RDBStorage) -> None:
+def test_a_clearly_bad_trial_is_given_up_before_its_last_replicate_and_never_wins(
+    storage: RDBStorage,
+) -> None:
     found = _sweep(strategies=["static"], **EIGHT)
     jobs = _tuned(found, storage, _bad_starts, workers=2)
     trials = _trials(storage, "static")
@@ -472,9 +622,17 @@ def test_a_clearly_bad_trial_is_given_up_before_its_last_replicate_and_never_win
     assert all(len(trial.intermediate_values) == 8 for trial in whole)
     for trial in given_up:
         scores = trial.intermediate_values
-        assert (trial.state, trial.user_attrs[STOPPED], len(scores)) == (TrialState.COMPLETE, 4, 4)  # 1/16 is the first p below 0.1
+        assert (trial.state, trial.user_attrs[STOPPED], len(scores)) == (
+            TrialState.COMPLETE,
+            4,
+            4,
+        )  # 1/16 is the first p below 0.1
         # slot 0 is the first round, those after it go by two
-        before = [each for each in whole if each.user_attrs[SLOT] < (trial.user_attrs[SLOT] - 1) // 2 * 2 + 1]
+        before = [
+            each
+            for each in whole
+            if each.user_attrs[SLOT] < (trial.user_attrs[SLOT] - 1) // 2 * 2 + 1
+        ]
         best = max(before, key=lambda each: each.values[0])
         gaps = [scores[unit] - best.intermediate_values[unit] for unit in scores]
         assert trial.values == [pytest.approx(best.values[0] + sum(gaps) / 4)]
@@ -484,7 +642,9 @@ def test_a_clearly_bad_trial_is_given_up_before_its_last_replicate_and_never_win
     assert row.settings["strategy.static.start"] != 50
 
 
-def test_a_trial_that_was_given_up_never_wins_even_where_it_is_thought_best(storage: RDBStorage) -> None:
+def test_a_trial_that_was_given_up_never_wins_even_where_it_is_thought_best(
+    storage: RDBStorage,
+) -> None:
     found = _sweep(strategies=["static"], trials=2, round=1)
     tuning = Tuning(found, storage)
     _work(tuning)
@@ -494,26 +654,39 @@ def test_a_trial_that_was_given_up_never_wins_even_where_it_is_thought_best(stor
     storage.create_new_trial(
         study.study._study_id,
         optuna.create_trial(
-            params=best.params, distributions=best.distributions, value=9.0, user_attrs={SLOT: 2, STOPPED: 1}, intermediate_values={0: 9.0}
+            params=best.params,
+            distributions=best.distributions,
+            value=9.0,
+            user_attrs={SLOT: 2, STOPPED: 1},
+            intermediate_values={0: 9.0},
         ),
     )
     assert study.winner() == best
     assert study.best(3)[0] == best.params
 
 
-def test_a_run_that_is_cut_short_ends_its_trial_and_tells_later_proposals_how_far_it_came(storage: RDBStorage) -> None:
+def test_a_run_that_is_cut_short_ends_its_trial_and_tells_later_proposals_how_far_it_came(
+    storage: RDBStorage,
+) -> None:
     found = _sweep(strategies=["static"], trials=4, round=1, patience=1)
     stops = list[Any]()
 
     def answer(job: Job) -> Outcome:
         stops.append(job.stop)
         if job.tag[2] == 2 and job.experiment.seed == 1:
-            return Outcome(failure=Failure("stopped", "given up after epoch 9"), curve=((4, 0.1), (9, 0.05)))
+            return Outcome(
+                failure=Failure("stopped", "given up after epoch 9"), curve=((4, 0.1), (9, 0.05))
+            )
         return _trained(job)
 
     _tuned(found, storage, answer)
     trials = _trials(storage, "static")
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE]
+    assert [trial.state for trial in trials] == [
+        TrialState.COMPLETE,
+        TrialState.COMPLETE,
+        TrialState.PRUNED,
+        TrialState.COMPLETE,
+    ]
     cut, study = trials[2], Study(found, "static", 0, storage, [])
     assert cut.intermediate_values.keys() == {0}
     tried = study.tried(study.slots())[2]
@@ -538,24 +711,42 @@ def _refused(found: SweepFile, storage: RDBStorage) -> str:
     return str(refused.value)
 
 
-def test_a_study_with_another_space_is_not_gone_on_with_and_the_difference_is_said(storage: RDBStorage) -> None:
+def test_a_study_with_another_space_is_not_gone_on_with_and_the_difference_is_said(
+    storage: RDBStorage,
+) -> None:
     found = _sweep(trials=1)
     Tuning(found, storage)
     wider = {"train.lr": LR.model_copy(update={"high": 0.5}), "strategy.static.start": START}
     said = _refused(_sweep(wider, trials=1), storage)
-    assert all(word in said for word in ("mine/cifar10_lt/smoke/static", "space train.lr", "'high': 0.1", "'high': 0.5", "--as NAME"))
+    assert all(
+        word in said
+        for word in (
+            "mine/cifar10_lt/smoke/static",
+            "space train.lr",
+            "'high': 0.1",
+            "'high': 0.5",
+            "--as NAME",
+        )
+    )
     assert "strategy.static.start" not in said
     assert "another space train.batch: nothing there" in _refused(
-        _sweep({"train.batch": Dimension(type="int", low=8, high=64), **found.space}, trials=1), storage
+        _sweep({"train.batch": Dimension(type="int", low=8, high=64), **found.space}, trials=1),
+        storage,
     )
     said = _refused(_sweep({"train.lr": LR}, trials=1), storage)
     assert "another space strategy.static.start" in said
     assert "nothing here" in said
     said = _refused(_sweep(trials=1, seeds=[0, 1, 2], p=0.2), storage)
     assert "another tune.seeds: [0, 1] there, [0, 1, 2] here (and 1 more differences)" in said
-    assert "another set train.batch: nothing there, 8 here" in _refused(found.model_copy(update={"set": {"train.batch": 8}}), storage)
-    assert "another objective: ['val/macro_acc'] there, ['val/acc'] here" in _refused(_sweep(trials=1, objective=["val/acc"]), storage)
-    Tuning(_sweep(trials=9, sampler="gp"), storage)  # the budget may grow, and the sampler stays what it was
+    assert "another set train.batch: nothing there, 8 here" in _refused(
+        found.model_copy(update={"set": {"train.batch": 8}}), storage
+    )
+    assert "another objective: ['val/macro_acc'] there, ['val/acc'] here" in _refused(
+        _sweep(trials=1, objective=["val/acc"]), storage
+    )
+    Tuning(
+        _sweep(trials=9, sampler="gp"), storage
+    )  # the budget may grow, and the sampler stays what it was
     assert Tuning(_sweep(trials=9, sampler="gp"), storage).study("static").sampler == "tpe"
     Tuning(_sweep(wider, trials=1).model_copy(update={"name": "another"}), storage)
 
@@ -569,13 +760,17 @@ def test_two_objectives_are_kept_side_by_side(storage: RDBStorage) -> None:
     def answer(job: Job) -> Outcome:
         start = job.experiment.benchmark.strategy["static"]["start"]
         return Outcome(
-            _result(job.experiment, {METRIC: _score(job.experiment)}), costs={"cost/images": 100.0 - start, "cost/denoising_steps": 1.0}
+            _result(job.experiment, {METRIC: _score(job.experiment)}),
+            costs={"cost/images": 100.0 - start, "cost/denoising_steps": 1.0},
         )
 
     _tuned(found, storage, answer)
     for trial in _trials(storage, "static"):
         scores = list(trial.intermediate_values.values())
-        assert trial.values == [pytest.approx(sum(scores) / 2), 100.0 - trial.params["strategy.static.start"]]
+        assert trial.values == [
+            pytest.approx(sum(scores) / 2),
+            100.0 - trial.params["strategy.static.start"],
+        ]
     study = Tuning(found, storage).study("static").study
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert study.best_trials
@@ -603,8 +798,18 @@ def test_the_best_of_a_rung_are_the_first_of_the_next(storage: RDBStorage) -> No
 
 def test_a_trial_of_a_later_rung_that_failed_is_tried_again_too(storage: RDBStorage) -> None:
     found = _rungs(trials=2)
-    dear = _failing(lambda experiment: experiment.benchmark.train.epochs == 30 and experiment.seed == 1, MEMORY)
+    dear = _failing(
+        lambda experiment: experiment.benchmark.train.epochs == 30 and experiment.seed == 1, MEMORY
+    )
     _tuned(found, storage, dear)
-    assert {trial.state for trial in _trials(storage, "static", rung="/rung 1")} == {TrialState.FAIL}
+    assert {trial.state for trial in _trials(storage, "static", rung="/rung 1")} == {
+        TrialState.FAIL
+    }
     assert {job.experiment.benchmark.train.epochs for job in _tuned(found, storage)} == {30}
-    assert sum(trial.state == TrialState.COMPLETE for trial in _trials(storage, "static", rung="/rung 1")) == 3
+    assert (
+        sum(
+            trial.state == TrialState.COMPLETE
+            for trial in _trials(storage, "static", rung="/rung 1")
+        )
+        == 3
+    )

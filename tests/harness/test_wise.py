@@ -8,21 +8,23 @@ import pytest
 import torch
 from torch import nn
 
-from discl.engine.prediction import predict
-from discl.engine.recipe import Material, Recipe
-from discl.engine.sampling import Tail, Targets, hard_rows
-from discl.engine.training import Fit
-from discl.harness.wise import wise_predictions
-from discl.spec.benchmark import load
-from discl.spec.errors import UserError
-from discl.spec.kinds import Split
-from discl.spec.registry import bind
+from discl.config.benchmark import load
+from discl.core.errors import UserError
+from discl.core.interfaces import Split
+from discl.core.registry import bind
+from discl.engine.evaluation.predict import predict
+from discl.engine.training.data import Material, Recipe
+from discl.engine.training.loop import Fit
+from discl.engine.training.sampler import Tail, Targets, hard_rows
+from discl.harness.run.wise_ft import wise_predictions
 
 
 def _split(count: int) -> Split:
     """Two classes as plain features."""
     labels = np.arange(count) % 2
-    features: Any = (np.random.default_rng(count).normal(0, 1, (count, 4)) + labels[:, None]).astype(np.float32)
+    features: Any = (
+        np.random.default_rng(count).normal(0, 1, (count, 4)) + labels[:, None]
+    ).astype(np.float32)
     return Split(np.arange(count).astype(str), labels, np.zeros(count, np.int64), features)
 
 
@@ -38,13 +40,33 @@ def _intake(features: torch.Tensor) -> torch.Tensor:
 @pytest.fixture
 def fit() -> Fit:
     train, val = _split(64), _split(200)
-    material = Material(train, Tail(train.labels, hard_rows(train.labels, 2, 10)), 2, (100,), {}, {}, val)
+    material = Material(
+        train, Tail(train.labels, hard_rows(train.labels, 2, 10)), 2, (100,), {}, {}, val
+    )
     recipe = Recipe(
-        epochs=2, curriculum_epochs=0, batch=16, lr=0.1, weight_decay=0.0, optimiser="adamw", warmup_epochs=0, shift=0, mirror=False,
+        epochs=2,
+        curriculum_epochs=0,
+        batch=16,
+        lr=0.1,
+        weight_decay=0.0,
+        optimiser="adamw",
+        warmup_epochs=0,
+        shift=0,
+        mirror=False,
         evaluate_every=2,
-    )  # fmt: skip
+    )
     strategy, loss = bind("strategies", "real_only", {}).build(), bind("losses", "ce", {}).build()
-    trained = Fit(_network(3), strategy, loss, material, recipe, Targets(64, 0.0, 1), _intake, 3, torch.device("cpu"))
+    trained = Fit(
+        _network(3),
+        strategy,
+        loss,
+        material,
+        recipe,
+        Targets(64, 0.0, 1),
+        _intake,
+        3,
+        torch.device("cpu"),
+    )
     list(trained)
     return trained
 

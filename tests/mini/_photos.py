@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from discl.core.interfaces import Ints, Photos
 from discl.parts.datasets.cifar10_lt import CLASSES, Cifar10LT
-from discl.spec.kinds import Ints, Photos
 
 __all__ = ["CLASSES", "encoded", "real_photos", "write"]
 

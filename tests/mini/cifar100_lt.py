@@ -1,4 +1,6 @@
-"""CIFAR-100's binary release with fewer records: a coarse and a fine label byte, then 3,072 bytes of red, green and blue planes."""
+"""CIFAR-100's binary release with fewer records: a coarse and a fine label byte, then 3,072 bytes
+of red, green and blue planes.
+"""
 
 from pathlib import Path
 
@@ -16,6 +18,8 @@ def make(folder: Path, images: int, rng: np.random.Generator) -> None:
     for name, many in (("train", each * 4 // 5), ("test", each - each * 4 // 5)):
         kinds = rng.permutation(np.repeat(np.arange(len(FINE)), many))
         planes = photos_of(kinds, rng).transpose(0, 3, 1, 2).reshape(len(kinds), -1)
-        coarse_and_fine = np.array([(FINE[kind] // 5, FINE[kind]) for kind in kinds], np.uint8)  # nobody reads the coarse one
+        coarse_and_fine = np.array(
+            [(FINE[kind] // 5, FINE[kind]) for kind in kinds], np.uint8
+        )  # nobody reads the coarse one
         np.concatenate([coarse_and_fine, planes], axis=1).tofile(home / f"{name}.bin")
     (home / "fine_label_names.txt").write_text("\n".join(CLASSES) + "\n", "utf-8")

@@ -7,10 +7,19 @@ import numpy as np
 from tests.mini._tails import tail, write_lists
 
 SCENES = {
-    0: "airfield", 1: "airplane_cabin", 2: "airport_terminal", 3: "alcove", 4: "alley", 8: "apartment_building-outdoor",
-    30: "bakery-shop", 65: "bow_window-indoor", 138: "elevator-door", 200: "lake-natural", 343: "train_station-platform",
+    0: "airfield",
+    1: "airplane_cabin",
+    2: "airport_terminal",
+    3: "alcove",
+    4: "alley",
+    8: "apartment_building-outdoor",
+    30: "bakery-shop",
+    65: "bow_window-indoor",
+    138: "elevator-door",
+    200: "lake-natural",
+    343: "train_station-platform",
     364: "zen_garden",
-}  # fmt: skip
+}
 VAL, TEST = 2, 4
 
 
@@ -22,5 +31,9 @@ def make(folder: Path, images: int, rng: np.random.Generator) -> None:
         shots = iter(rng.permutation(5_000) + 1)
         for name, many in (("train", count), ("val", VAL)):
             lists[name] += [(f"train/{scene}/{next(shots):08d}.jpg", label) for _ in range(many)]
-        lists["test"] += [(f"val/{scene}/Places365_val_{next(number):08d}.jpg", label) for _ in range(TEST)]
-    write_lists(folder, "Places_LT_{}.txt", lists, {label: kind for kind, label in enumerate(SCENES)}, rng)
+        lists["test"] += [
+            (f"val/{scene}/Places365_val_{next(number):08d}.jpg", label) for _ in range(TEST)
+        ]
+    write_lists(
+        folder, "Places_LT_{}.txt", lists, {label: kind for kind, label in enumerate(SCENES)}, rng
+    )

@@ -13,7 +13,7 @@ from discl.miniature.card import model_card
 from discl.miniature.pictures import to_signal
 from discl.miniature.training import Recipe, batches, train
 from discl.miniature.words import CONTEXT, build_tokenizer, captions
-from discl.parts.datasets._cifar10 import CLASSES
+from discl.parts.datasets.cifar10.photos import CLASSES
 from discl.parts.datasets.cifar10_lt import Cifar10LT
 from discl.parts.generators._patches import PatchAutoencoder
 
@@ -26,9 +26,22 @@ def _train(folder: Path, stop_at: int | None = None) -> nn.Module:
     network = nn.Linear(3, 1)
 
     def loss_of(rows: np.ndarray, noise: torch.Generator) -> dict[str, torch.Tensor]:
-        return {"loss": (network(DATA[rows] + 0.1 * torch.randn(len(rows), 3, generator=noise)) - 1).square().mean()}
+        return {
+            "loss": (network(DATA[rows] + 0.1 * torch.randn(len(rows), 3, generator=noise)) - 1)
+            .square()
+            .mean()
+        }
 
-    for progress in train(network, loss_of, len(DATA), RECIPE, folder, torch.device("cpu"), save_every_s=0, log_every=1):
+    for progress in train(
+        network,
+        loss_of,
+        len(DATA),
+        RECIPE,
+        folder,
+        torch.device("cpu"),
+        save_every_s=0,
+        log_every=1,
+    ):
         if progress.step == stop_at:
             break
     return network
@@ -45,7 +58,16 @@ def test_training_stopped_and_resumed_is_training_undisturbed(tmp_path: Path) ->
 def test_a_saved_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
     _train(tmp_path)
     with pytest.raises(ValueError, match="another recipe"):
-        list(train(nn.Linear(3, 1), lambda *_: {}, 40, replace(RECIPE, lr=1.0), tmp_path, torch.device("cpu")))
+        list(
+            train(
+                nn.Linear(3, 1),
+                lambda *_: {},
+                40,
+                replace(RECIPE, lr=1.0),
+                tmp_path,
+                torch.device("cpu"),
+            )
+        )
 
 
 def test_an_epoch_shows_every_row_once() -> None:
@@ -55,7 +77,11 @@ def test_an_epoch_shows_every_row_once() -> None:
 
 def test_captions_fit_and_differ_and_any_text_is_accepted() -> None:
     tokenizer = build_tokenizer(list(CLASSES))
-    written = [tuple(tokenizer(caption).input_ids) for group in captions(list(CLASSES)) for caption in group]
+    written = [
+        tuple(tokenizer(caption).input_ids)
+        for group in captions(list(CLASSES))
+        for caption in group
+    ]
     assert max(map(len, written)) <= CONTEXT
     assert len(set(written)) == len(written)
     assert tokenizer.unk_token_id not in tokenizer("zebra, naïve ☃").input_ids[1:-1]

@@ -3,16 +3,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from discl.config.benchmark import load
+from discl.core.errors import UserError
+from discl.core.interfaces import Split
 from discl.files.photos import decode
-from discl.harness.show import photo_sheet
-from discl.parts.datasets._cameras import CAMERAS, SEEN, SITES, UNSEEN, chances, deal, taken
-from discl.parts.datasets._cifar10 import CLASSES
-from discl.parts.datasets._tails import long_tail
+from discl.harness.bank.spectrum import photo_sheet
+from discl.parts.datasets.base.long_tail import long_tail
+from discl.parts.datasets.cifar10.cameras import CAMERAS, SEEN, SITES, UNSEEN, chances, deal, taken
+from discl.parts.datasets.cifar10.photos import CLASSES
 from discl.parts.datasets.cifar10_cams import Cifar10Cams
 from discl.parts.datasets.cifar10_lt import Cifar10LT
-from discl.spec.benchmark import load
-from discl.spec.errors import UserError
-from discl.spec.kinds import Split
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +41,30 @@ def test_there_are_twenty_cameras_of_which_training_sees_fifteen(splits: dict[st
 def test_photos_are_long_tailed_in_train_and_even_elsewhere(splits: dict[str, Split]) -> None:
     assert np.bincount(splits["train"].labels).tolist() == long_tail(200, 5, 10)
     assert np.bincount(splits["val"].labels).tolist() == [250] * 10
-    assert np.bincount(splits["id_test"].labels).tolist() == np.bincount(splits["ood/cameras"].labels).tolist() == [10] * 10
+    assert (
+        np.bincount(splits["id_test"].labels).tolist()
+        == np.bincount(splits["ood/cameras"].labels).tolist()
+        == [10] * 10
+    )
 
 
 def test_no_photo_is_in_two_splits_or_in_the_pool(splits: dict[str, Split]) -> None:
     clean = Cifar10LT(largest=200)
     named = {name: _photo_ids(split) for name, split in splits.items()}
-    assert sum(map(len, named.values())) == len(set().union(*named.values())) == sum(map(len, splits.values()))
+    assert (
+        sum(map(len, named.values()))
+        == len(set().union(*named.values()))
+        == sum(map(len, splits.values()))
+    )
     assert named["train"] == set(clean.split("train").ids.tolist())
     assert named["val"] == set(clean.split("val").ids.tolist())
     assert named["id_test"] | named["ood/cameras"] <= set(clean.split("test").ids.tolist())
     assert not set().union(*named.values()) & set(clean.split("pool").ids.tolist())
 
 
-def test_cameras_differ_in_traffic_and_no_class_passes_all_of_them(splits: dict[str, Split]) -> None:
+def test_cameras_differ_in_traffic_and_no_class_passes_all_of_them(
+    splits: dict[str, Split],
+) -> None:
     sizes = np.bincount(splits["val"].groups)
     assert sizes.max() > 8 * sizes.min()
     for label, name in enumerate(CLASSES):
@@ -83,12 +93,20 @@ def test_poor_cameras_are_darker_and_lose_more_than_good_ones() -> None:
     good, poor = (taken(photos, names, np.full(40, camera)) for camera in (0, 12))
     assert poor.mean() < 0.7 * good.mean()
     assert np.abs(good.astype(float) - photos).mean() < 12
-    assert np.corrcoef(poor.ravel(), photos.ravel())[0, 1] < np.corrcoef(good.ravel(), photos.ravel())[0, 1]
+    assert (
+        np.corrcoef(poor.ravel(), photos.ravel())[0, 1]
+        < np.corrcoef(good.ravel(), photos.ravel())[0, 1]
+    )
 
 
-def test_ids_name_the_camera_so_that_a_bank_of_other_views_is_another_bank(splits: dict[str, Split]) -> None:
+def test_ids_name_the_camera_so_that_a_bank_of_other_views_is_another_bank(
+    splits: dict[str, Split],
+) -> None:
     for split in splits.values():
-        assert all(name.endswith(f"-v1c{camera:02d}") for name, camera in zip(split.ids.tolist(), split.groups.tolist(), strict=True))
+        assert all(
+            name.endswith(f"-v1c{camera:02d}")
+            for name, camera in zip(split.ids.tolist(), split.groups.tolist(), strict=True)
+        )
 
 
 def test_scales_show_the_same_photos_through_the_same_cameras(splits: dict[str, Split]) -> None:
@@ -100,7 +118,9 @@ def test_scales_show_the_same_photos_through_the_same_cameras(splits: dict[str, 
         assert np.array_equal(few.pixels, many.pixels[[where[photo] for photo in few.ids.tolist()]])
 
 
-def test_a_second_start_takes_no_photo_again(dataset: Cifar10Cams, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_start_takes_no_photo_again(
+    dataset: Cifar10Cams, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     dataset.prepare(lambda what, done, total: said.append(what))
     again = Cifar10Cams(largest=200, smallest=5, test_photos=100)
@@ -114,7 +134,9 @@ def test_a_second_start_takes_no_photo_again(dataset: Cifar10Cams, monkeypatch: 
 
 def test_prompts_are_those_the_embedded_generator_knows(dataset: Cifar10Cams) -> None:
     assert dataset.prompts(3) == ("a photo of a cat",)
-    assert [dataset.prompts(label) for label in range(10)] == [Cifar10LT().prompts(label) for label in range(10)]
+    assert [dataset.prompts(label) for label in range(10)] == [
+        Cifar10LT().prompts(label) for label in range(10)
+    ]
 
 
 @pytest.fixture
@@ -127,7 +149,10 @@ def test_photos_that_would_have_to_be_fetched_are_not_ready() -> None:
     assert not Cifar10Cams().ready
 
 
-@pytest.mark.parametrize(("parameters", "says"), [({"largest": 3000}, "3000"), ({"test_photos": 15}, "15"), ({"test_photos": 6000}, "6000")])
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [({"largest": 3000}, "3000"), ({"test_photos": 15}, "15"), ({"test_photos": 6000}, "6000")],
+)
 def test_impossible_sizes_are_refused(parameters: dict[str, int], says: str) -> None:
     with pytest.raises(UserError, match=says):
         Cifar10Cams(**parameters)
@@ -138,9 +163,14 @@ def test_a_split_it_does_not_have_is_named(dataset: Cifar10Cams) -> None:
         dataset.split("test")
 
 
-def test_the_sheet_has_a_line_a_class_and_a_line_a_camera(dataset: Cifar10Cams, splits: dict[str, Split], tmp_path: Path) -> None:
+def test_the_sheet_has_a_line_a_class_and_a_line_a_camera(
+    dataset: Cifar10Cams, splits: dict[str, Split], tmp_path: Path
+) -> None:
     # cifar10_lt: ten classes and sixteen ood splits, no groups
-    pages = [photo_sheet(each, tmp_path / f"{i}.png", columns=4) for i, each in enumerate((dataset, Cifar10LT(ood_photos=100)))]
+    pages = [
+        photo_sheet(each, tmp_path / f"{i}.png", columns=4)
+        for i, each in enumerate((dataset, Cifar10LT(ood_photos=100)))
+    ]
     heights = [decode(page.read_bytes(), page.name).shape[0] for page in pages]
     seen = len(set(splits["train"].groups.tolist()))
     assert heights[0] / heights[1] == pytest.approx((10 + seen + 5) / 26, rel=0.05)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.parts.datasets._corruptions import FAMILIES, corrupt
-from discl.parts.datasets._tails import long_tail
+from discl.core.errors import UserError
+from discl.parts.datasets.base.long_tail import long_tail
+from discl.parts.datasets.cifar10.corruptions import FAMILIES, corrupt
 from discl.parts.datasets.cifar10_lt import SEVERITIES, Cifar10LT
-from discl.spec.errors import UserError
 
 
 def test_the_tail_is_exponential() -> None:
@@ -20,7 +20,12 @@ def test_the_tail_is_exponential() -> None:
 def test_pool_train_val_and_test_are_disjoint_and_as_large_as_stated() -> None:
     dataset = Cifar10LT()
     splits = {name: dataset.split(name) for name in ("pool", "train", "val", "test")}
-    assert {name: len(split) for name, split in splits.items()} == {"pool": 25_000, "train": 1236, "val": 2500, "test": 10_000}
+    assert {name: len(split) for name, split in splits.items()} == {
+        "pool": 25_000,
+        "train": 1236,
+        "val": 2500,
+        "test": 10_000,
+    }
     names = [name for split in splits.values() for name in split.ids.tolist()]
     assert len(set(names)) == len(names)
     assert np.bincount(splits["val"].labels).tolist() == [250] * 10
@@ -47,9 +52,13 @@ def test_there_are_enough_corruptions_and_they_repeat_exactly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("smallest", "kept"), [(50, [4750, 2997, 1796]), (100, [4750, 3237, 2096]), (500, [4750, 3871, 2997])], ids=["ir100", "ir50", "ir10"]
+    ("smallest", "kept"),
+    [(50, [4750, 2997, 1796]), (100, [4750, 3237, 2096]), (500, [4750, 3871, 2997])],
+    ids=["ir100", "ir50", "ir10"],
 )
-def test_without_a_pool_the_tail_is_the_fields_but_for_what_val_takes(smallest: int, kept: list[int]) -> None:
+def test_without_a_pool_the_tail_is_the_fields_but_for_what_val_takes(
+    smallest: int, kept: list[int]
+) -> None:
     dataset = Cifar10LT(largest=5000, smallest=smallest, pool=0)
     counts = np.bincount(dataset.split("train").labels).tolist()
     assert counts[:3] == kept

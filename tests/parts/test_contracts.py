@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from discl import testing
-from discl.spec.registry import bind, find, names
+from discl.core.registry import bind, find, names
 from tests.make_mini import LAYOUTS, make
 
 # a small setting, where the default is large
@@ -59,7 +59,12 @@ def mini_root(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 class TestDatasets(testing.DatasetContract):
     @pytest.fixture(params=sorted(names("datasets")))
-    def part(self, request: pytest.FixtureRequest, mini_root: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Any:
+    def part(
+        self,
+        request: pytest.FixtureRequest,
+        mini_root: Callable[[str], Path],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Any:
         """A dataset of files has a miniature of its layout."""
         parameters = PARAMETERS.get(request.param, {})
         if request.param in LAYOUTS:
@@ -100,7 +105,9 @@ class TestExecutors(testing.ExecutorContract):
         if request.param == "ray":
             request.getfixturevalue("ray_cluster")
         name, _, several = request.param.partition(" ")
-        return bind("executors", name, {"workers": 2} if several else PARAMETERS.get(name, {})).build()
+        return bind(
+            "executors", name, {"workers": 2} if several else PARAMETERS.get(name, {})
+        ).build()
 
     def stays(self, part: Any) -> bool:
         return not isinstance(part, find("executors", "slurm"))

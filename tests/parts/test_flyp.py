@@ -12,15 +12,15 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from discl.engine.prediction import Normaliser
-from discl.engine.recipe import Material, Recipe
-from discl.engine.sampling import Tail, Targets, hard_rows
-from discl.engine.snapshots import flatten, unflatten
-from discl.engine.training import Fit
+from discl.core.errors import UserError
+from discl.core.interfaces import Split, Task
+from discl.core.registry import bind
+from discl.engine.evaluation.predict import Normaliser
+from discl.engine.training.data import Material, Recipe
+from discl.engine.training.loop import Fit
+from discl.engine.training.sampler import Tail, Targets, hard_rows
+from discl.engine.training.state import flatten, unflatten
 from discl.miniature.untrained import write_clip
-from discl.spec.errors import UserError
-from discl.spec.kinds import Split, Task
-from discl.spec.registry import bind
 
 COUNTS = torch.tensor([2.0, 2.0, 2.0])
 IMAGES = torch.zeros(3, 1)
@@ -28,7 +28,9 @@ COLOURS = ("red", "green", "blue")
 
 
 class Pairs(nn.Module):
-    """Pairs in two dimensions whose cosines can be computed by hand: images at 0, 90 and 0 degrees, texts at 0, 90 and 90."""
+    """Pairs in two dimensions whose cosines can be computed by hand: images at 0, 90 and 0 degrees,
+    texts at 0, 90 and 90.
+    """
 
     gives_pairs = True
 
@@ -73,7 +75,10 @@ def test_the_temperature_learns() -> None:
 
 
 def test_a_backbone_without_pairs_is_refused() -> None:
-    with pytest.raises(UserError, match=r"gives none; take backbone.name = 'open_clip' with head = 'text', or another loss"):
+    with pytest.raises(
+        UserError,
+        match=r"gives none; take backbone.name = 'open_clip' with head = 'text', or another loss",
+    ):
         _flyp()(nn.Linear(1, 3), IMAGES, torch.tensor([0, 1, 1]), COUNTS, 0.0)
 
 
@@ -88,18 +93,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _network(folder: Path, **parameters: Any) -> nn.Module:
-    built: nn.Module = bind("backbones", "open_clip", {"model": str(folder), **parameters}).build().build(Task(COLOURS, ((), (), ()), 8), 0)
+    built: nn.Module = (
+        bind("backbones", "open_clip", {"model": str(folder), **parameters})
+        .build()
+        .build(Task(COLOURS, ((), (), ()), 8), 0)
+    )
     return built
 
 
-def _gradients(network: nn.Module, called: Any, loss: Any, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+def _gradients(
+    network: nn.Module, called: Any, loss: Any, images: Tensor, labels: Tensor
+) -> dict[str, Tensor]:
     network.zero_grad()
     loss(called, images, labels, COUNTS, 0.0).backward()
     return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
 
 def _batch() -> tuple[Tensor, Tensor]:
-    return torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0, 0, 1])
+    return torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor(
+        [0, 1, 2, 0, 0, 1]
+    )
 
 
 def _rank(rank: int, folder: str, network: nn.Module) -> None:
@@ -107,13 +120,20 @@ def _rank(rank: int, folder: str, network: nn.Module) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     images, labels = (each.chunk(2)[rank] for each in _batch())
     parallel = nn.parallel.DistributedDataParallel(network)
-    gradients = {mask: _gradients(network, parallel, _flyp(mask_same=mask), images, labels) for mask in (False, True)}
+    gradients = {
+        mask: _gradients(network, parallel, _flyp(mask_same=mask), images, labels)
+        for mask in (False, True)
+    }
     torch.save(gradients, f"{folder}/gradients-{rank}.pt")
     dist.destroy_process_group()
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 and later warn of it; the children start no thread before
-def test_two_processes_with_half_a_batch_each_learn_what_one_learns_from_all_of_it(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings(
+    "ignore:.*fork.*:DeprecationWarning"
+)  # Python 3.12 and later warn of it; the children start no thread before
+def test_two_processes_with_half_a_batch_each_learn_what_one_learns_from_all_of_it(
+    folder: Path, tmp_path: Path
+) -> None:
     network = _network(folder)
     mp.start_processes(_rank, (str(tmp_path), network), nprocs=2, start_method="fork")
     for rank in range(2):
@@ -129,21 +149,44 @@ def _split(count: int) -> Split:
     labels = np.repeat([0, 1, 2], count)
     noise = np.random.default_rng(count).normal(0, 20, (len(labels), 8, 8, 3))
     photos = (np.eye(3)[labels][:, None, None, :] * 150 + 50 + noise).clip(0, 255).astype(np.uint8)
-    return Split(np.arange(len(labels)).astype(str), labels, np.zeros(len(labels), np.int64), photos)
+    return Split(
+        np.arange(len(labels)).astype(str), labels, np.zeros(len(labels), np.int64), photos
+    )
 
 
 RECIPE = Recipe(
-    epochs=6, curriculum_epochs=0, batch=12, lr=3e-3, weight_decay=0.0, optimiser="adamw", warmup_epochs=0, shift=0, mirror=False,
+    epochs=6,
+    curriculum_epochs=0,
+    batch=12,
+    lr=3e-3,
+    weight_decay=0.0,
+    optimiser="adamw",
+    warmup_epochs=0,
+    shift=0,
+    mirror=False,
     evaluate_every=6,
-)  # fmt: skip
+)
 INTAKE = Normaliser((0.5,) * 3, (0.25,) * 3)
 
 
 def _fit(network: nn.Module, recipe: Recipe = RECIPE, keep: Any = None) -> Fit:
     train = _split(20)
-    material = Material(train, Tail(train.labels, hard_rows(train.labels, 3, 10)), 3, (100,), {}, {}, _split(10))
+    material = Material(
+        train, Tail(train.labels, hard_rows(train.labels, 3, 10)), 3, (100,), {}, {}, _split(10)
+    )
     strategy = bind("strategies", "real_only", {}).build()
-    return Fit(network, strategy, _flyp(), material, recipe, Targets(60, 0.0, 1), INTAKE, 0, torch.device("cpu"), keep)
+    return Fit(
+        network,
+        strategy,
+        _flyp(),
+        material,
+        recipe,
+        Targets(60, 0.0, 1),
+        INTAKE,
+        0,
+        torch.device("cpu"),
+        keep,
+    )
 
 
 def test_training_with_it_tells_colours_apart_by_their_names(folder: Path) -> None:
@@ -165,7 +208,9 @@ def test_training_with_it_tells_colours_apart_by_their_names(folder: Path) -> No
 def test_a_stopped_run_draws_the_same_captions_when_it_goes_on(folder: Path) -> None:
     recipe, stops = replace(RECIPE, epochs=2), list[Any]()
     templates = ["a photo of a {name}", "a picture of a {name}", "{name}"]
-    whole = _fit(_network(folder, templates=templates), recipe, lambda state: stops.append(flatten(state())))
+    whole = _fit(
+        _network(folder, templates=templates), recipe, lambda state: stops.append(flatten(state()))
+    )
     list(whole)
     again = _fit(_network(folder, templates=templates), recipe)
     again.restore(unflatten(*stops[2]))

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from discl.cli import main
+from discl.config import benchmark
+from discl.core.errors import UserError
 from discl.files.photos import decode, decode_square
-from discl.harness.experiment import Audience
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
-from discl.parts.datasets._words import article, class_names
+from discl.harness.run.assembly import Audience
+from discl.harness.run.store import Store
+from discl.harness.sweep.sequential import sweep
+from discl.parts.datasets.base.class_names import article, class_names
 from discl.parts.datasets.folder import Folder
-from discl.spec import benchmark
-from discl.spec.errors import UserError
 from tests.make_mini import make
 from tests.mini._photos import encoded, real_photos
 
@@ -38,7 +38,10 @@ def own(mini: Callable[[str], Path], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own_data(mini: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Maps go where the test's other files go. The miniatures are made before: they need the photos of the usual place."""
+    """Maps go where the test's other files go.
+
+    The miniatures are made before: they need the photos of the usual place.
+    """
     mini("folder"), mini("parquet")
     monkeypatch.setenv("DISCL_DATA", str(tmp_path / "data"))
 
@@ -54,15 +57,27 @@ def test_a_tree_with_splits(mini: Callable[[str], Path]) -> None:
     train, night = folder.split("train"), folder.split("ood/night")
     assert np.bincount(train.labels).tolist() == [27, 13, 6, 3, 2]
     assert night.pixels.mean() < train.pixels.mean() / 2
-    assert all(name.split("/")[1] == folder.classes[label] for name, label in zip(train.ids, train.labels, strict=True))
+    assert all(
+        name.split("/")[1] == folder.classes[label]
+        for name, label in zip(train.ids, train.labels, strict=True)
+    )
 
 
-def test_a_tree_without_splits_is_cut_by_the_hash_of_the_names(mini: Callable[[str], Path], own: Path) -> None:
-    whole = {name: set(Folder(root=str(own / "train")).listing(name).refs.tolist()) for name in ("train", "val", "test")}
+def test_a_tree_without_splits_is_cut_by_the_hash_of_the_names(
+    mini: Callable[[str], Path], own: Path
+) -> None:
+    whole = {
+        name: set(Folder(root=str(own / "train")).listing(name).refs.tolist())
+        for name in ("train", "val", "test")
+    }
     assert {name: len(refs) for name, refs in whole.items()} == {"train": 33, "val": 10, "test": 8}
     shutil.rmtree(own / "train" / "cat")
-    fewer = {name: set(Folder(root=str(own / "train")).listing(name).refs.tolist()) for name in whole}
-    assert fewer == {name: {ref for ref in refs if not ref.startswith("cat/")} for name, refs in whole.items()}
+    fewer = {
+        name: set(Folder(root=str(own / "train")).listing(name).refs.tolist()) for name in whole
+    }
+    assert fewer == {
+        name: {ref for ref in refs if not ref.startswith("cat/")} for name, refs in whole.items()
+    }
 
 
 def test_a_split_that_is_missing_is_cut_from_train_and_said(own: Path) -> None:
@@ -71,19 +86,30 @@ def test_a_split_that_is_missing_is_cut_from_train_and_said(own: Path) -> None:
     folder = Folder(root=str(own), share=0.2)
     assert np.bincount(folder.listing("val").labels).tolist() == [6, 3, 2, 1, 1]
     assert np.bincount(folder.listing("train").labels).tolist() == [21, 10, 4, 2, 1]
-    assert any(note == "cut from train: val, 20% of each class, by the hash of the names" for note in folder.notes)
+    assert any(
+        note == "cut from train: val, 20% of each class, by the hash of the names"
+        for note in folder.notes
+    )
     assert len(folder.listing("test").refs) == 15
 
 
 @pytest.mark.parametrize("form", ["parquet", "disk"])
-def test_a_hugging_face_dataset_with_a_group_column(mini: Callable[[str], Path], tmp_path: Path, form: str) -> None:
+def test_a_hugging_face_dataset_with_a_group_column(
+    mini: Callable[[str], Path], tmp_path: Path, form: str
+) -> None:
     root = mini("parquet")
     if form == "disk":
         from datasets import Dataset, DatasetDict
 
         files = {"train": "train", "test": "test", "sketch": "test"}
-        paths = {name: str(root / "data" / f"{file}-00000-of-00001.parquet") for name, file in files.items()}
-        tables = {name: Dataset.from_parquet(path, cache_dir=str(tmp_path / "cache")) for name, path in paths.items()}
+        paths = {
+            name: str(root / "data" / f"{file}-00000-of-00001.parquet")
+            for name, file in files.items()
+        }
+        tables = {
+            name: Dataset.from_parquet(path, cache_dir=str(tmp_path / "cache"))
+            for name, path in paths.items()
+        }
         DatasetDict(tables).save_to_disk(tmp_path / "disk")
         root = tmp_path / "disk"
     folder = Folder(root=str(root), group_column="camera", ood=("sketch",))
@@ -97,7 +123,9 @@ def test_a_hugging_face_dataset_with_a_group_column(mini: Callable[[str], Path],
     assert test.original is not None
     for place in (0, 7, 17):
         assert np.array_equal(test.original(place), decode(rows[place]["image"]["bytes"]))
-        assert np.array_equal(test.pixels[place], decode_square(rows[place]["image"]["bytes"], "", 32))
+        assert np.array_equal(
+            test.pixels[place], decode_square(rows[place]["image"]["bytes"], "", 32)
+        )
     assert "all photos are of one group" not in " ".join(folder.notes)
 
 
@@ -108,15 +136,23 @@ def test_an_image_folder_with_metadata(tmp_path: Path) -> None:
         labels = [i % 2 for i in range(count)]
         for i, photo in enumerate(real_photos(labels, rng)):
             (root / split / f"{i}.jpg").write_bytes(encoded(photo))
-        rows = [{"file_name": f"{i}.jpg", "label": ["SeaLion", "red_panda"][label], "place": "zoo"} for i, label in enumerate(labels)]
-        (root / split / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        rows = [
+            {"file_name": f"{i}.jpg", "label": ["SeaLion", "red_panda"][label], "place": "zoo"}
+            for i, label in enumerate(labels)
+        ]
+        (root / split / "metadata.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows)
+        )
     folder = Folder(root=str(root), group_column="place")
     assert folder.classes == ("sea lion", "red panda")
     assert folder.splits == ("train", "val", "test")
     assert len(folder.split("test")) == 6
     assert any("one group" in note for note in folder.notes)
     (root / "test" / "2.jpg").unlink()
-    with pytest.raises(UserError, match=r"1 of 6 photos of split test of folder are listed but not there \(test/2.jpg\)"):
+    with pytest.raises(
+        UserError,
+        match=r"1 of 6 photos of split test of folder are listed but not there \(test/2.jpg\)",
+    ):
         Folder(root=str(root)).identity()
     assert len(Folder(root=str(root), most_unreadable=0.2).split("test")) == 5
 
@@ -124,7 +160,13 @@ def test_an_image_folder_with_metadata(tmp_path: Path) -> None:
 def test_groups_of_a_tree_come_from_a_csv_file(own: Path) -> None:
     refs = Folder(root=str(own)).listing("train").refs.tolist()
     with (own / "cameras.csv").open("w", newline="") as opened:
-        csv.writer(opened).writerows([("path", "group"), *((ref, f"c{i % 2}") for i, ref in enumerate(refs[1:])), ("gone.jpg", "c0")])
+        csv.writer(opened).writerows(
+            [
+                ("path", "group"),
+                *((ref, f"c{i % 2}") for i, ref in enumerate(refs[1:])),
+                ("gone.jpg", "c0"),
+            ]
+        )
     folder = Folder(root=str(own), groups="cameras.csv")
     assert set(folder.listing("train").groups.tolist()) == {0, 1, 2}
     assert set(folder.listing("val").groups.tolist()) == {0}
@@ -141,13 +183,39 @@ def test_a_long_tail_on_request(own: Path) -> None:
 
 def test_folder_names_become_english() -> None:
     assert class_names(["n01440764_tench", "n01443537_goldfish"]) == ("tench", "goldfish")
-    assert class_names(["001.Black_footed_Albatross", "002.Laysan_Albatross"]) == ("black footed albatross", "laysan albatross")
-    assert class_names(["AnnualCrop", "HerbaceousVegetation", "SeaLake"]) == ("annual crop", "herbaceous vegetation", "sea lake")
+    assert class_names(["001.Black_footed_Albatross", "002.Laysan_Albatross"]) == (
+        "black footed albatross",
+        "laysan albatross",
+    )
+    assert class_names(["AnnualCrop", "HerbaceousVegetation", "SeaLake"]) == (
+        "annual crop",
+        "herbaceous vegetation",
+        "sea lake",
+    )
     assert class_names(["737-300", "737-MAX", "A380"]) == ("737 300", "737 MAX", "A380")
     assert class_names(["red_fox", "red-fox", "BMW"]) == ("red_fox", "red-fox", "BMW")
-    assert [article(name) for name in ("owl", "unicorn", "hour", "umbrella", "one way sign", "cat", "uninhabited isle", "European hare")] == [
-        "an", "a", "an", "an", "a", "a", "an", "a",
-    ]  # fmt: skip
+    assert [
+        article(name)
+        for name in (
+            "owl",
+            "unicorn",
+            "hour",
+            "umbrella",
+            "one way sign",
+            "cat",
+            "uninhabited isle",
+            "European hare",
+        )
+    ] == [
+        "an",
+        "a",
+        "an",
+        "an",
+        "a",
+        "a",
+        "an",
+        "a",
+    ]
 
 
 def test_what_is_odd_about_a_tree_is_said(own: Path) -> None:
@@ -172,7 +240,13 @@ def damaged_parquet(root: Path) -> dict[str, Any]:
 def two_label_columns(root: Path) -> dict[str, Any]:
     from datasets import ClassLabel, Dataset, Features, Image
 
-    features = Features({"image": Image(), "coarse": ClassLabel(names=["a", "b"]), "fine": ClassLabel(names=["c", "d"])})
+    features = Features(
+        {
+            "image": Image(),
+            "coarse": ClassLabel(names=["a", "b"]),
+            "fine": ClassLabel(names=["c", "d"]),
+        }
+    )
     rows = {"image": [{"bytes": b"x", "path": None}] * 2, "coarse": [0, 1], "fine": [0, 1]}
     Dataset.from_dict(rows, features=features).to_parquet(root / "train.parquet")
     return {}
@@ -200,19 +274,30 @@ def groups_without_columns(root: Path) -> dict[str, Any]:
     ("spoil", "says"),
     [
         (damaged_parquet, r"train-00000-of-00001.parquet cannot be read"),
-        (two_label_columns, r"several could be the label \(coarse, fine\); set dataset.label_column"),
-        (a_column_that_is_not_there, r"dataset.group_column = 'camra': .* has the columns image, coarse, fine"),
+        (
+            two_label_columns,
+            r"several could be the label \(coarse, fine\); set dataset.label_column",
+        ),
+        (
+            a_column_that_is_not_there,
+            r"dataset.group_column = 'camra': .* has the columns image, coarse, fine",
+        ),
         (no_photo, r"has folders but no photo in them"),
         (groups_without_columns, r"needs the columns path and group"),
         (lambda root: {}, r"is no folder with photos. Give one: --set dataset.root=FOLDER"),
         (lambda root: {"root": ""}, r"dataset.root says no folder. Give one"),
-        (lambda root: {"root": "owner/name"}, r"'owner/name' is no folder here, and the Hugging Face Hub cannot be reached"),
+        (
+            lambda root: {"root": "owner/name"},
+            r"'owner/name' is no folder here, and the Hugging Face Hub cannot be reached",
+        ),
         (lambda root: {"share": 0.9}, r"dataset.share = 0.9"),
         (lambda root: {"largest": 5, "smallest": 9}, r"smallest = 9"),
         (lambda root: {"groups": "a.csv", "group_column": "b"}, r"set one of them"),
     ],
 )
-def test_bad_input_is_a_sentence(tmp_path: Path, spoil: Callable[[Path], dict[str, Any]], says: str) -> None:
+def test_bad_input_is_a_sentence(
+    tmp_path: Path, spoil: Callable[[Path], dict[str, Any]], says: str
+) -> None:
     root = tmp_path / "root"
     root.mkdir()
     parameters = spoil(root)
@@ -222,9 +307,17 @@ def test_bad_input_is_a_sentence(tmp_path: Path, spoil: Callable[[Path], dict[st
 
 def test_a_bench_of_ones_own_photos_gives_a_table(mini: Callable[[str], Path]) -> None:
     settings = [
-        f"dataset.root={mini('folder')}", "generator.name=blend", "train.epochs=1", "train.curriculum_epochs=1", "train.warmup_epochs=0",
-        "train.evaluate_every=1", "backbone.stem_stride=4", 'strategies=["static"]', "levels=[50,100]", "bank.variants=1",
-    ]  # fmt: skip
+        f"dataset.root={mini('folder')}",
+        "generator.name=blend",
+        "train.epochs=1",
+        "train.curriculum_epochs=1",
+        "train.warmup_epochs=0",
+        "train.evaluate_every=1",
+        "backbone.stem_stride=4",
+        'strategies=["static"]',
+        "levels=[50,100]",
+        "bank.variants=1",
+    ]
     (result,) = sweep(benchmark.load("folder", "smoke", settings), Store(), Audience([]))
     assert {"test/macro_acc", "ood/macro_acc", "val/macro_acc"} <= result.metrics.keys()
     assert result.counts == [27, 13, 6, 3, 2]
@@ -233,11 +326,12 @@ def test_a_bench_of_ones_own_photos_gives_a_table(mini: Callable[[str], Path]) -
 
 def test_a_bench_without_data_ends_with_2_and_loads_no_torch() -> None:
     script = (
-        "import sys\nfrom discl.cli import main\n"
-        "try:\n    main(['bench', 'folder'])\nexcept SystemExit as ending:\n    code = ending.code\n"
-        "print(code, 'torch' in sys.modules)"
+        "import sys\nfrom discl.cli import main\ntry:\n    main(['bench', 'folder'])\nexcept"
+        " SystemExit as ending:\n    code = ending.code\nprint(code, 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["2", "False"]
     assert done.stderr.startswith("error: dataset.root says no folder. Give one")
 
@@ -253,12 +347,16 @@ def test_data_info_counts_what_is_listed_and_decodes_nothing(
 ) -> None:
     assert discl("data", "info", "folder", "--set", f"root={mini('folder')}") == 0
     said = capsys.readouterr().out
-    assert [line.split()[2:] for line in said.splitlines() if line.strip().startswith("deer")] == [["2", "3", "3", "3"]]
+    assert [line.split()[2:] for line in said.splitlines() if line.strip().startswith("deer")] == [
+        ["2", "3", "3", "3"]
+    ]
     assert "- not decoded yet: the first run writes 295 kB at 32 px" in said
     assert not (tmp_path / "data" / "decoded").exists()
 
 
-def test_data_fetch_says_where_the_files_are_or_why_they_cannot_be_had(mini: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_fetch_says_where_the_files_are_or_why_they_cannot_be_had(
+    mini: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert discl("data", "fetch", "folder", "--set", f"root={mini('folder')}") == 0
     assert f"folder is at {mini('folder')}" in capsys.readouterr().out
     assert discl("data", "fetch", "folder", "--set", "root=owner/name") == 2

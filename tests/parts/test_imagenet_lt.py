@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from discl.core.errors import UserError
 from discl.parts.datasets.imagenet_lt import ImageNetLT, class_names, synsets
-from discl.spec.errors import UserError
 from tests.make_mini import make
 from tests.mini.imagenet_lt import SYNSETS, TEST, VAL
 
@@ -30,7 +30,9 @@ def _with_list(mini: Path, folder: Path, split: str, edit: Edit) -> ImageNetLT:
     folder.mkdir()
     for path in mini.glob("ImageNet_LT_*.txt"):
         lines = path.read_text().splitlines()
-        (folder / path.name).write_text("\n".join(edit(lines) if path.stem.endswith(split) else lines) + "\n")
+        (folder / path.name).write_text(
+            "\n".join(edit(lines) if path.stem.endswith(split) else lines) + "\n"
+        )
     return ImageNetLT(root=str(mini), side=16, lists=str(folder))
 
 
@@ -54,7 +56,10 @@ def test_validation_photos_may_lie_flat_as_ilsvrc_ships_them(mini: Path, tmp_pat
     for folder in (flat / "val").iterdir():
         if folder.is_dir():
             folder.rmdir()
-    sorted_, lying = ImageNetLT(root=str(mini), side=16).split("test"), ImageNetLT(root=str(flat), side=16).split("test")
+    sorted_, lying = (
+        ImageNetLT(root=str(mini), side=16).split("test"),
+        ImageNetLT(root=str(flat), side=16).split("test"),
+    )
     assert lying.ids.tolist() == sorted_.ids.tolist()
     assert np.array_equal(lying.pixels, sorted_.pixels)
 
@@ -63,8 +68,14 @@ def test_no_two_classes_share_a_name_or_a_prompt() -> None:
     names = class_names()
     assert len({name.lower() for name in names}) == len(names) == 1000
     assert [names[label] for label in (0, 134, 517, 657, 744, 836, 837)] == [
-        "tench", "crane bird", "construction crane", "missile", "projectile", "sunglass", "sunglasses",
-    ]  # fmt: skip
+        "tench",
+        "crane bird",
+        "construction crane",
+        "missile",
+        "projectile",
+        "sunglass",
+        "sunglasses",
+    ]
     dataset = ImageNetLT()
     assert len({dataset.prompts(label) for label in range(1000)}) == 1000
     assert dataset.prompts(0) == ("a photo of tench",)
@@ -75,16 +86,27 @@ def test_no_two_classes_share_a_name_or_a_prompt() -> None:
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (lambda lines: [*lines, "train/n01440764/one.JPEG"], r"ImageNet_LT_train.txt, line \d+: 'train/n01440764/one.JPEG' is not a path"),
+        (
+            lambda lines: [*lines, "train/n01440764/one.JPEG"],
+            r"ImageNet_LT_train.txt, line \d+: 'train/n01440764/one.JPEG' is not a path",
+        ),
         (lambda lines: [*lines, "train/n01440764/one.JPEG 1000"], r"label 1000 is outside 0..999"),
         (lambda lines: [*lines, "train/n01440764/one.JPEG 7"], "the label 7, which is n01514668"),
-        (lambda lines: [*lines, "../../etc/passwd 0"], r"line \d+: '../../etc/passwd' leaves its folder"),
+        (
+            lambda lines: [*lines, "../../etc/passwd 0"],
+            r"line \d+: '../../etc/passwd' leaves its folder",
+        ),
         (lambda lines: [*lines, lines[0]], "twice in split train"),
-        (lambda lines: [*lines, "train/n01440764/gone.JPEG 0"], r"listed but not there \(train/n01440764/gone.JPEG\)"),
+        (
+            lambda lines: [*lines, "train/n01440764/gone.JPEG 0"],
+            r"listed but not there \(train/n01440764/gone.JPEG\)",
+        ),
         (lambda lines: [], "split train of imagenet_lt is empty"),
     ],
 )
-def test_a_wrong_list_is_answered_with_the_line_and_the_way_out(mini: Path, tmp_path: Path, edit: Edit, says: str) -> None:
+def test_a_wrong_list_is_answered_with_the_line_and_the_way_out(
+    mini: Path, tmp_path: Path, edit: Edit, says: str
+) -> None:
     with pytest.raises(UserError, match=says):
         _ = _with_list(mini, tmp_path / "lists", "train", edit).splits
 
@@ -95,21 +117,33 @@ def test_a_photo_in_two_lists_is_refused(mini: Path, tmp_path: Path) -> None:
         _ = _with_list(mini, tmp_path / "lists", "val", lambda lines: [*lines, first]).splits
 
 
-def test_a_few_missing_photos_are_left_out_and_counted_where_that_is_allowed(mini: Path, tmp_path: Path) -> None:
-    dataset = _with_list(mini, tmp_path / "lists", "train", lambda lines: [*lines, "train/n01440764/gone.JPEG 0"])
+def test_a_few_missing_photos_are_left_out_and_counted_where_that_is_allowed(
+    mini: Path, tmp_path: Path
+) -> None:
+    dataset = _with_list(
+        mini, tmp_path / "lists", "train", lambda lines: [*lines, "train/n01440764/gone.JPEG 0"]
+    )
     whole = len(ImageNetLT(root=str(mini), side=16).split("train"))
     dataset.most_unreadable = 0.05
     assert len(dataset.split("train")) == whole
-    assert any("1 row(s) without a file left out (train/n01440764/gone.JPEG)" in note for note in dataset.notes)
+    assert any(
+        "1 row(s) without a file left out (train/n01440764/gone.JPEG)" in note
+        for note in dataset.notes
+    )
 
 
 def test_a_list_about_as_long_as_the_published_one_must_be_the_published_one(mini: Path) -> None:
     assert ImageNetLT.published == {"train": 115_846, "val": 20_000, "test": 50_000}
     dataset = ImageNetLT(root=str(mini), side=16)
     listed = {name: len(dataset.listing(name).refs) for name in dataset.splits}
-    dataset, one_more = ImageNetLT(root=str(mini), side=16), {**listed, "train": listed["train"] + 1}
+    dataset, one_more = (
+        ImageNetLT(root=str(mini), side=16),
+        {**listed, "train": listed["train"] + 1},
+    )
     dataset.published = one_more
-    with pytest.raises(UserError, match=rf"lists {listed['train']} photos, {listed['train'] + 1} are published"):
+    with pytest.raises(
+        UserError, match=rf"lists {listed['train']} photos, {listed['train'] + 1} are published"
+    ):
         _ = dataset.splits
     dataset = ImageNetLT(root=str(mini), side=16)
     dataset.published = listed

@@ -1,4 +1,6 @@
-"""The generator on checkpoints in the formats of Stable Diffusion, SDXL, its refiner and LCM, against diffusers' own pipelines."""
+"""The generator on checkpoints in the formats of Stable Diffusion, SDXL, its refiner and LCM,
+against diffusers' own pipelines.
+"""
 
 import json
 import shutil
@@ -12,14 +14,15 @@ import pytest
 import torch
 from PIL import Image
 
+from discl.core.errors import UserError
+from discl.core.interfaces import Photos, Request
+from discl.core.levels import strength
+from discl.core.registry import bind
 from discl.miniature import untrained
 from discl.parts.generators.img2img import SCHEDULERS, Img2Img
-from discl.spec.errors import UserError
-from discl.spec.kinds import Photos, Request
-from discl.spec.levels import strength
-from discl.spec.registry import bind
 
-# pixels of 255, between one image at a time and groups of two: convolutions of another batch size differ in the last bits
+# pixels of 255, between one image at a time and groups of two: convolutions of another batch size
+# differ in the last bits
 TOLERANCE = 2
 STEPS = 10
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
@@ -39,14 +42,26 @@ def checkpoint(folders: Any) -> Path:
 
 def _generator(checkpoint: Path, **parameters: Any) -> Any:
     return bind(
-        "generators", "img2img", {"checkpoint": str(checkpoint), "steps": STEPS, "text_guidance": 4.0, "chunk": 2, **parameters}
+        "generators",
+        "img2img",
+        {
+            "checkpoint": str(checkpoint),
+            "steps": STEPS,
+            "text_guidance": 4.0,
+            "chunk": 2,
+            **parameters,
+        },
     ).build()
 
 
 def _poisoned(generator: Any, *dtypes: torch.dtype) -> None:
-    """From here on the first image of each group gets values that are not finite, where it is computed in one of `dtypes`."""
+    """From here on the first image of each group gets values that are not finite, where it is
+    computed in one of `dtypes`.
+    """
 
-    def spoil(_module: Any, _inputs: Any, output: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    def spoil(
+        _module: Any, _inputs: Any, output: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
         if output[0].dtype in dtypes:
             output[0][0] = torch.nan
         return output
@@ -71,45 +86,82 @@ def reference(folders: Any) -> Any:
         loaded.set_progress_bar_config(disable=True)
         return loaded, loaded.scheduler.config
 
-    def call(kind: str, request: Request, photo: Image.Image, scheduler: str, grid: Any, guidance: float) -> Photos:
+    def call(
+        kind: str, request: Request, photo: Image.Image, scheduler: str, grid: Any, guidance: float
+    ) -> Photos:
         loaded, config = pipeline(kind)
-        loaded.scheduler = getattr(diffusers, scheduler or config["_class_name"]).from_config(config)
+        loaded.scheduler = getattr(diffusers, scheduler or config["_class_name"]).from_config(
+            config
+        )
         # left to itself, diffusers gives latent consistency models another grid at each strength
-        steps = {"timesteps": grid.tolist(), "num_inference_steps": None} if kind == "lcm" else {"num_inference_steps": STEPS}
+        steps = (
+            {"timesteps": grid.tolist(), "num_inference_steps": None}
+            if kind == "lcm"
+            else {"num_inference_steps": STEPS}
+        )
         image = loaded(
-            prompt=request.prompt, image=photo, strength=strength(request.level, STEPS), guidance_scale=guidance, output_type="np",
-            generator=torch.Generator().manual_seed(request.seed), **steps,
-        ).images[0]  # fmt: skip
+            prompt=request.prompt,
+            image=photo,
+            strength=strength(request.level, STEPS),
+            guidance_scale=guidance,
+            output_type="np",
+            generator=torch.Generator().manual_seed(request.seed),
+            **steps,
+        ).images[0]
         return (image * 255).round().astype(np.uint8)  # type: ignore[no-any-return]
 
     return call
 
 
-FIRST_FIVE = ("", "DDIMScheduler", "DPMSolverMultistepScheduler", "HeunDiscreteScheduler", "EulerAncestralDiscreteScheduler")
+FIRST_FIVE = (
+    "",
+    "DDIMScheduler",
+    "DPMSolverMultistepScheduler",
+    "HeunDiscreteScheduler",
+    "EulerAncestralDiscreteScheduler",
+)
 CASES = [
     *((kind, name) for kind in ("sd", "sdxl", "refiner") for name in FIRST_FIVE),
     ("lcm", ""),
-    *(pytest.param("sd", name, marks=pytest.mark.slow) for name in SCHEDULERS if name not in FIRST_FIVE),
+    *(
+        pytest.param("sd", name, marks=pytest.mark.slow)
+        for name in SCHEDULERS
+        if name not in FIRST_FIVE
+    ),
 ]
 
 
 @pytest.mark.parametrize(("kind", "scheduler"), CASES)
-def test_images_are_those_of_diffusers_pipelines(kind: str, scheduler: str, folders: Any, reference: Any) -> None:
+def test_images_are_those_of_diffusers_pipelines(
+    kind: str, scheduler: str, folders: Any, reference: Any
+) -> None:
     generator = _generator(folders(kind), level_0="photo_trace", scheduler=scheduler)
-    requests = [Request(level, (CAT, DOG)[i % 2], 100 + i) for i, level in enumerate((50, 0, 30, 90))]
+    requests = [
+        Request(level, (CAT, DOG)[i % 2], 100 + i) for i, level in enumerate((50, 0, 30, 90))
+    ]
     photos = PHOTOS[[0, 1, 0, 2]]
     images = generator.make(requests, photos).images
     for request, photo, image in zip(requests, photos, images, strict=True):
         grid = generator._staircase._grid.timesteps
-        assert _apart(image, reference(kind, request, Image.fromarray(photo), scheduler, grid, 4.0)) <= TOLERANCE
+        assert (
+            _apart(image, reference(kind, request, Image.fromarray(photo), scheduler, grid, 4.0))
+            <= TOLERANCE
+        )
 
 
 @pytest.mark.parametrize("kind", untrained.BUILDERS)
 def test_the_comparison_with_diffusers_would_notice(kind: str, folders: Any) -> None:
     def image(prompt: str = CAT, **parameters: Any) -> Photos:
-        return _generator(folders(kind), **parameters).make([Request(30, prompt, 0)], PHOTOS[:1]).images  # type: ignore[no-any-return]
+        return (
+            _generator(folders(kind), **parameters)
+            .make([Request(30, prompt, 0)], PHOTOS[:1])
+            .images
+        )  # type: ignore[no-any-return]
 
-    plain, others = image(), [image(DOG), image(text_guidance=5.0), image(scheduler="DDIMScheduler")]
+    plain, others = (
+        image(),
+        [image(DOG), image(text_guidance=5.0), image(scheduler="DDIMScheduler")],
+    )
     if kind == "refiner":
         others += [image(aesthetic_score=3.0), image(negative_aesthetic_score=6.0)]
     assert all(_apart(plain, other) > TOLERANCE for other in others)
@@ -123,19 +175,35 @@ def test_level_0_is_text_to_image(kind: str, folders: Any) -> None:
     pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(str(folders(kind)))
     pipeline.set_progress_bar_config(disable=True)
     expected = pipeline(
-        CAT, num_inference_steps=STEPS, guidance_scale=4.0, latents=torch.randn(1, 4, 8, 8, generator=dice), output_type="np",
-        height=64, width=64,
-    ).images  # fmt: skip
-    assert _apart(_generator(folders(kind)).make([Request(0, CAT, 5)], PHOTOS[:1]).images, (expected * 255).round()) <= TOLERANCE
+        CAT,
+        num_inference_steps=STEPS,
+        guidance_scale=4.0,
+        latents=torch.randn(1, 4, 8, 8, generator=dice),
+        output_type="np",
+        height=64,
+        width=64,
+    ).images
+    assert (
+        _apart(
+            _generator(folders(kind)).make([Request(0, CAT, 5)], PHOTOS[:1]).images,
+            (expected * 255).round(),
+        )
+        <= TOLERANCE
+    )
 
 
-def test_without_guidance_the_denoiser_sees_each_image_once(checkpoint: Path, reference: Any) -> None:
+def test_without_guidance_the_denoiser_sees_each_image_once(
+    checkpoint: Path, reference: Any
+) -> None:
     generator, seen, request = _generator(checkpoint, text_guidance=1.0), set(), Request(50, CAT, 3)
     generator._family.unet.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
     image = generator.make([request], PHOTOS[:1]).images[0]
     assert seen == {2}
     assert generator.counts["prompts"] == 1
-    assert _apart(image, reference("sd", request, Image.fromarray(PHOTOS[0]), "", None, 1.0)) <= TOLERANCE
+    assert (
+        _apart(image, reference("sd", request, Image.fromarray(PHOTOS[0]), "", None, 1.0))
+        <= TOLERANCE
+    )
 
 
 def test_a_size_is_cut_down_as_diffusers_does(checkpoint: Path, reference: Any) -> None:
@@ -153,7 +221,9 @@ def test_a_size_is_cut_down_as_diffusers_does(checkpoint: Path, reference: Any) 
 
 
 @pytest.mark.parametrize(("levels", "expected"), [((50, 60, 70, 80, 90), 75), ((10, 30, 50), 105)])
-def test_an_image_costs_the_steps_of_its_level(checkpoint: Path, levels: tuple[int, ...], expected: int) -> None:
+def test_an_image_costs_the_steps_of_its_level(
+    checkpoint: Path, levels: tuple[int, ...], expected: int
+) -> None:
     generator = _generator(checkpoint, steps=50, chunk=4)
     requests = [Request(level, (CAT, DOG)[photo], photo) for photo in range(2) for level in levels]
     generator.make(requests, PHOTOS[[request.seed for request in requests]])
@@ -161,7 +231,8 @@ def test_an_image_costs_the_steps_of_its_level(checkpoint: Path, levels: tuple[i
     assert generator.counts["encodes"] == 2
     assert generator.counts["decodes"] == len(requests)
     assert generator.counts["prompts"] == 3  # with the empty one
-    # a loop over levels would leave a part of a group at each level: here there is at most one a step
+    # a loop over levels would leave a part of a group at each level: here there is at most one a
+    # step
     assert generator.counts["denoiser_calls"] <= 2 * expected // 4 + 50
 
 
@@ -172,7 +243,9 @@ def test_a_prompt_is_embedded_once(checkpoint: Path) -> None:
     assert generator.counts["prompts"] == 2
 
 
-def test_prompts_are_forgotten_when_they_are_many(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prompts_are_forgotten_when_they_are_many(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from discl.parts.generators import _staircase
 
     monkeypatch.setattr(_staircase, "_PROMPTS_KEPT", 2)
@@ -195,18 +268,36 @@ def test_order_company_and_batch_change_no_byte(kind: str, folders: Any) -> None
     assert np.array_equal(together, np.concatenate(alone))
 
 
-WAYS: list[dict[str, Any]] = [{"chunk": 1}, {"chunk": 5}, {"channels_last": True}, {"attention": "sliced"}, {"device": "cpu"}]
+WAYS: list[dict[str, Any]] = [
+    {"chunk": 1},
+    {"chunk": 5},
+    {"channels_last": True},
+    {"attention": "sliced"},
+    {"device": "cpu"},
+]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_how_the_work_is_done_is_no_part_of_the_identity(way: dict[str, Any], checkpoint: Path) -> None:
-    plain, other = (bind("generators", "img2img", {"checkpoint": str(checkpoint), "steps": STEPS, **more}) for more in ({"chunk": 2}, way))
+def test_how_the_work_is_done_is_no_part_of_the_identity(
+    way: dict[str, Any], checkpoint: Path
+) -> None:
+    plain, other = (
+        bind("generators", "img2img", {"checkpoint": str(checkpoint), "steps": STEPS, **more})
+        for more in ({"chunk": 2}, way)
+    )
     assert plain.identity() == other.identity()
     requests = [Request(level, CAT, level) for level in (0, 30, 80)]
-    assert _apart(plain.build().make(requests, PHOTOS).images, other.build().make(requests, PHOTOS).images) <= TOLERANCE
+    assert (
+        _apart(
+            plain.build().make(requests, PHOTOS).images, other.build().make(requests, PHOTOS).images
+        )
+        <= TOLERANCE
+    )
 
 
-def test_the_denoiser_is_compiled_where_that_is_asked_for(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_denoiser_is_compiled_where_that_is_asked_for(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compiled: list[Any] = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
     family = _generator(checkpoint, compile=True)._family
@@ -215,7 +306,12 @@ def test_the_denoiser_is_compiled_where_that_is_asked_for(checkpoint: Path, monk
 
 def test_what_changes_pixels_is_part_of_the_identity() -> None:
     plain = bind("generators", "img2img", {}).identity()
-    for given in ({"dtype": "bfloat16"}, {"scheduler": "DDIMScheduler"}, {"level_0": "photo_trace"}, {"negative_prompt": "dog"}):
+    for given in (
+        {"dtype": "bfloat16"},
+        {"scheduler": "DDIMScheduler"},
+        {"level_0": "photo_trace"},
+        {"negative_prompt": "dog"},
+    ):
         assert bind("generators", "img2img", given).identity() != plain
 
 
@@ -259,13 +355,19 @@ def test_an_image_that_overflows_is_made_again_in_float32(kind: str, folders: An
     images, failed = generator.make(requests, PHOTOS[:2])
     assert not failed
     assert np.array_equal(images[1], clean[1])
-    assert 0 < np.abs(images[0].astype(int) - clean[0]).mean() < 8  # the same image, without bfloat16's noise
+    assert (
+        0 < np.abs(images[0].astype(int) - clean[0]).mean() < 8
+    )  # the same image, without bfloat16's noise
     assert generator._family.unet.dtype == torch.bfloat16
     assert generator.counts["decodes"] == 3
 
 
-@pytest.mark.parametrize(("dtype", "reason"), [("bfloat16", "not finite, in float32 too"), ("float32", "not finite")])
-def test_an_image_that_overflows_in_float32_has_failed(dtype: str, reason: str, checkpoint: Path) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "reason"), [("bfloat16", "not finite, in float32 too"), ("float32", "not finite")]
+)
+def test_an_image_that_overflows_in_float32_has_failed(
+    dtype: str, reason: str, checkpoint: Path
+) -> None:
     generator = _generator(checkpoint, dtype=dtype)
     _poisoned(generator, torch.bfloat16, torch.float32)
     images, failed = generator.make([Request(50, CAT, seed) for seed in range(2)], PHOTOS[:2])
@@ -291,9 +393,13 @@ def test_an_image_that_float32_has_no_memory_for_has_failed(checkpoint: Path) ->
     assert generator._family.unet.dtype == torch.bfloat16
 
 
-def test_an_image_that_the_checkpoints_safety_checker_withholds_has_failed(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_the_checkpoints_safety_checker_withholds_has_failed(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator = _generator(checkpoint)
-    monkeypatch.setattr(generator._family.pipeline, "run_safety_checker", lambda images, *_: (images, [False, True]))
+    monkeypatch.setattr(
+        generator._family.pipeline, "run_safety_checker", lambda images, *_: (images, [False, True])
+    )
     images, failed = generator.make([Request(90, CAT, seed) for seed in range(2)], PHOTOS[:2])
     assert failed == {1: "the checkpoint's safety checker withheld the image"}
     assert images[0].any()
@@ -304,7 +410,9 @@ def test_an_image_that_the_checkpoints_safety_checker_withholds_has_failed(check
 
 
 @pytest.mark.parametrize(("level_0", "same"), [("noise", True), ("photo_trace", False)])
-def test_level_0_shows_the_photo_only_where_it_is_asked_to(level_0: str, same: bool, checkpoint: Path) -> None:
+def test_level_0_shows_the_photo_only_where_it_is_asked_to(
+    level_0: str, same: bool, checkpoint: Path
+) -> None:
     generator = _generator(checkpoint, level_0=level_0)
     images = generator.make([Request(0, CAT, 7)] * 2, PHOTOS[:2]).images
     assert np.array_equal(images[0], images[1]) == same
@@ -314,14 +422,21 @@ def test_level_0_shows_the_photo_only_where_it_is_asked_to(level_0: str, same: b
 def test_text_only_level_0_begins_from_the_noise_of_the_levels_above(checkpoint: Path) -> None:
     generator = _generator(checkpoint, steps=50)
     requests, photos = [Request(0, CAT, 7), Request(10, CAT, 7)], PHOTOS[[0, 0]]
-    zero, ten = (stair.latents for stair in generator._staircase._stairs(requests, photos, (1, 4, 8, 8)))
+    zero, ten = (
+        stair.latents for stair in generator._staircase._stairs(requests, photos, (1, 4, 8, 8))
+    )
     assert torch.corrcoef(torch.stack([zero.flatten(), ten.flatten()]))[0, 1] > 0.95
 
 
-@pytest.mark.parametrize(("kind", "dtype"), [("sd", "bfloat16"), ("sdxl", "bfloat16"), ("sdxl", "float16")])
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("sd", "bfloat16"), ("sdxl", "bfloat16"), ("sdxl", "float16")]
+)
 def test_half_precision_gives_nearly_the_same_picture(kind: str, dtype: str, folders: Any) -> None:
     requests = [Request(50, CAT, 1)]
-    exact, rough = (_generator(folders(kind), dtype=name).make(requests, PHOTOS[:1]).images for name in ("float32", dtype))
+    exact, rough = (
+        _generator(folders(kind), dtype=name).make(requests, PHOTOS[:1]).images
+        for name in ("float32", dtype)
+    )
     assert 0 < np.abs(exact.astype(int) - rough).mean() < 8
 
 
@@ -351,14 +466,21 @@ def test_a_grid_that_the_scheduler_does_not_have_is_refused(folders: Any) -> Non
         ({"size": (64, -8)}, "give width and height"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named_with_the_way_out(given: dict[str, Any], says: str) -> None:
+def test_a_setting_that_makes_no_sense_is_named_with_the_way_out(
+    given: dict[str, Any], says: str
+) -> None:
     with pytest.raises(UserError, match=says):
         Img2Img(**given)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_a_device_that_is_not_there_is_named(checkpoint: Path) -> None:
-    with pytest.raises(UserError, match=r"generator.device = 'cuda:3': this machine offers 0 CUDA devices; use 'auto' or 'cpu'"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"generator.device = 'cuda:3': this machine offers 0 CUDA devices; use 'auto' or 'cpu'"
+        ),
+    ):
         _generator(checkpoint, device="cuda:3").make([Request(50, CAT, 0)], PHOTOS[:1])
 
 
@@ -373,12 +495,17 @@ def test_the_identity_follows_the_weights(checkpoint: Path, tmp_path: Path) -> N
     assert _generator(copy).identity() != _generator(checkpoint).identity()
 
 
-def test_half_precision_files_are_taken_where_there_is_nothing_else(checkpoint: Path, tmp_path: Path) -> None:
+def test_half_precision_files_are_taken_where_there_is_nothing_else(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     copy = shutil.copytree(checkpoint, tmp_path / "copy")
     for path in list(copy.glob("*/*.safetensors")):
         path.rename(path.with_suffix("").with_suffix(".fp16.safetensors"))
     request = [Request(50, CAT, 0)]
-    assert np.array_equal(_generator(copy).make(request, PHOTOS[:1]).images, _generator(checkpoint).make(request, PHOTOS[:1]).images)
+    assert np.array_equal(
+        _generator(copy).make(request, PHOTOS[:1]).images,
+        _generator(checkpoint).make(request, PHOTOS[:1]).images,
+    )
 
 
 @pytest.fixture
@@ -391,7 +518,10 @@ def refused(tmp_path: Path) -> Any:
 
 
 def test_a_family_that_is_not_supported_is_named(refused: Any, tmp_path: Path) -> None:
-    refused("holds no model_index.json; generator 'img2img' drives StableDiffusionPipeline, .*StableDiffusionXLPipeline")
+    refused(
+        "holds no model_index.json; generator 'img2img' drives StableDiffusionPipeline,"
+        " .*StableDiffusionXLPipeline"
+    )
     (tmp_path / "scheduler_config.json").write_text(json.dumps({"_class_name": "DDIMScheduler"}))
     refused("holds DDIMScheduler;")
     (tmp_path / "model_index.json").write_text("{}")
@@ -403,7 +533,9 @@ def test_a_family_that_is_not_supported_is_named(refused: Any, tmp_path: Path) -
 
 
 def test_a_folder_without_its_parts_is_named(refused: Any, tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    (tmp_path / "model_index.json").write_text(
+        json.dumps({"_class_name": "StableDiffusionPipeline"})
+    )
     refused("does not load as a diffusers pipeline")
 
 

@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.parts.datasets._listed import Listing
-from discl.parts.datasets.inaturalist2018 import INaturalist2018, cut, read_annotations, read_categories
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
+from discl.parts.datasets.base.photo_files import Listing
+from discl.parts.datasets.inaturalist2018 import (
+    INaturalist2018,
+    cut,
+    read_annotations,
+    read_categories,
+)
 from tests.make_mini import make
 from tests.mini.inaturalist2018 import SPECIES, VAL
 
@@ -34,7 +39,11 @@ def _listing(counts: dict[int, int]) -> Listing:
 def test_their_val_is_our_test_and_our_val_is_a_part_of_their_train(mini: Path) -> None:
     dataset = INaturalist2018(root=str(mini), side=16)
     listed = {
-        part: {image["file_name"] for image in json.loads((mini / f"{part}2018.json").read_text())["images"]} for part in ("train", "val")
+        part: {
+            image["file_name"]
+            for image in json.loads((mini / f"{part}2018.json").read_text())["images"]
+        }
+        for part in ("train", "val")
     }
     train, val, test = (dataset.split(name) for name in ("train", "val", "test"))
     assert set(test.ids.tolist()) == listed["val"]
@@ -55,7 +64,13 @@ def test_species_are_called_by_their_scientific_names(mini: Path) -> None:
 def test_val_gets_at_most_two_photos_and_at_most_a_fifth_of_a_class_whatever_their_order() -> None:
     listing = _listing({3: 4, 5: 5, 7: 9, 9: 10, 11: 1000})
     held = cut(listing, 2)
-    assert {label: int(held[listing.labels == label].sum()) for label in (3, 5, 7, 9, 11)} == {3: 0, 5: 1, 7: 1, 9: 2, 11: 2}
+    assert {label: int(held[listing.labels == label].sum()) for label in (3, 5, 7, 9, 11)} == {
+        3: 0,
+        5: 1,
+        7: 1,
+        9: 2,
+        11: 2,
+    }
     back = Listing(*(column[::-1] for column in listing))
     assert set(back.refs[cut(back, 2)].tolist()) == set(listing.refs[held].tolist())
     assert set(listing.refs[cut(listing, 1)].tolist()) < set(listing.refs[held].tolist())
@@ -105,7 +120,9 @@ def _empty(table: dict[str, Any]) -> None:
         (_empty, "lacks 'annotations'"),
     ],
 )
-def test_a_table_that_contradicts_itself_is_refused(mini: Path, tmp_path: Path, spoil: Callable[[dict[str, Any]], None], says: str) -> None:
+def test_a_table_that_contradicts_itself_is_refused(
+    mini: Path, tmp_path: Path, spoil: Callable[[dict[str, Any]], None], says: str
+) -> None:
     table = json.loads((mini / "train2018.json").read_text())
     spoil(table)
     (tmp_path / "train2018.json").write_text(json.dumps(table))

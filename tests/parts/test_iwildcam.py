@@ -10,16 +10,40 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.harness.experiment import Audience
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
-from discl.parts.datasets.iwildcam import IWildCam, english, namesakes, read_categories, read_metadata, text_ceiling
-from discl.spec.benchmark import load
-from discl.spec.errors import UserError
+from discl.config.benchmark import load
+from discl.core.errors import UserError
+from discl.harness.run.assembly import Audience
+from discl.harness.run.store import Store
+from discl.harness.sweep.sequential import sweep
+from discl.parts.datasets.iwildcam import (
+    IWildCam,
+    english,
+    namesakes,
+    read_categories,
+    read_metadata,
+    text_ceiling,
+)
 from tests.make_mini import make
 
-COUNTS = {"train": 129_809, "val": 14_961, "test": 42_791, "id_val": 7_314, "id_test": 8_154}  # by WILDS' own codes
-COLUMNS = ("split", "location_remapped", "location", "sequence_remapped", "sequence", "y", "category_id", "datetime", "filename", "image_id")
+COUNTS = {
+    "train": 129_809,
+    "val": 14_961,
+    "test": 42_791,
+    "id_val": 7_314,
+    "id_test": 8_154,
+}  # by WILDS' own codes
+COLUMNS = (
+    "split",
+    "location_remapped",
+    "location",
+    "sequence_remapped",
+    "sequence",
+    "y",
+    "category_id",
+    "datetime",
+    "filename",
+    "image_id",
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +61,15 @@ def copy(mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _table(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     """metadata.csv with these cells, the others as they may be."""
-    plain = dict(zip(COLUMNS, ("train", 0, 7, 0, "s", 0, 0, "2013-01-01 00:00:00.000", "", ""), strict=True))
+    plain = dict(
+        zip(COLUMNS, ("train", 0, 7, 0, "s", 0, 0, "2013-01-01 00:00:00.000", "", ""), strict=True)
+    )
     with path.open("w", newline="") as opened:
         writer = csv.DictWriter(opened, COLUMNS)
         writer.writeheader()
-        writer.writerows({**plain, "filename": f"{number}.jpg", **row} for number, row in enumerate(rows))
+        writer.writerows(
+            {**plain, "filename": f"{number}.jpg", **row} for number, row in enumerate(rows)
+        )
     return path
 
 
@@ -49,7 +77,10 @@ def _table(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
 
 
 def test_wilds_codes_become_our_splits_and_cameras_are_groups(tmp_path: Path) -> None:
-    rows = [{"split": code, "y": number % 3, "location_remapped": 10 + number} for number, code in enumerate(["test", *COUNTS, "train"])]
+    rows = [
+        {"split": code, "y": number % 3, "location_remapped": 10 + number}
+        for number, code in enumerate(["test", *COUNTS, "train"])
+    ]
     found = read_metadata(_table(tmp_path / "metadata.csv", rows), classes=3)
     assert list(found) == ["train", "val", "id_test", "ood/cameras", "ood_val"]
     assert {name: listing.refs.tolist() for name, listing in found.items()} == {
@@ -64,7 +95,9 @@ def test_wilds_codes_become_our_splits_and_cameras_are_groups(tmp_path: Path) ->
 
 
 def test_rows_that_wilds_leaves_out_are_left_out(tmp_path: Path) -> None:
-    found = read_metadata(_table(tmp_path / "metadata.csv", [{"y": 1}, {"y": 99999}, {"y": 0}]), classes=2)
+    found = read_metadata(
+        _table(tmp_path / "metadata.csv", [{"y": 1}, {"y": 99999}, {"y": 0}]), classes=2
+    )
     assert found["train"].refs.tolist() == ["train/0.jpg", "train/2.jpg"]
 
 
@@ -94,7 +127,10 @@ def test_another_table_is_answered(tmp_path: Path) -> None:
 
 def test_categories_come_in_the_order_of_their_labels(tmp_path: Path) -> None:
     file = tmp_path / "categories.csv"
-    file.write_text("category_id,name,y\n9,tayassu pecari,1\n570,unknown raptor,99999\n0,empty,0\n571,end,99999\n")
+    file.write_text(
+        "category_id,name,y\n9,tayassu pecari,1\n570,unknown"
+        " raptor,99999\n0,empty,0\n571,end,99999\n"
+    )
     assert read_categories(file) == ("empty", "tayassu pecari")
     file.write_text("y,name\n0,empty\n2,tayassu pecari\n")
     with pytest.raises(UserError, match="0, 1, 2"):
@@ -110,7 +146,9 @@ def test_the_published_metadata_is_known_by_its_counts(copy: Path) -> None:
     dataset.check_published(listings)
     assert sum(len(listing.refs) for listing in listings.values()) == 203_029
     (copy / "metadata.csv").write_text("\n".join([",".join(COLUMNS), *lines[1:]]))
-    with pytest.raises(UserError, match="train of iwildcam lists 129,808 photos, 129,809 are published"):
+    with pytest.raises(
+        UserError, match="train of iwildcam lists 129,808 photos, 129,809 are published"
+    ):
         dataset.check_published(dataset.listings(copy))
 
 
@@ -131,17 +169,26 @@ def test_all_182_labels_have_names_and_four_pairs_of_them_one_name(mini: Path) -
 
 def test_a_category_we_do_not_know_keeps_its_name_and_equal_names_are_told_apart() -> None:
     assert english(["vulpes vulpes", "puma concolor"]) == ("vulpes vulpes", "cougar")
-    assert english(["cougar", "puma concolor", "lynx"]) == ("cougar (cougar)", "cougar (puma concolor)", "lynx")
+    assert english(["cougar", "puma concolor", "lynx"]) == (
+        "cougar (cougar)",
+        "cougar (puma concolor)",
+        "lynx",
+    )
     assert english(["puma concolor", "puma concolor"]) == ("cougar (label 0)", "cougar (label 1)")
     assert english(["puma concolor", "puma concolor"], shared=True) == ("cougar", "cougar")
 
 
 def test_the_ceiling_of_shared_names_by_hand() -> None:
     names = ("a", "twin", "twin", "b")
-    # all 4 photos of the twins are called label 1: precision 3/4, recall 1, so F1 6/7; label 2 gets 0; a and b get 1
-    assert text_ceiling(names, np.array([0, 1, 1, 1, 2, 3])) == pytest.approx((1 + 6 / 7 + 0 + 1) / 4)
+    # all 4 photos of the twins are called label 1: precision 3/4, recall 1, so F1 6/7; label 2 gets
+    # 0; a and b get 1
+    assert text_ceiling(names, np.array([0, 1, 1, 1, 2, 3])) == pytest.approx(
+        (1 + 6 / 7 + 0 + 1) / 4
+    )
     # the larger twin is the better choice, whichever comes first
-    assert text_ceiling(names, np.array([0, 1, 2, 2, 2, 3])) == pytest.approx((1 + 0 + 6 / 7 + 1) / 4)
+    assert text_ceiling(names, np.array([0, 1, 2, 2, 2, 3])) == pytest.approx(
+        (1 + 0 + 6 / 7 + 1) / 4
+    )
     # only one of the twins is there, or none: nothing is lost
     assert text_ceiling(names, np.array([0, 2, 2])) == 1.0
     assert text_ceiling(names, np.array([0, 3])) == 1.0
@@ -167,7 +214,9 @@ def test_test_cameras_are_unseen_and_the_others_are_not(mini: Path) -> None:
 
 
 def test_the_folder_and_the_one_it_lies_in_are_the_same_dataset(mini: Path) -> None:
-    assert IWildCam(root=str(mini)).identity() == IWildCam(root=str(mini / "iwildcam_v2.0")).identity()
+    assert (
+        IWildCam(root=str(mini)).identity() == IWildCam(root=str(mini / "iwildcam_v2.0")).identity()
+    )
 
 
 def test_prompts_differ_unless_names_are_to_be_shared(mini: Path) -> None:
@@ -183,8 +232,14 @@ def test_the_notes_say_what_shared_names_cost(mini: Path) -> None:
     truth = IWildCam(root=str(mini)).listing("id_test").labels
     assert f"{text_ceiling(english(_known(mini), shared=True), truth):.3f} on id_test" in note
     assert "has another English name" in note
-    assert any("They share their names here" in note for note in IWildCam(root=str(mini), shared_names=True).notes)
-    assert any("train has no photo of 173 of 182 classes" in note for note in IWildCam(root=str(mini)).notes)
+    assert any(
+        "They share their names here" in note
+        for note in IWildCam(root=str(mini), shared_names=True).notes
+    )
+    assert any(
+        "train has no photo of 173 of 182 classes" in note
+        for note in IWildCam(root=str(mini)).notes
+    )
 
 
 def test_a_photo_that_is_not_there_is_counted(copy: Path) -> None:
@@ -207,32 +262,56 @@ def test_a_photo_listed_twice_or_outside_its_folder_is_refused(copy: Path) -> No
         IWildCam(root=str(copy)).splits  # noqa: B018
 
 
-def test_without_the_data_it_says_what_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_data_it_says_what_to_put_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISCL_DATA", str(tmp_path))
     dataset = IWildCam()
     assert not dataset.ready
-    with pytest.raises(UserError, match=r"metadata.csv, categories.csv and train/\*.jpg[\s\S]*WILDS \(12 GB\)[\s\S]*discl data fetch iwildcam"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"metadata.csv, categories.csv and train/\*.jpg[\s\S]*WILDS \(12 GB\)[\s\S]*discl data"
+            r" fetch iwildcam"
+        ),
+    ):
         dataset.splits  # noqa: B018
 
 
 # ---------------------------------------------------------------- the benchmark
 
 
-def test_the_whole_bench_on_a_miniature(mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_bench_on_a_miniature(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISCL_DATA", str(tmp_path / "data"))
     spec = load(
         "iwildcam",
         settings=[
-            f"dataset.root={mini}", "strategies=['static','real_only']", "levels=[50,100]", "generator.name=blend", "bank.variants=2",
-            "sampling.images=160", "sampling.tail_share=0.6", "train.epochs=1", "train.curriculum_epochs=1", "train.warmup_epochs=0",
+            f"dataset.root={mini}",
+            "strategies=['static','real_only']",
+            "levels=[50,100]",
+            "generator.name=blend",
+            "bank.variants=2",
+            "sampling.images=160",
+            "sampling.tail_share=0.6",
+            "train.epochs=1",
+            "train.curriculum_epochs=1",
+            "train.warmup_epochs=0",
             "trackers=[]",
         ],
-    )  # fmt: skip
+    )
     static, real = sweep(spec, Store(), Audience.of([]))
     assert static.seen[50] > 0
     assert real.seen == {100: 160}
     for result in (static, real):
-        assert {"id_test/macro_f1", "ood/macro_f1", "ood/cameras/macro_f1", "ood_val/macro_f1", "val/macro_f1"} <= set(result.metrics)
+        assert {
+            "id_test/macro_f1",
+            "ood/macro_f1",
+            "ood/cameras/macro_f1",
+            "ood_val/macro_f1",
+            "val/macro_f1",
+        } <= set(result.metrics)
         assert len(result.classes) == 182
         # most classes have no photo at all; those that have are scored
         assert sum(recall is not None for recall in result.class_recalls) == 9
@@ -243,9 +322,18 @@ def test_the_code_preset_says_what_the_published_code_does() -> None:
     assert code.dataset == {**paper.dataset, "shared_names": True}
     assert (paper.sampling.easy, code.sampling.easy) == (True, False)
     assert {key for key in paper.model_dump() if getattr(paper, key) != getattr(code, key)} == {
-        "name", "title", "dataset", "backbone", "levels", "strategies", "strategy", "sampling", "train",
-    }  # fmt: skip
-    # 12 decisions of 1,248 steps and 4 such epochs of photos are 15 and 5 of the code's "epochs" of 998, to 20 steps
+        "name",
+        "title",
+        "dataset",
+        "backbone",
+        "levels",
+        "strategies",
+        "strategy",
+        "sampling",
+        "train",
+    }
+    # 12 decisions of 1,248 steps and 4 such epochs of photos are 15 and 5 of the code's "epochs" of
+    # 998, to 20 steps
     steps = code.sampling.images // code.train.batch
     assert abs(code.train.curriculum_epochs * steps - 15 * 998) <= 20
     assert abs((code.train.epochs - code.train.curriculum_epochs) * steps - 5 * 998) <= 20

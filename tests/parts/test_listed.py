@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from discl.core.errors import UserError
+from discl.core.interfaces import Dataset, InFiles
 from discl.files.sources import UNASKED_BYTES, Archives, ByHand, Remote
-from discl.parts.datasets._listed import Listed, Listing
-from discl.spec.errors import UserError
-from discl.spec.kinds import Dataset, InFiles
+from discl.parts.datasets.base.photo_files import Listed, Listing
 
 KINDS = ("cat", "dog", "owl")
 
@@ -23,7 +23,10 @@ class Toy(Listed):
     folder_name = "toy"
     layout = "list.txt and photos/"
     sources = (
-        Archives("the publisher", (Remote("http://127.0.0.1:9/toy.tar.gz", 12 * UNASKED_BYTES, "0" * 64),)),
+        Archives(
+            "the publisher",
+            (Remote("http://127.0.0.1:9/toy.tar.gz", 12 * UNASKED_BYTES, "0" * 64),),
+        ),
         ByHand("https://example.org/toy", "register, then unpack toy.zip", UNASKED_BYTES),
     )
     published: ClassVar = {"train": 40}
@@ -46,7 +49,9 @@ class Toy(Listed):
         for split in dict.fromkeys(row[0] for row in rows):
             mine = [row for row in rows if row[0] == split]
             found[split] = Listing(
-                np.array([row[1] for row in mine]), np.array([int(row[2]) for row in mine]), np.array([int(row[3]) for row in mine])
+                np.array([row[1] for row in mine]),
+                np.array([int(row[2]) for row in mine]),
+                np.array([int(row[3]) for row in mine]),
             )
         return found
 
@@ -67,7 +72,9 @@ def write(root: Path, rows: list[Row], without: tuple[str, ...] = ()) -> str:
     (root / "photos").mkdir(parents=True, exist_ok=True)
     for place, (_, ref, label, _) in enumerate(rows):
         if ref.startswith("photos/") and ref not in without:
-            Image.fromarray(np.full((20, 24, 3), 40 * abs(label) + place, np.uint8)).save(root / ref)
+            Image.fromarray(np.full((20, 24, 3), 40 * abs(label) + place, np.uint8)).save(
+                root / ref
+            )
     (root / "list.txt").write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
     return str(root)
 
@@ -109,11 +116,17 @@ def test_it_is_found_in_its_own_folder_or_one_level_below(tmp_path: Path) -> Non
 
 
 def test_the_identity_follows_what_is_listed_and_not_where_it_lies(tmp_path: Path) -> None:
-    one, moved = Toy(write(tmp_path / "a", usual())), Toy(write(tmp_path / "b", usual()), most_unreadable=0.5)
+    one, moved = (
+        Toy(write(tmp_path / "a", usual())),
+        Toy(write(tmp_path / "b", usual()), most_unreadable=0.5),
+    )
     assert one.identity() == moved.identity()
     relabelled = [(split, ref, (label + 1) % 3, group) for split, ref, label, group in usual()]
     regrouped = [(split, ref, label, 7) for split, ref, label, group in usual()]
-    others = [Toy(write(tmp_path / name, rows)) for name, rows in (("c", relabelled), ("d", regrouped), ("e", usual()[1:]))]
+    others = [
+        Toy(write(tmp_path / name, rows))
+        for name, rows in (("c", relabelled), ("d", regrouped), ("e", usual()[1:]))
+    ]
     digests = {str(each.identity()) for each in [one, *others, Toy(str(tmp_path / "a"), side=24)]}
     assert len(digests) == 5
 
@@ -129,15 +142,29 @@ def test_metadata_is_read_once_a_process_until_it_changes(tmp_path: Path) -> Non
     assert len(Toy(root).listing("test").refs) == 5
 
 
-def test_what_is_missing_says_where_it_looked_how_large_it_is_and_what_to_put_where(tmp_path: Path) -> None:
-    for ask in (lambda: Toy().identity(), lambda: Toy().prepare(silent), lambda: Toy().split("train")):
+def test_what_is_missing_says_where_it_looked_how_large_it_is_and_what_to_put_where(
+    tmp_path: Path,
+) -> None:
+    for ask in (
+        lambda: Toy().identity(),
+        lambda: Toy().prepare(silent),
+        lambda: Toy().split("train"),
+    ):
         with pytest.raises(UserError) as raised:
             ask()
     said = str(raised.value)
     for part in (
-        "is not on this machine", str(tmp_path / "data" / "toy"), "list.txt and photos/", "12 GB", "http://127.0.0.1:9/toy.tar.gz",
-        "https://example.org/toy: register", "1 GB", "discl data fetch", str(tmp_path / "data" / "downloads"), "dataset.root",
-    ):  # fmt: skip
+        "is not on this machine",
+        str(tmp_path / "data" / "toy"),
+        "list.txt and photos/",
+        "12 GB",
+        "http://127.0.0.1:9/toy.tar.gz",
+        "https://example.org/toy: register",
+        "1 GB",
+        "discl data fetch",
+        str(tmp_path / "data" / "downloads"),
+        "dataset.root",
+    ):
         assert part in said
     with pytest.raises(UserError, match=r"the publisher .* does not answer.*by hand"):
         Toy().fetch(silent)
@@ -146,12 +173,24 @@ def test_what_is_missing_says_where_it_looked_how_large_it_is_and_what_to_put_wh
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([*usual(), ("train", "photos/t0.png", 0, 0)], r"photos/t0.png is listed twice in split train"),
-        ([*usual(), ("test", "photos/t0.png", 0, 0)], r"photos/t0.png is listed in train and in test"),
-        ([*usual(), ("train", "photos/t30.png", 3, 0)], r"1 row\(s\) of split train have a label out of range: photos/t30.png has 3"),
+        (
+            [*usual(), ("train", "photos/t0.png", 0, 0)],
+            r"photos/t0.png is listed twice in split train",
+        ),
+        (
+            [*usual(), ("test", "photos/t0.png", 0, 0)],
+            r"photos/t0.png is listed in train and in test",
+        ),
+        (
+            [*usual(), ("train", "photos/t30.png", 3, 0)],
+            r"1 row\(s\) of split train have a label out of range: photos/t30.png has 3",
+        ),
         ([*usual(), ("train", "photos/t30.png", -1, 0)], r"photos/t30.png has -1"),
         ([*usual(), ("train", "../secret.png", 1, 0)], r"'../secret.png', which does not lie in"),
-        ([*usual(), ("train", "/etc/secret.png", 1, 0)], r"'/etc/secret.png', which does not lie in"),
+        (
+            [*usual(), ("train", "/etc/secret.png", 1, 0)],
+            r"'/etc/secret.png', which does not lie in",
+        ),
         ([row for row in usual() if row[0] != "val"], r"no val split; it has train, test"),
         (
             [*usual(), *(("train", f"photos/u{i}.png", 0, 0) for i in range(14))],
@@ -159,7 +198,9 @@ def test_what_is_missing_says_where_it_looked_how_large_it_is_and_what_to_put_wh
         ),
     ],
 )
-def test_metadata_that_contradicts_itself_is_refused(tmp_path: Path, rows: list[Row], says: str) -> None:
+def test_metadata_that_contradicts_itself_is_refused(
+    tmp_path: Path, rows: list[Row], says: str
+) -> None:
     with pytest.raises(UserError, match=says):
         Toy(write(tmp_path / "toy", rows)).identity()
 
@@ -170,7 +211,13 @@ def test_rows_without_files_are_counted_and_refused_where_they_are_many(tmp_path
     assert len(toy.listing("train").refs) == 22
     assert len(toy.split("train")) == 22
     assert "train: 2 row(s) without a file left out (photos/t3.png, photos/t5.png)" in toy.notes
-    with pytest.raises(UserError, match=r"2 of 24 photos of split train .* are listed but not there \(photos/t3.png.*most_unreadable"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"2 of 24 photos of split train .* are listed but not there"
+            r" \(photos/t3.png.*most_unreadable"
+        ),
+    ):
         Toy(root, most_unreadable=0.01).identity()
 
 
@@ -178,10 +225,15 @@ def test_files_without_rows_are_counted(tmp_path: Path) -> None:
     root = write(tmp_path / "toy", usual())
     (tmp_path / "toy" / "photos" / "extra.jpg").touch()
     (tmp_path / "toy" / "photos" / "readme.md").touch()
-    assert any(note.startswith("1 picture file(s) lie in the folders of listed photos without a row") for note in Toy(root).notes)
+    assert any(
+        note.startswith("1 picture file(s) lie in the folders of listed photos without a row")
+        for note in Toy(root).notes
+    )
 
 
-def test_unreadable_photos_are_counted_listed_and_refused_where_they_are_many(tmp_path: Path) -> None:
+def test_unreadable_photos_are_counted_listed_and_refused_where_they_are_many(
+    tmp_path: Path,
+) -> None:
     root = write(tmp_path / "toy", usual())
     (tmp_path / "toy" / "photos" / "t4.png").write_bytes(b"no picture")
     toy = Toy(root)
@@ -190,12 +242,18 @@ def test_unreadable_photos_are_counted_listed_and_refused_where_they_are_many(tm
     (note,) = [note for note in toy.notes if "unreadable photo" in note]
     assert note.startswith("train: 1 unreadable photo(s) left out (photos/t4.png)")
     assert "photos/t4.png" in Path(note.rpartition(" in ")[2]).read_text()
-    with pytest.raises(UserError, match=r"1 of 24 photos of split train .* are unreadable .*no known format"):
+    with pytest.raises(
+        UserError, match=r"1 of 24 photos of split train .* are unreadable .*no known format"
+    ):
         Toy(root, most_unreadable=0.01).prepare(silent)
 
 
 def test_odd_splits_are_remarked_on(tmp_path: Path) -> None:
-    rows = [(split, ref, label, 0) for split, ref, label, _ in usual() if not (split == "val" and label == 2)]
+    rows = [
+        (split, ref, label, 0)
+        for split, ref, label, _ in usual()
+        if not (split == "val" and label == 2)
+    ]
     Toy.grouped = True
     try:
         notes = Toy(write(tmp_path / "toy", rows)).notes
@@ -208,7 +266,9 @@ def test_odd_splits_are_remarked_on(tmp_path: Path) -> None:
     assert any(note.startswith("train has no photo of 1 of 3 classes (owl)") for note in notes)
 
 
-@pytest.mark.parametrize("parameters", [{"side": 2}, {"side": 5000}, {"most_unreadable": 1.0}, {"most_unreadable": -0.1}])
+@pytest.mark.parametrize(
+    "parameters", [{"side": 2}, {"side": 5000}, {"most_unreadable": 1.0}, {"most_unreadable": -0.1}]
+)
 def test_impossible_settings_are_refused(parameters: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(parameters))):
         Toy(**parameters)

@@ -13,18 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from discl.core.errors import UserError
 from discl.parts.executors import _worker, local
 from discl.parts.executors._worker import Worker, read
 from discl.parts.executors.local import Local
-from discl.spec.errors import UserError
 from discl.testing import alive, gone, squares
 
 
 def surroundings() -> Callable[[int], tuple[str | None, ...]]:
-    return lambda item: tuple(os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"))
+    return lambda item: tuple(
+        os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+    )
 
 
-def test_workers_get_a_gpu_and_threads_each_and_the_caller_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_get_a_gpu_and_threads_each_and_the_caller_keeps_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5,-1,7")
     monkeypatch.delenv("OMP_NUM_THREADS")
     answers = {answer for _, answer in Local(workers=2, threads=3).run(surroundings, iter([0, 1]))}
@@ -45,7 +49,10 @@ def interrupts() -> Callable[[int], None]:
 def test_work_in_this_process_is_interrupted_and_gives_back_what_it_took() -> None:
     import torch
 
-    before, handler = torch.get_num_threads(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    before, handler = (
+        torch.get_num_threads(),
+        signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     try:
         with pytest.raises(KeyboardInterrupt):
             list(Local(threads=before + 1).run(interrupts, iter([0])))
@@ -72,7 +79,9 @@ def test_counts_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
 
 
 def hoards(folder: Path, tries: int) -> Callable[[tuple[int, bool]], int]:
-    """Holds so many bytes; dies of it where told to, the last time not before it can have been seen."""
+    """Holds so many bytes; dies of it where told to, the last time not before it can have been
+    seen.
+    """
 
     def work(item: tuple[int, bool]) -> int:
         size, fatal = item
@@ -86,7 +95,9 @@ def hoards(folder: Path, tries: int) -> Callable[[tuple[int, bool]], int]:
     return work
 
 
-LINUX = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells what another process holds")
+LINUX = pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="only Linux tells what another process holds"
+)
 
 
 @LINUX
@@ -94,7 +105,12 @@ def test_an_item_that_needs_too_much_memory_is_lost_with_what_it_held_and_the_ot
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "_LOOK_S", 0.05)
-    answers = dict(Local(workers=2).run(partial(hoards, tmp_path, 3), iter([(1, False), (300_000_000, True), (2, False), (3, False)])))
+    answers = dict(
+        Local(workers=2).run(
+            partial(hoards, tmp_path, 3),
+            iter([(1, False), (300_000_000, True), (2, False), (3, False)]),
+        )
+    )
     lost = answers.pop((300_000_000, True))
     assert answers == {(1, False): 1, (2, False): 2, (3, False): 3}
     assert (lost.how, lost.workers) == ("SIGKILL", 3)
@@ -103,10 +119,16 @@ def test_an_item_that_needs_too_much_memory_is_lost_with_what_it_held_and_the_ot
 
 
 @LINUX
-def test_what_an_item_held_is_not_what_the_one_before_it_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_item_held_is_not_what_the_one_before_it_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local, "_LOOK_S", 0.05)
     monkeypatch.setattr(_worker, "TRIES", 1)
-    items = [(200_000_000, False), (200_000_001, False), (1, True)]  # each worker gets a large one first
+    items = [
+        (200_000_000, False),
+        (200_000_001, False),
+        (1, True),
+    ]  # each worker gets a large one first
     answers = dict(Local(workers=2).run(partial(hoards, tmp_path, 1), iter(items)))
     assert 0 < answers[1, True].peak_bytes < 200_000_000
 
@@ -141,9 +163,13 @@ def test_no_worker_outlives_a_caller_that_is_stopped(tmp_path: Path, how: signal
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell job ignores it, and hands that down
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a background shell job ignores it, and hands that down
     )
-    while len(workers := [int(path.name.split("-")[1]) for path in tmp_path.glob("prepared-*")]) < 2:
+    while (
+        len(workers := [int(path.name.split("-")[1]) for path in tmp_path.glob("prepared-*")]) < 2
+    ):
         assert caller.poll() is None
         time.sleep(0.05)
     if how is signal.SIGINT:
@@ -152,7 +178,9 @@ def test_no_worker_outlives_a_caller_that_is_stopped(tmp_path: Path, how: signal
         caller.send_signal(how)
     _, told = caller.communicate(timeout=60)
     assert gone(set(workers))
-    assert told.count("Traceback") == (how is signal.SIGINT)  # the caller's own, and none of a worker's
+    assert told.count("Traceback") == (
+        how is signal.SIGINT
+    )  # the caller's own, and none of a worker's
     assert not alive(caller.pid)
 
 
@@ -178,7 +206,9 @@ def fails(kind: type[BaseException], *arguments: str) -> Callable[[Any], Any]:
         ((SystemExit, "enough"), SystemExit, "enough"),
     ],
 )
-def test_an_exception_travels_with_its_traceback_or_is_retold(given: tuple[Any, ...], raised: type[BaseException], text: str) -> None:
+def test_an_exception_travels_with_its_traceback_or_is_retold(
+    given: tuple[Any, ...], raised: type[BaseException], text: str
+) -> None:
     worker = Worker(pickle.dumps(partial(fails, *given)))
     with pytest.raises(raised) as caught:
         read(worker.answer(pickle.dumps(0)))

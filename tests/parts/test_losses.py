@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from discl.spec.benchmark import load
-from discl.spec.errors import UserError
-from discl.spec.registry import bind
+from discl.config.benchmark import load
+from discl.core.errors import UserError
+from discl.core.registry import bind
 
 OF_LOGITS = ("balanced_softmax", "ce", "focal", "ldam_drw", "logit_adjusted")
 COUNTS = torch.tensor([100.0, 10.0, 1.0])
@@ -17,9 +17,17 @@ LABELS = torch.tensor([1, 2])
 IMAGES = torch.zeros(2, 3, 4, 4)
 
 
-def _loss(name: str, labels: torch.Tensor = LABELS, counts: torch.Tensor = COUNTS, progress: float = 0.0, **parameters: Any) -> torch.Tensor:
+def _loss(
+    name: str,
+    labels: torch.Tensor = LABELS,
+    counts: torch.Tensor = COUNTS,
+    progress: float = 0.0,
+    **parameters: Any,
+) -> torch.Tensor:
     logits = LOGITS.clone().requires_grad_()
-    value: torch.Tensor = bind("losses", name, parameters).build()(lambda images: logits, IMAGES, labels, counts, progress)
+    value: torch.Tensor = bind("losses", name, parameters).build()(
+        lambda images: logits, IMAGES, labels, counts, progress
+    )
     return value
 
 
@@ -31,7 +39,9 @@ def _plain(name: str, *args: Any, **parameters: Any) -> float:
 def test_a_whole_class_as_a_share_is_the_same_as_its_label(name: str) -> None:
     for progress in (0.0, 0.9):
         mixed = torch.nn.functional.one_hot(LABELS, 3).float()
-        assert _plain(name, mixed, progress=progress) == pytest.approx(_plain(name, LABELS, progress=progress), rel=1e-5)
+        assert _plain(name, mixed, progress=progress) == pytest.approx(
+            _plain(name, LABELS, progress=progress), rel=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", [name for name in OF_LOGITS if name != "ldam_drw"])
@@ -44,10 +54,19 @@ def test_a_mixed_image_costs_the_mean_of_its_classes(name: str) -> None:
 def test_a_mixed_image_costs_the_weighted_mean_of_its_classes_under_ldam() -> None:
     mixed = torch.tensor([[0.25, 0.75, 0.0], [0.25, 0.0, 0.75]])
     expected = 0.25 * _plain("ldam_drw", torch.tensor([0, 0])) + 0.75 * _plain("ldam_drw", LABELS)
-    assert _plain("ldam_drw", mixed) == pytest.approx(expected, rel=1e-5)  # before the weights begin
+    assert _plain("ldam_drw", mixed) == pytest.approx(
+        expected, rel=1e-5
+    )  # before the weights begin
     weights = [(1 - 0.9999) / (1 - 0.9999**n) for n in (100, 10, 1)]
-    each = [float(-(row - torch.tensor([m if j == k else 0.0 for k in range(3)])).log_softmax(0)[j].detach())
-            for row in LOGITS for j, m in enumerate(_margins())]  # fmt: skip
+    each = [
+        float(
+            -(row - torch.tensor([m if j == k else 0.0 for k in range(3)]))
+            .log_softmax(0)[j]
+            .detach()
+        )
+        for row in LOGITS
+        for j, m in enumerate(_margins())
+    ]
     shares = [0.25, 0.75, 0.0, 0.25, 0.0, 0.75]
     by_hand = sum(s * w * e for s, w, e in zip(shares, weights * 2, each, strict=True)) / sum(
         s * w for s, w in zip(shares, weights * 2, strict=True)
@@ -64,8 +83,13 @@ def test_focal_without_gamma_is_cross_entropy() -> None:
 
 
 def test_focal_by_hand() -> None:
-    chances = [math.exp(1) / (math.exp(2) + math.exp(1) + math.exp(-1)), math.exp(0.25) / (math.exp(0.5) + 1 + math.exp(0.25))]
-    assert _plain("focal", gamma=2.0) == pytest.approx(sum(-((1 - p) ** 2) * math.log(p) for p in chances) / 2, rel=1e-5)
+    chances = [
+        math.exp(1) / (math.exp(2) + math.exp(1) + math.exp(-1)),
+        math.exp(0.25) / (math.exp(0.5) + 1 + math.exp(0.25)),
+    ]
+    assert _plain("focal", gamma=2.0) == pytest.approx(
+        sum(-((1 - p) ** 2) * math.log(p) for p in chances) / 2, rel=1e-5
+    )
 
 
 def test_logit_adjustment_is_balanced_softmax_at_tau_1_and_cross_entropy_at_0() -> None:
@@ -78,8 +102,12 @@ def test_ldam_lowers_the_true_logit_by_the_margin_of_its_class() -> None:
     lowered = LOGITS.clone()
     lowered[0, 1] -= 0.5 * 10**-0.25
     lowered[1, 2] -= 0.5  # the rarest class has the whole margin
-    assert _plain("ldam_drw") == pytest.approx(float(torch.nn.functional.cross_entropy(lowered, LABELS)), rel=1e-5)
-    assert _plain("ldam_drw", scale=30.0) == pytest.approx(float(torch.nn.functional.cross_entropy(30 * lowered, LABELS)), rel=1e-5)
+    assert _plain("ldam_drw") == pytest.approx(
+        float(torch.nn.functional.cross_entropy(lowered, LABELS)), rel=1e-5
+    )
+    assert _plain("ldam_drw", scale=30.0) == pytest.approx(
+        float(torch.nn.functional.cross_entropy(30 * lowered, LABELS)), rel=1e-5
+    )
     assert _plain("ldam_drw", margin=0.0) == pytest.approx(_plain("ce"), rel=1e-5)
 
 
@@ -98,7 +126,13 @@ def test_certainty_and_classes_without_a_photo_leave_the_gradient_finite(name: s
     for answer in (200.0, -200.0):
         logits = torch.tensor([[answer, 0.0, 0.0], [0.0, answer, 0.0]], requires_grad=True)
         loss = bind("losses", name, parameters).build()
-        value = loss(lambda images, logits=logits: logits, IMAGES, torch.tensor([0, 1]), torch.tensor([7.0, 0.0, 0.0]), 0.9)
+        value = loss(
+            lambda images, logits=logits: logits,
+            IMAGES,
+            torch.tensor([0, 1]),
+            torch.tensor([7.0, 0.0, 0.0]),
+            0.9,
+        )
         value.backward()
         assert torch.isfinite(value)
         assert logits.grad is not None
@@ -116,7 +150,9 @@ def test_certainty_and_classes_without_a_photo_leave_the_gradient_finite(name: s
         ("ldam_drw", {"beta": 1.0}, "beta = 1"),
     ],
 )
-def test_settings_out_of_range_are_refused(name: str, parameters: dict[str, float], says: str) -> None:
+def test_settings_out_of_range_are_refused(
+    name: str, parameters: dict[str, float], says: str
+) -> None:
     with pytest.raises(UserError, match=says):
         bind("losses", name, parameters).build()
 

@@ -16,11 +16,11 @@ from open_clip import factory as open_clip_factory
 from open_clip import pretrained as open_clip_pretrained
 from PIL import Image
 
+from discl.core.errors import UserError
+from discl.core.interfaces import Task
+from discl.core.registry import bind
 from discl.files.clip import ClipCheckpoint
 from discl.miniature.untrained import write_clip
-from discl.spec.errors import UserError
-from discl.spec.kinds import Task
-from discl.spec.registry import bind
 
 CLASSES = ("cat", "dog", "ship")
 TASK = Task(CLASSES, tuple((f"the {name}", f"one {name}") for name in CLASSES), 16)
@@ -33,7 +33,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _built(folder: Path, task: Task = TASK, **parameters: Any) -> Any:
-    return bind("backbones", "open_clip", {"model": str(folder), **parameters}).build().build(task, 0)
+    return (
+        bind("backbones", "open_clip", {"model": str(folder), **parameters}).build().build(task, 0)
+    )
 
 
 def _nudge(network: Any, name: str) -> None:
@@ -43,8 +45,14 @@ def _nudge(network: Any, name: str) -> None:
 
 
 def test_the_shipped_model_knows_cifars_classes_before_any_training() -> None:
-    dataset, backbone = bind("datasets", "cifar10_lt", {}).build(), bind("backbones", "open_clip", {}).build()
-    val, task = dataset.split("val"), Task(dataset.classes, tuple(dataset.prompts(label) for label in range(10)), 32)
+    dataset, backbone = (
+        bind("datasets", "cifar10_lt", {}).build(),
+        bind("backbones", "open_clip", {}).build(),
+    )
+    val, task = (
+        dataset.split("val"),
+        Task(dataset.classes, tuple(dataset.prompts(label) for label in range(10)), 32),
+    )
     rows = np.concatenate([np.flatnonzero(val.labels == label)[:10] for label in range(10)])
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (backbone.mean, backbone.std))
     photos = (torch.from_numpy(np.array(val.pixels[rows])).permute(0, 3, 1, 2) / 255 - mean) / std
@@ -55,27 +63,53 @@ def test_the_shipped_model_knows_cifars_classes_before_any_training() -> None:
 
 def test_logits_are_scaled_cosines_with_the_mean_of_the_captions(folder: Path) -> None:
     templates = ["a photo of {name}.", "{name} in the wild."]
-    network = _built(folder, Task(("Cat", "Dog", "Ship"), TASK.prompts, 16), templates=templates).eval()
+    network = _built(
+        folder, Task(("Cat", "Dog", "Ship"), TASK.prompts, 16), templates=templates
+    ).eval()
     clip = open_clip.create_model(f"local-dir:{folder}").eval()
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     with torch.no_grad():
-        head = torch.stack([clip.encode_text(tokenizer([t.format(name=name) for t in templates]), normalize=True).mean(0) for name in CLASSES])
-        expected = clip.logit_scale.exp() * clip.encode_image(PHOTOS, normalize=True) @ F.normalize(head, dim=-1).T
+        head = torch.stack(
+            [
+                clip.encode_text(
+                    tokenizer([t.format(name=name) for t in templates]), normalize=True
+                ).mean(0)
+                for name in CLASSES
+            ]
+        )
+        expected = (
+            clip.logit_scale.exp()
+            * clip.encode_image(PHOTOS, normalize=True)
+            @ F.normalize(head, dim=-1).T
+        )
         assert torch.allclose(network(PHOTOS), expected, atol=1e-5)
 
 
 def test_without_templates_the_dataset_s_own_captions_are_taken() -> None:
     backbone = bind("backbones", "open_clip", {"templates": []}).build()
-    assert backbone.captions(TASK) == [("the cat", "one cat"), ("the dog", "one dog"), ("the ship", "one ship")]
+    assert backbone.captions(TASK) == [
+        ("the cat", "one cat"),
+        ("the dog", "one dog"),
+        ("the ship", "one ship"),
+    ]
 
 
 def test_classes_may_have_unequal_numbers_of_captions(folder: Path) -> None:
-    alone = _built(folder, TASK._replace(prompts=(("the cat",), ("the dog",), ("the ship",))), templates=[]).eval()
-    mixed = _built(folder, TASK._replace(prompts=(("the cat",), ("the dog", "one dog"), ("the ship",))), templates=[]).eval()
+    alone = _built(
+        folder, TASK._replace(prompts=(("the cat",), ("the dog",), ("the ship",))), templates=[]
+    ).eval()
+    mixed = _built(
+        folder,
+        TASK._replace(prompts=(("the cat",), ("the dog", "one dog"), ("the ship",))),
+        templates=[],
+    ).eval()
     with torch.no_grad():
         same = torch.isclose(alone.weight(), mixed.weight(), atol=1e-6).all(1)
-        # a class of one caption draws no other, though its line is as long as that of the class with two
-        assert torch.allclose(mixed.drawn(torch.zeros(20, dtype=torch.long)), alone.weight()[0], atol=1e-6)
+        # a class of one caption draws no other, though its line is as long as that of the class
+        # with two
+        assert torch.allclose(
+            mixed.drawn(torch.zeros(20, dtype=torch.long)), alone.weight()[0], atol=1e-6
+        )
         assert len(mixed.drawn(torch.ones(20, dtype=torch.long)).unique(dim=0)) == 2
     assert same.tolist() == [True, False, True]
 
@@ -90,10 +124,14 @@ def test_the_text_head_is_rebuilt_when_only_the_text_tower_changed(folder: Path,
         assert not torch.allclose(network(PHOTOS), before)
 
 
-def test_captions_are_embedded_once_an_evaluation_and_not_once_a_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captions_are_embedded_once_an_evaluation_and_not_once_a_batch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, embedded = _built(folder).eval(), []
     real = network.clip.encode_text
-    monkeypatch.setattr(network.clip, "encode_text", lambda tokens: embedded.append(len(tokens)) or real(tokens))
+    monkeypatch.setattr(
+        network.clip, "encode_text", lambda tokens: embedded.append(len(tokens)) or real(tokens)
+    )
     with torch.no_grad():
         for _ in range(3):
             network(PHOTOS)
@@ -125,20 +163,34 @@ def test_the_linear_head_begins_as_the_text_head_and_has_no_text_tower(folder: P
     text, linear = _built(folder).eval(), _built(folder, head="linear").eval()
     with torch.no_grad():
         assert torch.allclose(linear(PHOTOS), text(PHOTOS), atol=1e-4)
-    assert not any("transformer.resblocks" in name and "visual" not in name for name, _ in linear.named_parameters())
+    assert not any(
+        "transformer.resblocks" in name and "visual" not in name
+        for name, _ in linear.named_parameters()
+    )
     assert not hasattr(linear, "gives_pairs")
 
 
-def test_tuning_the_image_tower_alone_leaves_the_text_tower_and_its_captions_as_they_are(folder: Path) -> None:
+def test_tuning_the_image_tower_alone_leaves_the_text_tower_and_its_captions_as_they_are(
+    folder: Path,
+) -> None:
     network = _built(folder, tuned="image").train()
-    head, optimiser = network.weight(), torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
-    texts = {name: p.clone() for name, p in network.clip.named_parameters() if not name.startswith(("visual.", "logit_"))}
+    head, optimiser = (
+        network.weight(),
+        torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1),
+    )
+    texts = {
+        name: p.clone()
+        for name, p in network.clip.named_parameters()
+        if not name.startswith(("visual.", "logit_"))
+    }
     images, captions, scale = network(PHOTOS, torch.tensor([0, 1, 2, 0]))
     (scale * (images * captions).sum()).backward()
     before = network.clip.visual.proj.clone()
     optimiser.step()
     assert not torch.equal(network.clip.visual.proj, before)
-    assert all(torch.equal(network.clip.get_parameter(name), value) for name, value in texts.items())
+    assert all(
+        torch.equal(network.clip.get_parameter(name), value) for name, value in texts.items()
+    )
     assert torch.equal(network.weight(), head)
 
 
@@ -146,29 +198,45 @@ def test_the_text_head_learns_from_logits_as_well(folder: Path) -> None:
     network = _built(folder).train()
     F.cross_entropy(network(PHOTOS), torch.tensor([0, 1, 2, 0])).backward()
     assert network.clip.positional_embedding.grad.abs().max() > 0
-    assert all(parameter.grad is not None for parameter in network.parameters() if parameter.requires_grad)
+    assert all(
+        parameter.grad is not None for parameter in network.parameters() if parameter.requires_grad
+    )
 
 
 def test_the_trunk_gives_the_image_tower_s_features(folder: Path) -> None:
-    trunk = bind("backbones", "open_clip", {"model": str(folder), "frozen": True}).build().trunk(TASK, 0).eval()
+    trunk = (
+        bind("backbones", "open_clip", {"model": str(folder), "frozen": True})
+        .build()
+        .trunk(TASK, 0)
+        .eval()
+    )
     with torch.no_grad():
-        assert torch.equal(trunk(PHOTOS), open_clip.create_model(f"local-dir:{folder}").eval().encode_image(PHOTOS))
+        assert torch.equal(
+            trunk(PHOTOS), open_clip.create_model(f"local-dir:{folder}").eval().encode_image(PHOTOS)
+        )
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (32, 32), (40, 20), (17, 30)])
 @pytest.mark.parametrize("mode", ["shortest", "squash"])
 @pytest.mark.parametrize("contrast", ["some", "all"])
-def test_photos_are_brought_to_size_as_open_clip_does_it(shape: tuple[int, int], mode: str, contrast: str) -> None:
+def test_photos_are_brought_to_size_as_open_clip_does_it(
+    shape: tuple[int, int], mode: str, contrast: str
+) -> None:
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     from discl.parts.backbones._clip import View
 
     preprocess = PreprocessCfg(size=16, resize_mode=mode)
-    photo = np.random.default_rng(0).integers(*((80, 170) if contrast == "some" else (0, 256)), (*shape, 3), np.uint8)
+    photo = np.random.default_rng(0).integers(
+        *((80, 170) if contrast == "some" else (0, 256)), (*shape, 3), np.uint8
+    )
     theirs = image_transform_v2(preprocess, is_train=False)(Image.fromarray(photo))
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (preprocess.mean, preprocess.std))
-    ours = View(vars(preprocess))((torch.from_numpy(photo)[None].permute(0, 3, 1, 2) / 255 - mean) / std)[0]
-    # theirs are whole numbers of 255, and cut off between rows and columns too where they leave the range
+    ours = View(vars(preprocess))(
+        (torch.from_numpy(photo)[None].permute(0, 3, 1, 2) / 255 - mean) / std
+    )[0]
+    # theirs are whole numbers of 255, and cut off between rows and columns too where they leave the
+    # range
     assert (ours - theirs).abs().mean() < 0.008
     if contrast == "some":
         assert (ours - theirs).abs().max() < 0.02
@@ -176,7 +244,10 @@ def test_photos_are_brought_to_size_as_open_clip_does_it(shape: tuple[int, int],
 
 def test_equal_captions_are_refused_unless_they_may_share_a_logit(folder: Path) -> None:
     task = Task(("crane", "Crane", "ship"), (("a bird",), ("a machine",), ("a ship",)), 16)
-    with pytest.raises(UserError, match=r"cannot tell 'crane' = 'Crane' apart.*templates = \[\].*allow_shared = true"):
+    with pytest.raises(
+        UserError,
+        match=r"cannot tell 'crane' = 'Crane' apart.*templates = \[\].*allow_shared = true",
+    ):
         _built(folder, task)
     assert _built(folder, task, templates=[]).eval()(PHOTOS).shape == (4, 3)
     with torch.no_grad():
@@ -187,13 +258,20 @@ def test_equal_captions_are_refused_unless_they_may_share_a_logit(folder: Path) 
 def test_captions_that_differ_beyond_what_the_model_reads_are_equal(folder: Path) -> None:
     long = "a very long text about all that can be seen in a picture of a "
     with pytest.raises(UserError, match="equal in the 16 tokens"):
-        _built(folder, Task(("cat", "dog", "ship"), ((long + "cat",), (long + "dog",), ("a ship",)), 16), templates=[])
+        _built(
+            folder,
+            Task(("cat", "dog", "ship"), ((long + "cat",), (long + "dog",), ("a ship",)), 16),
+            templates=[],
+        )
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"templates": ["a photo"]}, r"templates = \['a photo'\] must be a list of texts, each with a \{name\}"),
+        (
+            {"templates": ["a photo"]},
+            r"templates = \['a photo'\] must be a list of texts, each with a \{name\}",
+        ),
         ({"templates": "{name}"}, "must be a list of texts"),
         ({"head": "txt"}, "did you mean 'text'"),
         ({"tuned": "images"}, "did you mean 'image'"),
@@ -207,9 +285,21 @@ def test_wrong_settings_are_named(parameters: dict[str, Any], message: str) -> N
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"model": "nowhere"}, r"backbone.model = 'nowhere' is no folder with an open_clip_config.json.*backbone.pretrained, e.g. 'openai'"),
-        ({"model": "ViT-B-61", "pretrained": "openai"}, "no open_clip model called 'ViT-B-61'; did you mean 'ViT-B-16'"),
-        ({"model": "ViT-B-16", "pretrained": "openia"}, "no pretrained tag .* called 'openia'; did you mean 'openai'"),
+        (
+            {"model": "nowhere"},
+            (
+                r"backbone.model = 'nowhere' is no folder with an"
+                r" open_clip_config.json.*backbone.pretrained, e.g. 'openai'"
+            ),
+        ),
+        (
+            {"model": "ViT-B-61", "pretrained": "openai"},
+            "no open_clip model called 'ViT-B-61'; did you mean 'ViT-B-16'",
+        ),
+        (
+            {"model": "ViT-B-16", "pretrained": "openia"},
+            "no pretrained tag .* called 'openia'; did you mean 'openai'",
+        ),
     ],
 )
 def test_wrong_checkpoints_are_named(parameters: dict[str, Any], message: str) -> None:
@@ -232,23 +322,37 @@ def test_a_damaged_folder_is_refused(folder: Path, tmp_path: Path, damage: str) 
         _built(broken)
 
 
-def test_the_identity_is_that_of_the_weights_wherever_they_lie(folder: Path, tmp_path: Path) -> None:
+def test_the_identity_is_that_of_the_weights_wherever_they_lie(
+    folder: Path, tmp_path: Path
+) -> None:
     shutil.copytree(folder, tmp_path / "copy")
-    here, there = (bind("backbones", "open_clip", {"model": str(path)}) for path in (folder, tmp_path / "copy"))
+    here, there = (
+        bind("backbones", "open_clip", {"model": str(path)}) for path in (folder, tmp_path / "copy")
+    )
     assert here.identity() | here.build().identity() == there.identity() | there.build().identity()
     changed = tmp_path / "copy" / "open_clip_model.safetensors"
     changed.write_bytes(changed.read_bytes()[:-4] + b"\0\0\x80\x3f")
-    assert here.build().identity() != bind("backbones", "open_clip", {"model": str(tmp_path / "copy")}).build().identity()
+    assert (
+        here.build().identity()
+        != bind("backbones", "open_clip", {"model": str(tmp_path / "copy")}).build().identity()
+    )
 
 
 @pytest.fixture
 def published(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The small model under a name and a tag of open_clip's, its weights in the Hub's cache; like OpenAI's, it was trained with
-    another activation than the name says."""
+    """The small model under a name and a tag of open_clip's, its weights in the Hub's cache; like
+    OpenAI's, it was trained with another activation than the name says.
+    """
     config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
     config["text_cfg"] |= {"hf_tokenizer_name": str(folder)}
     monkeypatch.setitem(open_clip_factory._MODEL_CONFIGS, "tiny-clip", config)
-    tag = {"hf_hub": "owner/tiny/", "mean": (0.1, 0.2, 0.3), "std": (1.0, 1.0, 1.0), "resize_mode": "squash", "quick_gelu": True}
+    tag = {
+        "hf_hub": "owner/tiny/",
+        "mean": (0.1, 0.2, 0.3),
+        "std": (1.0, 1.0, 1.0),
+        "resize_mode": "squash",
+        "quick_gelu": True,
+    }
     monkeypatch.setitem(open_clip_pretrained._PRETRAINED, "tiny-clip", {"own": tag})
     snapshot = tmp_path / "hub" / "models--owner--tiny" / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
@@ -259,16 +363,28 @@ def published(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return snapshot
 
 
-def test_a_published_model_comes_from_the_hub_s_cache_with_the_activation_it_was_trained_with(published: Path, folder: Path) -> None:
+def test_a_published_model_comes_from_the_hub_s_cache_with_the_activation_it_was_trained_with(
+    published: Path, folder: Path
+) -> None:
     backbone = bind("backbones", "open_clip", {"model": "tiny-clip", "pretrained": "own"}).build()
     assert backbone.mean == (0.1, 0.2, 0.3)
-    assert backbone.identity() == {"model": "tiny-clip", "pretrained": "own", "activation": "as trained"}
+    assert backbone.identity() == {
+        "model": "tiny-clip",
+        "pretrained": "own",
+        "activation": "as trained",
+    }
     network, plain = backbone.build(TASK, 0).eval(), _built(folder).eval()
-    assert all(torch.equal(network.state_dict()[key], value) for key, value in plain.state_dict().items())
+    assert all(
+        torch.equal(network.state_dict()[key], value) for key, value in plain.state_dict().items()
+    )
     assert network.view.squash
     with torch.no_grad():
         assert not torch.allclose(network(PHOTOS), plain(PHOTOS))
-    file = bind("backbones", "open_clip", {"model": "tiny-clip", "pretrained": str(published / "open_clip_model.safetensors")}).build()
+    file = bind(
+        "backbones",
+        "open_clip",
+        {"model": "tiny-clip", "pretrained": str(published / "open_clip_model.safetensors")},
+    ).build()
     assert set(file.identity()) == {"model", "weights"}
     with torch.no_grad():
         assert torch.allclose(file.build(TASK, 0).eval()(PHOTOS), plain(PHOTOS), atol=1e-6)
@@ -276,7 +392,13 @@ def test_a_published_model_comes_from_the_hub_s_cache_with_the_activation_it_was
 
 def test_a_published_model_that_is_not_here_says_so_at_once(published: Path) -> None:
     (published / "open_clip_model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"backbone.pretrained = 'own' is no local folder and the Hub did not deliver it: HF_HUB_OFFLINE"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"backbone.pretrained = 'own' is no local folder and the Hub did not deliver it:"
+            r" HF_HUB_OFFLINE"
+        ),
+    ):
         ClipCheckpoint("tiny-clip", "own", "backbone").network()
 
 

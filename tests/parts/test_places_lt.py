@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.parts.datasets._listed import Listing
+from discl.core.errors import UserError
+from discl.parts.datasets.base.photo_files import Listing
 from discl.parts.datasets.places_lt import PlacesLT, names_of, scene_name
-from discl.spec.errors import UserError
 from tests.make_mini import make
 from tests.mini.places_lt import SCENES, TEST
 
@@ -22,14 +22,20 @@ def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCL_DATA", str(tmp_path / "data"))
 
 
-def test_photos_and_labels_are_the_lists_and_classes_are_called_as_their_folders(mini: Path) -> None:
+def test_photos_and_labels_are_the_lists_and_classes_are_called_as_their_folders(
+    mini: Path,
+) -> None:
     dataset = PlacesLT(root=str(mini), side=16)
     assert set(dataset.split("train").labels.tolist()) == set(SCENES)
     assert len(dataset.split("test")) == TEST * len(SCENES)
     assert len(set(dataset.classes)) == 365
     assert [dataset.classes[label] for label in (0, 1, 8, 30, 343)] == [
-        "airfield", "airplane cabin", "outdoor apartment building", "bakery shop", "train station platform",
-    ]  # fmt: skip
+        "airfield",
+        "airplane cabin",
+        "outdoor apartment building",
+        "bakery shop",
+        "train station platform",
+    ]
     assert dataset.prompts(8) == ("a photo of outdoor apartment building",)
 
 
@@ -49,16 +55,29 @@ def test_both_layouts_of_places365_give_the_same_names(ref: str, name: str) -> N
 
 def test_a_label_with_two_folders_is_refused() -> None:
     refs = np.array(["train/airfield/1.jpg", "train/alcove/1.jpg"])
-    with pytest.raises(UserError, match="label 0 is 'airfield' and, by 'train/alcove/1.jpg' in the train list, 'alcove'"):
+    with pytest.raises(
+        UserError,
+        match="label 0 is 'airfield' and, by 'train/alcove/1.jpg' in the train list, 'alcove'",
+    ):
         names_of({"train": Listing(refs, np.array([0, 0]), np.zeros(2, np.int64))})
     with pytest.raises(UserError, match="share a folder"):
-        names_of({"train": Listing(np.array(["train/alcove/1.jpg", "train/alcove/2.jpg"]), np.array([0, 1]), np.zeros(2, np.int64))})
+        names_of(
+            {
+                "train": Listing(
+                    np.array(["train/alcove/1.jpg", "train/alcove/2.jpg"]),
+                    np.array([0, 1]),
+                    np.zeros(2, np.int64),
+                )
+            }
+        )
 
 
 def test_a_missing_list_is_named(mini: Path, tmp_path: Path) -> None:
     (tmp_path / "lists").mkdir()
     for name in ("train", "val"):
-        (tmp_path / "lists" / f"Places_LT_{name}.txt").write_text((mini / f"Places_LT_{name}.txt").read_text())
+        (tmp_path / "lists" / f"Places_LT_{name}.txt").write_text(
+            (mini / f"Places_LT_{name}.txt").read_text()
+        )
     (tmp_path / "photos").mkdir()
     with pytest.raises(UserError, match=r"Places_LT_test.txt is missing; it lies in none of"):
         _ = PlacesLT(root=str(tmp_path / "photos"), lists=str(tmp_path / "lists")).splits

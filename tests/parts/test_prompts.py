@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from discl.spec.errors import UserError
-from discl.spec.kinds import Subject
-from discl.spec.registry import bind
+from discl.core.errors import UserError
+from discl.core.interfaces import Subject
+from discl.core.registry import bind
 
 CAT = Subject(1, "cat", ("a photo of a cat", "one cat"), "photo7")
 
@@ -37,20 +37,29 @@ def test_a_template_names_the_class() -> None:
 
 
 def test_descriptions_take_a_prefix_and_are_judged_by_the_plain_caption(tmp_path: Path) -> None:
-    part = _part("descriptions", file=_file(tmp_path, {"cat": [" asleep on a mat ", "at sea"]}), prefix="a 8k real photo: ")
+    part = _part(
+        "descriptions",
+        file=_file(tmp_path, {"cat": [" asleep on a mat ", "at sea"]}),
+        prefix="a 8k real photo: ",
+    )
     assert part.choices(CAT) == ("a 8k real photo: asleep on a mat", "a 8k real photo: at sea")
     assert part.caption(CAT) == "a photo of cat"
 
 
 def test_a_label_tells_classes_of_one_name_apart(tmp_path: Path) -> None:
-    part = _part("descriptions", file=_file(tmp_path, {"missile": ["by name"], "744": ["the second"]}))
+    part = _part(
+        "descriptions", file=_file(tmp_path, {"missile": ["by name"], "744": ["the second"]})
+    )
     assert part.choices(CAT._replace(label=657, name="missile")) == ("by name",)
     assert part.choices(CAT._replace(label=744, name="missile")) == ("the second",)
 
 
 def test_a_caption_may_speak_of_a_class_as_its_folder_is_called(tmp_path: Path) -> None:
     part = _part("descriptions", file=_file(tmp_path, {"0": ["x"]}), caption="a photo of {folder}")
-    assert part.caption(CAT._replace(label=0, name="great white shark / white shark")) == "a photo of great_white_shark"
+    assert (
+        part.caption(CAT._replace(label=0, name="great white shark / white shark"))
+        == "a photo of great_white_shark"
+    )
 
 
 def test_captions_belong_to_photos(tmp_path: Path) -> None:
@@ -65,12 +74,19 @@ def test_the_identity_follows_the_texts_and_not_the_place_of_the_file(tmp_path: 
     first = _part("descriptions", file=_file(tmp_path, {"cat": ["x"]}))
     moved = _part("descriptions", file=_file(tmp_path / "a", {"cat": ["x"]}))
     assert first.identity() == moved.identity()
-    assert first.identity() != _part("descriptions", file=_file(tmp_path, {"cat": ["y"]})).identity()
+    assert (
+        first.identity() != _part("descriptions", file=_file(tmp_path, {"cat": ["y"]})).identity()
+    )
 
 
 @pytest.mark.parametrize(
     ("said", "message"),
-    [("{", "not valid JSON"), ([1], "must hold an object"), ({"cat": []}, "'cat' has an empty text, or none"), ({"cat": [3]}, "empty text")],
+    [
+        ("{", "not valid JSON"),
+        ([1], "must hold an object"),
+        ({"cat": []}, "'cat' has an empty text, or none"),
+        ({"cat": [3]}, "empty text"),
+    ],
 )
 def test_a_file_that_is_not_right_is_named(tmp_path: Path, said: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -8,9 +8,9 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from discl.spec.errors import UserError
-from discl.spec.kinds import Task
-from discl.spec.registry import bind
+from discl.core.errors import UserError
+from discl.core.interfaces import Task
+from discl.core.registry import bind
 
 TASK = Task(("cat", "dog", "ship"), ((), (), ()), 32)
 
@@ -27,7 +27,9 @@ def _part(**parameters: Any) -> Any:
 
 
 @pytest.mark.parametrize("place", ["file", "folder"])
-def test_weights_are_read_with_their_head_where_the_classes_are_as_many(weights: Path, place: str) -> None:
+def test_weights_are_read_with_their_head_where_the_classes_are_as_many(
+    weights: Path, place: str
+) -> None:
     part = _part(weights=str(weights if place == "file" else weights.parent))
     three, five = part.network(3, 0).state_dict(), part.network(5, 0).state_dict()
     stored = timm.create_model("test_resnet", num_classes=3)
@@ -38,23 +40,34 @@ def test_weights_are_read_with_their_head_where_the_classes_are_as_many(weights:
     assert not torch.equal(five["fc.weight"], part.network(5, 1).fc.weight)
 
 
-def test_the_identity_is_the_digest_of_the_weights_and_not_their_place(weights: Path, tmp_path: Path) -> None:
+def test_the_identity_is_the_digest_of_the_weights_and_not_their_place(
+    weights: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "elsewhere.safetensors"
     copy.write_bytes(weights.read_bytes())
-    here, there = (bind("backbones", "timm", {"model": "test_resnet", "weights": str(path)}) for path in (weights, copy))
+    here, there = (
+        bind("backbones", "timm", {"model": "test_resnet", "weights": str(path)})
+        for path in (weights, copy)
+    )
     assert here.identity() == there.identity()
     assert here.build().identity() == there.build().identity() != {}
     assert _part().identity() == {}
 
 
 def test_weights_of_another_network_are_refused(weights: Path) -> None:
-    with pytest.raises(UserError, match=r"holds the weights of another network than timm's 'resnet10t'.*differs"):
+    with pytest.raises(
+        UserError, match=r"holds the weights of another network than timm's 'resnet10t'.*differs"
+    ):
         _part(model="resnet10t", weights=str(weights)).build(TASK, 0)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("model.pt", "is not one safetensors file"), ("broken.safetensors", "is no safetensors file"), ("missing", "no such folder")],
+    [
+        ("model.pt", "is not one safetensors file"),
+        ("broken.safetensors", "is no safetensors file"),
+        ("missing", "no such folder"),
+    ],
 )
 def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, name: str, message: str) -> None:
     if name != "missing":

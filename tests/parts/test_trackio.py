@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from discl.core.dashboard_rows import Rows
+from discl.core.errors import UserError
 from discl.files.disk import home
 from discl.parts.trackers.trackio import Trackio
-from discl.spec.errors import UserError
-from discl.spec.rows import Rows
 from discl.testing import TrackerContract
 
 CONTRACT = TrackerContract()
@@ -30,7 +30,9 @@ def _told(tracker: Trackio, folder: Path, epochs: range, summary: Any) -> None:
     tracker.finish(summary)
 
 
-def test_the_same_rows_are_told_once_though_a_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_rows_are_told_once_though_a_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from trackio.sqlite_storage import SQLiteStorage
 
     _told(Trackio(), tmp_path, range(1), None)
@@ -42,16 +44,22 @@ def test_the_same_rows_are_told_once_though_a_run_goes_on(tmp_path: Path, capsys
     assert [{key: row[key] for key in wanted[i]} for i, row in enumerate(logged)] == wanted
     assert [row["step"] for row in logged] == [0, 1, 2]
     assert list((home() / "trackio").glob("*.db"))
-    assert sqlite3.connect(next((home() / "trackio").glob("*.db"))).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert sqlite3.connect(next((home() / "trackio").glob("*.db"))).execute(
+        "PRAGMA integrity_check"
+    ).fetchone() == ("ok",)
 
 
-def test_without_trackio_a_sentence_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_trackio_a_sentence_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "trackio", None)
     with pytest.raises(UserError, match=r"pip install 'discl\[trackio\]'"):
         Trackio().start(CONTRACT.described(tmp_path, 1))
 
 
-def test_names_may_hold_anything_and_a_failure_costs_the_run_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_may_hold_anything_and_a_failure_costs_the_run_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tracker = Trackio()
     name = "<script>alert('x')</script> \"quoted\" 🦊 مرحبا/" + "long" * 75
     tracker.start({**CONTRACT.described(tmp_path, 1), "name": name, "group": name})

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from discl.files.disk import home
-from discl.harness.store import Store
+from discl.harness.run.store import Store
 from discl.parts.trackers import wandb as part
 from discl.parts.trackers.jsonl import JsonLines
 from discl.parts.trackers.wandb import Wandb
@@ -38,7 +38,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def _until(true: Callable[[], Any], patience_s: float = 90.0) -> None:
     deadline = time.monotonic() + patience_s
     while not true():
-        assert time.monotonic() < deadline, [path.read_text() for path in (home() / "wandb").glob("follow*")]
+        assert time.monotonic() < deadline, [
+            path.read_text() for path in (home() / "wandb").glob("follow*")
+        ]
         time.sleep(0.05)
 
 
@@ -67,7 +69,9 @@ def _rows(server: Server) -> list[int]:
     return [int(row["epoch"]) for row in server.runs[ID].rows] if ID in server.runs else []
 
 
-def test_this_process_never_imports_wandb_and_rows_arrive_while_the_run_goes_on(server: Server) -> None:
+def test_this_process_never_imports_wandb_and_rows_arrive_while_the_run_goes_on(
+    server: Server,
+) -> None:
     had = "wandb" in sys.modules
     tracker = Wandb()
     run = _Run(tracker)
@@ -83,7 +87,9 @@ def test_this_process_never_imports_wandb_and_rows_arrive_while_the_run_goes_on(
     assert not list((home() / "wandb").glob("follow-*"))  # nothing is left to be looked at
 
 
-def test_a_killed_mirror_and_a_killed_run_go_on_as_one_run_with_every_row_once(server: Server) -> None:
+def test_a_killed_mirror_and_a_killed_run_go_on_as_one_run_with_every_row_once(
+    server: Server,
+) -> None:
     tracker = Wandb()
     run = _Run(tracker)
     run.epoch(0)
@@ -107,16 +113,23 @@ def test_a_killed_mirror_and_a_killed_run_go_on_as_one_run_with_every_row_once(s
         kill(process)
 
 
-def test_the_mirror_of_a_dead_process_tells_what_it_left_and_lets_go(server: Server, tmp_path: Path) -> None:
+def test_the_mirror_of_a_dead_process_tells_what_it_left_and_lets_go(
+    server: Server, tmp_path: Path
+) -> None:
     script = (
-        "import sys, time\nfrom tests.parts.test_wandb import _Run\nfrom discl.parts.trackers.wandb import Wandb\n"
-        "run = _Run(Wandb())\nrun.epoch(0)\nrun.epoch(1)\nprint('told', flush=True)\ntime.sleep(600)\n"
+        "import sys, time\nfrom tests.parts.test_wandb import _Run\nfrom discl.parts.trackers.wandb"
+        " import Wandb\nrun = _Run(Wandb())\nrun.epoch(0)\nrun.epoch(1)\nprint('told',"
+        " flush=True)\ntime.sleep(600)\n"
     )
-    owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
     assert owner.stdout
     assert owner.stdout.readline() == b"told\n"
     _until(lambda: ID in server.runs)
-    followers = {child for child, command in descendants(owner.pid).items() if "wandb follow" in command}
+    followers = {
+        child for child, command in descendants(owner.pid).items() if "wandb follow" in command
+    }
     owner.kill()
     owner.wait()
     owner.stdout.close()
@@ -128,17 +141,23 @@ def test_the_mirror_of_a_dead_process_tells_what_it_left_and_lets_go(server: Ser
 
 def test_the_terminals_ctrl_c_stops_the_run_and_its_mirror_says_so(server: Server) -> None:
     script = (
-        "import time\nfrom tests.parts.test_wandb import _Run\nfrom discl.parts.trackers.wandb import Wandb\n"
-        "run = _Run(Wandb())\nrun.epoch(0)\nprint('told', flush=True)\n"
-        "try:\n    time.sleep(600)\nfinally:\n    run.finish(None)\n"
+        "import time\nfrom tests.parts.test_wandb import _Run\nfrom discl.parts.trackers.wandb"
+        " import Wandb\nrun = _Run(Wandb())\nrun.epoch(0)\nprint('told', flush=True)\ntry:\n   "
+        " time.sleep(600)\nfinally:\n    run.finish(None)\n"
     )
     owner = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2], start_new_session=True
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
     )
     assert owner.stdout
     assert owner.stdout.readline() == b"told\n"
     _until(lambda: ID in server.runs)
-    followers = {child for child, command in descendants(owner.pid).items() if "wandb follow" in command}
+    followers = {
+        child for child, command in descendants(owner.pid).items() if "wandb follow" in command
+    }
     os.killpg(owner.pid, signal.SIGINT)  # as a terminal does: to every process of the group
     owner.wait(60)
     owner.stdout.close()
@@ -147,7 +166,9 @@ def test_the_terminals_ctrl_c_stops_the_run_and_its_mirror_says_so(server: Serve
     assert server.runs[ID].exit_code == 1
 
 
-def test_nobody_there_costs_a_run_nothing_but_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nobody_there_costs_a_run_nothing_but_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
@@ -214,7 +235,10 @@ def test_a_server_that_goes_away_under_way_ends_the_wait_and_sync_sends_the_rest
     tracker.close()
     assert time.monotonic() - began < part.PATIENCE_S
     assert gone(its_own, 10)
-    assert "1 of 1 runs are not mirrored whole; `discl wandb sync` sends what is missing" in capsys.readouterr().err
+    assert (
+        "1 of 1 runs are not mirrored whole; `discl wandb sync` sends what is missing"
+        in capsys.readouterr().err
+    )
     assert not alive(child.pid)
     with serving(port, server) as back:
         answer = CliRunner().invoke(main, ["wandb", "sync"])
@@ -225,7 +249,9 @@ def test_a_server_that_goes_away_under_way_ends_the_wait_and_sync_sends_the_rest
         wandb.teardown()
 
 
-def test_disabled_starts_nothing_and_offline_asks_nobody(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+def test_disabled_starts_nothing_and_offline_asks_nobody(
+    monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     tracker = Wandb()
     _Run(tracker).finish(None)
@@ -238,11 +264,20 @@ def test_disabled_starts_nothing_and_offline_asks_nobody(monkeypatch: pytest.Mon
     assert not server.asked
     (mirrored,) = (home() / "wandb" / "wandb").glob("offline-run-*/run-*.wandb")
     assert mirrored.name == f"run-{ID}.wandb"  # the experiment's own id
-    assert json.loads((Store().root / ID / ".mirror").read_text())["offline"] == {"attempt": "001", "rows": 1, "complete": True}
+    assert json.loads((Store().root / ID / ".mirror").read_text())["offline"] == {
+        "attempt": "001",
+        "rows": 1,
+        "complete": True,
+    }
 
 
-def test_a_disk_without_room_for_the_list_stops_no_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_without_room_for_the_list_stops_no_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     home().mkdir(parents=True)
     (home() / "wandb").write_text("a file where a folder is needed")
     _Run(Wandb()).finish(None)
-    assert "the run goes on without it, and `discl wandb sync` sends what is missing" in capsys.readouterr().err
+    assert (
+        "the run goes on without it, and `discl wandb sync` sends what is missing"
+        in capsys.readouterr().err
+    )

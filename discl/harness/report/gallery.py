@@ -1,4 +1,6 @@
-"""Pictures for the report: images of the bank between text and photo, and the photos runs are most surely wrong about."""
+"""Pictures for the report: images of the bank between text and photo, and the photos runs are most
+surely wrong about.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from discl.config.benchmark import Benchmark
+from discl.core.conventions import home_split
+from discl.core.errors import UserError
+from discl.core.interfaces import Photos
+from discl.core.levels import PHOTO
+from discl.core.result import Result
 from discl.files.disk import home
-from discl.harness.experiment import Bench
-from discl.harness.failures import Missed, missed, worst_classes
-from discl.harness.report.facts import Facts, by_seed
-from discl.harness.show import spectrum
-from discl.harness.store import Store
-from discl.spec.benchmark import Benchmark
-from discl.spec.conventions import home_split
-from discl.spec.errors import UserError
-from discl.spec.kinds import Photos
-from discl.spec.levels import PHOTO
-from discl.spec.result import Result
+from discl.harness.bank.spectrum import spectrum
+from discl.harness.report.tables import Facts, by_seed
+from discl.harness.run.assembly import Bench
+from discl.harness.run.mistakes import Missed, missed, worst_classes
+from discl.harness.run.store import Store
 
 PHOTOS = 8  # lines of the spectrum
 LARGEST = 184  # pixels of a picture's longer side: twice its size on the page
@@ -76,11 +78,17 @@ class Pictures(NamedTuple):
 
 
 def pictures(spec: Benchmark, facts: Facts, store: Store, notes: list[str]) -> Pictures:
-    """What can be shown on this machine; why something cannot goes into `notes`. Fetches, makes and trains nothing."""
+    """What can be shown on this machine; why something cannot goes into `notes`.
+
+    Fetches, makes and trains nothing.
+    """
     bench = Bench(spec)
     try:
         if not bench.dataset.ready:
-            notes.append(f"no pictures: the photos are not on this machine (discl data fetch {spec.dataset['name']})")
+            notes.append(
+                "no pictures: the photos are not on this machine (discl data fetch"
+                f" {spec.dataset['name']})"
+            )
             return Pictures(None, [])
         return Pictures(_gallery(bench, facts, notes), _failures(bench, facts, store, notes))
     except UserError as error:
@@ -101,26 +109,60 @@ def _gallery(bench: Bench, facts: Facts, notes: list[str]) -> Gallery | None:
         notes.append(f"no images of the bank: {wanted} is not on this machine")
         return None
     if bench.bank_id != wanted:
-        notes.append(f"no images of the bank: the runs used {wanted}, the benchmark file now means {bench.bank_id}")
+        notes.append(
+            f"no images of the bank: the runs used {wanted}, the benchmark file now means"
+            f" {bench.bank_id}"
+        )
         return None
     figure = spectrum(bench, PHOTOS)
     rows = [
-        (name, [Shown("" if tile.photo is None else uri(tile.photo), tile.note, tile.dropped) for tile in row])
+        (
+            name,
+            [
+                Shown("" if tile.photo is None else uri(tile.photo), tile.note, tile.dropped)
+                for tile in row
+            ],
+        )
         for name, row in zip(figure.names, figure.rows, strict=True)
     ]
     levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
-    legend = "; ".join([*(line.removeprefix("under each image: ") for line in figure.legend), *([figure.mark] if figure.mark else [])])
+    legend = "; ".join(
+        [
+            *(line.removeprefix("under each image: ") for line in figure.legend),
+            *([figure.mark] if figure.mark else []),
+        ]
+    )
     small = bench.sources.photos.shape[2] < LARGEST // 2
-    return Gallery(list(figure.heads), rows, legend, small, levels, _kept(bench, levels), f"{bench.spec.bank.threshold:g}")
+    return Gallery(
+        list(figure.heads),
+        rows,
+        legend,
+        small,
+        levels,
+        _kept(bench, levels),
+        f"{bench.spec.bank.threshold:g}",
+    )
 
 
 def _kept(bench: Bench, levels: Sequence[int]) -> list[tuple[str, int, list[int]]]:
     """Hard classes, those with fewest photos first."""
     classes = len(bench.dataset.classes)
     wanted = np.bincount(bench.sources.labels, minlength=classes) * bench.spec.bank.variants
-    kept = {level: np.bincount(bench.train.labels[bench.usable(level).row], minlength=classes) for level in levels}
-    order = sorted(np.flatnonzero(wanted).tolist(), key=lambda label: int(bench.counts[label]))[:MOST_CLASSES]
-    return [(bench.dataset.classes[label], int(wanted[label]), [int(kept[level][label]) for level in levels]) for label in order]
+    kept = {
+        level: np.bincount(bench.train.labels[bench.usable(level).row], minlength=classes)
+        for level in levels
+    }
+    order = sorted(np.flatnonzero(wanted).tolist(), key=lambda label: int(bench.counts[label]))[
+        :MOST_CLASSES
+    ]
+    return [
+        (
+            bench.dataset.classes[label],
+            int(wanted[label]),
+            [int(kept[level][label]) for level in levels],
+        )
+        for label in order
+    ]
 
 
 # ---------------------------------------------------------------- mistakes
@@ -157,8 +199,19 @@ def _of_run(bench: Bench, run: Result, predictions: dict[str, np.ndarray]) -> Fa
         wrong = missed(predictions, home, label, MISTAKES)
         recall = run.class_recalls[label]
         told = "-" if recall is None else f"{100 * recall:.0f} %"
-        worst.append(Worst(run.classes[label], told, [_mistake(one, run, np.asarray(split.pixels[one.row])) for one in wrong]))
-    return Failures(run.strategy, run.seed, split.pixels.shape[2] < LARGEST // 2, [each for each in worst if each.photos])
+        worst.append(
+            Worst(
+                run.classes[label],
+                told,
+                [_mistake(one, run, np.asarray(split.pixels[one.row])) for one in wrong],
+            )
+        )
+    return Failures(
+        run.strategy,
+        run.seed,
+        split.pixels.shape[2] < LARGEST // 2,
+        [each for each in worst if each.photos],
+    )
 
 
 def _mistake(one: Missed, run: Result, photo: Photos) -> Mistake:

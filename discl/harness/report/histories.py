@@ -1,4 +1,6 @@
-"""What the epochs of runs tell, together: validation and loss over epochs, the levels each strategy took, and what the probe saw."""
+"""What the epochs of runs tell, together: validation and loss over epochs, the levels each strategy
+took, and what the probe saw.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from discl.harness import record, stats
-from discl.harness.board import Board
-from discl.harness.store import Store
-from discl.spec.kinds import EpochReport
+from discl.core.interfaces import EpochReport
+from discl.harness.leaderboard import statistics
+from discl.harness.leaderboard.table import Board
+from discl.harness.run import events
+from discl.harness.run.store import Store
 
 MOST_RUNS = 50  # of a strategy whose records are read; more move no band that a person could see
 
@@ -20,12 +23,19 @@ MOST_RUNS = 50  # of a strategy whose records are read; more move no band that a
 class Histories:
     """Reports of every run whose record is here."""
 
-    epochs: dict[str, list[list[EpochReport]]] = field(default_factory=dict)  # strategy -> run -> epoch
+    epochs: dict[str, list[list[EpochReport]]] = field(
+        default_factory=dict
+    )  # strategy -> run -> epoch
     chosen: str = ""  # the metric that chose the epoch
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Rows for charts, by name."""
-        return {"val": self.val(), "loss": self.loss(), "levels": self.levels(), "gains": self.gains()}
+        return {
+            "val": self.val(),
+            "loss": self.loss(),
+            "levels": self.levels(),
+            "gains": self.gains(),
+        }
 
     def val(self) -> list[dict[str, Any]]:
         """Strategy x epoch: the metric that chose the epoch, percent."""
@@ -38,34 +48,57 @@ class Histories:
     def _curve(self, value: Any, scale: float) -> list[dict[str, Any]]:
         found = []
         for name, runs in self.epochs.items():
-            for epoch, values in _by_epoch((each.epoch, value(each)) for run in runs for each in run):
-                one = stats.estimate([scale * each for each in values])
+            for epoch, values in _by_epoch(
+                (each.epoch, value(each)) for run in runs for each in run
+            ):
+                one = statistics.estimate([scale * each for each in values])
                 half = one.half_width or 0.0
                 found.append(
-                    {"strategy": name, "epoch": epoch + 1, "mean": round(one.mean, 4), "low": round(one.mean - half, 4)}
+                    {
+                        "strategy": name,
+                        "epoch": epoch + 1,
+                        "mean": round(one.mean, 4),
+                        "low": round(one.mean - half, 4),
+                    }
                     | {"high": round(one.mean + half, 4), "n": one.n}
                 )
         return found
 
     def levels(self) -> list[dict[str, Any]]:
-        """Strategy x epoch x level: its share of the mix, percent, mean over runs, and where it lies in the epoch's column."""
+        """Strategy x epoch x level: its share of the mix, percent, mean over runs, and where it
+        lies in the epoch's column.
+        """
         found: list[dict[str, Any]] = []
         for name, runs in self.epochs.items():
             filled: dict[int, float] = {}
-            for epoch, level, share in _mean_by_level(((each.epoch, each.mix) for run in runs for each in run), absent=0.0):
+            for epoch, level, share in _mean_by_level(
+                ((each.epoch, each.mix) for run in runs for each in run), absent=0.0
+            ):
                 if share > 0:
                     start = filled.get(epoch, 0.0)
                     filled[epoch] = start + 100 * share
                     place = {"from": round(start, 2), "to": round(filled[epoch], 2)}
-                    found.append({"strategy": name, "epoch": epoch + 1, "level": level, "share": round(100 * share, 2), **place})
+                    found.append(
+                        {
+                            "strategy": name,
+                            "epoch": epoch + 1,
+                            "level": level,
+                            "share": round(100 * share, 2),
+                            **place,
+                        }
+                    )
         return found
 
     def gains(self) -> list[dict[str, Any]]:
-        """Strategy x epoch x level: what the probe gained, points of probability, mean over runs; only where a probe ran."""
+        """Strategy x epoch x level: what the probe gained, points of probability, mean over runs;
+        only where a probe ran.
+        """
         return [
             {"strategy": name, "epoch": epoch + 1, "level": level, "gain": round(100 * gain, 3)}
             for name, runs in self.epochs.items()
-            for epoch, level, gain in _mean_by_level(((each.epoch, each.gains) for run in runs for each in run), absent=None)
+            for epoch, level, gain in _mean_by_level(
+                ((each.epoch, each.gains) for run in runs for each in run), absent=None
+            )
         ]
 
 
@@ -74,7 +107,7 @@ def histories(made: Board, store: Store) -> Histories:
     chosen = str(made.rows[0].results[0].identity["select"]["metric"])
     found = {}
     for row in made.rows:
-        runs = [record.epochs(store.folder(result)) for result in row.results[:MOST_RUNS]]
+        runs = [events.epochs(store.folder(result)) for result in row.results[:MOST_RUNS]]
         if there := [run for run in runs if run]:
             found[row.strategy] = there
     return Histories(found, chosen if chosen.startswith("val/") else f"val/{chosen}")
@@ -88,8 +121,12 @@ def _by_epoch(pairs: Iterable[tuple[int, float | None]]) -> list[tuple[int, list
     return sorted(found.items())
 
 
-def _mean_by_level(pairs: Iterable[tuple[int, Mapping[int, float]]], absent: float | None) -> list[tuple[int, int, float]]:
-    """(epoch, level, mean over runs); a level that a run does not name counts `absent`, or not at all."""
+def _mean_by_level(
+    pairs: Iterable[tuple[int, Mapping[int, float]]], absent: float | None
+) -> list[tuple[int, int, float]]:
+    """(epoch, level, mean over runs); a level that a run does not name counts `absent`, or not at
+    all.
+    """
     runs: dict[int, list[Mapping[int, float]]] = {}
     for epoch, by_level in pairs:
         runs.setdefault(epoch, []).append(by_level)

@@ -1,4 +1,6 @@
-"""The report as one self-contained HTML page: its text is in `page.html`, its looks in `page.css`, what moves in `page.js`."""
+"""The report as one self-contained HTML page: its text is in `page.html`, its looks in `page.css`,
+what moves in `page.js`.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,16 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from discl.engine.metrics import definitions
-from discl.harness.board import Board, percent, placed, reading, source_of_error
-from discl.harness.pages import template, text
-from discl.harness.published import Published, published
+from discl.config.benchmark import MetricsTable
+from discl.engine.evaluation.metrics import definitions
+from discl.harness.html import template, text
+from discl.harness.leaderboard.paper_results import Published, published
+from discl.harness.leaderboard.statistics import Difference, Summary
+from discl.harness.leaderboard.table import Board, percent, placed, reading, source_of_error
 from discl.harness.report.charts import Chart, charts
-from discl.harness.report.facts import Facts, Rows, tables
-from discl.harness.report.looks import level_colours, looks
-from discl.harness.report.specs import colour, variable
-from discl.harness.stats import Difference, Summary
-from discl.spec.benchmark import MetricsTable
+from discl.harness.report.style import level_colours, looks
+from discl.harness.report.tables import Facts, Rows, tables
+from discl.harness.report.vega import colour, variable
 from discl.version import __version__
 
 PATHS = {  # of a circle of radius 1 and its fellows, as Vega draws them
@@ -88,15 +90,23 @@ class Section:
 
     @property
     def levels(self) -> dict[int, str]:
-        return level_colours(sorted({row["level"] for name in ("levels", "gains") for row in self.tables.get(name, [])}))
+        return level_colours(
+            sorted(
+                {row["level"] for name in ("levels", "gains") for row in self.tables.get(name, [])}
+            )
+        )
 
     @property
     def definitions(self) -> dict[str, str]:
         first = self.board.rows[0].results[0]
         import numpy as np
 
-        spoken = {key for row in self.board.rows for result in row.results[:1] for key in result.metrics}
-        return definitions(spoken, np.array(first.counts), MetricsTable(**first.identity.get("metrics", {})))
+        spoken = {
+            key for row in self.board.rows for result in row.results[:1] for key in result.metrics
+        }
+        return definitions(
+            spoken, np.array(first.counts), MetricsTable(**first.identity.get("metrics", {}))
+        )
 
     @property
     def compared(self) -> list[dict[str, Any]]:
@@ -107,20 +117,26 @@ class Section:
             | {"cells": _cells(one, rows[name].metrics[metric])}
             for base, by_metric in self.facts.differences.items()
             for metric, found in by_metric.items()
-            for name, one in sorted(found.items(), key=lambda each: -each[1].mean.mean if each[1].mean.n else 1.0)
-        ]  # fmt: skip
+            for name, one in sorted(
+                found.items(), key=lambda each: -each[1].mean.mean if each[1].mean.n else 1.0
+            )
+        ]
 
     @property
     def runs(self) -> list[dict[str, Any]]:
         return [
             {
-                "id": result.id, "strategy": result.strategy, "seed": result.seed, "epoch": result.chosen_epoch + 1,
-                "minutes": f"{result.cost['seconds'] / 60:.1f}", "commit": result.provenance.get("commit", "?"),
+                "id": result.id,
+                "strategy": result.strategy,
+                "seed": result.seed,
+                "epoch": result.chosen_epoch + 1,
+                "minutes": f"{result.cost['seconds'] / 60:.1f}",
+                "commit": result.provenance.get("commit", "?"),
                 "command": result.provenance.get("command", "-"),
             }
             for row in self.board.rows
             for result in row.results
-        ]  # fmt: skip
+        ]
 
 
 def _cells(one: Difference, summary: Summary) -> list[tuple[Any, str]]:
@@ -130,12 +146,24 @@ def _cells(one: Difference, summary: Summary) -> list[tuple[Any, str]]:
         return ("", "-") if value is None else (f"{scale * value:.6g}", text.format(scale * value))
 
     star = "*" if one.mean.excludes_zero() else ""
-    gain = (f"{100 * one.mean.mean:.6g}", percent(one.mean, signed=True) + star) if one.mean.n else ("", "-")
-    middles = [(f"{100 * each.mean:.6g}" if each.n else "", percent(each)) for each in (summary.median, summary.iqm)]
+    gain = (
+        (f"{100 * one.mean.mean:.6g}", percent(one.mean, signed=True) + star)
+        if one.mean.n
+        else ("", "-")
+    )
+    middles = [
+        (f"{100 * each.mean:.6g}" if each.n else "", percent(each))
+        for each in (summary.median, summary.iqm)
+    ]
     return [
-        gain, cell(one.p, "{:.3g}"), cell(one.p_holm, "{:.3g}"), cell(one.improvement if one.mean.n > 1 else None, "{:.2f}"), *middles,
-        cell(summary.seed_sd, "{:.1f}", 100), cell(summary.test_se, "{:.1f}", 100),
-    ]  # fmt: skip
+        gain,
+        cell(one.p, "{:.3g}"),
+        cell(one.p_holm, "{:.3g}"),
+        cell(one.improvement if one.mean.n > 1 else None, "{:.2f}"),
+        *middles,
+        cell(summary.seed_sd, "{:.1f}", 100),
+        cell(summary.test_se, "{:.1f}", 100),
+    ]
 
 
 def section(facts: Facts, **more: Any) -> Section:
@@ -149,21 +177,38 @@ def section(facts: Facts, **more: Any) -> Section:
 
 def page(sections: Sequence[Section], library: str) -> str:
     """The whole page; nothing is fetched, every word is escaped, and only its own two scripts run."""
-    filled = template("report/page.html", {"placed": placed, "number": percent, "variable": variable, "ticks": ticks})
+    filled = template(
+        "report/page.html",
+        {"placed": placed, "number": percent, "variable": variable, "ticks": ticks},
+    )
     script = text("report/page.js")
-    found = looks([*(name for each in sections for name in each.facts.strategies), *(name for each in sections for name in each.tuned)])
+    found = looks(
+        [
+            *(name for each in sections for name in each.facts.strategies),
+            *(name for each in sections for name in each.tuned),
+        ]
+    )
     return filled.render(
-        sections=sections, title=" and ".join(each.board.title for each in sections) + ": report", version=__version__, looks=found,
-        shape=lambda name: PATHS[found[name].shape], colour=colour, policy=_policy(library, script), style=Markup(text("report/page.css")),  # noqa: S704
-        facts_json=embedded({"benches": [_told(each) for each in sections]}), library=Markup(library), script=Markup(script),  # noqa: S704
+        sections=sections,
+        title=" and ".join(each.board.title for each in sections) + ": report",
+        version=__version__,
+        looks=found,
+        shape=lambda name: PATHS[found[name].shape],
+        colour=colour,
+        policy=_policy(library, script),
+        style=Markup(text("report/page.css")),  # noqa: S704
+        facts_json=embedded({"benches": [_told(each) for each in sections]}),
+        library=Markup(library),
+        script=Markup(script),  # noqa: S704
         made=f"Made by discl {__version__}: {'; '.join(dict.fromkeys(each.source for each in sections if each.source))}",
-    )  # fmt: skip
+    )
 
 
 def _told(one: Section) -> dict[str, Any]:
     """What the page's script gets."""
     drawn = [
-        {name: getattr(each, name) for name in ("id", "data", "spec", "columns", "by", "row")} | {"each": bool(each.each)}
+        {name: getattr(each, name) for name in ("id", "data", "spec", "columns", "by", "row")}
+        | {"each": bool(each.each)}
         for each in one.charts
     ]
     choice = {"metric": one.facts.metric, "baseline": "", "cost": ""}
@@ -182,8 +227,12 @@ def _compact(rows: Rows) -> dict[str, list[Any]]:
 
 
 def embedded(value: Any) -> Markup:
-    """JSON that can stand in a script element, whatever the names in it: no letter of it can end the element, a line or a comment."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # ASCII: U+2028 and its like are escaped
+    """JSON that can stand in a script element, whatever the names in it: no letter of it can end
+    the element, a line or a comment.
+    """
+    text = json.dumps(
+        value, allow_nan=False, separators=(",", ":")
+    )  # ASCII: U+2028 and its like are escaped
     return Markup(text.translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&"}))  # noqa: S704
 
 
@@ -195,5 +244,11 @@ def ticks(text: str) -> Markup:
 
 def _policy(*scripts: str) -> str:
     """Nothing from anywhere; pictures that are inside; these scripts and no other."""
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()}'" for each in scripts)
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()}'"
+        for each in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:;"
+        " base-uri 'none'; form-action 'none'"
+    )

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from discl.harness.report.facts import Rows
-from discl.harness.studies import LEAST, View, choose, hours_of, importances, names, reading, scored, state_of, value_of, view, winner_of
-from discl.spec.errors import UserError
-from discl.spec.identity import canonical_json
+from discl.core.errors import UserError
+from discl.core.hashing import canonical_json
+from discl.harness.report.tables import Rows
+from discl.harness.tuning.history import (
+    LEAST,
+    View,
+    choose,
+    hours_of,
+    importances,
+    names,
+    reading,
+    scored,
+    state_of,
+    value_of,
+    view,
+    winner_of,
+)
 
 
 class Study(NamedTuple):
@@ -28,11 +41,17 @@ class Tuning(NamedTuple):
     tables: dict[str, Rows]
 
 
-def tuning(url: str, benchmark: str, scale: str, part: str | None, notes: list[str]) -> Tuning | None:
+def tuning(
+    url: str, benchmark: str, scale: str, part: str | None, notes: list[str]
+) -> Tuning | None:
     """Studies of the benchmark whose name `part` fits; None where there are none."""
     try:
         with reading(url) as storage:
-            mine = {name: said for name, said in names(storage).items() if (said["benchmark"], said["scale"]) == (benchmark, scale)}
+            mine = {
+                name: said
+                for name, said in names(storage).items()
+                if (said["benchmark"], said["scale"]) == (benchmark, scale)
+            }
             views = [view(storage, name) for name in (choose(mine, part) if part else sorted(mine))]
     except UserError as error:
         if part is None:  # nobody asked for studies
@@ -41,19 +60,41 @@ def tuning(url: str, benchmark: str, scale: str, part: str | None, notes: list[s
         return None
     if not views:
         return None
-    tables = {"trials": [row for each in views for row in _history(each)], "importance": [row for each in views for row in _importance(each)]}
-    return Tuning([_line(each) for each in views], {name: rows for name, rows in tables.items() if rows})
+    tables = {
+        "trials": [row for each in views for row in _history(each)],
+        "importance": [row for each in views for row in _importance(each)],
+    }
+    return Tuning(
+        [_line(each) for each in views], {name: rows for name, rows in tables.items() if rows}
+    )
 
 
 def _line(study: View) -> Study:
     winner = winner_of(study.slots)
-    best = "-" if study.best is None else f"{100 * study.best:.1f}" if study.objective[0].startswith("val/") else f"{study.best:.4g}"
-    chosen = ", ".join(f"{path} = {canonical_json(value)}" for path, value in _settings(winner).items()) if winner else "-"
-    return Study(study.name, len(study.trials), study.states["given up"], f"{hours_of(study.slots):.2f}", best, chosen)
+    best = (
+        "-"
+        if study.best is None
+        else f"{100 * study.best:.1f}"
+        if study.objective[0].startswith("val/")
+        else f"{study.best:.4g}"
+    )
+    chosen = (
+        ", ".join(f"{path} = {canonical_json(value)}" for path, value in _settings(winner).items())
+        if winner
+        else "-"
+    )
+    return Study(
+        study.name,
+        len(study.trials),
+        study.states["given up"],
+        f"{hours_of(study.slots):.2f}",
+        best,
+        chosen,
+    )
 
 
 def _settings(trial: Any) -> dict[str, Any]:
-    from discl.harness.proposing import settings
+    from discl.harness.tuning.proposals import settings
 
     return settings(trial.params)
 
@@ -68,7 +109,13 @@ def _history(study: View) -> Rows:
         if state == "complete":
             best = max(value, best) if best is not None else value
         rows.append(
-            {"study": study.name, "strategy": study.strategy, "trial": slot, "state": state, "value": round(scale * value, 4)}
+            {
+                "study": study.name,
+                "strategy": study.strategy,
+                "trial": slot,
+                "state": state,
+                "value": round(scale * value, 4),
+            }
             | {"best": None if best is None else round(scale * best, 4)}
         )
     return rows
@@ -78,6 +125,11 @@ def _importance(study: View) -> Rows:
     if len(scored(study)) < LEAST or not study.space:
         return []
     return [
-        {"study": study.name, "strategy": study.strategy, "path": path, "share": round(100 * share, 2)}
+        {
+            "study": study.name,
+            "strategy": study.strategy,
+            "path": path,
+            "share": round(100 * share, 2),
+        }
         for path, share in importances(study).items()
     ]

@@ -1,4 +1,6 @@
-"""Any open_clip model: its head is the text of the class names, or a linear layer that begins as that."""
+"""Any open_clip model: its head is the text of the class names, or a linear layer that begins as
+that.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from discl.core.errors import UserError, unknown
+from discl.core.interfaces import Task
 from discl.files.clip import EMBEDDED, ClipCheckpoint
 from discl.files.shipped import saw
-from discl.spec.errors import UserError, unknown
-from discl.spec.kinds import Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,13 +24,15 @@ TUNED = ("all", "image")
 
 
 class OpenClip:
-    """`model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a `pretrained` tag or file.
+    """`model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a
+    `pretrained` tag or file.
 
-    `templates` say where the class's name goes, in small letters; with none, the dataset's own captions are taken. `head` is
-    "text" (the captions' embeddings, rebuilt for each evaluation; what loss flyp trains) or "linear" (a layer that begins as
-    the text head). `tuned` is "all" or "image" (the text tower stays as it is). `allow_shared` lets classes of equal captions
-    share a logit. `frozen` trains a new head on the image tower's features alone, with a hidden layer of `hidden` units where
-    that is not 0; captions play no part then.
+    `templates` say where the class's name goes, in small letters; with none, the dataset's own
+    captions are taken. `head` is "text" (the captions' embeddings, rebuilt for each evaluation;
+    what loss flyp trains) or "linear" (a layer that begins as the text head). `tuned` is "all" or
+    "image" (the text tower stays as it is). `allow_shared` lets classes of equal captions share a
+    logit. `frozen` trains a new head on the image tower's features alone, with a hidden layer of
+    `hidden` units where that is not 0; captions play no part then.
     """
 
     version = 1
@@ -47,13 +51,25 @@ class OpenClip:
         hidden: int = 0,
     ) -> None:
         for template in [templates] if isinstance(templates, str) else templates:
-            if isinstance(templates, str) or not isinstance(template, str) or "{name}" not in template:
-                raise UserError(f"backbone.templates = {templates!r} must be a list of texts, each with a {{name}} in it")
+            if (
+                isinstance(templates, str)
+                or not isinstance(template, str)
+                or "{name}" not in template
+            ):
+                raise UserError(
+                    f"backbone.templates = {templates!r} must be a list of texts, each with a"
+                    " {name} in it"
+                )
         if head not in HEADS:
             raise unknown("backbone.head", head, HEADS)
         if tuned not in TUNED:
             raise unknown("backbone.tuned", tuned, TUNED)
-        self.templates, self.head, self.tuned, self.allow_shared = tuple(templates), head, tuned, allow_shared
+        self.templates, self.head, self.tuned, self.allow_shared = (
+            tuple(templates),
+            head,
+            tuned,
+            allow_shared,
+        )
         self.frozen, self.hidden = frozen, hidden
         self._checkpoint = ClipCheckpoint(model, pretrained, "backbone")
 
@@ -84,7 +100,10 @@ class OpenClip:
         """The texts of each class."""
         if not self.templates:
             return list(task.prompts)
-        return [tuple(template.replace("{name}", name.lower()) for template in self.templates) for name in task.classes]
+        return [
+            tuple(template.replace("{name}", name.lower()) for template in self.templates)
+            for name in task.classes
+        ]
 
     @property
     def mean(self) -> tuple[float, float, float]:
@@ -120,9 +139,14 @@ class OpenClip:
             sharing[frozenset(map(tuple, numbers.tolist()))].append(name)
         same = [" = ".join(map(repr, names)) for names in sharing.values() if len(names) > 1]
         if same and not self.allow_shared:
-            ways = "templates = [] takes the dataset's own captions" if self.templates else "templates = [...] takes others"
+            ways = (
+                "templates = [] takes the dataset's own captions"
+                if self.templates
+                else "templates = [...] takes others"
+            )
             raise UserError(
-                f"the text head cannot tell {'; '.join(same)} apart: their captions are equal in the {tokens[0].shape[1]} tokens the "
-                f"model reads; backbone.{ways}, backbone.allow_shared = true lets them share a logit"
+                f"the text head cannot tell {'; '.join(same)} apart: their captions are equal in"
+                f" the {tokens[0].shape[1]} tokens the model reads; backbone.{ways},"
+                " backbone.allow_shared = true lets them share a logit"
             )
         return tokens

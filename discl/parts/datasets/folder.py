@@ -1,4 +1,6 @@
-"""Your own photos: any class-per-folder tree, or a Hugging Face dataset as a folder or by its name on the Hub."""
+"""Your own photos: any class-per-folder tree, or a Hugging Face dataset as a folder or by its name
+on the Hub.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +14,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from discl.core.errors import UserError
+from discl.core.interfaces import Announce, Ints
 from discl.files.disk import data_home
 from discl.files.sources import Hub, contained, hub_answers, hub_bytes, obtain, size
-from discl.parts.datasets._layout import Columns, Found, Layout, Wanted
-from discl.parts.datasets._listed import Listed, Listing, few
-from discl.parts.datasets._metadata import Metadata
-from discl.parts.datasets._tables import Tables
-from discl.parts.datasets._tails import cut, thinned
-from discl.parts.datasets._trees import Tree
-from discl.parts.datasets._words import class_names, photo_of
-from discl.spec.errors import UserError
-from discl.spec.kinds import Announce, Ints
+from discl.parts.datasets.base.class_folders import Tree
+from discl.parts.datasets.base.class_names import class_names, photo_of
+from discl.parts.datasets.base.layout import Columns, Found, Layout, Wanted
+from discl.parts.datasets.base.long_tail import cut, thinned
+from discl.parts.datasets.base.metadata import Metadata
+from discl.parts.datasets.base.photo_files import Listed, Listing, few
+from discl.parts.datasets.base.tables import Tables
 
 _LAYOUTS: tuple[Layout, ...] = (Tables(), Metadata(), Tree())
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 
 
 class Folder(Listed):
-    """`root`: a folder with a folder for each class, below train/, val/, test/ and ood/NAME/ or right there; or with
-    Parquet files, `save_to_disk` files or a metadata.csv of `datasets`; or `owner/name` of a dataset on the Hub.
+    """`root`: a folder with a folder for each class, below train/, val/, test/ and ood/NAME/ or
+    right there; or with Parquet files, `save_to_disk` files or a metadata.csv of `datasets`; or
+    `owner/name` of a dataset on the Hub.
 
-    `image_column`, `label_column`: where there are columns and they cannot be told. `group_column`: a column that says
-    what belongs together, such as the camera; for class folders, `groups` is a CSV file with the columns path and group.
-    `ood`: names of splits with photos from elsewhere, beside those below ood/. What is missing of val and test is cut
-    from train: `share` of each class, by the hash of the photos' names. `largest` and `smallest`: thin train to a long tail
+    `image_column`, `label_column`: where there are columns and they cannot be told. `group_column`:
+    a column that says what belongs together, such as the camera; for class folders, `groups` is a
+    CSV file with the columns path and group. `ood`: names of splits with photos from elsewhere,
+    beside those below ood/. What is missing of val and test is cut from train: `share` of each
+    class, by the hash of the photos' names. `largest` and `smallest`: thin train to a long tail
     between these counts, the class with most photos first; 0 = leave it as it is.
     """
 
@@ -60,9 +64,15 @@ class Folder(Listed):
         if not 0 < share < 0.5:
             raise UserError(f"dataset.share = {share}: takes more than 0 and less than 0.5")
         if (largest or smallest) and not 1 <= smallest <= largest:
-            raise UserError(f"dataset.largest = {largest} and smallest = {smallest}: needs 1 <= smallest <= largest, or 0 for both")
+            raise UserError(
+                f"dataset.largest = {largest} and smallest = {smallest}: needs 1 <= smallest <="
+                " largest, or 0 for both"
+            )
         if groups and group_column:
-            raise UserError("dataset.groups and dataset.group_column both say what belongs together; set one of them")
+            raise UserError(
+                "dataset.groups and dataset.group_column both say what belongs together; set one of"
+                " them"
+            )
         self.share, self.largest, self.smallest = share, largest, smallest
         self.ood, self.groups = tuple(ood), groups
         self.wanted = Wanted(image_column, label_column, group_column)
@@ -82,20 +92,38 @@ class Folder(Listed):
         return any(layout.recognises(root) for layout in _LAYOUTS)
 
     def listings(self, root: Path) -> Mapping[str, Listing]:
-        named = {self._split_name(split): columns for split, columns in self._found_here.splits.items()}
+        named = {
+            self._split_name(split): columns for split, columns in self._found_here.splits.items()
+        }
         groups = self._group_codes(named)
         listings = {
-            split: Listing(np.array(columns.refs, np.str_), self._codes(split, columns), groups[split]) for split, columns in named.items()
+            split: Listing(
+                np.array(columns.refs, np.str_), self._codes(split, columns), groups[split]
+            )
+            for split, columns in named.items()
         }
         listings = _in_order(_completed(listings, self.share))
         if self.largest:
             refs, labels, _ = train = listings["train"]
-            listings["train"] = _part(train, thinned(refs, labels, len(self.classes), self.largest, self.smallest))
+            listings["train"] = _part(
+                train, thinned(refs, labels, len(self.classes), self.largest, self.smallest)
+            )
         return listings
 
     def remarks(self) -> Sequence[str]:
-        lacking = [name for name in ("val", "test") if name not in map(self._split_name, self._found_here.splits)]
-        said = [f"cut from train: {' and '.join(lacking)}, {self.share:.0%} of each class, by the hash of the names"] if lacking else []
+        lacking = [
+            name
+            for name in ("val", "test")
+            if name not in map(self._split_name, self._found_here.splits)
+        ]
+        said = (
+            [
+                f"cut from train: {' and '.join(lacking)}, {self.share:.0%} of each class, by the"
+                " hash of the names"
+            ]
+            if lacking
+            else []
+        )
         return (*self._found_here.remarks, *said, *self._group_remarks)
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
@@ -114,7 +142,11 @@ class Folder(Listed):
 
     @property
     def _hub_id(self) -> str:
-        return self.root if _HUB_ID.fullmatch(self.root) and not Path(self.root).expanduser().exists() else ""
+        return (
+            self.root
+            if _HUB_ID.fullmatch(self.root) and not Path(self.root).expanduser().exists()
+            else ""
+        )
 
     def _places(self) -> list[Path]:
         if self._hub_id:
@@ -128,26 +160,34 @@ class Folder(Listed):
         if not self._hub_id:
             raise UserError(self._absent())
         if not hub_answers():
-            raise UserError(f"dataset.root = {self.root!r} is no folder here, and the Hugging Face Hub cannot be reached; give a folder")
+            raise UserError(
+                f"dataset.root = {self.root!r} is no folder here, and the Hugging Face Hub cannot"
+                " be reached; give a folder"
+            )
         repo, _, revision = self._hub_id.partition("@")
         source = Hub(repo, hub_bytes(repo, revision), revision)
         if not asked and not source.unasked:
             raise UserError(
-                f"{repo} on the Hub takes {size(source.bytes)}; `discl data fetch folder --set root={self.root}` downloads it, "
-                "and goes on where it broke off"
+                f"{repo} on the Hub takes {size(source.bytes)}; `discl data fetch folder --set"
+                f" root={self.root}` downloads it, and goes on where it broke off"
             )
         (place,) = self._places()
         obtain([source], place, announce, asked)
         return place.absolute()
 
     def _absent(self) -> str:
-        where = f"{Path(self.root).expanduser().absolute()} is no folder with photos" if self.root else "dataset.root says no folder"
+        where = (
+            f"{Path(self.root).expanduser().absolute()} is no folder with photos"
+            if self.root
+            else "dataset.root says no folder"
+        )
         return (
-            f"{where}. Give one: --set dataset.root=FOLDER, where FOLDER has\n"
-            "  - a folder for each class with its photos, as FOLDER/cat/1.jpg, or below splits: FOLDER/train/cat/1.jpg,\n"
-            "    with val/, test/ and ood/NAME/ beside train/ (what is missing of val and test is cut from train);\n"
-            "  - or a Hugging Face dataset: Parquet files, what `save_to_disk` wrote, or a metadata.csv with file_name and label;\n"
-            "or the name of a dataset on the Hub, as owner/name."
+            f"{where}. Give one: --set dataset.root=FOLDER, where FOLDER has\n  - a folder for each"
+            " class with its photos, as FOLDER/cat/1.jpg, or below splits:"
+            " FOLDER/train/cat/1.jpg,\n    with val/, test/ and ood/NAME/ beside train/ (what is"
+            " missing of val and test is cut from train);\n  - or a Hugging Face dataset: Parquet"
+            " files, what `save_to_disk` wrote, or a metadata.csv with file_name and label;\nor"
+            " the name of a dataset on the Hub, as owner/name."
         )
 
     # -- what is in it
@@ -168,7 +208,12 @@ class Folder(Listed):
         """Of the classes, as they are written there."""
         if self._found_here.names is not None:
             return self._found_here.names
-        said = {label for columns in self._found_here.splits.values() for label in columns.labels if label is not None}
+        said = {
+            label
+            for columns in self._found_here.splits.values()
+            for label in columns.labels
+            if label is not None
+        }
         return tuple(map(str, sorted(said, key=lambda label: (isinstance(label, str), label))))
 
     def _codes(self, split: str, columns: Columns) -> Ints:
@@ -183,9 +228,20 @@ class Folder(Listed):
     # -- what belongs together
 
     def _group_codes(self, named: Mapping[str, Columns]) -> dict[str, Ints]:
-        said = {split: [str(group) for group in self._groups_of(columns)] for split, columns in named.items()}
-        codes = {group: code for code, group in enumerate(sorted({group for groups in said.values() for group in groups}))}
-        return {split: np.array([codes[group] for group in groups], np.int64) for split, groups in said.items()}
+        said = {
+            split: [str(group) for group in self._groups_of(columns)]
+            for split, columns in named.items()
+        }
+        codes = {
+            group: code
+            for code, group in enumerate(
+                sorted({group for groups in said.values() for group in groups})
+            )
+        }
+        return {
+            split: np.array([codes[group] for group in groups], np.int64)
+            for split, groups in said.items()
+        }
 
     def _groups_of(self, columns: Columns) -> Sequence[Any]:
         if self.groups:
@@ -201,12 +257,19 @@ class Folder(Listed):
             with path.open(encoding="utf-8-sig", newline="") as opened:
                 rows = list(csv.DictReader(opened))
         except (OSError, ValueError, csv.Error) as error:
-            raise UserError(f"dataset.groups = {self.groups!r}: {path} cannot be read ({error})") from error
+            raise UserError(
+                f"dataset.groups = {self.groups!r}: {path} cannot be read ({error})"
+            ) from error
         if not rows or not {"path", "group"} <= rows[0].keys():
-            raise UserError(f"dataset.groups: {path} needs the columns path and group, and a row for each photo")
+            raise UserError(
+                f"dataset.groups: {path} needs the columns path and group, and a row for each photo"
+            )
         table = {str(row["path"]): str(row["group"]) for row in rows}
         if len(table) < len(rows):
-            raise UserError(f"dataset.groups: {path} names {len(rows) - len(table)} photo(s) twice; name each once")
+            raise UserError(
+                f"dataset.groups: {path} names {len(rows) - len(table)} photo(s) twice; name each"
+                " once"
+            )
         return table
 
     @property
@@ -214,8 +277,19 @@ class Folder(Listed):
         refs = {ref for columns in self._found_here.splits.values() for ref in columns.refs}
         table = self._group_table.keys()
         without, unknown = sorted(refs - table) if self.groups else [], sorted(table - refs)
-        said = [f"{len(without)} photo(s) are not in {self.groups} and form a group of their own ({few(without)})"] if without else []
-        return said + ([f"{len(unknown)} row(s) of {self.groups} name no photo ({few(unknown)})"] if unknown else [])
+        said = (
+            [
+                f"{len(without)} photo(s) are not in {self.groups} and form a group of their own"
+                f" ({few(without)})"
+            ]
+            if without
+            else []
+        )
+        return said + (
+            [f"{len(unknown)} row(s) of {self.groups} name no photo ({few(unknown)})"]
+            if unknown
+            else []
+        )
 
 
 def _part(listing: Listing, places: Any) -> Listing:

@@ -1,4 +1,6 @@
-"""ImageNet-LT (Liu et al. 2019): 1,000 classes with 5 to 1,280 of ImageNet's photos, tested on its validation photos."""
+"""ImageNet-LT (Liu et al. 2019): 1,000 classes with 5 to 1,280 of ImageNet's photos, tested on its
+validation photos.
+"""
 
 from __future__ import annotations
 
@@ -10,50 +12,58 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from discl.core.errors import UserError
 from discl.files.sources import ByHand
-from discl.parts.datasets._listed import Listed, Listing
-from discl.parts.datasets._lists import find_list, read_lists
-from discl.spec.errors import UserError
+from discl.parts.datasets.base.photo_files import Listed, Listing
+from discl.parts.datasets.base.text_lists import find_list, read_lists
 
 _CLASSES = 1000
 _LISTS = "ImageNet_LT_{}.txt"
 
 
 class ImageNetLT(Listed):
-    """`root` is an ImageNet folder as ILSVRC ships it: `train/<synset>/*.JPEG`, and `val/` sorted into synsets or flat. The
-    lists ImageNet_LT_train.txt, _val.txt and _test.txt lie in it, or in `lists`. `side` 256 leaves room for crops of 224.
+    """`root` is an ImageNet folder as ILSVRC ships it: `train/<synset>/*.JPEG`, and `val/` sorted
+    into synsets or flat. The lists ImageNet_LT_train.txt, _val.txt and _test.txt lie in it, or in
+    `lists`. `side` 256 leaves room for crops of 224.
 
-    Counted by the lists' publishers: 385 classes have more than 100 training photos, 136 fewer than 20 (1,643 photos).
+    Counted by the lists' publishers: 385 classes have more than 100 training photos, 136 fewer than
+    20 (1,643 photos).
     """
 
     unhashed = ("root", "lists", "most_unreadable")
 
     folder_name = "imagenet_lt"
-    layout = "train/ and val/ of ImageNet's photos, and ImageNet_LT_train.txt, ImageNet_LT_val.txt and ImageNet_LT_test.txt"
+    layout = (
+        "train/ and val/ of ImageNet's photos, and ImageNet_LT_train.txt, ImageNet_LT_val.txt and"
+        " ImageNet_LT_test.txt"
+    )
     published: Mapping[str, int] = {"train": 115_846, "val": 20_000, "test": 50_000}
     licence = "ImageNet's terms of access: non-commercial research and education"
     homepage = "https://github.com/zhmiao/OpenLongTailRecognition-OLTR"
     citation = (
-        "Liu, Miao, Zhan, Wang, Gong, Yu: Large-Scale Long-Tailed Recognition in an Open World (CVPR 2019); "
-        "Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge (IJCV 2015)"
+        "Liu, Miao, Zhan, Wang, Gong, Yu: Large-Scale Long-Tailed Recognition in an Open World"
+        " (CVPR 2019); Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge (IJCV"
+        " 2015)"
     )
     sources = (
         ByHand(
             "https://image-net.org/download-images",
-            "register, and unpack ILSVRC2012_img_train.tar (with the tar of each class inside it) into train/<synset>/ "
-            "and ILSVRC2012_img_val.tar into val/",
+            "register, and unpack ILSVRC2012_img_train.tar (with the tar of each class inside it)"
+            " into train/<synset>/ and ILSVRC2012_img_val.tar into val/",
             155_000_000_000,
         ),
         ByHand(
             homepage,
-            "the three lists. ImageNet_LT_train.txt has 4,658,674 bytes and sha256 "
-            "efdbdad4f050237c310b2f354cf95a8b1d7c8d57a63c4ea4bb6bf2bcb012f37f, ImageNet_LT_val.txt 804,172 and "
-            "9af7ba688acf9532ff5845a8fb14a1e97fdc4c51ac48bc72c08ea9c3f7ff142e",
+            "the three lists. ImageNet_LT_train.txt has 4,658,674 bytes and sha256"
+            " efdbdad4f050237c310b2f354cf95a8b1d7c8d57a63c4ea4bb6bf2bcb012f37f, ImageNet_LT_val.txt"
+            " 804,172 and 9af7ba688acf9532ff5845a8fb14a1e97fdc4c51ac48bc72c08ea9c3f7ff142e",
             8_000_000,
         ),
     )
 
-    def __init__(self, root: str = "", side: int = 256, lists: str = "", most_unreadable: float = 0.001) -> None:
+    def __init__(
+        self, root: str = "", side: int = 256, lists: str = "", most_unreadable: float = 0.001
+    ) -> None:
         super().__init__(root, side, most_unreadable)
         self.lists = lists
 
@@ -65,7 +75,9 @@ class ImageNetLT(Listed):
         return (f"a photo of {class_names()[label]}",)
 
     def holds(self, root: Path) -> bool:
-        return (root / "train").is_dir() and find_list(_LISTS.format("train"), self._folders(root)) is not None
+        return (root / "train").is_dir() and find_list(
+            _LISTS.format("train"), self._folders(root)
+        ) is not None
 
     def listings(self, root: Path) -> Mapping[str, Listing]:
         listings = read_lists(_LISTS, self._folders(root), _CLASSES)
@@ -80,15 +92,25 @@ class ImageNetLT(Listed):
         return super().stamp(root, self._where(root, ref))
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
-        return super().missing(root, np.array([self._where(root, ref) for ref in refs.tolist()], np.str_))
+        return super().missing(
+            root, np.array([self._where(root, ref) for ref in refs.tolist()], np.str_)
+        )
 
     def _folders(self, root: Path) -> list[Path]:
-        return [*([Path(self.lists).expanduser()] if self.lists else []), root, root / "ImageNet_LT"]
+        return [
+            *([Path(self.lists).expanduser()] if self.lists else []),
+            root,
+            root / "ImageNet_LT",
+        ]
 
     def _where(self, root: Path, ref: str) -> str:
-        """Where a photo lies: ILSVRC ships val/ flat, the lists speak of it sorted into synsets, which is how most people keep it."""
+        """Where a photo lies: ILSVRC ships val/ flat, the lists speak of it sorted into synsets,
+        which is how most people keep it.
+        """
         first, _, rest = ref.partition("/")
-        return f"val/{rest.rpartition('/')[2]}" if first == "val" and _is_flat(root / "val") else ref
+        return (
+            f"val/{rest.rpartition('/')[2]}" if first == "val" and _is_flat(root / "val") else ref
+        )
 
 
 @cache
@@ -97,13 +119,16 @@ def _is_flat(folder: Path) -> bool:
 
 
 def _check_synsets(name: str, listing: Listing) -> None:
-    """The folder a photo lies in must be that of its label: a list for another order of the classes would teach nonsense."""
+    """The folder a photo lies in must be that of its label: a list for another order of the classes
+    would teach nonsense.
+    """
     known = synsets()
     for ref, label in zip(listing.refs.tolist(), listing.labels.tolist(), strict=True):
         if ref.split("/")[-2:-1] != [known[label]]:
             raise UserError(
-                f"the {name} list gives {ref} the label {label}, which is {known[label]} ({class_names()[label]}); "
-                f"it is not ImageNet-LT's: get {_LISTS.format(name)} again"
+                f"the {name} list gives {ref} the label {label}, which is {known[label]}"
+                f" ({class_names()[label]}); it is not ImageNet-LT's: get {_LISTS.format(name)}"
+                " again"
             )
 
 
@@ -118,14 +143,17 @@ def synsets() -> tuple[str, ...]:
 
 @cache
 def class_names() -> tuple[str, ...]:
-    """open_clip's names: they were chosen to be read by CLIP, which judges the images ("slot machine" for WordNet's "slot").
+    """open_clip's names: they were chosen to be read by CLIP, which judges the images ("slot
+    machine" for WordNet's "slot").
 
-    Two names stand there twice, missile and sunglasses. WordNet's own first word tells those four classes apart.
+    Two names stand there twice, missile and sunglasses. WordNet's own first word tells those four
+    classes apart.
     """
     from open_clip import IMAGENET_CLASSNAMES
     from timm.data import ImageNetInfo
 
     words, times = ImageNetInfo(), Counter(IMAGENET_CLASSNAMES)
     return tuple(
-        words.index_to_description(label).partition(",")[0] if times[name] > 1 else name for label, name in enumerate(IMAGENET_CLASSNAMES)
+        words.index_to_description(label).partition(",")[0] if times[name] > 1 else name
+        for label, name in enumerate(IMAGENET_CLASSNAMES)
     )

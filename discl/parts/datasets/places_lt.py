@@ -1,4 +1,6 @@
-"""Places-LT (Liu et al. 2019): 365 kinds of scenes with 5 to 4,980 of Places365's photos, tested on its validation photos."""
+"""Places-LT (Liu et al. 2019): 365 kinds of scenes with 5 to 4,980 of Places365's photos, tested on
+its validation photos.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+from discl.core.errors import UserError
 from discl.files.sources import ByHand
-from discl.parts.datasets._listed import Listed, Listing
-from discl.parts.datasets._lists import find_list, read_lists
-from discl.spec.errors import UserError
+from discl.parts.datasets.base.photo_files import Listed, Listing
+from discl.parts.datasets.base.text_lists import find_list, read_lists
 
 _CLASSES = 365
 _LISTS = "Places_LT_{}.txt"
@@ -18,22 +20,28 @@ _BEHIND = ("shop", "platform", "door")  # "bakery shop", but "outdoor apartment 
 
 
 class PlacesLT(Listed):
-    """`root` is a Places365 folder; the lists Places_LT_train.txt, _val.txt and _test.txt lie in it, or in `lists`, and their
-    paths start there: train/airfield/*.jpg in the "easy format", data_256/a/airfield/*.jpg in the small one.
+    """`root` is a Places365 folder; the lists Places_LT_train.txt, _val.txt and _test.txt lie in
+    it, or in `lists`, and their paths start there: train/airfield/*.jpg in the "easy format",
+    data_256/a/airfield/*.jpg in the small one.
 
-    By the lists: 131 classes have more than 100 training photos, 71 fewer than 20. A class is called what its folder is.
+    By the lists: 131 classes have more than 100 training photos, 71 fewer than 20. A class is
+    called what its folder is.
     """
 
     unhashed = ("root", "lists", "most_unreadable")
 
     folder_name = "places_lt"
-    layout = "train/ and val/ of Places365, and Places_LT_train.txt, Places_LT_val.txt and Places_LT_test.txt"
+    layout = (
+        "train/ and val/ of Places365, and Places_LT_train.txt, Places_LT_val.txt and"
+        " Places_LT_test.txt"
+    )
     published: Mapping[str, int] = {"train": 62_500, "val": 7_300, "test": 36_500}
     licence = "Places365: non-commercial research and education, as its publishers' page says"
     homepage = "https://github.com/zhmiao/OpenLongTailRecognition-OLTR"
     citation = (
-        "Liu, Miao, Zhan, Wang, Gong, Yu: Large-Scale Long-Tailed Recognition in an Open World (CVPR 2019); "
-        "Zhou, Lapedriza, Khosla, Oliva, Torralba: Places, a 10 million image database for scene recognition (TPAMI 2018)"
+        "Liu, Miao, Zhan, Wang, Gong, Yu: Large-Scale Long-Tailed Recognition in an Open World"
+        " (CVPR 2019); Zhou, Lapedriza, Khosla, Oliva, Torralba: Places, a 10 million image"
+        " database for scene recognition (TPAMI 2018)"
     )
     sources = (
         ByHand(
@@ -43,13 +51,16 @@ class PlacesLT(Listed):
         ),
         ByHand(
             homepage,
-            "the three lists, to put beside train/ and val/; github.com/facebookresearch/classifier-balancing has them too, "
-            "in data/Places_LT, with 2,092,674, 253,480 and 1,705,400 bytes",
+            "the three lists, to put beside train/ and val/;"
+            " github.com/facebookresearch/classifier-balancing has them too, in data/Places_LT,"
+            " with 2,092,674, 253,480 and 1,705,400 bytes",
             4_100_000,
         ),
     )
 
-    def __init__(self, root: str = "", side: int = 256, lists: str = "", most_unreadable: float = 0.001) -> None:
+    def __init__(
+        self, root: str = "", side: int = 256, lists: str = "", most_unreadable: float = 0.001
+    ) -> None:
         super().__init__(root, side, most_unreadable)
         self.lists = lists
 
@@ -75,14 +86,17 @@ class PlacesLT(Listed):
 
 
 def names_of(listings: Mapping[str, Listing]) -> tuple[str, ...]:
-    """A name for each label, from the folders its photos lie in; a label without a photo gets its number."""
+    """A name for each label, from the folders its photos lie in; a label without a photo gets its
+    number.
+    """
     folders: dict[int, str] = {}
     for name, listing in listings.items():
         for ref, label in zip(listing.refs.tolist(), listing.labels.tolist(), strict=True):
             said = scene_name(ref)
             if folders.setdefault(label, said) != said:
                 raise UserError(
-                    f"label {label} is {folders[label]!r} and, by {ref!r} in the {name} list, {said!r}; get {_LISTS.format(name)} again"
+                    f"label {label} is {folders[label]!r} and, by {ref!r} in the {name} list,"
+                    f" {said!r}; get {_LISTS.format(name)} again"
                 )
     if len(set(folders.values())) < len(folders):
         raise UserError("two labels of Places-LT's lists share a folder; get the lists again")
@@ -90,7 +104,9 @@ def names_of(listings: Mapping[str, Listing]) -> tuple[str, ...]:
 
 
 def scene_name(ref: str) -> str:
-    """English name of a photo's folder: "train/apartment_building-outdoor/00000001.jpg" shows an outdoor apartment building."""
+    """English name of a photo's folder: "train/apartment_building-outdoor/00000001.jpg" shows an
+    outdoor apartment building.
+    """
     folders = [part for part in ref.split("/")[:-1] if part not in _NOT_OF_A_NAME and len(part) > 1]
     place, *kinds = [part.replace("_", " ") for part in "-".join(folders).split("-")]
     before = [kind for kind in kinds if kind not in _BEHIND]

@@ -11,20 +11,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from discl.spec.kinds import LATER, Lost
+from discl.core.interfaces import LATER, Lost
 
 TRIES = 3  # workers an item may cost
 _PLACES = ("DISCL_HOME", "DISCL_DATA", "HF_HOME", "HF_HUB_OFFLINE")
 
 
 def surroundings() -> dict[str, str]:
-    """What of our environment a worker on another machine needs: where things lie, and how runs are told of."""
-    return {name: value for name, value in os.environ.items() if name in _PLACES or name.startswith("WANDB_")}
+    """What of our environment a worker on another machine needs: where things lie, and how runs are
+    told of.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PLACES or name.startswith("WANDB_")
+    }
 
 
 class Worker:
-    """Holds what `prepare` returned. Everything travels as pickled bytes, so that whatever is wrong with an item, an answer
-    or `prepare` itself comes back as an exception instead of breaking the channel it came through.
+    """Holds what `prepare` returned.
+
+    Everything travels as pickled bytes, so that whatever is wrong with an item, an answer or
+    `prepare` itself comes back as an exception instead of breaking the channel it came through.
     """
 
     def __init__(self, prepare: bytes, environment: Mapping[str, str] | None = None) -> None:
@@ -33,7 +41,8 @@ class Worker:
 
     @cached_property
     def _work(self) -> Callable[[Any], Any]:
-        # at the first item, not before: a death while a model loads is then a death of that item, and is counted
+        # at the first item, not before: a death while a model loads is then a death of that item,
+        # and is counted
         work: Callable[[Any], Any] = pickle.loads(self._prepare)()  # noqa: S301 - from the process that started us
         return work
 
@@ -46,7 +55,9 @@ class Worker:
 
 
 def read(outcome: bytes) -> Any:
-    """The answer in what `Worker.answer` returned; raises the exception instead, where that is what came."""
+    """The answer in what `Worker.answer` returned; raises the exception instead, where that is what
+    came.
+    """
     succeeded, what = pickle.loads(outcome)  # noqa: S301
     if not succeeded:
         raise what from None
@@ -65,7 +76,9 @@ class Job:
         return pickle.dumps(self.item, pickle.HIGHEST_PROTOCOL)
 
     def lost(self, how: str, peak_bytes: int | None = None) -> Lost | None:
-        """Its worker died in this way; the answer to it where that was one too many, None where another is to try."""
+        """Its worker died in this way; the answer to it where that was one too many, None where
+        another is to try.
+        """
         self.deaths += 1
         if self.deaths == TRIES:
             return Lost(how, TRIES, peak_bytes)
@@ -96,7 +109,9 @@ class Supply:
 
 
 def _portable(error: BaseException) -> BaseException:
-    """`error` with its traceback as a note, since the traceback itself does not travel; retold where it cannot be pickled."""
+    """`error` with its traceback as a note, since the traceback itself does not travel; retold
+    where it cannot be pickled.
+    """
     told = "".join(traceback.format_exception(error))
     try:
         error.add_note(told)

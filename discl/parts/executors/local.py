@@ -19,20 +19,23 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from discl.core.errors import UserError
+from discl.core.interfaces import LATER, Lost
 from discl.files.processes import cores, die_with_parent
 from discl.parts.executors._worker import Job, Supply, Worker, read
-from discl.spec.errors import UserError
-from discl.spec.kinds import LATER, Lost
 
 _FAREWELL_S = 5.0  # how long an idle worker may take to leave; then it is killed
-_LOOK_S = 1.0  # between looks at the memory of busy workers, which nobody can ask once they are dead
+_LOOK_S = (
+    1.0  # between looks at the memory of busy workers, which nobody can ask once they are dead
+)
 
 
 class Local:
-    """`workers` processes with `threads` torch threads each; 0 threads: the cores shared out evenly.
+    """`workers` processes with `threads` torch threads each; 0 threads: the cores shared out
+    evenly.
 
-    Items are pulled in the caller's thread, each as a worker comes free; while the iterator makes us wait, no answer is
-    handed out, so it must not wait for one.
+    Items are pulled in the caller's thread, each as a worker comes free; while the iterator makes
+    us wait, no answer is handed out, so it must not wait for one.
     """
 
     version = 1
@@ -40,13 +43,20 @@ class Local:
 
     def __init__(self, workers: int = 1, threads: int = 0) -> None:
         if workers < 1:
-            raise UserError(f"executor 'local': workers = {workers}; it takes 1 (no other process) or more")
+            raise UserError(
+                f"executor 'local': workers = {workers}; it takes 1 (no other process) or more"
+            )
         if threads < 0:
-            raise UserError(f"executor 'local': threads = {threads}; it takes 1 or more, or 0 to share the cores out")
+            raise UserError(
+                f"executor 'local': threads = {threads}; it takes 1 or more, or 0 to share the"
+                " cores out"
+            )
         self.workers = workers
         self.threads = threads
 
-    def run(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    def run(
+        self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
+    ) -> Iterator[tuple[Any, Any]]:
         if self.workers == 1:
             yield from self._here(prepare, items)
             return
@@ -57,7 +67,9 @@ class Local:
         finally:
             crew.leave(0.0)
 
-    def _here(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    def _here(
+        self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
+    ) -> Iterator[tuple[Any, Any]]:
         work = None
         with _torch_threads(self.threads):
             for item in items:
@@ -73,14 +85,19 @@ class Local:
         gpus = _gpus()
         if len(gpus) < 2:
             return [threads] * self.workers
-        return [threads | {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} for place in range(self.workers)]
+        return [
+            threads | {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]}
+            for place in range(self.workers)
+        ]
 
 
 class _Process:
     """A worker in a process of its own, and the job it is at."""
 
     def __init__(self, prepare: bytes, surroundings: Mapping[str, str]) -> None:
-        spawn = multiprocessing.get_context("spawn")  # a fork would inherit our threads' locks and our CUDA context
+        spawn = multiprocessing.get_context(
+            "spawn"
+        )  # a fork would inherit our threads' locks and our CUDA context
         self.pipe, theirs = spawn.Pipe()
         self.job: Job | None = None
         self.peak_bytes: int | None = None  # at this job, as far as seen
@@ -92,8 +109,12 @@ class _Process:
     def give(self, job: Job) -> None:
         self.job, self.peak_bytes = job, None
         with contextlib.suppress(OSError):  # no /proc here
-            Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")  # forget the peak of the job before
-        with contextlib.suppress(OSError):  # it died meanwhile: whoever waits for the answer will see
+            Path(f"/proc/{self._process.pid}/clear_refs").write_text(
+                "5"
+            )  # forget the peak of the job before
+        with contextlib.suppress(
+            OSError
+        ):  # it died meanwhile: whoever waits for the answer will see
             self.pipe.send_bytes(job.body)
 
     def outcome(self) -> bytes | None:
@@ -106,11 +127,20 @@ class _Process:
     def look(self) -> None:
         """Note the most memory it has held since it got its job."""
         with contextlib.suppress(OSError):  # no /proc here, or it is gone
-            held = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{self._process.pid}/status").read_text(), re.MULTILINE)
-            self.peak_bytes = 1024 * int(held[1]) if held else self.peak_bytes  # one that is dead, not yet buried, holds none
+            held = re.search(
+                r"^VmHWM:\s*(\d+) kB",
+                Path(f"/proc/{self._process.pid}/status").read_text(),
+                re.MULTILINE,
+            )
+            self.peak_bytes = (
+                1024 * int(held[1]) if held else self.peak_bytes
+            )  # one that is dead, not yet buried, holds none
 
     def end(self, patience_s: float) -> str:
-        """See the process out, by force after `patience_s`; says how it went. Its pipe must be closed on either side."""
+        """See the process out, by force after `patience_s`; says how it went.
+
+        Its pipe must be closed on either side.
+        """
         self._process.join(patience_s)
         self._process.kill()
         self._process.join()
@@ -119,7 +149,10 @@ class _Process:
 
 
 class _Crew:
-    """The processes of one run, each at its place. One is started when there is work and nobody idle."""
+    """The processes of one run, each at its place.
+
+    One is started when there is work and nobody idle.
+    """
 
     def __init__(self, prepare: bytes, surroundings: list[dict[str, str]]) -> None:
         self._prepare = prepare
@@ -133,8 +166,15 @@ class _Crew:
             came = wait([*busy], _LOOK_S)
             for place in busy.values():
                 self._staff[place].look()
-            answered = [pair for pipe, place in busy.items() if pipe in came for pair in self._collect(place, supply)]
-            self._hand_out(supply)  # before the answers go out: the crew works while the caller does
+            answered = [
+                pair
+                for pipe, place in busy.items()
+                if pipe in came
+                for pair in self._collect(place, supply)
+            ]
+            self._hand_out(
+                supply
+            )  # before the answers go out: the crew works while the caller does
             yield from answered
             self._hand_out(supply)  # and after: what comes next may hang on them
 
@@ -190,8 +230,11 @@ def _serve(pipe: Connection, prepare: bytes) -> None:
 
 @contextlib.contextmanager
 def _inherited(surroundings: Mapping[str, str]) -> Iterator[None]:
-    """A process started inside has these variables before it imports anything, and never sees Ctrl-C: stopping it is our part."""
-    resource_tracker.ensure_running()  # where it is started by the start of a process, it unblocks SIGINT again
+    """A process started inside has these variables before it imports anything, and never sees
+    Ctrl-C: stopping it is our part.
+    """
+    # where it is started by the start of a process, it unblocks SIGINT again
+    resource_tracker.ensure_running()
     before = {name: os.environ.get(name) for name in surroundings}
     os.environ.update(surroundings)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -220,10 +263,16 @@ def _torch_threads(threads: int) -> Iterator[None]:
 
 
 def _gpus() -> list[str]:
-    """The GPUs we may use, as CUDA_VISIBLE_DEVICES names them; torch is asked only where it is loaded, since that takes seconds."""
+    """The GPUs we may use, as CUDA_VISIBLE_DEVICES names them; torch is asked only where it is
+    loaded, since that takes seconds.
+    """
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
-        return list(itertools.takewhile(lambda gpu: gpu and gpu[0] != "-", (gpu.strip() for gpu in listed.split(","))))
+        return list(
+            itertools.takewhile(
+                lambda gpu: gpu and gpu[0] != "-", (gpu.strip() for gpu in listed.split(","))
+            )
+        )
     torch = sys.modules.get("torch")
     count = torch.cuda.device_count() if torch else len(glob.glob("/dev/nvidia[0-9]*"))
     return [str(i) for i in range(count)]

@@ -16,30 +16,36 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from discl.core.errors import UserError
 from discl.files.disk import clear_disk_errors, home
 from discl.parts.executors._worker import Job, Supply, Worker, read, surroundings
-from discl.spec.errors import UserError
 
-_ASK_S = 30.0  # between questions to Slurm's accounting, which alone knows of jobs that died; submitit would wait up to ten minutes
+# between questions to Slurm's accounting, which alone knows of jobs that died; submitit would wait
+# up to ten minutes
+_ASK_S = 30.0
 _PATIENCE_S = 10.0  # Slurm answers within a second, or something is wrong
 
 
 class Slurm:
-    """A job for each item, at most `workers` in the queue at a time; the next item is drawn when one ends.
+    """A job for each item, at most `workers` in the queue at a time; the next item is drawn when
+    one ends.
 
         login$ export DISCL_HOME=/shared/discl
         login$ discl sweep NAME --engine slurm --workers 32 --engine-set partition=gpu --engine-set gpus=1
 
-    `partition` = "" is the cluster's default, and `memory_gb` = 0 as much as the partition gives. A job has `minutes`, `cpus`
-    cores (as many threads) and `gpus` GPUs. `folder` = "" is $DISCL_HOME/slurm; it must lie, like DISCL_HOME and the
-    packages, where every node sees it. DISCL_HOME, DISCL_DATA, HF_HOME, HF_HUB_OFFLINE and WANDB_* are the caller's on
-    every node. `cluster` = "local" runs the jobs on this machine, without Slurm, to try things out.
+    `partition` = "" is the cluster's default, and `memory_gb` = 0 as much as the partition gives. A
+    job has `minutes`, `cpus` cores (as many threads) and `gpus` GPUs. `folder` = "" is
+    $DISCL_HOME/slurm; it must lie, like DISCL_HOME and the packages, where every node sees it.
+    DISCL_HOME, DISCL_DATA, HF_HOME, HF_HUB_OFFLINE and WANDB_* are the caller's on every node.
+    `cluster` = "local" runs the jobs on this machine, without Slurm, to try things out.
 
-    A job that dies, runs out of time or is preempted is submitted again, twice at most; training goes on from its last
-    checkpoint. Ctrl-C cancels the jobs. Only a caller that is killed leaves them in the queue: `scancel --name discl`.
+    A job that dies, runs out of time or is preempted is submitted again, twice at most; training
+    goes on from its last checkpoint. Ctrl-C cancels the jobs. Only a caller that is killed leaves
+    them in the queue: `scancel --name discl`.
 
-    Each job's output stays in a folder of the run under `folder`. So do, until the job has ended, its item and its answer as
-    pickles: they pass through files since Slurm has no other way. Nobody but you may write or read there.
+    Each job's output stays in a folder of the run under `folder`. So do, until the job has ended,
+    its item and its answer as pickles: they pass through files since Slurm has no other way. Nobody
+    but you may write or read there.
     """
 
     version = 1
@@ -56,13 +62,24 @@ class Slurm:
         folder: str = "",
         cluster: str = "slurm",
     ) -> None:
-        for name, count, least in (("workers", workers, 1), ("minutes", minutes, 1), ("cpus", cpus, 1), ("gpus", gpus, 0)):
+        for name, count, least in (
+            ("workers", workers, 1),
+            ("minutes", minutes, 1),
+            ("cpus", cpus, 1),
+            ("gpus", gpus, 0),
+        ):
             if count < least:
                 raise UserError(f"executor 'slurm': {name} = {count}; it takes {least} or more")
         if not memory_gb >= 0:
-            raise UserError(f"executor 'slurm': memory_gb = {memory_gb}; it takes gigabytes, or 0 for what the partition gives")
+            raise UserError(
+                f"executor 'slurm': memory_gb = {memory_gb}; it takes gigabytes, or 0 for what the"
+                " partition gives"
+            )
         if cluster not in _CLUSTERS:
-            raise UserError(f"executor 'slurm': cluster = {cluster!r}; it takes {' or '.join(map(repr, _CLUSTERS))}")
+            raise UserError(
+                f"executor 'slurm': cluster = {cluster!r}; it takes"
+                f" {' or '.join(map(repr, _CLUSTERS))}"
+            )
         self.workers = workers
         self.cluster = cluster
         self.cpus = cpus
@@ -74,15 +91,23 @@ class Slurm:
             "gpus_per_node": gpus or None,
             "mem_gb": memory_gb or None,
             "slurm_partition": partition or None,
-            "slurm_additional_parameters": {"no-requeue": True},  # we count who dies, and submit again ourselves
+            "slurm_additional_parameters": {
+                "no-requeue": True
+            },  # we count who dies, and submit again ourselves
         }
 
-    def run(self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    def run(
+        self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
+    ) -> Iterator[tuple[Any, Any]]:
         first = list(itertools.islice(items, 1))
         if not first:  # no folder is made for nothing
             return
         environment = surroundings() | {"OMP_NUM_THREADS": str(self.cpus)}
-        queue = _Queue(self._submitter(), _CLUSTERS[self.cluster], partial(_work, pickle.dumps(prepare), environment))
+        queue = _Queue(
+            self._submitter(),
+            _CLUSTERS[self.cluster],
+            partial(_work, pickle.dumps(prepare), environment),
+        )
         try:
             yield from queue.run(itertools.chain(first, items), self.workers)
         finally:
@@ -104,8 +129,11 @@ class Slurm:
 
 
 def _work(prepare: bytes, environment: Mapping[str, str], item: bytes) -> bytes:
-    """What a job does. Whatever ends it early is to end it at once: submitit would raise an exception amid the work instead,
-    which the work might take for its own, and put the job into the queue again by itself."""
+    """What a job does.
+
+    Whatever ends it early is to end it at once: submitit would raise an exception amid the work
+    instead, which the work might take for its own, and put the job into the queue again by itself.
+    """
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # time is nearly up; use what is left
     for final in (signal.SIGTERM, signal.SIGINT):
         signal.signal(final, signal.SIG_DFL)
@@ -113,23 +141,35 @@ def _work(prepare: bytes, environment: Mapping[str, str], item: bytes) -> bytes:
 
 
 def _check_slurm() -> None:
-    if lacking := [command for command in ("sbatch", "srun", "sacct", "scancel") if not shutil.which(command)]:
-        raise UserError(f"no Slurm here ({', '.join(lacking)} not found); start this where `sbatch` works, or take --engine local")
+    if lacking := [
+        command for command in ("sbatch", "srun", "sacct", "scancel") if not shutil.which(command)
+    ]:
+        raise UserError(
+            f"no Slurm here ({', '.join(lacking)} not found); start this where `sbatch` works, or"
+            " take --engine local"
+        )
     try:
         _sacct("--allocations")
     except subprocess.SubprocessError as error:  # a job that died would be waited for without end
         why = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
-        raise UserError(f"`sacct` does not work ({why}), and nothing else tells which jobs died; who runs the cluster can help") from error
+        raise UserError(
+            f"`sacct` does not work ({why}), and nothing else tells which jobs died; who runs the"
+            " cluster can help"
+        ) from error
 
 
 def _sacct(*words: str) -> str:
-    return subprocess.run(["sacct", *words], capture_output=True, text=True, timeout=_PATIENCE_S, check=True).stdout
+    return subprocess.run(
+        ["sacct", *words], capture_output=True, text=True, timeout=_PATIENCE_S, check=True
+    ).stdout
 
 
 def _peak_by_sacct(job: Any) -> int | None:
     """Slurm looks every half minute: it knows nothing of shorter jobs."""
     with contextlib.suppress(subprocess.SubprocessError):
-        seen = _sacct("--jobs", job.job_id, "--noheader", "--parsable2", "--noconvert", "--format=MaxRSS").split()
+        seen = _sacct(
+            "--jobs", job.job_id, "--noheader", "--parsable2", "--noconvert", "--format=MaxRSS"
+        ).split()
         return max((int(held) for held in seen if held.isdecimal()), default=None)
     return None
 
@@ -151,7 +191,9 @@ class _Cluster(NamedTuple):
 
     check: Callable[[], None]  # raises UserError where it cannot be used
     look_s: float  # between looks at the jobs
-    shared: bool  # an answer is written by another machine, and may be seen later than the job's end
+    shared: (
+        bool  # an answer is written by another machine, and may be seen later than the job's end
+    )
     peak: Callable[[Any], int | None]  # bytes of memory a dead job was seen to hold
     cancel: Callable[[Any], None]
 
@@ -176,8 +218,14 @@ class _Queue:
         supply = Supply(items)
         self._hand_out(supply, most)
         while self._running or supply.open:
-            answered = [pair for submitted, job in self._ended() for pair in self._collect(submitted, job, supply)]
-            self._hand_out(supply, most)  # before the answers go out: the cluster works while the caller does
+            answered = [
+                pair
+                for submitted, job in self._ended()
+                for pair in self._collect(submitted, job, supply)
+            ]
+            self._hand_out(
+                supply, most
+            )  # before the answers go out: the cluster works while the caller does
             yield from answered
             self._hand_out(supply, most)  # and after: what comes next may hang on them
 
@@ -187,7 +235,9 @@ class _Queue:
                 submitted = self._submitter.submit(self._work, job.body)
             except RuntimeError as error:  # submitit's, with the words of sbatch
                 why = "; ".join(str(error).strip().splitlines())
-                raise UserError(f"Slurm refused a job ({why}); `sinfo` lists the partitions") from error
+                raise UserError(
+                    f"Slurm refused a job ({why}); `sinfo` lists the partitions"
+                ) from error
             self._running.append((submitted, job))
 
     def _ended(self) -> list[tuple[Any, Job]]:
@@ -202,7 +252,11 @@ class _Queue:
             self._asked = time.monotonic()
             self._running[0][0].done(force_check=True)  # one question tells of all
         # submitit waits for Slurm to run a preempted job again, which we forbade
-        return [(submitted, job) for submitted, job in self._running if submitted.done() or submitted.state == "PREEMPTED"]
+        return [
+            (submitted, job)
+            for submitted, job in self._running
+            if submitted.done() or submitted.state == "PREEMPTED"
+        ]
 
     def _collect(self, submitted: Any, job: Job, supply: Supply) -> Iterator[tuple[Any, Any]]:
         outcome = self._outcome(submitted)
@@ -210,7 +264,9 @@ class _Queue:
             path.unlink(missing_ok=True)
         if outcome is not None:
             yield job.item, read(outcome)
-        elif lost := job.lost(f"{submitted.state}, see {submitted.paths.stderr}", self._cluster.peak(submitted)):
+        elif lost := job.lost(
+            f"{submitted.state}, see {submitted.paths.stderr}", self._cluster.peak(submitted)
+        ):
             yield job.item, lost
         else:
             supply.take_back(job)

@@ -1,4 +1,6 @@
-"""How families of checkpoints differ: in their texts, their added conditions and their autoencoders."""
+"""How families of checkpoints differ: in their texts, their added conditions and their
+autoencoders.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from discl.spec.kinds import Photos
+from discl.core.interfaces import Photos
 
 
 class Words(NamedTuple):
@@ -22,7 +24,9 @@ class Words(NamedTuple):
 class Classic:
     """Stable Diffusion 1 and 2, their Turbo models, latent consistency models."""
 
-    empty_is_zero = False  # whether an empty negative prompt stands for zeros, not for the embedding of ""
+    empty_is_zero = (
+        False  # whether an empty negative prompt stands for zeros, not for the embedding of ""
+    )
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline, self.vae, self.unet = pipeline, pipeline.vae, pipeline.unet
@@ -43,16 +47,24 @@ class Classic:
         hidden, _ = self.pipeline.encode_prompt(texts, self.device, 1, False)
         return Words(hidden, hidden.new_zeros(len(texts), 0))
 
-    def added(self, pooled: Tensor, size: tuple[int, int], scores: list[float]) -> dict[str, Tensor] | None:
-        """What the denoiser hears beyond the prompt: its pooled form, the (height, width), an aesthetic score for each image."""
+    def added(
+        self, pooled: Tensor, size: tuple[int, int], scores: list[float]
+    ) -> dict[str, Tensor] | None:
+        """What the denoiser hears beyond the prompt: its pooled form, the (height, width), an
+        aesthetic score for each image.
+        """
         return None
 
     def guidance(self, text_guidance: float) -> Tensor | None:
-        """[1, d], for denoisers that were taught what guidance does and need none afterwards (Luo et al. 2023)."""
+        """[1, d], for denoisers that were taught what guidance does and need none afterwards (Luo
+        et al. 2023).
+        """
         dim = self.unet.config.time_cond_proj_dim
         if dim is None:
             return None
-        row: Tensor = self.pipeline.get_guidance_scale_embedding(torch.tensor([text_guidance - 1.0]), embedding_dim=dim)
+        row: Tensor = self.pipeline.get_guidance_scale_embedding(
+            torch.tensor([text_guidance - 1.0]), embedding_dim=dim
+        )
         return row.to(self.device, self.dtype)
 
     @cached_property
@@ -62,10 +74,18 @@ class Classic:
         return hasattr(self._encoded(torch.zeros(1, 3, side, side)), "latent_dist")
 
     def encode(self, photos: list[Photos]) -> tuple[Tensor, Tensor | None]:
-        """Mean and deviation [b, c, h, w] of the unscaled latents; no deviation where the autoencoder has one answer."""
+        """Mean and deviation [b, c, h, w] of the unscaled latents; no deviation where the
+        autoencoder has one answer.
+        """
         # as images, not as arrays: those diffusers brings to a size without interpolation
-        answer = self._encoded(self.pipeline.image_processor.preprocess([Image.fromarray(photo) for photo in photos]))
-        return (answer.latent_dist.mean, answer.latent_dist.std) if self.samples else (answer.latents, None)
+        answer = self._encoded(
+            self.pipeline.image_processor.preprocess([Image.fromarray(photo) for photo in photos])
+        )
+        return (
+            (answer.latent_dist.mean, answer.latent_dist.std)
+            if self.samples
+            else (answer.latents, None)
+        )
 
     def _encoded(self, pixels: Tensor) -> Any:
         return self.vae.encode(pixels.to(self.vae.device, self.vae.dtype))
@@ -95,16 +115,25 @@ class Large(Classic):
 
     def settle(self, dtype: torch.dtype) -> None:
         super().settle(dtype)
-        if self.upcast:  # this autoencoder overflows in float16; diffusers would decode with it in bfloat16
+        if (
+            self.upcast
+        ):  # this autoencoder overflows in float16; diffusers would decode with it in bfloat16
             self.vae.to(torch.float32)
 
     def embed(self, texts: list[str]) -> Words:
-        hidden, _, pooled, _ = self.pipeline.encode_prompt(texts, device=self.device, do_classifier_free_guidance=False)
+        hidden, _, pooled, _ = self.pipeline.encode_prompt(
+            texts, device=self.device, do_classifier_free_guidance=False
+        )
         return Words(hidden, pooled)
 
-    def added(self, pooled: Tensor, size: tuple[int, int], scores: list[float]) -> dict[str, Tensor] | None:
+    def added(
+        self, pooled: Tensor, size: tuple[int, int], scores: list[float]
+    ) -> dict[str, Tensor] | None:
         rows = [[*size, 0, 0, *([score] if self.scored else size)] for score in scores]
-        return {"text_embeds": pooled, "time_ids": torch.tensor(rows, dtype=pooled.dtype, device=pooled.device)}
+        return {
+            "text_embeds": pooled,
+            "time_ids": torch.tensor(rows, dtype=pooled.dtype, device=pooled.device),
+        }
 
     def scaled(self, latents: Tensor) -> Tensor:
         mean, std = self._moments(self.dtype)
@@ -116,10 +145,18 @@ class Large(Classic):
         return self.vae.decode(unscaled, return_dict=False)[0]  # type: ignore[no-any-return]
 
     def _moments(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """The latents' mean and deviation [1, c, 1, 1] where the autoencoder states them, else 0 and 1."""
+        """The latents' mean and deviation [1, c, 1, 1] where the autoencoder states them, else 0
+        and 1.
+        """
         config = self.vae.config
-        stated = (getattr(config, "latents_mean", None) or [0.0], getattr(config, "latents_std", None) or [1.0])
-        mean, std = (torch.tensor(values, dtype=dtype, device=self.device).view(1, -1, 1, 1) for values in stated)
+        stated = (
+            getattr(config, "latents_mean", None) or [0.0],
+            getattr(config, "latents_std", None) or [1.0],
+        )
+        mean, std = (
+            torch.tensor(values, dtype=dtype, device=self.device).view(1, -1, 1, 1)
+            for values in stated
+        )
         return mean, std
 
     def withheld(self, decoded: Tensor) -> list[bool]:

@@ -1,4 +1,6 @@
-"""Groups of a fixed size for networks whose last bit depends on the size of the batch; smaller ones where memory runs out."""
+"""Groups of a fixed size for networks whose last bit depends on the size of the batch; smaller ones
+where memory runs out.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any
 
 import torch
 
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
 
 
 class DoesNotFitError(UserError):
@@ -15,10 +17,12 @@ class DoesNotFitError(UserError):
 
 
 class Groups:
-    """Hands places 0 .. n-1 to a network in groups of exactly `size`, the last one filled up with repeats.
+    """Hands places 0 .. n-1 to a network in groups of exactly `size`, the last one filled up with
+    repeats.
 
-    Which kernel a processor takes depends on the size of the batch; at one size, what comes out for an item does not
-    depend on the others. A group that does not fit into memory is halved, and so is every one after it.
+    Which kernel a processor takes depends on the size of the batch; at one size, what comes out for
+    an item does not depend on the others. A group that does not fit into memory is halved, and so
+    is every one after it.
     """
 
     def __init__(self, size: int) -> None:
@@ -47,8 +51,9 @@ class Groups:
     def _halve(self) -> None:
         if self.size == 1:
             raise DoesNotFitError(
-                "generator: not even one image at a time fits into memory; set a smaller generator.size, "
-                "generator.dtype = 'bfloat16', generator.attention = 'sliced', or generator.device = 'cpu'"
+                "generator: not even one image at a time fits into memory; set a smaller"
+                " generator.size, generator.dtype = 'bfloat16', generator.attention = 'sliced', or"
+                " generator.device = 'cpu'"
             )
         self.size //= 2
         torch.cuda.empty_cache()

@@ -12,9 +12,11 @@ import torch
 from diffusers.utils import logging
 from transformers.utils import logging as transformers_logging
 
-from discl.parts.generators import _patches  # noqa: F401 - the embedded checkpoint names a class of it
+from discl.core.errors import UserError
+from discl.parts.generators import (
+    _patches,
+)  # noqa: F401 - the embedded checkpoint names a class of it
 from discl.parts.generators._families import FAMILIES, Classic
-from discl.spec.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ def load(folder: Path, checkpoint: str, loading: Loading) -> Classic:
     family = _family_of(folder, checkpoint)
     pipeline = _pipeline(folder, checkpoint, dtype)
     if loading.scheduler:
-        pipeline.scheduler = getattr(diffusers, loading.scheduler).from_config(pipeline.scheduler.config)
+        pipeline.scheduler = getattr(diffusers, loading.scheduler).from_config(
+            pipeline.scheduler.config
+        )
     _check_scheduler(pipeline.scheduler, checkpoint)
     pipeline.to(device)
     if loading.channels_last:
@@ -51,9 +55,14 @@ def load(folder: Path, checkpoint: str, loading: Loading) -> Classic:
 
 
 def _device(name: str) -> torch.device:
-    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    device = torch.device(
+        ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"generator.device = {name!r}: this machine offers {torch.cuda.device_count()} CUDA devices; use 'auto' or 'cpu'")
+        raise UserError(
+            f"generator.device = {name!r}: this machine offers {torch.cuda.device_count()} CUDA"
+            " devices; use 'auto' or 'cpu'"
+        )
     return device
 
 
@@ -61,7 +70,10 @@ def _family_of(folder: Path, checkpoint: str) -> type[Classic]:
     """Asked before anything is loaded: a checkpoint of the wrong kind may be large."""
     found = _class_in(folder, checkpoint)
     if found not in FAMILIES:
-        raise UserError(f"generator.checkpoint = {checkpoint!r} holds {found}; generator 'img2img' drives {', '.join(FAMILIES)}")
+        raise UserError(
+            f"generator.checkpoint = {checkpoint!r} holds {found}; generator 'img2img' drives"
+            f" {', '.join(FAMILIES)}"
+        )
     return FAMILIES[found]
 
 
@@ -70,9 +82,15 @@ def _class_in(folder: Path, checkpoint: str) -> str:
     for name in ("model_index.json", "scheduler_config.json", "config.json"):
         if (folder / name).is_file():
             try:
-                return str(json.loads((folder / name).read_text("utf-8")).get("_class_name", f"a {name} that names no class"))
+                return str(
+                    json.loads((folder / name).read_text("utf-8")).get(
+                        "_class_name", f"a {name} that names no class"
+                    )
+                )
             except (ValueError, AttributeError) as error:
-                raise UserError(f"generator.checkpoint = {checkpoint!r}: {name} is no JSON object ({error})") from error
+                raise UserError(
+                    f"generator.checkpoint = {checkpoint!r}: {name} is no JSON object ({error})"
+                ) from error
     return "no model_index.json"
 
 
@@ -82,11 +100,25 @@ def _pipeline(folder: Path, checkpoint: str, dtype: torch.dtype) -> Any:
     transformers_logging.disable_progress_bar()
     try:
         pipeline = diffusers.AutoPipelineForImage2Image.from_pretrained(
-            str(folder), dtype=dtype, variant=_variant(folder, dtype), use_safetensors=True, local_files_only=True
+            str(folder),
+            dtype=dtype,
+            variant=_variant(folder, dtype),
+            use_safetensors=True,
+            local_files_only=True,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ImportError,
+        RuntimeError,
+    ) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"generator.checkpoint = {checkpoint!r} does not load as a diffusers pipeline ({first})") from error
+        raise UserError(
+            f"generator.checkpoint = {checkpoint!r} does not load as a diffusers pipeline ({first})"
+        ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -95,8 +127,9 @@ def _check_scheduler(scheduler: Any, checkpoint: str) -> None:
     name = type(scheduler).__name__
     if name == "DPMSolverSDEScheduler":
         raise UserError(
-            f"generator.checkpoint = {checkpoint!r}: its {name} rolls its own dice, so a request would get another image each time; "
-            "set generator.scheduler, e.g. to 'EulerAncestralDiscreteScheduler'"
+            f"generator.checkpoint = {checkpoint!r}: its {name} rolls its own dice, so a request"
+            " would get another image each time; set generator.scheduler, e.g. to"
+            " 'EulerAncestralDiscreteScheduler'"
         )
 
 

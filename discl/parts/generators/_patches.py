@@ -1,6 +1,8 @@
-"""A linear autoencoder of photo patches, as a component that diffusers' pipelines accept in place of a learned one.
+"""A linear autoencoder of photo patches, as a component that diffusers' pipelines accept in place
+of a learned one.
 
-diffusers loads a class from outside its own libraries only if the module was imported before; `img2img` imports this one.
+diffusers loads a class from outside its own libraries only if the module was imported before;
+`img2img` imports this one.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ PATCH = 4
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """A linear map per patch and its inverse; [b, 3, h, w] in -1..1 to [b, latent_channels, h/4, w/4] and back."""
+    """A linear map per patch and its inverse; [b, 3, h, w] in -1..1 to [b, latent_channels, h/4,
+    w/4] and back.
+    """
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
@@ -36,6 +40,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         latents = self.encoder(x)
         return AutoencoderTinyOutput(latents=latents) if return_dict else (latents,)
 
-    def decode(self, z: Tensor, generator: torch.Generator | None = None, return_dict: bool = True) -> Any:
+    def decode(
+        self, z: Tensor, generator: torch.Generator | None = None, return_dict: bool = True
+    ) -> Any:
         sample = self.decoder(z)
         return DecoderOutput(sample=sample) if return_dict else (sample,)

@@ -1,4 +1,6 @@
-"""Staircase generation: images of all levels walk down one grid of timesteps together, each level joining at its own step."""
+"""Staircase generation: images of all levels walk down one grid of timesteps together, each level
+joining at its own step.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from discl.core.errors import UserError
+from discl.core.interfaces import Drawn, Photos, Request
+from discl.core.levels import TEXT_ONLY, denoising_steps
 from discl.parts.generators._families import Classic, Words
 from discl.parts.generators._groups import Groups
-from discl.spec.errors import UserError
-from discl.spec.kinds import Drawn, Photos, Request
-from discl.spec.levels import TEXT_ONLY, denoising_steps
 
 NOT_FINITE = "the checkpoint computed values that are not finite"
 WITHHELD = "the checkpoint's safety checker withheld the image"
 
-_CODER_GROUP = 4  # the autoencoder works at full resolution and needs far more memory an image than the denoiser
+# the autoencoder works at full resolution and needs far more memory an image than the denoiser
+_CODER_GROUP = 4
 _READER_GROUP = 8
 _PROMPTS_KEPT = 512  # SDXL's embeddings take 0.6 MB each in float32
 
@@ -53,36 +56,55 @@ class Stair:
 
 
 class Staircase:
-    """Makes images by one loop over the grid; at each step the denoiser gets every image that has begun.
+    """Makes images by one loop over the grid; at each step the denoiser gets every image that has
+    begun.
 
-    So the photo is encoded once for all of its images, a prompt is embedded once, and the denoiser's groups are full
-    where a loop over levels would leave a part of one at each level.
+    So the photo is encoded once for all of its images, a prompt is embedded once, and the
+    denoiser's groups are full where a loop over levels would leave a part of one at each level.
     """
 
     def __init__(self, family: Classic, recipe: Recipe, counts: dict[str, int]) -> None:
         self.family, self.recipe, self.counts = family, recipe, counts
-        self._denoiser, self._coder, self._reader = Groups(recipe.chunk), Groups(min(recipe.chunk, _CODER_GROUP)), Groups(_READER_GROUP)
+        self._denoiser, self._coder, self._reader = (
+            Groups(recipe.chunk),
+            Groups(min(recipe.chunk, _CODER_GROUP)),
+            Groups(_READER_GROUP),
+        )
         self._prompts: dict[str, tuple[Tensor, Tensor]] = {}
         self._grid = copy.deepcopy(family.pipeline.scheduler)
         try:
             self._grid.set_timesteps(recipe.steps, device=family.device)
         except ValueError as error:
-            raise UserError(f"generator.steps = {recipe.steps}: {type(self._grid).__name__} has no such grid ({error})") from error
+            raise UserError(
+                f"generator.steps = {recipe.steps}: {type(self._grid).__name__} has no such grid"
+                f" ({error})"
+            ) from error
         accepted = inspect.signature(self._grid.step).parameters
         self._rolls = "generator" in accepted
-        self._settings = {"eta": 0.0} if "eta" in accepted else {}  # as diffusers' pipelines have it
+        self._settings = (
+            {"eta": 0.0} if "eta" in accepted else {}
+        )  # as diffusers' pipelines have it
         self._guidance = family.guidance(recipe.text_guidance)
         self._guided = recipe.text_guidance > 1 and self._guidance is None
 
     @torch.inference_mode()
     def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
-        """Images for requests and photos [b, h, w, 3] of equal length, sides cut down to whole latent pixels."""
+        """Images for requests and photos [b, h, w, 3] of equal length, sides cut down to whole
+        latent pixels.
+        """
         factor = self.family.pipeline.vae_scale_factor
         size = (photos.shape[1] // factor * factor, photos.shape[2] // factor * factor)
         if 0 in size:
             got = f"{photos.shape[2]}x{photos.shape[1]}"
-            raise UserError(f"generator.size: this checkpoint needs photos of at least {factor}x{factor} pixels, got {got}")
-        stairs = self._stairs(requests, photos, (1, self.family.unet.config.in_channels, size[0] // factor, size[1] // factor))
+            raise UserError(
+                f"generator.size: this checkpoint needs photos of at least {factor}x{factor}"
+                f" pixels, got {got}"
+            )
+        stairs = self._stairs(
+            requests,
+            photos,
+            (1, self.family.unet.config.in_channels, size[0] // factor, size[1] // factor),
+        )
         self._descend(stairs, [request.prompt for request in requests], size)
         latents = torch.cat([stair.latents for stair in stairs])
         order = np.argsort([place for stair in stairs for place in stair.places])
@@ -90,11 +112,23 @@ class Staircase:
 
     # ---------------------------------------------------------------- where images start
 
-    def _stairs(self, requests: Sequence[Request], photos: Photos, shape: tuple[int, ...]) -> list[Stair]:
-        codes = self._codes(photos, [i for i, request in enumerate(requests) if self._has_photo(request.level)])
+    def _stairs(
+        self, requests: Sequence[Request], photos: Photos, shape: tuple[int, ...]
+    ) -> list[Stair]:
+        codes = self._codes(
+            photos, [i for i, request in enumerate(requests) if self._has_photo(request.level)]
+        )
         levels = sorted({request.level for request in requests})
-        places = {level: [i for i, request in enumerate(requests) if request.level == level] for level in levels}
-        return [self._stair(level, places[level], [requests[i].seed for i in places[level]], codes, shape) for level in levels]
+        places = {
+            level: [i for i, request in enumerate(requests) if request.level == level]
+            for level in levels
+        }
+        return [
+            self._stair(
+                level, places[level], [requests[i].seed for i in places[level]], codes, shape
+            )
+            for level in levels
+        ]
 
     def _has_photo(self, level: int) -> bool:
         return level != TEXT_ONLY or self.recipe.photo_in_level_0
@@ -104,21 +138,32 @@ class Staircase:
         keys = {place: hashlib.sha256(photos[place].tobytes()).digest() for place in places}
         distinct = {key: photos[place] for place, key in keys.items()}
         pictures, codes = list(distinct.values()), list[Code]()
-        for real, (mean, std) in self._coder.over(len(pictures), lambda mine: self.family.encode([pictures[i] for i in mine])):
+        for real, (mean, std) in self._coder.over(
+            len(pictures), lambda mine: self.family.encode([pictures[i] for i in mine])
+        ):
             codes += [(mean[i], None if std is None else std[i]) for i in range(len(real))]
         self.counts["encodes"] += len(pictures)
         found = dict(zip(distinct, codes, strict=True))
         return {place: found[key] for place, key in keys.items()}
 
-    def _stair(self, level: int, places: list[int], seeds: list[int], codes: dict[int, Code], shape: tuple[int, ...]) -> Stair:
+    def _stair(
+        self,
+        level: int,
+        places: list[int],
+        seeds: list[int],
+        codes: dict[int, Code],
+        shape: tuple[int, ...],
+    ) -> Stair:
         scheduler, family = copy.deepcopy(self._grid), self.family
         begin = (self.recipe.steps - denoising_steps(level, self.recipe.steps)) * scheduler.order
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(begin)
         dice = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        # the order of diffusers: first the code's sample, then the noise. Level 0 throws the first away, so that it begins from
-        # the same noise as the levels above it
-        samples = _rolled(dice, shape, family.vae.dtype).to(family.device) if family.samples else None
+        # the order of diffusers: first the code's sample, then the noise. Level 0 throws the first
+        # away, so that it begins from the same noise as the levels above it
+        samples = (
+            _rolled(dice, shape, family.vae.dtype).to(family.device) if family.samples else None
+        )
         noise = _rolled(dice, shape, family.dtype).to(family.device)
         if not self._has_photo(level):
             return Stair(places, begin, scheduler, noise * scheduler.init_noise_sigma, dice)
@@ -134,13 +179,27 @@ class Staircase:
             active = [stair for stair in stairs if stair.begin <= i]
             if not active:
                 continue
-            inputs = torch.cat([stair.scheduler.scale_model_input(stair.latents, timestep) for stair in active])
-            noise = self._denoised(inputs, timestep, table, [rows[place] for stair in active for place in stair.places], size)
-            for stair, part in zip(active, noise.split([len(stair.places) for stair in active]), strict=True):
+            inputs = torch.cat(
+                [stair.scheduler.scale_model_input(stair.latents, timestep) for stair in active]
+            )
+            noise = self._denoised(
+                inputs,
+                timestep,
+                table,
+                [rows[place] for stair in active for place in stair.places],
+                size,
+            )
+            for stair, part in zip(
+                active, noise.split([len(stair.places) for stair in active]), strict=True
+            ):
                 dice = {"generator": stair.dice} if self._rolls else {}
-                stair.latents = stair.scheduler.step(part, timestep, stair.latents, **self._settings, **dice, return_dict=False)[0]
+                stair.latents = stair.scheduler.step(
+                    part, timestep, stair.latents, **self._settings, **dice, return_dict=False
+                )[0]
 
-    def _denoised(self, inputs: Tensor, timestep: Tensor, table: Words, rows: list[int], size: tuple[int, int]) -> Tensor:
+    def _denoised(
+        self, inputs: Tensor, timestep: Tensor, table: Words, rows: list[int], size: tuple[int, int]
+    ) -> Tensor:
         """The noise [n, c, h, w] in latents, for each with the prompt in its row of the table."""
 
         def group(mine: list[int]) -> Tensor:
@@ -154,11 +213,22 @@ class Staircase:
         self.counts["denoiser_images"] += len(inputs)
         return torch.cat(made)
 
-    def _predicted(self, latents: Tensor, timestep: Tensor, table: Words, rows: list[int], size: tuple[int, int]) -> Tensor:
+    def _predicted(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        table: Words,
+        rows: list[int],
+        size: tuple[int, int],
+    ) -> Tensor:
         wanted, unwanted = self.recipe.scores
         scores = [wanted] * len(rows)
         if self._guided:  # row 0 is the negative prompt
-            latents, rows, scores = torch.cat([latents] * 2), [0] * len(rows) + rows, [unwanted] * len(rows) + scores
+            latents, rows, scores = (
+                torch.cat([latents] * 2),
+                [0] * len(rows) + rows,
+                [unwanted] * len(rows) + scores,
+            )
         noise: Tensor = self.family.unet(
             latents,
             timestep,
@@ -175,12 +245,18 @@ class Staircase:
     # ---------------------------------------------------------------- text
 
     def _read(self, prompts: list[str]) -> tuple[Words, list[int]]:
-        """The distinct prompts embedded, the negative one first, and the row of each prompt among them."""
+        """The distinct prompts embedded, the negative one first, and the row of each prompt among
+        them.
+        """
         distinct, negative = list(dict.fromkeys(prompts)), self.recipe.negative_prompt
         needed = self._guided and bool(negative or not self.family.empty_is_zero)
         self._learn([*distinct, negative] if needed else distinct)
         known = [self._prompts[prompt] for prompt in distinct]
-        first = self._prompts[negative] if needed else tuple(torch.zeros_like(part) for part in known[0])
+        first = (
+            self._prompts[negative]
+            if needed
+            else tuple(torch.zeros_like(part) for part in known[0])
+        )
         hidden, pooled = (torch.stack(parts) for parts in zip(first, *known, strict=True))
         self._forget()
         row = {prompt: i for i, prompt in enumerate(distinct, start=1)}
@@ -188,8 +264,18 @@ class Staircase:
 
     def _learn(self, prompts: list[str]) -> None:
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._prompts]
-        for real, words in self._reader.over(len(new), lambda mine: self.family.embed([new[i] for i in mine])):
-            self._prompts.update({new[i]: (words.hidden[i - real.start].clone(), words.pooled[i - real.start].clone()) for i in real})
+        for real, words in self._reader.over(
+            len(new), lambda mine: self.family.embed([new[i] for i in mine])
+        ):
+            self._prompts.update(
+                {
+                    new[i]: (
+                        words.hidden[i - real.start].clone(),
+                        words.pooled[i - real.start].clone(),
+                    )
+                    for i in real
+                }
+            )
         self.counts["prompts"] += len(new)
         for prompt in prompts:  # used last, forgotten last
             self._prompts[prompt] = self._prompts.pop(prompt)
@@ -202,19 +288,27 @@ class Staircase:
 
     def _developed(self, latents: Tensor, size: tuple[int, int]) -> Drawn:
         images, failed = np.zeros((len(latents), *size, 3), np.uint8), dict[int, str]()
-        for real, (pictures, reasons) in self._coder.over(len(latents), lambda mine: self._pictures(latents[mine])):
+        for real, (pictures, reasons) in self._coder.over(
+            len(latents), lambda mine: self._pictures(latents[mine])
+        ):
             images[real.start : real.stop] = pictures[: len(real)]
-            failed |= {place: reason for place, reason in zip(real, reasons, strict=False) if reason}
+            failed |= {
+                place: reason for place, reason in zip(real, reasons, strict=False) if reason
+            }
         self.counts["decodes"] += len(latents)
         return Drawn(images, failed)
 
     def _pictures(self, latents: Tensor) -> tuple[Photos, list[str]]:
         """Photos and, for each that failed, the reason."""
         decoded = self.family.decode(latents)
-        finite = (decoded.isfinite().flatten(1).all(1) & latents.isfinite().flatten(1).all(1)).tolist()
+        finite = (
+            decoded.isfinite().flatten(1).all(1) & latents.isfinite().flatten(1).all(1)
+        ).tolist()
         decoded = decoded.nan_to_num()
         reasons = [WITHHELD if withheld else "" for withheld in self.family.withheld(decoded)]
-        reasons = [reason if fine else NOT_FINITE for reason, fine in zip(reasons, finite, strict=True)]
+        reasons = [
+            reason if fine else NOT_FINITE for reason, fine in zip(reasons, finite, strict=True)
+        ]
         floats = self.family.pipeline.image_processor.postprocess(decoded, output_type="np")
         pictures = (floats * 255).round().clip(0, 255).astype(np.uint8)
         pictures[[reason != "" for reason in reasons]] = 0

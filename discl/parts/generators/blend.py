@@ -1,4 +1,7 @@
-"""No weights: the photo fades into a pattern that the prompt and the seed decide. For tests and for trying a set-up out."""
+"""No weights: the photo fades into a pattern that the prompt and the seed decide.
+
+For tests and for trying a set-up out.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from discl.spec.identity import seed_of
-from discl.spec.kinds import Drawn, Photos, Request
-from discl.spec.levels import denoising_steps
+from discl.core.hashing import seed_of
+from discl.core.interfaces import Drawn, Photos, Request
+from discl.core.levels import denoising_steps
 
 
 class Blend:
-    """Level 100 would be the photo, level 0 is a smooth pattern: its colours come from the prompt, its noise from the seed."""
+    """Level 100 would be the photo, level 0 is a smooth pattern: its colours come from the prompt,
+    its noise from the seed.
+    """
 
     version = 1
 
@@ -24,15 +29,25 @@ class Blend:
         return {}
 
     def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
-        return Drawn(np.stack([self._one(request, photo) for request, photo in zip(requests, photos, strict=True)]))
+        return Drawn(
+            np.stack(
+                [self._one(request, photo) for request, photo in zip(requests, photos, strict=True)]
+            )
+        )
 
     def _one(self, request: Request, photo: Photos) -> Photos:
         h, w = photo.shape[:2]
-        colours = np.random.default_rng(seed_of("blend", request.prompt)).uniform(40, 215, (2, 2, 3))
+        colours = np.random.default_rng(seed_of("blend", request.prompt)).uniform(
+            40, 215, (2, 2, 3)
+        )
         down, across = (np.linspace(0, 1, n)[:, None] for n in (h, w))
         ramp = np.stack([1 - down, down], -1)[:, 0] @ colours.reshape(2, 6)
-        pattern = np.einsum("hkc,wk->hwc", ramp.reshape(h, 2, 3), np.concatenate([1 - across, across], 1))
+        pattern = np.einsum(
+            "hkc,wk->hwc", ramp.reshape(h, 2, 3), np.concatenate([1 - across, across], 1)
+        )
         share = denoising_steps(request.level, self.steps) / self.steps
         noise = np.random.default_rng(request.seed).normal(0, self.noise, photo.shape)
-        mixed: Photos = ((1 - share) * photo + share * (pattern + noise)).round().clip(0, 255).astype(np.uint8)
+        mixed: Photos = (
+            ((1 - share) * photo + share * (pattern + noise)).round().clip(0, 255).astype(np.uint8)
+        )
         return mixed

@@ -1,4 +1,6 @@
-"""Image-to-image diffusion by any Stable Diffusion checkpoint: the embedded miniature, SD, SDXL, its refiner, Turbo, LCM."""
+"""Image-to-image diffusion by any Stable Diffusion checkpoint: the embedded miniature, SD, SDXL,
+its refiner, Turbo, LCM.
+"""
 
 from __future__ import annotations
 
@@ -11,50 +13,72 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from discl.core.errors import UserError, unknown
+from discl.core.interfaces import Drawn, Photos, Request
+from discl.core.levels import denoising_steps
 from discl.files.shipped import saw
 from discl.files.weights import digest_of, folder_of
-from discl.spec.errors import UserError, unknown
-from discl.spec.kinds import Drawn, Photos, Request
-from discl.spec.levels import denoising_steps
 
 if TYPE_CHECKING:
     from discl.parts.generators._families import Classic
     from discl.parts.generators._staircase import Staircase
 
-# those whose step follows from its inputs and the generators handed to it, and which numpy 2 has not broken
+# those whose step follows from its inputs and the generators handed to it, and which numpy 2 has
+# not broken
 SCHEDULERS = (
-    "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler",
-    "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler",
-    "PNDMScheduler", "TCDScheduler", "UniPCMultistepScheduler",
-)  # fmt: skip
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "LCMScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "TCDScheduler",
+    "UniPCMultistepScheduler",
+)
 _PHOTO_IN_LEVEL_0 = {"noise": False, "photo_trace": True}
 _SLICED = {"default": False, "sliced": True}
 _DTYPES = ("float32", "float16", "bfloat16")
-_FILES = ("model_index.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model")  # not the single files many repositories add
+_FILES = (
+    "model_index.json",
+    "*/*.json",
+    "*/*.safetensors",
+    "*/*.txt",
+    "*/*.model",
+)  # not the single files many repositories add
 
 
 class Img2Img:
-    """SDEdit (Meng et al. 2022) with classifier-free guidance, all levels on one grid of `steps` timesteps.
+    """SDEdit (Meng et al. 2022) with classifier-free guidance, all levels on one grid of `steps`
+    timesteps.
 
-    `checkpoint` is a folder in diffusers' format, `pkg://package/path`, or a Hub id `owner/name` or `owner/name@revision`.
-    `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and then `negative_prompt` says nothing. `size` is
-    the (width, height) a photo is resized to before and its image keeps; none = the photo's own. As diffusers does, sides are
-    cut down to multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270 gives 480x264. At level 0, `level_0` =
-    "noise" begins from pure noise, so from the text alone; "photo_trace" is the paper's strength 1.0, where 7.6 % of the photo
-    remain in SDXL's first latents. `scheduler` is the checkpoint's own or the name of one of diffusers'. The aesthetic scores
-    speak to SDXL's refiner. Latent consistency models share the grid too: a level takes its last steps, where diffusers would
-    spread `steps` over the part below the level. A watermark that diffusers would add is not; an image that a checkpoint's
-    own safety checker withholds has failed.
+    `checkpoint` is a folder in diffusers' format, `pkg://package/path`, or a Hub id `owner/name` or
+    `owner/name@revision`. `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and
+    then `negative_prompt` says nothing. `size` is the (width, height) a photo is resized to before
+    and its image keeps; none = the photo's own. As diffusers does, sides are cut down to multiples
+    of the autoencoder's factor, 8 for Stable Diffusion: 480x270 gives 480x264. At level 0,
+    `level_0` = "noise" begins from pure noise, so from the text alone; "photo_trace" is the paper's
+    strength 1.0, where 7.6 % of the photo remain in SDXL's first latents. `scheduler` is the
+    checkpoint's own or the name of one of diffusers'. The aesthetic scores speak to SDXL's refiner.
+    Latent consistency models share the grid too: a level takes its last steps, where diffusers
+    would spread `steps` over the part below the level. A watermark that diffusers would add is not;
+    an image that a checkpoint's own safety checker withholds has failed.
 
-    `chunk`, `device`, `channels_last`, `attention` and `compile` say how the work is done, not what comes out: they move a
-    pixel by at most 2 of 255 (in float32), so they are no part of the identity. At one setting of them, an image does not
-    depend on those made with it: the denoiser gets groups of exactly `chunk`, the last one filled up, as the kernel it takes,
-    and so the last bit, depends on the size. Where memory runs out, `chunk` is halved and the work goes on.
+    `chunk`, `device`, `channels_last`, `attention` and `compile` say how the work is done, not what
+    comes out: they move a pixel by at most 2 of 255 (in float32), so they are no part of the
+    identity. At one setting of them, an image does not depend on those made with it: the denoiser
+    gets groups of exactly `chunk`, the last one filled up, as the kernel it takes, and so the last
+    bit, depends on the size. Where memory runs out, `chunk` is halved and the work goes on.
 
-    An image whose values are not finite is tried once more in float32; if they are not finite there, it has failed.
+    An image whose values are not finite is tried once more in float32; if they are not finite
+    there, it has failed.
 
-    `counts` holds the work done so far: `denoiser_images` (images times steps, filling left out), `denoiser_calls`,
-    `encodes` (of photos), `prompts` (embedded), `decodes`.
+    `counts` holds the work done so far: `denoiser_images` (images times steps, filling left out),
+    `denoiser_calls`, `encodes` (of photos), `prompts` (embedded), `decodes`.
     """
 
     version = 2
@@ -85,14 +109,36 @@ class Img2Img:
         _one_of("dtype", dtype, _DTYPES)
         _one_of("attention", attention, _SLICED)
         if not 0 <= text_guidance < math.inf:
-            raise UserError(f"generator.text_guidance = {text_guidance}: it is a number from 0 up; 1 means no guidance")
+            raise UserError(
+                f"generator.text_guidance = {text_guidance}: it is a number from 0 up; 1 means no"
+                " guidance"
+            )
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-            raise UserError(f"generator.device = {device!r}: it is 'auto', 'cpu', 'mps', 'cuda' or 'cuda:1'")
-        self.checkpoint, self.steps, self.text_guidance, self.size = checkpoint, steps, text_guidance, _size(size)
+            raise UserError(
+                f"generator.device = {device!r}: it is 'auto', 'cpu', 'mps', 'cuda' or 'cuda:1'"
+            )
+        self.checkpoint, self.steps, self.text_guidance, self.size = (
+            checkpoint,
+            steps,
+            text_guidance,
+            _size(size),
+        )
         self.level_0, self.scheduler, self.negative_prompt = level_0, scheduler, negative_prompt
         self.scores, self.dtype = (aesthetic_score, negative_aesthetic_score), dtype
-        self.chunk, self.device, self.channels_last, self.attention, self.compile = chunk, device, channels_last, attention, compile
-        self.counts = {"denoiser_images": 0, "denoiser_calls": 0, "encodes": 0, "prompts": 0, "decodes": 0}
+        self.chunk, self.device, self.channels_last, self.attention, self.compile = (
+            chunk,
+            device,
+            channels_last,
+            attention,
+            compile,
+        )
+        self.counts = {
+            "denoiser_images": 0,
+            "denoiser_calls": 0,
+            "encodes": 0,
+            "prompts": 0,
+            "decodes": 0,
+        }
 
     @cached_property
     def _folder(self) -> Path:
@@ -109,7 +155,14 @@ class Img2Img:
     def _family(self) -> Classic:
         from discl.parts.generators._loading import Loading, load
 
-        how = Loading(self.scheduler, self.dtype, self.device, self.channels_last, _SLICED[self.attention], self.compile)
+        how = Loading(
+            self.scheduler,
+            self.dtype,
+            self.device,
+            self.channels_last,
+            _SLICED[self.attention],
+            self.compile,
+        )
         return load(self._folder, self.checkpoint, how)
 
     @cached_property
@@ -120,13 +173,23 @@ class Img2Img:
         from discl.parts.generators._staircase import Recipe, Staircase
 
         photo_in_level_0 = _PHOTO_IN_LEVEL_0[self.level_0]
-        recipe = Recipe(self.steps, self.text_guidance, self.negative_prompt, self.scores, photo_in_level_0, self.chunk)
+        recipe = Recipe(
+            self.steps,
+            self.text_guidance,
+            self.negative_prompt,
+            self.scores,
+            photo_in_level_0,
+            self.chunk,
+        )
         return Staircase(self._family, recipe, self.counts)
 
     def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
         for level in {request.level for request in requests}:
             if denoising_steps(level, self.steps) == 0:
-                raise UserError(f"level {level} leaves no denoising step out of {self.steps}; lower it or raise generator.steps")
+                raise UserError(
+                    f"level {level} leaves no denoising step out of {self.steps}; lower it or raise"
+                    " generator.steps"
+                )
         resized = _resized(photos, self.size)
         if not requests:
             return Drawn(resized)
@@ -145,7 +208,9 @@ class Img2Img:
         reasons = {place: reason for place, reason in drawn.failed.items() if place not in broken}
         try:
             self._family.settle(torch.float32)
-            images, failed = self._new_staircase().make([requests[place] for place in broken], photos[broken])
+            images, failed = self._new_staircase().make(
+                [requests[place] for place in broken], photos[broken]
+            )
             drawn.images[broken] = images
             reasons |= {broken[i]: f"{reason}, in float32 too" for i, reason in failed.items()}
         except (torch.OutOfMemoryError, DoesNotFitError):
@@ -168,8 +233,14 @@ def _one_of(key: str, given: str, known: Iterable[str]) -> None:
 def _size(given: Any) -> tuple[int, int] | None:
     if given is None:
         return None
-    if not isinstance(given, list | tuple) or len(given) != 2 or not all(isinstance(side, int) and side > 0 for side in given):
-        raise UserError(f"generator.size = {given!r}: give width and height in pixels, as in [480, 264]")
+    if (
+        not isinstance(given, list | tuple)
+        or len(given) != 2
+        or not all(isinstance(side, int) and side > 0 for side in given)
+    ):
+        raise UserError(
+            f"generator.size = {given!r}: give width and height in pixels, as in [480, 264]"
+        )
     return (given[0], given[1])
 
 
@@ -178,4 +249,9 @@ def _resized(photos: Photos, size: tuple[int, int] | None) -> Photos:
         return photos
     from PIL import Image
 
-    return np.stack([np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS)) for photo in photos])
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
+            for photo in photos
+        ]
+    )

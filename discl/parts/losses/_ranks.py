@@ -10,7 +10,10 @@ from torch import Tensor
 
 
 def gathered(mine: Tensor) -> Tensor:
-    """Rows [ranks * b, ...] of all ranks in their order; `mine` itself where there is one. Every rank gives equally many."""
+    """Rows [ranks * b, ...] of all ranks in their order; `mine` itself where there is one.
+
+    Every rank gives equally many.
+    """
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return mine
     rows: Tensor = _Gather.apply(mine)
@@ -18,8 +21,10 @@ def gathered(mine: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """All ranks compute the same loss of the same rows, so that each already holds the gradient of its own. Data-parallel
-    training averages gradients over ranks, hence the factor: a rank's rows count in the losses of all."""
+    """All ranks compute the same loss of the same rows, so that each already holds the gradient of
+    its own. Data-parallel training averages gradients over ranks, hence the factor: a rank's rows
+    count in the losses of all.
+    """
 
     @staticmethod
     def forward(context: Any, mine: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
-"""Balanced softmax (Ren et al. 2020): cross-entropy of logits shifted by the log of the real class counts."""
+"""Balanced softmax (Ren et al. 2020): cross-entropy of logits shifted by the log of the real class
+counts.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ if TYPE_CHECKING:
 class BalancedSoftmax:
     version = 1
 
-    def __call__(self, network: Callable[..., Any], images: Tensor, labels: Tensor, counts: Tensor, progress: float) -> Tensor:
+    def __call__(
+        self,
+        network: Callable[..., Any],
+        images: Tensor,
+        labels: Tensor,
+        counts: Tensor,
+        progress: float,
+    ) -> Tensor:
         from torch.nn.functional import cross_entropy
 
         # a class without a photo has no prior to correct for; 1 keeps its logarithm finite

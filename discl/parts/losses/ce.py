@@ -16,7 +16,14 @@ class CrossEntropy:
     def __init__(self, smoothing: float = 0.0) -> None:
         self.smoothing = smoothing
 
-    def __call__(self, network: Callable[..., Any], images: Tensor, labels: Tensor, counts: Tensor, progress: float) -> Tensor:
+    def __call__(
+        self,
+        network: Callable[..., Any],
+        images: Tensor,
+        labels: Tensor,
+        counts: Tensor,
+        progress: float,
+    ) -> Tensor:
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(network(images), labels, label_smoothing=self.smoothing)

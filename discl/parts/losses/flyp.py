@@ -1,10 +1,12 @@
-"""FLYP (Goyal et al. 2023): fine-tuning as CLIP was trained, each image against the captions of the whole batch."""
+"""FLYP (Goyal et al. 2023): fine-tuning as CLIP was trained, each image against the captions of the
+whole batch.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from discl.spec.errors import UserError
+from discl.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class Flyp:
-    """Cross-entropy over the batch in both directions, (image to text + text to image) / 2, with the network's own temperature.
+    """Cross-entropy over the batch in both directions, (image to text + text to image) / 2, with
+    the network's own temperature.
 
-    As published, two images of one class are negatives of each other's caption; `mask_same` leaves such pairs out. Under
-    torch.distributed the batch is that of all ranks, which must be of one size.
+    As published, two images of one class are negatives of each other's caption; `mask_same` leaves
+    such pairs out. Under torch.distributed the batch is that of all ranks, which must be of one
+    size.
     """
 
     version = 1
@@ -24,14 +28,24 @@ class Flyp:
     def __init__(self, mask_same: bool = False) -> None:
         self.mask_same = mask_same
 
-    def __call__(self, network: Callable[..., Any], images: Tensor, labels: Tensor, counts: Tensor, progress: float) -> Tensor:
+    def __call__(
+        self,
+        network: Callable[..., Any],
+        images: Tensor,
+        labels: Tensor,
+        counts: Tensor,
+        progress: float,
+    ) -> Tensor:
         import torch
         from torch.nn.functional import cross_entropy
 
         from discl.parts.losses._ranks import gathered
 
         if labels.ndim > 1:
-            raise UserError("loss 'flyp' pairs each image with one class's caption, so images cannot be mixed; turn mixing off in [train]")
+            raise UserError(
+                "loss 'flyp' pairs each image with one class's caption, so images cannot be mixed;"
+                " turn mixing off in [train]"
+            )
         if not _gives_pairs(network):
             raise UserError(
                 "loss 'flyp' learns from pairs of image and text, and this backbone gives none; "
@@ -39,7 +53,11 @@ class Flyp:
             )
         pairs = network(images, labels)
         with torch.autocast(images.device.type, enabled=False):
-            image, text, scale = gathered(pairs[0].float()), gathered(pairs[1].float()), pairs[2].float()
+            image, text, scale = (
+                gathered(pairs[0].float()),
+                gathered(pairs[1].float()),
+                pairs[2].float(),
+            )
             logits = scale * image @ text.T
             own = torch.arange(len(logits), device=logits.device)
             if self.mask_same:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from discl.core.errors import UserError
 from discl.parts.losses._labels import shares
-from discl.spec.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +23,21 @@ class Focal:
 
     def __init__(self, gamma: float = 2.0) -> None:
         if gamma < 0:
-            raise UserError(f"loss.gamma = {gamma} would count most what is already learnt; it takes 0 or more")
+            raise UserError(
+                f"loss.gamma = {gamma} would count most what is already learnt; it takes 0 or more"
+            )
         self.gamma = gamma
 
-    def __call__(self, network: Callable[..., Any], images: Tensor, labels: Tensor, counts: Tensor, progress: float) -> Tensor:
+    def __call__(
+        self,
+        network: Callable[..., Any],
+        images: Tensor,
+        labels: Tensor,
+        counts: Tensor,
+        progress: float,
+    ) -> Tensor:
         sureness: Tensor = network(images).float().log_softmax(1)
-        # below a gamma of 1 the slope at p = 1 is infinite, and times a loss of 0 it is not a number
+        # below a gamma of 1 the slope at p = 1 is infinite, and times a loss of 0 it is not a
+        # number
         doubt = (-sureness.expm1()).clamp(min=1e-7)
         return -(shares(labels, sureness.shape[1]) * doubt**self.gamma * sureness).sum(1).mean()

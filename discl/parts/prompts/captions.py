@@ -5,14 +5,16 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from discl.core.errors import UserError
+from discl.core.hashing import digest
+from discl.core.interfaces import Subject
 from discl.files.captions import read_captions
-from discl.spec.errors import UserError
-from discl.spec.identity import digest
-from discl.spec.kinds import Subject
 
 
 class Captions:
-    """`file` is JSON, {"photo id": "a caption" or ["a caption", ...]}. Images are scored against `caption`."""
+    """`file` is JSON, {"photo id": "a caption" or ["a caption", ...]}. Images are scored against
+    `caption`.
+    """
 
     version = 1
     unhashed = ("file",)
@@ -30,7 +32,10 @@ class Captions:
     def choices(self, subject: Subject) -> tuple[str, ...]:
         found = self._lists.get(subject.source)
         if not found:
-            raise UserError(f"{self.file} has no caption of photo {subject.source!r} ({subject.name}); add one, or take other prompts")
+            raise UserError(
+                f"{self.file} has no caption of photo {subject.source!r} ({subject.name}); add one,"
+                " or take other prompts"
+            )
         return found
 
     def caption(self, subject: Subject) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from discl.spec.kinds import Subject
+from discl.core.interfaces import Subject
 
 
 class OfDataset:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from discl.core.errors import unknown
+from discl.core.hashing import digest
+from discl.core.interfaces import Subject
 from discl.files.captions import read_captions
-from discl.spec.errors import unknown
-from discl.spec.identity import digest
-from discl.spec.kinds import Subject
 
 
 class Descriptions:
-    """`file` is JSON, {"class name": ["a description", ...]}; a class may also be named by its label ("657"), which tells
-    classes of one name apart. In `caption`, {name} is the class's name and {folder} what a folder of it is called: up to a
-    slash, with underscores. Images are made from `prefix` and one of the descriptions, and scored against `caption`.
-    (The paper: ten descriptions a class by GPT-3.5, prefix "a 8k real photo: ", caption "a photo of {name}".)"""
+    """`file` is JSON, {"class name": ["a description", ...]}; a class may also be named by its
+    label ("657"), which tells classes of one name apart. In `caption`, {name} is the class's name
+    and {folder} what a folder of it is called: up to a slash, with underscores. Images are made
+    from `prefix` and one of the descriptions, and scored against `caption`. (The paper: ten
+    descriptions a class by GPT-3.5, prefix "a 8k real photo: ", caption "a photo of {name}".)
+    """
 
     version = 1
     unhashed = ("file",)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from discl.spec.errors import UserError
-from discl.spec.kinds import Subject
+from discl.core.errors import UserError
+from discl.core.interfaces import Subject
 
 
 class Template:
-    """`template` and `caption` say where the class's name goes: "a photo of {name} in the wild" (the paper's for iWildCam).
-    An empty `caption` is the template."""
+    """`template` and `caption` say where the class's name goes: "a photo of {name} in the wild"
+    (the paper's for iWildCam). An empty `caption` is the template.
+    """
 
     version = 1
 
@@ -18,7 +19,10 @@ class Template:
         self.template, self._caption = template, caption or template
         for text in (self.template, self._caption):
             if "{name}" not in text:
-                raise UserError(f"prompts.template = {text!r} has no {{name}} in it, so all classes would share one prompt")
+                raise UserError(
+                    f"prompts.template = {text!r} has no {{name}} in it, so all classes would share"
+                    " one prompt"
+                )
 
     def identity(self) -> dict[str, Any]:
         return {}

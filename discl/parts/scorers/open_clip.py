@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from discl.core.interfaces import Floats, Photos
 from discl.files.clip import EMBEDDED, ClipCheckpoint
 from discl.files.shipped import saw
-from discl.spec.kinds import Floats, Photos
 
 
 class OpenClip:
-    """`model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a `pretrained` tag."""
+    """`model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a
+    `pretrained` tag.
+    """
 
     version = 1
     unhashed = ("model", "pretrained")
@@ -34,7 +36,9 @@ class OpenClip:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = self._checkpoint.network().to(device)
-        preprocess = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+        preprocess = image_transform_v2(
+            PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
+        )
         return model, preprocess, self._checkpoint.tokenizer(), device
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:
@@ -42,7 +46,12 @@ class OpenClip:
 
         model, _, tokenizer, device = self._loaded
         with torch.inference_mode():
-            return np.asarray(model.encode_text(tokenizer(list(texts)).to(device), normalize=True).float().cpu().numpy())
+            return np.asarray(
+                model.encode_text(tokenizer(list(texts)).to(device), normalize=True)
+                .float()
+                .cpu()
+                .numpy()
+            )
 
     @property
     def saw(self) -> frozenset[str]:

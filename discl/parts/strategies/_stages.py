@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from discl.spec.errors import UserError
-from discl.spec.levels import PHOTO
+from discl.core.errors import UserError
+from discl.core.levels import PHOTO
 
 
 def check_start(strategy: str, start: int) -> int:
@@ -20,13 +20,20 @@ def check_start(strategy: str, start: int) -> int:
 
 def check_pacing(strategy: str, pacing: float) -> float:
     if not 0 < pacing < math.inf:
-        raise UserError(f"strategy.{strategy}.pacing = {pacing}: takes a number above 0; 1 makes all stages equal")
+        raise UserError(
+            f"strategy.{strategy}.pacing = {pacing}: takes a number above 0; 1 makes all stages"
+            " equal"
+        )
     return float(pacing)
 
 
 def whole_numbers(setting: str, given: Any) -> tuple[int, ...]:
-    """`given` as a list of whole numbers; the registry, which judges by the default, cannot look into a list."""
-    if not isinstance(given, list | tuple) or any(not isinstance(number, int) or isinstance(number, bool) for number in given):
+    """`given` as a list of whole numbers; the registry, which judges by the default, cannot look
+    into a list.
+    """
+    if not isinstance(given, list | tuple) or any(
+        not isinstance(number, int) or isinstance(number, bool) for number in given
+    ):
         raise UserError(f"{setting} = {given!r}: takes a list of whole numbers")
     return tuple(given)
 
@@ -35,17 +42,24 @@ def levels_from(strategy: str, start: int, levels: tuple[int, ...]) -> tuple[int
     """Those of `levels` that are not below `start`."""
     used = tuple(level for level in levels if level >= start)
     if not used:
-        raise UserError(f"strategy.{strategy}.start = {start} is above every level of {list(levels)}; take one of them")
+        raise UserError(
+            f"strategy.{strategy}.start = {start} is above every level of {list(levels)}; take one"
+            " of them"
+        )
     return used
 
 
 def ends_by_length(epochs: int, lengths: Sequence[int]) -> list[int]:
-    """The first epoch after each stage, where stages have these lengths or these shares of `epochs`; in whole numbers."""
+    """The first epoch after each stage, where stages have these lengths or these shares of
+    `epochs`; in whole numbers.
+    """
     return [-(-done * epochs // sum(lengths)) for done in accumulate(lengths)]
 
 
 def ends_by_pacing(epochs: int, stages: int, pacing: float) -> list[int]:
-    """The first epoch after each stage, where stage k of n is over at the share (k/n)**pacing of `epochs`."""
+    """The first epoch after each stage, where stage k of n is over at the share (k/n)**pacing of
+    `epochs`.
+    """
     if pacing == 1:
         return ends_by_length(epochs, [1] * stages)
     # a power may miss a whole number by its last digit, which must not cost or give an epoch

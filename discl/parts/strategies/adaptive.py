@@ -1,4 +1,6 @@
-"""The level the model is learning fastest, measured on a held-out probe every epoch (the paper's Algorithm 2)."""
+"""The level the model is learning fastest, measured on a held-out probe every epoch (the paper's
+Algorithm 2).
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from discl.spec.kinds import Mix, Moment, Probe
+from discl.core.interfaces import Mix, Moment, Probe
 
 
 class Adaptive:
-    """Takes the level whose probe images gained most probability of their true class during a burst on real photos.
+    """Takes the level whose probe images gained most probability of their true class during a burst
+    on real photos.
 
-    `burst` and `holdout` are the probe's (see `Probe`); `trim` drops gains outside 1.5 interquartile ranges, as the
-    published code does and the paper does not say: otherwise a few images that flip class pick the level.
+    `burst` and `holdout` are the probe's (see `Probe`); `trim` drops gains outside 1.5
+    interquartile ranges, as the published code does and the paper does not say: otherwise a few
+    images that flip class pick the level.
     """
 
     version = 1

@@ -1,8 +1,10 @@
-"""Every level in equal parts all the time: synthesis without a curriculum (the paper's All-Level Guidance)."""
+"""Every level in equal parts all the time: synthesis without a curriculum (the paper's All-Level
+Guidance).
+"""
 
 from __future__ import annotations
 
-from discl.spec.kinds import Mix, Moment
+from discl.core.interfaces import Mix, Moment
 
 
 class AllLevels:

@@ -1,4 +1,6 @@
-"""Draws the level, more often the more the model has lately been learning it, and now and then any (after Exp3, Auer et al. 2002)."""
+"""Draws the level, more often the more the model has lately been learning it, and now and then any
+(after Exp3, Auer et al. 2002).
+"""
 
 from __future__ import annotations
 
@@ -6,28 +8,40 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from discl.spec.errors import UserError
-from discl.spec.kinds import Mix, Moment, Probe
+from discl.core.errors import UserError
+from discl.core.interfaces import Mix, Moment, Probe
 
 
 class Bandit:
-    """Adaptive, less sure of itself: one noisy probe cannot pick the level alone, and no level is given up for good.
+    """Adaptive, less sure of itself: one noisy probe cannot pick the level alone, and no level is
+    given up for good.
 
-    Each epoch's probe gains are standardised over the levels, because gains shrink as training goes on; a level's score is
-    their mean over the epochs so far, an epoch weighing `discount` times the one after it. A level is drawn in proportion to
-    exp(`sharpness` * score), or with chance `explore` uniformly. The probe measures every level every epoch, so the scores
-    need none of Exp3's weighting by how seldom a level was drawn.
+    Each epoch's probe gains are standardised over the levels, because gains shrink as training goes
+    on; a level's score is their mean over the epochs so far, an epoch weighing `discount` times the
+    one after it. A level is drawn in proportion to exp(`sharpness` * score), or with chance
+    `explore` uniformly. The probe measures every level every epoch, so the scores need none of
+    Exp3's weighting by how seldom a level was drawn.
     """
 
     version = 1
     rebalanced = True
 
-    def __init__(self, explore: float = 0.2, discount: float = 0.8, sharpness: float = 2.0, burst: float = 0.2, holdout: float = 0.2) -> None:
+    def __init__(
+        self,
+        explore: float = 0.2,
+        discount: float = 0.8,
+        sharpness: float = 2.0,
+        burst: float = 0.2,
+        holdout: float = 0.2,
+    ) -> None:
         for name, share in (("explore", explore), ("discount", discount)):
             if not 0 <= share <= 1:
                 raise UserError(f"strategy.bandit.{name} = {share} is outside 0..1")
         if sharpness < 0:
-            raise UserError(f"strategy.bandit.sharpness = {sharpness} would prefer the levels that are not being learnt; it takes 0 or more")
+            raise UserError(
+                f"strategy.bandit.sharpness = {sharpness} would prefer the levels that are not"
+                " being learnt; it takes 0 or more"
+            )
         self.probe = Probe(holdout=holdout, burst=burst)
         self.explore, self.discount, self.sharpness = explore, discount, sharpness
 
@@ -40,7 +54,9 @@ class Bandit:
         return {now.levels[int(now.rng.choice(len(chances), p=chances))]: 1.0}
 
     def _scores(self, now: Moment) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """[levels]; 0 is the usual gain of an epoch, 1 a standard deviation above it, and a level nobody measured is usual."""
+        """[levels]; 0 is the usual gain of an epoch, 1 a standard deviation above it, and a level
+        nobody measured is usual.
+        """
         latest = {level: float(np.mean(gains)) for level, gains in now.gains.items()}
         total, weights = np.zeros(len(now.levels)), np.zeros(len(now.levels))
         for age, gains in enumerate((latest, *(report.gains for report in reversed(now.history)))):
@@ -50,9 +66,18 @@ class Bandit:
         return np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
 
 
-def _standardised(gains: Mapping[int, float], levels: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """[levels] gains with mean 0 and deviation 1 over the levels that were measured; 0 for the others."""
+def _standardised(
+    gains: Mapping[int, float], levels: Sequence[int]
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """[levels] gains with mean 0 and deviation 1 over the levels that were measured; 0 for the
+    others.
+    """
     measured = np.array([gains[level] for level in levels if level in gains])
     if not len(measured) or not measured.std() > 0:
         return np.zeros(len(levels))
-    return np.array([(gains[level] - measured.mean()) / measured.std() if level in gains else 0.0 for level in levels])
+    return np.array(
+        [
+            (gains[level] - measured.mean()) / measured.std() if level in gains else 0.0
+            for level in levels
+        ]
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from discl.spec.errors import UserError
-from discl.spec.kinds import Mix, Moment
+from discl.core.errors import UserError
+from discl.core.interfaces import Mix, Moment
 
 
 class Fixed:

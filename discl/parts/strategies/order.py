@@ -1,20 +1,23 @@
-"""The levels in any order you name, each equally long: a control that tells the order of a curriculum from its images."""
+"""The levels in any order you name, each equally long: a control that tells the order of a
+curriculum from its images.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
+from discl.core.errors import UserError
+from discl.core.interfaces import Mix, Moment
 from discl.parts.strategies._stages import ends_by_length, stage_of, whole_numbers
-from discl.spec.errors import UserError
-from discl.spec.kinds import Mix, Moment
 
 
 class Order:
     """`order` names every level of the benchmark once; empty is ascending, which is `static`.
 
-    It is made for the order test (`discl.harness.ordering`): all orders see every level for the same number of epochs, so
-    that they differ in nothing but order. Therefore no level may be missing.
+    It is made for the order test (`discl.harness.ordering`): all orders see every level for the
+    same number of epochs, so that they differ in nothing but order. Therefore no level may be
+    missing.
     """
 
     version = 1
@@ -24,17 +27,23 @@ class Order:
     def __init__(self, order: Sequence[int] = ()) -> None:
         self.order = whole_numbers("strategy.order.order", order)
         if repeated := [level for level, times in Counter(self.order).items() if times > 1]:
-            raise UserError(f"strategy.order.order = {list(order)} names level {repeated[0]} twice; name every level once")
+            raise UserError(
+                f"strategy.order.order = {list(order)} names level {repeated[0]} twice; name every"
+                " level once"
+            )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         if not self.order:
             return levels
         given = f"strategy.order.order = {list(self.order)}"
         if strange := [level for level in self.order if level not in levels]:
-            raise UserError(f"{given} names level {strange[0]}, which is not among the levels {list(levels)}")
+            raise UserError(
+                f"{given} names level {strange[0]}, which is not among the levels {list(levels)}"
+            )
         if absent := [level for level in levels if level not in self.order]:
             raise UserError(
-                f"{given} leaves out level {absent[0]} of {list(levels)}; every order must see all levels, or they are not comparable"
+                f"{given} leaves out level {absent[0]} of {list(levels)}; every order must see all"
+                " levels, or they are not comparable"
             )
         return levels
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discl.spec.kinds import Mix, Moment
+from discl.core.interfaces import Mix, Moment
 
 
 class RealOnly:

@@ -1,8 +1,11 @@
-"""Baseline: the class shares of the curricula, without a synthetic image. What is left over is synthesis."""
+"""Baseline: the class shares of the curricula, without a synthetic image.
+
+What is left over is synthesis.
+"""
 
 from __future__ import annotations
 
-from discl.spec.kinds import Mix, Moment
+from discl.core.interfaces import Mix, Moment
 
 
 class RealRebalanced:

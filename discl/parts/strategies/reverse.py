@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from discl.parts.strategies._stages import check_pacing, check_start, ends_by_pacing, levels_from, stage_of
-from discl.spec.kinds import Mix, Moment
+from discl.core.interfaces import Mix, Moment
+from discl.parts.strategies._stages import (
+    check_pacing,
+    check_start,
+    ends_by_pacing,
+    levels_from,
+    stage_of,
+)
 
 
 class Reverse:
-    """`start` and `pacing` are those of `static`: levels below `start` are left out, and `pacing` above 1 hurries through
-    the stages that come first, which here are those of the high levels."""
+    """`start` and `pacing` are those of `static`: levels below `start` are left out, and `pacing`
+    above 1 hurries through the stages that come first, which here are those of the high levels.
+    """
 
     version = 1
     rebalanced = True
@@ -22,4 +29,6 @@ class Reverse:
 
     def mix(self, now: Moment) -> Mix:
         levels = self.uses(now.levels)[::-1]
-        return {levels[stage_of(now.epoch, ends_by_pacing(now.epochs, len(levels), self.pacing))]: 1.0}
+        return {
+            levels[stage_of(now.epoch, ends_by_pacing(now.epochs, len(levels), self.pacing))]: 1.0
+        }

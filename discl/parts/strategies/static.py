@@ -1,9 +1,13 @@
-"""Low to high: every level gets an equal stage, text-like images first (the paper's Diverse-to-Specific, Algorithm 1)."""
+"""Low to high: every level gets an equal stage, text-like images first (the paper's
+Diverse-to-Specific, Algorithm 1).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from discl.core.errors import UserError
+from discl.core.interfaces import Mix, Moment
 from discl.parts.strategies._stages import (
     check_pacing,
     check_start,
@@ -13,17 +17,16 @@ from discl.parts.strategies._stages import (
     stage_of,
     whole_numbers,
 )
-from discl.spec.errors import UserError
-from discl.spec.kinds import Mix, Moment
 
 
 class Static:
     """`start` leaves the levels below it out; no image of theirs is made.
 
-    `lengths` makes the stages unequal, one number for each level that is left: [14, 15, 15, 17] are epochs where the
-    curriculum has 61 of them, and shares of it where it has not. `pacing` does so by one number: stage k of n is over at the
-    share (k/n)**pacing of the curriculum, so that above 1 it hurries through the low levels and below 1 it stays with them. A
-    stage too short for an epoch is passed over, as some of the equal ones are where levels outnumber epochs.
+    `lengths` makes the stages unequal, one number for each level that is left: [14, 15, 15, 17] are
+    epochs where the curriculum has 61 of them, and shares of it where it has not. `pacing` does so
+    by one number: stage k of n is over at the share (k/n)**pacing of the curriculum, so that above
+    1 it hurries through the low levels and below 1 it stays with them. A stage too short for an
+    epoch is passed over, as some of the equal ones are where levels outnumber epochs.
     """
 
     version = 1
@@ -33,19 +36,31 @@ class Static:
     def __init__(self, lengths: Sequence[int] = (), start: int = 0, pacing: float = 1.0) -> None:
         self.lengths = whole_numbers("strategy.static.lengths", lengths)
         if any(length < 1 for length in self.lengths):
-            raise UserError(f"strategy.static.lengths = {list(lengths)}: each level needs 1 or more")
+            raise UserError(
+                f"strategy.static.lengths = {list(lengths)}: each level needs 1 or more"
+            )
         self.start, self.pacing = check_start("static", start), check_pacing("static", pacing)
         if self.lengths and self.pacing != 1:
-            raise UserError(f"strategy.static.lengths = {list(lengths)} and pacing = {pacing:g} are two answers to one question; drop one")
+            raise UserError(
+                f"strategy.static.lengths = {list(lengths)} and pacing = {pacing:g} are two answers"
+                " to one question; drop one"
+            )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         used = levels_from("static", self.start, levels)
         if self.lengths and len(self.lengths) != len(used):
-            raise UserError(f"strategy.static.lengths = {list(self.lengths)} are {len(self.lengths)}, for {len(used)} levels {list(used)}")
+            raise UserError(
+                f"strategy.static.lengths = {list(self.lengths)} are {len(self.lengths)}, for"
+                f" {len(used)} levels {list(used)}"
+            )
         return used
 
     def mix(self, now: Moment) -> Mix:
         # G(e) = Lambda[floor(e |Lambda| / E_CL)], in whole numbers, with e counted from 0
         levels = self.uses(now.levels)
-        ends = ends_by_length(now.epochs, self.lengths) if self.lengths else ends_by_pacing(now.epochs, len(levels), self.pacing)
+        ends = (
+            ends_by_length(now.epochs, self.lengths)
+            if self.lengths
+            else ends_by_pacing(now.epochs, len(levels), self.pacing)
+        )
         return {levels[stage_of(now.epoch, ends)]: 1.0}

@@ -1,4 +1,6 @@
-"""The terminal: progress bars with remaining time for data, bank and training; plain lines where there is no terminal."""
+"""The terminal: progress bars with remaining time for data, bank and training; plain lines where
+there is no terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from discl.spec.conventions import home_split
-from discl.spec.kinds import EpochReport
+from discl.core.conventions import home_split
+from discl.core.interfaces import EpochReport
 
 
 class Console:
@@ -15,7 +17,15 @@ class Console:
 
     def __init__(self) -> None:
         from rich.console import Console as Terminal
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self._terminal = Terminal(file=sys.stderr)
         self._progress = Progress(
@@ -59,7 +69,11 @@ class Console:
             note = f"level {mix}"
             if (selected := self._run["config"]["select"]["metric"]) in self._best:
                 note += f", best {selected} {self._best[selected]:.1%}"
-            self._progress.update(self._task(self._title(), self._run["epochs"]), completed=report.epoch + 1, note=note)
+            self._progress.update(
+                self._task(self._title(), self._run["epochs"]),
+                completed=report.epoch + 1,
+                note=note,
+            )
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
         if self._terminal.is_terminal:
@@ -70,7 +84,9 @@ class Console:
         home = home_split({key.rsplit("/", 1)[0] for key in summary})
         primary = self._run["config"]["select"]["metric"].removeprefix("val/")
         shown = {home: f"{home}/{primary}", "few": f"{home}/few_acc", "ood": f"ood/{primary}"}
-        values = ", ".join(f"{name} {summary[key]:.1%}" for name, key in shown.items() if key in summary)
+        values = ", ".join(
+            f"{name} {summary[key]:.1%}" for name, key in shown.items() if key in summary
+        )
         self._terminal.print(f"{self._title()}: {values}", highlight=False)
 
     def _title(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from discl.spec.kinds import EpochReport
+from discl.core.interfaces import EpochReport
 
 
 class JsonLines:
@@ -19,7 +19,9 @@ class JsonLines:
 
     def start(self, run: Mapping[str, Any]) -> None:
         self._path = Path(run["folder"]) / "events.jsonl"
-        self._write({"event": "start", **{k: v for k, v in run.items() if k not in ("folder", "place")}})
+        self._write(
+            {"event": "start", **{k: v for k, v in run.items() if k not in ("folder", "place")}}
+        )
 
     def announce(self, what: str, done: int, total: int) -> None:
         return None
@@ -28,7 +30,9 @@ class JsonLines:
         self._write({"event": "epoch", **asdict(report)})
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
-        self._write({"event": "finish", "complete": summary is not None, "metrics": dict(summary or {})})
+        self._write(
+            {"event": "finish", "complete": summary is not None, "metrics": dict(summary or {})}
+        )
 
     def _write(self, event: Mapping[str, Any]) -> None:
         if self._path is None:

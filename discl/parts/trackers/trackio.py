@@ -1,4 +1,6 @@
-"""trackio: a local dashboard of the same rows, without an account and without a network; `trackio show` opens it."""
+"""trackio: a local dashboard of the same rows, without an account and without a network; `trackio
+show` opens it.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,17 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
+from discl.core.dashboard_rows import AXIS, Rows, shortened
+from discl.core.errors import UserError
+from discl.core.interfaces import EpochReport
 from discl.files.disk import home
-from discl.spec.errors import UserError
-from discl.spec.kinds import EpochReport
-from discl.spec.rows import AXIS, Rows, shortened
 
 
 class Trackio:
-    """Keeps its files in $DISCL_HOME/trackio, unless TRACKIO_DIR says otherwise. A run that goes on is one run, and each epoch is told once."""
+    """Keeps its files in $DISCL_HOME/trackio, unless TRACKIO_DIR says otherwise.
+
+    A run that goes on is one run, and each epoch is told once.
+    """
 
     version = 1
 
@@ -31,9 +36,15 @@ class Trackio:
         self._rows, self._there = Rows(), _epochs(str(run["project"]), name)
         with redirect_stdout(sys.stderr):  # which is for what a command answers
             self._run = trackio.init(
-                project=str(run["project"]), name=name, group=str(run["group"]), config=dict(run["config"]), resume="allow", embed=False,
-                auto_log_gpu=False, auto_log_cpu=False,
-            )  # fmt: skip
+                project=str(run["project"]),
+                name=name,
+                group=str(run["group"]),
+                config=dict(run["config"]),
+                resume="allow",
+                embed=False,
+                auto_log_gpu=False,
+                auto_log_cpu=False,
+            )
 
     def announce(self, what: str, done: int, total: int) -> None:
         return None
@@ -45,7 +56,10 @@ class Trackio:
                 self._run.log(row, step=report.epoch)
             except Exception as error:  # whatever a tracker fails to do, the run goes on
                 self._run = None
-                print(f"trackio: {type(error).__name__}: {error}; the run goes on without it", file=sys.stderr)
+                print(
+                    f"trackio: {type(error).__name__}: {error}; the run goes on without it",
+                    file=sys.stderr,
+                )
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
         if self._run:
@@ -58,7 +72,9 @@ def _library() -> Any:
     try:
         import trackio
     except ImportError as error:
-        raise UserError("the tracker 'trackio' needs trackio; install it with: pip install 'discl[trackio]'") from error
+        raise UserError(
+            "the tracker 'trackio' needs trackio; install it with: pip install 'discl[trackio]'"
+        ) from error
     return trackio
 
 

@@ -1,4 +1,6 @@
-"""Weights & Biases: a child process mirrors the record of each run, offline unless there is a key; the run never waits for it."""
+"""Weights & Biases: a child process mirrors the record of each run, offline unless there is a key;
+the run never waits for it.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from discl.core.interfaces import EpochReport
 from discl.files.disk import home
-from discl.spec.kinds import EpochReport
 
-PATIENCE_S = 20.0  # how long the end of the process waits for the mirror to catch up, while it gets on
+PATIENCE_S = (
+    20.0  # how long the end of the process waits for the mirror to catch up, while it gets on
+)
 STALLED_S = 8.0  # without a sign of life nobody waits longer
 LATER = "`discl wandb sync` sends what is missing"
 
 
 class Wandb:
-    """Names each run's folder to a child process, `discl wandb follow`, which reads the record there and speaks to W&B.
+    """Names each run's folder to a child process, `discl wandb follow`, which reads the record
+    there and speaks to W&B.
 
-    This process never imports wandb, so nothing that W&B does or fails to do can reach a run. Online only where there is a key
-    (WANDB_API_KEY or `wandb login`) and WANDB_MODE does not say otherwise; WANDB_MODE=disabled starts no child.
+    This process never imports wandb, so nothing that W&B does or fails to do can reach a run.
+    Online only where there is a key (WANDB_API_KEY or `wandb login`) and WANDB_MODE does not say
+    otherwise; WANDB_MODE=disabled starts no child.
     """
 
     version = 1
@@ -50,7 +56,9 @@ class Wandb:
         self._complain()
 
     def follow(self, line: Mapping[str, Any]) -> None:
-        """Name something to the child, which is started with the first; a disk that is full costs the mirror, not the run."""
+        """Name something to the child, which is started with the first; a disk that is full costs
+        the mirror, not the run.
+        """
         if os.environ.get("WANDB_MODE") == "disabled":
             return
         try:
@@ -66,9 +74,22 @@ class Wandb:
         folder.mkdir(parents=True, exist_ok=True)
         self._list = folder / f"follow-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
         self._list.touch()
-        command = [sys.executable, "-m", "discl.cli", "wandb", "follow", str(self._list), "--parent", str(os.getpid())]
-        with self._list.with_suffix(".log").open("wb") as log:  # a session of its own: the terminal's Ctrl-C is not for it
-            self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        command = [
+            sys.executable,
+            "-m",
+            "discl.cli",
+            "wandb",
+            "follow",
+            str(self._list),
+            "--parent",
+            str(os.getpid()),
+        ]
+        with self._list.with_suffix(".log").open(
+            "wb"
+        ) as log:  # a session of its own: the terminal's Ctrl-C is not for it
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         atexit.register(self.close)
 
     def _append(self, line: Mapping[str, Any]) -> None:
@@ -77,7 +98,9 @@ class Wandb:
                 opened.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
-        """No more runs will come: wait while the mirror gets on, but not for long, then let it go; Ctrl-C ends the wait."""
+        """No more runs will come: wait while the mirror gets on, but not for long, then let it go;
+        Ctrl-C ends the wait.
+        """
         child, self._child = self._child, None
         if child is None or self._list is None:
             return
@@ -99,14 +122,20 @@ class Wandb:
         """Until the child ends, says that nothing can be sent, or stands still."""
         began = moved = time.monotonic()
         steps, told = -1, False
-        while child.poll() is None and time.monotonic() - began < PATIENCE_S and not self._status().get("given_up"):
+        while (
+            child.poll() is None
+            and time.monotonic() - began < PATIENCE_S
+            and not self._status().get("given_up")
+        ):
             if (now := self._status().get("steps", 0)) != steps:
                 steps, moved = now, time.monotonic()
             if time.monotonic() - moved > STALLED_S:
                 return
             if not told and time.monotonic() - began > 1.0:
                 told = True
-                self._print(f"W&B: waiting up to {PATIENCE_S:.0f} s for its mirror; Ctrl-C leaves it")
+                self._print(
+                    f"W&B: waiting up to {PATIENCE_S:.0f} s for its mirror; Ctrl-C leaves it"
+                )
             time.sleep(0.05)
 
     def _complain(self) -> None:
@@ -126,7 +155,11 @@ class Wandb:
     def _status(self) -> dict[str, Any]:
         """What the child says of itself."""
         try:
-            said = json.loads(self._list.with_suffix(".status").read_text("utf-8")) if self._list else {}
+            said = (
+                json.loads(self._list.with_suffix(".status").read_text("utf-8"))
+                if self._list
+                else {}
+            )
         except (OSError, ValueError):
             return {}
         return said if isinstance(said, dict) else {}

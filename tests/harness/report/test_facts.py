@@ -2,9 +2,18 @@
 
 import pytest
 
-from discl.harness.report.facts import MOST_SEEDS, class_rows, cost_rows, difference_rows, interval, place_rows, seed_rows, tables
+from discl.harness.leaderboard.statistics import Estimate
 from discl.harness.report.histories import Histories
-from discl.harness.stats import Estimate
+from discl.harness.report.tables import (
+    MOST_SEEDS,
+    class_rows,
+    cost_rows,
+    difference_rows,
+    interval,
+    place_rows,
+    seed_rows,
+    tables,
+)
 from tests import results
 from tests.reports import FEW, OOD, facts, run
 
@@ -19,8 +28,15 @@ def test_an_interval_is_in_percent_and_has_no_ends_where_one_seed_cannot_give_th
 
 def test_differences_are_paired_and_say_whether_they_are_clear() -> None:
     (row,) = [row for row in difference_rows(facts(TWO)) if row["metric"] == FEW]
-    assert (row["strategy"], row["baseline"], row["mean"], row["n"]) == ("static", "real_rebalanced", 11.0, 2)
-    assert row["high"] - row["mean"] == pytest.approx(12.706, abs=1e-3)  # differences of 10 and 12, one degree of freedom
+    assert (row["strategy"], row["baseline"], row["mean"], row["n"]) == (
+        "static",
+        "real_rebalanced",
+        11.0,
+        2,
+    )
+    assert row["high"] - row["mean"] == pytest.approx(
+        12.706, abs=1e-3
+    )  # differences of 10 and 12, one degree of freedom
     assert not row["clear"]
 
 
@@ -36,7 +52,10 @@ def test_many_classes_are_drawn_together_by_their_photos() -> None:
     recalls = [0.1] * 20 + [0.6] * 10 + [0.4] * 10 + [None] * 20
     rows = class_rows(facts(TWO, classes=classes, counts=counts, class_recalls=recalls))
     mine = [(row["class"], row["mean"]) for row in rows if row["strategy"] == "static"]
-    assert mine == [("4 to 7 photos (20 classes)", 50.0), ("1 photos (20 classes)", 10.0)]  # nothing was measured of the others
+    assert mine == [
+        ("4 to 7 photos (20 classes)", 50.0),
+        ("1 photos (20 classes)", 10.0),
+    ]  # nothing was measured of the others
 
 
 def test_hundreds_of_seeds_are_not_drawn_one_by_one() -> None:
@@ -46,32 +65,60 @@ def test_hundreds_of_seeds_are_not_drawn_one_by_one() -> None:
 
 def test_home_and_elsewhere_stand_in_one_row_a_strategy() -> None:
     rows = place_rows(facts(TWO))
-    assert [(row["strategy"], row["id_mean"], row["ood_mean"]) for row in rows] == [("static", 42.0, 42.0), ("real_rebalanced", 31.0, 31.0)]
+    assert [(row["strategy"], row["id_mean"], row["ood_mean"]) for row in rows] == [
+        ("static", 42.0, 42.0),
+        ("real_rebalanced", 31.0, 31.0),
+    ]
 
 
 def test_costs_are_those_of_a_run() -> None:
-    rows = [row for row in cost_rows(facts(TWO)) if row["metric"] == OOD and row["strategy"] == "static"]
+    rows = [
+        row for row in cost_rows(facts(TWO)) if row["metric"] == OOD and row["strategy"] == "static"
+    ]
     assert {row["cost"]: row["spent"] for row in rows}["minutes of training"] == pytest.approx(0.75)
 
 
 def test_levels_are_stacked_and_averaged_over_runs() -> None:
     told = Histories({"static": [run(1, {0: 1.0}), run(1, {100: 1.0})]}, "val/macro_acc")
-    assert [(row["level"], row["share"], row["from"], row["to"]) for row in told.levels()] == [(0, 50.0, 0.0, 50.0), (100, 50.0, 50.0, 100.0)]
+    assert [(row["level"], row["share"], row["from"], row["to"]) for row in told.levels()] == [
+        (0, 50.0, 0.0, 50.0),
+        (100, 50.0, 50.0, 100.0),
+    ]
 
 
 def test_gains_are_averaged_over_the_runs_whose_probe_measured_the_level() -> None:
-    told = Histories({"adaptive": [run(1, {0: 1.0}, {0: 0.02}), run(1, {0: 1.0}, {0: 0.04, 50: 0.01}), run(1, {0: 1.0}, {0: float("nan")})]})
+    told = Histories(
+        {
+            "adaptive": [
+                run(1, {0: 1.0}, {0: 0.02}),
+                run(1, {0: 1.0}, {0: 0.04, 50: 0.01}),
+                run(1, {0: 1.0}, {0: float("nan")}),
+            ]
+        }
+    )
     assert [(row["level"], row["gain"]) for row in told.gains()] == [(0, 3.0), (50, 1.0)]
 
 
 def test_curves_have_a_band_and_leave_out_what_was_not_measured() -> None:
-    told = Histories({"static": [run(2, {100: 1.0}, val=0.2), run(1, {100: 1.0}, val=0.3)]}, "val/macro_acc")
+    told = Histories(
+        {"static": [run(2, {100: 1.0}, val=0.2), run(1, {100: 1.0}, val=0.3)]}, "val/macro_acc"
+    )
     first, second = told.val()
     assert (first["epoch"], first["mean"], first["n"]) == (1, 25.0, 2)
-    assert first["high"] - first["low"] == pytest.approx(2 * 12.706 * 5, rel=1e-3)  # sd 7.07 over sqrt(2)
+    assert first["high"] - first["low"] == pytest.approx(
+        2 * 12.706 * 5, rel=1e-3
+    )  # sd 7.07 over sqrt(2)
     assert (second["mean"], second["low"], second["n"]) == (20.0, 20.0, 1)
     assert Histories({"static": [run(1, {100: 1.0})]}, "val/few_acc").val() == []
 
 
 def test_tables_with_nothing_in_them_are_left_out() -> None:
-    assert set(tables(facts(TWO))) == {"scores", "seeds", "differences", "groups", "classes", "costs", "places"}
+    assert set(tables(facts(TWO))) == {
+        "scores",
+        "seeds",
+        "differences",
+        "groups",
+        "classes",
+        "costs",
+        "places",
+    }

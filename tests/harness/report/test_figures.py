@@ -5,13 +5,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from discl.core.errors import UserError
 from discl.harness.report import figures as module
 from discl.harness.report.figures import figures, plain
 from discl.harness.report.histories import Histories
-from discl.spec.errors import UserError
 from tests.reports import HOSTILE, facts, run
 
-RUNS = {"static": [30, 34, 31], "all_levels": [28, 31, 30], "real_rebalanced": [20, 22, 21], "real_only": [1, 2, 3]}
+RUNS = {
+    "static": [30, 34, 31],
+    "all_levels": [28, 31, 30],
+    "real_rebalanced": [20, 22, 21],
+    "real_only": [1, 2, 3],
+}
 TOLD = Histories({name: [run(3, {0: 0.5, 100: 0.5})] for name in RUNS}, "val/macro_acc")
 KNOWN = module._known
 DRAWN = ("differences", "chain", "groups", "classes", "levels", "val", "loss", "ood", "cost")
@@ -19,14 +24,25 @@ DRAWN = ("differences", "chain", "groups", "classes", "levels", "val", "loss", "
 
 def test_there_is_a_figure_for_everything_there_are_data_for(tmp_path: Path) -> None:
     paths = figures(facts(RUNS, histories=TOLD), tmp_path, ["svg"], "discl figures")
-    assert [path.name for path in paths] == [*(f"cifar10_lt-smoke-{name}.svg" for name in DRAWN), "cifar10_lt-smoke-captions.txt"]
+    assert [path.name for path in paths] == [
+        *(f"cifar10_lt-smoke-{name}.svg" for name in DRAWN),
+        "cifar10_lt-smoke-captions.txt",
+    ]
 
 
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
-def test_the_same_runs_give_the_same_bytes(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_known", lambda drawer: [known for known in KNOWN(drawer) if known[0] in ("groups", "levels")])
+def test_the_same_runs_give_the_same_bytes(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        module,
+        "_known",
+        lambda drawer: [known for known in KNOWN(drawer) if known[0] in ("groups", "levels")],
+    )
     made = facts(RUNS, histories=TOLD)
-    first, second = (figures(made, tmp_path / folder, [form], "discl figures") for folder in ("one", "other"))
+    first, second = (
+        figures(made, tmp_path / folder, [form], "discl figures") for folder in ("one", "other")
+    )
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
@@ -53,8 +69,15 @@ def test_captions_say_what_is_shown_and_how_to_make_it_again(tmp_path: Path) -> 
 
 def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     # emoji and Arabic have no glyph in the font of the figures, and are drawn as boxes
-    names = [name for key, name in HOSTILE.items() if key not in ("emoji", "right to left")] + ["$\\frac{1}{0}$"]
-    paths = figures(facts({**{name: [20, 23] for name in names}, "real_rebalanced": [20, 21]}), tmp_path, ["svg"], "discl figures")
+    names = [name for key, name in HOSTILE.items() if key not in ("emoji", "right to left")] + [
+        "$\\frac{1}{0}$"
+    ]
+    paths = figures(
+        facts({**{name: [20, 23] for name in names}, "real_rebalanced": [20, 21]}),
+        tmp_path,
+        ["svg"],
+        "discl figures",
+    )
     assert all("<script" not in path.read_text() for path in paths if path.suffix == ".svg")
 
 
@@ -63,7 +86,9 @@ def test_long_names_are_cut_and_dollars_are_no_formula() -> None:
     assert plain("$x$") == r"\$x\$"
 
 
-def test_without_matplotlib_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_way_out_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(UserError, match=r"pip install 'discl\[report\]'"):
         figures(facts(RUNS), tmp_path, ["svg"], "discl figures")

@@ -7,23 +7,36 @@ import numpy as np
 import pytest
 
 from discl.harness.report.charts import charts
-from discl.harness.report.facts import Facts, tables
 from discl.harness.report.gallery import Gallery, Shown
 from discl.harness.report.histories import Histories
-from discl.harness.report.looks import looks
 from discl.harness.report.page import PATHS, embedded, page, section, ticks
-from discl.harness.report.specs import variable
+from discl.harness.report.style import looks
+from discl.harness.report.tables import Facts, tables
+from discl.harness.report.vega import variable
 from tests.reports import HOSTILE, facts, run
 
-RUNS = {"static": [30, 34], "adaptive": [29, 33], "all_levels": [28, 31], "real_rebalanced": [20, 22], "real_only": [1, 2]}
-TOLD = Histories({"adaptive": [run(3, {0: 0.5, 100: 0.5}, {0: 0.1})], "static": [run(3, {50: 1.0})]}, "val/macro_acc")
+RUNS = {
+    "static": [30, 34],
+    "adaptive": [29, 33],
+    "all_levels": [28, 31],
+    "real_rebalanced": [20, 22],
+    "real_only": [1, 2],
+}
+TOLD = Histories(
+    {"adaptive": [run(3, {0: 0.5, 100: 0.5}, {0: 0.1})], "static": [run(3, {50: 1.0})]},
+    "val/macro_acc",
+)
 
 
 def hostile() -> Facts:
     """Strategies and classes with every hostile name."""
     classes = [*HOSTILE.values(), *"abcd"]
     told = Histories({name: [run(2, {0: 1.0})] for name in HOSTILE.values()}, "val/macro_acc")
-    return facts({**{name: [20, 23] for name in HOSTILE.values()}, "real_rebalanced": [20, 21]}, histories=told, classes=classes)
+    return facts(
+        {**{name: [20, 23] for name in HOSTILE.values()}, "real_rebalanced": [20, 21]},
+        histories=told,
+        classes=classes,
+    )
 
 
 def test_json_in_a_page_is_read_back_and_ends_no_element() -> None:
@@ -41,7 +54,10 @@ def test_hostile_names_stay_words() -> None:
     assert "<img src=x" not in text
     assert "&lt;script&gt;" in text
     assert "<!-- a comment" not in text
-    assert "\u2028" not in text.partition('<script type="application/json"')[2].partition("</script>")[0]
+    assert (
+        "\u2028"
+        not in text.partition('<script type="application/json"')[2].partition("</script>")[0]
+    )
 
 
 def test_a_name_becomes_a_variable_that_is_its_own() -> None:
@@ -69,11 +85,33 @@ def test_pages_of_two_benchmarks_have_no_id_twice() -> None:
 def test_every_chart_is_valid_vega_lite() -> None:
     made = facts(RUNS, histories=TOLD)
     rows = tables(made)
-    rows["trials"] = [{"study": "s", "strategy": "static", "trial": 0, "state": "complete", "value": 20.0, "best": 20.0}]
+    rows["trials"] = [
+        {
+            "study": "s",
+            "strategy": "static",
+            "trial": 0,
+            "state": "complete",
+            "value": 20.0,
+            "best": 20.0,
+        }
+    ]
     rows["importance"] = [{"study": "s", "strategy": "static", "path": "train.lr", "share": 80.0}]
     found = charts(made, rows, checked=True)
     assert [chart.id for chart in found] == [
-        *("chain", "forest", "groups", "scatter", "classes", "levels", "gains", "val", "loss", "costs", "trials", "importance"),
+        *(
+            "chain",
+            "forest",
+            "groups",
+            "scatter",
+            "classes",
+            "levels",
+            "gains",
+            "val",
+            "loss",
+            "costs",
+            "trials",
+            "importance",
+        ),
     ]
     for chart in found:
         assert chart.about.endswith(".")
@@ -85,7 +123,12 @@ def test_every_chart_is_valid_vega_lite() -> None:
 
 def test_charts_without_data_are_left_out() -> None:
     made = facts({"static": [30, 34]})
-    assert {chart.id for chart in charts(made, tables(made))} == {"groups", "scatter", "classes", "costs"}
+    assert {chart.id for chart in charts(made, tables(made))} == {
+        "groups",
+        "scatter",
+        "classes",
+        "costs",
+    }
 
 
 def test_partial_rows_are_marked_and_unranked() -> None:
@@ -131,7 +174,14 @@ def test_back_ticks_become_code_and_nothing_else_does() -> None:
 
 def test_a_large_comparison_stays_under_three_megabytes() -> None:
     rng = np.random.default_rng(0)
-    scores = {f"strategy_{i}": list(rng.uniform(10, 40, 100)) for i in range(19)} | {"real_rebalanced": [20.0] * 100}
-    told = Histories({name: [run(100, dict.fromkeys((0, 30, 50, 70, 90, 100), 1 / 6))] for name in scores}, "val/macro_acc")
-    text = page([section(facts(scores, histories=told))], "x" * 900_000)  # the library takes about so much
+    scores = {f"strategy_{i}": list(rng.uniform(10, 40, 100)) for i in range(19)} | {
+        "real_rebalanced": [20.0] * 100
+    }
+    told = Histories(
+        {name: [run(100, dict.fromkeys((0, 30, 50, 70, 90, 100), 1 / 6))] for name in scores},
+        "val/macro_acc",
+    )
+    text = page(
+        [section(facts(scores, histories=told))], "x" * 900_000
+    )  # the library takes about so much
     assert len(text.encode()) < 3_000_000

@@ -29,8 +29,12 @@ def test_studies_of_the_benchmark_are_told_with_their_history_and_what_mattered(
     assert best == sorted(best)
     assert best[-1] == max(row["value"] for row in mine)
     assert float(found.studies[1].best) == pytest.approx(best[-1], abs=0.06)  # percent
-    shares = {row["path"]: row["share"] for row in found.tables["importance"] if row["study"] == STATIC}
-    assert max(shares, key=lambda path: shares[path]) == "train.lr"  # the one setting the outcomes depend on
+    shares = {
+        row["path"]: row["share"] for row in found.tables["importance"] if row["study"] == STATIC
+    }
+    assert (
+        max(shares, key=lambda path: shares[path]) == "train.lr"
+    )  # the one setting the outcomes depend on
     assert sum(shares.values()) == pytest.approx(100, abs=0.1)
 
 
@@ -49,6 +53,9 @@ def test_studies_of_other_benchmarks_are_left_out(url: str) -> None:
 
 
 def test_the_page_has_a_section_of_it(url: str) -> None:
-    found = section(facts({"static": [3, 4], "real_rebalanced": [1, 2]}), tuning=tuning(url, "cifar10_lt", "smoke", None, []))
+    found = section(
+        facts({"static": [3, 4], "real_rebalanced": [1, 2]}),
+        tuning=tuning(url, "cifar10_lt", "smoke", None, []),
+    )
     assert {"trials", "importance"} <= {chart.id for chart in found.charts}
     assert f'<th scope="row">{STATIC}</th><td>12</td>' in page([found], "")

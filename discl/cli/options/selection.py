@@ -1,0 +1,83 @@
+"""BENCH and the options that say which version of it: shared by the commands that take one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from discl.cli.options.completion import benchmarks, scales, strategies
+
+if TYPE_CHECKING:
+    from discl.config.benchmark import Benchmark
+    from discl.harness.run.assembly import Audience, Bench
+
+
+def selection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """BENCH and the options that say which version of it."""
+    options = [
+        click.argument("bench", metavar="BENCH", shell_complete=benchmarks),
+        click.option(
+            "--scale",
+            default="smoke",
+            show_default=True,
+            shell_complete=scales,
+            help="smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper.",
+        ),
+        click.option(
+            "--strategies",
+            shell_complete=strategies,
+            help="Only these, separated by commas; see `discl list strategies`.",
+        ),
+        click.option("--seeds", help="Seeds, separated by commas, e.g. 0,1,2."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Override a setting, e.g. --set train.epochs=2. Repeatable.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load(
+    bench: str, scale: str, strategies: str | None, seeds: str | None, settings: tuple[str, ...]
+) -> Benchmark:
+    from discl.config import benchmark
+
+    extra = list(settings)
+    if strategies is not None:
+        extra.append("strategies=[" + ",".join(f'"{name}"' for name in words(strategies)) + "]")
+    if seeds is not None:
+        extra.append(f"seeds={numbers('--seeds', seeds)}")
+    return benchmark.load(bench, scale, extra)
+
+
+def opened(spec: Benchmark) -> tuple[Bench, Audience]:
+    """The benchmark's parts and the terminal, with the data ready."""
+    from discl.harness.run.assembly import Audience, Bench
+
+    bench, audience = Bench(spec), Audience.of(["console"])
+    bench.dataset.prepare(audience.announce)
+    return bench, audience
+
+
+def words(text: str) -> list[str]:
+    """'a, b' as ['a', 'b']."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def numbers(option: str, text: str) -> list[int]:
+    """'0,1' as [0, 1]."""
+    from discl.core.errors import UserError
+
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError as error:
+        raise UserError(
+            f"{option} {text!r}: give whole numbers separated by commas, e.g. 0,1,2"
+        ) from error

@@ -1,0 +1,1 @@
+"""Tables, pages and progress as the terminal shows them."""

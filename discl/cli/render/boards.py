@@ -1,0 +1,58 @@
+"""A leaderboard on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+
+def print_board(made: Any) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from discl.harness.leaderboard.paper_results import published
+    from discl.harness.leaderboard.table import header, lines
+
+    table = Table(
+        title=(
+            f"{escape(made.title)}, scale {made.scale} (percent, mean ± 95 % interval over seeds)"
+        ),
+        box=None,
+        header_style="bold",
+    )
+    for i, title in enumerate(header(made)):
+        table.add_column(
+            title.replace(" to ", " to\n"), justify="left" if i == 1 else "right", no_wrap=True
+        )
+    for cells in lines(made):
+        table.add_row(*map(escape, cells))
+    terminal = Console(width=None if sys.stdout.isatty() else 400)
+    terminal.print(table)
+    click.echo(made.caption)
+    for papers in published(made.benchmark):
+        print_published(papers, terminal)
+    if len(made.declared_seeds) == 1:
+        click.echo(
+            "one seed: no interval can be given; add --seeds 0,1,2 before you believe a difference"
+        )
+
+
+def print_published(papers: Any, terminal: Any) -> None:
+    """What a paper reports, faint and apart."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title=f"{escape(papers.of)} ({escape(papers.source)}; {papers.warning})",
+        box=None,
+        style="dim",
+        title_style="dim",
+    )
+    for i, title in enumerate(("method", *papers.titles)):
+        table.add_column(title, justify="left" if i == 0 else "right")
+    for method, cells in papers.rows:
+        table.add_row(escape(method), *cells)
+    terminal.print(table)

@@ -1,0 +1,81 @@
+"""What the field counts differently, by name: which classes are many, medium and few, and where
+photos are tested at home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from discl.core.errors import UserError
+
+if TYPE_CHECKING:  # benchmark files are read without numpy
+    import numpy as np
+
+    from discl.core.interfaces import Ints
+
+
+class Shots(NamedTuple):
+    """Who is many, medium and few, by real training photos of the class."""
+
+    many_from: int  # photos of the smallest class that is many
+    few_to: int  # photos of the largest class that is few
+    # over the photos of all their classes at once; otherwise the mean of per-class recalls
+    pooled: bool = False
+
+    def members(self, counts: Ints) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
+        """Name -> whether a class belongs to it [classes]; each class belongs to one."""
+        many, few = counts >= self.many_from, counts <= self.few_to
+        return {"many": many, "medium": ~many & ~few, "few": few}
+
+    def words(self) -> dict[str, str]:
+        """Name -> how many photos that means."""
+        most, least = self.many_from - 1, self.few_to + 1
+        return {
+            "many": f"more than {most}",
+            "medium": f"{least} to {most}",
+            "few": f"fewer than {least}",
+        }
+
+
+SHOTS = {
+    "kang": Shots(101, 19),  # Kang et al. 2020, LIFT, SADE, CUDA on CIFAR
+    "oltr": Shots(100, 20),  # Liu et al. 2019
+    "ldmlr": Shots(100, 19, pooled=True),  # LDMLR and the released code of DisCL
+}
+PREFIXES = (
+    "wise_",
+    "adjusted_",
+)  # of metric names, in this order: what was done to the logits first
+ALSO = (
+    "macro_f1_union",
+    "macro_f1_all",
+    "classes_scored",
+)  # metrics that are computed where [metrics] also names them
+METRICS = (  # of a split; `discl.engine.metrics` says what each means
+    *(
+        "acc",
+        "macro_acc",
+        "macro_f1",
+        "worst_class_acc",
+        "many_acc",
+        "medium_acc",
+        "few_acc",
+        *ALSO,
+    ),
+    *("worst_group_acc", "worst_group_macro_f1", "groups_scored", "smallest_group"),
+)
+
+
+def home_split(splits: Iterable[str]) -> str:
+    """The test photos from where the training photos come from: `test`, or `id_test` where the
+    field says so.
+    """
+    names = list(splits)
+    for name in ("test", "id_test"):
+        if name in names:
+            return name
+    raise UserError(
+        f"there is neither a test nor an id_test split among {', '.join(sorted(names)) or 'none'};"
+        " a dataset needs one of them"
+    )

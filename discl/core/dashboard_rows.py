@@ -1,0 +1,83 @@
+"""The rows that dashboards show of a run: flat names and numbers, one row an epoch, made from the
+record alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # benchmark files are read without numpy
+    from discl.core.interfaces import EpochReport
+
+Row = dict[str, float]
+AXIS = "epoch"  # what every row counts by
+MEASURED = "val/*"  # of these the best and the last value are worth a place in a run's summary
+
+
+class Rows:
+    """Makes the rows of one run; epochs are told in their order, since some figures add up."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[int] = Counter()
+
+    def of(self, report: EpochReport) -> Row:
+        """The row of an epoch; what was not measured has no key."""
+        self._seen.update(report.seen)
+        images = sum(report.seen.values())
+        row: Row = {
+            AXIS: report.epoch,
+            "train/lr": report.lr,
+            "train/steps": report.steps,
+            "cost/epoch_seconds": report.seconds,
+        }
+        if report.loss is not None:
+            row["train/loss"] = report.loss
+        if report.seconds > 0:
+            row["train/images_per_second"] = images / report.seconds
+        row |= {f"mix/{name}": weight for name, weight in _by_level(report.mix).items()}
+        row["mix/mean_level"] = sum(level * weight for level, weight in report.mix.items())
+        row["mix/real_phase"] = float(report.real_phase)
+        row |= {f"gain/{name}": gain for name, gain in _by_level(report.gains).items()}
+        row |= {f"seen/{name}": count for name, count in _by_level(report.seen).items()}
+        row |= {
+            f"seen_so_far/{name}": count
+            for name, count in _by_level(dict(sorted(self._seen.items()))).items()
+        }
+        return row | report.values
+
+
+def _by_level(values: Mapping[int, float]) -> Row:
+    """Names that sort as the levels do."""
+    return {f"level_{level:03d}": value for level, value in values.items()}
+
+
+def best_and_last(rows: Iterable[Row]) -> Row:
+    """`best/<metric>` and `last/<metric>` of what was measured on val, whichever epochs measured
+    it.
+    """
+    found: Row = {}
+    for row in rows:
+        for key, value in row.items():
+            if key.startswith("val/"):
+                name = key.removeprefix("val/")
+                found[f"last/{name}"] = value
+                found[f"best/{name}"] = max(value, found.get(f"best/{name}", value))
+    return found
+
+
+def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """A tree of settings with dotted names, for dashboards that show no trees."""
+    found: dict[str, object] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def shortened(text: str, most: int) -> str:
+    """At most `most` characters, an ellipsis where something went."""
+    return text if len(text) <= most else text[: most - 1] + "…"

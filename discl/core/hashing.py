@@ -1,0 +1,68 @@
+"""Identities: equal content, equal name, on every machine and in every process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+DIGITS = 12  # significant digits kept of a float, before hashing and before use
+_line = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
+
+
+def canonical(value: Any) -> Any:
+    """`value` as plain JSON types, floats rounded to 12 significant digits; refuses what JSON
+    cannot say.
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} has no identity: only finite numbers can be hashed")
+        kept = rounded(value)
+        return int(kept) if kept.is_integer() and abs(kept) < 2**53 else kept
+    if isinstance(value, Mapping):
+        return {str(key): canonical(value[key]) for key in value}
+    if isinstance(value, (list, tuple)):
+        return [canonical(item) for item in value]
+    raise TypeError(f"{type(value).__name__} has no identity: {value!r}")
+
+
+def rounded(value: float) -> float:
+    """`value` as precise as an identity can tell."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def canonical_json(value: Any) -> str:
+    """One line of JSON in which key order and float noise cannot differ."""
+    return _line(canonical(value))
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def short(value: Any) -> str:
+    """The first 16 hex digits of `digest`: names a folder."""
+    return digest(value)[:16]
+
+
+def spliced(lines: Mapping[str, str]) -> str:
+    """The canonical JSON of a table from that of its values, so that what many tables hold is
+    computed once.
+    """
+    inside = ",".join([f"{_line(key)}:{lines[key]}" for key in sorted(lines)])
+    return f"{{{inside}}}"
+
+
+def short_of(line: str) -> str:
+    """As `short`, of the canonical JSON of the value."""
+    return hashlib.sha256(line.encode()).hexdigest()[:16]
+
+
+def seed_of(*words: Any) -> int:
+    """A 63-bit seed that only `words` decide: never Python's salted `hash`."""
+    return int(digest(list(words))[:16], 16) >> 1

@@ -1,0 +1,428 @@
+"""Every promise a part makes, with shapes and units.
+
+Read this page first.
+
+Every part has a `version`, raised when its answers change, and may name constructor parameters in
+`unhashed`: those that only say where files lie or how fast the work goes. They stay out of its
+identity. A generator, scorer or backbone may name in `saw` the sets of photos its weights were
+trained on, and a dataset in `unseen` those that nobody must have seen.
+
+A photo is uint8 [h, w, 3], RGB. A level is a whole percent of the photo that survives (see
+`levels`). An array's shape is written where it is named: n rows, b batch, c classes, h height, w
+width. Fractions are in [0, 1].
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # torch is only named here, never imported: this floor stays light
+    from torch import Tensor, nn
+
+Photos = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Announce = Callable[[str, int, int], None]  # (what is being done, done so far, of how many)
+
+# ---------------------------------------------------------------- data
+
+
+class Listing(NamedTuple):
+    """The photos of one split, as the metadata of their dataset lists them."""
+
+    refs: NDArray[
+        np.str_
+        # [n], path under the dataset's folder with '/'; also the photo's id: unique, and in one split
+        # only
+    ]
+    labels: Ints  # [n]
+    groups: Ints  # [n], e.g. the camera; all zero where there are none
+
+
+@dataclass(frozen=True)
+class Split:
+    """One set of labelled photos of one size."""
+
+    ids: NDArray[np.str_]  # [n], stable names of the photos
+    labels: Ints  # [n], 0 .. c-1
+    groups: Ints  # [n], e.g. the camera; all zero where a dataset has none
+    pixels: Photos  # [n, h, w, 3], possibly a memory map; at the size they are trained on
+    original: Callable[[int], Photos] | None = (
+        None  # the photo of a row as it was taken, any size; None = `pixels` is all there is
+    )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Labelled photos in named splits: `train`, `val` (chooses epochs), the test photos from where
+    training photos come from (`test`, or `id_test` where the field says so), any number of `ood/*`
+    (test photos from elsewhere), and whatever else is worth scoring, under a name of its own.
+    """
+
+    version: int
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the photos beyond name and parameters, such as a digest of the files."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """English names, index = label."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names `split` accepts.
+
+        Those that start with `ood/` hold photos from elsewhere than training.
+        """
+
+    @property
+    def ready(self) -> bool:
+        """True when `split` needs no fetching; answered at once, from what lies on this machine."""
+
+    def split(self, name: str) -> Split:
+        """The photos of one split; prepares the data on first use."""
+
+    def prompts(self, label: int) -> tuple[str, ...]:
+        """Captions of a class, at least one; each generated image takes one of them."""
+
+    def prepare(self, announce: Announce) -> None:
+        """Fetch and materialise; a second call returns at once."""
+
+
+@runtime_checkable
+class InFiles(Dataset, Protocol):
+    """A dataset whose photos lie in the user's files, so that something can be said of them before
+    one is read.
+    """
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about these files, a sentence each."""
+
+    def listing(self, name: str) -> Listing:
+        """The photos of a split as its metadata lists them, those without a file left out."""
+
+    def fetch(self, announce: Announce) -> Path:
+        """The folder with the files, downloaded whatever their size; goes on where it broke off."""
+
+
+# ---------------------------------------------------------------- making images
+
+
+class Request(NamedTuple):
+    """One image to make."""
+
+    level: int  # 0 .. 99
+    prompt: str
+    seed: int  # decides the noise, alone
+
+
+class Drawn(NamedTuple):
+    """What a generator made of its requests."""
+
+    images: Photos  # [b, h, w, 3]; black where the image failed
+    failed: Mapping[int, str] = {}  # place in the batch -> why there is no image
+
+
+class Generator(Protocol):
+    """Makes images between text and photo.
+
+    The answer to a request depends on nothing but the request and its photo.
+    """
+
+    version: int
+
+    @property
+    def steps(self) -> int:
+        """Length of the timestep grid that levels are cut from."""
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the pixels beyond name and parameters, such as the digest of the weights."""
+
+    def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
+        """Images uint8 [b, h, w, 3] for requests and photos [b, h, w, 3] of equal length, any
+        mixture of levels.
+        """
+
+
+class Scorer(Protocol):
+    """Places images and texts in one space, where a cosine says how well they fit (CLIP, Radford et
+    al. 2021).
+    """
+
+    version: int
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the embeddings beyond name and parameters."""
+
+    def embed_images(self, images: Photos) -> Floats:
+        """Unit vectors [b, d] of images [b, h, w, 3]; each depends on its image alone."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors [b, d] of texts."""
+
+
+class Subject(NamedTuple):
+    """What an image shows."""
+
+    label: int
+    name: str  # of the class
+    usual: tuple[str, ...]  # the dataset's own captions of the class
+    source: str  # id of the photo the image is made from
+
+
+class Prompts(Protocol):
+    """Says which captions images are made from, and which one they are judged by."""
+
+    version: int
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the captions beyond name and parameters, such as the digest of a file."""
+
+    def choices(self, subject: Subject) -> tuple[str, ...]:
+        """Captions an image may be made from, at least one; one is drawn for each photo and
+        variant.
+        """
+
+    def caption(self, subject: Subject) -> str:
+        """The caption an image is scored against."""
+
+
+# ---------------------------------------------------------------- spreading work
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The answer to an item whose workers died, one after the other."""
+
+    how: str  # the last one ended, e.g. "SIGKILL"
+    workers: int  # it cost
+    peak_bytes: int | None = (
+        # most resident memory the last one was seen to hold while at the item; None = nobody looked
+        None
+    )
+
+    def about(self, item: Any) -> str:
+        """What happened, and the way out, as a sentence."""
+        held = "" if self.peak_bytes is None else f" with {self.peak_bytes / 1e9:.1f} GB in memory"
+        return (
+            f"{self.workers} workers died at item {reprlib.repr(item)} (the last:"
+            f" {self.how}{held}); the usual cause is too little memory: try fewer workers or a"
+            " smaller batch"
+        )
+
+
+class Later:
+    """Stands for an item that is not known yet, since it hangs on answers to come: the executor
+    asks again, soon.
+    """
+
+
+LATER = Later()
+
+
+class Executor(Protocol):
+    """Runs one function over many items, here or elsewhere.
+
+    Items are drawn as workers come free; an iterator that may not know its next item yet says
+    `LATER`, and must not wait.
+    """
+
+    version: int
+
+    def run(
+        self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        """(item, answer) pairs as they come, in any order.
+
+        `prepare` is pickled, called once a worker, and returns the function.
+
+        An item whose worker dies is given to another; after three of them its answer is `Lost`, and
+        the others go on. An exception of the function itself ends the run.
+        """
+
+
+# ---------------------------------------------------------------- curricula
+
+Mix = Mapping[int, float]  # level -> weight, weights >= 0 and summing to 1
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What an adaptive strategy wants measured before it chooses (paper: Algorithm 2).
+
+    `holdout`: share of each hard class's photos kept out of training for the measurement (at least
+    one photo, where the class has two). `burst`: share of the epoch's steps spent on random real
+    photos between the two measurements.
+    """
+
+    holdout: float = 0.2
+    burst: float = 0.2
+
+
+@dataclass(frozen=True)
+class Moment:
+    """All a strategy may know when it chooses the mix of an epoch."""
+
+    epoch: int  # 0-based, within the curriculum
+    epochs: int  # length of the curriculum; real-only epochs follow it
+    levels: tuple[int, ...]  # ascending, as the benchmark lists them
+    history: tuple[EpochReport, ...]
+    rng: np.random.Generator  # made from (seed, epoch); the only source of chance
+    gains: Mapping[int, Sequence[float]] = field(
+        default_factory=dict
+    )  # level -> per probe image: p_after - p_before
+
+
+class Strategy(Protocol):
+    """Decides what share of the synthetic images comes from each level, epoch by epoch.
+
+    A pure function of the moment: same moment, same mix; nothing is kept on `self` between calls.
+    """
+
+    version: int
+    rebalanced: (
+        bool  # hard classes get the sampler's tail share; False = the classes' natural frequencies
+    )
+    probe: Probe | None  # what to measure before `mix` is asked; None = nothing
+
+    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of `levels` this strategy may ever ask for: the bank makes no others."""
+
+    def mix(self, now: Moment) -> Mix:
+        """Weights over levels for this epoch; level 100 stands for the photos themselves."""
+
+
+# ---------------------------------------------------------------- learning
+
+
+class Task(NamedTuple):
+    """What a classifier is to tell apart."""
+
+    classes: tuple[str, ...]  # English names, index = label
+    prompts: tuple[tuple[str, ...], ...]  # [classes], captions of each
+    side: int  # pixels of the photos it will see, the shorter side
+
+
+class Backbone(Protocol):
+    """Builds a classifier."""
+
+    version: int
+    # True = the trunk stays as it is: its features are computed once, and a head on them is what is
+    # trained
+    frozen: bool
+    hidden: int  # units of that head's hidden layer; 0 = a linear head
+    beside_trunk: tuple[str, ...]  # parameters that leave the features as they are
+
+    def build(self, task: Task, seed: int) -> nn.Module:
+        """A module from float [b, 3, h, w], normalised by `mean` and `std`, to logits [b, classes].
+
+        A module that says `gives_pairs = True` takes labels [b] besides, and then gives what a
+        contrastive loss needs: unit vectors of the images [b, d] and of one caption of each label
+        [b, d], and the scale [] of their cosines.
+        """
+
+    def trunk(self, task: Task, seed: int) -> nn.Module:
+        """A module from float [b, 3, h, w] to features [b, d]; asked for where `frozen`."""
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the network beyond name and parameters, such as the digest of its weights."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]: ...
+
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+
+
+class Loss(Protocol):
+    """What a step minimises."""
+
+    version: int
+
+    def __call__(
+        self,
+        network: Callable[..., Any],
+        images: Tensor,
+        labels: Tensor,
+        counts: Tensor,
+        progress: float,
+    ) -> Tensor:
+        """Mean loss of a batch.
+
+        `network` maps images [b, 3, h, w] to logits [b, c], or with labels to pairs (see
+        `Backbone.build`), and is to be called once. Labels are [b], or [b, c] where images are
+        mixed (each row sums to 1); `counts` [c] are the real training photos per class; `progress`
+        is the share of the run that is over, in [0, 1).
+        """
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did and cost.
+
+    `values` has keys `<split>/<metric>`; it is empty where nothing was measured.
+    """
+
+    epoch: int
+    mix: dict[int, float]
+    seen: dict[int, int]  # level -> images drawn
+    steps: int
+    lr: float
+    seconds: float
+    values: dict[str, float]
+    gains: dict[int, float] = field(
+        default_factory=dict
+    )  # level -> mean probe gain, where a probe ran
+    real_phase: bool = False
+    loss: float | None = (
+        None  # mean of the steps' training losses; of the first process where there are several
+    )
+
+
+# ---------------------------------------------------------------- watching
+
+
+class Tracker(Protocol):
+    """Watches runs.
+
+    Whatever a tracker does or fails to do, the result of the run stays the same.
+    """
+
+    version: int
+
+    def start(self, run: Mapping[str, Any]) -> None:
+        """A run begins; `run` has `id`, `name`, `folder`, `group`, `tags`, `config`, `epochs`."""
+
+    def announce(self, what: str, done: int, total: int) -> None:
+        """Progress of long work outside the epochs: data, the bank."""
+
+    def report(self, report: EpochReport) -> None:
+        """An epoch ended."""
+
+    def finish(self, summary: Mapping[str, float] | None) -> None:
+        """The run ended with these metrics, or (None) did not complete."""
+
+
+def check_mix(mix: Mix, levels: Iterable[int]) -> dict[int, float]:
+    """`mix` without zero weights; raises ValueError where it is not a distribution over `levels`
+    and the photo.
+    """
+    allowed = {*levels, 100}
+    if strange := set(mix) - allowed:
+        raise ValueError(f"mix names level {sorted(strange)} outside {sorted(allowed)}")
+    if any(not weight >= 0 for weight in mix.values()) or abs(sum(mix.values()) - 1) > 1e-9:
+        raise ValueError(
+            f"mix {dict(mix)} is not a distribution: weights must be >= 0 and sum to 1"
+        )
+    return {level: float(weight) for level, weight in sorted(mix.items()) if weight > 0}

@@ -1,0 +1,1 @@
+"""The bank of guidance-level images: making, storing, exchanging."""

@@ -1,0 +1,156 @@
+"""The catalogue of a bank: an index over its shards, which can be lost and made again from them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from discl.core.errors import UserError
+
+
+class Cell(NamedTuple):
+    """One place in the bank: a photo, a level, and which of the draws at it."""
+
+    source: str
+    level: int
+    variant: int
+
+
+class Row(NamedTuple):
+    """All that is known of one image; the columns of the catalogue and of a shard's end."""
+
+    source: str
+    level: int
+    variant: int
+    key: str
+    label: int
+    prompt: str
+    caption: str  # what `text_score` compares it with
+    seed: int
+    denoising_steps: int
+    text_score: float | None
+    photo_score: float | None
+    status: str  # MADE or FAILED
+    why: str  # a failed image's reason
+    offset: int
+    length: int
+    sha256: str  # of the encoded bytes
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.source, self.level, self.variant)
+
+
+MADE, FAILED = "made", "failed"
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS images (
+    source TEXT NOT NULL, level INTEGER NOT NULL, variant INTEGER NOT NULL, key TEXT NOT NULL, label INTEGER NOT NULL,
+    prompt TEXT NOT NULL, caption TEXT NOT NULL, seed INTEGER NOT NULL, denoising_steps INTEGER NOT NULL,
+    text_score REAL, photo_score REAL, status TEXT NOT NULL, why TEXT NOT NULL,
+    offset INTEGER NOT NULL, length INTEGER NOT NULL, sha256 TEXT NOT NULL, shard TEXT NOT NULL,
+    PRIMARY KEY (source, level, variant)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_level ON images (level, status, source, variant, text_score);
+CREATE INDEX IF NOT EXISTS by_shard ON images (shard);
+CREATE TABLE IF NOT EXISTS shards (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS builders (
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, born TEXT NOT NULL, beat INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leases (
+    source TEXT NOT NULL, level INTEGER NOT NULL, variant INTEGER NOT NULL, builder TEXT NOT NULL,
+    PRIMARY KEY (source, level, variant)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_builder ON leases (builder);
+"""
+_INSERT = (
+    f"INSERT OR IGNORE INTO images ({', '.join(Row._fields)}, shard) VALUES"
+    f" ({', '.join('?' * (len(Row._fields) + 1))})"
+)
+
+
+class DamagedCatalogueError(UserError):
+    """The catalogue cannot be trusted; its bank's shards can."""
+
+
+class Catalogue:
+    """One SQLite file in WAL mode.
+
+    Many processes of one machine may read and write it at once.
+
+    Read it through `rows` and write it inside `writing`: both turn SQLite's complaints into
+    sentences.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._clear():
+            self._db = sqlite3.connect(path, timeout=120, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_TABLES)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def check(self) -> None:
+        """Read every page; raises DamagedCatalogueError where one is torn."""
+        if self.rows("PRAGMA quick_check(1)") != [("ok",)]:
+            raise self._damaged("a page is torn")
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._clear():
+            return self._db.execute(query, values).fetchall()
+
+    def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """`rows` that are never all in memory."""
+        with self._clear():
+            yield from self._db.execute(query, values)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of the block, or nothing of it."""
+        with self._clear():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def add(self, shard: str, rows: Iterable[Row]) -> None:
+        """Enter a shard and its rows; an image that is there already stays as it is."""
+        with self.writing() as db:
+            db.executemany(_INSERT, ((*row, shard) for row in rows))
+            db.execute("INSERT OR IGNORE INTO shards VALUES (?)", (shard,))
+
+    def stamp(self) -> tuple[int, int]:
+        """Differs whenever anybody has written in between."""
+        return int(self.rows("PRAGMA data_version")[0][0]), self._db.total_changes
+
+    @contextmanager
+    def _clear(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            said = str(error)
+            if "malformed" in said or "corrupt" in said:
+                raise self._damaged(said) from error
+            if "locked" in said:
+                raise UserError(
+                    f"{self.path} stayed locked for two minutes; is a process that uses it stopped?"
+                ) from error
+            raise OSError(28 if "full" in said else 30, said) from error
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, why: str) -> DamagedCatalogueError:
+        return DamagedCatalogueError(
+            f"the catalogue {self.path} is damaged ({why}); `discl bank build` makes it again from"
+            " the images, which are kept apart"
+        )

@@ -1,0 +1,1 @@
+"""Predictions, confusion counts, and the metrics made from them."""

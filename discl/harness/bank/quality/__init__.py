@@ -1,0 +1,1 @@
+"""The quality of a bank's images, measured and reported."""

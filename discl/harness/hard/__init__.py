@@ -1,0 +1,1 @@
+"""Which training photos are hard: those that images are made for."""

@@ -1,0 +1,29 @@
+"""What the pages of the harness have in common: one way to fill in a template, and one set of
+colours, light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+
+def template(place: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> Template:
+    """A template below `discl/harness`: every word is escaped, none may be missing, and `{{ colours
+    }}` is the style sheet of all pages.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= filters or {}
+    environment.globals["colours"] = Markup(text("colours.css"))  # noqa: S704
+    return environment.from_string(text(place))
+
+
+def text(place: str) -> str:
+    """A file below `discl/harness`."""
+    return (files("discl.harness") / place).read_text("utf-8")

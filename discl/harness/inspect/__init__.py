@@ -1,0 +1,1 @@
+"""Looking at stored runs: all at a glance, one in detail, two compared."""

@@ -1,0 +1,1 @@
+"""Results compared over seeds: the table, its statistics, and what is published."""

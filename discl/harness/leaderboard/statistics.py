@@ -1,0 +1,263 @@
+"""Small-sample statistics over seeds: estimates with intervals, paired differences, ranks that know
+of ties.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Values = np.ndarray[Any, np.dtype[np.float64]]
+EXACT_BOOTSTRAP = 6  # seeds up to which every resample is looked at; beyond, RESAMPLES are drawn
+EXACT_SIGNS = 14  # seeds up to which every pattern of signs is looked at
+RESAMPLES = 5_000
+LEAST_RESAMPLES, MOST_DRAWN = (
+    1_000,
+    400_000,
+)  # of hundreds of seeds fewer resamples do: a board of 2,000 runs has seconds
+
+
+class Estimate(NamedTuple):
+    """A statistic over seeds with half the width of its 95 % interval; the width is None where one
+    seed cannot give it.
+    """
+
+    mean: float
+    half_width: float | None
+    n: int
+
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies wholly on one side of zero."""
+        return self.half_width is not None and abs(self.mean) > self.half_width
+
+
+class Summary(NamedTuple):
+    """One strategy's metric over seeds, and the two reasons why it might have come out otherwise."""
+
+    mean: Estimate
+    median: Estimate
+    iqm: Estimate  # interquartile mean
+    seed_sd: float | None  # standard deviation over seeds, on these test photos; None for one seed
+    test_se: (
+        float | None
+        # standard error from the choice of test photos, for one trained network; None where it is not
+        # recorded
+    )
+
+
+class Difference(NamedTuple):
+    """A strategy against a baseline, paired by seed."""
+
+    mean: Estimate
+    p: (
+        float | None
+    )  # two-sided, by flipping the signs of the seeds' differences; None without a seed in common
+    p_holm: float | None  # corrected for the strategies compared with the same baseline
+    improvement: (
+        float | None
+    )  # chance that a run of the strategy beats a run of the baseline; a tie is half
+
+
+# ---------------------------------------------------------------- estimates
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and Student-t interval (n - 1 degrees of freedom)."""
+    n = len(values)
+    if n == 0:
+        return Estimate(math.nan, None, 0)
+    if n == 1:
+        return Estimate(float(values[0]), None, 1)
+    spread = float(np.std(values, ddof=1))
+    return Estimate(float(np.mean(values)), _quantile(n - 1) * spread / math.sqrt(n), n)
+
+
+def paired(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate:
+    """Mean difference over the seeds both have: what the seeds share cancels out."""
+    return estimate(_differences(values, baseline))
+
+
+def summary(values: Sequence[float], test_errors: Sequence[float] = ()) -> Summary:
+    """Mean, median and interquartile mean with 95 % intervals, and both sources of error.
+
+    `test_errors` are the runs' standard errors from the choice of test photos. They say what other
+    photos would have shown of the same networks, the intervals what other seeds would have shown on
+    the same photos.
+    """
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    error = float(np.sqrt(np.mean(np.square(test_errors)))) if len(test_errors) else None
+    return Summary(
+        estimate(values), bootstrapped([values], median), bootstrapped([values], iqm), spread, error
+    )
+
+
+def mean(values: Values) -> Values:
+    """Over the last axis."""
+    return np.asarray(np.mean(values, axis=-1))
+
+
+def median(values: Values) -> Values:
+    """Over the last axis."""
+    return np.asarray(np.median(values, axis=-1))
+
+
+def iqm(values: Values) -> Values:
+    """Interquartile mean over the last axis: a quarter of the values, rounded down, is cut off at
+    either end.
+    """
+    cut, n = values.shape[-1] // 4, values.shape[-1]
+    return np.asarray(np.sort(values, axis=-1)[..., cut : n - cut].mean(-1))
+
+
+def bootstrapped(
+    strata: Sequence[Sequence[float]], statistic: Callable[[Values], Values]
+) -> Estimate:
+    """A statistic of all values together and its interval, from resampling the seeds within each
+    stratum (such as a benchmark).
+
+    The interval is Student's quantile times the bootstrap's standard error. Percentiles of the
+    resamples, the usual choice, would hold the true value in 82 % of cases for the mean of five
+    seeds instead of 95 %. The error of means is corrected for the bootstrap's dividing by n instead
+    of n - 1, so that for the mean this is Student's interval; that of the median needs no
+    correction.
+    """
+    lengths = [len(stratum) for stratum in strata]
+    n, freedom = sum(lengths), sum(max(0, length - 1) for length in lengths)
+    if n == 0:
+        return Estimate(math.nan, None, 0)
+    flat = np.concatenate([np.asarray(stratum, np.float64) for stratum in strata])
+    at = float(statistic(flat))
+    if not freedom:
+        return Estimate(at, None, n)
+    places, weights = _resamples(tuple(lengths))
+    found = statistic(flat[places])
+    error = math.sqrt(float(weights @ np.square(found - weights @ found)))
+    scale = 1.0 if statistic is median else math.sqrt(n / freedom)
+    return Estimate(at, _quantile(freedom) * error * scale, n)
+
+
+@cache
+def _resamples(lengths: tuple[int, ...]) -> tuple[Values, Values]:
+    """Places [r, n] to draw from, and how likely each row is [r]; all of them where they are few."""
+    if len(lengths) == 1 and lengths[0] <= EXACT_BOOTSTRAP:
+        n = lengths[0]
+        rows = np.array(list(itertools.combinations_with_replacement(range(n), n)))
+        ways = [
+            math.factorial(n) / math.prod(math.factorial(int(k)) for k in np.bincount(row))
+            for row in rows
+        ]
+        return rows, np.array(ways) / n**n
+    rng, starts = np.random.default_rng(0), np.cumsum([0, *lengths[:-1]])
+    draws = min(RESAMPLES, max(LEAST_RESAMPLES, MOST_DRAWN // sum(lengths)))
+    parts = [
+        start + rng.integers(0, length, (draws, length))
+        for start, length in zip(starts, lengths, strict=True)
+        if length
+    ]
+    return np.concatenate(parts, 1), np.full(draws, 1 / draws)
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    from scipy.special import stdtrit  # the quantile alone: scipy.stats takes seconds to import
+
+    return float(stdtrit(freedom, 0.975))
+
+
+# ---------------------------------------------------------------- differences
+
+
+def differences(
+    strategies: Mapping[str, Mapping[int, float]], baseline: str
+) -> dict[str, Difference]:
+    """Every other strategy (name -> seed -> value) against a baseline, p-values corrected for their
+    number.
+    """
+    against = strategies[baseline]
+    names = [name for name in strategies if name != baseline]
+    raw = {name: sign_flip_p(_differences(strategies[name], against)) for name in names}
+    corrected = holm({name: p for name, p in raw.items() if p is not None})
+    return {
+        name: Difference(
+            paired(strategies[name], against),
+            raw[name],
+            corrected.get(name),
+            improvement([*strategies[name].values()], [*against.values()]),
+        )
+        for name in names
+    }
+
+
+def _differences(values: Mapping[int, float], baseline: Mapping[int, float]) -> list[float]:
+    return [values[seed] - baseline[seed] for seed in sorted(set(values) & set(baseline))]
+
+
+def sign_flip_p(found: Sequence[float]) -> float | None:
+    """Two-sided p of a mean difference: the share of all patterns of signs with a mean at least as
+    far from zero.
+
+    Exact up to 14 pairs. With n pairs no p is below `smallest_p(n)`, however clear the difference.
+    """
+    n = len(found)
+    if not n:
+        return None
+    means = np.abs(_signs(n) @ np.asarray(found, np.float64))
+    reached = float(np.mean(means >= abs(float(np.sum(found))) * (1 - 1e-12)))
+    return reached if n <= EXACT_SIGNS else (reached * RESAMPLES + 1) / (RESAMPLES + 1)
+
+
+@cache
+def _signs(n: int) -> Values:
+    """Patterns of signs [patterns, n]."""
+    if n <= EXACT_SIGNS:
+        return np.array(list(itertools.product((1.0, -1.0), repeat=n)))
+    return np.where(np.random.default_rng(0).integers(0, 2, (RESAMPLES, n)) == 0, -1.0, 1.0)
+
+
+def smallest_p(n: int) -> float:
+    """The smallest two-sided p that `n` pairs can reach."""
+    return min(1.0, 2.0 ** (1 - n)) if n <= EXACT_SIGNS else 1 / (RESAMPLES + 1)
+
+
+def holm(ps: Mapping[str, float]) -> dict[str, float]:
+    """Holm's step-down correction (1979): the chance of any false alarm among all stays below the
+    level.
+    """
+    corrected, highest = dict[str, float](), 0.0
+    for place, name in enumerate(sorted(ps, key=lambda name: ps[name])):
+        highest = max(highest, min(1.0, (len(ps) - place) * ps[name]))
+        corrected[name] = highest
+    return corrected
+
+
+def improvement(values: Sequence[float], baseline: Sequence[float]) -> float | None:
+    """Chance that one of `values` exceeds one of `baseline`, ties half: Mann and Whitney's U over
+    its maximum (Agarwal et al. 2021).
+    """
+    if not len(values) or not len(baseline):
+        return None
+    above = np.asarray(values)[:, None] - np.asarray(baseline)[None, :]
+    return float(np.mean((above > 0) + 0.5 * (above == 0)))
+
+
+def ranks(strategies: Mapping[str, Mapping[int, float]]) -> dict[str, tuple[int, int]]:
+    """Best and worst place each strategy (name -> seed -> value) may have: another one is ahead
+    where the 95 % interval of their paired difference excludes zero, and tied otherwise.
+    """
+    ahead = {
+        (a, b)
+        for a, b in itertools.permutations(strategies, 2)
+        if (found := paired(strategies[a], strategies[b])).mean > 0 and found.excludes_zero()
+    }
+    return {
+        name: (
+            1 + sum((other, name) in ahead for other in strategies),
+            len(strategies) - sum((name, other) in ahead for other in strategies),
+        )
+        for name in strategies
+    }

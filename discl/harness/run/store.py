@@ -1,0 +1,157 @@
+"""Where runs live: `runs/<id>/<attempt>/`.
+
+Nothing is overwritten, and only a complete run answers for its id.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discl.core.errors import UserError
+from discl.core.result import Result
+from discl.files.disk import clear_disk_errors, home, publishing, write_text
+
+
+class BusyError(Exception):
+    """Somebody else is making this run."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A try at a run that came to nothing."""
+
+    # "error": it raised; "lost": its workers died; "stopped": it was given up, as a pruner said;
+    # "disk": full
+    kind: str
+    why: str  # a sentence
+    details: str = ""  # the traceback, where there is one
+    peak_bytes: int | None = None  # most memory the process held, where it is known
+    date: str = ""
+
+
+class Store:
+    """Runs under one root.
+
+    A run's folder is complete when it holds result.json, which is written last.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or home() / "runs"
+
+    def find(self, id: str) -> Result | None:
+        """The latest complete run of an experiment; a stopped one is no answer."""
+        complete = sorted((self.root / id).glob("*/result.json"))
+        return Result.read(complete[-1]) if complete else None
+
+    def folder(self, result: Result) -> Path:
+        """Where a result's files lie."""
+        return self.root / result.id / f"{result.attempt:03d}"
+
+    def new_attempt(self, id: str) -> tuple[int, Path]:
+        """A fresh folder for a run about to start."""
+        with clear_disk_errors("starting a run", self.root):
+            (self.root / id).mkdir(parents=True, exist_ok=True)
+            number = len(list((self.root / id).glob("[0-9]*")))
+            while True:
+                folder = self.root / id / f"{number:03d}"
+                try:
+                    folder.mkdir()
+                    return number, folder
+                except FileExistsError:
+                    number += 1
+
+    @contextmanager
+    def claimed(
+        self, id: str, patient: bool = True, waiting: Callable[[int], None] = lambda _: None
+    ) -> Iterator[None]:
+        """Nobody else with this store makes the run until the block ends; waits for whoever does,
+        or raises BusyError. `waiting` is called with 0 before a wait and with 1 after it.
+
+        A lock of the operating system: a process that dies holds nothing, and nothing has to grow
+        stale.
+        """
+        with clear_disk_errors("claiming a run", self.root):
+            (self.root / id).mkdir(parents=True, exist_ok=True)
+            lock = (self.root / id / ".claim").open("w")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if not patient:
+                    raise BusyError(id) from error
+                waiting(0)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                waiting(1)
+            yield
+
+    def being_made(self, id: str) -> bool:
+        """Whether a process makes the run now.
+
+        Whoever claims it meanwhile waits for no longer than this look.
+        """
+        try:
+            with (self.root / id / ".claim").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def note(self, id: str, failure: Failure) -> None:
+        """Record a try that came to nothing, beside those before it."""
+        with clear_disk_errors("recording a failure", self.root):
+            (self.root / id).mkdir(parents=True, exist_ok=True)
+            with (self.root / id / "failures.jsonl").open("a", encoding="utf-8") as record:
+                dated = asdict(failure) | {"date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+                record.write(json.dumps(dated) + "\n")
+
+    def failures(self, id: str) -> list[Failure]:
+        """Tries that came to nothing, oldest first; a line that a kill has torn is left out."""
+        path, found = self.root / id / "failures.jsonl", []
+        for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
+            try:
+                found.append(Failure(**json.loads(line)))
+            except (json.JSONDecodeError, TypeError):
+                continue
+        return found
+
+    def checkpoints(self, id: str) -> Path:
+        """Where a run that is stopped leaves what the next attempt goes on from."""
+        return self.root / id / "checkpoints"
+
+    def save_predictions(self, folder: Path, predictions: Mapping[str, Any]) -> None:
+        """predictions.npz: `<split>/logits`, `<split>/labels`, `<split>/ids`; plain arrays, no
+        pickles.
+        """
+        with publishing(folder / "predictions.npz") as half, half.open("wb") as opened:
+            np.savez_compressed(opened, allow_pickle=False, **predictions)
+
+    def predictions(self, folder: Path) -> dict[str, Any]:
+        """What `save_predictions` wrote."""
+        path = folder / "predictions.npz"
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}); run the experiment again") from error
+
+    def finish(self, folder: Path, result: Result) -> None:
+        """Write result.json: from here on the run is complete."""
+        write_text(folder / "result.json", result.to_json())
+
+    def complete(self) -> Iterator[Result]:
+        """The latest complete run of every experiment."""
+        for folder in sorted(self.root.glob("*")):
+            found = self.find(folder.name)
+            if found:
+                yield found

@@ -1,0 +1,1 @@
+"""Many runs: which, at what price, by how many workers."""

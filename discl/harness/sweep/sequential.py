@@ -1,0 +1,45 @@
+"""Runs a benchmark's experiments over one bank, in this process."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from discl.config.benchmark import Benchmark, experiments
+from discl.core.result import Result
+from discl.engine.training import distributed
+from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.execute import Terms, run
+from discl.harness.run.store import Store
+
+
+def sweep(spec: Benchmark, store: Store, audience: Audience) -> Iterator[Result]:
+    """Run every strategy and seed; what the store has is not run again.
+
+    Yields results as they come.
+
+    Under torchrun the first process writes and speaks; what the others would write goes into a
+    folder that goes with them.
+    """
+    distributed.join()
+    with ExitStack() as others:
+        if not distributed.first():
+            store, audience = (
+                Store(Path(others.enter_context(tempfile.TemporaryDirectory()))),
+                Audience([]),
+            )
+        yield from _sweep(spec, store, audience)
+
+
+def _sweep(spec: Benchmark, store: Store, audience: Audience) -> Iterator[Result]:
+    wanted, bench = experiments(spec), Bench(spec)
+    todo = distributed.agreed(
+        [experiment for experiment in wanted if store.find(experiment.id()) is None]
+    )
+    if todo:
+        bench.dataset.prepare(audience.announce)
+    for experiment in wanted:
+        place = todo.index(experiment) + 1 if experiment in todo else 0
+        yield run(experiment, bench, store, audience, Terms((place, len(todo))))

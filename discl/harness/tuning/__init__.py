@@ -1,0 +1,1 @@
+"""Optuna studies: what is tried next, where it is kept, what it bought."""

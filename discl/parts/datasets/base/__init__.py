@@ -1,0 +1,1 @@
+"""What datasets of files have in common: layouts, lists, tables, long tails."""

@@ -1,0 +1,78 @@
+"""Published lists of photos, one "path label" a line, as the long-tailed sets of Liu et al. (2019)
+come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from discl.core.errors import UserError
+from discl.files.sources import contained
+from discl.parts.datasets.base.photo_files import Listing
+
+SPLITS = ("train", "val", "test")
+
+
+def find_list(name: str, folders: Sequence[Path]) -> Path | None:
+    """The list in the first of `folders` that has it."""
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def read_lists(pattern: str, folders: Sequence[Path], classes: int) -> dict[str, Listing]:
+    """The three splits of `pattern`, such as "ImageNet_LT_{}.txt"."""
+    listings = {}
+    for split in SPLITS:
+        path = find_list(pattern.format(split), folders)
+        if path is None:
+            raise UserError(
+                f"{pattern.format(split)} is missing; it lies in none of"
+                f" {', '.join(str(folder) for folder in folders)}"
+            )
+        listings[split] = read_list(path, classes)
+    return listings
+
+
+def read_list(path: Path, classes: int) -> Listing:
+    """The lines of a list: each a path inside the folder, and a label below `classes`."""
+    try:
+        lines = [
+            (number, line.strip())
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+            if line.strip()
+        ]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} cannot be read as a list of photos ({error}); get it again"
+        ) from error
+    refs, labels = (
+        zip(
+            *(_parsed(line, f"{path}, line {number}", classes) for number, line in lines),
+            strict=True,
+        )
+        if lines
+        else ((), ())
+    )
+    return Listing(
+        np.array(refs, np.str_), np.array(labels, np.int64), np.zeros(len(refs), np.int64)
+    )
+
+
+def _parsed(line: str, where: str, classes: int) -> tuple[str, int]:
+    ref, _, label = line.rpartition(" ")
+    if not ref or not (label.isascii() and label.isdigit()):
+        raise UserError(
+            f"{where}: {line[:80]!r} is not a path, a space and a label, such as"
+            " 'train/n01440764/n01440764_190.JPEG 0'"
+        )
+    if int(label) >= classes:
+        raise UserError(
+            f"{where}: label {label} is outside 0..{classes - 1}; this is the list of another"
+            " dataset, or damaged"
+        )
+    try:
+        return contained(ref.rstrip()).as_posix(), int(label)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error

@@ -1,0 +1,1 @@
+"""The photos of the embedded benchmarks: CIFAR-10, its corruptions and its cameras."""

@@ -1,0 +1,181 @@
+"""Twenty virtual camera traps: what each does to a photo, and which classes pass by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from discl.core.hashing import seed_of
+from discl.core.interfaces import Ints, Photos
+from discl.parts.datasets.cifar10.corruptions import Signal, coarser, compressed, smeared
+
+Shares = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Camera(NamedTuple):
+    """Fixed for good: a change makes other photos, and needs a new version of the dataset."""
+
+    site: str
+    traffic: float  # photos it takes, relative to the other cameras
+    light: float  # of the scene's light by day, what reaches the sensor
+    tint: tuple[float, float, float]  # gain of red, green and blue
+    sharpness: float  # share of the pixels along each side that the lens resolves
+    smear: float  # pixels a passing animal moves while the shutter is open, by day
+    path: float  # the direction it mostly moves in, in half turns
+    noise: float  # of the sensor by day, in shares of full scale
+    quality: int  # of its JPEG
+    night: float  # share of photos taken in the dark, by infrared
+
+
+# who passes where, and how often: no class is at every site, and every class is at two sites or
+# more
+SITES: dict[str, dict[str, float]] = {
+    "airfield": {
+        "airplane": 8,
+        "truck": 2,
+        "bird": 2,
+        "automobile": 1,
+        "horse": 1,
+        "dog": 1,
+        "deer": 1,
+    },
+    "harbour": {
+        "ship": 8,
+        "truck": 3,
+        "automobile": 2,
+        "airplane": 2,
+        "bird": 1,
+        "dog": 1,
+        "cat": 1,
+        "frog": 1,
+    },
+    "road": {
+        "automobile": 8,
+        "truck": 5,
+        "cat": 3,
+        "dog": 2,
+        "horse": 1,
+        "frog": 1,
+        "deer": 1,
+        "airplane": 1,
+    },
+    "farm": {
+        "horse": 8,
+        "dog": 5,
+        "cat": 4,
+        "bird": 2,
+        "deer": 1,
+        "truck": 1,
+        "automobile": 1,
+        "frog": 1,
+        "airplane": 1,
+    },
+    "forest": {
+        "deer": 8,
+        "bird": 4,
+        "frog": 3,
+        "dog": 1,
+        "cat": 1,
+        "horse": 1,
+        "truck": 1,
+        "automobile": 1,
+    },
+    "lake": {"frog": 6, "bird": 5, "ship": 4, "deer": 2, "airplane": 1, "horse": 1},
+}
+
+# stronger casts and sharper habitats would let the camera stand for the class, and the unseen
+# cameras fall to chance
+_CLEAR, _WARM, _COLD, _GREEN, _ROSE = (
+    (1.0, 1.0, 1.0),
+    (1.05, 1.0, 0.9),
+    (0.9, 0.98, 1.08),
+    (0.92, 1.05, 0.92),
+    (1.08, 0.95, 1.0),
+)
+
+# site, traffic, light, tint, sharpness, smear, path, noise, quality, night
+SEEN = tuple(
+    Camera(*row)
+    for row in (
+        ("airfield", 10, 0.96, _CLEAR, 1.00, 0.6, 0.0, 0.005, 85, 0.05),
+        ("airfield", 3, 0.70, _COLD, 0.88, 1.8, 0.1, 0.020, 55, 0.30),
+        ("harbour", 6, 0.93, _COLD, 0.95, 0.9, 0.0, 0.010, 75, 0.15),
+        ("harbour", 2, 0.59, _GREEN, 0.82, 2.4, 0.9, 0.030, 45, 0.35),
+        ("road", 9, 0.93, _WARM, 1.00, 1.2, 0.0, 0.010, 80, 0.15),
+        ("road", 3, 0.77, _CLEAR, 0.90, 2.7, 0.2, 0.015, 50, 0.20),
+        ("road", 1, 0.55, _ROSE, 0.80, 3.0, 0.5, 0.035, 40, 0.40),
+        ("farm", 8, 0.96, _CLEAR, 0.97, 0.9, 0.0, 0.005, 80, 0.10),
+        ("farm", 4, 0.81, _WARM, 0.90, 1.5, 0.8, 0.015, 60, 0.20),
+        ("farm", 1, 0.59, _COLD, 0.82, 2.4, 0.3, 0.030, 40, 0.40),
+        ("forest", 7, 0.74, _GREEN, 0.95, 1.2, 0.0, 0.015, 70, 0.25),
+        ("forest", 3, 0.62, _GREEN, 0.88, 1.8, 0.6, 0.025, 55, 0.35),
+        ("forest", 1, 0.51, _ROSE, 0.80, 2.4, 0.2, 0.040, 35, 0.50),
+        ("lake", 5, 0.93, _COLD, 0.95, 0.9, 0.0, 0.010, 70, 0.15),
+        ("lake", 2, 0.66, _WARM, 0.85, 2.1, 0.7, 0.025, 45, 0.30),
+    )
+)
+UNSEEN = tuple(
+    Camera(*row)
+    for row in (
+        ("airfield", 3, 0.85, _WARM, 0.93, 1.2, 0.4, 0.015, 65, 0.15),
+        ("harbour", 3, 0.77, _ROSE, 0.90, 1.5, 0.0, 0.020, 60, 0.20),
+        ("road", 3, 0.74, _GREEN, 0.90, 2.1, 0.9, 0.015, 55, 0.25),
+        ("farm", 3, 0.66, _COLD, 0.88, 1.8, 0.1, 0.025, 50, 0.30),
+        ("forest", 3, 0.59, _WARM, 0.85, 1.8, 0.5, 0.030, 45, 0.40),
+    )
+)
+CAMERAS = SEEN + UNSEEN  # a photo's group is its camera's place here
+
+
+def chances(cameras: Iterable[int], name: str) -> Shares:
+    """How the photos of a class spread over some cameras; sums to 1."""
+    weights = np.array(
+        [CAMERAS[i].traffic * SITES[CAMERAS[i].site].get(name, 0.0) for i in cameras]
+    )
+    return np.asarray(weights / weights.sum())
+
+
+def deal(photos: Sequence[str], classes: Sequence[str], cameras: range) -> Ints:
+    """The camera that takes each photo, decided by the photo's id alone and by what passes there."""
+    upto = {name: np.cumsum(chances(cameras, name)) for name in set(classes)}
+    lots = [seed_of("camera", photo) / 2**63 for photo in photos]
+    places = [
+        int(np.searchsorted(upto[name], lot * upto[name][-1]))
+        for lot, name in zip(lots, classes, strict=True)
+    ]
+    return np.array([cameras[place] for place in places], np.int64)
+
+
+def taken(photos: Photos, ids: Iterable[str], cameras: Ints) -> Photos:
+    """Photos [n, h, w, 3] as their cameras take them; what chance there is depends on the photo's
+    id alone.
+    """
+    made = np.empty(photos.shape, np.uint8)
+    for place, (photo, name, camera) in enumerate(zip(photos, ids, cameras.tolist(), strict=True)):
+        rng = np.random.default_rng(seed_of("taken", camera, str(name)))
+        made[place] = (_taken(photo / 255.0, CAMERAS[camera], rng) * 255 + 0.5).astype(np.uint8)
+    return made
+
+
+def _taken(scene: Signal, camera: Camera, rng: np.random.Generator) -> Signal:
+    """Lens, movement, light, sensor and file, in the order they happen."""
+    dark = rng.random() < camera.night
+    smear = round(
+        camera.smear * rng.uniform(0.5, 1.5) * (1.4 if dark else 1.0)
+    )  # in the dark the shutter stays open longer
+    direction = np.pi * camera.path + rng.normal(0, 0.3)
+    image = coarser(scene, camera.sharpness) if camera.sharpness < 1 else scene
+    image = smeared(image, smear, direction) if smear > 1 else image
+    if dark:  # infrared knows no colour, and its lamp does not reach far
+        image = np.repeat(image.mean(2, keepdims=True), 3, 2) * 0.75 * _lamp(*scene.shape[:2])
+    image = image * camera.light * np.array(camera.tint)
+    image = image + rng.normal(0, camera.noise * (1.5 if dark else 1.0), image.shape)
+    return compressed(np.clip(image, 0, 1), camera.quality)
+
+
+def _lamp(h: int, w: int) -> Signal:
+    """Bright in the middle, two fifths of it in the corners [h, w, 1]."""
+    down, across = np.linspace(-1, 1, h)[:, None], np.linspace(-1, 1, w)[None, :]
+    return np.asarray(1 - 0.3 * (down**2 + across**2))[:, :, None]

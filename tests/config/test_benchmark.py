@@ -1,0 +1,303 @@
+from pathlib import Path
+
+import pytest
+
+from discl.config.benchmark import available, experiments, load, scales, title
+from discl.core.errors import UserError
+
+
+def test_every_benchmark_loads_at_every_scale_it_has() -> None:
+    assert scales("cifar10_lt") == ["smoke", "small", "paper"]
+    assert {
+        "iwildcam",
+        "imagenet_lt",
+        "places_lt",
+        "inaturalist2018",
+        "cifar100_lt",
+        "folder",
+    } <= set(available())
+    for name in available():
+        for scale in scales(name):
+            assert (load(name, scale).name, load(name, scale).scale) == (name, scale)
+
+
+def test_weights_that_saw_a_datasets_photos_make_no_images_for_it() -> None:
+    for smallest in ("ir10", "ir50", "ir100"):
+        with pytest.raises(
+            UserError, match=r"generator 'img2img' were trained on photos of dataset 'cifar10_lt'"
+        ):
+            load(f"cifar10_lt_{smallest}", settings=["strategies=['static', 'real_only']"])
+    with pytest.raises(UserError, match=r"scorer 'open_clip' were trained on"):
+        load("cifar10_lt_ir10", settings=["strategies=['static']", "generator.name=blend"])
+    with pytest.raises(UserError, match=r"backbone 'open_clip' were trained on"):
+        load("cifar10_lt_ir10", settings=["backbone.name=open_clip"])
+    assert load("cifar10_lt_ir10").strategies == ["real_only", "real_rebalanced"]
+    elsewhere = [
+        "strategies=['static']",
+        "generator.checkpoint='owner/name'",
+        "scorer.model='ViT-B-32'",
+        "scorer.pretrained='openai'",
+    ]
+    assert load("cifar10_lt_ir10", settings=elsewhere).dataset["pool"] == 0
+
+
+def test_the_released_codes_imagenet_lt_differs_from_the_papers_where_it_says_so() -> None:
+    paper, code = (
+        load("imagenet_lt", "paper").model_dump(),
+        load("imagenet_lt_as_code", "paper").model_dump(),
+    )
+    differing = {key for key in paper if paper[key] != code[key]}
+    assert differing == {
+        "name",
+        "title",
+        "levels",
+        "strategy",
+        "prompts",
+        "bank",
+        "sampling",
+        "train",
+        "metrics",
+    }
+    assert {key for key in paper["train"] if paper["train"][key] != code["train"][key]} == {
+        "curriculum_epochs"
+    }
+    assert code["levels"] == [10, 30, 50, 100]
+    assert code["train"]["epochs"] - sum(code["strategy"]["static"]["lengths"]) == 4
+    # 5,392 tail images, the photos among them, beside 30 % of those that are not hard
+    assert round(code["sampling"]["images"] * code["sampling"]["tail_share"]) == 5393
+    assert code["sampling"]["images"] - 5392 == int(0.3 * (115_846 - 1_643))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["train.epoch=2"], r"no key called 'train.epoch'; did you mean 'train.epochs'\?"),
+        (["trian.epochs=2"], "did you mean 'train'"),
+        (["train.epochs=many"], r"train.epochs = 'many'"),
+        (["train.epochs=0"], "train.epochs = 0"),
+        (["train.lr=-1"], "train.lr = -1"),
+        (["dataset.name=cifr10_lt"], "did you mean 'cifar10_lt'"),
+        (["backbone.name=tim"], "did you mean 'timm'"),
+        (["strategies=['sttic']"], "did you mean 'static'"),
+        (["strategies=['static','static']"], "repeats itself"),
+        (["strategy.fixd.level=3"], "did you mean 'fixed'"),
+        (["strategy.fixed.level=200"], "200"),
+        (["strategies=['fixed']", "strategy.fixed.level=99"], "no denoising step"),
+        (["levels=[0, 120]"], "120"),
+        (["levels=[50, 51]"], "both start"),
+        (["levels=[]"], "levels"),
+        (["generator.steps=0"], "generator.steps = 0"),
+        (["generator.stps=3"], "did you mean 'steps'"),
+        (["select.metric=test/macro_acc"], "not a val/ metric"),
+        (["train.curriculum_epochs=100"], "exceeds"),
+        (
+            ["train.curriculum_epochs=1.5"],
+            (
+                r"train.curriculum_epochs = 1.5: with a point it is a share of train.epochs, 0.0"
+                r" to 1.0"
+            ),
+        ),
+        (["train.curriculum_epochs=-0.5"], "with a point it is a share"),
+        (["train.curriculum_epochs=nan"], "with a point it is a share"),
+        (["train.curriculum_epochs=0.5", "train.epochs=many"], "train.epochs = 'many'"),
+        (["train.lr=inf"], "train.lr = inf"),
+        (["loss.smoothing=inf"], "smoothing = inf has no identity; it takes a finite number"),
+        (["strategies=['real_only']", "strategy.adaptive.brst=0.1"], "did you mean 'burst'"),
+        (
+            ["metrics.shots=kangg"],
+            r"no rule for many, medium and few called 'kangg'; did you mean 'kang'\?",
+        ),
+        (
+            ["metrics.also=['macro_f1_uni']"],
+            "no further metric called 'macro_f1_uni'; did you mean 'macro_f1_union'",
+        ),
+        (["metrics.least_group=0"], "metrics.least_group = 0"),
+        (["seeds=[0,0]"], "repeats itself"),
+        (["nonsense"], "key=value"),
+        (["trackers=['wandbb']"], "did you mean 'wandb'"),
+        (["bank.threshold=2"], "bank.threshold"),
+        (["sampling.tail_share=1.5"], "sampling.tail_share"),
+        (["sampling.amount=2"], 'add sampling.tail_share = "photos"'),
+        (["bank.size=[32]"], r"takes \[height, width\]"),
+        (["hard.rule=tial"], "did you mean 'tail'"),
+        (["hard.fraction=0.1"], "says nothing to the rule 'tail'"),
+        (["hard.rule=low_confidence"], "needs hard.fraction .* or hard.threshold"),
+        (
+            ["hard.rule=low_confidence", "hard.fraction=0.1", "hard.threshold=0.1"],
+            "two answers to one question",
+        ),
+        (["hard.rule=low_confidence", "hard.fraction=0"], "hard.fraction = 0"),
+        (["hard.rule=low_confidence", "hard.fraction=1.5"], "hard.fraction = 1.5"),
+        (["hard.folds=1"], "hard.folds = 1"),
+    ],
+)
+def test_bad_settings_are_answered_before_any_work(settings: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        load("cifar10_lt", settings=settings)
+
+
+def test_unknown_benchmark_and_scale() -> None:
+    with pytest.raises(UserError, match="did you mean 'cifar10_lt'"):
+        load("cifar10lt")
+    with pytest.raises(UserError, match="did you mean 'small'"):
+        load("cifar10_lt", "smal")
+
+
+def test_naming_another_part_drops_the_parameters_of_the_first() -> None:
+    bench = load("cifar10_lt", settings=["generator.steps=30", "generator.name=blend"])
+    assert bench.generator == {"name": "blend"}
+
+
+def _ids(settings: list[str]) -> dict[str, str]:
+    return {e.strategy: e.id() for e in experiments(load("cifar10_lt", settings=settings))}
+
+
+def test_an_id_changes_with_what_changes_the_answer_and_with_nothing_else() -> None:
+    base = _ids([])
+    assert _ids(["bank.batch=7", "trackers=[]", "dataset.root=/tmp"]) == base
+    for setting in (
+        "train.epochs=41",
+        "dataset.largest=400",
+        "sampling.tail_share=0.2",
+        "loss.name=balanced_softmax",
+    ):
+        changed = _ids([setting])
+        assert all(changed[name] != base[name] for name in base)
+
+
+def test_a_run_without_generated_images_does_not_depend_on_how_they_are_made() -> None:
+    base, other = _ids([]), _ids(["generator.steps=30", "bank.variants=2"])
+    assert {name for name in base if base[name] == other[name]} == {"real_only", "real_rebalanced"}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "share", "whole"),
+    [
+        (30, "0.8", 24),
+        (7, "1.0", 7),
+        (7, "1", 1),
+        (7, "0.0", 0),
+        (5, "0.5", 3),
+        (100, "0.145", 15),
+        (40, "0.01", 0),
+    ],
+)
+def test_a_curriculum_may_be_a_share_of_the_epochs(epochs: int, share: str, whole: int) -> None:
+    said, counted = (
+        [f"train.epochs={epochs}", f"train.curriculum_epochs={length}"] for length in (share, whole)
+    )
+    assert load("cifar10_lt", settings=said) == load("cifar10_lt", settings=counted)
+    assert _ids(said) == _ids(counted)
+
+
+def test_a_share_in_a_file_is_one_of_the_epochs_that_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _folder_with(
+        tmp_path,
+        monkeypatch,
+        mine=(
+            'based_on = "cifar10_lt"\n[train]\ncurriculum_epochs = 0.5\n[scale.small.train]\nepochs'
+            " = 70\n"
+        ),
+    )
+    assert load("mine", "small").train.curriculum_epochs == 35
+    assert load("mine", "smoke", ["train.epochs=10"]).train.curriculum_epochs == 5
+
+
+def test_no_two_experiments_share_an_id() -> None:
+    expanded = experiments(load("cifar10_lt", settings=["seeds=[0,1,2]"]))
+    assert len({e.id() for e in expanded}) == len(expanded) == 27
+
+
+def _folder_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
+    """A folder of one's own with these benchmarks; the others are found where they come with the
+    project.
+    """
+    (tmp_path / "benchmarks").mkdir()
+    for name, text in files.items():
+        (tmp_path / "benchmarks" / f"{name}.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_benchmark_based_on_another_says_only_what_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _folder_with(
+        tmp_path,
+        monkeypatch,
+        mine=(
+            'based_on = "cifar10_lt"\ntitle = "Mine"\n[train]\nepochs ='
+            " 99\n[scale.small.train]\nepochs = 70\ncurriculum_epochs = 7\n"
+        ),
+    )
+    base = load("cifar10_lt").model_dump()
+    mine = load("mine").model_dump()
+    differing = {key for key in base if base[key] != mine[key]}
+    assert differing == {"name", "title", "train"}
+    # its own [train] beats the base's [scale.smoke.train], and its own scale beats both
+    assert mine["train"] == {**base["train"], "epochs": 99}
+    assert (load("mine", "small").train.epochs, load("mine", "small").train.curriculum_epochs) == (
+        70,
+        7,
+    )
+    assert (scales("mine"), title("mine")) == (scales("cifar10_lt"), "Mine")
+    assert {"mine", "cifar10_lt", "folder"} <= set(available())
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"mine": 'based_on = "cifar10lt"'}, "did you mean 'cifar10_lt'"),
+        ({"mine": 'based_on = "other"', "other": 'based_on = "cifar10_lt"'}, "only one step"),
+        ({"mine": 'based_on = "cifar10_lt"\n[scale.smal]'}, "did you mean 'small'"),
+    ],
+)
+def test_a_base_that_cannot_be_one_is_answered(
+    files: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _folder_with(tmp_path, monkeypatch, **files)
+    with pytest.raises(UserError, match=says):
+        load("mine")
+
+
+def test_the_rule_for_hard_photos_reads_its_own_settings_and_no_others() -> None:
+    rule = ["hard.rule=low_confidence", "hard.fraction=0.1"]
+    base, judged = _ids([]), _ids(rule)
+    assert load("cifar10_lt").hard.said() == {"below": 20}  # as before there were rules
+    assert _ids(["hard.folds=7", "hard.seed=3"]) == base
+    assert all(judged[name] != base[name] for name in base)
+    assert _ids([*rule, "hard.below=3", "hard.epochs=30"]) == judged  # 30 is train.epochs
+    for setting in (
+        "hard.folds=4",
+        "hard.epochs=2",
+        "hard.seed=1",
+        "hard.fraction=0.2",
+        "hard.exclude=['cat']",
+    ):
+        assert all(changed != judged[name] for name, changed in _ids([*rule, setting]).items())
+
+
+def test_what_is_chosen_is_no_matter_of_the_judges() -> None:
+    rule = ["hard.rule=low_confidence"]
+    base = load("cifar10_lt", settings=[*rule, "hard.fraction=0.1"]).judges()
+    for view in (
+        ["hard.fraction=0.2"],
+        ["hard.threshold=0.1"],
+        ["hard.fraction=0.1", "hard.exclude=['cat']"],
+    ):
+        assert (
+            load(
+                "cifar10_lt",
+                settings=[*rule, *view, "train.curriculum_epochs=3", "generator.name=blend"],
+            ).judges()
+            == base
+        )
+    for other in (
+        "loss.name=balanced_softmax",
+        "train.lr=0.1",
+        "dataset.largest=400",
+        "backbone.model=resnet34",
+        "hard.folds=2",
+    ):
+        assert load("cifar10_lt", settings=[*rule, "hard.fraction=0.1", other]).judges() != base

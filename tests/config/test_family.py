@@ -1,0 +1,344 @@
+import copy
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from discl.config import benchmark
+from discl.config.benchmark import (
+    HARD_RULES,
+    MAKERS,
+    SCHEMA,
+    Experiment,
+    Family,
+    available,
+    experiments,
+    load,
+    scales,
+)
+from discl.core.errors import UserError
+from discl.core.hashing import canonical, short
+from discl.core.levels import PHOTO
+from discl.core.registry import singular
+
+ELSEWHERE = "scorer={name='open_clip', model='ViT-B-32', pretrained='openai'}"
+HERE = [
+    "dataset.name=cifar10_lt",
+    "prompts.name=dataset",
+    "generator.name=blend",
+    ELSEWHERE,
+]  # what needs neither a download nor a folder of one's own
+SHIPPED = [(name, scale) for name in available() for scale in scales(name)]
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    """As `--set` takes them, the names of parts first."""
+    return [
+        f"{path}={json.dumps(settings[path])}"
+        for path in sorted(settings, key=lambda path: (not path.endswith(".name"), path))
+    ]
+
+
+def _plainly(experiment: Experiment) -> dict[str, Any]:
+    """The identity, with every part built for it."""
+    bench = experiment.benchmark
+
+    def whole(kind: Any) -> dict[str, Any]:
+        return bench.part(kind).identity() | bench.part(kind).build().identity()
+
+    strategy, bank = bench.chosen_strategy(experiment.strategy), bench.bank
+    levels = strategy.build().uses(tuple(sorted(bench.levels)))
+    described = {
+        "schema": SCHEMA,
+        "dataset": whole("datasets"),
+        "backbone": whole("backbones"),
+        "loss": bench.part("losses").identity(),
+        "hard": (
+            bench.hard.said()
+            | ({"judges": short(bench.judges())} if HARD_RULES[bench.hard.rule].judges else {})
+        ),
+        "sampling": bench.sampling.model_dump(exclude_defaults=True),
+        "train": bench.train.model_dump(
+            exclude_defaults=True,
+            exclude={"channels_last", "compile", "workers", "checkpoint_seconds"},
+        ),
+        "select": bench.select.model_dump(exclude_defaults=True),
+        "strategy": strategy.identity(),
+        "seed": experiment.seed,
+    }
+    if metrics := bench.metrics.model_dump(exclude_defaults=True):
+        described["metrics"] = metrics
+    if any(level != PHOTO for level in levels):
+        numbers = bank.model_dump(include={"variants", "best_of", "threshold", "seed"})
+        described["images"] = (
+            {singular(kind): whole(kind) for kind in MAKERS} | numbers | {"levels": levels}
+        )
+        described["images"] |= {"size": bank.size} if bank.size else {}
+    return dict(canonical(described))
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "train.lr": st.floats(1e-5, 1.0),
+    "train.curriculum_epochs": st.integers(0, 1) | st.floats(0, 1),
+    "train.mixup": st.sampled_from([0, 0.0, 0.2, 1.0]),
+    "train.workers": st.integers(0, 3),
+    "sampling.tail_share": st.sampled_from(["classes", 0.25, 0.5]),
+    "bank.threshold": st.floats(-1, 1),
+    "bank.size": st.sampled_from([[], [24, 24]]),
+    "hard.exclude": st.sampled_from([[], ["cat"]]),
+    "metrics.shots": st.sampled_from(["kang", "oltr"]),
+    "loss.name": st.sampled_from(["ce", "balanced_softmax", "logit_adjusted"]),
+    "backbone.name": st.just("timm"),
+    "backbone.model": st.sampled_from(["resnet18", "resnet34"]),
+    "levels": st.sampled_from([[0, 50, 100], [30, 70, 100]]),
+    "strategy.adaptive.burst": st.sampled_from([0.2, 0.5]),
+    "strategy": st.sampled_from(
+        ["static", "adaptive", "all_levels", "real_only", "real_rebalanced"]
+    ),
+    "seed": st.integers(0, 2),
+}
+variations = st.fixed_dictionaries(
+    {key: VALUES[key] for key in ("strategy", "seed")},
+    optional={key: value for key, value in VALUES.items() if key not in ("strategy", "seed")},
+)
+
+
+@examples(deadline=None, max_examples=40)
+@given(st.sampled_from(SHIPPED), st.lists(variations, min_size=1, max_size=4))
+def test_a_family_names_its_experiments_as_each_alone_is_named(
+    shipped: tuple[str, str], varied: list[dict[str, Any]]
+) -> None:
+    base = [*HERE, "strategies=['real_only']", "strategy={}"]
+    for variation, experiment in zip(
+        varied, Family(*shipped, base).experiments(varied), strict=True
+    ):
+        words = _words(
+            {path: value for path, value in variation.items() if path not in ("strategy", "seed")}
+        )
+        alone = Experiment(
+            load(*shipped, [*base, *words]), variation["strategy"], variation["seed"]
+        )
+        assert (experiment, experiment.id(), experiment.identity()) == (
+            alone,
+            alone.id(),
+            alone.identity(),
+        )
+
+
+@pytest.mark.parametrize(("name", "scale"), SHIPPED)
+def test_every_shipped_benchmark_keeps_its_ids(name: str, scale: str) -> None:
+    bench = load(name, scale, HERE)
+    family = Family(name, scale, HERE).experiments(
+        {"strategy": each, "seed": 0} for each in bench.strategies
+    )
+    for strategy, experiment in zip(bench.strategies, family, strict=True):
+        plain = _plainly(Experiment(bench, strategy, 0))
+        assert (experiment.identity(), experiment.id()) == (plain, short(plain))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hard.rule": "low_confidence", "hard.fraction": 0.1},
+        {"hard": {"below": 20, "rule": "low_confidence", "threshold": 0.5}, "hard.epochs": 3},
+        {"backbone.name": "open_clip", "loss.name": "flyp", "dataset.pool": 2500},
+        {"generator.name": "img2img", "generator.steps": 30},
+    ],
+)
+def test_what_is_learned_from_is_named_as_before(settings: dict[str, Any]) -> None:
+    [experiment] = Family("cifar10_lt").experiments([{**settings, "strategy": "static", "seed": 1}])
+    assert experiment.identity() == _plainly(experiment)
+    assert experiment.id() == short(_plainly(experiment))
+    assert short(experiment.comparison()) == short(
+        {k: v for k, v in _plainly(experiment).items() if k not in ("strategy", "seed", "images")}
+    )
+
+
+def test_a_thousand_variations_of_ten_settings_are_ten_benchmarks_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, checked, built = Counter[str](), Counter[str](), Counter[str]()
+    reading, checking, building = benchmark._read, benchmark._check, benchmark.Bound.build
+
+    def count_read(path: Path) -> dict[str, Any]:
+        read[path.stem] += 1
+        return reading(path)
+
+    def count_checked(runs: benchmark.Runs) -> None:
+        checked[f"{runs.benchmark.train.lr:g}"] += 1
+        checking(runs)
+
+    def count_built(bound: benchmark.Bound) -> Any:
+        built[f"{bound.kind} {bound.name}"] += 1
+        return building(bound)
+
+    monkeypatch.setattr(benchmark, "_read", count_read)
+    monkeypatch.setattr(benchmark, "_check", count_checked)
+    monkeypatch.setattr(benchmark.Bound, "build", count_built)
+    grid = [
+        {"train.lr": lr / 1000, "strategy": strategy, "seed": seed}
+        for lr in range(1, 11)
+        for strategy in ("static", "adaptive", "all_levels", "real_only", "real_rebalanced")
+        for seed in range(20)
+    ]
+    expanded = list(Family("cifar10_lt_ir10", settings=HERE).experiments(grid))
+    assert len({experiment.id() for experiment in expanded}) == 1000
+    assert read == {"default": 1, "cifar10_lt": 1, "cifar10_lt_ir10": 1}
+    assert len(checked) == 10
+    assert set(checked.values()) == {1}
+    assert len({id(experiment.benchmark) for experiment in expanded}) == 10
+    assert max(built.values()) <= 2  # for what it says of itself, and for its identity
+
+
+def test_the_name_of_a_part_counts_before_its_parameters_whatever_the_order() -> None:
+    varied = {
+        "backbone.templates": ["a {name}"],
+        "backbone.head": "linear",
+        "backbone.name": "open_clip",
+    }
+    for settings in (varied, dict(reversed(varied.items()))):
+        made = Family("cifar10_lt").benchmark(settings).backbone
+        assert made == {"name": "open_clip", "head": "linear", "templates": ["a {name}"]}
+
+
+def test_a_path_into_a_strategy_is_no_choice_of_one() -> None:
+    family = Family("cifar10_lt")
+    plain, longer, other = family.experiments(
+        [
+            {"strategy": "static", "seed": 0},
+            {"strategy": "static", "seed": 0, "strategy.static.lengths": [2, 1, 1, 1, 1]},
+            {"strategy": "reverse", "seed": 0, "strategy.static.lengths": [2, 1, 1, 1, 1]},
+        ]
+    )
+    assert longer.id() != plain.id()
+    assert other.id() == next(
+        each.id() for each in experiments(load("cifar10_lt")) if each.strategy == "reverse"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variation", "says"),
+    [
+        (
+            {"train.epoch": 2},
+            (
+                r"no key called 'train.epoch'; did you mean 'train.epochs'\? \(where train.epoch ="
+                r" 2, strategy = 'static', seed = 0\)"
+            ),
+        ),
+        ({"trian.epochs": 2}, "did you mean 'train'"),
+        ({"train.lr": -1.0}, "train.lr = -1.0: .* greater than 0"),
+        ({"train.lr": float("inf")}, "train.lr = inf: .* finite"),
+        ({"loss.smoothing": float("nan")}, "smoothing = nan has no identity"),
+        ({"train.epochs.x": 2}, "train.epochs.x: 'epochs' is a value, not a table"),
+        (
+            {"backbone.modle": "resnet34"},
+            "no parameter of backbone 'timm' called 'modle'; did you mean 'model'",
+        ),
+        (
+            {"backbone.name": "open_clip", "backbone.stem_stride": 1},
+            "no parameter of backbone 'open_clip' called 'stem_stride'",
+        ),
+        ({"strategy.adaptive.brst": 0.1}, "did you mean 'burst'"),
+        ({"strategy.sttic.lengths": [1]}, "did you mean 'static'"),
+        ({"strategy": "sttic"}, "did you mean 'static'"),
+        ({"strategy": "fixed", "strategy.fixed.level": 99}, "no denoising step"),
+        ({"seed": -1}, "seed = -1"),
+        ({"seed": True}, "seed = True"),
+        ({"seeds": [0, 1]}, "each has one 'seed'"),
+        ({"scale": "small"}, "chosen for all experiments"),
+    ],
+)
+def test_a_bad_variation_is_answered_with_its_values(variation: dict[str, Any], says: str) -> None:
+    good = {"strategy": "static", "seed": 0}
+    walk = Family("cifar10_lt", settings=["strategies=['real_only']"]).experiments(
+        [good, {**good, **variation}]
+    )
+    assert next(walk).strategy == "static"
+    order = {**variation, **{key: value for key, value in good.items() if key not in variation}}
+    with pytest.raises(UserError, match=says):
+        list(Family("cifar10_lt", settings=["strategies=['real_only']"]).experiments([order]))
+    with pytest.raises(UserError):
+        next(walk)
+
+
+def test_a_variation_says_which_strategy_and_which_seed() -> None:
+    with pytest.raises(
+        UserError, match=r"needs a seed; add seed = ... \(where strategy = 'static'\)"
+    ):
+        list(Family("cifar10_lt").experiments([{"strategy": "static"}]))
+
+
+def test_a_strategy_that_the_benchmark_does_not_list_is_held_to_what_its_weights_saw() -> None:
+    walk = Family("cifar10_lt_ir10").experiments(
+        {"strategy": each, "seed": 0} for each in ("real_only", "static")
+    )
+    assert next(walk).strategy == "real_only"
+    with pytest.raises(
+        UserError, match="generator 'img2img' were trained on photos of dataset 'cifar10_lt'"
+    ):
+        next(walk)
+
+
+def test_numbers_of_another_type_are_another_setting() -> None:
+    family = Family("cifar10_lt")
+    assert family.benchmark({"loss.smoothing": 0.5}) is family.benchmark({"loss.smoothing": 0.5})
+    assert family.benchmark({"train.curriculum_epochs": 1}).train.curriculum_epochs == 1
+    assert (
+        family.benchmark({"train.curriculum_epochs": 1.0}).train.curriculum_epochs
+        == load("cifar10_lt").train.epochs
+    )
+    assert family.benchmark({"backbone.stem_stride": 1}).backbone["stem_stride"] == 1
+    with pytest.raises(UserError, match="takes a int"):
+        family.benchmark({"backbone.stem_stride": True})
+
+
+def test_floats_are_used_as_precisely_as_they_are_named() -> None:
+    third = Family("cifar10_lt").benchmark({"train.lr": 1 / 3}).train.lr
+    assert third == 0.333333333333 == load("cifar10_lt", settings=[f"train.lr={1 / 3!r}"]).train.lr
+
+
+def test_a_file_that_changes_makes_another_run_for_whoever_looks_again(tmp_path: Path) -> None:
+    captions = tmp_path / "captions.json"
+    variation = {
+        "prompts.name": "descriptions",
+        "prompts.file": str(captions),
+        "strategy": "static",
+        "seed": 0,
+    }
+
+    def named() -> Experiment:
+        captions.write_text(
+            json.dumps({"cat": ["a cat"]})
+            if not captions.exists()
+            else json.dumps({"cat": ["a dog"]})
+        )
+        [experiment] = Family("cifar10_lt").experiments([variation])
+        assert experiment.id() == Experiment(experiment.benchmark, "static", 0).id()
+        return experiment
+
+    first, second = named(), named()
+    assert first == second
+    assert first.id() != second.id()
+    assert copy.copy(first).id() == second.id()  # an id is told by the machine that runs it
+
+
+def test_a_changed_copy_is_named_anew() -> None:
+    [experiment] = Family("cifar10_lt").experiments([{"strategy": "static", "seed": 0}])
+    first, bench = experiment.id(), experiment.benchmark
+    faster = bench.model_copy(update={"train": bench.train.model_copy(update={"lr": 0.5})})
+    assert (
+        replace(experiment, benchmark=faster).id()
+        == Experiment(load("cifar10_lt", settings=["train.lr=0.5"]), "static", 0).id()
+        != first
+    )
+    assert replace(experiment, seed=1).id() != first
+    assert copy.deepcopy(experiment) == experiment
+    assert "line" not in bench.train.model_dump()
