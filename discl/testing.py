@@ -131,7 +131,8 @@ class GeneratorContract(_Contract):
         assert images.dtype == np.uint8
 
     def test_order_and_company_change_nothing(self, part: Generator) -> None:
-        requests, photos = self.requests(), self.photos(3)
+        requests = self.requests()
+        photos = self.photos(3)
         together = part.make(requests, photos).images
         backwards = part.make(requests[::-1], photos[::-1]).images[::-1]
         alone = np.concatenate(
@@ -167,15 +168,14 @@ class ScorerContract(_Contract):
         assert canonical_json(part.identity()) == canonical_json(part.identity())
 
     def test_images_and_texts_are_unit_vectors_of_one_space(self, part: Scorer) -> None:
-        images, texts = (
-            part.embed_images(self.images()),
-            part.embed_texts(["a photo of a cat", "a photo of a dog"]),
-        )
+        images = part.embed_images(self.images())
+        texts = part.embed_texts(["a photo of a cat", "a photo of a dog"])
         assert images.shape[1] == texts.shape[1]
         assert np.allclose(np.linalg.norm(np.concatenate([images, texts]), axis=1), 1, atol=1e-4)
 
     def test_company_changes_nothing_that_matters(self, part: Scorer) -> None:
-        images, texts = self.images(), ["a photo of a cat", "a photo of a dog"]
+        images = self.images()
+        texts = ["a photo of a cat", "a photo of a dog"]
         assert np.allclose(
             part.embed_images(images)[1], part.embed_images(images[1:2])[0], atol=1e-5
         )
@@ -298,10 +298,8 @@ class LossContract(_Contract):
     def test_is_a_finite_scalar_with_a_gradient(self, part: Loss) -> None:
         import torch
 
-        network, images = (
-            self.network(),
-            torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0)),
-        )
+        network = self.network()
+        images = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
         value = part(
             network, images, torch.tensor([0, 1, 2, 0, 1]), torch.tensor([100.0, 10.0, 0.0]), 0.5
         )
@@ -315,11 +313,9 @@ class LossContract(_Contract):
     def test_prefers_the_right_answer(self, part: Loss) -> None:
         import torch
 
-        images, labels, counts = (
-            torch.zeros(3, 3, 4, 4),
-            torch.tensor([0, 1, 2]),
-            torch.tensor([10.0, 10.0, 10.0]),
-        )
+        images = torch.zeros(3, 3, 4, 4)
+        labels = torch.tensor([0, 1, 2])
+        counts = torch.tensor([10.0, 10.0, 10.0])
         assert part(self.sure(10.0), images, labels, counts, 0.5) < part(
             self.sure(-10.0), images, labels, counts, 0.5
         )

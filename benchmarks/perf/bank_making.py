@@ -38,7 +38,10 @@ from discl.engine.bank.generate import Sources, Workshop, request_of
 from discl.engine.bank.leases import Wanted
 from discl.miniature import untrained
 
-LEVELS, VARIANTS, STEPS, GUIDANCE = (50, 60, 70, 80, 90), 8, 50, 10.0
+LEVELS = (50, 60, 70, 80, 90)
+VARIANTS = 8
+STEPS = 50
+GUIDANCE = 10.0
 OFFICIAL_GRID = tuple(
     range(0, 100, 10)
 )  # the strengths the released scripts go through, used or not
@@ -89,7 +92,8 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
         (folder / "shards").mkdir()
         workshop = Workshop("perf", folder / "shards", made_from, generator, scorer)
         workshop(cells[:1])  # loads the weights; counted by nobody
-        before, scored_before = dict(generator.counts), scorer.images
+        before = dict(generator.counts)
+        scored_before = scorer.images
         workshop = Workshop("perf", folder / "shards", made_from, generator, scorer)
         pipeline = generator._family.pipeline
         found: dict[str, Any] = {
@@ -136,7 +140,9 @@ class Counted:
     version = 1
 
     def __init__(self, inner: Any) -> None:
-        self.inner, self.images, self.texts = inner, 0, 0
+        self.inner = inner
+        self.images = 0
+        self.texts = 0
 
     def identity(self) -> dict[str, Any]:
         return {}
@@ -186,7 +192,8 @@ def bare(pipeline: Any, calls: int, chunk: int, pixels: int) -> dict[str, Any]:
     """The denoiser alone, both halves of the guidance, `calls` times."""
     import torch
 
-    side, width = pixels // pipeline.vae_scale_factor, pipeline.unet.config.cross_attention_dim
+    side = pixels // pipeline.vae_scale_factor
+    width = pipeline.unet.config.cross_attention_dim
     latents = torch.randn(2 * chunk, pipeline.unet.config.in_channels, side, side)
     words = torch.randn(2 * chunk, pipeline.tokenizer.model_max_length, width)
 

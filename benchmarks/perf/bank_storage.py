@@ -143,10 +143,8 @@ def reading(context: click.Context, images: int, batch: int) -> None:
         folder = Path(place)
         bank, wanted, _ = fill(folder / "bank", images)
         per_level = len(wanted) // len(LEVELS)
-        files, table = (
-            one_file_an_image(bank, folder / "files"),
-            hugging_face(bank, folder / "table"),
-        )
+        files = one_file_an_image(bank, folder / "files")
+        table = hugging_face(bank, folder / "table")
         bank.pixels(LEVELS[0])  # made once, at the first use of a level
         rates = {
             "bank": rate(lambda rows: np.asarray(bank.pixels(LEVELS[0])[rows]), per_level, batch),

@@ -64,7 +64,8 @@ def measured(trunk: list[str], seeds: int) -> dict[str, Any]:
         "cifar10_lt",
         settings=[*trunk, "backbone.frozen=true", f"seeds={list(range(seeds))}", "trackers=[]"],
     )
-    bench, quiet = Bench(spec), Audience.of(["console"])
+    bench = Bench(spec)
+    quiet = Audience.of(["console"])
     bench.dataset.prepare(quiet.announce)
     levels = [level for level in spec.levels if level != PHOTO]
     bench.fill(levels, quiet.announce)

@@ -35,7 +35,8 @@ from discl.harness.tuning.proposals import Sampling, Tried, best_of, hopeless, p
 from discl.parts.executors.local import Local
 
 HERE = Path(__file__).parent
-OUTPUT, RECORDED = Path(__file__).with_suffix(".json"), HERE / "sweep_recorded.json"
+OUTPUT = Path(__file__).with_suffix(".json")
+RECORDED = HERE / "sweep_recorded.json"
 OWN = (
     3,
     1,
@@ -108,7 +109,9 @@ def overhead(cells: int, home: Path | None) -> None:
             "overhead",
             _text("Overhead", {"train.lr": rates}, seeds=[90], strategies=["static"]),
         )
-        experiments, store, clock = [point.experiment for point in expand(found)], Store(), _Clock()
+        experiments = [point.experiment for point in expand(found)]
+        store = Store()
+        clock = _Clock()
         _forget(store, experiments)
         launch(Listed(experiments, store), Local(workers=2, threads=1), [], clock)
         trained = [_epochs_s(store, each.id()) for each in experiments]
@@ -182,11 +185,10 @@ def growth() -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = str(Path(folder) / "home")
-        strategies, seeds = ["static", "reverse", "random", "real_only", "text_only"], [0, 1]
-        rates, decays = (
-            [round(1e-4 * (i + 1), 9) for i in range(50)],
-            [round(0.01 * (i + 1), 9) for i in range(20)],
-        )
+        strategies = ["static", "reverse", "random", "real_only", "text_only"]
+        seeds = [0, 1]
+        rates = [round(1e-4 * (i + 1), 9) for i in range(50)]
+        decays = [round(0.01 * (i + 1), 9) for i in range(20)]
         _sweep(
             folder,
             "wide",
@@ -256,7 +258,8 @@ def record(workers: int) -> None:
     stopped.
     """
     os.chdir(HERE)
-    found, store = files.load("recorded"), Store()
+    found = files.load("recorded")
+    store = Store()
     points = expand(found)
     subprocess.run(
         [

@@ -96,7 +96,8 @@ class Timed:
     version = 1
 
     def __init__(self) -> None:
-        self.inner, self.spent = Wandb(), 0.0
+        self.inner = Wandb()
+        self.spent = 0.0
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         def call(*given: Any) -> None:
@@ -112,18 +113,19 @@ def once(spec: Benchmark, url: str | None) -> Took:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = folder
         os.environ["WANDB_BASE_URL"] = url or NOBODY
-        audience, tracker = Audience.of([]), Timed()
+        audience = Audience.of([])
+        tracker = Timed()
         if url:
             audience.trackers.append(tracker)
-        before, wall, processor = (
-            resource.getrusage(resource.RUSAGE_CHILDREN),
-            time.perf_counter(),
-            time.process_time(),
-        )
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        wall = time.perf_counter()
+        processor = time.process_time()
         list(sweep(spec, Store(), audience))
-        ended, calls = time.perf_counter(), tracker.spent
+        ended = time.perf_counter()
+        calls = tracker.spent
         tracker.inner.close()
-        after, now = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        now = time.perf_counter()
         children = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Took(now - wall, time.process_time() - processor, calls, now - ended, children)
 

@@ -84,7 +84,8 @@ def step(context: click.Context, steps: int, rounds: int) -> None:
     found = {}
     for name, (side, parameters) in MODELS.items():
         split = photos(side)
-        ours, bare = [], []
+        ours = []
+        bare = []
         for _ in range(rounds):
             bare.append(bare_loop(network(parameters, side), split, steps))
             ours.append(harness_loop(network(parameters, side), split, steps))
@@ -201,10 +202,8 @@ def metrics(context: click.Context) -> None:
     evaluators often do.
     """
     rng = np.random.default_rng(0)
-    truth, logits = (
-        rng.integers(0, 1000, 50_000),
-        rng.normal(size=(50_000, 1000)).astype(np.float32),
-    )
+    truth = rng.integers(0, 1000, 50_000)
+    logits = rng.normal(size=(50_000, 1000)).astype(np.float32)
     counts = rng.integers(1, 500, 1000)
     guess = logits.argmax(1)
     ours = best(lambda: split_metrics(truth, guess, counts))
@@ -257,7 +256,8 @@ def metadata(context: click.Context, rows: int) -> None:
 
 
 def written(path: Path, rows: int) -> None:
-    rng, splits = np.random.default_rng(0), ("train", "val", "test", "id_val", "id_test")
+    rng = np.random.default_rng(0)
+    splits = ("train", "val", "test", "id_val", "id_test")
     with path.open("w", newline="") as opened:
         out = csv.writer(opened)
         out.writerow(["split", "filename", "y", "location_remapped", "datetime", "image_id"])

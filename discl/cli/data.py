@@ -81,10 +81,8 @@ def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
     from discl.core.registry import bind
     from discl.harness.run.assembly import Audience
 
-    built, announce = (
-        bind("datasets", dataset, parameters(settings)).build(),
-        Audience.of(["console"]).announce,
-    )
+    built = bind("datasets", dataset, parameters(settings)).build()
+    announce = Audience.of(["console"]).announce
     if isinstance(built, InFiles):
         click.echo(f"{dataset} is at {built.fetch(announce)}")
         return

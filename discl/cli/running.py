@@ -71,7 +71,8 @@ def bench(trackers: str | None, **selection: Any) -> None:
     from discl.harness.run.store import Store
     from discl.harness.sweep.sequential import sweep
 
-    spec, store = load(**selection), Store()
+    spec = load(**selection)
+    store = Store()
     audience = Audience.of(spec.trackers if trackers is None else words(trackers))
     fresh = {"runs": 0, "steps": 0, "images": 0}
     stored = {result.id for result in stored_results(spec, store)}

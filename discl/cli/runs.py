@@ -84,7 +84,8 @@ def runs_ls(
     from discl.harness.inspect import index as index
     from discl.harness.run.store import Store
 
-    store, wanted = Store(), words(strategy or "")
+    store = Store()
+    wanted = words(strategy or "")
     found = (
         run
         for run in index.newest(store)

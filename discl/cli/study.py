@@ -296,7 +296,8 @@ def study_importance(name: str, url: str | None, form: str) -> None:
         )
         return
     for view, found in read:
-        count, given_up = len(history.scored(view)), view.states["given up"]
+        count = len(history.scored(view))
+        given_up = view.states["given up"]
         what = (
             f"{view.objective[0]}"
             if len(view.objective) == 1

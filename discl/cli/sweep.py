@@ -226,7 +226,8 @@ def _dry_run(found: SweepFile, store: Store) -> None:
     from discl.harness.sweep.cost import price
     from discl.harness.sweep.expand import bound, experiments
 
-    cost, most = price(experiments(found), store, Audience.of(["console"]).announce), bound(found)
+    cost = price(experiments(found), store, Audience.of(["console"]).announce)
+    most = bound(found)
     times = most / max(1, cost.experiments) if most else 1.0
     click.echo(
         f"{found.name}: {found.title or found.benchmark}, {found.benchmark} at scale {found.scale}"
@@ -362,7 +363,9 @@ def _tune(found: SweepFile, store: Store, executor: Executor, given: dict[str, A
         scored = sum(search.runs for search in searches(tuning))
         with Screen(found.title or found.name, bound(found), scored, tuning.objective) as screen:
             launch(tuning, executor, _trackers(given, found), screen)
-        rows, pairs, failed = searches(tuning), again(tuning, given["reseed"]), failures(tuning)
+        rows = searches(tuning)
+        pairs = again(tuning, given["reseed"])
+        failed = failures(tuning)
         _show_searches(found, tuning.objective, rows)
     outcome: dict[str, Any] = {
         "sweep": found.model_dump(mode="json"),

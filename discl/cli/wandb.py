@@ -138,7 +138,8 @@ def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> Non
     from discl.harness.wandb.sync import online, studies
     from discl.harness.wandb.workspace import Metrics, dashboard, nowhere
 
-    spec, store = load(**selection), Store()
+    spec = load(**selection)
+    store = Store()
     metrics = Metrics.of(spec, stored_results(with_every_seed(spec, store), store))
     unsaved = dry_run or output is not None
     made = dashboard(spec, metrics, nowhere() if unsaved else online(), studies(store, spec.name))

@@ -313,7 +313,8 @@ class Runs:
 
     def __init__(self, bench: Benchmark, parts: Parts) -> None:
         self.benchmark, self._parts = bench, parts
-        self._known, self._images = dict[PartKind, Known](), dict[tuple[int, ...], str]()
+        self._known = dict[PartKind, Known]()
+        self._images = dict[tuple[int, ...], str]()
 
     def experiment(self, strategy: str, seed: int) -> Experiment:
         experiment = Experiment(self.benchmark, strategy, seed)
@@ -485,8 +486,10 @@ class Family:
         tree = _tree(name, scale)
         for setting in settings:
             tree = _set(tree, setting)
-        self._tree, self._parts = {**tree, "name": name, "scale": scale}, Parts()
-        self._runs, self._tables = dict[str, Runs](), dict[tuple[str, str], _Table]()
+        self._tree = {**tree, "name": name, "scale": scale}
+        self._parts = Parts()
+        self._runs = dict[str, Runs]()
+        self._tables = dict[tuple[str, str], _Table]()
 
     def benchmark(self, settings: Mapping[str, Any]) -> Benchmark:
         """The benchmark with these values at dotted paths.
@@ -679,7 +682,8 @@ def _placed(tree: Mapping[str, Any], path: list[str], value: Any, setting: str) 
 def _readable(error: ValidationError, tree: Mapping[str, Any]) -> UserError:
     """The first of pydantic's complaints as a sentence."""
     first = error.errors()[0]
-    path, given = ".".join(map(str, first["loc"])), first["input"]
+    path = ".".join(map(str, first["loc"]))
+    given = first["input"]
     if first["type"] == "extra_forbidden":
         model: Any = Benchmark
         for step in first["loc"][:-1]:
@@ -789,7 +793,8 @@ def _check_unseen(runs: Runs, images: bool) -> None:
     """No weights may have seen the photos that are learned from and tested on here; those that make
     images only where some are made.
     """
-    bench, unseen = runs.benchmark, runs.part("datasets").facts.unseen
+    bench = runs.benchmark
+    unseen = runs.part("datasets").facts.unseen
     if not unseen:
         return
     used: tuple[PartKind, ...] = (

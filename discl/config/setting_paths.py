@@ -146,7 +146,8 @@ def _typed(setting: Setting, annotation: Any, metadata: Iterable[Any]) -> Settin
             setting = setting._replace(
                 **{key: value for key, value in bounds.items() if value is not None}
             )
-    origin, inside = get_origin(annotation), get_args(annotation)
+    origin = get_origin(annotation)
+    inside = get_args(annotation)
     if origin is Annotated:
         return _typed(setting, inside[0], inside[1:])
     if origin is Literal:

@@ -335,7 +335,8 @@ def _readable(error: ValidationError) -> str:
     missed for it.
     """
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    at, key = ".".join(map(str, first["loc"])), str(first["loc"][-1])
+    at = ".".join(map(str, first["loc"]))
+    key = str(first["loc"][-1])
     if first["type"] == "extra_forbidden":
         inside = [_INSIDE[str(step)] for step in first["loc"][:-1] if step in _INSIDE]
         fields = (inside[-1] if inside else SweepFile).model_fields

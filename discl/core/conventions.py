@@ -25,12 +25,14 @@ class Shots(NamedTuple):
 
     def members(self, counts: Ints) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
         """Name -> whether a class belongs to it [classes]; each class belongs to one."""
-        many, few = counts >= self.many_from, counts <= self.few_to
+        many = counts >= self.many_from
+        few = counts <= self.few_to
         return {"many": many, "medium": ~many & ~few, "few": few}
 
     def words(self) -> dict[str, str]:
         """Name -> how many photos that means."""
-        most, least = self.many_from - 1, self.few_to + 1
+        most = self.many_from - 1
+        least = self.few_to + 1
         return {
             "many": f"more than {most}",
             "medium": f"{least} to {most}",

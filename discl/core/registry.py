@@ -175,7 +175,8 @@ class Known:
     """
 
     def __init__(self, bound: Bound) -> None:
-        self._bound, self._uses = bound, dict[tuple[int, ...], tuple[int, ...]]()
+        self._bound = bound
+        self._uses = dict[tuple[int, ...], tuple[int, ...]]()
 
     @cached_property
     def chosen(self) -> str:

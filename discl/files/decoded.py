@@ -34,7 +34,8 @@ from discl.files.processes import as_worker, workers
 from discl.files.sources import size
 
 VERSION = 1  # raised when the same file gives other pixels
-CHUNK_BYTES, CHUNK_PHOTOS = 4 << 20, 64
+CHUNK_BYTES = 4 << 20
+CHUNK_PHOTOS = 64
 FEW = 512  # photos that are decoded sooner than processes start
 LOOKED_AT = 1000  # files whose size and time are compared whenever a map is opened
 _COMMIT_SECONDS = 2.0
@@ -149,7 +150,8 @@ class Map:
         todo = [
             (start, self.refs[start:stop].tolist()) for start, stop in chunks if start not in done
         ]
-        finished, total = len(self.refs) - sum(len(refs) for _, refs in todo), len(self.refs)
+        finished = len(self.refs) - sum(len(refs) for _, refs in todo)
+        total = len(self.refs)
         announce(what, finished, total)
         with self._journal() as journal:
             for start, unreadable in _in_processes(
@@ -254,7 +256,9 @@ class _Journal:
     """Lines of the log, held back until the pixels they speak of are on the disk."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._held, self._written_s = folder, list[str](), time.monotonic()
+        self._folder = folder
+        self._held = list[str]()
+        self._written_s = time.monotonic()
 
     def __enter__(self) -> _Journal:
         return self
@@ -349,10 +353,8 @@ def _in_processes(
     if min(processes, len(items)) <= 1:
         yield from map(work, items)
         return
-    waiting, spawn = (
-        iter(items),
-        multiprocessing.get_context("spawn"),
-    )  # a fork would inherit our threads' locks
+    waiting = iter(items)
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit our threads' locks
     with ProcessPoolExecutor(min(processes, len(items)), spawn, as_worker) as pool:
         running: set[Future[Any]] = set()
         try:

@@ -19,7 +19,8 @@ def offline() -> Iterator[None]:
     """Nothing is fetched from the Hub inside this block: what is not on this machine is missing."""
     from huggingface_hub import constants
 
-    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
     try:
         yield
     finally:

@@ -19,7 +19,11 @@ from discl.files.disk import check_deliverable, delivering
 from discl.files.photos import picture_format, save_picture, thumbnail
 
 # in units of one CSS pixel
-MARGIN, TILE, GAP, LINE, TYPE = 16, 96, 8, 16, 12
+MARGIN = 16
+TILE = 96
+GAP = 8
+LINE = 16
+TYPE = 12
 LONGEST_NAME = 28  # letters of a row's name; the rest is cut
 LARGEST_PIXELS = 16_000  # a side of a picture; WebP ends at 16383
 INK, QUIET, ALARM = "#1b1f24", "#59636e", "#c62828"
@@ -114,7 +118,8 @@ def laid_out(figure: Figure) -> Drawing:
     ]
     left = MARGIN + max(map(_length, names), default=0) + (GAP if names else 0)
     head_lines = max(len(head.split("\n")) for head in figure.heads)
-    top, tall = MARGIN + head_lines * LINE, _tile_height(figure)
+    top = MARGIN + head_lines * LINE
+    tall = _tile_height(figure)
     columns = [left + c * (TILE + GAP) for c in range(len(figure.heads))]
     shapes = list(_heads(figure.heads, columns, top))
     for r, (name, row) in enumerate(zip(names, figure.rows, strict=True)):
@@ -222,10 +227,8 @@ def enlarged(photo: Photos, width: int, height: int) -> Image.Image:
 
     Small ones keep their pixels as squares: nothing is shown that was not made.
     """
-    picture, factor = (
-        Image.fromarray(photo),
-        math.ceil(max(width / photo.shape[1], height / photo.shape[0])),
-    )
+    picture = Image.fromarray(photo)
+    factor = math.ceil(max(width / photo.shape[1], height / photo.shape[0]))
     if factor > 1:
         picture = picture.resize(
             (photo.shape[1] * factor, photo.shape[0] * factor), Image.Resampling.NEAREST
@@ -241,7 +244,9 @@ def _draw_cross(draw: ImageDraw.ImageDraw, cross: Cross, scale: int) -> None:
     x, y, right, low = (
         value * scale for value in (cross.x, cross.y, cross.x + cross.w, cross.y + cross.h)
     )
-    corner, inset, thick = cross.corner * scale, cross.corner * scale / 4, 2 * scale
+    corner = cross.corner * scale
+    inset = cross.corner * scale / 4
+    thick = 2 * scale
     draw.rectangle((x, y, right - 1, low - 1), outline=ALARM, width=thick)
     draw.rectangle((right - corner, y, right - 1, y + corner - 1), fill=ALARM)
     draw.line(
@@ -290,7 +295,8 @@ def _element(shape: Shape) -> str:
         case Picture(x, y, w, h):
             return f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:g}" height="{h:g}" fill="#eceff1"/>'
         case Cross(x, y, w, h, corner):
-            inset, right = corner / 4, x + w
+            inset = corner / 4
+            right = x + w
             return (
                 f'<rect x="{x + 1:.1f}" y="{y + 1:.1f}" width="{w - 2:g}" height="{h - 2:g}"'
                 f' fill="none" stroke="{ALARM}" stroke-width="2"/><rect x="{right - corner:.1f}"'

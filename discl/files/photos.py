@@ -119,7 +119,9 @@ class PhotoRows:
         self, read: Callable[[Ints], Any], rows: Ints, shape: tuple[int, ...], dtype: Any = np.uint8
     ) -> None:
         self.read, self.rows = read, rows
-        self.shape, self.dtype, self.ndim = (len(rows), *shape), np.dtype(dtype), 1 + len(shape)
+        self.shape = (len(rows), *shape)
+        self.dtype = np.dtype(dtype)
+        self.ndim = 1 + len(shape)
 
     @staticmethod
     def of(array: Any, rows: Ints) -> PhotoRows:
@@ -144,7 +146,8 @@ def _taken(array: Any, rows: Ints) -> Any:
 
 def thumbnail(photo: Photos, largest: int) -> bytes:
     """PNG bytes of a photo, made smaller where a side exceeds `largest` pixels."""
-    picture, buffer = Image.fromarray(photo), io.BytesIO()
+    picture = Image.fromarray(photo)
+    buffer = io.BytesIO()
     picture.thumbnail((largest, largest), Image.Resampling.LANCZOS)
     picture.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -154,7 +157,9 @@ def sheet(
     rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Sequence[str], tile: int = 64
 ) -> Image.Image:
     """A contact sheet: one line of photos a row, `columns` above, `names` at the left."""
-    left, top, gap = 12 + 7 * max((len(name) for name in names), default=0), 22, 2
+    left = 12 + 7 * max((len(name) for name in names), default=0)
+    top = 22
+    gap = 2
     width = left + len(columns) * (tile + gap)
     canvas = Image.new("RGB", (width, top + len(rows) * (tile + gap)), "white")
     draw = ImageDraw.Draw(canvas)

@@ -263,7 +263,8 @@ def obtain(sources: Sequence[Source], folder: Path, announce: Announce, asked: b
 
 def _check_room(source: Source, half: Path) -> None:
     there = sum(path.stat().st_size for path in half.rglob("*") if path.is_file())
-    needed, free = 2 * source.bytes - there, shutil.disk_usage(half).free
+    needed = 2 * source.bytes - there
+    free = shutil.disk_usage(half).free
     if needed > free:
         raise UserError(
             f"{source} needs about {size(needed)} at {half.parent} for the download and what is in"

@@ -141,7 +141,8 @@ def write(
 
     features = Features({PICTURE: Image(), **{name: Value(kind) for name, kind in columns.items()}})
     parts: list[Path] = []
-    opened, size = None, 0
+    opened = None
+    size = 0
     try:
         for batch in batches:
             table = pa.Table.from_pylist(batch, features.arrow_schema)
@@ -149,7 +150,8 @@ def write(
                 if opened is not None:
                     opened.close()
                 parts.append(folder / f"part-{len(parts):05d}")
-                opened, size = FORMS[form].open(parts[-1], features.arrow_schema), 0
+                opened = FORMS[form].open(parts[-1], features.arrow_schema)
+                size = 0
             opened.write_table(table)
             size += table.nbytes
     finally:

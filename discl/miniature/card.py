@@ -8,7 +8,8 @@ from typing import Any
 def model_card(report: dict[str, Any]) -> str:
     """Markdown from `retention.json`; every number in the card comes from there."""
     recipes, classes = report["recipes"], report["classes"]
-    accuracy, per_class = report["test_accuracy"], report["levels"][0]["images"] // len(classes)
+    accuracy = report["test_accuracy"]
+    per_class = report["levels"][0]["images"] // len(classes)
     rows = [
         f"| {level['level']} | {level['overall']['clip']:.1%} | {level['overall']['judge']:.1%} | "
         + " | ".join(f"{share:.0%}" for share in level["by_class"]["clip"])

@@ -70,7 +70,8 @@ def main(
     console: Tracker = bind("trackers", "console", {}).build()
     dataset = bind("datasets", "cifar10_lt", {}).build()
     dataset.prepare(console.announce)
-    pool, classes = dataset.split("pool"), list(dataset.classes)
+    pool = dataset.split("pool")
+    classes = list(dataset.classes)
     tokenizer = build_tokenizer(classes)
 
     examiner = judge.build(len(classes)).to(device)

@@ -27,7 +27,8 @@ def augment(signal: Tensor, noise: torch.Generator) -> Tensor:
     count, _, h, w = signal.shape
     padded = F.pad(signal, (4, 4, 4, 4), mode="reflect")
     top, left = (torch.randint(0, 9, (count, 1, 1), generator=noise) for _ in range(2))
-    down, across = torch.arange(h)[None, :, None] + top, torch.arange(w)[None, None, :] + left
+    down = torch.arange(h)[None, :, None] + top
+    across = torch.arange(w)[None, None, :] + left
     mirrored = torch.rand(count, 1, 1, generator=noise) < 0.5
     across = torch.where(mirrored, across.flip(2), across)
     shifted = padded.permute(0, 2, 3, 1)[torch.arange(count)[:, None, None], down, across].permute(

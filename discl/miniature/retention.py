@@ -67,7 +67,8 @@ def retention(
     rows = np.concatenate(
         [np.flatnonzero(split.labels == label)[:per_class] for label in range(classes)]
     )
-    photos, labels = np.asarray(split.pixels[rows]), split.labels[rows]
+    photos = np.asarray(split.pixels[rows])
+    labels = split.labels[rows]
     asked = [
         (dataset.prompts(int(label))[0], seed_of("retention", str(split.ids[row])))
         for row, label in zip(rows, labels, strict=True)

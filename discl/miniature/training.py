@@ -112,10 +112,12 @@ def train(
         counted += 1
         for key, value in losses.items():
             sums[key] = sums.get(key, 0.0) + float(value.detach())
-        now, done = time.monotonic(), step + 1
+        now = time.monotonic()
+        done = step + 1
         if done % log_every == 0 or done == recipe.steps:
             means = {k: v / counted for k, v in sums.items()}
-            sums, counted = {}, 0
+            sums = {}
+            counted = 0
             progress = Progress(done, done * recipe.batch, (now - start) / 60, means)
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(asdict(progress)) + "\n")

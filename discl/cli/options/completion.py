@@ -114,12 +114,10 @@ def _checks() -> Iterable[str]:
     return CHECKS
 
 
-benchmarks, scales, sweeps, kinds = (
-    _completing(_benchmarks),
-    _completing(_scales),
-    _completing(_sweeps),
-    _completing(_kinds),
-)
+benchmarks = _completing(_benchmarks)
+scales = _completing(_scales)
+sweeps = _completing(_sweeps)
+kinds = _completing(_kinds)
 strategies, trackers = (
     _completing(_parts("strategies"), listed=True),
     _completing(_parts("trackers"), listed=True),

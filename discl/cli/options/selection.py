@@ -61,7 +61,8 @@ def opened(spec: Benchmark) -> tuple[Bench, Audience]:
     """The benchmark's parts and the terminal, with the data ready."""
     from discl.harness.run.assembly import Audience, Bench
 
-    bench, audience = Bench(spec), Audience.of(["console"])
+    bench = Bench(spec)
+    audience = Audience.of(["console"])
     bench.dataset.prepare(audience.announce)
     return bench, audience
 

@@ -21,7 +21,10 @@ class Screen:
     """
 
     def __init__(self, title: str, total: int, stored: int, metric: str) -> None:
-        self.title, self.total, self.stored, self.metric = title, total, stored, metric
+        self.title = title
+        self.total = total
+        self.stored = stored
+        self.metric = metric
         self.began = time.monotonic()
         self.running: dict[str, tuple[Job, float]] = {}
         self.done = self.given_up = 0
@@ -56,7 +59,8 @@ class Screen:
 
     def took(self, job: Job, outcome: Outcome) -> None:
         started = self.running.pop(job.experiment.id(), (job, time.monotonic()))[1]
-        name, seconds = job.name, time.monotonic() - started
+        name = job.name
+        seconds = time.monotonic() - started
         if outcome.result:
             self.done += 1
             self.failed.pop(name, None)
@@ -88,7 +92,8 @@ class Screen:
 
     def _left(self) -> str:
         """Time to go, from how fast runs have come since the launch."""
-        elapsed, remaining = time.monotonic() - self.began, self.total - self.stored - self.done
+        elapsed = time.monotonic() - self.began
+        remaining = self.total - self.stored - self.done
         if not self.done or remaining <= 0:
             return ""
         seconds = int(elapsed / self.done * remaining)

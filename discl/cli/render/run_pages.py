@@ -24,7 +24,8 @@ CLASSES = 30  # shown of a run; --format json has them all
 def print_run(run: Run) -> None:
     from discl.harness.inspect import details as facts
 
-    reports, chosen = facts.history(run), facts.chosen_by(run)
+    reports = facts.history(run)
+    chosen = facts.chosen_by(run)
     show_lines("", _head(run))
     show_lines("settings", _settings(facts.identity(run)))
     if run.result:

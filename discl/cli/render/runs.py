@@ -74,7 +74,8 @@ def print_list(shown: Sequence[Run], more: bool, store: Store) -> None:
     if not (total := count(store)):
         click.echo(f"no run yet in {store.root}; make some with: discl bench cifar10_lt")
         return
-    titles, digits = _titles(shown), _digits(ids(store))
+    titles = _titles(shown)
+    digits = _digits(ids(store))
     header = [
         "id",
         "benchmark",

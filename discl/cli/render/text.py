@@ -24,10 +24,8 @@ def spark(values: Sequence[float], least: float | None = None, most: float | Non
     if len(values) > SPARKS:
         values = [values[place * len(values) // SPARKS] for place in range(SPARKS)]
     finite = [value for value in values if math.isfinite(value)]
-    low, high = (
-        min(finite, default=0.0) if least is None else least,
-        max(finite, default=0.0) if most is None else most,
-    )
+    low = min(finite, default=0.0) if least is None else least
+    high = max(finite, default=0.0) if most is None else most
     span = (high - low) or 1.0
     return "".join(
         BARS[min(7, int(8 * (value - low) / span))] if math.isfinite(value) else " "

@@ -82,7 +82,8 @@ class Bank:
     def __init__(
         self, root: Path, process: dict[str, object], size: tuple[int, int] | None = None
     ) -> None:
-        self.process, self.size = described(process), size
+        self.process = described(process)
+        self.size = size
         self.id = id_of(process)
         self.folder = root / self.id
         self.shards = self.folder / "shards"
@@ -96,10 +97,8 @@ class Bank:
         """A bank that is there, by what its folder says of it."""
         try:
             stored = json.loads((folder / "bank.json").read_text("utf-8"))
-            schema, process = (
-                stored["schema"],
-                {key: value for key, value in stored.items() if key != "schema"},
-            )
+            schema = stored["schema"]
+            process = {key: value for key, value in stored.items() if key != "schema"}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{folder / 'bank.json'} cannot be read ({error}); the benchmark it belongs to"
@@ -162,7 +161,10 @@ class Bank:
         A stop at any moment loses the leases in work and repeats nothing else. `steps` is the
         generator's grid, for the count.
         """
-        started, images, failed, work = time.monotonic(), 0, 0, 0
+        started = time.monotonic()
+        images = 0
+        failed = 0
+        work = 0
         self.heal()
         with clear_disk_errors("writing images", self.folder), Builder(self.catalogue) as builder:
             total = sum(1 for _ in self.missing(wanted))
@@ -357,7 +359,8 @@ class Bank:
         """The file of a level's map, named by the images in it and by the size they are brought to,
         and how many those are.
         """
-        whole, count = hashlib.sha256(), 0
+        whole = hashlib.sha256()
+        count = 0
         for (sha,) in self.catalogue.stream(
             "SELECT sha256 FROM images WHERE level = ? AND status = ? ORDER BY source, variant",
             (level, MADE),

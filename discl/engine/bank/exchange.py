@@ -23,10 +23,8 @@ from discl.engine.bank.leases import Builder
 from discl.files import shards, tables
 from discl.files.disk import clear_disk_errors, publishing_folder
 
-PILE, PILE_BYTES = (
-    256,
-    16 << 20,
-)  # images held in memory at a time: a row group, a record batch, a shard
+PILE = 256
+PILE_BYTES = 16 << 20  # images held in memory at a time: a row group, a record batch, a shard
 _TYPES = {str: "string", int: "int64", float | None: "float64"}
 _COLUMNS = {name: _TYPES[kind] for name, kind in get_type_hints(Row).items()}
 _MAY_LACK = {"text_score", "photo_score"}  # a bank without a scorer has none
@@ -57,7 +55,8 @@ def _piles(images: Iterable[tuple[Row, bytes]]) -> Iterator[Pile]:
     for row, data in images:
         if pile and (len(pile) == PILE or size + len(data) > PILE_BYTES):
             yield pile
-            pile, size = [], 0
+            pile = []
+            size = 0
         pile.append((row, data))
         size += len(data)
     if pile:
@@ -136,7 +135,10 @@ def import_bank(bank: Bank, folder: Path, announce: Announce) -> Imported:
     as it is.
     """
     _check_process(bank, folder)
-    total, new, there, differing = tables.count(folder), 0, 0, 0
+    total = tables.count(folder)
+    new = 0
+    there = 0
+    differing = 0
     aside: list[SetAside] = []
     bank.heal()
     announce("importing images", 0, total)
@@ -253,7 +255,8 @@ def _known(bank: Bank, row: Row) -> str | None:
 
 def _publish(bank: Bank, pile: Pile) -> None:
     """One shard, then its rows: a kill in between leaves a shard that the next build enters."""
-    rows, end = [], 0
+    rows = []
+    end = 0
     for row, data in pile:
         rows.append(row._replace(offset=end, length=len(data)))
         end += len(data)

@@ -95,13 +95,11 @@ class Workshop:
     def __init__(
         self, bank: str, folder: Path, sources: Sources, generator: Generator, scorer: Scorer | None
     ) -> None:
-        self.bank, self.folder, self.sources, self.generator, self.scorer = (
-            bank,
-            folder,
-            sources,
-            generator,
-            scorer,
-        )
+        self.bank = bank
+        self.folder = folder
+        self.sources = sources
+        self.generator = generator
+        self.scorer = scorer
         self._captions: dict[str, Floats] = {}
         self._photos: dict[int, Floats] = {}
 

@@ -52,7 +52,8 @@ class Builder:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.id = uuid.uuid4().hex
-        self._catalogue, self._stop = catalogue, threading.Event()
+        self._catalogue = catalogue
+        self._stop = threading.Event()
         self._watch = _Watch()
         self._at = 0  # photos before this one have nothing to take
 
@@ -161,7 +162,8 @@ def occupancy(catalogue: Catalogue) -> Occupancy:
 
     Takes up to `SILENCE_S` where a builder cannot be looked up and has to be watched.
     """
-    watch, first = _Watch(), {entry.id: entry for entry in _builders(catalogue)}
+    watch = _Watch()
+    first = {entry.id: entry for entry in _builders(catalogue)}
     while living := [entry for entry in _builders(catalogue) if not watch.is_dead(entry)]:
         # one of this machine is looked up; any other has newly come, or beaten, since we began to
         # look

@@ -114,7 +114,8 @@ def outcomes_of(predictions: Mapping[str, Any], counts: Ints) -> Iterator[Called
     weights where there are any, and both adjusted.
     """
     for name in [key.removesuffix("/logits") for key in predictions if key.endswith("/logits")]:
-        truth, groups = predictions[f"{name}/labels"], predictions.get(f"{name}/groups")
+        truth = predictions[f"{name}/labels"]
+        groups = predictions.get(f"{name}/groups")
         for prefix in ("", "wise_"):
             if (logits := predictions.get(f"{name}/{prefix}logits")) is not None:
                 yield count(name, prefix, groups, truth, logits.argmax(1))

@@ -213,7 +213,8 @@ def _group_metrics(
     if not enough.any():
         return {}
     rows = enough[place]
-    group, shape = (np.cumsum(enough) - 1)[place[rows]], (int(enough.sum()), classes)
+    group = (np.cumsum(enough) - 1)[place[rows]]
+    shape = (int(enough.sum()), classes)
     found = tally(
         group * classes + truth[rows], group * classes + guess[rows], shape[0] * classes
     )  # each group's classes are its own

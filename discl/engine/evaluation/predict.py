@@ -57,7 +57,8 @@ def _channels(values: tuple[float, float, float], device: torch.device) -> Tenso
 @torch.no_grad()
 def logits_of(network: nn.Module, photos: Photos, intake: Intake, device: torch.device) -> Floats:
     """float32 [n, classes], in eval mode; the mode the network was in is restored."""
-    was_training, mine = network.training, distributed.share().rows(len(photos))
+    was_training = network.training
+    mine = distributed.share().rows(len(photos))
     network.eval()
     parts: list[Floats] = []
     for start in range(mine.start, mine.stop, CHUNK):

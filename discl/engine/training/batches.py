@@ -74,20 +74,16 @@ def _augmented(
     """Whole batches at once, by indexing: the way of small photos, which would drown in calls an
     image.
     """
-    chance, mine = (
-        torch.Generator().manual_seed(int(np.random.default_rng(list(key)).integers(2**62))),
-        share.of(recipe.batch),
-    )
+    chance = torch.Generator().manual_seed(int(np.random.default_rng(list(key)).integers(2**62)))
+    mine = share.of(recipe.batch)
     for step in range(len(plan) // recipe.batch):
         part = cut(plan, slice(step * recipe.batch, (step + 1) * recipe.batch))
         moves = _moves(
             len(part), recipe, chance
         )  # drawn for skipped batches as well: chance goes on where it would have been
         if step >= skip:
-            part, (shift, mirrored) = (
-                cut(part, mine),
-                (None if move is None else move[..., mine] for move in moves),
-            )
+            part = cut(part, mine)
+            (shift, mirrored) = (None if move is None else move[..., mine] for move in moves)
             yield Batch(
                 _moved(gather(part, material), shift, mirrored),
                 torch.from_numpy(material.train.labels[part.row]),
@@ -214,10 +210,8 @@ class _chance_of:  # noqa: N801 - reads as a phrase
 def _transformed(
     plan: Plan, skip: int, material: Material, recipe: Recipe, key: tuple[int, ...], share: Share
 ) -> Iterator[Batch]:
-    mine, whole = (
-        share.of(recipe.batch),
-        np.arange(len(plan) // recipe.batch * recipe.batch).reshape(-1, recipe.batch),
-    )
+    mine = share.of(recipe.batch)
+    whole = np.arange(len(plan) // recipe.batch * recipe.batch).reshape(-1, recipe.batch)
     wanted = [rows[mine].tolist() for rows in whole[skip:]]
     loader = torch.utils.data.DataLoader(
         _Pictures(plan, material, recipe, key),

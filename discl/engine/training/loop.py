@@ -67,14 +67,15 @@ class Fit:
         device: torch.device,
         keep: Keep | None = None,
     ) -> None:
-        self.strategy, self.loss, self.material, self.recipe, self.targets = (
-            strategy,
-            loss,
-            material,
-            recipe,
-            targets,
-        )
-        self.intake, self.seed, self.device, self.keep = intake, seed, device, keep
+        self.strategy = strategy
+        self.loss = loss
+        self.material = material
+        self.recipe = recipe
+        self.targets = targets
+        self.intake = intake
+        self.seed = seed
+        self.device = device
+        self.keep = keep
         self.steps = targets.images // recipe.batch  # an epoch
         self.network = network.to(device)
         if recipe.channels_last:
@@ -108,17 +109,18 @@ class Fit:
         while self.at.epoch < self.recipe.epochs:
             report = self._epoch(self.at.epoch)
             self.history.append(report)
-            self.at, self.chance = _Position(self.at.epoch + 1), None
+            self.at = _Position(self.at.epoch + 1)
+            self.chance = None
             self.lost.zero_()
             yield report
             self._offer()
 
     def _epoch(self, epoch: int) -> EpochReport:
-        recipe, material, started = self.recipe, self.material, time.monotonic() - self.at.seconds
-        real_phase, rng = (
-            epoch >= recipe.curriculum_epochs,
-            np.random.default_rng([self.seed, epoch]),
-        )
+        recipe = self.recipe
+        material = self.material
+        started = time.monotonic() - self.at.seconds
+        real_phase = epoch >= recipe.curriculum_epochs
+        rng = np.random.default_rng([self.seed, epoch])
         burst = EMPTY
         if self.probe and not real_phase:
             # the burst is real training and counts: its steps come out of the epoch's
@@ -298,7 +300,8 @@ class Fit:
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.lost.copy_(state["lost"])
-        self.chance, self.at = state["chance"], _Position(**state["at"])
+        self.chance = state["chance"]
+        self.at = _Position(**state["at"])
         self.history = [EpochReport(**report) for report in state["history"]]
 
 
@@ -401,15 +404,14 @@ class _Probe:
         labels: dict[int, Ints] = {}
         for level in strategy.uses(material.levels):
             if level == PHOTO:
-                chosen, pixels[level] = rows, np.asarray(material.train.pixels[rows])
+                chosen = rows
+                pixels[level] = np.asarray(material.train.pixels[rows])
             else:
                 usable = material.usable[level]
                 first = [np.flatnonzero(usable.row == row)[:1] for row in rows]
                 picked = np.concatenate(first) if first else np.empty(0, np.int64)
-                chosen, pixels[level] = (
-                    usable.row[picked],
-                    np.asarray(material.pixels[level][usable.place[picked]]),
-                )
+                chosen = usable.row[picked]
+                pixels[level] = np.asarray(material.pixels[level][usable.place[picked]])
             labels[level] = material.train.labels[chosen]
         measurable = {level for level in pixels if len(labels[level])}
         return _Probe(

@@ -184,7 +184,8 @@ def _fill_class(
     if not len(mine):
         return []
     originals = rng.permutation(mine)[: count if targets.originals else 0]
-    parts, photos = [_photos(originals)], 0
+    parts = [_photos(originals)]
+    photos = 0
     shares = _apportion(mix, count - len(originals))
     for level, share in shares.items():
         chosen = (

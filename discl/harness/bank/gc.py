@@ -66,7 +66,8 @@ def look(known: References, announce: Announce) -> Cleaning:
 
     Takes a minute where somebody of another machine may be filling a bank.
     """
-    plan, banks = Cleaning(), folders()
+    plan = Cleaning()
+    banks = folders()
     for done, folder in enumerate(banks, 1):
         announce("looking into banks", done - 1, len(banks))
         leftovers = _looked_into(folder, plan)
@@ -104,7 +105,8 @@ def _looked_into(folder: Path, plan: Cleaning) -> list[Removal]:
 
 
 def _leftovers(bank: Bank) -> Iterator[Removal]:
-    folder, long_ago = bank.folder, time.time() - HALF_AGE_S
+    folder = bank.folder
+    long_ago = time.time() - HALF_AGE_S
     maps = tuple(bank.map_path(level)[0].stem for level in bank.count())  # at whatever size
     old = (path for path in folder.glob("cache/level-*.npy") if not path.stem.startswith(maps))
     yield from _removal(folder, "cache of images that have changed", old)
@@ -124,7 +126,8 @@ def _removal(folder: Path, what: str, paths: Iterable[Path]) -> Iterator[Removal
 
 def clean(plan: Cleaning) -> tuple[int, list[str]]:
     """Remove what `look` found; returns the bytes freed and, of what had to stay, why."""
-    freed, stayed = 0, []
+    freed = 0
+    stayed = []
     for removal in plan.removals:
         try:
             with clear_disk_errors("removing", removal.bank):

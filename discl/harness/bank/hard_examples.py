@@ -104,7 +104,8 @@ def hardest(bench: Bench, said: Judged | None) -> Ints:
 
 
 def _classes(bench: Bench, said: Judged | None) -> list[HardClass]:
-    labels, may = bench.train.labels, allowed(bench)
+    labels = bench.train.labels
+    may = allowed(bench)
     hard = np.bincount(labels[bench.hard], minlength=len(bench.dataset.classes))
     found = []
     for label, name in enumerate(bench.dataset.classes):
@@ -124,7 +125,8 @@ def _classes(bench: Bench, said: Judged | None) -> list[HardClass]:
 
 
 def _spread(bench: Bench, said: Judged) -> Spread:
-    judges, left = bench.hard_rule.judges, said.probability[allowed(bench)]
+    judges = bench.hard_rule.judges
+    left = said.probability[allowed(bench)]
     assert judges  # noqa: S101 - they have spoken
     return Spread(
         folder=str(judges.folder),
@@ -139,7 +141,8 @@ def _spread(bench: Bench, said: Judged) -> Spread:
 
 
 def _photo(bench: Bench, said: Judged | None, row: int) -> HardPhoto:
-    names, train = bench.dataset.classes, bench.train
+    names = bench.dataset.classes
+    train = bench.train
     words = (
         (names[said.guess[row]], round(float(said.probability[row]), 6), int(said.fold[row]))
         if said

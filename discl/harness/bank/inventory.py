@@ -110,10 +110,8 @@ def _bank_of(name: str, scale: str) -> str | Unsure:
     dataset = generator = None
     try:
         bench = Bench(benchmark.load(name, scale))
-        dataset, generator = (
-            str(bench.spec.dataset["name"]),
-            bench.spec.part("generators").identity(),
-        )
+        dataset = str(bench.spec.dataset["name"])
+        generator = bench.spec.part("generators").identity()
         if bench.dataset.ready:
             return bench.bank_id
         return Unsure(
@@ -164,10 +162,14 @@ class Summary:
 def summaries(known: References) -> Iterator[Summary]:
     """Every bank; one that cannot be read says so."""
     for folder in folders():
-        said, images, failed, problem = said_of(folder), dict[int, int](), 0, ""
+        said = said_of(folder)
+        images = dict[int, int]()
+        failed = 0
+        problem = ""
         try:
             with closing(opened(folder)) as bank:
-                images, failed = bank.count(), len(bank.failures())
+                images = bank.count()
+                failed = len(bank.failures())
         except UserError as error:
             problem = str(error)
         shards, cache = size_of(folder / "shards"), size_of(folder / "cache")

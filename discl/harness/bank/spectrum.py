@@ -65,7 +65,8 @@ def photo_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:
     each ood split or group of it.
     """
     train = dataset.split("train")
-    names, rows = [], []
+    names = []
+    rows = []
     for label, name in enumerate(dataset.classes):
         mine = np.flatnonzero(train.labels == label)
         rows.append(
@@ -104,11 +105,9 @@ def spectrum(bench: Bench, photos: int) -> Figure:
     The photos are spread over the hard classes. Makes nothing: an image the bank lacks leaves a
     hole.
     """
-    sources, bank, levels = (
-        bench.sources,
-        bench.spec.bank,
-        [level for level in sorted(bench.spec.levels) if level != PHOTO],
-    )
+    sources = bench.sources
+    bank = bench.spec.bank
+    levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
     nth = [
         np.flatnonzero(np.flatnonzero(sources.labels == label) == i)[0]
         for i, label in enumerate(sources.labels)

@@ -161,8 +161,10 @@ def wandb() -> Iterator[Finding | Pending]:
             NOTE, "W&B: wandb is not installed, so runs have no mirror", "pip install wandb"
         )
         return
-    stands, found = status(), access()
-    shown, key = public(found.url), f"a key from {found.key_from}" if found.key else "no key"
+    stands = status()
+    found = access()
+    shown = public(found.url)
+    key = f"a key from {found.key_from}" if found.key else "no key"
     if stands.waiting:
         once, state = ("", NOTE) if found.key else (", once there is a key", OK)
         yield Finding(

@@ -27,7 +27,8 @@ _NAMED = 6  # packages named in a line
 
 def python() -> Iterator[Finding]:
     """The interpreter."""
-    wanted, here = metadata("discl")["Requires-Python"], platform.python_version()
+    wanted = metadata("discl")["Requires-Python"]
+    here = platform.python_version()
     if here in SpecifierSet(wanted, prereleases=True):
         yield Finding(OK, f"Python {here} ({sys.executable})")
     else:
@@ -170,7 +171,8 @@ def torch() -> Iterator[Finding]:
         yield Finding(OK, f"torch {torch.__version__} on Apple's MPS")
     else:
         yield _cpu(torch)
-    threads, here = torch.get_num_threads(), cores()
+    threads = torch.get_num_threads()
+    here = cores()
     if threads > here:
         way_out = f"export OMP_NUM_THREADS={here}"
         yield Finding(

@@ -68,7 +68,8 @@ def _place(name: str, folder: Path, locks: bool) -> Iterator[Finding]:
 
 
 def _free(said: str, here: Path, elsewhere: str) -> Finding:
-    free, kind = shutil.disk_usage(here).free, filesystem(here)
+    free = shutil.disk_usage(here).free
+    kind = filesystem(here)
     said = f"{said}: writable, {free / 1e9:,.1f} GB free on {kind or 'its disk'}"
     if free < _TOO_LITTLE:
         return Finding(

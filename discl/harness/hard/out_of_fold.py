@@ -46,10 +46,8 @@ class Judges:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.folds, self.epochs = (
-            bench.spec.hard.folds,
-            bench.spec.hard.epochs or bench.spec.train.epochs,
-        )
+        self.folds = bench.spec.hard.folds
+        self.epochs = bench.spec.hard.epochs or bench.spec.train.epochs
 
     @cached_property
     def description(self) -> dict[str, object]:
@@ -76,7 +74,8 @@ class Judges:
     @cached_property
     def fold(self) -> Ints:
         """[n], the fold of each training photo."""
-        train, hard = self.bench.train, self.bench.spec.hard
+        train = self.bench.train
+        hard = self.bench.spec.hard
         return deal(train.ids, train.labels, hard.folds, hard.seed)
 
     def missing(self) -> list[int]:
@@ -209,8 +208,11 @@ def judge(
     from discl.engine.training.data import Material
     from discl.engine.training.loop import Fit
 
-    spec, feed, device = bench.spec, bench.feed, distributed.device()
-    whole, selected = feed.split("train"), math.nan
+    spec = bench.spec
+    feed = bench.feed
+    device = distributed.device()
+    whole = feed.split("train")
+    selected = math.nan
     pixels: Any = PhotoRows.of(whole.pixels, seen)  # reads like an array, and copies nothing
     part = Split(whole.ids[seen], whole.labels[seen], whole.groups[seen], pixels)
     nothing_hard = Tail(part.labels, np.zeros(len(seen), bool))
@@ -226,11 +228,9 @@ def judge(
     )
     recipe = replace(feed.recipe, epochs=epochs, curriculum_epochs=0, evaluate_every=epochs)
     targets = Targets(len(seen) // recipe.batch * recipe.batch, 0.0, 1)
-    strategy, loss, seed = (
-        bind("strategies", "real_only", {}).build(),
-        spec.part("losses").build(),
-        spec.hard.seed,
-    )
+    strategy = bind("strategies", "real_only", {}).build()
+    loss = spec.part("losses").build()
+    seed = spec.hard.seed
     fit = Fit(
         feed.network(seed), strategy, loss, material, recipe, targets, feed.intake, seed, device
     )

@@ -59,20 +59,23 @@ class ByConfidence:
     """Photos of whose class a model that has not seen them is least sure."""
 
     def __init__(self, bench: Bench) -> None:
-        self.bench, self.judges = bench, Judges(bench)
+        self.bench = bench
+        self.judges = Judges(bench)
 
     def find(self, announce: Announce) -> None:
         self.expected()  # what would fail after the training fails before
         self.judges.ask(announce)
 
     def rows(self) -> Mask:
-        hard, left = self.bench.spec.hard, allowed(self.bench)
+        hard = self.bench.spec.hard
+        left = allowed(self.bench)
         if hard.threshold is not None:
             return unsure(self.judges.judged, left, hard.threshold)
         return least_sure(self.judges.judged, left, float(hard.fraction or 0))
 
     def expected(self) -> int | None:
-        left, fraction = allowed(self.bench), self.bench.spec.hard.fraction
+        left = allowed(self.bench)
+        fraction = self.bench.spec.hard.fraction
         return None if fraction is None else share_of(fraction, len(left), int(left.sum()))
 
 
@@ -81,7 +84,8 @@ RULES: Mapping[str, Callable[[Bench], Rule]] = {"tail": ByClass, "low_confidence
 
 def allowed(bench: Bench) -> Mask:
     """[n], whether each training photo may be hard: it is of no excluded class."""
-    classes, excluded = bench.dataset.classes, bench.spec.hard.exclude
+    classes = bench.dataset.classes
+    excluded = bench.spec.hard.exclude
     for name in excluded:
         if name not in classes:
             raise unknown(f"class of {bench.spec.dataset['name']}", name, classes)

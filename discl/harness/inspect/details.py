@@ -232,7 +232,8 @@ def _experiment(run: Run) -> Experiment:
     """
     folder = attempt_of(run)
     said = description(folder) if folder else {}
-    config, chosen = dict(said["config"]), str(said["config"]["strategy"])
+    config = dict(said["config"])
+    chosen = str(said["config"]["strategy"])
     seed = int(config.pop("seed"))
     spec = Benchmark(
         **config
@@ -272,7 +273,9 @@ def mirrors(run: Run) -> list[dict[str, Any]]:
 
 def described(run: Run) -> dict[str, Any]:
     """Everything, for programs."""
-    reports, result, chosen = history(run), run.result, chosen_by(run)
+    reports = history(run)
+    result = run.result
+    chosen = chosen_by(run)
     return {
         "id": run.id,
         "name": run.name,

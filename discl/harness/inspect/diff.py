@@ -84,11 +84,9 @@ class Difference:
 
 
 def difference(a: Run, b: Run) -> Difference:
-    settings, recorded, passport = (
-        changed_settings(a, b),
-        changed_records(a, b),
-        changed_passport(a, b),
-    )
+    settings = changed_settings(a, b)
+    recorded = changed_records(a, b)
+    passport = changed_passport(a, b)
     classes, note = moved_classes(a, b)
     return Difference(
         a, b, _headline(a, b, settings), settings, recorded, passport, shifts(a, b), classes, note

@@ -29,7 +29,8 @@ COMPLETE, RUNNING, STOPPED, GIVEN_UP, FAILED, UNREADABLE = STATES = (
     "unreadable",
 )
 BAD = (FAILED, UNREADABLE)  # those a person should look at
-_TAIL, _DATE = 4096, re.compile(rb'"date": "(\d{4}-\d\d-\d\dT[\d:]{8}Z)"')
+_TAIL = 4096
+_DATE = re.compile(rb'"date": "(\d{4}-\d\d-\d\dT[\d:]{8}Z)"')
 _REPLACED, _JOINS = (
     "\N{REPLACEMENT CHARACTER}",
     " \N{ZERO WIDTH JOINER}",
@@ -225,7 +226,8 @@ def _read(store: Store, begun: _Begun) -> Run:
 
 
 def _complete(begun: _Begun, path: Path, failures: tuple[Failure, ...]) -> Run:
-    folder, found = begun.folder, checked(path, begun.folder.name)
+    folder = begun.folder
+    found = checked(path, begun.folder.name)
     place: dict[str, Any] = {"when": begun.when, "attempts": begun.attempts, "failures": failures}
     if isinstance(found, str):
         return Run(
@@ -243,7 +245,8 @@ def _complete(begun: _Begun, path: Path, failures: tuple[Failure, ...]) -> Run:
 
 
 def _unfinished(begun: _Begun, failures: tuple[Failure, ...]) -> Run:
-    folder, last = begun.folder, begun.attempts[-1:]
+    folder = begun.folder
+    last = begun.attempts[-1:]
     far = progress(last[0]) if last else "before its first epoch"
     state, why = STOPPED, far
     if failures:
@@ -266,7 +269,8 @@ def _unfinished(begun: _Begun, failures: tuple[Failure, ...]) -> Run:
 
 def progress(attempt: Path) -> str:
     """'epoch 12 of 30', as far as the record tells."""
-    done, planned = 0, None
+    done = 0
+    planned = None
     for event in events.events(attempt):
         planned = event.get("epochs", planned) if event.get("event") == "start" else planned
         done += event.get("event") == "epoch"
@@ -280,7 +284,8 @@ def _said_at_start(attempt: Path) -> dict[str, Any]:
         return {}
     words = {"benchmark": "name", "scale": "scale", "strategy": "strategy"}
     known: dict[str, Any] = {word: str(config.get(key, "")) for word, key in words.items()}
-    seed, start = config.get("seed"), next(events.events(attempt), {})
+    seed = config.get("seed")
+    start = next(events.events(attempt), {})
     return {
         **known,
         "seed": seed if isinstance(seed, int) else None,

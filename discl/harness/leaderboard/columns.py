@@ -109,7 +109,8 @@ class _Table:
         """What chose the epoch and the tail; photos from elsewhere where there are groups to come
         from, or no tail.
         """
-        few, ood = f"{self.home}/few_acc", f"ood/{self.overall}"
+        few = f"{self.home}/few_acc"
+        ood = f"ood/{self.overall}"
         listed = [
             f"{self.home}/{self.chosen}",
             few,
@@ -144,10 +145,8 @@ class _Table:
     def _groups_said(self) -> Iterator[str]:
         if not self.grouped:
             return
-        least, what = (
-            self.conventions.least_group,
-            OVERALL["macro_f1" if self.worst.endswith("f1") else "acc"],
-        )
+        least = self.conventions.least_group
+        what = OVERALL["macro_f1" if self.worst.endswith("f1") else "acc"]
         yield (
             f"`worst group` is the lowest {what} of a group of at least {least} photos:"
             f" {self._groups(self.home)}"

@@ -83,7 +83,8 @@ _LATEX |= {letter: f"\\{letter}" for letter in "&%$#_{}"}
 
 def as_latex(made: Board) -> str:
     """A booktabs table; the best complete row of each column is bold."""
-    titles, best = header(made), _best(made)
+    titles = header(made)
+    best = _best(made)
     body = []
     for row, cells in zip(made.rows, lines(made), strict=True):
         shown = [_in_latex(cell) for cell in cells]

@@ -110,7 +110,8 @@ def iqm(values: Values) -> Values:
     """Interquartile mean over the last axis: a quarter of the values, rounded down, is cut off at
     either end.
     """
-    cut, n = values.shape[-1] // 4, values.shape[-1]
+    cut = values.shape[-1] // 4
+    n = values.shape[-1]
     return np.asarray(np.sort(values, axis=-1)[..., cut : n - cut].mean(-1))
 
 
@@ -152,7 +153,8 @@ def _resamples(lengths: tuple[int, ...]) -> tuple[Values, Values]:
             for row in rows
         ]
         return rows, np.array(ways) / n**n
-    rng, starts = np.random.default_rng(0), np.cumsum([0, *lengths[:-1]])
+    rng = np.random.default_rng(0)
+    starts = np.cumsum([0, *lengths[:-1]])
     draws = min(RESAMPLES, max(LEAST_RESAMPLES, MOST_DRAWN // sum(lengths)))
     parts = [
         start + rng.integers(0, length, (draws, length))
@@ -228,7 +230,8 @@ def holm(ps: Mapping[str, float]) -> dict[str, float]:
     """Holm's step-down correction (1979): the chance of any false alarm among all stays below the
     level.
     """
-    corrected, highest = dict[str, float](), 0.0
+    corrected = dict[str, float]()
+    highest = 0.0
     for place, name in enumerate(sorted(ps, key=lambda name: ps[name])):
         highest = max(highest, min(1.0, (len(ps) - place) * ps[name]))
         corrected[name] = highest

@@ -104,7 +104,8 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
             f"no complete run of {spec.name} at scale {spec.scale} yet; run: discl bench"
             f" {spec.name} --scale {spec.scale}"
         )
-    passport, shown = one_passport(results), columns.of(results)
+    passport = one_passport(results)
+    shown = columns.of(results)
     groups: dict[str, list[Result]] = {}
     for result in sorted(results, key=lambda result: result.seed):
         groups.setdefault(result.strategy, []).append(result)
@@ -317,7 +318,8 @@ def source_of_error(made: Board) -> str:
 
 
 def _points(values: Sequence[float]) -> str:
-    low, high = 100 * min(values), 100 * max(values)
+    low = 100 * min(values)
+    high = 100 * max(values)
     return f"{low:.1f} to {high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else f"{low:.1f}"
 
 

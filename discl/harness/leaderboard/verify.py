@@ -38,7 +38,9 @@ def verify(paths: Sequence[Path], store: Store) -> Verified:
     """Compute every number of result files again, from their own outcomes and, where this machine
     has them, from the predictions.
     """
-    faults, numbers, seen = list[str](), 0, 0
+    faults = list[str]()
+    numbers = 0
+    seen = 0
     for path in paths:
         try:
             result = Result.read(path)
@@ -78,10 +80,8 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
             f"it calls itself {result.strategy} with seed {result.seed}, its identity says"
             " otherwise"
         )
-    counts, conventions = (
-        np.array(result.counts, np.int64),
-        MetricsTable(**result.identity.get("metrics", {})),
-    )
+    counts = np.array(result.counts, np.int64)
+    conventions = MetricsTable(**result.identity.get("metrics", {}))
     outcomes = list(unpacked(result.outcomes))
     if any(
         max(called.truth.max(initial=0), called.guess.max(initial=0)) >= len(counts)

@@ -47,14 +47,13 @@ def report(wanted: Wanted, path: Path) -> list[str]:
 
 
 def _section(spec: Benchmark, wanted: Wanted, store: Store) -> Section:
-    made, notes = (
-        compared(spec, wanted.every_seed, wanted.baselines, wanted.root, store),
-        list[str](),
-    )
+    made = compared(spec, wanted.every_seed, wanted.baselines, wanted.root, store)
+    notes = list[str]()
     told = histories(made, store)
     if not told.epochs:
         notes.append("no curves and no level traces: the runs' records are not on this machine")
-    facts, more = Facts(made, told), dict[str, Any]()
+    facts = Facts(made, told)
+    more = dict[str, Any]()
     if wanted.pictures:
         from discl.harness.report.gallery import pictures  # torch: seconds
 
@@ -70,7 +69,8 @@ def figures(wanted: Wanted, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Write the figures of every benchmark; returns the files."""
     from discl.harness.report.figures import figures as drawn
 
-    store, written = Store(), list[Path]()
+    store = Store()
+    written = list[Path]()
     for spec in wanted.specs:
         made = compared(spec, wanted.every_seed, wanted.baselines, wanted.root, store)
         written += drawn(Facts(made, histories(made, store)), folder, formats, wanted.command)

@@ -30,7 +30,9 @@ class _Drawer:
     """Draws the figures of one benchmark."""
 
     def __init__(self, facts: Facts) -> None:
-        self.facts, self.tables, self.looks = facts, tables(facts), looks(facts.strategies)
+        self.facts = facts
+        self.tables = tables(facts)
+        self.looks = looks(facts.strategies)
 
     def rows(self, name: str, **of: Any) -> Rows:
         return [
@@ -51,7 +53,8 @@ class _Drawer:
     # ------------------------------------------------------------ figures
 
     def differences(self, axes: Any) -> str:
-        metric, base = self.facts.metric, self.facts.board.baselines[0]
+        metric = self.facts.metric
+        base = self.facts.board.baselines[0]
         rows = self.rows("differences", metric=metric, baseline=base)
         for place, row in enumerate(reversed(rows)):
             look = self.marker(row["strategy"])
@@ -164,7 +167,8 @@ class _Drawer:
         colours = level_colours(sorted({row["level"] for row in rows}))
         for place, strategy in enumerate(reversed(names)):
             for row in (row for row in rows if row["strategy"] == strategy):
-                low, tall = place - 0.4 + 0.008 * row["from"], 0.008 * row["share"]
+                low = place - 0.4 + 0.008 * row["from"]
+                tall = 0.008 * row["share"]
                 axes.bar(
                     row["epoch"], tall, 1.0, bottom=low, color=colours[row["level"]], linewidth=0
                 )
@@ -192,7 +196,8 @@ class _Drawer:
 
     def _curve(self, axes: Any, name: str, up: str) -> str:
         for strategy, rows in groupby(self.tables[name], lambda row: row["strategy"]):
-            mine, look = list(rows), self.looks[strategy]
+            mine = list(rows)
+            look = self.looks[strategy]
             x = [row["epoch"] for row in mine]
             axes.plot(
                 x,
@@ -267,7 +272,9 @@ def figures(facts: Facts, folder: Path, formats: Sequence[str], command: str) ->
     """Write every figure there are data for, and a text with their captions; returns the files."""
     if importlib.util.find_spec("matplotlib") is None:
         raise UserError("figures need matplotlib; pip install 'discl[report]'")
-    drawer, written, captions = _Drawer(facts), [], []
+    drawer = _Drawer(facts)
+    written = []
+    captions = []
     stem = f"{facts.board.benchmark}-{facts.board.scale}"
     for name, draw, table, legend in _known(drawer):
         if drawer.tables.get(table):

@@ -220,7 +220,8 @@ def _mistake(one: Missed, run: Result, photo: Photos) -> Mistake:
 
 def uri(photo: Photos) -> str:
     """A picture inside the page: small ones without loss, larger ones made smaller."""
-    picture, buffer = Image.fromarray(photo), io.BytesIO()
+    picture = Image.fromarray(photo)
+    buffer = io.BytesIO()
     small = max(picture.size) <= LARGEST
     picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     picture.save(buffer, "WEBP", lossless=small, quality=80, method=4)

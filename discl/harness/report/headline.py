@@ -113,7 +113,8 @@ def answer(made: Board, metric: str, scores: Scores) -> Answer:
 
     `scores` holds every row; only those with all seeds are spoken of.
     """
-    rows, title = by_strategy(made), made.columns[metric]
+    rows = by_strategy(made)
+    title = made.columns[metric]
     whole = {name: scores[name] for name in scores if rows[name].complete and scores[name]}
     partial = [name for name in scores if not rows[name].complete]
     notes = [f"Not spoken of, since seeds are missing: {listed(partial)}."] if partial else []
@@ -274,7 +275,8 @@ def _beside(winners: Sequence[str], best: str) -> list[str]:
 
 def _cautions(made: Board, gains: Mapping[str, Estimate], best: str, won: bool) -> list[str]:
     """What speaks against taking the sentence for more than it is."""
-    n, count = gains[best].n, len(gains)
+    n = gains[best].n
+    count = len(gains)
     if not won:
         return [
             f"{n} seeds, {count} {'comparison' if count == 1 else 'comparisons'}; ± is half the 95"

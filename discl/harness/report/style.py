@@ -57,10 +57,8 @@ USUAL = (
     "competence",
     "order",
 )
-LEVELS, PHOTO_COLOUR = (
-    ("#5b2a86", "#b5418c", "#ee7b51", "#f6c667"),
-    "#1b9e8f",
-)  # from text only to the photo
+LEVELS = ("#5b2a86", "#b5418c", "#ee7b51", "#f6c667")
+PHOTO_COLOUR = "#1b9e8f"  # from text only to the photo
 
 
 def looks(strategies: Iterable[str]) -> dict[str, Look]:

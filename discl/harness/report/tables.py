@@ -258,10 +258,8 @@ def _step(link: Link) -> str:
 
 def group_rows(facts: Facts) -> Rows:
     """Strategy x group of classes."""
-    titles, order = (
-        ("many", "medium", "few"),
-        {name: place for place, name in enumerate(facts.strategies)},
-    )
+    titles = ("many", "medium", "few")
+    order = {name: place for place, name in enumerate(facts.strategies)}
     rows = [row for row in score_rows(facts) if row["title"] in titles]
     return [{**row, "group": row["title"], "order": order[row["strategy"]]} for row in rows]
 

@@ -101,9 +101,12 @@ def _settings(trial: Any) -> dict[str, Any]:
 
 def _history(study: View) -> Rows:
     """Trial x value, and the best so far; percent where the objective is a share."""
-    scale, best, rows = 100.0 if study.objective[0].startswith("val/") else 1.0, None, []
+    scale = 100.0 if study.objective[0].startswith("val/") else 1.0
+    best = None
+    rows = []
     for slot, trial in study.trials:
-        value, state = value_of(trial), state_of(trial)
+        value = value_of(trial)
+        state = state_of(trial)
         if value is None:
             continue
         if state == "complete":

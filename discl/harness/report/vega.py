@@ -53,11 +53,16 @@ class Specs:
     """The specifications of one benchmark's charts."""
 
     def __init__(self, facts: Facts, tables: Mapping[str, Rows], checked: bool) -> None:
-        self.alt, self.facts, self.tables, self.checked = altair(), facts, tables, checked
+        self.alt = altair()
+        self.facts = facts
+        self.tables = tables
+        self.checked = checked
         self.looks = looks(
             [*facts.strategies, *dict.fromkeys(row["strategy"] for row in tables.get("trials", []))]
         )
-        names, each, alt = list(self.looks), self.looks.values(), self.alt
+        names = list(self.looks)
+        each = self.looks.values()
+        alt = self.alt
         self.scale = alt.Scale(domain=names, range=[colour(name) for name in names])
         self.shapes = alt.Scale(domain=names, range=[look.shape for look in each])
         self.dashes = alt.Scale(domain=names, range=[list(look.dash) or [1, 0] for look in each])
@@ -182,7 +187,8 @@ class Specs:
 
     def groups(self) -> dict[str, Any]:
         """Bars of classes with many, medium and few photos."""
-        alt, base = self.alt, self._shown("groups")
+        alt = self.alt
+        base = self._shown("groups")
         place = {
             "x": alt.X(
                 field="group",
@@ -218,7 +224,8 @@ class Specs:
 
     def classes(self) -> dict[str, Any]:
         """Recall class by class."""
-        alt, base = self.alt, self._shown("classes")
+        alt = self.alt
+        base = self._shown("classes")
         x = alt.X(
             field="class",
             type="nominal",
@@ -246,10 +253,8 @@ class Specs:
             "indexof(hidden, datum.strategy) < 0"
         )
         free = {"scale": self.alt.Scale(zero=False, padding=18)}
-        across, up = (
-            f"{self.facts.board.columns[self.facts.board.first]}, at home (%)",
-            "out of distribution (%)",
-        )
+        across = f"{self.facts.board.columns[self.facts.board.first]}, at home (%)"
+        up = "out of distribution (%)"
         rule = base.mark_rule(opacity=0.5)
         level = rule.encode(
             x=self.x("id_low", across, **free),
@@ -274,8 +279,10 @@ class Specs:
 
     def costs(self) -> dict[str, Any]:
         """What a run costs against what it reaches."""
-        alt, choices = self.alt, ("metric", "cost")
-        base, free = self._shown("costs", *choices), {"scale": alt.Scale(zero=False, padding=14)}
+        alt = self.alt
+        choices = ("metric", "cost")
+        base = self._shown("costs", *choices)
+        free = {"scale": alt.Scale(zero=False, padding=14)}
         x = self.x("spent", None, scale=alt.Scale(zero=True, nice=True))
         ends = base.mark_rule(opacity=0.6).encode(
             x=x, y=self.y("low", "percent", **free), y2="high:Q", **self.of_strategy("stroke")
@@ -295,11 +302,10 @@ class Specs:
 
     def curve(self, data: str, title: str) -> dict[str, Any]:
         """Means over epochs, with the seeds' interval as a band."""
-        alt, base = self.alt, self._shown(data)
-        x, free = (
-            self.x("epoch", "epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
-            {"scale": alt.Scale(zero=False)},
-        )
+        alt = self.alt
+        base = self._shown(data)
+        x = self.x("epoch", "epoch", axis=alt.Axis(tickMinStep=1, grid=False))
+        free = {"scale": alt.Scale(zero=False)}
         place = {"x": x, "y": self.y("mean", title, **free)}
         band = base.mark_area(opacity=0.14).encode(
             x=x, y=self.y("low", title, **free), y2="high:Q", **self.of_strategy("fill")
@@ -319,7 +325,8 @@ class Specs:
 
     def levels(self) -> dict[str, Any]:
         """The mix of one strategy, an epoch a column."""
-        alt, last = self.alt, max(row["epoch"] for row in self.tables["levels"])
+        alt = self.alt
+        last = max(row["epoch"] for row in self.tables["levels"])
         base = self.table("levels").transform_filter("datum.strategy === which")
         across = alt.Scale(domain=[0.5, last + 0.5], nice=False)
         cells = base.transform_calculate(
@@ -342,7 +349,8 @@ class Specs:
 
     def gains(self) -> dict[str, Any]:
         """What the probe of one strategy saw."""
-        alt, base = self.alt, self.table("gains").transform_filter("datum.strategy === which")
+        alt = self.alt
+        base = self.table("gains").transform_filter("datum.strategy === which")
         place = {
             "x": self.x("epoch", None, axis=alt.Axis(grid=False, tickMinStep=1)),
             "y": self.y("gain", "gain (points)"),
@@ -358,14 +366,10 @@ class Specs:
 
     def trials(self) -> dict[str, Any]:
         """What each trial scored, and the best so far as steps."""
-        alt, base = (
-            self.alt,
-            self.table("trials").transform_filter("indexof(hidden, datum.strategy) < 0"),
-        )
-        free, x = (
-            {"scale": alt.Scale(zero=False)},
-            self.x("trial", "trial", axis=alt.Axis(tickMinStep=1, grid=False)),
-        )
+        alt = self.alt
+        base = self.table("trials").transform_filter("indexof(hidden, datum.strategy) < 0")
+        free = {"scale": alt.Scale(zero=False)}
+        x = self.x("trial", "trial", axis=alt.Axis(tickMinStep=1, grid=False))
         best = base.transform_filter("isValid(datum.best)").mark_line(
             interpolate="step-after", strokeWidth=2
         )
@@ -394,10 +398,8 @@ class Specs:
 
     def importance(self) -> dict[str, Any]:
         """Bars of settings, one a study."""
-        alt, base = (
-            self.alt,
-            self.table("importance").transform_filter("indexof(hidden, datum.strategy) < 0"),
-        )
+        alt = self.alt
+        base = self.table("importance").transform_filter("indexof(hidden, datum.strategy) < 0")
         y = alt.Y(
             field="path", type="nominal", sort="-x", title=None, axis=alt.Axis(labelLimit=150)
         )

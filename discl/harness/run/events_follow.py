@@ -17,7 +17,8 @@ class Tail:
     """The events of one attempt's record, each given once; a line counts when its end is there."""
 
     def __init__(self, folder: Path) -> None:
-        self.path, self._offset = folder / NAME, 0
+        self.path = folder / NAME
+        self._offset = 0
 
     def new(self) -> Iterator[dict[str, Any]]:
         """Those that came since the last look."""

@@ -103,7 +103,8 @@ class Choice:
                 f" {', '.join(sorted(report.values))}"
             )
         if report.values[self.metric] > self.value:
-            self.epoch, self.value = report.epoch, report.values[self.metric]
+            self.epoch = report.epoch
+            self.value = report.values[self.metric]
             self.weights = {key: tensor.detach().clone() for key, tensor in weights.items()}
 
     def state(self) -> dict[str, Any]:
@@ -126,8 +127,13 @@ class Keeper:
     def __init__(
         self, folder: Path, every_s: float, choice: Choice, spent_s: Callable[[], float]
     ) -> None:
-        self.folder, self.every_s, self.choice, self.spent_s = folder, every_s, choice, spent_s
-        self.number, self.last, self.took = 0, time.monotonic(), 0.0
+        self.folder = folder
+        self.every_s = every_s
+        self.choice = choice
+        self.spent_s = spent_s
+        self.number = 0
+        self.last = time.monotonic()
+        self.took = 0.0
 
     def __call__(self, state: Callable[[], dict[str, Any]]) -> None:
         # a large network takes seconds to write: never more than a twentieth of the time goes into
@@ -146,7 +152,8 @@ class Keeper:
             "training": state(),
         }
         checkpoints.save(self.folder, self.number + 1, *flatten(whole))
-        self.number, self.last = self.number + 1, time.monotonic()
+        self.number = self.number + 1
+        self.last = time.monotonic()
         self.took = self.last - began
 
     def found(self) -> dict[str, Any] | None:
@@ -171,12 +178,16 @@ def _run(
     from discl.engine.training.data import Material
     from discl.engine.training.loop import Fit
 
-    spec, started, before = bench.spec, time.monotonic(), 0.0
-    home, levels = home_split(bench.dataset.splits), experiment.used_levels()
+    spec = bench.spec
+    started = time.monotonic()
+    before = 0.0
+    home = home_split(bench.dataset.splits)
+    levels = experiment.used_levels()
     synthetic = [level for level in levels if level != PHOTO]
     made = bench.fill(levels, audience.announce) if synthetic and distributed.first() else None
     distributed.wait()
-    feed, splits = bench.feed, [name for name in bench.dataset.splits if name != "train"]
+    feed = bench.feed
+    splits = [name for name in bench.dataset.splits if name != "train"]
     feed.prepare(synthetic, audience.announce)
     material = Material(
         train=feed.split("train"),
@@ -196,10 +207,8 @@ def _run(
         choice,
         lambda: before + time.monotonic() - started,
     )
-    found, device = (
-        distributed.agreed(keeper.found() if distributed.first() else None),
-        distributed.device(),
-    )
+    found = distributed.agreed(keeper.found() if distributed.first() else None)
+    device = distributed.device()
     fit = Fit(
         feed.network(experiment.seed),
         strategy,
@@ -240,7 +249,8 @@ def _run(
             raise UserError(f"{spec.select.metric} was never measured; lower train.evaluate_every")
         fit.judged.load_state_dict(choice.weights)
         scored = {name: feed.split(name) for name in splits}
-        saved, wise_cost = predict(fit.judged, scored, feed.intake, device), dict[str, float]()
+        saved = predict(fit.judged, scored, feed.intake, device)
+        wise_cost = dict[str, float]()
         if spec.select.wise:
             wise_cost["wise_alpha"], ensembled = wise_predictions(
                 fit, feed, spec.select.wise, spec.select.metric, scored

@@ -117,7 +117,8 @@ class Store:
 
     def failures(self, id: str) -> list[Failure]:
         """Tries that came to nothing, oldest first; a line that a kill has torn is left out."""
-        path, found = self.root / id / "failures.jsonl", []
+        path = self.root / id / "failures.jsonl"
+        found = []
         for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
             try:
                 found.append(Failure(**json.loads(line)))

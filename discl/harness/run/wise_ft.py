@@ -24,7 +24,8 @@ def wise_predictions(
     from discl.engine.evaluation.predict import logits_of
     from discl.engine.evaluation.wise_ft import wise
 
-    val, network = fit.material.val, fit.judged
+    val = fit.material.val
+    network = fit.judged
 
     def score(candidate: Any) -> float:
         return fit.material.val_metrics(

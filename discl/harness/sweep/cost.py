@@ -142,10 +142,8 @@ def _add_pictures(
     bill.trained += sum(judging)
     bill.optimised += sum(judging) // batch
     if judging and timed:
-        learning, looks = (
-            pace(bench),
-            len(bench.train) // bench.spec.hard.folds + len(bench.dataset.split("val")),
-        )
+        learning = pace(bench)
+        looks = len(bench.train) // bench.spec.hard.folds + len(bench.dataset.split("val"))
         bill.seconds += sum(
             images // batch * learning.step_s + looks * learning.look_s for images in judging
         )
@@ -158,7 +156,8 @@ def _one_a_choice(group: Sequence[Experiment]) -> Iterable[Experiment]:
 
 def _judging(bench: Bench) -> list[int]:
     """Images that each judge to be trained will see."""
-    judges, batch = bench.hard_rule.judges, bench.spec.train.batch
+    judges = bench.hard_rule.judges
+    batch = bench.spec.train.batch
     if judges is None:
         return []
     return [

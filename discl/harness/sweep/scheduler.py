@@ -135,7 +135,8 @@ def _lost(job: Job, lost: Lost) -> Outcome:
 @contextmanager
 def draining() -> Iterator[threading.Event]:
     """The first Ctrl-C sets the event and interrupts nothing; the second is a KeyboardInterrupt."""
-    asked, before = threading.Event(), signal.getsignal(signal.SIGINT)
+    asked = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
 
     def heard(*_: object) -> None:
         if asked.is_set():
@@ -163,11 +164,13 @@ class Runner:
 
     def __init__(self, home_folder: str, data_folder: str, trackers: Sequence[str]) -> None:
         os.environ["DISCL_HOME"], os.environ["DISCL_DATA"] = home_folder, data_folder
-        self.store, self.benches = Store(), OrderedDict[int, Bench]()
+        self.store = Store()
+        self.benches = OrderedDict[int, Bench]()
         self.audience = Audience.of(trackers)
 
     def __call__(self, job: Job) -> Outcome:
-        started, experiment = time.monotonic(), job.experiment
+        started = time.monotonic()
+        experiment = job.experiment
         try:
             with _status(self.store, experiment, self.audience) as audience:
                 bench = self._bench(experiment.benchmark)
@@ -250,7 +253,9 @@ class _Note:
     version = 1
 
     def __init__(self, path: Path) -> None:
-        self.path, self.epochs, self.written = path, 0, 0.0
+        self.path = path
+        self.epochs = 0
+        self.written = 0.0
 
     def start(self, run: Mapping[str, Any]) -> None:
         self.epochs = run["epochs"]
@@ -298,7 +303,10 @@ class Listed:
         group: str = "",
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        self.store, self.retry, self.group, self.labels = store, retry, group, labels or {}
+        self.store = store
+        self.retry = retry
+        self.group = group
+        self.labels = labels or {}
         self.results: dict[str, Result] = {}
         self.failures: dict[str, Failure] = {}
         self.named = {experiment.id(): experiment for experiment in experiments}

@@ -26,15 +26,14 @@ def sweep(spec: Benchmark, store: Store, audience: Audience) -> Iterator[Result]
     distributed.join()
     with ExitStack() as others:
         if not distributed.first():
-            store, audience = (
-                Store(Path(others.enter_context(tempfile.TemporaryDirectory()))),
-                Audience([]),
-            )
+            store = Store(Path(others.enter_context(tempfile.TemporaryDirectory())))
+            audience = Audience([])
         yield from _sweep(spec, store, audience)
 
 
 def _sweep(spec: Benchmark, store: Store, audience: Audience) -> Iterator[Result]:
-    wanted, bench = experiments(spec), Bench(spec)
+    wanted = experiments(spec)
+    bench = Bench(spec)
     todo = distributed.agreed(
         [experiment for experiment in wanted if store.find(experiment.id()) is None]
     )

@@ -79,12 +79,17 @@ def _learning_s(bench: Bench, batches: int) -> Pace:
 
     from discl.engine.evaluation.predict import logits_of
 
-    spec, feed, device = bench.spec, bench.feed, distributed.device()
-    network, train, val = feed.network(0), feed.split("train"), feed.split("val")
+    spec = bench.spec
+    feed = bench.feed
+    device = distributed.device()
+    network = feed.network(0)
+    train = feed.split("train")
+    val = feed.split("val")
     network.to(device).train()
     rows = np.arange(spec.train.batch) % len(train)
     photos = torch.from_numpy(np.array(train.pixels[rows]))
-    optimiser, took = torch.optim.AdamW(network.parameters()), list[float]()
+    optimiser = torch.optim.AdamW(network.parameters())
+    took = list[float]()
     while len(took) <= batches or sum(took) < SAMPLE_S:
         started = time.perf_counter()
         optimiser.zero_grad()
@@ -101,15 +106,13 @@ def _remembered(what: list[object], measure: Callable[[], Sequence[float]]) -> l
     """What was measured of this on this machine before, or else is now: it takes seconds, most of
     them imports.
     """
-    path, machine = (
-        home() / "paces.json",
-        [
-            processor(),
-            os.environ.get("CUDA_VISIBLE_DEVICES"),
-            os.environ.get("OMP_NUM_THREADS"),
-            __version__,
-        ],
-    )
+    path = home() / "paces.json"
+    machine = [
+        processor(),
+        os.environ.get("CUDA_VISIBLE_DEVICES"),
+        os.environ.get("OMP_NUM_THREADS"),
+        __version__,
+    ]
     key = short([what, machine])
     with one_at_a_time(home() / "paces"):
         try:

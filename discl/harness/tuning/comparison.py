@@ -45,7 +45,8 @@ def searches(tuning: Tuning) -> list[Search]:
 
 def _search(strategy: str, studies: list[Study]) -> Search:
     slots = [trial for study in studies for trial in study.slots() if trial]
-    last, winner = studies[-1], studies[-1].winner()
+    last = studies[-1]
+    winner = studies[-1].winner()
     own = last.own()
     default = next(
         (

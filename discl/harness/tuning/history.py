@@ -372,7 +372,8 @@ def _range(dimension: Dimension) -> str:
 
 def command(study: View, trial: FrozenTrial) -> list[str]:
     """The words of a `discl bench` that makes the runs of a trial, or finds them in the store."""
-    said, paths = study.said, {**study.settings, **settings(trial.params)}
+    said = study.said
+    paths = {**study.settings, **settings(trial.params)}
     return commands.bench(
         said["benchmark"], said["scale"], [study.strategy], said["tune.seeds"], paths
     )

@@ -108,7 +108,8 @@ def _history(studies: Sequence[View]) -> Chart:
             "these studies have different objectives:"
             f" {', '.join(sorted({study.objective[0] for study in studies}))}; name one of them"
         )
-    key, scale = studies[0].objective[0], _percent(studies[0].objective[0])
+    key = studies[0].objective[0]
+    scale = _percent(studies[0].objective[0])
     shared = f"{studies[0].sweep}/" if len(studies) > 1 else ""
     marks = [
         _best_so_far(study, study.name.removeprefix(shared) if shared else "best so far", scale)
@@ -240,7 +241,8 @@ class _OfAllObjectives(optuna.importance.PedAnovaImportanceEvaluator):
 
 def _plotted(module: Any, study: View, kind: str, words: Callable[[str], str]) -> Any:
     """Optuna's picture, of values in percent."""
-    scales, key = [_percent(key) for key in study.objective], study.objective[0]
+    scales = [_percent(key) for key in study.objective]
+    key = study.objective[0]
     if kind == "importance":
         importances(study)  # refuses what is too little
         return module.plot_param_importances(
@@ -382,7 +384,8 @@ _HTML_DOTS: Mapping[str, dict[str, Any]] = {
 def _write_chart(chart: Chart, half: Path, suffix: str) -> None:
     from plotly.graph_objects import Figure, Scatter
 
-    figure, lines = Figure(), itertools.cycle(_LINES)
+    figure = Figure()
+    lines = itertools.cycle(_LINES)
     for each in chart.marks:
         if each.look == "steps":
             shade, _, dash = next(lines)

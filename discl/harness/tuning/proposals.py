@@ -165,10 +165,8 @@ def propose(
     They are none of those, nor of the `failed` ones, as long as there are others: equal settings
     give equal runs.
     """
-    seed, taken = (
-        seed_of("sampler", how.seed, slot),
-        {_key(params) for params in (*(trial.params for trial in tried), *beside, *failed)},
-    )
+    seed = seed_of("sampler", how.seed, slot)
+    taken = {_key(params) for params in (*(trial.params for trial in tried), *beside, *failed)}
     proposed = _asked(space, how, seed, tried, beside)
     return proposed if _key(proposed) not in taken else _another(space, seed, taken) or proposed
 

@@ -93,13 +93,11 @@ class Study:
         first: Sequence[Mapping[str, Any]],
     ) -> None:
         assert found.tune is not None  # noqa: S101 - a file with a space has it
-        self.found, self.strategy, self.rung, self.said, self.storage = (
-            found,
-            strategy,
-            rung,
-            found.tune,
-            storage,
-        )
+        self.found = found
+        self.strategy = strategy
+        self.rung = rung
+        self.said = found.tune
+        self.storage = storage
         self.name = "/".join(
             [
                 found.name,
@@ -109,7 +107,8 @@ class Study:
                 *([f"rung {rung}"] if found.tune.ladder else []),
             ]
         )
-        self.space, self.budget = files.space_of(found, strategy), files.budget(found, strategy)
+        self.space = files.space_of(found, strategy)
+        self.budget = files.budget(found, strategy)
         self.units = [
             Unit(name, seed)
             for seed in self.said.seeds
@@ -154,7 +153,8 @@ class Study:
 
     def _opened(self) -> tuple[optuna.Study, str]:
         """The study and its sampler, which stays what it was begun with."""
-        described, sampler = self.described(), sampler_name(self.said)
+        described = self.described()
+        sampler = sampler_name(self.said)
         with quiet():
             study = optuna.create_study(
                 study_name=self.name,
@@ -237,7 +237,8 @@ class Study:
         self, taken: FrozenTrial, slots: Sequence[FrozenTrial | None], heart: Heart
     ) -> Job | None:
         """The first run of a trial that is ours now; None where it is over already."""
-        ours, slot = Open(taken), int(taken.user_attrs[SLOT])
+        ours = Open(taken)
+        slot = int(taken.user_attrs[SLOT])
         self.open[taken.number] = ours
         counts = slots[slot] if slot < len(slots) else None
         if (
@@ -287,7 +288,8 @@ class Study:
         begin, end = self._round(max(0, len(slots) - 1))
         if None not in slots and len(slots) == end:
             begin, end = self._round(end)
-        tried, beside = self.tried(slots[:begin]), list[Params]()
+        tried = self.tried(slots[:begin])
+        beside = list[Params]()
         failed = [trial.params for trial in slots[:begin] if trial and trial.state not in SCORED]
         for slot in range(begin, end):
             there = slots[slot] if slot < len(slots) else None
@@ -329,16 +331,15 @@ class Study:
             f"{self.strategy} trial {ours.trial.user_attrs[SLOT]},"
             f" {' '.join(map(str, self.units[unit]))}"
         )
-        stop, tag = (
-            self._stop(ours, unit, experiment),
-            (self.strategy, self.rung, ours.trial.number),
-        )
+        stop = self._stop(ours, unit, experiment)
+        tag = (self.strategy, self.rung, ours.trial.number)
         return Job(experiment, self.name, label, stop, tag, int(ours.trial.user_attrs[SLOT]))
 
     def _stop(self, ours: Open, unit: int, experiment: Experiment) -> Patience | None:
         if not self.said.patience:
             return None
-        slots, (begin, _) = self.slots(), self._round(int(ours.trial.user_attrs[SLOT]))
+        slots = self.slots()
+        (begin, _) = self._round(int(ours.trial.user_attrs[SLOT]))
         runs = [trial.user_attrs.get(RUNS, {}).get(str(unit)) for trial in slots[:begin] if trial]
         told = tuple(
             tuple((int(epoch), float(value)) for epoch, value in run["curve"])
@@ -438,7 +439,8 @@ class Study:
         """A run was cut short: what it had reached is a low estimate of what it would have, and the
         trial is over.
         """
-        unit, (epoch, reached) = len(ours.trial.intermediate_values), outcome.curve[-1]
+        unit = len(ours.trial.intermediate_values)
+        (epoch, reached) = outcome.curve[-1]
         # in this order: a launcher that dies in between leaves what says that it is over
         self._note(
             ours,
@@ -519,7 +521,10 @@ class Tuning:
 
     def __init__(self, found: SweepFile, storage: RDBStorage, retry: int = 0) -> None:
         assert found.tune is not None  # noqa: S101 - a file with a space has it
-        self.found, self.storage, self.retry, self.keep = found, storage, retry, found.tune.keep
+        self.found = found
+        self.storage = storage
+        self.retry = retry
+        self.keep = found.tune.keep
         self.rungs = files.rungs(found)
         self.strategies = files.strategies(found)
         self.at = dict.fromkeys(self.strategies, 0)

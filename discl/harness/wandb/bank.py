@@ -110,7 +110,8 @@ def _scores(bench: Bench, levels: list[int]) -> dict[str, Any]:
 
 
 def _cost(bench: Bench, levels: list[int]) -> dict[str, float]:
-    made, grid = bench.bank.count(), bench.generator.steps
+    made = bench.bank.count()
+    grid = bench.generator.steps
     images = {level: made.get(level, 0) for level in levels}
     steps = sum(count * denoising_steps(level, grid) for level, count in images.items())
     size = sum(path.stat().st_size for path in bench.bank.shards.glob("*"))
@@ -127,7 +128,9 @@ def _yield(bench: Bench, levels: list[int]) -> Any:
     """Made and kept images of every class and level."""
     import wandb
 
-    labels, names, said = np.asarray(bench.sources.labels), bench.dataset.classes, bench.spec.bank
+    labels = np.asarray(bench.sources.labels)
+    names = bench.dataset.classes
+    said = bench.spec.bank
     table = wandb.Table(columns=["class", "level", "hard photos", "made", "kept", "kept share"])
     hard = np.bincount(labels, minlength=len(names))
     for level in levels:
@@ -158,7 +161,8 @@ def _spectrum(bench: Bench, levels: list[int]) -> Any:
         shown.thumbnail((SIDE, SIDE))
         return wandb.Image(shown, caption=caption)
 
-    sources, said = bench.sources, bench.spec.bank
+    sources = bench.sources
+    said = bench.spec.bank
     views = {
         level: bench.bank.view(level, said.variants, sources, None, said.best_of)
         for level in levels

@@ -50,7 +50,10 @@ class Follower:
 
     def __init__(self, listed: Path, parent: int) -> None:
         self.listed, self.parent = listed, parent
-        self.status, self._offset, self._written, self._said = Status(), 0, 0.0, 0
+        self.status = Status()
+        self._offset = 0
+        self._written = 0.0
+        self._said = 0
         self.waiting: deque[dict[str, Any]] = deque()
         self.ended = False  # no more will come
         self.alive_at = time.monotonic()
@@ -130,7 +133,8 @@ class Follower:
             self._say()
 
     def _say(self) -> None:
-        self._written, self._said = time.monotonic(), self.status.steps
+        self._written = time.monotonic()
+        self._said = self.status.steps
         write_text(status_path(self.listed), json.dumps(asdict(self.status)) + "\n")
 
     def _look(self) -> None:

@@ -83,7 +83,9 @@ def _told(
 
 
 def _send(run: Any, events: Iterator[dict[str, Any]], folder: Path, tell: Tell) -> Sent:
-    rows, told, complete = Rows(), list[dict[str, float]](), False
+    rows = Rows()
+    told = list[dict[str, float]]()
+    complete = False
     for event in events:
         if event.get("event") == "epoch":
             report = record.epoch(event)

@@ -127,7 +127,8 @@ def sync(store: Store, runs: Iterable[Local], announce: Announce, place: Place) 
     by_project: dict[str, list[Local]] = defaultdict(list)
     for run in runs:
         by_project[place.project(run.project)].append(run)
-    todo, there = list[Local](), 0
+    todo = list[Local]()
+    there = 0
     for project, mine in by_project.items():
         known = held(place.access, project, place.entity)
         for run in mine:
@@ -135,7 +136,10 @@ def sync(store: Store, runs: Iterable[Local], announce: Announce, place: Place) 
                 there += 1
             else:
                 todo.append(run)
-    sent, busy, troubles, failed = 0, 0, list[str](), 0
+    sent = 0
+    busy = 0
+    troubles = list[str]()
+    failed = 0
     for done, run in enumerate(todo):
         announce("sending runs to W&B", done, len(todo))
         if store.being_made(run.id):
@@ -212,10 +216,13 @@ def status(store: Store | None = None) -> Standing:
     """Key, mode and place, and which runs wait to be sent; reads the store and asks no server."""
     store = store or Store()
     try:
-        found, error = access(), ""
+        found = access()
+        error = ""
     except UserError as wrong:
-        found, error = Access("", None, "", "offline", None, None), str(wrong)
-    runs, waiting = 0, list[str]()
+        found = Access("", None, "", "offline", None, None)
+        error = str(wrong)
+    runs = 0
+    waiting = list[str]()
     for folder in sorted(store.root.glob("*")):
         complete = any(folder.glob("*/result.json"))
         if not complete and not any(folder.glob("[0-9]*/events.jsonl")):

@@ -38,10 +38,8 @@ class Metrics:
                 f"no complete run of {spec.name} at scale {spec.scale} says what is measured; run"
                 f" `discl bench {spec.name}` first"
             )
-        home, rule = (
-            home_split({key.rsplit("/", 1)[0] for key in keys}),
-            spec.select.metric.removeprefix("val/"),
-        )
+        home = home_split({key.rsplit("/", 1)[0] for key in keys})
+        rule = spec.select.metric.removeprefix("val/")
         tail = tuple(
             f"{home}/{group}_acc"
             for group in ("few", "medium", "many")
@@ -85,7 +83,8 @@ def dashboard(
     against accuracy, and tuning.
     """
     ws, wr = _libraries()
-    entity, project = place.entity or "", place.project(f"discl-{spec.name}")
+    entity = place.entity or ""
+    project = place.project(f"discl-{spec.name}")
     runs_of = (
         {"entity": entity, "project": project} if entity else {}
     )  # whose numbers a run set asks W&B for, at once

@@ -23,7 +23,8 @@ class View(nn.Module):
         super().__init__()
         size = preprocess["size"]
         self.h, self.w = (size, size) if isinstance(size, int) else (int(size[0]), int(size[-1]))
-        self.squash, self.mode = preprocess["resize_mode"] == "squash", preprocess["interpolation"]
+        self.squash = preprocess["resize_mode"] == "squash"
+        self.mode = preprocess["interpolation"]
         mean, std = (torch.tensor(preprocess[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
         self.black: Tensor
         self.white: Tensor
@@ -41,7 +42,8 @@ class View(nn.Module):
             else (max(self.h, round(h * grown)), max(self.w, round(w * grown)))
         )
         resized = F.interpolate(photos, size, mode=self.mode, antialias=True)
-        top, left = (size[0] - self.h) // 2, (size[1] - self.w) // 2
+        top = (size[0] - self.h) // 2
+        left = (size[1] - self.w) // 2
         # bicubic overshoots at edges, where a picture of 8 bits is cut off
         return torch.clamp(
             resized[..., top : top + self.h, left : left + self.w], self.black, self.white
@@ -55,7 +57,8 @@ class Trunk(nn.Module):
 
     def __init__(self, clip: Any, view: View) -> None:
         super().__init__()
-        self.view, self.visual = view, clip.visual
+        self.view = view
+        self.visual = clip.visual
 
     def forward(self, photos: Tensor) -> Tensor:
         return _pooled(self.visual, self.view(photos))
@@ -67,7 +70,8 @@ class LinearHead(nn.Module):
     def __init__(self, trunk: Trunk, weight: Tensor) -> None:
         super().__init__()
         classes, width = weight.shape
-        self.trunk, self.head = trunk, nn.utils.skip_init(nn.Linear, width, classes)
+        self.trunk = trunk
+        self.head = nn.utils.skip_init(nn.Linear, width, classes)
         with torch.no_grad():
             self.head.weight.copy_(weight)
             self.head.bias.zero_()

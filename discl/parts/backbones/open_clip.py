@@ -64,12 +64,10 @@ class OpenClip:
             raise unknown("backbone.head", head, HEADS)
         if tuned not in TUNED:
             raise unknown("backbone.tuned", tuned, TUNED)
-        self.templates, self.head, self.tuned, self.allow_shared = (
-            tuple(templates),
-            head,
-            tuned,
-            allow_shared,
-        )
+        self.templates = tuple(templates)
+        self.head = head
+        self.tuned = tuned
+        self.allow_shared = allow_shared
         self.frozen, self.hidden = frozen, hidden
         self._checkpoint = ClipCheckpoint(model, pretrained, "backbone")
 

@@ -196,7 +196,8 @@ class Cifar100LT(Listed):
     def listings(self, root: Path) -> Mapping[str, Listing]:
         _check_names(root / "fine_label_names.txt")
         train, test = _records(root / "train.bin"), _records(root / "test.bin")
-        labels, order = train[:, 1].astype(np.int64), _in_hash_order(train)
+        labels = train[:, 1].astype(np.int64)
+        order = _in_hash_order(train)
         kept: dict[str, list[Ints]] = {"train": [], "val": []}
         for label, count in enumerate(long_tail(self.largest, self.smallest, len(CLASSES))):
             mine = order[labels[order] == label]

@@ -87,7 +87,8 @@ class Cifar10Cams:
     def split(self, name: str) -> Split:
         if name not in _SPLITS:
             raise unknown("split of cifar10_cams", name, _SPLITS)
-        source, drawn = self._source, self._drawn[name]
+        source = self._source
+        drawn = self._drawn[name]
         labels, ids = source.labels[drawn.rows], source.ids[drawn.rows]
         pixels = source.made_once(
             self._file(name), lambda: taken(source.photos[drawn.rows], ids, drawn.cameras)
@@ -105,7 +106,8 @@ class Cifar10Cams:
     def _drawn(self) -> dict[str, _Drawn]:
         """Which photos, through which cameras."""
         rows = self._source.rows(self._counts)
-        test, each = rows["test"], self.test_photos // len(CLASSES)
+        test = rows["test"]
+        each = self.test_photos // len(CLASSES)
         labels = self._source.labels[test]
         rows |= {
             "id_test": test[some_of_each(labels, 0, each)],

@@ -74,7 +74,8 @@ class Folder(Listed):
                 " them"
             )
         self.share, self.largest, self.smallest = share, largest, smallest
-        self.ood, self.groups = tuple(ood), groups
+        self.ood = tuple(ood)
+        self.groups = groups
         self.wanted = Wanted(image_column, label_column, group_column)
 
     @property
@@ -276,7 +277,8 @@ class Folder(Listed):
     def _group_remarks(self) -> list[str]:
         refs = {ref for columns in self._found_here.splits.values() for ref in columns.refs}
         table = self._group_table.keys()
-        without, unknown = sorted(refs - table) if self.groups else [], sorted(table - refs)
+        without = sorted(refs - table) if self.groups else []
+        unknown = sorted(table - refs)
         said = (
             [
                 f"{len(without)} photo(s) are not in {self.groups} and form a group of their own"

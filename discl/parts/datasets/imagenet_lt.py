@@ -152,7 +152,8 @@ def class_names() -> tuple[str, ...]:
     from open_clip import IMAGENET_CLASSNAMES
     from timm.data import ImageNetInfo
 
-    words, times = ImageNetInfo(), Counter(IMAGENET_CLASSNAMES)
+    words = ImageNetInfo()
+    times = Counter(IMAGENET_CLASSNAMES)
     return tuple(
         words.index_to_description(label).partition(",")[0] if times[name] > 1 else name
         for label, name in enumerate(IMAGENET_CLASSNAMES)

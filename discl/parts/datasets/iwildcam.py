@@ -131,7 +131,8 @@ def read_metadata(path: Path, classes: int) -> dict[str, Listing]:
             " again"
         )
     coded = columns["split"].dictionary_encode()
-    codes, spelt = _numbers(coded.indices), coded.dictionary.to_pylist()
+    codes = _numbers(coded.indices)
+    spelt = coded.dictionary.to_pylist()
     if unheard := set(spelt) - set(SPLITS):
         strange = np.flatnonzero(codes == spelt.index(sorted(unheard)[0]))
         raise UserError(
@@ -211,17 +212,16 @@ def english(scientific: Sequence[str], shared: bool = False) -> tuple[str, ...]:
     so that a text can tell the two apart.
     """
     table = json.loads(resource(_NAMES).read_text("utf-8"))
-    common, apart = table["common"], {} if shared else table["told_apart"]
+    common = table["common"]
+    apart = {} if shared else table["told_apart"]
     named = [apart.get(name) or common.get(name) or name for name in scientific]
     if shared:
         return tuple(named)
-    times, own = (
-        Counter(named),
-        (
-            scientific
-            if len(set(scientific)) == len(scientific)
-            else [f"label {label}" for label in range(len(named))]
-        ),
+    times = Counter(named)
+    own = (
+        scientific
+        if len(set(scientific)) == len(scientific)
+        else [f"label {label}" for label in range(len(named))]
     )
     return tuple(
         f"{name} ({own[label]})" if times[name] > 1 else name for label, name in enumerate(named)

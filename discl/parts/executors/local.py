@@ -107,7 +107,8 @@ class _Process:
         theirs.close()
 
     def give(self, job: Job) -> None:
-        self.job, self.peak_bytes = job, None
+        self.job = job
+        self.peak_bytes = None
         with contextlib.suppress(OSError):  # no /proc here
             Path(f"/proc/{self._process.pid}/clear_refs").write_text(
                 "5"
@@ -183,7 +184,8 @@ class _Crew:
 
     def _collect(self, place: int, supply: Supply) -> Iterator[tuple[Any, Any]]:
         worker = self._staff[place]
-        job, worker.job = worker.job, None
+        job = worker.job
+        worker.job = None
         assert job is not None  # noqa: S101 - only busy workers are asked
         outcome = worker.outcome()
         if outcome is not None:

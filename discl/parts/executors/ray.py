@@ -209,7 +209,8 @@ def share_out(
         # no core is asked for beside the GPU: a node short of cores would leave its GPUs idle
         each = {"CPU": cpus, "GPU": gpus or _part(workers / total)}
     elif cpus:
-        workers, each = workers or _room(nodes, {"CPU": cpus}), {"CPU": cpus, "GPU": 0.0}
+        workers = workers or _room(nodes, {"CPU": cpus})
+        each = {"CPU": cpus, "GPU": 0.0}
     else:
         workers = workers or int(sum(min(_MOST_A_NODE, count) for count in cores))
         whole = min(cores) // ceil(

@@ -29,7 +29,9 @@ class Classic:
     )
 
     def __init__(self, pipeline: Any) -> None:
-        self.pipeline, self.vae, self.unet = pipeline, pipeline.vae, pipeline.unet
+        self.pipeline = pipeline
+        self.vae = pipeline.vae
+        self.unet = pipeline.unet
 
     @property
     def dtype(self) -> torch.dtype:

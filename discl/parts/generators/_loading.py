@@ -33,7 +33,8 @@ class Loading:
 
 def load(folder: Path, checkpoint: str, loading: Loading) -> Classic:
     """The checkpoint, ready to work on its device; `checkpoint` is what error messages call it."""
-    device, dtype = _device(loading.device), getattr(torch, loading.dtype)
+    device = _device(loading.device)
+    dtype = getattr(torch, loading.dtype)
     family = _family_of(folder, checkpoint)
     pipeline = _pipeline(folder, checkpoint, dtype)
     if loading.scheduler:

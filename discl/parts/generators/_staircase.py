@@ -137,7 +137,8 @@ class Staircase:
         """The code of each place's photo; equal photos are encoded once."""
         keys = {place: hashlib.sha256(photos[place].tobytes()).digest() for place in places}
         distinct = {key: photos[place] for place, key in keys.items()}
-        pictures, codes = list(distinct.values()), list[Code]()
+        pictures = list(distinct.values())
+        codes = list[Code]()
         for real, (mean, std) in self._coder.over(
             len(pictures), lambda mine: self.family.encode([pictures[i] for i in mine])
         ):
@@ -154,7 +155,8 @@ class Staircase:
         codes: dict[int, Code],
         shape: tuple[int, ...],
     ) -> Stair:
-        scheduler, family = copy.deepcopy(self._grid), self.family
+        scheduler = copy.deepcopy(self._grid)
+        family = self.family
         begin = (self.recipe.steps - denoising_steps(level, self.recipe.steps)) * scheduler.order
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(begin)
@@ -248,7 +250,8 @@ class Staircase:
         """The distinct prompts embedded, the negative one first, and the row of each prompt among
         them.
         """
-        distinct, negative = list(dict.fromkeys(prompts)), self.recipe.negative_prompt
+        distinct = list(dict.fromkeys(prompts))
+        negative = self.recipe.negative_prompt
         needed = self._guided and bool(negative or not self.family.empty_is_zero)
         self._learn([*distinct, negative] if needed else distinct)
         known = [self._prompts[prompt] for prompt in distinct]
@@ -287,7 +290,8 @@ class Staircase:
     # ---------------------------------------------------------------- pictures
 
     def _developed(self, latents: Tensor, size: tuple[int, int]) -> Drawn:
-        images, failed = np.zeros((len(latents), *size, 3), np.uint8), dict[int, str]()
+        images = np.zeros((len(latents), *size, 3), np.uint8)
+        failed = dict[int, str]()
         for real, (pictures, reasons) in self._coder.over(
             len(latents), lambda mine: self._pictures(latents[mine])
         ):

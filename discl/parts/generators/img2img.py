@@ -117,21 +117,18 @@ class Img2Img:
             raise UserError(
                 f"generator.device = {device!r}: it is 'auto', 'cpu', 'mps', 'cuda' or 'cuda:1'"
             )
-        self.checkpoint, self.steps, self.text_guidance, self.size = (
-            checkpoint,
-            steps,
-            text_guidance,
-            _size(size),
-        )
+        self.checkpoint = checkpoint
+        self.steps = steps
+        self.text_guidance = text_guidance
+        self.size = _size(size)
         self.level_0, self.scheduler, self.negative_prompt = level_0, scheduler, negative_prompt
-        self.scores, self.dtype = (aesthetic_score, negative_aesthetic_score), dtype
-        self.chunk, self.device, self.channels_last, self.attention, self.compile = (
-            chunk,
-            device,
-            channels_last,
-            attention,
-            compile,
-        )
+        self.scores = (aesthetic_score, negative_aesthetic_score)
+        self.dtype = dtype
+        self.chunk = chunk
+        self.device = device
+        self.channels_last = channels_last
+        self.attention = attention
+        self.compile = compile
         self.counts = {
             "denoiser_images": 0,
             "denoiser_calls": 0,

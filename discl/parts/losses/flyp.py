@@ -53,11 +53,9 @@ class Flyp:
             )
         pairs = network(images, labels)
         with torch.autocast(images.device.type, enabled=False):
-            image, text, scale = (
-                gathered(pairs[0].float()),
-                gathered(pairs[1].float()),
-                pairs[2].float(),
-            )
+            image = gathered(pairs[0].float())
+            text = gathered(pairs[1].float())
+            scale = pairs[2].float()
             logits = scale * image @ text.T
             own = torch.arange(len(logits), device=logits.device)
             if self.mask_same:

@@ -41,7 +41,10 @@ class LdamDrw:
                 f"loss.defer = {defer} and beta = {beta}: defer is a share of the run, 0 to 1, and"
                 " beta is from 0 to below 1"
             )
-        self.margin, self.scale, self.defer, self.beta = margin, scale, defer, beta
+        self.margin = margin
+        self.scale = scale
+        self.defer = defer
+        self.beta = beta
 
     def __call__(
         self,

@@ -16,7 +16,8 @@ class Template:
     version = 1
 
     def __init__(self, template: str = "a photo of {name}", caption: str = "") -> None:
-        self.template, self._caption = template, caption or template
+        self.template = template
+        self._caption = caption or template
         for text in (self.template, self._caption):
             if "{name}" not in text:
                 raise UserError(

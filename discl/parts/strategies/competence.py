@@ -27,7 +27,8 @@ class Competence:
             raise UserError(
                 f"strategy.competence.goal = {goal}: takes a fraction above 0, at most 1"
             )
-        self.goal, self.metric = goal, metric.removeprefix("val/")
+        self.goal = goal
+        self.metric = metric.removeprefix("val/")
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels

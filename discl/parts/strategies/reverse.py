@@ -22,7 +22,8 @@ class Reverse:
     probe = None
 
     def __init__(self, start: int = 0, pacing: float = 1.0) -> None:
-        self.start, self.pacing = check_start("reverse", start), check_pacing("reverse", pacing)
+        self.start = check_start("reverse", start)
+        self.pacing = check_pacing("reverse", pacing)
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels_from("reverse", self.start, levels)

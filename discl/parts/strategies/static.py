@@ -39,7 +39,8 @@ class Static:
             raise UserError(
                 f"strategy.static.lengths = {list(lengths)}: each level needs 1 or more"
             )
-        self.start, self.pacing = check_start("static", start), check_pacing("static", pacing)
+        self.start = check_start("static", start)
+        self.pacing = check_pacing("static", pacing)
         if self.lengths and self.pacing != 1:
             raise UserError(
                 f"strategy.static.lengths = {list(lengths)} and pacing = {pacing:g} are two answers"

@@ -56,7 +56,8 @@ class Console:
             self._drop(what)
 
     def start(self, run: Mapping[str, Any]) -> None:
-        self._run, self._best = run, {}
+        self._run = run
+        self._best = {}
         if self._terminal.is_terminal:
             self._task(self._title(), run["epochs"])
 

@@ -33,7 +33,8 @@ class Trackio:
         os.environ.setdefault("TRACKIO_DIR", str(home().absolute() / "trackio"))
         trackio = _library()
         name = f"{shortened(str(run['name']), 100)}-{run['id'][:8]}"
-        self._rows, self._there = Rows(), _epochs(str(run["project"]), name)
+        self._rows = Rows()
+        self._there = _epochs(str(run["project"]), name)
         with redirect_stdout(sys.stderr):  # which is for what a command answers
             self._run = trackio.init(
                 project=str(run["project"]),

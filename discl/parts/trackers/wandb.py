@@ -101,7 +101,8 @@ class Wandb:
         """No more runs will come: wait while the mirror gets on, but not for long, then let it go;
         Ctrl-C ends the wait.
         """
-        child, self._child = self._child, None
+        child = self._child
+        self._child = None
         if child is None or self._list is None:
             return
         atexit.unregister(self.close)
@@ -121,14 +122,16 @@ class Wandb:
     def _wait(self, child: subprocess.Popen[bytes]) -> None:
         """Until the child ends, says that nothing can be sent, or stands still."""
         began = moved = time.monotonic()
-        steps, told = -1, False
+        steps = -1
+        told = False
         while (
             child.poll() is None
             and time.monotonic() - began < PATIENCE_S
             and not self._status().get("given_up")
         ):
             if (now := self._status().get("steps", 0)) != steps:
-                steps, moved = now, time.monotonic()
+                steps = now
+                moved = time.monotonic()
             if time.monotonic() - moved > STALLED_S:
                 return
             if not told and time.monotonic() - began > 1.0:

@@ -51,7 +51,8 @@ def table(bench: Bench, level: int) -> tuple[Table, str]:
     """The images of a level that the benchmark asks for, and a digest of all the bank has at the
     level and of the size it is seen at.
     """
-    place, bank = bench.sources.place, bench.spec.bank
+    place = bench.sources.place
+    bank = bench.spec.bank
     content = hashlib.sha256(repr(bench.bank.size).encode())
     rest = (False,) * 4 + (0.0, 0, 0, False)
 
@@ -92,16 +93,15 @@ class Lots:
     """
 
     def __init__(self, bench: Bench, images: Table, vectors: Mapping[str, Floats]) -> None:
-        self.images, self.vectors, self.sources, self.grid = (
-            images,
-            vectors,
-            bench.sources,
-            bench.generator.steps,
-        )
+        self.images = images
+        self.vectors = vectors
+        self.sources = bench.sources
+        self.grid = bench.generator.steps
         self.labels = sorted({int(label) for label in bench.sources.labels})
         self.levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
         draws = bench.spec.bank.variants * bench.spec.bank.best_of
-        self.draws, place = draws, bench.sources.place
+        self.draws = draws
+        place = bench.sources.place
         failed = [
             cell
             for cell, _ in bench.bank.failures()
@@ -132,7 +132,8 @@ class Lots:
 
     def of(self, level: int | None, label: int | None) -> Lot:
         """The lot of one level and class; None stands for all."""
-        mine, levels = self._images(level, label), self.levels if level is None else [level]
+        mine = self._images(level, label)
+        levels = self.levels if level is None else [level]
         kept = mine[mine["kept"]]
         photos = (
             len(self.sources.ids) if label is None else int((self.sources.labels == label).sum())
@@ -148,7 +149,8 @@ class Lots:
             for one in levels
             for other in (self.labels if label is None else [label])
         ]
-        wanted, picked = photos * self.draws * len(levels), int(mine["picked"].sum())
+        wanted = photos * self.draws * len(levels)
+        picked = int(mine["picked"].sum())
         return Lot(
             level=level,
             label=label,

@@ -33,7 +33,8 @@ def embedded(
     """
     paths = {stack.name: _path(folder, stack.name, stack.content) for stack in stacks}
     todo = [stack for stack in stacks if not paths[stack.name].exists()]
-    done, total = 0, sum(len(stack.pixels) for stack in todo)
+    done = 0
+    total = sum(len(stack.pixels) for stack in todo)
     for stack in todo:
         parts = []
         for start in range(0, len(stack.pixels), BATCH):

@@ -190,7 +190,9 @@ class Inspection:
     @property
     def judges(self) -> Judges:
         probe, caption = self.right
-        labels, val, hard = self.real[1], slice(len(self.bench.train), None), self.bench.hard
+        labels = self.real[1]
+        val = slice(len(self.bench.train), None)
+        hard = self.bench.hard
         recalls = [probe[val][labels[val] == label].mean() for label in np.unique(labels[val])]
         return Judges(
             FOLDS,
@@ -283,7 +285,9 @@ class Inspection:
         )
 
     def _duplicate(self, row: Any, name: str) -> Duplicate:
-        bench, place, level = self.bench, int(row["near_place"]), int(row["level"])
+        bench = self.bench
+        place = int(row["near_place"])
+        level = int(row["level"])
         split = bench.dataset.split(name)
         source = self.vectors["train"][bench.hard[row["source"]]]
         return Duplicate(
@@ -304,7 +308,9 @@ class Inspection:
 
 def _improve(found: Nearest, number: int, cosine: Floats, split: Ints, place: Ints) -> None:
     better = found.cosine > cosine
-    cosine[better], split[better], place[better] = found.cosine[better], number, found.place[better]
+    cosine[better] = found.cosine[better]
+    split[better] = number
+    place[better] = found.place[better]
 
 
 def pixel_difference(one: Photos, other: Photos) -> float:

@@ -32,7 +32,9 @@ from discl.harness.html import template
 from discl.harness.run.assembly import Bench
 
 SHOWN, LARGEST = 84, 168  # width of a picture on the page, and pixels of its longer side
-WIDTH, HEIGHT, PALE = 340, 64, ' class="pale"'  # of a histogram
+WIDTH = 340
+HEIGHT = 64
+PALE = ' class="pale"'  # of a histogram
 TABLES = (  # figure of a lot, the same figure of the real photos, heading, how it is written
     ("kept_share", None, "kept of picked", "percent"),
     ("probe_retention", "probe_retention", "label retention, probe", "percent"),
@@ -112,7 +114,9 @@ def histogram(held: Distribution | None, name: str, marked: bool, threshold: flo
     """Bars as inline SVG; where `marked`, a line at the threshold, and what lies below it is pale."""
     if held is None:
         return Markup("")
-    low, high, tallest = held.edges[0], held.edges[-1], max(held.counts)
+    low = held.edges[0]
+    high = held.edges[-1]
+    tallest = max(held.counts)
     below = [marked and (left + right) / 2 < threshold for left, right in pairwise(held.edges)]
     bars = [
         _bar(i * WIDTH / len(below), WIDTH / len(below) - 1, n / tallest, below[i])

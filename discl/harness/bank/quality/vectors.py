@@ -105,7 +105,8 @@ def nearest(queries: Floats, keys: Floats) -> Nearest:
             first = cosine.argmax(1)
             value = cosine[np.arange(len(cosine)), first]
             better = value > best[rows]
-            best[rows][better], place[rows][better] = value[better], first[better] + columns.start
+            best[rows][better] = value[better]
+            place[rows][better] = first[better] + columns.start
     return Nearest(best, place)
 
 

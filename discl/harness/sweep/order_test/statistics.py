@@ -284,7 +284,8 @@ def _place(means: Mapping[Order, float], paper: Order) -> Place:
 def _variance(table: Table, rng: np.random.Generator, draws: int) -> Variance:
     """Of scores [orders, seeds]."""
     count, seeds = table.shape
-    by_order, by_seed = table.mean(1) - table.mean(), table.mean(0) - table.mean()
+    by_order = table.mean(1) - table.mean()
+    by_seed = table.mean(0) - table.mean()
     rest = table - table.mean() - by_order[:, None] - by_seed[None, :]
     free = (count - 1) * (seeds - 1)
     noise = float((rest**2).sum()) / free
@@ -334,7 +335,8 @@ def _noticeable(deviation: float, count: int, seeds: int) -> float:
     """
     from scipy.special import fdtri
 
-    between, within = count - 1, (count - 1) * (seeds - 1)
+    between = count - 1
+    within = (count - 1) * (seeds - 1)
     factor = float(fdtri(between, within, 1 - SURE) / fdtri(between, within, 1 - POWER))
     return deviation * math.sqrt((factor - 1) / seeds)
 

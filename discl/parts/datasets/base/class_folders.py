@@ -28,7 +28,8 @@ class Tree:
                 for inside in _subfolders(root / name)
             ]
         splits: dict[str, Columns] = {}
-        empty, stray = list[str](), 0
+        empty = list[str]()
+        stray = 0
         for folder, split in places:
             refs, labels, _ = splits.setdefault(split, Columns([], [], []))
             stray += sum(_is_picture(entry.name) for entry in os.scandir(root / folder))
@@ -72,7 +73,8 @@ def _unused(tops: list[str], used: list[str]) -> list[str]:
 
 
 def _pictures(root: Path, folder: str) -> list[str]:
-    refs, inner = [], []
+    refs = []
+    inner = []
     with os.scandir(root / folder) as entries:
         for entry in entries:
             if entry.is_dir():

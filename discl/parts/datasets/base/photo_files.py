@@ -167,7 +167,8 @@ class Listed(ABC):
         """The photos of one split at training size; `original` reads the file itself."""
         if name not in self._survey.listings:
             raise unknown(f"split of {self.name}", name, self.splits)
-        listing, opened = self._survey.listings[name], self._opened(name, _silent)
+        listing = self._survey.listings[name]
+        opened = self._opened(name, _silent)
         refs = listing.refs[opened.rows]
         return Split(
             refs,
@@ -323,7 +324,8 @@ class Listed(ABC):
         absent, extra = self.missing(
             self.place, np.concatenate([listing.refs for listing in listings.values()])
         )
-        kept, start = dict[str, Listing](), 0
+        kept = dict[str, Listing]()
+        start = 0
         for name, (refs, labels, groups) in listings.items():
             there = ~absent[start : start + len(refs)]
             start += len(refs)

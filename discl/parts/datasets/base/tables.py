@@ -32,10 +32,8 @@ class Tables:
         for split, path in _files(root):
             schema = _schema(path)
             features = _features(path, schema)
-            image, label = (
-                _image_column(schema, features, wanted, path),
-                _label_column(schema, features, wanted, path),
-            )
+            image = _image_column(schema, features, wanted, path)
+            label = _label_column(schema, features, wanted, path)
             group = (
                 present(wanted.group, schema.names, "group_column", path) if wanted.group else ""
             )

@@ -87,13 +87,11 @@ SITES: dict[str, dict[str, float]] = {
 
 # stronger casts and sharper habitats would let the camera stand for the class, and the unseen
 # cameras fall to chance
-_CLEAR, _WARM, _COLD, _GREEN, _ROSE = (
-    (1.0, 1.0, 1.0),
-    (1.05, 1.0, 0.9),
-    (0.9, 0.98, 1.08),
-    (0.92, 1.05, 0.92),
-    (1.08, 0.95, 1.0),
-)
+_CLEAR = (1.0, 1.0, 1.0)
+_WARM = (1.05, 1.0, 0.9)
+_COLD = (0.9, 0.98, 1.08)
+_GREEN = (0.92, 1.05, 0.92)
+_ROSE = (1.08, 0.95, 1.0)
 
 # site, traffic, light, tint, sharpness, smear, path, noise, quality, night
 SEEN = tuple(

@@ -34,9 +34,11 @@ def smeared(photo: Signal, length: int, angle: float) -> Signal:
     padded = np.pad(photo, ((4, 4), (4, 4), (0, 0)), mode="reflect")
     h, w = photo.shape[:2]
     for place in places:
-        dy, dx = place * np.sin(angle), place * np.cos(angle)
+        dy = place * np.sin(angle)
+        dx = place * np.cos(angle)
         y, x = int(np.floor(dy)), int(np.floor(dx))
-        fy, fx = dy - y, dx - x
+        fy = dy - y
+        fx = dx - x
         for oy, wy in ((0, 1 - fy), (1, fy)):
             for ox, wx in ((0, 1 - fx), (1, fx)):
                 total += wy * wx * padded[4 + y + oy : 4 + y + oy + h, 4 + x + ox : 4 + x + ox + w]
