@@ -157,14 +157,11 @@ def faults_of(paths: Iterable[Path]) -> list[Fault]:
 
 
 def main(words: list[str]) -> int:
-    """Print the faults of the files and folders named, by default of discl; 1 where there are any."""
-    places = [Path(word) for word in words] or [ROOT / "discl"]
-    files = [
-        path
-        for place in places
-        for path in (sorted(place.rglob("*.py")) if place.is_dir() else [place])
-    ]
-    found = faults(files)
+    """Print the faults of files and folders, of discl by default; 1 where there are any."""
+    files: list[Path] = []
+    for path in [Path(word) for word in words] or [Path("discl")]:
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    found = faults_of(files)
     for fault in found:
         print(fault)
     print(f"{len(files)} modules, {len(found)} faults")
