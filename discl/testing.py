@@ -30,13 +30,13 @@ from discl.core.interfaces import (
     LATER,
     Backbone,
     Dataset,
+    EpochContext,
     EpochReport,
     Executor,
     Generator,
     Later,
     Loss,
     Lost,
-    Moment,
     Prompts,
     Request,
     Scorer,
@@ -61,14 +61,14 @@ class _Contract:
 
 
 class StrategyContract(_Contract):
-    """A pure function from a moment to a distribution over levels."""
+    """A pure function from a context to a distribution over levels."""
 
     levels = (0, 30, 50, 70, 100)
 
-    def moment(
+    def context(
         self, epoch: int, epochs: int = 12, gains: Mapping[int, Any] | None = None
-    ) -> Moment:
-        return Moment(
+    ) -> EpochContext:
+        return EpochContext(
             epoch, epochs, self.levels, (), np.random.default_rng([7, epoch]), gains or {}
         )
 
@@ -80,15 +80,15 @@ class StrategyContract(_Contract):
     def test_every_mix_is_a_distribution_over_the_levels_it_uses(self, part: Strategy) -> None:
         for epoch in range(12):
             gains = {level: [0.01 * level, 0.02] for level in self.levels} if part.probe else {}
-            assert check_mix(part.mix(self.moment(epoch, gains=gains)), part.uses(self.levels))
+            assert check_mix(part.mix(self.context(epoch, gains=gains)), part.uses(self.levels))
 
     def test_the_same_moment_gives_the_same_mix(self, part: Strategy) -> None:
-        first = [dict(part.mix(self.moment(epoch))) for epoch in range(12)]
-        again = [dict(part.mix(self.moment(epoch))) for epoch in reversed(range(12))][::-1]
+        first = [dict(part.mix(self.context(epoch))) for epoch in range(12)]
+        again = [dict(part.mix(self.context(epoch))) for epoch in reversed(range(12))][::-1]
         assert first == again
 
     def test_a_one_epoch_curriculum_works(self, part: Strategy) -> None:
-        assert check_mix(part.mix(self.moment(0, epochs=1)), part.uses(self.levels))
+        assert check_mix(part.mix(self.context(0, epochs=1)), part.uses(self.levels))
 
     def test_what_it_asks_to_probe_is_a_share(self, part: Strategy) -> None:
         if part.probe is not None:

@@ -271,7 +271,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Moment:
+class EpochContext:
     """All a strategy may know when it chooses the mix of an epoch."""
 
     epoch: int  # 0-based, within the curriculum
@@ -287,7 +287,7 @@ class Moment:
 class Strategy(Protocol):
     """Decides what share of the synthetic images comes from each level, epoch by epoch.
 
-    A pure function of the moment: same moment, same mix; nothing is kept on `self` between calls.
+    A pure function of its context: same context, same mix; nothing is kept on `self` between calls.
     """
 
     version: int
@@ -299,7 +299,7 @@ class Strategy(Protocol):
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         """Those of `levels` this strategy may ever ask for: the bank makes no others."""
 
-    def mix(self, now: Moment) -> Mix:
+    def mix(self, context: EpochContext) -> Mix:
         """Weights over levels for this epoch; level 100 stands for the photos themselves."""
 
 

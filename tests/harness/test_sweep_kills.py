@@ -66,10 +66,10 @@ class Doomed:
     def uses(self, levels):
         return (levels[-1],)
 
-    def mix(self, now):
+    def mix(self, context):
         if "CURED" not in os.environ:
             ENDS[self.end]()
-        return {now.levels[-1]: 1.0}
+        return {context.levels[-1]: 1.0}
 
 
 def killed():

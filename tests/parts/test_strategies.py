@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from discl import testing
 from discl.config.benchmark import Experiment, load
 from discl.core.errors import UserError
-from discl.core.interfaces import EpochReport, Moment
+from discl.core.interfaces import EpochContext, EpochReport
 from discl.core.registry import bind
 
 LEVELS = (0, 30, 50, 70, 100)
@@ -21,7 +21,7 @@ def _levels(
 ) -> list[int]:
     strategy = bind("strategies", name, parameters).build()
     mixes = [
-        strategy.mix(Moment(e, epochs, levels, (), np.random.default_rng([seed, e])))
+        strategy.mix(EpochContext(e, epochs, levels, (), np.random.default_rng([seed, e])))
         for e in range(epochs)
     ]
     return [next(iter(mix)) for mix in mixes]
@@ -45,7 +45,7 @@ def test_static_takes_stages_of_unequal_length() -> None:
 
     def walked(epochs: int) -> Counter[int]:
         return Counter(
-            next(iter(released.mix(Moment(e, epochs, levels, (), np.random.default_rng(0)))))
+            next(iter(released.mix(EpochContext(e, epochs, levels, (), np.random.default_rng(0)))))
             for e in range(epochs)
         )
 
@@ -248,7 +248,7 @@ def test_random_visits_all_levels_and_depends_on_the_seed() -> None:
 def test_adaptive_takes_the_level_with_the_largest_gain() -> None:
     strategy = bind("strategies", "adaptive", {}).build()
     gains = {0: [0.1, 0.2], 50: [0.3, 0.3], 100: [0.0, -0.1]}
-    assert strategy.mix(Moment(0, 5, (0, 50, 100), (), np.random.default_rng(0), gains)) == {
+    assert strategy.mix(EpochContext(0, 5, (0, 50, 100), (), np.random.default_rng(0), gains)) == {
         50: 1.0
     }
 
@@ -257,7 +257,7 @@ def test_adaptive_takes_the_level_with_the_largest_gain() -> None:
 def test_adaptive_can_ignore_outliers(trim: bool, chosen: int) -> None:
     gains = {0: [0.0] * 9 + [1.0], 50: [0.05] * 10}
     strategy = bind("strategies", "adaptive", {"trim": trim}).build()
-    assert strategy.mix(Moment(0, 5, (0, 50), (), np.random.default_rng(0), gains)) == {chosen: 1.0}
+    assert strategy.mix(EpochContext(0, 5, (0, 50), (), np.random.default_rng(0), gains)) == {chosen: 1.0}
 
 
 def test_only_the_natural_baseline_is_not_rebalanced() -> None:
@@ -293,11 +293,11 @@ def _draws(
 ) -> Counter[int]:
     """What a bandit draws at one moment under 400 seeds."""
     strategy = bind("strategies", "bandit", parameters).build()
-    moments = [
-        Moment(len(history), 50, (0, 50, 100), history, np.random.default_rng([seed, 0]), gains)
+    contexts = [
+        EpochContext(len(history), 50, (0, 50, 100), history, np.random.default_rng([seed, 0]), gains)
         for seed in range(400)
     ]
-    return Counter(next(iter(strategy.mix(moment))) for moment in moments)
+    return Counter(next(iter(strategy.mix(context))) for context in contexts)
 
 
 def test_a_bandit_draws_every_level_alike_while_nothing_is_measured() -> None:
@@ -332,8 +332,8 @@ def test_a_level_the_probe_cannot_measure_is_taken_for_a_usual_one() -> None:
 
 def _open_at(best: float, **parameters: Any) -> list[int]:
     history = (_report(0), _report(1, {"val/macro_acc": best, "val/macro_f1": 0.9}), _report(2))
-    moment = Moment(3, 50, LEVELS, history, np.random.default_rng(0))
-    mix = bind("strategies", "competence", parameters).build().mix(moment)
+    context = EpochContext(3, 50, LEVELS, history, np.random.default_rng(0))
+    mix = bind("strategies", "competence", parameters).build().mix(context)
     assert set(mix.values()) == {1 / len(mix)}
     return sorted(mix)
 
@@ -355,7 +355,7 @@ def test_competence_before_the_first_look_is_at_the_lowest_level() -> None:
     mix = (
         bind("strategies", "competence", {})
         .build()
-        .mix(Moment(2, 50, LEVELS, history, np.random.default_rng(0)))
+        .mix(EpochContext(2, 50, LEVELS, history, np.random.default_rng(0)))
     )
     assert mix == {0: 1.0}
 
@@ -365,7 +365,7 @@ def test_competence_never_falls_back() -> None:
     mix = (
         bind("strategies", "competence", {"goal": 0.4})
         .build()
-        .mix(Moment(2, 50, LEVELS, history, np.random.default_rng(0)))
+        .mix(EpochContext(2, 50, LEVELS, history, np.random.default_rng(0)))
     )
     assert sorted(mix) == [*LEVELS]
 

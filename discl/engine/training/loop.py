@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from discl.core.errors import UserError
 from discl.core.hashing import seed_of
-from discl.core.interfaces import EpochReport, Ints, Loss, Moment, Photos, Strategy, check_mix
+from discl.core.interfaces import EpochContext, EpochReport, Ints, Loss, Photos, Strategy, check_mix
 from discl.core.levels import PHOTO
 from discl.engine.evaluation.predict import Intake, logits_of
 from discl.engine.training import distributed
@@ -131,7 +131,7 @@ class Fit:
             if self.at.gains is None:
                 self.at.gains = self._measured(self.probe, burst, epoch)
         self.at.gains = self.at.gains or {}
-        now = Moment(
+        context = EpochContext(
             epoch,
             recipe.curriculum_epochs,
             material.levels,
@@ -139,7 +139,7 @@ class Fit:
             rng,
             self.at.gains,
         )
-        mix = dict(REAL) if real_phase else check_mix(self.strategy.mix(now), material.levels)
+        mix = dict(REAL) if real_phase else check_mix(self.strategy.mix(context), material.levels)
         rest = replace(self.targets, images=self.steps * recipe.batch - len(burst))
         plan = plan_epoch(self.tail, mix, material.usable, rest, self.strategy.rebalanced, rng)
         for _ in self._run(plan, len(burst) // recipe.batch, epoch, self.at.step):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from discl.core.interfaces import Mix, Moment, Probe
+from discl.core.interfaces import EpochContext, Mix, Probe
 
 
 class Adaptive:
@@ -30,10 +30,10 @@ class Adaptive:
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels
 
-    def mix(self, now: Moment) -> Mix:
-        if not now.gains:  # nothing was measurable: no preference
-            return {level: 1 / len(now.levels) for level in now.levels}
-        means = {level: self._mean(now.gains[level]) for level in now.levels if level in now.gains}
+    def mix(self, context: EpochContext) -> Mix:
+        if not context.gains:  # nothing was measurable: no preference
+            return {level: 1 / len(context.levels) for level in context.levels}
+        means = {level: self._mean(context.gains[level]) for level in context.levels if level in context.gains}
         # ties go to the lower level, as in the static order
         return {max(means, key=lambda level: (means[level], -level)): 1.0}
 

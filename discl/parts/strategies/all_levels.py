@@ -4,7 +4,7 @@ Guidance).
 
 from __future__ import annotations
 
-from discl.core.interfaces import Mix, Moment
+from discl.core.interfaces import EpochContext, Mix
 
 
 class AllLevels:
@@ -15,5 +15,5 @@ class AllLevels:
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels
 
-    def mix(self, now: Moment) -> Mix:
-        return {level: 1 / len(now.levels) for level in now.levels}
+    def mix(self, context: EpochContext) -> Mix:
+        return {level: 1 / len(context.levels) for level in context.levels}

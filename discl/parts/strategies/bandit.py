@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Mix, Moment, Probe
+from discl.core.interfaces import EpochContext, Mix, Probe
 
 
 class Bandit:
@@ -48,21 +48,21 @@ class Bandit:
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels
 
-    def mix(self, now: Moment) -> Mix:
-        wish = np.exp(self.sharpness * self._scores(now))
+    def mix(self, context: EpochContext) -> Mix:
+        wish = np.exp(self.sharpness * self._scores(context))
         chances = (1 - self.explore) * wish / wish.sum() + self.explore / len(wish)
-        return {now.levels[int(now.rng.choice(len(chances), p=chances))]: 1.0}
+        return {context.levels[int(context.rng.choice(len(chances), p=chances))]: 1.0}
 
-    def _scores(self, now: Moment) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _scores(self, context: EpochContext) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """[levels]; 0 is the usual gain of an epoch, 1 a standard deviation above it, and a level
         nobody measured is usual.
         """
-        latest = {level: float(np.mean(gains)) for level, gains in now.gains.items()}
-        total, weights = np.zeros(len(now.levels)), np.zeros(len(now.levels))
-        for age, gains in enumerate((latest, *(report.gains for report in reversed(now.history)))):
-            known = np.array([level in gains for level in now.levels])
+        latest = {level: float(np.mean(gains)) for level, gains in context.gains.items()}
+        total, weights = np.zeros(len(context.levels)), np.zeros(len(context.levels))
+        for age, gains in enumerate((latest, *(report.gains for report in reversed(context.history)))):
+            known = np.array([level in gains for level in context.levels])
             weights += self.discount**age * known
-            total += self.discount**age * _standardised(gains, now.levels)
+            total += self.discount**age * _standardised(gains, context.levels)
         return np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
 
 

@@ -5,7 +5,7 @@ goes (after Platanios et al. 2019).
 from __future__ import annotations
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Mix, Moment
+from discl.core.interfaces import EpochContext, Mix
 
 
 class Competence:
@@ -33,16 +33,16 @@ class Competence:
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels
 
-    def mix(self, now: Moment) -> Mix:
-        competence = min(1.0, self._best(now) / self.goal)
+    def mix(self, context: EpochContext) -> Mix:
+        competence = min(1.0, self._best(context) / self.goal)
         # the last level opens at competence 1, the first is always open, and the others in between
         # at equal distances
-        opened = now.levels[: 1 + int(competence * (len(now.levels) - 1) + 1e-9)]
+        opened = context.levels[: 1 + int(competence * (len(context.levels) - 1) + 1e-9)]
         return {level: 1 / len(opened) for level in opened}
 
-    def _best(self, now: Moment) -> float:
+    def _best(self, context: EpochContext) -> float:
         """0 where nothing was measured yet."""
-        looks = [report.values for report in now.history if report.values]
+        looks = [report.values for report in context.history if report.values]
         key = f"val/{self.metric}"
         if looks and key not in looks[-1]:
             raise UserError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Mix, Moment
+from discl.core.interfaces import EpochContext, Mix
 
 
 class Fixed:
@@ -19,5 +19,5 @@ class Fixed:
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return (self.level,)
 
-    def mix(self, now: Moment) -> Mix:
+    def mix(self, context: EpochContext) -> Mix:
         return {self.level: 1.0}

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Mix, Moment
+from discl.core.interfaces import EpochContext, Mix
 from discl.parts.strategies._stages import ends_by_length, stage_of, whole_numbers
 
 
@@ -47,6 +47,6 @@ class Order:
             )
         return levels
 
-    def mix(self, now: Moment) -> Mix:
-        levels = self.order or self.uses(now.levels)
-        return {levels[stage_of(now.epoch, ends_by_length(now.epochs, [1] * len(levels)))]: 1.0}
+    def mix(self, context: EpochContext) -> Mix:
+        levels = self.order or self.uses(context.levels)
+        return {levels[stage_of(context.epoch, ends_by_length(context.epochs, [1] * len(levels)))]: 1.0}

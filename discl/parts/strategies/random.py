@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discl.core.interfaces import Mix, Moment
+from discl.core.interfaces import EpochContext, Mix
 
 
 class Random:
@@ -13,5 +13,5 @@ class Random:
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels
 
-    def mix(self, now: Moment) -> Mix:
-        return {now.levels[int(now.rng.integers(len(now.levels)))]: 1.0}
+    def mix(self, context: EpochContext) -> Mix:
+        return {context.levels[int(context.rng.integers(len(context.levels)))]: 1.0}

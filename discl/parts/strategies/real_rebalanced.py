@@ -5,7 +5,7 @@ What is left over is synthesis.
 
 from __future__ import annotations
 
-from discl.core.interfaces import Mix, Moment
+from discl.core.interfaces import EpochContext, Mix
 
 
 class RealRebalanced:
@@ -16,5 +16,5 @@ class RealRebalanced:
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return ()
 
-    def mix(self, now: Moment) -> Mix:
+    def mix(self, context: EpochContext) -> Mix:
         return {100: 1.0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discl.core.interfaces import Mix, Moment
+from discl.core.interfaces import EpochContext, Mix
 from discl.parts.strategies._stages import (
     check_pacing,
     check_start,
@@ -28,8 +28,8 @@ class Reverse:
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels_from("reverse", self.start, levels)
 
-    def mix(self, now: Moment) -> Mix:
-        levels = self.uses(now.levels)[::-1]
+    def mix(self, context: EpochContext) -> Mix:
+        levels = self.uses(context.levels)[::-1]
         return {
-            levels[stage_of(now.epoch, ends_by_pacing(now.epochs, len(levels), self.pacing))]: 1.0
+            levels[stage_of(context.epoch, ends_by_pacing(context.epochs, len(levels), self.pacing))]: 1.0
         }

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Mix, Moment
+from discl.core.interfaces import EpochContext, Mix
 from discl.parts.strategies._stages import (
     check_pacing,
     check_start,
@@ -56,12 +56,12 @@ class Static:
             )
         return used
 
-    def mix(self, now: Moment) -> Mix:
+    def mix(self, context: EpochContext) -> Mix:
         # G(e) = Lambda[floor(e |Lambda| / E_CL)], in whole numbers, with e counted from 0
-        levels = self.uses(now.levels)
+        levels = self.uses(context.levels)
         ends = (
-            ends_by_length(now.epochs, self.lengths)
+            ends_by_length(context.epochs, self.lengths)
             if self.lengths
-            else ends_by_pacing(now.epochs, len(levels), self.pacing)
+            else ends_by_pacing(context.epochs, len(levels), self.pacing)
         )
-        return {levels[stage_of(now.epoch, ends)]: 1.0}
+        return {levels[stage_of(context.epoch, ends)]: 1.0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discl.core.interfaces import Mix, Moment
+from discl.core.interfaces import EpochContext, Mix
 
 
 class TextOnly:
@@ -13,5 +13,5 @@ class TextOnly:
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return (0,)
 
-    def mix(self, now: Moment) -> Mix:
+    def mix(self, context: EpochContext) -> Mix:
         return {0: 1.0}

@@ -11,5 +11,5 @@ class Dawn:
     def uses(self, levels):
         return (levels[0], levels[-1])
 
-    def mix(self, now):
-        return {now.levels[0] if 2 * now.epoch < now.epochs else now.levels[-1]: 1.0}
+    def mix(self, context):
+        return {context.levels[0] if 2 * context.epoch < context.epochs else context.levels[-1]: 1.0}
