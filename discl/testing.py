@@ -382,8 +382,8 @@ class TrackerContract(_Contract):
         )
 
     def test_two_runs_in_a_row(self, part: Tracker, tmp_path: Path) -> None:
-        part.announce("making images", 0, 2)
-        part.announce("making images", 2, 2)
+        part.progress("making images", 0, 2)
+        part.progress("making images", 2, 2)
         for place, summary in ((1, {"test/macro_acc": 0.4}), (2, None)):
             folder = tmp_path / f"{place:03d}"
             folder.mkdir()

@@ -77,10 +77,10 @@ def bank_build(
         "executors", engine, {key: value for key, value in given.items() if value is not None}
     ).build()
     bench, audience = opened(load(**{**selection, "settings": extra}))
-    bench.hard_rule.find(audience.announce)
+    bench.hard_rule.find(audience.progress)
     if retry_failed:
         bench.bank.forget(cell for cell, _ in bench.bank.failures())
-    made = bench.fill(bench.spec.levels, audience.announce, executor)
+    made = bench.fill(bench.spec.levels, audience.progress, executor)
     rate = f", {made.images / made.seconds:.1f} images/s" if made.images else ""
     click.echo(
         f"{made.images} images made ({made.denoising_steps} denoising steps{rate}),"
@@ -142,8 +142,8 @@ def bank_show(output: Path, photos: int, **selection: Any) -> None:
 
     check_figure(output)
     bench, audience = opened(load(**selection))
-    bench.hard_rule.find(audience.announce)
-    bench.fill(bench.spec.levels, audience.announce)
+    bench.hard_rule.find(audience.progress)
+    bench.fill(bench.spec.levels, audience.progress)
     click.echo(f"spectrum: {save_figure(spectrum(bench, photos), output)}")
 
 
@@ -214,7 +214,7 @@ def bank_report(
         if file:
             check_deliverable(file)
     bench, audience = opened(load(**selection))
-    quality = inspect(bench, audience.announce, Limits(few, quantile, listed))
+    quality = inspect(bench, audience.progress, Limits(few, quantile, listed))
     if json_file:
         click.echo(f"figures: {save_json(quality, json_file)}")
     if html_file:
@@ -282,7 +282,7 @@ def bank_export(folder: Path, form: str, **selection: Any) -> None:
     from discl.engine.bank.exchange import export_bank
 
     bench, audience = opened(load(**selection))
-    count = export_bank(bench.bank, bench.dataset.classes, folder, form, audience.announce)
+    count = export_bank(bench.bank, bench.dataset.classes, folder, form, audience.progress)
     click.echo(
         f"{count} images and {len(bench.bank.failures())} cells that could not be made are in"
         f" {folder}"
@@ -303,7 +303,7 @@ def bank_import(folder: Path, **selection: Any) -> None:
     from discl.engine.bank.exchange import import_bank
 
     bench, audience = opened(load(**selection))
-    done = import_bank(bench.bank, folder, audience.announce)
+    done = import_bank(bench.bank, folder, audience.progress)
     for row in done.set_aside[:SHOWN]:
         click.echo(f"set aside: {row.name}: {row.why}")
     if len(done.set_aside) > SHOWN:
@@ -411,7 +411,7 @@ def bank_gc(yes: bool) -> None:
     from discl.harness.bank.inventory import references
     from discl.harness.run.assembly import Audience
 
-    plan = look(references(), Audience.of(["console"]).announce)
+    plan = look(references(), Audience.of(["console"]).progress)
     click.echo(f"benchmarks asked: those in {', '.join(map(str, folders()))}")
     for bank, why in plan.kept:
         click.echo(f"kept   {bank}  {why}")

@@ -55,7 +55,7 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     for note in built.notes if isinstance(built, InFiles) else ():
         click.echo(f"- {note}")
     if sheet:
-        built.prepare(Audience.of(["console"]).announce)
+        built.prepare(Audience.of(["console"]).progress)
         click.echo(f"picture sheet: {photo_sheet(built, sheet)}")
 
 
@@ -82,9 +82,9 @@ def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
     from discl.harness.run.assembly import Audience
 
     built = bind("datasets", dataset, parameters(settings)).build()
-    announce = Audience.of(["console"]).announce
+    progress = Audience.of(["console"]).progress
     if isinstance(built, InFiles):
-        click.echo(f"{dataset} is at {built.fetch(announce)}")
+        click.echo(f"{dataset} is at {built.fetch(progress)}")
         return
-    built.prepare(announce)
+    built.prepare(progress)
     click.echo(f"{dataset} is ready")

@@ -54,7 +54,7 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
         check_figure(sheet)
     distributed.join()  # under torchrun the judges are trained by all processes, and one speaks
     bench, audience = opened(load(**selection))
-    bench.hard_rule.find(audience.announce if distributed.first() else lambda *_: None)
+    bench.hard_rule.find(audience.progress if distributed.first() else lambda *_: None)
     if not distributed.first():
         return
     found = hard_examples.choice(bench)

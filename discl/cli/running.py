@@ -21,7 +21,7 @@ def plan(**selection: Any) -> None:
     from discl.harness.sweep.cost import price
 
     spec = load(**selection)
-    cost = price(experiments(spec), Store(), Audience.of(["console"]).announce)
+    cost = price(experiments(spec), Store(), Audience.of(["console"]).progress)
     click.echo(
         f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)}"
         " seeds"

@@ -226,7 +226,7 @@ def _dry_run(found: SweepFile, store: Store) -> None:
     from discl.harness.sweep.cost import price
     from discl.harness.sweep.expand import bound, experiments
 
-    cost = price(experiments(found), store, Audience.of(["console"]).announce)
+    cost = price(experiments(found), store, Audience.of(["console"]).progress)
     most = bound(found)
     times = most / max(1, cost.experiments) if most else 1.0
     click.echo(

@@ -63,7 +63,7 @@ def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> No
     if not runs:
         click.echo("no run to send; `discl runs ls` lists what there is")
         return
-    done = sync(store, runs, Audience.of(["console"]).announce, place)
+    done = sync(store, runs, Audience.of(["console"]).progress, place)
     busy = f", {done.busy} being made or mirrored now" if done.busy else ""
     click.echo(
         f"{done.sent} runs sent, {done.there} were there{busy}; {place.access.url} as"

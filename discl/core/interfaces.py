@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # torch is only named here, never imported: this floor stays 
 Photos = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Announce = Callable[[str, int, int], None]  # (what is being done, done so far, of how many)
+Progress = Callable[[str, int, int], None]  # (what is being done, done so far, of how many)
 
 # ---------------------------------------------------------------- data
 
@@ -95,7 +95,7 @@ class Dataset(Protocol):
     def prompts(self, label: int) -> tuple[str, ...]:
         """Captions of a class, at least one; each generated image takes one of them."""
 
-    def prepare(self, announce: Announce) -> None:
+    def prepare(self, progress: Progress) -> None:
         """Fetch and materialise; a second call returns at once."""
 
 
@@ -112,7 +112,7 @@ class InFiles(Dataset, Protocol):
     def listing(self, name: str) -> Listing:
         """The photos of a split as its metadata lists them, those without a file left out."""
 
-    def fetch(self, announce: Announce) -> Path:
+    def fetch(self, progress: Progress) -> Path:
         """The folder with the files, downloaded whatever their size; goes on where it broke off."""
 
 
@@ -404,7 +404,7 @@ class Tracker(Protocol):
     def start(self, run: Mapping[str, Any]) -> None:
         """A run begins; `run` has `id`, `name`, `folder`, `group`, `tags`, `config`, `epochs`."""
 
-    def announce(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         """Progress of long work outside the epochs: data, the bank."""
 
     def report(self, report: EpochReport) -> None:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.hashing import short
-from discl.core.interfaces import Announce, Ints, Photos
+from discl.core.interfaces import Ints, Photos, Progress
 from discl.files.disk import clear_disk_errors, one_at_a_time, write_text
 from discl.files.photos import decode_square
 from discl.files.processes import as_worker, workers
@@ -119,7 +119,7 @@ class Map:
             rows, pixels, {str(self.refs[place]): why for place, why in sorted(broken.items())}
         )
 
-    def build(self, what: str, announce: Announce, processes: int = 0) -> Opened:
+    def build(self, what: str, progress: Progress, processes: int = 0) -> Opened:
         """The map, made or completed now where it must be, in so many processes (0: as many as
         pay).
         """
@@ -127,7 +127,7 @@ class Map:
             found = self.open()
             if found is None:
                 self._complete(
-                    what, announce, processes or (1 if len(self.refs) <= FEW else workers())
+                    what, progress, processes or (1 if len(self.refs) <= FEW else workers())
                 )
                 found = self.open()
             if found is None:
@@ -139,7 +139,7 @@ class Map:
 
     # -- making it
 
-    def _complete(self, what: str, announce: Announce, processes: int) -> None:
+    def _complete(self, what: str, progress: Progress, processes: int) -> None:
         chunks = self._chunks()
         done = self._logged()
         done -= self._outdated(done)
@@ -152,14 +152,14 @@ class Map:
         ]
         finished = len(self.refs) - sum(len(refs) for _, refs in todo)
         total = len(self.refs)
-        announce(what, finished, total)
+        progress(what, finished, total)
         with self._journal() as journal:
             for start, unreadable in _in_processes(
                 partial(_decode_chunk, self.folder, self.side, self.files), todo, processes
             ):
                 journal.add({"chunk": start, "unreadable": unreadable})
                 finished += len(self.refs[start : start + self._chunk])
-                announce(what, finished, total)
+                progress(what, finished, total)
         self._finish()
 
     def _finish(self) -> None:

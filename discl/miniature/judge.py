@@ -11,7 +11,7 @@ from torch import nn
 
 from discl.core.interfaces import Ints, Photos
 from discl.miniature.pictures import augment, to_signal
-from discl.miniature.training import Progress, Recipe, Rows, train
+from discl.miniature.training import Recipe, Rows, StepReport, train
 from discl.parts.backbones.timm import Timm
 
 RECIPE = Recipe(steps=3200, batch=128, lr=3e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=4)
@@ -46,7 +46,7 @@ def fit(
     recipe: Recipe,
     folder: Path,
     device: torch.device,
-) -> Iterator[Progress]:
+) -> Iterator[StepReport]:
     """Cross-entropy on shifted and mirrored photos."""
 
     def loss_of(rows: Rows, noise: torch.Generator) -> dict[str, torch.Tensor]:

@@ -25,7 +25,7 @@ from discl.files.photos import save_picture, sheet
 from discl.miniature import autoencoder, denoiser, judge, scorer
 from discl.miniature.card import model_card
 from discl.miniature.retention import Retention, by_captions, by_judge, retention
-from discl.miniature.training import Progress, Recipe
+from discl.miniature.training import Recipe, StepReport
 from discl.miniature.words import build_tokenizer
 from discl.parts.scorers.open_clip import OpenClip
 
@@ -69,7 +69,7 @@ def main(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     console: Tracker = bind("trackers", "console", {}).build()
     dataset = bind("datasets", "cifar10_lt", {}).build()
-    dataset.prepare(console.announce)
+    dataset.prepare(console.progress)
     pool = dataset.split("pool")
     classes = list(dataset.classes)
     tokenizer = build_tokenizer(classes)
@@ -119,9 +119,9 @@ def main(
     measure(dataset, pool, examiner.cpu(), assets, per_class, guidance, console)
 
 
-def _follow(name: str, recipe: Recipe, lessons: Iterator[Progress], console: Tracker) -> None:
-    for progress in lessons:
-        console.announce(f"training the {name}", progress.step, recipe.steps)
+def _follow(name: str, recipe: Recipe, lessons: Iterator[StepReport], console: Tracker) -> None:
+    for report in lessons:
+        console.progress(f"training the {name}", report.step, recipe.steps)
 
 
 def ship(pipeline: Any, folder: Path) -> None:
@@ -157,7 +157,7 @@ def measure(
         retention(dataset, val, generator, classifiers, LEVELS, per_class)
     ):
         found.append(level)
-        console.announce("measuring label retention", done + 1, len(LEVELS))
+        console.progress("measuring label retention", done + 1, len(LEVELS))
     report: dict[str, Any] = {
         "test_accuracy": {
             name: float((classify(test.pixels) == test.labels).mean())

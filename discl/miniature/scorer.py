@@ -16,7 +16,7 @@ from transformers import CLIPTokenizer
 
 from discl.core.interfaces import Ints, Photos
 from discl.miniature.pictures import augment, to_signal
-from discl.miniature.training import Progress, Recipe, Rows, train
+from discl.miniature.training import Recipe, Rows, StepReport, train
 from discl.miniature.words import CONTEXT, captions
 
 RECIPE = Recipe(steps=3200, batch=128, lr=3e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=3)
@@ -62,7 +62,7 @@ def fit(
     recipe: Recipe,
     folder: Path,
     device: torch.device,
-) -> Iterator[Progress]:
+) -> Iterator[StepReport]:
     """Contrastive in both directions; photos of one class share their captions, so all of them
     count as positives (UniCL, Yang et al. 2022).
     """

@@ -43,7 +43,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Progress:
+class StepReport:
     """One line of the training log."""
 
     step: int
@@ -73,8 +73,8 @@ def train(
     device: torch.device,
     save_every_s: float = 120.0,
     log_every: int = 100,
-) -> Iterator[Progress]:
-    """Train `network` in place and leave the averaged weights in it; yields a Progress every
+) -> Iterator[StepReport]:
+    """Train `network` in place and leave the averaged weights in it; yields a StepReport every
     `log_every` steps.
 
     `loss_of(rows, generator)` returns named losses; "loss" is the one minimised. The state is saved
@@ -118,10 +118,10 @@ def train(
             means = {k: v / counted for k, v in sums.items()}
             sums = {}
             counted = 0
-            progress = Progress(done, done * recipe.batch, (now - start) / 60, means)
+            report = StepReport(done, done * recipe.batch, (now - start) / 60, means)
             with (folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(asdict(progress)) + "\n")
-            yield progress
+                log.write(json.dumps(asdict(report)) + "\n")
+            yield report
         if now - saved > save_every_s or done == recipe.steps:
             _save(folder, recipe, done, now - start, network, optimiser, average)
             saved = now

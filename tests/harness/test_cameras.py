@@ -8,7 +8,7 @@ import pytest
 
 from discl.config.benchmark import Benchmark, load
 from discl.core.errors import UserError
-from discl.core.interfaces import Announce, Split
+from discl.core.interfaces import Progress, Split
 from discl.core.registry import names
 from discl.engine.evaluation.metrics import all_metrics
 from discl.harness.bank.spectrum import class_counts
@@ -50,7 +50,7 @@ class ToyCameras:
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def prepare(self, announce: Announce) -> None: ...
+    def prepare(self, progress: Progress) -> None: ...
 
     def prompts(self, label: int) -> tuple[str, ...]:
         return (f"a photo of a {self.classes[label]}",)

@@ -11,7 +11,7 @@ import pytest
 from discl.cli import main
 from discl.config.benchmark import HARD_RULES, Benchmark, experiments, load
 from discl.core.errors import UserError
-from discl.core.interfaces import Announce, Ints, Split
+from discl.core.interfaces import Ints, Progress, Split
 from discl.files.disk import home
 from discl.harness.bank.hard_examples import choice
 from discl.harness.bank.inventory import references
@@ -52,7 +52,7 @@ class Colours:
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def prepare(self, announce: Announce) -> None:
+    def prepare(self, progress: Progress) -> None:
         return None
 
     def prompts(self, label: int) -> tuple[str, ...]:
@@ -105,9 +105,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Ints, Ints]]]:
     found: list[tuple[Ints, Ints]] = []
     real = out_of_fold.judge
 
-    def watched(bench: Bench, epochs: int, seen: Ints, held: Ints, announce: Any) -> Any:
+    def watched(bench: Bench, epochs: int, seen: Ints, held: Ints, progress: Any) -> Any:
         found.append((seen, held))
-        return real(bench, epochs, seen, held, announce)
+        return real(bench, epochs, seen, held, progress)
 
     monkeypatch.setattr(out_of_fold, "judge", watched)
     return found

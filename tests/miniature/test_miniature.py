@@ -32,7 +32,7 @@ def _train(folder: Path, stop_at: int | None = None) -> nn.Module:
             .mean()
         }
 
-    for progress in train(
+    for report in train(
         network,
         loss_of,
         len(DATA),
@@ -42,7 +42,7 @@ def _train(folder: Path, stop_at: int | None = None) -> nn.Module:
         save_every_s=0,
         log_every=1,
     ):
-        if progress.step == stop_at:
+        if report.step == stop_at:
             break
     return network
 

@@ -63,7 +63,7 @@ def opened(spec: Benchmark) -> tuple[Bench, Audience]:
 
     bench = Bench(spec)
     audience = Audience.of(["console"])
-    bench.dataset.prepare(audience.announce)
+    bench.dataset.prepare(audience.progress)
     return bench, audience
 
 

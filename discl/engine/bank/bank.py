@@ -21,7 +21,7 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
-from discl.core.interfaces import Announce, Executor, Floats, Ints, Lost, Photos
+from discl.core.interfaces import Executor, Floats, Ints, Lost, Photos, Progress
 from discl.core.levels import denoising_steps
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, Row
 from discl.engine.bank.generate import Sources, Workshop, key_of
@@ -153,7 +153,7 @@ class Bank:
         executor: Executor,
         workshop: Callable[[], Workshop],
         batch: int,
-        announce: Announce,
+        progress: Progress,
     ) -> Made:
         """Make what is missing, a lease of `batch` images at a time, beside whoever else builds
         this bank.
@@ -169,7 +169,7 @@ class Bank:
         with clear_disk_errors("writing images", self.folder), Builder(self.catalogue) as builder:
             total = sum(1 for _ in self.missing(wanted))
             if total:
-                announce("making images", 0, total)
+                progress("making images", 0, total)
             while next(self.missing(wanted), None):
                 builder.start_over()
                 for cells, answer in executor.run(workshop, self._leases(builder, wanted, batch)):
@@ -183,13 +183,13 @@ class Bank:
                         failed + sum(row.status != MADE for row in rows),
                     )
                     work += sum(denoising_steps(row.level, steps) for row in rows)
-                    announce("making images", images, max(total, images))
+                    progress("making images", images, max(total, images))
                 if next(self.missing(wanted), None):
                     time.sleep(
                         WAIT_S
                     )  # the rest is being made by others; it is ours again if they die
             if images < total:  # others made the rest
-                announce("making images", total, total)
+                progress("making images", total, total)
         return Made(images, failed, time.monotonic() - started, work)
 
     def _leases(self, builder: Builder, wanted: Wanted, batch: int) -> Iterator[tuple[Cell, ...]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Announce
+from discl.core.interfaces import Progress
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import FAILED, MADE, Row
 from discl.engine.bank.generate import key_of
@@ -67,7 +67,7 @@ def _piles(images: Iterable[tuple[Row, bytes]]) -> Iterator[Pile]:
 
 
 def export_bank(
-    bank: Bank, classes: Sequence[str], folder: Path, form: str, announce: Announce
+    bank: Bank, classes: Sequence[str], folder: Path, form: str, progress: Progress
 ) -> int:
     """Write all images made into a new `folder`, whole or not at all; returns how many.
 
@@ -84,7 +84,7 @@ def export_bank(
     def batches() -> Iterator[list[tables.Record]]:
         nonlocal done
         for pile in _piles(_stored(bank)):
-            announce("exporting images", done, max(total, done + 1))
+            progress("exporting images", done, max(total, done + 1))
             yield [
                 {
                     tables.PICTURE: {"bytes": data, "path": f"{row.key}.webp"},
@@ -104,7 +104,7 @@ def export_bank(
         (half / "bank.json").write_text(
             json.dumps(bank.process, indent=1, sort_keys=True) + "\n", "utf-8"
         )
-    announce("exporting images", done, done)
+    progress("exporting images", done, done)
     return done
 
 
@@ -130,7 +130,7 @@ def _name(row: Row) -> str:
 # ---------------------------------------------------------------- in
 
 
-def import_bank(bank: Bank, folder: Path, announce: Announce) -> Imported:
+def import_bank(bank: Bank, folder: Path, progress: Progress) -> Imported:
     """Enter what an export of the same process holds, each image checked; what the bank has stays
     as it is.
     """
@@ -141,7 +141,7 @@ def import_bank(bank: Bank, folder: Path, announce: Announce) -> Imported:
     differing = 0
     aside: list[SetAside] = []
     bank.heal()
-    announce("importing images", 0, total)
+    progress("importing images", 0, total)
     with clear_disk_errors("writing images", bank.folder), Builder(bank.catalogue):
         for pile in _piles(_sound(bank.id, chain(_offered(folder), _failed(folder, aside)), aside)):
             known = [_known(bank, row) for row, _ in pile]
@@ -153,8 +153,8 @@ def import_bank(bank: Bank, folder: Path, announce: Announce) -> Imported:
                 sha256 not in (None, row.sha256)
                 for (row, _), sha256 in zip(pile, known, strict=True)
             )
-            announce("importing images", min(new + there, total - 1), total)
-    announce("importing images", total, total)
+            progress("importing images", min(new + there, total - 1), total)
+    progress("importing images", total, total)
     return Imported(new, there, differing, aside)
 
 

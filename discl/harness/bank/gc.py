@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Announce
+from discl.core.interfaces import Progress
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.leases import Occupancy, alone, occupancy
 from discl.files.disk import clear_disk_errors, home
@@ -61,7 +61,7 @@ def _generator(said: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def look(known: References, announce: Announce) -> Cleaning:
+def look(known: References, progress: Progress) -> Cleaning:
     """What may go; changes nothing.
 
     Takes a minute where somebody of another machine may be filling a bank.
@@ -69,7 +69,7 @@ def look(known: References, announce: Announce) -> Cleaning:
     plan = Cleaning()
     banks = folders()
     for done, folder in enumerate(banks, 1):
-        announce("looking into banks", done - 1, len(banks))
+        progress("looking into banks", done - 1, len(banks))
         leftovers = _looked_into(folder, plan)
         if folder in plan.occupancy and plan.occupancy[folder].living:
             plan.kept.append((folder.name, "it is being filled now, so nothing in it is touched"))
@@ -87,7 +87,7 @@ def look(known: References, announce: Announce) -> Cleaning:
                     size_of(folder),
                 )
             )
-        announce("looking into banks", done, len(banks))
+        progress("looking into banks", done, len(banks))
     for path in sorted((home() / "banks").glob(f"{_TRASH}*")):
         plan.removals.append(
             Removal(path, "left by a removal that was stopped", (path,), size_of(path))

@@ -18,7 +18,7 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
-from discl.core.interfaces import Announce, Floats, Ints, Split
+from discl.core.interfaces import Floats, Ints, Progress, Split
 from discl.core.levels import PHOTO
 from discl.core.registry import bind
 from discl.engine.hard_mining import Judged, deal, judgement
@@ -86,7 +86,7 @@ class Judges:
             else [number for number in range(self.folds) if self._said(number) is None]
         )
 
-    def ask(self, announce: Announce) -> None:
+    def ask(self, progress: Progress) -> None:
         """Train the judges that are missing; a stop loses the one in training and no other.
 
         Nobody else of this machine trains them meanwhile. Under torchrun all processes are to call
@@ -101,7 +101,7 @@ class Judges:
                     json.dumps(self.description, indent=1, sort_keys=True) + "\n",
                 )
             verdicts = [
-                distributed.agreed(self._said(number)) or self._train(number, announce)
+                distributed.agreed(self._said(number)) or self._train(number, progress)
                 for number in range(self.folds)
             ]
             if distributed.first():
@@ -141,11 +141,11 @@ class Judges:
             for value in json.loads(pq.read_schema(self.table).metadata[_SELECTED])
         ]
 
-    def _train(self, number: int, announce: Announce) -> Verdict:
+    def _train(self, number: int, progress: Progress) -> Verdict:
         what = f"training judge {number + 1} of {self.folds}"
         seen, held = np.flatnonzero(self.fold != number), np.flatnonzero(self.fold == number)
-        self.bench.feed.prepare([], announce)
-        made = judge(self.bench, self.epochs, seen, held, partial(announce, what))
+        self.bench.feed.prepare([], progress)
+        made = judge(self.bench, self.epochs, seen, held, partial(progress, what))
         if distributed.first():
             self._keep(number, made)
         return made
@@ -199,7 +199,7 @@ class Judges:
 
 
 def judge(
-    bench: Bench, epochs: int, seen: Ints, held: Ints, announce: Callable[[int, int], None]
+    bench: Bench, epochs: int, seen: Ints, held: Ints, progress: Callable[[int, int], None]
 ) -> Verdict:
     """Train a model on the photos `seen`, as the benchmark trains but on nothing else, and ask it
     about the photos `held`.
@@ -234,9 +234,9 @@ def judge(
     fit = Fit(
         feed.network(seed), strategy, loss, material, recipe, targets, feed.intake, seed, device
     )
-    announce(0, epochs)
+    progress(0, epochs)
     for report in fit:
-        announce(report.epoch + 1, epochs)
+        progress(report.epoch + 1, epochs)
         selected = report.values.get(spec.select.metric, math.nan)
     asked: Any = PhotoRows.of(whole.pixels, held)
     logits = logits_of(fit.judged, asked, feed.intake, device)

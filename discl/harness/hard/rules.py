@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from discl.core.errors import UserError, unknown
-from discl.core.interfaces import Announce
+from discl.core.interfaces import Progress
 from discl.engine.hard_mining import Mask, least_sure, share_of, unsure
 from discl.engine.training.sampler import hard_rows
 from discl.harness.hard.out_of_fold import Judges
@@ -24,7 +24,7 @@ class Rule(Protocol):
     def judges(self) -> Judges | None:
         """Whose words it goes by."""
 
-    def find(self, announce: Announce) -> None:
+    def find(self, progress: Progress) -> None:
         """The work after which `rows` answers; returns at once where it is done."""
 
     def rows(self) -> Mask:
@@ -42,7 +42,7 @@ class ByClass:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
 
-    def find(self, announce: Announce) -> None:
+    def find(self, progress: Progress) -> None:
         return None
 
     def rows(self) -> Mask:
@@ -62,9 +62,9 @@ class ByConfidence:
         self.bench = bench
         self.judges = Judges(bench)
 
-    def find(self, announce: Announce) -> None:
+    def find(self, progress: Progress) -> None:
         self.expected()  # what would fail after the training fails before
-        self.judges.ask(announce)
+        self.judges.ask(progress)
 
     def rows(self) -> Mask:
         hard = self.bench.spec.hard

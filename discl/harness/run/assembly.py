@@ -14,12 +14,12 @@ from discl.config.benchmark import MAKERS, Benchmark
 from discl.core.errors import UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import (
-    Announce,
     Dataset,
     EpochReport,
     Executor,
     Generator,
     Ints,
+    Progress,
     Prompts,
     Scorer,
     Split,
@@ -198,7 +198,7 @@ class Bench:
         return Workshop(self.bank.id, self.bank.shards, self.sources, self.generator, self.scorer)
 
     def fill(
-        self, levels: Sequence[int], announce: Announce, executor: Executor | None = None
+        self, levels: Sequence[int], progress: Progress, executor: Executor | None = None
     ) -> Made:
         """Make the images of `levels` that the bank lacks."""
         if not len(self.hard):
@@ -214,7 +214,7 @@ class Bench:
             executor,
             self.workshop,
             self.spec.bank.batch,
-            announce,
+            progress,
         )
 
     def usable(self, level: int) -> Usable:
@@ -271,9 +271,9 @@ class Audience:
         wanted = ["jsonl", *(name for name in names if name != "jsonl")]
         return Audience([bind("trackers", name, {}).build() for name in wanted])
 
-    def announce(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         for tracker in self.trackers:
-            tracker.announce(what, done, total)
+            tracker.progress(what, done, total)
 
     def report(self, report: EpochReport) -> None:
         for tracker in self.trackers:

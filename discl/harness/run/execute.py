@@ -20,7 +20,7 @@ from discl.core.hashing import canonical, digest, short
 from discl.core.interfaces import EpochReport
 from discl.core.levels import PHOTO
 from discl.core.result import Result
-from discl.engine.evaluation.confusion import digest_of, outcomes_of, packed
+from discl.engine.evaluation.confusion import count_predictions, pack_all, predictions_digest
 from discl.engine.evaluation.metrics import (
     class_recalls,
     definitions_id,
@@ -76,12 +76,12 @@ def run(
         return stored
     what = f"waiting for another process that makes {experiment.name}"
     with store.claimed(
-        experiment.id(), terms.patient, lambda done: audience.announce(what, done, 1)
+        experiment.id(), terms.patient, lambda done: audience.progress(what, done, 1)
     ):
         if made_meanwhile := distributed.agreed(store.find(experiment.id())):
             other: Result = made_meanwhile
             return other
-        bench.hard_rule.find(audience.announce)
+        bench.hard_rule.find(audience.progress)
         return _run(experiment, bench, store, audience, terms)
 
 
@@ -184,11 +184,11 @@ def _run(
     home = home_split(bench.dataset.splits)
     levels = experiment.used_levels()
     synthetic = [level for level in levels if level != PHOTO]
-    made = bench.fill(levels, audience.announce) if synthetic and distributed.first() else None
+    made = bench.fill(levels, audience.progress) if synthetic and distributed.first() else None
     distributed.wait()
     feed = bench.feed
     splits = [name for name in bench.dataset.splits if name != "train"]
-    feed.prepare(synthetic, audience.announce)
+    feed.prepare(synthetic, audience.progress)
     material = Material(
         train=feed.split("train"),
         tail=bench.tail,
@@ -258,7 +258,7 @@ def _run(
             saved |= ensembled
         store.save_predictions(folder, saved)
         predictions = store.predictions(folder)
-        outcomes = list(outcomes_of(predictions, bench.counts))
+        outcomes = list(count_predictions(predictions, bench.counts))
         summary = metrics_of(outcomes, bench.counts, spec.metrics)
         result = Result(
             id=experiment.id(),
@@ -295,9 +295,9 @@ def _run(
             provenance=canonical(
                 provenance() | {"command": shlex.join(commands.of_run(experiment))}
             ),
-            outcomes=packed(iter(outcomes)),
+            outcomes=pack_all(outcomes),
             errors=sampling_errors(outcomes, [home], bench.counts, spec.metrics),
-            predictions=digest_of(predictions),
+            predictions=predictions_digest(predictions),
         )
         store.finish(folder, result)
         keeper.clear()

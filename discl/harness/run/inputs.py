@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from discl.core.hashing import digest, short
-from discl.core.interfaces import Announce, Backbone, Split
+from discl.core.interfaces import Backbone, Progress, Split
 from discl.files.disk import home, one_at_a_time, publishing
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Feed(Protocol):
     def level(self, level: int) -> Any:
         """The bank's images of a level, in the bank's order, as the network is fed."""
 
-    def prepare(self, levels: list[int], announce: Announce) -> None:
+    def prepare(self, levels: list[int], progress: Progress) -> None:
         """Do what takes long; a second call returns at once."""
 
 
@@ -68,7 +68,7 @@ class Photos:
     def level(self, level: int) -> Any:
         return self.bench.bank.pixels(level)
 
-    def prepare(self, levels: list[int], announce: Announce) -> None:
+    def prepare(self, levels: list[int], progress: Progress) -> None:
         return None
 
 
@@ -106,7 +106,7 @@ class Features:
     def level(self, level: int) -> Any:
         return self._kept(self._level_file(level), lambda: self.bench.bank.pixels(level))
 
-    def prepare(self, levels: list[int], announce: Announce) -> None:
+    def prepare(self, levels: list[int], progress: Progress) -> None:
         splits = [
             name
             for name in self.bench.dataset.splits
@@ -118,7 +118,7 @@ class Features:
         ]
         for done, embed in enumerate(todo, 1):
             embed()
-            announce("embedding photos and images", done, len(todo))
+            progress("embedding photos and images", done, len(todo))
 
     @cached_property
     def folder(self) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 
 from discl.config.benchmark import HARD_RULES, Benchmark, Experiment
 from discl.core.hashing import canonical_json
-from discl.core.interfaces import Announce
+from discl.core.interfaces import Progress
 from discl.core.levels import PHOTO, denoising_steps
 from discl.core.result import Result
 from discl.harness.run.assembly import Bench
@@ -47,7 +47,7 @@ class _Bill:
 
 
 def price(
-    experiments: Iterable[Experiment], store: Store, announce: Announce, timed: bool = True
+    experiments: Iterable[Experiment], store: Store, progress: Progress, timed: bool = True
 ) -> Price:
     """The cost of these runs now.
 
@@ -60,7 +60,7 @@ def price(
     todo = [experiment for id, experiment in wanted.items() if id not in stored]
     bill = _Bill()
     for group in _groups(todo, _pictures):
-        _add_pictures(bill, group, announce, timed)
+        _add_pictures(bill, group, progress, timed)
     paces = _Paces(stored.values(), timed)
     for group in _groups(todo, _learning):
         _add_learning(bill, group, paces)
@@ -120,12 +120,12 @@ def _learning(spec: Benchmark) -> object:
 
 
 def _add_pictures(
-    bill: _Bill, group: Sequence[Experiment], announce: Announce, timed: bool
+    bill: _Bill, group: Sequence[Experiment], progress: Progress, timed: bool
 ) -> None:
     from discl.harness.sweep.throughput import pace, seconds_per_denoising_step
 
     bench = Bench(group[0].benchmark)
-    bench.dataset.prepare(announce)
+    bench.dataset.prepare(progress)
     levels = sorted(
         {level for each in _one_a_choice(group) for level in each.used_levels() if level != PHOTO}
     )

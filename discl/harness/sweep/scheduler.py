@@ -174,7 +174,7 @@ class Runner:
         try:
             with _status(self.store, experiment, self.audience) as audience:
                 bench = self._bench(experiment.benchmark)
-                bench.dataset.prepare(audience.announce)
+                bench.dataset.prepare(audience.progress)
                 result = run(
                     experiment,
                     bench,
@@ -260,7 +260,7 @@ class _Note:
     def start(self, run: Mapping[str, Any]) -> None:
         self.epochs = run["epochs"]
 
-    def announce(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         if time.monotonic() - self.written > 1.0:
             self.written = time.monotonic()
             try:
@@ -270,7 +270,7 @@ class _Note:
                 return
 
     def report(self, report: EpochReport) -> None:
-        self.announce("training", report.epoch + 1, self.epochs)
+        self.progress("training", report.epoch + 1, self.epochs)
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
         return None

@@ -38,7 +38,7 @@ def _sweep(spec: Benchmark, store: Store, audience: Audience) -> Iterator[Result
         [experiment for experiment in wanted if store.find(experiment.id()) is None]
     )
     if todo:
-        bench.dataset.prepare(audience.announce)
+        bench.dataset.prepare(audience.progress)
     for experiment in wanted:
         place = todo.index(experiment) + 1 if experiment in todo else 0
         yield run(experiment, bench, store, audience, Terms((place, len(todo))))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Announce
+from discl.core.interfaces import Progress
 from discl.harness.run import events
 from discl.harness.run.store import Store
 from discl.harness.wandb.client import ONLINE, Access, Held, UnreachableError, access, held, whoami
@@ -122,7 +122,7 @@ def online() -> Place:
     return Place(found, whoami(found))
 
 
-def sync(store: Store, runs: Iterable[Local], announce: Announce, place: Place) -> Synced:
+def sync(store: Store, runs: Iterable[Local], progress: Progress, place: Place) -> Synced:
     """Send what is missing. A run that fails does not stop the others, a server that fails does."""
     by_project: dict[str, list[Local]] = defaultdict(list)
     for run in runs:
@@ -141,7 +141,7 @@ def sync(store: Store, runs: Iterable[Local], announce: Announce, place: Place) 
     troubles = list[str]()
     failed = 0
     for done, run in enumerate(todo):
-        announce("sending runs to W&B", done, len(todo))
+        progress("sending runs to W&B", done, len(todo))
         if store.being_made(run.id):
             busy += 1
             continue
@@ -166,7 +166,7 @@ def sync(store: Store, runs: Iterable[Local], announce: Announce, place: Place) 
                 " epochs arrived"
             )
     if todo:
-        announce("sending runs to W&B", len(todo), len(todo))
+        progress("sending runs to W&B", len(todo), len(todo))
     if not troubles:
         _banks(by_project, place)
     return Synced(there, sent, busy, troubles)

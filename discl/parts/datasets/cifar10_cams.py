@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from discl.core.errors import UserError, unknown
-from discl.core.interfaces import Announce, Ints, Split
+from discl.core.interfaces import Ints, Progress, Split
 from discl.parts.datasets.cifar10.cameras import CAMERAS, SEEN, deal, taken
 from discl.parts.datasets.cifar10.photos import (
     CLASSES,
@@ -75,14 +75,14 @@ class Cifar10Cams:
     def prompts(self, label: int) -> tuple[str, ...]:
         return prompts(label)
 
-    def prepare(self, announce: Announce) -> None:
-        self._source.prepare(announce)
+    def prepare(self, progress: Progress) -> None:
+        self._source.prepare(progress)
         todo = [name for name in _SPLITS if not (self._source.folder / self._file(name)).exists()]
         for done, name in enumerate(todo):
-            announce("taking photos with virtual cameras", done, len(todo))
+            progress("taking photos with virtual cameras", done, len(todo))
             self.split(name)
         if todo:
-            announce("taking photos with virtual cameras", len(todo), len(todo))
+            progress("taking photos with virtual cameras", len(todo), len(todo))
 
     def split(self, name: str) -> Split:
         if name not in _SPLITS:

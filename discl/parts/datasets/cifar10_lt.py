@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from discl.core.errors import UserError, unknown
-from discl.core.interfaces import Announce, Ints, Photos, Split
+from discl.core.interfaces import Ints, Photos, Progress, Split
 from discl.parts.datasets.cifar10.corruptions import FAMILIES, corrupt
 from discl.parts.datasets.cifar10.photos import (
     CLASSES,
@@ -83,18 +83,18 @@ class Cifar10LT:
     def prompts(self, label: int) -> tuple[str, ...]:
         return prompts(label)
 
-    def prepare(self, announce: Announce) -> None:
-        self._source.prepare(announce)
+    def prepare(self, progress: Progress) -> None:
+        self._source.prepare(progress)
         todo = [
             name
             for name in self.splits
             if name.startswith("ood/") and not (self._source.folder / self._file(name)).exists()
         ]
         for done, name in enumerate(todo):
-            announce("corrupting test photos", done, len(todo))
+            progress("corrupting test photos", done, len(todo))
             self._corrupted(name)
         if todo:
-            announce("corrupting test photos", len(todo), len(todo))
+            progress("corrupting test photos", len(todo), len(todo))
 
     def split(self, name: str) -> Split:
         """`train`, `val`, `test`, `ood/<family>-<severity>`, or `pool`."""

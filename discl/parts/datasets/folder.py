@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Announce, Ints
+from discl.core.interfaces import Ints, Progress
 from discl.files.disk import data_home
 from discl.files.sources import Hub, contained, hub_answers, hub_bytes, obtain, size
 from discl.parts.datasets.base.class_folders import Tree
@@ -157,7 +157,7 @@ class Folder(Listed):
     def _inside(self, place: Path) -> list[Path]:
         return []  # a folder in there is a class
 
-    def _obtained(self, announce: Announce, asked: bool) -> Path:
+    def _obtained(self, progress: Progress, asked: bool) -> Path:
         if not self._hub_id:
             raise UserError(self._absent())
         if not hub_answers():
@@ -173,7 +173,7 @@ class Folder(Listed):
                 f" root={self.root}` downloads it, and goes on where it broke off"
             )
         (place,) = self._places()
-        obtain([source], place, announce, asked)
+        obtain([source], place, progress, asked)
         return place.absolute()
 
     def _absent(self) -> str:

@@ -45,7 +45,7 @@ class Console:
         self._last: EpochReport | None = None
         self._best: dict[str, float] = {}
 
-    def announce(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         if not self._terminal.is_terminal:
             if done == 0 or done >= total:
                 self._terminal.print(f"{what}: {done}/{total}", highlight=False)

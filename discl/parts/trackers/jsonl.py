@@ -23,7 +23,7 @@ class JsonLines:
             {"event": "start", **{k: v for k, v in run.items() if k not in ("folder", "place")}}
         )
 
-    def announce(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         return None
 
     def report(self, report: EpochReport) -> None:

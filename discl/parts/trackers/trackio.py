@@ -47,7 +47,7 @@ class Trackio:
                 auto_log_cpu=False,
             )
 
-    def announce(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         return None
 
     def report(self, report: EpochReport) -> None:

@@ -46,7 +46,7 @@ class Wandb:
     def start(self, run: Mapping[str, Any]) -> None:
         self.follow({"run": str(Path(run["folder"]).absolute())})
 
-    def announce(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         return None
 
     def report(self, report: EpochReport) -> None:

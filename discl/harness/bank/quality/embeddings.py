@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from discl.core.hashing import short
-from discl.core.interfaces import Announce, Floats, Photos, Scorer
+from discl.core.interfaces import Floats, Photos, Progress, Scorer
 from discl.files.disk import publishing
 
 BATCH = 128  # also how often progress is told
@@ -25,7 +25,7 @@ class Stack(NamedTuple):
 
 
 def embedded(
-    stacks: Sequence[Stack], scorer: Scorer, folder: Path, announce: Announce
+    stacks: Sequence[Stack], scorer: Scorer, folder: Path, progress: Progress
 ) -> dict[str, Floats]:
     """Unit vectors [n, d] by name, as memory maps; only what `folder` lacks is computed.
 
@@ -38,14 +38,14 @@ def embedded(
     for stack in todo:
         parts = []
         for start in range(0, len(stack.pixels), BATCH):
-            announce("embedding photos and images", done, total)
+            progress("embedding photos and images", done, total)
             parts.append(
                 _units(scorer.embed_images(np.asarray(stack.pixels[start : start + BATCH])))
             )
             done += len(parts[-1])
         _keep(paths[stack.name], np.concatenate(parts))
     if todo:
-        announce("embedding photos and images", total, total)
+        progress("embedding photos and images", total, total)
     return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from discl.core.errors import UserError
 from discl.core.hashing import digest
-from discl.core.interfaces import Announce, Floats, Ints, Photos
+from discl.core.interfaces import Floats, Ints, Photos, Progress
 from discl.core.levels import PHOTO
 from discl.harness.bank.quality.by_class_and_level import (
     COLUMNS,
@@ -57,7 +57,7 @@ class Limits(NamedTuple):
     listed: int = 24  # near-duplicates shown
 
 
-def inspect(bench: Bench, announce: Announce, limits: Limits = Limits()) -> Quality:  # noqa: B008 - immutable
+def inspect(bench: Bench, progress: Progress, limits: Limits = Limits()) -> Quality:  # noqa: B008 - immutable
     """The report on a benchmark's bank as it stands.
 
     Embeds what was not embedded before, which can take long.
@@ -65,7 +65,7 @@ def inspect(bench: Bench, announce: Announce, limits: Limits = Limits()) -> Qual
     found = {level: table(bench, level) for level in sorted(bench.spec.levels) if level != PHOTO}
     images = np.concatenate([np.empty(0, COLUMNS), *(made for made, _ in found.values())])
     _check(bench, images)
-    seen = Inspection(bench, images, _embedded(bench, found, announce), announce)
+    seen = Inspection(bench, images, _embedded(bench, found, progress), progress)
     near = seen.mark_near(limits)
     lots = Lots(bench, images, seen.vectors)
     levels = tuple(lots.of(level, None) for level in found)
@@ -113,7 +113,7 @@ def _check(bench: Bench, images: Table) -> None:
 
 
 def _embedded(
-    bench: Bench, found: Mapping[int, tuple[Table, str]], announce: Announce
+    bench: Bench, found: Mapping[int, tuple[Table, str]], progress: Progress
 ) -> dict[str, Floats]:
     """Embeddings of every level that has images, and of every split that has photos, by name."""
     scorer = bench.bank.process["scorer"]
@@ -127,7 +127,7 @@ def _embedded(
         split = bench.dataset.split(name)
         if len(split):
             stacks.append(Stack(name, [scorer, data, digest(split.ids.tolist())], split.pixels))
-    return embedded(stacks, bench.scorer, bench.bank.folder / "cache", announce)
+    return embedded(stacks, bench.scorer, bench.bank.folder / "cache", progress)
 
 
 # ---------------------------------------------------------------- what the embeddings say
@@ -142,7 +142,7 @@ class Inspection:
     bench: Bench
     images: Table
     vectors: dict[str, Floats]
-    announce: Announce
+    progress: Progress
 
     def __post_init__(self) -> None:
         """Judge the images' labels."""
@@ -261,10 +261,10 @@ class Inspection:
             for asked in queries
         ]
         for number, name in enumerate(others):
-            self.announce("comparing with val, test and ood", number, len(others))
+            self.progress("comparing with val, test and ood", number, len(others))
             for asked, (cosine, split, place) in zip(queries, best, strict=True):
                 _improve(nearest(asked, self.vectors[name]), number, cosine, split, place)
-        self.announce("comparing with val, test and ood", len(others), len(others))
+        self.progress("comparing with val, test and ood", len(others), len(others))
         return best
 
     def _duplicates(self, limits: Limits, limit: float, others: Sequence[str]) -> Duplicates:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError, unknown
-from discl.core.interfaces import Announce, Listing, Photos, Split
+from discl.core.interfaces import Listing, Photos, Progress, Split
 from discl.files import decoded
 from discl.files.disk import data_home
 from discl.files.photos import decode
@@ -178,20 +178,20 @@ class Listed(ABC):
             _Originals(self, refs),
         )
 
-    def prepare(self, announce: Announce) -> None:
-        self._place_with(announce)
-        announce(f"listing {self.name}", 0, 1)
+    def prepare(self, progress: Progress) -> None:
+        self._place_with(progress)
+        progress(f"listing {self.name}", 0, 1)
         maps = [self._map(name) for name in self.splits]
-        announce(f"listing {self.name}", 1, 1)
+        progress(f"listing {self.name}", 1, 1)
         decoded.check_room([each for each in maps if each.open() is None], data_home())
         for name in self.splits:
-            self._opened(name, announce)
+            self._opened(name, progress)
 
     # -- beyond those promises
 
-    def fetch(self, announce: Announce) -> Path:
+    def fetch(self, progress: Progress) -> Path:
         """The dataset's folder, filled by whatever download it takes."""
-        return self._found() or self._obtained(announce, asked=True)
+        return self._found() or self._obtained(progress, asked=True)
 
     def listing(self, name: str) -> Listing:
         """The rows of a split whose files are there; no photo is read."""
@@ -260,17 +260,17 @@ class Listed(ABC):
             path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")
         )
 
-    def _place_with(self, announce: Announce) -> Path:
-        return self._found() or self._obtained(announce, asked=False)
+    def _place_with(self, progress: Progress) -> Path:
+        return self._found() or self._obtained(progress, asked=False)
 
-    def _obtained(self, announce: Announce, asked: bool) -> Path:
+    def _obtained(self, progress: Progress, asked: bool) -> Path:
         if self.root:
             raise UserError(self._absent())
         folder = data_home() / self.folder_name
         if not asked and not any(source.unasked for source in self.sources):
             raise UserError(self._absent())
         try:
-            obtain(self.sources, folder, announce, asked)
+            obtain(self.sources, folder, progress, asked)
         except UserError as error:
             raise UserError(f"{self._absent()}\nTried just now: {error}") from error
         found = self._found()
@@ -413,7 +413,7 @@ class Listed(ABC):
         """Maps that were opened: a dataset sees one state of its files."""
         return {}
 
-    def _opened(self, name: str, announce: Announce) -> decoded.Opened:
+    def _opened(self, name: str, progress: Progress) -> decoded.Opened:
         if name in self._known:
             return self._known[name]
         each = self._map(name)
@@ -421,7 +421,7 @@ class Listed(ABC):
         if opened is None:
             decoded.check_room([each], data_home())
             opened = each.build(
-                f"decoding {name} photos at {self.side} px ({size(each.bytes)})", announce
+                f"decoding {name} photos at {self.side} px ({size(each.bytes)})", progress
             )
         first = next(iter(opened.unreadable.values()), "")
         self._tolerate(

