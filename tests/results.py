@@ -19,7 +19,7 @@ from discl.core.hashing import short
 from discl.core.interfaces import EpochReport
 from discl.core.levels import PHOTO
 from discl.core.result import Result
-from discl.engine.evaluation.confusion import digest_of, outcomes_of, packed
+from discl.engine.evaluation.confusion import count_predictions, pack_all, predictions_digest
 from discl.engine.evaluation.metrics import (
     class_recalls,
     definitions_id,
@@ -102,7 +102,7 @@ def history(experiment: Experiment, skill: float) -> list[EpochReport]:
 def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result:
     """What a run with such predictions would have stored."""
     saved, bench = predictions(experiment, skill), experiment.benchmark
-    outcomes, levels = list(outcomes_of(saved, COUNTS)), experiment.used_levels()
+    outcomes, levels = list(count_predictions(saved, COUNTS)), experiment.used_levels()
     metrics = metrics_of(outcomes, COUNTS, bench.metrics)
     images = 26.0 * bench.bank.variants * sum(level != PHOTO for level in levels)
     synthetic = images > 0
@@ -139,9 +139,9 @@ def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result
             "denoising_steps": images * 7,
         },
         provenance={**PROVENANCE, "command": shlex.join(commands.of_run(experiment))},
-        outcomes=packed(iter(outcomes)),
+        outcomes=pack_all(outcomes),
         errors=sampling_errors(outcomes, ["test"], COUNTS, bench.metrics),
-        predictions=digest_of(saved),
+        predictions=predictions_digest(saved),
     )
     return Result(
         **{**{name: getattr(whole, name) for name in whole.__dataclass_fields__}, **changes}

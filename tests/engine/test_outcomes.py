@@ -4,12 +4,12 @@ import pytest
 from discl.core.errors import UserError
 from discl.engine.evaluation.confusion import (
     count,
-    digest_of,
-    outcomes_of,
+    count_predictions,
     pack,
-    packed,
+    pack_all,
+    predictions_digest,
     unpack,
-    unpacked,
+    unpack_all,
 )
 from discl.engine.evaluation.metrics import all_metrics, metrics_of, sampling_errors
 
@@ -30,8 +30,8 @@ def _predictions(groups: bool = False) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("groups", [False, True])
 def test_a_result_file_gives_every_metric_again(groups: bool) -> None:
     saved = _predictions(groups)
-    stored = packed(outcomes_of(saved, COUNTS))
-    assert metrics_of(unpacked(stored), COUNTS) == all_metrics(saved, COUNTS)
+    stored = pack_all(count_predictions(saved, COUNTS))
+    assert metrics_of(unpack_all(stored), COUNTS) == all_metrics(saved, COUNTS)
     assert set(stored["test"]) == {"", "adjusted_"}
 
 
@@ -45,9 +45,9 @@ def test_what_was_not_packed_is_refused(text: str) -> None:
 
 def test_the_digest_sees_every_number_and_no_order() -> None:
     saved = _predictions()
-    assert digest_of(saved) == digest_of(dict(reversed(saved.items())))
+    assert predictions_digest(saved) == predictions_digest(dict(reversed(saved.items())))
     changed = {**saved, "test/labels": saved["test/labels"] + (np.arange(300) == 7)}
-    assert digest_of(changed) != digest_of(saved)
+    assert predictions_digest(changed) != predictions_digest(saved)
 
 
 def test_sampling_errors_are_those_of_the_binomial() -> None:

@@ -1,5 +1,6 @@
-"""What a run predicted, counted: enough to compute every metric again, in a hundredth of the bytes
-of the logits.
+"""Confusion counts: predictions counted by group, true label and predicted label.
+
+They are enough to compute every metric again, in a hundredth of the bytes of the logits.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,89 +17,96 @@ import numpy as np
 from discl.core.errors import UserError
 from discl.core.interfaces import Floats, Ints
 
-MOST_BYTES = 256 * 2**20  # an unpacked column may take; a result file is somebody else's
+MAX_UNPACKED_BYTES = 256 * 2**20  # of one split; result files may come from anybody
 COLUMNS = 4  # group, truth, guess, photos
 
 
-class Called(NamedTuple):
-    """Photos of one split and what they were called, alike ones counted together."""
+class ConfusionCounts(NamedTuple):
+    """Photos of one split, those with equal group, true label and predicted label counted once."""
 
     split: str
     prefix: str  # of the metric names: "", "adjusted_", "wise_", "wise_adjusted_"
     groups: Ints | None  # [n]; None where the split has no groups
     truth: Ints  # [n]
-    guess: Ints  # [n]
-    photos: Ints  # [n], how many
+    guess: Ints  # [n], the predicted label
+    photos: Ints  # [n], number of photos
 
 
-Outcomes = dict[
-    str, dict[str, str]
-]  # split -> prefix -> packed counts, as a result file holds them
+PackedCounts = dict[str, dict[str, str]]  # split -> prefix -> packed counts, as in a result file
 
 
-def count(split: str, prefix: str, groups: Ints | None, truth: Ints, guess: Ints) -> Called:
-    """Count photos alike in group, truth and guess."""
-    rows = np.stack([np.zeros_like(truth) if groups is None else groups, truth, guess], 1)
-    alike, photos = np.unique(rows, axis=0, return_counts=True)
-    return Called(
+def count(
+    split: str, prefix: str, groups: Ints | None, truth: Ints, guess: Ints
+) -> ConfusionCounts:
+    """Count the photos of a split by group, true label and predicted label, each [photos]."""
+    keys = np.stack([np.zeros_like(truth) if groups is None else groups, truth, guess], 1)
+    distinct, photos = np.unique(keys, axis=0, return_counts=True)
+    return ConfusionCounts(
         split,
         prefix,
-        None if groups is None else alike[:, 0],
-        alike[:, 1],
-        alike[:, 2],
+        None if groups is None else distinct[:, 0],
+        distinct[:, 1],
+        distinct[:, 2],
         photos.astype(np.int64),
     )
 
 
-def pack(called: Called) -> str:
+def pack(confusion: ConfusionCounts) -> str:
     """Base64 of zlib of int32 [4, n]: group (-1 where there are none), truth, guess, photos."""
-    groups = np.full_like(called.truth, -1) if called.groups is None else called.groups
-    table = np.stack([groups, called.truth, called.guess, called.photos]).astype("<i4")
+    no_group = np.full_like(confusion.truth, -1)
+    groups = no_group if confusion.groups is None else confusion.groups
+    table = np.stack([groups, confusion.truth, confusion.guess, confusion.photos]).astype("<i4")
     return base64.b64encode(zlib.compress(table.tobytes(), 9)).decode()
 
 
-def unpack(split: str, prefix: str, packed: str) -> Called:
-    """What `pack` was given; refuses what it cannot have written."""
+def unpack(split: str, prefix: str, text: str) -> ConfusionCounts:
+    """The inverse of `pack`.
+
+    Raises UserError where the text is cut off, not base64 of zlib, or holds a negative label or
+    a count below one.
+    """
     try:
-        unzip = zlib.decompressobj()
-        plain = unzip.decompress(base64.b64decode(packed, validate=True), MOST_BYTES)
-        if not unzip.eof or len(plain) % (4 * COLUMNS):
+        decompressor = zlib.decompressobj()
+        table = decompressor.decompress(base64.b64decode(text, validate=True), MAX_UNPACKED_BYTES)
+        if not decompressor.eof or len(table) % (4 * COLUMNS):
             raise ValueError("it is cut off")
     except (ValueError, binascii.Error, zlib.error) as error:
         raise UserError(f"the outcomes of {split} cannot be read ({error})") from error
-    groups, truth, guess, photos = np.frombuffer(plain, "<i4").reshape(COLUMNS, -1).astype(np.int64)
+    columns = np.frombuffer(table, "<i4").reshape(COLUMNS, -1).astype(np.int64)
+    groups, truth, guess, photos = columns
     if len(photos) and (min(truth.min(), guess.min()) < 0 or photos.min() < 1):
         raise UserError(f"the outcomes of {split} cannot be right: a label or a count is negative")
-    return Called(split, prefix, None if (groups == -1).all() else groups, truth, guess, photos)
+    has_groups = not (groups == -1).all()
+    return ConfusionCounts(split, prefix, groups if has_groups else None, truth, guess, photos)
 
 
-def packed(found: Iterator[Called]) -> Outcomes:
-    """As a result file holds them."""
-    outcomes: Outcomes = {}
-    for called in found:
-        outcomes.setdefault(called.split, {})[called.prefix] = pack(called)
-    return outcomes
+def pack_all(confusions: Iterable[ConfusionCounts]) -> PackedCounts:
+    """All counts as a result file holds them."""
+    packed: PackedCounts = {}
+    for confusion in confusions:
+        packed.setdefault(confusion.split, {})[confusion.prefix] = pack(confusion)
+    return packed
 
 
-def unpacked(outcomes: Mapping[str, Mapping[str, str]]) -> Iterator[Called]:
-    """From a result file."""
-    for split, prefixes in outcomes.items():
-        for prefix, text in prefixes.items():
+def unpack_all(packed: Mapping[str, Mapping[str, str]]) -> Iterator[ConfusionCounts]:
+    """All counts of a result file; raises UserError like `unpack`."""
+    for split, texts in packed.items():
+        for prefix, text in texts.items():
             yield unpack(split, prefix, text)
 
 
-def digest_of(predictions: Mapping[str, Any]) -> str:
+def predictions_digest(predictions: Mapping[str, Any]) -> str:
     """SHA-256 of saved predictions, whatever their order and compression; 64 hex digits."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(predictions):
         column = np.ascontiguousarray(predictions[name])
-        found.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
-        found.update(column.tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
+        digest.update(column.tobytes())
+    return digest.hexdigest()
 
 
 def adjust(logits: Floats, counts: Ints) -> Floats:
-    """Post-hoc logit adjustment (Menon et al. 2021, tau = 1).
+    """Post-hoc logit adjustment (Menon et al. 2021, tau = 1) of logits [n, c] by counts [c].
 
     A class without a training photo has no prior to divide by and keeps its logit: dividing by a
     share of almost nothing would make it the most favoured of all, and no prediction turns to such
@@ -108,17 +116,21 @@ def adjust(logits: Floats, counts: Ints) -> Floats:
     return np.asarray(logits - np.log(shares)[None, :].astype(np.float32), np.float32)
 
 
-def outcomes_of(predictions: Mapping[str, Any], counts: Ints) -> Iterator[Called]:
-    """Every split of saved predictions (`<split>/logits`, `<split>/labels` and, where there are
-    several, `<split>/groups`) under every prefix: the run's own logits, those of interpolated
-    weights where there are any, and both adjusted.
+def count_predictions(predictions: Mapping[str, Any], counts: Ints) -> Iterator[ConfusionCounts]:
+    """Confusion counts of every split of saved predictions, under every prefix.
+
+    `predictions` holds `<split>/logits` [n, c], `<split>/labels` [n] and, where there are several,
+    `<split>/groups` [n]; `counts` [c] are the real training photos per class. The prefixes are
+    those of the run's own logits, of interpolated weights where there are any, and of both with
+    adjusted logits.
     """
     for name in [key.removesuffix("/logits") for key in predictions if key.endswith("/logits")]:
         truth = predictions[f"{name}/labels"]
         groups = predictions.get(f"{name}/groups")
         for prefix in ("", "wise_"):
-            if (logits := predictions.get(f"{name}/{prefix}logits")) is not None:
-                yield count(name, prefix, groups, truth, logits.argmax(1))
-                yield count(
-                    name, f"{prefix}adjusted_", groups, truth, adjust(logits, counts).argmax(1)
-                )
+            logits = predictions.get(f"{name}/{prefix}logits")
+            if logits is None:
+                continue
+            yield count(name, prefix, groups, truth, logits.argmax(1))
+            adjusted = adjust(logits, counts).argmax(1)
+            yield count(name, f"{prefix}adjusted_", groups, truth, adjusted)

@@ -19,7 +19,7 @@ from discl.config.benchmark import MetricsTable
 from discl.core.conventions import SHOTS
 from discl.core.hashing import short
 from discl.core.interfaces import Ints
-from discl.engine.evaluation.confusion import Called, outcomes_of
+from discl.engine.evaluation.confusion import ConfusionCounts, count_predictions
 
 DEFAULT = MetricsTable()
 # the wording is hashed into every result: `ood` speaks of corruptions and holds for whatever lies
@@ -158,17 +158,21 @@ def split_metrics(
     counts: Ints,
     groups: Ints | None = None,
     conventions: MetricsTable = DEFAULT,
+    photos: Ints | None = None,
 ) -> dict[str, float]:
-    """All metrics of one split, without prefix; `counts` are the real training photos per class."""
+    """All metrics of one split, without prefix.
+
+    Labels `truth`, `guess` and `groups` are [n]; row i stands for `photos[i]` photos, one where
+    `photos` is left out. `counts` [c] are the real training photos per class.
+    """
     if not len(truth):
         return {}
-    found = _class_metrics(tally(truth, guess, len(counts)), counts, conventions)
-    values = {name: float(value) for name, value in found.items() if not np.isnan(value)}
-    return (
-        values
-        if groups is None
-        else values | _group_metrics(truth, guess, groups, len(counts), conventions.least_group)
-    )
+    measured = _class_metrics(tally(truth, guess, len(counts), photos), counts, conventions)
+    values = {name: float(value) for name, value in measured.items() if not np.isnan(value)}
+    if groups is None:
+        return values
+    least = conventions.least_group
+    return values | _group_metrics(truth, guess, groups, len(counts), least, photos)
 
 
 def _class_metrics(found: Tally, counts: Ints, conventions: MetricsTable) -> dict[str, Fractions]:
@@ -204,20 +208,29 @@ def _mean(values: Fractions, among: np.ndarray[Any, np.dtype[np.bool_]]) -> Frac
         return np.asarray(np.where(among, values, 0.0).sum(-1) / among.sum(-1))
 
 
+def _group_sizes(groups: Ints, photos: Ints | None) -> tuple[Ints, Ints]:
+    """(index of the group of each row [n], photos of each group [g]); groups in ascending order."""
+    names, index = np.unique(groups, return_inverse=True)
+    return index, np.bincount(index, photos, len(names)).astype(np.int64)
+
+
 def _group_metrics(
-    truth: Ints, guess: Ints, groups: Ints, classes: int, least: int
+    truth: Ints, guess: Ints, groups: Ints, classes: int, least: int, photos: Ints | None
 ) -> dict[str, float]:
     """The worst of the groups that are large enough; nothing where none is."""
-    _, place, size = np.unique(groups, return_inverse=True, return_counts=True)
+    place, size = _group_sizes(groups, photos)
     enough = size >= least
     if not enough.any():
         return {}
     rows = enough[place]
     group = (np.cumsum(enough) - 1)[place[rows]]
     shape = (int(enough.sum()), classes)
-    found = tally(
-        group * classes + truth[rows], group * classes + guess[rows], shape[0] * classes
-    )  # each group's classes are its own
+    found = tally(  # each group's classes are its own
+        group * classes + truth[rows],
+        group * classes + guess[rows],
+        shape[0] * classes,
+        None if photos is None else photos[rows],
+    )
     hits, held, f1 = (column.reshape(shape) for column in (found.hits, found.held, found.f1))
     return {
         "worst_group_acc": float((hits.sum(1) / held.sum(1)).min()),
@@ -226,7 +239,10 @@ def _group_metrics(
 
 
 def support(
-    truth: Ints, groups: Ints | None, conventions: MetricsTable = DEFAULT
+    truth: Ints,
+    groups: Ints | None,
+    conventions: MetricsTable = DEFAULT,
+    photos: Ints | None = None,
 ) -> dict[str, float]:
     """How much the metrics of a split rest on; no prediction changes it."""
     values = (
@@ -235,7 +251,7 @@ def support(
         else {}
     )
     if groups is not None:
-        size = np.unique(groups, return_counts=True)[1]
+        size = _group_sizes(groups, photos)[1]
         enough = size[size >= conventions.least_group]
         values["groups_scored"] = float(len(enough))
         values |= {"smallest_group": float(enough.min())} if len(enough) else {}
@@ -251,29 +267,24 @@ def all_metrics(
     """`metrics_of` saved predictions (keys `<split>/logits`, `<split>/labels` and, where there are
     several, `<split>/groups`).
     """
-    return metrics_of(outcomes_of(predictions, counts), counts, conventions)
+    return metrics_of(count_predictions(predictions, counts), counts, conventions)
 
 
 def metrics_of(
-    outcomes: Iterable[Called], counts: Ints, conventions: MetricsTable = DEFAULT
+    confusions: Iterable[ConfusionCounts], counts: Ints, conventions: MetricsTable = DEFAULT
 ) -> dict[str, float]:
     """`<split>/<metric>` for every split, the plain mean over the splits of ood/ that have a metric
     as `ood/<metric>`, and everything once more with adjusted logits as `<split>/adjusted_<metric>`.
     Where weights were interpolated (WiSE-FT), all of it once more as `<split>/wise_<metric>`.
     """
     values: dict[str, float] = {}
-    for called in outcomes:
-        truth, guess = (
-            np.repeat(called.truth, called.photos),
-            np.repeat(called.guess, called.photos),
+    for counted in confusions:
+        measured = split_metrics(
+            counted.truth, counted.guess, counts, counted.groups, conventions, counted.photos
         )
-        groups = None if called.groups is None else np.repeat(called.groups, called.photos)
-        measured = split_metrics(truth, guess, counts, groups, conventions)
-        values |= {f"{called.split}/{called.prefix}{key}": value for key, value in measured.items()}
-        values |= {
-            f"{called.split}/{key}": value
-            for key, value in support(truth, groups, conventions).items()
-        }
+        values |= {f"{counted.split}/{counted.prefix}{key}": v for key, v in measured.items()}
+        rests_on = support(counted.truth, counted.groups, conventions, counted.photos)
+        values |= {f"{counted.split}/{key}": value for key, value in rests_on.items()}
     for key in sorted({k.rsplit("/", 1)[1] for k in values if k.startswith("ood/")}):
         listed = [
             v for k, v in values.items() if k.startswith("ood/") and k.rsplit("/", 1)[1] == key
@@ -283,7 +294,7 @@ def metrics_of(
 
 
 def sampling_errors(
-    outcomes: Iterable[Called],
+    confusions: Iterable[ConfusionCounts],
     splits: Iterable[str],
     counts: Ints,
     conventions: MetricsTable = DEFAULT,
@@ -296,10 +307,10 @@ def sampling_errors(
     and not in it.
     """
     errors: dict[str, float] = {}
-    for called in outcomes:
-        if called.split in splits and (total := int(called.photos.sum())):
-            drawn = np.random.default_rng(0).multinomial(total, called.photos / total, draws)
-            tallies = [tally(called.truth, called.guess, len(counts), photos) for photos in drawn]
+    for counted in confusions:
+        if counted.split in splits and (total := int(counted.photos.sum())):
+            drawn = np.random.default_rng(0).multinomial(total, counted.photos / total, draws)
+            tallies = [tally(counted.truth, counted.guess, len(counts), photos) for photos in drawn]
             found = _class_metrics(
                 Tally(*(np.stack(columns) for columns in zip(*tallies, strict=True))),
                 counts,
@@ -307,7 +318,7 @@ def sampling_errors(
             )
             spread = {key: values[~np.isnan(values)] for key, values in found.items()}
             errors |= {
-                f"{called.split}/{called.prefix}{key}": float(np.std(values, ddof=1))
+                f"{counted.split}/{counted.prefix}{key}": float(np.std(values, ddof=1))
                 for key, values in spread.items()
                 if len(values) > 1
             }

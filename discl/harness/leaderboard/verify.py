@@ -15,7 +15,12 @@ from discl.core.conventions import home_split
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.result import Result
-from discl.engine.evaluation.confusion import Called, digest_of, outcomes_of, unpacked
+from discl.engine.evaluation.confusion import (
+    ConfusionCounts,
+    count_predictions,
+    predictions_digest,
+    unpack_all,
+)
 from discl.engine.evaluation.metrics import definitions_id, metrics_of, sampling_errors, tally
 from discl.harness.run.store import Store
 
@@ -82,7 +87,7 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
         )
     counts = np.array(result.counts, np.int64)
     conventions = MetricsTable(**result.identity.get("metrics", {}))
-    outcomes = list(unpacked(result.outcomes))
+    outcomes = list(unpack_all(result.outcomes))
     if any(
         max(called.truth.max(initial=0), called.guess.max(initial=0)) >= len(counts)
         for called in outcomes
@@ -118,7 +123,7 @@ def _different(what: str, said: Mapping[str, float], wanted: Mapping[str, float]
             yield f"{what} says {key} = {said[key]:.6g}, what was predicted gives {wanted[key]:.6g}"
 
 
-def _recalls(outcomes: Iterable[Called], home: str, classes: int) -> list[float | None]:
+def _recalls(outcomes: Iterable[ConfusionCounts], home: str, classes: int) -> list[float | None]:
     called = next(one for one in outcomes if (one.split, one.prefix) == (home, ""))
     found = tally(called.truth, called.guess, classes, called.photos).recall
     return [None if np.isnan(value) else float(value) for value in found]
@@ -132,16 +137,16 @@ def _predictions(result: Result, store: Store) -> Mapping[str, Any] | None:
     """The saved predictions a result was made of, where this machine has them."""
     for path in sorted((store.root / result.id).glob("*/predictions.npz")):
         found = store.predictions(path.parent)
-        if digest_of(found) == result.predictions:
+        if predictions_digest(found) == result.predictions:
             return found
     return None
 
 
 def _faults_of_predictions(result: Result, predictions: Mapping[str, Any]) -> list[str]:
     counts = np.array(result.counts, np.int64)
-    mine = {(one.split, one.prefix): one for one in unpacked(result.outcomes)}
+    mine = {(one.split, one.prefix): one for one in unpack_all(result.outcomes)}
     wrong = []
-    for called in outcomes_of(predictions, counts):
+    for called in count_predictions(predictions, counts):
         held = mine.get((called.split, called.prefix))
         if held is None or not all(
             np.array_equal(getattr(held, name), getattr(called, name))

@@ -19,7 +19,7 @@ from discl.config.benchmark import Benchmark
 from discl.core.conventions import SHOTS, home_split
 from discl.core.errors import UserError
 from discl.core.result import Result
-from discl.engine.evaluation.confusion import Called, count, unpack
+from discl.engine.evaluation.confusion import ConfusionCounts, count, unpack
 from discl.files.fetch import offline
 from discl.harness.run.assembly import Bench
 from discl.harness.run.mistakes import missed, worst_classes
@@ -125,7 +125,7 @@ def _classes(run: Any, result: Result, folder: Path, config: Mapping[str, Any]) 
             run.summary["confusion_matrix"] = _heatmap(called, len(result.classes))
 
 
-def _called(result: Result, folder: Path) -> Called | None:
+def _called(result: Result, folder: Path) -> ConfusionCounts | None:
     """What the photos of the home split were called."""
     home = home_split({key.rsplit("/", 1)[0] for key in result.metrics})
     if (packed := result.outcomes.get(home, {}).get("")) is not None:
@@ -139,7 +139,7 @@ def _called(result: Result, folder: Path) -> Called | None:
     )
 
 
-def _confusions(called: Called, classes: list[str]) -> Any:
+def _confusions(called: ConfusionCounts, classes: list[str]) -> Any:
     """What was called what: everything, or the most frequent mistakes where there are many classes."""
     import wandb
 
@@ -159,7 +159,7 @@ def _confusions(called: Called, classes: list[str]) -> Any:
     return wandb.Table(columns=["truth", "guess", "photos", "share of truth"], data=rows)
 
 
-def _heatmap(called: Called, classes: int) -> Any:
+def _heatmap(called: ConfusionCounts, classes: int) -> Any:
     """A square a pair, a line a true class; the darker, the larger its share of the class."""
     import wandb
     from PIL import Image
