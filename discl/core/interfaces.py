@@ -3,9 +3,9 @@
 Read this page first.
 
 Every part has a `version`, raised when its answers change, and may name constructor parameters in
-`unhashed`: those that only say where files lie or how fast the work goes. They stay out of its
-identity. A generator, scorer or backbone may name in `saw` the sets of photos its weights were
-trained on, and a dataset in `unseen` those that nobody must have seen.
+`not_hashed`: those that only say where files lie or how fast the work goes. They stay out of its
+identity. A generator, scorer or backbone may name in `trained_on` the sets of photos its weights were
+trained on, and a dataset in `must_be_held_out` those that no weights may have seen.
 
 A photo is uint8 [h, w, 3], RGB. A level is a whole percent of the photo that survives (see
 `levels`). An array's shape is written where it is named: n rows, b batch, c classes, h height, w
@@ -127,7 +127,7 @@ class Request(NamedTuple):
     seed: int  # decides the noise, alone
 
 
-class Drawn(NamedTuple):
+class Generated(NamedTuple):
     """What a generator made of its requests."""
 
     images: Photos  # [b, h, w, 3]; black where the image failed
@@ -149,7 +149,7 @@ class Generator(Protocol):
     def identity(self) -> dict[str, Any]:
         """What changes the pixels beyond name and parameters, such as the digest of the weights."""
 
-    def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
+    def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
         """Images uint8 [b, h, w, 3] for requests and photos [b, h, w, 3] of equal length, any
         mixture of levels.
         """
@@ -172,12 +172,12 @@ class Scorer(Protocol):
         """Unit vectors [b, d] of texts."""
 
 
-class Subject(NamedTuple):
+class CaptionContext(NamedTuple):
     """What an image shows."""
 
     label: int
     name: str  # of the class
-    usual: tuple[str, ...]  # the dataset's own captions of the class
+    dataset_captions: tuple[str, ...]  # the dataset's own captions of the class
     source: str  # id of the photo the image is made from
 
 
@@ -189,20 +189,75 @@ class Prompts(Protocol):
     def identity(self) -> dict[str, Any]:
         """What changes the captions beyond name and parameters, such as the digest of a file."""
 
-    def choices(self, subject: Subject) -> tuple[str, ...]:
+    def choices(self, context: CaptionContext) -> tuple[str, ...]:
         """Captions an image may be made from, at least one; one is drawn for each photo and
         variant.
         """
 
-    def caption(self, subject: Subject) -> str:
+    def caption(self, context: CaptionContext) -> str:
         """The caption an image is scored against."""
+
+
+# ---------------------------------------------------------------- hard photos
+
+
+class FoldModels(NamedTuple):
+    """Models trained to predict training photos they have not seen: out-of-fold predictions.
+
+    The photos are dealt into `folds` parts. One model a part is trained, on all the other parts.
+    """
+
+    folds: int  # at least 2
+    epochs: int = 0  # of each model; 0 = train.epochs
+    seed: int = 0  # of the dealing and of the models
+
+
+class FoldPredictions(NamedTuple):
+    """Out-of-fold predictions, a row a training photo, in the order of the training split."""
+
+    fold: Ints  # [n], the part the photo was dealt into
+    probability: Floats  # [n], that its model gives its true class
+    label: Ints  # [n], the most probable class
+
+
+class TrainingPhotos(NamedTuple):
+    """All a hard rule may know of the training photos."""
+
+    ids: NDArray[np.str_]  # [n]
+    labels: Ints  # [n], 0 .. c-1
+    counts: Ints  # [c], training photos of each class
+    classes: tuple[str, ...]  # [c], names
+    allowed: NDArray[np.bool_]  # [n], False where the photo is of a class in `HardRule.exclude`
+
+
+class HardRule(Protocol):
+    """Selects the hard training photos: those that images are made from.
+
+    A pure function: the same photos and predictions give the same selection.
+    """
+
+    version: int
+    models: FoldModels | None  # whose predictions `select` is given; None = it needs none
+    exclude: Sequence[str]  # names of the classes whose photos are never hard
+
+    def expected(self, photos: TrainingPhotos) -> int | None:
+        """How many photos `select` will choose; None = only the predictions can tell.
+
+        Asked before models are trained, so this is where to raise a UserError for parameters that
+        do not fit the photos.
+        """
+
+    def select(
+        self, photos: TrainingPhotos, predictions: FoldPredictions | None
+    ) -> NDArray[np.bool_]:
+        """[n], whether each photo is hard; never one that is not `allowed`."""
 
 
 # ---------------------------------------------------------------- spreading work
 
 
 @dataclass(frozen=True)
-class Lost:
+class WorkersDied:
     """The answer to an item whose workers died, one after the other."""
 
     how: str  # the last one ended, e.g. "SIGKILL"
@@ -222,20 +277,20 @@ class Lost:
         )
 
 
-class Later:
+class NotReady:
     """Stands for an item that is not known yet, since it hangs on answers to come: the executor
     asks again, soon.
     """
 
 
-LATER = Later()
+NOT_READY = NotReady()
 
 
 class Executor(Protocol):
     """Runs one function over many items, here or elsewhere.
 
     Items are drawn as workers come free; an iterator that may not know its next item yet says
-    `LATER`, and must not wait.
+    `NOT_READY`, and must not wait.
     """
 
     version: int
@@ -247,7 +302,7 @@ class Executor(Protocol):
 
         `prepare` is pickled, called once a worker, and returns the function.
 
-        An item whose worker dies is given to another; after three of them its answer is `Lost`, and
+        An item whose worker dies is given to another; after three of them its answer is `WorkersDied`, and
         the others go on. An exception of the function itself ends the run.
         """
 
@@ -322,7 +377,7 @@ class Backbone(Protocol):
     # trained
     frozen: bool
     hidden: int  # units of that head's hidden layer; 0 = a linear head
-    beside_trunk: tuple[str, ...]  # parameters that leave the features as they are
+    head_only: tuple[str, ...]  # parameters that leave the features as they are
 
     def build(self, task: Task, seed: int) -> nn.Module:
         """A module from float [b, 3, h, w], normalised by `mean` and `std`, to logits [b, classes].

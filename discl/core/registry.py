@@ -26,6 +26,7 @@ KINDS = (
     "generators",
     "scorers",
     "prompts",
+    "hard_rules",
     "losses",
     "trackers",
     "executors",
@@ -126,13 +127,13 @@ class Bound:
 
     def identity(self) -> dict[str, Any]:
         """Name, version, and the parameters that differ from the default; what the part calls
-        `unhashed` is left out.
+        `not_hashed` is left out.
         """
         part: Any = find(self.kind, self.name)
         given = {
             k: canonical(v)
             for k, v in self.parameters.items()
-            if k not in getattr(part, "unhashed", ())
+            if k not in getattr(part, "not_hashed", ())
         }
         defaults = _defaults(part)
         differing = {k: v for k, v in given.items() if k not in defaults or defaults[k] != v}
@@ -161,12 +162,12 @@ def bind(kind: str, name: str, parameters: dict[str, Any]) -> Bound:
     )
 
 
-class Facts(NamedTuple):
-    """What a built part says of itself, where it says so; see `kinds`."""
+class PartTraits(NamedTuple):
+    """What a built part says of itself, where it says so; see `discl.core.interfaces`."""
 
     steps: int
-    saw: frozenset[str]
-    unseen: frozenset[str]
+    trained_on: frozenset[str]
+    must_be_held_out: frozenset[str]
 
 
 class Known:
@@ -189,12 +190,12 @@ class Known:
         return canonical_json(self._bound.identity() | self._bound.build().identity())
 
     @cached_property
-    def facts(self) -> Facts:
+    def traits(self) -> PartTraits:
         part = self._bound.build()
-        return Facts(
+        return PartTraits(
             getattr(part, "steps", 0),
-            getattr(part, "saw", frozenset()),
-            getattr(part, "unseen", frozenset()),
+            getattr(part, "trained_on", frozenset()),
+            getattr(part, "must_be_held_out", frozenset()),
         )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:

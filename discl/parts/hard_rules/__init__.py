@@ -1,0 +1,1 @@
+"""Hard rules: which training photos images are made from."""

@@ -1,0 +1,38 @@
+"""Photos of classes with few training photos: the rule of the paper for long-tailed data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discl.core.errors import UserError
+from discl.core.interfaces import FoldPredictions, TrainingPhotos
+
+
+class TailClasses:
+    """A photo is hard if its class has fewer than `max_class_images` training photos.
+
+    Raises UserError where `max_class_images` is below 1.
+    """
+
+    version = 1
+    models = None
+
+    def __init__(self, max_class_images: int = 20, exclude: Sequence[str] = ()) -> None:
+        if max_class_images < 1:
+            raise UserError(
+                f"hard_rule.max_class_images = {max_class_images}: takes a whole number from 1 up"
+            )
+        self.max_class_images = max_class_images
+        self.exclude = exclude
+
+    def expected(self, photos: TrainingPhotos) -> int:
+        return int(self.select(photos, None).sum())
+
+    def select(
+        self, photos: TrainingPhotos, predictions: FoldPredictions | None
+    ) -> NDArray[np.bool_]:
+        """[n], whether each photo is hard."""
+        return (photos.counts[photos.labels] < self.max_class_images) & photos.allowed
