@@ -23,27 +23,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.core.conventions import home_split
+from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import canonical_json
 from discl.core.interfaces import (
-    LATER,
+    NOT_READY,
     Backbone,
+    CaptionContext,
     Dataset,
     EpochContext,
     EpochReport,
     Executor,
     Generator,
-    Later,
     Loss,
-    Lost,
+    NotReady,
     Prompts,
     Request,
     Scorer,
     Strategy,
-    Subject,
     Task,
     Tracker,
+    WorkersDied,
     check_mix,
 )
 from discl.core.levels import PHOTO
@@ -185,20 +185,20 @@ class ScorerContract(_Contract):
 class PromptsContract(_Contract):
     """Captions that only the class and the photo decide."""
 
-    def subject(self) -> Subject:
+    def context(self) -> CaptionContext:
         """Something the part has captions for."""
-        return Subject(1, "cat", ("a photo of a cat", "one cat"), "photo7")
+        return CaptionContext(1, "cat", ("a photo of a cat", "one cat"), "photo7")
 
     def test_identity_can_be_hashed(self, part: Prompts) -> None:
         assert canonical_json(part.identity()) == canonical_json(part.identity())
 
     def test_every_image_has_a_prompt_and_a_caption(self, part: Prompts) -> None:
-        choices = part.choices(self.subject())
+        choices = part.choices(self.context())
         assert choices
         assert all(
-            isinstance(text, str) and text for text in (*choices, part.caption(self.subject()))
+            isinstance(text, str) and text for text in (*choices, part.caption(self.context()))
         )
-        assert part.choices(self.subject()) == choices
+        assert part.choices(self.context()) == choices
 
 
 class DatasetContract(_Contract):
@@ -218,7 +218,7 @@ class DatasetContract(_Contract):
         assert part.ready is True
 
     def test_there_is_something_to_learn_choose_and_test_by(self, part: Dataset) -> None:
-        assert {"train", "val", home_split(part.splits)} <= set(part.splits)
+        assert {"train", "val", id_test_split(part.splits)} <= set(part.splits)
 
     def test_no_photo_is_in_two_splits(self, part: Dataset) -> None:
         """Save those of ood/*, which may be photos of test in another light."""
@@ -423,10 +423,10 @@ class ExecutorContract(_Contract):
     ) -> None:
         answers: list[int] = []
 
-        def items() -> Iterator[int | Later]:
+        def items() -> Iterator[int | NotReady]:
             yield 2
             while not answers:
-                yield LATER
+                yield NOT_READY
             yield answers[0] + 1
 
         for _, (square, _) in part.run(partial(squares, tmp_path), items()):
@@ -475,7 +475,7 @@ class ExecutorContract(_Contract):
         if self.workers(tmp_path) != {
             os.getpid()
         }:  # it cannot be tried out where the caller does the work
-            assert isinstance(lost, Lost)
+            assert isinstance(lost, WorkersDied)
             assert lost.workers == 3 == len(list(tmp_path.glob("died-*")))
             assert lost.about(2).startswith(f"3 workers died at item 2 (the last: {lost.how}")
 

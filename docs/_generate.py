@@ -193,7 +193,7 @@ def _fields(
                 None,
                 [
                     explained.get(name) or own.get(name, ""),
-                    "(changes no answer)" if name in model.unhashed else "",
+                    "(changes no answer)" if name in model.not_hashed else "",
                 ],
             )
         )

@@ -41,13 +41,13 @@ class _Checked(BaseModel):
 
 
 class _Table(_Checked):
-    unhashed: ClassVar[set[str]] = set()  # keys that change no answer
+    not_hashed: ClassVar[set[str]] = set()  # keys that change no answer
 
     def said(self) -> dict[str, Any]:
         """What the table says beyond the defaults of its class: a new key with a default renames no
         run of before.
         """
-        return self.model_dump(exclude_defaults=True, exclude=self.unhashed)
+        return self.model_dump(exclude_defaults=True, exclude=self.not_hashed)
 
     @cached_property
     def line(self) -> str:
@@ -149,7 +149,7 @@ class TrainTable(_Table):
     """See `discl.engine.recipe.Recipe`."""
 
     # how fast, and where from, not what: the answer stays the same
-    unhashed: ClassVar[set[str]] = {"channels_last", "compile", "workers", "checkpoint_seconds"}
+    not_hashed: ClassVar[set[str]] = {"channels_last", "compile", "workers", "checkpoint_seconds"}
 
     epochs: Positive
     curriculum_epochs: Annotated[
@@ -705,10 +705,10 @@ def _check(runs: Runs) -> None:
     bench = runs.benchmark
     for kind in PART_KINDS:
         runs.part(kind)
-    steps = runs.part("generators").facts.steps
+    steps = runs.part("generators").traits.steps
     _ = runs.part(
         "losses"
-    ).facts  # built: a setting out of range would otherwise show only after the bank is made
+    ).traits  # built: a setting out of range would otherwise show only after the bank is made
     check_levels(bench.levels, steps)
     for name in bench.strategy:
         runs.strategy(name)
@@ -785,7 +785,7 @@ def _check_strategies(runs: Runs, strategies: Sequence[str]) -> None:
     levels = tuple(runs.benchmark.levels)
     used = set().union(*(runs.strategy(name).uses(levels) for name in strategies))
     for level in sorted(used.difference(levels)):
-        check_levels([level], runs.part("generators").facts.steps)
+        check_levels([level], runs.part("generators").traits.steps)
     _check_unseen(runs, images=bool(used - {PHOTO}))
 
 
@@ -794,19 +794,19 @@ def _check_unseen(runs: Runs, images: bool) -> None:
     images only where some are made.
     """
     bench = runs.benchmark
-    unseen = runs.part("datasets").facts.unseen
-    if not unseen:
+    must_be_held_out = runs.part("datasets").traits.must_be_held_out
+    if not must_be_held_out:
         return
     used: tuple[PartKind, ...] = (
         ("backbones", "generators", "scorers") if images else ("backbones",)
     )
     for kind in used:
-        saw = runs.part(kind).facts.saw & unseen
-        if saw:
+        trained_on = runs.part(kind).traits.trained_on & must_be_held_out
+        if trained_on:
             raise UserError(
                 f"the weights of {singular(kind)} {getattr(bench, singular(kind))['name']!r} were"
                 f" trained on photos of dataset {bench.dataset['name']!r}"
-                f" ({', '.join(sorted(saw))}); take other weights, have the dataset keep those"
+                f" ({', '.join(sorted(trained_on))}); take other weights, have the dataset keep those"
                 " apart, or compare strategies = ['real_only', 'real_rebalanced'], which need no"
                 " images, with a backbone that begins at chance"
             )

@@ -69,7 +69,7 @@ METRICS = (  # of a split; `discl.engine.metrics` says what each means
 )
 
 
-def home_split(splits: Iterable[str]) -> str:
+def id_test_split(splits: Iterable[str]) -> str:
     """The test photos from where the training photos come from: `test`, or `id_test` where the
     field says so.
     """

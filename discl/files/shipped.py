@@ -12,7 +12,7 @@ _SAW = dict.fromkeys(
 )
 
 
-def saw(checkpoint: str) -> frozenset[str]:
+def trained_on(checkpoint: str) -> frozenset[str]:
     """The sets of photos in a checkpoint's training, as far as they may be a dataset's; nothing for
     weights from elsewhere.
     """

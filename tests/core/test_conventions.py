@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from discl.core.conventions import SHOTS, home_split
+from discl.core.conventions import SHOTS, id_test_split
 from discl.core.errors import UserError
 
 COUNTS = np.array([0, 19, 20, 21, 99, 100, 101])
@@ -39,9 +39,9 @@ def test_the_words_are_the_edges() -> None:
 
 
 def test_home_is_test_or_else_id_test() -> None:
-    assert home_split(["train", "val", "test", "ood/fog-1"]) == "test"
-    assert home_split(["ood/cameras", "id_test"]) == "id_test"
+    assert id_test_split(["train", "val", "test", "ood/fog-1"]) == "test"
+    assert id_test_split(["ood/cameras", "id_test"]) == "id_test"
     with pytest.raises(
         UserError, match="neither a test nor an id_test split among ood/cameras, val"
     ):
-        home_split(["val", "ood/cameras"])
+        id_test_split(["val", "ood/cameras"])

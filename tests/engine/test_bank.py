@@ -18,7 +18,7 @@ import pytest
 
 from discl.cli import main
 from discl.core.errors import UserError
-from discl.core.interfaces import Drawn, Lost, Request
+from discl.core.interfaces import Generated, Request, WorkersDied
 from discl.core.registry import bind
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import Cell
@@ -46,9 +46,9 @@ class CountingGenerator:
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def make(self, requests: Sequence[Request], photos: Any) -> Drawn:
+    def make(self, requests: Sequence[Request], photos: Any) -> Generated:
         self.asked.extend(requests)
-        return Drawn(
+        return Generated(
             self.inner.make(requests, photos).images,
             {i: "it is late" for i, r in enumerate(requests) if self.fails(r)},
         )
@@ -93,14 +93,14 @@ class Here:
 
 def _sources(count: int = 5) -> Sources:
     photos = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    usual = (("a cat", "one cat"), ("a dog",))
+    dataset_captions = (("a cat", "one cat"), ("a dog",))
     prompts = bind("prompts", "dataset", {}).build()
     return Sources(
         tuple(f"photo{i}" for i in range(count)),
         np.arange(count) % 2,
         photos,
         ("cat", "dog"),
-        usual,
+        dataset_captions,
         prompts,
     )
 
@@ -131,7 +131,7 @@ class Loses:
     version = 1
 
     def run(self, prepare: Any, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        return ((item, Lost("SIGKILL", 3, 2_000_000_000)) for item in items)
+        return ((item, WorkersDied("SIGKILL", 3, 2_000_000_000)) for item in items)
 
 
 def test_images_that_cost_too_many_workers_end_the_build_and_are_free_for_the_next(

@@ -23,15 +23,15 @@ from discl.cli import main
 from discl.config.benchmark import Experiment
 from discl.config.sweep import SweepFile, expand
 from discl.core.errors import UserError
-from discl.core.interfaces import EpochReport, Lost
+from discl.core.interfaces import EpochReport, WorkersDied
 from discl.core.result import Result
 from discl.files.disk import data_home, home
 from discl.harness.run.assembly import Audience
 from discl.harness.run.store import BusyError, Failure, Store
 from discl.harness.sweep import scheduler as launching
-from discl.harness.sweep.scheduler import Job, Listed, Outcome, Runner, launch
-from discl.harness.tuning.proposals import Patience
-from discl.parts.executors.local import Local
+from discl.harness.sweep.scheduler import Outcome, PlannedRun, RunList, Runner, launch
+from discl.harness.tuning.proposals import MedianStopping
+from discl.parts.executors.local import LocalProcesses
 from tests import sweeps
 from tests.sweeps import Ready
 
@@ -63,11 +63,11 @@ class Seen:
     def __init__(self, do: Callable[[int], None] = lambda _: None) -> None:
         self.given_out, self.took_in, self.do = list[str](), list[tuple[str, Outcome]](), do
 
-    def given(self, job: Job) -> None:
+    def given(self, job: PlannedRun) -> None:
         self.given_out.append(job.experiment.id())
         self.do(len(self.given_out))
 
-    def took(self, job: Job, outcome: Outcome) -> None:
+    def took(self, job: PlannedRun, outcome: Outcome) -> None:
         self.took_in.append((job.experiment.id(), outcome))
 
 
@@ -118,9 +118,9 @@ def three() -> list[Experiment]:
     ]
 
 
-def _next(agenda: Listed) -> Job:
+def _next(agenda: RunList) -> PlannedRun:
     job = agenda.next()
-    assert isinstance(job, Job)
+    assert isinstance(job, PlannedRun)
     return job
 
 
@@ -128,13 +128,13 @@ def test_what_the_store_has_is_not_given_out_and_equal_runs_are_one(
     three: list[Experiment],
 ) -> None:
     stored = _stored(three[1])
-    agenda = Listed(
+    agenda = RunList(
         [*three, three[0], three[2]], Store(), group="g", labels={three[0].id(): "the first"}
     )
     first, last = _next(agenda), _next(agenda)
     assert [job.experiment for job in (first, last)] == [three[0], three[2]]
     assert (first.name, first.group, last.name) == ("the first", "g", three[2].name)
-    assert agenda.next() is launching.LATER  # one of the two may fail yet
+    assert agenda.next() is launching.NOT_READY  # one of the two may fail yet
     agenda.take(first, Outcome(_made_up(three[0])))
     agenda.take(last, Outcome(_made_up(three[2])))
     assert agenda.next() is None
@@ -146,9 +146,9 @@ def test_what_the_store_has_is_not_given_out_and_equal_runs_are_one(
 def test_a_run_that_fails_is_tried_again_as_often_as_said_and_at_the_next_launch(
     three: list[Experiment],
 ) -> None:
-    agenda = Listed(three[:2], Store(), retry=2)
+    agenda = RunList(three[:2], Store(), retry=2)
     given = list[str]()
-    while isinstance(job := agenda.next(), Job):
+    while isinstance(job := agenda.next(), PlannedRun):
         given.append(job.experiment.id())
         agenda.take(
             job,
@@ -161,11 +161,11 @@ def test_a_run_that_fails_is_tried_again_as_often_as_said_and_at_the_next_launch
     assert (given.count(three[0].id()), given.count(three[1].id())) == (3, 1)
     assert agenda.failures == {three[0].id(): WRONG}
     assert set(agenda.results) == {three[1].id()}
-    assert _next(Listed(three[:1], Store())).experiment == three[0]
+    assert _next(RunList(three[:1], Store())).experiment == three[0]
 
 
 def test_a_run_that_succeeds_after_all_has_not_failed(three: list[Experiment]) -> None:
-    agenda = Listed(three[:1], Store(), retry=1)
+    agenda = RunList(three[:1], Store(), retry=1)
     agenda.take(_next(agenda), Outcome(failure=WRONG))
     agenda.take(_next(agenda), Outcome(_made_up(three[0])))
     assert (agenda.next(), agenda.failures, set(agenda.results)) == (None, {}, {three[0].id()})
@@ -174,13 +174,13 @@ def test_a_run_that_succeeds_after_all_has_not_failed(three: list[Experiment]) -
 def test_a_run_that_somebody_else_makes_is_looked_for_after_the_others(
     three: list[Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agenda = Listed(three[:2], Store())
+    agenda = RunList(three[:2], Store())
     busy = _next(agenda)
     agenda.take(busy, Outcome())
     other = _next(agenda)
     assert other.experiment == three[1]
     agenda.take(other, Outcome(_made_up(three[1])))
-    assert agenda.next() is launching.LATER
+    assert agenda.next() is launching.NOT_READY
     monkeypatch.setattr("discl.harness.sweep.scheduler.PAUSE_S", 0.0)
     assert _next(agenda).experiment == busy.experiment
     agenda.take(busy, Outcome(_made_up(three[0])))
@@ -192,9 +192,9 @@ def test_a_run_that_somebody_else_makes_is_looked_for_after_the_others(
 def test_what_travels_to_a_worker_and_back_is_the_same_there(
     where: str, three: list[Experiment]
 ) -> None:
-    stop = Patience("val/macro_acc", 25, 2, (((4, 0.5), (9, 0.6)),))
+    stop = MedianStopping("val/macro_acc", 25, 2, (((4, 0.5), (9, 0.6)),))
     travelling = {
-        "job": Job(three[0], "group", "label", stop, ("static", 0, 7)),
+        "job": PlannedRun(three[0], "group", "label", stop, ("static", 0, 7)),
         "outcome": Outcome(_made_up(three[0]), WRONG, {"cost/images": 3.0}, ((4, 0.5),), 2.0),
     }[where]
     assert pickle.loads(pickle.dumps(travelling)) == travelling  # noqa: S301 - what we just made
@@ -262,7 +262,7 @@ def test_a_run_that_raises_becomes_a_failure_with_its_traceback_and_peak_and_the
     runner.audience = Audience(
         [*runner.audience.trackers, Breaking(MemoryError("Unable to allocate 80. TiB"), seed=0)]
     )
-    broken, whole = (runner(Job(experiment)) for experiment in runs)
+    broken, whole = (runner(PlannedRun(experiment)) for experiment in runs)
     assert broken.result is None
     assert broken.failure is not None
     assert (broken.failure.kind, broken.failure.why) == (
@@ -291,7 +291,7 @@ def test_a_run_that_raises_becomes_a_failure_with_its_traceback_and_peak_and_the
 
 def test_what_a_user_can_mend_is_said_without_the_name_of_an_exception(few: Path) -> None:
     (experiment,) = _grid(**{"backbone.arguments": [{"nonsense": 1}]})
-    failure = _runner()(Job(experiment)).failure
+    failure = _runner()(PlannedRun(experiment)).failure
     assert failure is not None
     assert failure.why.startswith(
         "timm model 'test_resnet' does not take backbone.arguments {'nonsense': 1}"
@@ -301,7 +301,7 @@ def test_what_a_user_can_mend_is_said_without_the_name_of_an_exception(few: Path
 def test_a_run_that_somebody_else_is_at_is_neither_made_nor_failed(few: Path) -> None:
     (experiment,) = _grid()
     with Store().claimed(experiment.id()):
-        assert _runner()(Job(experiment)) == Outcome()
+        assert _runner()(PlannedRun(experiment)) == Outcome()
     assert Store().failures(experiment.id()) == []
 
 
@@ -309,7 +309,7 @@ def test_a_run_that_is_stored_is_told_with_its_curve_and_costs_without_being_mad
     few: Path,
 ) -> None:
     (experiment,) = _grid(strategy=["static"])
-    made, again = _runner()(Job(experiment)), _runner()(Job(experiment))
+    made, again = _runner()(PlannedRun(experiment)), _runner()(PlannedRun(experiment))
     assert made.result is not None
     assert (again.result, again.curve, again.costs) == (made.result, made.curve, made.costs)
     assert made.curve
@@ -323,13 +323,13 @@ def test_a_run_that_is_stored_is_told_with_its_curve_and_costs_without_being_mad
 
 def test_a_run_may_be_given_up_by_whoever_asked_for_it(few: Path) -> None:
     (experiment,) = _grid()
-    given_up = _runner()(Job(experiment, stop=_third_epoch))
+    given_up = _runner()(PlannedRun(experiment, stop=_third_epoch))
     assert given_up.failure is not None
     assert (given_up.failure.kind, given_up.failure.why) == ("stopped", "given up after epoch 3")
     assert [epoch for epoch, _ in given_up.curve] == [1, 3]
     assert Store().find(experiment.id()) is None
     assert Store().failures(experiment.id()) == []  # nothing went wrong
-    assert _runner()(Job(experiment)).result is not None
+    assert _runner()(PlannedRun(experiment)).result is not None
 
 
 def _third_epoch(history: Any) -> bool:
@@ -364,7 +364,7 @@ def test_how_far_a_run_is_can_be_read_while_it_goes_on_and_not_after(few: Path) 
 
     runner = _runner()
     runner.audience = Audience([*runner.audience.trackers, Looking(ValueError(), 0)])
-    runner(Job(experiment))
+    runner(PlannedRun(experiment))
     assert told[-1] is not None
     what, done, total = told[-1]
     assert 0 <= done <= total
@@ -378,14 +378,14 @@ def test_how_far_a_run_is_can_be_read_while_it_goes_on_and_not_after(few: Path) 
 
 def test_a_failing_run_stops_no_other_and_is_tried_again_at_the_next_launch(few: Path) -> None:
     runs, seen = _grid(**{"backbone.arguments": [{"nonsense": 1}, {}]}), Seen()
-    agenda = Listed(runs, Store(), retry=1)
-    launch(agenda, Local(), [], seen)
+    agenda = RunList(runs, Store(), retry=1)
+    launch(agenda, LocalProcesses(), [], seen)
     assert seen.given_out == [runs[0].id(), runs[1].id(), runs[0].id()]
     assert set(agenda.results) == {runs[1].id()}
     assert set(agenda.failures) == {runs[0].id()}
     assert len(Store().failures(runs[0].id())) == 2
     again = Seen()
-    launch(Listed(runs, Store()), Local(), [], again)
+    launch(RunList(runs, Store()), LocalProcesses(), [], again)
     assert again.given_out == [runs[0].id()]
 
 
@@ -397,12 +397,12 @@ def test_a_disk_that_takes_nothing_ends_the_launch_and_keeps_what_is_there(few: 
         UserError,
         match=r"claiming a run failed.*what was finished is kept, and the same command goes on",
     ):
-        launch(Listed(runs, Store()), Local(), [], seen)
+        launch(RunList(runs, Store()), LocalProcesses(), [], seen)
     assert seen.given_out == [runs[0].id(), runs[1].id()]
     assert Store().find(runs[0].id()) is not None
     (Store().root / runs[1].id()).unlink()
-    agenda = Listed(runs, Store())
-    launch(agenda, Local(), [], Seen())
+    agenda = RunList(runs, Store())
+    launch(agenda, LocalProcesses(), [], Seen())
     assert (agenda.stored, len(agenda.results)) == (1, 3)
 
 
@@ -415,11 +415,11 @@ class Losing:
         self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
     ) -> Iterator[tuple[Any, Any]]:
         for item in items:
-            yield item, Lost("SIGKILL", 3, 5_000_000_000)
+            yield item, WorkersDied("SIGKILL", 3, 5_000_000_000)
 
 
 def test_a_run_whose_workers_die_is_recorded_with_what_they_held(three: list[Experiment]) -> None:
-    agenda = Listed(three, Store())
+    agenda = RunList(three, Store())
     launch(agenda, Losing(), [], Seen())
     assert set(agenda.failures) == {experiment.id() for experiment in three}
     for experiment in three:
@@ -432,7 +432,7 @@ def test_where_no_worker_comes_up_at_all_the_launch_ends() -> None:
     many = expand(
         SweepFile(name="x", benchmark="cifar10_lt", strategies=["real_only"], seeds=list(range(9)))
     )
-    agenda = Listed([point.experiment for point in many], Store())
+    agenda = RunList([point.experiment for point in many], Store())
     with pytest.raises(UserError, match="5 runs in a row lost their workers"):
         launch(agenda, Losing(), [], Seen())
     assert len(agenda.failures) == launching.LOST_IN_A_ROW
@@ -456,9 +456,9 @@ def test_ctrl_c_lets_the_run_under_way_finish_and_gives_out_no_other(
         Seen(_interrupted(1)),
         signal.getsignal(signal.SIGINT),
     )
-    agenda = Listed(runs, Store())
+    agenda = RunList(runs, Store())
     with pytest.raises(KeyboardInterrupt):
-        launch(agenda, Local(), [], seen)
+        launch(agenda, LocalProcesses(), [], seen)
     assert seen.given_out == [experiment.id() for experiment in runs[:2]]
     assert set(agenda.results) == set(seen.given_out)
     assert "Ctrl-C again stops now" in capfd.readouterr().err
@@ -467,9 +467,9 @@ def test_ctrl_c_lets_the_run_under_way_finish_and_gives_out_no_other(
 
 def test_a_second_ctrl_c_stops_at_once(few: Path) -> None:
     runs, before = _grid(seed=[0, 1, 2]), signal.getsignal(signal.SIGINT)
-    agenda = Listed(runs, Store())
+    agenda = RunList(runs, Store())
     with pytest.raises(KeyboardInterrupt):
-        launch(agenda, Local(), [], Seen(_interrupted(2)))
+        launch(agenda, LocalProcesses(), [], Seen(_interrupted(2)))
     assert set(agenda.results) == {runs[0].id()}
     assert Store().find(runs[1].id()) is None
     assert signal.getsignal(signal.SIGINT) is before

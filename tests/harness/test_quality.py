@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from discl.cli import main
 from discl.config.benchmark import load
 from discl.core.errors import UserError
-from discl.core.interfaces import Drawn, Request, Split
+from discl.core.interfaces import Generated, Request, Split
 from discl.harness.bank.quality.facts import Quality, definitions, plain, save_json
 from discl.harness.bank.quality.measure import Limits, inspect, pixel_difference
 from discl.harness.bank.quality.page import page
@@ -68,7 +68,7 @@ class Painter:
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def make(self, requests: Sequence[Request], photos: Any) -> Drawn:
+    def make(self, requests: Sequence[Request], photos: Any) -> Generated:
         images = photos.copy()
         for i, request in enumerate(requests):
             if request.level == 0:
@@ -78,7 +78,7 @@ class Painter:
             for i, r in enumerate(requests)
             if r.level == 0 and photos[i, 0, 0, 0] == self.fails
         }
-        return Drawn(images, failed)
+        return Generated(images, failed)
 
 
 class Animals:

@@ -22,20 +22,20 @@ from optuna.trial import FrozenTrial, TrialState
 from discl.config.benchmark import Experiment
 from discl.config.sweep import Dimension, SweepFile, TuneTable
 from discl.core.errors import UserError
-from discl.core.interfaces import LATER
+from discl.core.interfaces import NOT_READY
 from discl.core.result import Result
 from discl.harness.run.store import Failure
 from discl.harness.sweep.expand import bound
-from discl.harness.sweep.scheduler import Job, Outcome
-from discl.harness.tuning.comparison import again, searches
+from discl.harness.sweep.scheduler import Outcome, PlannedRun
+from discl.harness.tuning.comparison import searches
 from discl.harness.tuning.proposals import STOPPED
 from discl.harness.tuning.storage import FAILURE, close_storage, open_storage
-from discl.harness.tuning.study import SLOT, Study, Tuning
+from discl.harness.tuning.study import SLOT, StrategyStudy, Tuner
 
 METRIC = "val/macro_acc"
 LR = Dimension(type="float", low=1e-4, high=1e-1, log=True)
 START = Dimension(type="categorical", choices=[0, 30, 50])
-Answer = Callable[[Job], Outcome]
+Answer = Callable[[PlannedRun], Outcome]
 
 
 def _sweep(
@@ -124,7 +124,7 @@ def _result(experiment: Experiment, metrics: Mapping[str, float]) -> Result:
     )
 
 
-def _trained(job: Job) -> Outcome:
+def _trained(job: PlannedRun) -> Outcome:
     score = _score(job.experiment)
     return Outcome(
         _result(job.experiment, {METRIC: score}), curve=((4, score / 2), (9, score)), seconds=36.0
@@ -132,23 +132,23 @@ def _trained(job: Job) -> Outcome:
 
 
 def _work(
-    tuning: Tuning,
+    tuning: Tuner,
     answer: Answer = _trained,
     workers: int = 1,
     pick: Callable[[int], int] = lambda _: 0,
-) -> list[Job]:
+) -> list[PlannedRun]:
     """Work a sweep off with so many runs open at once, whose answers come in any order; gives the
     jobs that were answered.
     """
-    given, answered = list[Job](), list[Job]()
+    given, answered = list[PlannedRun](), list[PlannedRun]()
     until = time.monotonic() + 30
     while time.monotonic() < until:
         job = tuning.next()
-        if isinstance(job, Job):
+        if isinstance(job, PlannedRun):
             given.append(job)
         if job is None and not given:
             return answered
-        if given and (len(given) == workers or not isinstance(job, Job)):
+        if given and (len(given) == workers or not isinstance(job, PlannedRun)):
             answered.append(given.pop(pick(len(given)) % len(given)))
             tuning.take(answered[-1], answer(answered[-1]))
     raise AssertionError("it never ends")
@@ -156,8 +156,8 @@ def _work(
 
 def _tuned(
     found: SweepFile, storage: RDBStorage, answer: Answer = _trained, retry: int = 0, **how: Any
-) -> list[Job]:
-    with Tuning(found, storage, retry) as tuning:
+) -> list[PlannedRun]:
+    with Tuner(found, storage, retry) as tuning:
         return _work(tuning, answer, **how)
 
 
@@ -223,7 +223,7 @@ def test_each_strategy_gets_its_budget_and_begins_at_the_benchmarks_own_setting(
         "static",
         "real_only",
     ]  # they share the workers
-    rows = searches(Tuning(found, storage))
+    rows = searches(Tuner(found, storage))
     assert [(row.complete, row.given_up, row.failed, row.runs, row.hours) for row in rows] == [
         (7, 0, 0, 14, pytest.approx(0.14))
     ] * 2
@@ -269,8 +269,8 @@ def test_a_strategy_with_little_to_tune_gets_as_many_trials_as_there_are_setting
     }
     (only,) = _trials(storage, "real_only")
     assert (only.params, only.state) == ({}, TrialState.COMPLETE)
-    assert [row.complete for row in searches(Tuning(found, storage))] == [3, 2, 1]
-    _, _, pair = again(Tuning(found, storage), 2)
+    assert [row.complete for row in searches(Tuner(found, storage))] == [3, 2, 1]
+    _, _, pair = retests(Tuner(found, storage), 2)
     assert [point.experiment.id() for point in pair.default] == [
         point.experiment.id() for point in pair.tuned
     ]
@@ -318,7 +318,7 @@ def test_who_is_faster_in_a_round_gives_no_other_trial_of_it_up(
     )  # the other one would be given up for it
 
 
-def _steep(job: Job) -> Outcome:
+def _steep(job: PlannedRun) -> Outcome:
     spec, seed = job.experiment.benchmark, job.experiment.seed
     return Outcome(
         _result(
@@ -344,7 +344,7 @@ def _until_killed(found: SweepFile, url: str, statements: int, workers: int) -> 
             if left[0] < 0:
                 raise Killed
 
-    tuning = Tuning(found, storage)
+    tuning = Tuner(found, storage)
     sqlalchemy.event.listen(storage.engine, "before_cursor_execute", die)
     try:
         tuning.__enter__()
@@ -353,7 +353,9 @@ def _until_killed(found: SweepFile, url: str, statements: int, workers: int) -> 
         return True
     finally:
         sqlalchemy.event.remove(storage.engine, "before_cursor_execute", die)
-        tuning.heart.__exit__(None, None, None)  # its heart stands still; `leave` it never reaches
+        tuning.heartbeat.__exit__(
+            None, None, None
+        )  # its heart stands still; `leave` it never reaches
         with storage.engine.begin() as connection:  # and has for long
             connection.execute(
                 sqlalchemy.text(
@@ -395,15 +397,15 @@ def test_a_round_that_is_half_in_the_queue_is_completed_as_it_was_begun(
         assert _told(storage, ONE) == undisturbed
 
 
-def _claimed(found: SweepFile, storage: RDBStorage, answered: int) -> tuple[Tuning, Job]:
+def _claimed(found: SweepFile, storage: RDBStorage, answered: int) -> tuple[Tuner, PlannedRun]:
     """A launch that has had some answers, and the run that it gave out last."""
-    tuning = Tuning(found, storage)
+    tuning = Tuner(found, storage)
     for _ in range(answered):
         job = tuning.next()
-        assert isinstance(job, Job)
+        assert isinstance(job, PlannedRun)
         tuning.take(job, _trained(job))
     job = tuning.next()
-    assert isinstance(job, Job)
+    assert isinstance(job, PlannedRun)
     return tuning, job
 
 
@@ -415,7 +417,7 @@ def test_a_launcher_that_is_taken_for_dead_lets_go_of_its_trial(
     taken = _trials(storage, "static")[job.tag[2]]
     storage.set_trial_state_values(taken._trial_id, TrialState.FAIL)
     tuning.take(job, _trained(job))
-    tuning.heart.beat()  # for nobody: it would complain of a trial that is over
+    tuning.heartbeat.beat()  # for nobody: it would complain of a trial that is over
     _work(tuning)
     assert _told(storage, ONE) == undisturbed
     assert sum(trial.state == TrialState.FAIL for trial in _trials(storage, "static")) == 1
@@ -434,7 +436,7 @@ def test_a_launch_that_ends_leaves_its_trials_to_the_next_one_at_once(
     assert _told(storage, ONE) == undisturbed
 
 
-def _add_again(tuning: Tuning, trial: FrozenTrial) -> None:
+def _add_again(tuning: Tuner, trial: FrozenTrial) -> None:
     """As Optuna does where a connection drops between a commit and its answer."""
     state, slot = TrialState.WAITING, {SLOT: trial.user_attrs[SLOT]}
     tuning.study("static").study.add_trial(
@@ -477,17 +479,17 @@ def test_a_twin_does_not_answer_for_a_trial_whose_launcher_died(
 ) -> None:
     dying, _ = _claimed(ONE, storage, 2)
     _add_again(dying, _trials(storage, "static")[1])
-    living = Tuning(ONE, storage)
+    living = Tuner(ONE, storage)
     job = living.next()
-    assert isinstance(job, Job)
-    assert living.next() is LATER  # the twin is over
+    assert isinstance(job, PlannedRun)
+    assert living.next() is NOT_READY  # the twin is over
     dying.study("static").leave()
     living.take(job, _trained(job))
     job = living.next()
-    assert isinstance(job, Job)
+    assert isinstance(job, PlannedRun)
     living.take(job, _trained(job))
     assert FAILURE in _trials(storage, "static")[3].user_attrs
-    assert living.next() is LATER  # until it is known that it died
+    assert living.next() is NOT_READY  # until it is known that it died
     monkeypatch.setattr("discl.harness.tuning.study.REVIVE_S", 0.0)
     _work(living)
     assert _told(storage, ONE) == undisturbed
@@ -523,7 +525,7 @@ def test_a_trial_whose_run_fails_is_recorded_with_its_peak_and_stops_no_other(
     def bad(experiment: Experiment) -> bool:
         return experiment.benchmark.strategy["static"]["start"] == 50
 
-    def answer(job: Job) -> Outcome:
+    def answer(job: PlannedRun) -> Outcome:
         asked.append(job.experiment.id())
         return _failing(bad, MEMORY)(job)
 
@@ -539,13 +541,13 @@ def test_a_trial_whose_run_fails_is_recorded_with_its_peak_and_stops_no_other(
             MEMORY.peak_bytes,
         )
     assert {asked.count(id) for id in asked} == {1, 3}  # once and twice more
-    (row,) = searches(Tuning(found, storage))
+    (row,) = searches(Tuner(found, storage))
     assert (row.complete, row.failed) == (7 - len(failed), len(failed))
 
     again = _tuned(found, storage)  # the next launch tries them once more
     assert {job.experiment.benchmark.strategy["static"]["start"] for job in again} == {50}
     assert len(again) == 2 * len(failed)
-    (row,) = searches(Tuning(found, storage))
+    (row,) = searches(Tuner(found, storage))
     assert (row.complete, row.failed) == (7, 0)
     assert sorted(slot for slot, *_ in _told(storage, found)["static"]) == list(range(7))
 
@@ -565,9 +567,9 @@ def test_an_objective_that_is_no_number_or_is_not_there_fails_the_trial_and_says
         assert METRIC in trial.user_attrs[FAILURE]
         assert "val/few_acc" in trial.user_attrs[FAILURE]
         assert "test/acc" not in trial.user_attrs[FAILURE]
-    (row,) = searches(Tuning(found, storage))
+    (row,) = searches(Tuner(found, storage))
     assert (row.complete, row.failed, row.best, row.default, row.settings) == (0, 2, None, None, {})
-    assert again(Tuning(found, storage), 1) == []
+    assert retests(Tuner(found, storage), 1) == []
 
 
 def test_settings_that_do_not_go_together_fail_their_trial_alone(storage: RDBStorage) -> None:
@@ -597,7 +599,7 @@ def test_settings_that_do_not_go_together_fail_their_trial_alone(storage: RDBSto
 EIGHT = {"seeds": list(range(8)), "trials": 6, "round": 2, "sampler": "random", "p": 0.1}
 
 
-def _bad_starts(job: Job) -> Outcome:
+def _bad_starts(job: PlannedRun) -> Outcome:
     """Start 50 is bad on every seed; the others are a matter of luck."""
     score = 0.5 + 0.01 * math.sin(7 * job.experiment.seed + job.experiment.benchmark.train.lr)
     start = job.experiment.benchmark.strategy.get("static", {}).get("start", 0)
@@ -637,7 +639,7 @@ def test_a_clearly_bad_trial_is_given_up_before_its_last_replicate_and_never_win
         gaps = [scores[unit] - best.intermediate_values[unit] for unit in scores]
         assert trial.values == [pytest.approx(best.values[0] + sum(gaps) / 4)]
     assert len(jobs) == 8 * len(whole) + 4 * len(given_up)
-    (row,) = searches(Tuning(found, storage))
+    (row,) = searches(Tuner(found, storage))
     assert (row.complete, row.given_up) == (6, len(given_up))
     assert row.settings["strategy.static.start"] != 50
 
@@ -646,7 +648,7 @@ def test_a_trial_that_was_given_up_never_wins_even_where_it_is_thought_best(
     storage: RDBStorage,
 ) -> None:
     found = _sweep(strategies=["static"], trials=2, round=1)
-    tuning = Tuning(found, storage)
+    tuning = Tuner(found, storage)
     _work(tuning)
     study = tuning.study("static")
     best = study.winner()
@@ -671,7 +673,7 @@ def test_a_run_that_is_cut_short_ends_its_trial_and_tells_later_proposals_how_fa
     found = _sweep(strategies=["static"], trials=4, round=1, patience=1)
     stops = list[Any]()
 
-    def answer(job: Job) -> Outcome:
+    def answer(job: PlannedRun) -> Outcome:
         stops.append(job.stop)
         if job.tag[2] == 2 and job.experiment.seed == 1:
             return Outcome(
@@ -687,14 +689,14 @@ def test_a_run_that_is_cut_short_ends_its_trial_and_tells_later_proposals_how_fa
         TrialState.PRUNED,
         TrialState.COMPLETE,
     ]
-    cut, study = trials[2], Study(found, "static", 0, storage, [])
+    cut, study = trials[2], StrategyStudy(found, "static", 0, storage, [])
     assert cut.intermediate_values.keys() == {0}
     tried = study.tried(study.slots())[2]
     assert (tried.complete, tried.scores) == (False, {0: cut.intermediate_values[0], 1: 0.05})
     # each replicate is told the curves of the same replicate of the rounds before
     assert [len(stop.curves) for stop in stops] == [0, 0, 1, 1, 2, 2, 3, 2]
     assert stops[2].curves == (((4, _score_of(trials[0], 0) / 2), (9, _score_of(trials[0], 0))),)
-    (row,) = searches(Tuning(found, storage))
+    (row,) = searches(Tuner(found, storage))
     assert (row.complete, row.given_up) == (4, 1)
 
 
@@ -707,7 +709,7 @@ def _score_of(trial: FrozenTrial, unit: int) -> float:
 
 def _refused(found: SweepFile, storage: RDBStorage) -> str:
     with pytest.raises(UserError) as refused:
-        Tuning(found, storage)
+        Tuner(found, storage)
     return str(refused.value)
 
 
@@ -715,7 +717,7 @@ def test_a_study_with_another_space_is_not_gone_on_with_and_the_difference_is_sa
     storage: RDBStorage,
 ) -> None:
     found = _sweep(trials=1)
-    Tuning(found, storage)
+    Tuner(found, storage)
     wider = {"train.lr": LR.model_copy(update={"high": 0.5}), "strategy.static.start": START}
     said = _refused(_sweep(wider, trials=1), storage)
     assert all(
@@ -744,11 +746,11 @@ def test_a_study_with_another_space_is_not_gone_on_with_and_the_difference_is_sa
     assert "another objective: ['val/macro_acc'] there, ['val/acc'] here" in _refused(
         _sweep(trials=1, objective=["val/acc"]), storage
     )
-    Tuning(
+    Tuner(
         _sweep(trials=9, sampler="gp"), storage
     )  # the budget may grow, and the sampler stays what it was
-    assert Tuning(_sweep(trials=9, sampler="gp"), storage).study("static").sampler == "tpe"
-    Tuning(_sweep(wider, trials=1).model_copy(update={"name": "another"}), storage)
+    assert Tuner(_sweep(trials=9, sampler="gp"), storage).study("static").sampler == "tpe"
+    Tuner(_sweep(wider, trials=1).model_copy(update={"name": "another"}), storage)
 
 
 # ---------------------------------------------------------------- two objectives, rungs
@@ -757,7 +759,7 @@ def test_a_study_with_another_space_is_not_gone_on_with_and_the_difference_is_sa
 def test_two_objectives_are_kept_side_by_side(storage: RDBStorage) -> None:
     found = _sweep(strategies=["static"], trials=5, objective=[METRIC, "cost/images"])
 
-    def answer(job: Job) -> Outcome:
+    def answer(job: PlannedRun) -> Outcome:
         start = job.experiment.benchmark.strategy["static"]["start"]
         return Outcome(
             _result(job.experiment, {METRIC: _score(job.experiment)}),
@@ -771,7 +773,7 @@ def test_two_objectives_are_kept_side_by_side(storage: RDBStorage) -> None:
             pytest.approx(sum(scores) / 2),
             100.0 - trial.params["strategy.static.start"],
         ]
-    study = Tuning(found, storage).study("static").study
+    study = Tuner(found, storage).study("static").study
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert study.best_trials
 
@@ -791,7 +793,7 @@ def test_the_best_of_a_rung_are_the_first_of_the_next(storage: RDBStorage) -> No
     assert [trial.params for trial in dear[:2]] == [trial.params for trial in best[:2]]
     assert dear[2].params not in [trial.params for trial in best[:2]]
     assert _tuned(found, storage) == []
-    with Tuning(found, storage) as tuning:
+    with Tuner(found, storage) as tuning:
         assert tuning.next() is None
         assert tuning.final("static") is not None
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Subject
+from discl.core.interfaces import CaptionContext
 from discl.core.registry import bind
 
-CAT = Subject(1, "cat", ("a photo of a cat", "one cat"), "photo7")
+CAT = CaptionContext(1, "cat", ("a photo of a cat", "one cat"), "photo7")
 
 
 def _part(name: str, **parameters: Any) -> Any:
@@ -24,7 +24,7 @@ def _file(folder: Path, said: Any) -> str:
 
 
 def test_the_datasets_own_captions_are_taken_as_they_are() -> None:
-    assert _part("dataset").choices(CAT) == CAT.usual
+    assert _part("dataset").choices(CAT) == CAT.dataset_captions
     assert _part("dataset").caption(CAT) == "a photo of a cat"
 
 

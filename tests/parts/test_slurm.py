@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Lost
+from discl.core.interfaces import WorkersDied
 from discl.parts.executors import _worker
 from discl.parts.executors.slurm import Slurm
 from discl.testing import squares
@@ -137,7 +137,7 @@ def test_a_job_that_is_ended_by_the_cluster_is_lost_and_no_failure_of_the_work(
     ((_, lost),) = Slurm(cluster="local", cpus=1, folder=str(tmp_path)).run(
         is_ended_by_the_cluster, iter([0])
     )
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, WorkersDied)
     log = Path(lost.how.partition("see ")[2])
     assert log.exists()
     assert "its own" not in log.with_suffix(".out").read_text()

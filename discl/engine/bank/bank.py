@@ -21,7 +21,7 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
-from discl.core.interfaces import Executor, Floats, Ints, Lost, Photos, Progress
+from discl.core.interfaces import Executor, Floats, Ints, Photos, Progress, WorkersDied
 from discl.core.levels import denoising_steps
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, Row
 from discl.engine.bank.generate import Sources, Workshop, key_of
@@ -173,7 +173,7 @@ class Bank:
             while next(self.missing(wanted), None):
                 builder.start_over()
                 for cells, answer in executor.run(workshop, self._leases(builder, wanted, batch)):
-                    if isinstance(answer, Lost):
+                    if isinstance(answer, WorkersDied):
                         raise UserError(answer.about(cells))
                     shard, rows = answer
                     self.catalogue.add(shard, rows)

@@ -15,15 +15,15 @@ import numpy as np
 
 from discl.core.hashing import digest, seed_of
 from discl.core.interfaces import (
-    Drawn,
+    CaptionContext,
     Floats,
+    Generated,
     Generator,
     Ints,
     Photos,
     Prompts,
     Request,
     Scorer,
-    Subject,
 )
 from discl.core.levels import denoising_steps
 from discl.engine.bank.catalogue import FAILED, MADE, Cell, Row
@@ -42,24 +42,24 @@ class Sources:
     labels: Ints  # [n]
     photos: Photos | PhotoRows  # [n, h, w, 3]
     classes: tuple[str, ...]
-    usual: tuple[tuple[str, ...], ...]  # [classes], the dataset's own captions
+    dataset_captions: tuple[tuple[str, ...], ...]  # [classes], the dataset's own captions
     prompts: Prompts
 
     @cached_property
     def place(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.ids)}
 
-    def subject(self, place: int) -> Subject:
+    def context(self, place: int) -> CaptionContext:
         label = int(self.labels[place])
-        return Subject(label, self.classes[label], self.usual[label], self.ids[place])
+        return CaptionContext(label, self.classes[label], self.dataset_captions[label], self.ids[place])
 
     def choices(self, place: int) -> tuple[str, ...]:
         """Captions the images of a photo may be made from."""
-        return self.prompts.choices(self.subject(place))
+        return self.prompts.choices(self.context(place))
 
     def caption(self, place: int) -> str:
         """The caption the images of a photo are judged by."""
-        return self.prompts.caption(self.subject(place))
+        return self.prompts.caption(self.context(place))
 
 
 def key_of(bank: str, cell: Cell) -> str:
@@ -138,7 +138,7 @@ class Workshop:
             return Delivery(shards.write(self.folder, Row._fields, rows, blobs), rows)
 
     def _scores(
-        self, drawn: Drawn, places: list[int]
+        self, drawn: Generated, places: list[int]
     ) -> tuple[list[float | None], list[float | None]]:
         """Cosines of the images with caption and photo; None where there is no scorer, or no image."""
         text: list[float | None] = [None] * len(places)

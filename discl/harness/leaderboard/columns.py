@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from discl.config.benchmark import MetricsTable
-from discl.core.conventions import SHOTS, home_split
+from discl.core.conventions import SHOTS, id_test_split
 from discl.core.errors import UserError
 from discl.core.result import Result
 
@@ -67,7 +67,7 @@ class _Table:
             key: value for result in reversed(results) for key, value in result.metrics.items()
         }
         self.splits = sorted({key.rsplit("/", 1)[0] for key in self.values} - {"ood"})
-        self.home = home_split(self.splits)
+        self.home = id_test_split(self.splits)
         self.chosen = str(first.identity["select"]["metric"]).removeprefix("val/")
         self.overall = self.chosen if self.chosen in OVERALL else "macro_acc"
         self.worst = (

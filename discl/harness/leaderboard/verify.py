@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from discl.config.benchmark import MetricsTable
-from discl.core.conventions import home_split
+from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.result import Result
@@ -95,7 +95,7 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
         yield "its outcomes name a class it does not have"
         return
     metrics = metrics_of(outcomes, counts, conventions)
-    home = home_split(result.outcomes)
+    home = id_test_split(result.outcomes)
     yield from _different(
         "metrics", {k: v for k, v in result.metrics.items() if k != "wise_alpha"}, metrics
     )

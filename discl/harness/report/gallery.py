@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from discl.config.benchmark import Benchmark
-from discl.core.conventions import home_split
+from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.interfaces import Photos
 from discl.core.levels import PHOTO
@@ -192,7 +192,7 @@ def middle(results: Sequence[Result], metric: str) -> Result:
 
 
 def _of_run(bench: Bench, run: Result, predictions: dict[str, np.ndarray]) -> Failures:
-    home = home_split(bench.dataset.splits)
+    home = id_test_split(bench.dataset.splits)
     split = bench.dataset.split(home)
     worst = []
     for label in worst_classes(predictions, home, CLASSES):

@@ -124,7 +124,7 @@ class Bench:
             labels=self.train.labels[rows],
             photos=self._photos(rows),
             classes=self.dataset.classes,
-            usual=self.task.prompts,
+            dataset_captions=self.task.prompts,
             prompts=self.prompts,
         )
 

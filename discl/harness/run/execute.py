@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from discl.config import commands
 from discl.config.benchmark import Experiment
-from discl.core.conventions import home_split
+from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
 from discl.core.interfaces import EpochReport
@@ -181,7 +181,7 @@ def _run(
     spec = bench.spec
     started = time.monotonic()
     before = 0.0
-    home = home_split(bench.dataset.splits)
+    home = id_test_split(bench.dataset.splits)
     levels = experiment.used_levels()
     synthetic = [level for level in levels if level != PHOTO]
     made = bench.fill(levels, audience.progress) if synthetic and distributed.first() else None

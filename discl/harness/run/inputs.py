@@ -128,7 +128,7 @@ class Features:
         trunk["parameters"] = {
             key: value
             for key, value in trunk["parameters"].items()
-            if key not in self.backbone.beside_trunk
+            if key not in self.backbone.head_only
         }
         return home() / "features" / short({"trunk": trunk, "crop": self.photos.recipe.crop})
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from discl.config.benchmark import Benchmark, Experiment
 from discl.core.errors import DiskError, UserError
-from discl.core.interfaces import LATER, EpochReport, Executor, Later, Lost
+from discl.core.interfaces import NOT_READY, EpochReport, Executor, NotReady, WorkersDied
 from discl.core.result import Result
 from discl.files.disk import data_home, home
 from discl.harness.run import events
@@ -35,7 +35,7 @@ Stop = Callable[[Sequence[EpochReport]], bool]
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedRun:
     """A run to be made. `tag` means something to the agenda alone."""
 
     experiment: Experiment
@@ -66,19 +66,19 @@ class Outcome:
 class Agenda(Protocol):
     """Says what to run, and learns what became of it."""
 
-    def next(self) -> Job | Later | None:
-        """A job; LATER while the next one hangs on others; None when nothing is left."""
+    def next(self) -> PlannedRun | NotReady | None:
+        """A job; NOT_READY while the next one hangs on others; None when nothing is left."""
 
-    def take(self, job: Job, outcome: Outcome) -> None:
+    def take(self, job: PlannedRun, outcome: Outcome) -> None:
         """What became of a job it gave out."""
 
 
 class Watcher(Protocol):
     """Sees a sweep go by."""
 
-    def given(self, job: Job) -> None: ...
+    def given(self, job: PlannedRun) -> None: ...
 
-    def took(self, job: Job, outcome: Outcome) -> None: ...
+    def took(self, job: PlannedRun, outcome: Outcome) -> None: ...
 
 
 # ---------------------------------------------------------------- the launcher
@@ -102,7 +102,7 @@ def launch(agenda: Agenda, executor: Executor, trackers: Sequence[str], watcher:
             outcome = answer if isinstance(answer, Outcome) else _lost(job, answer)
             agenda.take(job, outcome)
             watcher.took(job, outcome)
-            lost = [*lost, outcome] if isinstance(answer, Lost) else []
+            lost = [*lost, outcome] if isinstance(answer, WorkersDied) else []
             if len(lost) == LOST_IN_A_ROW and outcome.failure:
                 raise UserError(
                     f"{len(lost)} runs in a row lost their workers, so it is hardly the runs; the"
@@ -119,14 +119,14 @@ def launch(agenda: Agenda, executor: Executor, trackers: Sequence[str], watcher:
 
 def _jobs(
     agenda: Agenda, watcher: Watcher, asked_to_stop: threading.Event
-) -> Iterator[Job | Later]:
+) -> Iterator[PlannedRun | NotReady]:
     while not asked_to_stop.is_set() and (job := agenda.next()) is not None:
-        if isinstance(job, Job):
+        if isinstance(job, PlannedRun):
             watcher.given(job)
         yield job
 
 
-def _lost(job: Job, lost: Lost) -> Outcome:
+def _lost(job: PlannedRun, lost: WorkersDied) -> Outcome:
     failure = Failure("lost", lost.about(job.name), peak_bytes=lost.peak_bytes)
     Store().note(job.experiment.id(), failure)
     return Outcome(failure=failure)
@@ -168,7 +168,7 @@ class Runner:
         self.benches = OrderedDict[int, Bench]()
         self.audience = Audience.of(trackers)
 
-    def __call__(self, job: Job) -> Outcome:
+    def __call__(self, job: PlannedRun) -> Outcome:
         started = time.monotonic()
         experiment = job.experiment
         try:
@@ -290,7 +290,7 @@ def status(experiment: Experiment) -> tuple[str, int, int] | None:
 # ---------------------------------------------------------------- a list of runs
 
 
-class Listed:
+class RunList:
     """The agenda of a plain list: what the store has is not run, what fails is tried `retry` times
     more, what others make is waited for.
     """
@@ -319,14 +319,14 @@ class Listed:
         self.elsewhere: dict[str, float] = {}  # runs that others make -> when we looked last
         self.under_way = 0
 
-    def next(self) -> Job | Later | None:
+    def next(self) -> PlannedRun | NotReady | None:
         if not self.todo:
             self._look_elsewhere()
         if self.todo:
             self.under_way += 1
             id = self.todo.popleft()
-            return Job(self.named[id], self.group, self.labels.get(id, ""))
-        return LATER if self.elsewhere or self.under_way else None
+            return PlannedRun(self.named[id], self.group, self.labels.get(id, ""))
+        return NOT_READY if self.elsewhere or self.under_way else None
 
     def _look_elsewhere(self) -> None:
         """Runs others were at are tried again after a while: they are there by then, or free, or
@@ -337,7 +337,7 @@ class Listed:
             del self.elsewhere[id]
             self.todo.append(id)
 
-    def take(self, job: Job, outcome: Outcome) -> None:
+    def take(self, job: PlannedRun, outcome: Outcome) -> None:
         id = job.experiment.id()
         self.under_way -= 1
         if outcome.result:

@@ -24,23 +24,23 @@ from discl.config.benchmark import Experiment
 from discl.config.sweep import Point, SweepFile
 from discl.core.errors import UserError
 from discl.core.hashing import canonical
-from discl.core.interfaces import LATER, Later
+from discl.core.interfaces import NOT_READY, NotReady
 from discl.core.result import Result
-from discl.harness.sweep.scheduler import PAUSE_S, Job, Outcome
+from discl.harness.sweep.scheduler import PAUSE_S, Outcome, PlannedRun
 from discl.harness.tuning.history import RUNS, SAID, SCORED, SLOT, TWIN, slots_of, winner_of
 from discl.harness.tuning.proposals import (
     DIRECTIONS,
     STOPPED,
     STOPPED_EARLY,
+    FinishedTrial,
+    MedianStopping,
     Params,
-    Patience,
-    Sampling,
-    Tried,
+    SamplerSettings,
     best_of,
     distributions,
     estimates,
     frozen,
-    hopeless,
+    is_clearly_worse,
     propose,
     quiet,
     round_of,
@@ -51,18 +51,18 @@ from discl.harness.tuning.proposals import (
 from discl.harness.tuning.storage import (
     FAILURE,
     LIVES,
-    Heart,
-    alone,
+    Heartbeat,
     claim,
     finish,
-    patiently,
-    revive,
+    requeue_dead,
+    study_lock,
+    with_retries,
 )
 
-REVIVE_S = 5.0  # between two looks for trials whose launcher died
+DEAD_CHECK_SECONDS = 5.0  # between two looks for trials whose launcher died
 
 
-class Unit(NamedTuple):
+class Replicate(NamedTuple):
     """A replicate: every trial is judged on each."""
 
     benchmark: str
@@ -81,7 +81,7 @@ class Open:
     tries: int = 0
 
 
-class Study:
+class StrategyStudy:
     """The search of one strategy on one rung, in a database that others may share."""
 
     def __init__(
@@ -110,7 +110,7 @@ class Study:
         self.space = files.space_of(found, strategy)
         self.budget = files.budget(found, strategy)
         self.units = [
-            Unit(name, seed)
+            Replicate(name, seed)
             for seed in self.said.seeds
             for name in (found.benchmark, *self.said.also)
         ]
@@ -120,9 +120,9 @@ class Study:
             params for params in [self.own()] if params is not None
         ]
         self.open: dict[int, Open] = {}  # by number
-        self.revived = -REVIVE_S
-        with alone(storage, self.name):
-            self.study, self.sampler = patiently(storage, self._opened)
+        self.looked_for_dead_at = -DEAD_CHECK_SECONDS
+        with study_lock(storage, self.name):
+            self.study, self.sampler = with_retries(storage, self._opened)
 
     # -- what it is
 
@@ -181,9 +181,9 @@ class Study:
 
     def points(self, params: Mapping[str, Any], seeds: Sequence[int]) -> list[Point]:
         """Runs of these settings on the sweep's own benchmark."""
-        return self._points(params, [Unit(self.found.benchmark, seed) for seed in seeds])
+        return self._points(params, [Replicate(self.found.benchmark, seed) for seed in seeds])
 
-    def _points(self, params: Mapping[str, Any], units: Sequence[Unit]) -> list[Point]:
+    def _points(self, params: Mapping[str, Any], units: Sequence[Replicate]) -> list[Point]:
         return list(
             files.points(
                 self.found,
@@ -198,9 +198,9 @@ class Study:
 
     def slots(self) -> list[FrozenTrial | None]:
         """The trial that counts for each slot."""
-        return slots_of(patiently(self.storage, lambda: self.study.get_trials(deepcopy=False)))
+        return slots_of(with_retries(self.storage, lambda: self.study.get_trials(deepcopy=False)))
 
-    def tried(self, slots: Sequence[FrozenTrial | None]) -> list[Tried]:
+    def tried(self, slots: Sequence[FrozenTrial | None]) -> list[FinishedTrial]:
         """What came of the trials that are over, in slot order."""
         return [
             frozen(trial)
@@ -210,32 +210,32 @@ class Study:
 
     # -- what to do
 
-    def next(self, heart: Heart) -> Job | Later | None:
-        """A run of one of our trials, or of one that waits, or of a new round; LATER while others
+    def next(self, heartbeat: Heartbeat) -> PlannedRun | NotReady | None:
+        """A run of one of our trials, or of one that waits, or of a new round; NOT_READY while others
         are at work; None at the end.
         """
         for ours in list(self.open.values()):
             if (
                 not ours.busy
                 and ours.not_before <= time.monotonic()
-                and (job := self._given(ours, heart))
+                and (job := self._given(ours, heartbeat))
             ):
                 return job
-        self._revive(heart)
-        with alone(self.storage, self.name):
+        self._requeue_dead(heartbeat)
+        with study_lock(self.storage, self.name):
             slots = self.slots()
             if self._missing(slots):
                 self._propose(slots)
                 slots = self.slots()
-        while taken := claim(self.study, heart):
-            if job := self._begun(taken, slots, heart):
+        while taken := claim(self.study, heartbeat):
+            if job := self._begun(taken, slots, heartbeat):
                 return job
             slots = self.slots()
-        return None if self._complete(slots) else LATER
+        return None if self._complete(slots) else NOT_READY
 
     def _begun(
-        self, taken: FrozenTrial, slots: Sequence[FrozenTrial | None], heart: Heart
-    ) -> Job | None:
+        self, taken: FrozenTrial, slots: Sequence[FrozenTrial | None], heartbeat: Heartbeat
+    ) -> PlannedRun | None:
         """The first run of a trial that is ours now; None where it is over already."""
         ours = Open(taken)
         slot = int(taken.user_attrs[SLOT])
@@ -249,26 +249,26 @@ class Study:
             counts and counts.number != taken.number
         ):  # a connection dropped between adding it and the answer
             self._note(ours, {TWIN: counts.number})
-            self._end(ours, heart, failure=f"a twin of trial {counts.number}")
+            self._end(ours, heartbeat, failure=f"a twin of trial {counts.number}")
             return None
         # a launcher may have died between the last replicate and the end
-        return None if self._judged(ours, heart) else self._given(ours, heart)
+        return None if self._judged(ours, heartbeat) else self._given(ours, heartbeat)
 
-    def _given(self, ours: Open, heart: Heart) -> Job | None:
+    def _given(self, ours: Open, heartbeat: Heartbeat) -> PlannedRun | None:
         """The next run of a trial; None where its settings do not go together, which ends it."""
         try:
             (point,) = self._points(
                 ours.trial.params, [self.units[len(ours.trial.intermediate_values)]]
             )
         except UserError as error:
-            self._end(ours, heart, failure=str(error))
+            self._end(ours, heartbeat, failure=str(error))
             return None
         return self._job(ours, point.experiment)
 
-    def _revive(self, heart: Heart) -> None:
-        if self.revived + REVIVE_S < time.monotonic():
-            revive(self.study, heart)
-            self.revived = time.monotonic()
+    def _requeue_dead(self, heartbeat: Heartbeat) -> None:
+        if self.looked_for_dead_at + DEAD_CHECK_SECONDS < time.monotonic():
+            requeue_dead(self.study, heartbeat)
+            self.looked_for_dead_at = time.monotonic()
 
     def _complete(self, slots: Sequence[FrozenTrial | None]) -> bool:
         return len(slots) >= self.budget and all(trial and _over(trial) for trial in slots)
@@ -299,11 +299,15 @@ class Study:
             beside.append(params)
 
     def _proposed(
-        self, slot: int, tried: Sequence[Tried], beside: Sequence[Params], failed: Sequence[Params]
+        self,
+        slot: int,
+        tried: Sequence[FinishedTrial],
+        beside: Sequence[Params],
+        failed: Sequence[Params],
     ) -> dict[str, Any]:
         if slot < len(self.first):
             return self.first[slot]
-        how = Sampling(self.sampler, self.said.startup, self.said.seed, len(self.objective))
+        how = SamplerSettings(self.sampler, self.said.startup, self.said.seed, len(self.objective))
         return propose(self.space, how, slot, tried, beside, failed)
 
     def _queue(self, params: Mapping[str, Any], slot: int) -> None:
@@ -322,9 +326,9 @@ class Study:
             ):
                 self.study.add_trial(trial)
 
-        patiently(self.storage, add)
+        with_retries(self.storage, add)
 
-    def _job(self, ours: Open, experiment: Experiment) -> Job:
+    def _job(self, ours: Open, experiment: Experiment) -> PlannedRun:
         ours.busy = True
         unit = len(ours.trial.intermediate_values)
         label = (
@@ -333,9 +337,9 @@ class Study:
         )
         stop = self._stop(ours, unit, experiment)
         tag = (self.strategy, self.rung, ours.trial.number)
-        return Job(experiment, self.name, label, stop, tag, int(ours.trial.user_attrs[SLOT]))
+        return PlannedRun(experiment, self.name, label, stop, tag, int(ours.trial.user_attrs[SLOT]))
 
-    def _stop(self, ours: Open, unit: int, experiment: Experiment) -> Patience | None:
+    def _stop(self, ours: Open, unit: int, experiment: Experiment) -> MedianStopping | None:
         if not self.said.patience:
             return None
         slots = self.slots()
@@ -346,7 +350,7 @@ class Study:
             for run in runs
             if run and run["curve"]
         )
-        return Patience(
+        return MedianStopping(
             self.objective[0],
             experiment.benchmark.train.curriculum_epochs,
             self.said.patience,
@@ -355,38 +359,38 @@ class Study:
 
     # -- what came
 
-    def take(self, number: int, outcome: Outcome, heart: Heart, retry: int) -> None:
+    def take(self, number: int, outcome: Outcome, heartbeat: Heartbeat, retry: int) -> None:
         """Book a replicate of one of our trials.
 
         Where we were taken for dead, another trial stands in its place, and finds the run stored.
         """
         try:
-            self._booked(self.open[number], outcome, heart, retry)
+            self._booked(self.open[number], outcome, heartbeat, retry)
         except UpdateFinishedTrialError:
-            heart.remove(self.open.pop(number).trial)
+            heartbeat.remove(self.open.pop(number).trial)
 
-    def _booked(self, ours: Open, outcome: Outcome, heart: Heart, retry: int) -> None:
+    def _booked(self, ours: Open, outcome: Outcome, heartbeat: Heartbeat, retry: int) -> None:
         ours.busy = False
         if outcome.failure and outcome.failure.kind == "stopped":
-            self._give_up(ours, outcome, heart)
+            self._give_up(ours, outcome, heartbeat)
         elif outcome.failure and outcome.failure.kind != "disk":
             ours.tries += 1
             if ours.tries > retry:
                 self._note(ours, {"peak_bytes": outcome.failure.peak_bytes})
-                self._end(ours, heart, failure=outcome.failure.why)
+                self._end(ours, heartbeat, failure=outcome.failure.why)
         elif outcome.result is None:
             ours.not_before = time.monotonic() + PAUSE_S
         else:
-            self._score(ours, outcome, outcome.result, heart)
+            self._score(ours, outcome, outcome.result, heartbeat)
 
-    def _score(self, ours: Open, outcome: Outcome, result: Result, heart: Heart) -> None:
+    def _score(self, ours: Open, outcome: Outcome, result: Result, heartbeat: Heartbeat) -> None:
         measured = {**result.metrics, **outcome.costs}
         values = [measured.get(key, math.nan) for key in self.objective]
         if not all(math.isfinite(value) for value in values):
             there = ", ".join(sorted(key for key in measured if key.startswith(("val/", "cost/"))))
             self._end(
                 ours,
-                heart,
+                heartbeat,
                 failure=(
                     f"objective {self.objective} is {values} for {result.name}; measured are"
                     f" {there}"
@@ -397,45 +401,45 @@ class Study:
         run = {"curve": outcome.curve, "costs": values[1:], "seconds": outcome.seconds}
         self._note(ours, {RUNS: {**ours.trial.user_attrs.get(RUNS, {}), str(unit): run}})
         ours.trial.intermediate_values[unit] = values[0]
-        patiently(
+        with_retries(
             self.storage,
             lambda: self.storage.set_trial_intermediate_value(
                 ours.trial._trial_id, unit, values[0]
             ),
         )
-        self._judged(ours, heart)
+        self._judged(ours, heartbeat)
 
-    def _judged(self, ours: Open, heart: Heart) -> bool:
+    def _judged(self, ours: Open, heartbeat: Heartbeat) -> bool:
         """End a trial that has all its replicates, or has shown that it need not have them."""
         scores, noted = ours.trial.intermediate_values, ours.trial.user_attrs
         if STOPPED_EARLY in noted:
-            self._end(ours, heart, pruned=True)
+            self._end(ours, heartbeat, pruned=True)
         elif len(scores) == len(self.units):
-            self._end(ours, heart, self._values(ours, complete=True))
-        elif STOPPED in noted or self._hopeless(ours):
+            self._end(ours, heartbeat, self._values(ours, complete=True))
+        elif STOPPED in noted or self._is_clearly_worse(ours):
             self._note(ours, {STOPPED: len(scores)})
-            self._end(ours, heart, self._values(ours, complete=False))
+            self._end(ours, heartbeat, self._values(ours, complete=False))
         return ours.trial.number not in self.open
 
-    def _hopeless(self, ours: Open) -> bool:
+    def _is_clearly_worse(self, ours: Open) -> bool:
         scores = ours.trial.intermediate_values
         return (
             len(self.objective) == 1
             and len(scores) >= self.said.prune_after
-            and hopeless(self.said, self._before(ours.trial), scores)
+            and is_clearly_worse(self.said, self._before(ours.trial), scores)
         )
 
-    def _before(self, trial: FrozenTrial) -> list[Tried]:
+    def _before(self, trial: FrozenTrial) -> list[FinishedTrial]:
         """Trials of earlier rounds: others would make the answer hang on who was faster."""
         return self.tried(self.slots()[: self._round(int(trial.user_attrs[SLOT]))[0]])
 
     def _values(self, ours: Open, complete: bool) -> list[float]:
-        tried = Tried(ours.trial.params, ours.trial.intermediate_values, complete)
+        tried = FinishedTrial(ours.trial.params, ours.trial.intermediate_values, complete)
         costs = [run["costs"] for run in ours.trial.user_attrs[RUNS].values()]
         before = [] if complete else self._before(ours.trial)
         return [estimates([*before, tried])[-1], *np.mean(costs, axis=0).tolist()]
 
-    def _give_up(self, ours: Open, outcome: Outcome, heart: Heart) -> None:
+    def _give_up(self, ours: Open, outcome: Outcome, heartbeat: Heartbeat) -> None:
         """A run was cut short: what it had reached is a low estimate of what it would have, and the
         trial is over.
         """
@@ -446,24 +450,24 @@ class Study:
             ours,
             {STOPPED_EARLY: {"replicate": unit, "epoch": epoch, "value": reached}, STOPPED: unit},
         )
-        self._judged(ours, heart)
+        self._judged(ours, heartbeat)
 
     def _end(
         self,
         ours: Open,
-        heart: Heart,
+        heartbeat: Heartbeat,
         values: list[float] | None = None,
         pruned: bool = False,
         failure: str | None = None,
     ) -> None:
         with quiet():
-            finish(self.study, heart, ours.trial, values, pruned=pruned, failure=failure)
+            finish(self.study, heartbeat, ours.trial, values, pruned=pruned, failure=failure)
         del self.open[ours.trial.number]
 
     def _note(self, ours: Open, noted: Mapping[str, Any]) -> None:
         ours.trial.user_attrs.update(noted)
         for key, value in noted.items():
-            patiently(
+            with_retries(
                 self.storage,
                 partial(self.storage.set_trial_user_attr, ours.trial._trial_id, key, value),
             )
@@ -474,7 +478,7 @@ class Study:
         """
         for ours in self.open.values():
             with suppress(UserError, UpdateFinishedTrialError):
-                patiently(
+                with_retries(
                     self.storage,
                     partial(
                         self.storage.set_trial_state_values, ours.trial._trial_id, TrialState.FAIL
@@ -487,7 +491,7 @@ class Study:
         """Put trials that failed for a reason of their own, at an earlier launch, back into the
         queue.
         """
-        with alone(self.storage, self.name):
+        with study_lock(self.storage, self.name):
             for trial in self.slots():
                 if trial and FAILURE in trial.user_attrs:
                     self._queue(trial.params, int(trial.user_attrs[SLOT]))
@@ -514,7 +518,7 @@ def _over(trial: FrozenTrial) -> bool:
     )
 
 
-class Tuning:
+class Tuner:
     """The agenda of a tuning sweep: the studies of all strategies, rung after rung, sharing the
     workers evenly.
     """
@@ -529,13 +533,14 @@ class Tuning:
         self.strategies = files.strategies(found)
         self.at = dict.fromkeys(self.strategies, 0)
         self.studies = {
-            (name, 0): Study(self.rungs[0], name, 0, storage, []) for name in self.strategies
+            (name, 0): StrategyStudy(self.rungs[0], name, 0, storage, [])
+            for name in self.strategies
         }
         self._turns = itertools.cycle(self.strategies)
-        self.heart = Heart(storage)
+        self.heartbeat = Heartbeat(storage)
 
-    def __enter__(self) -> Tuning:
-        self.heart.__enter__()
+    def __enter__(self) -> Tuner:
+        self.heartbeat.__enter__()
         for study in self.studies.values():
             study.retry_failed()
         return self
@@ -543,42 +548,42 @@ class Tuning:
     def __exit__(self, *ended: Any) -> None:
         for study in self.studies.values():
             study.leave()
-        self.heart.__exit__(*ended)
+        self.heartbeat.__exit__(*ended)
 
     @property
     def objective(self) -> str:
         return self.studies[self.strategies[0], 0].objective[0]
 
-    def study(self, strategy: str) -> Study:
+    def study(self, strategy: str) -> StrategyStudy:
         """The study of a strategy that is at work."""
         return self.studies[strategy, self.at[strategy]]
 
-    def final(self, strategy: str) -> Study | None:
+    def final(self, strategy: str) -> StrategyStudy | None:
         """The study of a strategy on the last rung."""
         return self.studies.get((strategy, len(self.rungs) - 1))
 
-    def next(self) -> Job | Later | None:
+    def next(self) -> PlannedRun | NotReady | None:
         waiting = False
         for strategy in itertools.islice(self._turns, len(self.strategies)):
             found = self._next(strategy)
-            if isinstance(found, Job):
+            if isinstance(found, PlannedRun):
                 return found
             waiting = waiting or found is not None
-        return LATER if waiting else None
+        return NOT_READY if waiting else None
 
-    def _next(self, strategy: str) -> Job | Later | None:
-        found = self.study(strategy).next(self.heart)
+    def _next(self, strategy: str) -> PlannedRun | NotReady | None:
+        found = self.study(strategy).next(self.heartbeat)
         while found is None and self.at[strategy] + 1 < len(self.rungs):
             best = self.study(strategy).best(self.keep)
             self.at[strategy] += 1
             rung = self.at[strategy]
-            self.studies[strategy, rung] = Study(
+            self.studies[strategy, rung] = StrategyStudy(
                 self.rungs[rung], strategy, rung, self.storage, best
             )
             self.studies[strategy, rung].retry_failed()
-            found = self.study(strategy).next(self.heart)
+            found = self.study(strategy).next(self.heartbeat)
         return found
 
-    def take(self, job: Job, outcome: Outcome) -> None:
+    def take(self, job: PlannedRun, outcome: Outcome) -> None:
         strategy, rung, number = job.tag
-        self.studies[strategy, rung].take(number, outcome, self.heart, self.retry)
+        self.studies[strategy, rung].take(number, outcome, self.heartbeat, self.retry)

@@ -40,7 +40,7 @@ SERVICE, BEFORE = (
 )  # W&B's own, since its client 0.31 and until then
 PROBE_S = 5.0  # how long a server may take to say who we are
 PAGE = 500  # runs asked for at a time
-LATER = "events.jsonl has everything, and `discl wandb sync` sends it later"
+SYNC_LATER = "events.jsonl has everything, and `discl wandb sync` sends it later"
 
 _WHO = "query Viewer { viewer { id entity username } }"
 _RUNS = """query MirroredRuns($project: String!, $entity: String, $cursor: String, $perPage: Int = 50, $filters: JSONString) {

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from discl.config.benchmark import Benchmark
-from discl.core.conventions import SHOTS, home_split
+from discl.core.conventions import SHOTS, id_test_split
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.engine.evaluation.confusion import ConfusionCounts, count, unpack
@@ -127,7 +127,7 @@ def _classes(run: Any, result: Result, folder: Path, config: Mapping[str, Any]) 
 
 def _called(result: Result, folder: Path) -> ConfusionCounts | None:
     """What the photos of the home split were called."""
-    home = home_split({key.rsplit("/", 1)[0] for key in result.metrics})
+    home = id_test_split({key.rsplit("/", 1)[0] for key in result.metrics})
     if (packed := result.outcomes.get(home, {}).get("")) is not None:
         return unpack(home, "", packed)
     try:
@@ -191,7 +191,7 @@ def _mistakes(run: Any, result: Result, folder: Path, config: Mapping[str, Any])
     from PIL import Image
 
     predictions = Store().predictions(folder)
-    home = home_split({key.rsplit("/", 1)[0] for key in result.metrics})
+    home = id_test_split({key.rsplit("/", 1)[0] for key in result.metrics})
     bench = Bench(spec_of(config))
     with offline():
         if not bench.dataset.ready:

@@ -25,7 +25,14 @@ from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
 from discl.files.disk import write_text
 from discl.harness.wandb.bank import mirror_bank
-from discl.harness.wandb.client import DISABLED, LATER, ONLINE, UnreachableError, access, whoami
+from discl.harness.wandb.client import (
+    DISABLED,
+    ONLINE,
+    SYNC_LATER,
+    UnreachableError,
+    access,
+    whoami,
+)
 from discl.harness.wandb.run import mirror
 from discl.harness.wandb.session import Place
 
@@ -97,7 +104,7 @@ class Follower:
                 return None
             return Place(found, whoami(found) if found.mode == ONLINE else None)
         except UserError as error:
-            self.status.given_up = f"{error}; the run goes on without it: {LATER}"
+            self.status.given_up = f"{error}; the run goes on without it: {SYNC_LATER}"
             self._say()
             return None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from discl.config.benchmark import Benchmark
-from discl.core.conventions import home_split
+from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.harness.wandb.client import access
@@ -38,7 +38,7 @@ class Metrics:
                 f"no complete run of {spec.name} at scale {spec.scale} says what is measured; run"
                 f" `discl bench {spec.name}` first"
             )
-        home = home_split({key.rsplit("/", 1)[0] for key in keys})
+        home = id_test_split({key.rsplit("/", 1)[0] for key in keys})
         rule = spec.select.metric.removeprefix("val/")
         tail = tuple(
             f"{home}/{group}_acc"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Task
 from discl.files.clip import EMBEDDED, ClipCheckpoint
-from discl.files.shipped import saw
+from discl.files.shipped import trained_on
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,8 +36,8 @@ class OpenClip:
     """
 
     version = 1
-    unhashed = ("model", "pretrained", "allow_shared")
-    beside_trunk = ("frozen", "hidden", "templates", "head", "tuned")
+    not_hashed = ("model", "pretrained", "allow_shared")
+    head_only = ("frozen", "hidden", "templates", "head", "tuned")
 
     def __init__(
         self,
@@ -75,8 +75,8 @@ class OpenClip:
         return self._checkpoint.identity()
 
     @property
-    def saw(self) -> frozenset[str]:
-        return saw(self._checkpoint.model)
+    def trained_on(self) -> frozenset[str]:
+        return trained_on(self._checkpoint.model)
 
     def build(self, task: Task, seed: int) -> nn.Module:
         """The weights are given, so the seed decides nothing."""

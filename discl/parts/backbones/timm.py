@@ -30,8 +30,8 @@ class Timm:
     """
 
     version = 1
-    beside_trunk = ("frozen", "hidden")
-    unhashed = ("weights",)
+    head_only = ("frozen", "hidden")
+    not_hashed = ("weights",)
 
     def __init__(
         self,

@@ -136,7 +136,7 @@ class Cifar100LT(Listed):
     records than published is taken for what it is, a part.
     """
 
-    unhashed = ("root", "most_unreadable")
+    not_hashed = ("root", "most_unreadable")
 
     folder_name = "cifar100"
     layout = "train.bin, test.bin and fine_label_names.txt (cifar-100-binary)"

@@ -38,7 +38,7 @@ class Cifar10Cams:
     """
 
     version = 1
-    unhashed = ("root",)
+    not_hashed = ("root",)
 
     def __init__(
         self, largest: int = 500, smallest: int = 5, test_photos: int = 1000, root: str = ""

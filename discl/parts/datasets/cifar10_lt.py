@@ -38,7 +38,7 @@ class Cifar10LT:
     """
 
     version = 1
-    unhashed = ("root",)
+    not_hashed = ("root",)
 
     def __init__(
         self,
@@ -73,8 +73,8 @@ class Cifar10LT:
         )
 
     @property
-    def unseen(self) -> frozenset[str]:
-        return self._source.unseen
+    def must_be_held_out(self) -> frozenset[str]:
+        return self._source.must_be_held_out
 
     @property
     def ready(self) -> bool:

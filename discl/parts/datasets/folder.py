@@ -43,7 +43,7 @@ class Folder(Listed):
     between these counts, the class with most photos first; 0 = leave it as it is.
     """
 
-    unhashed = ("root", "most_unreadable")
+    not_hashed = ("root", "most_unreadable")
     folder_name = "folder"
 
     def __init__(

@@ -30,7 +30,7 @@ class ImageNetLT(Listed):
     20 (1,643 photos).
     """
 
-    unhashed = ("root", "lists", "most_unreadable")
+    not_hashed = ("root", "lists", "most_unreadable")
 
     folder_name = "imagenet_lt"
     layout = (

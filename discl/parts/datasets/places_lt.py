@@ -28,7 +28,7 @@ class PlacesLT(Listed):
     called what its folder is.
     """
 
-    unhashed = ("root", "lists", "most_unreadable")
+    not_hashed = ("root", "lists", "most_unreadable")
 
     folder_name = "places_lt"
     layout = (

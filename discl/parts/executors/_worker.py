@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from discl.core.interfaces import LATER, Lost
+from discl.core.interfaces import NOT_READY, WorkersDied
 
 TRIES = 3  # workers an item may cost
 _PLACES = ("DISCL_HOME", "DISCL_DATA", "HF_HOME", "HF_HUB_OFFLINE")
@@ -65,7 +65,7 @@ def read(outcome: bytes) -> Any:
 
 
 @dataclass
-class Job:
+class WorkItem:
     """An item on its way, and the workers it has cost."""
 
     item: Any
@@ -75,34 +75,34 @@ class Job:
     def body(self) -> bytes:
         return pickle.dumps(self.item, pickle.HIGHEST_PROTOCOL)
 
-    def lost(self, how: str, peak_bytes: int | None = None) -> Lost | None:
+    def lost(self, how: str, peak_bytes: int | None = None) -> WorkersDied | None:
         """Its worker died in this way; the answer to it where that was one too many, None where
         another is to try.
         """
         self.deaths += 1
         if self.deaths == TRIES:
-            return Lost(how, TRIES, peak_bytes)
+            return WorkersDied(how, TRIES, peak_bytes)
         print(f"a worker died ({how}); its item is given to another", file=sys.stderr)
         return None
 
 
-class Supply:
+class WorkQueue:
     """The jobs of a run: those whose worker died before new ones."""
 
     def __init__(self, items: Iterator[Any]) -> None:
         self._items = items
-        self._again: list[Job] = []
+        self._again: list[WorkItem] = []
         self.open = True  # more may come
 
-    def draw(self) -> Job | None:
+    def draw(self) -> WorkItem | None:
         """The next job; None where there is none now, and none ever where `open` is false."""
         if self._again:
             return self._again.pop()
         item = next(self._items, self) if self.open else self
         self.open = item is not self
-        return Job(item) if self.open and item is not LATER else None
+        return WorkItem(item) if self.open and item is not NOT_READY else None
 
-    def take_back(self, job: Job) -> None:
+    def take_back(self, job: WorkItem) -> None:
         """Its worker died."""
         self._again.append(job)
         self.open = True

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
-from discl.core.interfaces import LATER, Lost
+from discl.core.interfaces import NOT_READY, WorkersDied
 from discl.files.processes import cores, die_with_parent
-from discl.parts.executors._worker import Job, Supply, Worker, read
+from discl.parts.executors._worker import Worker, WorkItem, WorkQueue, read
 
 _FAREWELL_S = 5.0  # how long an idle worker may take to leave; then it is killed
 _LOOK_S = (
@@ -30,7 +30,7 @@ _LOOK_S = (
 )
 
 
-class Local:
+class LocalProcesses:
     """`workers` processes with `threads` torch threads each; 0 threads: the cores shared out
     evenly.
 
@@ -39,7 +39,7 @@ class Local:
     """
 
     version = 1
-    unhashed = ("workers", "threads")
+    not_hashed = ("workers", "threads")
 
     def __init__(self, workers: int = 1, threads: int = 0) -> None:
         if workers < 1:
@@ -73,7 +73,7 @@ class Local:
         work = None
         with _torch_threads(self.threads):
             for item in items:
-                if item is LATER:
+                if item is NOT_READY:
                     time.sleep(_LOOK_S)
                     continue
                 work = prepare() if work is None else work
@@ -99,14 +99,14 @@ class _Process:
             "spawn"
         )  # a fork would inherit our threads' locks and our CUDA context
         self.pipe, theirs = spawn.Pipe()
-        self.job: Job | None = None
+        self.job: WorkItem | None = None
         self.peak_bytes: int | None = None  # at this job, as far as seen
         self._process = spawn.Process(target=_serve, args=(theirs, prepare), daemon=True)
         with _inherited(surroundings):
             self._process.start()
         theirs.close()
 
-    def give(self, job: Job) -> None:
+    def give(self, job: WorkItem) -> None:
         self.job = job
         self.peak_bytes = None
         with contextlib.suppress(OSError):  # no /proc here
@@ -161,7 +161,7 @@ class _Crew:
         self._staff: dict[int, _Process] = {}  # by place
 
     def run(self, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        supply = Supply(items)
+        supply = WorkQueue(items)
         self._hand_out(supply)
         while (busy := self._busy()) or supply.open:
             came = wait([*busy], _LOOK_S)
@@ -182,7 +182,7 @@ class _Crew:
     def _busy(self) -> dict[Connection, int]:
         return {worker.pipe: place for place, worker in self._staff.items() if worker.job}
 
-    def _collect(self, place: int, supply: Supply) -> Iterator[tuple[Any, Any]]:
+    def _collect(self, place: int, supply: WorkQueue) -> Iterator[tuple[Any, Any]]:
         worker = self._staff[place]
         job = worker.job
         worker.job = None
@@ -195,13 +195,13 @@ class _Crew:
         else:
             supply.take_back(job)
 
-    def _bury(self, place: int, job: Job) -> Lost | None:
+    def _bury(self, place: int, job: WorkItem) -> WorkersDied | None:
         worker = self._staff.pop(place)
         how = worker.end(_FAREWELL_S)
         worker.pipe.close()
         return job.lost(how, worker.peak_bytes)
 
-    def _hand_out(self, supply: Supply) -> None:
+    def _hand_out(self, supply: WorkQueue) -> None:
         idle = [place for place, worker in self._staff.items() if worker.job is None]
         unstaffed = [place for place in range(len(self._surroundings)) if place not in self._staff]
         for place in idle + unstaffed:

@@ -19,7 +19,7 @@ from textwrap import shorten
 from typing import Any
 
 from discl.core.errors import UserError
-from discl.parts.executors._worker import TRIES, Job, Supply, Worker, read, surroundings
+from discl.parts.executors._worker import TRIES, Worker, WorkItem, WorkQueue, read, surroundings
 
 _MOST_A_NODE = 8  # workers on a machine without GPU: each holds a generator in memory
 # a cluster that has not answered by then is not there; ray.init itself would wait for two minutes
@@ -50,7 +50,7 @@ class Ray:
     """
 
     version = 1
-    unhashed = ("address", "workers", "cpus", "gpus")
+    not_hashed = ("address", "workers", "cpus", "gpus")
 
     def __init__(
         self, address: str = "", workers: int = 0, cpus: float = 0.0, gpus: float = 0.0
@@ -263,7 +263,7 @@ class _Crew:
         self._ray = ray
         self._create = partial(ray.remote(**resources)(Worker).remote, prepare, surroundings())
         self._starting: dict[Any, Any] = {}  # what tells that it is up -> actor
-        self._running: dict[Any, tuple[Any, Job]] = {}  # what becomes the answer -> actor, job
+        self._running: dict[Any, tuple[Any, WorkItem]] = {}  # what becomes the answer -> actor, job
         self._idle: list[Any] = []
         self._stillborn = 0  # in a row
         for _ in range(workers):
@@ -274,7 +274,7 @@ class _Crew:
         self._starting[actor.__ray_ready__.remote()] = actor
 
     def run(self, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        supply = Supply(items)
+        supply = WorkQueue(items)
         while self._running or supply.open:
             answered = []
             for came in self._came():
@@ -295,12 +295,12 @@ class _Crew:
         time.sleep(_LOOK_S)
         return []
 
-    def _hand_out(self, supply: Supply) -> None:
+    def _hand_out(self, supply: WorkQueue) -> None:
         while self._idle and (job := supply.draw()):
             actor = self._idle.pop()
             self._running[actor.answer.remote(job.body)] = actor, job
 
-    def _collect(self, came: Any, supply: Supply) -> list[tuple[Any, Any]]:
+    def _collect(self, came: Any, supply: WorkQueue) -> list[tuple[Any, Any]]:
         actor, job = self._running.pop(came)
         try:
             outcome = self._ray.get(came)

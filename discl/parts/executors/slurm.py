@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from discl.core.errors import UserError
 from discl.files.disk import clear_disk_errors, home
-from discl.parts.executors._worker import Job, Supply, Worker, read, surroundings
+from discl.parts.executors._worker import Worker, WorkItem, WorkQueue, read, surroundings
 
 # between questions to Slurm's accounting, which alone knows of jobs that died; submitit would wait
 # up to ten minutes
@@ -49,7 +49,16 @@ class Slurm:
     """
 
     version = 1
-    unhashed = ("workers", "partition", "minutes", "memory_gb", "cpus", "gpus", "folder", "cluster")
+    not_hashed = (
+        "workers",
+        "partition",
+        "minutes",
+        "memory_gb",
+        "cpus",
+        "gpus",
+        "folder",
+        "cluster",
+    )
 
     def __init__(
         self,
@@ -211,11 +220,11 @@ class _Queue:
         self._submitter = submitter
         self._cluster = cluster
         self._work = work
-        self._running: list[tuple[Any, Job]] = []  # submitit's job, and ours
+        self._running: list[tuple[Any, WorkItem]] = []  # submitit's job, and ours
         self._asked = time.monotonic()
 
     def run(self, items: Iterator[Any], most: int) -> Iterator[tuple[Any, Any]]:
-        supply = Supply(items)
+        supply = WorkQueue(items)
         self._hand_out(supply, most)
         while self._running or supply.open:
             answered = [
@@ -229,7 +238,7 @@ class _Queue:
             yield from answered
             self._hand_out(supply, most)  # and after: what comes next may hang on them
 
-    def _hand_out(self, supply: Supply, most: int) -> None:
+    def _hand_out(self, supply: WorkQueue, most: int) -> None:
         while len(self._running) < most and (job := supply.draw()):
             try:
                 submitted = self._submitter.submit(self._work, job.body)
@@ -240,14 +249,14 @@ class _Queue:
                 ) from error
             self._running.append((submitted, job))
 
-    def _ended(self) -> list[tuple[Any, Job]]:
+    def _ended(self) -> list[tuple[Any, WorkItem]]:
         """Lets go of them; waits a while where there are none."""
         if not (ended := self._look()):
             time.sleep(self._cluster.look_s)
         self._running = [each for each in self._running if each not in ended]
         return ended
 
-    def _look(self) -> list[tuple[Any, Job]]:
+    def _look(self) -> list[tuple[Any, WorkItem]]:
         if self._running and time.monotonic() - self._asked > _ASK_S:
             self._asked = time.monotonic()
             self._running[0][0].done(force_check=True)  # one question tells of all
@@ -258,7 +267,9 @@ class _Queue:
             if submitted.done() or submitted.state == "PREEMPTED"
         ]
 
-    def _collect(self, submitted: Any, job: Job, supply: Supply) -> Iterator[tuple[Any, Any]]:
+    def _collect(
+        self, submitted: Any, job: WorkItem, supply: WorkQueue
+    ) -> Iterator[tuple[Any, Any]]:
         outcome = self._outcome(submitted)
         for path in (submitted.paths.submitted_pickle, submitted.paths.result_pickle):
             path.unlink(missing_ok=True)

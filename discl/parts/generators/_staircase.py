@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Drawn, Photos, Request
+from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import TEXT_ONLY, denoising_steps
 from discl.parts.generators._families import Classic, Words
 from discl.parts.generators._groups import Groups
@@ -88,7 +88,7 @@ class Staircase:
         self._guided = recipe.text_guidance > 1 and self._guidance is None
 
     @torch.inference_mode()
-    def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
+    def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
         """Images for requests and photos [b, h, w, 3] of equal length, sides cut down to whole
         latent pixels.
         """
@@ -289,7 +289,7 @@ class Staircase:
 
     # ---------------------------------------------------------------- pictures
 
-    def _developed(self, latents: Tensor, size: tuple[int, int]) -> Drawn:
+    def _developed(self, latents: Tensor, size: tuple[int, int]) -> Generated:
         images = np.zeros((len(latents), *size, 3), np.uint8)
         failed = dict[int, str]()
         for real, (pictures, reasons) in self._coder.over(
@@ -300,7 +300,7 @@ class Staircase:
                 place: reason for place, reason in zip(real, reasons, strict=False) if reason
             }
         self.counts["decodes"] += len(latents)
-        return Drawn(images, failed)
+        return Generated(images, failed)
 
     def _pictures(self, latents: Tensor) -> tuple[Photos, list[str]]:
         """Photos and, for each that failed, the reason."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from discl.core.hashing import seed_of
-from discl.core.interfaces import Drawn, Photos, Request
+from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import denoising_steps
 
 
@@ -28,8 +28,8 @@ class Blend:
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
-        return Drawn(
+    def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
+        return Generated(
             np.stack(
                 [self._one(request, photo) for request, photo in zip(requests, photos, strict=True)]
             )

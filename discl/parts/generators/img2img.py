@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from discl.core.errors import UserError, unknown
-from discl.core.interfaces import Drawn, Photos, Request
+from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import denoising_steps
-from discl.files.shipped import saw
+from discl.files.shipped import trained_on
 from discl.files.weights import digest_of, folder_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Img2Img:
     """
 
     version = 2
-    unhashed = ("checkpoint", "chunk", "device", "channels_last", "attention", "compile")
+    not_hashed = ("checkpoint", "chunk", "device", "channels_last", "attention", "compile")
 
     def __init__(
         self,
@@ -145,8 +145,8 @@ class Img2Img:
         return {"weights": digest_of(self._folder)}
 
     @property
-    def saw(self) -> frozenset[str]:
-        return saw(self.checkpoint)
+    def trained_on(self) -> frozenset[str]:
+        return trained_on(self.checkpoint)
 
     @cached_property
     def _family(self) -> Classic:
@@ -180,7 +180,7 @@ class Img2Img:
         )
         return Staircase(self._family, recipe, self.counts)
 
-    def make(self, requests: Sequence[Request], photos: Photos) -> Drawn:
+    def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
         for level in {request.level for request in requests}:
             if denoising_steps(level, self.steps) == 0:
                 raise UserError(
@@ -189,10 +189,10 @@ class Img2Img:
                 )
         resized = _resized(photos, self.size)
         if not requests:
-            return Drawn(resized)
+            return Generated(resized)
         return self._mended(self._staircase.make(requests, resized), requests, resized)
 
-    def _mended(self, drawn: Drawn, requests: Sequence[Request], photos: Photos) -> Drawn:
+    def _mended(self, drawn: Generated, requests: Sequence[Request], photos: Photos) -> Generated:
         """`drawn`, its images that overflowed made once more in float32."""
         import torch
 
@@ -214,7 +214,7 @@ class Img2Img:
             reasons |= dict.fromkeys(broken, f"{NOT_FINITE}, and float32 does not fit into memory")
         finally:
             self._family.settle(getattr(torch, self.dtype))
-        return Drawn(drawn.images, reasons)
+        return Generated(drawn.images, reasons)
 
 
 def _at_least_one(key: str, given: int, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.core.hashing import digest
-from discl.core.interfaces import Subject
+from discl.core.interfaces import CaptionContext
 from discl.files.captions import read_captions
 
 
@@ -17,7 +17,7 @@ class Captions:
     """
 
     version = 1
-    unhashed = ("file",)
+    not_hashed = ("file",)
 
     def __init__(self, file: str, caption: str = "a photo of {name}") -> None:
         self.file, self._caption = file, caption
@@ -29,14 +29,14 @@ class Captions:
     def identity(self) -> dict[str, Any]:
         return {"captions": digest(self._lists)}
 
-    def choices(self, subject: Subject) -> tuple[str, ...]:
-        found = self._lists.get(subject.source)
+    def choices(self, context: CaptionContext) -> tuple[str, ...]:
+        found = self._lists.get(context.source)
         if not found:
             raise UserError(
-                f"{self.file} has no caption of photo {subject.source!r} ({subject.name}); add one,"
+                f"{self.file} has no caption of photo {context.source!r} ({context.name}); add one,"
                 " or take other prompts"
             )
         return found
 
-    def caption(self, subject: Subject) -> str:
-        return self._caption.replace("{name}", subject.name)
+    def caption(self, context: CaptionContext) -> str:
+        return self._caption.replace("{name}", context.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from discl.core.interfaces import Subject
+from discl.core.interfaces import CaptionContext
 
 
 class OfDataset:
@@ -15,8 +15,8 @@ class OfDataset:
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def choices(self, subject: Subject) -> tuple[str, ...]:
-        return subject.usual
+    def choices(self, context: CaptionContext) -> tuple[str, ...]:
+        return context.dataset_captions
 
-    def caption(self, subject: Subject) -> str:
-        return subject.usual[0]
+    def caption(self, context: CaptionContext) -> str:
+        return context.dataset_captions[0]

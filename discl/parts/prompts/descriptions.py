@@ -7,7 +7,7 @@ from typing import Any
 
 from discl.core.errors import unknown
 from discl.core.hashing import digest
-from discl.core.interfaces import Subject
+from discl.core.interfaces import CaptionContext
 from discl.files.captions import read_captions
 
 
@@ -20,7 +20,7 @@ class Descriptions:
     """
 
     version = 1
-    unhashed = ("file",)
+    not_hashed = ("file",)
 
     def __init__(self, file: str, prefix: str = "", caption: str = "a photo of {name}") -> None:
         self.file, self.prefix, self._caption = file, prefix, caption
@@ -32,12 +32,12 @@ class Descriptions:
     def identity(self) -> dict[str, Any]:
         return {"descriptions": digest(self._lists)}
 
-    def choices(self, subject: Subject) -> tuple[str, ...]:
-        found = self._lists.get(str(subject.label)) or self._lists.get(subject.name)
+    def choices(self, context: CaptionContext) -> tuple[str, ...]:
+        found = self._lists.get(str(context.label)) or self._lists.get(context.name)
         if not found:
-            raise unknown(f"class in {self.file}", subject.name, self._lists)
+            raise unknown(f"class in {self.file}", context.name, self._lists)
         return tuple(self.prefix + text for text in found)
 
-    def caption(self, subject: Subject) -> str:
-        folder = subject.name.partition("/")[0].strip().replace(" ", "_")
-        return self._caption.replace("{name}", subject.name).replace("{folder}", folder)
+    def caption(self, context: CaptionContext) -> str:
+        folder = context.name.partition("/")[0].strip().replace(" ", "_")
+        return self._caption.replace("{name}", context.name).replace("{folder}", folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Subject
+from discl.core.interfaces import CaptionContext
 
 
 class Template:
@@ -28,8 +28,8 @@ class Template:
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def choices(self, subject: Subject) -> tuple[str, ...]:
-        return (self.template.replace("{name}", subject.name),)
+    def choices(self, context: CaptionContext) -> tuple[str, ...]:
+        return (self.template.replace("{name}", context.name),)
 
-    def caption(self, subject: Subject) -> str:
-        return self._caption.replace("{name}", subject.name)
+    def caption(self, context: CaptionContext) -> str:
+        return self._caption.replace("{name}", context.name)

@@ -10,7 +10,7 @@ import numpy as np
 
 from discl.core.interfaces import Floats, Photos
 from discl.files.clip import EMBEDDED, ClipCheckpoint
-from discl.files.shipped import saw
+from discl.files.shipped import trained_on
 
 
 class OpenClip:
@@ -19,7 +19,7 @@ class OpenClip:
     """
 
     version = 1
-    unhashed = ("model", "pretrained")
+    not_hashed = ("model", "pretrained")
 
     def __init__(self, model: str = EMBEDDED, pretrained: str = "") -> None:
         self.model, self.pretrained = model, pretrained
@@ -54,8 +54,8 @@ class OpenClip:
             )
 
     @property
-    def saw(self) -> frozenset[str]:
-        return saw(self.model)
+    def trained_on(self) -> frozenset[str]:
+        return trained_on(self.model)
 
     def embed_images(self, images: Photos) -> Floats:
         import torch

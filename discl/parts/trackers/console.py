@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from discl.core.conventions import home_split
+from discl.core.conventions import id_test_split
 from discl.core.interfaces import EpochReport
 
 
@@ -82,7 +82,7 @@ class Console:
         if summary is None:
             self._terminal.print(f"{self._title()}: stopped before the end", highlight=False)
             return
-        home = home_split({key.rsplit("/", 1)[0] for key in summary})
+        home = id_test_split({key.rsplit("/", 1)[0] for key in summary})
         primary = self._run["config"]["select"]["metric"].removeprefix("val/")
         shown = {home: f"{home}/{primary}", "few": f"{home}/few_acc", "ood": f"ood/{primary}"}
         values = ", ".join(

@@ -23,7 +23,7 @@ PATIENCE_S = (
     20.0  # how long the end of the process waits for the mirror to catch up, while it gets on
 )
 STALLED_S = 8.0  # without a sign of life nobody waits longer
-LATER = "`discl wandb sync` sends what is missing"
+SYNC_LATER = "`discl wandb sync` sends what is missing"
 
 
 class Wandb:
@@ -67,7 +67,7 @@ class Wandb:
             self._append(line)
             self._named += 1
         except OSError as error:
-            self._say(f"{error.strerror or error}; the run goes on without it, and {LATER}")
+            self._say(f"{error.strerror or error}; the run goes on without it, and {SYNC_LATER}")
 
     def _begin(self) -> None:
         folder = home().absolute() / "wandb"
@@ -116,7 +116,7 @@ class Wandb:
             child.terminate()
         if left > 0 and not self._said:
             why = "".join(f" ({trouble})" for trouble in self._status().get("troubles", [])[:1])
-            self._say(f"{left} of {self._named} runs are not mirrored whole{why}; {LATER}")
+            self._say(f"{left} of {self._named} runs are not mirrored whole{why}; {SYNC_LATER}")
         self._tidy(child, clean=left <= 0)
 
     def _wait(self, child: subprocess.Popen[bytes]) -> None:

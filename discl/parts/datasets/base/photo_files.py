@@ -64,7 +64,7 @@ class Listed(ABC):
     """
 
     version = 1
-    unhashed: tuple[str, ...] = ("root", "most_unreadable")
+    not_hashed: tuple[str, ...] = ("root", "most_unreadable")
 
     folder_name: str  # where it is looked for, below $DISCL_DATA
     layout: str = ""  # what lies in its folder, for people, such as "metadata.csv and train/*.jpg"

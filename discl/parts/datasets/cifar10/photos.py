@@ -54,7 +54,7 @@ class Cifar10:
         self.root, self.pool = root, pool
 
     @property
-    def unseen(self) -> frozenset[str]:
+    def must_be_held_out(self) -> frozenset[str]:
         """What no network may have been trained on."""
         return frozenset({CIFAR10_POOL}) if self.pool < SEEN else frozenset()
 
