@@ -426,7 +426,7 @@ def experiments(bench: Benchmark) -> list[Experiment]:
 
 def folder() -> Path:
     """The benchmarks that come with the project."""
-    return search_path.ours("benchmarks")
+    return search_path.shipped("benchmarks")
 
 
 def folders() -> list[Path]:

@@ -192,7 +192,7 @@ class Point(NamedTuple):
 
 def folder() -> Path:
     """The sweeps that come with the project."""
-    return search_path.ours("sweeps")
+    return search_path.shipped("sweeps")
 
 
 def folders() -> list[Path]:
@@ -205,7 +205,7 @@ def folders() -> list[Path]:
 
 def available() -> dict[str, Path]:
     """The sweep files there are, by name."""
-    return search_path.paths("sweeps")
+    return search_path.files("sweeps")
 
 
 def load(

@@ -1,6 +1,6 @@
-"""Where files of benchmarks and sweeps are looked for.
+"""Where benchmark files, sweep files and published results are looked for.
 
-Light: a shell asks at every press of Tab.
+Light: shell completion asks at every press of Tab.
 """
 
 from __future__ import annotations
@@ -8,31 +8,43 @@ from __future__ import annotations
 from pathlib import Path
 
 SCALES = ("smoke", "small", "paper")
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def ours(shelf: str) -> Path:
-    """The files of a kind, `benchmarks` or `sweeps`, that come with the project."""
-    return Path(__file__).resolve().parents[2] / shelf
+def checkout() -> Path | None:
+    """The source tree this package is run from; None where it was installed."""
+    root = _PACKAGE.parent
+    return root if (root / "pyproject.toml").is_file() and (root / "benchmarks").is_dir() else None
 
 
-def folders(shelf: str) -> list[Path]:
-    """Where they are looked for: in the folder of that name here, if there is one, then in ours.
+def shipped(kind: str) -> Path:
+    """The folder of a kind (`benchmarks`, `sweeps`, `leaderboards`) that comes with the project.
 
-    The first that has a file's name counts.
+    In a source tree it lies beside the package, in an installation inside it.
     """
-    here = Path(shelf).absolute()
-    return [*([here] if here.is_dir() and here.resolve() != ours(shelf) else []), ours(shelf)]
+    root = checkout()
+    return root / kind if root else _PACKAGE / "shipped" / kind
 
 
-def paths(shelf: str) -> dict[str, Path]:
-    """The files of a kind, by name."""
+def folders(kind: str) -> list[Path]:
+    """The folders that are searched: that of this name in the working folder, then the shipped one.
+
+    The first that holds a file of the name counts.
+    """
+    here = Path(kind).absolute()
+    ours = shipped(kind)
+    return [here, ours] if here.is_dir() and here.resolve() != ours else [ours]
+
+
+def files(kind: str) -> dict[str, Path]:
+    """The TOML files of a kind, by name."""
     return {
         path.stem: path
-        for place in reversed(folders(shelf))
-        for path in sorted(place.glob("*.toml"))
+        for folder in reversed(folders(kind))
+        for path in sorted(folder.glob("*.toml"))
     }
 
 
 def benchmarks() -> list[str]:
-    """Names of benchmarks; what all are based on is none."""
-    return sorted(paths("benchmarks").keys() - {"default"})
+    """Names of benchmarks, without `default`, which all are based on."""
+    return sorted(files("benchmarks").keys() - {"default"})

@@ -60,9 +60,9 @@ def _scales() -> Iterable[str]:
 
 
 def _sweeps() -> Iterable[str]:
-    from discl.core.search_path import paths
+    from discl.core.search_path import files
 
-    return sorted(paths("sweeps"))
+    return sorted(files("sweeps"))
 
 
 def _parts(kind: str) -> Callable[[], Iterable[str]]:

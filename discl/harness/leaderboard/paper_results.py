@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from discl.core.errors import UserError
+from discl.core.search_path import shipped
 
 NAME = "published.toml"
 TITLES = ("all", "many", "medium", "few", "ood")  # columns a published row may have, as on a board
@@ -55,14 +56,9 @@ class Published:
 
 def published(benchmark: str, root: Path | None = None) -> list[Published]:
     """What papers report on a benchmark's data, then what they report on the data it stands in for."""
-    tables = _tables((root or folder()) / NAME)
+    tables = _tables((root or shipped("leaderboards")) / NAME)
     same = [_as_shown(table, True) for table in tables if benchmark in table.benchmarks]
     return same + [_as_shown(table, False) for table in tables if benchmark in table.beside]
-
-
-def folder() -> Path:
-    """The leaderboards that come with the project."""
-    return Path(__file__).resolve().parents[3] / "leaderboards"
 
 
 def _tables(path: Path) -> list[_Table]:

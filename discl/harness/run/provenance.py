@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from discl import __version__
+from discl.core.search_path import checkout
 
 _PACKAGES = ("torch", "timm", "diffusers", "open_clip_torch", "numpy", "pillow")
 
@@ -36,14 +37,17 @@ def provenance() -> dict[str, Any]:
 
 @cache
 def commit() -> str:
-    """The commit of the source tree, with '+' where it was changed; 'unknown' for an installed
-    package.
+    """The commit of the source tree, with '+' where it was changed; 'unknown' where installed.
+
+    An installed package may lie in an environment inside somebody else's repository.
     """
-    here = Path(__file__).resolve().parent
+    root = checkout()
+    if root is None:
+        return "unknown"
     try:
         head = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=here,
+            cwd=root,
             capture_output=True,
             text=True,
             timeout=10,
@@ -51,7 +55,7 @@ def commit() -> str:
         )
         dirty = subprocess.run(
             ["git", "status", "--porcelain", "--", "discl"],
-            cwd=here.parents[2],
+            cwd=root,
             capture_output=True,
             text=True,
             timeout=10,
