@@ -65,9 +65,9 @@ RUNS_IN_ALL = 24  # 2 strategies x 6 trials x 2 seeds
 IMPATIENT = """
 import sys
 from functools import partial
-from discl.harness import database
-database.open_storage = partial(database.open_storage, heartbeat_seconds=1, grace_seconds=4)
-database.patiently.__defaults__ = (12.0,)
+from discl.harness.tuning import storage
+storage.open_storage = partial(storage.open_storage, heartbeat_seconds=1, grace_seconds=4)
+storage.RETRY_SECONDS = 12.0
 from discl.cli import main
 main(sys.argv[1:])
 """

@@ -15,7 +15,7 @@ from discl.config.benchmark import Experiment, experiments, load
 from discl.core.result import Result
 from discl.files.disk import home
 from discl.harness.run.store import Failure
-from discl.harness.sweep.scheduler import Job, Outcome
+from discl.harness.sweep.scheduler import Outcome, PlannedRun
 
 GRID = """
 benchmark = "cifar10_lt"
@@ -170,13 +170,15 @@ FAILED = Outcome(failure=Failure("error", "RuntimeError: out of memory", peak_by
 def _gone_by(screen: Screen, four: list[Experiment]) -> None:
     """Two runs that are done, one given up, one that failed and one under way."""
     labels = ["static [0, 50]", "better", "[bold]static[/bold]", "real [/] only"]
-    jobs = [Job(experiment, label=label) for experiment, label in zip(four, labels, strict=True)]
+    jobs = [
+        PlannedRun(experiment, label=label) for experiment, label in zip(four, labels, strict=True)
+    ]
     for job, outcome in zip(
         jobs, (_done(four[0], 0.25), _done(four[1], 0.5), STOPPED, FAILED), strict=True
     ):
         screen.given(job)
         screen.took(job, outcome)
-    screen.given(Job(four[2], label="static, under way [/]"))
+    screen.given(PlannedRun(four[2], label="static, under way [/]"))
 
 
 def test_without_a_terminal_a_sweep_is_a_log_of_plain_lines(
@@ -227,10 +229,10 @@ def test_the_time_left_is_as_runs_have_come_so_far(
     assert screen._left() == ""
     for experiment in four[:2]:
         clock[0] += 1900.0  # two runs in 3800 s, two to go
-        screen.took(Job(experiment), _done(experiment, 0.1))
+        screen.took(PlannedRun(experiment), _done(experiment, 0.1))
     assert screen._left() == "1:03:20"
     for experiment in four[2:]:
-        screen.took(Job(experiment), _done(experiment, 0.1))
+        screen.took(PlannedRun(experiment), _done(experiment, 0.1))
     assert screen._left() == ""
 
 
@@ -239,7 +241,7 @@ def test_a_run_that_failed_and_then_succeeded_is_not_shown_as_failed(
 ) -> None:
     screen = Screen("Rates", 1, 0, "val/macro_acc")
     screen.plain = False
-    screen.took(Job(four[0]), FAILED)
+    screen.took(PlannedRun(four[0]), FAILED)
     assert screen.failed
-    screen.took(Job(four[0]), _done(four[0], 0.1))
+    screen.took(PlannedRun(four[0]), _done(four[0], 0.1))
     assert (screen.failed, screen.done) == ({}, 1)

@@ -30,9 +30,16 @@ from discl.config import sweep as files
 from discl.config.sweep import Dimension, TuneTable, expand
 from discl.core.hashing import canonical_json
 from discl.harness.run.store import Store
-from discl.harness.sweep.scheduler import Job, Listed, Outcome, launch
-from discl.harness.tuning.proposals import Sampling, Tried, best_of, hopeless, propose, round_of
-from discl.parts.executors.local import Local
+from discl.harness.sweep.scheduler import Outcome, PlannedRun, RunList, launch
+from discl.harness.tuning.proposals import (
+    FinishedTrial,
+    SamplerSettings,
+    best_of,
+    is_clearly_worse,
+    propose,
+    round_of,
+)
+from discl.parts.executors.local import LocalProcesses
 
 HERE = Path(__file__).parent
 OUTPUT = Path(__file__).with_suffix(".json")
@@ -82,10 +89,10 @@ class _Clock:
         self.seconds: list[float] = []
         self.in_worker: list[float] = []
 
-    def given(self, job: Job) -> None:
+    def given(self, job: PlannedRun) -> None:
         self.given_at[job.experiment.id()] = time.perf_counter()
 
-    def took(self, job: Job, outcome: Outcome) -> None:
+    def took(self, job: PlannedRun, outcome: Outcome) -> None:
         self.seconds.append(time.perf_counter() - self.given_at[job.experiment.id()])
         self.in_worker.append(outcome.seconds)
 
@@ -113,7 +120,7 @@ def overhead(cells: int, home: Path | None) -> None:
         store = Store()
         clock = _Clock()
         _forget(store, experiments)
-        launch(Listed(experiments, store), Local(workers=2, threads=1), [], clock)
+        launch(RunList(experiments, store), LocalProcesses(workers=2, threads=1), [], clock)
         trained = [_epochs_s(store, each.id()) for each in experiments]
         # the first cell of each worker imports torch and opens the bank
         beside = [
@@ -352,15 +359,15 @@ def _replayed(
 ) -> tuple[int, int]:
     """(runs made, trials) until a complete trial reaches `wanted`; a run made before costs nothing."""
     made: set[tuple[tuple[int, ...], int]] = set()
-    tried: list[Tried] = []
+    tried: list[FinishedTrial] = []
     own = dict(zip(space, OWN, strict=True))
     begin = end = 0
     while end < said.trials:
         begin, end = round_of(end, 1, said.round, said.trials)
         beside: list[Mapping[str, Any]] = []
-        ended: list[Tried] = []
+        ended: list[FinishedTrial] = []
         for slot in range(begin, end):
-            how = Sampling(said.sampler, said.startup, said.seed, 1)
+            how = SamplerSettings(said.sampler, said.startup, said.seed, 1)
             params = propose(space, how, slot, tried, beside) if slot else own
             beside.append(params)
             ended.append(
@@ -378,16 +385,16 @@ def _tried(
     place: tuple[int, ...],
     params: Mapping[str, Any],
     said: TuneTable,
-    before: Sequence[Tried],
+    before: Sequence[FinishedTrial],
     made: set[tuple[tuple[int, ...], int]],
-) -> Tried:
+) -> FinishedTrial:
     scores: dict[int, float] = {}
     for unit, score in enumerate(table[place]):
         made.add((place, unit))
         scores[unit] = score
-        if hopeless(said, before, scores) and len(scores) < len(table[place]):
-            return Tried(params, scores, False)
-    return Tried(params, scores, True)
+        if is_clearly_worse(said, before, scores) and len(scores) < len(table[place]):
+            return FinishedTrial(params, scores, False)
+    return FinishedTrial(params, scores, True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from discl.harness.tuning.history import View
+    from discl.harness.tuning.history import StudySnapshot
 
 # of discl.harness.study_pictures, whose import takes a second
 KINDS = ("history", "replicates", "importance", "parallel", "slice", "contour", "pareto")
@@ -104,7 +104,7 @@ def study_ls(url: str | None, form: str) -> None:
     )
 
 
-def _summary(view: View) -> dict[str, Any]:
+def _summary(view: StudySnapshot) -> dict[str, Any]:
     from discl.harness.tuning.history import hours_of
 
     return {
@@ -118,7 +118,7 @@ def _summary(view: View) -> dict[str, Any]:
     }
 
 
-def _line(view: View) -> list[str]:
+def _line(view: StudySnapshot) -> list[str]:
     from discl.harness.tuning.history import hours_of
 
     over = sum(view.states[state] for state in ("complete", "given up", "pruned"))
@@ -174,7 +174,7 @@ def study_show(name: str, url: str | None, form: str, sort: str) -> None:
         _show(view, sort)
 
 
-def _sorted(view: View, sort: str) -> list[tuple[int, FrozenTrial]]:
+def _sorted(view: StudySnapshot, sort: str) -> list[tuple[int, FrozenTrial]]:
     from discl.harness.tuning.history import state_of, value_of
 
     def rank(each: tuple[int, FrozenTrial]) -> tuple[bool, bool, float, int]:
@@ -185,7 +185,7 @@ def _sorted(view: View, sort: str) -> list[tuple[int, FrozenTrial]]:
     return sorted(view.trials, key=rank) if sort == "value" else view.trials
 
 
-def _described(view: View, sort: str) -> dict[str, Any]:
+def _described(view: StudySnapshot, sort: str) -> dict[str, Any]:
     from discl.harness.tuning.history import command
 
     best = [
@@ -218,7 +218,7 @@ def _trial(slot: int, trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def _show(view: View, sort: str) -> None:
+def _show(view: StudySnapshot, sort: str) -> None:
     from discl.cli.render.tables import show
     from discl.harness.tuning.history import command, definition
 
@@ -250,7 +250,7 @@ def _show(view: View, sort: str) -> None:
         click.echo(f"best, slot {view.slots.index(trial)}:\n  {shlex.join(command(view, trial))}")
 
 
-def _cells(row: dict[str, Any], paths: list[str], view: View) -> list[str]:
+def _cells(row: dict[str, Any], paths: list[str], view: StudySnapshot) -> list[str]:
     from discl.cli.render.tables import said
 
     costs = ["-" if row["cost"] is None else f"{row['cost']:g}" for _ in view.objective[1:]]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from discl.core.interfaces import Executor
     from discl.harness.leaderboard.statistics import Estimate
     from discl.harness.run.store import Store
-    from discl.harness.sweep.scheduler import Listed
-    from discl.harness.tuning.comparison import Again, Search
+    from discl.harness.sweep.scheduler import RunList
+    from discl.harness.tuning.comparison import Retest, Search
 
 
 @click.command()
@@ -291,14 +291,14 @@ def _run(
     store: Store,
     executor: Executor,
     given: dict[str, Any],
-) -> Listed:
+) -> RunList:
     """Make a list of runs, on the screen."""
     from discl.cli.render.progress import Screen
-    from discl.harness.sweep.scheduler import Listed, launch
+    from discl.harness.sweep.scheduler import RunList, launch
 
     labels = {point.experiment.id(): _label(point) for point in points}
     group = f"{found.name}-{found.benchmark}-{found.scale}"
-    agenda = Listed((point.experiment for point in points), store, given["retry"], group, labels)
+    agenda = RunList((point.experiment for point in points), store, given["retry"], group, labels)
     if agenda.todo:
         metric = points[0].experiment.benchmark.select.metric
         with Screen(found.title or found.name, len(agenda.named), agenda.stored, metric) as screen:
@@ -317,7 +317,7 @@ def _label(point: Point) -> str:
     )
 
 
-def _end(done: Listed) -> None:
+def _end(done: RunList) -> None:
     click.echo(
         f"{len(done.results)} of {len(done.named)} runs are complete, {done.stored} were stored"
         " before"
@@ -353,18 +353,18 @@ def _tune(found: SweepFile, store: Store, executor: Executor, given: dict[str, A
     from discl.cli.render.progress import Screen
     from discl.harness.sweep.expand import bound
     from discl.harness.sweep.scheduler import launch
-    from discl.harness.tuning.comparison import again, failures, searches
+    from discl.harness.tuning.comparison import failures, retests, searches
     from discl.harness.tuning.storage import close_storage, default_url, open_storage
-    from discl.harness.tuning.study import Tuning
+    from discl.harness.tuning.study import Tuner
 
     storage = open_storage(given["storage"] or default_url())
-    with ExitStack() as closing, Tuning(found, storage, given["retry"]) as tuning:
+    with ExitStack() as closing, Tuner(found, storage, given["retry"]) as tuning:
         closing.callback(close_storage, storage)
         scored = sum(search.runs for search in searches(tuning))
         with Screen(found.title or found.name, bound(found), scored, tuning.objective) as screen:
             launch(tuning, executor, _trackers(given, found), screen)
         rows = searches(tuning)
-        pairs = again(tuning, given["reseed"])
+        pairs = retests(tuning, given["reseed"])
         failed = failures(tuning)
         _show_searches(found, tuning.objective, rows)
     outcome: dict[str, Any] = {
@@ -416,11 +416,11 @@ def _show_searches(found: SweepFile, metric: str, rows: Sequence[Search]) -> Non
 
 def _reseeded(
     found: SweepFile,
-    pairs: Sequence[Again],
+    pairs: Sequence[Retest],
     store: Store,
     executor: Executor,
     given: dict[str, Any],
-) -> tuple[Listed, Any]:
+) -> tuple[RunList, Any]:
     """The runs, and their gains for JSON."""
     from discl.cli.render.tables import show
     from discl.harness.leaderboard.table import percent

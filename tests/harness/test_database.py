@@ -27,7 +27,15 @@ from optuna.trial import TrialState
 
 from discl.core.errors import UserError
 from discl.harness.tuning import storage as database
-from discl.harness.tuning.storage import FAILURE, Heart, alone, claim, finish, patiently, revive
+from discl.harness.tuning.storage import (
+    FAILURE,
+    Heartbeat,
+    claim,
+    finish,
+    requeue_dead,
+    study_lock,
+    with_retries,
+)
 from tests.postgres import Postgres
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -131,14 +139,14 @@ def _add_and_claim(url: str, slots: int, meeting: str) -> list[int]:
         study = _study(storage)
         Path(meeting, str(os.getpid())).touch()
         _soon(lambda: len(os.listdir(meeting)) == 2)
-        with Heart(storage) as heart:
+        with Heartbeat(storage) as heartbeat:
             for slot in range(slots):
-                with alone(storage, NAME):
+                with study_lock(storage, NAME):
                     if slot not in _slots(study):
                         _add(study, slot)
-                while trial := claim(study, heart):
+                while trial := claim(study, heartbeat):
                     claimed.append(trial.user_attrs["slot"])
-                    finish(study, heart, trial, [trial.params["start"]])
+                    finish(study, heartbeat, trial, [trial.params["start"]])
     return claimed
 
 
@@ -170,8 +178,8 @@ def test_a_new_database_may_be_opened_by_two_at_once(url: str, other: ProcessPoo
 
 def test_nothing_is_claimed_where_nothing_waits(local: RDBStorage) -> None:
     study = _study(local)
-    with Heart(local) as heart:
-        assert claim(study, heart) is None
+    with Heartbeat(local) as heartbeat:
+        assert claim(study, heartbeat) is None
     assert study.trials == []
 
 
@@ -181,8 +189,8 @@ def test_nothing_is_claimed_where_nothing_waits(local: RDBStorage) -> None:
 def _claim_and_hang(url: str, told: Connection) -> None:
     storage = database.open_storage(url, heartbeat_seconds=1, grace_seconds=1)
     study = _study(storage)
-    with Heart(storage) as heart:
-        trial = claim(study, heart)
+    with Heartbeat(storage) as heartbeat:
+        trial = claim(study, heartbeat)
         assert trial is not None
         storage.set_trial_intermediate_value(trial._trial_id, 0, 0.25)
         told.send(os.getpid())
@@ -193,7 +201,7 @@ def _revive_until_told(url: str, done: str) -> None:
     with _opened(url, heartbeat_seconds=1, grace_seconds=1) as storage:
         study = _study(storage)
         while not Path(done).exists():
-            revive(study, Heart(storage))
+            requeue_dead(study, Heartbeat(storage))
 
 
 def test_the_trial_of_a_killed_launcher_waits_again_once_as_it_was(
@@ -210,7 +218,7 @@ def test_the_trial_of_a_killed_launcher_waits_again_once_as_it_was(
         reviving = other.submit(_revive_until_told, url, str(done))
 
         def revived() -> bool:
-            revive(study, Heart(storage))
+            requeue_dead(study, Heartbeat(storage))
             return len(study.trials) > 1
 
         _soon(revived)
@@ -230,53 +238,54 @@ def test_the_trial_of_a_killed_launcher_waits_again_once_as_it_was(
 def test_a_trial_outlives_twenty_launchers_and_then_stays_failed(local: RDBStorage) -> None:
     study = _study(local)
     _add(study, 0)
-    heart = Heart(local)
+    heartbeat = Heartbeat(local)
     deaths = 0
-    while claimed := claim(study, heart):
+    while claimed := claim(study, heartbeat):
         # the launcher that failed it for its silence was killed before it queued the next
         local.set_trial_state_values(claimed._trial_id, TrialState.FAIL)
         deaths += 1
-        revive(study, heart)
+        requeue_dead(study, heartbeat)
     assert deaths == 21
     assert _slots(study, TrialState.FAIL) == [0] * 21
 
 
 def test_a_trial_that_failed_by_itself_is_not_queued_again(local: RDBStorage) -> None:
     study = _study(local)
-    heart = Heart(local)
+    heartbeat = Heartbeat(local)
     for slot in (0, 1):
         _add(study, slot)
-    told, untold = claim(study, heart), claim(study, heart)
+    told, untold = claim(study, heartbeat), claim(study, heartbeat)
     assert told is not None
     assert untold is not None
     assert (
-        finish(study, heart, told, failure="out of memory").user_attrs[FAILURE] == "out of memory"
+        finish(study, heartbeat, told, failure="out of memory").user_attrs[FAILURE]
+        == "out of memory"
     )
     # this launcher was killed between the reason and the state
     local.set_trial_user_attr(untold._trial_id, FAILURE, "out of memory")
     local.set_trial_state_values(untold._trial_id, TrialState.FAIL)
-    revive(study, heart)
+    requeue_dead(study, heartbeat)
     assert _slots(study) == _slots(study, TrialState.FAIL) == [0, 1]
 
 
 def test_the_first_end_of_a_trial_is_its_end(local: RDBStorage) -> None:
     study = _study(local)
-    heart = Heart(local)
+    heartbeat = Heartbeat(local)
     _add(study, 0)
-    trial = claim(study, heart)
+    trial = claim(study, heartbeat)
     assert trial is not None
-    assert finish(study, heart, trial, [0.5]).values == [0.5]
-    assert finish(study, heart, trial, [0.75]).values == [0.5]
-    assert finish(study, heart, trial, failure="late").state == TrialState.COMPLETE
+    assert finish(study, heartbeat, trial, [0.5]).values == [0.5]
+    assert finish(study, heartbeat, trial, [0.75]).values == [0.5]
+    assert finish(study, heartbeat, trial, failure="late").state == TrialState.COMPLETE
 
 
 def test_a_pruned_trial_is_told_as_pruned(local: RDBStorage) -> None:
     study = _study(local)
-    heart = Heart(local)
+    heartbeat = Heartbeat(local)
     _add(study, 0)
-    trial = claim(study, heart)
+    trial = claim(study, heartbeat)
     assert trial is not None
-    assert finish(study, heart, trial, pruned=True).state == TrialState.PRUNED
+    assert finish(study, heartbeat, trial, pruned=True).state == TrialState.PRUNED
 
 
 # ---------------------------------------------------------------- hearts
@@ -288,13 +297,13 @@ def test_a_heart_beats_at_once_and_goes_on_until_its_trial_ends(tmp_path: Path) 
     ) as storage:
         study = _study(storage)
         _add(study, 0)
-        with Heart(storage) as heart:
-            trial = claim(study, heart)
+        with Heartbeat(storage) as heartbeat:
+            trial = claim(study, heartbeat)
             assert trial is not None
             first = _beats(storage)
             assert len(first) == 1
             _soon(lambda: _beats(storage) > first)
-            heart.remove(trial)
+            heartbeat.remove(trial)
             left = time.monotonic()
         assert time.monotonic() - left < 1
 
@@ -306,13 +315,13 @@ def test_dropped_connections_cost_nothing(postgres: Postgres, remote: RDBStorage
     study = _study(remote)
     for slot in range(6):
         _add(study, slot)
-    with Heart(remote) as heart:
-        while trial := claim(study, heart):
+    with Heartbeat(remote) as heartbeat:
+        while trial := claim(study, heartbeat):
             assert postgres.drop_connections() > 0
-            with alone(remote, NAME):
+            with study_lock(remote, NAME):
                 postgres.drop_connections()
-            finish(study, heart, trial, [1.0])
-        revive(study, heart)
+            finish(study, heartbeat, trial, [1.0])
+        requeue_dead(study, heartbeat)
     assert _slots(study) == _slots(study, TrialState.COMPLETE) == list(range(6))
 
 
@@ -331,9 +340,9 @@ def test_connections_that_drop_all_the_time_lose_and_double_nothing(
     dropping = threading.Thread(target=drop)
     dropping.start()
     try:
-        with Heart(remote) as heart:
-            while trial := claim(study, heart):
-                assert finish(study, heart, trial, [1.0]).state == TrialState.COMPLETE
+        with Heartbeat(remote) as heartbeat:
+            while trial := claim(study, heartbeat):
+                assert finish(study, heartbeat, trial, [1.0]).state == TrialState.COMPLETE
     finally:
         over.set()
         dropping.join()
@@ -347,18 +356,18 @@ def test_a_server_that_comes_back_is_gone_on_with(postgres: Postgres) -> None:
     with _opened(postgres.create_database(), heartbeat_seconds=1, grace_seconds=1) as storage:
         study = _study(storage)
         _add(study, 0)
-        with Heart(storage) as heart:
-            trial = claim(study, heart)
+        with Heartbeat(storage) as heartbeat:
+            trial = claim(study, heartbeat)
             assert trial is not None
             before = _beats(storage)
             postgres.stop()
             starting = threading.Timer(1.2, postgres.start)
             starting.start()
             # our own trial was silent for longer than the grace period
-            revive(study, heart)
+            requeue_dead(study, heartbeat)
             starting.join()
             _soon(lambda: _beats(storage) > before)
-            assert finish(study, heart, trial, [1.0]).state == TrialState.COMPLETE
+            assert finish(study, heartbeat, trial, [1.0]).state == TrialState.COMPLETE
         assert _slots(study) == [0]
 
 
@@ -371,7 +380,7 @@ def test_a_server_that_stays_away_is_given_up(postgres: Postgres, remote: RDBSto
             UserError,
             match=f"127.0.0.1:{postgres.port}.*does not answer any more.*the same command goes on",
         ) as caught:
-            patiently(remote, lambda: study.trials, patience_seconds=1)
+            with_retries(remote, lambda: study.trials, retry_seconds=1)
     finally:
         postgres.start()
     assert time.monotonic() - began < 10
@@ -522,7 +531,7 @@ def test_a_full_disk_is_named(local: RDBStorage) -> None:
     sqlalchemy.event.listen(local.engine, "connect", no_more_pages)
     local.engine.dispose()
     with pytest.raises(UserError, match="the disk is full"):
-        patiently(local, lambda: study.set_user_attr("note", "x" * 100_000))
+        with_retries(local, lambda: study.set_user_attr("note", "x" * 100_000))
 
 
 def test_a_folder_may_be_called_anything(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from discl.config.sweep import Dimension, TuneTable
 from discl.core.interfaces import EpochReport
 from discl.harness.tuning import proposals
 from discl.harness.tuning.proposals import (
-    Patience,
-    Sampling,
-    Tried,
+    FinishedTrial,
+    MedianStopping,
+    SamplerSettings,
     best_of,
     estimates,
-    hopeless,
+    is_clearly_worse,
     propose,
     sampler_name,
     stored,
@@ -37,13 +37,17 @@ SPACE = {
 
 def _tried(
     space: dict[str, Dimension], count: int, seed: int = 0, costs: bool = False
-) -> list[Tried]:
+) -> list[FinishedTrial]:
     """Trials with made-up scores on three replicates; every third was given up after two."""
-    rng, made = np.random.default_rng(seed), list[Tried]()
+    rng, made = np.random.default_rng(seed), list[FinishedTrial]()
     for slot in range(count):
-        params = propose(space, Sampling("random", 0, seed, 2 if costs else 1), slot, made, [])
+        params = propose(
+            space, SamplerSettings("random", 0, seed, 2 if costs else 1), slot, made, []
+        )
         scores = dict(enumerate(rng.random(2 if slot % 3 == 2 else 3).tolist()))
-        made.append(Tried(params, scores, len(scores) == 3, float(rng.random()) if costs else None))
+        made.append(
+            FinishedTrial(params, scores, len(scores) == 3, float(rng.random()) if costs else None)
+        )
     return made
 
 
@@ -61,7 +65,7 @@ def _lies_in(space: dict[str, Dimension], params: dict[str, Any]) -> bool:
 def test_the_same_past_gives_the_same_proposal_and_a_round_proposes_no_setting_twice(
     sampler: str, objectives: int
 ) -> None:
-    how, tried = Sampling(sampler, 4, 1, objectives), _tried(SPACE, 6, costs=objectives == 2)
+    how, tried = SamplerSettings(sampler, 4, 1, objectives), _tried(SPACE, 6, costs=objectives == 2)
     beside: list[dict[str, Any]] = []
     for slot in range(6, 9):
         beside.append(propose(SPACE, how, slot, tried, beside))
@@ -77,9 +81,9 @@ def test_the_same_past_gives_the_same_proposal_and_a_round_proposes_no_setting_t
 
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_a_proposal_hangs_on_what_was_tried_and_on_what_is_beside_it(sampler: str) -> None:
-    how, tried = Sampling(sampler, 4, 1, 1), _tried({"lr": SPACE["lr"]}, 6)
+    how, tried = SamplerSettings(sampler, 4, 1, 1), _tried({"lr": SPACE["lr"]}, 6)
     other = [
-        Tried(
+        FinishedTrial(
             trial.params, {unit: 1 - score for unit, score in trial.scores.items()}, trial.complete
         )
         for trial in tried
@@ -94,11 +98,11 @@ def test_a_sampler_that_learns_finds_what_a_blind_one_misses() -> None:
     space = {"lr": SPACE["lr"], "width": SPACE["width"]}
 
     def best(sampler: str) -> float:
-        tried: list[Tried] = []
+        tried: list[FinishedTrial] = []
         for slot in range(12):
-            params = propose(space, Sampling(sampler, 4, 0, 1), slot, tried, [])
+            params = propose(space, SamplerSettings(sampler, 4, 0, 1), slot, tried, [])
             score = -abs(math.log10(params["lr"] / 3e-3)) - abs(params["width"] - 8) / 4
-            tried.append(Tried(params, {0: score}, True))
+            tried.append(FinishedTrial(params, {0: score}, True))
         return max(trial.mean for trial in tried)
 
     assert best("gp") > -0.02
@@ -158,7 +162,7 @@ def _check_laws(sampler: str, space: dict[str, Dimension], seed: int) -> None:
     rounds = [_tried(space, int(min(5, count)), seed)]
     tried, beside = rounds[0], list[dict[str, Any]]()
     for slot in range(len(tried), int(min(count, len(tried) + 2))):
-        beside.append(propose(space, Sampling(sampler, 3, seed, 1), slot, tried, beside))
+        beside.append(propose(space, SamplerSettings(sampler, 3, seed, 1), slot, tried, beside))
     made = [*(dict(trial.params) for trial in tried), *beside]
     assert all(_lies_in(space, params) for params in made)
     assert all(one != other for one, other in itertools.combinations(made, 2))
@@ -187,25 +191,25 @@ def test_a_small_space_is_gone_through_once(sampler: str) -> None:
         "share": SPACE["share"],
         "loss": Dimension(type="categorical", choices=["ce", "focal"]),
     }
-    tried: list[Tried] = []
+    tried: list[FinishedTrial] = []
     failed: list[dict[str, Any]] = []
     for slot in range(8):
-        params = propose(space, Sampling(sampler, 3, 0, 1), slot, tried, [], failed)
+        params = propose(space, SamplerSettings(sampler, 3, 0, 1), slot, tried, [], failed)
         if slot == 4:
             failed.append(params)
         else:
-            tried.append(Tried(params, {0: float(params["share"])}, True))
+            tried.append(FinishedTrial(params, {0: float(params["share"])}, True))
     made = [*failed, *(trial.params for trial in tried)]
     assert {(round(params["share"], 9), params["loss"]) for params in made} == set(
         itertools.product((0.1, 0.3, 0.5, 0.7), ("ce", "focal"))
     )
     assert (
-        propose(space, Sampling(sampler, 3, 0, 1), 8, tried, [], failed) in made
+        propose(space, SamplerSettings(sampler, 3, 0, 1), 8, tried, [], failed) in made
     )  # nothing else is left
 
 
 def test_nothing_to_tune_is_proposed_as_nothing() -> None:
-    assert propose({}, Sampling("gp", 3, 0, 1), 0, [], []) == {}
+    assert propose({}, SamplerSettings("gp", 3, 0, 1), 0, [], []) == {}
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_nothing_to_tune_is_proposed_as_nothing() -> None:
 )
 def test_any_choice_comes_back_from_optuna_as_it_was(value: Any) -> None:
     space = {"path": Dimension(type="categorical", choices=[value, "another"])}
-    made = [propose(space, Sampling("random", 0, seed, 1), 0, [], []) for seed in range(8)]
+    made = [propose(space, SamplerSettings("random", 0, seed, 1), 0, [], []) for seed in range(8)]
     back = [proposals.settings(params)["path"] for params in made]
     assert all(isinstance(each, type(value) | str) and each in (value, "another") for each in back)
     assert value in back
@@ -234,10 +238,10 @@ def test_a_trial_that_was_given_up_is_judged_by_its_distance_to_the_best_on_the_
     None
 ):
     tried = [
-        Tried({}, {0: 0.50, 1: 0.60, 2: 0.70}, True),  # mean 0.6
-        Tried({}, {0: 0.40, 1: 0.40, 2: 0.40}, True),
-        Tried({}, {0: 0.45, 1: 0.53}, False),  # 0.05 and 0.07 below the best, so 0.6 - 0.06
-        Tried({}, {1: 0.62}, False),  # 0.02 above it
+        FinishedTrial({}, {0: 0.50, 1: 0.60, 2: 0.70}, True),  # mean 0.6
+        FinishedTrial({}, {0: 0.40, 1: 0.40, 2: 0.40}, True),
+        FinishedTrial({}, {0: 0.45, 1: 0.53}, False),  # 0.05 and 0.07 below the best, so 0.6 - 0.06
+        FinishedTrial({}, {1: 0.62}, False),  # 0.02 above it
     ]
     assert estimates(tried) == pytest.approx([0.6, 0.4, 0.54, 0.62])
     assert best_of(tried) == [
@@ -249,13 +253,13 @@ def test_a_trial_that_was_given_up_is_judged_by_its_distance_to_the_best_on_the_
 
 
 def test_equal_trials_stand_in_the_order_they_were_tried() -> None:
-    tried = [Tried({}, {0: value}, True) for value in (0.1, 0.5, 0.5, 0.3)]
+    tried = [FinishedTrial({}, {0: value}, True) for value in (0.1, 0.5, 0.5, 0.3)]
     assert best_of(tried) == [1, 2, 3, 0]
 
 
 # ---------------------------------------------------------------- giving up
 
-BEST = Tried({}, {0: 0.50, 1: 0.52, 2: 0.54, 3: 0.56, 4: 0.58, 5: 0.60}, True)
+BEST = FinishedTrial({}, {0: 0.50, 1: 0.52, 2: 0.54, 3: 0.56, 4: 0.58, 5: 0.60}, True)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +280,7 @@ def test_a_trial_is_given_up_when_the_signed_ranks_say_so(
 ) -> None:
     said = TuneTable(trials=5, p=0.1)
     scores = {unit: BEST.scores[unit] + distance for unit, distance in enumerate(distances)}
-    assert hopeless(said, [BEST], scores) is given_up
+    assert is_clearly_worse(said, [BEST], scores) is given_up
     gaps = np.array([scores[unit] - BEST.scores[unit] for unit in scores])
     assert (
         bool(wilcoxon(gaps, alternative="less", zero_method="zsplit").pvalue < said.p) is given_up
@@ -287,33 +291,35 @@ def test_nothing_is_given_up_without_a_complete_trial_or_too_early_or_where_the_
     None
 ):
     said, bad = TuneTable(trials=5, p=0.1), dict.fromkeys(range(6), 0.0)
-    assert hopeless(said, [BEST], bad)
-    assert not hopeless(said, [], bad)
-    assert not hopeless(said, [Tried({}, BEST.scores, False)], bad)
-    assert not hopeless(TuneTable(trials=5, prune_after=7), [BEST], bad)
-    assert not hopeless(TuneTable(trials=5, pruner="none"), [BEST], bad)
-    assert not hopeless(said, [BEST], dict.fromkeys(range(3), 0.0))
+    assert is_clearly_worse(said, [BEST], bad)
+    assert not is_clearly_worse(said, [], bad)
+    assert not is_clearly_worse(said, [FinishedTrial({}, BEST.scores, False)], bad)
+    assert not is_clearly_worse(TuneTable(trials=5, prune_after=7), [BEST], bad)
+    assert not is_clearly_worse(TuneTable(trials=5, pruner="none"), [BEST], bad)
+    assert not is_clearly_worse(said, [BEST], dict.fromkeys(range(3), 0.0))
     default = TuneTable(trials=5)
-    assert hopeless(
+    assert is_clearly_worse(
         default, [BEST], dict.fromkeys(range(len(default.seeds) - 1), 0.0)
     )  # it can give up within the default replicates
-    assert not hopeless(default, [BEST], {0: 0.0})
+    assert not is_clearly_worse(default, [BEST], {0: 0.0})
 
 
 def test_the_best_trial_is_the_one_to_beat_whenever_it_was_tried() -> None:
-    worse = Tried({}, {unit: score - 0.2 for unit, score in BEST.scores.items()}, True)
+    worse = FinishedTrial({}, {unit: score - 0.2 for unit, score in BEST.scores.items()}, True)
     between = {unit: score - 0.1 for unit, score in BEST.scores.items()}
     for tried in ([BEST, worse], [worse, BEST]):
-        assert hopeless(TuneTable(trials=5), tried, between)
-    assert not hopeless(TuneTable(trials=5), [worse], between)
+        assert is_clearly_worse(TuneTable(trials=5), tried, between)
+    assert not is_clearly_worse(TuneTable(trials=5), [worse], between)
 
 
 @given(some.lists(some.floats(0, 1, width=16), min_size=2, max_size=8), some.floats(0.05, 0.5))
 @settings(max_examples=30)
 def test_a_trial_as_good_as_the_best_is_never_given_up(values: list[float], p: float) -> None:
-    best = Tried({}, dict(enumerate(values)), True)
+    best = FinishedTrial({}, dict(enumerate(values)), True)
     for count in range(1, len(values) + 1):
-        assert not hopeless(TuneTable(trials=5, p=p), [best], dict(enumerate(values[:count])))
+        assert not is_clearly_worse(
+            TuneTable(trials=5, p=p), [best], dict(enumerate(values[:count]))
+        )
 
 
 # ---------------------------------------------------------------- patience
@@ -330,7 +336,7 @@ def _history(values: dict[int, float], last: int) -> list[EpochReport]:
     ]
 
 
-def _gives_up_at(patience: Patience, values: dict[int, float]) -> int | None:
+def _gives_up_at(patience: MedianStopping, values: dict[int, float]) -> int | None:
     return next(
         (epoch for epoch in range(max(values) + 1) if patience(_history(values, epoch))), None
     )
@@ -343,28 +349,30 @@ CURVES = tuple(tuple((epoch, level) for epoch in range(1, 20, 2)) for level in (
 def test_a_run_below_the_median_that_stands_still_is_given_up_after_its_patience() -> None:
     # looks at 1, 3, 5, ..; given up once `patience` looks after the next best one were no better,
     # from the end of the curriculum on
-    assert _gives_up_at(Patience(METRIC, 9, 2, CURVES), SINKING) == 9
-    assert _gives_up_at(Patience(METRIC, 0, 2, CURVES), SINKING) == 7
-    assert _gives_up_at(Patience(METRIC, 9, 6, CURVES), SINKING) == 15
-    assert _gives_up_at(Patience(METRIC, 12, 2, CURVES), SINKING) == 13
+    assert _gives_up_at(MedianStopping(METRIC, 9, 2, CURVES), SINKING) == 9
+    assert _gives_up_at(MedianStopping(METRIC, 0, 2, CURVES), SINKING) == 7
+    assert _gives_up_at(MedianStopping(METRIC, 9, 6, CURVES), SINKING) == 15
+    assert _gives_up_at(MedianStopping(METRIC, 12, 2, CURVES), SINKING) == 13
 
 
 def test_a_run_is_not_given_up_before_its_curriculum_is_over_or_while_it_is_good_or_learns() -> (
     None
 ):
-    assert _gives_up_at(Patience(METRIC, 20, 1, CURVES), SINKING) is None
+    assert _gives_up_at(MedianStopping(METRIC, 20, 1, CURVES), SINKING) is None
     assert (
         _gives_up_at(
-            Patience(METRIC, 9, 2, CURVES),
+            MedianStopping(METRIC, 9, 2, CURVES),
             {epoch: value + 0.25 for epoch, value in SINKING.items()},
         )
         is None
     )
     assert (
-        _gives_up_at(Patience(METRIC, 9, 2, CURVES), {epoch: 0.01 * epoch for epoch in SINKING})
+        _gives_up_at(
+            MedianStopping(METRIC, 9, 2, CURVES), {epoch: 0.01 * epoch for epoch in SINKING}
+        )
         is None
     )
-    assert _gives_up_at(Patience(METRIC, 9, 2, ()), SINKING) is None
+    assert _gives_up_at(MedianStopping(METRIC, 9, 2, ()), SINKING) is None
 
 
 @given(
@@ -376,7 +384,7 @@ def test_a_run_is_not_given_up_before_its_curriculum_is_over_or_while_it_is_good
 def test_no_run_is_given_up_within_its_curriculum_or_where_nobody_looked(
     values: dict[int, float], curriculum: int, patience: int
 ) -> None:
-    stop = Patience(METRIC, curriculum, patience, CURVES)
+    stop = MedianStopping(METRIC, curriculum, patience, CURVES)
     for epoch in range(16):
         if stop(_history(values, epoch)):
             assert epoch in values

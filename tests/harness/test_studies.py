@@ -34,14 +34,14 @@ from discl.config.sweep import Dimension, SweepFile, TuneTable
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.harness.run.store import Failure
-from discl.harness.sweep.scheduler import Job, Outcome
+from discl.harness.sweep.scheduler import Outcome, PlannedRun
 from discl.harness.tuning import history, plots
 from discl.harness.tuning.storage import close_storage, open_storage
-from discl.harness.tuning.study import Tuning
+from discl.harness.tuning.study import Tuner
 
 STATIC = "tune_static/cifar10_lt/smoke/static"
 REAL = "tune_static/cifar10_lt/smoke/real_rebalanced"
-Measured = Callable[[Job], dict[str, float]]
+Measured = Callable[[PlannedRun], dict[str, float]]
 
 
 SPACE = {
@@ -63,7 +63,7 @@ def _found(trials: int, **tune: object) -> SweepFile:
     )
 
 
-def _measured(job: Job) -> dict[str, float]:
+def _measured(job: PlannedRun) -> dict[str, float]:
     """The nearer to lr = 0.004 the better; seeds differ by a point; a generated image costs."""
     spec, seed = job.experiment.benchmark, job.experiment.seed
     off = abs(math.log10(spec.train.lr / 0.004))
@@ -75,7 +75,7 @@ def _measured(job: Job) -> dict[str, float]:
     return {"val/macro_acc": value, "cost/images": 100.0 * spec.train.curriculum_epochs}
 
 
-def _outcome(job: Job, measured: Measured) -> Outcome:
+def _outcome(job: PlannedRun, measured: Measured) -> Outcome:
     experiment, metrics = job.experiment, measured(job)
     costs = {key: metrics.pop(key) for key in list(metrics) if key.startswith("cost/")}
     plain: dict[str, object] = {
@@ -95,7 +95,7 @@ def _outcome(job: Job, measured: Measured) -> Outcome:
         strategy=experiment.strategy,
         seed=experiment.seed,
         identity={},
-        passport={},
+        comparability={},
         metrics=metrics,
         provenance={},
         **plain,  # type: ignore[arg-type]
@@ -125,12 +125,12 @@ def _tune(
     """Work a tuning sweep off, or so many runs of it; a trial whose label begins with `fails`
     breaks.
     """
-    with _opened(url) as storage, Tuning(found, storage) as tuning:
+    with _opened(url) as storage, Tuner(found, storage) as tuning:
         for _ in range(runs):
             job = tuning.next()
             if job is None:
                 break
-            assert isinstance(job, Job)
+            assert isinstance(job, PlannedRun)
             broken = bool(fails) and job.name.startswith(fails)
             failure = Failure("error", "out of memory at [step 3]") if broken else None
             tuning.take(job, Outcome(failure=failure) if failure else _outcome(job, measured))
@@ -174,7 +174,7 @@ def _json(*words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _view(url: str, name: str) -> history.View:
+def _view(url: str, name: str) -> history.StudySnapshot:
     (view,) = history.chosen(url, name)
     return view
 
@@ -327,7 +327,7 @@ def test_a_share_in_the_best_settings_keeps_its_point() -> None:
         {"train.curriculum_epochs": FloatDistribution(0.3, 1.0)},
     )
     words = history.command(
-        history.View(STATIC, SAID, []),
+        history.StudySnapshot(STATIC, SAID, []),
         optuna.create_trial(value=0.5, params=params, distributions=known),
     )
     assert words[-2:] == ["--set", "train.curriculum_epochs=1.0"]  # 1 would be one epoch
@@ -379,7 +379,7 @@ def test_a_word_of_a_name_counts_before_a_part_of_one() -> None:
 
 def test_the_strategy_of_a_rung_is_found_in_its_name() -> None:
     said = {"benchmark": "cifar10_lt", "scale": "small"}
-    view = history.View("mine/cifar10_lt/small/static/rung 1", said, [])
+    view = history.StudySnapshot("mine/cifar10_lt/small/static/rung 1", said, [])
     assert (view.sweep, view.strategy) == ("mine/cifar10_lt", "static")
 
 
@@ -396,7 +396,7 @@ def test_what_decides_has_the_largest_share() -> None:
         )
         for place in range(20)
     ]
-    shares = history.importances(history.View(STATIC, SAID, list(trials)))
+    shares = history.importances(history.StudySnapshot(STATIC, SAID, list(trials)))
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["train.lr"] > 0.7
 
@@ -453,7 +453,7 @@ def test_the_history_never_counts_a_trial_that_was_given_up() -> None:
         _trial(1, TrialState.COMPLETE, 0.9, stopped_after=1),
         _trial(2, TrialState.COMPLETE, 0.6),
     )
-    chart = plots.CHARTS["history"]([history.View(STATIC, SAID, [first, cut, last])])
+    chart = plots.CHARTS["history"]([history.StudySnapshot(STATIC, SAID, [first, cut, last])])
     assert {marks.look: marks.y for marks in chart.marks} == {
         "steps": [50, 60, 60],
         "dot": [50, 60],
@@ -538,8 +538,8 @@ def test_rm_says_what_would_go_and_removes_it_only_when_told(small: str) -> None
 
 def test_rm_is_refused_while_a_launcher_is_at_work_on_the_sweep(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/busy.db"
-    with _opened(address) as storage, Tuning(_found(1), storage) as tuning:
-        assert isinstance(job := tuning.next(), Job)  # static's
+    with _opened(address) as storage, Tuner(_found(1), storage) as tuning:
+        assert isinstance(job := tuning.next(), PlannedRun)  # static's
         assert job.group == STATIC
         for name in (STATIC, REAL):
             done = _study("rm", name, "--yes", "--storage", address)
@@ -552,7 +552,7 @@ def test_rm_is_refused_while_a_launcher_is_at_work_on_the_sweep(tmp_path: Path) 
 def test_a_launcher_that_died_does_not_keep_its_study(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/dead.db"
     with _opened(address) as storage:
-        Tuning(_found(1), storage).next()  # no heart beats on
+        Tuner(_found(1), storage).next()  # no heart beats on
     with (
         contextlib.closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as database,
         database,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from discl.harness.tuning.storage import alone, close_storage, open_storage
+from discl.harness.tuning.storage import close_storage, open_storage, study_lock
 from tests import sweeps
 from tests.postgres import Postgres
 from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, ends, finished, read, until
@@ -36,7 +36,7 @@ def _held_up(url: str, study: str) -> Iterator[None]:
     """Launchers wait at this study until the block ends."""
     storage = open_storage(url)
     try:
-        with alone(storage, study):
+        with study_lock(storage, study):
             yield
     finally:
         close_storage(storage)

@@ -16,7 +16,7 @@ import pytest
 from discl.core.errors import UserError
 from discl.parts.executors import _worker, local
 from discl.parts.executors._worker import Worker, read
-from discl.parts.executors.local import Local
+from discl.parts.executors.local import LocalProcesses
 from discl.testing import alive, gone, squares
 
 
@@ -31,7 +31,9 @@ def test_workers_get_a_gpu_and_threads_each_and_the_caller_keeps_its_own(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5,-1,7")
     monkeypatch.delenv("OMP_NUM_THREADS")
-    answers = {answer for _, answer in Local(workers=2, threads=3).run(surroundings, iter([0, 1]))}
+    answers = {
+        answer for _, answer in LocalProcesses(workers=2, threads=3).run(surroundings, iter([0, 1]))
+    }
     assert answers == {("3", "3"), ("3", "5")}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3, 5,-1,7"
     assert "OMP_NUM_THREADS" not in os.environ
@@ -39,7 +41,9 @@ def test_workers_get_a_gpu_and_threads_each_and_the_caller_keeps_its_own(
 
 def test_one_gpu_is_left_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert all("CUDA_VISIBLE_DEVICES" not in each for each in Local(workers=2)._surroundings())
+    assert all(
+        "CUDA_VISIBLE_DEVICES" not in each for each in LocalProcesses(workers=2)._surroundings()
+    )
 
 
 def interrupts() -> Callable[[int], None]:
@@ -55,7 +59,7 @@ def test_work_in_this_process_is_interrupted_and_gives_back_what_it_took() -> No
     )
     try:
         with pytest.raises(KeyboardInterrupt):
-            list(Local(threads=before + 1).run(interrupts, iter([0])))
+            list(LocalProcesses(threads=before + 1).run(interrupts, iter([0])))
     finally:
         signal.signal(signal.SIGINT, handler)
     assert torch.get_num_threads() == before
@@ -68,14 +72,14 @@ def test_threads_in_this_process_are_given_back() -> None:
         return lambda item: torch.get_num_threads()
 
     before = torch.get_num_threads()
-    assert list(Local(threads=before + 1).run(threads, iter([0]))) == [(0, before + 1)]
+    assert list(LocalProcesses(threads=before + 1).run(threads, iter([0]))) == [(0, before + 1)]
     assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"workers": -1}, {"threads": -1}])
 def test_counts_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(UserError, match="executor 'local'"):
-        Local(**wrong)
+        LocalProcesses(**wrong)
 
 
 def hoards(folder: Path, tries: int) -> Callable[[tuple[int, bool]], int]:
@@ -106,7 +110,7 @@ def test_an_item_that_needs_too_much_memory_is_lost_with_what_it_held_and_the_ot
 ) -> None:
     monkeypatch.setattr(local, "_LOOK_S", 0.05)
     answers = dict(
-        Local(workers=2).run(
+        LocalProcesses(workers=2).run(
             partial(hoards, tmp_path, 3),
             iter([(1, False), (300_000_000, True), (2, False), (3, False)]),
         )
@@ -129,13 +133,15 @@ def test_what_an_item_held_is_not_what_the_one_before_it_held(
         (200_000_001, False),
         (1, True),
     ]  # each worker gets a large one first
-    answers = dict(Local(workers=2).run(partial(hoards, tmp_path, 1), iter(items)))
+    answers = dict(LocalProcesses(workers=2).run(partial(hoards, tmp_path, 1), iter(items)))
     assert 0 < answers[1, True].peak_bytes < 200_000_000
 
 
 def test_large_items_and_answers_pass(tmp_path: Path) -> None:
     items = [bytes([i]) * 3_000_000 for i in range(3)]
-    assert sorted(Local(workers=2).run(echo, iter(items))) == [(item, item) for item in items]
+    assert sorted(LocalProcesses(workers=2).run(echo, iter(items))) == [
+        (item, item) for item in items
+    ]
 
 
 def echo() -> Callable[[Any], Any]:
@@ -227,4 +233,4 @@ def unpicklable() -> Callable[[Any], Any]:
 
 def test_a_prepare_that_fails_is_an_exception_of_the_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        list(Local(workers=2).run(partial(squares, tmp_path / "missing"), iter([1])))
+        list(LocalProcesses(workers=2).run(partial(squares, tmp_path / "missing"), iter([1])))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from discl.harness.sweep.scheduler import Job, Outcome
+    from discl.harness.sweep.scheduler import Outcome, PlannedRun
 
 SHOWN = 12  # failures on the screen
 
@@ -26,7 +26,7 @@ class Screen:
         self.stored = stored
         self.metric = metric
         self.began = time.monotonic()
-        self.running: dict[str, tuple[Job, float]] = {}
+        self.running: dict[str, tuple[PlannedRun, float]] = {}
         self.done = self.given_up = 0
         self.failed: dict[str, str] = {}  # name -> why
         self.best: tuple[float, str] | None = None
@@ -54,10 +54,10 @@ class Screen:
 
     # -- what happens
 
-    def given(self, job: Job) -> None:
+    def given(self, job: PlannedRun) -> None:
         self.running[job.experiment.id()] = (job, time.monotonic())
 
-    def took(self, job: Job, outcome: Outcome) -> None:
+    def took(self, job: PlannedRun, outcome: Outcome) -> None:
         started = self.running.pop(job.experiment.id(), (job, time.monotonic()))[1]
         name = job.name
         seconds = time.monotonic() - started

@@ -9,7 +9,7 @@ from discl.core.hashing import canonical_json
 from discl.harness.report.tables import Rows
 from discl.harness.tuning.history import (
     LEAST,
-    View,
+    StudySnapshot,
     choose,
     hours_of,
     importances,
@@ -69,7 +69,7 @@ def tuning(
     )
 
 
-def _line(study: View) -> Study:
+def _line(study: StudySnapshot) -> Study:
     winner = winner_of(study.slots)
     best = (
         "-"
@@ -99,7 +99,7 @@ def _settings(trial: Any) -> dict[str, Any]:
     return settings(trial.params)
 
 
-def _history(study: View) -> Rows:
+def _history(study: StudySnapshot) -> Rows:
     """Trial x value, and the best so far; percent where the objective is a share."""
     scale = 100.0 if study.objective[0].startswith("val/") else 1.0
     best = None
@@ -124,7 +124,7 @@ def _history(study: View) -> Rows:
     return rows
 
 
-def _importance(study: View) -> Rows:
+def _importance(study: StudySnapshot) -> Rows:
     if len(scored(study)) < LEAST or not study.space:
         return []
     return [

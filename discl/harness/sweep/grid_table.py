@@ -14,7 +14,7 @@ from discl.harness.leaderboard.statistics import Estimate, estimate
 
 
 @dataclass(frozen=True)
-class Row:
+class GridRow:
     """One place of the grid."""
 
     at: dict[str, Any]  # axis -> value, seeds left out
@@ -25,17 +25,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridTable:
     """A table of places; best first by the metric that epochs are chosen by, on the home test
     split.
     """
 
     axes: list[str]
     columns: dict[str, str]  # metric -> title
-    rows: list[Row]
+    rows: list[GridRow]
 
 
-def grid(points: Sequence[Point], results: Mapping[str, Result]) -> Grid:
+def grid(points: Sequence[Point], results: Mapping[str, Result]) -> GridTable:
     """The results of a sweep's points by id, grouped by place; places without a result come last."""
     axes = axes_that_differ(points)
     groups: dict[str, list[Point]] = {}
@@ -59,7 +59,7 @@ def grid(points: Sequence[Point], results: Mapping[str, Result]) -> Grid:
             -(row.metrics[first].mean if row.results and row.metrics[first].n else 0.0),
         )
     )
-    return Grid(axes, titles, rows)
+    return GridTable(axes, titles, rows)
 
 
 def _row(
@@ -67,7 +67,7 @@ def _row(
     group: Sequence[Point],
     results: Mapping[str, Result],
     titles: Mapping[str, str],
-) -> Row:
+) -> GridRow:
     found = [
         results[id]
         for id in dict.fromkeys(point.experiment.id() for point in group)
@@ -78,7 +78,7 @@ def _row(
         for metric in titles
     }
     minutes = sum(result.cost["seconds"] for result in found) / 60 / max(1, len(found))
-    return Row(
+    return GridRow(
         {axis: group[0].at.get(axis) for axis in axes},
         len({point.experiment.id() for point in group}),
         found,

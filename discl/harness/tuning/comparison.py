@@ -17,7 +17,7 @@ from discl.harness.leaderboard.statistics import Estimate, estimate, paired
 from discl.harness.tuning.history import SLOT, hours_of
 from discl.harness.tuning.proposals import STOPPED, frozen, settings
 from discl.harness.tuning.storage import FAILURE, LIVES
-from discl.harness.tuning.study import Study, Tuning
+from discl.harness.tuning.study import StrategyStudy, Tuner
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Search:
     settings: dict[str, Any]  # the winner's
 
 
-def searches(tuning: Tuning) -> list[Search]:
+def searches(tuning: Tuner) -> list[Search]:
     """A line for each strategy."""
     return [
         _search(name, [study for (owner, _), study in tuning.studies.items() if owner == name])
@@ -43,7 +43,7 @@ def searches(tuning: Tuning) -> list[Search]:
     ]
 
 
-def _search(strategy: str, studies: list[Study]) -> Search:
+def _search(strategy: str, studies: list[StrategyStudy]) -> Search:
     slots = [trial for study in studies for trial in study.slots() if trial]
     last = studies[-1]
     winner = studies[-1].winner()
@@ -69,7 +69,7 @@ def _search(strategy: str, studies: list[Study]) -> Search:
     )
 
 
-def failures(tuning: Tuning) -> dict[str, str]:
+def failures(tuning: Tuner) -> dict[str, str]:
     """Trial -> why it has no result, for those that the next launch tries again."""
     found = {}
     for (strategy, rung), study in tuning.studies.items():
@@ -82,7 +82,7 @@ def failures(tuning: Tuning) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Again:
+class Retest:
     """A strategy's default and winner on seeds that tuned nothing."""
 
     strategy: str
@@ -90,7 +90,7 @@ class Again:
     tuned: list[Point]
 
 
-def again(tuning: Tuning, count: int) -> list[Again]:
+def retests(tuning: Tuner, count: int) -> list[Retest]:
     """The runs that compare them; seeds follow those the studies used."""
     used = tuning.rungs[-1].tune.seeds if tuning.rungs[-1].tune else []
     fresh = list(range(max(used) + 1, max(used) + 1 + count))
@@ -100,7 +100,7 @@ def again(tuning: Tuning, count: int) -> list[Again]:
         winner = study.winner() if study else None
         if study and winner:
             made.append(
-                Again(strategy, study.points({}, fresh), study.points(winner.params, fresh))
+                Retest(strategy, study.points({}, fresh), study.points(winner.params, fresh))
             )
     return made
 
@@ -116,7 +116,7 @@ class Gain:
 
 
 def gains(
-    pairs: Sequence[Again], results: Mapping[str, Result]
+    pairs: Sequence[Retest], results: Mapping[str, Result]
 ) -> tuple[dict[str, str], list[Gain]]:
     """(metric -> title, a line for each strategy); test is read here for the first time."""
     there = [

@@ -30,13 +30,13 @@ from discl.harness.tuning.proposals import DIRECTIONS, STOPPED, best_of, frozen,
 from discl.harness.tuning.storage import (
     FAILURE,
     GRACE_SECONDS,
-    Heart,
-    alone,
+    Heartbeat,
     close_storage,
     open_storage,
-    patiently,
     redacted,
-    revive,
+    requeue_dead,
+    study_lock,
+    with_retries,
 )
 
 SAID = "discl"  # the attribute of a study that says what it is
@@ -116,7 +116,7 @@ def value_of(trial: FrozenTrial) -> float | None:
 
 
 @dataclass(frozen=True)
-class View:
+class StudySnapshot:
     """A study as it stood when it was read."""
 
     name: str  # <sweep>/<benchmark>/<scale>/<strategy>, on a ladder /rung <k> after it
@@ -247,7 +247,7 @@ def names(storage: RDBStorage) -> dict[str, dict[str, Any]]:
     """The studies of sweeps, each with what it says of itself; those of other programs are left
     out.
     """
-    summaries = patiently(
+    summaries = with_retries(
         storage, lambda: optuna.get_all_study_summaries(storage, include_best_trial=False)
     )
     return {
@@ -276,26 +276,28 @@ def choose(known: Mapping[str, Mapping[str, Any]], part: str) -> list[str]:
     return sorted(fitting)
 
 
-def view(storage: RDBStorage, name: str) -> View:
+def view(storage: RDBStorage, name: str) -> StudySnapshot:
     """One study."""
 
-    def read() -> View:
+    def read() -> StudySnapshot:
         study = optuna.load_study(study_name=name, storage=storage)
-        return View(name, study.user_attrs[SAID], slots_of(study.get_trials(deepcopy=False)))
+        return StudySnapshot(
+            name, study.user_attrs[SAID], slots_of(study.get_trials(deepcopy=False))
+        )
 
     try:
-        return patiently(storage, read)
+        return with_retries(storage, read)
     except KeyError as error:
         raise UserError(f"the study {name!r} was removed a moment ago") from error
 
 
-def every(url: str) -> list[View]:
+def every(url: str) -> list[StudySnapshot]:
     """All studies at `url`, by name."""
     with reading(url) as storage:
         return [view(storage, name) for name in sorted(names(storage))]
 
 
-def chosen(url: str, part: str) -> list[View]:
+def chosen(url: str, part: str) -> list[StudySnapshot]:
     """The studies at `url` that `part` names."""
     with reading(url) as storage:
         return [view(storage, name) for name in choose(names(storage), part)]
@@ -304,7 +306,7 @@ def chosen(url: str, part: str) -> list[View]:
 # ---------------------------------------------------------------- in words
 
 
-def definition(study: View) -> list[tuple[str, str]]:
+def definition(study: StudySnapshot) -> list[tuple[str, str]]:
     """What is searched and how, in words."""
     said = study.said
     judged = ", ".join([said["benchmark"], *said["tune.also"]])
@@ -340,7 +342,7 @@ def definition(study: View) -> list[tuple[str, str]]:
     return lines + [(path, _range(dimension)) for path, dimension in study.space.items()]
 
 
-def _given_up(study: View) -> str:
+def _given_up(study: StudySnapshot) -> str:
     said = study.said
     pruned = (
         said["tune.pruner"] != "none"
@@ -370,7 +372,7 @@ def _range(dimension: Dimension) -> str:
     return ", ".join([f"{low:g} to {high:g}", *(word for word, said in more.items() if said)])
 
 
-def command(study: View, trial: FrozenTrial) -> list[str]:
+def command(study: StudySnapshot, trial: FrozenTrial) -> list[str]:
     """The words of a `discl bench` that makes the runs of a trial, or finds them in the store."""
     said = study.said
     paths = {**study.settings, **settings(trial.params)}
@@ -383,7 +385,7 @@ def command(study: View, trial: FrozenTrial) -> list[str]:
 
 
 def told(
-    study: View,
+    study: StudySnapshot,
     objectives: int | None = None,
     scale: Sequence[float] = (),
     words: Callable[[str], str] = str,
@@ -435,12 +437,12 @@ def _readable(distribution: BaseDistribution, words: Callable[[str], str]) -> _R
     )
 
 
-def scored(study: View) -> list[FrozenTrial]:
+def scored(study: StudySnapshot) -> list[FrozenTrial]:
     """Trials with a value, those that were given up among replicates too: theirs is an estimate."""
     return [trial for trial in study.slots if trial and trial.state == TrialState.COMPLETE]
 
 
-def importances(study: View) -> dict[str, float]:
+def importances(study: StudySnapshot) -> dict[str, float]:
     """Setting -> its share in what tells the best trials from all, by PED-ANOVA; the largest first."""
     if (count := len(scored(study))) < LEAST:
         raise UserError(
@@ -468,16 +470,18 @@ def remove(url: str, wanted: Sequence[str]) -> None:
         for name in [name for name, said in known.items() if _sweep(name, said) in sweeps]:
             _check_idle(storage, name)
         for name in wanted:
-            with alone(storage, name), suppress(KeyError):  # somebody else has removed it
-                patiently(storage, partial(optuna.delete_study, study_name=name, storage=storage))
+            with study_lock(storage, name), suppress(KeyError):  # somebody else has removed it
+                with_retries(
+                    storage, partial(optuna.delete_study, study_name=name, storage=storage)
+                )
     finally:
         close_storage(storage)
 
 
 def _check_idle(storage: RDBStorage, name: str) -> None:
     study = optuna.load_study(study_name=name, storage=storage)
-    revive(study, Heart(storage))  # trials of dead launchers are not running afterwards
-    running = patiently(
+    requeue_dead(study, Heartbeat(storage))  # trials of dead launchers are not running afterwards
+    running = with_retries(
         storage, lambda: study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     )
     if running:

@@ -17,7 +17,14 @@ import optuna
 
 from discl.core.errors import UserError
 from discl.files.disk import check_deliverable, delivering
-from discl.harness.tuning.history import View, importances, scored, state_of, told, value_of
+from discl.harness.tuning.history import (
+    StudySnapshot,
+    importances,
+    scored,
+    state_of,
+    told,
+    value_of,
+)
 from discl.harness.tuning.proposals import frozen, quiet
 
 # tell lines apart without colour: share of white, and matplotlib's and plotly's words for a dash
@@ -61,7 +68,7 @@ def check_picture(path: Path) -> None:
     check_deliverable(path)
 
 
-def draw(studies: Sequence[View], kind: str | None, path: Path) -> Path:
+def draw(studies: Sequence[StudySnapshot], kind: str | None, path: Path) -> Path:
     """Draw studies of one sweep; only a history holds several.
 
     Without a kind: history, or pareto where there are two objectives.
@@ -102,7 +109,7 @@ def _label(key: str) -> str:
     return f"{key} (%)" if key.startswith("val/") else f"{key} (count)"
 
 
-def _history(studies: Sequence[View]) -> Chart:
+def _history(studies: Sequence[StudySnapshot]) -> Chart:
     if len({study.objective[0] for study in studies}) > 1:
         raise UserError(
             "these studies have different objectives:"
@@ -129,12 +136,12 @@ def _history(studies: Sequence[View]) -> Chart:
     )
 
 
-def _runs(studies: Sequence[View]) -> str:
+def _runs(studies: Sequence[StudySnapshot]) -> str:
     counts = sorted({study.replicates for study in studies})
     return f"{' or '.join(map(str, counts))} run{'s' if counts != [1] else ''}"
 
 
-def _best_so_far(study: View, name: str, scale: float) -> Marks:
+def _best_so_far(study: StudySnapshot, name: str, scale: float) -> Marks:
     whole = [
         (slot, value)
         for slot, trial in study.trials
@@ -151,7 +158,7 @@ def _best_so_far(study: View, name: str, scale: float) -> Marks:
     )
 
 
-def _trials(study: View, state: str, look: str, scale: float) -> Marks:
+def _trials(study: StudySnapshot, state: str, look: str, scale: float) -> Marks:
     there = [
         (float(slot), scale * value)
         for slot, trial in study.trials
@@ -161,7 +168,7 @@ def _trials(study: View, state: str, look: str, scale: float) -> Marks:
     return Marks(words[state], look, [slot for slot, _ in there], [value for _, value in there])
 
 
-def _replicates(studies: Sequence[View]) -> Chart:
+def _replicates(studies: Sequence[StudySnapshot]) -> Chart:
     (study,) = studies
     scale = _percent(study.objective[0])
     marks = []
@@ -191,7 +198,7 @@ def _replicates(studies: Sequence[View]) -> Chart:
     )
 
 
-def _pareto(studies: Sequence[View]) -> Chart:
+def _pareto(studies: Sequence[StudySnapshot]) -> Chart:
     (study,) = studies
     if len(study.objective) < 2:
         raise UserError(
@@ -213,7 +220,7 @@ def _pareto(studies: Sequence[View]) -> Chart:
     return Chart(study.name, across, up, marks)
 
 
-CHARTS: Mapping[str, Callable[[Sequence[View]], Chart]] = {
+CHARTS: Mapping[str, Callable[[Sequence[StudySnapshot]], Chart]] = {
     "history": _history,
     "replicates": _replicates,
     "pareto": _pareto,
@@ -239,7 +246,7 @@ class _OfAllObjectives(optuna.importance.PedAnovaImportanceEvaluator):
         return super().evaluate(study, params=params)
 
 
-def _plotted(module: Any, study: View, kind: str, words: Callable[[str], str]) -> Any:
+def _plotted(module: Any, study: StudySnapshot, kind: str, words: Callable[[str], str]) -> Any:
     """Optuna's picture, of values in percent."""
     scales = [_percent(key) for key in study.objective]
     key = study.objective[0]
@@ -334,7 +341,7 @@ def _draw_chart(chart: Chart, half: Path, suffix: str) -> None:
         _save(figure, half, suffix)
 
 
-def _draw_optunas(study: View, kind: str, half: Path, suffix: str) -> None:
+def _draw_optunas(study: StudySnapshot, kind: str, half: Path, suffix: str) -> None:
     import matplotlib as mpl
     from optuna.visualization import matplotlib as pictures
 
@@ -413,7 +420,7 @@ def _write_chart(chart: Chart, half: Path, suffix: str) -> None:
     _write(figure, chart.title, half)
 
 
-def _write_optunas(study: View, kind: str, half: Path, suffix: str) -> None:
+def _write_optunas(study: StudySnapshot, kind: str, half: Path, suffix: str) -> None:
     from optuna import visualization as pictures
 
     # plotly reads a part of HTML in words
@@ -428,7 +435,7 @@ def _write(figure: Any, title: str, half: Path) -> None:
 class _Writer(NamedTuple):
     library: str
     chart: Callable[[Chart, Path, str], None]
-    optunas: Callable[[View, str, Path, str], None]
+    optunas: Callable[[StudySnapshot, str, Path, str], None]
 
 
 _MATPLOTLIB = _Writer("matplotlib", _draw_chart, _draw_optunas)

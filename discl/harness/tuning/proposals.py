@@ -34,7 +34,7 @@ Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Tried:
+class FinishedTrial:
     """A trial that is over: its settings, and its objective on each replicate that was made."""
 
     params: Params
@@ -47,7 +47,7 @@ class Tried:
         return float(np.mean(list(self.scores.values())))
 
 
-class Sampling(NamedTuple):
+class SamplerSettings(NamedTuple):
     """What proposes: a name in `SAMPLERS`, the trials it draws blindly before it learns, its seed,
     and how many objectives there are.
     """
@@ -153,9 +153,9 @@ SAMPLERS = {"gp": _gp, "tpe": _tpe, "random": _random}
 
 def propose(
     space: Mapping[str, Dimension],
-    how: Sampling,
+    how: SamplerSettings,
     slot: int,
-    tried: Sequence[Tried],
+    tried: Sequence[FinishedTrial],
     beside: Sequence[Params],
     failed: Sequence[Params] = (),
 ) -> dict[str, Any]:
@@ -173,9 +173,9 @@ def propose(
 
 def _asked(
     space: Mapping[str, Dimension],
-    how: Sampling,
+    how: SamplerSettings,
     seed: int,
-    tried: Sequence[Tried],
+    tried: Sequence[FinishedTrial],
     beside: Sequence[Params],
 ) -> dict[str, Any]:
     known = distributions(space)
@@ -233,7 +233,7 @@ def _another(space: Mapping[str, Dimension], seed: int, taken: Set[str]) -> dict
     """
     count = math.prod(dimension.count for dimension in space.values())
     if math.isinf(count):
-        return _asked(space, Sampling("random", 0, 0, 1), seed_of("another", seed), [], [])
+        return _asked(space, SamplerSettings("random", 0, 0, 1), seed_of("another", seed), [], [])
     line = (_at(space, (seed + step) % int(count)) for step in range(int(count)))
     return next((params for params in line if _key(params) not in taken), None)
 
@@ -251,7 +251,7 @@ def _key(params: Params) -> str:
     return canonical_json(params)
 
 
-def estimates(tried: Sequence[Tried]) -> list[float]:
+def estimates(tried: Sequence[FinishedTrial]) -> list[float]:
     """What each trial would have scored on all replicates.
 
     One that was given up is judged by its paired distance to the best complete one: its own mean
@@ -265,13 +265,15 @@ def estimates(tried: Sequence[Tried]) -> list[float]:
     ]
 
 
-def _beside(trial: Tried, best: Tried) -> float:
+def _beside(trial: FinishedTrial, best: FinishedTrial) -> float:
     return best.mean + float(
         np.mean([score - best.scores[unit] for unit, score in trial.scores.items()])
     )
 
 
-def hopeless(said: TuneTable, tried: Sequence[Tried], scores: Mapping[int, float]) -> bool:
+def is_clearly_worse(
+    said: TuneTable, tried: Sequence[FinishedTrial], scores: Mapping[int, float]
+) -> bool:
     """Whether a trial with these scores so far is worse than the best complete one, by Optuna's
     Wilcoxon pruner.
     """
@@ -292,7 +294,7 @@ def hopeless(said: TuneTable, tried: Sequence[Tried], scores: Mapping[int, float
 
 
 @dataclass(frozen=True)
-class Patience:
+class MedianStopping:
     """Gives a run up whose val metric stays below the median of earlier trials' after the
     curriculum is over.
 
@@ -333,7 +335,7 @@ class Patience:
             return bool(now.should_prune())
 
 
-def best_of(tried: Sequence[Tried]) -> list[int]:
+def best_of(tried: Sequence[FinishedTrial]) -> list[int]:
     """Places of the complete trials, best first; equal ones in the order they were tried."""
     return sorted(
         (place for place, trial in enumerate(tried) if trial.complete),
@@ -341,10 +343,10 @@ def best_of(tried: Sequence[Tried]) -> list[int]:
     )
 
 
-def frozen(trial: FrozenTrial) -> Tried:
+def frozen(trial: FrozenTrial) -> FinishedTrial:
     """A trial of the database that is over."""
     cut = trial.user_attrs.get(STOPPED_EARLY)
-    return Tried(
+    return FinishedTrial(
         params=trial.params,
         scores={
             **trial.intermediate_values,

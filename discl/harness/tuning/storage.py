@@ -39,7 +39,7 @@ Value = TypeVar("Value")
 HEARTBEAT_SECONDS = 5
 # four beats may be missed
 GRACE_SECONDS = 20
-PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 60.0  # how long an operation is tried again while the connection is down
 # one address; a name may have several
 CONNECT_SECONDS = 5
 # all addresses, and finding them
@@ -102,7 +102,7 @@ def open_storage(
     address = _address(url)
     with _sentences(address):
         probe = _probe(address)
-        return _patiently(
+        return _with_retries(
             address,
             lambda: _tables(probe, address, heartbeat_seconds, grace_seconds),
             REACH_SECONDS / 4,
@@ -409,8 +409,8 @@ def _passes(error: BaseException) -> bool:
     return state is None or state.startswith(_PASSING_STATES)
 
 
-def patiently(
-    storage: RDBStorage, operation: Callable[[], Value], patience_seconds: float = PATIENCE_SECONDS
+def with_retries(
+    storage: RDBStorage, operation: Callable[[], Value], retry_seconds: float | None = None
 ) -> Value:
     """`operation()`, again and again while the connection is down; UserError when it stays down, or
     the disk is full.
@@ -421,11 +421,13 @@ def patiently(
     `alone`, as "read what is there, add what is missing". `claim`, `finish` and `revive` are
     patient inside.
     """
-    return _patiently(storage.engine.url, operation, patience_seconds)
+    return _with_retries(
+        storage.engine.url, operation, RETRY_SECONDS if retry_seconds is None else retry_seconds
+    )
 
 
-def _patiently(address: URL, operation: Callable[[], Value], patience_seconds: float) -> Value:
-    give_up = time.monotonic() + patience_seconds
+def _with_retries(address: URL, operation: Callable[[], Value], retry_seconds: float) -> Value:
+    give_up = time.monotonic() + retry_seconds
     for pause_seconds in itertools.chain((0.1, 0.3), itertools.repeat(1.0)):
         try:
             return operation()
@@ -446,7 +448,7 @@ def _patiently(address: URL, operation: Callable[[], Value], patience_seconds: f
 
 
 @contextmanager
-def alone(storage: RDBStorage, name: str) -> Iterator[None]:
+def study_lock(storage: RDBStorage, name: str) -> Iterator[None]:
     """Only one launcher is inside for `name`, such as a study's; the others wait.
 
     A dead one holds nothing.
@@ -454,7 +456,7 @@ def alone(storage: RDBStorage, name: str) -> Iterator[None]:
     Where a connection to PostgreSQL drops inside, the next launcher may come in early. `revive`
     takes a study's lock itself: call it outside, or it waits for ever.
     """
-    with _held(patiently(storage, lambda: _lock(storage.engine, name))):
+    with _held(with_retries(storage, lambda: _lock(storage.engine, name))):
         yield
 
 
@@ -484,7 +486,7 @@ def _lock(engine: sqlalchemy.Engine, name: str) -> ExitStack:
         return held.pop_all()
 
 
-class Heart:
+class Heartbeat:
     """Records heartbeats of the trials a launcher runs, from a thread, so that others can tell them
     from those of a dead one.
     """
@@ -495,7 +497,7 @@ class Heart:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, daemon=True, name="heart")
 
-    def __enter__(self) -> Heart:
+    def __enter__(self) -> Heartbeat:
         self._thread.start()
         return self
 
@@ -511,7 +513,7 @@ class Heart:
 
     def add(self, trial: FrozenTrial) -> None:
         """Beat for `trial` at once, and from now on."""
-        patiently(self.storage, lambda: self.storage.record_heartbeat(trial._trial_id))
+        with_retries(self.storage, lambda: self.storage.record_heartbeat(trial._trial_id))
         self._trial_ids.add(trial._trial_id)
 
     def remove(self, trial: FrozenTrial) -> None:
@@ -534,27 +536,27 @@ class Heart:
         self.storage.remove_session()
 
 
-def claim(study: Study, heart: Heart) -> FrozenTrial | None:
+def claim(study: Study, heartbeat: Heartbeat) -> FrozenTrial | None:
     """The first waiting trial, from now on running and ours alone; None where none waits.
 
     Not `study.ask`: it makes a trial up where none waits, and a launcher killed before the first
     heartbeat would leave a trial that runs for ever, because one that never beat is never taken for
     dead. Here it beats before it runs.
     """
-    storage = heart.storage
-    for waiting in patiently(
+    storage = heartbeat.storage
+    for waiting in with_retries(
         storage, lambda: study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     ):
-        heart.add(waiting)
+        heartbeat.add(waiting)
         if _claimed(storage, waiting):
             return _stored(storage, waiting)
-        heart.remove(waiting)
+        heartbeat.remove(waiting)
     return None
 
 
 def _claimed(storage: RDBStorage, waiting: FrozenTrial) -> bool:
     try:
-        return patiently(
+        return with_retries(
             storage, lambda: storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING)
         )
     except UpdateFinishedTrialError:
@@ -563,7 +565,7 @@ def _claimed(storage: RDBStorage, waiting: FrozenTrial) -> bool:
 
 def finish(
     study: Study,
-    heart: Heart,
+    heartbeat: Heartbeat,
     trial: FrozenTrial,
     values: Sequence[float] | None = None,
     *,
@@ -577,7 +579,7 @@ def finish(
     That is another end where this launcher was taken for dead: then the trial failed and another
     one stands in its place.
     """
-    storage = heart.storage
+    storage = heartbeat.storage
     state = (
         TrialState.FAIL
         if failure is not None
@@ -592,16 +594,16 @@ def finish(
         study.tell(trial.number, values, state=state, skip_if_finished=True)
 
     with suppress(UpdateFinishedTrialError):
-        patiently(storage, tell)
-    heart.remove(trial)
+        with_retries(storage, tell)
+    heartbeat.remove(trial)
     return _stored(storage, trial)
 
 
 def _stored(storage: RDBStorage, trial: FrozenTrial) -> FrozenTrial:
-    return patiently(storage, lambda: storage.get_trial(trial._trial_id))
+    return with_retries(storage, lambda: storage.get_trial(trial._trial_id))
 
 
-def revive(study: Study, heart: Heart) -> None:
+def requeue_dead(study: Study, heartbeat: Heartbeat) -> None:
     """Fail the trials whose launcher died, and put each into the queue again, once, with its
     parameters, attributes and values.
 
@@ -610,9 +612,9 @@ def revive(study: Study, heart: Heart) -> None:
     launchers.
     """
     # after an outage our own trials have been silent too
-    patiently(heart.storage, heart.beat)
-    with alone(heart.storage, study.study_name):
-        patiently(heart.storage, lambda: _replace_dead(study))
+    with_retries(heartbeat.storage, heartbeat.beat)
+    with study_lock(heartbeat.storage, study.study_name):
+        with_retries(heartbeat.storage, lambda: _replace_dead(study))
 
 
 def _replace_dead(study: Study) -> None:
