@@ -106,7 +106,7 @@ def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result
     metrics = metrics_of(outcomes, COUNTS, bench.metrics)
     images = 26.0 * bench.bank.variants * sum(level != PHOTO for level in levels)
     synthetic = images > 0
-    passport = {
+    comparability = {
         "definitions": definitions_id(metrics, COUNTS, bench.metrics),
         "comparison": short(experiment.comparison()),
         "bank": "0123456789abcdef" if synthetic else None,
@@ -124,7 +124,7 @@ def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result
         strategy=experiment.strategy,
         seed=experiment.seed,
         identity=experiment.identity(),
-        passport=passport,
+        comparability=comparability,
         metrics=metrics,
         class_recalls=class_recalls(saved, "test", 10),
         classes=list(CLASSES),
@@ -139,7 +139,7 @@ def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result
             "denoising_steps": images * 7,
         },
         provenance={**PROVENANCE, "command": shlex.join(commands.of_run(experiment))},
-        outcomes=pack_all(outcomes),
+        confusion_counts=pack_all(outcomes),
         errors=sampling_errors(outcomes, ["test"], COUNTS, bench.metrics),
         predictions=predictions_digest(saved),
     )

@@ -45,7 +45,7 @@ def result(strategy: str = "static", seed: int = 0, **changes: Any) -> Result:
         strategy=strategy,
         seed=seed,
         identity=identity,
-        passport={"definitions": "d1", "comparison": "c1", "bank": "b1", "counts": "n1"},
+        comparability={"definitions": "d1", "comparison": "c1", "bank": "b1", "counts": "n1"},
         metrics={
             "test/macro_acc": 0.40,
             "test/few_acc": 0.2,

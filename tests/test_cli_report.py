@@ -205,7 +205,7 @@ def test_images_of_the_bank_and_the_surest_mistakes_are_inside(tmp_path: Path) -
     for each in experiments(spec):
         results.store(
             each,
-            passport={
+            comparability={
                 "bank": bench.bank_id if each.strategy == "static" else None,
                 "comparison": "same",
             },

@@ -489,13 +489,13 @@ def test_runs_with_and_without_images_differ_in_one_line_of_them() -> None:
     }
 
 
-def test_facts_beside_the_settings_and_passports_stand_apart() -> None:
+def test_facts_beside_the_settings_and_comparability_keys_stand_apart() -> None:
     store = Store()
     one = result()
     two = result(
         seed=1,
         provenance={**one.provenance, "packages": {"torch": "2.14.0"}, "date": "2027"},
-        passport={**one.passport, "counts": "n2", "bank": None},
+        comparability={**one.comparability, "counts": "n2", "bank": None},
     )
     complete(store, one)
     folder = complete(store, two)
@@ -505,7 +505,7 @@ def test_facts_beside_the_settings_and_passports_stand_apart() -> None:
         {"path": "train.workers", "a": 0, "b": 4},
         {"path": "packages.torch", "a": "2.13.0", "b": "2.14.0"},
     ]
-    assert found["passport"] == [{"path": "counts", "a": "n1", "b": "n2"}]
+    assert found["comparability"] == [{"path": "counts", "a": "n1", "b": "n2"}]
     assert "may not stand in one table" in _discl("runs", "diff", one.id, two.id).output
 
 

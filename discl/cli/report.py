@@ -105,7 +105,7 @@ def report(
 
     It begins with the answer in a sentence: who beats the baseline, by how much, and what of it is
     rebalancing, synthesis and order. Then the table, charts, images of the bank, the surest
-    mistakes, tuning, and at the end the methods and passports.
+    mistakes, tuning, and at the end the methods and comparability keys.
 
     \b
     discl report cifar10_lt

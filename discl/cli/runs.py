@@ -124,7 +124,7 @@ def form(command: Command) -> Command:
 @click.argument("run", shell_complete=run_ids)
 @form
 def runs_show(run: str, form: str) -> None:
-    """One run in full: its settings and the command that repeats it, its passport, what came out,
+    """One run in full: its settings and the command that repeats it, its comparability key, what came out,
     how it went, and where it lies.
 
     Metrics are in percent, with the standard error from the choice of test photos where it is

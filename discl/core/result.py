@@ -22,13 +22,13 @@ class Result:
     strategy: str
     seed: int
     identity: dict[str, Any]  # what changes the answer
-    passport: dict[
+    comparability: dict[
         str,
         Any,
         # what must agree within a table: metric definitions, comparison, bank, splits, training counts
     ]
     metrics: dict[str, float]  # <split>/<metric>, fractions
-    class_recalls: list[float | None]  # on the home test split, by label
+    class_recalls: list[float | None]  # on the in-distribution test split, by label
     classes: list[str]
     counts: list[int]  # real training photos by label
     chosen_epoch: int
@@ -40,7 +40,7 @@ class Result:
         # them
     ]
     provenance: dict[str, Any]  # commit, command, versions, machine: recorded, not hashed
-    outcomes: dict[str, dict[str, str]] = field(
+    confusion_counts: dict[str, dict[str, str]] = field(
         default_factory=dict
     )  # split -> prefix -> what was called what, counted and packed
     errors: dict[str, float] = field(

@@ -267,7 +267,7 @@ def test_published_results_have_the_definitions_of_today() -> None:
     for path in paths:
         stored = json.loads(path.read_text("utf-8"))
         assert (
-            stored["passport"]["definitions"]
+            stored["comparability"]["definitions"]
             == definitions_id(stored["metrics"], np.array(stored["counts"]))
             == "007f9a5f0e4238e7"
         )

@@ -93,7 +93,7 @@ def _kept(bank: Bank) -> References:
 def _run(id: str, bank: str | None, text: str = "") -> None:
     folder = home() / "runs" / id / "000"
     folder.mkdir(parents=True)
-    (folder / "result.json").write_text(text or json.dumps({"passport": {"bank": bank}}))
+    (folder / "result.json").write_text(text or json.dumps({"comparability": {"bank": bank}}))
 
 
 def _going(plan: Cleaning) -> list[str]:

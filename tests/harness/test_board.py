@@ -55,7 +55,7 @@ def _result(strategy: str, seed: int, overall: float, few: float) -> Result:
         strategy=strategy,
         seed=seed,
         identity={"select": {"metric": "val/macro_acc"}},
-        passport={
+        comparability={
             "definitions": "d1",
             "comparison": "c1",
             "bank": None if strategy.startswith("real") else "b1",
@@ -94,7 +94,7 @@ def test_fewer_seeds_than_declared_are_shown_but_not_ranked() -> None:
 
 @pytest.mark.parametrize("key", ["definitions", "comparison", "bank"])
 def test_results_that_do_not_compare_are_refused(key: str) -> None:
-    stranger = replace(RESULTS[0], passport={**RESULTS[0].passport, key: "other"})
+    stranger = replace(RESULTS[0], comparability={**RESULTS[0].comparability, key: "other"})
     with pytest.raises(UserError, match=f"{key} is .* for golden-static"):
         board(SPEC, [*RESULTS[1:], stranger])
 

@@ -56,14 +56,14 @@ def test_csv_holds_every_number_of_the_board(made: Board) -> None:
     assert {row["metric"] for row in rows} == set(made.columns)
 
 
-def test_json_gives_each_run_its_passport(made: Board) -> None:
+def test_json_gives_each_run_its_comparability_key(made: Board) -> None:
     found = json.loads(as_json(made))
     run = found["rows"][0]["runs"][0]
     assert run["command"].startswith(
         "discl bench cifar10_lt --scale smoke --strategies static --seeds 0"
     )
     assert re.fullmatch(r"[0-9a-f]{64}", run["predictions"])
-    assert found["passport"] == made.passport
+    assert found["comparability"] == made.comparability
     assert found["rows"][0]["metrics"][made.first]["test_se"] > 0
     assert found["smallest_p"] == 0.25
 

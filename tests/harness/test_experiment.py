@@ -181,5 +181,5 @@ def test_the_same_experiment_in_two_processes_gives_the_same_numbers_bit_for_bit
         assert done.returncode == 0, done.stderr
         (path,) = (tmp_path / home / "runs").glob("*/*/result.json")
         results.append(json.loads(path.read_text()))
-    for key in ("id", "metrics", "class_recalls", "chosen_epoch", "seen", "passport"):
+    for key in ("id", "metrics", "class_recalls", "chosen_epoch", "seen", "comparability"):
         assert results[0][key] == results[1][key]

@@ -342,7 +342,7 @@ def test_a_whole_bench_by_low_confidence(
     assert len(bench.hard) == 40
     assert len(set(bench.train.labels[bench.hard])) > 3
     assert bench.bank.count() == {0: 80, 50: 80}
-    assert result.passport["bank"] == bench.bank_id
+    assert result.comparability["bank"] == bench.bank_id
     after = price(experiments(spec.model_copy(update={"seeds": [1]})), Store(), _quiet, timed=False)
     assert (after.judges, after.hard, after.images) == (0, 40, 0)
 

@@ -178,7 +178,7 @@ def test_a_run_is_found_by_its_conventions_and_carries_all_that_is_known_of_it(
         "smoke",
     )
     assert config["train"]["epochs"] == 6
-    assert config["passport"] == result.passport
+    assert config["comparability"] == result.comparability
     assert config["strategy_settings"]["name"] == "adaptive"
     row = told.rows[0]
     assert row["gain/level_050"] != 0
@@ -422,7 +422,7 @@ def test_thousands_of_runs_take_few_requests_and_little_time_when_all_is_there(
     ids = [f"{number:016x}" for number in range(2000)]
     bank = Store().find(template.id)
     assert bank
-    if bank.passport["bank"]:
+    if bank.comparability["bank"]:
         shutil.rmtree(home / "banks")
     began = time.process_time()
     assert _sync(*(word for id in ids for word in ("--run", id))).stdout.startswith(
@@ -588,7 +588,7 @@ def test_few_classes_are_shown_whole_whatever_they_are_called_and_a_class_withou
 ) -> None:
     called = count("test", "", None, np.array([0, 0, 0, 1]), np.array([0, 0, 1, 0]))
     one = stores.result(
-        classes=[stores.EVIL, "dog", "unicorn"], outcomes={"test": {"": pack(called)}}
+        classes=[stores.EVIL, "dog", "unicorn"], confusion_counts={"test": {"": pack(called)}}
     )
     folder = stores.begin(Store(), one)
     (folder / "result.json").write_text(one.to_json())

@@ -57,15 +57,15 @@ def _recall(stored: dict[str, Any]) -> None:
 
 
 def _definitions(stored: dict[str, Any]) -> None:
-    stored["passport"]["definitions"] = "0" * 16
+    stored["comparability"]["definitions"] = "0" * 16
 
 
 def _old(stored: dict[str, Any]) -> None:
-    stored["outcomes"] = {}
+    stored["confusion_counts"] = {}
 
 
 def _outcomes(stored: dict[str, Any]) -> None:
-    stored["outcomes"]["test"][""] = stored["outcomes"]["test"]["adjusted_"]
+    stored["confusion_counts"]["test"][""] = stored["confusion_counts"]["test"]["adjusted_"]
 
 
 def _strange(stored: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ def _strange(stored: dict[str, Any]) -> None:
         (_identity, "what it says was run is not what was run"),
         (_strategy, "it calls itself reverse"),
         (_recall, "class_recalls says of class 9 = 0.99"),
-        (_definitions, "its passport says definitions 0000000000000000"),
+        (_definitions, "its comparability key says definitions 0000000000000000"),
         (_old, "it is of an older version"),
         (_outcomes, "what was predicted gives"),
         (_strange, "is not a result of this version"),
@@ -142,7 +142,7 @@ def test_a_submission_that_does_not_compare_is_refused_before_anything_is_writte
     added = SPEC.model_copy(update={"strategies": ["all_levels"], "seeds": [0]})
     (experiment,) = results.experiments(added)
     whole = results.result(experiment)
-    results.store(experiment, passport={**whole.passport, "bank": "another bank    "})
+    results.store(experiment, comparability={**whole.comparability, "bank": "another bank    "})
     before = sorted(root.rglob("*.json"))
     with pytest.raises(UserError, match="cannot stand in one table: bank is"):
         submit(added, Store(), root)

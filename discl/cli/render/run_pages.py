@@ -29,7 +29,7 @@ def print_run(run: Run) -> None:
     show_lines("", _head(run))
     show_lines("settings", _settings(facts.identity(run)))
     if run.result:
-        show_lines("passport", _flat(run.result.passport))
+        show_lines("comparability", _flat(run.result.comparability))
         show_lines(
             "made with",
             _flat({key: value for key, value in run.result.provenance.items() if key != "command"}),
@@ -250,8 +250,8 @@ def print_difference(found: Difference, sort: str, most: int) -> None:
     click.echo(found.headline)
     _print_changes("settings", found.settings)
     _print_changes("recorded beside them; changes no identity", found.recorded)
-    if found.passport:
-        _print_changes("passport: these two may not stand in one table", found.passport)
+    if found.comparability:
+        _print_changes("comparability key: these two may not stand in one table", found.comparability)
     first = {one.metric: title for title, one in {**found.b.main, **found.a.main}.items()}
     rows = [
         [first[shift.metric], *_shifted(shift)] for shift in found.metrics if shift.metric in first

@@ -83,7 +83,7 @@ def references() -> References:
             _ask_benchmark(name, found)
     for path in sorted(Store().root.glob("*/*/result.json")):
         try:
-            bank = json.loads(path.read_text("utf-8"))["passport"]["bank"]
+            bank = json.loads(path.read_text("utf-8"))["comparability"]["bank"]
             found.runs.update([bank] if bank else [])
         except (OSError, ValueError, KeyError, TypeError):
             found.unsure.append(

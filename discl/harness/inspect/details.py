@@ -288,7 +288,7 @@ def described(run: Run) -> dict[str, Any]:
         "when": run.when,
         "command": command(run),
         "settings": identity(run),
-        "passport": result.passport if result else {},
+        "comparability": result.comparability if result else {},
         "provenance": result.provenance if result else {},
         "metrics": result.metrics if result else {},
         "errors": result.errors if result else {},

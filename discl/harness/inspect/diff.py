@@ -77,7 +77,7 @@ class Difference:
     recorded: list[
         Change
     ]  # that change none: versions, hardware, commit, and how fast the work went
-    passport: list[Change]  # why they may not stand in one table
+    comparability: list[Change]  # why they may not stand in one table
     metrics: list[Shift]
     classes: list[Moved]
     classes_note: str  # why classes are not compared
@@ -86,10 +86,10 @@ class Difference:
 def difference(a: Run, b: Run) -> Difference:
     settings = changed_settings(a, b)
     recorded = changed_records(a, b)
-    passport = changed_passport(a, b)
+    comparability = changed_comparability(a, b)
     classes, note = moved_classes(a, b)
     return Difference(
-        a, b, _headline(a, b, settings), settings, recorded, passport, shifts(a, b), classes, note
+        a, b, _headline(a, b, settings), settings, recorded, comparability, shifts(a, b), classes, note
     )
 
 
@@ -242,13 +242,13 @@ def _provenance(run: Run) -> dict[str, Any]:
     return run.result.provenance if run.result else {}
 
 
-def changed_passport(a: Run, b: Run) -> list[Change]:
+def changed_comparability(a: Run, b: Run) -> list[Change]:
     """What forbids one table; a run without generated images has no bank to disagree about."""
     if a.result is None or b.result is None:
         return []
     return [
         each
-        for each in _changes(_flat(a.result.passport), _flat(b.result.passport))
+        for each in _changes(_flat(a.result.comparability), _flat(b.result.comparability))
         if each.a is not None and each.b is not None
     ]
 
@@ -304,7 +304,7 @@ def as_dict(found: Difference) -> dict[str, Any]:
     }
     changes = {
         name: [change._asdict() for change in getattr(found, name)]
-        for name in ("settings", "recorded", "passport", "metrics")
+        for name in ("settings", "recorded", "comparability", "metrics")
     }
     classes = [
         {**moved.one._asdict(), "a": moved.one.recall, "b": moved.b, "difference": moved.difference}

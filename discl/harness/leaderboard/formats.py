@@ -16,9 +16,9 @@ from discl.harness.leaderboard.table import (
     Board,
     Row,
     columns_of_differences,
+    comparability_line,
     header,
     lines,
-    passport_line,
     placed,
     reading,
     source_of_error,
@@ -38,7 +38,7 @@ def as_markdown(made: Board) -> str:
             " ".join(filter(None, (reading(made), source_of_error(made)))),
             "",
             (
-                f"Passport: {passport_line(made)}. Code: {'; '.join(made.code)}. Hardware:"
+                f"Comparability key: {comparability_line(made)}. Code: {'; '.join(made.code)}. Hardware:"
                 f" {'; '.join(made.hardware)}."
             ),
             "",
@@ -94,7 +94,7 @@ def as_latex(made: Board) -> str:
         body.append(" & ".join(shown) + r" \\")
     head = [
         f"% {made.command}",
-        f"% passport: {json.dumps(made.passport, sort_keys=True)}",
+        f"% comparability: {json.dumps(made.comparability, sort_keys=True)}",
         r"\begin{tabular}{rl" + "r" * (len(titles) - 2) + "}",
         r"\toprule",
     ]
@@ -204,7 +204,7 @@ def _compared(row: Row, metric: str) -> list[dict[str, Any]]:
 
 
 def as_json(made: Board) -> str:
-    """The board for programs, with the passport of every row; fractions."""
+    """The board for programs, with the comparability key of every row; fractions."""
     rows = [
         {
             "strategy": row.strategy,
@@ -228,7 +228,7 @@ def as_json(made: Board) -> str:
         "scale": made.scale,
         "seeds": made.declared_seeds,
         "command": made.command,
-        "passport": made.passport,
+        "comparability": made.comparability,
         "code": made.code,
         "hardware": made.hardware,
         "columns": made.columns,

@@ -49,7 +49,7 @@ class Board:
     command: str  # that makes it
     declared_seeds: list[int]
     rows: list[Row]
-    passport: dict[str, Any]  # what all results agree on
+    comparability: dict[str, Any]  # what all results agree on
     hardware: list[str]
     code: list[str]  # discl version and commit
     columns: dict[str, str]  # metric -> title; the first one ranks
@@ -104,7 +104,7 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
             f"no complete run of {spec.name} at scale {spec.scale} yet; run: discl bench"
             f" {spec.name} --scale {spec.scale}"
         )
-    passport = one_passport(results)
+    comparability = shared_comparability(results)
     shown = columns.of(results)
     groups: dict[str, list[Result]] = {}
     for result in sorted(results, key=lambda result: result.seed):
@@ -164,7 +164,7 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
         ),
         declared_seeds=list(spec.seeds),
         rows=rows,
-        passport=passport,
+        comparability=comparability,
         hardware=sorted(
             {
                 f"{r.provenance['processor']}, {r.provenance['device']}, {r.provenance['threads']}"
@@ -185,12 +185,12 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
     )
 
 
-def one_passport(results: Sequence[Result]) -> dict[str, Any]:
+def shared_comparability(results: Sequence[Result]) -> dict[str, Any]:
     """What all results agree on; refuses a mixture, naming what differs and where."""
     merged: dict[str, Any] = {}
     owner: dict[str, str] = {}
     for result in results:
-        for key, value in result.passport.items():
+        for key, value in result.comparability.items():
             if value is None:  # a run without generated images has no bank to disagree about
                 continue
             if merged.setdefault(key, value) != value:
@@ -323,9 +323,9 @@ def _points(values: Sequence[float]) -> str:
     return f"{low:.1f} to {high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else f"{low:.1f}"
 
 
-def passport_line(made: Board) -> str:
+def comparability_line(made: Board) -> str:
     """'bank `..`, comparison `..`'"""
-    return ", ".join(f"{key} `{value}`" for key, value in sorted(made.passport.items()))
+    return ", ".join(f"{key} `{value}`" for key, value in sorted(made.comparability.items()))
 
 
 def by_strategy(made: Board) -> Mapping[str, Row]:

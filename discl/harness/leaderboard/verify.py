@@ -63,7 +63,7 @@ def verify(paths: Sequence[Path], store: Store) -> Verified:
 
 def _faults(path: Path, result: Result) -> Iterator[str]:
     """What contradicts itself in a result."""
-    if not result.outcomes:
+    if not result.confusion_counts:
         yield (
             "it does not hold what was predicted; it is of an older version: run it again and"
             " publish it"
@@ -87,7 +87,7 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
         )
     counts = np.array(result.counts, np.int64)
     conventions = MetricsTable(**result.identity.get("metrics", {}))
-    outcomes = list(unpack_all(result.outcomes))
+    outcomes = list(unpack_all(result.confusion_counts))
     if any(
         max(called.truth.max(initial=0), called.guess.max(initial=0)) >= len(counts)
         for called in outcomes
@@ -95,7 +95,7 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
         yield "its outcomes name a class it does not have"
         return
     metrics = metrics_of(outcomes, counts, conventions)
-    home = id_test_split(result.outcomes)
+    home = id_test_split(result.confusion_counts)
     yield from _different(
         "metrics", {k: v for k, v in result.metrics.items() if k != "wise_alpha"}, metrics
     )
@@ -111,8 +111,8 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
         "definitions": definitions_id(metrics, counts, conventions),
         "counts": short(counts.tolist()),
     }.items():
-        if result.passport.get(name) != wanted:
-            yield f"its passport says {name} {result.passport.get(name)}, it must be {wanted}"
+        if result.comparability.get(name) != wanted:
+            yield f"its comparability key says {name} {result.comparability.get(name)}, it must be {wanted}"
 
 
 def _different(what: str, said: Mapping[str, float], wanted: Mapping[str, float]) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _predictions(result: Result, store: Store) -> Mapping[str, Any] | None:
 
 def _faults_of_predictions(result: Result, predictions: Mapping[str, Any]) -> list[str]:
     counts = np.array(result.counts, np.int64)
-    mine = {(one.split, one.prefix): one for one in unpack_all(result.outcomes)}
+    mine = {(one.split, one.prefix): one for one in unpack_all(result.confusion_counts)}
     wrong = []
     for called in count_predictions(predictions, counts):
         held = mine.get((called.split, called.prefix))

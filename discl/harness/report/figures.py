@@ -12,7 +12,7 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.files.disk import delivering, write_text
-from discl.harness.leaderboard.table import passport_line, reading
+from discl.harness.leaderboard.table import comparability_line, reading
 from discl.harness.report.style import level_colours, looks
 from discl.harness.report.tables import SPENT, Facts, Rows, tables
 
@@ -384,7 +384,7 @@ def _captions(facts: Facts, captions: Sequence[tuple[str, str]], command: str) -
         "",
         f"Figures: {command}",
         f"Runs: {made.command}",
-        f"Passport: {passport_line(made)}.",
+        f"Comparability key: {comparability_line(made)}.",
     ]
     return "\n".join(
         [*lines, f"Code: {'; '.join(made.code)}. Hardware: {'; '.join(made.hardware)}.", ""]

@@ -102,7 +102,7 @@ def pictures(spec: Benchmark, facts: Facts, store: Store, notes: list[str]) -> P
 
 
 def _gallery(bench: Bench, facts: Facts, notes: list[str]) -> Gallery | None:
-    wanted = facts.board.passport.get("bank")
+    wanted = facts.board.comparability.get("bank")
     if wanted is None:
         return None  # nothing was trained on generated images
     if not (home() / "banks" / str(wanted)).is_dir():

@@ -269,7 +269,7 @@ def _run(
             strategy=experiment.strategy,
             seed=experiment.seed,
             identity=experiment.identity(),
-            passport={
+            comparability={
                 "definitions": definitions_id(summary, bench.counts, spec.metrics),
                 "comparison": short(experiment.comparison()),
                 "bank": bench.bank.id if synthetic else None,
@@ -295,7 +295,7 @@ def _run(
             provenance=canonical(
                 provenance() | {"command": shlex.join(commands.of_run(experiment))}
             ),
-            outcomes=pack_all(outcomes),
+            confusion_counts=pack_all(outcomes),
             errors=sampling_errors(outcomes, [home], bench.counts, spec.metrics),
             predictions=predictions_digest(predictions),
         )

@@ -30,7 +30,7 @@ _TYPES: dict[str, type] = {
     **dict.fromkeys(("id", "name", "benchmark", "scale", "strategy", "predictions"), str),
     **dict.fromkeys(("attempt", "seed", "chosen_epoch"), int),
     **dict.fromkeys(
-        ("identity", "passport", "metrics", "seen", "cost", "provenance", "outcomes", "errors"),
+        ("identity", "comparability", "metrics", "seen", "cost", "provenance", "confusion_counts", "errors"),
         dict,
     ),
     **dict.fromkeys(("class_recalls", "classes", "counts"), list),

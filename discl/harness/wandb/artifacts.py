@@ -72,7 +72,7 @@ def of_result(result: Result, folder: Path) -> Any:
     """The artifact of a complete run: its result and predictions, where they lie."""
     import wandb
 
-    facts = {"id": result.id, "predictions_sha256": result.predictions, "passport": result.passport}
+    facts = {"id": result.id, "predictions_sha256": result.predictions, "comparability": result.comparability}
     artifact = wandb.Artifact(
         f"result-{result.id}", type="result", description=result.name[:250], metadata=facts
     )

@@ -37,7 +37,7 @@ def tell(run: Any, result: Result, folder: Path, tell: Callable[[str], None]) ->
     What cannot be had any more, such as predictions that were removed, is left out.
     """
     run.config.update(
-        {"passport": result.passport, "provenance": result.provenance, "counts": result.counts},
+        {"comparability": result.comparability, "provenance": result.provenance, "counts": result.counts},
         allow_val_change=True,
     )
     run.summary.update(_numbers(result))
@@ -55,7 +55,7 @@ def tell(run: Any, result: Result, folder: Path, tell: Callable[[str], None]) ->
                 file=sys.stderr,
             )
         tell(part.__name__)
-    if (bank := result.passport.get("bank")) and (made := artifacts.of_bank(str(bank))):
+    if (bank := result.comparability.get("bank")) and (made := artifacts.of_bank(str(bank))):
         artifacts.use(run, made)
     run.log_artifact(artifacts.of_result(result, folder))
     tell("artifacts")
@@ -128,7 +128,7 @@ def _classes(run: Any, result: Result, folder: Path, config: Mapping[str, Any]) 
 def _called(result: Result, folder: Path) -> ConfusionCounts | None:
     """What the photos of the home split were called."""
     home = id_test_split({key.rsplit("/", 1)[0] for key in result.metrics})
-    if (packed := result.outcomes.get(home, {}).get("")) is not None:
+    if (packed := result.confusion_counts.get(home, {}).get("")) is not None:
         return unpack(home, "", packed)
     try:
         predictions = Store().predictions(folder)

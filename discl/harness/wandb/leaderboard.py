@@ -80,12 +80,12 @@ def _table(spec: Benchmark, results: list[Result]) -> Any:
 def _artifact(name: str, root: Path, paths: list[Path], results: list[Result]) -> Any:
     import wandb
 
-    passports = {result.id: result.passport for result in results}
+    keys = {result.id: result.comparability for result in results}
     artifact = wandb.Artifact(
         name,
         type="leaderboard",
         description="published results, by reference",
-        metadata={"passports": passports},
+        metadata={"comparability": keys},
     )
     for path in paths:
         artifact.add_reference(path.absolute().as_uri(), name=path.name)

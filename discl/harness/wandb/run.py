@@ -110,7 +110,7 @@ def _send(run: Any, events: Iterator[dict[str, Any]], folder: Path, tell: Tell) 
 def used_bank(folder: Path) -> str | None:
     """The bank of a complete run; None where it used none, or is not complete."""
     try:
-        bank = json.loads((folder / "result.json").read_text("utf-8"))["passport"]["bank"]
+        bank = json.loads((folder / "result.json").read_text("utf-8"))["comparability"]["bank"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return str(bank) if bank else None
