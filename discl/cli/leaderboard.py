@@ -55,19 +55,26 @@ def leaderboard() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write to this file instead of the terminal.",
 )
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Show the published results that come with discl instead of the runs on this machine.",
+)
 def leaderboard_show(
-    form: str, baselines: tuple[str, ...], output: Path | None, **selection: Any
+    form: str, baselines: tuple[str, ...], output: Path | None, published: bool, **selection: Any
 ) -> None:
-    """The table of BENCH from stored runs; all seeds there are, unless --seeds says which.
+    """Show the table of BENCH from stored runs; all seeds there are, unless --seeds says which.
 
     \b
     discl leaderboard cifar10_lt
+    discl leaderboard cifar10_lt --published
     discl leaderboard cifar10_lt --baseline all_levels --format latex -o table.tex
     """
     from discl.core.errors import UserError
     from discl.files.disk import check_deliverable, delivering
     from discl.harness.leaderboard import table as boards
     from discl.harness.leaderboard.formats import FORMATS as WRITERS
+    from discl.harness.leaderboard.publish import shipped_results
     from discl.harness.run.store import Store
 
     if output and form == "table":
@@ -77,13 +84,17 @@ def leaderboard_show(
     if output:
         check_deliverable(output)
     spec = load(**selection)
-    if selection["seeds"] is None:
-        spec = boards.with_every_seed(spec, Store())
-    made = boards.board(
-        spec,
-        boards.stored_results(spec, Store()),
-        [name for given in baselines for name in words(given)],
-    )
+    if published:
+        results = shipped_results(spec)
+        if selection["seeds"] is None:
+            seeds = sorted({result.seed for result in results})
+            spec = spec.model_copy(update={"seeds": seeds})
+        results = [result for result in results if result.seed in spec.seeds]
+    else:
+        if selection["seeds"] is None:
+            spec = boards.with_every_seed(spec, Store())
+        results = boards.stored_results(spec, Store())
+    made = boards.board(spec, results, [name for given in baselines for name in words(given)])
     if form == "table":
         print_board(made)
     elif output:

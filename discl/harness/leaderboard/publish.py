@@ -9,6 +9,7 @@ from pathlib import Path
 from discl.config.benchmark import SCALES, Benchmark, load
 from discl.core.errors import UserError
 from discl.core.result import Result
+from discl.core.search_path import folders
 from discl.files.disk import write_text
 from discl.harness.leaderboard.formats import as_markdown
 from discl.harness.leaderboard.table import board, placed, stored_results
@@ -118,6 +119,20 @@ def _folder(root: Path, benchmark: str, scale: str) -> Path:
 def committed(root: Path, benchmark: str, scale: str) -> list[Result]:
     """Published results of a benchmark at a scale."""
     return [Result.read(path) for path in sorted(_folder(root, benchmark, scale).glob("*.json"))]
+
+
+def shipped_results(spec: Benchmark) -> list[Result]:
+    """Published results of a benchmark: those in `leaderboards/` here, else those shipped.
+
+    Raises UserError where nothing is published of the benchmark at its scale.
+    """
+    for root in folders("leaderboards"):
+        if results := committed(root, spec.name, spec.scale):
+            return [result for result in results if result.strategy in spec.strategies]
+    raise UserError(
+        f"nothing is published of {spec.name} at scale {spec.scale}; without --published the table"
+        " is made from the runs on this machine"
+    )
 
 
 def render(name: str, root: Path) -> str:
