@@ -1,0 +1,126 @@
+"""A wheel in an environment of its own, outside the source tree, does what a checkout does."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LARGEST_BYTES = 14_000_000  # the weights are 12.3 MB of it
+TINY = (
+    *("--strategies", "real_only,all_levels", "--set", "train.epochs=2"),
+    *("--set", "train.curriculum_epochs=1", "--set", "train.evaluate_every=1"),
+    *("--set", "train.warmup_epochs=0", "--set", "bank.variants=1", "--set", "levels=[50,100]"),
+    *("--set", "train.workers=0", "--set", "sampling.images=64", "--trackers", "console"),
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", folder, ROOT]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = folder.glob("discl-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`discl` of an environment that holds the wheel; its dependencies are those of this one."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "install", "--quiet", "--no-deps", "--no-index", wheel], check=True, timeout=120
+    )
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    beside = folder / "lib" / version / "site-packages" / "dependencies.pth"
+    beside.write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+    return folder / "bin" / "discl"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    return folder
+
+
+def run(installed: Path, folder: Path, *words: str) -> str:
+    """What the installed command prints in a folder."""
+    home = {"DISCL_HOME": str(folder / "home"), "COLUMNS": "200"}
+    done = subprocess.run(
+        [installed, *words],
+        cwd=folder,
+        env={**os.environ, **home},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_wheel_holds_what_the_commands_need_and_no_more(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for kind in ("benchmarks", "sweeps"):
+        for path in (ROOT / kind).glob("*.toml"):
+            assert f"discl/shipped/{kind}/{path.name}" in names
+    results = {
+        f"discl/shipped/{path.relative_to(ROOT)}"
+        for path in (ROOT / "leaderboards" / "results").rglob("*.json")
+    }
+    assert results
+    assert results <= names
+    assert {"discl/py.typed", "discl/harness/report/page.html"} <= names
+    assert not [name for name in names if name.endswith(("spectrum.png", ".pyc"))]
+    assert not [name for name in names if name.startswith(("tests", "docs", "benchmarks"))]
+    assert wheel.stat().st_size < LARGEST_BYTES
+
+
+def test_an_installed_package_knows_its_benchmarks_sweeps_and_results(
+    installed: Path, elsewhere: Path
+) -> None:
+    shown = run(installed, elsewhere, "list", "benchmarks")
+    expected = {path.stem for path in (ROOT / "benchmarks").glob("*.toml")} - {"default"}
+    assert {line.split()[0] for line in shown.splitlines()} == expected
+    sweeps = run(installed, elsewhere, "sweep")
+    assert all(path.stem in sweeps for path in (ROOT / "sweeps").glob("*.toml"))
+    board = run(
+        installed, elsewhere, "leaderboard", "cifar10_lt", "--published", "--format", "json"
+    )
+    assert len(json.loads(board)["rows"]) == 9
+
+
+def test_an_installed_package_beside_a_checkout_is_the_one_that_runs(
+    installed: Path, elsewhere: Path
+) -> None:
+    (elsewhere / "pyproject.toml").write_text("[project]\n", "utf-8")
+    (elsewhere / "benchmarks").mkdir()
+    own = elsewhere / "benchmarks" / "mine.toml"
+    own.write_text('title = "Mine"\n[dataset]\nname = "cifar10_lt"\n', "utf-8")
+    shown = run(installed, elsewhere, "list", "benchmarks")
+    assert "mine" in shown
+    assert "cifar10_lt" in shown
+    script = "from discl.harness.run.provenance import commit; print(commit())"
+    subprocess.run(["git", "init", "-q"], cwd=elsewhere, check=True)
+    python = installed.with_name("python")
+    done = subprocess.run([python, "-c", script], cwd=elsewhere, capture_output=True, text=True)
+    assert done.stdout.strip() == "unknown", done.stderr
+
+
+def test_an_installed_package_plans_compares_and_shows(installed: Path, elsewhere: Path) -> None:
+    plan = run(installed, elsewhere, "plan", "cifar10_lt", *TINY[:-2])
+    assert "real_only" in plan or "2 runs" in plan
+    run(installed, elsewhere, "bench", "cifar10_lt", *TINY)
+    settings = [word for word in TINY[:-2] if word]
+    board = run(installed, elsewhere, "leaderboard", "cifar10_lt", *settings, "--format", "json")
+    assert {row["strategy"] for row in json.loads(board)["rows"]} == {"real_only", "all_levels"}
