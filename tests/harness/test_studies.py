@@ -474,7 +474,7 @@ def test_a_library_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "plotly", None)
-    with pytest.raises(UserError, match=re.escape("pip install 'discl[study]'")):
+    with pytest.raises(UserError, match=re.escape("pip install 'discl[plots]'")):
         plots.check_picture(tmp_path / "page.html")
 
 

@@ -64,7 +64,7 @@ def check_picture(path: Path) -> None:
     try:
         importlib.import_module(library)
     except ImportError as error:
-        raise UserError(f"{library} is not installed; pip install 'discl[study]'") from error
+        raise UserError(f"{library} is not installed; pip install 'discl[plots]'") from error
     check_deliverable(path)
 
 

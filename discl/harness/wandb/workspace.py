@@ -155,7 +155,7 @@ def _libraries() -> tuple[Any, Any]:
         import wandb_workspaces.workspaces as ws
     except ImportError as error:
         raise UserError(
-            "dashboards need wandb-workspaces; install it with: pip install 'discl[dashboard]'"
+            "dashboards need wandb-workspaces; install it with: pip install 'discl[wandb-dashboard]'"
         ) from error
     return ws, wr
 

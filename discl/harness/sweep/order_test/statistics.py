@@ -560,7 +560,7 @@ def _canvas() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UserError("matplotlib is not installed; pip install 'discl[study]'") from error
+        raise UserError("matplotlib is not installed; pip install 'discl[plots]'") from error
     return Figure
 
 
