@@ -15,13 +15,16 @@ width. Fractions are in [0, 1].
 from __future__ import annotations
 
 import reprlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from discl.core.class_counts import ClassCounts, Fractions
 
 if TYPE_CHECKING:  # torch is only named here, never imported: this floor stays light
     from torch import Tensor, nn
@@ -443,6 +446,50 @@ class EpochReport:
     loss: float | None = (
         None  # mean of the steps' training losses; of the first process where there are several
     )
+
+
+# ---------------------------------------------------------------- measuring
+
+
+class Metric(ABC):
+    """One number about the predictions on a split. Subclass it, and only what differs is written.
+
+    A constructor keyword named like a convention of `[metrics]` (`shots`, `min_group_size`) gets
+    the value that the benchmark gives it. NaN = cannot be measured here; it is left out, never 0.
+    """
+
+    version: int = 1
+    better: Literal["higher", "lower"] = "higher"
+    unit: Literal["share", "count"] = "share"  # a share in [0, 1] is shown in percent
+    overall: bool = False  # over all classes: may be the column `all` of a leaderboard
+    by_group: bool = False  # is handed counts [g, c] of each group; left out where there are none
+    labels_only: bool = False  # depends on no prediction: computed once a split, after training
+    splits: tuple[str, ...] = ("*",)  # patterns of the splits it is for, such as "ood/*"
+    # computed in every run; a metric of another package never is: `[metrics] extra` names it
+    always: bool = False
+    position: int = 100  # in lists, smallest first
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """Head of its column, and its name in a sentence, e.g. 'macro accuracy'."""
+
+    @property
+    @abstractmethod
+    def definition(self) -> str:
+        """How it is computed, with the conventions filled in.
+
+        This text is hashed into every result: another text is another metric, and results of
+        different definitions never stand in one table.
+        """
+
+    @abstractmethod
+    def compute(self, photos: ClassCounts, training_photos: Ints) -> Fractions:
+        """Values float64 [...] of counts [..., c]; with `by_group`, one value [] of counts [g, c].
+
+        Leading axes are samples of the test photos, each computed alone: they give the standard
+        error. `training_photos` [c] are the real training photos of each class.
+        """
 
 
 # ---------------------------------------------------------------- watching

@@ -28,6 +28,7 @@ KINDS = (
     "prompts",
     "hard_rules",
     "losses",
+    "metrics",
     "trackers",
     "executors",
 )

@@ -1,0 +1,1 @@
+"""Metrics: one number about the predictions on a split, with its definition."""

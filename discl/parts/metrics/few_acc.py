@@ -1,0 +1,10 @@
+"""Accuracy on few-shot classes, by real training photos: where a curriculum promises most."""
+
+from __future__ import annotations
+
+from discl.parts.metrics._shots import ShotAccuracy
+
+
+class FewAcc(ShotAccuracy):
+    shot = "few"
+    position = 7

@@ -1,0 +1,10 @@
+"""Accuracy on many-shot classes, by real training photos."""
+
+from __future__ import annotations
+
+from discl.parts.metrics._shots import ShotAccuracy
+
+
+class ManyAcc(ShotAccuracy):
+    shot = "many"
+    position = 5

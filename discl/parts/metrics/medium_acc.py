@@ -1,0 +1,10 @@
+"""Accuracy on medium-shot classes, by real training photos."""
+
+from __future__ import annotations
+
+from discl.parts.metrics._shots import ShotAccuracy
+
+
+class MediumAcc(ShotAccuracy):
+    shot = "medium"
+    position = 6
