@@ -1,4 +1,4 @@
-"""`discl doctor`: what works on this machine, what to know, and what to repair."""
+"""`discl doctor`: what works on this machine, and what to repair."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from discl.cli.options.completion import checks
 
 if TYPE_CHECKING:
-    from discl.harness.doctor.diagnosis import Examined
+    from discl.harness.doctor.finding import Finding
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
@@ -23,37 +23,35 @@ _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 )
 @click.pass_context
 def doctor(ctx: click.Context, check: tuple[str, ...], form: str) -> None:
-    """Look this machine over: software, devices, disks, photos, banks, and what lies beyond the
-    network.
+    """Check this machine: software, devices, disks, photos, and the servers that are used.
 
     Each line is ok, a note (it stops nothing) or a problem, with the way out. The exit code is 1
     where there is a problem, else 0. Keys and passwords are never shown. Without CHECK, all of
-    them: python, packages, torch, torchvision, extras, node, places (disks and locks), memory,
-    datasets, banks, tree (git), bytecode, hub, wandb, studies.
+    them: python (with packages), torch (with devices and threads), disk (space and locks), data
+    (photos), hub (Hugging Face), wandb.
 
     \b
     discl doctor
-    discl doctor places hub                        only these; nothing else is imported
+    discl doctor disk hub                          only these; nothing else is imported
     discl doctor --format json
     """
     from discl.harness.doctor.diagnosis import examine
 
-    found = examine(check)
+    examined = examine(check)
+    findings = [finding for result in examined for finding in result.findings]
     if form == "json":
         rows = [
-            {"check": each.check, **finding._asdict()}
-            for each in found
-            for finding in each.findings
+            {"check": result.check, **finding._asdict()}
+            for result in examined
+            for finding in result.findings
         ]
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
-        _print(found)
-    ctx.exit(
-        1 if any(finding.state == "problem" for each in found for finding in each.findings) else 0
-    )
+        _print(findings)
+    ctx.exit(1 if any(finding.state == "problem" for finding in findings) else 0)
 
 
-def _print(found: list[Examined]) -> None:
+def _print(findings: list[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -63,17 +61,14 @@ def _print(found: list[Examined]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    findings = [finding for each in found for finding in each.findings]
     for finding in findings:
-        table.add_row(
-            Text(finding.state, style=_COLOURS[finding.state]), Text(legible(finding.said))
-        )
+        state = Text(finding.state, style=_COLOURS[finding.state])
+        table.add_row(state, Text(legible(finding.message)))
         if finding.way_out:
             table.add_row("", Text(f"-> {legible(finding.way_out)}", style="dim"))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-    problems, notes = (
-        sum(finding.state == state for finding in findings) for state in ("problem", "note")
-    )
+    problems = sum(finding.state == "problem" for finding in findings)
+    notes = sum(finding.state == "note" for finding in findings)
     click.echo(
         f"{problems} problem{'s' if problems != 1 else ''}, {notes} note{'s' if notes != 1 else ''}"
     )
