@@ -177,7 +177,7 @@ def _below(explained: Mapping[str, str], table: str) -> dict[str, str]:
         if key.startswith(f"{table}.")
     }
     if table == "train":
-        own = of_fields(ROOT / "discl" / "engine" / "recipe.py", "Recipe") | own
+        own = of_fields(ROOT / "discl" / "engine" / "training" / "config.py", "TrainConfig") | own
     return own
 
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 from discl.cli import main
 from discl.config.benchmark import load
-from discl.engine.bank.generate import Workshop
-from discl.engine.bank.leases import Wanted
+from discl.engine.bank.generate import ImageMaker
+from discl.engine.bank.leases import CellGrid
 from discl.files.disk import home
 from discl.harness.run.assembly import Bench
 
@@ -41,9 +41,9 @@ def _discl(*words: str) -> Result:
 
 def _filled() -> Bench:
     bench = Bench(load("cifar10_lt", settings=TINY))
-    wanted = Wanted(bench.sources.ids[:3], (0, 50), 1)
-    workshop = Workshop(bench.bank.id, bench.bank.shards, bench.sources, bench.generator, None)
-    bench.bank.build(wanted, bench.generator.steps, Here(), lambda: workshop, 4, lambda *_: None)
+    wanted = CellGrid(bench.sources.ids[:3], (0, 50), 1)
+    image_maker = ImageMaker(bench.bank.id, bench.bank.shards, bench.sources, bench.generator, None)
+    bench.bank.build(wanted, bench.generator.steps, Here(), lambda: image_maker, 4, lambda *_: None)
     return bench
 
 

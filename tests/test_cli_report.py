@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from discl.cli import main
 from discl.config.benchmark import experiments, load
-from discl.engine.bank.generate import Workshop
-from discl.engine.bank.leases import Wanted
+from discl.engine.bank.generate import ImageMaker
+from discl.engine.bank.leases import CellGrid
 from discl.harness.leaderboard.publish import publish
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
@@ -198,9 +198,9 @@ def _shows_pictures(text: str, first: str) -> None:
 
 def test_images_of_the_bank_and_the_surest_mistakes_are_inside(tmp_path: Path) -> None:
     bench = Bench(load("cifar10_lt", settings=TINY))
-    wanted = Wanted(bench.sources.ids[:3], (0, 50), 1)
-    workshop = Workshop(bench.bank.id, bench.bank.shards, bench.sources, bench.generator, None)
-    bench.bank.build(wanted, bench.generator.steps, Here(), lambda: workshop, 4, lambda *_: None)
+    wanted = CellGrid(bench.sources.ids[:3], (0, 50), 1)
+    image_maker = ImageMaker(bench.bank.id, bench.bank.shards, bench.sources, bench.generator, None)
+    bench.bank.build(wanted, bench.generator.steps, Here(), lambda: image_maker, 4, lambda *_: None)
     spec = bench.spec.model_copy(update={"strategies": ["static", "real_rebalanced"], "seeds": [0]})
     for each in experiments(spec):
         results.store(

@@ -34,8 +34,8 @@ import numpy as np
 import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
 from discl.core.levels import denoising_steps, strength
 from discl.core.registry import bind
-from discl.engine.bank.generate import Sources, Workshop, request_of
-from discl.engine.bank.leases import Wanted
+from discl.engine.bank.generate import ImageMaker, SourceImages, request_of
+from discl.engine.bank.leases import CellGrid
 from discl.miniature import untrained
 
 LEVELS = (50, 60, 70, 80, 90)
@@ -71,7 +71,7 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
         checkpoint = untrained.write("sd", folder / "sd", width)
         made_from = sources(photos, pixels)
         cells = tuple(
-            cell for name in made_from.ids for cell in Wanted((name,), LEVELS, VARIANTS).of(name)
+            cell for name in made_from.ids for cell in CellGrid((name,), LEVELS, VARIANTS).of(name)
         )
         asked = [
             request_of("perf", cell, made_from.choices(made_from.place[cell.source]))
@@ -90,11 +90,11 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
         ).build()
         scorer = Counted(bind("scorers", "open_clip", {}).build())
         (folder / "shards").mkdir()
-        workshop = Workshop("perf", folder / "shards", made_from, generator, scorer)
-        workshop(cells[:1])  # loads the weights; counted by nobody
+        image_maker = ImageMaker("perf", folder / "shards", made_from, generator, scorer)
+        image_maker(cells[:1])  # loads the weights; counted by nobody
         before = dict(generator.counts)
         scored_before = scorer.images
-        workshop = Workshop("perf", folder / "shards", made_from, generator, scorer)
+        image_maker = ImageMaker("perf", folder / "shards", made_from, generator, scorer)
         pipeline = generator._family.pipeline
         found: dict[str, Any] = {
             "images": len(cells),
@@ -104,7 +104,7 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
             "threads": threads,
         }
         with timed(found, "ours", len(cells)):
-            workshop(cells)
+            image_maker(cells)
         counts = {key: generator.counts[key] - before[key] for key in before}
         with timed(found, "making", len(cells)):
             generator.make(asked, made_from.photos[rows])
@@ -156,7 +156,7 @@ class Counted:
         return self.inner.embed_texts(texts)
 
 
-def sources(count: int, pixels: int) -> Sources:
+def sources(count: int, pixels: int) -> SourceImages:
     photos = (
         np.random.default_rng(0)
         .integers(0, 256, (count, pixels // 8, pixels // 8, 3), dtype=np.uint8)
@@ -165,7 +165,7 @@ def sources(count: int, pixels: int) -> Sources:
     )
     prompts = bind("prompts", "template", {"template": "a photo of {name} in the wild"}).build()
     classes = ("cat", "dog")
-    return Sources(
+    return SourceImages(
         tuple(f"photo{i}" for i in range(count)),
         np.arange(count) % 2,
         photos,
@@ -242,7 +242,7 @@ def called(pipeline: Any, requests: list[Any], photos: Any) -> Any:
 
 
 def batched(
-    pipeline: Any, scorer: Any, asked: list[Any], made_from: Sources, rows: Any, chunk: int
+    pipeline: Any, scorer: Any, asked: list[Any], made_from: SourceImages, rows: Any, chunk: int
 ) -> None:
     pipeline.set_progress_bar_config(disable=True)
     for level in LEVELS:
@@ -254,7 +254,7 @@ def batched(
             scorer.embed_images(np.concatenate([images, made_from.photos[rows[some]]]))
 
 
-def loop(pipeline: Any, scorer: Any, asked: list[Any], made_from: Sources, rows: Any) -> None:
+def loop(pipeline: Any, scorer: Any, asked: list[Any], made_from: SourceImages, rows: Any) -> None:
     for request, row in zip(asked, rows, strict=True):
         photo = made_from.photos[row : row + 1]
         image = called(pipeline, [request], photo)

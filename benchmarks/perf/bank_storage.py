@@ -25,9 +25,9 @@ from _report import report
 import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
 from discl.core.registry import bind
 from discl.engine.bank.bank import Bank
-from discl.engine.bank.catalogue import MADE, Row
-from discl.engine.bank.generate import Sources, Workshop
-from discl.engine.bank.leases import Wanted
+from discl.engine.bank.catalogue import MADE, ImageRecord
+from discl.engine.bank.generate import ImageMaker, SourceImages
+from discl.engine.bank.leases import CellGrid
 from discl.files.photos import decode
 
 LEVELS = (50, 60, 70, 80, 90)  # the paper's iWildCam levels, as its release generates them
@@ -35,10 +35,10 @@ VARIANTS = 8
 SIZE = 32
 
 
-def sources(count: int) -> Sources:
+def sources(count: int) -> SourceImages:
     photos = np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
     ids = tuple(f"photo-{i:07d}" for i in range(count))
-    return Sources(
+    return SourceImages(
         ids,
         np.arange(count) % 10,
         photos,
@@ -48,17 +48,22 @@ def sources(count: int) -> Sources:
     )
 
 
-def fill(folder: Path, images: int) -> tuple[Bank, Wanted, float]:
+def fill(folder: Path, images: int) -> tuple[Bank, CellGrid, float]:
     """A full bank of about `images`, and the seconds it took."""
     made_from = sources(max(1, images // (len(LEVELS) * VARIANTS)))
     bank = Bank(folder, {"benchmark": "storage"})
-    workshop = Workshop(
+    image_maker = ImageMaker(
         bank.id, bank.shards, made_from, bind("generators", "blend", {}).build(), None
     )
-    wanted = Wanted(made_from.ids, LEVELS, VARIANTS)
+    wanted = CellGrid(made_from.ids, LEVELS, VARIANTS)
     started = time.perf_counter()
     bank.build(
-        wanted, 20, bind("executors", "local", {}).build(), lambda: workshop, 256, lambda *_: None
+        wanted,
+        20,
+        bind("executors", "local", {}).build(),
+        lambda: image_maker,
+        256,
+        lambda *_: None,
     )
     return bank, wanted, time.perf_counter() - started
 
@@ -256,8 +261,8 @@ def switching(context: click.Context, rows: int) -> None:
     report(context.obj, "switching", found)
 
 
-def row_of(level: int, number: int) -> Row:
-    return Row(
+def row_of(level: int, number: int) -> ImageRecord:
+    return ImageRecord(
         f"photo-{number // VARIANTS:07d}",
         level,
         number % VARIANTS,

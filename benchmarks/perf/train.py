@@ -29,10 +29,11 @@ from discl.core.interfaces import Split, Task
 from discl.core.registry import bind
 from discl.engine.evaluation.metrics import split_metrics
 from discl.engine.evaluation.predict import Normaliser
-from discl.engine.training.data import Material, Recipe
+from discl.engine.training.config import TrainConfig
+from discl.engine.training.data import TrainingData
 from discl.engine.training.distributed import device
 from discl.engine.training.loop import Fit
-from discl.engine.training.sampler import Tail, Targets, hard_rows
+from discl.engine.training.sampler import SamplerView, Targets, hard_rows
 from discl.parts.datasets.iwildcam import read_metadata
 
 CLASSES, PHOTOS, BATCH = 10, 2560, 64
@@ -143,9 +144,9 @@ def harness_loop(net: nn.Module, split: Split, steps: int) -> float:
     """Seconds a step of `Fit`: plan, gathering, translation and mirroring, normalising, schedule,
     checks.
     """
-    tail = Tail(split.labels, hard_rows(split.labels, CLASSES, 1))
-    recipe = Recipe(2, 0, BATCH, 1e-4, 0.05, "adamw", 0, 4, True, 1000, precision="float32")
-    material = Material(
+    tail = SamplerView(split.labels, hard_rows(split.labels, CLASSES, 1))
+    config = TrainConfig(2, 0, BATCH, 1e-4, 0.05, "adamw", 0, 4, True, 1000, precision="float32")
+    training_data = TrainingData(
         split,
         tail,
         CLASSES,
@@ -167,8 +168,8 @@ def harness_loop(net: nn.Module, split: Split, steps: int) -> float:
     fit = Fit(
         net,
         *parts,
-        material,
-        recipe,
+        training_data,
+        config,
         Targets((steps + 8) * BATCH, 0.1, 10),
         Normaliser((0.5,) * 3, (0.25,) * 3),
         0,

@@ -146,7 +146,7 @@ def _whole_epochs(given: Any, info: ValidationInfo) -> Any:
 
 
 class TrainTable(_Table):
-    """See `discl.engine.recipe.Recipe`."""
+    """See `discl.engine.training.config.TrainConfig`."""
 
     # how fast, and where from, not what: the answer stays the same
     not_hashed: ClassVar[set[str]] = {"channels_last", "compile", "workers", "checkpoint_seconds"}

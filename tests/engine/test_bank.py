@@ -22,8 +22,8 @@ from discl.core.interfaces import Generated, Request, WorkersDied
 from discl.core.registry import bind
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import Cell
-from discl.engine.bank.generate import Sources, Workshop, request_of
-from discl.engine.bank.leases import Wanted
+from discl.engine.bank.generate import ImageMaker, SourceImages, request_of
+from discl.engine.bank.leases import CellGrid
 from discl.files import shards
 from discl.files.photos import decode, fitted
 
@@ -91,11 +91,11 @@ class Here:
             yield item, work(item)
 
 
-def _sources(count: int = 5) -> Sources:
+def _sources(count: int = 5) -> SourceImages:
     photos = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
     dataset_captions = (("a cat", "one cat"), ("a dog",))
     prompts = bind("prompts", "dataset", {}).build()
-    return Sources(
+    return SourceImages(
         tuple(f"photo{i}" for i in range(count)),
         np.arange(count) % 2,
         photos,
@@ -105,22 +105,22 @@ def _sources(count: int = 5) -> Sources:
     )
 
 
-def _wanted(levels: Sequence[int] = (0, 50), variants: int = 3, count: int = 5) -> Wanted:
-    return Wanted(tuple(f"photo{i}" for i in range(count)), tuple(levels), variants)
+def _wanted(levels: Sequence[int] = (0, 50), variants: int = 3, count: int = 5) -> CellGrid:
+    return CellGrid(tuple(f"photo{i}" for i in range(count)), tuple(levels), variants)
 
 
 def _fill(
     bank: Bank,
-    wanted: Wanted,
+    wanted: CellGrid,
     batch: int = 4,
     generator: Any = None,
     scorer: Any = None,
     executor: Any = None,
 ) -> CountingGenerator:
     generator, sources = generator or CountingGenerator(), _sources(len(wanted.sources))
-    workshop = Workshop(bank.id, bank.shards, sources, generator, scorer or BrightnessScorer())
+    image_maker = ImageMaker(bank.id, bank.shards, sources, generator, scorer or BrightnessScorer())
     bank.build(
-        wanted, generator.steps, executor or Here(), lambda: workshop, batch, lambda *_: None
+        wanted, generator.steps, executor or Here(), lambda: image_maker, batch, lambda *_: None
     )
     return generator
 
@@ -321,7 +321,7 @@ def test_a_damaged_image_does_not_come_back_with_a_new_catalogue(tmp_path: Path)
 def test_a_shard_whose_builder_died_before_entering_it_is_not_made_again(tmp_path: Path) -> None:
     bank, sources = Bank(tmp_path, PROCESS), _sources()
     cells = tuple(_wanted().of("photo0"))
-    Workshop(bank.id, bank.shards, sources, CountingGenerator(), None)(cells)
+    ImageMaker(bank.id, bank.shards, sources, CountingGenerator(), None)(cells)
     assert "lacks 1 of the shards" in next(bank.verify()).why
     assert len(_fill(bank, _wanted()).asked) == 30 - len(cells)
 
@@ -440,10 +440,10 @@ def test_images_of_several_sizes_come_at_one(tmp_path: Path) -> None:
     bank, small = Bank(tmp_path, PROCESS), _sources()
     _fill(bank, _wanted((0,), variants=2))
     photos = np.random.default_rng(1).integers(0, 256, (5, 6, 12, 3), dtype=np.uint8)
-    workshop = Workshop(
+    image_maker = ImageMaker(
         bank.id, bank.shards, replace(small, photos=photos), CountingGenerator(), BrightnessScorer()
     )
-    bank.build(_wanted((0,), variants=3), 20, Here(), lambda: workshop, 4, lambda *_: None)
+    bank.build(_wanted((0,), variants=3), 20, Here(), lambda: image_maker, 4, lambda *_: None)
     assert {decode(data).shape for _, data in bank.encoded(0)} == {(8, 8, 3), (6, 12, 3)}
     assert bank.pixels(0).shape == (15, 8, 8, 3)
     shown = Bank(tmp_path, PROCESS, (5, 7))
@@ -458,14 +458,14 @@ def _diffused(folder: Path, batch: int) -> str:
     generator = bind("generators", "img2img", {"steps": 4, "chunk": 4}).build()
     photos = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     prompts = bind("prompts", "template", {}).build()
-    sources = Sources(("a", "b"), np.zeros(2, np.int64), photos, ("cat",), ((),), prompts)
+    sources = SourceImages(("a", "b"), np.zeros(2, np.int64), photos, ("cat",), ((),), prompts)
     bank = Bank(folder, PROCESS)
-    workshop = Workshop(bank.id, bank.shards, sources, generator, None)
+    image_maker = ImageMaker(bank.id, bank.shards, sources, generator, None)
     bank.build(
-        Wanted(sources.ids, (0, 50), 4),
+        CellGrid(sources.ids, (0, 50), 4),
         generator.steps,
         Here(),
-        lambda: workshop,
+        lambda: image_maker,
         batch,
         lambda *_: None,
     )
@@ -491,15 +491,15 @@ def build_a_toy(home: Path, workers: int) -> None:
         bind("generators", "blend", {}).build(),
         _sources(100),
     )
-    workshop, executor = (
-        partial(Workshop, bank.id, bank.shards, sources, generator, None),
+    image_maker, executor = (
+        partial(ImageMaker, bank.id, bank.shards, sources, generator, None),
         bind("executors", "local", {"workers": workers}),
     )
     bank.build(
         _wanted((0, 30, 50), 5, 100),
         generator.steps,
         executor.build(),
-        workshop,
+        image_maker,
         8,
         lambda *_: None,
     )
@@ -523,8 +523,8 @@ def test_slurm_jobs_make_the_same_bytes(tmp_path: Path) -> None:
         ("slurm", {"cluster": "local", "workers": 2, "cpus": 1, "folder": str(tmp_path / "jobs")}),
     ):
         bank = Bank(tmp_path / engine, PROCESS)
-        workshop = partial(
-            Workshop,
+        image_maker = partial(
+            ImageMaker,
             bank.id,
             bank.shards,
             _sources(),
@@ -535,7 +535,7 @@ def test_slurm_jobs_make_the_same_bytes(tmp_path: Path) -> None:
             _wanted(),
             50,
             bind("executors", engine, parameters).build(),
-            workshop,
+            image_maker,
             15,
             lambda *_: None,
         )

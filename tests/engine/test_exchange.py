@@ -14,7 +14,7 @@ from PIL import Image
 from discl.core.errors import UserError
 from discl.engine.bank import exchange
 from discl.engine.bank.bank import Bank
-from discl.engine.bank.catalogue import FAILED, MADE, Cell, Row
+from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.exchange import export_bank, import_bank
 from discl.engine.bank.generate import key_of
 from discl.files import shards, tables
@@ -32,10 +32,10 @@ def _quiet(*_: Any) -> None:
     return None
 
 
-def _row(bank: Bank, cell: Cell, data: bytes, offset: int) -> Row:
+def _row(bank: Bank, cell: Cell, data: bytes, offset: int) -> ImageRecord:
     score = None if cell.variant else cell.level / 300
     status, why = (MADE, "") if data else (FAILED, "it is late")
-    return Row(
+    return ImageRecord(
         *cell,
         key_of(bank.id, cell),
         cell.variant % 2,
@@ -64,11 +64,11 @@ def _filled(root: Path, photos: int = 3) -> Bank:
         rows = [
             _row(bank, cell, data, end) for cell, data, end in zip(cells, blobs, ends, strict=False)
         ]
-        bank.catalogue.add(shards.write(bank.shards, Row._fields, rows, blobs), rows)
+        bank.catalogue.add(shards.write(bank.shards, ImageRecord._fields, rows, blobs), rows)
     return bank
 
 
-def _known(bank: Bank) -> list[Row]:
+def _known(bank: Bank) -> list[ImageRecord]:
     """All that is known of every image, but for the place in a shard."""
     return [row._replace(offset=0) for status in (MADE, FAILED) for row in bank.rows(status=status)]
 
@@ -110,7 +110,7 @@ def test_datasets_sees_pictures_and_every_column(tmp_path: Path, form: str) -> N
             == 18
         )
     assert isinstance(loaded.features["image"], datasets.Image)
-    assert {*loaded.column_names} == {"image", "bank", "class_name", *Row._fields}
+    assert {*loaded.column_names} == {"image", "bank", "class_name", *ImageRecord._fields}
     first, stored = loaded[0], next(bank.rows())
     assert (first["bank"], first["class_name"], first["seed"], first["why"]) == (
         bank.id,
@@ -218,7 +218,7 @@ def test_damaged_rows_are_named_and_set_aside(tmp_path: Path, form: str) -> None
     _rewritten(folder, form, damage)
     with (folder / "failed.jsonl").open("a") as opened:
         opened.write('{"torn": \n')
-        opened.write(json.dumps(dict.fromkeys(Row._fields, 2**70)) + "\n")
+        opened.write(json.dumps(dict.fromkeys(ImageRecord._fields, 2**70)) + "\n")
     other = Bank(tmp_path / "there", PROCESS)
     done = import_bank(other, folder, _quiet)
     assert (done.new, done.there) == (16, 0)

@@ -13,14 +13,14 @@ from discl.config.benchmark import experiments, load
 from discl.core.errors import UserError
 from discl.core.registry import bind
 from discl.engine.evaluation.predict import Normaliser, logits_of
-from discl.engine.training.data import Recipe
+from discl.engine.training.config import TrainConfig
 from discl.engine.training.loop import Fit
-from tests.engine.test_training import MATERIAL, NORMALISER, RECIPE, TARGETS
+from tests.engine.test_training import CONFIG, MATERIAL, NORMALISER, TARGETS
 
-SHORT = replace(RECIPE, epochs=2, curriculum_epochs=1, optimiser="sgd", lr=0.01)
+SHORT = replace(CONFIG, epochs=2, curriculum_epochs=1, optimiser="sgd", lr=0.01)
 
 
-def _fit(recipe: Recipe, keep: Any = None) -> Fit:
+def _fit(config: TrainConfig, keep: Any = None) -> Fit:
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
@@ -30,17 +30,17 @@ def _fit(recipe: Recipe, keep: Any = None) -> Fit:
         network,
         *parts,
         MATERIAL,
-        recipe,
+        config,
         TARGETS,
-        replace(NORMALISER, crop=recipe.crop),
+        replace(NORMALISER, crop=config.crop),
         0,
         torch.device("cpu"),
         keep,
     )
 
 
-def _weights(recipe: Recipe) -> dict[str, Tensor]:
-    fit = _fit(recipe)
+def _weights(config: TrainConfig) -> dict[str, Tensor]:
+    fit = _fit(config)
     list(fit)
     return {key: tensor.clone() for key, tensor in fit.judged.state_dict().items()}
 

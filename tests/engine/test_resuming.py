@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_training import MATERIAL, NORMALISER, RECIPE, TARGETS
+from test_training import CONFIG, MATERIAL, NORMALISER, TARGETS
 from torch import nn
 
 from discl.core.interfaces import EpochReport
 from discl.core.registry import bind
-from discl.engine.training.data import Recipe
+from discl.engine.training.config import TrainConfig
 from discl.engine.training.loop import Fit
 from discl.engine.training.state import flatten, unflatten
 from discl.files import checkpoints
 
-PLAIN = replace(RECIPE, epochs=4, curriculum_epochs=3)
+PLAIN = replace(CONFIG, epochs=4, curriculum_epochs=3)
 RICH = replace(
     PLAIN, ema=0.9, mixup=0.4, cutmix=0.4, clip=1.0, warmup_steps=3, accumulate=2, optimiser="sgd"
 )
 CUT = replace(PLAIN, crop=6, transform={"scale": [0.5, 1.0], "auto_augment": "rand-m5"})
 
 
-def _fit(strategy: str, recipe: Recipe, keep: Any = None) -> Fit:
+def _fit(strategy: str, config: TrainConfig, keep: Any = None) -> Fit:
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3),
@@ -36,8 +36,8 @@ def _fit(strategy: str, recipe: Recipe, keep: Any = None) -> Fit:
         nn.Linear(8, 3),
     )
     parts = bind("strategies", strategy, {}).build(), bind("losses", "ce", {}).build()
-    intake = replace(NORMALISER, crop=recipe.crop)
-    return Fit(network, *parts, MATERIAL, recipe, TARGETS, intake, 0, torch.device("cpu"), keep)
+    preprocess = replace(NORMALISER, crop=config.crop)
+    return Fit(network, *parts, MATERIAL, config, TARGETS, preprocess, 0, torch.device("cpu"), keep)
 
 
 def _end(fit: Fit) -> tuple[list[EpochReport], dict[str, Any]]:
@@ -46,22 +46,22 @@ def _end(fit: Fit) -> tuple[list[EpochReport], dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "recipe"), [("adaptive", PLAIN), ("random", RICH), ("static", CUT)]
+    ("strategy", "config"), [("adaptive", PLAIN), ("random", RICH), ("static", CUT)]
 )
 def test_a_run_goes_on_from_any_step_to_the_same_end(
-    strategy: str, recipe: Recipe, tmp_path: Path
+    strategy: str, config: TrainConfig, tmp_path: Path
 ) -> None:
     stops: list[tuple[Any, Any]] = []
-    history, weights = _end(_fit(strategy, recipe, lambda state: stops.append(flatten(state()))))
+    history, weights = _end(_fit(strategy, config, lambda state: stops.append(flatten(state()))))
     assert (
-        len(stops) > recipe.epochs * 4 - 4
+        len(stops) > config.epochs * 4 - 4
     )  # after every step but those of bursts, and after every epoch
     for number in np.random.default_rng(5).permutation(len(stops))[:5]:
         checkpoints.save(tmp_path, int(number), *stops[number])
         stored = checkpoints.newest(tmp_path)
         assert stored
         torch.rand(7)  # what else draws from the global generator must not matter
-        again = _fit(strategy, recipe)
+        again = _fit(strategy, config)
         again.restore(unflatten(*stored))
         history_again, weights_again = _end(again)
         assert history_again == history

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from discl.engine.training.sampler import (
     Plan,
-    Tail,
+    SamplerView,
     Targets,
     Usable,
     hard_rows,
@@ -15,7 +15,7 @@ from discl.engine.training.sampler import (
 )
 
 LABELS = np.repeat([0, 1, 2, 3], [60, 30, 6, 2])
-TAIL = Tail(LABELS, hard_rows(LABELS, 4, 20))
+TAIL = SamplerView(LABELS, hard_rows(LABELS, 4, 20))
 ROWS = np.flatnonzero(TAIL.hard)
 USABLE = {level: Usable(np.repeat(ROWS, 4), np.arange(4 * len(ROWS))) for level in (0, 50)}
 TARGETS = Targets(images=96, tail_share=0.5, max_repeats=50)
@@ -24,7 +24,7 @@ TARGETS = Targets(images=96, tail_share=0.5, max_repeats=50)
 def _plan(
     mix: dict[int, float],
     targets: Targets = TARGETS,
-    tail: Tail = TAIL,
+    tail: SamplerView = TAIL,
     usable: dict[int, Usable] = USABLE,
     rebalanced: bool = True,
 ) -> Plan:
@@ -102,7 +102,7 @@ def test_a_level_without_an_image_of_a_class_falls_back_to_its_photos() -> None:
 def test_photos_set_aside_for_a_probe_are_never_trained_on() -> None:
     aside = probe_rows(TAIL, 0.3, np.random.default_rng(1))
     assert set(LABELS[aside]) == {2, 3}
-    plan = _plan({50: 1.0}, tail=Tail(LABELS, TAIL.hard, frozenset(aside.tolist())))
+    plan = _plan({50: 1.0}, tail=SamplerView(LABELS, TAIL.hard, frozenset(aside.tolist())))
     assert not set(plan.row) & set(aside)
 
 
@@ -112,7 +112,7 @@ def test_the_same_chance_gives_the_same_epoch() -> None:
 
 
 def test_a_dataset_without_hard_classes_is_sampled_naturally() -> None:
-    easy = Tail(LABELS, hard_rows(LABELS, 4, 1))
+    easy = SamplerView(LABELS, hard_rows(LABELS, 4, 1))
     assert len(_plan({100: 1.0}, tail=easy)) == 96
 
 
@@ -143,7 +143,7 @@ def test_without_easy_photos_an_epoch_holds_hard_ones_alone() -> None:
 
 # ---------------------------------------------------------------- single hard photos, in classes that are not hard as a whole
 
-SCATTERED = Tail(
+SCATTERED = SamplerView(
     LABELS, np.isin(np.arange(len(LABELS)), [0, 1, 2, 60, 61, 90, 91, 92, 96, 97])
 )  # 3 of 60, 2 of 30, 3 of 6, 2 of 2
 
@@ -195,7 +195,7 @@ def test_scattered_hard_photos_get_their_shares_and_real_photos_the_same(
 def test_a_probe_of_thousands_of_hard_photos_takes_its_share_of_every_class() -> None:
     rng = np.random.default_rng(0)
     labels = rng.choice(182, 120_000, p=np.arange(1, 183) / np.arange(1, 183).sum())
-    tail = Tail(labels, rng.random(120_000) < 0.07)
+    tail = SamplerView(labels, rng.random(120_000) < 0.07)
     aside = probe_rows(tail, 0.2, np.random.default_rng(0))
     hard, held = (
         np.bincount(labels[tail.hard], minlength=182),

@@ -11,9 +11,10 @@ from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport, Split
 from discl.core.registry import bind
 from discl.engine.evaluation.predict import Normaliser, predict
-from discl.engine.training.data import Material, Recipe
+from discl.engine.training.config import TrainConfig
+from discl.engine.training.data import TrainingData
 from discl.engine.training.loop import Fit
-from discl.engine.training.sampler import Tail, Targets, Usable, hard_rows
+from discl.engine.training.sampler import SamplerView, Targets, Usable, hard_rows
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1, 2], [40, 20, 6])
@@ -35,10 +36,10 @@ def _split(labels: Any, prefix: str) -> Split:
 
 
 TRAIN, VAL = _split(LABELS, "train"), _split(np.repeat([0, 1, 2], 10), "val")
-TAIL = Tail(LABELS, hard_rows(LABELS, 3, 10))
+TAIL = SamplerView(LABELS, hard_rows(LABELS, 3, 10))
 HARD = np.flatnonzero(TAIL.hard)
 LEVELS = (0, 50, 100)
-MATERIAL = Material(
+MATERIAL = TrainingData(
     TRAIN,
     TAIL,
     3,
@@ -47,7 +48,7 @@ MATERIAL = Material(
     {level: _photos(np.full(12, 2)) for level in (0, 50)},
     VAL,
 )
-RECIPE = Recipe(
+CONFIG = TrainConfig(
     epochs=5,
     curriculum_epochs=3,
     batch=16,
@@ -77,7 +78,7 @@ def _network(seed: int = 0) -> nn.Module:
 
 def _fit(
     name: str,
-    recipe: Recipe = RECIPE,
+    config: TrainConfig = CONFIG,
     network: nn.Module | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> list[EpochReport]:
@@ -91,7 +92,7 @@ def _fit(
             strategy,
             loss,
             MATERIAL,
-            recipe,
+            config,
             TARGETS,
             NORMALISER,
             0,
@@ -167,23 +168,23 @@ def test_the_same_seed_trains_the_same_network() -> None:
 
 
 def test_it_learns_what_can_be_learnt() -> None:
-    reports = _fit("static", replace(RECIPE, epochs=12, curriculum_epochs=8, evaluate_every=12))
+    reports = _fit("static", replace(CONFIG, epochs=12, curriculum_epochs=8, evaluate_every=12))
     assert reports[-1].values["val/macro_acc"] > 0.9
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_way_out() -> None:
     with pytest.raises(UserError, match=r"loss became .* lower train.lr"):
-        _fit("real_only", replace(RECIPE, lr=1e30, optimiser="sgd"))
+        _fit("real_only", replace(CONFIG, lr=1e30, optimiser="sgd"))
 
 
 def test_an_epoch_smaller_than_a_batch_is_refused() -> None:
     with pytest.raises(UserError, match="larger than an epoch"):
-        _fit("real_only", replace(RECIPE, batch=100))
+        _fit("real_only", replace(CONFIG, batch=100))
 
 
 def test_an_unknown_optimiser_is_named() -> None:
     with pytest.raises(UserError, match="sgdd"):
-        _fit("real_only", replace(RECIPE, optimiser="sgdd"))
+        _fit("real_only", replace(CONFIG, optimiser="sgdd"))
 
 
 def test_predictions_cover_every_photo_in_order() -> None:

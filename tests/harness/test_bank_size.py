@@ -13,7 +13,7 @@ from discl.config.benchmark import experiments, load
 from discl.core.interfaces import Photos, Split
 from discl.engine.bank.exchange import export_bank
 from discl.engine.training.batches import gather
-from discl.engine.training.data import Material
+from discl.engine.training.data import TrainingData
 from discl.engine.training.sampler import Plan
 from discl.files.photos import decode, fitted
 from discl.harness.bank.quality.measure import Limits, inspect
@@ -121,12 +121,12 @@ def test_training_gets_the_images_at_its_own_size() -> None:
     assert pixels.shape == (6, 32, 32, 3)
     assert np.array_equal(pixels[2], fitted(decode(list(bench.bank.encoded(50))[2][1]), (32, 32)))
     usable = bench.usable(50)
-    material = Material(
+    training_data = TrainingData(
         bench.train, bench.tail, 2, (50, 100), {50: usable}, {50: pixels}, bench.train
     )
     batch = gather(
         Plan(np.array([0, usable.row[3]]), np.array([100, 50]), np.array([-1, usable.place[3]])),
-        material,
+        training_data,
     )
     assert np.array_equal(batch[1].numpy(), pixels[3])
 

@@ -19,7 +19,7 @@ from discl.core.errors import UserError
 from discl.core.registry import find
 from discl.engine.bank import leases
 from discl.engine.bank.bank import SCHEMA, Bank
-from discl.engine.bank.catalogue import FAILED, MADE, Cell, Row
+from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.generate import key_of
 from discl.engine.bank.leases import Builder, occupancy
 from discl.files import shards
@@ -56,7 +56,7 @@ def _put(bank: Bank, cells: Sequence[Cell], shade: int = 0) -> Path:
     ]
     ends = np.cumsum([0, *map(len, blobs)]).tolist()
     rows = [
-        Row(
+        ImageRecord(
             *cell,
             key_of(bank.id, cell),
             0,
@@ -74,7 +74,7 @@ def _put(bank: Bank, cells: Sequence[Cell], shade: int = 0) -> Path:
         )
         for cell, data, end in zip(cells, blobs, ends, strict=False)
     ]
-    name = shards.write(bank.shards, Row._fields, rows, blobs)
+    name = shards.write(bank.shards, ImageRecord._fields, rows, blobs)
     bank.catalogue.add(name, rows)
     return bank.shards / name
 
@@ -311,7 +311,9 @@ def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
     ):
         path.write_bytes(b"123")
     os.utime(half, (0, 0))
-    unentered = bank.shards / shards.write(bank.shards, Row._fields, [], [b"of a killed builder"])
+    unentered = bank.shards / shards.write(
+        bank.shards, ImageRecord._fields, [], [b"of a killed builder"]
+    )
     digest = bank.digest()
     plan = look(_kept(bank), _quiet)
     assert {path for removal in plan.removals for path in removal.paths} == {

@@ -10,7 +10,7 @@ import pytest
 
 from discl.config.benchmark import load
 from discl.core.registry import bind
-from discl.engine.bank.leases import Wanted
+from discl.engine.bank.leases import CellGrid
 from discl.harness.run.assembly import Bench
 
 TINY = (
@@ -67,6 +67,8 @@ def test_the_order_of_the_photos_changes_no_byte(
     local = bind("executors", "local", {}).build()
     for start in np.random.default_rng(0).permutation(len(whole.sources)):
         for level in reversed(whole.levels):
-            one = Wanted((whole.sources[start],), (level,), whole.variants)
-            bench.bank.build(one, bench.generator.steps, local, bench.workshop, 3, lambda *_: None)
+            one = CellGrid((whole.sources[start],), (level,), whole.variants)
+            bench.bank.build(
+                one, bench.generator.steps, local, bench.image_maker, 3, lambda *_: None
+            )
     assert bench.bank.digest() == diffused_alone

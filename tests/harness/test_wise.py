@@ -13,9 +13,10 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Split
 from discl.core.registry import bind
 from discl.engine.evaluation.predict import predict
-from discl.engine.training.data import Material, Recipe
+from discl.engine.training.config import TrainConfig
+from discl.engine.training.data import TrainingData
 from discl.engine.training.loop import Fit
-from discl.engine.training.sampler import Tail, Targets, hard_rows
+from discl.engine.training.sampler import SamplerView, Targets, hard_rows
 from discl.harness.run.wise_ft import wise_predictions
 
 
@@ -40,10 +41,10 @@ def _intake(features: torch.Tensor) -> torch.Tensor:
 @pytest.fixture
 def fit() -> Fit:
     train, val = _split(64), _split(200)
-    material = Material(
-        train, Tail(train.labels, hard_rows(train.labels, 2, 10)), 2, (100,), {}, {}, val
+    training_data = TrainingData(
+        train, SamplerView(train.labels, hard_rows(train.labels, 2, 10)), 2, (100,), {}, {}, val
     )
-    recipe = Recipe(
+    config = TrainConfig(
         epochs=2,
         curriculum_epochs=0,
         batch=16,
@@ -60,8 +61,8 @@ def fit() -> Fit:
         _network(3),
         strategy,
         loss,
-        material,
-        recipe,
+        training_data,
+        config,
         Targets(64, 0.0, 1),
         _intake,
         3,
@@ -71,7 +72,7 @@ def fit() -> Fit:
     return trained
 
 
-FEED: Any = SimpleNamespace(network=_network, intake=_intake)
+FEED: Any = SimpleNamespace(network=_network, preprocess=_intake)
 
 
 @pytest.mark.parametrize("end", [0.0, 1.0])
@@ -88,8 +89,10 @@ def test_val_alone_chooses_and_the_run_s_own_weights_stay(fit: Fit) -> None:
     before = {key: value.clone() for key, value in fit.judged.state_dict().items()}
     alphas, seen = [0.0, 0.3, 0.6, 1.0], {}
     for each in alphas:
-        _, said = wise_predictions(fit, FEED, [each], "val/macro_f1", {"val": fit.material.val})
-        seen[each] = (said["val/wise_logits"].argmax(1) == fit.material.val.labels).mean()
+        _, said = wise_predictions(
+            fit, FEED, [each], "val/macro_f1", {"val": fit.training_data.val}
+        )
+        seen[each] = (said["val/wise_logits"].argmax(1) == fit.training_data.val.labels).mean()
     best, _ = wise_predictions(fit, FEED, alphas, "val/acc", {})
     assert seen[best] == max(seen.values()) > seen[0.0]
     assert all(torch.equal(before[key], value) for key, value in fit.judged.state_dict().items())

@@ -16,9 +16,10 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Split, Task
 from discl.core.registry import bind
 from discl.engine.evaluation.predict import Normaliser
-from discl.engine.training.data import Material, Recipe
+from discl.engine.training.config import TrainConfig
+from discl.engine.training.data import TrainingData
 from discl.engine.training.loop import Fit
-from discl.engine.training.sampler import Tail, Targets, hard_rows
+from discl.engine.training.sampler import SamplerView, Targets, hard_rows
 from discl.engine.training.state import flatten, unflatten
 from discl.miniature.untrained import write_clip
 
@@ -154,7 +155,7 @@ def _split(count: int) -> Split:
     )
 
 
-RECIPE = Recipe(
+CONFIG = TrainConfig(
     epochs=6,
     curriculum_epochs=0,
     batch=12,
@@ -169,18 +170,24 @@ RECIPE = Recipe(
 INTAKE = Normaliser((0.5,) * 3, (0.25,) * 3)
 
 
-def _fit(network: nn.Module, recipe: Recipe = RECIPE, keep: Any = None) -> Fit:
+def _fit(network: nn.Module, config: TrainConfig = CONFIG, keep: Any = None) -> Fit:
     train = _split(20)
-    material = Material(
-        train, Tail(train.labels, hard_rows(train.labels, 3, 10)), 3, (100,), {}, {}, _split(10)
+    training_data = TrainingData(
+        train,
+        SamplerView(train.labels, hard_rows(train.labels, 3, 10)),
+        3,
+        (100,),
+        {},
+        {},
+        _split(10),
     )
     strategy = bind("strategies", "real_only", {}).build()
     return Fit(
         network,
         strategy,
         _flyp(),
-        material,
-        recipe,
+        training_data,
+        config,
         Targets(60, 0.0, 1),
         INTAKE,
         0,
@@ -201,18 +208,18 @@ def test_training_with_it_tells_colours_apart_by_their_names(folder: Path) -> No
     reports = list(_fit(network))
     assert value() < before - 0.5
     assert reports[-1].values["val/macro_acc"] > 0.9
-    (report,) = _fit(network, replace(RECIPE, epochs=1, lr=1e-5, precision="bfloat16"))
+    (report,) = _fit(network, replace(CONFIG, epochs=1, lr=1e-5, precision="bfloat16"))
     assert report.values["val/macro_acc"] > 0.9
 
 
 def test_a_stopped_run_draws_the_same_captions_when_it_goes_on(folder: Path) -> None:
-    recipe, stops = replace(RECIPE, epochs=2), list[Any]()
+    config, stops = replace(CONFIG, epochs=2), list[Any]()
     templates = ["a photo of a {name}", "a picture of a {name}", "{name}"]
     whole = _fit(
-        _network(folder, templates=templates), recipe, lambda state: stops.append(flatten(state()))
+        _network(folder, templates=templates), config, lambda state: stops.append(flatten(state()))
     )
     list(whole)
-    again = _fit(_network(folder, templates=templates), recipe)
+    again = _fit(_network(folder, templates=templates), config)
     again.restore(unflatten(*stops[2]))
     list(again)
     weights, found = whole.network.state_dict(), again.network.state_dict()

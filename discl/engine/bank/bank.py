@@ -23,9 +23,9 @@ from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
 from discl.core.interfaces import Executor, Floats, Ints, Photos, Progress, WorkersDied
 from discl.core.levels import denoising_steps
-from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, Row
-from discl.engine.bank.generate import Sources, Workshop, key_of
-from discl.engine.bank.leases import Builder, Wanted, missing
+from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, ImageRecord
+from discl.engine.bank.generate import ImageMaker, SourceImages, key_of
+from discl.engine.bank.leases import Builder, CellGrid, missing
 from discl.files import shards
 from discl.files.disk import clear_disk_errors, publishing, write_text
 from discl.files.photos import decode, fitted
@@ -142,16 +142,16 @@ class Bank:
 
     # -- filling
 
-    def missing(self, wanted: Wanted) -> Iterator[Cell]:
+    def missing(self, wanted: CellGrid) -> Iterator[Cell]:
         """What is wanted and not there."""
         return missing(self.catalogue, wanted)
 
     def build(
         self,
-        wanted: Wanted,
+        wanted: CellGrid,
         steps: int,
         executor: Executor,
-        workshop: Callable[[], Workshop],
+        image_maker: Callable[[], ImageMaker],
         batch: int,
         progress: Progress,
     ) -> Made:
@@ -172,7 +172,9 @@ class Bank:
                 progress("making images", 0, total)
             while next(self.missing(wanted), None):
                 builder.start_over()
-                for cells, answer in executor.run(workshop, self._leases(builder, wanted, batch)):
+                for cells, answer in executor.run(
+                    image_maker, self._leases(builder, wanted, batch)
+                ):
                     if isinstance(answer, WorkersDied):
                         raise UserError(answer.about(cells))
                     shard, rows = answer
@@ -192,7 +194,7 @@ class Bank:
                 progress("making images", total, total)
         return Made(images, failed, time.monotonic() - started, work)
 
-    def _leases(self, builder: Builder, wanted: Wanted, batch: int) -> Iterator[tuple[Cell, ...]]:
+    def _leases(self, builder: Builder, wanted: CellGrid, batch: int) -> Iterator[tuple[Cell, ...]]:
         while cells := builder.claim(wanted, batch):
             yield cells
 
@@ -220,9 +222,9 @@ class Bank:
             columns, rows = shards.about(self.shards, name)
         except shards.BrokenShardError:
             return  # half of it is gone; what it held is made again
-        if tuple(columns) != Row._fields:
+        if tuple(columns) != ImageRecord._fields:
             return
-        kept = [Row(*row) for row in rows]
+        kept = [ImageRecord(*row) for row in rows]
         self.catalogue.add(
             name,
             [
@@ -250,15 +252,15 @@ class Bank:
         )
         return [(Cell(*row[:3]), row[3]) for row in rows]
 
-    def rows(self, level: int | None = None, status: str = MADE) -> Iterator[Row]:
+    def rows(self, level: int | None = None, status: str = MADE) -> Iterator[ImageRecord]:
         """All that is known of every image made (or FAILED), ordered by (level, source, variant)."""
         one = "" if level is None else "AND level = ?"
         query = (
-            f"SELECT {', '.join(Row._fields)} FROM images WHERE status = ? {one} ORDER BY level,"
+            f"SELECT {', '.join(ImageRecord._fields)} FROM images WHERE status = ? {one} ORDER BY level,"
             " source, variant"
         )
         return (
-            Row(*row)
+            ImageRecord(*row)
             for row in self.catalogue.stream(query, (status,) if level is None else (status, level))
         )
 
@@ -278,7 +280,12 @@ class Bank:
         )
 
     def view(
-        self, level: int, variants: int, sources: Sources, threshold: float | None, best_of: int = 1
+        self,
+        level: int,
+        variants: int,
+        sources: SourceImages,
+        threshold: float | None,
+        best_of: int = 1,
     ) -> View:
         """The images of `level` that are used; makes nothing.
 
@@ -322,27 +329,27 @@ class Bank:
             table = table[table["score"] >= threshold]
         return View(table["source"].copy(), table["variant"].copy(), table["place"].copy())
 
-    def image(self, cell: Cell) -> tuple[Photos, Row]:
+    def image(self, cell: Cell) -> tuple[Photos, ImageRecord]:
         """Pixels of one image, and what is known of it."""
         query = (
-            f"SELECT {', '.join(Row._fields)}, shard FROM images WHERE source = ? AND level = ? AND"
+            f"SELECT {', '.join(ImageRecord._fields)}, shard FROM images WHERE source = ? AND level = ? AND"
             " variant = ? AND status = ?"
         )
         found = self.catalogue.rows(query, (*cell, MADE))
         if not found:
             raise UserError(f"the bank holds no image of {cell}; run `discl bank build` first")
-        row = Row(*found[0][:-1])
+        row = ImageRecord(*found[0][:-1])
         return decode(self._bytes(found[0][-1], row.offset, row.length)), row
 
-    def encoded(self, level: int | None = None) -> Iterator[tuple[Row, bytes]]:
+    def encoded(self, level: int | None = None) -> Iterator[tuple[ImageRecord, bytes]]:
         """Every image made, as stored, ordered by (level, source, variant)."""
         one = "" if level is None else "AND level = ?"
         query = (
-            f"SELECT {', '.join(Row._fields)}, shard FROM images WHERE status = ? {one} ORDER BY"
+            f"SELECT {', '.join(ImageRecord._fields)}, shard FROM images WHERE status = ? {one} ORDER BY"
             " level, source, variant"
         )
         for found in self.catalogue.stream(query, (MADE,) if level is None else (MADE, level)):
-            row = Row(*found[:-1])
+            row = ImageRecord(*found[:-1])
             yield row, self._bytes(found[-1], row.offset, row.length)
 
     def pixels(self, level: int) -> Photos:
@@ -439,13 +446,13 @@ class Bank:
                 " build` enters them",
             )
         for found in self.catalogue.stream(
-            f"SELECT {', '.join(Row._fields)}, shard FROM images ORDER BY shard, offset"
+            f"SELECT {', '.join(ImageRecord._fields)}, shard FROM images ORDER BY shard, offset"
         ):
-            row = Row(*found[:-1])
+            row = ImageRecord(*found[:-1])
             if why := self._wrong(found[-1], row):
                 yield Damage(row.cell, why)
 
-    def _wrong(self, shard: str, row: Row) -> str:
+    def _wrong(self, shard: str, row: ImageRecord) -> str:
         """What is wrong with an image's bytes; "" where nothing is."""
         try:
             data = shards.read(self.shards, shard, row.offset, row.length)

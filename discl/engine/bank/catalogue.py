@@ -19,7 +19,7 @@ class Cell(NamedTuple):
     variant: int
 
 
-class Row(NamedTuple):
+class ImageRecord(NamedTuple):
     """All that is known of one image; the columns of the catalogue and of a shard's end."""
 
     source: str
@@ -67,8 +67,8 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE INDEX IF NOT EXISTS by_builder ON leases (builder);
 """
 _INSERT = (
-    f"INSERT OR IGNORE INTO images ({', '.join(Row._fields)}, shard) VALUES"
-    f" ({', '.join('?' * (len(Row._fields) + 1))})"
+    f"INSERT OR IGNORE INTO images ({', '.join(ImageRecord._fields)}, shard) VALUES"
+    f" ({', '.join('?' * (len(ImageRecord._fields) + 1))})"
 )
 
 
@@ -123,7 +123,7 @@ class Catalogue:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def add(self, shard: str, rows: Iterable[Row]) -> None:
+    def add(self, shard: str, rows: Iterable[ImageRecord]) -> None:
         """Enter a shard and its rows; an image that is there already stays as it is."""
         with self.writing() as db:
             db.executemany(_INSERT, ((*row, shard) for row in rows))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, get_type_hints
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
 from discl.engine.bank.bank import Bank
-from discl.engine.bank.catalogue import FAILED, MADE, Row
+from discl.engine.bank.catalogue import FAILED, MADE, ImageRecord
 from discl.engine.bank.generate import key_of
 from discl.engine.bank.leases import Builder
 from discl.files import shards, tables
@@ -26,10 +26,10 @@ from discl.files.disk import clear_disk_errors, publishing_folder
 PILE = 256
 PILE_BYTES = 16 << 20  # images held in memory at a time: a row group, a record batch, a shard
 _TYPES = {str: "string", int: "int64", float | None: "float64"}
-_COLUMNS = {name: _TYPES[kind] for name, kind in get_type_hints(Row).items()}
+_COLUMNS = {name: _TYPES[kind] for name, kind in get_type_hints(ImageRecord).items()}
 _MAY_LACK = {"text_score", "photo_score"}  # a bank without a scorer has none
 
-Pile = list[tuple[Row, bytes]]
+Pile = list[tuple[ImageRecord, bytes]]
 
 
 class SetAside(NamedTuple):
@@ -48,7 +48,7 @@ class Imported(NamedTuple):
     set_aside: list[SetAside]
 
 
-def _piles(images: Iterable[tuple[Row, bytes]]) -> Iterator[Pile]:
+def _piles(images: Iterable[tuple[ImageRecord, bytes]]) -> Iterator[Pile]:
     """Images in bounded number and size, whichever is reached first."""
     pile: Pile = []
     size = 0
@@ -108,7 +108,7 @@ def export_bank(
     return done
 
 
-def _stored(bank: Bank) -> Iterator[tuple[Row, bytes]]:
+def _stored(bank: Bank) -> Iterator[tuple[ImageRecord, bytes]]:
     for level in bank.count():  # a query a level: SQLite would sort all levels at once
         for row, data in bank.encoded(level):
             if hashlib.sha256(data).hexdigest() != row.sha256:
@@ -119,11 +119,11 @@ def _stored(bank: Bank) -> Iterator[tuple[Row, bytes]]:
             yield row, data
 
 
-def _described(bank: str, classes: Sequence[str], row: Row) -> dict[str, Any]:
+def _described(bank: str, classes: Sequence[str], row: ImageRecord) -> dict[str, Any]:
     return {"bank": bank, "class_name": classes[row.label], **row._asdict()}
 
 
-def _name(row: Row) -> str:
+def _name(row: ImageRecord) -> str:
     return f"{row.source} level {row.level} variant {row.variant}"
 
 
@@ -216,16 +216,16 @@ def _failed(folder: Path, aside: list[SetAside]) -> Iterator[tuple[dict[str, Any
 
 def _sound(
     bank: str, offered: Iterable[tuple[dict[str, Any], bytes, str]], aside: list[SetAside]
-) -> Iterator[tuple[Row, bytes]]:
+) -> Iterator[tuple[ImageRecord, bytes]]:
     for record, data, status in offered:
-        row = Row(**record)
+        row = ImageRecord(**record)
         if why := _fault(bank, row, data, status):
             aside.append(SetAside(_name(row), why))
         else:
             yield row, data
 
 
-def _fault(bank: str, row: Row, data: bytes, status: str) -> str:
+def _fault(bank: str, row: ImageRecord, data: bytes, status: str) -> str:
     """Why an image is not taken; "" where nothing is wrong."""
     for name, value in row._asdict().items():
         fits = isinstance(value, _PYTHON[_COLUMNS[name]]) and not (
@@ -245,7 +245,7 @@ def _fault(bank: str, row: Row, data: bytes, status: str) -> str:
 _PYTHON: dict[str, type | tuple[type, ...]] = {"string": str, "int64": int, "float64": (int, float)}
 
 
-def _known(bank: Bank, row: Row) -> str | None:
+def _known(bank: Bank, row: ImageRecord) -> str | None:
     """The hash of the bytes the bank has for a cell."""
     found = bank.catalogue.rows(
         "SELECT sha256 FROM images WHERE source = ? AND level = ? AND variant = ?", row.cell
@@ -261,5 +261,5 @@ def _publish(bank: Bank, pile: Pile) -> None:
         rows.append(row._replace(offset=end, length=len(data)))
         end += len(data)
     bank.catalogue.add(
-        shards.write(bank.shards, Row._fields, rows, [data for _, data in pile]), rows
+        shards.write(bank.shards, ImageRecord._fields, rows, [data for _, data in pile]), rows
     )

@@ -26,7 +26,7 @@ from discl.core.interfaces import (
     Scorer,
 )
 from discl.core.levels import denoising_steps
-from discl.engine.bank.catalogue import FAILED, MADE, Cell, Row
+from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.files import shards
 from discl.files.disk import clear_disk_errors
 from discl.files.photos import PhotoRows, encode
@@ -35,7 +35,7 @@ REMEMBERED = 4096  # embeddings of photos kept at a time
 
 
 @dataclass(frozen=True)
-class Sources:
+class SourceImages:
     """The photos images are made from, in the order of their ids."""
 
     ids: tuple[str, ...]
@@ -51,7 +51,9 @@ class Sources:
 
     def context(self, place: int) -> CaptionContext:
         label = int(self.labels[place])
-        return CaptionContext(label, self.classes[label], self.dataset_captions[label], self.ids[place])
+        return CaptionContext(
+            label, self.classes[label], self.dataset_captions[label], self.ids[place]
+        )
 
     def choices(self, place: int) -> tuple[str, ...]:
         """Captions the images of a photo may be made from."""
@@ -79,21 +81,26 @@ def request_of(bank: str, cell: Cell, choices: Sequence[str]) -> Request:
     )
 
 
-class Delivery(NamedTuple):
+class ShardWritten(NamedTuple):
     """A published shard, on its way into the catalogue."""
 
     shard: str
-    rows: list[Row]
+    rows: list[ImageRecord]
 
 
-class Workshop:
+class ImageMaker:
     """Turns a lease of cells into a published shard.
 
     Needs no catalogue, so it works wherever the bank's folder can be seen.
     """
 
     def __init__(
-        self, bank: str, folder: Path, sources: Sources, generator: Generator, scorer: Scorer | None
+        self,
+        bank: str,
+        folder: Path,
+        sources: SourceImages,
+        generator: Generator,
+        scorer: Scorer | None,
     ) -> None:
         self.bank = bank
         self.folder = folder
@@ -103,7 +110,7 @@ class Workshop:
         self._captions: dict[str, Floats] = {}
         self._photos: dict[int, Floats] = {}
 
-    def __call__(self, cells: tuple[Cell, ...]) -> Delivery:
+    def __call__(self, cells: tuple[Cell, ...]) -> ShardWritten:
         places = [self.sources.place[cell.source] for cell in cells]
         requests = [
             request_of(self.bank, cell, self.sources.choices(place))
@@ -116,7 +123,7 @@ class Workshop:
         ]
         ends = np.cumsum([0, *map(len, blobs)]).tolist()
         rows = [
-            Row(
+            ImageRecord(
                 *cell,
                 key_of(self.bank, cell),
                 int(self.sources.labels[place]),
@@ -135,7 +142,7 @@ class Workshop:
             for i, (cell, place, request) in enumerate(zip(cells, places, requests, strict=True))
         ]
         with clear_disk_errors("writing images", self.folder):
-            return Delivery(shards.write(self.folder, Row._fields, rows, blobs), rows)
+            return ShardWritten(shards.write(self.folder, ImageRecord._fields, rows, blobs), rows)
 
     def _scores(
         self, drawn: Generated, places: list[int]

@@ -26,7 +26,7 @@ BEAT_S = 2.0
 SILENCE_S = 60.0  # a builder that has not beaten for this long is given up
 
 
-class Wanted(NamedTuple):
+class CellGrid(NamedTuple):
     """Images asked for: every level and the first `variants` draws of every photo."""
 
     sources: tuple[str, ...]
@@ -75,7 +75,7 @@ class Builder:
         with self._catalogue.writing() as db:
             _bury(db, self.id)
 
-    def claim(self, wanted: Wanted, size: int) -> tuple[Cell, ...]:
+    def claim(self, wanted: CellGrid, size: int) -> tuple[Cell, ...]:
         """Take up to `size` missing cells, photo by photo; () when all that is missing is being
         made by somebody.
         """
@@ -187,14 +187,14 @@ def alone(catalogue: Catalogue, seen: Occupancy) -> Iterator[sqlite3.Connection]
         yield db
 
 
-def missing(catalogue: Catalogue, wanted: Wanted) -> Iterator[Cell]:
+def missing(catalogue: Catalogue, wanted: CellGrid) -> Iterator[Cell]:
     """Cells the bank lacks, whoever may be making them; never all in memory."""
     for source in wanted.sources:
         made = set(catalogue.rows("SELECT level, variant FROM images WHERE source = ?", (source,)))
         yield from (cell for cell in wanted.of(source) if cell[1:] not in made)
 
 
-def _free(db: sqlite3.Connection, wanted: Wanted, source: str) -> Iterator[Cell]:
+def _free(db: sqlite3.Connection, wanted: CellGrid, source: str) -> Iterator[Cell]:
     query = (
         "SELECT level, variant FROM images WHERE source = ?1 UNION ALL SELECT level, variant FROM"
         " leases WHERE source = ?1"

@@ -17,7 +17,7 @@ from discl.engine.training import distributed
 
 CHUNK = 500  # photos a forward pass
 
-Intake = Callable[
+Preprocess = Callable[
     [Tensor], Tensor
 ]  # from what a split holds, on the device, to what the network takes
 
@@ -55,7 +55,9 @@ def _channels(values: tuple[float, float, float], device: torch.device) -> Tenso
 
 
 @torch.no_grad()
-def logits_of(network: nn.Module, photos: Photos, intake: Intake, device: torch.device) -> Floats:
+def logits_of(
+    network: nn.Module, photos: Photos, preprocess: Preprocess, device: torch.device
+) -> Floats:
     """float32 [n, classes], in eval mode; the mode the network was in is restored."""
     was_training = network.training
     mine = distributed.share().rows(len(photos))
@@ -63,13 +65,13 @@ def logits_of(network: nn.Module, photos: Photos, intake: Intake, device: torch.
     parts: list[Floats] = []
     for start in range(mine.start, mine.stop, CHUNK):
         batch = torch.from_numpy(np.array(photos[start : min(start + CHUNK, mine.stop)])).to(device)
-        parts.append(network(intake(batch)).float().cpu().numpy())
+        parts.append(network(preprocess(batch)).float().cpu().numpy())
     network.train(was_training)
     return np.asarray(distributed.whole(np.concatenate(parts), len(photos)))
 
 
 @torch.no_grad()
-def embedded(trunk: nn.Module, photos: Photos, intake: Intake, chunk: int) -> Floats:
+def embedded(trunk: nn.Module, photos: Photos, preprocess: Preprocess, chunk: int) -> Floats:
     """float32 features [n, d] of photos [n, h, w, 3], in eval mode."""
     device = distributed.device()
     trunk.to(device).eval()
@@ -77,18 +79,20 @@ def embedded(trunk: nn.Module, photos: Photos, intake: Intake, chunk: int) -> Fl
         torch.from_numpy(np.array(photos[start : start + chunk]))
         for start in range(0, len(photos), chunk)
     )
-    return np.concatenate([trunk(intake(part.to(device))).float().cpu().numpy() for part in parts])
+    return np.concatenate(
+        [trunk(preprocess(part.to(device))).float().cpu().numpy() for part in parts]
+    )
 
 
 def predict(
-    network: nn.Module, splits: Mapping[str, Split], intake: Intake, device: torch.device
+    network: nn.Module, splits: Mapping[str, Split], preprocess: Preprocess, device: torch.device
 ) -> dict[str, Any]:
     """`<split>/logits` float32 [n, c], `<split>/labels` int64 [n], `<split>/ids` and, where
     several, `<split>/groups` for every split.
     """
     saved: dict[str, Any] = {}
     for name, split in splits.items():
-        saved[f"{name}/logits"] = logits_of(network, split.pixels, intake, device)
+        saved[f"{name}/logits"] = logits_of(network, split.pixels, preprocess, device)
         saved[f"{name}/labels"] = split.labels
         saved[f"{name}/ids"] = split.ids
         if len(np.unique(split.groups)) > 1:

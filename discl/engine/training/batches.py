@@ -18,7 +18,8 @@ from torch import Tensor
 from discl.core.errors import UserError
 from discl.core.hashing import seed_of
 from discl.core.levels import PHOTO
-from discl.engine.training.data import Material, Recipe
+from discl.engine.training.config import TrainConfig
+from discl.engine.training.data import TrainingData
 from discl.engine.training.distributed import Share
 from discl.engine.training.sampler import Plan
 
@@ -35,8 +36,8 @@ class Batch(NamedTuple):
 def batches(
     plan: Plan,
     skip: int,
-    material: Material,
-    recipe: Recipe,
+    training_data: TrainingData,
+    config: TrainConfig,
     key: tuple[int, ...],
     share: Share,
     ahead: bool,
@@ -45,21 +46,21 @@ def batches(
 
     `key` decides all chance; `ahead` makes them ready in the background.
     """
-    if recipe.transform:
-        return _transformed(plan, skip, material, recipe, key, share)
-    made = _augmented(plan, skip, material, recipe, key, share)
+    if config.transform:
+        return _transformed(plan, skip, training_data, config, key, share)
+    made = _augmented(plan, skip, training_data, config, key, share)
     return prefetched(made) if ahead else made
 
 
-def gather(plan: Plan, material: Material) -> Tensor:
+def gather(plan: Plan, training_data: TrainingData) -> Tensor:
     """Pixels uint8 [b, h, w, 3] of a plan's rows: photos and the levels' images, each an index into
     an array.
     """
-    batch = np.array(material.train.pixels[plan.row])
+    batch = np.array(training_data.train.pixels[plan.row])
     for level in np.unique(plan.level):
         if level != PHOTO:
             mine = plan.level == level
-            batch[mine] = material.pixels[int(level)][plan.place[mine]]
+            batch[mine] = training_data.pixels[int(level)][plan.place[mine]]
     return torch.from_numpy(batch)
 
 
@@ -69,40 +70,45 @@ def cut(plan: Plan, rows: slice) -> Plan:
 
 
 def _augmented(
-    plan: Plan, skip: int, material: Material, recipe: Recipe, key: tuple[int, ...], share: Share
+    plan: Plan,
+    skip: int,
+    training_data: TrainingData,
+    config: TrainConfig,
+    key: tuple[int, ...],
+    share: Share,
 ) -> Iterator[Batch]:
     """Whole batches at once, by indexing: the way of small photos, which would drown in calls an
     image.
     """
     chance = torch.Generator().manual_seed(int(np.random.default_rng(list(key)).integers(2**62)))
-    mine = share.of(recipe.batch)
-    for step in range(len(plan) // recipe.batch):
-        part = cut(plan, slice(step * recipe.batch, (step + 1) * recipe.batch))
+    mine = share.of(config.batch)
+    for step in range(len(plan) // config.batch):
+        part = cut(plan, slice(step * config.batch, (step + 1) * config.batch))
         moves = _moves(
-            len(part), recipe, chance
+            len(part), config, chance
         )  # drawn for skipped batches as well: chance goes on where it would have been
         if step >= skip:
             part = cut(part, mine)
             (shift, mirrored) = (None if move is None else move[..., mine] for move in moves)
             yield Batch(
-                _moved(gather(part, material), shift, mirrored),
-                torch.from_numpy(material.train.labels[part.row]),
+                _moved(gather(part, training_data), shift, mirrored),
+                torch.from_numpy(training_data.train.labels[part.row]),
             )
 
 
 def _moves(
-    count: int, recipe: Recipe, chance: torch.Generator
+    count: int, config: TrainConfig, chance: torch.Generator
 ) -> tuple[Tensor | None, Tensor | None]:
     """Random translations [2, b] and mirrorings [b]; None where the recipe has none."""
     shift = (
-        torch.randint(-recipe.shift, recipe.shift + 1, (2, count, 1, 1), generator=chance).view(
+        torch.randint(-config.shift, config.shift + 1, (2, count, 1, 1), generator=chance).view(
             2, count
         )
-        if recipe.shift
+        if config.shift
         else None
     )
     mirrored = (
-        torch.rand(count, 1, 1, generator=chance).view(count) < 0.5 if recipe.mirror else None
+        torch.rand(count, 1, 1, generator=chance).view(count) < 0.5 if config.mirror else None
     )
     return shift, mirrored
 
@@ -143,10 +149,10 @@ class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(
-        self, plan: Plan, material: Material, recipe: Recipe, key: tuple[int, ...]
+        self, plan: Plan, training_data: TrainingData, config: TrainConfig, key: tuple[int, ...]
     ) -> None:
-        self.plan, self.material, self.key = plan, material, key
-        self.transform = transform_of(recipe, material.train.pixels.shape[1])
+        self.plan, self.training_data, self.key = plan, training_data, key
+        self.transform = transform_of(config, training_data.train.pixels.shape[1])
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -156,29 +162,31 @@ class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
 
         row, level, at = (int(column[place]) for column in self.plan)
         photo = (
-            self.material.train.pixels[row] if level == PHOTO else self.material.pixels[level][at]
+            self.training_data.train.pixels[row]
+            if level == PHOTO
+            else self.training_data.pixels[level][at]
         )
         with _chance_of(seed_of("transform", *self.key, place)):
             return self.transform(Image.fromarray(np.asarray(photo))).permute(1, 2, 0), int(
-                self.material.train.labels[row]
+                self.training_data.train.labels[row]
             )
 
 
-def transform_of(recipe: Recipe, side: int) -> Any:
+def transform_of(config: TrainConfig, side: int) -> Any:
     """timm's training transform: an image in, uint8 [3, crop, crop] out."""
     from timm.data import create_transform
 
     options = {
         key: tuple(value) if isinstance(value, list) else value
-        for key, value in recipe.transform.items()
+        for key, value in config.transform.items()
     }
     try:
         return create_transform(
-            input_size=recipe.crop or side, is_training=True, use_prefetcher=True, **options
+            input_size=config.crop or side, is_training=True, use_prefetcher=True, **options
         )
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         raise UserError(
-            f"train.transform = {dict(recipe.transform)}: timm.data.create_transform does not take"
+            f"train.transform = {dict(config.transform)}: timm.data.create_transform does not take"
             f" it ({error})"
         ) from error
 
@@ -208,16 +216,21 @@ class _chance_of:  # noqa: N801 - reads as a phrase
 
 
 def _transformed(
-    plan: Plan, skip: int, material: Material, recipe: Recipe, key: tuple[int, ...], share: Share
+    plan: Plan,
+    skip: int,
+    training_data: TrainingData,
+    config: TrainConfig,
+    key: tuple[int, ...],
+    share: Share,
 ) -> Iterator[Batch]:
-    mine = share.of(recipe.batch)
-    whole = np.arange(len(plan) // recipe.batch * recipe.batch).reshape(-1, recipe.batch)
+    mine = share.of(config.batch)
+    whole = np.arange(len(plan) // config.batch * config.batch).reshape(-1, config.batch)
     wanted = [rows[mine].tolist() for rows in whole[skip:]]
     loader = torch.utils.data.DataLoader(
-        _Pictures(plan, material, recipe, key),
+        _Pictures(plan, training_data, config, key),
         batch_sampler=wanted,
-        num_workers=recipe.workers,
-        prefetch_factor=AHEAD if recipe.workers else None,
+        num_workers=config.workers,
+        prefetch_factor=AHEAD if config.workers else None,
         pin_memory=torch.cuda.is_available(),
         # else the loader would draw from the chance that networks and losses draw from
         generator=torch.Generator(),

@@ -1,79 +1,21 @@
-"""How a classifier is trained, and what it learns from."""
+"""The photos and images a run learns from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from discl.config.benchmark import MetricsTable
-from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Photos, Split
 from discl.engine.evaluation.metrics import DEFAULT, split_metrics
-from discl.engine.training.sampler import Tail, Usable
+from discl.engine.training.sampler import SamplerView, Usable
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a classifier is trained.
-
-    `curriculum_epochs` of `epochs` follow the strategy; the rest see photos only.
-    """
-
-    epochs: int
-    curriculum_epochs: int
-    batch: int  # images an optimiser step, over all devices
-    lr: float
-    weight_decay: float
-    optimiser: str  # any of timm's
-    warmup_epochs: int
-    shift: int  # random translation, in pixels
-    mirror: bool
-    evaluate_every: int  # epochs between looks at val; the last epoch always is looked at
-    schedule: str = "cosine"  # any of timm's
-    min_lr: float = 0.0
-    warmup_steps: int = 0  # instead of warmup_epochs, where given
-    momentum: float = 0.9
-    accumulate: int = 1  # parts a batch is computed in; its gradients are summed
-    clip: float = 0.0  # largest norm of the gradient; 0 = any
-    ema: float = 0.0  # decay of the running average of weights that is measured and kept; 0 = none
-    mixup: float = 0.0  # alpha (Zhang et al. 2018)
-    cutmix: float = 0.0  # alpha (Yun et al. 2019)
-    # side of the square the network sees, cut from the middle where nothing is random; 0 = whole
-    # photos
-    crop: int = 0
-    transform: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # arguments of timm.data.create_transform; replaces shift and mirror
-    precision: str = (
-        "auto"  # float32, bfloat16, float16; auto = bfloat16 on a GPU, float32 elsewhere
-    )
-    channels_last: bool = False
-    compile: bool = False  # torch.compile: slow to start, pays on a GPU
-    workers: int = 0  # processes that read and transform photos, where there is a `transform`
-
-    def __post_init__(self) -> None:
-        if self.batch % self.accumulate:
-            raise UserError(
-                f"train.accumulate = {self.accumulate} does not divide train.batch = {self.batch}"
-            )
-        if self.mixing and self.batch // self.accumulate % 2:
-            raise UserError(
-                f"train.mixup and cutmix pair images: {self.batch} / {self.accumulate} images a"
-                " forward pass is odd; make it even"
-            )
-
-    @property
-    def mixing(self) -> bool:
-        """Whether images of a batch are mixed with each other."""
-        return bool(self.mixup or self.cutmix)
-
-
-@dataclass(frozen=True)
-class Material:
+class TrainingData:
     """What a run learns from: the training split, its hard rows, and the usable synthetic images of
     each level.
 
@@ -82,7 +24,7 @@ class Material:
     """
 
     train: Split
-    tail: Tail
+    tail: SamplerView
     classes: int
     levels: tuple[int, ...]
     usable: Mapping[int, Usable]

@@ -18,10 +18,11 @@ from discl.core.errors import UserError
 from discl.core.hashing import seed_of
 from discl.core.interfaces import EpochContext, EpochReport, Ints, Loss, Photos, Strategy, check_mix
 from discl.core.levels import PHOTO
-from discl.engine.evaluation.predict import Intake, logits_of
+from discl.engine.evaluation.predict import Preprocess, logits_of
 from discl.engine.training import distributed
 from discl.engine.training.batches import Batch, batches
-from discl.engine.training.data import Material, Recipe
+from discl.engine.training.config import TrainConfig
+from discl.engine.training.data import TrainingData
 from discl.engine.training.sampler import Plan, Targets, plan_epoch, probe_rows
 
 REAL: Mapping[int, float] = {PHOTO: 1.0}
@@ -59,37 +60,37 @@ class Fit:
         network: nn.Module,
         strategy: Strategy,
         loss: Loss,
-        material: Material,
-        recipe: Recipe,
+        training_data: TrainingData,
+        config: TrainConfig,
         targets: Targets,
-        intake: Intake,
+        preprocess: Preprocess,
         seed: int,
         device: torch.device,
         keep: Keep | None = None,
     ) -> None:
         self.strategy = strategy
         self.loss = loss
-        self.material = material
-        self.recipe = recipe
+        self.training_data = training_data
+        self.config = config
         self.targets = targets
-        self.intake = intake
+        self.preprocess = preprocess
         self.seed = seed
         self.device = device
         self.keep = keep
-        self.steps = targets.images // recipe.batch  # an epoch
+        self.steps = targets.images // config.batch  # an epoch
         self.network = network.to(device)
-        if recipe.channels_last:
+        if config.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = _average(self.network, recipe)
-        self.optimiser, self.schedule = _optimiser(self.network, recipe, self.steps)
-        self.called = _compiled(distributed.parallel(self.network, device), recipe)
-        self.dtype = DTYPES[_precision(recipe.precision, device)]
+        self.average = _average(self.network, config)
+        self.optimiser, self.schedule = _optimiser(self.network, config, self.steps)
+        self.called = _compiled(distributed.parallel(self.network, device), config)
+        self.dtype = DTYPES[_precision(config.precision, device)]
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
-        self.mixer = _mixer(recipe, material.classes)
-        self.counts = torch.from_numpy(material.counts).float().to(device)
-        self.probe = _Probe.of(strategy, material, intake, seed, device)
+        self.mixer = _mixer(config, training_data.classes)
+        self.counts = torch.from_numpy(training_data.counts).float().to(device)
+        self.probe = _Probe.of(strategy, training_data, preprocess, seed, device)
         self.tail = replace(
-            material.tail,
+            training_data.tail,
             excluded=frozenset(self.probe.rows.tolist()) if self.probe else frozenset(),
         )
         self.history: list[EpochReport] = []
@@ -106,7 +107,7 @@ class Fit:
         return judged
 
     def __iter__(self) -> Iterator[EpochReport]:
-        while self.at.epoch < self.recipe.epochs:
+        while self.at.epoch < self.config.epochs:
             report = self._epoch(self.at.epoch)
             self.history.append(report)
             self.at = _Position(self.at.epoch + 1)
@@ -116,15 +117,15 @@ class Fit:
             self._offer()
 
     def _epoch(self, epoch: int) -> EpochReport:
-        recipe = self.recipe
-        material = self.material
+        config = self.config
+        training_data = self.training_data
         started = time.monotonic() - self.at.seconds
-        real_phase = epoch >= recipe.curriculum_epochs
+        real_phase = epoch >= config.curriculum_epochs
         rng = np.random.default_rng([self.seed, epoch])
         burst = EMPTY
         if self.probe and not real_phase:
             # the burst is real training and counts: its steps come out of the epoch's
-            count = max(1, round(self.steps * self.probe.burst)) * recipe.batch
+            count = max(1, round(self.steps * self.probe.burst)) * config.batch
             burst = plan_epoch(
                 self.tail, REAL, {}, replace(self.targets, images=count), rebalanced=False, rng=rng
             )
@@ -133,20 +134,24 @@ class Fit:
         self.at.gains = self.at.gains or {}
         context = EpochContext(
             epoch,
-            recipe.curriculum_epochs,
-            material.levels,
+            config.curriculum_epochs,
+            training_data.levels,
             tuple(self.history),
             rng,
             self.at.gains,
         )
-        mix = dict(REAL) if real_phase else check_mix(self.strategy.mix(context), material.levels)
-        rest = replace(self.targets, images=self.steps * recipe.batch - len(burst))
-        plan = plan_epoch(self.tail, mix, material.usable, rest, self.strategy.rebalanced, rng)
-        for _ in self._run(plan, len(burst) // recipe.batch, epoch, self.at.step):
+        mix = (
+            dict(REAL)
+            if real_phase
+            else check_mix(self.strategy.mix(context), training_data.levels)
+        )
+        rest = replace(self.targets, images=self.steps * config.batch - len(burst))
+        plan = plan_epoch(self.tail, mix, training_data.usable, rest, self.strategy.rebalanced, rng)
+        for _ in self._run(plan, len(burst) // config.batch, epoch, self.at.step):
             self.at.step += 1
             self.at.seconds = time.monotonic() - started
             self._offer()
-        steps = (len(burst) + len(plan)) // recipe.batch
+        steps = (len(burst) + len(plan)) // config.batch
         return EpochReport(
             epoch=epoch,
             mix=mix,
@@ -185,8 +190,8 @@ class Fit:
                 batches(
                     plan,
                     skip,
-                    self.material,
-                    self.recipe,
+                    self.training_data,
+                    self.config,
                     (self.seed, epoch, first),
                     distributed.share(),
                     ahead,
@@ -206,7 +211,7 @@ class Fit:
         parts = [
             Batch(*part)
             for part in zip(
-                *(column.chunk(self.recipe.accumulate) for column in batch), strict=True
+                *(column.chunk(self.config.accumulate) for column in batch), strict=True
             )
         ]
         for i, part in enumerate(parts, 1):
@@ -215,9 +220,9 @@ class Fit:
                 self._check(value, epoch, place)
                 self.lost += value.detach() / len(parts)
                 self.scaler.scale(value / len(parts)).backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip:
+        if self.config.clip:
             self.scaler.unscale_(self.optimiser)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average:
@@ -231,19 +236,19 @@ class Fit:
         if (self.device.type == "cpu" or place % 20 == 0) and not torch.isfinite(value):
             raise UserError(
                 f"the loss became {value.item()} in epoch {epoch}, step {place}; lower train.lr"
-                f" from {self.recipe.lr}"
+                f" from {self.config.lr}"
             )
 
     def _loss(self, images: Tensor, labels: Tensor, done: int) -> Tensor:
         images, labels = (
-            self.intake(images.to(self.device, non_blocking=True)),
+            self.preprocess(images.to(self.device, non_blocking=True)),
             labels.to(self.device, non_blocking=True),
         )
-        if self.recipe.channels_last and images.ndim == 4:
+        if self.config.channels_last and images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         if self.mixer:
             images, labels = self._mixed(images, labels, done)
-        progress = done / (self.recipe.epochs * self.steps)
+        progress = done / (self.config.epochs * self.steps)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             return self.loss(self.called, images, labels, self.counts, progress)
 
@@ -264,10 +269,12 @@ class Fit:
         )
 
     def _values(self, epoch: int) -> dict[str, float]:
-        if (epoch + 1) % self.recipe.evaluate_every and epoch + 1 != self.recipe.epochs:
+        if (epoch + 1) % self.config.evaluate_every and epoch + 1 != self.config.epochs:
             return {}
-        return self.material.val_metrics(
-            logits_of(self.judged, self.material.val.pixels, self.intake, self.device).argmax(1)
+        return self.training_data.val_metrics(
+            logits_of(
+                self.judged, self.training_data.val.pixels, self.preprocess, self.device
+            ).argmax(1)
         )
 
     # -- stopping and going on
@@ -305,68 +312,70 @@ class Fit:
         self.history = [EpochReport(**report) for report in state["history"]]
 
 
-def _optimiser(network: nn.Module, recipe: Recipe, steps: int) -> tuple[torch.optim.Optimizer, Any]:
+def _optimiser(
+    network: nn.Module, config: TrainConfig, steps: int
+) -> tuple[torch.optim.Optimizer, Any]:
     """timm's optimiser and schedule, updated every step."""
     from timm.optim import create_optimizer_v2
     from timm.scheduler import create_scheduler_v2
 
     if steps < 1:
         raise UserError(
-            f"train.batch = {recipe.batch} is larger than an epoch of images; lower it or raise"
+            f"train.batch = {config.batch} is larger than an epoch of images; lower it or raise"
             " sampling.images"
         )
     try:
         optimiser = create_optimizer_v2(
             network,
-            opt=recipe.optimiser,
-            lr=recipe.lr,
-            weight_decay=recipe.weight_decay,
-            momentum=recipe.momentum,
+            opt=config.optimiser,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            momentum=config.momentum,
         )
     except (ValueError, KeyError, RuntimeError) as error:
         raise UserError(
-            f"train.optimiser = {recipe.optimiser!r}: timm knows no such optimiser ({error})"
+            f"train.optimiser = {config.optimiser!r}: timm knows no such optimiser ({error})"
         ) from error
     warmup_epochs: Any = (
-        recipe.warmup_steps / steps if recipe.warmup_steps else recipe.warmup_epochs
+        config.warmup_steps / steps if config.warmup_steps else config.warmup_epochs
     )
     try:
         schedule, _ = create_scheduler_v2(
             optimiser,
-            sched=recipe.schedule,
-            num_epochs=recipe.epochs,
-            min_lr=recipe.min_lr,
-            warmup_lr=recipe.lr / 20,
+            sched=config.schedule,
+            num_epochs=config.epochs,
+            min_lr=config.min_lr,
+            warmup_lr=config.lr / 20,
             warmup_epochs=warmup_epochs,
             step_on_epochs=False,
             updates_per_epoch=steps,
         )
     except ValueError as error:
         raise UserError(
-            f"train.schedule = {recipe.schedule!r}: timm has cosine, tanh, poly, step, multistep,"
+            f"train.schedule = {config.schedule!r}: timm has cosine, tanh, poly, step, multistep,"
             " constant"
         ) from error
     return optimiser, schedule
 
 
-def _average(network: nn.Module, recipe: Recipe) -> Any:
+def _average(network: nn.Module, config: TrainConfig) -> Any:
     from timm.utils import ModelEmaV3
 
-    return ModelEmaV3(network, decay=recipe.ema) if recipe.ema else None
+    return ModelEmaV3(network, decay=config.ema) if config.ema else None
 
 
-def _mixer(recipe: Recipe, classes: int) -> Any:
+def _mixer(config: TrainConfig, classes: int) -> Any:
     from timm.data import Mixup
 
     return (
-        Mixup(recipe.mixup, recipe.cutmix, label_smoothing=0.0, num_classes=classes)
-        if recipe.mixing
+        Mixup(config.mixup, config.cutmix, label_smoothing=0.0, num_classes=classes)
+        if config.mixing
         else None
     )
 
 
-def _compiled(network: nn.Module, recipe: Recipe) -> Any:
-    return torch.compile(network) if recipe.compile else network
+def _compiled(network: nn.Module, config: TrainConfig) -> Any:
+    return torch.compile(network) if config.compile else network
 
 
 def _precision(asked: str, device: torch.device) -> str:
@@ -388,38 +397,42 @@ class _Probe:
     burst: float
     pixels: dict[int, Photos]
     labels: dict[int, Ints]
-    intake: Intake
+    preprocess: Preprocess
     device: torch.device
 
     @staticmethod
     def of(
-        strategy: Strategy, material: Material, intake: Intake, seed: int, device: torch.device
+        strategy: Strategy,
+        training_data: TrainingData,
+        preprocess: Preprocess,
+        seed: int,
+        device: torch.device,
     ) -> _Probe | None:
         if strategy.probe is None:
             return None
         rows = probe_rows(
-            material.tail, strategy.probe.holdout, np.random.default_rng([seed, 0x9E0BE])
+            training_data.tail, strategy.probe.holdout, np.random.default_rng([seed, 0x9E0BE])
         )
         pixels: dict[int, Photos] = {}
         labels: dict[int, Ints] = {}
-        for level in strategy.uses(material.levels):
+        for level in strategy.uses(training_data.levels):
             if level == PHOTO:
                 chosen = rows
-                pixels[level] = np.asarray(material.train.pixels[rows])
+                pixels[level] = np.asarray(training_data.train.pixels[rows])
             else:
-                usable = material.usable[level]
+                usable = training_data.usable[level]
                 first = [np.flatnonzero(usable.row == row)[:1] for row in rows]
                 picked = np.concatenate(first) if first else np.empty(0, np.int64)
                 chosen = usable.row[picked]
-                pixels[level] = np.asarray(material.pixels[level][usable.place[picked]])
-            labels[level] = material.train.labels[chosen]
+                pixels[level] = np.asarray(training_data.pixels[level][usable.place[picked]])
+            labels[level] = training_data.train.labels[chosen]
         measurable = {level for level in pixels if len(labels[level])}
         return _Probe(
             rows,
             strategy.probe.burst,
             {k: pixels[k] for k in measurable},
             {k: labels[k] for k in measurable},
-            intake,
+            preprocess,
             device,
         )
 
@@ -430,7 +443,7 @@ class _Probe:
         """
         measured = {}
         for level in sorted(self.pixels):
-            logits = logits_of(network, self.pixels[level], self.intake, self.device).astype(
+            logits = logits_of(network, self.pixels[level], self.preprocess, self.device).astype(
                 np.float64
             )
             chances = np.exp(logits - logits.max(1, keepdims=True))

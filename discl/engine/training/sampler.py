@@ -64,7 +64,7 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class Tail:
+class SamplerView:
     """The training split as the sampler sees it."""
 
     labels: Ints  # [n]
@@ -86,7 +86,7 @@ def hard_rows(labels: Ints, classes: int, below: int) -> np.ndarray[tuple[int], 
 
 
 def plan_epoch(
-    tail: Tail,
+    tail: SamplerView,
     mix: Mix,
     usable: Mapping[int, Usable],
     targets: Targets,
@@ -127,7 +127,7 @@ def _wanted(hard_labels: Sequence[int], targets: Targets) -> dict[int, int]:
 
 
 def tail_shares(
-    tail: Tail, classes: int, share: float | str, by: str, amount: float
+    tail: SamplerView, classes: int, share: float | str, by: str, amount: float
 ) -> float | dict[int, float]:
     """`Targets.tail_share` of a tail.
 
@@ -246,7 +246,7 @@ def _shuffled(parts: Sequence[Plan], rng: np.random.Generator) -> Plan:
     return Plan(row[order], level[order], place[order])
 
 
-def probe_rows(tail: Tail, share: float, rng: np.random.Generator) -> Ints:
+def probe_rows(tail: SamplerView, share: float, rng: np.random.Generator) -> Ints:
     """Rows of each hard class set aside for a probe: `share` of them, at least one where a class
     has two or more.
     """

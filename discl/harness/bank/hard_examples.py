@@ -8,7 +8,7 @@ import numpy as np
 
 from discl.core.interfaces import Ints
 from discl.core.levels import PHOTO, denoising_steps
-from discl.engine.hard_mining import Judged, quantiles
+from discl.engine.hard_mining import OutOfFoldPredictions, quantiles
 from discl.files.figure import Figure, Tile
 from discl.harness.hard.rules import allowed
 from discl.harness.run.assembly import Bench
@@ -93,7 +93,7 @@ def choice(bench: Bench) -> Choice:
     )
 
 
-def hardest(bench: Bench, said: Judged | None) -> Ints:
+def hardest(bench: Bench, said: OutOfFoldPredictions | None) -> Ints:
     """Hard rows, the least sure first; without judges by class, the smallest first."""
     order = (
         bench.counts[bench.train.labels[bench.hard]]
@@ -103,7 +103,7 @@ def hardest(bench: Bench, said: Judged | None) -> Ints:
     return bench.hard[np.argsort(order, kind="stable")]
 
 
-def _classes(bench: Bench, said: Judged | None) -> list[HardClass]:
+def _classes(bench: Bench, said: OutOfFoldPredictions | None) -> list[HardClass]:
     labels = bench.train.labels
     may = allowed(bench)
     hard = np.bincount(labels[bench.hard], minlength=len(bench.dataset.classes))
@@ -124,7 +124,7 @@ def _classes(bench: Bench, said: Judged | None) -> list[HardClass]:
     return found
 
 
-def _spread(bench: Bench, said: Judged) -> Spread:
+def _spread(bench: Bench, said: OutOfFoldPredictions) -> Spread:
     judges = bench.hard_rule.judges
     left = said.probability[allowed(bench)]
     assert judges  # noqa: S101 - they have spoken
@@ -140,7 +140,7 @@ def _spread(bench: Bench, said: Judged) -> Spread:
     )
 
 
-def _photo(bench: Bench, said: Judged | None, row: int) -> HardPhoto:
+def _photo(bench: Bench, said: OutOfFoldPredictions | None, row: int) -> HardPhoto:
     names = bench.dataset.classes
     train = bench.train
     words = (
@@ -192,7 +192,7 @@ def sheet(bench: Bench) -> Figure:
     )
 
 
-def _note(bench: Bench, said: Judged | None, row: int) -> str:
+def _note(bench: Bench, said: OutOfFoldPredictions | None, row: int) -> str:
     if said is None:
         return ""
     odds = f"{said.probability[row]:.1%}"

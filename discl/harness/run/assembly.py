@@ -29,9 +29,9 @@ from discl.core.interfaces import (
 from discl.core.levels import PHOTO, denoising_steps
 from discl.core.registry import bind, singular
 from discl.engine.bank.bank import Bank, Made, id_of
-from discl.engine.bank.generate import Sources, Workshop
-from discl.engine.bank.leases import Wanted
-from discl.engine.training.sampler import Tail, Targets, Usable, tail_shares
+from discl.engine.bank.generate import ImageMaker, SourceImages
+from discl.engine.bank.leases import CellGrid
+from discl.engine.training.sampler import SamplerView, Targets, Usable, tail_shares
 from discl.files.disk import data_home, home
 from discl.files.photos import PhotoRows, fitted
 from discl.harness.hard.rules import RULES, Rule
@@ -101,8 +101,8 @@ class Bench:
         return np.bincount(self.train.labels, minlength=len(self.dataset.classes))
 
     @cached_property
-    def tail(self) -> Tail:
-        return Tail(self.train.labels, self.hard_rule.rows())
+    def tail(self) -> SamplerView:
+        return SamplerView(self.train.labels, self.hard_rule.rows())
 
     @cached_property
     def hard_rule(self) -> Rule:
@@ -114,12 +114,12 @@ class Bench:
         return np.flatnonzero(self.tail.hard)
 
     @cached_property
-    def sources(self) -> Sources:
+    def sources(self) -> SourceImages:
         return self.sources_of(self.hard)
 
-    def sources_of(self, rows: Ints) -> Sources:
+    def sources_of(self, rows: Ints) -> SourceImages:
         """Training photos as images are made from them."""
-        return Sources(
+        return SourceImages(
             ids=tuple(str(name) for name in self.train.ids[rows]),
             labels=self.train.labels[rows],
             photos=self._photos(rows),
@@ -184,18 +184,18 @@ class Bench:
     def bank(self) -> Bank:
         return Bank(home() / "banks", self.process, self.train.pixels.shape[1:3])
 
-    def wanted(self, levels: Sequence[int]) -> Wanted:
+    def wanted(self, levels: Sequence[int]) -> CellGrid:
         """Every image the given levels need."""
         bank = self.spec.bank
-        return Wanted(
+        return CellGrid(
             self.sources.ids,
             tuple(level for level in sorted(set(levels)) if level != PHOTO),
             bank.variants * bank.best_of,
         )
 
-    def workshop(self) -> Workshop:
+    def image_maker(self) -> ImageMaker:
         """What makes the images, here or in another process."""
-        return Workshop(self.bank.id, self.bank.shards, self.sources, self.generator, self.scorer)
+        return ImageMaker(self.bank.id, self.bank.shards, self.sources, self.generator, self.scorer)
 
     def fill(
         self, levels: Sequence[int], progress: Progress, executor: Executor | None = None
@@ -212,7 +212,7 @@ class Bench:
             self.wanted(levels),
             self.generator.steps,
             executor,
-            self.workshop,
+            self.image_maker,
             self.spec.bank.batch,
             progress,
         )

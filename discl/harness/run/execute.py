@@ -175,7 +175,7 @@ def _run(
     experiment: Experiment, bench: Bench, store: Store, audience: Audience, terms: Terms
 ) -> Result:
     from discl.engine.evaluation.predict import predict
-    from discl.engine.training.data import Material
+    from discl.engine.training.data import TrainingData
     from discl.engine.training.loop import Fit
 
     spec = bench.spec
@@ -189,7 +189,7 @@ def _run(
     feed = bench.feed
     splits = [name for name in bench.dataset.splits if name != "train"]
     feed.prepare(synthetic, audience.progress)
-    material = Material(
+    training_data = TrainingData(
         train=feed.split("train"),
         tail=bench.tail,
         classes=len(bench.dataset.classes),
@@ -213,10 +213,10 @@ def _run(
         feed.network(experiment.seed),
         strategy,
         loss,
-        material,
-        feed.recipe,
+        training_data,
+        feed.train_config,
         bench.targets,
-        feed.intake,
+        feed.preprocess,
         experiment.seed,
         device,
         keeper if distributed.first() else None,
@@ -249,7 +249,7 @@ def _run(
             raise UserError(f"{spec.select.metric} was never measured; lower train.evaluate_every")
         fit.judged.load_state_dict(choice.weights)
         scored = {name: feed.split(name) for name in splits}
-        saved = predict(fit.judged, scored, feed.intake, device)
+        saved = predict(fit.judged, scored, feed.preprocess, device)
         wise_cost = dict[str, float]()
         if spec.select.wise:
             wise_cost["wise_alpha"], ensembled = wise_predictions(

@@ -19,7 +19,7 @@ from discl.files.disk import home, one_at_a_time, publishing
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from discl.engine.training.data import Recipe
+    from discl.engine.training.config import TrainConfig
     from discl.harness.run.assembly import Bench
 
 CHUNK = 256  # photos a forward pass of the trunk
@@ -28,10 +28,10 @@ CHUNK = 256  # photos a forward pass of the trunk
 class Feed(Protocol):
     """One benchmark's network and what goes into it."""
 
-    intake: Callable[
+    preprocess: Callable[
         [Tensor], Tensor
     ]  # from what the arrays hold, on the device, to what the network takes
-    recipe: Recipe
+    train_config: TrainConfig
 
     def network(self, seed: int) -> nn.Module:
         """A classifier of what the arrays hold."""
@@ -51,12 +51,14 @@ class Photos:
 
     def __init__(self, bench: Bench, backbone: Backbone) -> None:
         from discl.engine.evaluation.predict import Normaliser
-        from discl.engine.training.data import Recipe
+        from discl.engine.training.config import TrainConfig
 
         self.bench, self.backbone = bench, backbone
-        self.recipe = Recipe(**bench.spec.train.model_dump(exclude={"checkpoint_seconds"}))
-        self.intake: Callable[[Tensor], Tensor] = Normaliser(
-            backbone.mean, backbone.std, self.recipe.crop
+        self.train_config = TrainConfig(
+            **bench.spec.train.model_dump(exclude={"checkpoint_seconds"})
+        )
+        self.preprocess: Callable[[Tensor], Tensor] = Normaliser(
+            backbone.mean, backbone.std, self.train_config.crop
         )
 
     def network(self, seed: int) -> nn.Module:
@@ -81,8 +83,10 @@ class Features:
     def __init__(self, bench: Bench, backbone: Backbone) -> None:
         self.photos = Photos(bench, backbone)
         self.bench, self.backbone = bench, backbone
-        self.recipe = replace(self.photos.recipe, shift=0, mirror=False, crop=0, transform={})
-        self.intake: Callable[[Tensor], Tensor] = _as_it_is
+        self.train_config = replace(
+            self.photos.train_config, shift=0, mirror=False, crop=0, transform={}
+        )
+        self.preprocess: Callable[[Tensor], Tensor] = _as_it_is
         self._split_files: dict[str, Path] = {}
 
     def network(self, seed: int) -> nn.Module:
@@ -130,7 +134,7 @@ class Features:
             for key, value in trunk["parameters"].items()
             if key not in self.backbone.head_only
         }
-        return home() / "features" / short({"trunk": trunk, "crop": self.photos.recipe.crop})
+        return home() / "features" / short({"trunk": trunk, "crop": self.photos.train_config.crop})
 
     def _split_file(self, name: str, split: Split) -> Path:
         if (
@@ -158,7 +162,7 @@ class Features:
     def _embedded(self, photos: Any) -> Any:
         from discl.engine.evaluation.predict import embedded
 
-        return embedded(self._trunk, photos, self.photos.intake, CHUNK)
+        return embedded(self._trunk, photos, self.photos.preprocess, CHUNK)
 
     @cached_property
     def _trunk(self) -> nn.Module:

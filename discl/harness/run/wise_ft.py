@@ -24,12 +24,12 @@ def wise_predictions(
     from discl.engine.evaluation.predict import logits_of
     from discl.engine.evaluation.wise_ft import wise
 
-    val = fit.material.val
+    val = fit.training_data.val
     network = fit.judged
 
     def score(candidate: Any) -> float:
-        return fit.material.val_metrics(
-            logits_of(candidate, val.pixels, feed.intake, fit.device).argmax(1)
+        return fit.training_data.val_metrics(
+            logits_of(candidate, val.pixels, feed.preprocess, fit.device).argmax(1)
         )[metric]
 
     # the network's first weights are decided by its seed: no copy of them has to wait through
@@ -38,7 +38,7 @@ def wise_predictions(
     chosen = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
     alpha, _ = wise(network, first, chosen, alphas, score)
     said = {
-        f"{name}/wise_logits": logits_of(network, split.pixels, feed.intake, fit.device)
+        f"{name}/wise_logits": logits_of(network, split.pixels, feed.preprocess, fit.device)
         for name, split in splits.items()
     }
     network.load_state_dict(chosen)

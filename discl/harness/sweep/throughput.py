@@ -93,12 +93,12 @@ def _learning_s(bench: Bench, batches: int) -> Pace:
     while len(took) <= batches or sum(took) < SAMPLE_S:
         started = time.perf_counter()
         optimiser.zero_grad()
-        network(feed.intake(photos.to(device))).square().mean().backward()
+        network(feed.preprocess(photos.to(device))).square().mean().backward()
         optimiser.step()
         took.append(time.perf_counter() - started)
     step_s = float(np.median(took[1:]))  # the first one is slower
     started = time.perf_counter()
-    logits_of(network, val.pixels[:500], feed.intake, device)
+    logits_of(network, val.pixels[:500], feed.preprocess, device)
     return Pace(step_s, (time.perf_counter() - started) / min(500, len(val)))
 
 
