@@ -167,7 +167,7 @@ def test_every_benchmark_is_in_the_table_with_its_published_counts() -> None:
 def test_the_benchmark_on_the_page_of_own_data_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = (ROOT / "benchmarks" / "OWN_DATA.md").read_text("utf-8")
+    page = (ROOT / "docs" / "howto" / "own-data.md").read_text("utf-8")
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "zebras.toml").write_text(
         re.search(r"```toml\n(.*?)```", page, re.S).group(1)
