@@ -23,7 +23,7 @@ NODE := $(if $(shell command -v npm 2>/dev/null),,node)
 FIND_LINKS = $(or $(PIP_FIND_LINKS),$(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev check test bench plan sweep generator leaderboards docs docs-serve clean
+.PHONY: help install install-dev check test fuzz bench plan sweep generator leaderboards docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ check: install-dev ## lint, types, floors, docstrings, and that committed leader
 
 test: install-dev ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+fuzz: install-dev ## try fresh random choices, and ten times as many examples of the property tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "hypothesis or random" --hypothesis-profile fuzz $(ARGS)
 
 bench: install ## compare the strategies: make bench DATASET=cifar10_lt SCALE=smoke SEEDS=0,1,2
 	@$(BIN)/discl bench $(CHOICE)

@@ -1,30 +1,49 @@
-"""Every test: one torch thread, no hub, W&B offline, and a home of its own; the photos are shared
-between sessions.
-"""
+"""Settings of every test: one torch thread, no hub, W&B offline, a home of its own, no luck."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import zlib
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
-# some containers forbid it; then each of the processes we start compiles thousands of modules,
-# which is most of its time
+# Some containers forbid bytecode; then every process that a test starts would compile thousands
+# of modules, which takes most of its time.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell that starts `make test &` lets its children ignore Ctrl-C, and so would the processes
+# that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# `make test ARGS=...` hands its variables to every `make` below it, such as those of the docs.
+for variable in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS"):
+    os.environ.pop(variable, None)
 
 pytest_plugins = ["tests.postgres", "tests.browser"]
 
 import discl  # noqa: E402, F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
 
-# a busy machine makes no example slow
+# `make test` tries the same examples each time; `make fuzz` tries others, and ten times as many.
 hypothesis.settings.register_profile(
-    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "suite",
+    deadline=None,  # a busy machine makes no example slow
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.load_profile("busy")
+hypothesis.settings.register_profile(
+    "fuzz",
+    deadline=None,
+    max_examples=1_000,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
@@ -49,12 +68,23 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "home"))
 
 
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Random choices of a test, such as when to kill: its own each time only under `make fuzz`."""
+    seed = zlib.crc32(request.node.nodeid.encode())
+    if hypothesis.settings.get_current_profile_name() == "fuzz":
+        seed = int(np.random.default_rng().integers(2**32))
+    print(f"seed {seed}")  # shown where the test fails
+    return np.random.default_rng(seed)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--slow", action="store_true", help="also run tests marked slow, which take minutes each"
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     import torch
 
@@ -66,5 +96,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             reason="takes minutes; run it with make test ARGS=--slow"
         )
     for item in items:
+        if "rng" in getattr(item, "fixturenames", ()):
+            item.add_marker("random")
         for mark in skipped.keys() & set(item.keywords):
             item.add_marker(skipped[mark])

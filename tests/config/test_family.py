@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from discl.config import benchmark
@@ -27,6 +26,7 @@ from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
 from discl.core.levels import PHOTO
 from discl.core.registry import singular
+from tests.properties import examples
 
 ELSEWHERE = "scorer={name='open_clip', model='ViT-B-32', pretrained='openai'}"
 HERE = [
@@ -110,7 +110,7 @@ variations = st.fixed_dictionaries(
 )
 
 
-@examples(deadline=None, max_examples=40)
+@examples(40)
 @given(st.sampled_from(SHIPPED), st.lists(variations, min_size=1, max_size=4))
 def test_a_family_names_its_experiments_as_each_alone_is_named(
     shipped: tuple[str, str], varied: list[dict[str, Any]]

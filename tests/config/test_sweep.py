@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from discl.config import benchmark
@@ -28,6 +28,7 @@ from discl.config.sweep import (
 from discl.core.conventions import METRICS, PREFIXES
 from discl.core.errors import UserError
 from discl.engine.evaluation import metrics
+from tests.properties import examples
 
 Write = Callable[..., str]
 
@@ -118,7 +119,7 @@ AXES = {
         },
     )
 )
-@settings(max_examples=25)
+@examples(25)
 def test_every_place_of_any_grid_is_there_once_under_an_id_of_its_own(
     grid: dict[str, list[Any]],
 ) -> None:

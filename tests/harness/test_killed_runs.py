@@ -62,7 +62,7 @@ def _result(spec: Benchmark) -> Result:
 
 @pytest.mark.parametrize("learner", sorted(LEARNERS))
 def test_a_run_killed_at_a_random_step_ends_as_if_it_had_not_been(
-    learner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
     root = make(
         "cifar100_lt", tmp_path / "mini", images=600
@@ -76,7 +76,7 @@ def test_a_run_killed_at_a_random_step_ends_as_if_it_had_not_been(
 
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "killed"))
     left = Store().checkpoints(experiment.id())
-    at = int(np.random.default_rng().integers(1, 12))
+    at = int(rng.integers(1, 12))
     child = subprocess.Popen([sys.executable, "-c", CHILD, *settings], env=os.environ)
     while child.poll() is None and not any(
         int(path.stem) >= at for path in left.glob("[0-9]*.safetensors")

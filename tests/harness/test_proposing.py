@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 from scipy.stats import wilcoxon
 
@@ -26,6 +26,7 @@ from discl.harness.tuning.proposals import (
     sampler_name,
     stored,
 )
+from tests.properties import examples
 
 SPACE = {
     "loss": Dimension(type="categorical", choices=["ce", [0, 50], {"a": 1}, None]),
@@ -170,7 +171,7 @@ def _check_laws(sampler: str, space: dict[str, Dimension], seed: int) -> None:
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 @given(space=_spaces(), seed=some.integers(0, 2**40))
-@settings(max_examples=25)
+@examples(25)
 def test_proposals_lie_in_any_space_and_differ(
     sampler: str, space: dict[str, Dimension], seed: int
 ) -> None:
@@ -178,7 +179,7 @@ def test_proposals_lie_in_any_space_and_differ(
 
 
 @given(space=_spaces(), seed=some.integers(0, 2**40))
-@settings(max_examples=5)
+@examples(5)
 def test_proposals_of_a_gaussian_process_lie_in_any_space_and_differ(
     space: dict[str, Dimension], seed: int
 ) -> None:
@@ -313,7 +314,7 @@ def test_the_best_trial_is_the_one_to_beat_whenever_it_was_tried() -> None:
 
 
 @given(some.lists(some.floats(0, 1, width=16), min_size=2, max_size=8), some.floats(0.05, 0.5))
-@settings(max_examples=30)
+@examples(30)
 def test_a_trial_as_good_as_the_best_is_never_given_up(values: list[float], p: float) -> None:
     best = FinishedTrial({}, dict(enumerate(values)), True)
     for count in range(1, len(values) + 1):
@@ -380,7 +381,7 @@ def test_a_run_is_not_given_up_before_its_curriculum_is_over_or_while_it_is_good
     some.integers(0, 16),
     some.integers(1, 4),
 )
-@settings(max_examples=25)
+@examples(25)
 def test_no_run_is_given_up_within_its_curriculum_or_where_nobody_looked(
     values: dict[int, float], curriculum: int, patience: int
 ) -> None:

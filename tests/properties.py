@@ -1,0 +1,8 @@
+"""How many examples a property test tries."""
+
+from hypothesis import settings
+
+
+def examples(count: int) -> settings:
+    """`count` of them in the suite, ten times as many under `make fuzz` (see tests/conftest.py)."""
+    return settings(max_examples=count * settings.default.max_examples // 100)
