@@ -19,6 +19,7 @@ from discl.core.registry import find
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+MEASURED_PAGE = (ROOT / "docs" / "explanation" / "measured.md").read_text("utf-8")
 EXAMPLE = re.search(r"```python\n(.*?)```", README, re.S).group(1)  # type: ignore[union-attr]
 
 
@@ -44,7 +45,7 @@ def test_the_table_is_the_published_one() -> None:
 
 def test_the_costs_are_what_the_levels_give() -> None:
     rows = (
-        re.search(r"<!-- costs -->\n(.*?)<!-- end of costs -->", README, re.S)
+        re.search(r"<!-- costs -->\n(.*?)<!-- end of costs -->", MEASURED_PAGE, re.S)
         .group(1)
         .strip()
         .splitlines()[2:]
@@ -66,7 +67,7 @@ def test_the_figures_of_the_bank_are_the_measured_ones() -> None:
         json.loads((ROOT / f"benchmarks/perf/bank_{name}.json").read_text("utf-8"))
         for name in ("making", "storage")
     )
-    said = " ".join(README.split())
+    said = " ".join(MEASURED_PAGE.split())
     assert f"{making['ratios']['times_the_loop']:.1f} times the images a second" in said
     assert (
         f"{making['ratios']['making_over_bare_denoiser'] - 1:.0%}".replace("%", " %")
@@ -91,7 +92,7 @@ def test_the_figures_of_training_are_the_measured_ones() -> None:
         json.loads((ROOT / f"benchmarks/perf/{name}.json").read_text("utf-8"))
         for name in ("train", "frozen")
     )
-    said = " ".join(README.split())
+    said = " ".join(MEASURED_PAGE.split())
     clip, chance = frozen["the shipped CLIP"], frozen["a ResNet-18 with random weights"]
     assert f"take {clip['training_s']:.0f} s after {clip['embedding_s']:.0f} s of embedding" in said
     for trunk in (clip, chance):
@@ -108,7 +109,7 @@ def test_the_figures_of_looking_are_the_measured_ones() -> None:
         json.loads((ROOT / f"benchmarks/perf/{name}.json").read_text("utf-8"))
         for name in ("looking", "tracking")
     )
-    said, found = " ".join(README.split()), looking["looking"]
+    said, found = " ".join(MEASURED_PAGE.split()), looking["looking"]
     assert (
         f"training takes {tracking['refused']['wall_ratio']:.2f} times as long as without a tracker"
         in said
@@ -255,7 +256,7 @@ def tuning_table() -> list[str]:
 def test_the_tables_of_sweeps_are_the_published_ones(
     mark: str, table: Callable[[], list[str]]
 ) -> None:
-    shown = re.search(rf"<!-- {mark} -->\n(.*?)<!-- end of {mark} -->", README, re.S)
+    shown = re.search(rf"<!-- {mark} -->\n(.*?)<!-- end of {mark} -->", MEASURED_PAGE, re.S)
     assert shown is not None
     assert shown.group(1).strip().splitlines() == table()
 
@@ -263,7 +264,7 @@ def test_the_tables_of_sweeps_are_the_published_ones(
 def test_the_figures_of_sweeps_are_the_measured_ones() -> None:
     told, said = (
         json.loads((ROOT / "benchmarks/perf/sweep.json").read_text("utf-8")),
-        " ".join(README.split()),
+        " ".join(MEASURED_PAGE.split()),
     )
     overhead, growth, search = told["overhead"], told["growth"], told["search"]
     assert f"{overhead['beside_epochs_s']} s beside its epochs" in said
