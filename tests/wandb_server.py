@@ -93,7 +93,7 @@ class Server:
             "WANDB_BASE_URL": self.url,
             "WANDB_API_KEY": key,
             "WANDB_MODE": "online",
-            "WANDB__FILE_STREAM_TRANSMIT_INTERVAL": "0.2",
+            "WANDB__FILE_STREAM_TRANSMIT_INTERVAL": "1",  # whole seconds: 0.2 would leave it at 15
             **quick,
         }
 
