@@ -1,6 +1,6 @@
-"""What is trained on: an epoch is decided as three integer columns before a pixel is read.
+"""Epoch plans: an epoch is decided as three integer columns before a pixel is read.
 
-The targets, and where they come from (paper, section A.4.1):
+Targets (paper, section A.4.1):
 - an epoch has as many images for every strategy, so that every strategy gets as many optimiser
   steps;
 - the share of images from hard photos is `tail_share`; by default that of hard classes among
@@ -15,8 +15,8 @@ classes, a class weighs as much as the share of its photos that is hard; counted
 as its hard photos are, so that nothing is rebalanced.
 
 Two of these can be switched off, because the paper's Algorithm 2 and its code do without them:
-`originals` = False leaves the hard photos to the mix, and `easy` = False leaves out all photos that
-are not hard.
+`keep_hard_real` = False leaves the hard photos to the mix, and `include_easy` = False leaves out all
+photos that are not hard.
 """
 
 from __future__ import annotations
@@ -30,37 +30,30 @@ from numpy.typing import NDArray
 
 from discl.core.interfaces import Ints, Mix
 from discl.core.levels import PHOTO
+from discl.engine.level_images import LevelImages
 
 
 class Plan(NamedTuple):
-    """One epoch. `variant` is -1 where the image is the photo itself."""
+    """The images of one epoch, in training order."""
 
-    row: Ints  # [n], place in the training split
+    row: Ints  # [n], row in the training split
     level: Ints  # [n], 100 = the photo
-    place: Ints  # [n], place in the level's pixels; -1 for the photo
+    index: Ints  # [n], index in the level's pixels; -1 for the photo
 
     def __len__(self) -> int:
         return len(self.row)
 
 
-class Usable(NamedTuple):
-    """Synthetic images of one level that may be drawn."""
-
-    row: Ints  # [m], training row of the photo each was made from
-    place: Ints  # [m], place in the level's pixels
-
-
 @dataclass(frozen=True)
 class Targets:
-    """How an epoch is filled; see the module's text."""
+    """How an epoch is filled; see the text of the module."""
 
     images: int
-    tail_share: (
-        float | Mapping[int, float]
-    )  # split evenly over the hard classes, or given to each (label -> share of the epoch)
+    # split evenly over the hard classes, or given for each (label -> share of the epoch)
+    tail_share: float | Mapping[int, float]
     max_repeats: int
-    originals: bool = True  # every hard photo appears once, whatever the mix says
-    easy: bool = True  # photos that are not hard fill the rest
+    keep_hard_real: bool = True  # every hard photo appears once, whatever the mix says
+    include_easy: bool = True  # photos that are not hard fill the rest
 
 
 @dataclass(frozen=True)
@@ -68,144 +61,125 @@ class SamplerView:
     """The training split as the sampler sees it."""
 
     labels: Ints  # [n]
-    hard: np.ndarray[tuple[int], np.dtype[np.bool_]]  # [n]
-    excluded: frozenset[int] = (
-        frozenset()
-    )  # rows kept out of training (an adaptive strategy's probe)
+    hard: NDArray[np.bool_]  # [n]
+    excluded: frozenset[int] = frozenset()  # rows kept out of training: those of a probe
 
     @property
     def hard_labels(self) -> list[int]:
+        """Labels of classes with a hard photo, ascending."""
         return sorted({int(label) for label in self.labels[self.hard]})
 
 
-def hard_rows(labels: Ints, classes: int, below: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Rows of classes with fewer than `below` training photos: the paper's tail rule for
-    long-tailed data.
-    """
-    return np.asarray(np.bincount(labels, minlength=classes)[labels] < below)
-
-
 def plan_epoch(
-    tail: SamplerView,
+    view: SamplerView,
     mix: Mix,
-    usable: Mapping[int, Usable],
+    images: Mapping[int, LevelImages],
     targets: Targets,
     rebalanced: bool,
     rng: np.random.Generator,
 ) -> Plan:
-    """Decide an epoch of exactly `targets.images` images, in training order."""
-    open_rows = np.setdiff1d(
-        np.arange(len(tail.labels)), np.fromiter(tail.excluded, np.int64, len(tail.excluded))
-    )
-    if not rebalanced or not tail.hard[open_rows].any():
-        rows = _even_draws(open_rows, targets.images, len(open_rows) * targets.images, rng)
-        return _shuffled([_photos(rows)], rng)
+    """Decide an epoch of exactly `targets.images` images; `images` are the bank's by level."""
+    excluded = np.fromiter(view.excluded, np.int64, len(view.excluded))
+    rows = np.setdiff1d(np.arange(len(view.labels)), excluded)
+    hard = view.hard[rows]
+    if not rebalanced or not hard.any():
+        drawn = _even_draws(rows, targets.images, len(rows) * targets.images, rng)
+        return _shuffled([_photos(drawn)], rng)
     parts: list[Plan] = []
-    hard = tail.hard[open_rows]
-    for label, count in _wanted(tail.hard_labels, targets).items():
-        mine = open_rows[(tail.labels[open_rows] == label) & hard]
-        parts.extend(_fill_class(mine, count, mix, usable, targets, rng))
+    for label, count in _images_by_class(view.hard_labels, targets).items():
+        class_rows = rows[(view.labels[rows] == label) & hard]
+        parts.extend(_fill_class(class_rows, count, mix, images, targets, rng))
     left = targets.images - sum(map(len, parts))
-    rest = open_rows[~hard if targets.easy else hard]
+    rest = rows[~hard if targets.include_easy else hard]
     # where a class is all there is, its photos fill the epoch whatever the cap says: the number of
     # steps is the promise
-    parts.append(_photos(_even_draws(rest if len(rest) else open_rows, left, left, rng)))
+    parts.append(_photos(_even_draws(rest if len(rest) else rows, left, left, rng)))
     return _shuffled(parts, rng)
 
 
-def _wanted(hard_labels: Sequence[int], targets: Targets) -> dict[int, int]:
+def _images_by_class(hard_labels: Sequence[int], targets: Targets) -> dict[int, int]:
     """Images of each hard class."""
     share = targets.tail_share
     if isinstance(share, Mapping):
-        whole = sum(share.values())
-        return _apportion(
-            {label: share[label] / whole for label in hard_labels},
-            round(targets.images * (whole if targets.easy else 1)),
-        )
-    images = round(targets.images * (share if targets.easy else 1))
+        total = sum(share.values())
+        weights = {label: share[label] / total for label in hard_labels}
+        return _apportion(weights, round(targets.images * (total if targets.include_easy else 1)))
+    images = round(targets.images * (share if targets.include_easy else 1))
     return dict(zip(hard_labels, _split_evenly(images, len(hard_labels)), strict=True))
 
 
 def tail_shares(
-    tail: SamplerView, classes: int, share: float | str, by: str, amount: float
+    view: SamplerView, classes: int, share: float | str, weighting: str, synthetic_per_real: float
 ) -> float | dict[int, float]:
-    """`Targets.tail_share` of a tail.
+    """`Targets.tail_share` of a training split.
 
-    `share` is a number or what it is counted by, `by` what it is split by: classes or photos.
-
-    Counted by photos it is that of the hard photos with `amount` synthetic images of each, among
-    all images.
+    `share` is a number, or what it is counted by: "classes" or "photos". `weighting` is what it is
+    split by over the classes, one of the same two. Counted by photos, it is the share of the hard
+    photos with `synthetic_per_real` synthetic images of each, among all images.
     """
-    hard, there = (
-        np.bincount(labels, minlength=classes) for labels in (tail.labels[tail.hard], tail.labels)
-    )
-    whole = share if isinstance(share, float) else _COUNTED[share](hard, there, amount)
-    weights = _WEIGHTS[by](hard, there)[hard > 0]
+    hard = np.bincount(view.labels[view.hard], minlength=classes)
+    photos = np.bincount(view.labels, minlength=classes)
+    if not isinstance(share, float):
+        share = _SHARES[share](hard, photos, synthetic_per_real)
+    weights = _WEIGHTS[weighting](hard, photos)[hard > 0]
     if len(set(weights.tolist())) <= 1:
-        return whole
-    return dict(
-        zip(np.flatnonzero(hard).tolist(), (whole * weights / weights.sum()).tolist(), strict=True)
-    )
+        return share
+    shares = (share * weights / weights.sum()).tolist()
+    return dict(zip(np.flatnonzero(hard).tolist(), shares, strict=True))
 
 
-def _share_of_classes(hard: Ints, there: Ints, amount: float) -> float:
-    return float(_by_classes(hard, there).sum()) / len(hard)
+def _share_of_classes(hard: Ints, photos: Ints, synthetic_per_real: float) -> float:
+    return float(_by_classes(hard, photos).sum()) / len(hard)
 
 
-def _share_of_photos(hard: Ints, there: Ints, amount: float) -> float:
-    tail = float(hard.sum()) * (1 + amount)
-    return tail / (tail + float((there - hard).sum()))
+def _share_of_photos(hard: Ints, photos: Ints, synthetic_per_real: float) -> float:
+    tail = float(hard.sum()) * (1 + synthetic_per_real)
+    return tail / (tail + float((photos - hard).sum()))
 
 
-def _by_classes(hard: Ints, there: Ints) -> NDArray[np.float64]:
+def _by_classes(hard: Ints, photos: Ints) -> NDArray[np.float64]:
     """1 for a class that is hard as a whole, as under the tail rule."""
-    return hard / np.maximum(there, 1)
+    return hard / np.maximum(photos, 1)
 
 
-def _by_photos(hard: Ints, there: Ints) -> NDArray[np.float64]:
+def _by_photos(hard: Ints, photos: Ints) -> NDArray[np.float64]:
     return hard.astype(np.float64)
 
 
-_COUNTED = {"classes": _share_of_classes, "photos": _share_of_photos}
+_SHARES = {"classes": _share_of_classes, "photos": _share_of_photos}
 _WEIGHTS = {"classes": _by_classes, "photos": _by_photos}
 
 
 def _fill_class(
-    mine: Ints,
+    rows: Ints,
     count: int,
     mix: Mix,
-    usable: Mapping[int, Usable],
+    images: Mapping[int, LevelImages],
     targets: Targets,
     rng: np.random.Generator,
 ) -> list[Plan]:
-    """`count` images of one hard class: its photos once, then the mix; levels without an image fall
-    back to photos.
+    """`count` images of one hard class, whose hard photos are `rows`: each once, then the mix.
+
+    Levels without an image of the class fall back to photos.
     """
-    if not len(mine):
+    if not len(rows):
         return []
-    originals = rng.permutation(mine)[: count if targets.originals else 0]
-    parts = [_photos(originals)]
+    once = rng.permutation(rows)[: count if targets.keep_hard_real else 0]
+    parts = [_photos(once)]
     photos = 0
-    shares = _apportion(mix, count - len(originals))
-    for level, share in shares.items():
-        chosen = (
-            np.flatnonzero(np.isin(usable[level].row, mine))
-            if level in usable
-            else np.empty(0, np.int64)
-        )
-        if level == PHOTO or not len(chosen):
+    for level, share in _apportion(mix, count - len(once)).items():
+        pool = np.empty(0, np.int64)
+        if level != PHOTO and level in images:
+            pool = np.flatnonzero(np.isin(images[level].row, rows))
+        if not len(pool):
             photos += share
             continue
-        picked = _even_draws(chosen, share, targets.max_repeats, rng)
-        parts.append(
-            Plan(
-                usable[level].row[picked], np.full(len(picked), level), usable[level].place[picked]
-            )
-        )
+        drawn = _even_draws(pool, share, targets.max_repeats, rng)
+        drawn_rows = images[level].row[drawn]
+        parts.append(Plan(drawn_rows, np.full(len(drawn), level), images[level].index[drawn]))
     if photos:
-        parts.append(
-            _photos(_even_draws(mine, photos, targets.max_repeats - targets.originals, rng))
-        )
+        repeats = targets.max_repeats - targets.keep_hard_real
+        parts.append(_photos(_even_draws(rows, photos, repeats, rng)))
     return parts
 
 
@@ -214,8 +188,9 @@ def _photos(rows: Ints) -> Plan:
 
 
 def _even_draws(pool: Ints, count: int, max_repeats: int, rng: np.random.Generator) -> Ints:
-    """`count` draws, as evenly as possible (repeats differ by at most one), at most `max_repeats`
-    of each.
+    """`count` draws, each at most `max_repeats` times.
+
+    They are as even as possible: the numbers of times differ by at most one.
     """
     count = min(count, len(pool) * max(0, max_repeats))
     if count == 0:
@@ -231,28 +206,27 @@ def _split_evenly(total: int, ways: int) -> list[int]:
 def _apportion(weights: Mapping[int, float], total: int) -> dict[int, int]:
     """`total` split by weights, by largest remainder; the parts sum to `total`."""
     exact = {key: weight * total for key, weight in weights.items()}
-    whole = {key: int(value + 1e-9) for key, value in exact.items()}
-    spare = total - sum(whole.values())
-    for key in sorted(exact, key=lambda k: (whole[k] - exact[k], k))[:spare]:
-        whole[key] += 1
-    return whole
+    counts = {key: int(value + 1e-9) for key, value in exact.items()}
+    spare = total - sum(counts.values())
+    for key in sorted(exact, key=lambda k: (counts[k] - exact[k], k))[:spare]:
+        counts[key] += 1
+    return counts
 
 
 def _shuffled(parts: Sequence[Plan], rng: np.random.Generator) -> Plan:
-    row, level, place = (
-        np.concatenate([part[i] for part in parts]).astype(np.int64) for i in range(3)
-    )
-    order = rng.permutation(len(row))
-    return Plan(row[order], level[order], place[order])
+    columns = [np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)]
+    order = rng.permutation(len(columns[0]))
+    return Plan(*(column[order] for column in columns))
 
 
-def probe_rows(tail: SamplerView, share: float, rng: np.random.Generator) -> Ints:
-    """Rows of each hard class set aside for a probe: `share` of them, at least one where a class
-    has two or more.
+def probe_rows(view: SamplerView, share: float, rng: np.random.Generator) -> Ints:
+    """Rows [n] set aside for a probe: `share` of each hard class's photos.
+
+    At least one where a class has two or more, none where it has one.
     """
     chosen = []
-    for label in tail.hard_labels:
-        mine = np.flatnonzero((tail.labels == label) & tail.hard)
-        count = max(1, round(share * len(mine))) if len(mine) > 1 else 0
-        chosen.append(rng.permutation(mine)[:count])
+    for label in view.hard_labels:
+        rows = np.flatnonzero((view.labels == label) & view.hard)
+        count = max(1, round(share * len(rows))) if len(rows) > 1 else 0
+        chosen.append(rng.permutation(rows)[:count])
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
