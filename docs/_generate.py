@@ -115,9 +115,9 @@ def _unbroken(text: str) -> str:
 
 
 def _toml(value: Any) -> str:
-    from discl.config.commands import toml
+    from discl.config.toml import to_toml
 
-    return "" if value is None else _code(toml(value))
+    return "" if value is None else _code(to_toml(value))
 
 
 # ---------------------------------------------------------------- benchmark and sweep files
@@ -130,7 +130,7 @@ def benchmark_settings() -> Iterator[str]:
     tables = {
         name: field.annotation
         for name, field in benchmark.Benchmark.model_fields.items()
-        if name in benchmark.TABLES
+        if name in benchmark.FIXED_TABLES
     }
     plain = [
         name
@@ -184,7 +184,7 @@ def _below(explained: Mapping[str, str], table: str) -> dict[str, str]:
 def _fields(
     model: Any, table: str, default: Mapping[str, Any], explained: Mapping[str, str]
 ) -> Iterator[str]:
-    own = of_fields(ROOT / "discl" / "spec" / "benchmark.py", model.__name__)
+    own = of_fields(ROOT / "discl" / "config" / "benchmark.py", model.__name__)
     rows = []
     for name, field in model.model_fields.items():
         value = default.get(name, None if field.is_required() else field.default)
@@ -242,7 +242,7 @@ def _toml_comments(path: Path) -> dict[str, str]:
 
 def sweep_settings() -> Iterator[str]:
     """The tables of a sweep file, in its own order."""
-    path = ROOT / "discl" / "spec" / "sweep.py"
+    path = ROOT / "discl" / "config" / "sweep.py"
     titles = {
         sweep.SweepFile: "At the top",
         sweep.Dimension: '[space."PATH"]',
@@ -325,17 +325,22 @@ def metric_definitions() -> Iterator[str]:
     """The wording that is hashed into every result."""
     import numpy as np
 
-    from discl.engine.evaluation.metrics import COMMON, FURTHER, definitions
+    from discl.config.metrics import bound, built
+    from discl.engine.evaluation.metrics import definitions
 
     counts = np.array([0, 1, 50, 500])
+    ours = [name for name, home in names("metrics").items() if isinstance(home, str)]
+    metrics = built(bound(ours, {}, {}))
+    common = definitions([], counts + 1, metrics)
+    worded = definitions([f"test/{name}" for name in (*ours, "wise_acc")], counts, metrics)
     for title, known in (
-        ("Of every result", COMMON),
-        ("Where they apply, or `[metrics]` names them", FURTHER),
+        ("Of every result", common),
+        ("Where they apply, or `metrics.extra` names them", worded.keys() - common.keys()),
     ):
-        worded = definitions([f"test/{name}" for name in FURTHER] + ["test/wise_acc"], counts)
         yield f"## {title}"
         yield ""
-        yield from _table(["name", "definition"], ([_code(name), worded[name]] for name in known))
+        rows = [[_code(name), worded[name]] for name in worded if name in known]
+        yield from _table(["name", "definition"], rows)
     yield "## Many, medium, few"
     yield ""
     yield "By real training photos of a class; `metrics.shots` names the rule."
@@ -354,7 +359,7 @@ def metric_definitions() -> Iterator[str]:
 
 
 def _rule_comments() -> dict[str, str]:
-    source = (ROOT / "discl" / "spec" / "conventions.py").read_text("utf-8")
+    source = (ROOT / "discl" / "core" / "conventions.py").read_text("utf-8")
     return {
         found[1]: text
         for number, text in comments(source).items()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import click
 
 from discl.cli import main
-from discl.config import benchmark, sweep
+from discl.config import load, sweep
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -118,7 +118,7 @@ def check_words(words: list[str]) -> None:
                 if given.get(key)
             ),
         ]
-        benchmark.load(given["bench"], given["scale"], settings)
+        load.load(given["bench"], given["scale"], settings)
     elif command.name == "sweep" and given["name"]:
         sweep.load(given["name"], given["benchmark"], given["scale"], given["settings"])
 

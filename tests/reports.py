@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from discl.config.benchmark import Experiment
+from discl.config.experiment import Experiment
 from discl.core.interfaces import EpochReport
 from discl.core.result import Result
 from discl.harness.leaderboard.table import board
+from discl.harness.report.comparison import Comparison
 from discl.harness.report.histories import Histories
-from discl.harness.report.tables import Facts
 from tests import results
 
 FEW, ALL, OOD = "test/few_acc", "test/macro_acc", "ood/macro_acc"
@@ -60,7 +60,7 @@ def facts(
     histories: Histories | None = None,
     others: Mapping[str, Sequence[float]] | None = None,
     **changes: Any,
-) -> Facts:
+) -> Comparison:
     """Few-shot percents by strategy, seed after seed; `others` are those over all classes and
     elsewhere, else ten points more.
     """
@@ -78,7 +78,7 @@ def facts(
         for seed, value in enumerate(values)
     ]
     seeds = max(map(len, scores.values()), default=1)
-    return Facts(
+    return Comparison(
         board(results.spec().model_copy(update={"seeds": [*range(seeds)]}), found, baselines),
         histories or Histories(),
     )

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 
 from discl.config import commands
-from discl.config.benchmark import Benchmark, Experiment, experiments, load
+from discl.config.benchmark import Benchmark
+from discl.config.experiment import Experiment, experiments
+from discl.config.load import load
+from discl.config.metrics import built
 from discl.core.hashing import short
 from discl.core.interfaces import EpochReport
 from discl.core.levels import PHOTO
@@ -103,11 +106,12 @@ def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result
     """What a run with such predictions would have stored."""
     saved, bench = predictions(experiment, skill), experiment.benchmark
     outcomes, levels = list(count_predictions(saved, COUNTS)), experiment.used_levels()
-    metrics = metrics_of(outcomes, COUNTS, bench.metrics)
+    measured = built(bench.bound_metrics())
+    metrics = metrics_of(outcomes, COUNTS, measured)
     images = 26.0 * bench.bank.variants * sum(level != PHOTO for level in levels)
     synthetic = images > 0
     comparability = {
-        "definitions": definitions_id(metrics, COUNTS, bench.metrics),
+        "definitions": definitions_id(metrics, COUNTS, measured),
         "comparison": short(experiment.comparison()),
         "bank": "0123456789abcdef" if synthetic else None,
         "threshold": bench.bank.threshold if synthetic else None,
@@ -140,7 +144,7 @@ def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result
         },
         provenance={**PROVENANCE, "command": shlex.join(commands.of_run(experiment))},
         confusion_counts=pack_all(outcomes),
-        errors=sampling_errors(outcomes, ["test"], COUNTS, bench.metrics),
+        errors=sampling_errors(outcomes, ["test"], COUNTS, measured),
         predictions=predictions_digest(saved),
     )
     return Result(

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from discl.cli import main
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.engine.bank.generate import ImageMaker
 from discl.engine.bank.leases import CellGrid
 from discl.files.disk import home

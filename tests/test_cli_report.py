@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from discl.cli import main
-from discl.config.benchmark import experiments, load
+from discl.config.experiment import experiments
+from discl.config.load import load
 from discl.engine.bank.generate import ImageMaker
 from discl.engine.bank.leases import CellGrid
 from discl.harness.leaderboard.publish import publish

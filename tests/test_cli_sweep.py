@@ -11,7 +11,8 @@ from rich.console import Console
 
 from discl.cli import main
 from discl.cli.render.progress import Screen
-from discl.config.benchmark import Experiment, experiments, load
+from discl.config.experiment import Experiment, experiments
+from discl.config.load import load
 from discl.core.result import Result
 from discl.files.disk import home
 from discl.harness.run.store import Failure

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from discl import testing
 from discl.cli import main
 from discl.config import sweep
-from discl.config.benchmark import available, load
+from discl.config.load import available, load
 from discl.core.levels import denoising_steps
 from discl.core.registry import find
 

@@ -22,11 +22,12 @@ import click
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.core.levels import PHOTO
 from discl.core.result import Result
-from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
 
 ROOT = Path(__file__).parents[2]
@@ -65,14 +66,14 @@ def measured(trunk: list[str], seeds: int) -> dict[str, Any]:
         settings=[*trunk, "backbone.frozen=true", f"seeds={list(range(seeds))}", "trackers=[]"],
     )
     bench = Bench(spec)
-    quiet = Audience.of(["console"])
+    quiet = CompositeTracker.of(["console"])
     bench.dataset.prepare(quiet.progress)
     levels = [level for level in spec.levels if level != PHOTO]
     bench.fill(levels, quiet.progress)
     started = time.perf_counter()
-    bench.feed.prepare(levels, quiet.progress)
+    bench.inputs.prepare(levels, quiet.progress)
     embedded = time.perf_counter()
-    results = list(sweep(spec, Store(), Audience.of([])))
+    results = list(sweep(spec, Store(), CompositeTracker.of([])))
     done = time.perf_counter()
     return {
         "runs": len(results),

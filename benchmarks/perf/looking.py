@@ -61,7 +61,7 @@ def main(runs: int, rounds: int) -> None:
 
 def _fill(runs: int) -> None:
     sys.path.insert(0, str(ROOT))
-    from discl.config.benchmark import experiments
+    from discl.config.experiment import experiments
     from discl.harness.run.store import Store
     from tests import results
 

@@ -28,10 +28,11 @@ from typing import Any, NamedTuple
 import click
 from _report import report
 
-from discl.config.benchmark import Benchmark, load
+from discl.config.benchmark import Benchmark
+from discl.config.load import load
 from discl.files.disk import data_home
-from discl.harness.run.assembly import Audience
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
 from discl.parts.trackers.wandb import Wandb
 
@@ -113,14 +114,14 @@ def once(spec: Benchmark, url: str | None) -> Took:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = folder
         os.environ["WANDB_BASE_URL"] = url or NOBODY
-        audience = Audience.of([])
+        tracker = CompositeTracker.of([])
         tracker = Timed()
         if url:
-            audience.trackers.append(tracker)
+            tracker.trackers.append(tracker)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         wall = time.perf_counter()
         processor = time.process_time()
-        list(sweep(spec, Store(), audience))
+        list(sweep(spec, Store(), tracker))
         ended = time.perf_counter()
         calls = tracker.spent
         tracker.inner.close()

@@ -76,11 +76,11 @@ def bank_build(
     executor = bind(
         "executors", engine, {key: value for key, value in given.items() if value is not None}
     ).build()
-    bench, audience = opened(load(**{**selection, "settings": extra}))
-    bench.hard_rule.find(audience.progress)
+    bench, tracker = opened(load(**{**selection, "settings": extra}))
+    bench.find_hard(tracker.progress)
     if retry_failed:
         bench.bank.forget(cell for cell, _ in bench.bank.failures())
-    made = bench.fill(bench.spec.levels, audience.progress, executor)
+    made = bench.fill(bench.spec.levels, tracker.progress, executor)
     rate = f", {made.images / made.seconds:.1f} images/s" if made.images else ""
     click.echo(
         f"{made.images} images made ({made.denoising_steps} denoising steps{rate}),"
@@ -93,20 +93,18 @@ def bank_build(
             f" {cell.variant}: {why}",
             err=True,
         )
-    _mirror(bench)
+    _upload(bench)
 
 
-def _mirror(bench: Bench) -> None:
-    """Have W&B told of the bank, where runs are mirrored online: offline nobody looks at its
-    pictures.
-    """
-    from discl.harness.wandb.client import ONLINE, access
+def _upload(bench: Bench) -> None:
+    """Send the bank to W&B where runs are sent online; offline, nobody looks at its pictures."""
+    from discl.harness.wandb.client import ONLINE, read_settings
     from discl.parts.trackers.wandb import Wandb
 
-    if "wandb" in bench.spec.trackers and access().mode == ONLINE:
-        mirror = Wandb()
-        mirror.follow({"bank": str(bench.bank.folder.absolute()), "spec": bench.spec.model_dump()})
-        mirror.close()
+    if "wandb" in bench.spec.trackers and read_settings().mode == ONLINE:
+        tracker = Wandb()
+        tracker.follow({"bank": str(bench.bank.folder.absolute()), "spec": bench.spec.model_dump()})
+        tracker.close()
 
 
 @bank.command("show")
@@ -141,9 +139,9 @@ def bank_show(output: Path, photos: int, **selection: Any) -> None:
     from discl.harness.bank.spectrum import spectrum
 
     check_figure(output)
-    bench, audience = opened(load(**selection))
-    bench.hard_rule.find(audience.progress)
-    bench.fill(bench.spec.levels, audience.progress)
+    bench, tracker = opened(load(**selection))
+    bench.find_hard(tracker.progress)
+    bench.fill(bench.spec.levels, tracker.progress)
     click.echo(f"spectrum: {save_figure(spectrum(bench, photos), output)}")
 
 
@@ -213,8 +211,8 @@ def bank_report(
     for file in (json_file, html_file):
         if file:
             check_deliverable(file)
-    bench, audience = opened(load(**selection))
-    quality = inspect(bench, audience.progress, Limits(few, quantile, listed))
+    bench, tracker = opened(load(**selection))
+    quality = inspect(bench, tracker.progress, Limits(few, quantile, listed))
     if json_file:
         click.echo(f"figures: {save_json(quality, json_file)}")
     if html_file:
@@ -281,8 +279,8 @@ def bank_export(folder: Path, form: str, **selection: Any) -> None:
     """
     from discl.engine.bank.exchange import export_bank
 
-    bench, audience = opened(load(**selection))
-    count = export_bank(bench.bank, bench.dataset.classes, folder, form, audience.progress)
+    bench, tracker = opened(load(**selection))
+    count = export_bank(bench.bank, bench.dataset.classes, folder, form, tracker.progress)
     click.echo(
         f"{count} images and {len(bench.bank.failures())} cells that could not be made are in"
         f" {folder}"
@@ -302,8 +300,8 @@ def bank_import(folder: Path, **selection: Any) -> None:
     """
     from discl.engine.bank.exchange import import_bank
 
-    bench, audience = opened(load(**selection))
-    done = import_bank(bench.bank, folder, audience.progress)
+    bench, tracker = opened(load(**selection))
+    done = import_bank(bench.bank, folder, tracker.progress)
     for row in done.set_aside[:SHOWN]:
         click.echo(f"set aside: {row.name}: {row.why}")
     if len(done.set_aside) > SHOWN:
@@ -406,12 +404,12 @@ def bank_gc(yes: bool) -> None:
     are not here, because nobody can say which bank they need. A bank made with --set belongs to no
     benchmark file until a run of it is complete.
     """
-    from discl.config.benchmark import folders
+    from discl.config.load import folders
     from discl.harness.bank.gc import clean, look
     from discl.harness.bank.inventory import references
-    from discl.harness.run.assembly import Audience
+    from discl.harness.run.trackers import CompositeTracker
 
-    plan = look(references(), Audience.of(["console"]).progress)
+    plan = look(references(), CompositeTracker.of(["console"]).progress)
     click.echo(f"benchmarks asked: those in {', '.join(map(str, folders()))}")
     for bank, why in plan.kept:
         click.echo(f"kept   {bank}  {why}")

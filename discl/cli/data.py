@@ -33,13 +33,13 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     from rich.console import Console
     from rich.table import Table
 
-    from discl.config.benchmark import parameters
+    from discl.config.toml import parse_settings
     from discl.core.interfaces import InFiles
     from discl.core.registry import bind
     from discl.harness.bank.spectrum import class_counts, photo_sheet
-    from discl.harness.run.assembly import Audience
+    from discl.harness.run.trackers import CompositeTracker
 
-    built = bind("datasets", dataset, parameters(settings)).build()
+    built = bind("datasets", dataset, parse_settings(settings)).build()
     counts = class_counts(built)
     table = Table("class", "group", *counts.splits, title=f"{dataset}: photos per class", box=None)
     for name, group, row in counts.rows:
@@ -55,7 +55,7 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     for note in built.notes if isinstance(built, InFiles) else ():
         click.echo(f"- {note}")
     if sheet:
-        built.prepare(Audience.of(["console"]).progress)
+        built.prepare(CompositeTracker.of(["console"]).progress)
         click.echo(f"picture sheet: {photo_sheet(built, sheet)}")
 
 
@@ -76,13 +76,13 @@ def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
     discl data fetch iwildcam
     discl data fetch folder --set root=owner/name
     """
-    from discl.config.benchmark import parameters
+    from discl.config.toml import parse_settings
     from discl.core.interfaces import InFiles
     from discl.core.registry import bind
-    from discl.harness.run.assembly import Audience
+    from discl.harness.run.trackers import CompositeTracker
 
-    built = bind("datasets", dataset, parameters(settings)).build()
-    progress = Audience.of(["console"]).progress
+    built = bind("datasets", dataset, parse_settings(settings)).build()
+    progress = CompositeTracker.of(["console"]).progress
     if isinstance(built, InFiles):
         click.echo(f"{dataset} is at {built.fetch(progress)}")
         return

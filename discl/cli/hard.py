@@ -37,11 +37,11 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
 
     By the rule `tail` they are those of small classes. By `low_confidence` they are those whose
     true class gets the least probability from a model that has not seen them: the photos are dealt
-    into hard.folds parts, and a model a part is trained on the others. That is done once and goes
-    on where it was stopped; hard.fraction, hard.threshold and hard.exclude choose anew without it:
+    into hard_rule.folds parts, and a model a part is trained on the others. That is done once and goes
+    on where it was stopped; hard_rule.fraction, hard_rule.threshold and hard_rule.exclude choose anew without it:
 
     \b
-    discl hard cifar10_lt --set hard.rule=low_confidence --set hard.fraction=0.05 --sheet hard.png
+    discl hard cifar10_lt --set hard_rule.name=low_confidence --set hard_rule.fraction=0.05 --sheet hard.png
     """
     import json
     from dataclasses import asdict
@@ -53,9 +53,9 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
     if sheet:
         check_figure(sheet)
     distributed.join()  # under torchrun the judges are trained by all processes, and one speaks
-    bench, audience = opened(load(**selection))
-    bench.hard_rule.find(audience.progress if distributed.first() else lambda *_: None)
-    if not distributed.first():
+    bench, tracker = opened(load(**selection))
+    bench.find_hard(tracker.progress if distributed.is_main_process() else lambda *_: None)
+    if not distributed.is_main_process():
         return
     found = hard_examples.choice(bench)
     if form == "json":
@@ -127,7 +127,7 @@ def _print_spread(spread: Spread) -> None:
     click.echo(f"probability of the true class, all photos:   {line(spread.probabilities)}")
     click.echo(f"                               hard photos:  {line(spread.hard_probabilities)}")
     click.echo(
-        "hard.threshold would choose:"
+        "hard_rule.threshold would choose:"
         f" {', '.join(f'{count:,} below {mark}' for mark, count in spread.below.items())}"
     )
     click.echo(

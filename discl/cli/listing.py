@@ -36,7 +36,7 @@ def _named(kind: str) -> list[tuple[str, str]]:
     from discl.core import registry
 
     if kind == "benchmarks":
-        from discl.config.benchmark import available, title
+        from discl.config.load import available, title
 
         return [(name, title(name)) for name in available()]
     return [(name, registry.summary(kind, name)) for name in sorted(registry.names(kind))]

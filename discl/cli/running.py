@@ -15,26 +15,26 @@ from discl.cli.render.boards import print_board
 @selection
 def plan(**selection: Any) -> None:
     """What `discl bench` would do and cost on this machine; nothing is made."""
-    from discl.config.benchmark import experiments
-    from discl.harness.run.assembly import Audience
+    from discl.config.experiment import experiments
     from discl.harness.run.store import Store
+    from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.cost import price
 
     spec = load(**selection)
-    cost = price(experiments(spec), Store(), Audience.of(["console"]).progress)
+    cost = price(experiments(spec), Store(), CompositeTracker.of(["console"]).progress)
     click.echo(
         f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)}"
         " seeds"
     )
     click.echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
-    if cost.judges:
+    if cost.fold_models:
         click.echo(
-            f"  judges to train    {cost.judges:>12,}   models that find the hard photos; `discl"
+            f"  models to train    {cost.fold_models:>12,}   they find the hard photos; `discl"
             f" hard {spec.name}` does only that"
         )
     if cost.hard is None:
         click.echo(
-            f"  images to make     {'unknown':>12}   which photos fall below hard.threshold is"
+            f"  images to make     {'unknown':>12}   which photos fall below hard_rule.threshold is"
             " known when the judges are trained"
         )
     else:
@@ -67,21 +67,21 @@ def bench(trackers: str | None, **selection: Any) -> None:
     """
     from discl.engine.training import distributed
     from discl.harness.leaderboard.table import board, stored_results
-    from discl.harness.run.assembly import Audience
     from discl.harness.run.store import Store
+    from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.sequential import sweep
 
     spec = load(**selection)
     store = Store()
-    audience = Audience.of(spec.trackers if trackers is None else words(trackers))
+    tracker = CompositeTracker.of(spec.trackers if trackers is None else words(trackers))
     fresh = {"runs": 0, "steps": 0, "images": 0}
     stored = {result.id for result in stored_results(spec, store)}
-    for result in sweep(spec, store, audience):
+    for result in sweep(spec, store, tracker):
         if result.id not in stored:
             fresh["runs"] += 1
             fresh["steps"] += int(result.cost["steps"])
             fresh["images"] += int(result.cost["images_generated"])
-    if not distributed.first():
+    if not distributed.is_main_process():
         return
     print_board(board(spec, stored_results(spec, store)))
     click.echo(
@@ -99,8 +99,8 @@ def run(trackers: str | None, **selection: Any) -> None:
 
     from discl.core.errors import UserError
     from discl.engine.training import distributed
-    from discl.harness.run.assembly import Audience
     from discl.harness.run.store import Store
+    from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.sequential import sweep
 
     spec = load(**selection)
@@ -109,10 +109,10 @@ def run(trackers: str | None, **selection: Any) -> None:
             f"run takes one strategy and one seed, got {spec.strategies} and {spec.seeds}; add"
             " --strategies static --seeds 0"
         )
-    audience = Audience.of(spec.trackers if trackers is None else words(trackers))
+    tracker = CompositeTracker.of(spec.trackers if trackers is None else words(trackers))
     store = Store()
-    (result,) = sweep(spec, store, audience)
-    if distributed.first():
+    (result,) = sweep(spec, store, tracker)
+    if distributed.is_main_process():
         click.echo(
             json.dumps(
                 {"id": result.id, "folder": str(store.folder(result)), "metrics": result.metrics},

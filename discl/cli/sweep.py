@@ -193,15 +193,15 @@ _MEANT_FOR = {
 
 
 def _engine(given: dict[str, Any]) -> dict[str, Any]:
-    from discl.config.benchmark import parameters
+    from discl.config.toml import parse_settings
 
     said = {key: given[key] for key in ("workers", "address") if given[key] is not None}
-    return {**said, **parameters(given["engine_set"])}
+    return {**said, **parse_settings(given["engine_set"])}
 
 
 def _trackers(given: dict[str, Any], found: SweepFile) -> list[str]:
     from discl.cli.options.selection import words
-    from discl.config.benchmark import load
+    from discl.config.load import load
 
     return (
         list(load(found.benchmark, found.scale).trackers)
@@ -222,11 +222,11 @@ def _write(path: Path | None, what: Any) -> None:
 
 
 def _dry_run(found: SweepFile, store: Store) -> None:
-    from discl.harness.run.assembly import Audience
+    from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.cost import price
     from discl.harness.sweep.expand import bound, experiments
 
-    cost = price(experiments(found), store, Audience.of(["console"]).progress)
+    cost = price(experiments(found), store, CompositeTracker.of(["console"]).progress)
     most = bound(found)
     times = most / max(1, cost.experiments) if most else 1.0
     click.echo(
@@ -241,8 +241,8 @@ def _dry_run(found: SweepFile, store: Store) -> None:
         click.echo(
             f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}"
         )
-    if cost.judges:
-        click.echo(f"  judges to train    {cost.judges:>12,}   models that find the hard photos")
+    if cost.fold_models:
+        click.echo(f"  models to train    {cost.fold_models:>12,}   they find the hard photos")
     images = "unknown" if cost.hard is None else f"{cost.images:,}"
     click.echo(
         f"  images to make     {images:>12}   {cost.denoising_steps:,} denoising steps, about"

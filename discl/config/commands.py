@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from discl.config.benchmark import UNVARIED, Benchmark, Experiment, load
-from discl.core.hashing import canonical_json, rounded
+from discl.config.benchmark import Benchmark
+from discl.config.experiment import Experiment
+from discl.config.load import UNVARIED, load
+from discl.config.toml import to_toml
 
 
 def of_run(experiment: Experiment) -> list[str]:
@@ -23,7 +25,7 @@ def bench(
     """
     # a table comes before what lies in it, the name of a part before its parameters
     ordered = sorted(paths, key=lambda path: (path.count("."), not path.endswith(".name"), path))
-    sets = [word for path in ordered for word in ("--set", f"{path}={toml(paths[path])}")]
+    sets = [word for path in ordered for word in ("--set", f"{path}={to_toml(paths[path])}")]
     listed = ",".join(strategies)
     named = [*(["--strategies", listed] if listed else []), "--seeds", ",".join(map(str, seeds))]
     return ["discl", "bench", name, "--scale", scale, *named, *sets]
@@ -45,24 +47,3 @@ def settings_of(spec: Benchmark) -> dict[str, Any]:
         else:
             found[key] = own[key]
     return found
-
-
-def toml(value: Any) -> str:
-    """A value as `--set` reads it."""
-    if isinstance(value, float):
-        return repr(rounded(value))  # a point means something: 1.0 of the epochs is all of them
-    if isinstance(value, dict):
-        return (
-            "{"
-            + ", ".join(
-                f"{canonical_json(key)} = {toml(one)}"
-                for key, one in value.items()
-                if one is not None
-            )
-            + "}"
-        )
-    return (
-        "[" + ", ".join(map(toml, value)) + "]"
-        if isinstance(value, list)
-        else canonical_json(value)
-    )

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from discl.config.benchmark import CHOICES, PART_KINDS, UNVARIED, Benchmark
+from discl.config import renamed
+from discl.config.benchmark import PART_KINDS, Benchmark
+from discl.config.load import CHOICES, UNVARIED
 from discl.core.errors import UserError, unknown
 from discl.core.registry import names, settings, singular
 
@@ -40,14 +42,17 @@ def check_path(path: str, bench: Benchmark | None = None) -> Setting:
     is none.
 
     `strategy` and `seed` are paths too. The parameters of a part are those of the one `bench` has
-    chosen; without it, of any part of the kind. What a value does is told by `Family.benchmark`,
+    chosen; without it, of any part of the kind. What a value does is told by `BenchmarkVariants.benchmark`,
     which checks everything.
     """
     head, *keys = path.split(".")
+    renamed.check_path(path)
     if path in UNVARIED:
         raise UserError(f"{path!r} is no setting of an experiment: {UNVARIED[path]}")
     if head == "strategy":
         return _of_strategy(path, keys, bench)
+    if head == "metric" and keys:
+        return _of_metric(path, keys, bench)
     if head == "seed":
         return _below(path, keys, (int,)) if keys else Setting(path, (int,), least=0)
     if head in _KINDS and keys:
@@ -66,6 +71,13 @@ def _of_strategy(path: str, keys: list[str], bench: Benchmark | None) -> Setting
     return _of_parameter(
         path, "strategies", [keys[0]], keys[1:], bench.strategy.get(keys[0], {}) if bench else {}
     )
+
+
+def _of_metric(path: str, keys: list[str], bench: Benchmark | None) -> Setting:
+    if keys[0] not in names("metrics"):
+        raise unknown("metric", keys[0], names("metrics"))
+    given = bench.metric.get(keys[0], {}) if bench else {}
+    return _of_parameter(path, "metrics", [keys[0]], keys[1:], given)
 
 
 def _of_part(path: str, kind: str, keys: list[str], said: Mapping[str, Any] | None) -> Setting:

@@ -16,11 +16,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from discl.config import benchmark
-from discl.config.benchmark import Benchmark, Experiment, Family, Positive
+from discl.config import load as benchmark
+from discl.config import toml
+from discl.config.benchmark import Benchmark, Positive
+from discl.config.experiment import Experiment
+from discl.config.load import BenchmarkVariants
 from discl.config.setting_paths import check_path
 from discl.core import search_path
-from discl.core.conventions import METRICS, PREFIXES
+from discl.core.conventions import base_name
 from discl.core.errors import UserError, unknown
 from discl.core.hashing import canonical, canonical_json, rounded
 from discl.core.registry import names
@@ -352,15 +355,7 @@ def _readable(error: ValidationError) -> str:
 
 def _paths(settings: Sequence[str]) -> dict[str, Any]:
     """`a.b=value` settings, the value read as `--set` reads it."""
-    read: dict[str, Any] = {}
-    for setting in settings:
-        path, equals, text = setting.partition("=")
-        if not equals or not path.strip():
-            raise UserError(
-                f"--set {setting!r} is not of the form key=value, e.g. --set train.epochs=2"
-            )
-        read[path.strip()] = benchmark.parameters([f"value={text}"])["value"]
-    return read
+    return dict(map(toml.parse_setting, settings))
 
 
 def _checked(found: SweepFile, seeded: bool) -> SweepFile:
@@ -542,11 +537,12 @@ def _check_tuning(found: SweepFile) -> None:
                 f"{found.name}.toml: objective {metric!r} {reason}; tune on a val/ metric, or with"
                 f" {', '.join(COSTS)} beside one"
             )
-        if metric not in COSTS and (name := _base_name(metric)) not in METRICS:
+        name = base_name(metric)
+        if metric not in COSTS and name not in names("metrics"):
             raise unknown(
                 f"objective in {found.name}.toml",
                 metric,
-                [metric.removesuffix(name) + known for known in METRICS],
+                [metric.removesuffix(name) + known for known in names("metrics")],
             )
     first, *rest = found.tune.objective or ["val/"]
     if not first.startswith("val/") or len(rest) > 1 or not set(rest) <= set(COSTS):
@@ -566,14 +562,6 @@ def _check_tuning(found: SweepFile) -> None:
             )
 
 
-def _base_name(metric: str) -> str:
-    """'macro_acc' of 'val/adjusted_macro_acc'."""
-    name = metric.rsplit("/", 1)[1]
-    for prefix in PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
-
-
 def _check_ends(found: SweepFile) -> None:
     """The benchmark as the file sets it loads, and so does every value a dimension may take, judged
     by its ends.
@@ -581,6 +569,7 @@ def _check_ends(found: SweepFile) -> None:
     for strategy in strategies(found):
         (base,) = points(found, [{"strategy": strategy, "seed": 0}])
         _check_patience(found, base.experiment.benchmark.select.metric)
+        _check_objective(found, base.experiment.benchmark)
         for path, dimension in space_of(found, strategy).items():
             for value in dimension.ends():
                 try:
@@ -590,6 +579,17 @@ def _check_ends(found: SweepFile) -> None:
                         f"{found.name}.toml: space {path!r} reaches {value!r}, which does not load:"
                         f" {error}"
                     ) from error
+
+
+def _check_objective(found: SweepFile, bench: benchmark.Benchmark) -> None:
+    """What is tuned is computed."""
+    for metric in found.tune.objective if found.tune else []:
+        name = base_name(metric)
+        if metric not in COSTS and name not in bench.bound_metrics():
+            raise UserError(
+                f"{found.name}.toml: objective {metric!r} is not computed in {bench.name};"
+                f" add metrics.extra = [{name!r}] to the sweep's [set]"
+            )
 
 
 def _check_patience(found: SweepFile, metric: str) -> None:
@@ -716,11 +716,11 @@ def points(found: SweepFile, places: Sequence[Mapping[str, Any]]) -> Iterator[Po
 
 
 def _points(found: SweepFile, places: Sequence[Mapping[str, Any]]) -> Iterator[Point]:
-    families: dict[str, Family] = {}
+    families: dict[str, BenchmarkVariants] = {}
     for name, group in itertools.groupby(
         places, key=lambda at: str(at.get("benchmark", found.benchmark))
     ):
-        chosen = families.setdefault(name, Family(name, found.scale))
+        chosen = families.setdefault(name, BenchmarkVariants(name, found.scale))
         listed = [dict(at) for at in group]
         variations = [
             {**found.set, **{path: value for path, value in at.items() if path != "benchmark"}}

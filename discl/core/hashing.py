@@ -50,16 +50,14 @@ def short(value: Any) -> str:
     return digest(value)[:16]
 
 
-def spliced(lines: Mapping[str, str]) -> str:
-    """The canonical JSON of a table from that of its values, so that what many tables hold is
-    computed once.
-    """
-    inside = ",".join([f"{_line(key)}:{lines[key]}" for key in sorted(lines)])
-    return f"{{{inside}}}"
+def joined_json(values: Mapping[str, str]) -> str:
+    """Canonical JSON of an object, from the canonical JSON of its values."""
+    members = [f"{_line(key)}:{values[key]}" for key in sorted(values)]
+    return f"{{{','.join(members)}}}"
 
 
-def short_of(line: str) -> str:
-    """As `short`, of the canonical JSON of the value."""
+def short_of_json(line: str) -> str:
+    """As `short`, of a value in canonical JSON."""
     return hashlib.sha256(line.encode()).hexdigest()[:16]
 
 

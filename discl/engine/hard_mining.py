@@ -1,108 +1,129 @@
-"""Hard photos by low confidence: photos are dealt into folds, judged by a model that saw the
-others, and the least sure chosen.
+"""Selects the hard training photos by the hard rule it is handed, and what out-of-fold predictions
+are made of.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discl.core.errors import UserError
-from discl.core.interfaces import Floats, Ints
+from discl.core.errors import UserError, unknown
+from discl.core.interfaces import Floats, FoldPredictions, HardRule, Ints, TrainingPhotos
 
 Mask = NDArray[np.bool_]
+_Answer = TypeVar("_Answer")
 
 
-class Judged(NamedTuple):
-    """What a model that has not seen a photo makes of it; a row a training photo."""
+def training_photos(
+    ids: NDArray[np.str_], labels: Ints, classes: Sequence[str], rule: HardRule
+) -> TrainingPhotos:
+    """The photos `ids` [n] with `labels` [n], as `rule` is given them.
 
-    ids: NDArray[np.str_]  # [n]
-    labels: Ints  # [n]
-    fold: Ints  # [n], the fold the photo lay in; its judge was trained on the others
-    probability: Floats  # [n], of the true class
-    guess: Ints  # [n], the label the judge would give
+    Raises UserError where the rule excludes a class there is not, or every photo.
+    """
+    for name in rule.exclude:
+        if name not in classes:
+            raise unknown("class (hard_rule.exclude)", name, classes)
+    excluded = [label for label, name in enumerate(classes) if name in rule.exclude]
+    allowed = ~np.isin(labels, excluded)
+    if not allowed.any():
+        raise UserError(
+            f"hard_rule.exclude = {list(rule.exclude)} leaves no photo to choose from; name fewer"
+            " classes"
+        )
+    counts = np.bincount(labels, minlength=len(classes))
+    return TrainingPhotos(ids, labels, counts, tuple(classes), allowed)
 
-    @property
-    def strange(self) -> Mask:
-        """Photos of classes their judge has never seen: all photos of the class lie in one fold."""
-        folds = int(self.fold.max(initial=0)) + 1
-        seen = np.zeros((int(self.labels.max(initial=0)) + 1, folds), bool)
-        seen[self.labels, self.fold] = True
-        return np.asarray(seen.sum(1)[self.labels] == 1)
+
+def expected(name: str, rule: HardRule, photos: TrainingPhotos) -> int | None:
+    """How many photos the rule called `name` will select; None = only predictions can tell.
+
+    Raises UserError where the rule fails.
+    """
+    return _asked(name, lambda: rule.expected(photos))
 
 
-def deal(ids: NDArray[np.str_], labels: Ints, folds: int, seed: int) -> Ints:
-    """A fold for each photo.
+def select(
+    name: str, rule: HardRule, photos: TrainingPhotos, predictions: FoldPredictions | None
+) -> Mask:
+    """[n], whether each training photo is hard, by the rule called `name`.
 
-    Each class is dealt out evenly, in an order that only `seed` and the photos' ids decide.
+    Raises UserError where the rule fails, or does not answer with a truth value for each photo.
+    """
+    hard = _asked(name, lambda: rule.select(photos, predictions))
+    expected_shape = (len(photos.ids),)
+    if not (isinstance(hard, np.ndarray) and hard.dtype == bool and hard.shape == expected_shape):
+        raise UserError(
+            f"the hard rule {name!r} answers with {_described(hard)}; `select` has to return a"
+            f" boolean array of shape {expected_shape}, one value a training photo"
+        )
+    if (hard & ~photos.allowed).any():
+        raise UserError(
+            f"the hard rule {name!r} selects photos of classes in its `exclude`; `select` has to"
+            " leave out the photos that are not `photos.allowed`"
+        )
+    return hard
 
-    A class goes on where the one before stopped, so that the single photos of small classes do not
+
+def _asked(name: str, ask: Callable[[], _Answer]) -> _Answer:
+    """The answer of a rule, which may be somebody else's code."""
+    try:
+        return ask()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"the hard rule {name!r} failed ({type(error).__name__}: {error}); mend it, or set"
+            " hard_rule.name to another rule"
+        ) from error
+
+
+def _described(answer: Any) -> str:
+    if isinstance(answer, np.ndarray):
+        return f"an array of {answer.dtype} of shape {answer.shape}"
+    return f"a {type(answer).__name__}"
+
+
+def assign_folds(ids: NDArray[np.str_], labels: Ints, folds: int, seed: int) -> Ints:
+    """[n], a fold for each photo `ids` [n] with `labels` [n].
+
+    Each class is spread evenly over the folds, in an order that only `seed` and the ids decide. A
+    class goes on where the one before stopped, so that the single photos of small classes do not
     all lie in the first fold.
     """
-    chance = np.array(
+    order = np.array(
         [hashlib.sha256(f"{seed} {name}".encode()).digest()[:8] for name in ids.tolist()]
     )
-    dealt = np.empty(len(ids), np.int64)
-    dealt[np.lexsort((chance, labels))] = np.arange(len(ids)) % folds
-    return dealt
+    fold = np.empty(len(ids), np.int64)
+    fold[np.lexsort((order, labels))] = np.arange(len(ids)) % folds
+    return fold
 
 
-def judgement(logits: Floats, labels: Ints) -> tuple[Floats, Ints]:
-    """(probability of the true class, guess) of photos with these logits [n, c]."""
-    wide = logits.astype(np.float64)
-    chances = np.exp(wide - wide.max(1, keepdims=True))
-    own = chances[np.arange(len(labels)), labels] / chances.sum(1)
-    return own.astype(np.float32), wide.argmax(1)
+def in_one_fold(labels: Ints, fold: Ints) -> Mask:
+    """[n], True for photos of classes that lie in one fold: their model has never seen the class.
 
-
-def share_of(fraction: float, photos: int, allowed: int) -> int:
-    """How many photos `fraction` of all of them is, where only `allowed` may be chosen."""
-    count = round(fraction * photos)
-    if not count:
-        raise UserError(
-            f"hard.fraction = {fraction:g} of {photos:,} photos is none of them; raise it"
-        )
-    if count > allowed:
-        most = int(allowed / photos * 1e4) / 1e4
-        raise UserError(
-            f"hard.fraction = {fraction:g} of {photos:,} photos is {count:,}, and hard.exclude"
-            f" leaves {allowed:,}; take {most:g} at most"
-        )
-    return count
-
-
-def least_sure(judged: Judged, allowed: Mask, fraction: float) -> Mask:
-    """The photos, `fraction` of all in number, whose judges are least sure of their class; of
-    equals the first by id.
+    `labels` [n] and `fold` [n] are those of the training photos.
     """
-    count = share_of(fraction, len(allowed), int(allowed.sum()))
-    order = np.lexsort((judged.ids, judged.probability, ~allowed))
-    chosen = np.zeros(len(allowed), bool)
-    chosen[order[:count]] = True
-    return chosen
+    folds = int(fold.max(initial=0)) + 1
+    present = np.zeros((int(labels.max(initial=0)) + 1, folds), bool)
+    present[labels, fold] = True
+    return np.asarray(present.sum(1)[labels] == 1)
 
 
-def unsure(judged: Judged, allowed: Mask, threshold: float) -> Mask:
-    """The photos whose judges give their class less than `threshold`."""
-    chosen = allowed & (judged.probability < threshold)
-    if chosen.any() and not (chosen == allowed).all():
-        return np.asarray(chosen)
-    among = judged.probability[allowed]
-    spread = (
-        f"the probabilities run from {among.min():.3g} to {among.max():.3g}, half of them below"
-        f" {np.median(among):.3g}"
-    )
-    raise UserError(
-        f"hard.threshold = {threshold:g} chooses {'every' if chosen.any() else 'no'} photo:"
-        f" {spread}"
-    )
+def true_class_probability(logits: Floats, labels: Ints) -> Floats:
+    """[n], the softmax of `logits` [n, c] at the true `labels` [n]."""
+    shifted = logits.astype(np.float64)
+    exponentials = np.exp(shifted - shifted.max(1, keepdims=True))
+    probability = exponentials[np.arange(len(labels)), labels] / exponentials.sum(1)
+    return np.asarray(probability.astype(np.float32))
 
 
 def quantiles(values: Any) -> dict[str, float]:
-    """How probabilities spread."""
+    """Quantiles of `values` [n] by name, rounded to 6 digits; empty where there are no values."""
     marks = {
         "lowest": 0.0,
         "q05": 0.05,
@@ -112,8 +133,6 @@ def quantiles(values: Any) -> dict[str, float]:
         "q95": 0.95,
         "highest": 1.0,
     }
-    return (
-        {name: round(float(np.quantile(values, mark)), 6) for name, mark in marks.items()}
-        if len(values)
-        else {}
-    )
+    if not len(values):
+        return {}
+    return {name: round(float(np.quantile(values, mark)), 6) for name, mark in marks.items()}

@@ -1,8 +1,13 @@
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from discl.config.benchmark import available, experiments, load, scales, title
+from discl.config.experiment import experiments
+from discl.config.identity import fold_models_identity
+from discl.config.load import available, load, scales, title
+from discl.config.renamed import KEYS
 from discl.core.errors import UserError
 
 
@@ -108,27 +113,33 @@ def test_the_released_codes_imagenet_lt_differs_from_the_papers_where_it_says_so
             r"no rule for many, medium and few called 'kangg'; did you mean 'kang'\?",
         ),
         (
-            ["metrics.also=['macro_f1_uni']"],
-            "no further metric called 'macro_f1_uni'; did you mean 'macro_f1_union'",
+            ["metrics.extra=['macro_f1_uni']"],
+            "no metric called 'macro_f1_uni'; did you mean 'macro_f1_union'",
         ),
-        (["metrics.least_group=0"], "metrics.least_group = 0"),
+        (["metrics.min_group_size=0"], "metrics.min_group_size = 0"),
         (["seeds=[0,0]"], "repeats itself"),
         (["nonsense"], "key=value"),
         (["trackers=['wandbb']"], "did you mean 'wandb'"),
         (["bank.threshold=2"], "bank.threshold"),
         (["sampling.tail_share=1.5"], "sampling.tail_share"),
-        (["sampling.amount=2"], 'add sampling.tail_share = "photos"'),
+        (["sampling.synthetic_per_real=2"], 'add sampling.tail_share = "photos"'),
         (["bank.size=[32]"], r"takes \[height, width\]"),
-        (["hard.rule=tial"], "did you mean 'tail'"),
-        (["hard.fraction=0.1"], "says nothing to the rule 'tail'"),
-        (["hard.rule=low_confidence"], "needs hard.fraction .* or hard.threshold"),
+        (["hard_rule.name=tial"], "did you mean 'tail'"),
+        (["hard_rule.fraction=0.1"], "no parameter of hard_rule 'tail' called 'fraction'"),
+        (["hard_rule.name=low_confidence"], "needs hard_rule.fraction .* or hard_rule.threshold"),
         (
-            ["hard.rule=low_confidence", "hard.fraction=0.1", "hard.threshold=0.1"],
+            ["hard_rule.name=low_confidence", "hard_rule.fraction=0.1", "hard_rule.threshold=0.1"],
             "two answers to one question",
         ),
-        (["hard.rule=low_confidence", "hard.fraction=0"], "hard.fraction = 0"),
-        (["hard.rule=low_confidence", "hard.fraction=1.5"], "hard.fraction = 1.5"),
-        (["hard.folds=1"], "hard.folds = 1"),
+        (["hard_rule.name=low_confidence", "hard_rule.fraction=0"], "hard_rule.fraction = 0"),
+        (["hard_rule.name=low_confidence", "hard_rule.fraction=1.5"], "hard_rule.fraction = 1.5"),
+        (
+            ["hard_rule.name=low_confidence", "hard_rule.fraction=0.1", "hard_rule.folds=1"],
+            "hard_rule.folds = 1",
+        ),
+        (["hard_rule.max_class_images=0"], "hard_rule.max_class_images = 0"),
+        (["metric.macro_f1_union.x=1"], "macro_f1_union is not computed"),
+        (["metric.acc.x=1"], "no parameter of metric 'acc' called 'x'"),
     ],
 )
 def test_bad_settings_are_answered_before_any_work(settings: list[str], says: str) -> None:
@@ -261,43 +272,68 @@ def test_a_base_that_cannot_be_one_is_answered(
         load("mine")
 
 
-def test_the_rule_for_hard_photos_reads_its_own_settings_and_no_others() -> None:
-    rule = ["hard.rule=low_confidence", "hard.fraction=0.1"]
-    base, judged = _ids([]), _ids(rule)
-    assert load("cifar10_lt").hard.said() == {"below": 20}  # as before there were rules
-    assert _ids(["hard.folds=7", "hard.seed=3"]) == base
-    assert all(judged[name] != base[name] for name in base)
-    assert _ids([*rule, "hard.below=3", "hard.epochs=30"]) == judged  # 30 is train.epochs
+def test_the_rule_for_hard_photos_has_parameters_of_its_own() -> None:
+    rule = ["hard_rule.name=low_confidence", "hard_rule.fraction=0.1"]
+    base, with_models = _ids([]), _ids(rule)
+    assert load("cifar10_lt").part("hard_rules").identity()["parameters"] == {}
+    assert all(with_models[name] != base[name] for name in base)
+    assert _ids([*rule, "hard_rule.epochs=30"]) == with_models  # 30 is train.epochs
     for setting in (
-        "hard.folds=4",
-        "hard.epochs=2",
-        "hard.seed=1",
-        "hard.fraction=0.2",
-        "hard.exclude=['cat']",
+        "hard_rule.folds=4",
+        "hard_rule.epochs=2",
+        "hard_rule.seed=1",
+        "hard_rule.fraction=0.2",
+        "hard_rule.exclude=['cat']",
     ):
-        assert all(changed != judged[name] for name, changed in _ids([*rule, setting]).items())
+        assert all(changed != with_models[name] for name, changed in _ids([*rule, setting]).items())
 
 
-def test_what_is_chosen_is_no_matter_of_the_judges() -> None:
-    rule = ["hard.rule=low_confidence"]
-    base = load("cifar10_lt", settings=[*rule, "hard.fraction=0.1"]).judges()
-    for view in (
-        ["hard.fraction=0.2"],
-        ["hard.threshold=0.1"],
-        ["hard.fraction=0.1", "hard.exclude=['cat']"],
+def _models(settings: list[str]) -> dict[str, Any]:
+    bench = load("cifar10_lt", settings=["hard_rule.name=low_confidence", *settings])
+    return fold_models_identity(bench, bench.part("hard_rules").build().models)
+
+
+def test_out_of_fold_models_do_not_depend_on_what_is_selected() -> None:
+    base = _models(["hard_rule.fraction=0.1"])
+    for selection in (
+        ["hard_rule.fraction=0.2"],
+        ["hard_rule.threshold=0.1"],
+        ["hard_rule.fraction=0.1", "hard_rule.exclude=['cat']"],
     ):
-        assert (
-            load(
-                "cifar10_lt",
-                settings=[*rule, *view, "train.curriculum_epochs=3", "generator.name=blend"],
-            ).judges()
-            == base
-        )
+        others = ["train.curriculum_epochs=3", "generator.name=blend"]
+        assert _models([*selection, *others]) == base
     for other in (
         "loss.name=balanced_softmax",
         "train.lr=0.1",
         "dataset.largest=400",
         "backbone.model=resnet34",
-        "hard.folds=2",
+        "hard_rule.folds=2",
     ):
-        assert load("cifar10_lt", settings=[*rule, "hard.fraction=0.1", other]).judges() != base
+        assert _models(["hard_rule.fraction=0.1", other]) != base
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("train.shift=4", "train.shift was renamed in 0.2; write train.random_translate"),
+        ("train={shift=4}", "train.shift was renamed in 0.2; write train.random_translate"),
+        ("hard.below=5", "hard.below was renamed in 0.2; write hard_rule.max_class_images"),
+        ("hard={below=5}", "hard was renamed in 0.2; write hard_rule"),
+    ],
+)
+def test_a_setting_of_0_1_is_refused_with_the_new_one_named(setting: str, says: str) -> None:
+    with pytest.raises(UserError, match=re.escape(f"--set {setting!r}: {says}")):
+        load("cifar10_lt", settings=[setting])
+
+
+@pytest.mark.parametrize("old", [path for path in KEYS if "." in path])
+@pytest.mark.parametrize("scale", ["", "scale.smoke."])
+def test_a_file_of_0_1_is_refused_with_the_new_key_named(
+    old: str, scale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, key = old.split(".")
+    text = f'based_on = "cifar10_lt"\n[{scale}{table}]\n{key} = 1\n'
+    _folder_with(tmp_path, monkeypatch, mine=text)
+    says = rf"benchmarks/mine.toml: \[{table}\] {key} was renamed in 0.2; write .*{KEYS[old].split('.')[1]}"
+    with pytest.raises(UserError, match=says):
+        load("mine")

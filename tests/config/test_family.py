@@ -10,22 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discl.config import benchmark
-from discl.config.benchmark import (
-    HARD_RULES,
-    MAKERS,
-    SCHEMA,
-    Experiment,
-    Family,
-    available,
-    experiments,
-    load,
-    scales,
-)
+from discl.config import load as loading
+from discl.config import toml
+from discl.config.benchmark import MAKERS, Benchmark
+from discl.config.experiment import Experiment, experiments
+from discl.config.identity import FOLD_MODELS, SCHEMA
+from discl.config.load import BenchmarkVariants, available, load, scales
+from discl.config.part_cache import PartCache
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
 from discl.core.levels import PHOTO
-from discl.core.registry import singular
+from discl.core.registry import Bound, singular
 from tests.properties import examples
 
 ELSEWHERE = "scorer={name='open_clip', model='ViT-B-32', pretrained='openai'}"
@@ -55,15 +50,20 @@ def _plainly(experiment: Experiment) -> dict[str, Any]:
 
     strategy, bank = bench.chosen_strategy(experiment.strategy), bench.bank
     levels = strategy.build().uses(tuple(sorted(bench.levels)))
+    hard_rule = bench.part("hard_rules").identity()
+    if models := bench.part("hard_rules").build().models:
+        hard_rule["models"] = {
+            "version": FOLD_MODELS,
+            "folds": models.folds,
+            "epochs": models.epochs or bench.train.epochs,
+            "seed": models.seed,
+        }
     described = {
         "schema": SCHEMA,
         "dataset": whole("datasets"),
         "backbone": whole("backbones"),
         "loss": bench.part("losses").identity(),
-        "hard": (
-            bench.hard.said()
-            | ({"judges": short(bench.judges())} if HARD_RULES[bench.hard.rule].judges else {})
-        ),
+        "hard_rule": hard_rule,
         "sampling": bench.sampling.model_dump(exclude_defaults=True),
         "train": bench.train.model_dump(
             exclude_defaults=True,
@@ -92,7 +92,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "sampling.tail_share": st.sampled_from(["classes", 0.25, 0.5]),
     "bank.threshold": st.floats(-1, 1),
     "bank.size": st.sampled_from([[], [24, 24]]),
-    "hard.exclude": st.sampled_from([[], ["cat"]]),
+    "hard_rule.exclude": st.sampled_from([[], ["cat"]]),
     "metrics.shots": st.sampled_from(["kang", "oltr"]),
     "loss.name": st.sampled_from(["ce", "balanced_softmax", "logit_adjusted"]),
     "backbone.name": st.just("timm"),
@@ -117,7 +117,7 @@ def test_a_family_names_its_experiments_as_each_alone_is_named(
 ) -> None:
     base = [*HERE, "strategies=['real_only']", "strategy={}"]
     for variation, experiment in zip(
-        varied, Family(*shipped, base).experiments(varied), strict=True
+        varied, BenchmarkVariants(*shipped, base).experiments(varied), strict=True
     ):
         words = _words(
             {path: value for path, value in variation.items() if path not in ("strategy", "seed")}
@@ -135,7 +135,7 @@ def test_a_family_names_its_experiments_as_each_alone_is_named(
 @pytest.mark.parametrize(("name", "scale"), SHIPPED)
 def test_every_shipped_benchmark_keeps_its_ids(name: str, scale: str) -> None:
     bench = load(name, scale, HERE)
-    family = Family(name, scale, HERE).experiments(
+    family = BenchmarkVariants(name, scale, HERE).experiments(
         {"strategy": each, "seed": 0} for each in bench.strategies
     )
     for strategy, experiment in zip(bench.strategies, family, strict=True):
@@ -146,14 +146,16 @@ def test_every_shipped_benchmark_keeps_its_ids(name: str, scale: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"hard.rule": "low_confidence", "hard.fraction": 0.1},
-        {"hard": {"below": 20, "rule": "low_confidence", "threshold": 0.5}, "hard.epochs": 3},
+        {"hard_rule.name": "low_confidence", "hard_rule.fraction": 0.1},
+        {"hard_rule": {"name": "low_confidence", "threshold": 0.5}, "hard_rule.epochs": 3},
         {"backbone.name": "open_clip", "loss.name": "flyp", "dataset.pool": 2500},
         {"generator.name": "img2img", "generator.steps": 30},
     ],
 )
 def test_what_is_learned_from_is_named_as_before(settings: dict[str, Any]) -> None:
-    [experiment] = Family("cifar10_lt").experiments([{**settings, "strategy": "static", "seed": 1}])
+    [experiment] = BenchmarkVariants("cifar10_lt").experiments(
+        [{**settings, "strategy": "static", "seed": 1}]
+    )
     assert experiment.identity() == _plainly(experiment)
     assert experiment.id() == short(_plainly(experiment))
     assert short(experiment.comparison()) == short(
@@ -165,30 +167,30 @@ def test_a_thousand_variations_of_ten_settings_are_ten_benchmarks_read_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read, checked, built = Counter[str](), Counter[str](), Counter[str]()
-    reading, checking, building = benchmark._read, benchmark._check, benchmark.Bound.build
+    reading, checking, building = toml.read, loading.check_benchmark, Bound.build
 
     def count_read(path: Path) -> dict[str, Any]:
         read[path.stem] += 1
         return reading(path)
 
-    def count_checked(runs: benchmark.Runs) -> None:
-        checked[f"{runs.benchmark.train.lr:g}"] += 1
-        checking(runs)
+    def count_checked(bench: Benchmark, parts: PartCache) -> None:
+        checked[f"{bench.train.lr:g}"] += 1
+        checking(bench, parts)
 
-    def count_built(bound: benchmark.Bound) -> Any:
+    def count_built(bound: Bound) -> Any:
         built[f"{bound.kind} {bound.name}"] += 1
         return building(bound)
 
-    monkeypatch.setattr(benchmark, "_read", count_read)
-    monkeypatch.setattr(benchmark, "_check", count_checked)
-    monkeypatch.setattr(benchmark.Bound, "build", count_built)
+    monkeypatch.setattr(toml, "read", count_read)
+    monkeypatch.setattr(loading, "check_benchmark", count_checked)
+    monkeypatch.setattr(Bound, "build", count_built)
     grid = [
         {"train.lr": lr / 1000, "strategy": strategy, "seed": seed}
         for lr in range(1, 11)
         for strategy in ("static", "adaptive", "all_levels", "real_only", "real_rebalanced")
         for seed in range(20)
     ]
-    expanded = list(Family("cifar10_lt_ir10", settings=HERE).experiments(grid))
+    expanded = list(BenchmarkVariants("cifar10_lt_ir10", settings=HERE).experiments(grid))
     assert len({experiment.id() for experiment in expanded}) == 1000
     assert read == {"default": 1, "cifar10_lt": 1, "cifar10_lt_ir10": 1}
     assert len(checked) == 10
@@ -204,12 +206,12 @@ def test_the_name_of_a_part_counts_before_its_parameters_whatever_the_order() ->
         "backbone.name": "open_clip",
     }
     for settings in (varied, dict(reversed(varied.items()))):
-        made = Family("cifar10_lt").benchmark(settings).backbone
+        made = BenchmarkVariants("cifar10_lt").benchmark(settings).backbone
         assert made == {"name": "open_clip", "head": "linear", "templates": ["a {name}"]}
 
 
 def test_a_path_into_a_strategy_is_no_choice_of_one() -> None:
-    family = Family("cifar10_lt")
+    family = BenchmarkVariants("cifar10_lt")
     plain, longer, other = family.experiments(
         [
             {"strategy": "static", "seed": 0},
@@ -258,13 +260,17 @@ def test_a_path_into_a_strategy_is_no_choice_of_one() -> None:
 )
 def test_a_bad_variation_is_answered_with_its_values(variation: dict[str, Any], says: str) -> None:
     good = {"strategy": "static", "seed": 0}
-    walk = Family("cifar10_lt", settings=["strategies=['real_only']"]).experiments(
+    walk = BenchmarkVariants("cifar10_lt", settings=["strategies=['real_only']"]).experiments(
         [good, {**good, **variation}]
     )
     assert next(walk).strategy == "static"
     order = {**variation, **{key: value for key, value in good.items() if key not in variation}}
     with pytest.raises(UserError, match=says):
-        list(Family("cifar10_lt", settings=["strategies=['real_only']"]).experiments([order]))
+        list(
+            BenchmarkVariants("cifar10_lt", settings=["strategies=['real_only']"]).experiments(
+                [order]
+            )
+        )
     with pytest.raises(UserError):
         next(walk)
 
@@ -273,11 +279,11 @@ def test_a_variation_says_which_strategy_and_which_seed() -> None:
     with pytest.raises(
         UserError, match=r"needs a seed; add seed = ... \(where strategy = 'static'\)"
     ):
-        list(Family("cifar10_lt").experiments([{"strategy": "static"}]))
+        list(BenchmarkVariants("cifar10_lt").experiments([{"strategy": "static"}]))
 
 
 def test_a_strategy_that_the_benchmark_does_not_list_is_held_to_what_its_weights_saw() -> None:
-    walk = Family("cifar10_lt_ir10").experiments(
+    walk = BenchmarkVariants("cifar10_lt_ir10").experiments(
         {"strategy": each, "seed": 0} for each in ("real_only", "static")
     )
     assert next(walk).strategy == "real_only"
@@ -288,7 +294,7 @@ def test_a_strategy_that_the_benchmark_does_not_list_is_held_to_what_its_weights
 
 
 def test_numbers_of_another_type_are_another_setting() -> None:
-    family = Family("cifar10_lt")
+    family = BenchmarkVariants("cifar10_lt")
     assert family.benchmark({"loss.smoothing": 0.5}) is family.benchmark({"loss.smoothing": 0.5})
     assert family.benchmark({"train.curriculum_epochs": 1}).train.curriculum_epochs == 1
     assert (
@@ -301,7 +307,7 @@ def test_numbers_of_another_type_are_another_setting() -> None:
 
 
 def test_floats_are_used_as_precisely_as_they_are_named() -> None:
-    third = Family("cifar10_lt").benchmark({"train.lr": 1 / 3}).train.lr
+    third = BenchmarkVariants("cifar10_lt").benchmark({"train.lr": 1 / 3}).train.lr
     assert third == 0.333333333333 == load("cifar10_lt", settings=[f"train.lr={1 / 3!r}"]).train.lr
 
 
@@ -320,7 +326,7 @@ def test_a_file_that_changes_makes_another_run_for_whoever_looks_again(tmp_path:
             if not captions.exists()
             else json.dumps({"cat": ["a dog"]})
         )
-        [experiment] = Family("cifar10_lt").experiments([variation])
+        [experiment] = BenchmarkVariants("cifar10_lt").experiments([variation])
         assert experiment.id() == Experiment(experiment.benchmark, "static", 0).id()
         return experiment
 
@@ -331,7 +337,7 @@ def test_a_file_that_changes_makes_another_run_for_whoever_looks_again(tmp_path:
 
 
 def test_a_changed_copy_is_named_anew() -> None:
-    [experiment] = Family("cifar10_lt").experiments([{"strategy": "static", "seed": 0}])
+    [experiment] = BenchmarkVariants("cifar10_lt").experiments([{"strategy": "static", "seed": 0}])
     first, bench = experiment.id(), experiment.benchmark
     faster = bench.model_copy(update={"train": bench.train.model_copy(update={"lr": 0.5})})
     assert (
@@ -341,4 +347,4 @@ def test_a_changed_copy_is_named_anew() -> None:
     )
     assert replace(experiment, seed=1).id() != first
     assert copy.deepcopy(experiment) == experiment
-    assert "line" not in bench.train.model_dump()
+    assert "identity_json" not in bench.train.model_dump()

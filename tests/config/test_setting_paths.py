@@ -1,6 +1,6 @@
 import pytest
 
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.config.setting_paths import Setting, check_path
 from discl.core.errors import UserError
 from discl.core.registry import names
@@ -12,7 +12,8 @@ def test_a_path_tells_the_type_the_bounds_and_what_holds_without_it() -> None:
     assert check_path("sampling.tail_share") == Setting(
         "sampling.tail_share", (float, str), None, ("classes", "photos"), above=0, below=1
     )
-    assert check_path("hard.fraction") == Setting("hard.fraction", (float,), above=0, most=1)
+    assert check_path("hard_rule.folds") == Setting("hard_rule.folds", (int,), 3)
+    assert check_path("metric.acc", bench).path == "metric.acc"
     assert check_path("bank.threshold", bench) == Setting(
         "bank.threshold", (float,), -1.0, least=-1, most=1
     )
@@ -51,7 +52,7 @@ def test_a_path_into_a_part_is_that_of_the_chosen_part_or_of_any() -> None:
         "train.transform.RandomErasing",
         "backbone.arguments.drop_path_rate",
         "strategy.static",
-        "hard",
+        "hard_rule",
         "prompts",
     ],
 )
@@ -72,6 +73,9 @@ def test_tables_are_paths_and_open_ones_take_any_key(path: str) -> None:
         ("train.lr.low", "leads into 'train.lr', which is a value, not a table"),
         ("backbone.model.x", "leads into 'backbone.model'"),
         ("seed.x", "leads into 'seed'"),
+        ("train.shift", "was renamed in 0.2; write train.random_translate"),
+        ("hard.below", "was renamed in 0.2; write hard_rule.max_class_images"),
+        ("metric.accc.x", "no metric called 'accc'; did you mean 'acc'"),
         ("strategies", "each has one 'strategy'"),
         ("name", "that of the benchmark's file"),
     ],

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discl.core.hashing import canonical, canonical_json, digest, seed_of, short, short_of, spliced
+from discl.core.hashing import canonical, canonical_json, digest, joined_json, seed_of, short, short_of_json
 
 trees = st.recursive(
     st.none()
@@ -31,10 +31,10 @@ def test_canonical_is_a_fixed_point(tree: object) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=3), trees, max_size=4))
-def test_a_table_spliced_from_lines_is_the_table_as_a_whole(tree: dict[str, object]) -> None:
-    line = spliced({key: canonical_json(value) for key, value in tree.items()})
+def test_an_object_joined_from_its_values_is_canonical(tree: dict[str, object]) -> None:
+    line = joined_json({key: canonical_json(value) for key, value in tree.items()})
     assert line == canonical_json(tree)
-    assert short_of(line) == short(tree)
+    assert short_of_json(line) == short(tree)
 
 
 def test_float_noise_does_not_matter_but_digits_do() -> None:

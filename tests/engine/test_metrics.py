@@ -6,19 +6,30 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from discl.config.benchmark import MetricsTable
+from discl.core.errors import UserError
+from discl.core.interfaces import Metric
 from discl.engine.evaluation.confusion import adjust
 from discl.engine.evaluation.metrics import (
-    all_metrics,
     class_recalls,
     definitions,
     definitions_id,
+    of_predictions,
     split_metrics,
-    support,
 )
+from tests.metrics import DEFAULT, all_metrics, metrics_with
 
 ROOT = Path(__file__).parents[2]
-EVERYTHING = MetricsTable(also=["macro_f1_union", "macro_f1_all", "classes_scored"])
+EXTRA = ("macro_f1_union", "macro_f1_all", "classes_scored")
+
+EVERYTHING = metrics_with(EXTRA)
+
+
+def support(
+    truth: np.ndarray, groups: np.ndarray, metrics: dict[str, Metric] = DEFAULT
+) -> dict[str, float]:
+    """What the labels alone decide."""
+    of_labels = {name: metric for name, metric in metrics.items() if metric.labels_only}
+    return split_metrics(truth, truth, np.ones(truth.max() + 1, np.int64), of_labels, groups)
 
 
 def _one_hot(guesses: Any, classes: int) -> np.ndarray:
@@ -36,14 +47,12 @@ def _one_hot(guesses: Any, classes: int) -> np.ndarray:
 def test_macro_f1_has_three_meanings_and_each_has_a_name(
     truth: list[int], guess: list[int], classes: int, wilds: float, union: float, every: float
 ) -> None:
-    values = split_metrics(
-        np.array(truth), np.array(guess), np.ones(classes, np.int64), conventions=EVERYTHING
-    )
+    values = split_metrics(np.array(truth), np.array(guess), np.ones(classes, np.int64), EVERYTHING)
     assert values["macro_f1"] == pytest.approx(wilds)
     assert values["macro_f1_union"] == pytest.approx(union)
     assert values["macro_f1_all"] == pytest.approx(every)
     assert "macro_f1_union" not in split_metrics(
-        np.array(truth), np.array(guess), np.ones(classes, np.int64)
+        np.array(truth), np.array(guess), np.ones(classes, np.int64), DEFAULT
     )
 
 
@@ -82,7 +91,8 @@ def test_agrees_with_scikit_learn_also_where_classes_are_absent(
     case: tuple[int, int, int, int, int],
 ) -> None:
     truth, guess, counts, groups = _drawn(*case)
-    present, values = np.unique(truth), split_metrics(truth, guess, counts, groups, EVERYTHING)
+    present = np.unique(truth)
+    values = split_metrics(truth, guess, counts, of_predictions(EVERYTHING), groups)
 
     def f1(of: np.ndarray, **how: Any) -> float:
         return float(f1_score(truth[of], guess[of], average="macro", zero_division=0, **how))
@@ -123,14 +133,14 @@ def test_agrees_with_scikit_learn_also_where_classes_are_absent(
 def test_groups_by_real_counts_with_their_edges() -> None:
     truth = np.array([0, 0, 1, 1, 2, 2])
     guess = np.array([0, 0, 1, 0, 0, 2])
-    values = split_metrics(truth, guess, np.array([101, 100, 19]))
+    values = split_metrics(truth, guess, np.array([101, 100, 19]), DEFAULT)
     assert values["many_acc"] == 1
     assert values["medium_acc"] == 1 / 2
     assert values["few_acc"] == 1 / 2
     assert values["macro_acc"] == pytest.approx(2 / 3)
     assert values["worst_class_acc"] == 1 / 2
     assert "few_acc" not in split_metrics(
-        truth, guess, np.array([101, 100, 20])
+        truth, guess, np.array([101, 100, 20]), DEFAULT
     )  # empty group: missing, not zero
 
 
@@ -147,32 +157,30 @@ def test_groups_by_real_counts_with_their_edges() -> None:
 def test_many_medium_and_few_follow_the_named_rule(rule: str, expected: dict[str, float]) -> None:
     truth, guess = np.array([0, 0, 1, 2, 3, 4, 5, 5, 5]), np.array([0, 0, 0, 2, 0, 4, 0, 0, 0])
     values = split_metrics(
-        truth, guess, np.array([101, 100, 99, 21, 20, 19]), conventions=MetricsTable(shots=rule)
+        truth, guess, np.array([101, 100, 99, 21, 20, 19]), metrics_with(shots=rule)
     )
     assert {name: values[name] for name in expected} == pytest.approx(expected)
 
 
 def test_pooled_and_per_class_differ_on_a_skewed_split() -> None:
     truth, guess, counts = np.repeat([0, 1], [8, 2]), np.zeros(10, np.int64), np.array([500, 500])
-    assert split_metrics(truth, guess, counts)["many_acc"] == 1 / 2
-    assert (
-        split_metrics(truth, guess, counts, conventions=MetricsTable(shots="ldmlr"))["many_acc"]
-        == 8 / 10
-    )
+    assert split_metrics(truth, guess, counts, DEFAULT)["many_acc"] == 1 / 2
+    pooled = metrics_with(shots="ldmlr")
+    assert split_metrics(truth, guess, counts, pooled)["many_acc"] == 8 / 10
 
 
 def test_the_worst_group_needs_support() -> None:
     truth = np.array([0, 0, 1, 1, 0, 1])
     guess = np.array([0, 0, 1, 0, 1, 0])
     groups, counts = np.array([5, 5, 5, 5, 8, 8]), np.array([30, 30])
-    all_groups, large = MetricsTable(least_group=2), MetricsTable(least_group=3)
-    assert split_metrics(truth, guess, counts, groups, all_groups)["worst_group_acc"] == 0
-    values = split_metrics(truth, guess, counts, groups, large)
+    all_groups, large = metrics_with(min_group_size=2), metrics_with(min_group_size=3)
+    assert split_metrics(truth, guess, counts, all_groups, groups)["worst_group_acc"] == 0
+    values = split_metrics(truth, guess, counts, large, groups)
     assert values["worst_group_acc"] == 3 / 4
     assert values["worst_group_macro_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert support(truth, groups, large) == {"groups_scored": 1, "smallest_group": 4}
     assert "worst_group_acc" not in split_metrics(
-        truth, guess, counts, groups
+        truth, guess, counts, DEFAULT, groups
     )  # 20 photos: no group has them
     assert support(truth, groups) == {"groups_scored": 0}
 
@@ -184,7 +192,8 @@ def test_a_tie_goes_to_the_first_class_and_an_empty_split_has_no_numbers() -> No
     }
     assert all_metrics(predictions, np.array([5, 5, 5]))["test/acc"] == 1 / 2
     assert class_recalls(predictions, "test", 4) == [1, 0, 0, None]
-    assert split_metrics(np.empty(0, np.int64), np.empty(0, np.int64), np.array([5, 5])) == {}
+    none = np.empty(0, np.int64)
+    assert split_metrics(none, none, np.array([5, 5]), DEFAULT) == {}
 
 
 def test_adjusting_logits_favours_rare_classes() -> None:
@@ -224,7 +233,7 @@ def test_groups_count_where_a_split_has_them_and_ood_is_the_mean_of_the_worst() 
     truth, cameras, conventions = (
         np.array([0, 1, 0, 1]),
         np.array([1, 1, 2, 2]),
-        MetricsTable(least_group=2),
+        metrics_with(min_group_size=2),
     )
     predictions = {
         "id_test/logits": _one_hot([0, 1, 0, 1], 2),
@@ -268,7 +277,7 @@ def test_published_results_have_the_definitions_of_today() -> None:
         stored = json.loads(path.read_text("utf-8"))
         assert (
             stored["comparability"]["definitions"]
-            == definitions_id(stored["metrics"], np.array(stored["counts"]))
+            == definitions_id(stored["metrics"], np.array(stored["counts"]), DEFAULT)
             == "007f9a5f0e4238e7"
         )
 
@@ -283,18 +292,18 @@ def test_every_metric_has_a_definition_and_another_meaning_is_another_id() -> No
     assert said["worst_group_acc"].startswith("lowest accuracy of a group of at least 20 photos")
     assert "unseen" in said
     assert "unseen" not in definitions(names, counts + 1, EVERYTHING)
-    tables = [
-        MetricsTable(),
-        MetricsTable(shots="oltr"),
-        MetricsTable(shots="ldmlr"),
-        MetricsTable(least_group=5),
+    others = [
+        EVERYTHING,
+        metrics_with(EXTRA, shots="oltr"),
+        metrics_with(EXTRA, shots="ldmlr"),
+        metrics_with(EXTRA, min_group_size=5),
     ]
-    ids = [definitions_id(names, counts, table) for table in tables]
+    ids = [definitions_id(names, counts, metrics) for metrics in others]
     assert len(set(ids)) == len(ids)
     without_few = [name for name in names if not name.endswith("few_acc")]
-    assert definitions_id(without_few, counts) == ids[0]
-    with pytest.raises(KeyError):
-        definitions(["test/marvel"], counts)
+    assert definitions_id(without_few, counts, EVERYTHING) == ids[0]
+    with pytest.raises(UserError, match="metric 'marvel' is not installed here"):
+        definitions(["test/marvel"], counts, EVERYTHING)
 
 
 def test_interpolated_weights_are_scored_beside_the_run_s_own() -> None:

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from discl.config.benchmark import experiments, load
+from discl.config.experiment import experiments
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.registry import bind
 from discl.engine.evaluation.predict import Normaliser, logits_of
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.loop import Fit
-from tests.engine.test_training import CONFIG, MATERIAL, NORMALISER, TARGETS
+from tests.engine.test_training import CONFIG, NORMALISER, TARGETS, TRAINING_DATA
 
 SHORT = replace(CONFIG, epochs=2, curriculum_epochs=1, optimiser="sgd", lr=0.01)
 
@@ -29,7 +30,7 @@ def _fit(config: TrainConfig, keep: Any = None) -> Fit:
     return Fit(
         network,
         *parts,
-        MATERIAL,
+        TRAINING_DATA,
         config,
         TARGETS,
         replace(NORMALISER, crop=config.crop),
@@ -42,7 +43,7 @@ def _fit(config: TrainConfig, keep: Any = None) -> Fit:
 def _weights(config: TrainConfig) -> dict[str, Tensor]:
     fit = _fit(config)
     list(fit)
-    return {key: tensor.clone() for key, tensor in fit.judged.state_dict().items()}
+    return {key: tensor.clone() for key, tensor in fit.eval_network.state_dict().items()}
 
 
 def _distance(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
@@ -77,7 +78,7 @@ def test_the_running_average_is_what_is_judged() -> None:
     ]  # told twice at an epoch's end
     for bias in later:
         average = 0.75 * average + 0.25 * bias
-    assert torch.allclose(fit.judged.state_dict()["4.bias"], average, atol=1e-6)
+    assert torch.allclose(fit.eval_network.state_dict()["4.bias"], average, atol=1e-6)
     assert not torch.allclose(fit.network.state_dict()["4.bias"], average, atol=1e-6)
 
 
@@ -85,7 +86,7 @@ def test_clipping_bounds_a_step() -> None:
     start = _fit(SHORT).network.state_dict()
     moved = _distance(
         {key: tensor.clone() for key, tensor in start.items()},
-        _weights(replace(SHORT, clip=1e-6, weight_decay=0.0)),
+        _weights(replace(SHORT, grad_clip=1e-6, weight_decay=0.0)),
     )
     assert 0 < moved < 1e-6
 

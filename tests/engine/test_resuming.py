@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_training import CONFIG, MATERIAL, NORMALISER, TARGETS
+from test_training import CONFIG, NORMALISER, TARGETS, TRAINING_DATA
 from torch import nn
 
 from discl.core.interfaces import EpochReport
@@ -19,7 +19,14 @@ from discl.files import checkpoints
 
 PLAIN = replace(CONFIG, epochs=4, curriculum_epochs=3)
 RICH = replace(
-    PLAIN, ema=0.9, mixup=0.4, cutmix=0.4, clip=1.0, warmup_steps=3, accumulate=2, optimiser="sgd"
+    PLAIN,
+    ema=0.9,
+    mixup=0.4,
+    cutmix=0.4,
+    grad_clip=1.0,
+    warmup_steps=3,
+    accumulate=2,
+    optimiser="sgd",
 )
 CUT = replace(PLAIN, crop=6, transform={"scale": [0.5, 1.0], "auto_augment": "rand-m5"})
 
@@ -37,12 +44,14 @@ def _fit(strategy: str, config: TrainConfig, keep: Any = None) -> Fit:
     )
     parts = bind("strategies", strategy, {}).build(), bind("losses", "ce", {}).build()
     preprocess = replace(NORMALISER, crop=config.crop)
-    return Fit(network, *parts, MATERIAL, config, TARGETS, preprocess, 0, torch.device("cpu"), keep)
+    return Fit(
+        network, *parts, TRAINING_DATA, config, TARGETS, preprocess, 0, torch.device("cpu"), keep
+    )
 
 
 def _end(fit: Fit) -> tuple[list[EpochReport], dict[str, Any]]:
     list(fit)
-    return [replace(report, seconds=0.0) for report in fit.history], fit.judged.state_dict()
+    return [replace(report, seconds=0.0) for report in fit.history], fit.eval_network.state_dict()
 
 
 @pytest.mark.parametrize(

@@ -3,36 +3,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discl.engine.level_images import LevelImages
 from discl.engine.training.sampler import (
     Plan,
     SamplerView,
     Targets,
-    Usable,
-    hard_rows,
     plan_epoch,
     probe_rows,
     tail_shares,
 )
 
 LABELS = np.repeat([0, 1, 2, 3], [60, 30, 6, 2])
-TAIL = SamplerView(LABELS, hard_rows(LABELS, 4, 20))
-ROWS = np.flatnonzero(TAIL.hard)
-USABLE = {level: Usable(np.repeat(ROWS, 4), np.arange(4 * len(ROWS))) for level in (0, 50)}
+VIEW = SamplerView(LABELS, np.bincount(LABELS)[LABELS] < 20)
+ROWS = np.flatnonzero(VIEW.hard)
+
+
+def _four_of_each(rows: np.ndarray) -> LevelImages:  # type: ignore[type-arg]
+    """Four images of each photo."""
+    return LevelImages(
+        np.repeat(rows, 4), np.tile(np.arange(4), len(rows)), np.arange(4 * len(rows))
+    )
+
+
+IMAGES = {level: _four_of_each(ROWS) for level in (0, 50)}
 TARGETS = Targets(images=96, tail_share=0.5, max_repeats=50)
 
 
 def _plan(
     mix: dict[int, float],
     targets: Targets = TARGETS,
-    tail: SamplerView = TAIL,
-    usable: dict[int, Usable] = USABLE,
+    view: SamplerView = VIEW,
+    images: dict[int, LevelImages] = IMAGES,
     rebalanced: bool = True,
 ) -> Plan:
-    return plan_epoch(tail, mix, usable, targets, rebalanced, np.random.default_rng(0))
-
-
-def test_the_hard_rows_are_those_of_small_classes() -> None:
-    assert set(LABELS[ROWS]) == {2, 3}
+    return plan_epoch(view, mix, images, targets, rebalanced, np.random.default_rng(0))
 
 
 @given(
@@ -70,8 +74,8 @@ def test_a_mix_is_met_to_the_image() -> None:
 def test_synthetic_images_belong_to_the_class_they_fill() -> None:
     plan = _plan({50: 1.0})
     made = plan.level == 50
-    assert np.array_equal(USABLE[50].row[plan.place[made]], plan.row[made])
-    assert (plan.place[~made] == -1).all()
+    assert np.array_equal(IMAGES[50].row[plan.index[made]], plan.row[made])
+    assert (plan.index[~made] == -1).all()
 
 
 def test_rebalanced_photos_have_the_same_class_shares_as_synthesis() -> None:
@@ -93,16 +97,16 @@ def test_no_image_is_used_more_often_than_allowed() -> None:
 
 
 def test_a_level_without_an_image_of_a_class_falls_back_to_its_photos() -> None:
-    only_class_two = Usable(USABLE[50].row[LABELS[USABLE[50].row] == 2], np.arange(24))
-    plan = _plan({50: 1.0}, usable={50: only_class_two})
+    only_class_two = _four_of_each(ROWS[LABELS[ROWS] == 2])
+    plan = _plan({50: 1.0}, images={50: only_class_two})
     assert (plan.level[LABELS[plan.row] == 3] == 100).all()
     assert np.bincount(LABELS[plan.row])[3] == 24
 
 
 def test_photos_set_aside_for_a_probe_are_never_trained_on() -> None:
-    aside = probe_rows(TAIL, 0.3, np.random.default_rng(1))
+    aside = probe_rows(VIEW, 0.3, np.random.default_rng(1))
     assert set(LABELS[aside]) == {2, 3}
-    plan = _plan({50: 1.0}, tail=SamplerView(LABELS, TAIL.hard, frozenset(aside.tolist())))
+    plan = _plan({50: 1.0}, view=SamplerView(LABELS, VIEW.hard, frozenset(aside.tolist())))
     assert not set(plan.row) & set(aside)
 
 
@@ -112,8 +116,8 @@ def test_the_same_chance_gives_the_same_epoch() -> None:
 
 
 def test_a_dataset_without_hard_classes_is_sampled_naturally() -> None:
-    easy = SamplerView(LABELS, hard_rows(LABELS, 4, 1))
-    assert len(_plan({100: 1.0}, tail=easy)) == 96
+    easy = SamplerView(LABELS, np.bincount(LABELS)[LABELS] < 1)
+    assert len(_plan({100: 1.0}, view=easy)) == 96
 
 
 @pytest.mark.parametrize("images", [1, 2, 3])
@@ -122,7 +126,7 @@ def test_a_tiny_epoch_still_works(images: int) -> None:
 
 
 def test_without_originals_the_mix_alone_says_which_hard_photos_are_seen() -> None:
-    targets = Targets(images=96, tail_share=0.5, max_repeats=50, originals=False)
+    targets = Targets(images=96, tail_share=0.5, max_repeats=50, keep_hard_real=False)
     synthetic, photos = _plan({50: 1.0}, targets), _plan({100: 1.0}, targets)
     assert not set(ROWS) & set(synthetic.row[synthetic.level == 100])
     assert int((synthetic.level == 50).sum()) == 48  # the whole tail share
@@ -131,13 +135,13 @@ def test_without_originals_the_mix_alone_says_which_hard_photos_are_seen() -> No
 
 def test_without_easy_photos_an_epoch_holds_hard_ones_alone() -> None:
     for mix in ({50: 1.0}, {100: 1.0}):
-        plan = _plan(mix, Targets(images=96, tail_share=0.5, max_repeats=50, easy=False))
+        plan = _plan(mix, Targets(images=96, tail_share=0.5, max_repeats=50, include_easy=False))
         assert len(plan) == 96
         assert set(plan.row) <= set(ROWS)
         assert np.bincount(LABELS[plan.row]).tolist() == [0, 0, 48, 48]
     # 8 photos and 32 images, once each, are all that a cap of 1 allows; the photos make up the
     # number of steps
-    capped = _plan({50: 1.0}, Targets(images=96, tail_share=0.5, max_repeats=1, easy=False))
+    capped = _plan({50: 1.0}, Targets(images=96, tail_share=0.5, max_repeats=1, include_easy=False))
     assert (len(capped), set(capped.row) <= set(ROWS)) == (96, True)
 
 
@@ -149,8 +153,8 @@ SCATTERED = SamplerView(
 
 
 def test_counted_by_classes_the_tail_rule_gives_what_it_always_gave() -> None:
-    assert tail_shares(TAIL, 4, "classes", "classes", 3.0) == 2 / 4
-    assert tail_shares(TAIL, 4, 0.3, "classes", 3.0) == 0.3
+    assert tail_shares(VIEW, 4, "classes", "classes", 3.0) == 2 / 4
+    assert tail_shares(VIEW, 4, 0.3, "classes", 3.0) == 0.3
 
 
 def test_counted_by_classes_a_class_weighs_as_the_share_of_it_that_is_hard() -> None:
@@ -163,7 +167,7 @@ def test_counted_by_photos_the_tail_is_the_hard_photos_and_so_many_images_of_eac
     assert shares == pytest.approx(
         {label: 4 * hard / (88 + 40) for label, hard in enumerate((3, 2, 3, 2))}
     )
-    assert tail_shares(TAIL, 4, "photos", "classes", 0.0) == 8 / 98
+    assert tail_shares(VIEW, 4, "photos", "classes", 0.0) == 8 / 98
 
 
 @pytest.mark.parametrize(
@@ -174,11 +178,11 @@ def test_scattered_hard_photos_get_their_shares_and_real_photos_the_same(
     share: float | str, by: str
 ) -> None:
     rows = np.flatnonzero(SCATTERED.hard)
-    usable = {50: Usable(np.repeat(rows, 4), np.arange(4 * len(rows)))}
+    images = {50: _four_of_each(rows)}
     shares = tail_shares(SCATTERED, 4, share, by, 3.0)
     assert not isinstance(shares, float)
     targets = Targets(1280, shares, 1000)
-    synthetic, real = (_plan(mix, targets, SCATTERED, usable) for mix in ({50: 1.0}, {100: 1.0}))
+    synthetic, real = (_plan(mix, targets, SCATTERED, images) for mix in ({50: 1.0}, {100: 1.0}))
     for label, wanted in shares.items():
         mine = [
             int((LABELS[plan.row] == label)[SCATTERED.hard[plan.row]].sum())

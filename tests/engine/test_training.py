@@ -11,10 +11,13 @@ from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport, Split
 from discl.core.registry import bind
 from discl.engine.evaluation.predict import Normaliser, predict
+from discl.engine.level_images import LevelImages
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
 from discl.engine.training.loop import Fit
-from discl.engine.training.sampler import SamplerView, Targets, Usable, hard_rows
+from discl.engine.training.probe import probe_images
+from discl.engine.training.sampler import SamplerView, Targets
+from tests.metrics import DEFAULT
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1, 2], [40, 20, 6])
@@ -36,17 +39,21 @@ def _split(labels: Any, prefix: str) -> Split:
 
 
 TRAIN, VAL = _split(LABELS, "train"), _split(np.repeat([0, 1, 2], 10), "val")
-TAIL = SamplerView(LABELS, hard_rows(LABELS, 3, 10))
-HARD = np.flatnonzero(TAIL.hard)
+VIEW = SamplerView(LABELS, np.bincount(LABELS)[LABELS] < 10)
+HARD = np.flatnonzero(VIEW.hard)
 LEVELS = (0, 50, 100)
-MATERIAL = TrainingData(
+TRAINING_DATA = TrainingData(
     TRAIN,
-    TAIL,
+    VIEW,
     3,
     LEVELS,
-    {level: Usable(np.repeat(HARD, 2), np.arange(12)) for level in (0, 50)},
+    {
+        level: LevelImages(np.repeat(HARD, 2), np.tile([0, 1], 6), np.arange(12))
+        for level in (0, 50)
+    },
     {level: _photos(np.full(12, 2)) for level in (0, 50)},
     VAL,
+    metrics=DEFAULT,
 )
 CONFIG = TrainConfig(
     epochs=5,
@@ -56,8 +63,8 @@ CONFIG = TrainConfig(
     weight_decay=0.0,
     optimiser="adamw",
     warmup_epochs=0,
-    shift=1,
-    mirror=True,
+    random_translate=1,
+    hflip=True,
     evaluate_every=2,
 )
 TARGETS = Targets(64, 1 / 3, 20)
@@ -91,7 +98,7 @@ def _fit(
             network or _network(),
             strategy,
             loss,
-            MATERIAL,
+            TRAINING_DATA,
             config,
             TARGETS,
             NORMALISER,
@@ -138,15 +145,11 @@ def test_adaptive_measures_every_level_and_takes_the_largest_gain() -> None:
 
 
 def test_measuring_moves_no_batch_statistics() -> None:
-    from discl.engine.training.loop import _Probe
-
     network = _network().train()
-    probe = _Probe.of(
-        bind("strategies", "adaptive", {}).build(), MATERIAL, NORMALISER, 0, torch.device("cpu")
-    )
+    probe = probe_images(bind("strategies", "adaptive", {}).build(), TRAINING_DATA, 0)
     assert probe is not None
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    probe.measure(network)
+    probe.true_class_probabilities(network, NORMALISER, torch.device("cpu"))
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
     assert network.training
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.config.benchmark import experiments, load
+from discl.config.experiment import experiments
+from discl.config.load import load
 from discl.core.interfaces import Photos, Split
 from discl.engine.bank.exchange import export_bank
-from discl.engine.training.batches import gather
+from discl.engine.training.batches import gather_pixels
 from discl.engine.training.data import TrainingData
 from discl.engine.training.sampler import Plan
 from discl.files.photos import decode, fitted
@@ -20,6 +21,7 @@ from discl.harness.bank.quality.measure import Limits, inspect
 from discl.harness.bank.quality.page import page
 from discl.harness.bank.spectrum import spectrum
 from discl.harness.run.assembly import Bench
+from tests.metrics import DEFAULT
 
 SIZE = "bank.size=[24, 40]"
 LABELS = np.repeat([0, 1], [8, 3])
@@ -81,7 +83,12 @@ class Here:
 
 
 def _bench(*settings: str, fill: bool = True, whole: bool = True) -> Bench:
-    usual = ["generator.name=blend", "levels=[0,50,100]", "hard.below=5", "bank.variants=2"]
+    usual = [
+        "generator.name=blend",
+        "levels=[0,50,100]",
+        "hard_rule.max_class_images=5",
+        "bank.variants=2",
+    ]
     bench = Bench(load("cifar10_lt", settings=[*usual, *settings]))
     bench.dataset, bench.scorer = Wide(whole), Shades()
     if fill:
@@ -120,12 +127,19 @@ def test_training_gets_the_images_at_its_own_size() -> None:
     pixels = bench.bank.pixels(50)
     assert pixels.shape == (6, 32, 32, 3)
     assert np.array_equal(pixels[2], fitted(decode(list(bench.bank.encoded(50))[2][1]), (32, 32)))
-    usable = bench.usable(50)
+    images = bench.level_images(50)
     training_data = TrainingData(
-        bench.train, bench.tail, 2, (50, 100), {50: usable}, {50: pixels}, bench.train
+        bench.train,
+        bench.sampler_view,
+        2,
+        (50, 100),
+        {50: images},
+        {50: pixels},
+        bench.train,
+        metrics=DEFAULT,
     )
-    batch = gather(
-        Plan(np.array([0, usable.row[3]]), np.array([100, 50]), np.array([-1, usable.place[3]])),
+    batch = gather_pixels(
+        Plan(np.array([0, images.row[3]]), np.array([100, 50]), np.array([-1, images.index[3]])),
         training_data,
     )
     assert np.array_equal(batch[1].numpy(), pixels[3])

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.config import benchmark
+from discl.config.load import load, scales
+from discl.core import search_path
 from discl.core.errors import UserError
 from discl.core.registry import find
 from discl.engine.bank import leases
@@ -156,11 +157,11 @@ def test_every_scale_of_every_benchmark_refers_to_its_bank_and_no_folder_is_made
         or "hard is not known yet" in unsure.why
         for unsure in known.unsure
     )
-    assert {f"cifar10_lt/{scale}" for scale in benchmark.scales("cifar10_lt")} <= {
+    assert {f"cifar10_lt/{scale}" for scale in scales("cifar10_lt")} <= {
         name for names in known.benchmarks.values() for name in names
     }
     assert not (home() / "banks").exists()
-    assert Bench(benchmark.load("cifar10_lt")).bank.id in known.benchmarks
+    assert Bench(load("cifar10_lt")).bank.id in known.benchmarks
 
 
 def test_a_complete_run_refers_to_its_bank() -> None:
@@ -236,7 +237,7 @@ def test_a_checkpoint_of_the_hub_is_not_fetched(
         assert constants.HF_HUB_OFFLINE
     assert not constants.HF_HUB_OFFLINE
     (tmp_path / "benchmarks").mkdir()
-    for path in benchmark.folder().glob("*.toml"):
+    for path in search_path.shipped("benchmarks").glob("*.toml"):
         (tmp_path / "benchmarks" / path.name).write_text(
             path.read_text().replace('name = "img2img"', 'name = "img2img"\ncheckpoint = "a/b"')
         )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from discl.cli.render.boards import print_board
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.harness.leaderboard.formats import as_json, as_markdown

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from discl.config.benchmark import experiments
+from discl.config.experiment import experiments
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.harness.leaderboard.formats import (

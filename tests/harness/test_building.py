@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.core.registry import bind
 from discl.engine.bank.leases import CellGrid
 from discl.harness.run.assembly import Bench
@@ -21,7 +21,7 @@ TINY = (
     "levels=[50,70,100]",
 )
 BLEND = (*TINY, "generator.name=blend")
-DIFFUSION = (*TINY, "generator.steps=4", "generator.chunk=4", "hard.below=7")
+DIFFUSION = (*TINY, "generator.steps=4", "generator.chunk=4", "hard_rule.max_class_images=7")
 
 
 def _digest(

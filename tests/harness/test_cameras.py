@@ -6,17 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.config.benchmark import Benchmark, load
+from discl.config.benchmark import Benchmark
+from discl.config.load import load
+from discl.config.metrics import built
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress, Split
 from discl.core.registry import names
-from discl.engine.evaluation.metrics import all_metrics
 from discl.harness.bank.spectrum import class_counts
 from discl.harness.leaderboard.formats import as_markdown
 from discl.harness.leaderboard.table import board, header, stored_results
-from discl.harness.run.assembly import Audience
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
+from tests.metrics import all_metrics
 
 SHARES = {"train": (40, 20, 6), "val": (6, 6, 6), "id_test": (12, 12, 0), "ood/cameras": (8, 8, 8)}
 SETTINGS = [
@@ -28,7 +30,7 @@ SETTINGS = [
     "train.curriculum_epochs=1",
     "train.evaluate_every=1",
     "train.batch=16",
-    "train.shift=1",
+    "train.random_translate=1",
     "backbone.stem_stride=4",
     "trackers=['console']",
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
@@ -83,8 +85,8 @@ def _spec(*settings: str) -> Benchmark:
 def test_worst_groups_and_the_home_split_reach_the_table(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    spec, store = _spec("metrics.least_group=6", "metrics.also=['classes_scored']"), Store()
-    results = [*sweep(spec, store, Audience.of(spec.trackers))]
+    spec, store = _spec("metrics.min_group_size=6", "metrics.extra=['classes_scored']"), Store()
+    results = [*sweep(spec, store, CompositeTracker.of(spec.trackers))]
     assert "real_only-s0: id_test " in capsys.readouterr().err.replace("\n", " ")
     for result in results:
         assert result.class_recalls[2] is None
@@ -102,7 +104,8 @@ def test_worst_groups_and_the_home_split_reach_the_table(
             saved["ood/cameras/groups"].tolist()
             == ToyCameras().split("ood/cameras").groups.tolist()
         )
-        assert all_metrics(saved, np.array(result.counts), spec.metrics) == result.metrics
+        measured = built(spec.bound_metrics())
+        assert all_metrics(saved, np.array(result.counts), measured) == result.metrics
     made = board(spec, stored_results(spec, store))
     assert header(made)[3:9] == [
         "all",
@@ -114,7 +117,7 @@ def test_worst_groups_and_the_home_split_reach_the_table(
     ]
     assert "2 of them, the smallest of 6" in as_markdown(made)
     others = [
-        *sweep(_spec("metrics.least_group=7", "strategies=['real_only']"), store, Audience.of([]))
+        *sweep(_spec("metrics.min_group_size=7", "strategies=['real_only']"), store, CompositeTracker.of([]))
     ]
     with pytest.raises(UserError, match="cannot stand in one table: definitions is"):
         board(spec, [*results, *others])
@@ -126,7 +129,7 @@ def test_a_dataset_without_test_photos_is_refused_before_any_work(
     monkeypatch.setattr(ToyCameras, "splits", ("train", "val", "ood/cameras"))
     store = Store()
     with pytest.raises(UserError, match="neither a test nor an id_test split"):
-        next(iter(sweep(_spec(), store, Audience.of([]))))
+        next(iter(sweep(_spec(), store, CompositeTracker.of([]))))
     assert not list(store.root.glob("*/[0-9]*"))
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.harness.leaderboard.publish import publish
-from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
 
 TINY = [
@@ -17,9 +18,9 @@ TINY = [
     "dataset.largest=40",
     "dataset.smallest=8",
     "dataset.test_photos=100",
-    "hard.epochs=1",
-    "hard.folds=2",
-    "hard.fraction=0.2",
+    "hard_rule.epochs=1",
+    "hard_rule.folds=2",
+    "hard_rule.fraction=0.2",
     "bank.variants=1",
     "train.epochs=2",
     "train.curriculum_epochs=1",
@@ -30,19 +31,19 @@ TINY = [
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
     "strategies=['adaptive','real_rebalanced']",
     "trackers=[]",
-    "metrics.least_group=5",
+    "metrics.min_group_size=5",
 ]
 
 
 def test_hard_photos_of_any_class_are_learnt_from_and_cameras_scored_apart(tmp_path: Path) -> None:
     spec = load("cifar10_cams", settings=TINY)
     store = Store()
-    adaptive, rebalanced = sweep(spec, store, Audience.of([]))
+    adaptive, rebalanced = sweep(spec, store, CompositeTracker.of([]))
     bench = Bench(spec)
     # a fifth of the photos is hard, and every hard one comes with three synthetic images
-    hard, photos = int(bench.tail.hard.sum()), len(bench.train)
+    hard, photos = int(bench.sampler_view.hard.sum()), len(bench.train)
     assert hard == round(0.2 * photos)
-    assert len(np.unique(bench.train.labels[bench.tail.hard])) > 1
+    assert len(np.unique(bench.train.labels[bench.sampler_view.hard])) > 1
     shares = bench.targets.tail_share
     assert isinstance(shares, dict)
     assert sum(shares.values()) == pytest.approx(4 * hard / (4 * hard + photos - hard))

@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.config.benchmark import Benchmark, experiments, load
+from discl.config.benchmark import Benchmark
+from discl.config.experiment import experiments
+from discl.config.load import load
 from discl.core.interfaces import EpochReport
 from discl.core.result import Result
-from discl.engine.evaluation.metrics import all_metrics
 from discl.harness.leaderboard.publish import publish
 from discl.harness.leaderboard.table import stored_results, with_every_seed
-from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.assembly import Bench
 from discl.harness.run.execute import run
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.cost import price
 from discl.harness.sweep.sequential import sweep
+from tests.metrics import all_metrics
 
 TINY = [
     "generator.name=blend",
@@ -45,7 +48,7 @@ def _spec(*settings: str) -> Benchmark:
 
 
 def _sweep(spec: Benchmark) -> list[Result]:
-    return list(sweep(spec, Store(), Audience.of([])))
+    return list(sweep(spec, Store(), CompositeTracker.of([])))
 
 
 OTHER = ("strategies=['real_only']", "seeds=[2]", "train.lr=0.01")
@@ -120,13 +123,13 @@ class Stopping:
 def test_a_stopped_run_does_not_answer_for_a_finished_one() -> None:
     spec, store = _spec("strategies=['real_only']"), Store()
     (experiment,) = experiments(spec)
-    audience = Audience([*Audience.of([]).trackers, Stopping()])
+    tracker = CompositeTracker([*CompositeTracker.of([]).trackers, Stopping()])
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, Bench(spec), store, audience)
+        run(experiment, Bench(spec), store, tracker)
     assert store.find(experiment.id()) is None
     record = next(store.root.glob("*/000/events.jsonl")).read_text().splitlines()
     assert json.loads(record[-1]) == {"event": "finish", "complete": False, "metrics": {}}
-    finished = run(experiment, Bench(spec), store, Audience.of([]))
+    finished = run(experiment, Bench(spec), store, CompositeTracker.of([]))
     assert finished.attempt == 1
     assert store.find(experiment.id()) == finished
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from discl.config.benchmark import Benchmark, load
+from discl.config.benchmark import Benchmark
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.engine.evaluation.predict import Normaliser
 from discl.files.disk import home
 from discl.harness.leaderboard.table import board
-from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
 
 TINY = [
@@ -46,7 +48,7 @@ def test_a_trunk_sees_each_photo_and_image_once_whatever_is_trained_on_it(
 ) -> None:
     monkeypatch.setenv("DISCL_HOME", str(tmp_path))
     spec = _spec("strategies=['static','real_only']", "seeds=[0,1]")
-    results = list(sweep(spec, Store(), Audience.of([])))
+    results = list(sweep(spec, Store(), CompositeTracker.of([])))
     made = _features()
     assert len(made) == len(Bench(spec).dataset.splits) + len(
         [level for level in spec.levels if level != 100]
@@ -60,7 +62,7 @@ def test_a_trunk_sees_each_photo_and_image_once_whatever_is_trained_on_it(
         "train.epochs=2",
         "backbone.hidden=16",
     )
-    (hidden,) = sweep(again, Store(), Audience.of([]))
+    (hidden,) = sweep(again, Store(), CompositeTracker.of([]))
     assert _features() == made
     with pytest.raises(UserError, match="cannot stand in one table"):
         board(spec, [*results, hidden])

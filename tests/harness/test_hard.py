@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from discl.cli import main
-from discl.config.benchmark import HARD_RULES, Benchmark, experiments, load
+from discl.config.benchmark import HARD_RULES, Benchmark
+from discl.config.experiment import experiments
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Progress, Split
 from discl.files.disk import home
 from discl.harness.bank.hard_examples import choice
 from discl.harness.bank.inventory import references
 from discl.harness.hard import out_of_fold, rules
-from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.cost import price
 from discl.harness.sweep.sequential import sweep
 
@@ -67,15 +70,15 @@ class Colours:
 
 
 LOW = (
-    "hard.rule=low_confidence",
-    "hard.folds=3",
+    "hard_rule.name=low_confidence",
+    "hard_rule.folds=3",
     "generator.name=blend",
     "levels=[0,50,100]",
     "bank.variants=1",
     "train.epochs=12",
     "train.curriculum_epochs=1",
     "train.batch=16",
-    "train.shift=0",
+    "train.random_translate=0",
     "train.lr=0.01",
     "backbone.stem_stride=1",
     "trackers=[]",
@@ -84,7 +87,7 @@ LOW = (
 
 
 def _bench(*settings: str) -> Bench:
-    bench = Bench(load("cifar10_lt", settings=[*LOW, *(settings or ("hard.fraction=0.05",))]))
+    bench = Bench(load("cifar10_lt", settings=[*LOW, *(settings or ("hard_rule.fraction=0.05",))]))
     bench.dataset = Colours()
     return bench
 
@@ -95,7 +98,7 @@ def judged_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("judged")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DISCL_HOME", str(place))
-        _bench().hard_rule.find(_quiet)
+        _bench().find_hard(_quiet)
     return place
 
 
@@ -124,7 +127,7 @@ def test_photos_with_a_wrong_label_come_out_hardest(
     judged_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISCL_HOME", str(judged_home))
-    bench = _bench(f"hard.fraction={len(WRONG) / 90}", "hard.exclude=['grey']")
+    bench = _bench(f"hard_rule.fraction={len(WRONG) / 90}", "hard_rule.exclude=['grey']")
     assert bench.hard.tolist() == WRONG
     found = choice(bench)
     assert [photo.guess for photo in found.photos] != [photo.class_name for photo in found.photos]
@@ -138,7 +141,7 @@ def test_the_single_photo_of_a_class_is_judged_by_a_model_that_never_saw_the_cla
     judged_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISCL_HOME", str(judged_home))
-    bench = _bench("hard.fraction=0.1")
+    bench = _bench("hard_rule.fraction=0.1")
     assert 90 in bench.hard
     spread = choice(bench).judges
     assert spread is not None
@@ -149,8 +152,8 @@ def test_no_photo_is_seen_by_its_judge_and_a_second_bench_trains_nothing(
     asked: list[tuple[Ints, Ints]],
 ) -> None:
     said: list[str] = []
-    bench = _bench("hard.fraction=0.05", "hard.epochs=1")
-    bench.hard_rule.find(lambda what, done, total: said.append(f"{what} {done}/{total}"))
+    bench = _bench("hard_rule.fraction=0.05", "hard_rule.epochs=1")
+    bench.find_hard(lambda what, done, total: said.append(f"{what} {done}/{total}"))
     assert all(
         not np.intersect1d(seen, held).size and len(seen) + len(held) == 91 for seen, held in asked
     )
@@ -161,15 +164,15 @@ def test_no_photo_is_seen_by_its_judge_and_a_second_bench_trains_nothing(
         "training judge 2 of 3 0/1",
     ]
     for view in (
-        ["hard.fraction=0.2"],
-        ["hard.fraction=0.1", "hard.exclude=['red']"],
-        ["hard.threshold=0.3"],
+        ["hard_rule.fraction=0.2"],
+        ["hard_rule.fraction=0.1", "hard_rule.exclude=['red']"],
+        ["hard_rule.threshold=0.3"],
     ):
-        again = _bench(*view, "hard.epochs=1")
-        again.hard_rule.find(_quiet)
+        again = _bench(*view, "hard_rule.epochs=1")
+        again.find_hard(_quiet)
         assert len(again.hard) > 0
     assert len(asked) == 3
-    _bench("hard.fraction=0.05", "hard.epochs=1", "hard.seed=1").hard_rule.find(_quiet)
+    _bench("hard_rule.fraction=0.05", "hard_rule.epochs=1", "hard_rule.seed=1").find_hard(_quiet)
     assert len(asked) == 6
 
 
@@ -178,13 +181,13 @@ def test_a_stop_loses_the_judge_in_training_and_no_other(asked: list[tuple[Ints,
         if what.startswith("training judge 2") and done:
             raise KeyboardInterrupt
 
-    settings = ("hard.fraction=0.1", "hard.epochs=1")
+    settings = ("hard_rule.fraction=0.1", "hard_rule.epochs=1")
     with pytest.raises(KeyboardInterrupt):
-        _bench(*settings).hard_rule.find(stop)
+        _bench(*settings).find_hard(stop)
     stopped = _bench(*settings)
     assert stopped.hard_rule.judges is not None
     assert stopped.hard_rule.judges.missing() == [1, 2]
-    stopped.hard_rule.find(_quiet)
+    stopped.find_hard(_quiet)
     assert len(asked) == 2 + 2
     folder = stopped.hard_rule.judges.folder
     whole = stopped.hard_rule.judges.judged
@@ -192,7 +195,7 @@ def test_a_stop_loses_the_judge_in_training_and_no_other(asked: list[tuple[Ints,
     (folder / "photos.parquet").unlink()
     (folder / "fold-0.npz").write_bytes(b"torn")
     again = _bench(*settings)
-    again.hard_rule.find(_quiet)
+    again.find_hard(_quiet)
     assert again.hard_rule.judges is not None
     assert len(asked) == 4 + 3
     for before, after in zip(whole, again.hard_rule.judges.judged, strict=True):
@@ -201,15 +204,15 @@ def test_a_stop_loses_the_judge_in_training_and_no_other(asked: list[tuple[Ints,
 
 def test_a_loss_that_corrects_for_counts_bears_a_class_its_judge_never_saw() -> None:
     bench = _bench(
-        "hard.fraction=0.1", "hard.epochs=1", "hard.folds=2", "loss.name=balanced_softmax"
+        "hard_rule.fraction=0.1", "hard_rule.epochs=1", "hard_rule.folds=2", "loss.name=balanced_softmax"
     )
-    bench.hard_rule.find(_quiet)
+    bench.find_hard(_quiet)
     assert np.isfinite(rules.ByConfidence(bench).judges.judged.probability).all()
 
 
 def test_judges_of_a_frozen_trunk_are_trained_on_its_features(asked: list[Any]) -> None:
-    bench = _bench("hard.fraction=0.1", "hard.epochs=1", "hard.folds=2", "backbone.frozen=true")
-    bench.hard_rule.find(_quiet)
+    bench = _bench("hard_rule.fraction=0.1", "hard_rule.epochs=1", "hard_rule.folds=2", "backbone.frozen=true")
+    bench.find_hard(_quiet)
     assert len(asked) == 2
     assert len(bench.hard) == 9
     assert list((home() / "features").rglob("*.npy"))
@@ -228,7 +231,7 @@ def test_a_table_that_cannot_be_read_says_so() -> None:
 
 
 def test_excluded_classes_are_never_hard() -> None:
-    bench = Bench(load("cifar10_lt", settings=["hard.below=25", "hard.exclude=['blue']"]))
+    bench = Bench(load("cifar10_lt", settings=["hard_rule.max_class_images=25", "hard_rule.exclude=['blue']"]))
     bench.dataset = Colours()
     assert {COLOURS[label] for label in bench.train.labels[bench.hard]} == {"grey"}
 
@@ -236,16 +239,16 @@ def test_excluded_classes_are_never_hard() -> None:
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("hard.exclude=['bleu']", "did you mean 'blue'"),
-        ("hard.exclude=['red','green','blue','grey']", "leaves no photo to choose from"),
-        ("hard.fraction=0.001", "none of them"),
+        ("hard_rule.exclude=['bleu']", "did you mean 'blue'"),
+        ("hard_rule.exclude=['red','green','blue','grey']", "leaves no photo to choose from"),
+        ("hard_rule.fraction=0.001", "none of them"),
     ],
 )
 def test_what_cannot_be_chosen_is_said_before_a_judge_is_trained(
     setting: str, says: str, asked: list[Any]
 ) -> None:
     with pytest.raises(UserError, match=says):
-        _bench("hard.fraction=0.1", setting).hard_rule.find(_quiet)
+        _bench("hard_rule.fraction=0.1", setting).find_hard(_quiet)
     assert asked == []
 
 
@@ -265,8 +268,8 @@ TINY = (
     "trackers=[]",
     "levels=[0,50,100]",
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8]}",
-    "hard.rule=low_confidence",
-    "hard.folds=2",
+    "hard_rule.name=low_confidence",
+    "hard_rule.folds=2",
 )
 
 
@@ -276,7 +279,7 @@ def _tiny(*settings: str) -> Benchmark:
 
 def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: list[Any]) -> None:
     before = price(
-        experiments(_tiny("hard.fraction=0.25", "strategies=['static']")),
+        experiments(_tiny("hard_rule.fraction=0.25", "strategies=['static']")),
         Store(),
         _quiet,
         timed=False,
@@ -291,7 +294,7 @@ def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: li
     )
     assert before.trained_images == 2 * 128 + 2 * 2 * 64
     unknown = price(
-        experiments(_tiny("hard.threshold=0.1", "strategies=['static']")),
+        experiments(_tiny("hard_rule.threshold=0.1", "strategies=['static']")),
         Store(),
         _quiet,
         timed=False,
@@ -302,7 +305,7 @@ def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: li
     with pytest.raises(
         UserError, match=r"not known yet; run `discl hard cifar10_lt` .* trains 2 models"
     ):
-        _ = Bench(_tiny("hard.fraction=0.25")).bank_id
+        _ = Bench(_tiny("hard_rule.fraction=0.25")).bank_id
 
 
 def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(
@@ -330,14 +333,14 @@ def test_a_whole_bench_by_low_confidence(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     rule = (
-        "hard.fraction=0.25",
+        "hard_rule.fraction=0.25",
         "sampling.tail_share='photos'",
-        "sampling.shares='photos'",
-        "sampling.amount=2",
+        "sampling.tail_weighting='photos'",
+        "sampling.synthetic_per_real=2",
         "strategies=['adaptive']",
     )
     spec = _tiny(*rule)
-    (result,) = sweep(spec, Store(), Audience.of([]))
+    (result,) = sweep(spec, Store(), CompositeTracker.of([]))
     bench = Bench(spec)
     assert len(bench.hard) == 40
     assert len(set(bench.train.labels[bench.hard])) > 3
@@ -371,7 +374,7 @@ def test_a_whole_bench_by_low_confidence(
     assert "40 of 159 training photos are hard (rule = low_confidence, fraction = 0.25)" in printed
     assert "judges: 2, val/macro_acc" in printed
     with pytest.raises(SystemExit) as ended:
-        main([*command, "--set", "hard.exclude=['catt']"])
+        main([*command, "--set", "hard_rule.exclude=['catt']"])
     assert ended.value.code == 2
     assert "did you mean 'cat'" in capsys.readouterr().err
 

@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.config.benchmark import load
-from discl.harness.run.assembly import Audience, Bench
+from discl.config.load import load
+from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
 from tests.make_mini import make
 from tests.mini.imagenet_lt import SYNSETS, TEST
 
 TINY = [
     "bank.variants=1",
-    "hard.below=3",
+    "hard_rule.max_class_images=3",
     "sampling.images=64",
     "sampling.tail_share=0.75",
     "train.epochs=2",
@@ -36,7 +37,7 @@ def test_imagenet_lt_in_miniature_gives_a_table(
     root = make("imagenet_lt", tmp_path / "mini", images=130)
     monkeypatch.setenv("DISCL_DATA", str(tmp_path / "data"))
     spec = load("imagenet_lt", settings=[*TINY, f"dataset.root={root}"])
-    static, real = list(sweep(spec, Store(), Audience.of([])))
+    static, real = list(sweep(spec, Store(), CompositeTracker.of([])))
     assert static.seen.keys() == {10, 100}
     assert real.cost["images_generated"] == 0 < static.cost["images_generated"]
     assert len(static.classes) == len(static.counts) == 1000

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.config.benchmark import Benchmark, experiments, load
+from discl.config.benchmark import Benchmark
+from discl.config.experiment import experiments
+from discl.config.load import load
 from discl.core.result import Result
-from discl.harness.run.assembly import Audience
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
 from tests.make_mini import make
 
@@ -42,21 +44,21 @@ LEARNERS = {
         "loss.name=flyp",
         "backbone.templates=['a {name}', 'one {name}']",
         "train.lr=1e-4",
-        "select.wise=[0.0, 0.5, 1.0]",
+        "select.wise_ft_alphas=[0.0, 0.5, 1.0]",
     ],
 }
 CHILD = """
 import sys
-from discl.harness.experiment import Audience
+from discl.harness.experiment import CompositeTracker
 from discl.harness.store import Store
 from discl.harness.sweep import sweep
-from discl.config.benchmark import load
-list(sweep(load("cifar100_lt", settings=sys.argv[1:]), Store(), Audience.of([])))
+from discl.config.load import load
+list(sweep(load("cifar100_lt", settings=sys.argv[1:]), Store(), CompositeTracker.of([])))
 """
 
 
 def _result(spec: Benchmark) -> Result:
-    (result,) = sweep(spec, Store(), Audience.of([]))
+    (result,) = sweep(spec, Store(), CompositeTracker.of([]))
     return result
 
 

@@ -20,14 +20,14 @@ import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
-from discl.config.benchmark import Experiment
+from discl.config.experiment import Experiment
 from discl.config.sweep import SweepFile, expand
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport, WorkersDied
 from discl.core.result import Result
 from discl.files.disk import data_home, home
-from discl.harness.run.assembly import Audience
 from discl.harness.run.store import BusyError, Failure, Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep import scheduler as launching
 from discl.harness.sweep.scheduler import Outcome, PlannedRun, RunList, Runner, launch
 from discl.harness.tuning.proposals import MedianStopping
@@ -216,13 +216,13 @@ def test_a_run_has_one_maker_in_a_store_and_a_dead_one_holds_nothing(
         store.claimed(three[1].id()),
         store.claimed(id),
         pytest.raises(BusyError, match=id),
-        Store().claimed(id, patient=False),
+        Store().claimed(id, wait=False),
     ):
         pass
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(BusyError), store.claimed(id, patient=False):
+        with pytest.raises(BusyError), store.claimed(id, wait=False):
             pass
         told: list[int] = []
 
@@ -259,8 +259,8 @@ def test_a_run_that_raises_becomes_a_failure_with_its_traceback_and_peak_and_the
     few: Path,
 ) -> None:
     runs, runner = _grid(seed=[0, 1]), _runner()
-    runner.audience = Audience(
-        [*runner.audience.trackers, Breaking(MemoryError("Unable to allocate 80. TiB"), seed=0)]
+    runner.tracker = CompositeTracker(
+        [*runner.tracker.trackers, Breaking(MemoryError("Unable to allocate 80. TiB"), seed=0)]
     )
     broken, whole = (runner(PlannedRun(experiment)) for experiment in runs)
     assert broken.result is None
@@ -363,7 +363,7 @@ def test_how_far_a_run_is_can_be_read_while_it_goes_on_and_not_after(few: Path) 
             told.append(launching.status(experiment))
 
     runner = _runner()
-    runner.audience = Audience([*runner.audience.trackers, Looking(ValueError(), 0)])
+    runner.tracker = CompositeTracker([*runner.tracker.trackers, Looking(ValueError(), 0)])
     runner(PlannedRun(experiment))
     assert told[-1] is not None
     what, done, total = told[-1]

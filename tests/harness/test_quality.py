@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Generated, Request, Split
 from discl.harness.bank.quality.facts import Quality, definitions, plain, save_json
@@ -23,7 +23,8 @@ from discl.harness.bank.quality.measure import Limits, inspect, pixel_difference
 from discl.harness.bank.quality.page import page
 from discl.harness.bank.quality.vectors import RidgeProbe, folds, nearest, nearest_is_own, spread
 from discl.harness.bank.spectrum import spectrum
-from discl.harness.run.assembly import Audience, Bench
+from discl.harness.run.assembly import Bench
+from discl.harness.run.trackers import CompositeTracker
 
 SCRIPT = "<script>alert('bird')</script>"
 CAPTIONS = {"a cat": 0, "a dog": 90, "a bird": 180}
@@ -124,7 +125,7 @@ def _bench(*settings: str, generator: Any = None, fill: Sequence[int] = (0, 50))
     usual = [
         "generator.name=blend",
         "levels=[0,50,100]",
-        "hard.below=3",
+        "hard_rule.max_class_images=3",
         "bank.variants=2",
         "bank.threshold=0.5",
     ]
@@ -387,7 +388,7 @@ def test_the_pixel_difference_of_black_and_white_is_one() -> None:
 
 def test_the_verb_prints_or_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        import_module("discl.cli.bank"), "opened", lambda _: (_bench(), Audience.of([]))
+        import_module("discl.cli.bank"), "opened", lambda _: (_bench(), CompositeTracker.of([]))
     )
     said = CliRunner().invoke(main, ["bank", "report", "cifar10_lt"])
     assert said.exit_code == 0, said.output

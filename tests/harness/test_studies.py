@@ -28,8 +28,9 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from discl.cli import main
-from discl.config import benchmark
 from discl.config import sweep as files
+from discl.config.experiment import experiments
+from discl.config.load import load
 from discl.config.sweep import Dimension, SweepFile, TuneTable
 from discl.core.errors import UserError
 from discl.core.result import Result
@@ -313,7 +314,7 @@ def test_the_best_settings_are_a_bench_of_the_very_same_runs(url: str) -> None:
         word for flag, word in zip(options[::2], options[1::2], strict=True) if flag == "--set"
     ]
     seeds = [f"strategies=['{said['--strategies']}']", f"seeds=[{said['--seeds']}]"]
-    pasted = benchmark.experiments(benchmark.load(name, said["--scale"], [*settings, *seeds]))
+    pasted = experiments(load(name, said["--scale"], [*settings, *seeds]))
     (winner,) = [trial for trial in described["trials"] if trial["slot"] == best["slot"]]
     at = [{"strategy": "static", "seed": seed, **winner["settings"]} for seed in range(5)]
     assert [each.id() for each in pasted] == [

@@ -19,7 +19,7 @@ from hypothesis import strategies as some
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from discl.config.benchmark import Experiment
+from discl.config.experiment import Experiment
 from discl.config.sweep import Dimension, SweepFile, TuneTable
 from discl.core.errors import UserError
 from discl.core.interfaces import NOT_READY

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Split
 from discl.core.registry import bind
@@ -16,8 +16,9 @@ from discl.engine.evaluation.predict import predict
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
 from discl.engine.training.loop import Fit
-from discl.engine.training.sampler import SamplerView, Targets, hard_rows
+from discl.engine.training.sampler import SamplerView, Targets
 from discl.harness.run.wise_ft import wise_predictions
+from tests.metrics import DEFAULT
 
 
 def _split(count: int) -> Split:
@@ -42,7 +43,14 @@ def _intake(features: torch.Tensor) -> torch.Tensor:
 def fit() -> Fit:
     train, val = _split(64), _split(200)
     training_data = TrainingData(
-        train, SamplerView(train.labels, hard_rows(train.labels, 2, 10)), 2, (100,), {}, {}, val
+        train,
+        SamplerView(train.labels, np.bincount(train.labels)[train.labels] < 10),
+        2,
+        (100,),
+        {},
+        {},
+        val,
+        metrics=DEFAULT,
     )
     config = TrainConfig(
         epochs=2,
@@ -52,8 +60,8 @@ def fit() -> Fit:
         weight_decay=0.0,
         optimiser="adamw",
         warmup_epochs=0,
-        shift=0,
-        mirror=False,
+        random_translate=0,
+        hflip=False,
         evaluate_every=2,
     )
     strategy, loss = bind("strategies", "real_only", {}).build(), bind("losses", "ce", {}).build()
@@ -79,14 +87,16 @@ FEED: Any = SimpleNamespace(network=_network, preprocess=_intake)
 def test_the_ends_are_the_first_and_the_trained_network(fit: Fit, end: float) -> None:
     splits = {"test": _split(50)}
     alpha, said = wise_predictions(fit, FEED, [end], "val/macro_acc", splits)
-    expected = predict(fit.judged if end else _network(3), splits, _intake, torch.device("cpu"))
+    expected = predict(
+        fit.eval_network if end else _network(3), splits, _intake, torch.device("cpu")
+    )
     assert alpha == end
     assert said.keys() == {"test/wise_logits"}
     assert np.array_equal(said["test/wise_logits"], expected["test/logits"])
 
 
 def test_val_alone_chooses_and_the_run_s_own_weights_stay(fit: Fit) -> None:
-    before = {key: value.clone() for key, value in fit.judged.state_dict().items()}
+    before = {key: value.clone() for key, value in fit.eval_network.state_dict().items()}
     alphas, seen = [0.0, 0.3, 0.6, 1.0], {}
     for each in alphas:
         _, said = wise_predictions(
@@ -95,9 +105,11 @@ def test_val_alone_chooses_and_the_run_s_own_weights_stay(fit: Fit) -> None:
         seen[each] = (said["val/wise_logits"].argmax(1) == fit.training_data.val.labels).mean()
     best, _ = wise_predictions(fit, FEED, alphas, "val/acc", {})
     assert seen[best] == max(seen.values()) > seen[0.0]
-    assert all(torch.equal(before[key], value) for key, value in fit.judged.state_dict().items())
+    assert all(
+        torch.equal(before[key], value) for key, value in fit.eval_network.state_dict().items()
+    )
 
 
 def test_a_share_outside_of_0_to_1_is_named() -> None:
-    with pytest.raises(UserError, match=r"select.wise.0 = 1.5"):
-        load("cifar10_lt", settings=["select.wise=[1.5]"])
+    with pytest.raises(UserError, match=r"select.wise_ft_alphas.0 = 1.5"):
+        load("cifar10_lt", settings=["select.wise_ft_alphas=[1.5]"])

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Split
 from discl.files.photos import decode

@@ -19,9 +19,10 @@ from discl.engine.evaluation.predict import Normaliser
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
 from discl.engine.training.loop import Fit
-from discl.engine.training.sampler import SamplerView, Targets, hard_rows
+from discl.engine.training.sampler import SamplerView, Targets
 from discl.engine.training.state import flatten, unflatten
 from discl.miniature.untrained import write_clip
+from tests.metrics import DEFAULT
 
 COUNTS = torch.tensor([2.0, 2.0, 2.0])
 IMAGES = torch.zeros(3, 1)
@@ -163,8 +164,8 @@ CONFIG = TrainConfig(
     weight_decay=0.0,
     optimiser="adamw",
     warmup_epochs=0,
-    shift=0,
-    mirror=False,
+    random_translate=0,
+    hflip=False,
     evaluate_every=6,
 )
 INTAKE = Normaliser((0.5,) * 3, (0.25,) * 3)
@@ -174,12 +175,13 @@ def _fit(network: nn.Module, config: TrainConfig = CONFIG, keep: Any = None) -> 
     train = _split(20)
     training_data = TrainingData(
         train,
-        SamplerView(train.labels, hard_rows(train.labels, 3, 10)),
+        SamplerView(train.labels, np.bincount(train.labels)[train.labels] < 10),
         3,
         (100,),
         {},
         {},
         _split(10),
+        metrics=DEFAULT,
     )
     strategy = bind("strategies", "real_only", {}).build()
     return Fit(

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from discl.cli import main
-from discl.config import benchmark
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.files.photos import decode, decode_square
-from discl.harness.run.assembly import Audience
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
 from discl.parts.datasets.base.class_names import article, class_names
 from discl.parts.datasets.folder import Folder
@@ -318,7 +318,7 @@ def test_a_bench_of_ones_own_photos_gives_a_table(mini: Callable[[str], Path]) -
         "levels=[50,100]",
         "bank.variants=1",
     ]
-    (result,) = sweep(benchmark.load("folder", "smoke", settings), Store(), Audience([]))
+    (result,) = sweep(load("folder", "smoke", settings), Store(), CompositeTracker([]))
     assert {"test/macro_acc", "ood/macro_acc", "val/macro_acc"} <= result.metrics.keys()
     assert result.counts == [27, 13, 6, 3, 2]
     assert result.cost["images_generated"] == 24

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.core.errors import UserError
-from discl.harness.run.assembly import Audience
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
 from discl.parts.datasets.iwildcam import (
     IWildCam,
@@ -301,7 +301,7 @@ def test_the_whole_bench_on_a_miniature(
             "trackers=[]",
         ],
     )
-    static, real = sweep(spec, Store(), Audience.of([]))
+    static, real = sweep(spec, Store(), CompositeTracker.of([]))
     assert static.seen[50] > 0
     assert real.seen == {100: 160}
     for result in (static, real):
@@ -320,7 +320,7 @@ def test_the_whole_bench_on_a_miniature(
 def test_the_code_preset_says_what_the_published_code_does() -> None:
     paper, code = load("iwildcam", "paper"), load("iwildcam_as_code", "paper")
     assert code.dataset == {**paper.dataset, "shared_names": True}
-    assert (paper.sampling.easy, code.sampling.easy) == (True, False)
+    assert (paper.sampling.include_easy, code.sampling.include_easy) == (True, False)
     assert {key for key in paper.model_dump() if getattr(paper, key) != getattr(code, key)} == {
         "name",
         "title",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.registry import bind
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discl import testing
-from discl.config.benchmark import Experiment, load
+from discl.config.experiment import Experiment
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochContext, EpochReport
 from discl.core.registry import bind

@@ -11,7 +11,8 @@ from discl.cli.options.completion import benchmarks, scales, strategies
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
-    from discl.harness.run.assembly import Audience, Bench
+    from discl.harness.run.assembly import Bench
+    from discl.harness.run.trackers import CompositeTracker
 
 
 def selection(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,24 +48,25 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
 def load(
     bench: str, scale: str, strategies: str | None, seeds: str | None, settings: tuple[str, ...]
 ) -> Benchmark:
-    from discl.config import benchmark
+    from discl.config.load import load
 
     extra = list(settings)
     if strategies is not None:
         extra.append("strategies=[" + ",".join(f'"{name}"' for name in words(strategies)) + "]")
     if seeds is not None:
         extra.append(f"seeds={numbers('--seeds', seeds)}")
-    return benchmark.load(bench, scale, extra)
+    return load(bench, scale, extra)
 
 
-def opened(spec: Benchmark) -> tuple[Bench, Audience]:
+def opened(spec: Benchmark) -> tuple[Bench, CompositeTracker]:
     """The benchmark's parts and the terminal, with the data ready."""
-    from discl.harness.run.assembly import Audience, Bench
+    from discl.harness.run.assembly import Bench
+    from discl.harness.run.trackers import CompositeTracker
 
     bench = Bench(spec)
-    audience = Audience.of(["console"])
-    bench.dataset.prepare(audience.progress)
-    return bench, audience
+    tracker = CompositeTracker.of(["console"])
+    bench.dataset.prepare(tracker.progress)
+    return bench, tracker
 
 
 def words(text: str) -> list[str]:

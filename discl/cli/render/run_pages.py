@@ -96,11 +96,10 @@ def _value(value: Any) -> str:
 def _print_metrics(
     tables: Mapping[tuple[str, str], Mapping[str, float]], errors: Mapping[str, float]
 ) -> None:
-    from discl.core.conventions import METRICS
-    from discl.harness.inspect.details import COUNTS
+    from discl.config.metrics import in_order, is_share
 
-    there = {name for values in tables.values() for name in values}
-    names = [name for name in METRICS if name in there and name not in COUNTS]
+    measured = {name for values in tables.values() for name in values if is_share(name)}
+    names = in_order(measured)
     rows = []
     for (split, prefix), values in tables.items():
         if prefix and split.startswith("ood/"):
@@ -211,7 +210,7 @@ def _curve(values: Sequence[float], shape: str) -> str:
 
 
 def _places(run: Run) -> list[tuple[str, str]]:
-    from discl.harness.inspect.details import mirrors, tries
+    from discl.harness.inspect.details import sent_copies, tries
 
     lines = [("folder", str(run.folder))]
     for attempt in tries(run):
@@ -231,7 +230,7 @@ def _places(run: Run) -> list[tuple[str, str]]:
         lines.append((f"{failure.kind} at {failure.date}", f"{failure.why}{peak}"))
     sent = [
         f"{one['place']} ({one['rows']} epochs{'' if one['complete'] else ', not yet whole'})"
-        for one in mirrors(run)
+        for one in sent_copies(run)
     ]
     return [*lines, ("W&B", ", ".join(sent) or "no copy; `discl wandb sync` makes one")]
 

@@ -23,15 +23,15 @@ class TrainConfig:
     weight_decay: float
     optimiser: str  # any of timm's
     warmup_epochs: int
-    shift: int  # random translation, in pixels
-    mirror: bool
+    random_translate: int  # pixels, at most
+    hflip: bool
     evaluate_every: int  # epochs between looks at val; the last epoch always is looked at
     schedule: str = "cosine"  # any of timm's
     min_lr: float = 0.0
     warmup_steps: int = 0  # instead of warmup_epochs, where given
     momentum: float = 0.9
     accumulate: int = 1  # parts a batch is computed in; its gradients are summed
-    clip: float = 0.0  # largest norm of the gradient; 0 = any
+    grad_clip: float = 0.0  # largest norm of the gradient; 0 = any
     ema: float = 0.0  # decay of the running average of weights that is measured and kept; 0 = none
     mixup: float = 0.0  # alpha (Zhang et al. 2018)
     cutmix: float = 0.0  # alpha (Yun et al. 2019)
@@ -40,7 +40,7 @@ class TrainConfig:
     crop: int = 0
     transform: Mapping[str, Any] = field(
         default_factory=dict
-    )  # arguments of timm.data.create_transform; replaces shift and mirror
+    )  # arguments of timm.data.create_transform; replaces random_translate and hflip
     precision: str = (
         "auto"  # float32, bfloat16, float16; auto = bfloat16 on a GPU, float32 elsewhere
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from discl.config import benchmark
+from discl.config.load import available, load, scales
 from discl.core.errors import UserError
 from discl.engine.bank.bank import Bank
 from discl.files.disk import home
@@ -79,7 +79,7 @@ def references() -> References:
     """
     found = References()
     with offline():
-        for name in benchmark.available():
+        for name in available():
             _ask_benchmark(name, found)
     for path in sorted(Store().root.glob("*/*/result.json")):
         try:
@@ -94,11 +94,11 @@ def references() -> References:
 
 def _ask_benchmark(name: str, found: References) -> None:
     try:
-        scales = benchmark.scales(name)
+        of_benchmark = scales(name)
     except UserError as error:
         found.unsure.append(Unsure(None, str(error)))
         return
-    for scale in scales:
+    for scale in of_benchmark:
         answer = _bank_of(name, scale)
         if isinstance(answer, Unsure):
             found.unsure.append(answer)
@@ -109,7 +109,7 @@ def _ask_benchmark(name: str, found: References) -> None:
 def _bank_of(name: str, scale: str) -> str | Unsure:
     dataset = generator = None
     try:
-        bench = Bench(benchmark.load(name, scale))
+        bench = Bench(load(name, scale))
         dataset = str(bench.spec.dataset["name"])
         generator = bench.spec.part("generators").identity()
         if bench.dataset.ready:

@@ -13,18 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from discl.config import commands
-from discl.config.benchmark import Benchmark, Experiment, MetricsTable
-from discl.core.conventions import METRICS, PREFIXES, SHOTS
+from discl.config.benchmark import Benchmark, MetricsTable
+from discl.config.experiment import Experiment
+from discl.config.metrics import position
+from discl.core.conventions import PREFIXES, SHOTS, base_name
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport
 from discl.core.result import Result
-from discl.engine.evaluation.metrics import base_name
 from discl.files.fetch import offline
 from discl.harness.inspect.index import Run, description, progress
 from discl.harness.run import events
-from discl.harness.wandb.sent_log import notes
-
-COUNTS = ("groups_scored", "smallest_group", "classes_scored")  # metrics that are no fractions
+from discl.harness.wandb.sent_log import sent_records
 
 
 class Stretch(NamedTuple):
@@ -164,13 +163,9 @@ def in_order(key: str) -> tuple[int, str, int, int, str]:
         first,
         split,
         PREFIXES.index(prefix) + 1 if prefix in PREFIXES else len(prefix),
-        _rank(base),
+        position(base),
         base,
     )
-
-
-def _rank(base: str) -> int:
-    return METRICS.index(base) if base in METRICS else len(METRICS)
 
 
 def by_split(result: Result) -> dict[tuple[str, str], dict[str, float]]:
@@ -266,9 +261,9 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def mirrors(run: Run) -> list[dict[str, Any]]:
+def sent_copies(run: Run) -> list[dict[str, Any]]:
     """Where copies at W&B were sent, as the mirror remembers it."""
-    return [{"place": place, **asdict(note)} for place, note in notes(run.folder).items()]
+    return [{"place": place, **asdict(note)} for place, note in sent_records(run.folder).items()]
 
 
 def described(run: Run) -> dict[str, Any]:
@@ -303,5 +298,5 @@ def described(run: Run) -> dict[str, Any]:
         "attempts": [attempt._asdict() | {"folder": str(attempt.folder)} for attempt in tries(run)],
         "failures": [asdict(failure) for failure in run.failures],
         "folder": str(run.folder),
-        "mirrors": mirrors(run),
+        "mirrors": sent_copies(run),
     }

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from discl.config.benchmark import UNVARIED
+from discl.config.load import UNVARIED
+from discl.config.metrics import is_share
+from discl.core.conventions import base_name
 from discl.core.result import Result
 from discl.harness.inspect.details import (
-    COUNTS,
     ClassRecall,
     attempt_of,
     class_recalls,
@@ -264,7 +265,7 @@ def shifts(a: Run, b: Run) -> list[Shift]:
     return [
         _shift(key, a.result, b.result)
         for key in sorted(shared, key=in_order)
-        if not key.endswith(COUNTS)
+        if is_share(base_name(key))
     ]
 
 

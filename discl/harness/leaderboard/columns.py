@@ -1,64 +1,50 @@
-"""Which columns a board has, and what they mean: the metric that chose the epoch first, then
-whatever the results hold.
+"""Which columns a leaderboard has, and what they mean.
+
+The metric that chose the epoch comes first, then what the results hold, then the metrics that the
+benchmark names beside the usual ones.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from discl.config.benchmark import MetricsTable
 from discl.core.conventions import SHOTS, id_test_split
 from discl.core.errors import UserError
 from discl.core.result import Result
+from discl.core.text import listed
+from discl.harness.run.result_parts import metrics_of_result
 
-OVERALL = {  # metrics over all classes, as a sentence calls them
-    "macro_acc": "macro accuracy",
-    "macro_f1": "macro-F1",
-    "macro_f1_union": "macro-F1 over classes there or predicted",
-    "macro_f1_all": "macro-F1 over all classes of the dataset",
-    "acc": "accuracy",
-}
-TITLES = {
-    **dict.fromkeys(OVERALL, "all"),
-    "many_acc": "many",
-    "medium_acc": "medium",
-    "few_acc": "few",
-    "worst_group_acc": "worst group",
-    "worst_group_macro_f1": "worst group",
-    "worst_class_acc": "worst class",
-}
-WORST_GROUP = {
-    "macro_f1": "worst_group_macro_f1"
-}  # of a benchmark that chooses by it; otherwise by accuracy
+SHOT_COLUMNS = ("many_acc", "medium_acc", "few_acc")
+WORST_GROUP = ("worst_group_acc", "worst_group_macro_f1")
+# of a benchmark that chooses by it; any other shows the accuracy of the worst group
+WORST_GROUP_BESIDE = {"macro_f1": "worst_group_macro_f1"}
 CORRUPTED = re.compile(r"ood/[a-z_]+-\d")  # corruptions are named by family and severity
+# titles that are shown where there is little room
+BRIEF = ("all", "few", "worst group", "ood", "worst group, ood")
 
 
-BRIEF = (
-    "all",
-    "few",
-    "worst group",
-    "ood",
-    "worst group, ood",
-)  # titles that do where there is little room
-
-
-class Columns(NamedTuple):
-    """What a board shows."""
+class BoardColumns(NamedTuple):
+    """What a leaderboard shows."""
 
     titles: dict[str, str]  # metric -> title, in order
     differences: tuple[str, ...]  # metrics that are also shown against the baselines
     caption: str
+    lower_is_better: frozenset[str]  # of the metrics with a title
 
 
-def of(results: Sequence[Result]) -> Columns:
-    """The columns for results that may stand in one table."""
-    table = _Table(results)
-    return Columns(table.titles, table.differences, table.caption)
+def of(results: Sequence[Result]) -> BoardColumns:
+    """The columns for results that may stand in one table.
+
+    Raises UserError where they have none of the metrics of a table.
+    """
+    choice = _ColumnChoice(results)
+    return BoardColumns(choice.titles, choice.differences, choice.caption, choice.lower_is_better)
 
 
-class _Table:
+class _ColumnChoice:
     """Results that agree on everything but strategy and seed, so that the first speaks for all."""
 
     def __init__(self, results: Sequence[Result]) -> None:
@@ -68,125 +54,148 @@ class _Table:
         }
         self.splits = sorted({key.rsplit("/", 1)[0] for key in self.values} - {"ood"})
         self.home = id_test_split(self.splits)
-        self.chosen = str(first.identity["select"]["metric"]).removeprefix("val/")
-        self.overall = self.chosen if self.chosen in OVERALL else "macro_acc"
-        self.worst = (
-            self.chosen
-            if self.chosen in WORST_GROUP.values()
-            else WORST_GROUP.get(self.overall, "worst_group_acc")
-        )
+        self.metrics = metrics_of_result(first)
         self.conventions = MetricsTable(**first.identity.get("metrics", {}))
+        self.chosen = str(first.identity["select"]["metric"]).removeprefix("val/")
+        chosen = self.metrics.get(self.chosen)
+        self.overall = self.chosen if chosen and chosen.overall else "macro_acc"
+        beside = WORST_GROUP_BESIDE.get(self.overall, "worst_group_acc")
+        self.worst = self.chosen if self.chosen in WORST_GROUP else beside
         self.frozen = first.identity.get("backbone", {}).get("parameters", {}).get("frozen", False)
         self.grouped = f"{self.home}/{self.worst}" in self.values
-        self.titles = {
-            metric: title for metric, title in self._candidates() if metric in self.values
-        }
+        candidates: dict[str, tuple[str, str]] = {}  # column -> metric, title
+        for column, metric, title in self._candidates():
+            candidates.setdefault(column, (metric, title))
+        shown = {key: pair for key, pair in candidates.items() if key in self.values}
+        self.titles = {column: title for column, (_, title) in shown.items()}
+        self.lower_is_better = frozenset(
+            column
+            for column, (metric, _) in shown.items()
+            if metric in self.metrics and self.metrics[metric].better == "lower"
+        )
         if not self.titles:
             raise UserError(
                 f"{first.name} has none of the metrics a board shows, such as"
                 f" {self.home}/{self.chosen}; run it again"
             )
 
-    def _candidates(self) -> Iterator[tuple[str, str]]:
-        home, overall, worst = self.home, self.overall, self.worst
-        for metric in (
-            self.chosen,
-            overall,
-            "many_acc",
-            "medium_acc",
-            "few_acc",
-            worst if self.grouped else "worst_class_acc",
-        ):
-            yield f"{home}/{metric}", TITLES.get(metric, metric)
-        yield f"ood/{overall}", "ood"
-        yield f"ood/{worst}", "worst group, ood"
-        yield f"{home}/adjusted_{overall}", "all, adjusted"
-        yield f"{home}/wise_{overall}", "all, wise"
-        yield f"ood/wise_{overall}", "ood, wise"
+    def _candidates(self) -> Iterator[tuple[str, str, str]]:
+        """(column, metric, title) of every column there may be, in order."""
+        home = self.home
+        overall = self.overall
+        worst = self.worst
+        worst_home = worst if self.grouped else "worst_class_acc"
+        for metric in (self.chosen, overall, *SHOT_COLUMNS, worst_home):
+            yield f"{home}/{metric}", metric, self._title(metric)
+        for metric in self._extra():
+            yield f"{home}/{metric}", metric, self._title(metric)
+        yield f"ood/{overall}", overall, "ood"
+        yield f"ood/{worst}", worst, "worst group, ood"
+        for metric in self._extra():
+            yield f"ood/{metric}", metric, f"{self._title(metric)}, ood"
+        yield f"{home}/adjusted_{overall}", overall, "all, adjusted"
+        yield f"{home}/wise_{overall}", overall, "all, wise"
+        yield f"ood/wise_{overall}", overall, "ood, wise"
+
+    def _title(self, metric: str) -> str:
+        if metric == self.overall:
+            return "all"
+        return self.metrics[metric].title if metric in self.metrics else metric
+
+    def _extra(self) -> list[str]:
+        """Shares that the benchmark names beside the usual metrics. Counts are no columns."""
+        return [
+            name
+            for name in self.conventions.extra
+            if self.metrics[name].unit == "share" and not self.metrics[name].labels_only
+        ]
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What chose the epoch and the tail; photos from elsewhere where there are groups to come
-        from, or no tail.
+        """What chose the epoch, and few-shot classes.
+
+        Photos from elsewhere come in where there are groups, or no few-shot classes.
         """
         few = f"{self.home}/few_acc"
-        ood = f"ood/{self.overall}"
-        listed = [
-            f"{self.home}/{self.chosen}",
-            few,
-            *([ood] if self.grouped or few not in self.titles else []),
-        ]
+        listed = [f"{self.home}/{self.chosen}", few]
+        if self.grouped or few not in self.titles:
+            listed.append(f"ood/{self.overall}")
         return tuple(dict.fromkeys(metric for metric in listed if metric in self.titles))
 
     @property
     def caption(self) -> str:
         """Sentences on the columns that are there."""
-        parts = [
-            *self._home_said(),
-            *self._groups_said(),
-            *self._ood_said(),
-            *self._variants_said(),
+        sentences = [
+            *self._home_sentences(),
+            *self._group_sentences(),
+            *self._ood_sentences(),
+            *self._variant_sentences(),
+            *self._extra_sentences(),
         ]
-        return "; ".join(parts) + "." + (" Frozen features: heads only." if self.frozen else "")
+        frozen = " Frozen features: heads only." if self.frozen else ""
+        return f"{'; '.join(sentences)}.{frozen}"
 
-    def _home_said(self) -> Iterator[str]:
+    def _words(self, metric: str) -> str:
+        return self.metrics[metric].title
+
+    def _home_sentences(self) -> Iterator[str]:
         if "all" in self.titles.values():
-            yield f"`all` is {OVERALL[self.overall]} on {self.home}"
+            yield f"`all` is {self._words(self.overall)} on {self.home}"
         rule = SHOTS[self.conventions.shots]
-        words = {name: said for name, said in rule.words().items() if name in self.titles.values()}
-        if words:
-            be = "are" if len(words) > 1 else "is"
+        numbers = {
+            name: photos for name, photos in rule.words().items() if name in self.titles.values()
+        }
+        if numbers:
+            be = "are" if len(numbers) > 1 else "is"
             pooled = ", pooled over their photos" if rule.pooled else ""
             yield (
-                f"{_listed(words)} {be} classes with {_listed(words.values())} real training"
+                f"{listed(numbers)} {be} classes with {listed(numbers.values())} real training"
                 f" photos{pooled}"
             )
 
-    def _groups_said(self) -> Iterator[str]:
+    def _group_sentences(self) -> Iterator[str]:
         if not self.grouped:
             return
-        least = self.conventions.least_group
-        what = OVERALL["macro_f1" if self.worst.endswith("f1") else "acc"]
+        smallest = self.conventions.min_group_size
+        measured = self._words("macro_f1" if self.worst.endswith("f1") else "acc")
         yield (
-            f"`worst group` is the lowest {what} of a group of at least {least} photos:"
+            f"`worst group` is the lowest {measured} of a group of at least {smallest} photos:"
             f" {self._groups(self.home)}"
         )
 
-    def _ood_said(self) -> Iterator[str]:
+    def _ood_sentences(self) -> Iterator[str]:
         splits = [name for name in self.splits if name.startswith("ood/")]
         if "ood" in self.titles.values():
+            measured = self._words(self.overall)
             if all(CORRUPTED.fullmatch(name) for name in splits):
                 yield "`ood` is the plain mean over the corrupted test sets"
             elif len(splits) == 1:
-                yield f"`ood` is {OVERALL[self.overall]} on {splits[0]}"
+                yield f"`ood` is {measured} on {splits[0]}"
             else:
-                yield f"`ood` is the plain mean of {OVERALL[self.overall]} over {_listed(splits)}"
+                yield f"`ood` is the plain mean of {measured} over {listed(splits)}"
         if "worst group, ood" in self.titles.values():
             scored = [
                 f"{name}: {self._groups(name)}"
                 for name in splits
                 if f"{name}/{self.worst}" in self.values
             ]
-            yield (
-                "`worst group, ood` is"
-                f" {'the same' if len(scored) == 1 else 'the mean of the lowest'} on"
-                f" {_listed(scored)}"
-            )
+            how = "the same" if len(scored) == 1 else "the mean of the lowest"
+            yield f"`worst group, ood` is {how} on {listed(scored)}"
 
-    def _variants_said(self) -> Iterator[str]:
+    def _variant_sentences(self) -> Iterator[str]:
         if "all, adjusted" in self.titles.values():
             yield "`adjusted` adds post-hoc logit adjustment to the same predictions"
         if {"all, wise", "ood, wise"} & set(self.titles.values()):
             yield "`wise` mixes the trained weights with those the network started from (WiSE-FT)"
 
+    def _extra_sentences(self) -> Iterator[str]:
+        for name in self._extra():
+            key = f"{self.home}/{name}"
+            if key in self.titles and name != self.overall:
+                lower = " (lower is better)" if key in self.lower_is_better else ""
+                yield f"`{self.titles[key]}` is {self.metrics[name].definition}{lower}"
+
     def _groups(self, split: str) -> str:
-        scored, smallest = (
-            self.values[f"{split}/{key}"] for key in ("groups_scored", "smallest_group")
-        )
+        scored = self.values[f"{split}/groups_scored"]
+        smallest = self.values[f"{split}/smallest_group"]
         return f"{scored:g} of them, the smallest of {smallest:g}"
-
-
-def _listed(words: Iterable[str]) -> str:
-    """'many, medium and few'."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last

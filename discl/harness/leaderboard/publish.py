@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from discl.config.benchmark import SCALES, Benchmark, load
+from discl.config.benchmark import SCALES, Benchmark
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.core.search_path import folders

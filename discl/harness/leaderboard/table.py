@@ -1,6 +1,4 @@
-"""The comparison: results grouped by strategy, with intervals, paired differences, and what they
-may not be mixed with.
-"""
+"""The leaderboard of a benchmark: results by strategy, with intervals and paired differences."""
 
 from __future__ import annotations
 
@@ -11,31 +9,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from discl.config import commands
-from discl.config.benchmark import Benchmark, Experiment, experiments
+from discl.config.benchmark import Benchmark
+from discl.config.experiment import Experiment, experiments
 from discl.core.errors import UserError, unknown
 from discl.core.result import Result
 from discl.harness.leaderboard import columns, statistics
-from discl.harness.leaderboard.statistics import Difference, Estimate, Summary
+from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
+from discl.harness.run.result_parts import is_ordered
 from discl.harness.run.store import Store
 
 BASELINES = ("real_rebalanced", "real_only")  # compared with where nobody names others
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """One strategy."""
 
     strategy: str
+    ordered: bool  # see `discl.core.interfaces.Strategy`
     seeds: list[int]
     complete: bool  # every declared seed is there; otherwise shown, never ranked
-    places: (
-        tuple[int, int] | None
-    )  # best and worst place by the first column, ties counted in; None = not ranked
-    metrics: dict[str, Summary]
-    differences: dict[str, dict[str, Difference]]  # baseline -> metric -> paired difference
-    cost: dict[
-        str, float
-    ]  # of a run, mean: minutes, steps, and images and denoising_steps of the bank it uses
+    # best and worst place by the first column, ties counted in; None = not ranked
+    places: tuple[int, int] | None
+    metrics: dict[str, SeedSummary]
+    differences: dict[str, dict[str, PairedDifference]]  # baseline -> metric -> difference
+    # of a run, mean: minutes, steps, and images and denoising_steps of the bank it uses
+    cost: dict[str, float]
     results: list[Result]  # by seed
 
 
@@ -56,11 +55,16 @@ class Board:
     differences: tuple[str, ...]  # metrics that are also shown against the baselines
     baselines: tuple[str, ...]
     caption: str  # what the columns mean
+    lower_is_better: frozenset[str]  # of the columns
 
     @property
     def first(self) -> str:
         """The metric that ranks."""
         return next(iter(self.columns))
+
+    def values(self, metric: str) -> dict[str, dict[int, float]]:
+        """Strategy -> seed -> value of a metric, of every row."""
+        return {row.strategy: by_seed(row.results, metric) for row in self.rows}
 
     @property
     def smallest_p(self) -> float:
@@ -70,24 +74,20 @@ class Board:
 
 def stored_results(spec: Benchmark, store: Store) -> list[Result]:
     """The complete runs of a benchmark's experiments."""
-    return [found for experiment in experiments(spec) if (found := store.find(experiment.id()))]
+    runs = [store.find(experiment.id()) for experiment in experiments(spec)]
+    return [result for result in runs if result]
 
 
 def with_every_seed(spec: Benchmark, store: Store) -> Benchmark:
-    """`spec` with all seeds that have a complete run of it, so that a board shows everything there
-    is.
-    """
+    """`spec` with all seeds that have a complete run, so that a leaderboard shows all there is."""
 
     def belongs(result: Result) -> bool:
-        alike = (result.benchmark, result.scale) == (
-            spec.name,
-            spec.scale,
-        ) and result.strategy in spec.strategies
-        return (
-            alike
-            and Experiment(benchmark=spec, strategy=result.strategy, seed=result.seed).id()
-            == result.id
-        )
+        if (result.benchmark, result.scale) != (spec.name, spec.scale):
+            return False
+        if result.strategy not in spec.strategies:
+            return False
+        experiment = Experiment(benchmark=spec, strategy=result.strategy, seed=result.seed)
+        return experiment.id() == result.id
 
     seeds = {result.seed for result in store.complete() if belongs(result)}
     return spec.model_copy(update={"seeds": sorted(seeds)}) if seeds else spec
@@ -97,7 +97,8 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
     """Group results by strategy, best mean of the first column first; incomplete rows last.
 
     `baselines` are strategies others are compared with; without any, `real_rebalanced` and
-    `real_only` where they are there.
+    `real_only` where they are there. Raises UserError where there is no result, or no run of a
+    baseline.
     """
     if not results:
         raise UserError(
@@ -119,27 +120,19 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
         if {result.seed for result in group} >= set(spec.seeds)
     ]
     first = next(iter(shown.titles))
-    values = {
-        metric: {name: _by_seed(group, metric) for name, group in groups.items()}
-        for metric in {**shown.titles, **dict.fromkeys(shown.differences)}
-    }
-    places = statistics.ranks(
-        {name: values[first][name] for name in complete if values[first][name]}
-    )
-    compared = {
-        base: {metric: statistics.differences(values[metric], base) for metric in shown.differences}
-        for base in against
-    }
+    places = _places({name: by_seed(groups[name], first) for name in complete}, shown)
+    compared = {base: _differences(groups, base, shown) for base in against}
     rows = [
-        Row(
+        BoardRow(
             strategy=name,
+            ordered=is_ordered(name, group),
             seeds=[result.seed for result in group],
             complete=name in complete,
             places=places.get(name),
             metrics={metric: _summary(group, metric) for metric in shown.titles},
             differences={
-                base: {metric: found[name] for metric, found in by.items()}
-                for base, by in compared.items()
+                base: {metric: differences[name] for metric, differences in by_metric.items()}
+                for base, by_metric in compared.items()
                 if base != name
             },
             cost=_cost(group),
@@ -147,46 +140,67 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
         )
         for name, group in groups.items()
     ]
+    sign = 1 if first in shown.lower_is_better else -1
     rows.sort(
         key=lambda row: (
             not row.complete,
             not row.metrics[first].mean.n,
-            -row.metrics[first].mean.mean,
+            sign * row.metrics[first].mean.mean,
             row.strategy,
         )
     )
+    command = commands.bench(spec.name, spec.scale, [], spec.seeds, commands.settings_of(spec))
     return Board(
         benchmark=spec.name,
         scale=spec.scale,
         title=spec.title,
-        command=shlex.join(
-            commands.bench(spec.name, spec.scale, [], spec.seeds, commands.settings_of(spec))
-        ),
+        command=shlex.join(command),
         declared_seeds=list(spec.seeds),
         rows=rows,
         comparability=comparability,
-        hardware=sorted(
-            {
-                f"{r.provenance['processor']}, {r.provenance['device']}, {r.provenance['threads']}"
-                " threads"
-                for r in results
-            }
-        ),
-        code=sorted(
-            {
-                f"{r.provenance.get('discl', '?')} ({r.provenance.get('commit', '?')})"
-                for r in results
-            }
-        ),
+        hardware=sorted({_hardware(result.provenance) for result in results}),
+        code=sorted({_code(result.provenance) for result in results}),
         columns=shown.titles,
         differences=shown.differences,
         baselines=against,
         caption=shown.caption,
+        lower_is_better=shown.lower_is_better,
     )
 
 
+def _places(
+    values: Mapping[str, Mapping[int, float]], shown: columns.BoardColumns
+) -> dict[str, tuple[int, int]]:
+    """Best and worst place by the first column, of the complete strategies that were measured."""
+    first = next(iter(shown.titles))
+    measured = {name: by_seed for name, by_seed in values.items() if by_seed}
+    return statistics.ranks(measured, lower_is_better=first in shown.lower_is_better)
+
+
+def _differences(
+    groups: Mapping[str, Sequence[Result]], base: str, shown: columns.BoardColumns
+) -> dict[str, dict[str, PairedDifference]]:
+    """Metric -> strategy -> difference to the strategy `base`."""
+    return {
+        metric: statistics.differences(
+            {name: by_seed(group, metric) for name, group in groups.items()},
+            base,
+            lower_is_better=metric in shown.lower_is_better,
+        )
+        for metric in shown.differences
+    }
+
+
+def _hardware(provenance: Mapping[str, Any]) -> str:
+    return f"{provenance['processor']}, {provenance['device']}, {provenance['threads']} threads"
+
+
+def _code(provenance: Mapping[str, Any]) -> str:
+    return f"{provenance.get('discl', '?')} ({provenance.get('commit', '?')})"
+
+
 def shared_comparability(results: Sequence[Result]) -> dict[str, Any]:
-    """What all results agree on; refuses a mixture, naming what differs and where."""
+    """What all results agree on. Raises UserError for a mixture, naming what differs and where."""
     merged: dict[str, Any] = {}
     owner: dict[str, str] = {}
     for result in results:
@@ -203,18 +217,15 @@ def shared_comparability(results: Sequence[Result]) -> dict[str, Any]:
     return merged
 
 
-def _by_seed(group: Sequence[Result], metric: str) -> dict[int, float]:
-    """What is no number was not measured."""
-    return {
-        result.seed: value
-        for result in group
-        if math.isfinite(value := result.metrics.get(metric, math.nan))
-    }
+def by_seed(results: Sequence[Result], metric: str) -> dict[int, float]:
+    """Seed -> value of a metric, of the results that have it."""
+    values = {result.seed: result.metrics.get(metric, math.nan) for result in results}
+    return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 
-def _summary(group: Sequence[Result], metric: str) -> Summary:
+def _summary(group: Sequence[Result], metric: str) -> SeedSummary:
     return statistics.summary(
-        [*_by_seed(group, metric).values()],
+        [*by_seed(group, metric).values()],
         [result.errors[metric] for result in group if metric in result.errors],
     )
 
@@ -236,7 +247,7 @@ def percent(value: Estimate, signed: bool = False) -> str:
     return text if value.half_width is None else f"{text} ± {100 * value.half_width:.1f}"
 
 
-def placed(row: Row) -> str:
+def placed(row: BoardRow) -> str:
     """'1', '2-5' where the intervals cannot tell, '-' where a row is not ranked."""
     if row.places is None:
         return "-"
@@ -270,7 +281,7 @@ def lines(made: Board) -> list[list[str]]:
     return [_line(row, made) for row in made.rows]
 
 
-def _line(row: Row, made: Board) -> list[str]:
+def _line(row: BoardRow, made: Board) -> list[str]:
     cells = [
         placed(row),
         row.strategy + ("" if row.complete else " (incomplete)"),
@@ -278,12 +289,12 @@ def _line(row: Row, made: Board) -> list[str]:
     ]
     cells += [percent(row.metrics[metric].mean) for metric in made.columns]
     for base, metric in columns_of_differences(made):
-        found = row.differences.get(base, {}).get(metric)
-        cells.append(
-            percent(found.mean, signed=True) + ("*" if found.mean.excludes_zero() else "")
-            if found
-            else "-"
-        )
+        difference = row.differences.get(base, {}).get(metric)
+        if difference is None:
+            cells.append("-")
+        else:
+            star = "*" if difference.mean.excludes_zero() else ""
+            cells.append(percent(difference.mean, signed=True) + star)
     return cells
 
 
@@ -305,9 +316,9 @@ def reading(made: Board) -> str:
 
 def source_of_error(made: Board) -> str:
     """How far the first column might be off, for the two reasons apart, over the complete rows."""
-    held = [row.metrics[made.first] for row in made.rows if row.complete]
-    seeds = [one.seed_sd for one in held if one.seed_sd is not None]
-    photos = [one.test_se for one in held if one.test_se is not None]
+    summaries = [row.metrics[made.first] for row in made.rows if row.complete]
+    seeds = [summary.seed_sd for summary in summaries if summary.seed_sd is not None]
+    photos = [summary.test_se for summary in summaries if summary.test_se is not None]
     if not seeds or not photos:
         return ""
     return (
@@ -328,6 +339,6 @@ def comparability_line(made: Board) -> str:
     return ", ".join(f"{key} `{value}`" for key, value in sorted(made.comparability.items()))
 
 
-def by_strategy(made: Board) -> Mapping[str, Row]:
+def by_strategy(made: Board) -> Mapping[str, BoardRow]:
     """Rows by name."""
     return {row.strategy: row for row in made.rows}

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from discl.config.benchmark import Benchmark, experiments
+from discl.config.benchmark import Benchmark
+from discl.config.experiment import experiments
 from discl.core.result import Result
 from discl.files.disk import delivering
 from discl.harness.leaderboard.publish import committed
 from discl.harness.leaderboard.table import Board, board, stored_results
+from discl.harness.report.canvas import altair
+from discl.harness.report.comparison import Comparison
 from discl.harness.report.histories import histories
 from discl.harness.report.library import javascript
 from discl.harness.report.page import Section, page, section
-from discl.harness.report.tables import Facts
-from discl.harness.report.vega import altair
 from discl.harness.run.store import Store
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReportRequest:
     """What goes into a report."""
 
     specs: Sequence[Benchmark]
@@ -34,46 +35,48 @@ class Wanted:
     command: str = ""  # that makes the report
 
 
-def report(wanted: Wanted, path: Path) -> list[str]:
+def report(request: ReportRequest, path: Path) -> list[str]:
     """Write the page; returns what is not on it, a sentence each."""
     altair()  # raises now what would be raised after reading all runs
     store = Store()
     with javascript() as library:
-        sections = [_section(spec, wanted, store) for spec in wanted.specs]
+        sections = [_section(spec, request, store) for spec in request.specs]
         text = page(sections, library())
     with delivering(path) as half:
         half.write_text(text, "utf-8")
     return [f"{each.board.title}: {note}" for each in sections for note in each.notes]
 
 
-def _section(spec: Benchmark, wanted: Wanted, store: Store) -> Section:
-    made = compared(spec, wanted.every_seed, wanted.baselines, wanted.root, store)
+def _section(spec: Benchmark, request: ReportRequest, store: Store) -> Section:
+    made = compared(spec, request.every_seed, request.baselines, request.root, store)
     notes = list[str]()
     told = histories(made, store)
     if not told.epochs:
         notes.append("no curves and no level traces: the runs' records are not on this machine")
-    facts = Facts(made, told)
+    comparison = Comparison(made, told)
     more = dict[str, Any]()
-    if wanted.pictures:
+    if request.pictures:
         from discl.harness.report.gallery import pictures  # torch: seconds
 
-        more |= pictures(spec, facts, store, notes)._asdict()
-    if wanted.studies:
+        more |= pictures(spec, comparison, store, notes)._asdict()
+    if request.studies:
         from discl.harness.report.tuning import tuning  # Optuna: seconds
 
-        more["tuning"] = tuning(wanted.studies, spec.name, spec.scale, wanted.study, notes)
-    return section(facts, notes=notes, source=wanted.command, **more)
+        more["tuning"] = tuning(request.studies, spec.name, spec.scale, request.study, notes)
+    return section(comparison, notes=notes, source=request.command, **more)
 
 
-def figures(wanted: Wanted, folder: Path, formats: Sequence[str]) -> list[Path]:
+def figures(request: ReportRequest, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Write the figures of every benchmark; returns the files."""
-    from discl.harness.report.figures import figures as drawn
+    from discl.harness.report.figures import save_figures
 
     store = Store()
     written = list[Path]()
-    for spec in wanted.specs:
-        made = compared(spec, wanted.every_seed, wanted.baselines, wanted.root, store)
-        written += drawn(Facts(made, histories(made, store)), folder, formats, wanted.command)
+    for spec in request.specs:
+        made = compared(spec, request.every_seed, request.baselines, request.root, store)
+        written += save_figures(
+            Comparison(made, histories(made, store)), folder, formats, request.command
+        )
     return written
 
 

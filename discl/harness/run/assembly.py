@@ -1,41 +1,67 @@
-"""The parts of a benchmark, built once, and those who watch its runs."""
+"""The parts of a benchmark, built once, and all that its runs need of them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from discl.config.benchmark import MAKERS, Benchmark
+from discl.config.identity import fold_models_identity
+from discl.config.metrics import built
 from discl.core.errors import UserError
-from discl.core.hashing import digest
+from discl.core.hashing import canonical, digest, short
 from discl.core.interfaces import (
+    Backbone,
     Dataset,
-    EpochReport,
     Executor,
+    FoldModels,
+    FoldPredictions,
     Generator,
+    HardRule,
     Ints,
+    Metric,
     Progress,
     Prompts,
     Scorer,
     Split,
     Task,
-    Tracker,
+    TrainingPhotos,
 )
 from discl.core.levels import PHOTO, denoising_steps
-from discl.core.registry import bind, singular
+from discl.core.registry import Bound, bind, singular
 from discl.engine.bank.bank import Bank, Made, id_of
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
-from discl.engine.training.sampler import SamplerView, Targets, Usable, tail_shares
+from discl.engine.hard_mining import expected, select, training_photos
+from discl.engine.level_images import LevelImages
+from discl.engine.training import distributed
+from discl.engine.training.config import TrainConfig
+from discl.engine.training.data import TrainingData
+from discl.engine.training.sampler import SamplerView, Targets, tail_shares
 from discl.files.disk import data_home, home
 from discl.files.photos import PhotoRows, fitted
-from discl.harness.hard.rules import RULES, Rule
-from discl.harness.run.inputs import Feed, feed_of
+from discl.harness.hard.out_of_fold import HeldOutPredictions, OutOfFold
+from discl.harness.run.fold_model import fit_fold
+from discl.harness.run.inputs import FeatureInputs, ImageInputs, Inputs
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """All that one run needs of its benchmark."""
+
+    data: TrainingData
+    inputs: Inputs
+    targets: Targets
+    classes: tuple[str, ...]  # names, index = label
+    scored: tuple[str, ...]  # names of the splits that are predicted at the end
+    bank_id: str | None  # None where the run uses no image
+    images_generated: int  # for this run, since the bank lacked them
+    image_costs: dict[str, float]  # of all images the run uses, whenever they were made
 
 
 class Bench:
@@ -83,6 +109,11 @@ class Bench:
         return built
 
     @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """What is measured, by name."""
+        return built(self.spec.bound_metrics())
+
+    @cached_property
     def train(self) -> Split:
         return self.dataset.split("train")
 
@@ -100,18 +131,93 @@ class Bench:
         """Real training photos by label."""
         return np.bincount(self.train.labels, minlength=len(self.dataset.classes))
 
-    @cached_property
-    def tail(self) -> SamplerView:
-        return SamplerView(self.train.labels, self.hard_rule.rows())
+    # ---------------------------------------------------------------- hard photos
 
     @cached_property
-    def hard_rule(self) -> Rule:
-        return RULES[self.spec.hard.rule](self)
+    def _hard_rule(self) -> Bound:
+        return self.spec.part("hard_rules")
+
+    @cached_property
+    def hard_rule(self) -> HardRule:
+        built: HardRule = self._hard_rule.build()
+        return built
+
+    @cached_property
+    def training_photos(self) -> TrainingPhotos:
+        """The training photos as the hard rule is given them."""
+        return training_photos(
+            self.train.ids, self.train.labels, self.dataset.classes, self.hard_rule
+        )
+
+    @cached_property
+    def out_of_fold(self) -> OutOfFold | None:
+        """The models whose predictions the hard rule needs; None where it needs none."""
+        models = self._fold_models
+        if models is None:
+            return None
+        photos = digest(_lines(self.train.ids, self.train.labels))
+        description: dict[str, object] = canonical(
+            {**fold_models_identity(self.spec, models), "photos": photos}
+        )
+        return OutOfFold(
+            folder=home() / "hard" / short(description),
+            description=description,
+            benchmark=self.spec.name,
+            ids=self.train.ids,
+            labels=self.train.labels,
+            models=models,
+            fit=partial(self._fit_fold, models),
+        )
+
+    @cached_property
+    def _fold_models(self) -> FoldModels | None:
+        models = self.hard_rule.models
+        return models and models._replace(epochs=models.epochs or self.spec.train.epochs)
+
+    def _fit_fold(
+        self, models: FoldModels, seen: Ints, held_out: Ints, progress: Callable[[int, int], None]
+    ) -> HeldOutPredictions:
+        classes = len(self.dataset.classes)
+        return fit_fold(
+            self.inputs, self.spec, self.metrics, classes, models, seen, held_out, progress
+        )
+
+    def find_hard(self, progress: Progress) -> None:
+        """Train the out-of-fold models that are missing; returns at once where none is needed.
+
+        A rule that does not fit the photos fails before the training.
+        """
+        if self.out_of_fold is None:
+            return
+        self.expected_hard()
+        if self.out_of_fold.missing():
+            self.inputs.prepare([], progress)
+        self.out_of_fold.train(progress)
+
+    def expected_hard(self) -> int | None:
+        """How many photos will be hard; None = only out-of-fold models can tell."""
+        return expected(self._hard_rule.name, self.hard_rule, self.training_photos)
+
+    @cached_property
+    def predictions(self) -> FoldPredictions | None:
+        """Out-of-fold predictions of the training photos; None where the hard rule needs none.
+
+        Raises UserError where they are not there yet.
+        """
+        return self.out_of_fold.predictions() if self.out_of_fold else None
+
+    @cached_property
+    def sampler_view(self) -> SamplerView:
+        """The training split as the sampler sees it."""
+        hard = select(self._hard_rule.name, self.hard_rule, self.training_photos, self.predictions)
+        return SamplerView(self.train.labels, hard)
 
     @cached_property
     def hard(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Training rows images are made from."""
-        return np.flatnonzero(self.tail.hard)
+        """[m], training rows of the photos that images are made from."""
+        return np.flatnonzero(self.sampler_view.hard)
+
+    # ---------------------------------------------------------------- images
 
     @cached_property
     def sources(self) -> SourceImages:
@@ -120,6 +226,7 @@ class Bench:
     def sources_of(self, rows: Ints) -> SourceImages:
         """Training photos as images are made from them."""
         return SourceImages(
+            rows=rows,
             ids=tuple(str(name) for name in self.train.ids[rows]),
             labels=self.train.labels[rows],
             photos=self._photos(rows),
@@ -144,12 +251,12 @@ class Bench:
 
     @cached_property
     def process(self) -> dict[str, object]:
-        """All that the images depend on: levels, variants and the threshold are views and stay out."""
+        """All that the images depend on, apart from level and variant.
+
+        Which variants are used, and the threshold, change no image.
+        """
         sources = self.sources
-        photos = [
-            f"{name} {label}"
-            for name, label in zip(sources.ids, sources.labels.tolist(), strict=True)
-        ]
+        photos = _lines(np.array(sources.ids), sources.labels)
         captions = [
             [sources.choices(place), sources.caption(place)] for place in range(len(sources.ids))
         ]
@@ -159,7 +266,7 @@ class Bench:
                 "photos": digest(photos),
                 "captions": digest(captions),
             },
-            "hard": self.spec.hard.said(),
+            "hard_rule": self._hard_rule.identity(),
             **{
                 singular(kind): (
                     self.spec.part(kind).identity() | getattr(self, singular(kind)).identity()
@@ -200,11 +307,15 @@ class Bench:
     def fill(
         self, levels: Sequence[int], progress: Progress, executor: Executor | None = None
     ) -> Made:
-        """Make the images of `levels` that the bank lacks."""
+        """Make the images of `levels` that the bank lacks.
+
+        Raises UserError where no photo is hard.
+        """
         if not len(self.hard):
             raise UserError(
-                f"no class of {self.spec.dataset['name']} has fewer than {self.spec.hard.below}"
-                " photos, so there is nothing to make; raise hard.below, or compare real_only and"
+                f"the hard rule {self._hard_rule.name!r} selects no photo of"
+                f" {self.spec.dataset['name']}, so there is nothing to make; change [hard_rule]"
+                " (for the rule 'tail', raise hard_rule.max_class_images), or compare real_only and"
                 " real_rebalanced alone"
             )
         executor = executor or bind("executors", "local", {}).build()
@@ -217,11 +328,10 @@ class Bench:
             progress,
         )
 
-    def usable(self, level: int) -> Usable:
+    def level_images(self, level: int) -> LevelImages:
         """The images of `level` that pass the threshold, as the sampler wants them."""
         bank = self.spec.bank
-        view = self.bank.view(level, bank.variants, self.sources, bank.threshold, bank.best_of)
-        return Usable(self.hard[view.source], view.place)
+        return self.bank.view(level, bank.variants, self.sources, bank.threshold, bank.best_of)
 
     def costs(self, levels: Sequence[int]) -> dict[str, float]:
         """What the images of `levels` take, whether they have to be made or are there."""
@@ -229,15 +339,59 @@ class Bench:
         each = len(self.hard) * self.spec.bank.variants * self.spec.bank.best_of if made else 0
         grid = self.generator.steps if made else 0
         return {
-            "cost/images": float(each * len(made)),
-            "cost/denoising_steps": float(
-                each * sum(denoising_steps(level, grid) for level in made)
-            ),
+            "images": float(each * len(made)),
+            "denoising_steps": float(each * sum(denoising_steps(level, grid) for level in made)),
         }
 
+    # ---------------------------------------------------------------- training
+
     @cached_property
-    def feed(self) -> Feed:
-        return feed_of(self)
+    def inputs(self) -> Inputs:
+        """What the networks of this benchmark are given."""
+        bound = self.spec.part("backbones")
+        backbone: Backbone = bound.build()
+        config = TrainConfig(**self.spec.train.model_dump(exclude={"checkpoint_seconds"}))
+        images = ImageInputs(
+            self.dataset, backbone, self.task, config, lambda level: self.bank.pixels(level)
+        )
+        if not backbone.frozen:
+            return images
+        return FeatureInputs(
+            images,
+            dataset_identity=self.spec.part("datasets").identity() | self.dataset.identity(),
+            backbone_identity=bound.identity() | backbone.identity(),
+            level_key=lambda level: self.bank.map_path(level)[0].name,
+        )
+
+    def setup(self, levels: Sequence[int], progress: Progress) -> RunSetup:
+        """All that a run with images of `levels` needs, once the bank holds them.
+
+        Under torchrun all processes call this; the first makes the images.
+        """
+        synthetic = [level for level in levels if level != PHOTO]
+        made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
+        distributed.barrier()
+        self.inputs.prepare(synthetic, progress)
+        data = TrainingData(
+            train=self.inputs.split("train"),
+            sampler_view=self.sampler_view,
+            classes=len(self.dataset.classes),
+            levels=tuple(levels) or (PHOTO,),
+            images={level: self.level_images(level) for level in synthetic},
+            pixels={level: self.inputs.level(level) for level in synthetic},
+            val=self.inputs.split("val"),
+            metrics=self.metrics,
+        )
+        return RunSetup(
+            data=data,
+            inputs=self.inputs,
+            targets=self.targets,
+            classes=self.dataset.classes,
+            scored=tuple(name for name in self.dataset.splits if name != "train"),
+            bank_id=self.bank.id if synthetic else None,
+            images_generated=made.images if made else 0,
+            image_costs=self.costs(levels),
+        )
 
     @property
     def epoch_images(self) -> int:
@@ -247,11 +401,21 @@ class Bench:
 
     @cached_property
     def targets(self) -> Targets:
-        said = self.spec.sampling
+        sampling = self.spec.sampling
         shares = tail_shares(
-            self.tail, len(self.dataset.classes), said.tail_share, said.shares, said.amount
+            self.sampler_view,
+            len(self.dataset.classes),
+            sampling.tail_share,
+            sampling.tail_weighting,
+            sampling.synthetic_per_real,
         )
-        return Targets(self.epoch_images, shares, said.max_repeats, said.originals, said.easy)
+        return Targets(
+            self.epoch_images,
+            shares,
+            sampling.max_repeats,
+            sampling.keep_hard_real,
+            sampling.include_easy,
+        )
 
 
 def _reopened(spec: Benchmark, home_folder: str, data_folder: str) -> Bench:
@@ -259,22 +423,6 @@ def _reopened(spec: Benchmark, home_folder: str, data_folder: str) -> Bench:
     return Bench(spec)
 
 
-@dataclass
-class Audience:
-    """The trackers of a sweep, spoken to as one."""
-
-    trackers: list[Tracker]
-
-    @staticmethod
-    def of(names: Sequence[str]) -> Audience:
-        """The record comes first, whatever else watches."""
-        wanted = ["jsonl", *(name for name in names if name != "jsonl")]
-        return Audience([bind("trackers", name, {}).build() for name in wanted])
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        for tracker in self.trackers:
-            tracker.progress(what, done, total)
-
-    def report(self, report: EpochReport) -> None:
-        for tracker in self.trackers:
-            tracker.report(report)
+def _lines(ids: Any, labels: Ints) -> list[str]:
+    """A line for each photo: its id and its label."""
+    return [f"{name} {label}" for name, label in zip(ids.tolist(), labels.tolist(), strict=True)]

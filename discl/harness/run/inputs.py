@@ -1,10 +1,8 @@
-"""What the networks of a benchmark are fed: its photos, or the features that a frozen trunk makes
-of them, once.
-"""
+"""What a network is given as input: photos and images, or features of a frozen trunk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,80 +11,89 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from discl.core.hashing import digest, short
-from discl.core.interfaces import Backbone, Progress, Split
+from discl.core.interfaces import Backbone, Dataset, Photos, Progress, Split, Task
+from discl.engine.training.config import TrainConfig
 from discl.files.disk import home, one_at_a_time, publishing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from discl.engine.training.config import TrainConfig
-    from discl.harness.run.assembly import Bench
-
-CHUNK = 256  # photos a forward pass of the trunk
+CHUNK = 256  # photos in one forward pass of the trunk
 
 
-class Feed(Protocol):
-    """One benchmark's network and what goes into it."""
+class Inputs(Protocol):
+    """The network of one benchmark and what goes into it."""
 
-    preprocess: Callable[
-        [Tensor], Tensor
-    ]  # from what the arrays hold, on the device, to what the network takes
+    # from a batch of what `split` and `level` hold, on the device, to what the network takes
+    preprocess: Callable[[Tensor], Tensor]
     train_config: TrainConfig
 
     def network(self, seed: int) -> nn.Module:
-        """A classifier of what the arrays hold."""
+        """A classifier with the initial weights that `seed` decides."""
 
     def split(self, name: str) -> Split:
-        """A split of the dataset, its `pixels` as the network is fed."""
+        """A split of the dataset, with `pixels` as the network is given them."""
 
     def level(self, level: int) -> Any:
-        """The bank's images of a level, in the bank's order, as the network is fed."""
+        """The bank's images of a level, in the order of the bank, as the network is given them."""
 
-    def prepare(self, levels: list[int], progress: Progress) -> None:
-        """Do what takes long; a second call returns at once."""
+    def prepare(self, levels: Sequence[int], progress: Progress) -> None:
+        """Do what takes long for these levels and all splits; a second call returns at once."""
 
 
-class Photos:
-    """The photos themselves."""
+class ImageInputs:
+    """Photos and images as they are: uint8 [n, h, w, 3]."""
 
-    def __init__(self, bench: Bench, backbone: Backbone) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        backbone: Backbone,
+        task: Task,
+        config: TrainConfig,
+        images: Callable[[int], Photos],  # level -> the bank's images of it [m, h, w, 3]
+    ) -> None:
         from discl.engine.evaluation.predict import Normaliser
-        from discl.engine.training.config import TrainConfig
 
-        self.bench, self.backbone = bench, backbone
-        self.train_config = TrainConfig(
-            **bench.spec.train.model_dump(exclude={"checkpoint_seconds"})
-        )
+        self.dataset = dataset
+        self.backbone = backbone
+        self.task = task
+        self.train_config = config
+        self.level = images
         self.preprocess: Callable[[Tensor], Tensor] = Normaliser(
-            backbone.mean, backbone.std, self.train_config.crop
+            backbone.mean, backbone.std, config.crop
         )
 
     def network(self, seed: int) -> nn.Module:
-        return self.backbone.build(self.bench.task, seed)
+        return self.backbone.build(self.task, seed)
 
     def split(self, name: str) -> Split:
-        return self.bench.dataset.split(name)
+        return self.dataset.split(name)
 
-    def level(self, level: int) -> Any:
-        return self.bench.bank.pixels(level)
-
-    def prepare(self, levels: list[int], progress: Progress) -> None:
+    def prepare(self, levels: Sequence[int], progress: Progress) -> None:
         return None
 
 
-class Features:
-    """Features of a frozen trunk, kept under $DISCL_HOME/features by what they were made of.
+class FeatureInputs:
+    """Features of a frozen trunk, float32 [n, d]: computed once, without augmentation.
 
-    Nothing random is done to the photos.
+    They are kept under $DISCL_HOME/features by what they were computed from.
     """
 
-    def __init__(self, bench: Bench, backbone: Backbone) -> None:
-        self.photos = Photos(bench, backbone)
-        self.bench, self.backbone = bench, backbone
+    def __init__(
+        self,
+        images: ImageInputs,
+        dataset_identity: Mapping[str, Any],
+        backbone_identity: Mapping[str, Any],
+        level_key: Callable[[int], str],  # level -> a file name that its images decide
+    ) -> None:
+        self.images = images
+        self.dataset_identity = dataset_identity
+        self.backbone_identity = backbone_identity
+        self.level_key = level_key
         self.train_config = replace(
-            self.photos.train_config, shift=0, mirror=False, crop=0, transform={}
+            images.train_config, random_translate=0, hflip=False, crop=0, transform={}
         )
-        self.preprocess: Callable[[Tensor], Tensor] = _as_it_is
+        self.preprocess: Callable[[Tensor], Tensor] = _unchanged
         self._split_files: dict[str, Path] = {}
 
     def network(self, seed: int) -> nn.Module:
@@ -94,86 +101,77 @@ class Features:
 
         return head(
             self.split("train").pixels.shape[1],
-            len(self.bench.task.classes),
-            self.backbone.hidden,
+            len(self.images.task.classes),
+            self.images.backbone.hidden,
             seed,
         )
 
     def split(self, name: str) -> Split:
-        split = self.photos.split(name)
-        return replace(
-            split,
-            pixels=self._kept(self._split_file(name, split), lambda: split.pixels),
-            original=None,
-        )
+        split = self.images.split(name)
+        features = self._stored(self._split_file(name, split), lambda: split.pixels)
+        return replace(split, pixels=features, original=None)
 
     def level(self, level: int) -> Any:
-        return self._kept(self._level_file(level), lambda: self.bench.bank.pixels(level))
+        return self._stored(self._level_file(level), lambda: self.images.level(level))
 
-    def prepare(self, levels: list[int], progress: Progress) -> None:
-        splits = [
+    def prepare(self, levels: Sequence[int], progress: Progress) -> None:
+        missing_splits = [
             name
-            for name in self.bench.dataset.splits
-            if not self._split_file(name, self.photos.split(name)).exists()
+            for name in self.images.dataset.splits
+            if not self._split_file(name, self.images.split(name)).exists()
         ]
-        missing = [level for level in levels if not self._level_file(level).exists()]
-        todo = [partial(self.split, name) for name in splits] + [
-            partial(self.level, level) for level in missing
-        ]
-        for done, embed in enumerate(todo, 1):
+        missing_levels = [level for level in levels if not self._level_file(level).exists()]
+        work = [partial(self.split, name) for name in missing_splits]
+        work += [partial(self.level, level) for level in missing_levels]
+        for done, embed in enumerate(work, 1):
             embed()
-            progress("embedding photos and images", done, len(todo))
+            progress("embedding photos and images", done, len(work))
 
     @cached_property
     def folder(self) -> Path:
-        """One a trunk: the head is no part of it."""
-        bound = self.bench.spec.part("backbones")
-        trunk = bound.identity() | self.backbone.identity()
-        trunk["parameters"] = {
+        """One folder a trunk; parameters of the head alone are left out of its name."""
+        parameters = {
             key: value
-            for key, value in trunk["parameters"].items()
-            if key not in self.backbone.head_only
+            for key, value in self.backbone_identity["parameters"].items()
+            if key not in self.images.backbone.head_only
         }
-        return home() / "features" / short({"trunk": trunk, "crop": self.photos.train_config.crop})
+        trunk = {**self.backbone_identity, "parameters": parameters}
+        key = {"trunk": trunk, "crop": self.images.train_config.crop}
+        return home() / "features" / short(key)
 
     def _split_file(self, name: str, split: Split) -> Path:
-        if (
-            name not in self._split_files
-        ):  # a digest of ten thousand names, asked for several times a run
-            identity = self.bench.spec.part("datasets").identity() | self.bench.dataset.identity()
-            said = {"dataset": identity, "split": name, "ids": digest(split.ids.tolist())}
-            self._split_files[name] = self.folder / "splits" / f"{short(said)}.npy"
+        # remembered: it is a digest of ten thousand names, asked for several times a run
+        if name not in self._split_files:
+            key = {
+                "dataset": self.dataset_identity,
+                "split": name,
+                "ids": digest(split.ids.tolist()),
+            }
+            self._split_files[name] = self.folder / "splits" / f"{short(key)}.npy"
         return self._split_files[name]
 
     def _level_file(self, level: int) -> Path:
-        """Named by the images in it."""
-        return self.folder / "levels" / self.bench.bank.map_path(level)[0].name
+        return self.folder / "levels" / self.level_key(level)
 
-    def _kept(self, path: Path, photos: Callable[[], Any]) -> Any:
-        """float32 [n, d], as a memory map; made where it is not there yet."""
+    def _stored(self, path: Path, photos: Callable[[], Any]) -> Any:
+        """float32 [n, d], as a memory map; computed where it is not there yet."""
         if not path.exists():
             with one_at_a_time(self.folder):
                 if not path.exists():
-                    made = self._embedded(photos())
+                    features = self._embedded(photos())
                     with publishing(path) as half, half.open("wb") as opened:
-                        np.save(opened, made)
+                        np.save(opened, features)
         return np.load(path, mmap_mode="r")
 
     def _embedded(self, photos: Any) -> Any:
         from discl.engine.evaluation.predict import embedded
 
-        return embedded(self._trunk, photos, self.photos.preprocess, CHUNK)
+        return embedded(self._trunk, photos, self.images.preprocess, CHUNK)
 
     @cached_property
     def _trunk(self) -> nn.Module:
-        return self.backbone.trunk(self.bench.task, 0)
+        return self.images.backbone.trunk(self.images.task, 0)
 
 
-def _as_it_is(features: Tensor) -> Tensor:
+def _unchanged(features: Tensor) -> Tensor:
     return features
-
-
-def feed_of(bench: Bench) -> Feed:
-    """What the benchmark's backbone wants to be fed."""
-    backbone: Backbone = bench.spec.part("backbones").build()
-    return Features(bench, backbone) if backbone.frozen else Photos(bench, backbone)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
-from discl.core.hashing import short_of
+from discl.core.hashing import short_of_json
 from discl.core.result import Result
 
 
@@ -30,7 +30,16 @@ _TYPES: dict[str, type] = {
     **dict.fromkeys(("id", "name", "benchmark", "scale", "strategy", "predictions"), str),
     **dict.fromkeys(("attempt", "seed", "chosen_epoch"), int),
     **dict.fromkeys(
-        ("identity", "comparability", "metrics", "seen", "cost", "provenance", "confusion_counts", "errors"),
+        (
+            "identity",
+            "comparability",
+            "metrics",
+            "seen",
+            "cost",
+            "provenance",
+            "confusion_counts",
+            "errors",
+        ),
         dict,
     ),
     **dict.fromkeys(("class_recalls", "classes", "counts"), list),
@@ -57,7 +66,7 @@ def _faults(result: Result, id: str) -> Iterator[str]:
         yield f"it says it is run {result.id!r}, and lies in the folder of {id!r}"
     # what was canonical when it was stored gives the same line again
     if (
-        named := short_of(json.dumps(result.identity, sort_keys=True, separators=(",", ":")))
+        named := short_of_json(json.dumps(result.identity, sort_keys=True, separators=(",", ":")))
     ) != id:
         yield f"its settings are those of run {named!r}, and it lies in the folder of {id!r}"
 

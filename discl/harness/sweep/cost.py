@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from discl.config.benchmark import HARD_RULES, Benchmark, Experiment
+from discl.config.benchmark import Benchmark
+from discl.config.experiment import Experiment
 from discl.core.hashing import canonical_json
 from discl.core.interfaces import Progress
 from discl.core.levels import PHOTO, denoising_steps
@@ -25,12 +26,12 @@ class Price:
 
     experiments: int
     cached: int
-    judges: int  # models to train first, to find the hard photos
-    hard: int | None  # photos that images are made from; None = only the judges can tell
+    fold_models: int  # out-of-fold models to train first, to find the hard photos
+    hard: int | None  # photos that images are made from; None = only those models can tell
     images: int  # to be made, as far as it is known
     denoising_steps: int
     bytes: int  # of images, an estimate
-    optimiser_steps: int  # of the judges too
+    optimiser_steps: int  # of the out-of-fold models too
     trained_images: int
     # on this machine with one worker: from a sample of each kind of work, or from runs that are
     # stored
@@ -42,7 +43,7 @@ class _Bill:
 
     def __init__(self) -> None:
         self.hard: list[int | None] = []
-        self.judges = self.images = self.steps = self.bytes = self.trained = self.optimised = 0
+        self.fold_models = self.images = self.steps = self.bytes = self.trained = self.optimised = 0
         self.seconds = 0.0
 
 
@@ -68,7 +69,7 @@ def price(
     return Price(
         experiments=len(wanted),
         cached=len(stored),
-        judges=bill.judges,
+        fold_models=bill.fold_models,
         hard=sum(known) if len(known) == len(bill.hard) else None,
         images=bill.images,
         denoising_steps=bill.steps,
@@ -97,10 +98,9 @@ def _pictures(spec: Benchmark) -> object:
     """What says which images there are to make; where models find the hard photos, also what those
     are.
     """
-    judges = (
-        [spec.backbone, spec.loss, spec.train.model_dump()]
-        if HARD_RULES[spec.hard.rule].judges
-        else []
+    hard_rule = spec.part("hard_rules")
+    fold_models = (
+        [spec.backbone, spec.loss, spec.train.model_dump()] if hard_rule.build().models else []
     )
     bank = spec.bank.model_dump(exclude={"threshold", "batch"})
     return [
@@ -108,9 +108,9 @@ def _pictures(spec: Benchmark) -> object:
         spec.generator,
         spec.scorer,
         spec.prompts,
-        spec.hard.model_dump(),
+        spec.hard_rule,
         bank,
-        judges,
+        fold_models,
     ]
 
 
@@ -129,23 +129,23 @@ def _add_pictures(
     levels = sorted(
         {level for each in _one_a_choice(group) for level in each.used_levels() if level != PHOTO}
     )
-    judging = _judging(bench)
-    hard = bench.hard_rule.expected() if judging else len(bench.hard)
-    images, steps = _all(bench, levels, hard or 0) if judging else _missing(bench, levels)
+    training = _fold_model_images(bench)
+    hard = bench.expected_hard() if training else len(bench.hard)
+    images, steps = _all(bench, levels, hard or 0) if training else _missing(bench, levels)
     bill.hard.append(hard)
-    bill.judges += len(judging)
+    bill.fold_models += len(training)
     bill.images += images
     bill.steps += steps
     bill.bytes += images * int(bench.sources_of(np.arange(1)).photos[0].size * 0.8) if images else 0
     bill.seconds += steps * seconds_per_denoising_step(bench) if steps and timed else 0.0
     batch = bench.spec.train.batch
-    bill.trained += sum(judging)
-    bill.optimised += sum(judging) // batch
-    if judging and timed:
+    bill.trained += sum(training)
+    bill.optimised += sum(training) // batch
+    if training and timed and bench.out_of_fold:
         learning = pace(bench)
-        looks = len(bench.train) // bench.spec.hard.folds + len(bench.dataset.split("val"))
+        looks = len(bench.train) // bench.out_of_fold.models.folds + len(bench.dataset.split("val"))
         bill.seconds += sum(
-            images // batch * learning.step_s + looks * learning.look_s for images in judging
+            images // batch * learning.step_s + looks * learning.look_s for images in training
         )
 
 
@@ -154,15 +154,15 @@ def _one_a_choice(group: Sequence[Experiment]) -> Iterable[Experiment]:
     return {(id(each.benchmark), each.strategy): each for each in group}.values()
 
 
-def _judging(bench: Bench) -> list[int]:
-    """Images that each judge to be trained will see."""
-    judges = bench.hard_rule.judges
+def _fold_model_images(bench: Bench) -> list[int]:
+    """Images that each out-of-fold model to be trained will see."""
+    models = bench.out_of_fold
     batch = bench.spec.train.batch
-    if judges is None:
+    if models is None:
         return []
     return [
-        int((judges.fold != number).sum()) // batch * batch * judges.epochs
-        for number in judges.missing()
+        int((models.fold != number).sum()) // batch * batch * models.models.epochs
+        for number in models.missing()
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discl.config import sweep as files
-from discl.config.benchmark import Experiment
+from discl.config.experiment import Experiment
 from discl.config.sweep import Point, SweepFile
 from discl.core.errors import unknown
 from discl.core.result import Result

@@ -18,15 +18,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from discl.config.benchmark import Benchmark, Experiment
+from discl.config.benchmark import Benchmark
+from discl.config.experiment import Experiment
 from discl.core.errors import DiskError, UserError
 from discl.core.interfaces import NOT_READY, EpochReport, Executor, NotReady, WorkersDied
 from discl.core.result import Result
 from discl.files.disk import data_home, home
 from discl.harness.run import events
-from discl.harness.run.assembly import Audience, Bench
-from discl.harness.run.execute import StoppedEarlyError, Terms, run
+from discl.harness.run.assembly import Bench
+from discl.harness.run.execute import RunOptions, StoppedEarlyError, run
 from discl.harness.run.store import BusyError, Failure, Store
+from discl.harness.run.trackers import CompositeTracker
 
 BENCHES = 4  # whose parts a worker keeps
 LOST_IN_A_ROW = 5  # where no worker comes up at all, a long sweep would spend a night on it
@@ -166,23 +168,23 @@ class Runner:
         os.environ["DISCL_HOME"], os.environ["DISCL_DATA"] = home_folder, data_folder
         self.store = Store()
         self.benches = OrderedDict[int, Bench]()
-        self.audience = Audience.of(trackers)
+        self.tracker = CompositeTracker.of(trackers)
 
     def __call__(self, job: PlannedRun) -> Outcome:
         started = time.monotonic()
         experiment = job.experiment
         try:
-            with _status(self.store, experiment, self.audience) as audience:
+            with _status(self.store, experiment, self.tracker) as tracker:
                 bench = self._bench(experiment.benchmark)
-                bench.dataset.prepare(audience.progress)
+                bench.dataset.prepare(tracker.progress)
                 result = run(
                     experiment,
                     bench,
                     self.store,
-                    audience,
-                    Terms(group=job.group, trial=job.trial, patient=False, stop=job.stop),
+                    tracker,
+                    RunOptions(group=job.group, trial=job.trial, wait=False, stop=job.stop),
                 )
-                costs = bench.costs(experiment.used_levels())
+                costs = {f"cost/{name}": cost for name, cost in bench.costs(experiment.used_levels()).items()}
         except BusyError:
             return Outcome()
         except StoppedEarlyError as stopped:
@@ -237,11 +239,11 @@ def _peak_bytes() -> int:
 
 
 @contextmanager
-def _status(store: Store, experiment: Experiment, audience: Audience) -> Iterator[Audience]:
-    """An audience that leaves a note of how far the run is, for whoever launched it."""
+def _status(store: Store, experiment: Experiment, tracker: CompositeTracker) -> Iterator[CompositeTracker]:
+    """A tracker that leaves a note of how far the run is, for whoever launched it."""
     note = _Note(store.root / experiment.id() / ".status")
     try:
-        yield Audience([*audience.trackers, note])
+        yield CompositeTracker([*tracker.trackers, note])
     finally:
         with suppress(OSError):
             note.path.unlink()

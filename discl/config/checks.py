@@ -1,0 +1,113 @@
+"""What the types of a benchmark cannot say, checked before any work.
+
+Parts exist and take their parameters, levels differ, and only val selects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from discl.config.benchmark import PART_KINDS, Benchmark, PartKind, SamplingTable
+from discl.config.part_cache import PartCache
+from discl.core.conventions import SHOTS
+from discl.core.errors import UserError, unknown
+from discl.core.levels import PHOTO, check_levels
+from discl.core.registry import bind, singular
+
+
+def check_benchmark(bench: Benchmark, parts: PartCache) -> None:
+    """Raises UserError where a benchmark cannot run as it stands."""
+    _check_parts(bench, parts)
+    check_strategies(bench, bench.strategies, parts)
+    _check_lists(bench)
+    _check_metrics(bench)
+    _check_numbers(bench)
+
+
+def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCache) -> None:
+    """Raises UserError where strategies are unknown, or ask for what cannot be made.
+
+    Their levels must be levels of images, and no weights may have been trained on the photos that
+    are learned from and tested on here.
+    """
+    levels = tuple(bench.levels)
+    used = {
+        level
+        for name in strategies
+        for level in parts.get(bench.strategy_choice(name)).uses(levels)
+    }
+    steps = parts.get(bench.choice("generators")).traits.steps
+    for level in sorted(used.difference(levels)):
+        check_levels([level], steps)
+    _check_held_out(bench, parts, images=bool(used - {PHOTO}))
+
+
+def _check_parts(bench: Benchmark, parts: PartCache) -> None:
+    chosen = {kind: parts.get(bench.choice(kind)) for kind in PART_KINDS}
+    check_levels(bench.levels, chosen["generators"].traits.steps)
+    for kind in ("losses", "hard_rules"):  # built, so that a parameter out of range shows now
+        _ = chosen[kind].traits
+    for name in bench.strategy:
+        parts.get(bench.strategy_choice(name))
+    for name in bench.trackers:
+        bind("trackers", name, {})
+
+
+def _check_lists(bench: Benchmark) -> None:
+    lists: dict[str, Sequence[object]] = {"strategies": bench.strategies, "seeds": bench.seeds}
+    for name, values in lists.items():
+        if len(set(values)) != len(values):
+            raise UserError(f"{name} = {values} repeats itself; name each once")
+
+
+def _check_metrics(bench: Benchmark) -> None:
+    if bench.metrics.shots not in SHOTS:
+        raise unknown("rule for many, medium and few", bench.metrics.shots, SHOTS)
+    for bound in bench.bound_metrics().values():
+        if bound.parameters.keys() - bench.metrics.conventions.keys():
+            bound.build()  # so that a parameter out of range shows now
+    if not bench.select.metric.startswith("val/"):
+        raise UserError(
+            f"select.metric = {bench.select.metric!r} is not a val/ metric; choosing on test or ood"
+            " would spend it"
+        )
+
+
+def _check_numbers(bench: Benchmark) -> None:
+    if len(bench.bank.size) == 1:
+        raise UserError(
+            f"bank.size = {bench.bank.size}: takes [height, width], or [] for the size of the"
+            " training photos"
+        )
+    sampling = bench.sampling
+    default = SamplingTable.model_fields["synthetic_per_real"].default
+    if sampling.synthetic_per_real != default and sampling.tail_share != "photos":
+        raise UserError(
+            f"sampling.synthetic_per_real = {sampling.synthetic_per_real:g} says nothing here; add"
+            ' sampling.tail_share = "photos"'
+        )
+    if bench.train.curriculum_epochs > bench.train.epochs:
+        raise UserError(
+            f"train.curriculum_epochs = {bench.train.curriculum_epochs} exceeds train.epochs ="
+            f" {bench.train.epochs}"
+        )
+
+
+def _check_held_out(bench: Benchmark, parts: PartCache, images: bool) -> None:
+    """Weights that make images count only where some are made."""
+    held_out = parts.get(bench.choice("datasets")).traits.must_be_held_out
+    if not held_out:
+        return
+    used: tuple[PartKind, ...] = ("backbones",)
+    if images:
+        used = ("backbones", "generators", "scorers")
+    for kind in used:
+        trained_on = parts.get(bench.choice(kind)).traits.trained_on & held_out
+        if trained_on:
+            raise UserError(
+                f"the weights of {singular(kind)} {bench.choice(kind).name!r} were trained on"
+                f" photos of dataset {bench.dataset['name']!r} ({', '.join(sorted(trained_on))});"
+                " take other weights, have the dataset keep those apart, or compare strategies ="
+                " ['real_only', 'real_rebalanced'], which need no images, with a backbone that"
+                " begins at chance"
+            )

@@ -1,0 +1,136 @@
+"""The identity of a run: everything that changes its answer, as canonical JSON.
+
+Objects are put together from the canonical JSON of their values, since the experiments of a sweep
+have most values in common.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from discl.config.benchmark import MAKERS, Benchmark, PartKind
+from discl.config.part_cache import CachedPart, PartCache
+from discl.core.hashing import canonical_json, joined_json
+from discl.core.levels import PHOTO
+from discl.core.registry import singular
+
+if TYPE_CHECKING:  # benchmark files are found without numpy
+    from discl.core.interfaces import FoldModels
+
+SCHEMA = 2  # raised when a run of an unchanged description would give other numbers or another id
+FOLD_MODELS = 1  # raised when out-of-fold models would predict otherwise
+
+
+def used_levels(bench: Benchmark, strategy: str, parts: PartCache) -> tuple[int, ...]:
+    """The levels a strategy may ask for, that of the photo included."""
+    return _strategy(bench, strategy, parts).uses(tuple(sorted(bench.levels)))
+
+
+def comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
+    """What two runs of one table have in common, whatever their strategies, seeds and images."""
+    values = {
+        "schema": canonical_json(SCHEMA),
+        "hard_rule": _hard_rule_json(bench, parts),
+        **{name: getattr(bench, name).identity_json for name in ("sampling", "train", "select")},
+        **_learned_json(bench, parts),
+    }
+    if bench.metrics.non_default():
+        values["metrics"] = bench.metrics.identity_json
+    if bench.metric:
+        values["metric"] = canonical_json(_metric_parameters(bench))
+    return values
+
+
+def run_json(bench: Benchmark, strategy: str, seed: int, parts: PartCache) -> str:
+    """The identity of a run.
+
+    A strategy that uses no generated image does not depend on how they are made.
+    """
+    values = {
+        **comparison_json(bench, parts),
+        "strategy": _strategy(bench, strategy, parts).choice_json,
+        "seed": canonical_json(seed),
+    }
+    levels = used_levels(bench, strategy, parts)
+    if any(level != PHOTO for level in levels):
+        values["images"] = _images_json(bench, levels, parts)
+    return joined_json(values)
+
+
+def fold_models_identity(bench: Benchmark, models: FoldModels) -> dict[str, Any]:
+    """All that out-of-fold models depend on, beside the photos.
+
+    They see photos alone, and their last epoch predicts, so the pace of the curriculum stays out.
+    """
+    paced = ("epochs", "curriculum_epochs", "evaluate_every")
+    train = {key: value for key, value in bench.train.non_default().items() if key not in paced}
+    values = {
+        "schema": canonical_json(SCHEMA),
+        "train": canonical_json(train),
+        **_values_json(_fold_models(bench, models)),
+        **_learned_json(bench, PartCache()),
+    }
+    identity: dict[str, Any] = json.loads(joined_json(values))
+    return identity
+
+
+def _part(bench: Benchmark, kind: PartKind, parts: PartCache) -> CachedPart:
+    return parts.get(bench.choice(kind))
+
+
+def _strategy(bench: Benchmark, name: str, parts: PartCache) -> CachedPart:
+    return parts.get(bench.strategy_choice(name))
+
+
+def _learned_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
+    """What is learned from, by which network and which loss."""
+    return {
+        "dataset": _part(bench, "datasets", parts).identity_json,
+        "backbone": _part(bench, "backbones", parts).identity_json,
+        "loss": _part(bench, "losses", parts).choice_json,
+    }
+
+
+def _hard_rule_json(bench: Benchmark, parts: PartCache) -> str:
+    rule = _part(bench, "hard_rules", parts)
+    models = rule.traits.fold_models
+    if models is None:
+        return rule.choice_json
+    described = {"models": _fold_models(bench, models)}
+    return canonical_json(json.loads(rule.choice_json) | described)
+
+
+def _fold_models(bench: Benchmark, models: FoldModels) -> dict[str, int]:
+    return {
+        "version": FOLD_MODELS,
+        "folds": models.folds,
+        "epochs": models.epochs or bench.train.epochs,
+        "seed": models.seed,
+    }
+
+
+def _metric_parameters(bench: Benchmark) -> dict[str, Any]:
+    """Parameters of metrics that differ from their defaults, by the name of the metric."""
+    identities = {name: bound.identity() for name, bound in bench.bound_metrics().items()}
+    return {name: identities[name]["parameters"] for name in bench.metric}
+
+
+def _images_json(bench: Benchmark, levels: tuple[int, ...], parts: PartCache) -> str:
+    bank = bench.bank
+    values = {
+        "levels": levels,
+        "variants": bank.variants,
+        "best_of": bank.best_of,
+        "threshold": bank.threshold,
+        "seed": bank.seed,
+    }
+    if bank.size:
+        values["size"] = bank.size
+    makers = {singular(kind): _part(bench, kind, parts).identity_json for kind in MAKERS}
+    return joined_json(_values_json(values) | makers)
+
+
+def _values_json(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: canonical_json(value) for key, value in values.items()}

@@ -1,0 +1,223 @@
+"""Benchmark files: TOML in, a checked and complete description out.
+
+A file that loads is a benchmark that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from discl.config import renamed, toml
+from discl.config.benchmark import FIXED_TABLES, SCALES, Benchmark, FixedTable
+from discl.config.checks import check_benchmark, check_strategies
+from discl.config.experiment import Experiment
+from discl.config.part_cache import PartCache
+from discl.core import search_path
+from discl.core.errors import UserError, unknown
+
+CHOICES = ("strategy", "seed")  # what makes an experiment of a benchmark
+UNVARIED = {
+    "name": "it is that of the benchmark's file",
+    "scale": "it is chosen for all experiments at once",
+    "strategies": "each has one 'strategy'",
+    "seeds": "each has one 'seed'",
+}
+
+
+def folders() -> list[Path]:
+    """Where benchmarks are looked for: `benchmarks/` here, if there is one, then ours.
+
+    The first that has a file's name counts.
+    """
+    return search_path.folders("benchmarks")
+
+
+def available() -> list[str]:
+    """Names `load` accepts."""
+    return search_path.benchmarks()
+
+
+def scales(name: str) -> list[str]:
+    """The scales of a benchmark: those its file, or the one it is based on, has a table for."""
+    return _scales_in(_files(name))
+
+
+def title(name: str) -> str:
+    """The title in a benchmark's file."""
+    titles = [tree["title"] for tree in _files(name) if "title" in tree]
+    return str(titles[-1]) if titles else ""
+
+
+def load(name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> Benchmark:
+    """default.toml <- the file `based_on` names <- <name>.toml <- `settings` ('train.epochs=2').
+
+    Each file's [scale.<scale>] goes on top of that file, so that what a file says beats all that it
+    is based on. The result is checked as a whole. Raises UserError where something is wrong.
+    """
+    return BenchmarkVariants(name, scale, settings).benchmark({})
+
+
+class BenchmarkVariants:
+    """One benchmark under many settings.
+
+    Files are read once. Equal settings are checked once, and give one object.
+    """
+
+    def __init__(self, name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> None:
+        tree = _tree(name, scale)
+        for setting in settings:
+            tree = toml.with_setting(tree, setting)
+        self._tree = {**tree, "name": name, "scale": scale}
+        self._parts = PartCache()
+        self._benchmarks = dict[str, Benchmark]()
+        self._tables = dict[tuple[str, str], FixedTable]()
+
+    def benchmark(self, settings: Mapping[str, Any]) -> Benchmark:
+        """The benchmark with these values at dotted paths.
+
+        The name of a part counts before its parameters, whatever the order. Raises UserError where
+        a value is wrong.
+        """
+        ordered = sorted(settings.items(), key=_merge_order)
+        key = repr(ordered)
+        if key not in self._benchmarks:
+            self._benchmarks[key] = self._checked(ordered)
+        return self._benchmarks[key]
+
+    def experiments(self, variations: Iterable[Mapping[str, Any]]) -> Iterator[Experiment]:
+        """An experiment for each variation.
+
+        `strategy` and `seed` of a variation choose it; its other keys are settings as of
+        `benchmark`. Raises UserError, with the variation, where one is wrong.
+        """
+        for variation in variations:
+            try:
+                experiment = self._experiment(variation)
+            except UserError as error:
+                values = ", ".join(f"{path} = {value!r}" for path, value in variation.items())
+                raise UserError(f"{error} (where {values})") from error
+            yield experiment
+
+    def _experiment(self, variation: Mapping[str, Any]) -> Experiment:
+        for key in CHOICES:
+            if key not in variation:
+                raise UserError(f"an experiment needs a {key}; add {key} = ...")
+        settings = {key: value for key, value in variation.items() if key not in CHOICES}
+        bench = self.benchmark(settings)
+        strategy = variation["strategy"]
+        seed = variation["seed"]
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise UserError(f"seed = {seed!r}: takes a whole number from 0 up")
+        check_strategies(bench, [strategy], self._parts)
+        return Experiment(bench, strategy, seed, self._parts)
+
+    def _checked(self, settings: Sequence[tuple[str, Any]]) -> Benchmark:
+        tree = self._tree
+        for path, value in settings:
+            if path in UNVARIED:
+                raise UserError(f"{path!r} is no setting of an experiment: {UNVARIED[path]}")
+            renamed.check_setting(path, value)
+            tree = toml.with_value(tree, path.split("."), value, path)
+        bench = self._validated(tree)
+        check_benchmark(bench, self._parts)
+        return bench
+
+    def _validated(self, tree: Mapping[str, Any]) -> Benchmark:
+        """The tree as a benchmark; equal tables are one object, with what was computed of it."""
+        keys = {name: (name, repr(tree.get(name))) for name in FIXED_TABLES}
+        known = {name: self._tables[key] for name, key in keys.items() if key in self._tables}
+        try:
+            bench = Benchmark(**{**tree, **known})
+        except ValidationError as error:
+            raise _readable(error) from error
+        self._tables |= {key: getattr(bench, name) for name, key in keys.items()}
+        return bench
+
+
+def _merge_order(setting: tuple[str, Any]) -> tuple[int, bool, str]:
+    """Sorts settings: a table, the name of a part in it, the parameters of that part."""
+    keys = setting[0].split(".")
+    return len(keys), keys[-1] != "name", setting[0]
+
+
+# ---------------------------------------------------------------- files
+
+
+def _path(name: str) -> Path:
+    """The file of a benchmark, or of `default`."""
+    candidates = [folder / f"{name}.toml" for folder in folders()]
+    return next((path for path in candidates if path.exists()), candidates[-1])
+
+
+def _read(path: Path) -> toml.Tree:
+    tree = toml.read(path)
+    renamed.check_tree(tree, str(path))
+    return tree
+
+
+def _files(name: str) -> list[toml.Tree]:
+    """The trees of a benchmark: of the file it is based on, if any, and of its own.
+
+    A base is based on nothing but default.toml.
+    """
+    own = _read(_path(name))
+    if "based_on" not in own:
+        return [own]
+    base_name = str(own["based_on"])
+    if base_name not in available():
+        raise unknown(f"benchmark (based_on in {name}.toml)", base_name, available())
+    base = _read(_path(base_name))
+    if "based_on" in base:
+        raise UserError(
+            f"{name}.toml is based on {base_name!r}, which is based on {base['based_on']!r}; only"
+            " one step is allowed"
+        )
+    return [base, own]
+
+
+def _scales_in(files: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [scale for scale in SCALES if any(scale in tree.get("scale", {}) for tree in files)]
+
+
+def _tree(name: str, scale: str) -> toml.Tree:
+    """All files of a benchmark at a scale, laid over each other."""
+    if name not in available():
+        raise unknown("benchmark", name, available())
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    files = _files(name)
+    for own in files:
+        if strange := set(own.get("scale", {})) - set(SCALES):
+            raise unknown("scale", sorted(strange)[0], SCALES)
+    if scale not in _scales_in(files):
+        raise UserError(
+            f"benchmark {name!r} has no scale {scale!r}; it has {', '.join(_scales_in(files))}"
+        )
+    tree = _read(_path("default"))
+    for own in files:
+        plain = {key: value for key, value in own.items() if key not in ("scale", "based_on")}
+        tree = toml.merged(tree, plain)
+        tree = toml.merged(tree, own.get("scale", {}).get(scale, {}))
+    return tree
+
+
+def _readable(error: ValidationError) -> UserError:
+    """The first of pydantic's complaints as a sentence."""
+    first = error.errors()[0]
+    path = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        above = first["loc"][:-1]
+        model: Any = Benchmark
+        for step in above:
+            model = model.model_fields[str(step)].annotation
+        return unknown(
+            "key", path, [".".join([*map(str, above), key]) for key in model.model_fields]
+        )
+    if first["type"] == "missing":
+        return UserError(f"{path} is missing; add it to the benchmark file")
+    message = first["msg"]
+    return UserError(f"{path} = {first['input']!r}: {message[0].lower()}{message[1:]}")

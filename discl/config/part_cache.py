@@ -1,0 +1,78 @@
+"""What parts say of themselves, asked once in one expansion of a benchmark or sweep."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from discl.config.benchmark import PartChoice
+from discl.core.hashing import canonical_json
+from discl.core.registry import Bound, bind
+
+if TYPE_CHECKING:  # benchmark files are found without numpy
+    from discl.core.interfaces import FoldModels
+
+
+class PartTraits(NamedTuple):
+    """Attributes of a built part, where it has them; see `discl.core.interfaces`."""
+
+    steps: int
+    trained_on: frozenset[str]
+    must_be_held_out: frozenset[str]
+    fold_models: FoldModels | None
+
+
+class CachedPart:
+    """A bound part, and what it answered when it was built.
+
+    The part itself may be large, and is not kept.
+    """
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._uses = dict[tuple[int, ...], tuple[int, ...]]()
+
+    @cached_property
+    def choice_json(self) -> str:
+        """Name, version and parameters, as canonical JSON."""
+        return canonical_json(self._bound.identity())
+
+    @cached_property
+    def identity_json(self) -> str:
+        """The same with what the part reads from files, as canonical JSON."""
+        return canonical_json(self._bound.identity() | self._bound.build().identity())
+
+    @cached_property
+    def traits(self) -> PartTraits:
+        """Builds the part, so that a parameter out of range shows before any work."""
+        part = self._bound.build()
+        return PartTraits(
+            getattr(part, "steps", 0),
+            getattr(part, "trained_on", frozenset()),
+            getattr(part, "must_be_held_out", frozenset()),
+            getattr(part, "models", None),
+        )
+
+    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        """A strategy's answer to `Strategy.uses`."""
+        if levels not in self._uses:
+            self._uses[levels] = self._bound.build().uses(levels)
+        return self._uses[levels]
+
+
+class PartCache:
+    """Parts by kind, name and parameters, each bound and asked once.
+
+    A file that a part reads counts as it was when it was first asked for, so a cache serves one
+    expansion and no longer.
+    """
+
+    def __init__(self) -> None:
+        self._parts = dict[tuple[str, str, str], CachedPart]()
+
+    def get(self, choice: PartChoice) -> CachedPart:
+        """The part of a choice; 1, 1.0 and true are three parameters here, as they are to `bind`."""
+        key = (choice.kind, choice.name, repr(choice.parameters))
+        if key not in self._parts:
+            self._parts[key] = CachedPart(bind(*choice))
+        return self._parts[key]
