@@ -67,7 +67,7 @@ def logits_of(
         batch = torch.from_numpy(np.array(photos[start : min(start + CHUNK, mine.stop)])).to(device)
         parts.append(network(preprocess(batch)).float().cpu().numpy())
     network.train(was_training)
-    return np.asarray(distributed.whole(np.concatenate(parts), len(photos)))
+    return np.asarray(distributed.gather(np.concatenate(parts), len(photos)))
 
 
 @torch.no_grad()

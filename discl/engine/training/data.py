@@ -8,10 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from discl.config.benchmark import MetricsTable
 from discl.core.interfaces import Ints, Photos, Split
-from discl.engine.evaluation.metrics import DEFAULT, split_metrics
-from discl.engine.training.sampler import SamplerView, Usable
+from discl.engine.evaluation.metrics import (
+    Metrics,
+    for_split,
+    of_predictions,
+    split_metrics,
+)
+from discl.engine.level_images import LevelImages
+from discl.engine.training.sampler import SamplerView
 
 
 @dataclass(frozen=True)
@@ -24,21 +29,25 @@ class TrainingData:
     """
 
     train: Split
-    tail: SamplerView
+    sampler_view: SamplerView
     classes: int
     levels: tuple[int, ...]
-    usable: Mapping[int, Usable]
-    pixels: Mapping[int, Photos]  # level -> [m, h, w, 3]
+    images: Mapping[int, LevelImages]  # by level
+    pixels: Mapping[int, Photos]  # level -> [m, h, w, 3], or float features [m, d]
     val: Split
-    conventions: MetricsTable = DEFAULT
+    metrics: Metrics  # what is measured on val
 
     @cached_property
     def counts(self) -> Ints:
         """Real training photos by label."""
         return np.bincount(self.train.labels, minlength=self.classes)
 
+    @cached_property
+    def _val_metrics(self) -> Metrics:
+        return of_predictions(for_split(self.metrics, "val"))
+
     def val_metrics(self, guess: Ints) -> dict[str, float]:
         """`val/<metric>` of predicted labels."""
         groups = self.val.groups if len(np.unique(self.val.groups)) > 1 else None
-        measured = split_metrics(self.val.labels, guess, self.counts, groups, self.conventions)
+        measured = split_metrics(self.val.labels, guess, self.counts, self._val_metrics, groups)
         return {f"val/{key}": value for key, value in measured.items()}

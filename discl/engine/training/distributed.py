@@ -42,7 +42,7 @@ def share() -> Share:
     return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
-def first() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes and speaks."""
     return share().rank == 0
 
@@ -63,7 +63,7 @@ def join() -> None:
         distributed.init_process_group("nccl" if on_gpu else "gloo")
 
 
-def wait() -> None:
+def barrier() -> None:
     """All processes meet here."""
     if share().world > 1:
         from torch import distributed
@@ -71,7 +71,7 @@ def wait() -> None:
         distributed.barrier()
 
 
-def agreed(value: Any) -> Any:
+def broadcast(value: Any) -> Any:
     """What the first process says."""
     if share().world == 1:
         return value
@@ -82,7 +82,7 @@ def agreed(value: Any) -> Any:
     return said[0]
 
 
-def whole(part: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+def gather(part: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
     """All `count` rows, from each process's `Share.rows`."""
     if share().world == 1:
         return part
