@@ -45,28 +45,23 @@ SHOTS = {
     "oltr": Shots(100, 20),  # Liu et al. 2019
     "ldmlr": Shots(100, 19, pooled=True),  # LDMLR and the released code of DisCL
 }
-PREFIXES = (
-    "wise_",
-    "adjusted_",
-)  # of metric names, in this order: what was done to the logits first
-ALSO = (
-    "macro_f1_union",
-    "macro_f1_all",
-    "classes_scored",
-)  # metrics that are computed where [metrics] also names them
-METRICS = (  # of a split; `discl.engine.metrics` says what each means
-    *(
-        "acc",
-        "macro_acc",
-        "macro_f1",
-        "worst_class_acc",
-        "many_acc",
-        "medium_acc",
-        "few_acc",
-        *ALSO,
-    ),
-    *("worst_group_acc", "worst_group_macro_f1", "groups_scored", "smallest_group"),
-)
+# of metric names, in this order: what was done to the logits first
+PREFIXES = ("wise_", "adjusted_")
+
+
+def base_name(metric: str) -> str:
+    """'macro_acc' of 'ood/fog-1/adjusted_macro_acc'."""
+    name = metric.rsplit("/", 1)[-1]
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def prefixes_of(metric: str) -> list[str]:
+    """['wise_', 'adjusted_'] of 'test/wise_adjusted_acc'."""
+    name = metric.rsplit("/", 1)[-1]
+    before = name.removesuffix(base_name(metric))
+    return [prefix for prefix in PREFIXES if prefix in before]
 
 
 def id_test_split(splits: Iterable[str]) -> str:

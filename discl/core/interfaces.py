@@ -352,6 +352,8 @@ class Strategy(Protocol):
     rebalanced: (
         bool  # hard classes get the sampler's tail share; False = the classes' natural frequencies
     )
+    # whether it takes the levels in an order, so that a gain over all of them at once is the order's
+    ordered: bool
     probe: Probe | None  # what to measure before `mix` is asked; None = nothing
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,6 +1,4 @@
-"""Finds parts by kind and name: one file each in `discl.parts`, or an entry point of somebody
-else's package.
-"""
+"""Finds parts by kind and name: a file in `discl.parts`, or an entry point of another package."""
 
 from __future__ import annotations
 
@@ -11,13 +9,13 @@ import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from discl.core.errors import UserError, unknown
-from discl.core.hashing import canonical, canonical_json
+from discl.core.hashing import canonical
 
 KINDS = (
     "datasets",
@@ -33,55 +31,72 @@ KINDS = (
     "executors",
 )
 _SINGULAR = {"strategies": "strategy", "losses": "loss", "prompts": "prompts"}
+RENAMED_ATTRIBUTES = {  # of parts, in 0.1 -> in 0.2
+    "unhashed": "not_hashed",
+    "saw": "trained_on",
+    "unseen": "must_be_held_out",
+    "beside_trunk": "head_only",
+    "announce": "progress",
+}
 
 
 def singular(kind: str) -> str:
+    """'strategy' of 'strategies': the table of a benchmark file that chooses a part of the kind."""
     return _SINGULAR.get(kind, kind.removesuffix("s"))
 
 
 @cache
 def names(kind: str) -> dict[str, str | EntryPoint]:
-    """Every registered name of `kind` and where it lives: a module of ours, or an entry point in
-    group `discl.<kind>`.
+    """Every registered name of a kind, with its module in discl or the entry point of a plug-in.
+
+    Plug-ins register in the group `discl.<kind>`. Raises UserError for a kind there is not.
     """
     if kind not in KINDS:
         raise unknown("kind of part", kind, KINDS)
     package = importlib.import_module(f"discl.parts.{kind}")
     ours = {
-        m.name: f"{package.__name__}.{m.name}"
-        for m in pkgutil.iter_modules(package.__path__)
-        if not (m.ispkg or m.name.startswith("_"))
+        module.name: f"{package.__name__}.{module.name}"
+        for module in pkgutil.iter_modules(package.__path__)
+        if not (module.ispkg or module.name.startswith("_"))
     }
-    return {**{point.name: point for point in entry_points(group=f"discl.{kind}")}, **ours}
+    plugins = {point.name: point for point in entry_points(group=f"discl.{kind}")}
+    return {**plugins, **ours}
 
 
 def find(kind: str, name: str) -> type[Any]:
-    """The class of a part.
+    """The class of a part: the one public class that its module defines.
 
-    A module of ours holds exactly one class whose name is public and which is defined there.
+    Raises UserError where there is no such part, or where a plug-in was written for discl 0.1.
     """
     known = names(kind)
     if name not in known:
         raise unknown(singular(kind), name, known)
-    home = known[name]
-    if isinstance(home, EntryPoint):
-        loaded: type[Any] = home.load()
-        return loaded
-    return _class_in(home)
+    source = known[name]
+    return _of_plugin(kind, source) if isinstance(source, EntryPoint) else _class_in(source)
+
+
+def _of_plugin(kind: str, point: EntryPoint) -> type[Any]:
+    part: type[Any] = point.load()
+    for old, new in RENAMED_ATTRIBUTES.items():
+        if hasattr(part, old):
+            raise UserError(
+                f"{singular(kind)} {point.name!r} of {point.value} has an attribute {old!r}, which"
+                f" was renamed in 0.2; call it {new!r}"
+            )
+    return part
 
 
 @cache
-def _class_in(home: str) -> type[Any]:
-    module = importlib.import_module(home)
+def _class_in(module: str) -> type[Any]:
     return next(
-        v
-        for k, v in vars(module).items()
-        if inspect.isclass(v) and v.__module__ == home and not k.startswith("_")
+        value
+        for name, value in vars(importlib.import_module(module)).items()
+        if inspect.isclass(value) and value.__module__ == module and not name.startswith("_")
     )
 
 
 def settings(kind: str, name: str) -> Mapping[str, inspect.Parameter]:
-    """What the constructor of a part takes, by name."""
+    """The parameters of a part's constructor, by name."""
     part: Any = find(kind, name)
     return _signature(part)
 
@@ -95,23 +110,23 @@ def _signature(part: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 def _defaults(part: Callable[..., Any]) -> dict[str, Any]:
     """The canonical defaults of a part's settings; one without a default is left out."""
     return {
-        k: canonical(_plain(p.default))
-        for k, p in _signature(part).items()
-        if p.default is not p.empty
+        name: canonical(_plain(parameter.default))
+        for name, parameter in _signature(part).items()
+        if parameter.default is not parameter.empty
     }
 
 
 def summary(kind: str, name: str) -> str:
-    """First line of the part's docstring, read without importing it (importing a backbone would
-    import torch).
+    """First line of a part's docstring.
+
+    One of ours is read without importing it, since a backbone would import torch.
     """
-    home = names(kind)[name]
-    if isinstance(home, EntryPoint):
-        return (inspect.getdoc(home.load()) or "").partition("\n")[0]
-    folder = Path(__file__).parent.parent / "parts" / kind
-    return (
-        ast.get_docstring(ast.parse((folder / f"{name}.py").read_text("utf-8"))) or ""
-    ).partition("\n")[0]
+    source = names(kind)[name]
+    if isinstance(source, EntryPoint):
+        return (inspect.getdoc(source.load()) or "").partition("\n")[0]
+    path = Path(__file__).parent.parent / "parts" / kind / f"{name}.py"
+    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    return docstring.partition("\n")[0]
 
 
 @dataclass(frozen=True)
@@ -127,23 +142,26 @@ class Bound:
         return find(self.kind, self.name)(**self.parameters)
 
     def identity(self) -> dict[str, Any]:
-        """Name, version, and the parameters that differ from the default; what the part calls
-        `not_hashed` is left out.
+        """Name, version, and the parameters that differ from their default.
+
+        Those that the part calls `not_hashed` are left out.
         """
         part: Any = find(self.kind, self.name)
-        given = {
-            k: canonical(v)
-            for k, v in self.parameters.items()
-            if k not in getattr(part, "not_hashed", ())
-        }
         defaults = _defaults(part)
-        differing = {k: v for k, v in given.items() if k not in defaults or defaults[k] != v}
+        not_hashed = getattr(part, "not_hashed", ())
+        differing = {}
+        for name, value in self.parameters.items():
+            plain = canonical(value)
+            if name not in not_hashed and (name not in defaults or defaults[name] != plain):
+                differing[name] = plain
         return {"name": self.name, "version": getattr(part, "version", 1), "parameters": differing}
 
 
 def bind(kind: str, name: str, parameters: dict[str, Any]) -> Bound:
-    """Check `parameters` against the constructor of the part, so that a wrong name fails before any
-    work.
+    """A part with its parameters, checked against its constructor before any work.
+
+    Raises UserError for a part or a parameter there is not, one that is missing, and a value of
+    another type than the default.
     """
     accepted = settings(kind, name)
     for key in parameters:
@@ -156,74 +174,11 @@ def bind(kind: str, name: str, parameters: dict[str, Any]) -> Bound:
             )
         if key in parameters:
             _check_type(kind, name, key, parameter.default, parameters[key])
-    return Bound(
-        kind,
-        name,
-        {k: _rounded(f"{singular(kind)} {name!r}: {k}", v) for k, v in parameters.items()},
-    )
-
-
-class PartTraits(NamedTuple):
-    """What a built part says of itself, where it says so; see `discl.core.interfaces`."""
-
-    steps: int
-    trained_on: frozenset[str]
-    must_be_held_out: frozenset[str]
-
-
-class Known:
-    """A bound part, and what it answered when it was built: the part itself may be large, and is
-    not kept.
-    """
-
-    def __init__(self, bound: Bound) -> None:
-        self._bound = bound
-        self._uses = dict[tuple[int, ...], tuple[int, ...]]()
-
-    @cached_property
-    def chosen(self) -> str:
-        """The identity of the choice, as canonical JSON."""
-        return canonical_json(self._bound.identity())
-
-    @cached_property
-    def identity(self) -> str:
-        """The identity of the choice and of the files it reads, as canonical JSON."""
-        return canonical_json(self._bound.identity() | self._bound.build().identity())
-
-    @cached_property
-    def traits(self) -> PartTraits:
-        part = self._bound.build()
-        return PartTraits(
-            getattr(part, "steps", 0),
-            getattr(part, "trained_on", frozenset()),
-            getattr(part, "must_be_held_out", frozenset()),
-        )
-
-    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
-        """A strategy's answer to `Strategy.uses`."""
-        if levels not in self._uses:
-            self._uses[levels] = self._bound.build().uses(levels)
-        return self._uses[levels]
-
-
-class Parts:
-    """Parts of many benchmarks, each bound and asked once.
-
-    A file that a part reads counts as it was when it was first asked for, so one of these is for
-    one expansion of one sweep.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str, str], Known] = {}
-
-    def known(self, kind: str, name: str, parameters: dict[str, Any]) -> Known:
-        """A part by what is said of it. 1, 1.0 and true are three things here, as they are to
-        `bind`.
-        """
-        key = (kind, name, repr(parameters))
-        if key not in self._known:
-            self._known[key] = Known(bind(kind, name, parameters))
-        return self._known[key]
+    rounded = {
+        key: _rounded(f"{singular(kind)} {name!r}: {key}", value)
+        for key, value in parameters.items()
+    }
+    return Bound(kind, name, rounded)
 
 
 def _check_type(kind: str, name: str, key: str, default: Any, given: Any) -> None:

@@ -47,6 +47,9 @@ class Result:
         default_factory=dict
     )  # <split>/<metric> -> standard error from the choice of test photos
     predictions: str = ""  # SHA-256 of the saved predictions
+    # what parts of other packages say of themselves, so that a leaderboard shows them where the
+    # package is not installed: "strategy" -> {"ordered"}, "metrics" -> name -> title, better, ...
+    plugins: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"

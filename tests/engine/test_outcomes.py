@@ -11,7 +11,8 @@ from discl.engine.evaluation.confusion import (
     unpack,
     unpack_all,
 )
-from discl.engine.evaluation.metrics import all_metrics, metrics_of, sampling_errors
+from discl.engine.evaluation.metrics import metrics_of, sampling_errors
+from tests.metrics import DEFAULT, all_metrics
 
 RNG = np.random.default_rng(0)
 COUNTS = np.array([200, 50, 5])
@@ -31,7 +32,7 @@ def _predictions(groups: bool = False) -> dict[str, np.ndarray]:
 def test_a_result_file_gives_every_metric_again(groups: bool) -> None:
     saved = _predictions(groups)
     stored = pack_all(count_predictions(saved, COUNTS))
-    assert metrics_of(unpack_all(stored), COUNTS) == all_metrics(saved, COUNTS)
+    assert metrics_of(unpack_all(stored), COUNTS, DEFAULT) == all_metrics(saved, COUNTS)
     assert set(stored["test"]) == {"", "adjusted_"}
 
 
@@ -54,7 +55,7 @@ def test_sampling_errors_are_those_of_the_binomial() -> None:
     truth = np.repeat([0, 1], 400)
     guess = np.concatenate([np.repeat([0, 1], [300, 100]), np.repeat([0, 1], [200, 200])])
     called = [count("test", "", None, truth, guess), count("val", "", None, truth, guess)]
-    errors = sampling_errors(called, ["test"], np.array([200, 5]), draws=2000)
+    errors = sampling_errors(called, ["test"], np.array([200, 5]), DEFAULT, draws=2000)
     assert errors["test/acc"] == pytest.approx((0.625 * 0.375 / 800) ** 0.5, rel=0.06)
     assert errors["test/few_acc"] == pytest.approx((0.25 / 400) ** 0.5, rel=0.06)
     assert not any(key.startswith("val/") for key in errors)

@@ -11,10 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 from discl.harness.leaderboard.paper_results import Published, published
-from discl.harness.leaderboard.statistics import Difference, Estimate, Summary
+from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import (
     Board,
-    Row,
+    BoardRow,
     columns_of_differences,
     comparability_line,
     header,
@@ -38,8 +38,8 @@ def as_markdown(made: Board) -> str:
             " ".join(filter(None, (reading(made), source_of_error(made)))),
             "",
             (
-                f"Comparability key: {comparability_line(made)}. Code: {'; '.join(made.code)}. Hardware:"
-                f" {'; '.join(made.hardware)}."
+                f"Comparability key: {comparability_line(made)}. Code: {'; '.join(made.code)}."
+                f" Hardware: {'; '.join(made.hardware)}."
             ),
             "",
             *(line for table in published(made.benchmark) for line in _published_markdown(table)),
@@ -165,7 +165,7 @@ def as_csv(made: Board) -> str:
     return out.getvalue()
 
 
-def _csv_head(made: Board, row: Row, metric: str) -> dict[str, Any]:
+def _csv_head(made: Board, row: BoardRow, metric: str) -> dict[str, Any]:
     found = row.metrics[metric]
     told = {"n": found.mean.n, "seed_sd": found.seed_sd, "test_se": found.test_se}
     if found.mean.n:
@@ -189,7 +189,7 @@ def _no_formula(text: str) -> str:
     return "'" + text if re.match(r"[=+\-@\t\r]", text) else text
 
 
-def _compared(row: Row, metric: str) -> list[dict[str, Any]]:
+def _compared(row: BoardRow, metric: str) -> list[dict[str, Any]]:
     found = [(base, by[metric]) for base, by in row.differences.items() if metric in by]
     return [
         {
@@ -241,7 +241,7 @@ def as_json(made: Board) -> str:
     return json.dumps({**head, "rows": rows}, indent=1, allow_nan=False) + "\n"
 
 
-def _summary(found: Summary) -> dict[str, Any]:
+def _summary(found: SeedSummary) -> dict[str, Any]:
     return {
         **found.mean._asdict(),
         "median": _interval(found.median),
@@ -255,7 +255,7 @@ def _interval(found: Estimate) -> dict[str, Any]:
     return {"value": found.mean, "half_width": found.half_width}
 
 
-def _difference(found: Difference) -> dict[str, Any]:
+def _difference(found: PairedDifference) -> dict[str, Any]:
     return {
         **found.mean._asdict(),
         "p": found.p,

@@ -36,7 +36,7 @@ class Estimate(NamedTuple):
         return self.half_width is not None and abs(self.mean) > self.half_width
 
 
-class Summary(NamedTuple):
+class SeedSummary(NamedTuple):
     """One strategy's metric over seeds, and the two reasons why it might have come out otherwise."""
 
     mean: Estimate
@@ -50,7 +50,7 @@ class Summary(NamedTuple):
     )
 
 
-class Difference(NamedTuple):
+class PairedDifference(NamedTuple):
     """A strategy against a baseline, paired by seed."""
 
     mean: Estimate
@@ -82,7 +82,7 @@ def paired(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estima
     return estimate(_differences(values, baseline))
 
 
-def summary(values: Sequence[float], test_errors: Sequence[float] = ()) -> Summary:
+def summary(values: Sequence[float], test_errors: Sequence[float] = ()) -> SeedSummary:
     """Mean, median and interquartile mean with 95 % intervals, and both sources of error.
 
     `test_errors` are the runs' standard errors from the choice of test photos. They say what other
@@ -91,7 +91,7 @@ def summary(values: Sequence[float], test_errors: Sequence[float] = ()) -> Summa
     """
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     error = float(np.sqrt(np.mean(np.square(test_errors)))) if len(test_errors) else None
-    return Summary(
+    return SeedSummary(
         estimate(values), bootstrapped([values], median), bootstrapped([values], iqm), spread, error
     )
 
@@ -175,21 +175,27 @@ def _quantile(freedom: int) -> float:
 
 
 def differences(
-    strategies: Mapping[str, Mapping[int, float]], baseline: str
-) -> dict[str, Difference]:
-    """Every other strategy (name -> seed -> value) against a baseline, p-values corrected for their
-    number.
+    strategies: Mapping[str, Mapping[int, float]], baseline: str, lower_is_better: bool = False
+) -> dict[str, PairedDifference]:
+    """Every other strategy (name -> seed -> value) against a baseline.
+
+    p-values are corrected for the number of strategies. Differences are value minus baseline, also
+    where lower is better; `improvement` counts the better ones.
     """
     against = strategies[baseline]
+    sign = -1 if lower_is_better else 1
     names = [name for name in strategies if name != baseline]
     raw = {name: sign_flip_p(_differences(strategies[name], against)) for name in names}
     corrected = holm({name: p for name, p in raw.items() if p is not None})
     return {
-        name: Difference(
+        name: PairedDifference(
             paired(strategies[name], against),
             raw[name],
             corrected.get(name),
-            improvement([*strategies[name].values()], [*against.values()]),
+            improvement(
+                [sign * value for value in strategies[name].values()],
+                [sign * value for value in against.values()],
+            ),
         )
         for name in names
     }
@@ -251,15 +257,20 @@ def improvement(values: Sequence[float], baseline: Sequence[float]) -> float | N
     return float(np.mean((above > 0) + 0.5 * (above == 0)))
 
 
-def ranks(strategies: Mapping[str, Mapping[int, float]]) -> dict[str, tuple[int, int]]:
-    """Best and worst place each strategy (name -> seed -> value) may have: another one is ahead
-    where the 95 % interval of their paired difference excludes zero, and tied otherwise.
+def ranks(
+    strategies: Mapping[str, Mapping[int, float]], lower_is_better: bool = False
+) -> dict[str, tuple[int, int]]:
+    """Best and worst place each strategy (name -> seed -> value) may have.
+
+    Another one is ahead where the 95 % interval of their paired difference excludes zero, and tied
+    otherwise.
     """
-    ahead = {
-        (a, b)
+    sign = -1 if lower_is_better else 1
+    gains = {
+        (a, b): paired(strategies[a], strategies[b])
         for a, b in itertools.permutations(strategies, 2)
-        if (found := paired(strategies[a], strategies[b])).mean > 0 and found.excludes_zero()
     }
+    ahead = {pair for pair, gain in gains.items() if sign * gain.mean > 0 and gain.excludes_zero()}
     return {
         name: (
             1 + sum((other, name) in ahead for other in strategies),

@@ -47,7 +47,7 @@ class Board:
     title: str
     command: str  # that makes it
     declared_seeds: list[int]
-    rows: list[Row]
+    rows: list[BoardRow]
     comparability: dict[str, Any]  # what all results agree on
     hardware: list[str]
     code: list[str]  # discl version and commit

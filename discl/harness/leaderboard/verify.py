@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from discl.config.benchmark import MetricsTable
 from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import short
@@ -21,7 +20,13 @@ from discl.engine.evaluation.confusion import (
     predictions_digest,
     unpack_all,
 )
-from discl.engine.evaluation.metrics import definitions_id, metrics_of, sampling_errors, tally
+from discl.engine.evaluation.metrics import (
+    count_classes,
+    definitions_id,
+    metrics_of,
+    sampling_errors,
+)
+from discl.harness.run.result_parts import metrics_of_run
 from discl.harness.run.store import Store
 
 CLOSE = 1e-9  # two machines may add up in another order
@@ -86,7 +91,7 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
             " otherwise"
         )
     counts = np.array(result.counts, np.int64)
-    conventions = MetricsTable(**result.identity.get("metrics", {}))
+    measured_by = metrics_of_run(result.identity)
     outcomes = list(unpack_all(result.confusion_counts))
     if any(
         max(called.truth.max(initial=0), called.guess.max(initial=0)) >= len(counts)
@@ -94,7 +99,7 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
     ):
         yield "its outcomes name a class it does not have"
         return
-    metrics = metrics_of(outcomes, counts, conventions)
+    metrics = metrics_of(outcomes, counts, measured_by)
     home = id_test_split(result.confusion_counts)
     yield from _different(
         "metrics", {k: v for k, v in result.metrics.items() if k != "wise_alpha"}, metrics
@@ -105,14 +110,17 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
         _listed(_recalls(outcomes, home, len(counts))),
     )
     yield from _different(
-        "errors", result.errors, sampling_errors(outcomes, [home], counts, conventions)
+        "errors", result.errors, sampling_errors(outcomes, [home], counts, measured_by)
     )
     for name, wanted in {
-        "definitions": definitions_id(metrics, counts, conventions),
+        "definitions": definitions_id(metrics, counts, measured_by),
         "counts": short(counts.tolist()),
     }.items():
         if result.comparability.get(name) != wanted:
-            yield f"its comparability key says {name} {result.comparability.get(name)}, it must be {wanted}"
+            yield (
+                f"its comparability key says {name} {result.comparability.get(name)}, it must be"
+                f" {wanted}"
+            )
 
 
 def _different(what: str, said: Mapping[str, float], wanted: Mapping[str, float]) -> Iterator[str]:
@@ -125,7 +133,7 @@ def _different(what: str, said: Mapping[str, float], wanted: Mapping[str, float]
 
 def _recalls(outcomes: Iterable[ConfusionCounts], home: str, classes: int) -> list[float | None]:
     called = next(one for one in outcomes if (one.split, one.prefix) == (home, ""))
-    found = tally(called.truth, called.guess, classes, called.photos).recall
+    found = count_classes(called.truth, called.guess, classes, called.photos).recall
     return [None if np.isnan(value) else float(value) for value in found]
 
 

@@ -1,5 +1,6 @@
-"""The report as one self-contained HTML page: its text is in `page.html`, its looks in `page.css`,
-what moves in `page.js`.
+"""The report as one self-contained HTML page.
+
+Its text is in `page.html`, its style in `page.css`, its script in `page.js`.
 """
 
 from __future__ import annotations
@@ -9,24 +10,26 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup, escape
 
-from discl.config.benchmark import MetricsTable
+from discl.core.text import listed
 from discl.engine.evaluation.metrics import definitions
 from discl.harness.html import template, text
 from discl.harness.leaderboard.paper_results import Published, published
-from discl.harness.leaderboard.statistics import Difference, Summary
+from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import Board, percent, placed, reading, source_of_error
-from discl.harness.report.charts import Chart, charts
-from discl.harness.report.style import level_colours, looks
-from discl.harness.report.tables import Facts, Rows, tables
-from discl.harness.report.vega import colour, variable
+from discl.harness.report.canvas import css_colour, css_variable
+from discl.harness.report.chart import DrawnChart, draw_charts
+from discl.harness.report.comparison import Comparison, Rows
+from discl.harness.report.style import level_colours, plot_styles
+from discl.harness.run.result_parts import metrics_of_result
 from discl.version import __version__
 
-PATHS = {  # of a circle of radius 1 and its fellows, as Vega draws them
+SYMBOL_PATHS = {  # SVG paths of a circle of radius 1 and the other shapes, as Vega draws them
     "circle": "M0,-1A1,1 0 1 1 -0.01,-1Z",
     "square": "M-.86,-.86H.86V.86H-.86Z",
     "diamond": "M0,-1.15L.9,0L0,1.15L-.9,0Z",
@@ -42,38 +45,37 @@ PATHS = {  # of a circle of radius 1 and its fellows, as Vega draws them
 class Section:
     """One benchmark of the page."""
 
-    facts: Facts
-    gallery: Any = None  # images of the bank, where it is here
+    comparison: Comparison
+    gallery: Any = None  # images of the bank, where it is on this machine
     failures: Sequence[Any] = ()
     tuning: Any = None
     notes: Sequence[str] = ()  # what is not shown, and why
-    source: str = ""
-    tables: dict[str, Rows] = field(default_factory=dict)
-    charts: list[Chart] = field(default_factory=list)
+    source: str = ""  # the command that made it
+    charts: list[DrawnChart] = field(default_factory=list)
 
     @property
     def board(self) -> Board:
-        return self.facts.board
+        return self.comparison.board
 
     @property
     def id(self) -> str:
         return f"{self.board.benchmark}-{self.board.scale}"
 
     @property
-    def seeds_said(self) -> str:
+    def number_of_seeds(self) -> str:
         n = len(self.board.declared_seeds)
         return f"{n} seed{'s' if n > 1 else ''}"
 
     @property
-    def least_p(self) -> str:
-        return f"; with {self.seeds_said} none can be below {self.board.smallest_p:.3g}"
+    def smallest_p(self) -> str:
+        return f"; with {self.number_of_seeds} none can be below {self.board.smallest_p:.3g}"
 
     @property
     def reading(self) -> str:
         return reading(self.board)
 
     @property
-    def errors_said(self) -> str:
+    def source_of_error(self) -> str:
         return source_of_error(self.board)
 
     @property
@@ -81,49 +83,48 @@ class Section:
         return published(self.board.benchmark)
 
     @property
-    def tuned(self) -> list[str]:
-        return list(dict.fromkeys(row["strategy"] for row in self.tables.get("trials", [])))
-
-    @property
     def costs(self) -> list[str]:
-        return list(dict.fromkeys(row["cost"] for row in self.tables.get("costs", [])))
+        """What a reader can choose as the cost of a run."""
+        return list(dict.fromkeys(row["cost"] for row in self._rows("costs")))
 
     @property
     def levels(self) -> dict[int, str]:
-        return level_colours(
-            sorted(
-                {row["level"] for name in ("levels", "gains") for row in self.tables.get(name, [])}
-            )
-        )
+        """Level -> colour, of the levels that a chart shows."""
+        rows = [*self._rows("levels"), *self._rows("gains")]
+        return level_colours(sorted({row["level"] for row in rows}))
+
+    def _rows(self, chart: str) -> Rows:
+        return next((drawn.rows for drawn in self.charts if drawn.id == chart), [])
 
     @property
     def definitions(self) -> dict[str, str]:
+        """Metric -> definition, of the metrics that the runs measured."""
         first = self.board.rows[0].results[0]
-        import numpy as np
-
-        spoken = {
+        measured = {
             key for row in self.board.rows for result in row.results[:1] for key in result.metrics
         }
-        return definitions(
-            spoken, np.array(first.counts), MetricsTable(**first.identity.get("metrics", {}))
-        )
+        return definitions(measured, np.array(first.counts), metrics_of_result(first))
 
     @property
     def compared(self) -> list[dict[str, Any]]:
         """Rows of the table of differences, for every baseline and metric."""
-        rows = {row.strategy: row for row in self.board.rows}
+        board_rows = {row.strategy: row for row in self.board.rows}
         return [
-            {"strategy": name, "metric": metric, "baseline": base, "complete": rows[name].complete}
-            | {"cells": _cells(one, rows[name].metrics[metric])}
-            for base, by_metric in self.facts.differences.items()
-            for metric, found in by_metric.items()
-            for name, one in sorted(
-                found.items(), key=lambda each: -each[1].mean.mean if each[1].mean.n else 1.0
-            )
+            {
+                "strategy": name,
+                "metric": metric,
+                "baseline": baseline,
+                "complete": board_rows[name].complete,
+                "cells": _cells(difference, board_rows[name].metrics[metric]),
+            }
+            for baseline, by_metric in self.comparison.differences.items()
+            for metric, by_strategy in by_metric.items()
+            for name, difference in sorted(by_strategy.items(), key=_largest_first)
         ]
 
     @property
     def runs(self) -> list[dict[str, Any]]:
+        """Rows of the table of runs."""
         return [
             {
                 "id": result.id,
@@ -139,84 +140,89 @@ class Section:
         ]
 
 
-def _cells(one: Difference, summary: Summary) -> list[tuple[Any, str]]:
+def _largest_first(named: tuple[str, PairedDifference]) -> float:
+    mean = named[1].mean
+    return -mean.mean if mean.n else 1.0
+
+
+def _cells(difference: PairedDifference, summary: SeedSummary) -> list[tuple[Any, str]]:
     """(value to sort by, text) of every column."""
-
-    def cell(value: float | None, text: str, scale: float = 1.0) -> tuple[Any, str]:
-        return ("", "-") if value is None else (f"{scale * value:.6g}", text.format(scale * value))
-
-    star = "*" if one.mean.excludes_zero() else ""
-    gain = (
-        (f"{100 * one.mean.mean:.6g}", percent(one.mean, signed=True) + star)
-        if one.mean.n
-        else ("", "-")
-    )
+    gain = difference.mean
+    star = "*" if gain.excludes_zero() else ""
     middles = [
-        (f"{100 * each.mean:.6g}" if each.n else "", percent(each))
-        for each in (summary.median, summary.iqm)
+        (f"{100 * estimate.mean:.6g}" if estimate.n else "", percent(estimate))
+        for estimate in (summary.median, summary.iqm)
     ]
     return [
-        gain,
-        cell(one.p, "{:.3g}"),
-        cell(one.p_holm, "{:.3g}"),
-        cell(one.improvement if one.mean.n > 1 else None, "{:.2f}"),
+        (f"{100 * gain.mean:.6g}", percent(gain, signed=True) + star) if gain.n else ("", "-"),
+        _cell(difference.p, "{:.3g}"),
+        _cell(difference.p_holm, "{:.3g}"),
+        _cell(difference.improvement if gain.n > 1 else None, "{:.2f}"),
         *middles,
-        cell(summary.seed_sd, "{:.1f}", 100),
-        cell(summary.test_se, "{:.1f}", 100),
+        _cell(summary.seed_sd, "{:.1f}", 100),
+        _cell(summary.test_se, "{:.1f}", 100),
     ]
 
 
-def section(facts: Facts, **more: Any) -> Section:
-    """A section with its charts drawn up."""
-    rows = tables(facts) | (more["tuning"].tables if more.get("tuning") else {})
-    return Section(facts, tables=rows, charts=charts(facts, rows), **more)
+def _cell(value: float | None, text: str, scale: float = 1.0) -> tuple[Any, str]:
+    return ("", "-") if value is None else (f"{scale * value:.6g}", text.format(scale * value))
+
+
+def section(comparison: Comparison, **more: Any) -> Section:
+    """A section with its charts drawn; `more` are the other fields of Section."""
+    if tuning := more.get("tuning"):
+        comparison = replace(comparison, tuning_rows=tuning.tables)
+    return Section(comparison, charts=draw_charts(comparison), **more)
 
 
 # ---------------------------------------------------------------- the page
 
 
 def page(sections: Sequence[Section], library: str) -> str:
-    """The whole page; nothing is fetched, every word is escaped, and only its own two scripts run."""
-    filled = template(
-        "report/page.html",
-        {"placed": placed, "number": percent, "variable": variable, "ticks": ticks},
-    )
+    """The whole page; nothing is fetched, every word is escaped, and only its own two scripts run.
+
+    `library` is the JavaScript that draws.
+    """
+    filters = {"placed": placed, "number": percent, "variable": css_variable, "ticks": ticks}
     script = text("report/page.js")
-    found = looks(
-        [
-            *(name for each in sections for name in each.facts.strategies),
-            *(name for each in sections for name in each.tuned),
-        ]
-    )
-    return filled.render(
+    names = [each.comparison.strategies for each in sections]
+    names += [each.comparison.tuned_strategies for each in sections]
+    styles = plot_styles([name for group in names for name in group])
+    sources = dict.fromkeys(each.source for each in sections if each.source)
+    return template("report/page.html", filters).render(
         sections=sections,
-        title=" and ".join(each.board.title for each in sections) + ": report",
+        title=f"{listed([each.board.title for each in sections])}: report",
         version=__version__,
-        looks=found,
-        shape=lambda name: PATHS[found[name].shape],
-        colour=colour,
+        styles=styles,
+        shape=lambda name: SYMBOL_PATHS[styles[name].shape],
+        colour=css_colour,
         policy=_policy(library, script),
-        style=Markup(text("report/page.css")),  # noqa: S704
-        facts_json=embedded({"benches": [_told(each) for each in sections]}),
+        style=Markup(text("report/page.css")),  # noqa: S704 - our own file
+        facts_json=embedded({"benches": [_for_script(each) for each in sections]}),
         library=Markup(library),
-        script=Markup(script),  # noqa: S704
-        made=f"Made by discl {__version__}: {'; '.join(dict.fromkeys(each.source for each in sections if each.source))}",
+        script=Markup(script),  # noqa: S704 - our own file
+        made=f"Made by discl {__version__}: {'; '.join(sources)}",
     )
 
 
-def _told(one: Section) -> dict[str, Any]:
+def _for_script(section: Section) -> dict[str, Any]:
     """What the page's script gets."""
-    drawn = [
-        {name: getattr(each, name) for name in ("id", "data", "spec", "columns", "by", "row")}
-        | {"each": bool(each.each)}
-        for each in one.charts
-    ]
-    choice = {"metric": one.facts.metric, "baseline": "", "cost": ""}
+    comparison = section.comparison
     return {
-        "titles": one.board.columns,
-        "choice": choice,
-        "charts": drawn,
-        "tables": {name: _compact(rows) for name, rows in one.tables.items()},
+        "titles": section.board.columns,
+        "choice": {"metric": comparison.metric, "baseline": "", "cost": ""},
+        "charts": [
+            {
+                "id": chart.id,
+                "spec": chart.spec,
+                "columns": chart.kind.columns,
+                "by": chart.kind.choices,
+                "row": chart.kind.row_height,
+                "each": bool(chart.panels),
+            }
+            for chart in section.charts
+        ],
+        "tables": {chart.id: _compact(chart.rows) for chart in section.charts},
     }
 
 
@@ -245,8 +251,8 @@ def ticks(text: str) -> Markup:
 def _policy(*scripts: str) -> str:
     """Nothing from anywhere; pictures that are inside; these scripts and no other."""
     hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()}'"
-        for each in scripts
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
     )
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:;"

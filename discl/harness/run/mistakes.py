@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from discl.engine.evaluation.metrics import tally
+from discl.engine.evaluation.metrics import count_classes
 
 
 class Missed(NamedTuple):
@@ -25,7 +25,7 @@ def worst_classes(predictions: Mapping[str, Any], split: str, most: int = 3) -> 
     photo are left out.
     """
     logits = predictions[f"{split}/logits"]
-    recall = tally(predictions[f"{split}/labels"], logits.argmax(1), logits.shape[1]).recall
+    recall = count_classes(predictions[f"{split}/labels"], logits.argmax(1), logits.shape[1]).recall
     order = np.argsort(recall, kind="stable")
     return [int(label) for label in order[~np.isnan(recall[order])][:most]]
 

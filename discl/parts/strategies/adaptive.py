@@ -22,6 +22,7 @@ class Adaptive:
 
     version = 1
     rebalanced = True
+    ordered = True
 
     def __init__(self, burst: float = 0.2, holdout: float = 0.2, trim: bool = True) -> None:
         self.probe = Probe(holdout=holdout, burst=burst)

@@ -25,6 +25,7 @@ class Bandit:
 
     version = 1
     rebalanced = True
+    ordered = True
 
     def __init__(
         self,

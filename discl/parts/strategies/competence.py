@@ -20,6 +20,7 @@ class Competence:
 
     version = 1
     rebalanced = True
+    ordered = True
     probe = None
 
     def __init__(self, goal: float = 0.4, metric: str = "macro_acc") -> None:

@@ -9,6 +9,7 @@ from discl.core.interfaces import EpochContext, Mix
 class Fixed:
     version = 1
     rebalanced = True
+    ordered = False
     probe = None
 
     def __init__(self, level: int = 50) -> None:

@@ -22,6 +22,7 @@ class Order:
 
     version = 1
     rebalanced = True
+    ordered = True
     probe = None
 
     def __init__(self, order: Sequence[int] = ()) -> None:

@@ -8,6 +8,7 @@ from discl.core.interfaces import EpochContext, Mix
 class Random:
     version = 1
     rebalanced = True
+    ordered = False
     probe = None
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ class Reverse:
 
     version = 1
     rebalanced = True
+    ordered = True
     probe = None
 
     def __init__(self, start: int = 0, pacing: float = 1.0) -> None:

@@ -31,6 +31,7 @@ class Static:
 
     version = 1
     rebalanced = True
+    ordered = True
     probe = None
 
     def __init__(self, lengths: Sequence[int] = (), start: int = 0, pacing: float = 1.0) -> None:
