@@ -11,7 +11,7 @@ import click
 from discl.cli.options.selection import load, opened, selection
 
 if TYPE_CHECKING:
-    from discl.harness.bank.hard_examples import Choice, HardClass, Spread
+    from discl.harness.bank.hard_examples import HardClass, HardSummary, OutOfFoldSummary
 
 SHOWN = 30  # classes on the terminal
 
@@ -37,11 +37,12 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
 
     By the rule `tail` they are those of small classes. By `low_confidence` they are those whose
     true class gets the least probability from a model that has not seen them: the photos are dealt
-    into hard_rule.folds parts, and a model a part is trained on the others. That is done once and goes
-    on where it was stopped; hard_rule.fraction, hard_rule.threshold and hard_rule.exclude choose anew without it:
+    into hard_rule.folds parts, and one model a part is trained on the others. That is done once
+    and goes on where it was stopped. Another hard_rule.fraction, threshold or exclude selects anew
+    without training:
 
     \b
-    discl hard cifar10_lt --set hard_rule.name=low_confidence --set hard_rule.fraction=0.05 --sheet hard.png
+    discl hard cifar10_lt --set hard_rule.name=low_confidence --set hard_rule.fraction=0.05
     """
     import json
     from dataclasses import asdict
@@ -52,89 +53,87 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
 
     if sheet:
         check_figure(sheet)
-    distributed.join()  # under torchrun the judges are trained by all processes, and one speaks
+    distributed.join()  # under torchrun all processes train the models, and one prints
     bench, tracker = opened(load(**selection))
     bench.find_hard(tracker.progress if distributed.is_main_process() else lambda *_: None)
     if not distributed.is_main_process():
         return
-    found = hard_examples.choice(bench)
+    summary = hard_examples.summary(bench)
     if form == "json":
-        click.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(asdict(summary), indent=1, ensure_ascii=False))
     else:
-        _print(found)
+        _print(summary)
     if sheet:
         click.echo(f"sheet: {save_figure(hard_examples.sheet(bench), sheet)}", err=form == "json")
 
 
-def _print(found: Choice) -> None:
+def _print(summary: HardSummary) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    said = ", ".join(
-        f"{key} = {value}"
-        for key, value in {"rule": "tail", **found.hard}.items()
-        if key != "judges"
-    )
+    rule = ", ".join(f"{key} = {value}" for key, value in summary.hard_rule.items())
     click.echo(
-        f"{found.benchmark} at scale {found.scale}: {found.hard_photos:,} of"
-        f" {found.training_photos:,} training photos are hard ({said})"
+        f"{summary.benchmark} at scale {summary.scale}: {summary.hard_photos:,} of"
+        f" {summary.training_photos:,} training photos are hard (hard_rule: {rule})"
     )
     table = Table(
         "class",
         "photos",
         "hard",
         "share",
-        *(["median probability"] if found.judges else []),
+        *(["median probability"] if summary.out_of_fold else []),
         box=None,
     )
-    most = sorted(found.classes, key=lambda one: -one.hard)[:SHOWN]
-    for one in sorted(most, key=lambda one: one.label):
-        table.add_row(*_row(one, bool(found.judges)))
+    hardest = sorted(summary.classes, key=lambda counted: -counted.hard)[:SHOWN]
+    for counted in sorted(hardest, key=lambda counted: counted.label):
+        table.add_row(*_row(counted, bool(summary.out_of_fold)))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
-    if len(found.classes) > SHOWN:
+    if len(summary.classes) > SHOWN:
         click.echo(
-            f"the {SHOWN} classes with the most hard photos of {len(found.classes)}; --format json"
-            " has them all"
+            f"the {SHOWN} classes with the most hard photos of {len(summary.classes)};"
+            " --format json has them all"
         )
-    if found.judges:
-        _print_spread(found.judges)
+    if summary.out_of_fold:
+        _print_out_of_fold(summary.out_of_fold)
     click.echo(
-        f"the bank needs {found.images:,} images of them, {found.denoising_steps:,} denoising steps"
+        f"the bank needs {summary.images:,} images of them,"
+        f" {summary.denoising_steps:,} denoising steps"
     )
 
 
-def _row(one: HardClass, judged: bool) -> list[str]:
+def _row(counted: HardClass, with_median: bool) -> list[str]:
     from rich.markup import escape
 
-    share = f"{one.hard / one.photos:.0%}" if one.photos else "–"
-    median = "–" if one.median_probability is None else f"{one.median_probability:.3f}"
+    share = f"{counted.hard / counted.photos:.0%}" if counted.photos else "–"
+    median = "–" if counted.median_probability is None else f"{counted.median_probability:.3f}"
     return [
-        escape(one.class_name),
-        str(one.photos),
-        "excluded" if one.excluded else str(one.hard),
+        escape(counted.class_name),
+        str(counted.photos),
+        "excluded" if counted.excluded else str(counted.hard),
         share,
-        *([median] if judged else []),
+        *([median] if with_median else []),
     ]
 
 
-def _print_spread(spread: Spread) -> None:
+def _print_out_of_fold(models: OutOfFoldSummary) -> None:
     def line(values: dict[str, float]) -> str:
         return "  ".join(f"{name} {value:.3g}" for name, value in values.items())
 
-    judges = ", ".join(
-        "not measured" if value is None else f"{value:.1%}" for value in spread.selected
+    validation = ", ".join(
+        "not measured" if value is None else f"{value:.1%}" for value in models.validation
     )
-    click.echo(f"probability of the true class, all photos:   {line(spread.probabilities)}")
-    click.echo(f"                               hard photos:  {line(spread.hard_probabilities)}")
+    click.echo(f"probability of the true class, all photos:   {line(models.probabilities)}")
+    click.echo(f"                               hard photos:  {line(models.hard_probabilities)}")
     click.echo(
-        "hard_rule.threshold would choose:"
-        f" {', '.join(f'{count:,} below {mark}' for mark, count in spread.below.items())}"
+        "a threshold would select:"
+        f" {', '.join(f'{count:,} below {mark}' for mark, count in models.below.items())}"
     )
     click.echo(
-        f"judges: {len(spread.folds)}, {spread.selected_by} {judges}; kept in {spread.folder}"
+        f"out-of-fold models: {len(models.folds)}, {models.metric} {validation};"
+        f" kept in {models.folder}"
     )
-    if spread.strange:
+    if models.unseen_class:
         click.echo(
-            f"{spread.strange:,} photos were judged by a model that knew no photo of their class,"
-            " so their probability says nothing of them"
+            f"{models.unseen_class:,} photos are of classes their model has not seen, so their"
+            " probability means nothing"
         )

@@ -34,8 +34,8 @@ def plan(**selection: Any) -> None:
         )
     if cost.hard is None:
         click.echo(
-            f"  images to make     {'unknown':>12}   which photos fall below hard_rule.threshold is"
-            " known when the judges are trained"
+            f"  images to make     {'unknown':>12}   which photos are hard is known once the"
+            " out-of-fold models are trained"
         )
     else:
         click.echo(

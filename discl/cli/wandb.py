@@ -1,4 +1,4 @@
-"""`discl wandb`: the mirror of runs at Weights & Biases."""
+"""`discl wandb`: sends runs to Weights & Biases."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import click
 from discl.cli.options.completion import benchmarks
 from discl.cli.options.selection import load, selection
 
-SHOWN = 10  # ids and troubles named on the terminal
+MAX_SHOWN = 10  # ids and failures on the terminal
 
 
 @click.group()
 def wandb() -> None:
-    """The mirror of runs, banks and tuning at Weights & Biases.
+    """Send runs, banks and tuning to Weights & Biases.
 
     The record of a run is its events.jsonl; W&B shows it and is never needed. What an outage, a
     crash or a missing key kept from W&B is sent by `discl wandb sync`, as often as you like: every
@@ -24,15 +24,13 @@ def wandb() -> None:
 
 
 @wandb.command("follow", hidden=True)
-@click.argument("listed", type=click.Path(path_type=Path))
+@click.argument("list_path", metavar="LIST", type=click.Path(path_type=Path))
 @click.option("--parent", required=True, type=int)
-def wandb_follow(listed: Path, parent: int) -> None:
-    """Mirror the runs that the process PARENT appends to LISTED; started by the tracker, not by
-    hand.
-    """
+def wandb_follow(list_path: Path, parent: int) -> None:
+    """Upload the runs that the process PARENT appends to LIST; started by the tracker."""
     from discl.harness.wandb.follower import Follower
 
-    Follower(listed, parent).run()
+    Follower(list_path, parent).run()
 
 
 @wandb.command("sync")
@@ -53,63 +51,60 @@ def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> No
     login`), whatever WANDB_MODE says. Ends with 0 when everything is there.
     """
     from discl.core.errors import UserError
-    from discl.harness.run.assembly import Audience
     from discl.harness.run.store import Store
-    from discl.harness.wandb.sync import local_runs, online, sync
+    from discl.harness.run.trackers import CompositeTracker
+    from discl.harness.wandb.sync import local_runs, online_destination, sync
 
     store = Store()
-    place = online()
-    runs = [run for run in local_runs(store, ids) if run.fits(bench, scale)]
+    destination = online_destination()
+    runs = [run for run in local_runs(store, ids) if run.matches(bench, scale)]
     if not runs:
         click.echo("no run to send; `discl runs ls` lists what there is")
         return
-    done = sync(store, runs, Audience.of(["console"]).progress, place)
-    busy = f", {done.busy} being made or mirrored now" if done.busy else ""
+    result = sync(store, runs, CompositeTracker.of(["console"]).progress, destination)
+    busy = f", {result.busy} running or being uploaded now" if result.busy else ""
     click.echo(
-        f"{done.sent} runs sent, {done.there} were there{busy}; {place.access.url} as"
-        f" {place.entity}"
+        f"{result.sent} runs sent, {result.already_there} were there{busy};"
+        f" {destination.settings.url} as {destination.entity}"
     )
-    if done.troubles:
-        for trouble in done.troubles[:SHOWN]:
-            click.echo(f"not whole: {trouble}", err=True)
+    if result.failures:
+        for failure in result.failures[:MAX_SHOWN]:
+            click.echo(f"not whole: {failure}", err=True)
         raise UserError(
-            f"{len(done.troubles)} of {len(runs)} runs are not at W&B whole; the same command tries"
-            " them again"
+            f"{len(result.failures)} of {len(runs)} runs are not at W&B whole; the same command"
+            " tries them again"
         )
 
 
 @wandb.command("status")
 @click.option("--ask", is_flag=True, help="Ask the server whether it knows the key.")
 def wandb_status(ask: bool) -> None:
-    """Say where runs are mirrored to, as whom, and how many wait to be sent."""
+    """Say where runs are sent to, as whom, and how many wait to be sent."""
     from discl.core.errors import UserError
-    from discl.harness.wandb.client import access, whoami
+    from discl.harness.wandb.client import read_settings, whoami
     from discl.harness.wandb.sync import status
 
-    found = status()
-    if found.error:
-        raise UserError(found.error)
-    click.echo(f"server     {found.url}")
-    click.echo(
-        "key       "
-        f" {'from ' + found.key_from if found.key_from else 'none: set WANDB_API_KEY or run `wandb login`'}"
-    )
-    click.echo(
-        f"mode       {found.mode}"
-        + (
-            f" (WANDB_MODE or a settings file says {found.wanted})"
-            if found.mode != found.wanted
-            else ""
-        )
-    )
-    click.echo(f"entity     {found.entity or 'the one of the key'}")
-    click.echo(f"project    {found.project or 'discl-<benchmark>'}")
-    click.echo(f"runs       {found.runs}, of which {found.mirrored} were sent whole from here")
-    if found.waiting:
-        shown = " ".join(found.waiting[:SHOWN]) + (" ..." if len(found.waiting) > SHOWN else "")
-        click.echo(f"waiting    {len(found.waiting)}: {shown}; `discl wandb sync` sends them")
+    current = status()
+    if current.error:
+        raise UserError(current.error)
+    key = "none: set WANDB_API_KEY or run `wandb login`"
+    if current.key_from:
+        key = f"from {current.key_from}"
+    mode = current.mode
+    if mode != current.requested_mode:
+        mode += f" (WANDB_MODE or a settings file says {current.requested_mode})"
+    click.echo(f"server     {current.url}")
+    click.echo(f"key        {key}")
+    click.echo(f"mode       {mode}")
+    click.echo(f"entity     {current.entity or 'the one of the key'}")
+    click.echo(f"project    {current.project or 'discl-<benchmark>'}")
+    click.echo(f"runs       {current.runs}, of which {current.sent} were sent whole from here")
+    if current.waiting:
+        ids = " ".join(current.waiting[:MAX_SHOWN])
+        ids += " ..." if len(current.waiting) > MAX_SHOWN else ""
+        click.echo(f"waiting    {len(current.waiting)}: {ids}; `discl wandb sync` sends them")
     if ask:
-        click.echo(f"known as   {whoami(access())}")
+        click.echo(f"known as   {whoami(read_settings())}")
 
 
 @wandb.command("dashboard")
@@ -135,23 +130,24 @@ def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> Non
     from discl.files.disk import delivering
     from discl.harness.leaderboard.table import stored_results, with_every_seed
     from discl.harness.run.store import Store
-    from discl.harness.wandb.sync import online, studies
-    from discl.harness.wandb.workspace import Metrics, dashboard, nowhere
+    from discl.harness.wandb.sync import online_destination, study_groups
+    from discl.harness.wandb.workspace import PanelMetrics, build_dashboard, offline_destination
 
     spec = load(**selection)
     store = Store()
-    metrics = Metrics.of(spec, stored_results(with_every_seed(spec, store), store))
+    metrics = PanelMetrics.of(spec, stored_results(with_every_seed(spec, store), store))
     unsaved = dry_run or output is not None
-    made = dashboard(spec, metrics, nowhere() if unsaved else online(), studies(store, spec.name))
+    destination = offline_destination() if unsaved else online_destination()
+    dashboard = build_dashboard(spec, metrics, destination, study_groups(store, spec.name))
     if output:
         with delivering(output) as half:
-            half.write_text(json.dumps(made.specs(), indent=1) + "\n", "utf-8")
+            half.write_text(json.dumps(dashboard.specs(), indent=1) + "\n", "utf-8")
         click.echo(f"spec: {output}")
     if unsaved:
-        for section in made.workspace.sections:
+        for section in dashboard.workspace.sections:
             click.echo(f"{section.name}: {len(section.panels)} panels")
         return
-    for what, url in zip(("workspace", "report"), made.save(), strict=True):
+    for what, url in zip(("workspace", "report"), dashboard.save(), strict=True):
         click.echo(f"{what}: {url}")
 
 
@@ -164,13 +160,14 @@ def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> Non
     show_default=True,
 )
 def wandb_leaderboard(root: Path, **selection: Any) -> None:
-    """Show the published results of BENCH at W&B: the table, and an artifact that refers to the
-    files and to the runs behind them.
+    """Show the published results of BENCH at W&B.
+
+    Uploads the table, and an artifact that refers to the files and to the runs behind them.
     """
     from discl.harness.run.store import Store
-    from discl.harness.wandb.leaderboard import publish
-    from discl.harness.wandb.sync import online
+    from discl.harness.wandb.leaderboard import upload_leaderboard
+    from discl.harness.wandb.sync import online_destination
 
-    place = online()
-    name = publish(load(**selection), root, Store(), place)
-    click.echo(f"{name}; {place.access.url} as {place.entity}")
+    destination = online_destination()
+    name = upload_leaderboard(load(**selection), root, Store(), destination)
+    click.echo(f"{name}; {destination.settings.url} as {destination.entity}")

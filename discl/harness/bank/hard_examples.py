@@ -1,4 +1,4 @@
-"""What the rule for hard photos chose, as facts and as a picture."""
+"""The hard photos of a benchmark, as facts and as a picture."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from discl.core.interfaces import Ints
-from discl.core.levels import PHOTO, denoising_steps
-from discl.engine.hard_mining import OutOfFoldPredictions, quantiles
+from discl.core.interfaces import FoldPredictions, Ints
+from discl.core.levels import PHOTO
+from discl.engine.hard_mining import in_one_fold, quantiles
 from discl.files.figure import Figure, Tile
-from discl.harness.hard.rules import allowed
 from discl.harness.run.assembly import Bench
 
 MARKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -26,153 +25,149 @@ class HardClass:
     photos: int
     hard: int
     excluded: bool
-    median_probability: (
-        float | None
-    )  # of the true class, over all its photos; None where no judge was asked
+    # of the true class, over all its photos; None without out-of-fold models
+    median_probability: float | None
 
 
 @dataclass(frozen=True)
 class HardPhoto:
-    """A hard photo and what the judge that had not seen it said."""
+    """A hard photo, and its out-of-fold prediction where there is one."""
 
     id: str
     class_name: str
-    guess: str | None
+    predicted: str | None  # name of the most probable class
     probability: float | None  # of the true class
     fold: int | None
 
 
 @dataclass(frozen=True)
-class Spread:
-    """What judges said of all training photos."""
+class OutOfFoldSummary:
+    """The out-of-fold models of a benchmark and what they predict of all training photos."""
 
     folder: str
     folds: list[int]  # photos of each
-    selected_by: str
-    selected: list[float | None]  # that metric, by judge
-    strange: int  # photos of a class their judge had never seen
+    metric: str  # select.metric
+    validation: list[float | None]  # that metric on val, by model
+    unseen_class: int  # photos of classes their model has not seen
     probabilities: dict[str, float]  # quantiles, all photos
-    hard_probabilities: dict[str, float]
-    below: dict[str, int]  # threshold -> photos it would choose
+    hard_probabilities: dict[str, float]  # quantiles, hard photos
+    below: dict[str, int]  # threshold -> allowed photos with a lower probability
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which training photos are hard, and what making images from them takes."""
+class HardSummary:
+    """Which training photos are hard, and how many images are made from them."""
 
     benchmark: str
     scale: str
-    hard: dict[str, object]  # the rule, as the benchmark says it
+    hard_rule: dict[str, object]  # its name and parameters
     training_photos: int
     hard_photos: int
     classes: list[HardClass]
-    images: int  # the bank needs, all levels together
+    images: int  # in the bank, all levels together
     denoising_steps: int
-    judges: Spread | None
-    photos: list[HardPhoto]  # the least sure first
+    out_of_fold: OutOfFoldSummary | None  # None where the rule needs no models
+    photos: list[HardPhoto]  # the least confident first
 
 
-def choice(bench: Bench) -> Choice:
-    """What the rule chose; the work it needs must be done."""
-    spec, rule = bench.spec, bench.hard_rule
-    said = rule.judges.judged if rule.judges else None
+def summary(bench: Bench) -> HardSummary:
+    """The hard photos; the models the rule needs must be trained."""
+    spec = bench.spec
+    predictions = bench.predictions
     levels = [level for level in spec.levels if level != PHOTO]
-    each = len(bench.hard) * spec.bank.variants * spec.bank.best_of
-    return Choice(
+    costs = bench.costs(levels)
+    return HardSummary(
         benchmark=spec.name,
         scale=spec.scale,
-        hard=spec.hard.said(),
+        hard_rule=dict(spec.hard_rule),
         training_photos=len(bench.train),
         hard_photos=len(bench.hard),
-        classes=_classes(bench, said),
-        images=each * len(levels),
-        denoising_steps=each
-        * sum(denoising_steps(level, bench.generator.steps) for level in levels),
-        judges=_spread(bench, said) if said else None,
-        photos=[_photo(bench, said, row) for row in hardest(bench, said).tolist()],
+        classes=_classes(bench, predictions),
+        images=int(costs["images"]),
+        denoising_steps=int(costs["denoising_steps"]),
+        out_of_fold=_out_of_fold(bench, predictions) if predictions else None,
+        photos=[_photo(bench, predictions, row) for row in hardest(bench, predictions).tolist()],
     )
 
 
-def hardest(bench: Bench, said: OutOfFoldPredictions | None) -> Ints:
-    """Hard rows, the least sure first; without judges by class, the smallest first."""
-    order = (
-        bench.counts[bench.train.labels[bench.hard]]
-        if said is None
-        else said.probability[bench.hard]
-    )
-    return bench.hard[np.argsort(order, kind="stable")]
+def hardest(bench: Bench, predictions: FoldPredictions | None) -> Ints:
+    """Hard rows [m], the least confident first; without predictions the smallest class first."""
+    if predictions is None:
+        key = bench.counts[bench.train.labels[bench.hard]]
+    else:
+        key = predictions.probability[bench.hard]
+    return bench.hard[np.argsort(key, kind="stable")]
 
 
-def _classes(bench: Bench, said: OutOfFoldPredictions | None) -> list[HardClass]:
+def _classes(bench: Bench, predictions: FoldPredictions | None) -> list[HardClass]:
     labels = bench.train.labels
-    may = allowed(bench)
+    allowed = bench.training_photos.allowed
     hard = np.bincount(labels[bench.hard], minlength=len(bench.dataset.classes))
-    found = []
+    classes = []
     for label, name in enumerate(bench.dataset.classes):
-        mine = np.flatnonzero(labels == label)
-        median = round(float(np.median(said.probability[mine])), 6) if said and len(mine) else None
-        found.append(
-            HardClass(
-                label,
-                name,
-                len(mine),
-                int(hard[label]),
-                bool(len(mine)) and not may[mine[0]],
-                median,
-            )
-        )
-    return found
+        rows = np.flatnonzero(labels == label)
+        excluded = bool(len(rows)) and not allowed[rows[0]]
+        median = None
+        if predictions and len(rows):
+            median = round(float(np.median(predictions.probability[rows])), 6)
+        classes.append(HardClass(label, name, len(rows), int(hard[label]), excluded, median))
+    return classes
 
 
-def _spread(bench: Bench, said: OutOfFoldPredictions) -> Spread:
-    judges = bench.hard_rule.judges
-    left = said.probability[allowed(bench)]
-    assert judges  # noqa: S101 - they have spoken
-    return Spread(
-        folder=str(judges.folder),
-        folds=np.bincount(said.fold, minlength=judges.folds).tolist(),
-        selected_by=bench.spec.select.metric,
-        selected=judges.selected(),
-        strange=int(said.strange.sum()),
-        probabilities=quantiles(said.probability),
-        hard_probabilities=quantiles(said.probability[bench.hard]),
-        below={f"{mark:g}": int((left < mark).sum()) for mark in MARKS},
+def _out_of_fold(bench: Bench, predictions: FoldPredictions) -> OutOfFoldSummary:
+    models = bench.out_of_fold
+    assert models  # noqa: S101 - there are predictions
+    allowed = predictions.probability[bench.training_photos.allowed]
+    return OutOfFoldSummary(
+        folder=str(models.folder),
+        folds=np.bincount(predictions.fold, minlength=models.models.folds).tolist(),
+        metric=bench.spec.select.metric,
+        validation=models.validation(),
+        unseen_class=int(in_one_fold(bench.train.labels, predictions.fold).sum()),
+        probabilities=quantiles(predictions.probability),
+        hard_probabilities=quantiles(predictions.probability[bench.hard]),
+        below={f"{mark:g}": int((allowed < mark).sum()) for mark in MARKS},
     )
 
 
-def _photo(bench: Bench, said: OutOfFoldPredictions | None, row: int) -> HardPhoto:
+def _photo(bench: Bench, predictions: FoldPredictions | None, row: int) -> HardPhoto:
     names = bench.dataset.classes
-    train = bench.train
-    words = (
-        (names[said.guess[row]], round(float(said.probability[row]), 6), int(said.fold[row]))
-        if said
-        else (None, None, None)
+    id = str(bench.train.ids[row])
+    name = names[bench.train.labels[row]]
+    if predictions is None:
+        return HardPhoto(id, name, None, None, None)
+    return HardPhoto(
+        id,
+        name,
+        predicted=names[predictions.label[row]],
+        probability=round(float(predictions.probability[row]), 6),
+        fold=int(predictions.fold[row]),
     )
-    return HardPhoto(str(train.ids[row]), names[train.labels[row]], *words)
 
 
 def sheet(bench: Bench) -> Figure:
-    """The hardest photos, a line a class; under each the class its judge saw and the probability it
-    gave the true one.
+    """The hardest photos, a line a class.
+
+    Under each stand the class its out-of-fold model predicts and the probability of the true class.
     """
-    said = bench.hard_rule.judges.judged if bench.hard_rule.judges else None
-    order = hardest(bench, said)
+    predictions = bench.predictions
+    order = hardest(bench, predictions)
     labels = bench.train.labels[order]
     shown = list(dict.fromkeys(labels.tolist()))[:ROWS]
     rows = []
     for label in shown:
         tiles = [
-            Tile(np.asarray(bench.train.pixels[row]), _note(bench, said, row))
+            Tile(np.asarray(bench.train.pixels[row]), _note(bench, predictions, row))
             for row in order[labels == label][:COLUMNS].tolist()
         ]
         rows.append((*tiles, *[Tile(None)] * (COLUMNS - len(tiles))))
     hidden = len(np.unique(labels)) - len(shown)
     legend = (
         [
-            "under each photo: what a judge that had not seen it takes it for, and the probability"
-            " it gives the class at the left"
+            "under each photo: the class that a model which has not seen it predicts, and the"
+            " probability it gives the class at the left"
         ]
-        if said
+        if predictions
         else []
     )
     return Figure(
@@ -192,10 +187,10 @@ def sheet(bench: Bench) -> Figure:
     )
 
 
-def _note(bench: Bench, said: OutOfFoldPredictions | None, row: int) -> str:
-    if said is None:
+def _note(bench: Bench, predictions: FoldPredictions | None, row: int) -> str:
+    if predictions is None:
         return ""
-    odds = f"{said.probability[row]:.1%}"
-    name = bench.dataset.classes[said.guess[row]]
+    odds = f"{predictions.probability[row]:.1%}"
+    name = bench.dataset.classes[predictions.label[row]]
     room = NOTE - len(odds) - 1
     return f"{name if len(name) <= room else name[: room - 1] + '…'} {odds}"

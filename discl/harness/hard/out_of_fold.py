@@ -1,247 +1,173 @@
-"""Models that judge training photos they have not seen: trained once a fold, their words kept under
-$DISCL_HOME/hard/<id>.
-"""
+"""Out-of-fold predictions of the training photos: one model a fold, kept on disk once trained."""
 
 from __future__ import annotations
 
 import json
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.core.hashing import canonical, digest, short
-from discl.core.interfaces import Floats, Ints, Progress, Split
-from discl.core.levels import PHOTO
-from discl.core.registry import bind
-from discl.engine.hard_mining import Judged, deal, judgement
+from discl.core.interfaces import Floats, FoldModels, FoldPredictions, Ints, Progress
+from discl.engine.hard_mining import assign_folds
 from discl.engine.training import distributed
-from discl.engine.training.sampler import Tail, Targets
-from discl.files.disk import home, one_at_a_time, publishing, write_text
-from discl.files.photos import PhotoRows
+from discl.files.disk import one_at_a_time, publishing, write_text
 
-if TYPE_CHECKING:
-    from discl.harness.run.assembly import Bench
-
-_SELECTED = b"selected"  # in the table's metadata: each judge's value of select.metric
+_VALIDATION = b"selected"  # key in the table's metadata: select.metric of each model
 
 
-class Verdict(NamedTuple):
-    """What one judge says of the photos of its fold, in their order, and how good it is."""
+class HeldOutPredictions(NamedTuple):
+    """What one model predicts of the photos of its fold, m of them, in their order."""
 
-    probability: Floats
-    guess: Ints
-    selected: float  # select.metric, after the last epoch; NaN where it is not measured
+    probability: Floats  # [m], of the true class
+    predicted: Ints  # [m], the most probable class
+    validation: float  # select.metric on val after the last epoch; NaN where it is not measured
 
 
-class Judges:
-    """The judges of one benchmark. Who is chosen by their words is no matter of theirs."""
+# trains a model on the rows `seen` [k] and predicts the rows `held_out` [m]; the last argument is
+# called with (epochs done, of how many)
+FitFold = Callable[[Ints, Ints, Callable[[int, int], None]], HeldOutPredictions]
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.folds = bench.spec.hard.folds
-        self.epochs = bench.spec.hard.epochs or bench.spec.train.epochs
 
-    @cached_property
-    def description(self) -> dict[str, object]:
-        """All that their words depend on."""
-        train = self.bench.train
-        photos = digest(
-            [
-                f"{name} {label}"
-                for name, label in zip(train.ids.tolist(), train.labels.tolist(), strict=True)
-            ]
-        )
-        said: dict[str, object] = canonical({**self.bench.spec.judges(), "photos": photos})
-        return said
+@dataclass(frozen=True)
+class OutOfFold:
+    """Out-of-fold models of one benchmark: trains those that are missing and reads their answers.
 
-    @cached_property
-    def folder(self) -> Path:
-        return home() / "hard" / short(self.description)
+    Selecting hard photos by the predictions is done elsewhere.
+    """
 
-    @property
-    def table(self) -> Path:
-        """A row a photo; there when all judges have spoken."""
-        return self.folder / "photos.parquet"
+    folder: Path  # of these models alone
+    description: Mapping[str, object]  # all that the predictions depend on; written beside them
+    benchmark: str  # its name, for messages
+    ids: NDArray[np.str_]  # [n], of the training photos
+    labels: Ints  # [n]
+    models: FoldModels
+    fit: FitFold
 
     @cached_property
     def fold(self) -> Ints:
         """[n], the fold of each training photo."""
-        train = self.bench.train
-        hard = self.bench.spec.hard
-        return deal(train.ids, train.labels, hard.folds, hard.seed)
+        return assign_folds(self.ids, self.labels, self.models.folds, self.models.seed)
+
+    @property
+    def table(self) -> Path:
+        """The file of all predictions, a row a photo; it exists once all models are trained."""
+        return self.folder / "photos.parquet"
 
     def missing(self) -> list[int]:
-        """Folds whose judge is still to be trained."""
-        return (
-            []
-            if self.table.exists()
-            else [number for number in range(self.folds) if self._said(number) is None]
-        )
+        """Folds whose model is still to be trained."""
+        if self.table.exists():
+            return []
+        return [number for number in range(self.models.folds) if self._stored(number) is None]
 
-    def ask(self, progress: Progress) -> None:
-        """Train the judges that are missing; a stop loses the one in training and no other.
+    def train(self, progress: Progress) -> None:
+        """Train the models that are missing; a stop loses the one in training and no other.
 
-        Nobody else of this machine trains them meanwhile. Under torchrun all processes are to call
-        this, and train together.
+        Other processes of this machine wait meanwhile. Under torchrun all processes call this, and
+        train together.
         """
-        with one_at_a_time(self.folder) if distributed.first() else nullcontext():
-            if distributed.agreed(self.table.exists()):
+        with one_at_a_time(self.folder) if distributed.is_main_process() else nullcontext():
+            if distributed.broadcast(self.table.exists()):
                 return
-            if distributed.first():
-                write_text(
-                    self.folder / "judges.json",
-                    json.dumps(self.description, indent=1, sort_keys=True) + "\n",
-                )
-            verdicts = [
-                distributed.agreed(self._said(number)) or self._train(number, progress)
-                for number in range(self.folds)
+            if distributed.is_main_process():
+                description = json.dumps(self.description, indent=1, sort_keys=True)
+                write_text(self.folder / "models.json", description + "\n")
+            answers = [
+                distributed.broadcast(self._stored(number)) or self._train(number, progress)
+                for number in range(self.models.folds)
             ]
-            if distributed.first():
-                self._publish(verdicts)
-        distributed.wait()
+            if distributed.is_main_process():
+                self._write_table(answers)
+        distributed.barrier()
 
-    @cached_property
-    def judged(self) -> Judged:
-        """What they say of every training photo."""
+    def predictions(self) -> FoldPredictions:
+        """The predictions of all training photos.
+
+        Raises UserError where a model is still to be trained, and where the file cannot be read.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if not self.table.exists():
             raise UserError(
-                f"which photos of {self.bench.spec.name} are hard is not known yet; run `discl hard"
-                f" {self.bench.spec.name}` with the same --scale and --set, which trains"
+                f"which photos of {self.benchmark} are hard is not known yet; run `discl hard"
+                f" {self.benchmark}` with the same --scale and --set, which trains"
                 f" {len(self.missing())} models to find out"
             )
         try:
-            table = pq.read_table(self.table)
-            ids = np.array(table["id"].to_pylist(), dtype=np.str_)
-            return Judged(
-                ids, *(table[name].to_numpy() for name in ("label", "fold", "probability", "guess"))
+            table = pq.read_table(self.table, columns=["fold", "probability", "guess"])
+            return FoldPredictions(
+                table["fold"].to_numpy(), table["probability"].to_numpy(), table["guess"].to_numpy()
             )
         except (OSError, KeyError, pa.ArrowException) as error:
             raise UserError(
                 f"{self.table} cannot be read ({error}); delete it and run `discl hard"
-                f" {self.bench.spec.name}`"
+                f" {self.benchmark}`"
             ) from error
 
-    def selected(self) -> list[float | None]:
-        """Each judge's value of select.metric: how far it can be trusted."""
+    def validation(self) -> list[float | None]:
+        """Each model's value of select.metric on val: how far it can be trusted."""
         import pyarrow.parquet as pq
 
-        return [
-            None if value is None else float(value)
-            for value in json.loads(pq.read_schema(self.table).metadata[_SELECTED])
-        ]
+        values = json.loads(pq.read_schema(self.table).metadata[_VALIDATION])
+        return [None if value is None else float(value) for value in values]
 
-    def _train(self, number: int, progress: Progress) -> Verdict:
-        what = f"training judge {number + 1} of {self.folds}"
-        seen, held = np.flatnonzero(self.fold != number), np.flatnonzero(self.fold == number)
-        self.bench.feed.prepare([], progress)
-        made = judge(self.bench, self.epochs, seen, held, partial(progress, what))
-        if distributed.first():
-            self._keep(number, made)
-        return made
-
-    def _keep(self, number: int, made: Verdict) -> None:
-        with publishing(self._file(number)) as half, half.open("wb") as opened:
-            np.savez(
-                opened,
-                probability=made.probability,
-                guess=made.guess,
-                selected=np.float64(made.selected),
-            )
+    def _train(self, number: int, progress: Progress) -> HeldOutPredictions:
+        doing = f"training out-of-fold model {number + 1} of {self.models.folds}"
+        seen = np.flatnonzero(self.fold != number)
+        held_out = np.flatnonzero(self.fold == number)
+        answer = self.fit(seen, held_out, partial(progress, doing))
+        if distributed.is_main_process():
+            with publishing(self._file(number)) as half, half.open("wb") as opened:
+                np.savez(
+                    opened,
+                    probability=answer.probability,
+                    guess=answer.predicted,
+                    selected=np.float64(answer.validation),
+                )
+        return answer
 
     def _file(self, number: int) -> Path:
         return self.folder / f"fold-{number}.npz"
 
-    def _said(self, number: int) -> Verdict | None:
-        """What a judge said before; None where it was not asked, or the file is torn."""
+    def _stored(self, number: int) -> HeldOutPredictions | None:
+        """The answer of a fold's model; None where it is not trained, or its file is torn."""
         try:
-            with np.load(self._file(number), allow_pickle=False) as kept:
-                return Verdict(kept["probability"], kept["guess"], float(kept["selected"]))
+            with np.load(self._file(number), allow_pickle=False) as stored:
+                return HeldOutPredictions(
+                    stored["probability"], stored["guess"], float(stored["selected"])
+                )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
-    def _publish(self, verdicts: list[Verdict]) -> None:
-        """One table of all photos; then the folds' own files go."""
+    def _write_table(self, answers: list[HeldOutPredictions]) -> None:
+        """Write the table of all photos, then remove the files of the folds."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        train = self.bench.train
-        probability, guess = np.empty(len(train), np.float32), np.empty(len(train), np.int64)
-        for number, verdict in enumerate(verdicts):
-            probability[self.fold == number], guess[self.fold == number] = (
-                verdict.probability,
-                verdict.guess,
-            )
+        probability = np.empty(len(self.ids), np.float32)
+        predicted = np.empty(len(self.ids), np.int64)
+        for number, answer in enumerate(answers):
+            probability[self.fold == number] = answer.probability
+            predicted[self.fold == number] = answer.predicted
         columns = {
-            "id": train.ids.tolist(),
-            "label": train.labels,
+            "id": self.ids.tolist(),
+            "label": self.labels,
             "fold": self.fold,
             "probability": probability,
-            "guess": guess,
+            "guess": predicted,
         }
-        selected = json.dumps(
-            [None if math.isnan(verdict.selected) else verdict.selected for verdict in verdicts]
-        )
+        values = [None if math.isnan(a.validation) else a.validation for a in answers]
+        metadata = {_VALIDATION: json.dumps(values)}
         with publishing(self.table) as half:
-            pq.write_table(pa.table(columns).replace_schema_metadata({_SELECTED: selected}), half)
-        for number in range(self.folds):
+            pq.write_table(pa.table(columns).replace_schema_metadata(metadata), half)
+        for number in range(self.models.folds):
             self._file(number).unlink(missing_ok=True)
-
-
-def judge(
-    bench: Bench, epochs: int, seen: Ints, held: Ints, progress: Callable[[int, int], None]
-) -> Verdict:
-    """Train a model on the photos `seen`, as the benchmark trains but on nothing else, and ask it
-    about the photos `held`.
-    """
-    from discl.engine.evaluation.predict import logits_of
-    from discl.engine.training.data import Material
-    from discl.engine.training.loop import Fit
-
-    spec = bench.spec
-    feed = bench.feed
-    device = distributed.device()
-    whole = feed.split("train")
-    selected = math.nan
-    pixels: Any = PhotoRows.of(whole.pixels, seen)  # reads like an array, and copies nothing
-    part = Split(whole.ids[seen], whole.labels[seen], whole.groups[seen], pixels)
-    nothing_hard = Tail(part.labels, np.zeros(len(seen), bool))
-    material = Material(
-        part,
-        nothing_hard,
-        len(bench.dataset.classes),
-        (PHOTO,),
-        {},
-        {},
-        feed.split("val"),
-        spec.metrics,
-    )
-    recipe = replace(feed.recipe, epochs=epochs, curriculum_epochs=0, evaluate_every=epochs)
-    targets = Targets(len(seen) // recipe.batch * recipe.batch, 0.0, 1)
-    strategy = bind("strategies", "real_only", {}).build()
-    loss = spec.part("losses").build()
-    seed = spec.hard.seed
-    fit = Fit(
-        feed.network(seed), strategy, loss, material, recipe, targets, feed.intake, seed, device
-    )
-    progress(0, epochs)
-    for report in fit:
-        progress(report.epoch + 1, epochs)
-        selected = report.values.get(spec.select.metric, math.nan)
-    asked: Any = PhotoRows.of(whole.pixels, held)
-    logits = logits_of(fit.judged, asked, feed.intake, device)
-    if not np.isfinite(logits).all():
-        raise UserError(
-            "a judge of the training photos gives logits that are not finite; lower train.lr"
-        )
-    return Verdict(*judgement(logits, whole.labels[held]), selected)

@@ -1,6 +1,4 @@
-"""What a run's weights would say if they were taken back some way to where training began
-(WiSE-FT).
-"""
+"""Predictions with the weights WiSE-FT chooses (Wortsman et al. 2022)."""
 
 from __future__ import annotations
 
@@ -10,36 +8,38 @@ from typing import TYPE_CHECKING, Any
 from discl.core.interfaces import Split
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from discl.engine.training.loop import Fit
-    from discl.harness.run.inputs import Feed
 
 
 def wise_predictions(
-    fit: Fit, feed: Feed, alphas: Sequence[float], metric: str, splits: Mapping[str, Split]
+    fit: Fit,
+    untrained: nn.Module,
+    alphas: Sequence[float],
+    metric: str,
+    splits: Mapping[str, Split],
 ) -> tuple[float, dict[str, Any]]:
-    """The alpha that val likes best, by `metric`, and `<split>/wise_logits` of every split.
+    """The alpha with the highest `metric` on val, and `<split>/wise_logits` [n, c] of every split.
 
-    `fit.judged` holds the chosen weights before and after.
+    `untrained` is the network with its initial weights. `fit.eval_network` holds the chosen weights
+    before and after.
     """
     from discl.engine.evaluation.predict import logits_of
     from discl.engine.evaluation.wise_ft import wise
 
     val = fit.training_data.val
-    network = fit.judged
+    network = fit.eval_network
 
     def score(candidate: Any) -> float:
-        return fit.training_data.val_metrics(
-            logits_of(candidate, val.pixels, feed.preprocess, fit.device).argmax(1)
-        )[metric]
+        logits = logits_of(candidate, val.pixels, fit.preprocess, fit.device)
+        return fit.training_data.val_metrics(logits.argmax(1))[metric]
 
-    # the network's first weights are decided by its seed: no copy of them has to wait through
-    # training or in a checkpoint
-    first = feed.network(fit.seed).state_dict()
     chosen = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
-    alpha, _ = wise(network, first, chosen, alphas, score)
-    said = {
-        f"{name}/wise_logits": logits_of(network, split.pixels, feed.preprocess, fit.device)
+    alpha, _ = wise(network, untrained.state_dict(), chosen, alphas, score)
+    predictions = {
+        f"{name}/wise_logits": logits_of(network, split.pixels, fit.preprocess, fit.device)
         for name, split in splits.items()
     }
     network.load_state_dict(chosen)
-    return alpha, said
+    return alpha, predictions

@@ -80,11 +80,11 @@ def _learning_s(bench: Bench, batches: int) -> Pace:
     from discl.engine.evaluation.predict import logits_of
 
     spec = bench.spec
-    feed = bench.feed
+    inputs = bench.inputs
     device = distributed.device()
-    network = feed.network(0)
-    train = feed.split("train")
-    val = feed.split("val")
+    network = inputs.network(0)
+    train = inputs.split("train")
+    val = inputs.split("val")
     network.to(device).train()
     rows = np.arange(spec.train.batch) % len(train)
     photos = torch.from_numpy(np.array(train.pixels[rows]))
@@ -93,12 +93,12 @@ def _learning_s(bench: Bench, batches: int) -> Pace:
     while len(took) <= batches or sum(took) < SAMPLE_S:
         started = time.perf_counter()
         optimiser.zero_grad()
-        network(feed.preprocess(photos.to(device))).square().mean().backward()
+        network(inputs.preprocess(photos.to(device))).square().mean().backward()
         optimiser.step()
         took.append(time.perf_counter() - started)
     step_s = float(np.median(took[1:]))  # the first one is slower
     started = time.perf_counter()
-    logits_of(network, val.pixels[:500], feed.preprocess, device)
+    logits_of(network, val.pixels[:500], inputs.preprocess, device)
     return Pace(step_s, (time.perf_counter() - started) / min(500, len(val)))
 
 

@@ -1,0 +1,88 @@
+"""Trains one out-of-fold model and predicts the photos it has not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from discl.config.benchmark import Benchmark
+from discl.core.errors import UserError
+from discl.core.interfaces import FoldModels, Ints, Metric, Split
+from discl.core.levels import PHOTO
+from discl.core.registry import bind
+from discl.engine.hard_mining import true_class_probability
+from discl.engine.training import distributed
+from discl.engine.training.sampler import SamplerView, Targets
+from discl.files.photos import PhotoRows
+from discl.harness.hard.out_of_fold import HeldOutPredictions
+from discl.harness.run.inputs import Inputs
+
+
+def fit_fold(
+    inputs: Inputs,
+    spec: Benchmark,
+    metrics: Mapping[str, Metric],
+    classes: int,
+    models: FoldModels,
+    seen: Ints,
+    held_out: Ints,
+    progress: Callable[[int, int], None],
+) -> HeldOutPredictions:
+    """Train on the rows `seen` [k] of the training split as the benchmark trains, with photos only,
+    and predict the rows `held_out` [m].
+
+    `progress` is called with (epochs done, of how many). Raises UserError where the model diverges.
+    """
+    from discl.engine.evaluation.predict import logits_of
+    from discl.engine.training.data import TrainingData
+    from discl.engine.training.loop import Fit
+
+    device = distributed.device()
+    train = inputs.split("train")
+    # these read like arrays, and copy nothing
+    seen_pixels: Any = PhotoRows.of(train.pixels, seen)
+    held_out_pixels: Any = PhotoRows.of(train.pixels, held_out)
+    part = Split(train.ids[seen], train.labels[seen], train.groups[seen], seen_pixels)
+    data = TrainingData(
+        train=part,
+        sampler_view=SamplerView(part.labels, np.zeros(len(seen), bool)),
+        classes=classes,
+        levels=(PHOTO,),
+        images={},
+        pixels={},
+        val=inputs.split("val"),
+        metrics=metrics,
+    )
+    epochs = models.epochs
+    config = replace(inputs.train_config, epochs=epochs, curriculum_epochs=0, evaluate_every=epochs)
+    targets = Targets(len(seen) // config.batch * config.batch, 0.0, 1)
+    strategy = bind("strategies", "real_only", {}).build()
+    loss = spec.part("losses").build()
+    fit = Fit(
+        inputs.network(models.seed),
+        strategy,
+        loss,
+        data,
+        config,
+        targets,
+        inputs.preprocess,
+        models.seed,
+        device,
+    )
+    validation = math.nan
+    progress(0, epochs)
+    for report in fit:
+        progress(report.epoch + 1, epochs)
+        validation = report.values.get(spec.select.metric, math.nan)
+    logits = logits_of(fit.eval_network, held_out_pixels, inputs.preprocess, device)
+    if not np.isfinite(logits).all():
+        raise UserError(
+            "an out-of-fold model of the training photos gives logits that are not finite; lower"
+            " train.lr"
+        )
+    probability = true_class_probability(logits, train.labels[held_out])
+    return HeldOutPredictions(probability, logits.astype(np.float64).argmax(1), validation)
