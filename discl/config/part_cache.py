@@ -71,7 +71,7 @@ class PartCache:
         self._parts = dict[tuple[str, str, str], CachedPart]()
 
     def get(self, choice: PartChoice) -> CachedPart:
-        """The part of a choice; 1, 1.0 and true are three parameters here, as they are to `bind`."""
+        """The part of a choice; 1, 1.0 and true are different parameters, as they are to `bind`."""
         key = (choice.kind, choice.name, repr(choice.parameters))
         if key not in self._parts:
             self._parts[key] = CachedPart(bind(*choice))

@@ -28,12 +28,6 @@ KEYS = {  # dotted path in 0.1 -> in 0.2
     "hard.exclude": "hard_rule.exclude",
     "hard": "hard_rule",
 }
-PART_ATTRIBUTES = {
-    "unhashed": "not_hashed",
-    "saw": "trained_on",
-    "unseen": "must_be_held_out",
-    "beside_trunk": "head_only",
-}
 
 
 def check_path(path: str) -> None:
