@@ -215,6 +215,12 @@ class Benchmark(_Model):
 
         return metrics.bound(self.metrics.extra, self.metrics.conventions, self.metric)
 
+    def changed_metrics(self) -> dict[str, Any]:
+        """Identities of the metrics that are of a later version, or have parameters of their own."""
+        from discl.config import metrics  # imports numpy
+
+        return metrics.changed(self.metrics.extra, self.metric)
+
     def chosen_strategy(self, name: str) -> Bound:
         """A strategy with the parameters of [strategy.<name>], checked."""
         return bind(*self.strategy_choice(name))

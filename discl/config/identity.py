@@ -38,8 +38,8 @@ def comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
     }
     if bench.metrics.non_default():
         values["metrics"] = bench.metrics.identity_json
-    if bench.metric:
-        values["metric"] = canonical_json(_metric_parameters(bench))
+    if changed := bench.changed_metrics():
+        values["metric"] = canonical_json(changed)
     return values
 
 
@@ -109,12 +109,6 @@ def _fold_models(bench: Benchmark, models: FoldModels) -> dict[str, int]:
         "epochs": models.epochs or bench.train.epochs,
         "seed": models.seed,
     }
-
-
-def _metric_parameters(bench: Benchmark) -> dict[str, Any]:
-    """Parameters of metrics that differ from their defaults, by the name of the metric."""
-    identities = {name: bound.identity() for name, bound in bench.bound_metrics().items()}
-    return {name: identities[name]["parameters"] for name in bench.metric}
 
 
 def _images_json(bench: Benchmark, levels: tuple[int, ...], parts: PartCache) -> str:
