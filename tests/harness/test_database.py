@@ -26,16 +26,9 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from discl.core.errors import UserError
-from discl.harness.tuning import storage as database
-from discl.harness.tuning.storage import (
-    FAILURE,
-    Heartbeat,
-    claim,
-    finish,
-    requeue_dead,
-    study_lock,
-    with_retries,
-)
+from discl.harness.tuning.storage import address, database
+from discl.harness.tuning.storage.database import FAILURE, study_lock, with_retries
+from discl.harness.tuning.storage.heartbeat import Heartbeat, claim, finish, requeue_dead
 from tests.postgres import Postgres
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -479,15 +472,15 @@ def test_an_address_of_no_use_is_refused_without_its_password(url: str, reason: 
     with pytest.raises(UserError, match=reason) as caught:
         database.open_storage(url)
     assert "s3cret" not in str(caught.value)
-    assert "s3cret" not in database.redacted(url) or "@s3cret@" in url
+    assert "s3cret" not in address.redacted(url) or "@s3cret@" in url
 
 
 def test_passwords_are_redacted_wherever_an_address_has_them() -> None:
     assert (
-        database.redacted("postgresql://me:s3cret@host/studies")
+        address.redacted("postgresql://me:s3cret@host/studies")
         == "postgresql://me:***@host/studies"
     )
-    assert "s3cret" not in database.redacted(
+    assert "s3cret" not in address.redacted(
         "postgresql://me@host/studies?password=s3cret&sslmode=require"
     )
 
@@ -544,7 +537,7 @@ def test_a_folder_may_be_called_anything(tmp_path: Path) -> None:
 def test_studies_lie_in_the_home_unless_told_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert database.default_url() == f"sqlite:///{tmp_path}/home/studies/studies.db"
-    _open_and_close(database.default_url())
+    assert address.default_url() == f"sqlite:///{tmp_path}/home/studies/studies.db"
+    _open_and_close(address.default_url())
     monkeypatch.setenv("DISCL_STUDIES", "postgresql://host/studies")
-    assert database.default_url() == "postgresql://host/studies"
+    assert address.default_url() == "postgresql://host/studies"

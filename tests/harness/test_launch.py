@@ -30,7 +30,7 @@ from discl.harness.run.store import BusyError, Failure, Store
 from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep import scheduler as launching
 from discl.harness.sweep.scheduler import Outcome, PlannedRun, RunList, Runner, launch
-from discl.harness.tuning.proposals import MedianStopping
+from discl.harness.tuning.pruning import MedianStopping
 from discl.parts.executors.local import LocalProcesses
 from tests import sweeps
 from tests.sweeps import Ready

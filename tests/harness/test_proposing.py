@@ -15,17 +15,17 @@ from scipy.stats import wilcoxon
 from discl.config.sweep import Dimension, TuneTable
 from discl.core.interfaces import EpochReport
 from discl.harness.tuning import proposals
+from discl.harness.tuning import space as spaces
 from discl.harness.tuning.proposals import (
     FinishedTrial,
-    MedianStopping,
     SamplerSettings,
     best_of,
     estimates,
-    is_clearly_worse,
     propose,
     sampler_name,
-    stored,
 )
+from discl.harness.tuning.pruning import MedianStopping, is_clearly_worse
+from discl.harness.tuning.space import stored
 from tests.properties import examples
 
 SPACE = {
@@ -54,7 +54,7 @@ def _tried(
 
 def _lies_in(space: dict[str, Dimension], params: dict[str, Any]) -> bool:
     return params.keys() == space.keys() and all(
-        space[path].holds(value) for path, value in proposals.settings(params).items()
+        space[path].holds(value) for path, value in spaces.settings(params).items()
     )
 
 
@@ -220,7 +220,7 @@ def test_nothing_to_tune_is_proposed_as_nothing() -> None:
 def test_any_choice_comes_back_from_optuna_as_it_was(value: Any) -> None:
     space = {"path": Dimension(type="categorical", choices=[value, "another"])}
     made = [propose(space, SamplerSettings("random", 0, seed, 1), 0, [], []) for seed in range(8)]
-    back = [proposals.settings(params)["path"] for params in made]
+    back = [spaces.settings(params)["path"] for params in made]
     assert all(isinstance(each, type(value) | str) and each in (value, "another") for each in back)
     assert value in back
     assert stored({"path": value}) in made

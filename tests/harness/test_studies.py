@@ -36,9 +36,11 @@ from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.harness.run.store import Failure
 from discl.harness.sweep.scheduler import Outcome, PlannedRun
-from discl.harness.tuning import history, plots
-from discl.harness.tuning.storage import close_storage, open_storage
-from discl.harness.tuning.study import Tuner
+from discl.harness.tuning import description, history, slots
+from discl.harness.tuning.plots import draw as plots
+from discl.harness.tuning.plots import trial_charts
+from discl.harness.tuning.storage.database import close_storage, open_storage
+from discl.harness.tuning.tuner import Tuner
 
 STATIC = "tune_static/cifar10_lt/smoke/static"
 REAL = "tune_static/cifar10_lt/smoke/real_rebalanced"
@@ -176,7 +178,7 @@ def _json(*words: str) -> Any:
 
 
 def _view(url: str, name: str) -> history.StudySnapshot:
-    (view,) = history.chosen(url, name)
+    (view,) = history.chosen_studies(url, name)
     return view
 
 
@@ -229,8 +231,8 @@ def test_looking_imports_neither_torch_nor_a_drawing_library(small: str) -> None
     script = (
         "import sys\nfrom discl.cli import main\ntry:\n    main(['study', 'ls', '--storage',"
         f" {small!r}])\nexcept SystemExit as ended:\n    assert not"
-        " ended.code\nsys.stderr.write(','.join(name for name in ('torch', 'pandas', 'matplotlib',"
-        " 'plotly') if name in sys.modules))"
+        " ended.code\nsys.stderr.write(','.join(name for name in ('torch', 'pandas', 'vl_convert')"
+        " if name in sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -246,7 +248,7 @@ def test_reading_waits_for_no_writer_and_writes_nothing(small: str) -> None:
     ):
         writer.execute("BEGIN IMMEDIATE")
         assert (
-            history.view(opened, STATIC).states["complete"] == 1
+            history.snapshot(opened, STATIC).states["complete"] == 1
         )  # else it waits for a minute, and fails
         writer.rollback()
         with pytest.raises(optuna.exceptions.StorageInternalError):
@@ -269,7 +271,7 @@ def _trial(slot: int, state: TrialState, value: float | None = None, **attrs: An
     return optuna.create_trial(
         state=state,
         value=value,
-        user_attrs={history.SLOT: slot, **attrs},
+        user_attrs={slots.SLOT: slot, **attrs},
         params={},
         distributions={},
     )
@@ -282,9 +284,9 @@ def test_of_a_slot_the_first_trial_counts_that_did_not_fail() -> None:
         _trial(0, TrialState.COMPLETE, 0.5),
     )
     early, late = _trial(2, TrialState.FAIL), _trial(2, TrialState.FAIL, failure="no memory")
-    slots = history.slots_of([twin, dead, early, after, _trial(0, TrialState.COMPLETE, 0.9), late])
+    slots = slots.slots_of([twin, dead, early, after, _trial(0, TrialState.COMPLETE, 0.9), late])
     assert slots == [after, None, late]
-    assert [history.state_of(trial) for trial in (dead, after, late)] == [
+    assert [slots.state_of(trial) for trial in (dead, after, late)] == [
         "interrupted",
         "complete",
         "failed",
@@ -297,8 +299,8 @@ def test_a_trial_that_was_given_up_does_not_win() -> None:
         _trial(1, TrialState.COMPLETE, 0.6, stopped_after=1),
     )
     whole.intermediate_values, cut.intermediate_values = {0: 0.4, 1: 0.6}, {0: 0.9}
-    assert history.winner_of([cut, whole]) is whole
-    assert history.state_of(cut) == "given up"
+    assert slots.winner_of([cut, whole]) is whole
+    assert slots.state_of(cut) == "given up"
 
 
 # ---------------------------------------------------------------- show
@@ -327,7 +329,7 @@ def test_a_share_in_the_best_settings_keeps_its_point() -> None:
         {"train.curriculum_epochs": 1.0},
         {"train.curriculum_epochs": FloatDistribution(0.3, 1.0)},
     )
-    words = history.command(
+    words = description.command(
         history.StudySnapshot(STATIC, SAID, []),
         optuna.create_trial(value=0.5, params=params, distributions=known),
     )
@@ -397,7 +399,7 @@ def test_what_decides_has_the_largest_share() -> None:
         )
         for place in range(20)
     ]
-    shares = history.importances(history.StudySnapshot(STATIC, SAID, list(trials)))
+    shares = history.StudySnapshot(STATIC, SAID, list(trials)).importances()
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["train.lr"] > 0.7
 
@@ -427,14 +429,14 @@ def test_every_kind_is_drawn_as_svg_and_as_a_page(kind: str, pareto: str, tmp_pa
     page = plots.draw([view], kind, tmp_path / "picture.html").read_text("utf-8")
     assert STATIC in svg
     assert "val/macro_acc" in svg
-    assert "plotly.js v" in page  # inside, not fetched
+    assert "vegaEmbed" in page  # inside, not fetched
     assert "tune_static" in page
 
 
 def test_the_picture_of_importances_says_what_the_table_says(pareto: str, tmp_path: Path) -> None:
     view = _view(pareto, "static")
     svg = plots.draw([view], "importance", tmp_path / "picture.svg").read_text("utf-8")
-    for share in history.importances(view).values():
+    for share in view.importances().values():
         assert (f">{share:.2f}<" if share >= 0.01 else "&lt;0.01") in svg
 
 
@@ -444,7 +446,7 @@ def test_the_history_of_a_sweep_has_a_line_for_each_strategy(url: str, tmp_path:
     assert all(
         f">smoke/{name}<" in picture.read_text("utf-8") for name in ("static", "real_rebalanced")
     )
-    again = plots.draw(history.chosen(url, "tune_static"), None, tmp_path / "again.svg")
+    again = plots.draw(history.chosen_studies(url, "tune_static"), None, tmp_path / "again.svg")
     assert again.read_bytes() == picture.read_bytes()
 
 
@@ -454,8 +456,10 @@ def test_the_history_never_counts_a_trial_that_was_given_up() -> None:
         _trial(1, TrialState.COMPLETE, 0.9, stopped_after=1),
         _trial(2, TrialState.COMPLETE, 0.6),
     )
-    chart = plots.CHARTS["history"]([history.StudySnapshot(STATIC, SAID, [first, cut, last])])
-    assert {marks.look: marks.y for marks in chart.marks} == {
+    chart = trial_charts.CHARTS["history"](
+        [history.StudySnapshot(STATIC, SAID, [first, cut, last])]
+    )
+    assert {series.look: series.y for series in chart.series} == {
         "steps": [50, 60, 60],
         "dot": [50, 60],
         "hollow": [90],
@@ -474,7 +478,7 @@ def test_names_in_a_page_are_words_and_no_html(tmp_path: Path) -> None:
 def test_a_library_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(UserError, match=re.escape("pip install 'discl[plots]'")):
         plots.check_picture(tmp_path / "page.html")
 
@@ -524,7 +528,7 @@ def test_the_dashboard_shows_studies_changes_none_and_ends_by_ctrl_c(small: str)
         finally:
             serving.send_signal(signal.SIGINT)
         assert serving.wait(30) == 0
-    assert len(history.every(small)) == 2
+    assert len(history.all_studies(small)) == 2
 
 
 # ---------------------------------------------------------------- rm
@@ -553,7 +557,7 @@ def test_rm_is_refused_while_a_launcher_is_at_work_on_the_sweep(tmp_path: Path) 
 def test_a_launcher_that_died_does_not_keep_its_study(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/dead.db"
     with _opened(address) as storage:
-        Tuner(_found(1), storage).next()  # no heart beats on
+        Tuner(_found(1), storage).next()  # no heartbeat goes on
     with (
         contextlib.closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as database,
         database,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from discl.harness.tuning.storage import close_storage, open_storage, study_lock
+from discl.harness.tuning.storage.database import close_storage, open_storage, study_lock
 from tests import sweeps
 from tests.postgres import Postgres
 from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, ends, finished, read, until

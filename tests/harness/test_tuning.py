@@ -27,10 +27,12 @@ from discl.core.result import Result
 from discl.harness.run.store import Failure
 from discl.harness.sweep.expand import bound
 from discl.harness.sweep.scheduler import Outcome, PlannedRun
-from discl.harness.tuning.comparison import searches
+from discl.harness.tuning.comparison import retests, searches
 from discl.harness.tuning.proposals import STOPPED
-from discl.harness.tuning.storage import FAILURE, close_storage, open_storage
-from discl.harness.tuning.study import SLOT, StrategyStudy, Tuner
+from discl.harness.tuning.slots import SLOT
+from discl.harness.tuning.storage.database import FAILURE, close_storage, open_storage
+from discl.harness.tuning.study import StrategyStudy
+from discl.harness.tuning.tuner import Tuner
 from tests.properties import examples
 
 METRIC = "val/macro_acc"
@@ -413,7 +415,7 @@ def _claimed(found: SweepFile, storage: RDBStorage, answered: int) -> tuple[Tune
 def test_a_launcher_that_is_taken_for_dead_lets_go_of_its_trial(
     storage: RDBStorage, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("discl.harness.tuning.study.REVIVE_S", 0.0)
+    monkeypatch.setattr("discl.harness.tuning.study.DEAD_CHECK_SECONDS", 0.0)
     tuning, job = _claimed(ONE, storage, 3)
     taken = _trials(storage, "static")[job.tag[2]]
     storage.set_trial_state_values(taken._trial_id, TrialState.FAIL)
@@ -462,7 +464,7 @@ def test_one_of_two_trials_that_bear_one_slot_is_run(
     tuning.study(
         "static"
         # so that slot 1 goes to number 4, whose own twin is number 1, in the queue again as number 5
-    ).leave()
+    ).release()
     jobs = _tuned(ONE, storage, workers=3)
     assert len(jobs) == 8
     assert _told(storage, ONE) == undisturbed
@@ -484,14 +486,14 @@ def test_a_twin_does_not_answer_for_a_trial_whose_launcher_died(
     job = living.next()
     assert isinstance(job, PlannedRun)
     assert living.next() is NOT_READY  # the twin is over
-    dying.study("static").leave()
+    dying.study("static").release()
     living.take(job, _trained(job))
     job = living.next()
     assert isinstance(job, PlannedRun)
     living.take(job, _trained(job))
     assert FAILURE in _trials(storage, "static")[3].user_attrs
     assert living.next() is NOT_READY  # until it is known that it died
-    monkeypatch.setattr("discl.harness.tuning.study.REVIVE_S", 0.0)
+    monkeypatch.setattr("discl.harness.tuning.study.DEAD_CHECK_SECONDS", 0.0)
     _work(living)
     assert _told(storage, ONE) == undisturbed
 
@@ -692,7 +694,7 @@ def test_a_run_that_is_cut_short_ends_its_trial_and_tells_later_proposals_how_fa
     ]
     cut, study = trials[2], StrategyStudy(found, "static", 0, storage, [])
     assert cut.intermediate_values.keys() == {0}
-    tried = study.tried(study.slots())[2]
+    tried = study.finished(study.slots())[2]
     assert (tried.complete, tried.scores) == (False, {0: cut.intermediate_values[0], 1: 0.05})
     # each replicate is told the curves of the same replicate of the rounds before
     assert [len(stop.curves) for stop in stops] == [0, 0, 1, 1, 2, 2, 3, 2]

@@ -25,7 +25,7 @@ from discl.harness.doctor.diagnosis import examine
 from discl.harness.doctor.finding import CHECKS, NOTE, OK, PROBLEM, STATES, Finding
 from discl.harness.doctor.network import public
 from discl.harness.run.store import Store
-from discl.harness.wandb.client import access
+from discl.harness.wandb.client import read_settings
 from tests.stores import complete, result
 
 SECRET = "hush-c0ffee"
@@ -276,12 +276,12 @@ def test_a_mode_there_is_not_is_a_problem_of_this_check_alone(
 
 def test_runs_that_were_not_sent_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
-    sent_to = f"{access().url}/we/toy"
+    sent_to = f"{read_settings().url}/we/toy"
     for seed, place in enumerate((sent_to, "offline", None)):
         complete(store, result(seed=seed))
         if place:
             note = {place: {"attempt": "000", "rows": 3, "complete": True}}
-            (store.root / result(seed=seed).id / ".mirror").write_text(json.dumps(note))
+            (store.root / result(seed=seed).id / ".wandb-sent.json").write_text(json.dumps(note))
     unsent, offline = _found("wandb")
     assert (unsent.state, "2 of 3 runs were not sent" in unsent.message) == (OK, True)
     assert "no key" in offline.message

@@ -2,17 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from discl.harness.report.charts import charts
+from discl.harness.report.canvas import css_variable
+from discl.harness.report.chart import all_charts, draw_charts
+from discl.harness.report.comparison import Comparison
 from discl.harness.report.gallery import Gallery, Shown
 from discl.harness.report.histories import Histories
-from discl.harness.report.page import PATHS, embedded, page, section, ticks
-from discl.harness.report.style import looks
-from discl.harness.report.tables import Facts, tables
-from discl.harness.report.vega import variable
+from discl.harness.report.page import SYMBOL_PATHS, embedded, page, section, ticks
+from discl.harness.report.style import plot_styles
 from tests.reports import HOSTILE, facts, run
 
 RUNS = {
@@ -27,8 +28,13 @@ TOLD = Histories(
     "val/macro_acc",
 )
 
+CHARTS = [
+    *("chain", "forest", "groups", "scatter", "classes", "levels"),
+    *("gains", "val", "loss", "costs", "trials", "importance"),
+]
 
-def hostile() -> Facts:
+
+def hostile() -> Comparison:
     """Strategies and classes with every hostile name."""
     classes = [*HOSTILE.values(), *"abcd"]
     told = Histories({name: [run(2, {0: 1.0})] for name in HOSTILE.values()}, "val/macro_acc")
@@ -62,8 +68,8 @@ def test_hostile_names_stay_words() -> None:
 
 def test_a_name_becomes_a_variable_that_is_its_own() -> None:
     names = [*HOSTILE.values(), "static", "real_only", "real-only", "réal"]
-    assert len({variable(name) for name in names}) == len(names)
-    assert all(re.fullmatch(r"\w+", variable(name), re.ASCII) for name in names)
+    assert len({css_variable(name) for name in names}) == len(names)
+    assert all(re.fullmatch(r"\w+", css_variable(name), re.ASCII) for name in names)
 
 
 def test_nothing_is_fetched_and_only_its_own_scripts_may_run() -> None:
@@ -82,53 +88,36 @@ def test_pages_of_two_benchmarks_have_no_id_twice() -> None:
     assert 'data-tab="cifar10_cams-smoke"' in text
 
 
-def test_every_chart_is_valid_vega_lite() -> None:
-    made = facts(RUNS, histories=TOLD)
-    rows = tables(made)
-    rows["trials"] = [
-        {
-            "study": "s",
-            "strategy": "static",
-            "trial": 0,
-            "state": "complete",
-            "value": 20.0,
-            "best": 20.0,
-        }
-    ]
-    rows["importance"] = [{"study": "s", "strategy": "static", "path": "train.lr", "share": 80.0}]
-    found = charts(made, rows, checked=True)
-    assert [chart.id for chart in found] == [
-        *(
-            "chain",
-            "forest",
-            "groups",
-            "scatter",
-            "classes",
-            "levels",
-            "gains",
-            "val",
-            "loss",
-            "costs",
-            "trials",
-            "importance",
-        ),
-    ]
+def test_every_chart_is_valid_vega_lite_on_the_page_and_in_print() -> None:
+    trial = {"study": "s", "strategy": "static", "trial": 0, "state": "complete"}
+    tuning_rows = {
+        "trials": [{**trial, "value": 20.0, "best": 20.0}],
+        "importance": [{"study": "s", "strategy": "static", "path": "train.lr", "share": 80.0}],
+    }
+    comparison = replace(facts(RUNS, histories=TOLD), tuning_rows=tuning_rows)
+    found = draw_charts(comparison, checked=True)
+    assert [chart.id for chart in found] == CHARTS
     for chart in found:
         assert chart.about.endswith(".")
-        assert not set(chart.columns) - {key for row in rows[chart.data] for key in row}
+        assert not set(chart.kind.columns) - {key for row in chart.rows for key in row}
         assert not {"datasets", "values"} & set(chart.spec)  # the data stay apart
-        said = {param["name"] for param in chart.spec["params"]}
-        assert said == {*chart.by, "which" if chart.each else "hidden"}
+        params = {param["name"] for param in chart.spec["params"]}
+        assert params == {*chart.kind.choices, "which" if chart.panels else "hidden"}
+    for chart in draw_charts(comparison, paper=True, checked=True):
+        assert chart.kind.caption(comparison).endswith(".")
+        assert "var(--" not in json.dumps(chart.spec)
+
+
+def test_each_chart_has_a_name_and_a_place_of_its_own() -> None:
+    charts = all_charts()
+    assert len({chart.id for chart in charts}) == len({chart.order for chart in charts}) == 12
+    figures = [chart.figure for chart in charts if chart.figure]
+    assert len(set(figures)) == len(figures)
 
 
 def test_charts_without_data_are_left_out() -> None:
-    made = facts({"static": [30, 34]})
-    assert {chart.id for chart in charts(made, tables(made))} == {
-        "groups",
-        "scatter",
-        "classes",
-        "costs",
-    }
+    found = draw_charts(facts({"static": [30, 34]}))
+    assert {chart.id for chart in found} == {"groups", "scatter", "classes", "costs"}
 
 
 def test_partial_rows_are_marked_and_unranked() -> None:
@@ -162,10 +151,12 @@ def test_a_level_without_a_kept_image_is_marked() -> None:
 
 
 def test_strategies_look_alike_on_every_chart_and_differ_from_each_other() -> None:
-    assert looks(["static"])["static"] == looks(["zebra", "static", "real_only"])["static"]
-    found = looks([f"plugin_{i}" for i in range(30)])
+    assert (
+        plot_styles(["static"])["static"] == plot_styles(["zebra", "static", "real_only"])["static"]
+    )
+    found = plot_styles([f"plugin_{i}" for i in range(30)])
     assert len({(look.light, look.shape) for look in found.values()}) == 30
-    assert {look.shape for look in found.values()} == set(PATHS)
+    assert {look.shape for look in found.values()} == set(SYMBOL_PATHS)
 
 
 def test_back_ticks_become_code_and_nothing_else_does() -> None:

@@ -1,4 +1,4 @@
-"""What W&B holds after its mirror, told by the real client to a real server on loopback."""
+"""Uploads to W&B by the real client, to a real server on loopback."""
 
 import io
 import json
@@ -18,19 +18,19 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from discl.cli import main
-from discl.config.benchmark import load
+from discl.config.load import load
 from discl.core.interfaces import EpochReport
 from discl.engine.evaluation.confusion import count, pack
-from discl.harness.run.assembly import Audience
 from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
-from discl.harness.wandb.client import access
-from discl.harness.wandb.run import mirror
-from discl.harness.wandb.sent_log import Note, claimed
-from discl.harness.wandb.session import Place
+from discl.harness.wandb.client import read_settings
+from discl.harness.wandb.run import upload_run
+from discl.harness.wandb.sent_log import SentRecord, locked_log
+from discl.harness.wandb.session import Destination
 from discl.harness.wandb.sync import local_runs, status
 from discl.parts.trackers.jsonl import JsonLines
-from tests import mirrors, stores
+from tests import stores, wandb_runs
 from tests.make_mini import make
 from tests.wandb_server import Server, serving
 
@@ -44,17 +44,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("DISCL_DATA", str(folder / "data"))
         photos = make("cifar100_lt", folder / "photos", images=600)
         choice = [
-            f"strategies={list(mirrors.STRATEGIES)}",
-            f"seeds={list(mirrors.SEEDS)}",
+            f"strategies={list(wandb_runs.STRATEGIES)}",
+            f"seeds={list(wandb_runs.SEEDS)}",
             "trackers=[]",
         ]
         assert (
             len(
                 list(
                     sweep(
-                        load("cifar100_lt", settings=[*mirrors.settings(photos), *choice]),
+                        load("cifar100_lt", settings=[*wandb_runs.settings(photos), *choice]),
                         Store(),
-                        Audience.of([]),
+                        CompositeTracker.of([]),
                     )
                 )
             )
@@ -101,25 +101,25 @@ def _ids() -> list[str]:
     return [run.id for run in local_runs(Store())]
 
 
-def test_a_bench_that_is_mirrored_while_it_runs_delivers_each_epoch_once(
+def test_a_bench_that_is_uploaded_while_it_runs_delivers_each_epoch_once(
     home: Path, server: Server, made: Path
 ) -> None:
     shutil.rmtree(home / "runs")
     server.share, server.where = 0.3, "/file_stream"
-    choice = [f"strategies={list(mirrors.STRATEGIES)}", f"seeds={list(mirrors.SEEDS)}"]
-    audience = Audience.of(["wandb"])
+    choice = [f"strategies={list(wandb_runs.STRATEGIES)}", f"seeds={list(wandb_runs.SEEDS)}"]
+    tracker = CompositeTracker.of(["wandb"])
     results = list(
         sweep(
-            load("cifar100_lt", settings=[*mirrors.settings(made / "photos"), *choice]),
+            load("cifar100_lt", settings=[*wandb_runs.settings(made / "photos"), *choice]),
             Store(),
-            audience,
+            tracker,
         )
     )
-    audience.trackers[1].close()  # type: ignore[attr-defined] - as the end of the process does
+    tracker.trackers[1].close()  # type: ignore[attr-defined] - as the end of the process does
     server.share = 0.0
-    # what a mirror did not get done in time; it waits for half a minute after some failures
+    # what the child did not get done in time; it waits for half a minute after some failures
     _sync()
-    mirrors.check_whole(server, Store(), [result.id for result in results])
+    wandb_runs.check_whole(server, Store(), [result.id for result in results])
     assert len(results) == 9
     assert [
         told.exit_code for told in server.runs.values() if told.said.get("jobType") == "bank"
@@ -132,12 +132,12 @@ def test_each_epoch_arrives_once_though_requests_fail_and_a_second_sync_sends_no
     server.share, server.where = 0.3, "/file_stream"
     first = _sync("cifar100_lt", "--scale", "smoke")
     server.share = 0.0
-    mirrors.check_whole(server, Store(), _ids())
+    wandb_runs.check_whole(server, Store(), _ids())
     assert first.stdout.startswith("9 runs sent, 0 were there;")
     assert server.failed
-    before = {run.name: (run.rows, run.summary) for run in mirrors.trainings(server)}
+    before = {run.name: (run.rows, run.summary) for run in wandb_runs.trainings(server)}
     assert _sync().stdout.startswith("0 runs sent, 9 were there;")
-    assert {run.name: (run.rows, run.summary) for run in mirrors.trainings(server)} == before
+    assert {run.name: (run.rows, run.summary) for run in wandb_runs.trainings(server)} == before
     assert status().waiting == ()
 
 
@@ -148,12 +148,12 @@ def test_another_machine_sends_only_what_the_server_lacks(home: Path, server: Se
     server.runs[some[0]].summary, server.runs[some[0]].exit_code = (
         {},
         None,
-    )  # a mirror that was killed after two epochs
-    for note in home.glob("*/*/.mirror"):  # another machine has the store and none of the notes
-        note.unlink()
+    )  # an upload that was killed after two epochs
+    for log in home.glob("*/*/.wandb-sent.json"):  # another machine has the store without logs
+        log.unlink()
     kept = server.runs[some[0]].rows
     _sync("--run", some[0], "--run", some[1])
-    mirrors.check_whole(server, Store(), some)
+    wandb_runs.check_whole(server, Store(), some)
     assert server.runs[some[0]].rows[:2] == kept  # what was there was not sent again
 
 
@@ -281,11 +281,11 @@ def test_offline_runs_arrive_whole_by_wandbs_own_sync(
     monkeypatch.setenv("WANDB_MODE", "offline")
     some = [run for run in local_runs(Store()) if run.start["config"]["seed"] == 0]
     for run in some:
-        sent = mirror(run.folder, Place(access(), None), lambda: True)
+        sent = upload_run(run.folder, Destination(read_settings(), None), lambda: True)
         assert sent
         assert (sent.rows, sent.arrived, sent.complete) == (6, None, True)
-    mirror(
-        some[0].folder, Place(access(), None), lambda: True
+    upload_run(
+        some[0].folder, Destination(read_settings(), None), lambda: True
     )  # a run that went on: its record tells all again
     assert not server.asked
     folders = sorted(map(str, (home / "wandb" / "wandb").glob("offline-run-*")))
@@ -298,7 +298,7 @@ def test_offline_runs_arrive_whole_by_wandbs_own_sync(
         capture_output=True,
         timeout=120,
     )
-    mirrors.check_whole(server, Store(), [run.id for run in some])
+    wandb_runs.check_whole(server, Store(), [run.id for run in some])
     assert not [artifact for artifact in server.artifacts.values() if artifact.state != "COMMITTED"]
 
 
@@ -393,7 +393,7 @@ def test_without_the_photos_all_but_the_pictures_arrives(
     (run.folder / "experiment.json").write_text(json.dumps(said))
     monkeypatch.setenv("DISCL_DATA", str(home / "nothing"))
     _sync("--run", run.id)
-    mirrors.check_whole(server, Store(), [run.id])
+    wandb_runs.check_whole(server, Store(), [run.id])
     assert {"classes", "confusions"} <= server.runs[run.id].summary.keys()
     assert "mistakes" not in server.runs[run.id].summary
     assert not [told for told in server.runs.values() if told.said.get("jobType") == "bank"]
@@ -414,8 +414,9 @@ def test_thousands_of_runs_take_few_requests_and_little_time_when_all_is_there(
         shutil.copytree(template.folder, Store().root / id / "000", copy_function=os.link)
         run = server.run(id, "discl-cifar100_lt")
         run.lines, run.exit_code = {offset: {} for offset in range(template.rows)}, 0
-        with claimed(Store().root / id) as notes:
-            notes.write(f"{server.url}/us/discl-cifar100_lt", Note("000", template.rows, True))
+        record = SentRecord("000", template.rows, True)
+        with locked_log(Store().root / id) as log:
+            log.write(f"{server.url}/us/discl-cifar100_lt", record)
     assert replace(template, id="") in [
         replace(run, id="") for run in local_runs(Store(), [template.id])
     ]
@@ -429,7 +430,7 @@ def test_thousands_of_runs_take_few_requests_and_little_time_when_all_is_there(
         "0 runs sent, 2000 were there;"
     )
     assert time.process_time() - began < 10
-    assert server.asked.count("MirroredRuns") == 4  # of 500 each
+    assert server.asked.count("SyncedRuns") == 4  # of 500 each
 
 
 # ---------------------------------------------------------------- what stands beside the runs
@@ -462,7 +463,7 @@ def test_status_says_where_runs_go_and_which_wait(
 def test_a_dashboard_compares_strategies_with_bands_over_seeds(
     home: Path, server: Server, made: Path, tmp_path: Path
 ) -> None:
-    words = mirrors.words(made / "photos")
+    words = wandb_runs.words(made / "photos")
     said = _invoke("dashboard", *words, "-o", str(tmp_path / "spec.json")).stdout
     assert not server.asked  # building asks nobody
     assert "Tuning: 3 panels" in said
@@ -519,7 +520,7 @@ def test_a_dashboard_compares_strategies_with_bands_over_seeds(
 def _told_keys() -> set[str]:
     """All that runs of the store tell W&B."""
     runs = list(local_runs(Store()))
-    rows = {key for run in runs for row in mirrors.told(run.folder) for key in row}
+    rows = {key for run in runs for row in wandb_runs.told(run.folder) for key in row}
     return rows | {
         key for run in runs if (result := Store().find(run.id)) for key in result.metrics
     }
@@ -528,7 +529,7 @@ def _told_keys() -> set[str]:
 def test_a_dashboard_is_saved_as_a_view_and_a_report(
     home: Path, server: Server, made: Path
 ) -> None:
-    words = mirrors.words(made / "photos")
+    words = wandb_runs.words(made / "photos")
     assert (
         "runs must be there first: discl wandb sync" in _invoke("dashboard", *words, code=2).stderr
     )
@@ -555,7 +556,7 @@ def test_a_dashboard_needs_a_run_that_says_what_is_measured(server: Server) -> N
 def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(
     home: Path, server: Server, made: Path, tmp_path: Path
 ) -> None:
-    words, root = mirrors.words(made / "photos"), tmp_path / "boards"
+    words, root = wandb_runs.words(made / "photos"), tmp_path / "boards"
     published = CliRunner().invoke(main, ["leaderboard", "publish", *words, "--root", str(root)])
     assert published.exit_code == 0, published.output
     _invoke("leaderboard", *words, "--root", str(root))
@@ -565,7 +566,7 @@ def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(
     assert sorted(results[id] for id in run.used) == [f"result-{id}" for id in sorted(_ids())]
     names = set(json.loads(artifact.manifest)["contents"])
     assert {path.name for path in (root / "results").rglob("*.json")} <= names
-    assert len(_table(server, run.name, "board")["data"]) == len(mirrors.STRATEGIES)
+    assert len(_table(server, run.name, "board")["data"]) == len(wandb_runs.STRATEGIES)
     before = len(server.artifacts)
     _invoke("leaderboard", *words, "--root", str(root))
     assert len(server.artifacts) == before  # equal content, equal version
@@ -576,14 +577,14 @@ def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(
 
 
 def test_a_bank_that_is_built_is_told_at_once(home: Path, server: Server, made: Path) -> None:
-    answer = CliRunner().invoke(main, ["bank", "build", *mirrors.words(made / "photos")])
+    answer = CliRunner().invoke(main, ["bank", "build", *wandb_runs.words(made / "photos")])
     assert answer.exit_code == 0, answer.output
     (bank,) = (told for told in server.runs.values() if told.said.get("jobType") == "bank")
     assert bank.exit_code == 0
     assert (home / "banks" / bank.name).is_dir()
 
 
-def test_few_classes_are_shown_whole_whatever_they_are_called_and_a_class_without_test_photos_has_no_recall(
+def test_few_classes_are_shown_whole_and_a_class_without_test_photos_has_no_recall(
     server: Server,
 ) -> None:
     called = count("test", "", None, np.array([0, 0, 0, 1]), np.array([0, 0, 1, 0]))

@@ -1,4 +1,4 @@
-"""A bench with W&B online delivers every row exactly once, whatever is killed and whatever fails."""
+"""A bench with W&B online delivers every row exactly once, whatever is killed or fails."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from discl.cli import main
 from discl.harness.run.store import Store
 from discl.testing import gone
-from tests import mirrors
+from tests import wandb_runs
 from tests.make_mini import make
 from tests.sweeps import descendants, finished
 from tests.wandb_server import Server, serving
@@ -25,7 +25,7 @@ def _launched(photos: Path, log: Path) -> subprocess.Popen[bytes]:
         "-m",
         "discl.cli",
         "bench",
-        *mirrors.words(photos),
+        *wandb_runs.words(photos),
         "--trackers",
         "wandb",
     ]
@@ -33,15 +33,15 @@ def _launched(photos: Path, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=out, stderr=out)
 
 
-def _mirror_of(process: int) -> int:
+def _follower_of(process: int) -> int:
     """The child that follows it."""
     return next(
         child for child, command in descendants(process).items() if "wandb follow" in command
     )
 
 
-def _killed_at(done: int, photos: Path, log: Path, home: Path, with_mirror: bool) -> None:
-    """A launch that is killed once so many runs are complete; its mirror too, or left an orphan,
+def _killed_at(done: int, photos: Path, log: Path, home: Path, with_follower: bool) -> None:
+    """A launch that is killed once so many runs are complete; its child too, or left an orphan,
     which lets go by itself.
     """
     launch = _launched(photos, log)
@@ -50,19 +50,19 @@ def _killed_at(done: int, photos: Path, log: Path, home: Path, with_mirror: bool
         assert launch.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)
-    mirror = _mirror_of(launch.pid)
+    follower = _follower_of(launch.pid)
     launch.kill()
     launch.wait()
-    if with_mirror:
-        os.kill(mirror, signal.SIGKILL)
+    if with_follower:
+        os.kill(follower, signal.SIGKILL)
     else:
-        assert gone({mirror}, 400), "an orphan went on"
+        assert gone({follower}, 400), "an orphan went on"
 
 
 # nine runs against a server that fails, whose client waits two seconds after each failure
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_every_row_arrives_once_though_the_server_fails_and_the_bench_and_its_mirror_are_killed(
+def test_every_row_arrives_once_though_the_server_fails_and_the_bench_and_its_child_are_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos, home = make("cifar100_lt", tmp_path / "photos", images=600), tmp_path / "home"
@@ -72,14 +72,14 @@ def test_every_row_arrives_once_though_the_server_fails_and_the_bench_and_its_mi
             monkeypatch.setenv(name, value)
         server.share = 0.3
         log = tmp_path / "log.txt"
-        _killed_at(2, photos, log, home, with_mirror=True)
-        _killed_at(5, photos, log, home, with_mirror=False)
+        _killed_at(2, photos, log, home, with_follower=True)
+        _killed_at(5, photos, log, home, with_follower=False)
         launch = _launched(photos, log)
         assert launch.wait(400) == 0, log.read_text()
         ids = [path.name for path in Store().root.glob("*")]
-        assert len(ids) == len(mirrors.STRATEGIES) * len(mirrors.SEEDS)
+        assert len(ids) == len(wandb_runs.STRATEGIES) * len(wandb_runs.SEEDS)
         said = [_synced(server), _synced(server)]
-        mirrors.check_whole(server, Store(), ids)
+        wandb_runs.check_whole(server, Store(), ids)
         assert said[1].startswith(f"0 runs sent, {len(ids)} were there;")
         (bank,) = (run for run in server.runs.values() if run.said.get("jobType") == "bank")
         assert bank.exit_code == 0
@@ -88,7 +88,7 @@ def test_every_row_arrives_once_though_the_server_fails_and_the_bench_and_its_mi
             for artifact in server.artifacts.values()
             if artifact.name == f"bank-{bank.name}"
         )
-        for run in mirrors.trainings(
+        for run in wandb_runs.trainings(
             server
         ):  # lineage: from the runs that used its images to the bank
             assert run.used == ([used.id] if run.config["strategy"]["value"] != "real_only" else [])

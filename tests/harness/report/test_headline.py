@@ -9,7 +9,7 @@ import pytest
 
 from discl.core.errors import UserError
 from discl.harness.leaderboard.statistics import Estimate
-from discl.harness.report.headline import chain, points
+from discl.harness.report.headline import gain_steps, points
 from tests.reports import ALL, FEW, facts
 
 CLEAR = {
@@ -23,24 +23,24 @@ CLEAR = {
 def test_a_clear_win_is_taken_apart_into_rebalancing_synthesis_and_order() -> None:
     found = facts(CLEAR)
     assert (
-        found.answer.sentence
+        found.headline.sentence
         == "static beats rebalanced real photos by 10.0 ± 2.5 points on few-shot classes; order"
         " explains 4.0 ± 0.0 of them."
     )
-    gains = {(link.step, link.strategy): points(link.gain) for link in found.chains[FEW]}
+    gains = {(step.step, step.strategy): points(step.gain) for step in found.gain_steps[FEW]}
     assert gains == {
         ("rebalancing", "real_rebalanced"): "+20.0 ± 0.0",
         ("synthesis", "all_levels"): "+6.0 ± 2.5",
         ("order", "static"): "+4.0 ± 0.0",
     }
-    assert sum(link.gain.mean for link in found.chains[FEW]) == pytest.approx(
+    assert sum(step.gain.mean for step in found.gain_steps[FEW]) == pytest.approx(
         0.30
     )  # from real_only to static
 
 
 def test_the_strategy_of_the_headline_is_also_said_where_it_does_not_win() -> None:
     others = {**{name: [40, 41, 42] for name in CLEAR}, "static": [40, 42, 41]}
-    notes = " ".join(facts(CLEAR, others=others).answer.notes)
+    notes = " ".join(facts(CLEAR, others=others).headline.notes)
     assert (
         "Its difference elsewhere: over all classes +0.0 ± 2.5 (not told from zero) and out of"
         " distribution" in notes
@@ -51,7 +51,7 @@ def test_the_strategy_of_the_headline_is_also_said_where_it_does_not_win() -> No
 
 def test_what_order_adds_is_said_to_be_nothing_where_its_interval_holds_zero() -> None:
     found = facts({**CLEAR, "all_levels": [31, 31, 31]})
-    assert found.answer.sentence.endswith(
+    assert found.headline.sentence.endswith(
         "; what order adds to it cannot be told from zero (+1.0 ± 7.5)."
     )
 
@@ -63,7 +63,7 @@ def test_order_that_costs_is_said_to_cost() -> None:
         ["real_rebalanced"],
     )
     assert (
-        found.answer.sentence
+        found.headline.sentence
         == "All levels at once beats rebalanced real photos by 11.0 ± 2.5 points on few-shot"
         " classes; "
         "no order of the levels adds to that anything that can be told from zero."
@@ -73,7 +73,7 @@ def test_order_that_costs_is_said_to_cost() -> None:
 def test_a_strategy_without_an_order_is_not_credited_with_one() -> None:
     found = facts({**CLEAR, "text_only": [39, 42, 45]})
     assert (
-        found.answer.sentence
+        found.headline.sentence
         == "text_only beats rebalanced real photos by 20.0 ± 2.5 points on few-shot classes, which"
         " is 14.0 ± 0.0 more than all levels at once."
     )
@@ -83,7 +83,7 @@ def test_a_strategy_without_an_order_may_tie_with_all_levels() -> None:
     found = facts(
         {"text_only": [30, 32, 34], "all_levels": [31, 28, 31], "real_rebalanced": [20, 22, 24]}
     )
-    assert found.answer.sentence.endswith(
+    assert found.headline.sentence.endswith(
         "; it is not told apart from all levels at once (+2.0 ± 6.6)."
     )  # of -1, 4 and 3
 
@@ -97,7 +97,7 @@ def test_what_each_order_gains_is_said_beside_any_headline() -> None:
     }
     assert (
         "Order against all levels at once: reverse +0.0 ± 2.5 (not told from zero) and static -4.0"
-        " ± 0.0." in facts(tie).answer.notes
+        " ± 0.0." in facts(tie).headline.notes
     )
 
 
@@ -105,17 +105,17 @@ def test_a_tie_is_called_a_tie() -> None:
     found = facts(
         {"static": [19, 20, 21], "all_levels": [20, 22, 18], "real_rebalanced": [20, 20, 20]}
     )
-    assert found.answer.sentence.startswith(
+    assert found.headline.sentence.startswith(
         "No strategy is told apart from rebalanced real photos on few-shot classes; the largest"
         " difference"
     )
-    assert not found.answer.certain
+    assert not found.headline.certain
 
 
 def test_strategies_that_fall_behind_are_named() -> None:
     found = facts({"static": [10, 11, 12], "real_rebalanced": [20, 20, 20]})
     assert (
-        found.answer.sentence
+        found.headline.sentence
         == "No strategy beats rebalanced real photos on few-shot classes, and static falls behind; "
         "the largest difference is that of static, -9.0 ± 2.5 points."
     )
@@ -124,7 +124,7 @@ def test_strategies_that_fall_behind_are_named() -> None:
 def test_one_seed_says_that_it_says_nothing() -> None:
     found = facts({"static": [24.1], "all_levels": [21], "real_rebalanced": [20]})
     assert (
-        found.answer.sentence
+        found.headline.sentence
         == "One seed tells nothing apart: on few-shot classes the largest difference to rebalanced"
         " real photos is that of static, +4.1 points, and another seed may turn it round."
     )
@@ -134,7 +134,7 @@ def test_one_seed_says_that_it_says_nothing() -> None:
 def test_without_a_baseline_the_sentence_says_how_to_get_one() -> None:
     found = facts({"static": [24, 25], "all_levels": [21, 22]})
     assert (
-        found.answer.sentence
+        found.headline.sentence
         == "There is no run of real_rebalanced, so nothing can be compared: `discl bench cifar10_lt"
         " --scale smoke --strategies real_rebalanced`."
     )
@@ -144,26 +144,26 @@ def test_without_a_baseline_the_sentence_says_how_to_get_one() -> None:
 def test_another_baseline_is_the_one_that_was_asked_for() -> None:
     assert (
         "beats all levels at once by 4.0 ± 0.0 points"
-        in facts(CLEAR, ["all_levels"]).answer.sentence
+        in facts(CLEAR, ["all_levels"]).headline.sentence
     )
 
 
 def test_rows_that_lack_seeds_are_shown_and_not_spoken_of() -> None:
     found = facts({**CLEAR, "adaptive": [90, 90]})
-    assert found.answer.best == "static"
-    assert found.answer.notes[-1] == "Not spoken of, since seeds are missing: adaptive."
-    assert "adaptive" not in {link.strategy for link in found.chains[FEW]}
+    assert found.headline.best == "static"
+    assert found.headline.notes[-1] == "Not spoken of, since seeds are missing: adaptive."
+    assert "adaptive" not in {step.strategy for step in found.gain_steps[FEW]}
 
 
 def test_a_baseline_that_lacks_seeds_compares_nothing() -> None:
     found = facts({"static": [1, 2, 3], "real_rebalanced": [1, 2]})
-    assert found.answer.sentence.startswith(
+    assert found.headline.sentence.startswith(
         "real_rebalanced lacks seeds that others have, so nothing can be compared yet"
     )
 
 
 def test_a_baseline_alone_compares_nothing() -> None:
-    said = facts({"real_rebalanced": [1, 2]}).answer.sentence
+    said = facts({"real_rebalanced": [1, 2]}).headline.sentence
     assert (
         said
         == "Only real_rebalanced has been measured on every seed so far, so nothing is compared"
@@ -178,15 +178,15 @@ def test_a_baseline_without_a_number_compares_nothing() -> None:
         others={"static": [3, 4], "real_rebalanced": [1, 2]},
     )
     assert (
-        found.answer.sentence
+        found.headline.sentence
         == "'few' was not measured of real_rebalanced, so nothing can be compared by it."
     )
-    assert found.answers[ALL].best == "static"
+    assert found.headlines[ALL].best == "static"
 
 
 def test_what_is_no_number_was_not_measured() -> None:
     found = facts({**CLEAR, "static": [math.nan, math.nan, math.nan]})
-    assert found.answer.sentence.startswith(
+    assert found.headline.sentence.startswith(
         "All levels at once beats rebalanced real photos by 6.0"
     )
     assert found.scores[FEW]["static"] == {}
@@ -199,8 +199,10 @@ def test_without_runs_there_is_no_report() -> None:
 
 
 def test_the_chain_leaves_out_what_has_no_run() -> None:
-    assert [link.step for link in chain({"static": {0: 0.5}, "all_levels": {0: 0.4}})] == ["order"]
-    assert chain({"static": {0: 0.5}, "all_levels": {1: 0.4}}) == []  # no seed in common
+    assert [step.step for step in gain_steps({"static": {0: 0.5}, "all_levels": {0: 0.4}})] == [
+        "order"
+    ]
+    assert gain_steps({"static": {0: 0.5}, "all_levels": {1: 0.4}}) == []  # no seed in common
 
 
 def test_points_have_a_sign_and_half_an_interval_where_there_is_one() -> None:

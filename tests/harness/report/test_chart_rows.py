@@ -3,17 +3,12 @@
 import pytest
 
 from discl.harness.leaderboard.statistics import Estimate
+from discl.harness.report.charts.classes import Classes
+from discl.harness.report.charts.costs import Costs
+from discl.harness.report.charts.differences import Differences
+from discl.harness.report.charts.distribution_shift import DistributionShift
+from discl.harness.report.comparison import interval
 from discl.harness.report.histories import Histories
-from discl.harness.report.tables import (
-    MOST_SEEDS,
-    class_rows,
-    cost_rows,
-    difference_rows,
-    interval,
-    place_rows,
-    seed_rows,
-    tables,
-)
 from tests import results
 from tests.reports import FEW, OOD, facts, run
 
@@ -27,7 +22,7 @@ def test_an_interval_is_in_percent_and_has_no_ends_where_one_seed_cannot_give_th
 
 
 def test_differences_are_paired_and_say_whether_they_are_clear() -> None:
-    (row,) = [row for row in difference_rows(facts(TWO)) if row["metric"] == FEW]
+    (row,) = [row for row in Differences().rows(facts(TWO)) if row["metric"] == FEW]
     assert (row["strategy"], row["baseline"], row["mean"], row["n"]) == (
         "static",
         "real_rebalanced",
@@ -42,7 +37,7 @@ def test_differences_are_paired_and_say_whether_they_are_clear() -> None:
 
 def test_a_class_that_test_lacks_is_left_out() -> None:
     recalls = [0.9, None, *[0.5] * 8]
-    rows = class_rows(facts(TWO, class_recalls=recalls))
+    rows = Classes().rows(facts(TWO, class_recalls=recalls))
     assert {row["class"] for row in rows} == set(results.CLASSES) - {"automobile"}
     assert {row["mean"] for row in rows if row["class"] == "airplane"} == {90.0}
 
@@ -50,7 +45,7 @@ def test_a_class_that_test_lacks_is_left_out() -> None:
 def test_many_classes_are_drawn_together_by_their_photos() -> None:
     classes, counts = [f"c{i}" for i in range(60)], [1] * 20 + [5] * 20 + [0] * 20
     recalls = [0.1] * 20 + [0.6] * 10 + [0.4] * 10 + [None] * 20
-    rows = class_rows(facts(TWO, classes=classes, counts=counts, class_recalls=recalls))
+    rows = Classes().rows(facts(TWO, classes=classes, counts=counts, class_recalls=recalls))
     mine = [(row["class"], row["mean"]) for row in rows if row["strategy"] == "static"]
     assert mine == [
         ("4 to 7 photos (20 classes)", 50.0),
@@ -58,13 +53,8 @@ def test_many_classes_are_drawn_together_by_their_photos() -> None:
     ]  # nothing was measured of the others
 
 
-def test_hundreds_of_seeds_are_not_drawn_one_by_one() -> None:
-    assert len([row for row in seed_rows(facts(TWO)) if row["metric"] == FEW]) == 4
-    assert seed_rows(facts({"static": [30.0] * (MOST_SEEDS + 1)})) == []
-
-
 def test_home_and_elsewhere_stand_in_one_row_a_strategy() -> None:
-    rows = place_rows(facts(TWO))
+    rows = DistributionShift().rows(facts(TWO))
     assert [(row["strategy"], row["id_mean"], row["ood_mean"]) for row in rows] == [
         ("static", 42.0, 42.0),
         ("real_rebalanced", 31.0, 31.0),
@@ -73,7 +63,9 @@ def test_home_and_elsewhere_stand_in_one_row_a_strategy() -> None:
 
 def test_costs_are_those_of_a_run() -> None:
     rows = [
-        row for row in cost_rows(facts(TWO)) if row["metric"] == OOD and row["strategy"] == "static"
+        row
+        for row in Costs().rows(facts(TWO))
+        if row["metric"] == OOD and row["strategy"] == "static"
     ]
     assert {row["cost"]: row["spent"] for row in rows}["minutes of training"] == pytest.approx(0.75)
 
@@ -110,15 +102,3 @@ def test_curves_have_a_band_and_leave_out_what_was_not_measured() -> None:
     )  # sd 7.07 over sqrt(2)
     assert (second["mean"], second["low"], second["n"]) == (20.0, 20.0, 1)
     assert Histories({"static": [run(1, {100: 1.0})]}, "val/few_acc").val() == []
-
-
-def test_tables_with_nothing_in_them_are_left_out() -> None:
-    assert set(tables(facts(TWO))) == {
-        "scores",
-        "seeds",
-        "differences",
-        "groups",
-        "classes",
-        "costs",
-        "places",
-    }

@@ -1,4 +1,4 @@
-"""Where W&B is looked for: as its own client would."""
+"""W&B settings: those that its own client finds."""
 
 import subprocess
 import sys
@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from discl.core.errors import UserError
-from discl.harness.wandb.client import access
+from discl.harness.wandb.client import read_settings
 
 # what the client itself finds, in a process of its own: it reads its settings once
 ITS_OWN = """
 import wandb
 from wandb.sdk.lib import wbauth
 settings = wandb.setup().settings
-found = wbauth.authenticate_session(host=settings.base_url, source='test', prompt=False, update_session=False)
+found = wbauth.authenticate_session(
+    host=settings.base_url, source='test', prompt=False, update_session=False
+)
 print(repr((settings.base_url, getattr(found, 'api_key', None), settings.entity, settings.project)))
 """
 KEY, OTHER = "a" * 40, "b" * 40
@@ -69,7 +71,7 @@ def test_key_server_entity_and_project_are_those_its_own_client_finds(
     its_own = subprocess.run(
         [sys.executable, "-c", ITS_OWN], capture_output=True, text=True, check=True, timeout=60
     )
-    found = access()
+    found = read_settings()
     assert (
         repr((found.url, found.key, found.entity, found.project))
         == its_own.stdout.strip().splitlines()[-1]
@@ -92,7 +94,7 @@ def test_online_needs_a_key_and_a_mode_that_does_not_say_otherwise(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", said)
     monkeypatch.setenv("WANDB_API_KEY", key)
-    assert access().mode == mode
+    assert read_settings().mode == mode
 
 
 def test_wandb_offline_in_a_folder_is_heard(
@@ -101,10 +103,10 @@ def test_wandb_offline_in_a_folder_is_heard(
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / "settings").write_text("[default]\nmode = offline\n")
     monkeypatch.setenv("WANDB_API_KEY", KEY)
-    assert access().mode == "offline"
+    assert read_settings().mode == "offline"
 
 
 def test_a_mode_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "ofline")
     with pytest.raises(UserError, match="WANDB_MODE = 'ofline' is no mode of W&B"):
-        access()
+        read_settings()
