@@ -542,7 +542,7 @@ OPERATIONS = {
     "RunResumeStatus": _resume,
     "UpsertBucket": _upsert,
     "CreateRunFiles": _run_files,
-    "MirroredRuns": _listed,
+    "SyncedRuns": _listed,
     "CreateArtifact": _create_artifact,
     "CreateArtifactManifest": _manifest,
     "UpdateArtifactManifest": _manifest,

@@ -79,7 +79,7 @@ def bank_build(
     bench, tracker = opened(load(**{**selection, "settings": extra}))
     bench.find_hard(tracker.progress)
     if retry_failed:
-        bench.bank.forget(cell for cell, _ in bench.bank.failures())
+        bench.bank.drop(cell for cell, _ in bench.bank.failures())
     made = bench.fill(bench.spec.levels, tracker.progress, executor)
     rate = f", {made.images / made.seconds:.1f} images/s" if made.images else ""
     click.echo(
@@ -238,7 +238,7 @@ def bank_verify(**selection: Any) -> None:
         click.echo(f"damaged: {where}{damage.why}")
     if not any(damage.cell is None for damage in damaged):
         total = sum(bench.bank.count().values())
-        lost = bench.bank.forget(damage.cell for damage in damaged if damage.cell)
+        lost = bench.bank.drop(damage.cell for damage in damaged if damage.cell)
         click.echo(
             f"{total - lost} of {total} images are whole"
             + ("; run `discl bank build` to make the others again" if lost else "")

@@ -19,7 +19,7 @@ from discl.parts.trackers import wandb as part
 from discl.parts.trackers.jsonl import JsonLines
 from discl.parts.trackers.wandb import Wandb
 from discl.testing import TrackerContract, alive, gone
-from tests import mirrors
+from tests import wandb_runs
 from tests.sweeps import descendants, kill
 from tests.wandb_server import Server, serving
 
@@ -83,21 +83,21 @@ def test_this_process_never_imports_wandb_and_rows_arrive_while_the_run_goes_on(
     tracker.close()
     assert ("wandb" in sys.modules) == had
     assert server.runs[ID].exit_code == 0
-    assert [mirrors.ours(row) for row in server.runs[ID].rows] == mirrors.told(run.folder)
+    assert [wandb_runs.ours(row) for row in server.runs[ID].rows] == wandb_runs.told(run.folder)
     assert not list((home() / "wandb").glob("follow-*"))  # nothing is left to be looked at
 
 
-def test_a_killed_mirror_and_a_killed_run_go_on_as_one_run_with_every_row_once(
+def test_a_killed_child_and_a_killed_run_go_on_as_one_run_with_every_row_once(
     server: Server,
 ) -> None:
     tracker = Wandb()
     run = _Run(tracker)
     run.epoch(0)
     _until(lambda: _rows(server) == [0])
-    assert tracker._child
-    left = set(descendants(tracker._child.pid))  # W&B's client has a process of its own
-    os.killpg(tracker._child.pid, signal.SIGKILL)
-    tracker._child.wait()
+    assert tracker.child
+    left = set(descendants(tracker.child.pid))  # W&B's client has a process of its own
+    os.killpg(tracker.child.pid, signal.SIGKILL)
+    tracker.child.wait()
     run.epoch(1)  # nobody tells W&B, and nobody minds
     run.finish(None)
     tracker.close()
@@ -113,7 +113,7 @@ def test_a_killed_mirror_and_a_killed_run_go_on_as_one_run_with_every_row_once(
         kill(process)
 
 
-def test_the_mirror_of_a_dead_process_tells_what_it_left_and_lets_go(
+def test_the_child_of_a_dead_process_tells_what_it_left_and_lets_go(
     server: Server, tmp_path: Path
 ) -> None:
     script = (
@@ -139,7 +139,7 @@ def test_the_mirror_of_a_dead_process_tells_what_it_left_and_lets_go(
     assert server.runs[ID].exit_code == 1  # it never said that it was complete
 
 
-def test_the_terminals_ctrl_c_stops_the_run_and_its_mirror_says_so(server: Server) -> None:
+def test_the_terminals_ctrl_c_stops_the_run_and_its_child_says_so(server: Server) -> None:
     script = (
         "import time\nfrom tests.parts.test_wandb import _Run\nfrom discl.parts.trackers.wandb"
         " import Wandb\nrun = _Run(Wandb())\nrun.epoch(0)\nprint('told', flush=True)\ntry:\n   "
@@ -176,11 +176,11 @@ def test_nobody_there_costs_a_run_nothing_but_one_sentence(
     began = time.monotonic()
     run = _Run(tracker)
     run.epoch(0)
-    _until(lambda: tracker._status().get("given_up"))
+    _until(lambda: tracker.status().get("error"))
     run.finish({"test/macro_acc": 0.5})
     closing = time.monotonic()
     tracker.close()
-    assert time.monotonic() - closing < 10 < part.PATIENCE_S
+    assert time.monotonic() - closing < 10 < part.CLOSE_TIMEOUT_S
     assert began < closing
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
@@ -194,7 +194,7 @@ def test_a_server_that_hangs_is_given_up_and_a_wrong_key_is_said(
     monkeypatch.setenv("WANDB_API_KEY", "b" * 40)
     tracker = Wandb()
     _Run(tracker).epoch(0)
-    _until(lambda: tracker._status().get("given_up"))
+    _until(lambda: tracker.status().get("error"))
     tracker.close()
     assert "refuses the key from WANDB_API_KEY (401)" in capsys.readouterr().err
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections and never answers
@@ -223,20 +223,20 @@ def test_a_server_that_goes_away_under_way_ends_the_wait_and_sync_sends_the_rest
         tracker = Wandb()
         run = _Run(tracker)
         run.epoch(0)
-        _until(lambda: tracker._status().get("steps", 0) > 1)
+        _until(lambda: tracker.status().get("steps", 0) > 1)
         port = int(server.url.rpartition(":")[2])
     run.epoch(1)
     run.finish({"test/macro_acc": 0.5})
     began = time.monotonic()
-    child = tracker._child
+    child = tracker.child
     assert child
     its_own = set(descendants(child.pid))
     assert its_own  # W&B's client has a process of its own, which would try for hours
     tracker.close()
-    assert time.monotonic() - began < part.PATIENCE_S
+    assert time.monotonic() - began < part.CLOSE_TIMEOUT_S
     assert gone(its_own, 10)
     assert (
-        "1 of 1 runs are not mirrored whole; `discl wandb sync` sends what is missing"
+        "1 of 1 runs are not at W&B whole; `discl wandb sync` sends what is missing"
         in capsys.readouterr().err
     )
     assert not alive(child.pid)
@@ -255,16 +255,16 @@ def test_disabled_starts_nothing_and_offline_asks_nobody(
     monkeypatch.setenv("WANDB_MODE", "disabled")
     tracker = Wandb()
     _Run(tracker).finish(None)
-    assert tracker._child is None
+    assert tracker.child is None
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = _Run(tracker, attempt=1)
     run.epoch(0)
     run.finish({"test/macro_acc": 0.5})
     tracker.close()
     assert not server.asked
-    (mirrored,) = (home() / "wandb" / "wandb").glob("offline-run-*/run-*.wandb")
-    assert mirrored.name == f"run-{ID}.wandb"  # the experiment's own id
-    assert json.loads((Store().root / ID / ".mirror").read_text())["offline"] == {
+    (uploaded,) = (home() / "wandb" / "wandb").glob("offline-run-*/run-*.wandb")
+    assert uploaded.name == f"run-{ID}.wandb"  # the experiment's own id
+    assert json.loads((Store().root / ID / ".wandb-sent.json").read_text())["offline"] == {
         "attempt": "001",
         "rows": 1,
         "complete": True,

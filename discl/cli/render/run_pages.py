@@ -96,7 +96,7 @@ def _value(value: Any) -> str:
 def _print_metrics(
     tables: Mapping[tuple[str, str], Mapping[str, float]], errors: Mapping[str, float]
 ) -> None:
-    from discl.config.metrics import in_order, is_share
+    from discl.core.metric_names import in_order, is_share
 
     measured = {name for values in tables.values() for name in values if is_share(name)}
     names = in_order(measured)

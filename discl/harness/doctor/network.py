@@ -55,7 +55,7 @@ def _hub_error(url: str, timeout_seconds: float) -> str:
 
 def wandb(timeout_seconds: float) -> Iterator[Finding]:
     """W&B: whether runs wait to be sent, in which mode, and whether the server takes the key."""
-    from discl.harness.wandb.client import ONLINE, UnreachableError, access, whoami
+    from discl.harness.wandb.client import ONLINE, UnreachableError, read_settings, whoami
     from discl.harness.wandb.sync import status
 
     if importlib.util.find_spec("wandb") is None:
@@ -63,7 +63,7 @@ def wandb(timeout_seconds: float) -> Iterator[Finding]:
         yield Finding(NOTE, message, "pip install wandb")
         return
     sync = status()
-    settings = access()
+    settings = read_settings()
     url = public(settings.url)
     key = f"a key from {settings.key_from}" if settings.key else "no key"
     if sync.waiting:
@@ -75,7 +75,7 @@ def wandb(timeout_seconds: float) -> Iterator[Finding]:
     if settings.mode != ONLINE:
         reason = (
             "there is no key"
-            if settings.wanted == ONLINE
+            if settings.requested_mode == ONLINE
             else f"WANDB_MODE or W&B's settings say so; there is {key}"
         )
         way_out = "" if settings.key else "to send runs: wandb login, or export WANDB_API_KEY=..."
@@ -85,7 +85,7 @@ def wandb(timeout_seconds: float) -> Iterator[Finding]:
         return
     started = time.monotonic()
     try:
-        whoami(settings, timeout_seconds)
+        whoami(settings, timeout_seconds, tries=1)
     except UnreachableError as error:
         way_out = (
             "runs go on without it, and `discl wandb sync` sends them later; WANDB_MODE=offline"

@@ -92,7 +92,7 @@ def filesystem(path: Path) -> str:
 
 def data() -> Iterator[Finding]:
     """Which datasets have their photos on this machine; fetches nothing."""
-    from discl.config.benchmark import available
+    from discl.config.load import available
 
     users: dict[tuple[str, str], list[str]] = {}  # (dataset, state) -> benchmarks
     with offline():
@@ -129,7 +129,7 @@ def _with_users(dataset: str, benchmarks: list[str]) -> str:
 
 def _dataset_state(benchmark: str) -> tuple[str, str]:
     """(dataset of a benchmark, ready or absent or why that is unknown)."""
-    from discl.config.benchmark import load, scales
+    from discl.config.load import load, scales
 
     dataset = "an unknown dataset"
     try:

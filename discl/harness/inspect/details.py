@@ -15,7 +15,7 @@ import numpy as np
 from discl.config import commands
 from discl.config.benchmark import Benchmark, MetricsTable
 from discl.config.experiment import Experiment
-from discl.config.metrics import position
+from discl.core.metric_names import position
 from discl.core.conventions import PREFIXES, SHOTS, base_name
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport

@@ -1,3 +1,1 @@
-"""W&B as a mirror: one path from a run's folder to W&B, taken live by `following` and later by
-`syncing`.
-"""
+"""W&B sync: uploads what a run's folder records, while the run is going or later."""

@@ -1,6 +1,4 @@
-"""Banks, results and boards as W&B artifacts: references to files of this machine with their
-digests; no image is uploaded.
-"""
+"""W&B artifacts that refer to banks and results on this machine; no image is uploaded."""
 
 from __future__ import annotations
 
@@ -18,14 +16,14 @@ from discl.harness.bank.inventory import opened, said_of
 
 
 def bank_folder(id: str) -> Path:
-    """Where a bank lies, or would."""
+    """The folder of a bank, whether it exists or not."""
     return home() / "banks" / id
 
 
-def of_bank(id: str) -> Any:
-    """The artifact of a bank; None where it is not on this machine.
+def bank_artifact(id: str) -> Any:
+    """The artifact of a bank; None where the bank is not on this machine.
 
-    New shards make a new version, equal ones the same.
+    New shards make a new version of the artifact, equal shards do not.
     """
     import wandb
 
@@ -33,31 +31,30 @@ def of_bank(id: str) -> Any:
     if not (folder / "bank.json").exists():
         return None
     try:
-        facts = bank_facts(id)
+        metadata = bank_metadata(id)
     except UserError:
         return None
     artifact = wandb.Artifact(
         f"bank-{id}",
         type="bank",
         description="images between text and photo, by reference",
-        metadata=facts,
+        metadata=metadata,
     )
     for name in ("bank.json", *(f"shards/{name}" for name in shards.names(folder / "shards"))):
-        artifact.add_reference(
-            (folder / name).as_uri(), name=name, checksum=False
-        )  # the digest is in the metadata, over all bytes
+        # no checksum: the metadata holds a digest over all bytes
+        artifact.add_reference((folder / name).as_uri(), name=name, checksum=False)
     return artifact
 
 
-def bank_facts(id: str) -> dict[str, Any]:
-    """Digest, images by level and how they were made."""
+def bank_metadata(id: str) -> dict[str, Any]:
+    """The digest of a bank, its images by level, and how they were made."""
     folder = bank_folder(id)
     with closing(opened(folder)) as bank:
-        return _facts(folder, bank.catalogue.stamp())
+        return _metadata(folder, bank.catalogue.stamp())
 
 
 @lru_cache(maxsize=8)
-def _facts(folder: Path, stamp: tuple[int, int]) -> dict[str, Any]:
+def _metadata(folder: Path, stamp: tuple[int, int]) -> dict[str, Any]:
     with closing(Bank.at(folder)) as bank:
         levels = {f"level_{level:03d}": count for level, count in sorted(bank.count().items())}
         return {
@@ -68,13 +65,17 @@ def _facts(folder: Path, stamp: tuple[int, int]) -> dict[str, Any]:
         }
 
 
-def of_result(result: Result, folder: Path) -> Any:
-    """The artifact of a complete run: its result and predictions, where they lie."""
+def result_artifact(result: Result, folder: Path) -> Any:
+    """The artifact of a complete run, which refers to its result and predictions."""
     import wandb
 
-    facts = {"id": result.id, "predictions_sha256": result.predictions, "comparability": result.comparability}
+    metadata = {
+        "id": result.id,
+        "predictions_sha256": result.predictions,
+        "comparability": result.comparability,
+    }
     artifact = wandb.Artifact(
-        f"result-{result.id}", type="result", description=result.name[:250], metadata=facts
+        f"result-{result.id}", type="result", description=result.name[:250], metadata=metadata
     )
     for name in ("result.json", "predictions.npz"):
         if (folder / name).exists():
@@ -82,7 +83,7 @@ def of_result(result: Result, folder: Path) -> Any:
     return artifact
 
 
-def use(run: Any, artifact: Any) -> None:
-    """Say what a run was made from. Offline the client refuses; `discl wandb sync` says it then."""
+def use_artifact(run: Any, artifact: Any) -> None:
+    """Declare an input of a run. Offline the client refuses; `discl wandb sync` does it later."""
     if not run.offline:
         run.use_artifact(artifact)

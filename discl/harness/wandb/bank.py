@@ -1,6 +1,4 @@
-"""Mirrors a bank: one W&B run of its own, with pictures, scores, yields and cost; the bank's folder
-is its record.
-"""
+"""Uploads a bank as a W&B run of its own, with pictures, scores, yields and cost."""
 
 from __future__ import annotations
 
@@ -17,75 +15,75 @@ from discl.engine.bank.catalogue import Cell
 from discl.files.fetch import offline
 from discl.harness.run.assembly import Bench
 from discl.harness.wandb import artifacts
-from discl.harness.wandb.final_summary import SIDE
-from discl.harness.wandb.sent_log import Note, claimed
-from discl.harness.wandb.session import Label, Place, opened
+from discl.harness.wandb.final_summary import PICTURE_SIDE
+from discl.harness.wandb.sent_log import SentRecord, locked_log
+from discl.harness.wandb.session import Destination, RunInit, open_run
 
-CLASSES = 40  # with pictures: the first ones that images are made of
+MAX_CLASSES = 40  # with pictures: the first ones that images are made of
 BINS = 32
 
 
-def mirror_bank(
-    folder: Path, spec: Benchmark, place: Place, tell: Callable[[str], None] = lambda _: None
+def upload_bank(
+    folder: Path,
+    spec: Benchmark,
+    destination: Destination,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> bool:
-    """Tell W&B of a bank as this benchmark looks at it, unless it was told of just these images;
-    whether there was anything new.
-    """
-    facts = artifacts.bank_facts(folder.name)
-    project = place.project(f"discl-{spec.name}")
+    """Upload a bank as a benchmark sees it; false where just these images were sent before."""
+    metadata = artifacts.bank_metadata(folder.name)
+    project = destination.project(f"discl-{spec.name}")
+    key = destination.key(project)
     view = (
-        f"{facts['digest']} {spec.levels} {spec.bank.variants} {spec.bank.best_of}"
+        f"{metadata['digest']} {spec.levels} {spec.bank.variants} {spec.bank.best_of}"
         f" {spec.bank.threshold}"
     )
-    with claimed(folder) as notes:
-        if notes.all.get(where := place.named(project)) == (
-            note := Note(view, sum(facts["images"].values()), True)
-        ):
+    record = SentRecord(view, sum(metadata["images"].values()), True)
+    with locked_log(folder) as log:
+        if log.records.get(key) == record:
             return False
         bench = Bench(spec)
         with offline():
-            if not _is_of(folder.name, bench):
+            if not _uses_bank(bench, folder.name):
                 return False
-            _send(opened(_label(bench, facts, project), place), bench, tell)
+            init = _init_arguments(bench, metadata, project)
+            _log(open_run(init, destination), bench, on_step)
         bench.close()
-        notes.write(where, note)
+        log.write(key, record)
     return True
 
 
-def _is_of(bank: str, bench: Bench) -> bool:
-    """Whether the benchmark looks at this bank, by what lies on this machine: its photos, and which
-    of them are hard.
-    """
+def _uses_bank(bench: Bench, bank: str) -> bool:
+    """Whether the benchmark uses this bank, judged by the files on this machine alone."""
     try:
         return bench.dataset.ready and bench.bank_id == bank
     except UserError:
         return False
 
 
-def _label(bench: Bench, facts: dict[str, Any], project: str) -> Label:
+def _init_arguments(bench: Bench, metadata: dict[str, Any], project: str) -> RunInit:
     spec = bench.spec
-    made_by = str(spec.generator["name"])
-    return Label(
+    generator = str(spec.generator["name"])
+    return RunInit(
         id=bench.bank_id,
-        name=f"bank-{spec.dataset['name']}-{made_by}-{bench.bank_id[:8]}",
+        name=f"bank-{spec.dataset['name']}-{generator}-{bench.bank_id[:8]}",
         project=project,
         group=f"{spec.name}-{spec.scale}",
         job_type="bank",
-        tags=(spec.scale, str(spec.dataset["name"]), made_by),
-        config={**facts, "levels": spec.levels, "bank_settings": spec.bank.model_dump()},
+        tags=(spec.scale, str(spec.dataset["name"]), generator),
+        config={**metadata, "levels": spec.levels, "bank_settings": spec.bank.model_dump()},
     )
 
 
-def _send(run: Any, bench: Bench, tell: Callable[[str], None]) -> None:
+def _log(run: Any, bench: Bench, on_step: Callable[[str], None]) -> None:
     complete = False
     try:
         levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
         run.summary.update(_scores(bench, levels) | _cost(bench, levels))
         run.summary["yield"] = _yield(bench, levels)
-        tell("scores")
+        on_step("scores")
         run.summary["spectrum"] = _spectrum(bench, levels)
-        tell("pictures")
-        if (artifact := artifacts.of_bank(bench.bank_id)) is not None:
+        on_step("pictures")
+        if (artifact := artifacts.bank_artifact(bench.bank_id)) is not None:
             run.log_artifact(artifact)
         complete = True
     finally:
@@ -93,56 +91,54 @@ def _send(run: Any, bench: Bench, tell: Callable[[str], None]) -> None:
 
 
 def _scores(bench: Bench, levels: list[int]) -> dict[str, Any]:
-    """A histogram and a median for each level and kind of score, the same bins for all."""
+    """A histogram and a median of the text and photo scores of each level, with equal bins."""
     import wandb
 
-    found: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     for level in levels:
         text, photo, _ = bench.bank.scores(level)
-        for name, scores in (("text", text), ("photo", photo)):
-            if len(known := scores[~np.isnan(scores)]):
-                counts, edges = np.histogram(known, BINS, (-1.0, 1.0))
-                found[f"scores/{name}/level_{level:03d}"] = wandb.Histogram(
+        for name, all_scores in (("text", text), ("photo", photo)):
+            scores = all_scores[~np.isnan(all_scores)]
+            if len(scores):
+                counts, edges = np.histogram(scores, BINS, (-1.0, 1.0))
+                summary[f"scores/{name}/level_{level:03d}"] = wandb.Histogram(
                     np_histogram=(counts.tolist(), edges.tolist())
                 )
-                found[f"scores/{name}_median/level_{level:03d}"] = float(np.median(known))
-    return found
+                summary[f"scores/{name}_median/level_{level:03d}"] = float(np.median(scores))
+    return summary
 
 
 def _cost(bench: Bench, levels: list[int]) -> dict[str, float]:
-    made = bench.bank.count()
+    counts = bench.bank.count()
+    images = {level: counts.get(level, 0) for level in levels}
     grid = bench.generator.steps
-    images = {level: made.get(level, 0) for level in levels}
-    steps = sum(count * denoising_steps(level, grid) for level, count in images.items())
-    size = sum(path.stat().st_size for path in bench.bank.shards.glob("*"))
-    failed = len(bench.bank.failures())
     return {
         "bank/images": sum(images.values()),
-        "bank/failed": failed,
-        "cost/denoising_steps": steps,
-        "cost/bytes": size,
+        "bank/failed": len(bench.bank.failures()),
+        "cost/denoising_steps": sum(
+            count * denoising_steps(level, grid) for level, count in images.items()
+        ),
+        "cost/bytes": sum(path.stat().st_size for path in bench.bank.shards.glob("*")),
     }
 
 
 def _yield(bench: Bench, levels: list[int]) -> Any:
-    """Made and kept images of every class and level."""
+    """A table of made and kept images by class and level."""
     import wandb
 
     labels = np.asarray(bench.sources.labels)
     names = bench.dataset.classes
-    said = bench.spec.bank
+    bank = bench.spec.bank
+
+    def images_by_class(level: int, threshold: float | None) -> Any:
+        view = bench.bank.view(level, bank.variants, bench.sources, threshold, bank.best_of)
+        return np.bincount(bench.train.labels[view.row], minlength=len(names))
+
     table = wandb.Table(columns=["class", "level", "hard photos", "made", "kept", "kept share"])
     hard = np.bincount(labels, minlength=len(names))
     for level in levels:
-        made, kept = (
-            np.bincount(
-                labels[
-                    bench.bank.view(level, said.variants, bench.sources, limit, said.best_of).source
-                ],
-                minlength=len(names),
-            )
-            for limit in (None, said.threshold)
-        )
+        made = images_by_class(level, None)
+        kept = images_by_class(level, bank.threshold)
         for label in np.flatnonzero(hard).tolist():
             share = float(kept[label] / made[label]) if made[label] else None
             table.add_data(
@@ -152,34 +148,34 @@ def _yield(bench: Bench, levels: list[int]) -> Any:
 
 
 def _spectrum(bench: Bench, levels: list[int]) -> Any:
-    """A line a class: one hard photo, from text only to the photo itself."""
+    """A table with one hard photo per class, and its images from text only to the photo itself."""
     import wandb
     from PIL import Image
 
     def picture(pixels: Any, caption: str) -> Any:
-        shown = Image.fromarray(np.asarray(pixels))
-        shown.thumbnail((SIDE, SIDE))
-        return wandb.Image(shown, caption=caption)
+        image = Image.fromarray(np.asarray(pixels))
+        image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+        return wandb.Image(image, caption=caption)
 
     sources = bench.sources
-    said = bench.spec.bank
+    bank = bench.spec.bank
     views = {
-        level: bench.bank.view(level, said.variants, sources, None, said.best_of)
+        level: bench.bank.view(level, bank.variants, sources, None, bank.best_of)
         for level in levels
     }
     table = wandb.Table(columns=["class", *(f"level {level}" for level in levels), "photo"])
-    for label in np.unique(sources.labels)[:CLASSES].tolist():
-        place = int(np.flatnonzero(sources.labels == label)[0])
-        line: list[Any] = []
+    for label in np.unique(sources.labels)[:MAX_CLASSES].tolist():
+        photo = int(np.flatnonzero(sources.labels == label)[0])
+        cells: list[Any] = []
         for level, view in views.items():
-            mine = np.flatnonzero(view.source == place)
-            if not len(mine):
-                line.append(None)
+            images = np.flatnonzero(view.row == sources.rows[photo])
+            if not len(images):
+                cells.append(None)
                 continue
-            pixels, row = bench.bank.image(
-                Cell(sources.ids[place], level, int(view.variant[mine[0]]))
-            )
-            score = "" if row.text_score is None else f", cosine {row.text_score:.3f}"
-            line.append(picture(pixels, f"level {level}{score}"))
-        table.add_data(bench.dataset.classes[label], *line, picture(sources.photos[place], "photo"))
+            cell = Cell(sources.ids[photo], level, int(view.variant[images[0]]))
+            pixels, record = bench.bank.image(cell)
+            score = "" if record.text_score is None else f", cosine {record.text_score:.3f}"
+            cells.append(picture(pixels, f"level {level}{score}"))
+        cells.append(picture(sources.photos[photo], "photo"))
+        table.add_data(bench.dataset.classes[label], *cells)
     return table

@@ -1,8 +1,6 @@
-"""What W&B is told when a run is complete: metrics, classes, confusions, the surest mistakes, and
-the bank it used.
+"""The W&B summary of a complete run: metrics, classes, confusions, mistakes and artifacts.
 
-All of it goes into the summary, which is written over: telling it twice is telling it once. The
-history holds epochs and nothing else.
+A summary is overwritten, so it may be written twice; the history holds nothing but epochs.
 """
 
 from __future__ import annotations
@@ -26,46 +24,47 @@ from discl.harness.run.mistakes import missed, worst_classes
 from discl.harness.run.store import Store
 from discl.harness.wandb import artifacts
 
-WHOLE_MOST = 60  # classes whose confusions are shown whole
-CONFUSIONS = 200  # the most frequent ones, where there are more classes
-WORST, SHOWN, SIDE = 3, 8, 128  # classes, photos of each, their pixels
+MAX_MATRIX_CLASSES = 60  # with more classes only the most frequent confusions are shown
+MAX_CONFUSIONS = 200
+MISTAKE_CLASSES = 3  # the classes with the lowest recall
+MISTAKES_PER_CLASS = 8
+PICTURE_SIDE = 128  # pixels
 
 
-def tell(run: Any, result: Result, folder: Path, tell: Callable[[str], None]) -> None:
-    """Everything at the end of a complete run.
-
-    What cannot be had any more, such as predictions that were removed, is left out.
-    """
+def write(run: Any, result: Result, folder: Path, on_step: Callable[[str], None]) -> None:
+    """Write the summary and artifacts of a complete run; leaves out parts whose files are gone."""
     run.config.update(
-        {"comparability": result.comparability, "provenance": result.provenance, "counts": result.counts},
+        {
+            "comparability": result.comparability,
+            "provenance": result.provenance,
+            "counts": result.counts,
+        },
         allow_val_change=True,
     )
     run.summary.update(_numbers(result))
     config = _config(folder)
-    tell("metrics")
+    on_step("metrics")
     for part in (_classes, _mistakes):
         try:
             part(run, result, folder, config)
-        except (
-            Exception
-        ) as error:  # pictures are a courtesy: photos may be gone, parts may be anybody's
+        except Exception as error:  # photos may be gone, and parts may be anybody's code
             print(
                 f"{part.__name__.strip('_')} of {result.name} are not shown"
                 f" ({type(error).__name__}: {error})",
                 file=sys.stderr,
             )
-        tell(part.__name__)
-    if (bank := result.comparability.get("bank")) and (made := artifacts.of_bank(str(bank))):
-        artifacts.use(run, made)
-    run.log_artifact(artifacts.of_result(result, folder))
-    tell("artifacts")
+        on_step(part.__name__)
+    bank = result.comparability.get("bank")
+    if bank and (artifact := artifacts.bank_artifact(str(bank))):
+        artifacts.use_artifact(run, artifact)
+    run.log_artifact(artifacts.result_artifact(result, folder))
+    on_step("artifacts")
 
 
 def _numbers(result: Result) -> dict[str, float]:
-    """Metrics and costs.
+    """Metrics and costs; val metrics are those of the chosen epoch, under `chosen/`.
 
-    Those of val have been told by the epochs, as best and last; here they are those of the chosen
-    epoch.
+    The epochs already gave the best and the last val metrics.
     """
     metrics = {
         f"chosen/{key.removeprefix('val/')}" if key.startswith("val/") else key: value
@@ -87,7 +86,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def spec_of(config: Mapping[str, Any]) -> Benchmark:
-    """The benchmark a run was made of, its strategy's parameters left out."""
+    """The benchmark of a run's configuration, without the parameters of its strategy."""
     return Benchmark.model_validate(
         {key: value for key, value in config.items() if key != "seed"} | {"strategy": {}}
     )
@@ -99,13 +98,13 @@ def spec_of(config: Mapping[str, Any]) -> Benchmark:
 def _classes(run: Any, result: Result, folder: Path, config: Mapping[str, Any]) -> None:
     import wandb
 
-    called = _called(result, folder)
+    confusion = _confusion(result, folder)
     shots = SHOTS[str((config.get("metrics") or {}).get("shots", "kang"))].members(
         np.asarray(result.counts)
     )
     tested = (
-        np.bincount(called.truth, called.photos, len(result.classes)).astype(int)
-        if called
+        np.bincount(confusion.truth, confusion.photos, len(result.classes)).astype(int)
+        if confusion
         else None
     )
     table = wandb.Table(columns=["class", "group", "training photos", "test photos", "recall"])
@@ -119,98 +118,100 @@ def _classes(run: Any, result: Result, folder: Path, config: Mapping[str, Any]) 
             result.class_recalls[label],
         )
     run.summary["classes"] = table
-    if called:
-        run.summary["confusions"] = _confusions(called, result.classes)
-        if len(result.classes) <= WHOLE_MOST:
-            run.summary["confusion_matrix"] = _heatmap(called, len(result.classes))
+    if confusion:
+        run.summary["confusions"] = _confusion_table(confusion, result.classes)
+        if len(result.classes) <= MAX_MATRIX_CLASSES:
+            run.summary["confusion_matrix"] = _heatmap(confusion, len(result.classes))
 
 
-def _called(result: Result, folder: Path) -> ConfusionCounts | None:
-    """What the photos of the home split were called."""
-    home = id_test_split({key.rsplit("/", 1)[0] for key in result.metrics})
-    if (packed := result.confusion_counts.get(home, {}).get("")) is not None:
-        return unpack(home, "", packed)
+def _confusion(result: Result, folder: Path) -> ConfusionCounts | None:
+    """Confusion counts of the in-distribution test split; None where the predictions are gone."""
+    test = _test_split(result)
+    packed = result.confusion_counts.get(test, {}).get("")
+    if packed is not None:
+        return unpack(test, "", packed)
     try:
         predictions = Store().predictions(folder)
     except UserError:
         return None
-    return count(
-        home, "", None, predictions[f"{home}/labels"], predictions[f"{home}/logits"].argmax(1)
-    )
+    guesses = predictions[f"{test}/logits"].argmax(1)
+    return count(test, "", None, predictions[f"{test}/labels"], guesses)
 
 
-def _confusions(called: ConfusionCounts, classes: list[str]) -> Any:
-    """What was called what: everything, or the most frequent mistakes where there are many classes."""
+def _test_split(result: Result) -> str:
+    return id_test_split({key.rsplit("/", 1)[0] for key in result.metrics})
+
+
+def _confusion_table(confusion: ConfusionCounts, classes: list[str]) -> Any:
+    """A table of all confusions, or of the most frequent mistakes where there are many classes."""
     import wandb
 
     pairs: dict[tuple[int, int], int] = {}
     for truth, guess, photos in zip(
-        called.truth.tolist(), called.guess.tolist(), called.photos.tolist(), strict=True
+        confusion.truth.tolist(), confusion.guess.tolist(), confusion.photos.tolist(), strict=True
     ):
         pairs[truth, guess] = pairs.get((truth, guess), 0) + photos
-    tested = np.bincount(called.truth, called.photos, len(classes))
-    if len(classes) > WHOLE_MOST:
-        wrong = {pair: photos for pair, photos in pairs.items() if pair[0] != pair[1]}
-        pairs = dict(sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:CONFUSIONS])
+    class_sizes = np.bincount(confusion.truth, confusion.photos, len(classes))
+    if len(classes) > MAX_MATRIX_CLASSES:
+        mistakes = {pair: photos for pair, photos in pairs.items() if pair[0] != pair[1]}
+        pairs = dict(
+            sorted(mistakes.items(), key=lambda item: (-item[1], item[0]))[:MAX_CONFUSIONS]
+        )
     rows = [
-        [classes[truth], classes[guess], photos, photos / tested[truth]]
+        [classes[truth], classes[guess], photos, photos / class_sizes[truth]]
         for (truth, guess), photos in pairs.items()
     ]
     return wandb.Table(columns=["truth", "guess", "photos", "share of truth"], data=rows)
 
 
-def _heatmap(called: ConfusionCounts, classes: int) -> Any:
-    """A square a pair, a line a true class; the darker, the larger its share of the class."""
+def _heatmap(confusion: ConfusionCounts, classes: int) -> Any:
+    """A picture of the confusion matrix; the darker a square, the larger its share of the row."""
     import wandb
     from PIL import Image
 
     matrix = np.zeros((classes, classes))
-    np.add.at(matrix, (called.truth, called.guess), called.photos)
+    np.add.at(matrix, (confusion.truth, confusion.guess), confusion.photos)
     shares = matrix / np.maximum(1, matrix.sum(1, keepdims=True))
-    dark, light = np.array([8, 48, 107]), np.array([247, 251, 255])
+    dark = np.array([8, 48, 107])
+    light = np.array([247, 251, 255])
     pixels = (light + shares[:, :, None] * (dark - light)).round().astype(np.uint8)
     side = max(6, 480 // classes)
     picture = Image.fromarray(np.kron(pixels, np.ones((side, side, 1), np.uint8)))
-    return wandb.Image(
-        picture,
-        caption=(
-            "a line a true class, a column a guess, in the order of the table of classes; dark ="
-            " often"
-        ),
+    caption = (
+        "a row a true class, a column a guess, in the order of the table of classes; dark = often"
     )
+    return wandb.Image(picture, caption=caption)
 
 
 # ---------------------------------------------------------------- mistakes
 
 
 def _mistakes(run: Any, result: Result, folder: Path, config: Mapping[str, Any]) -> None:
-    """Photos of the worst classes that the run is most surely wrong about, where they lie on this
-    machine.
+    """Add a table of the most confident mistakes in the worst classes, with their photos.
+
+    Left out where the photos are not on this machine, or are others than those of the run.
     """
     import wandb
     from PIL import Image
 
     predictions = Store().predictions(folder)
-    home = id_test_split({key.rsplit("/", 1)[0] for key in result.metrics})
+    test = _test_split(result)
     bench = Bench(spec_of(config))
     with offline():
         if not bench.dataset.ready:
             return
-        split = bench.dataset.split(home)
+        split = bench.dataset.split(test)
         table = wandb.Table(columns=["photo", "truth", "guess", "confidence", "photo id"])
-        for label in worst_classes(predictions, home, WORST):
-            for wrong in missed(predictions, home, label, SHOWN):
+        for label in worst_classes(predictions, test, MISTAKE_CLASSES):
+            for wrong in missed(predictions, test, label, MISTAKES_PER_CLASS):
                 if str(split.ids[wrong.row]) != wrong.id:
-                    return  # other photos than those of the run
+                    return
                 picture = Image.fromarray(np.asarray(split.pixels[wrong.row]))
-                picture.thumbnail((SIDE, SIDE))
-                said = (
-                    f"{result.classes[wrong.truth]}, taken for {result.classes[wrong.guess]}"
-                    f" ({wrong.confidence:.0%})"
-                )
-                names = (result.classes[wrong.truth], result.classes[wrong.guess])
-                table.add_data(
-                    wandb.Image(picture, caption=said), *names, wrong.confidence, wrong.id
-                )
+                picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+                truth = result.classes[wrong.truth]
+                guess = result.classes[wrong.guess]
+                caption = f"{truth}, taken for {guess} ({wrong.confidence:.0%})"
+                photo = wandb.Image(picture, caption=caption)
+                table.add_data(photo, truth, guess, wrong.confidence, wrong.id)
     run.summary["mistakes"] = table
     bench.close()

@@ -1,9 +1,8 @@
-"""The child of a training process that mirrors its runs: told what to follow by a list, and watched
-by nobody.
+"""Child process that uploads the runs listed in a file; unsupervised.
 
-The list is a file to which the parent appends a line a run, and a last one when no more will come.
-Whether the parent lives is told by whose child we are: a pipe would stay open in whatever the
-parent forked. Beside the list stands what the child says of itself.
+The parent appends a line per run to the list, and a last line when no more will come. A dead parent
+is noticed by the parent process id: a pipe would stay open in whatever the parent forked. The child
+writes its status into a file beside the list.
 """
 
 from __future__ import annotations
@@ -24,172 +23,165 @@ from typing import Any
 from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
 from discl.files.disk import write_text
-from discl.harness.wandb.bank import mirror_bank
+from discl.harness.wandb.bank import upload_bank
 from discl.harness.wandb.client import (
     DISABLED,
     ONLINE,
     SYNC_LATER,
-    UnreachableError,
-    access,
+    read_settings,
     whoami,
 )
-from discl.harness.wandb.run import mirror
-from discl.harness.wandb.session import Place
+from discl.harness.wandb.run import upload_run
+from discl.harness.wandb.session import Destination
 
 PAUSE_S = 0.3
-ORPHAN_PATIENCE_S = 60.0  # without a sign of life an orphan ends itself: nobody else would
+ORPHAN_TIMEOUT_S = 60.0  # an orphan without progress ends itself: nobody else would
 NICENESS = 10  # training goes first
 
 
 @dataclass
-class Status:
-    """What the parent may want to know of its mirror."""
+class FollowerStatus:
+    """Progress of the child, read by its parent."""
 
-    taken: int = 0  # lines of the list that were dealt with, whatever came of it
-    missing: int = 0  # of those, runs that W&B does not hold whole
-    steps: int = 0  # signs of life
-    given_up: str = ""  # why nothing more is mirrored, as a sentence
-    troubles: list[str] = field(default_factory=list)  # a sentence each
+    processed: int = 0  # lines of the list that were handled, successfully or not
+    incomplete: int = 0  # of those, runs that W&B does not hold whole
+    steps: int = 0  # grows while uploads make progress
+    error: str = ""  # why nothing more is uploaded, as a sentence
+    failures: list[str] = field(default_factory=list)  # a sentence each
 
 
 class Follower:
-    """Mirrors what the list names, in order."""
+    """Uploads what the list names, in order."""
 
-    def __init__(self, listed: Path, parent: int) -> None:
-        self.listed, self.parent = listed, parent
-        self.status = Status()
-        self._offset = 0
-        self._written = 0.0
-        self._said = 0
+    def __init__(self, list_path: Path, parent: int) -> None:
+        self.list_path, self.parent = list_path, parent
+        self.status = FollowerStatus()
         self.waiting: deque[dict[str, Any]] = deque()
-        self.ended = False  # no more will come
-        self.alive_at = time.monotonic()
+        self.ended = False  # the list holds its last line
+        self.last_step_at = time.monotonic()
+        self._offset = 0
+        self._written_at = 0.0
+        self._written_steps = 0
 
     @property
     def orphaned(self) -> bool:
         return os.getppid() != self.parent
 
     @property
-    def over(self) -> bool:
-        """Whether the run in work will be written no more: the next one has begun, or the process
-        that made it is done or dead.
-        """
-        self._look()
-        self._say_now_and_then()
+    def is_finished(self) -> bool:
+        """Whether the current run is over: the next was listed, or its process ended or died."""
+        self._read_list()
+        self._write_status_at_times()
         return bool(self.waiting) or self.ended or self.orphaned
 
     def run(self) -> None:
-        """Until the list ends, or the parent does and all it left is told."""
+        """Upload until the list ends, or until the parent is dead and all it listed is done."""
         os.nice(NICENESS)
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # the terminal's Ctrl-C is the parent's to deal with
-        signal.signal(signal.SIGTERM, lambda *_: let_go())
-        threading.Thread(target=self._guard, daemon=True).start()
-        place = self._place()
-        self.tell("")
+        # the terminal's Ctrl-C is the parent's to deal with
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: exit_now())
+        threading.Thread(target=self._end_stalled_orphan, daemon=True).start()
+        destination = self._destination()
+        self.on_step("")
         while True:
-            last = self.over
+            finished = self.is_finished
             while self.waiting:
-                self._take(self.waiting.popleft(), place)
-            if last and not self.waiting and (self.ended or self.orphaned):
-                return self._say()
+                self._process(self.waiting.popleft(), destination)
+            if finished and not self.waiting and (self.ended or self.orphaned):
+                return self._write_status()
             time.sleep(PAUSE_S)
 
-    def _place(self) -> Place | None:
-        """Where runs go; None where nothing can be sent, and the list is only counted."""
+    def _destination(self) -> Destination | None:
+        """Where runs go; None where nothing can be sent and lines are only counted."""
         try:
-            found = access()
-            if found.mode == DISABLED:
+            settings = read_settings()
+            if settings.mode == DISABLED:
                 return None
-            return Place(found, whoami(found) if found.mode == ONLINE else None)
+            return Destination(settings, whoami(settings) if settings.mode == ONLINE else None)
         except UserError as error:
-            self.status.given_up = f"{error}; the run goes on without it: {SYNC_LATER}"
-            self._say()
+            self.status.error = f"{error}; the run goes on without it: {SYNC_LATER}"
+            self._write_status()
             return None
 
-    def _take(self, line: dict[str, Any], place: Place | None) -> None:
-        whole = False
+    def _process(self, line: dict[str, Any], destination: Destination | None) -> None:
+        """Upload the run or bank of a line; an exception costs this line only."""
+        complete = False
         try:
-            if place and "bank" in line:
-                mirror_bank(
-                    Path(line["bank"]), Benchmark.model_validate(line["spec"]), place, self.tell
-                )
-                whole = True
-            elif place:
-                sent = mirror(Path(line["run"]), place, lambda: self.over, self.tell)
-                whole = sent is not None and sent.whole
-        except Exception as error:  # a mirror must not stop at what one run did to it
+            if destination and "bank" in line:
+                spec = Benchmark.model_validate(line["spec"])
+                upload_bank(Path(line["bank"]), spec, destination, self.on_step)
+                complete = True
+            elif destination:
+                folder = Path(line["run"])
+                upload = upload_run(folder, destination, lambda: self.is_finished, self.on_step)
+                complete = upload is not None and upload.all_arrived
+        except Exception as error:
             traceback.print_exc()
-            name = Path(line.get("run") or line.get("bank") or "?")
-            self.status.troubles.append(f"{name.parent.name}/{name.name}: {_sentence(error)}")
-        self.status.taken += 1
-        self.status.missing += not whole
-        self._say()
+            path = Path(line.get("run") or line.get("bank") or "?")
+            self.status.failures.append(f"{path.parent.name}/{path.name}: {_sentence(error)}")
+        self.status.processed += 1
+        self.status.incomplete += not complete
+        self._write_status()
 
-    def tell(self, what: str) -> None:
-        """A sign of life."""
-        self.alive_at = time.monotonic()
+    def on_step(self, description: str) -> None:
+        """Record progress, and write what was done to the log."""
+        self.last_step_at = time.monotonic()
         self.status.steps += 1
-        if what:
-            print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
-        self._say_now_and_then()
+        if description:
+            clock = time.strftime("%H:%M:%S")
+            print(f"{clock} {description}", file=sys.stderr, flush=True)
+        self._write_status_at_times()
 
-    def _say_now_and_then(self) -> None:
-        if self.status.steps != self._said and time.monotonic() - self._written > 1.0:
-            self._say()
+    def _write_status_at_times(self) -> None:
+        changed = self.status.steps != self._written_steps
+        if changed and time.monotonic() - self._written_at > 1.0:
+            self._write_status()
 
-    def _say(self) -> None:
-        self._written = time.monotonic()
-        self._said = self.status.steps
-        write_text(status_path(self.listed), json.dumps(asdict(self.status)) + "\n")
+    def _write_status(self) -> None:
+        self._written_at = time.monotonic()
+        self._written_steps = self.status.steps
+        write_text(status_path(self.list_path), json.dumps(asdict(self.status)) + "\n")
 
-    def _look(self) -> None:
-        """Take up new lines of the list."""
-        with self.listed.open("rb") as opened:
+    def _read_list(self) -> None:
+        """Take up the new complete lines of the list."""
+        with self.list_path.open("rb") as opened:
             opened.seek(self._offset)
-            fresh = opened.read()
-        whole = fresh[: fresh.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
-            said = json.loads(line)
-            if "end" in said:
+            appended = opened.read()
+        complete = appended[: appended.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for text in complete.splitlines():
+            line = json.loads(text)
+            if "end" in line:
                 self.ended = True
             else:
-                self.waiting.append(said)
+                self.waiting.append(line)
 
-    def _guard(self) -> None:
-        """An orphan that nothing moves any more lets go."""
+    def _end_stalled_orphan(self) -> None:
+        """End this process once it is an orphan that makes no progress."""
         orphan_since = None
         while True:
             time.sleep(1.0)
             if self.orphaned:
                 orphan_since = orphan_since or time.monotonic()
-                if time.monotonic() - max(self.alive_at, orphan_since) > ORPHAN_PATIENCE_S:
-                    let_go()
+                last_progress = max(self.last_step_at, orphan_since)
+                if time.monotonic() - last_progress > ORPHAN_TIMEOUT_S:
+                    exit_now()
 
 
-def let_go() -> None:
-    """End now, and W&B's own process with us: left alone it would try to reach a server that went
-    away for hours.
-    """
-    for told in Path("/proc/self/task").glob(
-        "*/children"
-    ):  # nothing where the system has no such list
+def exit_now() -> None:
+    """End this process and W&B's own service process, which would retry for hours if left alone."""
+    # the files do not exist on systems without such lists
+    for children in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            for child in told.read_text("ascii").split():
+            for child in children.read_text("ascii").split():
                 os.kill(int(child), signal.SIGKILL)
     os._exit(1)
 
 
 def _sentence(error: Exception) -> str:
-    return (
-        str(error)
-        if isinstance(error, (UserError, UnreachableError))
-        else f"{type(error).__name__}: {error}"
-    )
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
-def status_path(listed: Path) -> Path:
-    """Where the child of a list says how far it is."""
-    return listed.with_suffix(".status")
+def status_path(list_path: Path) -> Path:
+    """The status file of the child that follows a list."""
+    return list_path.with_suffix(".status")

@@ -1,6 +1,4 @@
-"""A board at W&B: a run of its own that shows the table, and an artifact that refers to the
-published results it was made from.
-"""
+"""Uploads a leaderboard: a W&B run with the table, and an artifact that refers to the results."""
 
 from __future__ import annotations
 
@@ -15,19 +13,19 @@ from discl.core.result import Result
 from discl.harness.leaderboard.table import board, header, lines
 from discl.harness.run.store import Store
 from discl.harness.wandb import artifacts
-from discl.harness.wandb.session import Label, Place, opened
+from discl.harness.wandb.session import Destination, RunInit, open_run
 
 
-def publish(
+def upload_leaderboard(
     spec: Benchmark,
     root: Path,
     store: Store,
-    place: Place,
-    tell: Callable[[str], None] = lambda _: None,
+    destination: Destination,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> str:
-    """Tell W&B of the published results of a benchmark; the name of the artifact.
+    """Upload the published results of a benchmark; returns the name of the artifact.
 
-    Results of this machine's runs are linked to them.
+    Runs of this machine are declared as its inputs. Raises UserError where nothing is published.
     """
     paths = sorted((root / "results" / spec.name / spec.scale).glob("*.json"))
     if not paths:
@@ -37,7 +35,7 @@ def publish(
         )
     results = [Result.read(path) for path in paths]
     name = f"leaderboard-{spec.name}-{spec.scale}"
-    run = opened(_label(spec, name, results, place), place)
+    run = open_run(_init_arguments(spec, name, results, destination), destination)
     complete = False
     try:
         run.summary["board"] = _table(spec, results)
@@ -45,8 +43,8 @@ def publish(
         for result in results:
             folder = store.folder(result)
             if (folder / "result.json").exists():
-                artifacts.use(run, artifacts.of_result(result, folder))
-                tell(result.name)
+                artifacts.use_artifact(run, artifacts.result_artifact(result, folder))
+                on_step(result.name)
         run.log_artifact(_artifact(name, root, paths, results))
         complete = True
     finally:
@@ -54,11 +52,13 @@ def publish(
     return name
 
 
-def _label(spec: Benchmark, name: str, results: list[Result], place: Place) -> Label:
-    return Label(
+def _init_arguments(
+    spec: Benchmark, name: str, results: list[Result], destination: Destination
+) -> RunInit:
+    return RunInit(
         id=short({"leaderboard": spec.name, "scale": spec.scale}),
         name=name,
-        project=place.project(f"discl-{spec.name}"),
+        project=destination.project(f"discl-{spec.name}"),
         group=f"{spec.name}-{spec.scale}",
         job_type="leaderboard",
         tags=(spec.scale, str(spec.dataset["name"])),
@@ -73,8 +73,8 @@ def _label(spec: Benchmark, name: str, results: list[Result], place: Place) -> L
 def _table(spec: Benchmark, results: list[Result]) -> Any:
     import wandb
 
-    made = board(spec, results)
-    return wandb.Table(columns=list(header(made)), data=[list(cells) for cells in lines(made)])
+    table = board(spec, results)
+    return wandb.Table(columns=list(header(table)), data=[list(cells) for cells in lines(table)])
 
 
 def _artifact(name: str, root: Path, paths: list[Path], results: list[Result]) -> Any:

@@ -1,114 +1,123 @@
-"""Mirrors one run: reads its record as far as it got, tells W&B what W&B lacks, and makes sure that
-it arrived.
-"""
+"""Uploads one run: follows its record, logs the epochs that W&B lacks, checks that they arrived."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from discl.core.dashboard_rows import Rows, best_and_last
 from discl.core.result import Result
-from discl.harness.run import events as record
+from discl.harness.run import events
 from discl.harness.run.events_follow import Tail
 from discl.harness.wandb import artifacts, client, final_summary
-from discl.harness.wandb.bank import mirror_bank
-from discl.harness.wandb.sent_log import GivenUpError, Note, claimed
-from discl.harness.wandb.session import Label, Place, forget, opened
+from discl.harness.wandb.bank import upload_bank
+from discl.harness.wandb.sent_log import AlreadySyncingError, SentRecord, locked_log
+from discl.harness.wandb.session import Destination, RunInit, open_run, remove_local_files
 
-Tell = Callable[[str], None]  # what was just done; a sign of life
+OnStep = Callable[[str], None]  # called after each step with what was done
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What became of a run's mirror."""
+class Upload:
+    """The outcome of uploading a run."""
 
-    rows: int  # of the record
-    arrived: int | None  # rows W&B holds; None = nobody could be asked
-    complete: bool  # the run, by its record
+    rows: int  # epochs in the record
+    arrived: int | None  # epochs W&B holds; None = offline, nobody could be asked
+    complete: bool  # whether the record says that the run is complete
 
     @property
-    def whole(self) -> bool:
+    def all_arrived(self) -> bool:
         return self.arrived is None or self.arrived >= self.rows
 
 
-def mirror(
-    folder: Path, place: Place, over: Callable[[], bool], tell: Tell = lambda _: None
-) -> Sent | None:
-    """Follow the record in `folder` until it ends, or `over` says that no more will be written;
-    None = there was nothing to tell.
+def upload_run(
+    folder: Path,
+    destination: Destination,
+    is_finished: Callable[[], bool],
+    on_step: OnStep = lambda _: None,
+) -> Upload | None:
+    """Follow the record in `folder` until it ends, or until `is_finished` returns true.
 
-    W&B is told only the epochs it lacks: it says itself how far it is. An attempt's record tells
-    earlier epochs again, so the record of one attempt is enough.
+    Returns None where the record holds no start, or where another process uploads the run. Only
+    epochs that W&B lacks are logged: W&B says how many it has. The record of an attempt repeats the
+    epochs of earlier attempts, so one attempt is enough.
     """
     try:
-        with claimed(folder.parent, over) as notes:
-            events = Tail(folder).follow(over)
-            start = next((event for event in events if event.get("event") == "start"), None)
+        with locked_log(folder.parent, is_finished) as log:
+            record = Tail(folder).follow(is_finished)
+            start = next((event for event in record if event.get("event") == "start"), None)
             if start is None:
                 return None
-            label = labelled(start, folder, place)
-            sent, run = _told(label, place, events, folder, tell)
-            if sent.whole:  # by what W&B says
-                notes.write(place.named(label.project), Note(folder.name, sent.rows, sent.complete))
-                if place.online:
-                    forget(run)
-        if place.online and (bank := used_bank(folder)):  # offline nobody looks at its pictures
-            tell_bank(folder, bank, place, tell)
-        return sent
-    except GivenUpError:
+            init = init_arguments(start, folder, destination)
+            upload, run = _upload(init, destination, record, folder, on_step)
+            if upload.all_arrived:
+                sent = SentRecord(folder.name, upload.rows, upload.complete)
+                log.write(destination.key(init.project), sent)
+                if destination.online:
+                    remove_local_files(run)
+        bank = used_bank(folder)
+        if bank and destination.online:  # offline, nobody looks at the bank's pictures
+            upload_bank_of(folder, bank, destination, on_step)
+        return upload
+    except AlreadySyncingError:
         return None
 
 
-def _told(
-    label: Label, place: Place, events: Iterator[dict[str, Any]], folder: Path, tell: Tell
-) -> tuple[Sent, Any]:
-    """Open the W&B run, tell it the events, close it, and ask what arrived."""
-    run = opened(label, place)
-    tell(f"opened {label.name}")
+def _upload(
+    init: RunInit,
+    destination: Destination,
+    record: Iterator[dict[str, Any]],
+    folder: Path,
+    on_step: OnStep,
+) -> tuple[Upload, Any]:
+    """Open the W&B run, log the record, finish the run, and ask what arrived."""
+    run = open_run(init, destination)
+    on_step(f"opened {init.name}")
     try:
-        sent = _send(run, events, folder, tell)
+        upload = _log_record(run, record, folder, on_step)
     except BaseException:
         run.finish(exit_code=1)
         raise
-    run.finish(exit_code=0 if sent.complete else 1)
-    if place.online:
-        there = client.held(place.access, label.project, place.entity, label.id).get(label.id)
-        sent = Sent(sent.rows, there.rows if there else 0, sent.complete)
-    tell(f"closed {label.name}")
-    return sent, run
+    run.finish(exit_code=0 if upload.complete else 1)
+    if destination.online:
+        held = client.server_runs(
+            destination.settings, init.project, destination.entity, init.id
+        ).get(init.id)
+        upload = replace(upload, arrived=held.rows if held else 0)
+    on_step(f"closed {init.name}")
+    return upload, run
 
 
-def _send(run: Any, events: Iterator[dict[str, Any]], folder: Path, tell: Tell) -> Sent:
+def _log_record(
+    run: Any, record: Iterator[dict[str, Any]], folder: Path, on_step: OnStep
+) -> Upload:
     rows = Rows()
-    told = list[dict[str, float]]()
+    logged = list[dict[str, float]]()
     complete = False
-    for event in events:
+    for event in record:
         if event.get("event") == "epoch":
-            report = record.epoch(event)
-            told.append(rows.of(report))
+            report = events.epoch(event)
+            logged.append(rows.of(report))
             if report.epoch >= run.starting_step:
-                run.log(
-                    told[-1], step=report.epoch, commit=True
-                )  # otherwise the row waits for the next epoch
-            tell(f"epoch {report.epoch}")
+                # without commit the row would wait for the next epoch
+                run.log(logged[-1], step=report.epoch, commit=True)
+            on_step(f"epoch {report.epoch}")
         elif event.get("event") == "finish":
             complete = bool(event.get("complete"))
     result = Result.read(folder / "result.json") if (folder / "result.json").exists() else None
-    complete = (
-        complete or result is not None
-    )  # a kill may have fallen between the result and the end of the record
-    run.summary.update(best_and_last(told) | {"complete": complete})
+    # a kill can fall between the result and the end of the record
+    complete = complete or result is not None
+    run.summary.update(best_and_last(logged) | {"complete": complete})
     if result:
-        final_summary.tell(run, result, folder, tell)
-    return Sent(len(told), None, complete)
+        final_summary.write(run, result, folder, on_step)
+    return Upload(len(logged), None, complete)
 
 
 def used_bank(folder: Path) -> str | None:
-    """The bank of a complete run; None where it used none, or is not complete."""
+    """The id of the bank that a complete run used; None where it used none or is not complete."""
     try:
         bank = json.loads((folder / "result.json").read_text("utf-8"))["comparability"]["bank"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -116,43 +125,44 @@ def used_bank(folder: Path) -> str | None:
     return str(bank) if bank else None
 
 
-def tell_bank(folder: Path, bank: str, place: Place, tell: Tell = lambda _: None) -> None:
-    """The bank a run used is told of once; one that is not on this machine, never."""
+def upload_bank_of(
+    folder: Path, bank: str, destination: Destination, on_step: OnStep = lambda _: None
+) -> None:
+    """Upload the bank that a run used, where it is on this machine and was not sent yet."""
     if (artifacts.bank_folder(bank) / "bank.json").exists():
         config = json.loads((folder / "experiment.json").read_text("utf-8"))["config"]
-        mirror_bank(artifacts.bank_folder(bank), final_summary.spec_of(config), place, tell)
+        spec = final_summary.spec_of(config)
+        upload_bank(artifacts.bank_folder(bank), spec, destination, on_step)
 
 
-def labelled(start: dict[str, Any], folder: Path, place: Place) -> Label:
-    """How the run of a `start` event is called at W&B."""
+def init_arguments(start: dict[str, Any], folder: Path, destination: Destination) -> RunInit:
+    """The arguments of `wandb.init` for the run of a `start` event."""
     config = dict(start.get("config") or {})
     dataset = str((config.get("dataset") or {}).get("name", ""))
     backbone = str((config.get("backbone") or {}).get("name", ""))
-    said = {
+    config |= {
         "run": start["id"],
         "dataset_name": dataset,
         "backbone_name": backbone,
         "strategy_settings": _identity(folder).get("strategy"),
     }
-    return Label(
+    if start.get("trial") is not None:
+        config["trial"] = start["trial"]
+    return RunInit(
         id=str(start["id"]),
         name=str(start.get("name") or start["id"]),
-        project=place.project(str(start.get("project") or "discl")),
+        project=destination.project(str(start.get("project") or "discl")),
         group=str(start.get("group") or ""),
         job_type=str(start.get("job_type") or "train"),
         tags=tuple(dict.fromkeys([*map(str, start.get("tags") or []), dataset])),
-        config={
-            **config,
-            **said,
-            **({"trial": start["trial"]} if start.get("trial") is not None else {}),
-        },
+        config=config,
     )
 
 
 def _identity(folder: Path) -> dict[str, Any]:
-    """What experiment.json says changes the answer; a record without one is told without it."""
+    """The identity in experiment.json; empty where the file is missing or damaged."""
     try:
-        found = json.loads((folder / "experiment.json").read_text("utf-8"))["identity"]
+        identity = json.loads((folder / "experiment.json").read_text("utf-8"))["identity"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return identity if isinstance(identity, dict) else {}

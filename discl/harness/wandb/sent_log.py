@@ -1,6 +1,4 @@
-"""What was sent of a run, remembered beside its attempts, and the lock that keeps two mirrors of
-one run apart.
-"""
+"""Log of what was sent of a run, kept beside its attempts, with a lock against double uploads."""
 
 from __future__ import annotations
 
@@ -13,44 +11,44 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-NAME = ".mirror"
+NAME = ".wandb-sent.json"
 PAUSE_S = 0.3
 
 
 @dataclass(frozen=True)
-class Note:
-    """An attempt as it was sent somewhere. It saves work; what W&B holds is asked of W&B."""
+class SentRecord:
+    """An attempt that was sent. It saves requests; what W&B holds is asked of W&B."""
 
     attempt: str
     rows: int
-    complete: bool  # with everything that comes at the end
+    complete: bool  # with the final summary
 
 
-class GivenUpError(Exception):
-    """Another process mirrors this run, and there was no time to wait for it."""
+class AlreadySyncingError(Exception):
+    """Another process uploads this run."""
 
 
-class Notes:
-    """Notes by place (`url/entity/project`, or `offline`), writable while the run is claimed."""
+class SentLog:
+    """Sent records by destination (`url/entity/project`, or `offline`); writable while locked."""
 
     def __init__(self, opened: IO[str]) -> None:
         self._opened = opened
-        self.all = _read(opened.read())
+        self.records = _parse(opened.read())
 
-    def write(self, place: str, note: Note) -> None:
-        self.all[place] = note
+    def write(self, destination: str, record: SentRecord) -> None:
+        self.records[destination] = record
         self._opened.seek(0)
         self._opened.truncate()
-        json.dump({where: asdict(known) for where, known in self.all.items()}, self._opened)
+        json.dump({key: asdict(sent) for key, sent in self.records.items()}, self._opened)
         self._opened.flush()
 
 
 @contextmanager
-def claimed(folder: Path, over: Callable[[], bool] = lambda: False) -> Iterator[Notes]:
-    """Nobody else mirrors the runs of this folder until the block ends; raises GivenUpError where
-    `over` comes true first.
+def locked_log(folder: Path, is_finished: Callable[[], bool] = lambda: False) -> Iterator[SentLog]:
+    """The log of a run's folder, locked against other uploads until the block ends.
 
-    A lock of the operating system: a process that dies holds nothing.
+    Waits for another upload until `is_finished` returns true, then raises AlreadySyncingError. The
+    lock is one of the operating system, so that a dead process holds none.
     """
     with (folder / NAME).open("a+", encoding="utf-8") as opened:
         while True:
@@ -58,24 +56,24 @@ def claimed(folder: Path, over: Callable[[], bool] = lambda: False) -> Iterator[
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if over():
-                    raise GivenUpError(str(folder)) from None
+                if is_finished():
+                    raise AlreadySyncingError(str(folder)) from None
                 time.sleep(PAUSE_S)
         opened.seek(0)
-        yield Notes(opened)
+        yield SentLog(opened)
 
 
-def notes(folder: Path) -> dict[str, Note]:
-    """What is remembered; nothing where that is half-written."""
+def sent_records(folder: Path) -> dict[str, SentRecord]:
+    """The sent records of a run by destination; empty where the log is missing or half-written."""
     try:
-        return _read((folder / NAME).read_text("utf-8"))
+        return _parse((folder / NAME).read_text("utf-8"))
     except OSError:
         return {}
 
 
-def _read(text: str) -> dict[str, Note]:
+def _parse(text: str) -> dict[str, SentRecord]:
     try:
-        told: dict[str, Any] = json.loads(text or "{}")
-        return {place: Note(**note) for place, note in told.items()}
+        content: dict[str, Any] = json.loads(text or "{}")
+        return {destination: SentRecord(**record) for destination, record in content.items()}
     except (ValueError, TypeError, AttributeError):
         return {}

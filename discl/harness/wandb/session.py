@@ -1,6 +1,4 @@
-"""Opens W&B runs under ids of our own, and says how they are named; the only module that starts
-W&B's client.
-"""
+"""Opens W&B runs under our own ids; the only module that starts W&B's client."""
 
 from __future__ import annotations
 
@@ -12,12 +10,15 @@ from typing import Any
 
 from discl.core.dashboard_rows import AXIS, MEASURED, shortened
 from discl.files.disk import home
-from discl.harness.wandb.client import ONLINE, Access
+from discl.harness.wandb.client import ONLINE, WandbSettings
 
-NAME_MOST, TAG_MOST, PROJECT_MOST = 128, 64, 128  # characters W&B takes
-INIT_S = 60.0  # by then a server that answered the probe has opened a run, or something is wrong
-# of a run somebody began around us; ours have ids and names of their own
-OTHERS = (
+# characters that W&B takes
+MAX_NAME = 128
+MAX_TAG = 64
+MAX_PROJECT = 128
+INIT_TIMEOUT_S = 60.0  # a server that answered `whoami` opens a run sooner than that
+# variables of a W&B run that may be open around this process; our runs have their own ids and names
+FOREIGN_VARIABLES = (
     "WANDB_RUN_ID",
     "WANDB_RESUME",
     "WANDB_NAME",
@@ -30,8 +31,8 @@ OTHERS = (
 
 
 @dataclass(frozen=True)
-class Label:
-    """How a W&B run is found again."""
+class RunInit:
+    """Arguments of `wandb.init` that say which run it is."""
 
     id: str
     name: str
@@ -44,68 +45,62 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where runs go."""
+class Destination:
+    """The server and entity that runs are sent to, or offline files."""
 
-    access: Access
+    settings: WandbSettings
     entity: str | None  # None = offline
 
     @property
     def online(self) -> bool:
-        return self.access.mode == ONLINE
+        return self.settings.mode == ONLINE
 
-    def project(self, usual: str) -> str:
-        """WANDB_PROJECT, else one project a benchmark; without the characters W&B refuses."""
-        wanted = self.access.project or usual
-        return (
-            shortened(re.sub(r"[/\\#?%:\s]+", "-", wanted), PROJECT_MOST).replace("…", "")
-            or "discl"
-        )
+    def project(self, default: str) -> str:
+        """WANDB_PROJECT, else `default`; without the characters that W&B refuses."""
+        wanted = self.settings.project or default
+        name = shortened(re.sub(r"[/\\#?%:\s]+", "-", wanted), MAX_PROJECT)
+        return name.replace("…", "") or "discl"
 
-    def named(self, project: str) -> str:
-        """For notes of what was sent."""
-        return f"{self.access.url}/{self.entity}/{project}" if self.online else "offline"
+    def key(self, project: str) -> str:
+        """The key of a project in the log of what was sent: `url/entity/project`, or `offline`."""
+        return f"{self.settings.url}/{self.entity}/{project}" if self.online else "offline"
 
 
-def opened(label: Label, place: Place) -> Any:
-    """A W&B run, online resumed where it is there already, so that `starting_step` says what W&B
-    holds. Offline nothing can be asked.
+def open_run(init: RunInit, destination: Destination) -> Any:
+    """Open a W&B run; online it is resumed, so that `starting_step` says what W&B holds.
 
-    An earlier offline folder of the run goes: the record tells all of it again, and W&B's own
-    `wandb sync` would append the one to the other.
+    Offline, an earlier folder of the run is removed first: the record is logged again from its
+    start, and W&B's own `wandb sync` would append one folder to the other.
     """
-    for name in OTHERS:
+    for name in FOREIGN_VARIABLES:
         os.environ.pop(name, None)
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     folder = home().absolute() / "wandb"
-    for name in (
-        "DATA",
-        "CACHE",
-        "ARTIFACT",
-    ):  # what the client keeps lies with ours, not in the user's home
+    for name in ("DATA", "CACHE", "ARTIFACT"):  # the client's files lie in DISCL_HOME
         os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / name.lower()))
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (folder / "wandb").glob(f"offline-run-*-{label.id}") if not place.online else ():
-        shutil.rmtree(old, ignore_errors=True)
+    if not destination.online:
+        for earlier in (folder / "wandb").glob(f"offline-run-*-{init.id}"):
+            shutil.rmtree(earlier, ignore_errors=True)
     import wandb
 
     run = wandb.init(
-        id=label.id,
-        entity=place.entity,
-        project=label.project,
-        group=shortened(label.group, NAME_MOST),
-        job_type=shortened(label.job_type, TAG_MOST),
-        name=shortened(label.name, NAME_MOST),
-        notes=label.notes or None,
-        tags=sorted({shortened(tag, TAG_MOST) for tag in label.tags if tag}),
-        config=label.config,
+        id=init.id,
+        entity=destination.entity,
+        project=init.project,
+        group=shortened(init.group, MAX_NAME),
+        job_type=shortened(init.job_type, MAX_TAG),
+        name=shortened(init.name, MAX_NAME),
+        notes=init.notes or None,
+        tags=sorted({shortened(tag, MAX_TAG) for tag in init.tags if tag}),
+        config=init.config,
         dir=str(folder),
-        mode="online" if place.online else "offline",
-        resume="allow" if place.online else None,
+        mode="online" if destination.online else "offline",
+        resume="allow" if destination.online else None,
         reinit="create_new",
         settings=wandb.Settings(
-            init_timeout=INIT_S,
+            init_timeout=INIT_TIMEOUT_S,
             console="off",
             silent=True,
             disable_code=True,
@@ -116,15 +111,12 @@ def opened(label: Label, place: Place) -> Any:
         ),
     )
     run.define_metric(AXIS, hidden=True)
-    for pattern in ("train/*", "mix/*", "seen/*", "seen_so_far/*", "gain/*", "cost/*", MEASURED):
-        run.define_metric(
-            pattern, step_metric=AXIS, **({"summary": "max,last"} if pattern == MEASURED else {})
-        )
+    for pattern in ("train/*", "mix/*", "seen/*", "seen_so_far/*", "gain/*", "cost/*"):
+        run.define_metric(pattern, step_metric=AXIS)
+    run.define_metric(MEASURED, step_metric=AXIS, summary="max,last")
     return run
 
 
-def forget(run: Any) -> None:
-    """Remove what the client wrote of a finished run that W&B holds whole; the record can tell it
-    again.
-    """
+def remove_local_files(run: Any) -> None:
+    """Remove the client's files of a finished run; the record alone can be uploaded again."""
     shutil.rmtree(run.settings.sync_dir, ignore_errors=True)

@@ -1,14 +1,11 @@
-"""Sends W&B what it lacks of the runs in the store.
-
-W&B says what it has, so a second time sends nothing.
-"""
+"""Sends W&B what it lacks of the runs in the store; W&B says what it has."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +13,26 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Progress
 from discl.harness.run import events
 from discl.harness.run.store import Store
-from discl.harness.wandb.client import ONLINE, Access, Held, UnreachableError, access, held, whoami
-from discl.harness.wandb.run import mirror, tell_bank, used_bank
-from discl.harness.wandb.sent_log import Note, notes
-from discl.harness.wandb.session import Place
+from discl.harness.wandb.client import (
+    OFFLINE,
+    ONLINE,
+    ServerRun,
+    UnreachableError,
+    WandbSettings,
+    read_settings,
+    server_runs,
+    whoami,
+)
+from discl.harness.wandb.run import upload_bank_of, upload_run, used_bank
+from discl.harness.wandb.sent_log import SentRecord, sent_records
+from discl.harness.wandb.session import Destination
 
-FAILURES_IN_A_ROW = 3  # then it is hardly the runs
+MAX_FAILURES_IN_A_ROW = 3  # more of them come from the server rather than from the runs
 
 
 @dataclass(frozen=True)
-class Local:
-    """A run of the store, by the attempt that tells most of it."""
+class LocalRun:
+    """A run of the store, by the attempt that is complete or has most epochs."""
 
     id: str
     folder: Path
@@ -38,189 +44,185 @@ class Local:
     def project(self) -> str:
         return str(self.start.get("project", "discl"))
 
-    def fits(self, benchmark: str | None, scale: str | None) -> bool:
+    @property
+    def title(self) -> str:
+        return f"{self.start.get('name', self.id)} ({self.id})"
+
+    def matches(self, benchmark: str | None, scale: str | None) -> bool:
         config = self.start.get("config") or {}
         return benchmark in (None, config.get("name")) and scale in (None, config.get("scale"))
 
 
-@dataclass(frozen=True)
-class Synced:
-    """What a sync came to."""
+@dataclass
+class SyncResult:
+    """How many runs a sync found or sent, and a sentence for each that is not at W&B whole."""
 
-    there: int  # were there already
-    sent: int
-    busy: int  # are being made, or mirrored by another process
-    troubles: list[str]  # a sentence for each run that is not there whole
+    already_there: int = 0
+    sent: int = 0
+    busy: int = 0  # running, or being uploaded by another process
+    failures: list[str] = field(default_factory=list)
 
 
-def local_runs(store: Store, ids: Sequence[str] = ()) -> Iterator[Local]:
-    """Every run of the store (or these), oldest folder name first."""
+def local_runs(store: Store, ids: Sequence[str] = ()) -> Iterator[LocalRun]:
+    """Every run of the store (or these) that has a record, sorted by folder name.
+
+    Raises UserError for an id that is not in the store.
+    """
     for id in ids:
         if not (store.root / id).is_dir():
             raise UserError(f"no run {id!r} in {store.root}; `discl runs ls` lists what there is")
     for folder in [store.root / id for id in ids] or sorted(store.root.glob("*")):
-        if found := _told_most(folder):
-            yield found
+        if run := _local_run(folder):
+            yield run
 
 
-def _told_most(folder: Path) -> Local | None:
-    """The latest complete attempt, else the one that got farthest: each tells again what was before
-    it.
-    """
+def _local_run(folder: Path) -> LocalRun | None:
+    """The latest complete attempt, else the one with most epochs: each repeats those before it."""
     attempts = sorted(folder.glob("[0-9]*"))
-    for attempt in reversed(attempts):
-        if (attempt / "result.json").exists():
-            attempts = [attempt]
-            break
-    found: Local | None = None
-    for attempt in attempts:
-        start, rows = _counted(attempt)
-        if start and (found is None or rows >= found.rows):
-            found = Local(folder.name, attempt, rows, (attempt / "result.json").exists(), start)
-    return found
+    complete = [attempt for attempt in attempts if (attempt / "result.json").exists()]
+    longest: LocalRun | None = None
+    for attempt in complete[-1:] or attempts:
+        start, rows = _start_and_epochs(attempt)
+        if start and (longest is None or rows >= longest.rows):
+            longest = LocalRun(folder.name, attempt, rows, bool(complete), start)
+    return longest
 
 
-def _counted(attempt: Path) -> tuple[dict[str, Any] | None, int]:
+def _start_and_epochs(attempt: Path) -> tuple[dict[str, Any] | None, int]:
     """The start event, and how many epochs follow; epochs are counted without being parsed."""
     try:
         lines = (attempt / events.NAME).read_bytes().split(b"\n")[:-1]
-    except OSError:
+        start = json.loads(lines[0]) if lines else None
+    except (OSError, ValueError):
         return None, 0
-    if not lines:
+    if not isinstance(start, dict) or start.get("event") != "start":
         return None, 0
-    try:
-        start = json.loads(lines[0])
-    except ValueError:
-        return None, 0
-    epochs = sum(line.startswith(b'{"event": "epoch"') for line in lines)
-    return (
-        (start, epochs) if isinstance(start, dict) and start.get("event") == "start" else (None, 0)
-    )
+    return start, sum(line.startswith(b'{"event": "epoch"') for line in lines)
 
 
-def studies(store: Store, benchmark: str) -> list[str]:
-    """Groups that runs of a benchmark were made for, beside its own."""
+def study_groups(store: Store, benchmark: str) -> list[str]:
+    """The W&B groups of a benchmark's tuning runs."""
     groups = {
         str(run.start.get("group"))
         for run in local_runs(store)
-        if run.fits(benchmark, None) and run.start.get("job_type") == "tune"
+        if run.matches(benchmark, None) and run.start.get("job_type") == "tune"
     }
     return sorted(groups)
 
 
-def online() -> Place:
-    """Where runs are sent; a sentence where there is no key, or nobody who takes it.
+def online_destination() -> Destination:
+    """Where runs are sent online, whatever WANDB_MODE says.
 
-    Whoever asks for it means it: WANDB_MODE is not asked.
+    Raises UserError where there is no key, and UnreachableError where the server does not take it.
     """
-    found: Access = access()
-    if not found.key:
+    settings = read_settings()
+    if not settings.key:
         raise UserError(
-            f"there is no key for W&B at {found.url}; set WANDB_API_KEY or run `wandb login`"
+            f"there is no key for W&B at {settings.url}; set WANDB_API_KEY or run `wandb login`"
         )
-    found = replace(found, wanted=ONLINE)
-    return Place(found, whoami(found))
+    settings = replace(settings, requested_mode=ONLINE)
+    return Destination(settings, whoami(settings))
 
 
-def sync(store: Store, runs: Iterable[Local], progress: Progress, place: Place) -> Synced:
-    """Send what is missing. A run that fails does not stop the others, a server that fails does."""
-    by_project: dict[str, list[Local]] = defaultdict(list)
+def sync(
+    store: Store, runs: Iterable[LocalRun], progress: Progress, destination: Destination
+) -> SyncResult:
+    """Send what is missing. A run that fails stops no other run; a server that fails does."""
+    by_project: dict[str, list[LocalRun]] = defaultdict(list)
     for run in runs:
-        by_project[place.project(run.project)].append(run)
-    todo = list[Local]()
-    there = 0
-    for project, mine in by_project.items():
-        known = held(place.access, project, place.entity)
-        for run in mine:
-            if is_there(run, known.get(run.id), notes(run.folder.parent).get(place.named(project))):
-                there += 1
+        by_project[destination.project(run.project)].append(run)
+    result = SyncResult()
+    todo = list[LocalRun]()
+    for project, members in by_project.items():
+        held = server_runs(destination.settings, project, destination.entity)
+        key = destination.key(project)
+        for run in members:
+            if is_sent(run, held.get(run.id), sent_records(run.folder.parent).get(key)):
+                result.already_there += 1
             else:
                 todo.append(run)
-    sent = 0
-    busy = 0
-    troubles = list[str]()
-    failed = 0
+    failed_in_a_row = 0
     for done, run in enumerate(todo):
         progress("sending runs to W&B", done, len(todo))
         if store.being_made(run.id):
-            busy += 1
+            result.busy += 1
             continue
         try:
-            arrived = mirror(run.folder, place, lambda: True)
-            failed = 0
+            _send(run, destination, result)
+            failed_in_a_row = 0
         except Exception as error:
-            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            troubles.append(f"{run.start.get('name', run.id)} ({run.id}): {why}")
-            failed += 1
-            if failed == FAILURES_IN_A_ROW or isinstance(error, UnreachableError):
-                troubles.append(f"{len(todo) - done - 1} more runs were not tried")
-                break
-            continue
-        if arrived is None:
-            busy += 1
-        elif arrived.whole:
-            sent += 1
-        else:
-            troubles.append(
-                f"{run.start.get('name', run.id)} ({run.id}): {arrived.arrived} of {arrived.rows}"
-                " epochs arrived"
+            reason = (
+                str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             )
+            result.failures.append(f"{run.title}: {reason}")
+            failed_in_a_row += 1
+            if failed_in_a_row == MAX_FAILURES_IN_A_ROW or isinstance(error, UnreachableError):
+                result.failures.append(f"{len(todo) - done - 1} more runs were not tried")
+                break
     if todo:
         progress("sending runs to W&B", len(todo), len(todo))
-    if not troubles:
-        _banks(by_project, place)
-    return Synced(there, sent, busy, troubles)
+    if not result.failures:
+        for members in by_project.values():
+            _send_banks(members, destination)
+    return result
 
 
-def _banks(by_project: Mapping[str, Sequence[Local]], place: Place) -> None:
-    """A bank that was not told of with its runs, because the mirror died between the two."""
-    for runs in by_project.values():
-        seen = set[str]()
-        for run in runs:
-            if run.complete and (bank := used_bank(run.folder)) and bank not in seen:
-                seen.add(bank)
-                tell_bank(run.folder, bank, place)
+def _send(run: LocalRun, destination: Destination, result: SyncResult) -> None:
+    """Upload a run and count it."""
+    upload = upload_run(run.folder, destination, lambda: True)
+    if upload is None:
+        result.busy += 1
+    elif upload.all_arrived:
+        result.sent += 1
+    else:
+        result.failures.append(f"{run.title}: {upload.arrived} of {upload.rows} epochs arrived")
 
 
-def is_there(run: Local, at_wandb: Held | None, note: Note | None) -> bool:
-    """Whether W&B holds all rows, by its own word, and we remember that the rest went with them."""
-    if (
-        at_wandb is None
-        or at_wandb.rows < run.rows
-        or (run.complete and at_wandb.state != "finished")
-    ):
+def _send_banks(runs: Sequence[LocalRun], destination: Destination) -> None:
+    """Upload banks that were not sent with their runs, because the process died between the two."""
+    folders = {used_bank(run.folder): run.folder for run in reversed(runs) if run.complete}
+    for bank, folder in folders.items():
+        if bank:
+            upload_bank_of(folder, bank, destination)
+
+
+def is_sent(run: LocalRun, held: ServerRun | None, record: SentRecord | None) -> bool:
+    """Whether W&B says it holds all epochs, and the sent log says the summary went with them."""
+    if held is None or record is None or held.rows < run.rows:
         return False
-    return note is not None and note.attempt == run.folder.name and note.complete == run.complete
+    if run.complete and held.state != "finished":
+        return False
+    return record.attempt == run.folder.name and record.complete == run.complete
 
 
-# ---------------------------------------------------------------- how things stand
+# ---------------------------------------------------------------- status
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What there is to know of the mirror without asking anybody."""
+class SyncStatus:
+    """W&B's settings and the runs that wait to be sent, as known without asking a server."""
 
     url: str
     key_from: str  # "" = there is no key
-    wanted: str  # mode, as the environment says
-    mode: str  # and as it is
+    requested_mode: str
+    mode: str
     entity: str | None
     project: str | None
     runs: int
-    mirrored: int  # of those, sent whole, as far as remembered here
+    sent: int  # of those, by the sent logs of this machine
     waiting: tuple[str, ...]  # ids of the others
     error: str = ""  # what is wrong with the settings, as a sentence
 
 
-def status(store: Store | None = None) -> Standing:
-    """Key, mode and place, and which runs wait to be sent; reads the store and asks no server."""
+def status(store: Store | None = None) -> SyncStatus:
+    """Settings, and which runs wait to be sent; reads the store and asks no server."""
     store = store or Store()
+    error = ""
     try:
-        found = access()
-        error = ""
-    except UserError as wrong:
-        found = Access("", None, "", "offline", None, None)
-        error = str(wrong)
+        settings = read_settings()
+    except UserError as invalid:
+        settings = WandbSettings("", None, "", OFFLINE, None, None)
+        error = str(invalid)
     runs = 0
     waiting = list[str]()
     for folder in sorted(store.root.glob("*")):
@@ -228,16 +230,20 @@ def status(store: Store | None = None) -> Standing:
         if not complete and not any(folder.glob("[0-9]*/events.jsonl")):
             continue
         runs += 1
-        told = [note for where, note in notes(folder).items() if where.startswith(f"{found.url}/")]
-        if not any(note.complete or not complete for note in told):
+        records = [
+            record
+            for key, record in sent_records(folder).items()
+            if key.startswith(f"{settings.url}/")
+        ]
+        if not any(record.complete or not complete for record in records):
             waiting.append(folder.name)
-    return Standing(
-        found.url,
-        found.key_from,
-        found.wanted,
-        found.mode,
-        found.entity,
-        found.project,
+    return SyncStatus(
+        settings.url,
+        settings.key_from,
+        settings.requested_mode,
+        settings.mode,
+        settings.entity,
+        settings.project,
         runs,
         runs - len(waiting),
         tuple(waiting),

@@ -1,6 +1,4 @@
-"""A saved W&B workspace and a report that compare the strategies of one benchmark; built here, with
-or without a server.
-"""
+"""Builds a W&B workspace and a report that compare the strategies of one benchmark."""
 
 from __future__ import annotations
 
@@ -14,51 +12,55 @@ from discl.config.benchmark import Benchmark
 from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.result import Result
-from discl.harness.wandb.client import access
-from discl.harness.wandb.session import Place
+from discl.harness.wandb.client import read_settings
+from discl.harness.wandb.session import Destination
 
-WIDTH, ROWS = 24, 8  # of the report's grid
+GRID_WIDTH = 24  # columns of the report's grid
+PANEL_ROWS = 8
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """What the panels show, by the keys W&B has."""
+class PanelMetrics:
+    """Keys of the metrics that the panels show."""
 
-    val: str  # what chooses epochs
-    main: str  # the same on the home test split
+    val: str  # chooses the epoch
+    main: str  # the same on the in-distribution test split
     tail: tuple[str, ...]  # few, medium, many
     ood: tuple[str, ...]
 
     @staticmethod
-    def of(spec: Benchmark, results: Iterable[Result]) -> Metrics:
-        """From what complete runs measured."""
+    def of(spec: Benchmark, results: Iterable[Result]) -> PanelMetrics:
+        """Metrics of complete runs; raises UserError where there is none."""
         keys = {key for result in results for key in result.metrics}
         if not keys:
             raise UserError(
                 f"no complete run of {spec.name} at scale {spec.scale} says what is measured; run"
                 f" `discl bench {spec.name}` first"
             )
-        home = id_test_split({key.rsplit("/", 1)[0] for key in keys})
-        rule = spec.select.metric.removeprefix("val/")
-        tail = tuple(
-            f"{home}/{group}_acc"
-            for group in ("few", "medium", "many")
-            if f"{home}/{group}_acc" in keys
+        test = id_test_split({key.rsplit("/", 1)[0] for key in keys})
+        metric = spec.select.metric.removeprefix("val/")
+        tail = [f"{test}/{group}_acc" for group in ("few", "medium", "many")]
+        ood = [f"ood/{metric}"]  # the mean over the OOD splits, where it was measured
+        if ood[0] not in keys:
+            ood = [key for key in sorted(keys) if key.startswith("ood/")]
+            ood = [key for key in ood if key.endswith(f"/{metric}")]
+        return PanelMetrics(
+            spec.select.metric,
+            f"{test}/{metric}",
+            tuple(key for key in tail if key in keys),
+            tuple(ood),
         )
-        ood = [key for key in sorted(keys) if key.startswith("ood/") and key.endswith(f"/{rule}")]
-        mean = f"ood/{rule}" if f"ood/{rule}" in keys else ""
-        return Metrics(spec.select.metric, f"{home}/{rule}", tail, tuple([mean] if mean else ood))
 
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A workspace and a report, not yet saved."""
+    """A workspace and a report that are not saved yet."""
 
     workspace: Any
     report: Any
 
     def specs(self) -> dict[str, Any]:
-        """As W&B is sent them."""
+        """The JSON that W&B is sent."""
         models = {"workspace": self.workspace._to_model(), "report": self.report._to_model()}
         return {
             name: json.loads(model.spec.model_dump_json(by_alias=True, exclude_none=True))
@@ -66,7 +68,10 @@ class Dashboard:
         }
 
     def save(self) -> tuple[str, str]:
-        """Their addresses at W&B; another save makes another view."""
+        """Save both; returns their addresses at W&B. Another save makes another view.
+
+        Raises UserError where W&B does not take them.
+        """
         try:
             return str(self.workspace.save().url), str(self.report.save().url)
         except Exception as error:  # whatever its client and W&B find wrong
@@ -76,18 +81,18 @@ class Dashboard:
             ) from error
 
 
-def dashboard(
-    spec: Benchmark, metrics: Metrics, place: Place, studies: Sequence[str] = ()
+def build_dashboard(
+    spec: Benchmark,
+    metrics: PanelMetrics,
+    destination: Destination,
+    study_groups: Sequence[str] = (),
 ) -> Dashboard:
-    """Strategies side by side, their seeds as bands: curves, tail and OOD, level traces, cost
-    against accuracy, and tuning.
-    """
+    """Compare strategies over seeds: curves, tail, OOD, levels, cost against accuracy, tuning."""
     ws, wr = _libraries()
-    entity = place.entity or ""
-    project = place.project(f"discl-{spec.name}")
-    runs_of = (
-        {"entity": entity, "project": project} if entity else {}
-    )  # whose numbers a run set asks W&B for, at once
+    entity = destination.entity or ""
+    project = destination.project(f"discl-{spec.name}")
+    # a run set that names a project asks W&B for its numbers at once
+    runs_of = {"entity": entity, "project": project} if entity else {}
     group = f"{spec.name}-{spec.scale}"
     panels = _panels(wr, metrics, sorted(spec.levels))
     workspace = ws.Workspace(
@@ -95,11 +100,11 @@ def dashboard(
         project=project,
         name=f"{spec.title}, {spec.scale}: strategies",
         sections=[
-            ws.Section(name=name, panels=made, is_open=True) for name, made in panels.items()
+            ws.Section(name=name, panels=section, is_open=True) for name, section in panels.items()
         ],
         runset_settings=ws.RunsetSettings(
             filters=ws.And(
-                ws.Metric("Group").isin([group, *studies]),
+                ws.Metric("Group").isin([group, *study_groups]),
                 ws.Metric("JobType").isin(["train", "tune"]),
             ),
             groupby=[ws.Config("strategy")],
@@ -131,11 +136,11 @@ def dashboard(
             )
         ),
     ]
-    for name, made in panels.items():
+    for name, section in panels.items():
         blocks += [
             wr.H2(text=name),
             wr.PanelGrid(
-                runsets=[tuned if name == "Tuning" else trained], panels=_placed(wr, made)
+                runsets=[tuned if name == "Tuning" else trained], panels=_in_grid(wr, section)
             ),
         ]
     report = wr.Report(
@@ -155,13 +160,14 @@ def _libraries() -> tuple[Any, Any]:
         import wandb_workspaces.workspaces as ws
     except ImportError as error:
         raise UserError(
-            "dashboards need wandb-workspaces; install it with: pip install 'discl[wandb-dashboard]'"
+            "dashboards need wandb-workspaces; install it with: pip install"
+            " 'discl[wandb-dashboard]'"
         ) from error
     return ws, wr
 
 
-def _panels(wr: Any, metrics: Metrics, levels: Sequence[int]) -> dict[str, list[Any]]:
-    """Section -> panels; every one of them grouped by strategy, or coloured by it."""
+def _panels(wr: Any, metrics: PanelMetrics, levels: Sequence[int]) -> dict[str, list[Any]]:
+    """Section -> panels, grouped or coloured by strategy."""
     by = wr.Config("strategy")
 
     def curve(title: str, keys: Sequence[str], **more: Any) -> Any:
@@ -207,14 +213,14 @@ def _panels(wr: Any, metrics: Metrics, levels: Sequence[int]) -> dict[str, list[
         "Out of distribution": (
             [bars(key, key) for key in metrics.ood]
             + [
-                against("at home against out of distribution", wr.SummaryMetric(main), key)
+                against("in distribution against out of distribution", wr.SummaryMetric(main), key)
                 for key in metrics.ood[:1]
             ]
         ),
         "Curriculum": [
             curve("mean level (lambda, in percent) by epoch", ["mix/mean_level"]),
             curve(
-                "what the adaptive probe gained, by level",
+                "gain of the adaptive probe, by level",
                 [f"gain/level_{level:03d}" for level in levels],
             ),
         ],
@@ -246,7 +252,7 @@ def _panels(wr: Any, metrics: Metrics, levels: Sequence[int]) -> dict[str, list[
             ),
             wr.ParameterImportancePlot(with_respect_to=f"best/{metrics.val.removeprefix('val/')}"),
             wr.ParallelCoordinatesPlot(
-                title="settings and what they came to",
+                title="settings and results",
                 columns=[
                     wr.ParallelCoordinatesPlotColumn(metric=wr.Config(key))
                     for key in ("strategy", "train.lr", "train.weight_decay")
@@ -261,16 +267,19 @@ def _panels(wr: Any, metrics: Metrics, levels: Sequence[int]) -> dict[str, list[
     }
 
 
-def _placed(wr: Any, panels: Sequence[Any]) -> list[Any]:
-    """Copies in the report's grid, two a line."""
-    placed = []
-    for at, panel in enumerate(panels):
+def _in_grid(wr: Any, panels: Sequence[Any]) -> list[Any]:
+    """Copies of panels in the report's grid, two a row."""
+    width = GRID_WIDTH // 2
+    copies = []
+    for number, panel in enumerate(panels):
         copy = deepcopy(panel)
-        copy.layout = wr.Layout(x=at % 2 * WIDTH // 2, y=at // 2 * ROWS, w=WIDTH // 2, h=ROWS)
-        placed.append(copy)
-    return placed
+        x = number % 2 * width
+        y = number // 2 * PANEL_ROWS
+        copy.layout = wr.Layout(x=x, y=y, w=width, h=PANEL_ROWS)
+        copies.append(copy)
+    return copies
 
 
-def nowhere() -> Place:
-    """For specs alone: no server is asked for anything."""
-    return Place(access(), None)
+def offline_destination() -> Destination:
+    """A destination for building alone; no server is asked."""
+    return Destination(read_settings(), None)

@@ -1,6 +1,4 @@
-"""Weights & Biases: a child process mirrors the record of each run, offline unless there is a key;
-the run never waits for it.
-"""
+"""Weights & Biases: a child process uploads each run's record; the run never waits for it."""
 
 from __future__ import annotations
 
@@ -19,16 +17,13 @@ from typing import Any
 from discl.core.interfaces import EpochReport
 from discl.files.disk import home
 
-PATIENCE_S = (
-    20.0  # how long the end of the process waits for the mirror to catch up, while it gets on
-)
-STALLED_S = 8.0  # without a sign of life nobody waits longer
+CLOSE_TIMEOUT_S = 20.0  # how long the end of this process waits for uploads that make progress
+STALLED_S = 8.0  # and for uploads that make none
 SYNC_LATER = "`discl wandb sync` sends what is missing"
 
 
 class Wandb:
-    """Names each run's folder to a child process, `discl wandb follow`, which reads the record
-    there and speaks to W&B.
+    """Names each run's folder to the child process `discl wandb follow`, which uploads its record.
 
     This process never imports wandb, so nothing that W&B does or fails to do can reach a run.
     Online only where there is a key (WANDB_API_KEY or `wandb login`) and WANDB_MODE does not say
@@ -38,10 +33,10 @@ class Wandb:
     version = 1
 
     def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
+        self.child: subprocess.Popen[bytes] | None = None
         self._list: Path | None = None
-        self._named = 0
-        self._said = False
+        self._listed = 0
+        self._warned = False
 
     def start(self, run: Mapping[str, Any]) -> None:
         self.follow({"run": str(Path(run["folder"]).absolute())})
@@ -53,41 +48,33 @@ class Wandb:
         return None
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
-        self._complain()
+        self._warn_of_error()
 
     def follow(self, line: Mapping[str, Any]) -> None:
-        """Name something to the child, which is started with the first; a disk that is full costs
-        the mirror, not the run.
+        """Append a run or a bank to the child's list; the first call starts the child.
+
+        A full disk costs the upload and not the run.
         """
         if os.environ.get("WANDB_MODE") == "disabled":
             return
         try:
             if self._list is None:
-                self._begin()
+                self._start_child()
             self._append(line)
-            self._named += 1
+            self._listed += 1
         except OSError as error:
-            self._say(f"{error.strerror or error}; the run goes on without it, and {SYNC_LATER}")
+            self._warn(f"{error.strerror or error}; the run goes on without it, and {SYNC_LATER}")
 
-    def _begin(self) -> None:
+    def _start_child(self) -> None:
         folder = home().absolute() / "wandb"
         folder.mkdir(parents=True, exist_ok=True)
         self._list = folder / f"follow-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
         self._list.touch()
-        command = [
-            sys.executable,
-            "-m",
-            "discl.cli",
-            "wandb",
-            "follow",
-            str(self._list),
-            "--parent",
-            str(os.getpid()),
-        ]
-        with self._list.with_suffix(".log").open(
-            "wb"
-        ) as log:  # a session of its own: the terminal's Ctrl-C is not for it
-            self._child = subprocess.Popen(
+        command = [sys.executable, "-m", "discl.cli", "wandb", "follow", str(self._list)]
+        command += ["--parent", str(os.getpid())]
+        with self._list.with_suffix(".log").open("wb") as log:
+            # a session of its own: the terminal's Ctrl-C is not for it
+            self.child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         atexit.register(self.close)
@@ -98,11 +85,9 @@ class Wandb:
                 opened.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
-        """No more runs will come: wait while the mirror gets on, but not for long, then let it go;
-        Ctrl-C ends the wait.
-        """
-        child = self._child
-        self._child = None
+        """End the list, wait for the child within limits, then terminate it; Ctrl-C skips the wait."""
+        child = self.child
+        self.child = None
         if child is None or self._list is None:
             return
         atexit.unregister(self.close)
@@ -110,67 +95,62 @@ class Wandb:
             self._append({"end": True})
         with contextlib.suppress(KeyboardInterrupt):
             self._wait(child)
-        self._complain()
-        left = self._named - self._status().get("taken", 0) + self._status().get("missing", 0)
+        self._warn_of_error()
+        status = self.status()
+        left = self._listed - status.get("processed", 0) + status.get("incomplete", 0)
         if child.poll() is None:
             child.terminate()
-        if left > 0 and not self._said:
-            why = "".join(f" ({trouble})" for trouble in self._status().get("troubles", [])[:1])
-            self._say(f"{left} of {self._named} runs are not mirrored whole{why}; {SYNC_LATER}")
-        self._tidy(child, clean=left <= 0)
+        if left > 0:
+            reason = "".join(f" ({failure})" for failure in status.get("failures", [])[:1])
+            self._warn(f"{left} of {self._listed} runs are not at W&B whole{reason}; {SYNC_LATER}")
+        self._collect(child, complete=left <= 0)
 
     def _wait(self, child: subprocess.Popen[bytes]) -> None:
-        """Until the child ends, says that nothing can be sent, or stands still."""
-        began = moved = time.monotonic()
+        """Wait until the child ends, reports an error, or makes no progress."""
+        started = progressed = time.monotonic()
         steps = -1
-        told = False
-        while (
-            child.poll() is None
-            and time.monotonic() - began < PATIENCE_S
-            and not self._status().get("given_up")
-        ):
-            if (now := self._status().get("steps", 0)) != steps:
-                steps = now
-                moved = time.monotonic()
-            if time.monotonic() - moved > STALLED_S:
+        announced = False
+        while child.poll() is None and not (status := self.status()).get("error"):
+            now = time.monotonic()
+            if status.get("steps", 0) != steps:
+                steps = status.get("steps", 0)
+                progressed = now
+            if now - progressed > STALLED_S or now - started > CLOSE_TIMEOUT_S:
                 return
-            if not told and time.monotonic() - began > 1.0:
-                told = True
-                self._print(
-                    f"W&B: waiting up to {PATIENCE_S:.0f} s for its mirror; Ctrl-C leaves it"
-                )
+            if not announced and now - started > 1.0:
+                announced = True
+                _print(f"W&B: waiting up to {CLOSE_TIMEOUT_S:.0f} s for uploads; Ctrl-C skips it")
             time.sleep(0.05)
 
-    def _complain(self) -> None:
-        """Pass on, once, why nothing is mirrored."""
-        if self._list and not self._said and (why := self._status().get("given_up")):
-            self._say(why)
+    def _warn_of_error(self) -> None:
+        """Print, once, why nothing is uploaded."""
+        if error := self.status().get("error"):
+            self._warn(error)
 
-    def _say(self, why: str) -> None:
-        if not self._said:
-            self._said = True
-            self._print(why if why.startswith("W&B") else f"W&B: {why}")
+    def _warn(self, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
+            _print(reason if reason.startswith("W&B") else f"W&B: {reason}")
 
-    def _print(self, line: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-            print(line, file=sys.stderr, flush=True)
-
-    def _status(self) -> dict[str, Any]:
-        """What the child says of itself."""
+    def status(self) -> dict[str, Any]:
+        """The status that the child wrote last; empty before it wrote any."""
+        if self._list is None:
+            return {}
         try:
-            said = (
-                json.loads(self._list.with_suffix(".status").read_text("utf-8"))
-                if self._list
-                else {}
-            )
+            status = json.loads(self._list.with_suffix(".status").read_text("utf-8"))
         except (OSError, ValueError):
             return {}
-        return said if isinstance(said, dict) else {}
+        return status if isinstance(status, dict) else {}
 
-    def _tidy(self, child: subprocess.Popen[bytes], clean: bool) -> None:
-        """Collect the child; its list and log stay where something is missing, to be looked at."""
+    def _collect(self, child: subprocess.Popen[bytes], complete: bool) -> None:
+        """Reap the child; its list and log are kept where something is missing."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(5.0)
-        if clean and self._list:
+        if complete and self._list:
             for suffix in (".jsonl", ".log", ".status"):
                 self._list.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _print(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # standard error may be closed
+        print(line, file=sys.stderr, flush=True)
