@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -14,53 +13,8 @@ from discl.core.class_counts import ClassCounts, Fractions
 from discl.core.conventions import PREFIXES, base_name
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Ints, Metric
-from discl.core.registry import Bound, bind, find, names, settings
-
-
-@cache
-def default_names() -> tuple[str, ...]:
-    """Metrics of every run, in the order of lists. Those of other packages are never among them.
-
-    So installing a package changes no definition of a result.
-    """
-    ours = [name for name, home in names("metrics").items() if not isinstance(home, EntryPoint)]
-    return tuple(in_order(name for name in ours if find("metrics", name).always))
-
-
-def in_order(metrics: Iterable[str]) -> list[str]:
-    """Names of metrics as lists show them; one that is not installed comes last."""
-    return sorted(set(metrics), key=lambda name: (position(name), name))
-
-
-def position(name: str) -> int:
-    """Where a metric stands in lists, smallest first; one that is not installed comes last."""
-    known = described(name)
-    return known.position if known else sys.maxsize
-
-
-def is_share(name: str) -> bool:
-    """Whether the values are shares in [0, 1], shown in percent."""
-    known = described(name)
-    return known is None or known.unit == "share"
-
-
-def described(name: str) -> type[Metric] | None:
-    """The class of a metric; None where it is not installed here."""
-    if name not in names("metrics"):
-        return None
-    metric: type[Metric] = find("metrics", name)
-    return metric
-
-
-def higher_is_better(metric: str) -> bool:
-    """Of '<split>/<metric>', 'adjusted_' and the like before the name; a metric that is not
-    installed counts as one whose higher values are better.
-    """
-    known = described(base_name(metric))
-    return known is None or known.better == "higher"
-
-
-# ---------------------------------------------------------------- of a benchmark
+from discl.core.metric_names import default_names, in_order
+from discl.core.registry import Bound, bind, names, settings
 
 
 def bound(

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from discl.core.metric_names import higher_is_better
+
 if TYPE_CHECKING:  # benchmark files are read without numpy
     from discl.core.interfaces import EpochReport
 
@@ -54,17 +56,16 @@ def _by_level(values: Mapping[int, float]) -> Row:
 
 
 def best_and_last(rows: Iterable[Row]) -> Row:
-    """`best/<metric>` and `last/<metric>` of what was measured on val, whichever epochs measured
-    it.
-    """
-    found: Row = {}
+    """`best/<metric>` and `last/<metric>` of what was measured on val, in whichever epochs."""
+    summary: Row = {}
     for row in rows:
         for key, value in row.items():
             if key.startswith("val/"):
                 name = key.removeprefix("val/")
-                found[f"last/{name}"] = value
-                found[f"best/{name}"] = max(value, found.get(f"best/{name}", value))
-    return found
+                better = max if higher_is_better(name) else min
+                summary[f"last/{name}"] = value
+                summary[f"best/{name}"] = better(value, summary.get(f"best/{name}", value))
+    return summary
 
 
 def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from discl.config.load import UNVARIED
-from discl.config.metrics import is_share
+from discl.core.metric_names import is_share
 from discl.core.conventions import base_name
 from discl.core.result import Result
 from discl.harness.inspect.details import (

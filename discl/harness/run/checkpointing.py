@@ -19,11 +19,12 @@ OVERHEAD = 20  # a checkpoint is written at most after this many times the secon
 
 @dataclass
 class BestEpoch:
-    """The epoch with the highest value of `metric` on val so far, and its weights."""
+    """The epoch with the best value of `metric` on val so far, and its weights."""
 
     metric: str
+    lower_is_better: bool = False
     epoch: int = -1
-    value: float = float("-inf")
+    value: float | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def consider(self, report: EpochReport, weights: Mapping[str, Tensor]) -> None:
@@ -38,18 +39,17 @@ class BestEpoch:
                 f"select.metric = {self.metric!r} is not measured; there is"
                 f" {', '.join(sorted(report.values))}"
             )
-        if report.values[self.metric] > self.value:
+        value = report.values[self.metric]
+        if self.value is None or (
+            value < self.value if self.lower_is_better else value > self.value
+        ):
             self.epoch = report.epoch
-            self.value = report.values[self.metric]
+            self.value = value
             self.weights = {key: tensor.detach().clone() for key, tensor in weights.items()}
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint; the value is None before the first epoch, as JSON has no infinity."""
-        return {
-            "epoch": self.epoch,
-            "value": self.value if self.weights else None,
-            "weights": self.weights,
-        }
+        """For a checkpoint; the value is None before the first epoch."""
+        return {"epoch": self.epoch, "value": self.value, "weights": self.weights}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""

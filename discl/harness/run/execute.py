@@ -20,6 +20,7 @@ from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
 from discl.core.interfaces import EpochReport, Split
+from discl.core.metric_names import higher_is_better
 from discl.core.result import Result
 from discl.engine.evaluation.confusion import count_predictions, pack_all, predictions_digest
 from discl.engine.evaluation.metrics import (
@@ -100,7 +101,8 @@ def _run(
     started = time.monotonic()
     setup = bench.setup(experiment.used_levels(), tracker.progress)
     train = experiment.benchmark.train
-    best = BestEpoch(experiment.benchmark.select.metric)
+    metric = experiment.benchmark.select.metric
+    best = BestEpoch(metric, lower_is_better=not higher_is_better(metric))
     checkpoints = store.checkpoints(experiment.id())
     checkpointer = Checkpointer(checkpoints, train.checkpoint_seconds, best, started)
     fit = _fit(experiment, setup, checkpointer)
@@ -138,10 +140,10 @@ def _run(
             chosen_epoch=best.epoch,
             seen=_seen(fit.history),
             cost=cost,
+            plugins=described_plugins(experiment.strategy, setup.data.metrics),
             provenance=canonical(
                 provenance() | {"command": shlex.join(commands.of_run(experiment))}
             ),
-            plugins=described_plugins(experiment.strategy, fit.strategy, setup.data.metrics),
             **scores,
         )
         store.finish(folder, result)

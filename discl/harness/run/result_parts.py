@@ -58,7 +58,7 @@ def metrics_of_run(identity: Mapping[str, Any]) -> dict[str, Metric]:
 
 
 def metrics_of_result(result: Result) -> dict[str, Metric]:
-    """Every metric of a result by name; one that is not installed here as the result describes it."""
+    """Every metric of a result by name; one that is not installed is as the result describes it."""
     described = result.plugins.get("metrics", {})
     return {
         **_installed(result.identity),

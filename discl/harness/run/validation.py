@@ -39,6 +39,7 @@ _TYPES: dict[str, type] = {
             "provenance",
             "confusion_counts",
             "errors",
+            "plugins",
         ),
         dict,
     ),

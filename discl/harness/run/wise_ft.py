@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from discl.core.interfaces import Split
+from discl.core.metric_names import higher_is_better
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +21,7 @@ def wise_predictions(
     metric: str,
     splits: Mapping[str, Split],
 ) -> tuple[float, dict[str, Any]]:
-    """The alpha with the highest `metric` on val, and `<split>/wise_logits` [n, c] of every split.
+    """The alpha with the best `metric` on val, and `<split>/wise_logits` [n, c] of every split.
 
     `untrained` is the network with its initial weights. `fit.eval_network` holds the chosen weights
     before and after.
@@ -33,7 +34,8 @@ def wise_predictions(
 
     def score(candidate: Any) -> float:
         logits = logits_of(candidate, val.pixels, fit.preprocess, fit.device)
-        return fit.training_data.val_metrics(logits.argmax(1))[metric]
+        value = fit.training_data.val_metrics(logits.argmax(1))[metric]
+        return value if higher_is_better(metric) else -value
 
     chosen = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
     alpha, _ = wise(network, untrained.state_dict(), chosen, alphas, score)

@@ -10,6 +10,7 @@ from typing import Any
 
 from discl.core.conventions import id_test_split
 from discl.core.interfaces import EpochReport
+from discl.core.metric_names import higher_is_better
 
 
 class Console:
@@ -64,7 +65,8 @@ class Console:
     def report(self, report: EpochReport) -> None:
         self._last = report
         for key, value in report.values.items():
-            self._best[key] = max(value, self._best.get(key, 0.0))
+            better = max if higher_is_better(key) else min
+            self._best[key] = better(value, self._best.get(key, value))
         if self._terminal.is_terminal:
             mix = "photos" if report.real_phase else " ".join(f"{level}%" for level in report.mix)
             note = f"level {mix}"

@@ -1,0 +1,58 @@
+"""What is known of a metric by its name: whether lower is better, its unit, its place in lists."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING
+
+from discl.core.conventions import base_name
+from discl.core.registry import find, names
+
+if TYPE_CHECKING:  # numpy is not needed to look up a name
+    from discl.core.interfaces import Metric
+
+
+@cache
+def default_names() -> tuple[str, ...]:
+    """Metrics of every run, in the order of lists. Those of other packages are never among them.
+
+    So installing a package changes no definition of a result.
+    """
+    ours = [name for name, home in names("metrics").items() if not isinstance(home, EntryPoint)]
+    return tuple(in_order(name for name in ours if find("metrics", name).always))
+
+
+def in_order(metrics: Iterable[str]) -> list[str]:
+    """Names of metrics as lists show them; one that is not installed comes last."""
+    return sorted(set(metrics), key=lambda name: (position(name), name))
+
+
+def position(name: str) -> int:
+    """Where a metric stands in lists, smallest first; one that is not installed comes last."""
+    known = described(name)
+    return known.position if known else sys.maxsize
+
+
+def is_share(name: str) -> bool:
+    """Whether the values are shares in [0, 1], shown in percent."""
+    known = described(name)
+    return known is None or known.unit == "share"
+
+
+def described(name: str) -> type[Metric] | None:
+    """The class of a metric; None where it is not installed here."""
+    if name not in names("metrics"):
+        return None
+    metric: type[Metric] = find("metrics", name)
+    return metric
+
+
+def higher_is_better(metric: str) -> bool:
+    """Of '<split>/<metric>', 'adjusted_' and the like before the name; a metric that is not
+    installed counts as one whose higher values are better.
+    """
+    known = described(base_name(metric))
+    return known is None or known.better == "higher"
