@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from discl.harness.report.comparison import Comparison
 from discl.harness.report.gallery import Failures, Gallery, Mistake, Shown, Worst, uri
 from discl.harness.report.histories import Histories
 from discl.harness.report.library import javascript
 from discl.harness.report.page import page as page_of
 from discl.harness.report.page import section
-from discl.harness.report.tables import Facts
 from discl.harness.report.tuning import Study, Tuning
 from tests.browser import opened, sideways
 from tests.reports import HOSTILE, facts, run
@@ -42,7 +42,7 @@ HOSTILE_RUNS = {
 }
 
 
-def _plain() -> Facts:
+def _plain() -> Comparison:
     mixes = {"static": {0: 1.0}, "adaptive": {50: 1.0}, "all_levels": {0: 0.5, 100: 0.5}}
     told = {
         name: (
@@ -54,7 +54,7 @@ def _plain() -> Facts:
     return facts(RUNS, histories=Histories(told, "val/macro_acc"))
 
 
-def _hostile() -> Facts:
+def _hostile() -> Comparison:
     told = Histories({name: [run(2, {0: 1.0})] for name in HOSTILE_RUNS}, "val/macro_acc")
     made = facts(HOSTILE_RUNS, histories=told, classes=[*HOSTILE.values(), *"abcd"])
     object.__setattr__(made.board, "benchmark", "hostile")

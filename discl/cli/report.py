@@ -113,12 +113,12 @@ def report(
     discl report cifar10_lt --root leaderboards        # from published results
     """
     from discl.files.disk import check_deliverable
-    from discl.harness.report.build import Wanted
+    from discl.harness.report.build import ReportRequest
     from discl.harness.report.build import report as write
 
     check_deliverable(output)
     compared = [name for given in baselines for name in words(given)]
-    wanted = Wanted(
+    request = ReportRequest(
         _specs(benches, **narrowed),
         narrowed["seeds"] is None,
         compared,
@@ -128,7 +128,7 @@ def report(
         shown,
         _command("report", benches),
     )
-    for note in write(wanted, output):
+    for note in write(request, output):
         click.echo(note, err=True)
     click.echo(str(output))
 
@@ -162,14 +162,14 @@ def figures(
     discl figures cifar10_lt --baseline all_levels --format pdf -o figures
     """
     from discl.core.errors import unknown
-    from discl.harness.report.build import Wanted
+    from discl.harness.report.build import ReportRequest
     from discl.harness.report.build import figures as draw
 
     for form in words(formats):
         if form not in FORMATS:
             raise unknown("format of a figure", form, FORMATS)
     compared = [name for given in baselines for name in words(given)]
-    wanted = Wanted(
+    request = ReportRequest(
         _specs(benches, **narrowed),
         narrowed["seeds"] is None,
         compared,
@@ -177,7 +177,7 @@ def figures(
         command=_command("figures", benches),
     )
     output.mkdir(parents=True, exist_ok=True)
-    for path in draw(wanted, output, words(formats)):
+    for path in draw(request, output, words(formats)):
         click.echo(str(path))
 
 
@@ -191,7 +191,7 @@ def _studies(wanted: str | None) -> str:
         wanted or os.environ.get("DISCL_STUDIES") or (home() / "studies" / "studies.db").exists()
     ):
         return ""  # Optuna takes seconds to import
-    from discl.harness.tuning.storage import default_url
+    from discl.harness.tuning.storage.address import default_url
 
     return default_url()
 

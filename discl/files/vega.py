@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -41,44 +43,73 @@ def check_picture(path: Path, formats: Sequence[str], extra: str) -> None:
     installed, or the file cannot be written.
     """
     if path.suffix.lower() not in formats:
-        raise UserError(f"{str(path)!r}: a picture is saved as {' or '.join(formats)}")
-    try:
-        import vl_convert  # noqa: F401
-    except ImportError as error:
-        raise UserError(f"vl-convert is not installed; pip install 'discl[{extra}]'") from error
+        endings = f"{', '.join(formats[:-1])} or {formats[-1]}"
+        raise UserError(f"{str(path)!r}: a picture is a {endings} file")
+    require_vl_convert(extra)
     check_deliverable(path)
 
 
-def write_picture(spec: Mapping[str, Any], path: Path, title: str = "") -> Path:
+def require_vl_convert(extra: str) -> None:
+    """Raises UserError where vl-convert is not installed; `extra` of the package brings it."""
+    if importlib.util.find_spec("vl_convert") is None:
+        raise UserError(f"vl-convert is not installed; pip install 'discl[{extra}]'")
+
+
+def write_picture(spec: Mapping[str, Any], path: Path, title: str = "", scale: float = 1.0) -> Path:
     """Draw a Vega-Lite specification in the format of the file's ending.
 
-    The same specification gives the same bytes. `title` is the title of a page.
+    The same specification gives the same bytes. `title` is the title of a page; `scale` sizes PDF
+    and PNG, where a Vega unit is `scale` / 72 inch.
     """
     complete = {"$schema": _SCHEMA, "config": _CONFIG, **spec}
     with delivering(path) as unfinished:
-        unfinished.write_bytes(_WRITERS[path.suffix.lower()](complete, title))
+        unfinished.write_bytes(_WRITERS[path.suffix.lower()](complete, title, scale))
     return path
 
 
-def _svg(spec: Mapping[str, Any], _title: str) -> bytes:
+def svg(spec: Mapping[str, Any]) -> str:
+    """A Vega-Lite specification with its data, drawn as SVG."""
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(dict(spec))).encode()
+    return _renumbered(str(vl_convert.vegalite_to_svg(dict(spec))))
 
 
-def _png(spec: Mapping[str, Any], _title: str) -> bytes:
+def _renumbered(drawing: str) -> str:
+    """An SVG document with clip paths counted from zero; vl-convert counts on over drawings."""
+    numbers: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}"
+
+    return re.sub(r'((?:clip-path="url\(#|<clipPath id=")clip)(\d+)', number, drawing)
+
+
+def _svg(spec: Mapping[str, Any], _title: str, _scale: float) -> bytes:
+    return svg(spec).encode()
+
+
+def _png(spec: Mapping[str, Any], _title: str, scale: float) -> bytes:
     import vl_convert
 
-    return bytes(vl_convert.vegalite_to_png(dict(spec), ppi=PIXELS_PER_INCH))
+    return bytes(vl_convert.vegalite_to_png(dict(spec), scale=scale, ppi=PIXELS_PER_INCH))
 
 
-def _pdf(spec: Mapping[str, Any], _title: str) -> bytes:
+def _pdf(spec: Mapping[str, Any], _title: str, scale: float) -> bytes:
     import vl_convert
 
-    return bytes(vl_convert.vegalite_to_pdf(dict(spec)))
+    return bytes(vl_convert.svg_to_pdf(_resized(svg(spec), scale)))
 
 
-def _html(spec: Mapping[str, Any], title: str) -> bytes:
+def _resized(drawing: str, scale: float) -> str:
+    """An SVG document with another width and height around the same content."""
+    size = re.search(r'width="([\d.]+)" height="([\d.]+)"', drawing)
+    if size is None or scale == 1:
+        return drawing
+    width, height = (float(side) * scale for side in size.groups())
+    return drawing.replace(size[0], f'width="{width:g}" height="{height:g}"', 1)
+
+
+def _html(spec: Mapping[str, Any], title: str, _scale: float) -> bytes:
     import vl_convert
 
     # vl-convert's own page lets a name that holds "</script>" end the script
@@ -87,7 +118,7 @@ def _html(spec: Mapping[str, Any], title: str) -> bytes:
     return _PAGE.format(title=escape(title), library=library, spec=data).encode()
 
 
-_WRITERS: Mapping[str, Callable[[Mapping[str, Any], str], bytes]] = {
+_WRITERS: Mapping[str, Callable[[Mapping[str, Any], str, float], bytes]] = {
     ".svg": _svg,
     ".png": _png,
     ".pdf": _pdf,

@@ -20,7 +20,7 @@ from discl.core.levels import PHOTO
 from discl.core.result import Result
 from discl.files.disk import home
 from discl.harness.bank.spectrum import spectrum
-from discl.harness.report.tables import Facts, by_seed
+from discl.harness.report.comparison import Comparison, by_seed
 from discl.harness.run.assembly import Bench
 from discl.harness.run.mistakes import Missed, missed, worst_classes
 from discl.harness.run.store import Store
@@ -77,7 +77,7 @@ class Pictures(NamedTuple):
     failures: list[Failures]
 
 
-def pictures(spec: Benchmark, facts: Facts, store: Store, notes: list[str]) -> Pictures:
+def pictures(spec: Benchmark, comparison: Comparison, store: Store, notes: list[str]) -> Pictures:
     """What can be shown on this machine; why something cannot goes into `notes`.
 
     Fetches, makes and trains nothing.
@@ -90,7 +90,9 @@ def pictures(spec: Benchmark, facts: Facts, store: Store, notes: list[str]) -> P
                 f" {spec.dataset['name']})"
             )
             return Pictures(None, [])
-        return Pictures(_gallery(bench, facts, notes), _failures(bench, facts, store, notes))
+        return Pictures(
+            _gallery(bench, comparison, notes), _failures(bench, comparison, store, notes)
+        )
     except UserError as error:
         notes.append(f"no pictures: {error}")
         return Pictures(None, [])
@@ -101,8 +103,8 @@ def pictures(spec: Benchmark, facts: Facts, store: Store, notes: list[str]) -> P
 # ---------------------------------------------------------------- the bank
 
 
-def _gallery(bench: Bench, facts: Facts, notes: list[str]) -> Gallery | None:
-    wanted = facts.board.comparability.get("bank")
+def _gallery(bench: Bench, comparison: Comparison, notes: list[str]) -> Gallery | None:
+    wanted = comparison.board.comparability.get("bank")
     if wanted is None:
         return None  # nothing was trained on generated images
     if not (home() / "banks" / str(wanted)).is_dir():
@@ -149,7 +151,7 @@ def _kept(bench: Bench, levels: Sequence[int]) -> list[tuple[str, int, list[int]
     classes = len(bench.dataset.classes)
     wanted = np.bincount(bench.sources.labels, minlength=classes) * bench.spec.bank.variants
     kept = {
-        level: np.bincount(bench.train.labels[bench.usable(level).row], minlength=classes)
+        level: np.bincount(bench.train.labels[bench.level_images(level).row], minlength=classes)
         for level in levels
     }
     order = sorted(np.flatnonzero(wanted).tolist(), key=lambda label: int(bench.counts[label]))[
@@ -168,14 +170,18 @@ def _kept(bench: Bench, levels: Sequence[int]) -> list[tuple[str, int, list[int]
 # ---------------------------------------------------------------- mistakes
 
 
-def _failures(bench: Bench, facts: Facts, store: Store, notes: list[str]) -> list[Failures]:
+def _failures(
+    bench: Bench, comparison: Comparison, store: Store, notes: list[str]
+) -> list[Failures]:
     """Of the strategy the headline is about, and of the baseline."""
-    base = facts.board.baselines[0] if facts.board.baselines else None
-    best = facts.answer.best or next((name for name in facts.strategies if name != base), None)
+    base = comparison.board.baselines[0] if comparison.board.baselines else None
+    best = comparison.headline.best or next(
+        (name for name in comparison.strategies if name != base), None
+    )
     found = []
     for name in dict.fromkeys(filter(None, (best, base))):
-        results = next(row.results for row in facts.board.rows if row.strategy == name)
-        run = middle(results, facts.metric)
+        results = next(row.results for row in comparison.board.rows if row.strategy == name)
+        run = middle(results, comparison.metric)
         folder = store.folder(run)
         if not (folder / "predictions.npz").is_file():
             notes.append(f"no mistakes of {name}: its predictions are not on this machine")

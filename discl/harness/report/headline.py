@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from discl.core.text import listed
 from discl.harness.leaderboard.statistics import Estimate, paired
 from discl.harness.leaderboard.table import Board, by_strategy
 
@@ -19,7 +20,7 @@ UNORDERED = (
     "text_only",
     "random",
 )  # the others walk through the levels in an order
-CALLED = {
+WORDING = {
     REAL: "real photos as they come",
     REBALANCED: "rebalanced real photos",
     ALL_LEVELS: "all levels at once",
@@ -41,7 +42,7 @@ WHERE = {  # title of a column -> how a sentence says it
 Scores = Mapping[str, Mapping[int, float]]  # strategy -> seed -> fraction
 
 
-class Link(NamedTuple):
+class GainStep(NamedTuple):
     """One thing that is added on the way from the photos as they come to a curriculum, and what it
     gains.
     """
@@ -52,7 +53,7 @@ class Link(NamedTuple):
     gain: Estimate
 
 
-class Answer(NamedTuple):
+class Headline(NamedTuple):
     """What the numbers allow to say."""
 
     sentence: str
@@ -62,9 +63,9 @@ class Answer(NamedTuple):
     base: str | None = None
 
 
-def called(strategy: str) -> str:
+def wording(strategy: str) -> str:
     """A strategy as a sentence names it."""
-    return CALLED.get(strategy, strategy)
+    return WORDING.get(strategy, strategy)
 
 
 def where(title: str) -> str:
@@ -78,7 +79,7 @@ def points(gain: Estimate, signed: bool = True) -> str:
     return text if gain.half_width is None else f"{text} ± {100 * gain.half_width:.1f}"
 
 
-def weighed(gain: Estimate) -> str:
+def points_or_not(gain: Estimate) -> str:
     """The points, and whether they are to be believed."""
     return points(gain) if gain.excludes_zero() else f"{points(gain)} (not told from zero)"
 
@@ -91,14 +92,14 @@ def headline_metric(made: Board) -> str:
 # ---------------------------------------------------------------- the chain
 
 
-def chain(scores: Scores) -> list[Link]:
+def gain_steps(scores: Scores) -> list[GainStep]:
     """From real photos over rebalancing and synthesis to order, as far as there are runs; each step
     paired by seed.
     """
     steps = [("rebalancing", REBALANCED, REAL), ("synthesis", ALL_LEVELS, REBALANCED)]
     steps += [("order", name, ALL_LEVELS) for name in scores if name not in UNORDERED]
     links = [
-        Link(step, name, over, paired(scores[name], scores[over]))
+        GainStep(step, name, over, paired(scores[name], scores[over]))
         for step, name, over in steps
         if name in scores and over in scores
     ]
@@ -108,7 +109,7 @@ def chain(scores: Scores) -> list[Link]:
 # ---------------------------------------------------------------- the sentence
 
 
-def answer(made: Board, metric: str, scores: Scores) -> Answer:
+def headline(made: Board, metric: str, scores: Scores) -> Headline:
     """The headline for one metric.
 
     `scores` holds every row; only those with all seeds are spoken of.
@@ -120,14 +121,14 @@ def answer(made: Board, metric: str, scores: Scores) -> Answer:
     notes = [f"Not spoken of, since seeds are missing: {listed(partial)}."] if partial else []
     base = next((name for name in made.baselines if name in whole), None)
     if base is None:
-        return Answer(_no_baseline(made, partial, scores, title), notes, None, False)
+        return Headline(_no_baseline(made, partial, scores, title), notes, None, False)
     gains = {
         name: gain
         for name in whole
         if name != base and (gain := paired(whole[name], whole[base])).n
     }
     if not gains:
-        return Answer(
+        return Headline(
             f"Only {base} has been measured on every seed so far, so nothing is compared yet.",
             notes,
             None,
@@ -136,10 +137,10 @@ def answer(made: Board, metric: str, scores: Scores) -> Answer:
         )
     best = max(gains, key=lambda name: gains[name].mean)
     if gains[best].half_width is None:
-        return Answer(_one_seed(best, base, gains, title), notes, best, False, base)
+        return Headline(_one_seed(best, base, gains, title), notes, best, False, base)
     winners = [name for name in gains if gains[name].excludes_zero() and gains[name].mean > 0]
     if not winners:
-        return Answer(
+        return Headline(
             _nobody(base, gains, title),
             [*_orders(whole, best), *_cautions(made, gains, best, False), *notes],
             best,
@@ -148,10 +149,10 @@ def answer(made: Board, metric: str, scores: Scores) -> Answer:
         )
     best = max(winners, key=lambda name: gains[name].mean)
     sentence = (
-        f"{called(best)} beats {called(base)} by {points(gains[best], signed=False)} points"
+        f"{wording(best)} beats {wording(base)} by {points(gains[best], signed=False)} points"
         f" {where(title)}{_of_order(best, whole)}."
     )
-    return Answer(
+    return Headline(
         _capital(sentence),
         [
             *_beside(winners, best),
@@ -169,7 +170,7 @@ def _capital(sentence: str) -> str:
     """Names of strategies stay as they are."""
     return (
         sentence[0].upper() + sentence[1:]
-        if sentence.startswith(tuple(CALLED.values()))
+        if sentence.startswith(tuple(WORDING.values()))
         else sentence
     )
 
@@ -191,8 +192,8 @@ def _no_baseline(made: Board, partial: Sequence[str], scores: Scores, title: str
 
 def _one_seed(best: str, base: str, gains: Mapping[str, Estimate], title: str) -> str:
     return (
-        f"One seed tells nothing apart: {where(title)} the largest difference to {called(base)} is"
-        f" that of {called(best)}, {points(gains[best])} points, and another seed may turn it"
+        f"One seed tells nothing apart: {where(title)} the largest difference to {wording(base)} is"
+        f" that of {wording(best)}, {points(gains[best])} points, and another seed may turn it"
         " round."
     )
 
@@ -200,14 +201,14 @@ def _one_seed(best: str, base: str, gains: Mapping[str, Estimate], title: str) -
 def _nobody(base: str, gains: Mapping[str, Estimate], title: str) -> str:
     below = [name for name in gains if gains[name].excludes_zero()]
     best = max(gains, key=lambda name: gains[name].mean)
-    said = f"No strategy is told apart from {called(base)} {where(title)}"
+    said = f"No strategy is told apart from {wording(base)} {where(title)}"
     if below:
         said = (
-            f"No strategy beats {called(base)} {where(title)}, and {listed(below)}"
+            f"No strategy beats {wording(base)} {where(title)}, and {listed(below)}"
             f" {'falls' if len(below) == 1 else 'fall'} behind"
         )
     return (
-        f"{said}; the largest difference is that of {called(best)}, {points(gains[best])} points."
+        f"{said}; the largest difference is that of {wording(best)}, {points(gains[best])} points."
     )
 
 
@@ -223,17 +224,17 @@ def _of_order(best: str, whole: Scores) -> str:
     if not gain.excludes_zero():
         return f"; what order adds to it cannot be told from zero ({points(gain)})"
     if gain.mean < 0:
-        return f"; its order costs {points(gain, signed=False)} against {called(ALL_LEVELS)}"
+        return f"; its order costs {points(gain, signed=False)} against {wording(ALL_LEVELS)}"
     return f"; order explains {points(gain, signed=False)} of them"
 
 
 def _without_levels(gain: Estimate) -> str:
     """Of a strategy that neither mixes the levels nor orders them."""
     if not gain.excludes_zero():
-        return f"; it is not told apart from {called(ALL_LEVELS)} ({points(gain)})"
+        return f"; it is not told apart from {wording(ALL_LEVELS)} ({points(gain)})"
     return (
         f", which is {points(gain, signed=False)} {'more' if gain.mean > 0 else 'less'} than"
-        f" {called(ALL_LEVELS)}"
+        f" {wording(ALL_LEVELS)}"
     )
 
 
@@ -245,10 +246,12 @@ def _orders(whole: Scores, best: str) -> list[str]:
         if name not in UNORDERED and ALL_LEVELS in whole
     }
     told = [
-        f"{name} {weighed(gain)}" for name, gain in gains.items() if gain.half_width is not None
+        f"{name} {points_or_not(gain)}"
+        for name, gain in gains.items()
+        if gain.half_width is not None
     ]
     return (
-        [f"Order against {called(ALL_LEVELS)}: {listed(told)}."]
+        [f"Order against {wording(ALL_LEVELS)}: {listed(told)}."]
         if told and [*gains] != [best]
         else []
     )
@@ -290,9 +293,3 @@ def _cautions(made: Board, gains: Mapping[str, Estimate], best: str, won: bool) 
     least = made.smallest_p
     hint = f" No sign-flip p of {n} seeds can be below {least:.3g}." if least > 0.05 else ""
     return [f"{n} seeds, paired; ± is half the 95 % interval. It is {chosen}.{hint}"]
-
-
-def listed(names: Sequence[str]) -> str:
-    """'a, b and c'."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last

@@ -28,15 +28,6 @@ class Histories:
     )  # strategy -> run -> epoch
     chosen: str = ""  # the metric that chose the epoch
 
-    def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """Rows for charts, by name."""
-        return {
-            "val": self.val(),
-            "loss": self.loss(),
-            "levels": self.levels(),
-            "gains": self.gains(),
-        }
-
     def val(self) -> list[dict[str, Any]]:
         """Strategy x epoch: the metric that chose the epoch, percent."""
         return self._curve(lambda epoch: epoch.values.get(self.chosen), 100.0)

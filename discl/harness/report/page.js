@@ -43,7 +43,7 @@
 
   // ---------------------------------------------------------------- charts
 
-  const height = (bench, chart) => chart.row * Math.max(1, bench.tables[chart.data].filter((row) => shown(bench, row, chart.by)).length);
+  const height = (bench, chart) => chart.row * Math.max(1, bench.tables[chart.id].filter((row) => shown(bench, row, chart.by)).length);
 
   async function draw(bench) {
     if (bench.drawn) return;
@@ -63,8 +63,8 @@
 
   async function embed(bench, chart, plot) {
     const spec = structuredClone(chart.spec), which = plot.dataset.which;
-    const rows = bench.tables[chart.data];
-    spec.datasets = { [chart.data]: structuredClone(which === undefined ? rows : rows.filter((row) => row.strategy === which)) };
+    const rows = bench.tables[chart.id];
+    spec.datasets = { [chart.id]: structuredClone(which === undefined ? rows : rows.filter((row) => row.strategy === which)) };
     const values = { ...bench.choice, hidden: [...bench.hidden], which };
     for (const param of spec.params ?? []) param.value = values[param.name];
     if (chart.row) spec.height = height(bench, chart);
@@ -86,7 +86,7 @@
 
   function write(bench, details) {
     const chart = bench.charts.find(({ id }) => id === details.closest("[data-chart]").dataset.chart);
-    const rows = bench.tables[chart.data].filter((row) => shown(bench, row, chart.by));
+    const rows = bench.tables[chart.id].filter((row) => shown(bench, row, chart.by));
     const table = document.createElement("table"), fields = Object.entries(chart.columns);
     table.className = "data";
     const head = table.createTHead().insertRow();

@@ -11,7 +11,7 @@ from discl.core.levels import PHOTO
 from discl.harness.report.headline import REAL, REBALANCED
 
 
-class Look(NamedTuple):
+class PlotStyle(NamedTuple):
     """How a strategy is drawn."""
 
     light: str  # colour on a light page
@@ -42,8 +42,8 @@ COLOURS = (
     ("#5b48c2", "#b3a4ff"),
 )
 NEUTRAL = {
-    REAL: Look("#7d8894", "#8f9baa", "square", (2, 2)),
-    REBALANCED: Look("#2f3842", "#dde4ec", "circle", (6, 2)),
+    REAL: PlotStyle("#7d8894", "#8f9baa", "square", (2, 2)),
+    REBALANCED: PlotStyle("#2f3842", "#dde4ec", "circle", (6, 2)),
 }
 USUAL = (
     "static",
@@ -61,12 +61,12 @@ LEVELS = ("#5b2a86", "#b5418c", "#ee7b51", "#f6c667")
 PHOTO_COLOUR = "#1b9e8f"  # from text only to the photo
 
 
-def looks(strategies: Iterable[str]) -> dict[str, Look]:
+def plot_styles(strategies: Iterable[str]) -> dict[str, PlotStyle]:
     """A look for each strategy; the usual ones have the same wherever they appear."""
     names = dict.fromkeys(strategies)
     others = [*USUAL, *sorted(name for name in names if name not in USUAL and name not in NEUTRAL)]
     found = {
-        name: Look(
+        name: PlotStyle(
             *COLOURS[place % len(COLOURS)], SHAPES[place % len(SHAPES)], DASHES[place % len(DASHES)]
         )
         for place, name in enumerate(others)

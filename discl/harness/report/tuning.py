@@ -6,21 +6,16 @@ from typing import Any, NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.hashing import canonical_json
-from discl.harness.report.tables import Rows
+from discl.harness.report.comparison import Rows
 from discl.harness.tuning.history import (
-    LEAST,
+    LEAST_TRIALS,
     StudySnapshot,
     choose,
-    hours_of,
-    importances,
-    names,
+    definitions,
     reading,
-    scored,
-    state_of,
-    value_of,
-    view,
-    winner_of,
+    snapshot,
 )
+from discl.harness.tuning.slots import hours_of, state_of, value_of, winner_of
 
 
 class Study(NamedTuple):
@@ -49,10 +44,12 @@ def tuning(
         with reading(url) as storage:
             mine = {
                 name: said
-                for name, said in names(storage).items()
+                for name, said in definitions(storage).items()
                 if (said["benchmark"], said["scale"]) == (benchmark, scale)
             }
-            views = [view(storage, name) for name in (choose(mine, part) if part else sorted(mine))]
+            views = [
+                snapshot(storage, name) for name in (choose(mine, part) if part else sorted(mine))
+            ]
     except UserError as error:
         if part is None:  # nobody asked for studies
             return None
@@ -94,7 +91,7 @@ def _line(study: StudySnapshot) -> Study:
 
 
 def _settings(trial: Any) -> dict[str, Any]:
-    from discl.harness.tuning.proposals import settings
+    from discl.harness.tuning.space import settings
 
     return settings(trial.params)
 
@@ -125,7 +122,7 @@ def _history(study: StudySnapshot) -> Rows:
 
 
 def _importance(study: StudySnapshot) -> Rows:
-    if len(scored(study)) < LEAST or not study.space:
+    if len(study.scored) < LEAST_TRIALS or not study.space:
         return []
     return [
         {
@@ -134,5 +131,5 @@ def _importance(study: StudySnapshot) -> Rows:
             "path": path,
             "share": round(100 * share, 2),
         }
-        for path, share in importances(study).items()
+        for path, share in study.importances().items()
     ]

@@ -1,0 +1,114 @@
+"""A chart of the report: its rows, its drawing, and the sentence beside it.
+
+Each module of `discl.harness.report.charts` defines one subclass of `ReportChart`; the page and the
+figures for papers draw all of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+from discl.harness.report import charts
+from discl.harness.report.canvas import Canvas
+from discl.harness.report.comparison import Comparison, Rows
+
+# columns of the table a reader can open under a chart: field -> title
+STRATEGY = {"strategy": "strategy"}
+INTERVAL = {"mean": "mean", "low": "95 % from", "high": "to", "n": "seeds"}
+
+
+class ReportChart(ABC):
+    """One chart. A module with a subclass is all that a new chart needs."""
+
+    id: ClassVar[str]  # also the name of its table in the page
+    order: ClassVar[int]  # charts are shown in ascending order
+    title: ClassVar[str]
+    columns: ClassVar[Mapping[str, str]]  # field -> title, of the table under the chart
+    choices: ClassVar[tuple[str, ...]] = ()  # choices of the page it follows
+    row_height: ClassVar[int] = 0  # pixels of a row; 0 = the chart has a fixed height
+    per_strategy: ClassVar[bool] = False  # one panel for each strategy
+    wide: ClassVar[bool] = False
+    figure: ClassVar[str] = ""  # its name among the figures for papers; "" = it is not one of them
+
+    @abstractmethod
+    def rows(self, comparison: Comparison) -> Rows:
+        """The rows it draws; the chart is left out where there are none."""
+
+    @abstractmethod
+    def about(self, comparison: Comparison) -> str:
+        """What the chart shows, in sentences."""
+
+    @abstractmethod
+    def draw(self, canvas: Canvas) -> dict[str, Any]:
+        """The Vega-Lite specification, without data."""
+
+    def caption(self, comparison: Comparison) -> str:
+        """The sentence beside the figure, which follows no choice of a reader."""
+        return self.about(comparison)
+
+
+@dataclass(frozen=True)
+class DrawnChart:
+    """A chart with its rows and its specification."""
+
+    kind: ReportChart
+    about: str
+    rows: Rows
+    spec: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return self.kind.id
+
+    @property
+    def panels(self) -> list[str]:
+        """Strategies that have a panel of their own."""
+        return strategies_of(self.rows) if self.kind.per_strategy else []
+
+    @property
+    def wide(self) -> bool:
+        return self.kind.wide or len(self.panels) > 2
+
+
+@cache
+def all_charts() -> Sequence[ReportChart]:
+    """Every chart of `discl.harness.report.charts`, in the order of the page."""
+    kinds: list[type[ReportChart]] = []
+    for module in pkgutil.iter_modules(charts.__path__, f"{charts.__name__}."):
+        members = vars(importlib.import_module(module.name)).values()
+        kinds += [
+            member
+            for member in members
+            if isinstance(member, type)
+            and issubclass(member, ReportChart)
+            and member.__module__ == module.name
+        ]
+    return sorted((kind() for kind in kinds), key=lambda chart: chart.order)
+
+
+def draw_charts(
+    comparison: Comparison, *, paper: bool = False, checked: bool = False
+) -> list[DrawnChart]:
+    """Every chart that has data; with `paper` those that are figures, drawn for print.
+
+    Vega-Lite's schema is `checked` by tests: that takes seconds, and no data can break it.
+    """
+    drawn = []
+    for chart in all_charts():
+        if paper and not chart.figure:
+            continue
+        if rows := chart.rows(comparison):
+            canvas = Canvas(comparison, rows, paper=paper, checked=checked)
+            drawn.append(DrawnChart(chart, chart.about(comparison), rows, chart.draw(canvas)))
+    return drawn
+
+
+def strategies_of(rows: Rows) -> list[str]:
+    """The strategies of some rows, in their order."""
+    return list(dict.fromkeys(row["strategy"] for row in rows))

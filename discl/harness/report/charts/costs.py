@@ -1,0 +1,80 @@
+"""What a run costs against what it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from discl.harness.report.canvas import Canvas
+from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
+from discl.harness.report.comparison import Comparison, Rows, interval
+
+COSTS = {  # of a run, as the board names it -> as a reader chooses it
+    "minutes": "minutes of training",
+    "denoising_steps": "denoising steps",
+    "steps": "optimiser steps",
+    "images": "generated images",
+}
+PAPER_COST = COSTS["denoising_steps"]  # of the figure, where nobody chooses
+
+
+class Costs(ReportChart):
+    """A scatter plot with the interval over seeds."""
+
+    id = "costs"
+    order = 100
+    title = "Cost against accuracy"
+    columns: ClassVar[Mapping[str, str]] = {**STRATEGY, "spent": "spent", **INTERVAL}
+    choices = ("metric", "cost")
+    figure = "cost"
+
+    def rows(self, comparison: Comparison) -> Rows:
+        """Strategy x cost x metric; percent, and cost of one run."""
+        return [
+            {
+                "strategy": row.strategy,
+                "metric": metric,
+                "cost": COSTS[key],
+                "spent": row.cost[key],
+                **interval(row.metrics[metric].mean),
+            }
+            for row in comparison.board.rows
+            for key in COSTS
+            if key in row.cost
+            for metric in comparison.board.columns
+            if row.metrics[metric].mean.n
+        ]
+
+    def about(self, comparison: Comparison) -> str:
+        return (
+            "What a run costs against what it reaches. Every strategy trains for the same number of"
+            " optimiser steps; denoising steps are those of the images its bank holds, whoever made"
+            " them."
+        )
+
+    def caption(self, comparison: Comparison) -> str:
+        title = comparison.board.columns[comparison.metric]
+        return f"{PAPER_COST.capitalize()} and {title}. {self.about(comparison)}"
+
+    def draw(self, canvas: Canvas) -> dict[str, Any]:
+        alt = canvas.alt
+        base = canvas.shown(self.id, *self.choices)
+        free = {"scale": alt.Scale(zero=False, padding=14)}
+        title = PAPER_COST if canvas.paper else None  # on the page the reader chooses the cost
+        x = canvas.x("spent", title, scale=alt.Scale(zero=True, nice=True))
+        intervals = base.mark_rule(opacity=0.6).encode(
+            x=x,
+            y=canvas.y("low", "percent", **free),
+            y2="high:Q",
+            **canvas.by_strategy("stroke"),
+        )
+        position = {"x": x, "y": canvas.y("mean", "percent", **free)}
+        tips = {
+            "strategy": "strategy",
+            "spent": "spent",
+            "mean": "percent",
+            "low": "from",
+            "high": "to",
+        }
+        dots = canvas.dots(base, position, tips, 110)
+        return canvas.finish(intervals + dots, (*self.choices, "hidden"), 280)

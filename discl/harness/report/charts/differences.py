@@ -1,0 +1,69 @@
+"""Difference of each strategy to the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from discl.harness.leaderboard.statistics import PairedDifference
+from discl.harness.report.canvas import ROW_HEIGHT, Canvas
+from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
+from discl.harness.report.comparison import Comparison, Rows, interval
+
+
+class Differences(ReportChart):
+    """A forest plot with a row for each strategy."""
+
+    id = "forest"
+    order = 20
+    title = "Against the baseline"
+    columns: ClassVar[Mapping[str, str]] = {
+        **STRATEGY,
+        **INTERVAL,
+        "p": "p",
+        "p_holm": "p, Holm",
+        "improvement": "P(better)",
+    }
+    choices = ("metric", "baseline")
+    row_height = ROW_HEIGHT
+    figure = "differences"
+
+    def rows(self, comparison: Comparison) -> Rows:
+        """Baseline x metric x strategy, largest difference first; points."""
+        return [
+            {
+                "strategy": name,
+                "baseline": baseline,
+                "metric": metric,
+                **interval(difference.mean),
+                "clear": difference.mean.excludes_zero(),
+                "p": difference.p,
+                "p_holm": difference.p_holm,
+                "improvement": difference.improvement,
+            }
+            for baseline, by_metric in comparison.differences.items()
+            for metric, by_strategy in by_metric.items()
+            for name, difference in sorted(by_strategy.items(), key=_largest_first)
+            if difference.mean.n
+        ]
+
+    def about(self, comparison: Comparison) -> str:
+        return (
+            "Difference of each strategy to the baseline in points, paired by seed, with its 95 %"
+            " interval. No correction for the number of strategies; Holm's p is in the table."
+        )
+
+    def caption(self, comparison: Comparison) -> str:
+        title = comparison.board.columns[comparison.metric]
+        return (
+            f"Difference to {comparison.board.baselines[0]} paired by seed, {title}, points; lines"
+            " are 95 % intervals, without correction for the number of strategies."
+        )
+
+    def draw(self, canvas: Canvas) -> dict[str, Any]:
+        return canvas.forest(self.id, "strategy", self.choices)
+
+
+def _largest_first(named: tuple[str, PairedDifference]) -> float:
+    mean = named[1].mean
+    return -mean.mean if mean.n else 0.0

@@ -1,0 +1,82 @@
+"""Accuracy on photos from where the training photos come from, against photos from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from discl.harness.report.canvas import Canvas
+from discl.harness.report.chart import STRATEGY, ReportChart
+from discl.harness.report.comparison import Comparison, Rows, interval
+
+
+class DistributionShift(ReportChart):
+    """A scatter plot with both intervals."""
+
+    id = "scatter"
+    order = 40
+    title = "At home and elsewhere"
+    columns: ClassVar[Mapping[str, str]] = {
+        **STRATEGY,
+        "id_mean": "at home",
+        "id_low": "from",
+        "id_high": "to",
+        "ood_mean": "elsewhere",
+        "ood_low": "from",
+        "ood_high": "to",
+    }
+    figure = "ood"
+
+    def rows(self, comparison: Comparison) -> Rows:
+        """One row a strategy, percent."""
+        board = comparison.board
+        ood = next((metric for metric, title in board.columns.items() if title == "ood"), None)
+        if ood is None:
+            return []
+        rows = []
+        for row in board.rows:
+            near = interval(row.metrics[board.first].mean)
+            far = interval(row.metrics[ood].mean)
+            if near["n"] and far["n"]:
+                numbers = {f"id_{key}": value for key, value in near.items()}
+                numbers |= {f"ood_{key}": value for key, value in far.items()}
+                rows.append({"strategy": row.strategy, **numbers})
+        return rows
+
+    def about(self, comparison: Comparison) -> str:
+        return (
+            "Accuracy on test photos from where the training photos come from, against photos from"
+            " elsewhere; crosses are 95 % intervals."
+        )
+
+    def draw(self, canvas: Canvas) -> dict[str, Any]:
+        base = canvas.shown(self.id, intervals=("id_", "ood_"))
+        free = {"scale": canvas.alt.Scale(zero=False, padding=18)}
+        board = canvas.comparison.board
+        across = f"{board.columns[board.first]}, at home (%)"
+        up = "out of distribution (%)"
+        rule = base.mark_rule(opacity=0.5)
+        horizontal = rule.encode(
+            x=canvas.x("id_low", across, **free),
+            x2="id_high:Q",
+            y=canvas.y("ood_mean", up),
+            **canvas.by_strategy("stroke"),
+        )
+        vertical = rule.encode(
+            x=canvas.x("id_mean", across),
+            y=canvas.y("ood_low", up, **free),
+            y2="ood_high:Q",
+            **canvas.by_strategy("stroke"),
+        )
+        position = {
+            "x": canvas.x("id_mean", across, **free),
+            "y": canvas.y("ood_mean", up, **free),
+        }
+        tips = {
+            "strategy": "strategy",
+            "id_mean": "at home",
+            "ood_mean": "out of distribution",
+            "id_n": "seeds",
+        }
+        dots = canvas.dots(base, position, tips, 110)
+        return canvas.finish(horizontal + vertical + dots, ("hidden",), 300)

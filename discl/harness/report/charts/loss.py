@@ -1,0 +1,32 @@
+"""Training loss over epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from discl.harness.report.canvas import Canvas
+from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
+from discl.harness.report.comparison import Comparison, Rows
+
+
+class Loss(ReportChart):
+    """A curve a strategy."""
+
+    id = "loss"
+    order = 90
+    title = "Training loss"
+    columns: ClassVar[Mapping[str, str]] = {**STRATEGY, "epoch": "epoch", **INTERVAL, "n": "runs"}
+    figure = "loss"
+
+    def rows(self, comparison: Comparison) -> Rows:
+        return comparison.histories.loss()
+
+    def about(self, comparison: Comparison) -> str:
+        return (
+            "Mean training loss of an epoch, mean and 95 % band over seeds. Strategies train on"
+            " different images, so a lower loss is no better model."
+        )
+
+    def draw(self, canvas: Canvas) -> dict[str, Any]:
+        return canvas.curve(self.id, "loss")

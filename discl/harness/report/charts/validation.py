@@ -1,0 +1,32 @@
+"""The metric that chooses the epoch, over epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from discl.harness.report.canvas import Canvas
+from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
+from discl.harness.report.comparison import Comparison, Rows
+
+
+class Validation(ReportChart):
+    """A curve a strategy."""
+
+    id = "val"
+    order = 80
+    title = "Validation"
+    columns: ClassVar[Mapping[str, str]] = {**STRATEGY, "epoch": "epoch", **INTERVAL, "n": "runs"}
+    figure = "val"
+
+    def rows(self, comparison: Comparison) -> Rows:
+        return comparison.histories.val()
+
+    def about(self, comparison: Comparison) -> str:
+        return (
+            f"{comparison.histories.chosen} over epochs, mean and 95 % band over seeds; it chooses"
+            " the epoch that is tested. Test photos choose nothing."
+        )
+
+    def draw(self, canvas: Canvas) -> dict[str, Any]:
+        return canvas.curve(self.id, f"{canvas.comparison.histories.chosen} (%)")

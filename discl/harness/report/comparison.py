@@ -1,0 +1,151 @@
+"""One benchmark's comparison: headlines, steps and differences by metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from discl.core.result import Result
+from discl.core.text import listed
+from discl.harness.leaderboard import statistics
+from discl.harness.leaderboard.statistics import Estimate, PairedDifference
+from discl.harness.leaderboard.table import Board
+from discl.harness.report.headline import (
+    GainStep,
+    Headline,
+    Scores,
+    gain_steps,
+    headline,
+    headline_metric,
+    points_or_not,
+    where,
+)
+from discl.harness.report.histories import Histories
+
+Rows = list[dict[str, Any]]  # of a chart's table; None where nothing was measured
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of one benchmark, compared. Shares are fractions in [0, 1]."""
+
+    board: Board
+    histories: Histories  # of the runs' epochs; empty where their records are not here
+    tuning_rows: Mapping[str, Rows] = field(default_factory=dict)  # "trials" and "importance"
+
+    @property
+    def strategies(self) -> list[str]:
+        """Best first."""
+        return [row.strategy for row in self.board.rows]
+
+    @property
+    def tuned_strategies(self) -> list[str]:
+        """Those with a trial in a study."""
+        return list(dict.fromkeys(row["strategy"] for row in self.tuning_rows.get("trials", [])))
+
+    @property
+    def strategies_and_tuned(self) -> list[str]:
+        """Every strategy that a chart may show."""
+        return list(dict.fromkeys([*self.strategies, *self.tuned_strategies]))
+
+    @cached_property
+    def metric(self) -> str:
+        """The metric of the headline."""
+        return headline_metric(self.board)
+
+    @cached_property
+    def scores(self) -> dict[str, Scores]:
+        """Metric -> strategy -> seed -> fraction; values that are not finite are left out."""
+        return {
+            metric: {row.strategy: by_seed(row.results, metric) for row in self.board.rows}
+            for metric in self.board.columns
+        }
+
+    @property
+    def headline(self) -> Headline:
+        """The headline of the first metric a reader sees."""
+        return self.headlines[self.metric]
+
+    @cached_property
+    def headlines(self) -> dict[str, Headline]:
+        """By metric; a strategy that wins there may lose elsewhere, so other columns are named."""
+        headlines = {}
+        for metric in self.board.columns:
+            found = headline(self.board, metric, self.scores[metric])
+            notes = [*self._elsewhere(found, metric), *found.notes]
+            headlines[metric] = found._replace(notes=notes)
+        return headlines
+
+    def _elsewhere(self, found: Headline, metric: str) -> list[str]:
+        """How the strategy of a headline does by the other measures a reader will ask for."""
+        if not (found.certain and found.best and found.base):
+            return []
+        sentences = []
+        for other, title in self.board.columns.items():
+            if other == metric or title not in ("all", "few", "ood"):
+                continue
+            scores = self.scores[other]
+            gain = statistics.paired(scores.get(found.best, {}), scores.get(found.base, {}))
+            if gain.n:
+                sentences.append(f"{where(title)} {points_or_not(gain)}")
+        return [f"Its difference elsewhere: {listed(sentences)}."] if sentences else []
+
+    @cached_property
+    def gain_steps(self) -> dict[str, list[GainStep]]:
+        """By metric, of the rows that have every seed, so that the steps add up."""
+        return {metric: gain_steps(self._complete(metric)) for metric in self.scores}
+
+    @cached_property
+    def differences(self) -> dict[str, dict[str, dict[str, PairedDifference]]]:
+        """Baseline -> metric -> strategy."""
+        return {
+            base: {
+                metric: statistics.differences(scores, base)
+                for metric, scores in self.scores.items()
+            }
+            for base in self.board.baselines
+        }
+
+    @cached_property
+    def leading(self) -> dict[str, list[str]]:
+        """Metric -> complete rows that no other row is above; empty where that is all of them."""
+        leading = {}
+        for metric in self.scores:
+            scored = {name: seeds for name, seeds in self._complete(metric).items() if seeds}
+            places = statistics.ranks(scored)
+            first = [name for name, (best, _) in places.items() if best == 1]
+            leading[metric] = first if len(first) < len(places) else []
+        return leading
+
+    def _complete(self, metric: str) -> Scores:
+        """Scores of the rows that have every seed."""
+        complete = {row.strategy for row in self.board.rows if row.complete}
+        return {name: seeds for name, seeds in self.scores[metric].items() if name in complete}
+
+
+def by_seed(results: Sequence[Result], metric: str) -> dict[int, float]:
+    """Seed -> fraction, of the results that measured the metric."""
+    return {
+        result.seed: value
+        for result in results
+        if math.isfinite(value := result.metrics.get(metric, math.nan))
+    }
+
+
+def interval(estimate: Estimate) -> dict[str, Any]:
+    """mean, low and high in percent; without an interval low and high are None."""
+    if not estimate.n:
+        return {"mean": None, "low": None, "high": None, "n": 0}
+    mean = estimate.mean
+    half = estimate.half_width
+    low = None if half is None else in_percent(mean - half)
+    high = None if half is None else in_percent(mean + half)
+    return {"mean": in_percent(mean), "low": low, "high": high, "n": estimate.n}
+
+
+def in_percent(fraction: float) -> float:
+    """A fraction as percent, rounded so that pages stay small."""
+    return round(100 * fraction, 4)
