@@ -34,7 +34,10 @@ from discl.core.interfaces import (
     EpochContext,
     EpochReport,
     Executor,
+    FoldModels,
+    FoldPredictions,
     Generator,
+    HardRule,
     Loss,
     NotReady,
     Prompts,
@@ -43,6 +46,7 @@ from discl.core.interfaces import (
     Strategy,
     Task,
     Tracker,
+    TrainingPhotos,
     WorkersDied,
     check_mix,
 )
@@ -199,6 +203,50 @@ class PromptsContract(_Contract):
             isinstance(text, str) and text for text in (*choices, part.caption(self.context()))
         )
         assert part.choices(self.context()) == choices
+
+
+class HardRuleContract(_Contract):
+    """A pure selection of training photos, by class and by out-of-fold predictions."""
+
+    def photos(self) -> TrainingPhotos:
+        """95 photos of four classes; the last class is excluded."""
+        labels = np.repeat(np.arange(4), [60, 24, 7, 4])
+        ids = np.array([f"photo{row}" for row in range(len(labels))])
+        counts = np.bincount(labels)
+        return TrainingPhotos(ids, labels, counts, ("cat", "dog", "bird", "ship"), labels < 3)
+
+    def predictions(self, photos: TrainingPhotos) -> FoldPredictions:
+        """Probabilities between 0.02 and 0.98, a different one for each photo."""
+        count = len(photos.ids)
+        order = np.random.default_rng(0).permutation(count)
+        probability = np.linspace(0.02, 0.98, count).astype(np.float32)[order]
+        return FoldPredictions(order % 3, probability, np.roll(photos.labels, 1))
+
+    def selected(self, part: HardRule) -> Any:
+        """What the rule selects of these photos."""
+        photos = self.photos()
+        return part.select(photos, self.predictions(photos) if part.models else None)
+
+    def test_says_which_models_it_needs_and_which_classes_it_excludes(self, part: HardRule) -> None:
+        assert part.models is None or isinstance(part.models, FoldModels)
+        assert part.models is None or part.models.folds >= 2
+        assert not isinstance(part.exclude, str)
+        assert all(isinstance(name, str) for name in part.exclude)
+
+    def test_selects_some_of_the_allowed_photos(self, part: HardRule) -> None:
+        hard = self.selected(part)
+        photos = self.photos()
+        assert hard.dtype == bool
+        assert hard.shape == (len(photos.ids),)
+        assert hard.any()
+        assert not (hard & ~photos.allowed).any()
+
+    def test_the_same_photos_give_the_same_selection(self, part: HardRule) -> None:
+        assert np.array_equal(self.selected(part), self.selected(part))
+
+    def test_the_number_it_expects_is_the_number_it_selects(self, part: HardRule) -> None:
+        expected = part.expected(self.photos())
+        assert expected is None or expected == self.selected(part).sum()
 
 
 class DatasetContract(_Contract):

@@ -289,7 +289,7 @@ def test_maps_of_the_images_that_are_there_stay_at_whatever_size() -> None:
     for each in (bank, *sizes):
         each.pixels(50)
     assert look(_kept(bank), _quiet).removals == []
-    bank.forget([CELLS[1]])
+    bank.drop([CELLS[1]])
     assert len(look(_kept(bank), _quiet).removals[0].paths) == 3
 
 
@@ -298,9 +298,9 @@ def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
     _put(bank, CELLS)
     bank.pixels(50)
     old_map = next((bank.folder / "cache").iterdir())
-    bank.forget([CELLS[1], CELLS[2]])
+    bank.drop([CELLS[1], CELLS[2]])
     replaced = _put(bank, [Cell("c", 50, 0)], shade=9)
-    bank.forget([Cell("c", 50, 0)])
+    bank.drop([Cell("c", 50, 0)])
     _put(bank, [CELLS[1], CELLS[2]], shade=20)
     bank.pixels(50)
     half, fresh = bank.shards / ".x.0123.half", bank.shards / ".y.0123.half"
@@ -329,14 +329,14 @@ def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
     assert bank.digest() == digest
     assert list(bank.verify())[1:] == []  # but for the shard that nobody entered
     assert len(list((bank.folder / "cache").iterdir())) == 1
-    bank.heal()
+    bank.repair()
     assert bank.digest() == digest
 
 
 def test_a_shard_that_is_used_again_in_between_stays() -> None:
     bank = _bank()
     shard = _put(bank, CELLS[:1])
-    bank.forget(CELLS[:1])
+    bank.drop(CELLS[:1])
     plan = look(_kept(bank), _quiet)
     assert len(plan.removals) == 1
     assert _put(bank, CELLS[:1]) == shard

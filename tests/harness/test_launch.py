@@ -208,7 +208,7 @@ def test_a_run_has_one_maker_in_a_store_and_a_dead_one_holds_nothing(
 ) -> None:
     store, id = Store(), three[0].id()
     hold = (
-        "import sys, time\nfrom pathlib import Path\nfrom discl.harness.store import Store\nwith"
+        "import sys, time\nfrom pathlib import Path\nfrom discl.harness.run.store import Store\nwith"
         f" Store(Path({str(store.root)!r})).claimed({id!r}):\n    print('held', flush=True)\n   "
         " time.sleep(600)\n"
     )

@@ -17,6 +17,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "img2img": {"steps": 6, "chunk": 4},
     "cifar10_cams": {"test_photos": 100},
     "cifar10_lt": {"ood_photos": 100},
+    "low_confidence": {"fraction": 0.1},
     "ray": {"workers": 1},
     "slurm": {"cluster": "local", "workers": 2, "cpus": 1},
 }
@@ -72,6 +73,10 @@ class TestDatasets(testing.DatasetContract):
             parameters = {**parameters, "root": str(root)}
             monkeypatch.setenv("DISCL_DATA", str(root.parent / "data"))
         return bind("datasets", request.param, parameters).build()
+
+
+class TestHardRules(testing.HardRuleContract):
+    part = _part_of("hard_rules")
 
 
 class TestBackbones(testing.BackboneContract):

@@ -49,10 +49,10 @@ LEARNERS = {
 }
 CHILD = """
 import sys
-from discl.harness.experiment import CompositeTracker
-from discl.harness.store import Store
-from discl.harness.sweep import sweep
 from discl.config.load import load
+from discl.harness.run.store import Store
+from discl.harness.run.trackers import CompositeTracker
+from discl.harness.sweep.sequential import sweep
 list(sweep(load("cifar100_lt", settings=sys.argv[1:]), Store(), CompositeTracker.of([])))
 """
 

@@ -18,7 +18,7 @@ from discl.harness.leaderboard.formats import as_json, as_markdown
 from discl.harness.leaderboard.publish import stale
 from discl.harness.leaderboard.table import board, header, lines
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 SPEC = load(
     "cifar10_lt",
     settings=[
