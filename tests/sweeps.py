@@ -19,8 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from discl.core.result import Result
 from discl.harness.run.store import Store
-from discl.harness.tuning.storage import close_storage, open_storage
-from discl.harness.tuning.study import RUNS, SLOT
+from discl.harness.tuning.slots import RUNS, SLOT
+from discl.harness.tuning.storage.database import close_storage, open_storage
 from discl.testing import alive
 
 # 600 photos, seen once by a small network: a run takes a tenth of what a process takes to begin
@@ -65,9 +65,9 @@ RUNS_IN_ALL = 24  # 2 strategies x 6 trials x 2 seeds
 IMPATIENT = """
 import sys
 from functools import partial
-from discl.harness.tuning import storage
-storage.open_storage = partial(storage.open_storage, heartbeat_seconds=1, grace_seconds=4)
-storage.RETRY_SECONDS = 12.0
+from discl.harness.tuning.storage import database
+database.open_storage = partial(database.open_storage, heartbeat_seconds=1, grace_seconds=4)
+database.RETRY_SECONDS = 12.0
 from discl.cli import main
 main(sys.argv[1:])
 """

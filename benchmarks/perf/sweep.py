@@ -35,10 +35,10 @@ from discl.harness.tuning.proposals import (
     FinishedTrial,
     SamplerSettings,
     best_of,
-    is_clearly_worse,
     propose,
     round_of,
 )
+from discl.harness.tuning.pruning import is_clearly_worse
 from discl.parts.executors.local import LocalProcesses
 
 HERE = Path(__file__).parent

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
     from discl.harness.tuning.history import StudySnapshot
 
-# of discl.harness.study_pictures, whose import takes a second
-KINDS = ("history", "replicates", "importance", "parallel", "slice", "contour", "pareto")
+# of discl.harness.tuning.plots.draw, whose import takes a second
+KINDS = ("history", "replicates", "pareto", "importance", "parallel", "slice", "contour")
 Command = Callable[..., Any]
 
 
 @click.group()
 def study() -> None:
-    """The studies that `discl sweep` tunes by: how far they are, what they found, what mattered.
+    """The studies that `discl sweep` tunes by: progress, best settings, importances.
 
     A study is named <sweep>/<benchmark>/<scale>/<strategy>. A part of the name will do; where it
     fits several studies of one sweep, all of them are meant. Only `rm` changes anything, and none
-    of them holds a sweep up that is at work.
+    of the commands holds up a sweep that is at work.
 
     \b
     discl study ls
@@ -35,7 +35,8 @@ def study() -> None:
     """
 
 
-def storage(command: Command) -> Command:
+def storage_option(command: Command) -> Command:
+    """--storage."""
     return click.option(
         "--storage",
         "url",
@@ -44,31 +45,36 @@ def storage(command: Command) -> Command:
     )(command)
 
 
-def form(command: Command) -> Command:
+def format_option(command: Command) -> Command:
+    """--format."""
     return click.option(
-        "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+        "--format",
+        "output_format",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
     )(command)
 
 
 def _url(given: str | None) -> str:
-    from discl.harness.tuning.storage import default_url
+    from discl.harness.tuning.storage.address import default_url
 
     return given or default_url()
 
 
-def _json(what: Any) -> None:
-    click.echo(json.dumps(what, indent=1))
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=1))
 
 
 # ---------------------------------------------------------------- ls
 
 
 @study.command("ls")
-@storage
-@form
-def study_ls(url: str | None, form: str) -> None:
-    """All studies: trials that are over, given up, failed, running and waiting, the best objective,
-    and the hours of training.
+@storage_option
+@format_option
+def study_ls(url: str | None, output_format: str) -> None:
+    """All studies: how many trials are over, given up, failed, running and waiting, the best
+    objective, and the hours of training.
 
     "given up" are those of the trials that a pruner stopped; "waiting" counts what a launcher left
     behind, too.
@@ -79,11 +85,11 @@ def study_ls(url: str | None, form: str) -> None:
     """
     from discl.cli.render.tables import show
     from discl.harness.tuning import history
-    from discl.harness.tuning.storage import redacted
+    from discl.harness.tuning.storage.address import redacted
 
-    views = history.every(_url(url))
-    if form == "json":
-        _json([_summary(view) for view in views])
+    studies = history.all_studies(_url(url))
+    if output_format == "json":
+        _print_json([_summary(study) for study in studies])
         return
     header = [
         "study",
@@ -100,38 +106,43 @@ def study_ls(url: str | None, form: str) -> None:
     show(
         f"studies in {redacted(_url(url))} (best in percent)",
         header,
-        [_line(view) for view in views],
+        [_line(study) for study in studies],
     )
 
 
-def _summary(view: StudySnapshot) -> dict[str, Any]:
-    from discl.harness.tuning.history import hours_of
+def _summary(study: StudySnapshot) -> dict[str, Any]:
+    from discl.harness.tuning.slots import hours_of
 
+    last = study.last_activity
     return {
-        "study": view.name,
-        "strategy": view.strategy,
-        "objective": view.objective,
-        "trials": dict(view.states),
-        "best": view.best,
-        "hours": hours_of(view.slots),
-        "last_activity": view.last.isoformat(timespec="seconds") if view.last else None,
+        "study": study.name,
+        "strategy": study.strategy,
+        "objective": study.objective,
+        "trials": dict(study.states),
+        "best": study.best,
+        "hours": hours_of(study.slots),
+        "last_activity": last.isoformat(timespec="seconds") if last else None,
     }
 
 
-def _line(view: StudySnapshot) -> list[str]:
-    from discl.harness.tuning.history import hours_of
+def _line(study: StudySnapshot) -> list[str]:
+    from discl.harness.tuning.slots import hours_of
 
-    over = sum(view.states[state] for state in ("complete", "given up", "pruned"))
-    waiting = view.states["waiting"] + view.states["interrupted"]
-    counts = [over, view.states["given up"], view.states["failed"], view.states["running"], waiting]
-    last = f"{view.last:%Y-%m-%d %H:%M}" if view.last else "-"
+    states = study.states
+    counts = [
+        states["complete"] + states["given up"] + states["pruned"],
+        states["given up"],
+        states["failed"],
+        states["running"],
+        states["waiting"] + states["interrupted"],
+    ]
     return [
-        view.name,
+        study.name,
         *map(str, counts),
-        view.objective[0],
-        _percent(view.best),
-        f"{hours_of(view.slots):.2f}",
-        last,
+        study.objective[0],
+        _percent(study.best),
+        f"{hours_of(study.slots):.2f}",
+        f"{study.last_activity:%Y-%m-%d %H:%M}" if study.last_activity else "-",
     ]
 
 
@@ -144,8 +155,8 @@ def _percent(value: float | None) -> str:
 
 @study.command("show")
 @click.argument("name")
-@storage
-@form
+@storage_option
+@format_option
 @click.option(
     "--sort",
     type=click.Choice(["slot", "value"]),
@@ -153,9 +164,9 @@ def _percent(value: float | None) -> str:
     show_default=True,
     help="In the order of the budget, or best first.",
 )
-def study_show(name: str, url: str | None, form: str, sort: str) -> None:
-    """What a study searches, its trials, why some failed, and the best settings as a `discl bench`
-    to paste.
+def study_show(name: str, url: str | None, output_format: str, sort: str) -> None:
+    """A study's space, its trials, why some failed, and the best settings as a `discl bench` to
+    paste.
 
     That command repeats no run: the store has those of the trial. Add seeds to it that tuned
     nothing before you believe the number.
@@ -166,100 +177,102 @@ def study_show(name: str, url: str | None, form: str, sort: str) -> None:
     """
     from discl.harness.tuning import history
 
-    views = history.chosen(_url(url), name)
-    if form == "json":
-        _json([_described(view, sort) for view in views])
+    studies = history.chosen_studies(_url(url), name)
+    if output_format == "json":
+        _print_json([_as_json(study, sort) for study in studies])
         return
-    for view in views:
-        _show(view, sort)
+    for study in studies:
+        _show(study, sort)
 
 
-def _sorted(view: StudySnapshot, sort: str) -> list[tuple[int, FrozenTrial]]:
-    from discl.harness.tuning.history import state_of, value_of
+def _sorted(study: StudySnapshot, sort: str) -> list[tuple[int, FrozenTrial]]:
+    from discl.harness.tuning.slots import state_of, value_of
 
-    def rank(each: tuple[int, FrozenTrial]) -> tuple[bool, bool, float, int]:
-        slot, trial = each
+    def rank(slot_and_trial: tuple[int, FrozenTrial]) -> tuple[bool, bool, float, int]:
+        slot, trial = slot_and_trial
         value = value_of(trial)
         return state_of(trial) != "complete", value is None, -(value or 0.0), slot
 
-    return sorted(view.trials, key=rank) if sort == "value" else view.trials
+    return sorted(study.trials, key=rank) if sort == "value" else study.trials
 
 
-def _described(view: StudySnapshot, sort: str) -> dict[str, Any]:
-    from discl.harness.tuning.history import command
+def _as_json(study: StudySnapshot, sort: str) -> dict[str, Any]:
+    from discl.harness.tuning.description import command
 
     best = [
-        {"slot": view.slots.index(trial), "command": shlex.join(command(view, trial))}
-        for trial in view.front
+        {"slot": study.slots.index(trial), "command": shlex.join(command(study, trial))}
+        for trial in study.front
     ]
     return {
-        **_summary(view),
-        "definition": view.said,
-        "trials": [_trial(*each) for each in _sorted(view, sort)],
+        **_summary(study),
+        "definition": study.definition,
+        "trials": [_trial_row(slot, trial) for slot, trial in _sorted(study, sort)],
         "best_settings": best,
     }
 
 
-def _trial(slot: int, trial: FrozenTrial) -> dict[str, Any]:
-    from discl.harness.tuning.history import hours_of, state_of, value_of
-    from discl.harness.tuning.proposals import frozen, settings
-    from discl.harness.tuning.storage import FAILURE
+def _trial_row(slot: int, trial: FrozenTrial) -> dict[str, Any]:
+    from discl.harness.tuning.proposals import finished_trial
+    from discl.harness.tuning.slots import hours_of, state_of, value_of
+    from discl.harness.tuning.space import settings
+    from discl.harness.tuning.storage.database import FAILURE
 
     return {
         "slot": slot,
         "number": trial.number,
         "state": state_of(trial),
-        "scores": frozen(trial).scores,
+        "scores": finished_trial(trial).scores,
         "value": value_of(trial),
-        "cost": frozen(trial).cost,
+        "cost": finished_trial(trial).cost,
         "settings": settings(trial.params),
         "hours": hours_of([trial]),
         "failure": trial.user_attrs.get(FAILURE),
     }
 
 
-def _show(view: StudySnapshot, sort: str) -> None:
+def _show(study: StudySnapshot, sort: str) -> None:
     from discl.cli.render.tables import show
-    from discl.harness.tuning.history import command, definition
+    from discl.harness.tuning.description import command, describe
 
-    lines = definition(view)
-    width = max(len(word) for word, _ in lines)
-    click.echo("\n".join([view.name, *(f"  {word:<{width}}  {said}" for word, said in lines)]))
-    rows = [_trial(*each) for each in _sorted(view, sort)]
+    lines = describe(study)
+    width = max(len(term) for term, _ in lines)
+    click.echo(study.name)
+    for term, explanation in lines:
+        click.echo(f"  {term:<{width}}  {explanation}")
+    rows = [_trial_row(slot, trial) for slot, trial in _sorted(study, sort)]
     paths = sorted({path for row in rows for path in row["settings"]})
-    costs = view.objective[1:]
     header = [
         "slot",
         "state",
         "runs",
         "objective",
-        *costs,
+        *study.objective[1:],
         *(path.rpartition(".")[2] for path in paths),
         "hours",
     ]
     show(
-        f"trials ({view.objective[0]} in percent)",
+        f"trials ({study.objective[0]} in percent)",
         header,
-        [_cells(row, paths, view) for row in rows],
+        [_cells(row, paths, study) for row in rows],
         left=2,
     )
     for row in rows:
         if row["failure"]:
             click.echo(f"failed: slot {row['slot']}: {row['failure']}")
-    for trial in view.front:
-        click.echo(f"best, slot {view.slots.index(trial)}:\n  {shlex.join(command(view, trial))}")
+    for trial in study.front:
+        slot = study.slots.index(trial)
+        click.echo(f"best, slot {slot}:\n  {shlex.join(command(study, trial))}")
 
 
-def _cells(row: dict[str, Any], paths: list[str], view: StudySnapshot) -> list[str]:
+def _cells(row: dict[str, Any], paths: list[str], study: StudySnapshot) -> list[str]:
     from discl.cli.render.tables import said
 
-    costs = ["-" if row["cost"] is None else f"{row['cost']:g}" for _ in view.objective[1:]]
+    costs = ["-" if row["cost"] is None else f"{row['cost']:g}" for _ in study.objective[1:]]
     values = [said(row["settings"][path]) if path in row["settings"] else "-" for path in paths]
-    runs = f"{len(row['scores'])} of {view.replicates}"
     return [
         str(row["slot"]),
         row["state"],
-        runs,
+        f"{len(row['scores'])} of {study.replicates}",
         _percent(row["value"]),
         *costs,
         *values,
@@ -272,9 +285,9 @@ def _cells(row: dict[str, Any], paths: list[str], view: StudySnapshot) -> list[s
 
 @study.command("importance")
 @click.argument("name")
-@storage
-@form
-def study_importance(name: str, url: str | None, form: str) -> None:
+@storage_option
+@format_option
+def study_importance(name: str, url: str | None, output_format: str) -> None:
     """Which settings told the best trials from the rest, by Optuna's PED-ANOVA.
 
     Read it as a hint. It speaks of the space as it was searched, not of what would happen outside;
@@ -283,37 +296,41 @@ def study_importance(name: str, url: str | None, form: str) -> None:
     \b
     discl study importance tune_static/cifar10_lt/smoke/static
     """
-    from discl.cli.render.tables import show
     from discl.harness.tuning import history
 
-    read = [(view, history.importances(view)) for view in history.chosen(_url(url), name)]
-    if form == "json":
-        _json(
+    studies = history.chosen_studies(_url(url), name)
+    shares = [study.importances() for study in studies]
+    if output_format == "json":
+        _print_json(
             [
-                {"study": view.name, "trials": len(history.scored(view)), "importances": found}
-                for view, found in read
+                {"study": study.name, "trials": len(study.scored), "importances": importances}
+                for study, importances in zip(studies, shares, strict=True)
             ]
         )
         return
-    for view, found in read:
-        count = len(history.scored(view))
-        given_up = view.states["given up"]
-        what = (
-            f"{view.objective[0]}"
-            if len(view.objective) == 1
-            else f"the Pareto front of {' and '.join(view.objective)}"
-        )
-        click.echo(f"{view.name}: what told the best trials for {what} from the rest")
-        rows = [
-            [path, "█" * round(30 * share / max(found.values())), f"{100 * share:.0f}"]
-            for path, share in found.items()
-        ]
-        show("", ["setting", "", "share (%)"], rows, left=2)
-        best = -(-count // 10)  # Optuna's tenth
-        click.echo(
-            f"from {count} trials, {given_up} of them given up and so estimated; the best are"
-            f" {best}: a hint, no more (see --help)"
-        )
+    for study, importances in zip(studies, shares, strict=True):
+        _show_importances(study, importances)
+
+
+def _show_importances(study: StudySnapshot, importances: dict[str, float]) -> None:
+    from discl.cli.render.tables import show
+
+    objective = study.objective[0]
+    if len(study.objective) > 1:
+        objective = f"the Pareto front of {' and '.join(study.objective)}"
+    click.echo(f"{study.name}: what told the best trials for {objective} from the rest")
+    largest = max(importances.values())
+    rows = [
+        [path, "█" * round(30 * share / largest), f"{100 * share:.0f}"]
+        for path, share in importances.items()
+    ]
+    show("", ["setting", "", "share (%)"], rows, left=2)
+    count = len(study.scored)
+    best = -(-count // 10)  # Optuna's tenth
+    click.echo(
+        f"from {count} trials, {study.states['given up']} of them given up and so estimated; the"
+        f" best are {best}: a hint, no more (see --help)"
+    )
 
 
 # ---------------------------------------------------------------- plot
@@ -334,23 +351,23 @@ def study_importance(name: str, url: str | None, form: str) -> None:
     type=click.Choice(KINDS),
     help="Default: history, or pareto where there are two objectives.",
 )
-@storage
+@storage_option
 def study_plot(name: str, output: Path, kind: str | None, url: str | None) -> None:
     """Draw a study; the history of several studies of one sweep goes into one picture.
 
     history: the best trial so far. replicates: the runs of each trial, so how much seeds differ.
-    importance, parallel, slice, contour: settings against the objective. pareto: two objectives. An
-    .html file needs nothing else to be opened, not even a network.
+    pareto: two objectives. importance, parallel, slice, contour: settings against the objective.
+    An .html file needs nothing else to be opened, not even a network.
 
     \b
     discl study plot tune_static -o history.png
     discl study plot tune_static/cifar10_lt/smoke/static --kind slice -o slice.html
     """
-    from discl.harness.tuning.history import chosen
-    from discl.harness.tuning.plots import check_picture, draw
+    from discl.harness.tuning.history import chosen_studies
+    from discl.harness.tuning.plots.draw import check_picture, draw
 
     check_picture(output)
-    click.echo(str(draw(chosen(_url(url), name), kind, output)))
+    click.echo(str(draw(chosen_studies(_url(url), name), kind, output)))
 
 
 # ---------------------------------------------------------------- dashboard
@@ -364,7 +381,7 @@ def study_plot(name: str, output: Path, kind: str | None, url: str | None) -> No
     type=click.IntRange(0, 65535),
     help="0 = any that is free.",
 )
-@storage
+@storage_option
 def study_dashboard(port: int, url: str | None) -> None:
     """Show the studies in a browser (optuna-dashboard), on this machine only, until Ctrl-C.
 
@@ -377,7 +394,7 @@ def study_dashboard(port: int, url: str | None) -> None:
     from discl.harness.tuning.dashboard import HOST, server
     from discl.harness.tuning.history import reading
 
-    with reading(_url(url)) as opened, server(opened, port) as serving:
+    with reading(_url(url)) as database, server(database, port) as serving:
         click.echo(f"http://{HOST}:{serving.server_port}/ shows the studies; Ctrl-C ends it")
         try:
             serving.serve_forever()
@@ -391,7 +408,7 @@ def study_dashboard(port: int, url: str | None) -> None:
 @study.command("rm")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do it; without this, only say what would go.")
-@storage
+@storage_option
 def study_rm(name: str, yes: bool, url: str | None) -> None:
     """Remove a study from the database.
 
@@ -403,14 +420,15 @@ def study_rm(name: str, yes: bool, url: str | None) -> None:
     discl study rm tune_static/cifar10_lt/smoke/static          what would go
     discl study rm tune_static/cifar10_lt/smoke/static --yes
     """
-    from discl.harness.tuning import history
+    from discl.harness.tuning.history import chosen_studies
+    from discl.harness.tuning.removal import remove
 
-    views = history.chosen(_url(url), name)
+    studies = chosen_studies(_url(url), name)
     if yes:
-        history.remove(_url(url), [view.name for view in views])
-    for view in views:
+        remove(_url(url), [study.name for study in studies])
+    for study in studies:
         click.echo(
-            f"{'removed' if yes else 'would remove'} {view.name} with {len(view.trials)} trials;"
+            f"{'removed' if yes else 'would remove'} {study.name} with {len(study.trials)} trials;"
             " its runs stay in the store"
         )
     if not yes:

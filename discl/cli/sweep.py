@@ -354,8 +354,9 @@ def _tune(found: SweepFile, store: Store, executor: Executor, given: dict[str, A
     from discl.harness.sweep.expand import bound
     from discl.harness.sweep.scheduler import launch
     from discl.harness.tuning.comparison import failures, retests, searches
-    from discl.harness.tuning.storage import close_storage, default_url, open_storage
-    from discl.harness.tuning.study import Tuner
+    from discl.harness.tuning.storage.address import default_url
+    from discl.harness.tuning.storage.database import close_storage, open_storage
+    from discl.harness.tuning.tuner import Tuner
 
     storage = open_storage(given["storage"] or default_url())
     with ExitStack() as closing, Tuner(found, storage, given["retry"]) as tuning:

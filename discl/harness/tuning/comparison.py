@@ -1,6 +1,4 @@
-"""What tuning bought each strategy, and at what price: its winner on fresh seeds, beside its
-default on the same ones.
-"""
+"""What tuning gained each strategy: its winner on fresh seeds beside its default on the same."""
 
 from __future__ import annotations
 
@@ -8,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from discl.config.sweep import Point
 from discl.core.result import Result
 from discl.harness.leaderboard import columns
 from discl.harness.leaderboard.statistics import Estimate, estimate, paired
-from discl.harness.tuning.history import SLOT, hours_of
-from discl.harness.tuning.proposals import STOPPED, frozen, settings
-from discl.harness.tuning.storage import FAILURE, LIVES
-from discl.harness.tuning.study import StrategyStudy, Tuner
+from discl.harness.tuning.proposals import STOPPED, finished_trial
+from discl.harness.tuning.slots import SLOT, hours_of
+from discl.harness.tuning.space import settings
+from discl.harness.tuning.storage.database import FAILURE, MAX_RESTARTS
+from discl.harness.tuning.study import StrategyStudy
+from discl.harness.tuning.tuner import Tuner
 
 
 @dataclass(frozen=True)
@@ -35,79 +35,87 @@ class Search:
     settings: dict[str, Any]  # the winner's
 
 
-def searches(tuning: Tuner) -> list[Search]:
+def searches(tuner: Tuner) -> list[Search]:
     """A line for each strategy."""
-    return [
-        _search(name, [study for (owner, _), study in tuning.studies.items() if owner == name])
-        for name in tuning.strategies
-    ]
+    lines = []
+    for strategy in tuner.strategies:
+        studies = [study for (owner, _), study in tuner.studies.items() if owner == strategy]
+        lines.append(_search(strategy, studies))
+    return lines
 
 
 def _search(strategy: str, studies: list[StrategyStudy]) -> Search:
-    slots = [trial for study in studies for trial in study.slots() if trial]
-    last = studies[-1]
-    winner = studies[-1].winner()
-    own = last.own()
-    default = next(
-        (
-            frozen(trial)
-            for trial in last.slots()
-            if trial and dict(trial.params) == own and frozen(trial).complete
-        ),
-        None,
-    )
+    trials = [trial for study in studies for trial in study.slots() if trial]
+    last_rung = studies[-1]
+    winner = last_rung.winner()
     return Search(
         strategy=strategy,
-        complete=sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in slots),
-        given_up=sum(STOPPED in trial.user_attrs for trial in slots),
-        failed=sum(FAILURE in trial.user_attrs for trial in slots),
-        runs=sum(len(trial.intermediate_values) for trial in slots),
-        hours=hours_of(slots),
-        default=default.mean if default else None,
-        best=frozen(winner).mean if winner else None,
+        complete=sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials),
+        given_up=sum(STOPPED in trial.user_attrs for trial in trials),
+        failed=sum(FAILURE in trial.user_attrs for trial in trials),
+        runs=sum(len(trial.intermediate_values) for trial in trials),
+        hours=hours_of(trials),
+        default=_default_value(last_rung),
+        best=finished_trial(winner).mean if winner else None,
         settings=settings(winner.params) if winner else {},
     )
 
 
-def failures(tuning: Tuner) -> dict[str, str]:
+def _default_value(study: StrategyStudy) -> float | None:
+    own = study.definition.own()
+    for trial in study.slots():
+        if trial and dict(trial.params) == own and finished_trial(trial).complete:
+            return finished_trial(trial).mean
+    return None
+
+
+def failures(tuner: Tuner) -> dict[str, str]:
     """Trial -> why it has no result, for those that the next launch tries again."""
-    found = {}
-    for (strategy, rung), study in tuning.studies.items():
-        on = f" of rung {rung}" if len(tuning.rungs) > 1 else ""
+    reasons = {}
+    for (strategy, rung), study in tuner.studies.items():
+        rung_words = f" of rung {rung}" if len(tuner.rungs) > 1 else ""
         for trial in study.slots():
             if trial and trial.state == TrialState.FAIL:
-                why = trial.user_attrs.get(FAILURE, f"{LIVES} launchers died while it ran")
-                found[f"{strategy} trial {trial.user_attrs[SLOT]}{on}"] = why
-    return found
+                name = f"{strategy} trial {trial.user_attrs[SLOT]}{rung_words}"
+                reasons[name] = _reason(trial)
+    return reasons
+
+
+def _reason(trial: FrozenTrial) -> str:
+    return str(trial.user_attrs.get(FAILURE, f"{MAX_RESTARTS} launchers died while it ran"))
+
+
+# ---------------------------------------------------------------- on fresh seeds
 
 
 @dataclass(frozen=True)
 class Retest:
-    """A strategy's default and winner on seeds that tuned nothing."""
+    """The runs of a strategy's default and winner on seeds that tuned nothing."""
 
     strategy: str
     default: list[Point]
     tuned: list[Point]
 
 
-def retests(tuning: Tuner, count: int) -> list[Retest]:
-    """The runs that compare them; seeds follow those the studies used."""
-    used = tuning.rungs[-1].tune.seeds if tuning.rungs[-1].tune else []
-    fresh = list(range(max(used) + 1, max(used) + 1 + count))
-    made = []
-    for strategy in tuning.strategies:
-        study = tuning.final(strategy)
+def retests(tuner: Tuner, count: int) -> list[Retest]:
+    """The runs that compare default and winner; their seeds follow those the studies used."""
+    tune = tuner.rungs[-1].tune
+    used = tune.seeds if tune else []
+    seeds = list(range(max(used) + 1, max(used) + 1 + count))
+    pairs = []
+    for strategy in tuner.strategies:
+        study = tuner.final(strategy)
         winner = study.winner() if study else None
         if study and winner:
-            made.append(
-                Retest(strategy, study.points({}, fresh), study.points(winner.params, fresh))
-            )
-    return made
+            default = study.definition.seed_points({}, seeds)
+            tuned = study.definition.seed_points(winner.params, seeds)
+            pairs.append(Retest(strategy, default, tuned))
+    return pairs
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Default against tuned, paired by seed."""
+    """Default against tuned by metric, paired by seed."""
 
     strategy: str
     default: dict[str, Estimate]
@@ -119,33 +127,36 @@ def gains(
     pairs: Sequence[Retest], results: Mapping[str, Result]
 ) -> tuple[dict[str, str], list[Gain]]:
     """(metric -> title, a line for each strategy); test is read here for the first time."""
-    there = [
-        result
+    done = [
+        results[point.experiment.id()]
         for pair in pairs
-        for each in (*pair.default, *pair.tuned)
-        if (result := results.get(each.experiment.id()))
+        for point in (*pair.default, *pair.tuned)
+        if point.experiment.id() in results
     ]
-    if not there:
+    if not done:
         return {}, []
-    shown = columns.of(there)
+    shown = columns.of(done)
     titles = {metric: title for metric, title in shown.titles.items() if title in columns.BRIEF}
+    return titles, [_gain(pair, results, list(titles)) for pair in pairs]
 
-    def by_seed(points: list[Point], metric: str) -> dict[int, float]:
-        found = [results[id] for point in points if (id := point.experiment.id()) in results]
-        return {result.seed: result.metrics[metric] for result in found if metric in result.metrics}
 
-    lines = []
-    for pair in pairs:
-        default, tuned = (
-            {metric: by_seed(side, metric) for metric in titles}
-            for side in (pair.default, pair.tuned)
-        )
-        lines.append(
-            Gain(
-                pair.strategy,
-                {metric: estimate(list(values.values())) for metric, values in default.items()},
-                {metric: estimate(list(values.values())) for metric, values in tuned.items()},
-                {metric: paired(tuned[metric], default[metric]) for metric in titles},
-            )
-        )
-    return titles, lines
+def _gain(pair: Retest, results: Mapping[str, Result], metrics: Sequence[str]) -> Gain:
+    line = Gain(pair.strategy, {}, {}, {})
+    for metric in metrics:
+        default = _by_seed(pair.default, results, metric)
+        tuned = _by_seed(pair.tuned, results, metric)
+        line.default[metric] = estimate(list(default.values()))
+        line.tuned[metric] = estimate(list(tuned.values()))
+        line.gain[metric] = paired(tuned, default)
+    return line
+
+
+def _by_seed(
+    points: Sequence[Point], results: Mapping[str, Result], metric: str
+) -> dict[int, float]:
+    scores = {}
+    for point in points:
+        result = results.get(point.experiment.id())
+        if result and metric in result.metrics:
+            scores[result.seed] = result.metrics[metric]
+    return scores

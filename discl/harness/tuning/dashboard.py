@@ -39,7 +39,9 @@ def server(storage: RDBStorage, port: int) -> WSGIServer:
         import optuna_dashboard  # type: ignore[import-untyped]
     except ImportError as error:
         listening.server_close()
-        raise UserError("optuna-dashboard is not installed; pip install 'discl[optuna-dashboard]'") from error
+        raise UserError(
+            "optuna-dashboard is not installed; pip install 'discl[optuna-dashboard]'"
+        ) from error
     listening.set_app(only_looking(optuna_dashboard.wsgi(storage)))
     return listening
 

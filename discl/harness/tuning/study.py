@@ -19,7 +19,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from discl.config.benchmark import Experiment
+from discl.config.experiment import Experiment
 from discl.config.sweep import SweepFile
 from discl.core.errors import UserError
 from discl.core.interfaces import NOT_READY, NotReady
@@ -119,11 +119,13 @@ class StrategyStudy:
         ]
         if differing:
             key = differing[0]
+            before = existing.get(key, "nothing")
+            now = agreement.get(key, "nothing")
             more = f" (and {len(differing) - 1} more differences)" if len(differing) > 1 else ""
             raise UserError(
                 f"the study {self.name!r} exists with another {key}:"
-                f" {existing.get(key, 'nothing')} there, {agreement.get(key, 'nothing')} here{more};"
-                " go on with what it was begun with, or name a new one by --as NAME"
+                f" {before} there, {now} here{more}; go on with what it was begun with, or name a"
+                " new one by --as NAME"
             )
         return study, str(existing["sampler"])
 

@@ -1,0 +1,1 @@
+"""The database of studies: address, errors, connections, locks, heartbeats."""
