@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -68,6 +69,12 @@ class BankTable(FixedTable):
     seed: NotNegative
     # [height, width] of the images; [] = that of the training photos
     size: list[Positive] = Field(default=[], max_length=2)
+
+    @cached_property
+    def images_json(self) -> dict[str, str]:
+        """Canonical JSON of the fields that say which images a run uses, by name."""
+        fields = self.model_dump(exclude={"batch"} if self.size else {"batch", "size"})
+        return {name: canonical_json(value) for name, value in fields.items()}
 
 
 class SamplingTable(FixedTable):
@@ -158,12 +165,22 @@ class SelectTable(FixedTable):
     wise_ft_alphas: list[Annotated[float, Field(ge=0, le=1)]] = []
 
 
-class PartChoice(NamedTuple):
+@dataclass(frozen=True)
+class PartChoice:
     """A part as a benchmark names it, with its parameters as they are given."""
 
     kind: str
     name: str
     parameters: dict[str, Any]
+
+    @cached_property
+    def key(self) -> tuple[str, str, str]:
+        """Equal for equal choices; 1, 1.0 and true are different parameters, as to `bind`."""
+        return self.kind, self.name, repr(self.parameters)
+
+    def bind(self) -> Bound:
+        """The part with its parameters checked."""
+        return bind(self.kind, self.name, self.parameters)
 
 
 class Benchmark(_Model):
@@ -191,11 +208,15 @@ class Benchmark(_Model):
     metric: dict[str, dict[str, Any]] = {}
     trackers: list[str]
 
-    def choice(self, kind: PartKind) -> PartChoice:
-        """The chosen part of a kind.
+    @cached_property
+    def choices(self) -> dict[PartKind, PartChoice]:
+        """The chosen parts by kind.
 
-        Raises UserError where its table names none.
+        Raises UserError where the table of a kind names no part.
         """
+        return {kind: self._choice(kind) for kind in PART_KINDS}
+
+    def _choice(self, kind: PartKind) -> PartChoice:
         table = dict(getattr(self, singular(kind)))
         if "name" not in table:
             raise UserError(f"[{singular(kind)}] names no part; add name = ...")
@@ -207,7 +228,7 @@ class Benchmark(_Model):
 
     def part(self, kind: PartKind) -> Bound:
         """The chosen part of a kind, its parameters checked."""
-        return bind(*self.choice(kind))
+        return self.choices[kind].bind()
 
     def bound_metrics(self) -> dict[str, Bound]:
         """The metrics that are computed, by name, with their parameters."""
@@ -215,15 +236,9 @@ class Benchmark(_Model):
 
         return metrics.bound(self.metrics.extra, self.metrics.conventions, self.metric)
 
-    def changed_metrics(self) -> dict[str, Any]:
-        """Identities of the metrics that are of a later version, or have parameters of their own."""
-        from discl.config import metrics  # imports numpy
-
-        return metrics.changed(self.metrics.extra, self.metric)
-
     def chosen_strategy(self, name: str) -> Bound:
         """A strategy with the parameters of [strategy.<name>], checked."""
-        return bind(*self.strategy_choice(name))
+        return self.strategy_choice(name).bind()
 
 
 FIXED_TABLES = ("bank", "sampling", "train", "select", "metrics")

@@ -20,7 +20,7 @@ def check_benchmark(bench: Benchmark, parts: PartCache) -> None:
     _check_parts(bench, parts)
     check_strategies(bench, bench.strategies, parts)
     _check_lists(bench)
-    _check_metrics(bench)
+    _check_metrics(bench, parts)
     _check_numbers(bench)
 
 
@@ -36,14 +36,14 @@ def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCac
         for name in strategies
         for level in parts.get(bench.strategy_choice(name)).uses(levels)
     }
-    steps = parts.get(bench.choice("generators")).traits.steps
+    steps = parts.get(bench.choices["generators"]).traits.steps
     for level in sorted(used.difference(levels)):
         check_levels([level], steps)
     _check_held_out(bench, parts, images=bool(used - {PHOTO}))
 
 
 def _check_parts(bench: Benchmark, parts: PartCache) -> None:
-    chosen = {kind: parts.get(bench.choice(kind)) for kind in PART_KINDS}
+    chosen = {kind: parts.get(bench.choices[kind]) for kind in PART_KINDS}
     check_levels(bench.levels, chosen["generators"].traits.steps)
     for kind in ("losses", "hard_rules"):  # built, so that a parameter out of range shows now
         _ = chosen[kind].traits
@@ -60,13 +60,10 @@ def _check_lists(bench: Benchmark) -> None:
             raise UserError(f"{name} = {values} repeats itself; name each once")
 
 
-def _check_metrics(bench: Benchmark) -> None:
+def _check_metrics(bench: Benchmark, parts: PartCache) -> None:
     if bench.metrics.shots not in SHOTS:
         raise unknown("rule for many, medium and few", bench.metrics.shots, SHOTS)
-    if bench.metrics.extra or bench.metric:
-        from discl.config.metrics import built  # imports numpy
-
-        built(bench.bound_metrics())  # so that a parameter out of range shows now
+    parts.changed_metrics_json(bench)
     if not bench.select.metric.startswith("val/"):
         raise UserError(
             f"select.metric = {bench.select.metric!r} is not a val/ metric; choosing on test or ood"
@@ -96,17 +93,17 @@ def _check_numbers(bench: Benchmark) -> None:
 
 def _check_held_out(bench: Benchmark, parts: PartCache, images: bool) -> None:
     """Weights that make images count only where some are made."""
-    held_out = parts.get(bench.choice("datasets")).traits.must_be_held_out
+    held_out = parts.get(bench.choices["datasets"]).traits.must_be_held_out
     if not held_out:
         return
     used: tuple[PartKind, ...] = ("backbones",)
     if images:
         used = ("backbones", "generators", "scorers")
     for kind in used:
-        trained_on = parts.get(bench.choice(kind)).traits.trained_on & held_out
+        trained_on = parts.get(bench.choices[kind]).traits.trained_on & held_out
         if trained_on:
             raise UserError(
-                f"the weights of {singular(kind)} {bench.choice(kind).name!r} were trained on"
+                f"the weights of {singular(kind)} {bench.choices[kind].name!r} were trained on"
                 f" photos of dataset {bench.dataset['name']!r} ({', '.join(sorted(trained_on))});"
                 " take other weights, have the dataset keep those apart, or compare strategies ="
                 " ['real_only', 'real_rebalanced'], which need no images, with a backbone that"

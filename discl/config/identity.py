@@ -7,7 +7,7 @@ have most values in common.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from discl.config.benchmark import MAKERS, Benchmark, PartKind
@@ -36,10 +36,10 @@ def comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
         **{name: getattr(bench, name).identity_json for name in ("sampling", "train", "select")},
         **_learned_json(bench, parts),
     }
-    if bench.metrics.non_default():
+    if bench.metrics.identity_json != "{}":
         values["metrics"] = bench.metrics.identity_json
-    if changed := bench.changed_metrics():
-        values["metric"] = canonical_json(changed)
+    if (changed_metrics := parts.changed_metrics_json(bench)) != "{}":
+        values["metric"] = changed_metrics
     return values
 
 
@@ -69,7 +69,7 @@ def fold_models_identity(bench: Benchmark, models: FoldModels) -> dict[str, Any]
     values = {
         "schema": canonical_json(SCHEMA),
         "train": canonical_json(train),
-        **_values_json(_fold_models(bench, models)),
+        **{key: canonical_json(value) for key, value in _fold_models(bench, models).items()},
         **_learned_json(bench, PartCache()),
     }
     identity: dict[str, Any] = json.loads(joined_json(values))
@@ -77,7 +77,7 @@ def fold_models_identity(bench: Benchmark, models: FoldModels) -> dict[str, Any]
 
 
 def _part(bench: Benchmark, kind: PartKind, parts: PartCache) -> CachedPart:
-    return parts.get(bench.choice(kind))
+    return parts.get(bench.choices[kind])
 
 
 def _strategy(bench: Benchmark, name: str, parts: PartCache) -> CachedPart:
@@ -112,19 +112,11 @@ def _fold_models(bench: Benchmark, models: FoldModels) -> dict[str, int]:
 
 
 def _images_json(bench: Benchmark, levels: tuple[int, ...], parts: PartCache) -> str:
-    bank = bench.bank
-    values = {
-        "levels": levels,
-        "variants": bank.variants,
-        "best_of": bank.best_of,
-        "threshold": bank.threshold,
-        "seed": bank.seed,
-    }
-    if bank.size:
-        values["size"] = bank.size
+    used = {"levels": _levels_json(levels), **bench.bank.images_json}
     makers = {singular(kind): _part(bench, kind, parts).identity_json for kind in MAKERS}
-    return joined_json(_values_json(values) | makers)
+    return joined_json(used | makers)
 
 
-def _values_json(values: Mapping[str, Any]) -> dict[str, str]:
-    return {key: canonical_json(value) for key, value in values.items()}
+@lru_cache(maxsize=1024)
+def _levels_json(levels: tuple[int, ...]) -> str:
+    return canonical_json(levels)

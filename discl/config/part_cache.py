@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from discl.config.benchmark import PartChoice
+from discl.config.benchmark import Benchmark, PartChoice
 from discl.core.hashing import canonical_json
-from discl.core.registry import Bound, bind
+from discl.core.registry import Bound
 
 if TYPE_CHECKING:  # benchmark files are found without numpy
     from discl.core.interfaces import FoldModels
@@ -69,10 +69,25 @@ class PartCache:
 
     def __init__(self) -> None:
         self._parts = dict[tuple[str, str, str], CachedPart]()
+        self._changed_metrics = dict[str, str]()
 
     def get(self, choice: PartChoice) -> CachedPart:
-        """The part of a choice; 1, 1.0 and true are different parameters, as they are to `bind`."""
-        key = (choice.kind, choice.name, repr(choice.parameters))
-        if key not in self._parts:
-            self._parts[key] = CachedPart(bind(*choice))
-        return self._parts[key]
+        """The part of a choice."""
+        if choice.key not in self._parts:
+            self._parts[choice.key] = CachedPart(choice.bind())
+        return self._parts[choice.key]
+
+    def changed_metrics_json(self, bench: Benchmark) -> str:
+        """Identities of metrics of a later version, or with parameters, by name; canonical JSON.
+
+        Raises UserError where a metric cannot be computed as the benchmark says.
+        """
+        key = repr((bench.metrics.extra, bench.metrics.conventions, bench.metric))
+        if key not in self._changed_metrics:
+            from discl.config import metrics  # imports numpy
+
+            if bench.metrics.extra or bench.metric:
+                metrics.built(bench.bound_metrics())  # a parameter out of range shows now
+            changed = metrics.changed(bench.metrics.extra, bench.metric)
+            self._changed_metrics[key] = canonical_json(changed)
+        return self._changed_metrics[key]

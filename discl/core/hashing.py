@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 DIGITS = 12  # significant digits kept of a float, before hashing and before use
@@ -52,8 +53,13 @@ def short(value: Any) -> str:
 
 def joined_json(values: Mapping[str, str]) -> str:
     """Canonical JSON of an object, from the canonical JSON of its values."""
-    members = [f"{_line(key)}:{values[key]}" for key in sorted(values)]
+    members = [f"{_key_json(key)}:{values[key]}" for key in sorted(values)]
     return f"{{{','.join(members)}}}"
+
+
+@lru_cache(maxsize=1024)
+def _key_json(key: str) -> str:
+    return _line(key)
 
 
 def short_of_json(line: str) -> str:
