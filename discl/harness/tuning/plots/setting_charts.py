@@ -58,7 +58,7 @@ class _Axis(NamedTuple):
                 "values": list(range(len(self.choices))),
                 "labelExpr": f"{words}[datum.value]",
             }
-        scale: dict[str, Any] = {"type": "log"} if self.log else {"zero": False}
+        scale: dict[str, Any] = {"type": "log", "nice": False} if self.log else {"zero": False}
         if self.choices:
             scale |= {"domain": [-0.5, len(self.choices) - 0.5], "nice": False}
         return {

@@ -18,8 +18,8 @@ from discl.harness.tuning.slots import state_of, value_of
 _SHADES = ("#000000", "#808080")
 _DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
 _POINTS = {  # look -> what a Vega point has
-    "dot": {"shape": "circle", "fill": "#595959", "stroke": "#595959"},
-    "hollow": {"shape": "circle", "fill": "white", "stroke": "#595959"},
+    "dot": {"shape": "circle", "fill": "#808080", "stroke": "#808080"},
+    "hollow": {"shape": "circle", "fill": "white", "stroke": "#808080"},
     "bar": {"shape": "stroke", "fill": "black", "stroke": "black"},
 }
 _CHANNELS = ("shape", "fill", "stroke")
@@ -174,8 +174,8 @@ def specification(chart: SeriesChart) -> dict[str, Any]:
         },
         "layer": layers,
         "resolve": {
-            "scale": dict.fromkeys(_CHANNELS, "independent"),
-            "legend": dict.fromkeys(_CHANNELS, "independent"),
+            "scale": dict.fromkeys([*_CHANNELS, "strokeDash"], "independent"),
+            "legend": dict.fromkeys([*_CHANNELS, "strokeDash"], "independent"),
         },
     }
 
@@ -216,7 +216,7 @@ def _point_layer(points: Sequence[Series]) -> dict[str, Any]:
     names = [series.name for series in points]
     return {
         "data": _rows(points),
-        "mark": {"type": "point", "size": 30, "opacity": 1},
+        "mark": {"type": "point", "size": 50, "opacity": 1},
         "encoding": {
             channel: _series_channel(names, [_POINTS[series.look][channel] for series in points])
             for channel in _CHANNELS
