@@ -1,7 +1,6 @@
-"""Hard photos by low confidence: judged out of fold, once, and what hangs on it."""
+"""Hard photos by out-of-fold models: trained once, and all that depends on them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +8,15 @@ import numpy as np
 import pytest
 
 from discl.cli import main
-from discl.config.benchmark import HARD_RULES, Benchmark
+from discl.config.benchmark import Benchmark
 from discl.config.experiment import experiments
 from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Progress, Split
 from discl.files.disk import home
-from discl.harness.bank.hard_examples import choice
+from discl.harness.bank.hard_examples import summary
 from discl.harness.bank.inventory import references
-from discl.harness.hard import out_of_fold, rules
+from discl.harness.run import assembly
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
@@ -93,9 +92,9 @@ def _bench(*settings: str) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def judged_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the judges of the colours have spoken."""
-    place = tmp_path_factory.mktemp("judged")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the out-of-fold models of the colours are trained."""
+    place = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DISCL_HOME", str(place))
         _bench().find_hard(_quiet)
@@ -103,65 +102,65 @@ def judged_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Ints, Ints]]]:
-    """(seen, held) of every judge that is trained."""
-    found: list[tuple[Ints, Ints]] = []
-    real = out_of_fold.judge
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Ints, Ints]]:
+    """(rows seen, rows held out) of every out-of-fold model that is trained."""
+    models: list[tuple[Ints, Ints]] = []
+    fit_fold = assembly.fit_fold
 
-    def watched(bench: Bench, epochs: int, seen: Ints, held: Ints, progress: Any) -> Any:
-        found.append((seen, held))
-        return real(bench, epochs, seen, held, progress)
+    def watched(*arguments: Any) -> Any:
+        seen, held_out = arguments[5:7]
+        models.append((seen, held_out))
+        return fit_fold(*arguments)
 
-    monkeypatch.setattr(out_of_fold, "judge", watched)
-    return found
-
-
-# ---------------------------------------------------------------- judging
+    monkeypatch.setattr(assembly, "fit_fold", watched)
+    return models
 
 
-def test_every_rule_that_may_be_named_can_be_followed() -> None:
-    assert set(rules.RULES) == set(HARD_RULES)
+# ---------------------------------------------------------------- training and predicting
 
 
 def test_photos_with_a_wrong_label_come_out_hardest(
-    judged_home: Path, monkeypatch: pytest.MonkeyPatch
+    trained_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DISCL_HOME", str(judged_home))
+    monkeypatch.setenv("DISCL_HOME", str(trained_home))
     bench = _bench(f"hard_rule.fraction={len(WRONG) / 90}", "hard_rule.exclude=['grey']")
     assert bench.hard.tolist() == WRONG
-    found = choice(bench)
-    assert [photo.guess for photo in found.photos] != [photo.class_name for photo in found.photos]
-    assert found.judges is not None
+    found = summary(bench)
+    assert [photo.predicted for photo in found.photos] != [
+        photo.class_name for photo in found.photos
+    ]
+    assert found.out_of_fold is not None
     assert (
-        min(value or 0 for value in found.judges.selected) >= 0.7
+        min(value or 0 for value in found.out_of_fold.validation) >= 0.7
     )  # three of four classes: of the fourth there is one photo
 
 
-def test_the_single_photo_of_a_class_is_judged_by_a_model_that_never_saw_the_class(
-    judged_home: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_single_photo_of_a_class_is_predicted_by_a_model_that_has_not_seen_the_class(
+    trained_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DISCL_HOME", str(judged_home))
+    monkeypatch.setenv("DISCL_HOME", str(trained_home))
     bench = _bench("hard_rule.fraction=0.1")
     assert 90 in bench.hard
-    spread = choice(bench).judges
+    spread = summary(bench).out_of_fold
     assert spread is not None
-    assert (spread.strange, spread.folds) == (1, [31, 30, 30])
+    assert (spread.unseen_class, spread.folds) == (1, [31, 30, 30])
 
 
-def test_no_photo_is_seen_by_its_judge_and_a_second_bench_trains_nothing(
-    asked: list[tuple[Ints, Ints]],
+def test_no_photo_is_seen_by_its_model_and_a_second_bench_trains_nothing(
+    trained: list[tuple[Ints, Ints]],
 ) -> None:
     said: list[str] = []
     bench = _bench("hard_rule.fraction=0.05", "hard_rule.epochs=1")
     bench.find_hard(lambda what, done, total: said.append(f"{what} {done}/{total}"))
     assert all(
-        not np.intersect1d(seen, held).size and len(seen) + len(held) == 91 for seen, held in asked
+        not np.intersect1d(seen, held).size and len(seen) + len(held) == 91
+        for seen, held in trained
     )
-    assert np.array_equal(np.sort(np.concatenate([held for _, held in asked])), np.arange(91))
+    assert np.array_equal(np.sort(np.concatenate([held for _, held in trained])), np.arange(91))
     assert said[:3] == [
-        "training judge 1 of 3 0/1",
-        "training judge 1 of 3 1/1",
-        "training judge 2 of 3 0/1",
+        "training out-of-fold model 1 of 3 0/1",
+        "training out-of-fold model 1 of 3 1/1",
+        "training out-of-fold model 2 of 3 0/1",
     ]
     for view in (
         ["hard_rule.fraction=0.2"],
@@ -171,58 +170,63 @@ def test_no_photo_is_seen_by_its_judge_and_a_second_bench_trains_nothing(
         again = _bench(*view, "hard_rule.epochs=1")
         again.find_hard(_quiet)
         assert len(again.hard) > 0
-    assert len(asked) == 3
+    assert len(trained) == 3
     _bench("hard_rule.fraction=0.05", "hard_rule.epochs=1", "hard_rule.seed=1").find_hard(_quiet)
-    assert len(asked) == 6
+    assert len(trained) == 6
 
 
-def test_a_stop_loses_the_judge_in_training_and_no_other(asked: list[tuple[Ints, Ints]]) -> None:
+def test_a_stop_loses_the_model_in_training_and_no_other(trained: list[tuple[Ints, Ints]]) -> None:
     def stop(what: str, done: int, total: int) -> None:
-        if what.startswith("training judge 2") and done:
+        if what.startswith("training out-of-fold model 2") and done:
             raise KeyboardInterrupt
 
     settings = ("hard_rule.fraction=0.1", "hard_rule.epochs=1")
     with pytest.raises(KeyboardInterrupt):
         _bench(*settings).find_hard(stop)
     stopped = _bench(*settings)
-    assert stopped.hard_rule.judges is not None
-    assert stopped.hard_rule.judges.missing() == [1, 2]
+    assert stopped.out_of_fold is not None
+    assert stopped.out_of_fold.missing() == [1, 2]
     stopped.find_hard(_quiet)
-    assert len(asked) == 2 + 2
-    folder = stopped.hard_rule.judges.folder
-    whole = stopped.hard_rule.judges.judged
-    assert {path.name for path in folder.iterdir()} == {".lock", "judges.json", "photos.parquet"}
+    assert len(trained) == 2 + 2
+    folder = stopped.out_of_fold.folder
+    whole = stopped.out_of_fold.predictions()
+    assert {path.name for path in folder.iterdir()} == {".lock", "models.json", "photos.parquet"}
     (folder / "photos.parquet").unlink()
     (folder / "fold-0.npz").write_bytes(b"torn")
     again = _bench(*settings)
     again.find_hard(_quiet)
-    assert again.hard_rule.judges is not None
-    assert len(asked) == 4 + 3
-    for before, after in zip(whole, again.hard_rule.judges.judged, strict=True):
+    assert again.out_of_fold is not None
+    assert len(trained) == 4 + 3
+    for before, after in zip(whole, again.out_of_fold.predictions(), strict=True):
         assert np.array_equal(before, after)
 
 
-def test_a_loss_that_corrects_for_counts_bears_a_class_its_judge_never_saw() -> None:
+def test_a_loss_that_corrects_for_counts_bears_a_class_its_model_has_not_seen() -> None:
     bench = _bench(
-        "hard_rule.fraction=0.1", "hard_rule.epochs=1", "hard_rule.folds=2", "loss.name=balanced_softmax"
+        "hard_rule.fraction=0.1",
+        "hard_rule.epochs=1",
+        "hard_rule.folds=2",
+        "loss.name=balanced_softmax",
     )
     bench.find_hard(_quiet)
-    assert np.isfinite(rules.ByConfidence(bench).judges.judged.probability).all()
+    assert np.isfinite(bench.predictions.probability).all()
 
 
-def test_judges_of_a_frozen_trunk_are_trained_on_its_features(asked: list[Any]) -> None:
-    bench = _bench("hard_rule.fraction=0.1", "hard_rule.epochs=1", "hard_rule.folds=2", "backbone.frozen=true")
+def test_models_of_a_frozen_trunk_are_trained_on_its_features(trained: list[Any]) -> None:
+    bench = _bench(
+        "hard_rule.fraction=0.1", "hard_rule.epochs=1", "hard_rule.folds=2", "backbone.frozen=true"
+    )
     bench.find_hard(_quiet)
-    assert len(asked) == 2
+    assert len(trained) == 2
     assert len(bench.hard) == 9
     assert list((home() / "features").rglob("*.npy"))
 
 
 def test_a_table_that_cannot_be_read_says_so() -> None:
     bench = _bench()
-    assert bench.hard_rule.judges is not None
-    bench.hard_rule.judges.table.parent.mkdir(parents=True)
-    bench.hard_rule.judges.table.write_bytes(b"torn")
+    assert bench.out_of_fold is not None
+    bench.out_of_fold.table.parent.mkdir(parents=True)
+    bench.out_of_fold.table.write_bytes(b"torn")
     with pytest.raises(UserError, match="photos.parquet cannot be read .* delete it"):
         _ = bench.hard
 
@@ -231,7 +235,9 @@ def test_a_table_that_cannot_be_read_says_so() -> None:
 
 
 def test_excluded_classes_are_never_hard() -> None:
-    bench = Bench(load("cifar10_lt", settings=["hard_rule.max_class_images=25", "hard_rule.exclude=['blue']"]))
+    bench = Bench(
+        load("cifar10_lt", settings=["hard_rule.max_class_images=25", "hard_rule.exclude=['blue']"])
+    )
     bench.dataset = Colours()
     assert {COLOURS[label] for label in bench.train.labels[bench.hard]} == {"grey"}
 
@@ -244,12 +250,20 @@ def test_excluded_classes_are_never_hard() -> None:
         ("hard_rule.fraction=0.001", "none of them"),
     ],
 )
-def test_what_cannot_be_chosen_is_said_before_a_judge_is_trained(
-    setting: str, says: str, asked: list[Any]
+def test_what_cannot_be_selected_is_said_before_a_model_is_trained(
+    setting: str, says: str, trained: list[Any]
 ) -> None:
     with pytest.raises(UserError, match=says):
         _bench("hard_rule.fraction=0.1", setting).find_hard(_quiet)
-    assert asked == []
+    assert trained == []
+
+
+def test_a_rule_that_selects_no_photo_is_named_before_images_are_made() -> None:
+    settings = ["generator.name=blend", "hard_rule.max_class_images=1", "levels=[50,100]"]
+    bench = Bench(load("cifar10_lt", settings=settings))
+    bench.dataset = Colours()
+    with pytest.raises(UserError, match=r"rule 'tail' selects no photo .*max_class_images"):
+        bench.fill([50], _quiet)
 
 
 # ---------------------------------------------------------------- before and after
@@ -277,16 +291,16 @@ def _tiny(*settings: str) -> Benchmark:
     return load("cifar10_lt", settings=[*TINY, *settings])
 
 
-def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: list[Any]) -> None:
+def test_before_training_plan_says_what_it_will_cost_and_trains_nothing(trained: list[Any]) -> None:
     before = price(
         experiments(_tiny("hard_rule.fraction=0.25", "strategies=['static']")),
         Store(),
         _quiet,
         timed=False,
     )
-    # 159 photos: 40 hard ones, two images each at levels 0 and 50 of a grid of 20; two judges see
+    # 159 photos: 40 hard ones, two images each at levels 0 and 50 of a grid of 20; two models see
     # 64 of 79 or 80 photos twice
-    assert (before.judges, before.hard, before.images, before.denoising_steps) == (
+    assert (before.fold_models, before.hard, before.images, before.denoising_steps) == (
         2,
         40,
         160,
@@ -299,8 +313,8 @@ def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: li
         _quiet,
         timed=False,
     )
-    assert (unknown.judges, unknown.hard, unknown.images) == (2, None, 0)
-    assert asked == []
+    assert (unknown.fold_models, unknown.hard, unknown.images) == (2, None, 0)
+    assert trained == []
     assert not (home() / "hard").exists()
     with pytest.raises(
         UserError, match=r"not known yet; run `discl hard cifar10_lt` .* trains 2 models"
@@ -308,15 +322,15 @@ def test_before_judging_plan_says_what_it_will_cost_and_trains_nothing(asked: li
         _ = Bench(_tiny("hard_rule.fraction=0.25")).bank_id
 
 
-def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[Any]
+def test_before_training_no_bank_of_the_dataset_is_taken_for_unused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[Any]
 ) -> None:
     (tmp_path / "benchmarks").mkdir()
     said = (
         'title = "Mine"\n[dataset]\nname = "cifar10_lt"\n[generator]\nname ='
         ' "blend"\n[scale.smoke]\n'
     )
-    said += '[hard]\nrule = "low_confidence"\nfraction = 0.1\n'
+    said += '[hard_rule]\nname = "low_confidence"\nfraction = 0.1\n'
     (tmp_path / "benchmarks" / "mine.toml").write_text(said)
     monkeypatch.chdir(tmp_path)
     known = references()
@@ -326,7 +340,7 @@ def test_before_judging_no_bank_of_the_dataset_is_taken_for_unused(
         in known.keep("c" * 16, "cifar10_lt", blend)
     )
     assert known.keep("c" * 16, "toy", blend) == ""
-    assert asked == []
+    assert trained == []
 
 
 def test_a_whole_bench_by_low_confidence(
@@ -347,7 +361,7 @@ def test_a_whole_bench_by_low_confidence(
     assert bench.bank.count() == {0: 80, 50: 80}
     assert result.comparability["bank"] == bench.bank_id
     after = price(experiments(spec.model_copy(update={"seeds": [1]})), Store(), _quiet, timed=False)
-    assert (after.judges, after.hard, after.images) == (0, 40, 0)
+    assert (after.fold_models, after.hard, after.images) == (0, 40, 0)
 
     command = [
         "hard",
@@ -371,15 +385,15 @@ def test_a_whole_bench_by_low_confidence(
     with pytest.raises(SystemExit) as ended:
         main(command)
     printed = capsys.readouterr().out
-    assert "40 of 159 training photos are hard (rule = low_confidence, fraction = 0.25)" in printed
-    assert "judges: 2, val/macro_acc" in printed
+    assert "40 of 159 training photos are hard (hard_rule: name = low_confidence," in printed
+    assert "out-of-fold models: 2, val/macro_acc" in printed
     with pytest.raises(SystemExit) as ended:
         main([*command, "--set", "hard_rule.exclude=['catt']"])
     assert ended.value.code == 2
     assert "did you mean 'cat'" in capsys.readouterr().err
 
 
-def test_the_tail_rule_is_shown_without_judges(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tail_rule_is_shown_without_models(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(
             [
@@ -393,6 +407,9 @@ def test_the_tail_rule_is_shown_without_judges(capsys: pytest.CaptureFixture[str
             ]
         )
     printed = capsys.readouterr().out
-    assert "66 of 159 training photos are hard (rule = tail, below = 20)" in printed
+    assert (
+        "66 of 159 training photos are hard (hard_rule: name = tail, max_class_images = 20)"
+        in printed
+    )
     assert "the bank needs 264 images of them, 3,960 denoising steps" in printed
-    assert "judge" not in printed
+    assert "out-of-fold" not in printed
