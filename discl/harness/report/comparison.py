@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from discl.core.result import Result
 from discl.core.text import listed
 from discl.harness.leaderboard import statistics
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference
@@ -59,10 +57,7 @@ class Comparison:
     @cached_property
     def scores(self) -> dict[str, Scores]:
         """Metric -> strategy -> seed -> fraction; values that are not finite are left out."""
-        return {
-            metric: {row.strategy: by_seed(row.results, metric) for row in self.board.rows}
-            for metric in self.board.columns
-        }
+        return {metric: self.board.values(metric) for metric in self.board.columns}
 
     @property
     def headline(self) -> Headline:
@@ -96,14 +91,15 @@ class Comparison:
     @cached_property
     def gain_steps(self) -> dict[str, list[GainStep]]:
         """By metric, of the rows that have every seed, so that the steps add up."""
-        return {metric: gain_steps(self._complete(metric)) for metric in self.scores}
+        ordered = [row.strategy for row in self.board.rows if row.ordered]
+        return {metric: gain_steps(self._complete(metric), ordered) for metric in self.scores}
 
     @cached_property
     def differences(self) -> dict[str, dict[str, dict[str, PairedDifference]]]:
         """Baseline -> metric -> strategy."""
         return {
             base: {
-                metric: statistics.differences(scores, base)
+                metric: statistics.differences(scores, base, metric in self.board.lower_is_better)
                 for metric, scores in self.scores.items()
             }
             for base in self.board.baselines
@@ -115,7 +111,7 @@ class Comparison:
         leading = {}
         for metric in self.scores:
             scored = {name: seeds for name, seeds in self._complete(metric).items() if seeds}
-            places = statistics.ranks(scored)
+            places = statistics.ranks(scored, metric in self.board.lower_is_better)
             first = [name for name, (best, _) in places.items() if best == 1]
             leading[metric] = first if len(first) < len(places) else []
         return leading
@@ -124,15 +120,6 @@ class Comparison:
         """Scores of the rows that have every seed."""
         complete = {row.strategy for row in self.board.rows if row.complete}
         return {name: seeds for name, seeds in self.scores[metric].items() if name in complete}
-
-
-def by_seed(results: Sequence[Result], metric: str) -> dict[int, float]:
-    """Seed -> fraction, of the results that measured the metric."""
-    return {
-        result.seed: value
-        for result in results
-        if math.isfinite(value := result.metrics.get(metric, math.nan))
-    }
 
 
 def interval(estimate: Estimate) -> dict[str, Any]:

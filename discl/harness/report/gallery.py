@@ -20,7 +20,8 @@ from discl.core.levels import PHOTO
 from discl.core.result import Result
 from discl.files.disk import home
 from discl.harness.bank.spectrum import spectrum
-from discl.harness.report.comparison import Comparison, by_seed
+from discl.harness.leaderboard.table import by_seed
+from discl.harness.report.comparison import Comparison
 from discl.harness.run.assembly import Bench
 from discl.harness.run.mistakes import Missed, missed, worst_classes
 from discl.harness.run.store import Store

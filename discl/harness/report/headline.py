@@ -4,7 +4,7 @@ synthesis and order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from discl.core.text import listed
@@ -12,14 +12,6 @@ from discl.harness.leaderboard.statistics import Estimate, paired
 from discl.harness.leaderboard.table import Board, by_strategy
 
 REAL, REBALANCED, ALL_LEVELS = "real_only", "real_rebalanced", "all_levels"
-UNORDERED = (
-    REAL,
-    REBALANCED,
-    ALL_LEVELS,
-    "fixed",
-    "text_only",
-    "random",
-)  # the others walk through the levels in an order
 WORDING = {
     REAL: "real photos as they come",
     REBALANCED: "rebalanced real photos",
@@ -92,12 +84,13 @@ def headline_metric(made: Board) -> str:
 # ---------------------------------------------------------------- the chain
 
 
-def gain_steps(scores: Scores) -> list[GainStep]:
-    """From real photos over rebalancing and synthesis to order, as far as there are runs; each step
-    paired by seed.
+def gain_steps(scores: Scores, ordered: Collection[str]) -> list[GainStep]:
+    """From real photos over rebalancing and synthesis to order, as far as there are runs.
+
+    Each step is paired by seed; `ordered` are the strategies with an order of levels.
     """
     steps = [("rebalancing", REBALANCED, REAL), ("synthesis", ALL_LEVELS, REBALANCED)]
-    steps += [("order", name, ALL_LEVELS) for name in scores if name not in UNORDERED]
+    steps += [("order", name, ALL_LEVELS) for name in scores if name in ordered]
     links = [
         GainStep(step, name, over, paired(scores[name], scores[over]))
         for step, name, over in steps
@@ -116,7 +109,13 @@ def headline(made: Board, metric: str, scores: Scores) -> Headline:
     """
     rows = by_strategy(made)
     title = made.columns[metric]
-    whole = {name: scores[name] for name in scores if rows[name].complete and scores[name]}
+    sign = -1 if metric in made.lower_is_better else 1  # so that a positive gain is a better one
+    whole = {
+        name: {seed: sign * value for seed, value in scores[name].items()}
+        for name in scores
+        if rows[name].complete and scores[name]
+    }
+    ordered = [row.strategy for row in made.rows if row.ordered]
     partial = [name for name in scores if not rows[name].complete]
     notes = [f"Not spoken of, since seeds are missing: {listed(partial)}."] if partial else []
     base = next((name for name in made.baselines if name in whole), None)
@@ -142,7 +141,7 @@ def headline(made: Board, metric: str, scores: Scores) -> Headline:
     if not winners:
         return Headline(
             _nobody(base, gains, title),
-            [*_orders(whole, best), *_cautions(made, gains, best, False), *notes],
+            [*_orders(whole, best, ordered), *_cautions(made, gains, best, False), *notes],
             best,
             False,
             base,
@@ -150,13 +149,13 @@ def headline(made: Board, metric: str, scores: Scores) -> Headline:
     best = max(winners, key=lambda name: gains[name].mean)
     sentence = (
         f"{wording(best)} beats {wording(base)} by {points(gains[best], signed=False)} points"
-        f" {where(title)}{_of_order(best, whole)}."
+        f" {where(title)}{_of_order(best, whole, ordered)}."
     )
     return Headline(
         _capital(sentence),
         [
             *_beside(winners, best),
-            *_orders(whole, best),
+            *_orders(whole, best, ordered),
             *_cautions(made, gains, best, True),
             *notes,
         ],
@@ -212,14 +211,14 @@ def _nobody(base: str, gains: Mapping[str, Estimate], title: str) -> str:
     )
 
 
-def _of_order(best: str, whole: Scores) -> str:
+def _of_order(best: str, whole: Scores, ordered: Collection[str]) -> str:
     """What order has to do with it, against the same images all at once."""
     if ALL_LEVELS not in whole:
         return "; without runs of all_levels nothing says how much of it is order"
     if best == ALL_LEVELS:
-        return _without_order(whole)
+        return _without_order(whole, ordered)
     gain = paired(whole[best], whole[ALL_LEVELS])
-    if best in UNORDERED:
+    if best not in ordered:
         return _without_levels(gain)
     if not gain.excludes_zero():
         return f"; what order adds to it cannot be told from zero ({points(gain)})"
@@ -238,12 +237,12 @@ def _without_levels(gain: Estimate) -> str:
     )
 
 
-def _orders(whole: Scores, best: str) -> list[str]:
+def _orders(whole: Scores, best: str, ordered: Collection[str]) -> list[str]:
     """What every order of the levels gains over the same images all at once."""
     gains = {
         name: paired(whole[name], whole[ALL_LEVELS])
         for name in whole
-        if name not in UNORDERED and ALL_LEVELS in whole
+        if name in ordered and ALL_LEVELS in whole
     }
     told = [
         f"{name} {points_or_not(gain)}"
@@ -257,12 +256,10 @@ def _orders(whole: Scores, best: str) -> list[str]:
     )
 
 
-def _without_order(whole: Scores) -> str:
-    ordered = {
-        name: paired(whole[name], whole[ALL_LEVELS]) for name in whole if name not in UNORDERED
-    }
-    better = [name for name, gain in ordered.items() if gain.mean > 0 and gain.excludes_zero()]
-    if not ordered:
+def _without_order(whole: Scores, ordered: Collection[str]) -> str:
+    gains = {name: paired(whole[name], whole[ALL_LEVELS]) for name in whole if name in ordered}
+    better = [name for name, gain in gains.items() if gain.mean > 0 and gain.excludes_zero()]
+    if not gains:
         return ", without any order of the levels"
     if better:
         return (

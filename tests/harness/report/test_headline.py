@@ -199,10 +199,12 @@ def test_without_runs_there_is_no_report() -> None:
 
 
 def test_the_chain_leaves_out_what_has_no_run() -> None:
-    assert [step.step for step in gain_steps({"static": {0: 0.5}, "all_levels": {0: 0.4}})] == [
-        "order"
-    ]
-    assert gain_steps({"static": {0: 0.5}, "all_levels": {1: 0.4}}) == []  # no seed in common
+    scores = {"static": {0: 0.5}, "all_levels": {0: 0.4}}
+    assert [step.step for step in gain_steps(scores, ["static"])] == ["order"]
+    assert gain_steps(scores, []) == []  # a strategy without an order is credited with none
+    assert (
+        gain_steps({"static": {0: 0.5}, "all_levels": {1: 0.4}}, ["static"]) == []
+    )  # no seed in common
 
 
 def test_points_have_a_sign_and_half_an_interval_where_there_is_one() -> None:
