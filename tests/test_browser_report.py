@@ -120,7 +120,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def shown(browser: Browser, path: Path, part: str = "", **how: object) -> Iterator[Page]:
-    """The page once everything of a benchmark is drawn; fails where the page complains of anything."""
+    """The page once a benchmark is drawn; fails where the page complains of anything."""
     with opened(browser, **how) as (page, complaints):  # type: ignore[arg-type]
         page.goto(path.as_uri() + part)
         page.wait_for_selector("section.bench:not([hidden])[data-drawn=all]")
@@ -206,6 +206,7 @@ def test_another_metric_and_baseline_change_sentence_table_and_charts(
 def test_the_numbers_of_a_chart_can_be_read(browser: Browser, path: Path) -> None:
     with shown(browser, path) as page:
         page.locator("[data-chart=forest]:visible summary").click()
+        page.wait_for_selector("[data-chart=forest] td")
         cells = page.locator("[data-chart=forest]:visible td").all_inner_texts()
         assert cells[:5] == ["static", "10", "7.516", "12.48", "3"]
         assert len(cells) == 5 * 8
