@@ -74,10 +74,10 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
             cell for name in made_from.ids for cell in CellGrid((name,), LEVELS, VARIANTS).of(name)
         )
         asked = [
-            request_of("perf", cell, made_from.choices(made_from.place[cell.source]))
+            request_of("perf", cell, made_from.choices(made_from.position[cell.source]))
             for cell in cells
         ]
-        rows = np.array([made_from.place[cell.source] for cell in cells])
+        rows = np.array([made_from.position[cell.source] for cell in cells])
         generator = bind(
             "generators",
             "img2img",
@@ -167,6 +167,7 @@ def sources(count: int, pixels: int) -> SourceImages:
     classes = ("cat", "dog")
     return SourceImages(
         tuple(f"photo{i}" for i in range(count)),
+        np.arange(count),
         np.arange(count) % 2,
         photos,
         classes,

@@ -40,6 +40,7 @@ def sources(count: int) -> SourceImages:
     ids = tuple(f"photo-{i:07d}" for i in range(count))
     return SourceImages(
         ids,
+        np.arange(count),
         np.arange(count) % 10,
         photos,
         tuple(map(str, range(10))),

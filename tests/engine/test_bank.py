@@ -3,8 +3,6 @@ import json
 import multiprocessing
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +21,7 @@ from discl.core.registry import bind
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import Cell
 from discl.engine.bank.generate import ImageMaker, SourceImages, request_of
-from discl.engine.bank.leases import CellGrid
+from discl.engine.bank.leases import Builder, CellGrid, is_being_filled
 from discl.files import shards
 from discl.files.photos import decode, fitted
 
@@ -97,6 +95,7 @@ def _sources(count: int = 5) -> SourceImages:
     prompts = bind("prompts", "dataset", {}).build()
     return SourceImages(
         tuple(f"photo{i}" for i in range(count)),
+        np.arange(count) + 100,
         np.arange(count) % 2,
         photos,
         ("cat", "dog"),
@@ -186,10 +185,10 @@ def test_a_threshold_is_a_view(tmp_path: Path) -> None:
     scores, _, _ = bank.scores(50)
     middle = round(float(np.median(scores)), 6)
     view = bank.view(50, 3, _sources(), middle)
-    assert len(view.place) == 8  # of 15: the median and what is above it
-    assert np.all(scores[view.place] >= np.float32(middle))
-    assert len(bank.view(50, 3, _sources(), None).place) == 15
-    assert len(bank.view(50, 2, _sources(), None).place) == 10
+    assert len(view.index) == 8  # of 15: the median and what is above it
+    assert np.all(scores[view.index] >= np.float32(middle))
+    assert len(bank.view(50, 3, _sources(), None).index) == 15
+    assert len(bank.view(50, 2, _sources(), None).index) == 10
 
 
 def test_the_best_of_several_draws_is_a_view_too(tmp_path: Path) -> None:
@@ -197,12 +196,12 @@ def test_the_best_of_several_draws_is_a_view_too(tmp_path: Path) -> None:
     _fill(bank, _wanted((50,), variants=6))
     scores, _, _ = bank.scores(50)
     view = bank.view(50, 2, sources, None, best_of=3)
-    assert len(view.place) == 10  # 5 photos, 2 images each, of 3 draws
-    for place in view.place:
-        start = place // 3 * 3
-        assert scores[place] == scores[start : start + 3].max()
-    strict = bank.view(50, 2, sources, float(np.sort(scores[view.place])[5]), best_of=3)
-    assert len(strict.place) == 5
+    assert len(view.index) == 10  # 5 photos, 2 images each, of 3 draws
+    for index in view.index:
+        start = index // 3 * 3
+        assert scores[index] == scores[start : start + 3].max()
+    strict = bank.view(50, 2, sources, float(np.sort(scores[view.index])[5]), best_of=3)
+    assert len(strict.index) == 5
 
 
 def test_pixels_are_what_was_made(tmp_path: Path) -> None:
@@ -212,8 +211,8 @@ def test_pixels_are_what_was_made(tmp_path: Path) -> None:
     request = request_of(bank.id, cell, sources.choices(3))
     made = bind("generators", "blend", {}).build().make([request], sources.photos[3:4]).images[0]
     view = bank.view(50, 3, sources, None)
-    place = view.place[(view.source == 3) & (view.variant == 2)][0]
-    assert np.array_equal(bank.pixels(50)[place], made)
+    index = view.index[(view.row == 103) & (view.variant == 2)][0]
+    assert np.array_equal(bank.pixels(50)[index], made)
     pixels, row = bank.image(cell)
     assert np.array_equal(pixels, made)
     assert (row.prompt, row.caption, row.seed, row.denoising_steps) == (
@@ -243,10 +242,10 @@ def test_an_image_that_cannot_be_made_is_named_and_not_tried_again(tmp_path: Pat
         ("photo1", "it is late"),
         ("photo3", "it is late"),
     }
-    assert len(bank.pixels(0)) == len(bank.view(0, 3, _sources(), None).place) == 9
+    assert len(bank.pixels(0)) == len(bank.view(0, 3, _sources(), None).index) == 9
     assert list(bank.verify()) == []
     assert _fill(bank, _wanted()).asked == []
-    bank.forget(cell for cell, _ in failures)
+    bank.drop(cell for cell, _ in failures)
     assert len(_fill(bank, _wanted()).asked) == 6
 
 
@@ -264,7 +263,7 @@ def test_verify_finds_a_flipped_byte_and_a_build_repairs_just_that(tmp_path: Pat
     _damage(bank, lambda data: data[:5] + bytes([data[5] ^ 255]) + data[6:])
     damaged = list(bank.verify())
     assert len(damaged) == 1
-    bank.forget(damage.cell for damage in damaged if damage.cell)
+    bank.drop(damage.cell for damage in damaged if damage.cell)
     assert len(_fill(bank, _wanted()).asked) == 1
     assert bank.digest() == before
     assert list(bank.verify()) == []
@@ -280,7 +279,7 @@ def test_verify_finds_a_missing_shard_and_a_build_repairs_just_that(tmp_path: Pa
     damaged = list(bank.verify())
     assert len(damaged) == len(rows)
     assert "cannot be read" in damaged[0].why
-    bank.forget(damage.cell for damage in damaged if damage.cell)
+    bank.drop(damage.cell for damage in damaged if damage.cell)
     assert len(_fill(bank, _wanted()).asked) == len(rows)
     assert bank.digest() == before
 
@@ -330,11 +329,8 @@ def test_a_stopped_build_gives_its_leases_back(tmp_path: Path) -> None:
     bank = Bank(tmp_path, PROCESS)
     with pytest.raises(KeyboardInterrupt):
         _fill(bank, _wanted(), executor=Here(stop_after=2))
-    assert (
-        bank.catalogue.rows("SELECT * FROM leases")
-        == bank.catalogue.rows("SELECT * FROM builders")
-        == []
-    )
+    assert bank.catalogue.fetch("SELECT * FROM leases") == []
+    assert not is_being_filled(bank.folder)
     assert sum(bank.count().values()) > 0
     _fill(bank, _wanted())
     assert sum(bank.count().values()) == 30
@@ -385,33 +381,33 @@ def _digest_of_one_builder(folder: Path) -> str:
     return bank.digest()
 
 
-def test_what_a_dead_process_held_is_taken_over(tmp_path: Path) -> None:
-    bank = Bank(tmp_path, PROCESS)
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    from discl.engine.bank import leases
-
-    with bank.catalogue.writing() as db:
-        db.execute(
-            "INSERT INTO builders VALUES ('dead', ?, ?, 'once', 7)", (leases._here(), ended.pid)
-        )
-        db.execute("INSERT INTO leases VALUES ('photo0', 0, 0, 'dead')")
-    assert len(_fill(bank, _wanted()).asked) == 30
+def _hold_a_lease(root: Path) -> None:
+    """A process that takes cells and is killed while it has them."""
+    bank = Bank(root, PROCESS)
+    with Builder(bank.catalogue) as builder:
+        assert builder.claim(_wanted(), 4)
+        (root / "holding").touch()
+        time.sleep(600)
 
 
-def test_what_a_silent_machine_held_is_taken_over_whatever_its_clock_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_a_killed_process_held_is_left_alone_while_it_lives_and_then_taken_over(
+    tmp_path: Path,
 ) -> None:
-    from discl.engine.bank import leases
-
-    monkeypatch.setattr(leases, "SILENCE_S", 0.3)
     bank = Bank(tmp_path, PROCESS)
-    with bank.catalogue.writing() as db:
-        db.execute("INSERT INTO builders VALUES ('far', 'another machine', 1, 'once', 7)")
-        db.execute("INSERT INTO leases VALUES ('photo0', 0, 0, 'far')")
-    started = time.monotonic()
+    process = multiprocessing.get_context("spawn").Process(target=_hold_a_lease, args=(tmp_path,))
+    process.start()
+    while not (tmp_path / "holding").exists():
+        assert process.is_alive()
+        time.sleep(0.01)
+    assert is_being_filled(bank.folder)
+    with Builder(bank.catalogue) as builder:
+        free = sum(len(cells) for cells in iter(lambda: builder.claim(_wanted(), 4), ()))
+        assert free == 30 - 4
+    process.kill()
+    process.join()
+    assert not is_being_filled(bank.folder)
     assert len(_fill(bank, _wanted()).asked) == 30
-    assert time.monotonic() - started > 0.3
+    assert list((bank.folder / "builders").iterdir()) == []
 
 
 def test_a_folder_made_by_another_process_is_refused(tmp_path: Path) -> None:
@@ -458,7 +454,9 @@ def _diffused(folder: Path, batch: int) -> str:
     generator = bind("generators", "img2img", {"steps": 4, "chunk": 4}).build()
     photos = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     prompts = bind("prompts", "template", {}).build()
-    sources = SourceImages(("a", "b"), np.zeros(2, np.int64), photos, ("cat",), ((),), prompts)
+    sources = SourceImages(
+        ("a", "b"), np.arange(2), np.zeros(2, np.int64), photos, ("cat",), ((),), prompts
+    )
     bank = Bank(folder, PROCESS)
     image_maker = ImageMaker(bank.id, bank.shards, sources, generator, None)
     bank.build(

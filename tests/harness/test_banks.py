@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +14,11 @@ import pytest
 
 from discl.config.load import load, scales
 from discl.core import search_path
-from discl.core.errors import UserError
 from discl.core.registry import find
-from discl.engine.bank import leases
 from discl.engine.bank.bank import SCHEMA, Bank
 from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.generate import key_of
-from discl.engine.bank.leases import Builder, occupancy
+from discl.engine.bank.leases import Builder
 from discl.files import shards
 from discl.files.disk import home
 from discl.files.fetch import offline
@@ -359,35 +355,6 @@ def test_a_bank_that_is_being_filled_is_left_alone() -> None:
     assert bank.folder.exists()
     assert clean(look(References(), _quiet))[1] == []
     assert not bank.folder.exists()
-
-
-def test_builders_are_known_alive_or_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "SILENCE_S", 0.3)
-    bank = _bank()
-    assert not occupancy(bank.catalogue).living
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    with bank.catalogue.writing() as db:
-        db.execute(
-            "INSERT INTO builders VALUES ('dead', ?, ?, 'once', 7)", (leases._here(), ended.pid)
-        )
-        db.execute("INSERT INTO builders VALUES ('far', 'another machine', 1, 'once', 7)")
-    seen = occupancy(bank.catalogue)
-    assert seen == (False, {"dead", "far"})
-
-    def beat(_: float) -> None:
-        with bank.catalogue.writing() as db:
-            db.execute("UPDATE builders SET beat = beat + 1 WHERE id = 'far'")
-
-    monkeypatch.setattr(leases.time, "sleep", beat)
-    assert occupancy(bank.catalogue).living
-    monkeypatch.undo()
-    with (
-        Builder(bank.catalogue),
-        pytest.raises(UserError, match="is being filled"),
-        leases.alone(bank.catalogue, seen),
-    ):
-        pass
 
 
 def test_a_removal_that_is_killed_leaves_trash_and_the_next_one_takes_it(

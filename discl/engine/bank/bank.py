@@ -1,8 +1,8 @@
-"""The bank of guidance-level images: made once, kept for ever, looked at through views.
+"""The bank of guidance-level images: made once, kept for ever, read through views.
 
-On disk, under `banks/<id>/`: `bank.json` (what the id stands for), `shards/` (lossless WebP bytes
-and what they are: the truth), `catalogue.sqlite` (a row an image: an index, made again from the
-shards if need be) and `cache/` (rebuildable).
+On disk, under `banks/<id>/`: `bank.json` (the process the id stands for), `shards/` (lossless WebP
+bytes and their records: the truth), `catalogue.sqlite` (a row per image: an index that can be made
+again from the shards), `builders/` (locks, see `leases`) and `cache/` (can be made again).
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
@@ -26,31 +27,26 @@ from discl.core.levels import denoising_steps
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, ImageRecord
 from discl.engine.bank.generate import ImageMaker, SourceImages, key_of
 from discl.engine.bank.leases import Builder, CellGrid, missing
+from discl.engine.level_images import LevelImages
 from discl.files import shards
 from discl.files.disk import clear_disk_errors, publishing, write_text
 from discl.files.photos import decode, fitted
 
 SCHEMA = 2
-WAIT_S = 0.5  # between looks at what other builders still hold
+WAIT_SECONDS = 0.5  # between looks at what other builders still hold
 
-
-class View(NamedTuple):
-    """The images of one level that are used, ordered by (source, variant)."""
-
-    source: Ints  # [n], place in Sources
-    variant: Ints  # [n]
-    place: Ints  # [n], place in the level's pixels
+_RECORD = ", ".join(ImageRecord._fields)
 
 
 class Damage(NamedTuple):
-    """Something that is not what the catalogue says: an image, or (no cell) the catalogue itself."""
+    """A fault of an image, or of the catalogue itself where there is no cell."""
 
     cell: Cell | None
     why: str
 
 
 @dataclass(frozen=True)
-class Made:
+class BuildReport:
     """What one `build` did. Images that failed are counted among `images`."""
 
     images: int
@@ -59,42 +55,45 @@ class Made:
     denoising_steps: int
 
 
-def described(process: Mapping[str, object]) -> dict[str, object]:
-    """What `bank.json` says."""
-    said: dict[str, object] = canonical({"schema": SCHEMA, **process})
-    return said
+def description_of(process: Mapping[str, object]) -> dict[str, object]:
+    """What `bank.json` holds."""
+    description: dict[str, object] = canonical({"schema": SCHEMA, **process})
+    return description
 
 
 def id_of(process: Mapping[str, object]) -> str:
-    """The name of the bank a process fills."""
-    return short(described(process))
+    """The id of the bank that a process fills."""
+    return short(description_of(process))
 
 
 class Bank:
     """A bank opened for reading, filling and checking.
 
-    `process` is everything the pixels depend on (design: identity).
+    `process` is everything the pixels depend on. `size` is the (height, width) that `pixels` has,
+    whatever size the images are stored at; None = that of the first image.
 
-    `size` is the (height, width) `pixels` has, whatever size the images are stored at; None = that
-    of the first image.
+    Raises UserError where the folder was made by another process.
     """
 
     def __init__(
         self, root: Path, process: dict[str, object], size: tuple[int, int] | None = None
     ) -> None:
-        self.process = described(process)
+        self.process = description_of(process)
         self.size = size
         self.id = id_of(process)
         self.folder = root / self.id
         self.shards = self.folder / "shards"
-        self._maps: dict[int, tuple[tuple[int, int], Photos]] = {}
+        self._maps: dict[int, tuple[tuple[int, int], Photos]] = {}  # level -> (stamp, pixels)
         with clear_disk_errors("opening the bank", self.folder):
             self.shards.mkdir(parents=True, exist_ok=True)
             self._check_or_write_identity()
 
     @classmethod
     def at(cls, folder: Path) -> Bank:
-        """A bank that is there, by what its folder says of it."""
+        """Opens an existing bank by its `bank.json`.
+
+        Raises UserError where that cannot be read, or is of another version.
+        """
         try:
             stored = json.loads((folder / "bank.json").read_text("utf-8"))
             schema = stored["schema"]
@@ -118,9 +117,8 @@ class Bank:
             return
         try:
             stored = json.loads(path.read_text("utf-8"))
-            differing = sorted(
-                k for k in {*stored, *self.process} if stored.get(k) != self.process.get(k)
-            )
+            keys = {*stored, *self.process}
+            differing = sorted(key for key in keys if stored.get(key) != self.process.get(key))
         except (ValueError, AttributeError) as error:
             raise UserError(
                 f"{path} is damaged ({error}); delete that file and run again"
@@ -137,13 +135,14 @@ class Bank:
             return Catalogue(self.folder / "catalogue.sqlite")
 
     def close(self) -> None:
+        """Close the catalogue; it is opened again where it is needed."""
         if "catalogue" in self.__dict__:
             self.__dict__.pop("catalogue").close()
 
     # -- filling
 
     def missing(self, wanted: CellGrid) -> Iterator[Cell]:
-        """What is wanted and not there."""
+        """The cells of `wanted` without an image."""
         return missing(self.catalogue, wanted)
 
     def build(
@@ -154,130 +153,108 @@ class Bank:
         image_maker: Callable[[], ImageMaker],
         batch: int,
         progress: Progress,
-    ) -> Made:
-        """Make what is missing, a lease of `batch` images at a time, beside whoever else builds
-        this bank.
+    ) -> BuildReport:
+        """Make what is missing, in leases of `batch` images, beside other builders of this bank.
 
         A stop at any moment loses the leases in work and repeats nothing else. `steps` is the
-        generator's grid, for the count.
+        length of the generator's timestep grid, for the count; `image_maker` is called in each
+        worker.
+
+        Raises UserError where an image costs too many workers, or the disk fails.
         """
         started = time.monotonic()
         images = 0
         failed = 0
-        work = 0
-        self.heal()
+        step_count = 0
+        self.repair()
         with clear_disk_errors("writing images", self.folder), Builder(self.catalogue) as builder:
             total = sum(1 for _ in self.missing(wanted))
             if total:
                 progress("making images", 0, total)
             while next(self.missing(wanted), None):
                 builder.start_over()
-                for cells, answer in executor.run(
-                    image_maker, self._leases(builder, wanted, batch)
-                ):
+                leases = self._leases(builder, wanted, batch)
+                for cells, answer in executor.run(image_maker, leases):
                     if isinstance(answer, WorkersDied):
                         raise UserError(answer.about(cells))
-                    shard, rows = answer
-                    self.catalogue.add(shard, rows)
+                    shard, records = answer
+                    self.catalogue.add(shard, records)
                     builder.release(cells)
-                    images, failed = (
-                        images + len(rows),
-                        failed + sum(row.status != MADE for row in rows),
-                    )
-                    work += sum(denoising_steps(row.level, steps) for row in rows)
+                    images += len(records)
+                    failed += sum(record.status != MADE for record in records)
+                    step_count += sum(denoising_steps(record.level, steps) for record in records)
                     progress("making images", images, max(total, images))
                 if next(self.missing(wanted), None):
-                    time.sleep(
-                        WAIT_S
-                    )  # the rest is being made by others; it is ours again if they die
+                    # others are making the rest, which is free again if they die
+                    time.sleep(WAIT_SECONDS)
             if images < total:  # others made the rest
                 progress("making images", total, total)
-        return Made(images, failed, time.monotonic() - started, work)
+        return BuildReport(images, failed, time.monotonic() - started, step_count)
 
     def _leases(self, builder: Builder, wanted: CellGrid, batch: int) -> Iterator[tuple[Cell, ...]]:
         while cells := builder.claim(wanted, batch):
             yield cells
 
-    def heal(self) -> None:
-        """Make a damaged catalogue again from the shards, and enter shards that a killed builder
-        left without rows.
+    def repair(self) -> None:
+        """Make a damaged catalogue again from the shards.
+
+        Shards that a killed builder published without entering them are entered.
         """
+        made_again = False
         try:
             self.catalogue.check()
-            check = False
         except DamagedCatalogueError:
             self.close()
             for path in self.folder.glob("catalogue.sqlite*"):
                 path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
-            check = (
-                True  # rows forgotten because their bytes were damaged would come back otherwise
-            )
-        known = {name for (name,) in self.catalogue.stream("SELECT name FROM shards")}
+            made_again = True
+        entered = {name for (name,) in self.catalogue.stream("SELECT name FROM shards")}
         for name in shards.names(self.shards):
-            if name not in known:
-                self._adopt(name, check)
+            if name not in entered:
+                # images dropped because their bytes were damaged must not come back
+                self._enter(name, check_bytes=made_again)
 
-    def _adopt(self, name: str, check: bool) -> None:
+    def _enter(self, shard: str, check_bytes: bool) -> None:
+        """Enter those images of a shard that belong to this bank."""
         try:
-            columns, rows = shards.about(self.shards, name)
+            columns, rows = shards.about(self.shards, shard)
         except shards.BrokenShardError:
-            return  # half of it is gone; what it held is made again
+            return  # it is cut off, and its images are made again
         if tuple(columns) != ImageRecord._fields:
             return
-        kept = [ImageRecord(*row) for row in rows]
-        self.catalogue.add(
-            name,
-            [
-                row
-                for row in kept
-                if row.key == key_of(self.id, row.cell) and not (check and self._wrong(name, row))
-            ],
-        )
+        records = [ImageRecord(*row) for row in rows]
+        own = [record for record in records if record.key == key_of(self.id, record.cell)]
+        if check_bytes:
+            own = [record for record in own if not self._fault(shard, record)]
+        self.catalogue.add(shard, own)
 
     # -- reading
 
     def count(self) -> dict[int, int]:
         """Images by level."""
-        return dict(
-            self.catalogue.rows(
-                "SELECT level, COUNT(*) FROM images WHERE status = ? GROUP BY level", (MADE,)
-            )
-        )
+        query = "SELECT level, COUNT(*) FROM images WHERE status = ? GROUP BY level"
+        return dict(self.catalogue.fetch(query, (MADE,)))
 
     def failures(self) -> list[tuple[Cell, str]]:
         """Images that could not be made, and why."""
-        rows = self.catalogue.rows(
-            "SELECT source, level, variant, why FROM images WHERE status != ? ORDER BY 1, 2, 3",
-            (MADE,),
-        )
-        return [(Cell(*row[:3]), row[3]) for row in rows]
+        query = "SELECT source, level, variant, why FROM images WHERE status != ? ORDER BY 1, 2, 3"
+        return [(Cell(*row[:3]), row[3]) for row in self.catalogue.fetch(query, (MADE,))]
 
-    def rows(self, level: int | None = None, status: str = MADE) -> Iterator[ImageRecord]:
+    def records(self, level: int | None = None, status: str = MADE) -> Iterator[ImageRecord]:
         """All that is known of every image made (or FAILED), ordered by (level, source, variant)."""
-        one = "" if level is None else "AND level = ?"
-        query = (
-            f"SELECT {', '.join(ImageRecord._fields)} FROM images WHERE status = ? {one} ORDER BY level,"
-            " source, variant"
-        )
-        return (
-            ImageRecord(*row)
-            for row in self.catalogue.stream(query, (status,) if level is None else (status, level))
-        )
+        query, values = _select(_RECORD, level, status)
+        return (ImageRecord(*row) for row in self.catalogue.stream(query, values))
 
     def scores(self, level: int) -> tuple[Floats, Floats, Ints]:
-        """(text, photo, label) of a level's images, ordered by (source, variant); NaN where no
-        scorer ran.
+        """(text score, photo score, label) of a level's images, each [n], by (source, variant).
+
+        NaN where no scorer ran.
         """
-        query = (
-            "SELECT text_score, photo_score, label FROM images WHERE level = ? AND status = ? ORDER"
-            " BY source, variant"
-        )
-        table = np.array(self.catalogue.rows(query, (level, MADE)), dtype=np.float64).reshape(-1, 3)
-        return (
-            table[:, 0].astype(np.float32),
-            table[:, 1].astype(np.float32),
-            table[:, 2].astype(np.int64),
-        )
+        query, values = _select("text_score, photo_score, label", level)
+        table = np.array(self.catalogue.fetch(query, values), dtype=np.float64).reshape(-1, 3)
+        text = table[:, 0].astype(np.float32)
+        photo = table[:, 1].astype(np.float32)
+        return text, photo, table[:, 2].astype(np.int64)
 
     def view(
         self,
@@ -286,130 +263,114 @@ class Bank:
         sources: SourceImages,
         threshold: float | None,
         best_of: int = 1,
-    ) -> View:
-        """The images of `level` that are used; makes nothing.
+    ) -> LevelImages:
+        """The images of `level`, made from `sources`, that are used; makes nothing.
 
         Of every `best_of` draws the one with the highest text score is taken (the earliest of
         equals); of those taken, the first `variants` of a photo whose text score reaches
         `threshold`.
         """
-        query = (
-            "SELECT source, variant, text_score FROM images WHERE level = ? AND status = ? ORDER BY"
-            " source, variant"
-        )
-        rows = (
-            (
-                sources.place.get(source, -1),
-                variant,
-                place,
-                float("-inf") if score is None else score,
-            )
-            for place, (source, variant, score) in enumerate(
-                self.catalogue.stream(query, (level, MADE))
-            )
-        )
-        table = np.fromiter(
-            rows,
-            [
-                ("source", np.int64),
-                ("variant", np.int64),
-                ("place", np.int64),
-                ("score", np.float64),
-            ],
-        )
-        table = table[(table["source"] >= 0) & (table["variant"] < variants * best_of)]
+        table = self._level_table(level, sources)
+        table = table[table["variant"] < variants * best_of]
         if best_of > 1 and len(table):
-            order = np.lexsort(
-                (table["variant"], -table["score"], table["variant"] // best_of, table["source"])
-            )
-            group = np.stack([table["source"], table["variant"] // best_of], 1)[order]
-            first = np.r_[True, (group[1:] != group[:-1]).any(1)]
-            table = table[np.sort(order[first])]
+            table = table[_best_of_each_group(table, best_of)]
         if threshold is not None:
             table = table[table["score"] >= threshold]
-        return View(table["source"].copy(), table["variant"].copy(), table["place"].copy())
+        return LevelImages(table["row"].copy(), table["variant"].copy(), table["index"].copy())
+
+    def _level_table(self, level: int, sources: SourceImages) -> NDArray[Any]:
+        """Columns row, variant, index and (text) score of the images made from `sources`.
+
+        The score is -inf where no scorer ran.
+        """
+        query, values = _select("source, variant, text_score", level)
+        images = (
+            (sources.position.get(source, -1), variant, index, -np.inf if score is None else score)
+            for index, (source, variant, score) in enumerate(self.catalogue.stream(query, values))
+        )
+        columns = [(name, np.int64) for name in ("row", "variant", "index")]
+        table = np.fromiter(images, [*columns, ("score", np.float64)])
+        table = table[table["row"] >= 0]
+        table["row"] = sources.rows[table["row"]]
+        return table
 
     def image(self, cell: Cell) -> tuple[Photos, ImageRecord]:
-        """Pixels of one image, and what is known of it."""
+        """Pixels uint8 [h, w, 3] of one image, and what is known of it.
+
+        Raises UserError where the bank holds no such image.
+        """
         query = (
-            f"SELECT {', '.join(ImageRecord._fields)}, shard FROM images WHERE source = ? AND level = ? AND"
-            " variant = ? AND status = ?"
+            f"SELECT {_RECORD}, shard FROM images"
+            " WHERE source = ? AND level = ? AND variant = ? AND status = ?"
         )
-        found = self.catalogue.rows(query, (*cell, MADE))
-        if not found:
+        rows = self.catalogue.fetch(query, (*cell, MADE))
+        if not rows:
             raise UserError(f"the bank holds no image of {cell}; run `discl bank build` first")
-        row = ImageRecord(*found[0][:-1])
-        return decode(self._bytes(found[0][-1], row.offset, row.length)), row
+        *columns, shard = rows[0]
+        record = ImageRecord(*columns)
+        return decode(self._bytes(shard, record.offset, record.length)), record
 
     def encoded(self, level: int | None = None) -> Iterator[tuple[ImageRecord, bytes]]:
         """Every image made, as stored, ordered by (level, source, variant)."""
-        one = "" if level is None else "AND level = ?"
-        query = (
-            f"SELECT {', '.join(ImageRecord._fields)}, shard FROM images WHERE status = ? {one} ORDER BY"
-            " level, source, variant"
-        )
-        for found in self.catalogue.stream(query, (MADE,) if level is None else (MADE, level)):
-            row = ImageRecord(*found[:-1])
-            yield row, self._bytes(found[-1], row.offset, row.length)
+        query, values = _select(f"{_RECORD}, shard", level)
+        for *columns, shard in self.catalogue.stream(query, values):
+            record = ImageRecord(*columns)
+            yield record, self._bytes(shard, record.offset, record.length)
 
     def pixels(self, level: int) -> Photos:
-        """Pixels [n, h, w, 3] of a level as a memory map, ordered by (source, variant); changing
-        level is opening another map.
+        """Pixels [n, h, w, 3] of a level as a memory map, ordered by (source, variant).
+
+        Raises UserError where the bank holds no image of the level.
         """
         stamp = self.catalogue.stamp()
-        known = self._maps.get(level)
-        if known is None or known[0] != stamp:
-            self._maps[level] = known = (stamp, self._map(level))
-        return known[1]
+        opened = self._maps.get(level)
+        if opened is None or opened[0] != stamp:
+            opened = (stamp, self._opened_map(level))
+            self._maps[level] = opened
+        return opened[1]
 
     def map_path(self, level: int) -> tuple[Path, int]:
-        """The file of a level's map, named by the images in it and by the size they are brought to,
-        and how many those are.
+        """(file, number of images) of a level's map.
+
+        The file is named by the images in it and by the size they are brought to.
         """
-        whole = hashlib.sha256()
+        images = hashlib.sha256()
         count = 0
-        for (sha,) in self.catalogue.stream(
-            "SELECT sha256 FROM images WHERE level = ? AND status = ? ORDER BY source, variant",
-            (level, MADE),
-        ):
-            whole.update(sha.encode())
+        for (sha256,) in self.catalogue.stream(*_select("sha256", level)):
+            images.update(sha256.encode())
             count += 1
-        size = (
-            ""
-            if not self.size or self.size == self._stored_size(level)
-            else f"-{self.size[0]}x{self.size[1]}"
-        )
-        return (
-            self.folder / "cache" / f"level-{level:03d}-{whole.hexdigest()[:16]}{size}.npy",
-            count,
-        )
+        size = ""
+        if self.size and self.size != self._stored_size(level):
+            size = f"-{self.size[0]}x{self.size[1]}"
+        name = f"level-{level:03d}-{images.hexdigest()[:16]}{size}.npy"
+        return self.folder / "cache" / name, count
 
     def _stored_size(self, level: int) -> tuple[int, int] | None:
         """(height, width) of a level's first image."""
-        query = (
-            "SELECT shard, offset, length FROM images WHERE level = ? AND status = ? ORDER BY"
-            " source, variant LIMIT 1"
-        )
-        found = self.catalogue.rows(query, (level, MADE))
-        return decode(self._bytes(*found[0])).shape[:2] if found else None
+        query, values = _select("shard, offset, length", level)
+        rows = self.catalogue.fetch(f"{query} LIMIT 1", values)
+        return decode(self._bytes(*rows[0])).shape[:2] if rows else None
 
-    def _map(self, level: int) -> Photos:
+    def _opened_map(self, level: int) -> Photos:
         path, count = self.map_path(level)
         if not count:
             raise UserError(
                 f"the bank holds no image of level {level}; run `discl bank build` first"
             )
         if not path.exists():
-            with publishing(path) as half:
-                images = (decode(data) for _, data in self.encoded(level))
-                first = next(images)
-                size = self.size or (first.shape[0], first.shape[1])
-                made = np.lib.format.open_memmap(half, "w+", np.uint8, (count, *size, 3))
-                for place, image in enumerate(chain([first], images)):
-                    made[place] = fitted(image, size)
-                made.flush()
+            self._write_map(level, path, count)
         pixels: Photos = np.load(path, mmap_mode="r")
         return pixels
+
+    def _write_map(self, level: int, path: Path, count: int) -> None:
+        images = (decode(data) for _, data in self.encoded(level))
+        with publishing(path) as half:
+            first = next(images)
+            size = self.size or (first.shape[0], first.shape[1])
+            pixels = np.lib.format.open_memmap(half, "w+", np.uint8, (count, *size, 3))
+            for index, image in enumerate(chain([first], images)):
+                pixels[index] = fitted(image, size)
+            pixels.flush()
 
     def _bytes(self, shard: str, offset: int, length: int) -> bytes:
         try:
@@ -421,60 +382,70 @@ class Bank:
 
     def digest(self) -> str:
         """One SHA-256 over the sorted (key, hash of bytes) pairs: equal banks, equal digest."""
-        whole = hashlib.sha256()
-        for key, sha in self.catalogue.stream("SELECT key, sha256 FROM images ORDER BY key"):
-            whole.update(f"{key} {sha}\n".encode())
-        return whole.hexdigest()
+        pairs = hashlib.sha256()
+        for key, sha256 in self.catalogue.stream("SELECT key, sha256 FROM images ORDER BY key"):
+            pairs.update(f"{key} {sha256}\n".encode())
+        return pairs.hexdigest()
 
     def verify(self) -> Iterator[Damage]:
-        """Re-hash every byte; yields each image that is damaged or gone, or the catalogue where
-        that is torn.
-        """
+        """Re-hash every byte; yields each image that is damaged or gone, or the torn catalogue."""
         try:
             self.catalogue.check()
         except DamagedCatalogueError as error:
             yield Damage(None, str(error))
             return
-        unknown = sorted(
-            {*shards.names(self.shards)}
-            - {name for (name,) in self.catalogue.stream("SELECT name FROM shards")}
-        )
+        entered = {name for (name,) in self.catalogue.stream("SELECT name FROM shards")}
+        unknown = set(shards.names(self.shards)) - entered
         if unknown:
             yield Damage(
                 None,
                 f"the catalogue lacks {len(unknown)} of the shards that are there; `discl bank"
                 " build` enters them",
             )
-        for found in self.catalogue.stream(
-            f"SELECT {', '.join(ImageRecord._fields)}, shard FROM images ORDER BY shard, offset"
-        ):
-            row = ImageRecord(*found[:-1])
-            if why := self._wrong(found[-1], row):
-                yield Damage(row.cell, why)
+        query = f"SELECT {_RECORD}, shard FROM images ORDER BY shard, offset"
+        for *columns, shard in self.catalogue.stream(query):
+            record = ImageRecord(*columns)
+            if why := self._fault(shard, record):
+                yield Damage(record.cell, why)
 
-    def _wrong(self, shard: str, row: ImageRecord) -> str:
+    def _fault(self, shard: str, record: ImageRecord) -> str:
         """What is wrong with an image's bytes; "" where nothing is."""
         try:
-            data = shards.read(self.shards, shard, row.offset, row.length)
+            data = shards.read(self.shards, shard, record.offset, record.length)
         except shards.BrokenShardError as error:
             return str(error)
-        return (
-            ""
-            if hashlib.sha256(data).hexdigest() == row.sha256
-            else f"bytes of shard {shard} changed"
-        )
+        if hashlib.sha256(data).hexdigest() != record.sha256:
+            return f"bytes of shard {shard} changed"
+        return ""
 
-    def unused(self) -> list[Path]:
-        """Shards that were entered and whose images have all been forgotten since."""
+    def unused_shards(self) -> list[Path]:
+        """Shards that were entered and whose images have all been dropped since."""
         used = {name for (name,) in self.catalogue.stream("SELECT DISTINCT shard FROM images")}
         entered = {name for (name,) in self.catalogue.stream("SELECT name FROM shards")}
         return [self.shards / name for name in shards.names(self.shards) if name in entered - used]
 
-    def forget(self, cells: Iterable[Cell]) -> int:
-        """Drop the rows of images, so that the next build makes just those again."""
+    def drop(self, cells: Iterable[Cell]) -> int:
+        """Remove images from the catalogue, so that the next build makes just those again."""
         dropped = list(cells)
         with self.catalogue.writing() as db:
             db.executemany(
                 "DELETE FROM images WHERE source = ? AND level = ? AND variant = ?", dropped
             )
         return len(dropped)
+
+
+def _select(columns: str, level: int | None, status: str = MADE) -> tuple[str, tuple[object, ...]]:
+    """(query, values) for images of one level or all, ordered by (level, source, variant)."""
+    at_level = "" if level is None else "AND level = ?"
+    values = (status,) if level is None else (status, level)
+    where = f"WHERE status = ? {at_level}"
+    return f"SELECT {columns} FROM images {where} ORDER BY level, source, variant", values
+
+
+def _best_of_each_group(table: NDArray[Any], best_of: int) -> Ints:
+    """Indices, ascending, of the highest score in each group of `best_of` draws of a photo."""
+    group = np.stack([table["row"], table["variant"] // best_of], 1)
+    order = np.lexsort((table["variant"], -table["score"], group[:, 1], group[:, 0]))
+    group = group[order]
+    first = np.r_[True, (group[1:] != group[:-1]).any(1)]
+    return np.sort(order[first])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from discl.core.errors import UserError
 
 
 class Cell(NamedTuple):
-    """One place in the bank: a photo, a level, and which of the draws at it."""
+    """Names an image of a bank by its photo, its level and the number of the draw."""
 
     source: str
     level: int
@@ -20,7 +21,7 @@ class Cell(NamedTuple):
 
 
 class ImageRecord(NamedTuple):
-    """All that is known of one image; the columns of the catalogue and of a shard's end."""
+    """All that is known of one image: the columns of the catalogue and of a shard's index."""
 
     source: str
     level: int
@@ -48,8 +49,9 @@ MADE, FAILED = "made", "failed"
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS images (
-    source TEXT NOT NULL, level INTEGER NOT NULL, variant INTEGER NOT NULL, key TEXT NOT NULL, label INTEGER NOT NULL,
-    prompt TEXT NOT NULL, caption TEXT NOT NULL, seed INTEGER NOT NULL, denoising_steps INTEGER NOT NULL,
+    source TEXT NOT NULL, level INTEGER NOT NULL, variant INTEGER NOT NULL,
+    key TEXT NOT NULL, label INTEGER NOT NULL, prompt TEXT NOT NULL, caption TEXT NOT NULL,
+    seed INTEGER NOT NULL, denoising_steps INTEGER NOT NULL,
     text_score REAL, photo_score REAL, status TEXT NOT NULL, why TEXT NOT NULL,
     offset INTEGER NOT NULL, length INTEGER NOT NULL, sha256 TEXT NOT NULL, shard TEXT NOT NULL,
     PRIMARY KEY (source, level, variant)
@@ -57,9 +59,6 @@ CREATE TABLE IF NOT EXISTS images (
 CREATE INDEX IF NOT EXISTS by_level ON images (level, status, source, variant, text_score);
 CREATE INDEX IF NOT EXISTS by_shard ON images (shard);
 CREATE TABLE IF NOT EXISTS shards (name TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS builders (
-    id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, born TEXT NOT NULL, beat INTEGER NOT NULL
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (
     source TEXT NOT NULL, level INTEGER NOT NULL, variant INTEGER NOT NULL, builder TEXT NOT NULL,
     PRIMARY KEY (source, level, variant)
@@ -67,9 +66,10 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE INDEX IF NOT EXISTS by_builder ON leases (builder);
 """
 _INSERT = (
-    f"INSERT OR IGNORE INTO images ({', '.join(ImageRecord._fields)}, shard) VALUES"
-    f" ({', '.join('?' * (len(ImageRecord._fields) + 1))})"
+    f"INSERT OR IGNORE INTO images ({', '.join(ImageRecord._fields)}, shard)"
+    f" VALUES ({', '.join('?' * (len(ImageRecord._fields) + 1))})"
 )
+BUSY_SECONDS = 120  # how long a query waits for other processes
 
 
 class DamagedCatalogueError(UserError):
@@ -77,18 +77,17 @@ class DamagedCatalogueError(UserError):
 
 
 class Catalogue:
-    """One SQLite file in WAL mode.
+    """One SQLite file in WAL mode, which many processes of one machine may read and write at once.
 
-    Many processes of one machine may read and write it at once.
-
-    Read it through `rows` and write it inside `writing`: both turn SQLite's complaints into
-    sentences.
+    Read it by `fetch` and `stream`, write it inside `writing`. All of them raise
+    DamagedCatalogueError where the file is torn, UserError where it stays locked, and OSError
+    where the disk is full or read-only.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._clear():
-            self._db = sqlite3.connect(path, timeout=120, isolation_level=None)
+        with self._clear_errors():
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_TABLES)
@@ -98,22 +97,23 @@ class Catalogue:
 
     def check(self) -> None:
         """Read every page; raises DamagedCatalogueError where one is torn."""
-        if self.rows("PRAGMA quick_check(1)") != [("ok",)]:
+        if self.fetch("PRAGMA quick_check(1)") != [("ok",)]:
             raise self._damaged("a page is torn")
 
-    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._clear():
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows that a query answers."""
+        with self._clear_errors():
             return self._db.execute(query, values).fetchall()
 
     def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        """`rows` that are never all in memory."""
-        with self._clear():
+        """The rows one by one, never all in memory."""
+        with self._clear_errors():
             yield from self._db.execute(query, values)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of the block, or nothing of it."""
-        with self._clear():
+        with self._clear_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -123,29 +123,32 @@ class Catalogue:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def add(self, shard: str, rows: Iterable[ImageRecord]) -> None:
-        """Enter a shard and its rows; an image that is there already stays as it is."""
+    def add(self, shard: str, records: Iterable[ImageRecord]) -> None:
+        """Enter a shard and its images; an image that is there already stays as it is."""
         with self.writing() as db:
-            db.executemany(_INSERT, ((*row, shard) for row in rows))
+            db.executemany(_INSERT, ((*record, shard) for record in records))
             db.execute("INSERT OR IGNORE INTO shards VALUES (?)", (shard,))
 
     def stamp(self) -> tuple[int, int]:
-        """Differs whenever anybody has written in between."""
-        return int(self.rows("PRAGMA data_version")[0][0]), self._db.total_changes
+        """Differs from an earlier stamp whenever anybody has written in between."""
+        ((data_version,),) = self.fetch("PRAGMA data_version")
+        return int(data_version), self._db.total_changes
 
     @contextmanager
-    def _clear(self) -> Iterator[None]:
+    def _clear_errors(self) -> Iterator[None]:
+        """Turn SQLite's errors into sentences."""
         try:
             yield
         except sqlite3.OperationalError as error:
-            said = str(error)
-            if "malformed" in said or "corrupt" in said:
-                raise self._damaged(said) from error
-            if "locked" in said:
+            message = str(error)
+            if "malformed" in message or "corrupt" in message:
+                raise self._damaged(message) from error
+            if "locked" in message:
                 raise UserError(
                     f"{self.path} stayed locked for two minutes; is a process that uses it stopped?"
                 ) from error
-            raise OSError(28 if "full" in said else 30, said) from error
+            number = errno.ENOSPC if "full" in message else errno.EROFS
+            raise OSError(number, message) from error
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error
 

@@ -99,7 +99,7 @@ def export_bank(
         with (half / "failed.jsonl").open("w", encoding="utf-8") as opened:
             opened.writelines(
                 json.dumps(_described(bank.id, classes, row)) + "\n"
-                for row in bank.rows(status=FAILED)
+                for row in bank.records(status=FAILED)
             )
         (half / "bank.json").write_text(
             json.dumps(bank.process, indent=1, sort_keys=True) + "\n", "utf-8"
@@ -140,7 +140,7 @@ def import_bank(bank: Bank, folder: Path, progress: Progress) -> Imported:
     there = 0
     differing = 0
     aside: list[SetAside] = []
-    bank.heal()
+    bank.repair()
     progress("importing images", 0, total)
     with clear_disk_errors("writing images", bank.folder), Builder(bank.catalogue):
         for pile in _piles(_sound(bank.id, chain(_offered(folder), _failed(folder, aside)), aside)):
@@ -247,7 +247,7 @@ _PYTHON: dict[str, type | tuple[type, ...]] = {"string": str, "int64": int, "flo
 
 def _known(bank: Bank, row: ImageRecord) -> str | None:
     """The hash of the bytes the bank has for a cell."""
-    found = bank.catalogue.rows(
+    found = bank.catalogue.fetch(
         "SELECT sha256 FROM images WHERE source = ? AND level = ? AND variant = ?", row.cell
     )
     return str(found[0][0]) if found else None

@@ -1,6 +1,4 @@
-"""Makes images: prompts and noise from a cell's name, pixels from the generator, scores from the
-scorer, bytes into a shard.
-"""
+"""Makes images and publishes them as shards: prompt and noise are decided by the cell's name."""
 
 from __future__ import annotations
 
@@ -31,14 +29,15 @@ from discl.files import shards
 from discl.files.disk import clear_disk_errors
 from discl.files.photos import PhotoRows, encode
 
-REMEMBERED = 4096  # embeddings of photos kept at a time
+MAX_PHOTO_EMBEDDINGS = 4096  # kept in memory at a time
 
 
 @dataclass(frozen=True)
 class SourceImages:
-    """The photos images are made from, in the order of their ids."""
+    """The photos that images are made from, in the order of their ids."""
 
-    ids: tuple[str, ...]
+    ids: tuple[str, ...]  # [n]
+    rows: Ints  # [n], rows in the training split
     labels: Ints  # [n]
     photos: Photos | PhotoRows  # [n, h, w, 3]
     classes: tuple[str, ...]
@@ -46,22 +45,24 @@ class SourceImages:
     prompts: Prompts
 
     @cached_property
-    def place(self) -> dict[str, int]:
+    def position(self) -> dict[str, int]:
+        """Photo id -> position in the columns above."""
         return {name: i for i, name in enumerate(self.ids)}
 
-    def context(self, place: int) -> CaptionContext:
-        label = int(self.labels[place])
+    def context(self, position: int) -> CaptionContext:
+        """What the prompts may know of a photo."""
+        label = int(self.labels[position])
         return CaptionContext(
-            label, self.classes[label], self.dataset_captions[label], self.ids[place]
+            label, self.classes[label], self.dataset_captions[label], self.ids[position]
         )
 
-    def choices(self, place: int) -> tuple[str, ...]:
+    def choices(self, position: int) -> tuple[str, ...]:
         """Captions the images of a photo may be made from."""
-        return self.prompts.choices(self.context(place))
+        return self.prompts.choices(self.context(position))
 
-    def caption(self, place: int) -> str:
-        """The caption the images of a photo are judged by."""
-        return self.prompts.caption(self.context(place))
+    def caption(self, position: int) -> str:
+        """The caption the images of a photo are scored against."""
+        return self.prompts.caption(self.context(position))
 
 
 def key_of(bank: str, cell: Cell) -> str:
@@ -75,17 +76,16 @@ def request_of(bank: str, cell: Cell, choices: Sequence[str]) -> Request:
     Both are shared by the levels of one photo and variant, so that a spectrum is one picture fading
     into another, and by nothing else: two photos never share noise.
     """
-    seed = seed_of("noise", bank, cell.source, cell.variant)
-    return Request(
-        cell.level, choices[seed_of("prompt", bank, cell.source, cell.variant) % len(choices)], seed
-    )
+    draw = (bank, cell.source, cell.variant)
+    prompt = choices[seed_of("prompt", *draw) % len(choices)]
+    return Request(cell.level, prompt, seed_of("noise", *draw))
 
 
 class ShardWritten(NamedTuple):
-    """A published shard, on its way into the catalogue."""
+    """A published shard, to be entered into the catalogue."""
 
     shard: str
-    rows: list[ImageRecord]
+    records: list[ImageRecord]
 
 
 class ImageMaker:
@@ -107,73 +107,87 @@ class ImageMaker:
         self.sources = sources
         self.generator = generator
         self.scorer = scorer
-        self._captions: dict[str, Floats] = {}
-        self._photos: dict[int, Floats] = {}
+        self._captions: dict[str, Floats] = {}  # caption -> embedding
+        self._photos: dict[int, Floats] = {}  # position -> embedding
 
     def __call__(self, cells: tuple[Cell, ...]) -> ShardWritten:
-        places = [self.sources.place[cell.source] for cell in cells]
+        positions = [self.sources.position[cell.source] for cell in cells]
         requests = [
-            request_of(self.bank, cell, self.sources.choices(place))
-            for cell, place in zip(cells, places, strict=True)
+            request_of(self.bank, cell, self.sources.choices(position))
+            for cell, position in zip(cells, positions, strict=True)
         ]
-        drawn = self.generator.make(requests, self.sources.photos[places])
-        text, photo = self._scores(drawn, places)
-        blobs = [
-            b"" if i in drawn.failed else encode(image) for i, image in enumerate(drawn.images)
+        generated = self.generator.make(requests, self.sources.photos[positions])
+        scores = self._scores(generated, positions)
+        encoded = [
+            b"" if i in generated.failed else encode(image)
+            for i, image in enumerate(generated.images)
         ]
-        ends = np.cumsum([0, *map(len, blobs)]).tolist()
-        rows = [
-            ImageRecord(
-                *cell,
-                key_of(self.bank, cell),
-                int(self.sources.labels[place]),
-                request.prompt,
-                self.sources.caption(place),
-                request.seed,
-                denoising_steps(cell.level, self.generator.steps),
-                text[i],
-                photo[i],
-                FAILED if i in drawn.failed else MADE,
-                drawn.failed.get(i, ""),
-                ends[i],
-                len(blobs[i]),
-                hashlib.sha256(blobs[i]).hexdigest(),
-            )
-            for i, (cell, place, request) in enumerate(zip(cells, places, requests, strict=True))
-        ]
+        records = []
+        offset = 0
+        for i, data in enumerate(encoded):
+            record = self._record(cells[i], positions[i], requests[i], scores[i])
+            if i in generated.failed:
+                record = record._replace(status=FAILED, why=generated.failed[i])
+            sha256 = hashlib.sha256(data).hexdigest()
+            records.append(record._replace(offset=offset, length=len(data), sha256=sha256))
+            offset += len(data)
         with clear_disk_errors("writing images", self.folder):
-            return ShardWritten(shards.write(self.folder, ImageRecord._fields, rows, blobs), rows)
+            shard = shards.write(self.folder, ImageRecord._fields, records, encoded)
+        return ShardWritten(shard, records)
 
-    def _scores(
-        self, drawn: Generated, places: list[int]
-    ) -> tuple[list[float | None], list[float | None]]:
-        """Cosines of the images with caption and photo; None where there is no scorer, or no image."""
-        text: list[float | None] = [None] * len(places)
-        photo: list[float | None] = [None] * len(places)
-        good = [i for i in range(len(places)) if i not in drawn.failed]
-        if self.scorer is None or not good:
-            return text, photo
-        images = self.scorer.embed_images(drawn.images[good])
-        captions, photos = self._embedded([places[i] for i in good], self.scorer)
-        for i, to_text, to_photo in zip(
-            good, (images * captions).sum(1), (images * photos).sum(1), strict=True
-        ):
-            text[i], photo[i] = round(float(to_text), 6), round(float(to_photo), 6)
-        return text, photo
-
-    def _embedded(self, places: list[int], scorer: Scorer) -> tuple[Floats, Floats]:
-        """Embeddings of captions and photos; a caption or photo met before is not embedded again."""
-        captions = [self.sources.caption(place) for place in places]
-        if new := sorted(set(captions) - set(self._captions)):
-            self._captions.update(zip(new, scorer.embed_texts(new), strict=True))
-        if fresh := sorted(set(places) - set(self._photos)):
-            self._photos.update(
-                zip(fresh, scorer.embed_images(self.sources.photos[fresh]), strict=True)
-            )
-        found = (
-            np.stack([self._captions[caption] for caption in captions]),
-            np.stack([self._photos[place] for place in places]),
+    def _record(self, cell: Cell, position: int, request: Request, scores: _Scores) -> ImageRecord:
+        """All but where the bytes are."""
+        return ImageRecord(
+            *cell,
+            key=key_of(self.bank, cell),
+            label=int(self.sources.labels[position]),
+            prompt=request.prompt,
+            caption=self.sources.caption(position),
+            seed=request.seed,
+            denoising_steps=denoising_steps(cell.level, self.generator.steps),
+            text_score=scores.text,
+            photo_score=scores.photo,
+            status=MADE,
+            why="",
+            offset=0,
+            length=0,
+            sha256="",
         )
-        while len(self._photos) > REMEMBERED:
+
+    def _scores(self, generated: Generated, positions: list[int]) -> list[_Scores]:
+        """Of each image; without numbers where there is no scorer, or no image."""
+        scores = [_Scores(None, None)] * len(positions)
+        made = [i for i in range(len(positions)) if i not in generated.failed]
+        if self.scorer is None or not made:
+            return scores
+        images = self.scorer.embed_images(generated.images[made])
+        captions, photos = self._embedded([positions[i] for i in made], self.scorer)
+        text = (images * captions).sum(1)
+        photo = (images * photos).sum(1)
+        for k, i in enumerate(made):
+            scores[i] = _Scores(round(float(text[k]), 6), round(float(photo[k]), 6))
+        return scores
+
+    def _embedded(self, positions: list[int], scorer: Scorer) -> tuple[Floats, Floats]:
+        """Embeddings [n, d] of captions and of photos, each computed once."""
+        captions = [self.sources.caption(position) for position in positions]
+        new_captions = sorted(set(captions) - set(self._captions))
+        if new_captions:
+            embeddings = scorer.embed_texts(new_captions)
+            self._captions.update(zip(new_captions, embeddings, strict=True))
+        new_photos = sorted(set(positions) - set(self._photos))
+        if new_photos:
+            embeddings = scorer.embed_images(self.sources.photos[new_photos])
+            self._photos.update(zip(new_photos, embeddings, strict=True))
+        caption_embeddings = np.stack([self._captions[caption] for caption in captions])
+        photo_embeddings = np.stack([self._photos[position] for position in positions])
+        while len(self._photos) > MAX_PHOTO_EMBEDDINGS:
             self._photos.pop(next(iter(self._photos)))
-        return found
+        return caption_embeddings, photo_embeddings
+
+
+class _Scores(NamedTuple):
+    """Cosines of an image with its caption and with its photo."""
+
+    text: float | None
+    photo: float | None

@@ -1,29 +1,22 @@
-"""Who makes which images: several processes fill one bank, and no image is made twice.
+"""Leases: several processes fill one bank, and no image is made twice.
 
-A builder enters itself and the cells it takes into the catalogue. Another builder passes over those
-cells while their owner lives. Whether it lives is told without comparing clocks: a process of this
-machine is looked up, and any other must keep raising its counter, which the observer times on its
-own clock.
+A builder takes cells by entering them into the catalogue under its id; other builders pass over
+them while it is alive. A builder is alive as long as it holds the lock on its file in `builders/`:
+the kernel releases the lock of a process that died, so no clock and no process number is compared.
 """
 
 from __future__ import annotations
 
-import os
-import socket
+import fcntl
 import sqlite3
-import threading
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.engine.bank.catalogue import Catalogue, Cell
-
-BEAT_S = 2.0
-SILENCE_S = 60.0  # a builder that has not beaten for this long is given up
 
 
 class CellGrid(NamedTuple):
@@ -34,14 +27,13 @@ class CellGrid(NamedTuple):
     variants: int
 
     def of(self, source: str) -> Iterator[Cell]:
-        """The cells of one photo; all levels of a draw stand together, because they share their
-        noise and their steps.
+        """The cells of one photo.
+
+        All levels of a draw stand together, because they share their noise and their steps.
         """
-        return (
-            Cell(source, level, variant)
-            for variant in range(self.variants)
-            for level in self.levels
-        )
+        for variant in range(self.variants):
+            for level in self.levels:
+                yield Cell(source, level, variant)
 
     def __len__(self) -> int:
         return len(self.sources) * len(self.levels) * self.variants
@@ -53,144 +45,89 @@ class Builder:
     def __init__(self, catalogue: Catalogue) -> None:
         self.id = uuid.uuid4().hex
         self._catalogue = catalogue
-        self._stop = threading.Event()
-        self._watch = _Watch()
-        self._at = 0  # photos before this one have nothing to take
+        self._folder = catalogue.path.parent / "builders"
+        self._next_source = 0  # photos before this one have nothing to take
 
     def __enter__(self) -> Builder:
-        with self._catalogue.writing() as db:
-            db.execute(
-                "INSERT INTO builders VALUES (?, ?, ?, ?, 0)",
-                (self.id, _here(), os.getpid(), _born(os.getpid())),
-            )
-        self._pulse = threading.Thread(
-            target=_beat, args=(self._catalogue.path, self.id, self._stop), daemon=True
-        )
-        self._pulse.start()
+        self._folder.mkdir(exist_ok=True)
+        # locked before it has its name, so that nobody finds it without its lock
+        unnamed = self._folder / f".{self.id}"
+        self._lock = unnamed.open("wb")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        unnamed.rename(self._folder / self.id)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._pulse.join()
-        with self._catalogue.writing() as db:
-            _bury(db, self.id)
+        with self._lock:
+            self._remove([self.id])
 
     def claim(self, wanted: CellGrid, size: int) -> tuple[Cell, ...]:
-        """Take up to `size` missing cells, photo by photo; () when all that is missing is being
-        made by somebody.
+        """Take up to `size` missing cells, photo by photo.
+
+        () when all that is missing is being made by somebody.
         """
-        self._bury_the_dead()
+        self._remove_dead_builders()
         taken: list[Cell] = []
         with self._catalogue.writing() as db:
-            while self._at < len(wanted.sources) and len(taken) < size:
-                free = list(_free(db, wanted, wanted.sources[self._at]))
+            while self._next_source < len(wanted.sources) and len(taken) < size:
+                free = list(_free(db, wanted, wanted.sources[self._next_source]))
                 if taken and len(taken) + len(free) > size:
                     break  # leave the photo whole for the next lease
                 taken += free[: size - len(taken)]
                 if len(free) <= size:
-                    self._at += 1
-            db.executemany(
-                "INSERT INTO leases VALUES (?, ?, ?, ?)", ((*cell, self.id) for cell in taken)
-            )
+                    self._next_source += 1
+            leases = ((*cell, self.id) for cell in taken)
+            db.executemany("INSERT INTO leases VALUES (?, ?, ?, ?)", leases)
         return tuple(taken)
 
     def start_over(self) -> None:
         """Look at every photo again: others may have given up what they held."""
-        self._at = 0
+        self._next_source = 0
 
     def release(self, cells: tuple[Cell, ...]) -> None:
+        """Give cells back, made or not."""
         with self._catalogue.writing() as db:
             db.executemany(
                 "DELETE FROM leases WHERE source = ? AND level = ? AND variant = ?", cells
             )
 
-    def _bury_the_dead(self) -> None:
-        if dead := [
-            other.id
-            for other in _builders(self._catalogue)
-            if other.id != self.id and self._watch.is_dead(other)
-        ]:
-            with self._catalogue.writing() as db:
-                for name in dead:
-                    _bury(db, name)
+    def _remove_dead_builders(self) -> None:
+        holders = {name for (name,) in self._catalogue.fetch("SELECT DISTINCT builder FROM leases")}
+        others = (holders | _entered(self._folder)) - {self.id}
+        dead = [name for name in others if not _is_alive(self._folder, name)]
+        if dead:
+            self._remove(dead)
+
+    def _remove(self, builders: list[str]) -> None:
+        with self._catalogue.writing() as db:
+            db.executemany("DELETE FROM leases WHERE builder = ?", ((name,) for name in builders))
+        for name in builders:
+            (self._folder / name).unlink(missing_ok=True)
 
 
-class _Entry(NamedTuple):
-    """What a builder wrote of itself."""
-
-    id: str
-    host: str
-    pid: int
-    born: str
-    beat: int
-
-
-def _builders(catalogue: Catalogue) -> list[_Entry]:
-    return [
-        _Entry(*row) for row in catalogue.rows("SELECT id, host, pid, born, beat FROM builders")
-    ]
-
-
-class _Watch:
-    """Tells the dead from the living by looking at them again and again."""
-
-    def __init__(self) -> None:
-        self._seen: dict[
-            str, tuple[int, float]
-        ] = {}  # builder -> (its counter, when that changed on our clock)
-
-    def is_dead(self, other: _Entry) -> bool:
-        if other.host == _here() and _born(other.pid) != other.born:
-            return True
-        now = time.monotonic()
-        counter, since = self._seen.get(other.id, (-1, now))
-        if counter != other.beat:
-            self._seen[other.id] = (other.beat, now)
-            return False
-        return now - since > SILENCE_S
-
-
-class Occupancy(NamedTuple):
-    """Whether anybody fills a bank, and who is entered there."""
-
-    living: bool
-    entered: frozenset[str]
-
-
-def occupancy(catalogue: Catalogue) -> Occupancy:
-    """Looks whether anybody fills this bank now; changes nothing.
-
-    Takes up to `SILENCE_S` where a builder cannot be looked up and has to be watched.
-    """
-    watch = _Watch()
-    first = {entry.id: entry for entry in _builders(catalogue)}
-    while living := [entry for entry in _builders(catalogue) if not watch.is_dead(entry)]:
-        # one of this machine is looked up; any other has newly come, or beaten, since we began to
-        # look
-        if any(entry.host == _here() or entry != first.get(entry.id) for entry in living):
-            return Occupancy(True, frozenset(first))
-        time.sleep(min(BEAT_S, SILENCE_S) / 4)
-    return Occupancy(False, frozenset(first))
+def is_being_filled(bank: Path) -> bool:
+    """Whether a living builder fills the bank in that folder; changes nothing."""
+    folder = bank / "builders"
+    return any(_is_alive(folder, name) for name in _entered(folder))
 
 
 @contextmanager
-def alone(catalogue: Catalogue, seen: Occupancy) -> Iterator[sqlite3.Connection]:
-    """A transaction in which nobody can begin to fill the bank; refuses where somebody does, or has
-    begun since `seen`.
+def exclusive(catalogue: Catalogue) -> Iterator[sqlite3.Connection]:
+    """A transaction in which no builder can take a cell.
+
+    Raises UserError where one is filling the bank.
     """
     with catalogue.writing() as db:
-        if (
-            seen.living
-            or {name for (name,) in db.execute("SELECT id FROM builders")} - seen.entered
-        ):
+        if is_being_filled(catalogue.path.parent):
             raise UserError(f"{catalogue.path.parent} is being filled")
         yield db
 
 
 def missing(catalogue: Catalogue, wanted: CellGrid) -> Iterator[Cell]:
     """Cells the bank lacks, whoever may be making them; never all in memory."""
+    query = "SELECT level, variant FROM images WHERE source = ?"
     for source in wanted.sources:
-        made = set(catalogue.rows("SELECT level, variant FROM images WHERE source = ?", (source,)))
+        made = set(catalogue.fetch(query, (source,)))
         yield from (cell for cell in wanted.of(source) if cell[1:] not in made)
 
 
@@ -203,56 +140,17 @@ def _free(db: sqlite3.Connection, wanted: CellGrid, source: str) -> Iterator[Cel
     return (cell for cell in wanted.of(source) if cell[1:] not in taken)
 
 
-def _bury(db: sqlite3.Connection, builder: str) -> None:
-    db.execute("DELETE FROM leases WHERE builder = ?", (builder,))
-    db.execute("DELETE FROM builders WHERE id = ?", (builder,))
+def _entered(folder: Path) -> set[str]:
+    """Ids of builders that have a file, alive or dead."""
+    return {path.name for path in folder.glob("*") if not path.name.startswith(".")}
 
 
-def _beat(path: Path, builder: str, stop: threading.Event) -> None:
-    """Raise the builder's counter until told to stop, over a connection of its own."""
-    catalogue = Catalogue(path)
+def _is_alive(folder: Path, builder: str) -> bool:
     try:
-        while not stop.wait(BEAT_S):
-            # a beat missed because the disk is full or busy is no reason to die: the next one may
-            # come through
-            with suppress(OSError, UserError), catalogue.writing() as db:
-                db.execute("UPDATE builders SET beat = beat + 1 WHERE id = ?", (builder,))
-    finally:
-        catalogue.close()
-
-
-def _here() -> str:
-    """This machine since its last start, and this container: where a process number means one
-    process.
-    """
-    parts = [socket.gethostname()]
-    for read in (
-        lambda: Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(),
-        lambda: os.readlink("/proc/self/ns/pid"),
-    ):
-        try:
-            parts.append(read())
-        except OSError:  # no Linux: the name of the machine must do
-            parts.append("")
-    return "/".join(parts)
-
-
-def _born(pid: int) -> str:
-    """When a process of this machine was started, "" where none has that number: numbers are used
-    again, births are not.
-    """
-    try:
-        return (
-            Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
-        )
-    except OSError:
-        pass
-    if Path("/proc/self").exists():
-        return ""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "unknown"
+        with (folder / builder).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

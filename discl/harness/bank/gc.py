@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
 from discl.engine.bank.bank import Bank
-from discl.engine.bank.leases import Occupancy, alone, occupancy
+from discl.engine.bank.leases import exclusive, is_being_filled
 from discl.files.disk import clear_disk_errors, home
 from discl.harness.bank.inventory import (
     References,
@@ -47,9 +47,7 @@ class Cleaning:
 
     removals: list[Removal] = field(default_factory=list)
     kept: list[tuple[str, str]] = field(default_factory=list)
-    occupancy: dict[Path, Occupancy] = field(
-        default_factory=dict
-    )  # by bank, where its catalogue can be read
+    unreadable: set[Path] = field(default_factory=set)  # banks whose catalogue cannot be read
 
     @property
     def bytes(self) -> int:
@@ -62,16 +60,13 @@ def _generator(said: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def look(known: References, progress: Progress) -> Cleaning:
-    """What may go; changes nothing.
-
-    Takes a minute where somebody of another machine may be filling a bank.
-    """
+    """What may go; changes nothing."""
     plan = Cleaning()
     banks = folders()
     for done, folder in enumerate(banks, 1):
         progress("looking into banks", done - 1, len(banks))
         leftovers = _looked_into(folder, plan)
-        if folder in plan.occupancy and plan.occupancy[folder].living:
+        if is_being_filled(folder):
             plan.kept.append((folder.name, "it is being filled now, so nothing in it is touched"))
         elif why := known.keep(
             folder.name, part_of(said := said_of(folder), "dataset"), _generator(said)
@@ -98,9 +93,9 @@ def look(known: References, progress: Progress) -> Cleaning:
 def _looked_into(folder: Path, plan: Cleaning) -> list[Removal]:
     try:
         with closing(opened(folder)) as bank:
-            plan.occupancy[folder] = occupancy(bank.catalogue)
             return list(_leftovers(bank))
     except UserError:
+        plan.unreadable.add(folder)
         return []  # without its catalogue nothing in it can be told from what is needed
 
 
@@ -110,7 +105,7 @@ def _leftovers(bank: Bank) -> Iterator[Removal]:
     maps = tuple(bank.map_path(level)[0].stem for level in bank.count())  # at whatever size
     old = (path for path in folder.glob("cache/level-*.npy") if not path.stem.startswith(maps))
     yield from _removal(folder, "cache of images that have changed", old)
-    yield from _removal(folder, "shards whose images were all replaced", bank.unused())
+    yield from _removal(folder, "shards whose images were all replaced", bank.unused_shards())
     yield from _removal(folder, "damaged catalogues", folder.glob("damaged-*"))
     yield from _removal(
         folder,
@@ -140,28 +135,28 @@ def clean(plan: Cleaning) -> tuple[int, list[str]]:
 
 def _remove(removal: Removal, plan: Cleaning) -> None:
     if removal.paths != (removal.bank,):
-        _remove_inside(removal, plan.occupancy[removal.bank])
+        _remove_inside(removal)
     elif removal.bank.name.startswith(_TRASH):
         shutil.rmtree(removal.bank)
     else:
-        shutil.rmtree(_put_away(removal.bank, plan.occupancy.get(removal.bank)))
+        shutil.rmtree(_put_away(removal.bank, removal.bank not in plan.unreadable))
 
 
-def _put_away(folder: Path, seen: Occupancy | None) -> Path:
+def _put_away(folder: Path, readable: bool) -> Path:
     """A bank goes at once, by a rename; its bytes afterwards.
 
     So a kill leaves no half of a bank, only trash.
     """
     trash = folder.with_name(f"{_TRASH}{folder.name}-{time.time_ns()}")
-    if seen is None:
+    if not readable:
         return folder.rename(trash)
-    with closing(opened(folder)) as bank, alone(bank.catalogue, seen):
+    with closing(opened(folder)) as bank, exclusive(bank.catalogue):
         return folder.rename(trash)
 
 
-def _remove_inside(removal: Removal, seen: Occupancy) -> None:
-    with closing(opened(removal.bank)) as bank, alone(bank.catalogue, seen) as db:
-        unused = bank.unused()  # once more: nobody can change it now
+def _remove_inside(removal: Removal) -> None:
+    with closing(opened(removal.bank)) as bank, exclusive(bank.catalogue) as db:
+        unused = bank.unused_shards()  # once more: nobody can change it now
         paths = [
             path
             for path in removal.paths

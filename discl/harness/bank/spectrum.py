@@ -10,8 +10,8 @@ import numpy as np
 from discl.core.conventions import SHOTS
 from discl.core.interfaces import Dataset, InFiles, Ints, Split
 from discl.core.levels import PHOTO, TEXT_ONLY
-from discl.engine.bank.bank import View
 from discl.engine.bank.catalogue import Cell
+from discl.engine.level_images import LevelImages
 from discl.files.figure import Figure, Tile
 from discl.files.photos import save_picture, sheet
 from discl.harness.run.assembly import Bench
@@ -151,11 +151,11 @@ def spectrum(bench: Bench, photos: int) -> Figure:
     )
 
 
-def _tile(bench: Bench, place: int, level: int, picked: View, kept: View) -> Tile:
+def _tile(bench: Bench, place: int, level: int, picked: LevelImages, kept: LevelImages) -> Tile:
     """The first of a photo's picked images, as the view without and with the threshold has it."""
-    mine = np.flatnonzero(picked.source == place)
+    mine = np.flatnonzero(picked.row == bench.sources.rows[place])
     if not len(mine):
         return Tile(None, "not made")
     image = bench.bank.image(Cell(bench.sources.ids[place], level, int(picked.variant[mine[0]])))
     score = "" if image[1].text_score is None else f"{image[1].text_score:.3f}"
-    return Tile(image[0], score, not np.isin(picked.place[mine[0]], kept.place))
+    return Tile(image[0], score, not np.isin(picked.index[mine[0]], kept.index))

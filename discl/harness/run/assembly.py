@@ -34,7 +34,7 @@ from discl.core.interfaces import (
 )
 from discl.core.levels import PHOTO, denoising_steps
 from discl.core.registry import Bound, bind, singular
-from discl.engine.bank.bank import Bank, Made, id_of
+from discl.engine.bank.bank import Bank, BuildReport, id_of
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
 from discl.engine.hard_mining import expected, select, training_photos
@@ -306,7 +306,7 @@ class Bench:
 
     def fill(
         self, levels: Sequence[int], progress: Progress, executor: Executor | None = None
-    ) -> Made:
+    ) -> BuildReport:
         """Make the images of `levels` that the bank lacks.
 
         Raises UserError where no photo is hard.

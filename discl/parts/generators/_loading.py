@@ -13,9 +13,7 @@ from diffusers.utils import logging
 from transformers.utils import logging as transformers_logging
 
 from discl.core.errors import UserError
-from discl.parts.generators import (
-    _patches,
-)  # noqa: F401 - the embedded checkpoint names a class of it
+from discl.parts.generators import _patches  # noqa: F401 - the miniature's checkpoint names it
 from discl.parts.generators._families import FAMILIES, Classic
 
 

@@ -51,13 +51,13 @@ def table(bench: Bench, level: int) -> tuple[Table, str]:
     """The images of a level that the benchmark asks for, and a digest of all the bank has at the
     level and of the size it is seen at.
     """
-    place = bench.sources.place
+    place = bench.sources.position
     bank = bench.spec.bank
     content = hashlib.sha256(repr(bench.bank.size).encode())
     rest = (False,) * 4 + (0.0, 0, 0, False)
 
     def wanted() -> Iterator[tuple[Any, ...]]:
-        for i, row in enumerate(bench.bank.rows(level)):
+        for i, row in enumerate(bench.bank.records(level)):
             content.update(row.sha256.encode())
             if row.source in place and row.variant < bank.variants * bank.best_of:
                 scores = (
@@ -79,7 +79,7 @@ def table(bench: Bench, level: int) -> tuple[Table, str]:
     made = np.fromiter(wanted(), COLUMNS)
     for column, threshold in (("picked", None), ("kept", bank.threshold)):
         view = bench.bank.view(level, bank.variants, bench.sources, threshold, bank.best_of)
-        made[column] = np.isin(made["place"], view.place)
+        made[column] = np.isin(made["place"], view.index)
     return made, content.hexdigest()
 
 
@@ -101,7 +101,7 @@ class Lots:
         self.levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
         draws = bench.spec.bank.variants * bench.spec.bank.best_of
         self.draws = draws
-        place = bench.sources.place
+        place = bench.sources.position
         failed = [
             cell
             for cell, _ in bench.bank.failures()

@@ -162,7 +162,7 @@ def _picture(bench: Bench, one: Example | Duplicate) -> str:
 
 
 def _source(bench: Bench, one: Duplicate) -> str:
-    return _uri(bench.sources.photos[bench.sources.place[one.source]])
+    return _uri(bench.sources.photos[bench.sources.position[one.source]])
 
 
 def _photo(bench: Bench, one: Duplicate) -> str:
