@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from discl.core.class_counts import ClassCounts
 from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import canonical_json
@@ -39,6 +40,7 @@ from discl.core.interfaces import (
     Generator,
     HardRule,
     Loss,
+    Metric,
     NotReady,
     Prompts,
     Request,
@@ -86,7 +88,10 @@ class StrategyContract(_Contract):
             gains = {level: [0.01 * level, 0.02] for level in self.levels} if part.probe else {}
             assert check_mix(part.mix(self.context(epoch, gains=gains)), part.uses(self.levels))
 
-    def test_the_same_moment_gives_the_same_mix(self, part: Strategy) -> None:
+    def test_says_whether_it_has_an_order(self, part: Strategy) -> None:
+        assert isinstance(part.ordered, bool)
+
+    def test_the_same_context_gives_the_same_mix(self, part: Strategy) -> None:
         first = [dict(part.mix(self.context(epoch))) for epoch in range(12)]
         again = [dict(part.mix(self.context(epoch))) for epoch in reversed(range(12))][::-1]
         assert first == again
@@ -380,6 +385,70 @@ class LossContract(_Contract):
         import torch
 
         return _Network(lambda images: strength * torch.eye(3))
+
+
+class MetricContract(_Contract):
+    """A number that counts of photos decide, better for right predictions than for wrong ones."""
+
+    def photos(self, share_correct: float, samples: int = 3) -> ClassCounts:
+        """Counts [samples, 4] of 4 classes, the last of them without a photo."""
+        actual = np.array([[60, 40, 30, 0]] * samples) + np.arange(samples)[:, None] * [1, 2, 3, 0]
+        correct = np.floor(actual * share_correct).astype(np.int64)
+        wrong = actual - correct
+        return ClassCounts(correct, actual, correct + np.roll(wrong, 1, -1))
+
+    training_photos = np.array([500, 50, 5, 0])
+
+    def values(self, part: Metric, photos: ClassCounts) -> Any:
+        return np.asarray(part.compute(photos, self.training_photos))
+
+    def test_says_what_it_is(self, part: Metric) -> None:
+        assert isinstance(part, Metric)
+        assert part.better in ("higher", "lower")
+        assert part.unit in ("share", "count")
+        for words in (part.title, part.definition):
+            assert isinstance(words, str)
+            assert words
+            assert "\n" not in words
+        # asked of the class, before anything is built
+        assert (type(part).better, type(part).unit) == (part.better, part.unit)
+
+    def test_the_definition_is_the_same_each_time(self, part: Metric) -> None:
+        assert canonical_json(part.definition) == canonical_json(part.definition)
+
+    def test_has_one_value_a_sample_each_computed_alone(self, part: Metric) -> None:
+        photos = self.photos(0.5)
+        values = self.values(part, photos)
+        if part.by_group:
+            assert values.shape == ()
+            return
+        assert values.shape == photos.actual.shape[:-1]
+        alone = [
+            self.values(part, ClassCounts(*(column[index] for column in photos)))
+            for index in range(len(values))
+        ]
+        assert np.array_equal(values, np.stack(alone), equal_nan=True)
+
+    def test_values_are_of_their_unit(self, part: Metric) -> None:
+        for share in (0.0, 0.5, 1.0):
+            values = self.values(part, self.photos(share))
+            known = values[~np.isnan(values)]
+            assert (known >= 0).all()
+            assert part.unit == "count" or (known <= 1).all()
+
+    def test_right_predictions_are_better_than_wrong_ones(self, part: Metric) -> None:
+        right = self.values(part, self.photos(1.0))
+        wrong = self.values(part, self.photos(0.0))
+        if part.labels_only:
+            assert np.array_equal(right, wrong, equal_nan=True)
+        else:
+            assert (right > wrong if part.better == "higher" else right < wrong).all()
+
+    def test_counts_are_left_as_they_are(self, part: Metric) -> None:
+        photos = self.photos(0.5)
+        before = [column.copy() for column in photos]
+        self.values(part, photos)
+        assert all(np.array_equal(*pair) for pair in zip(before, photos, strict=True))
 
 
 class _Network:

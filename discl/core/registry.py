@@ -63,14 +63,31 @@ def names(kind: str) -> dict[str, str | EntryPoint]:
     return {**plugins, **ours}
 
 
+@cache
+def _claims(kind: str) -> dict[str, list[str]]:
+    """Names that more than one part of a kind has, with what claims them."""
+    ours = [name for name, source in names(kind).items() if isinstance(source, str)]
+    claims = {name: {"discl itself"} for name in ours}
+    for point in entry_points(group=f"discl.{kind}"):
+        claims.setdefault(point.name, set()).add(point.value)
+    return {name: sorted(sources) for name, sources in claims.items() if len(sources) > 1}
+
+
 def find(kind: str, name: str) -> type[Any]:
     """The class of a part: the one public class that its module defines.
 
-    Raises UserError where there is no such part, or where a plug-in was written for discl 0.1.
+    Raises UserError where there is no such part, where two have the name, or where a plug-in was
+    written for discl 0.1.
     """
     known = names(kind)
     if name not in known:
         raise unknown(singular(kind), name, known)
+    if name in _claims(kind):
+        claims = " and ".join(_claims(kind)[name])
+        raise UserError(
+            f"{singular(kind)} {name!r} is there more than once: {claims}; rename the entry point"
+            " of a package, or uninstall the package"
+        )
     source = known[name]
     return _of_plugin(kind, source) if isinstance(source, EntryPoint) else _class_in(source)
 

@@ -75,6 +75,10 @@ class TestDatasets(testing.DatasetContract):
         return bind("datasets", request.param, parameters).build()
 
 
+class TestMetrics(testing.MetricContract):
+    part = _part_of("metrics")
+
+
 class TestHardRules(testing.HardRuleContract):
     part = _part_of("hard_rules")
 
