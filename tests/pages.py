@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import click
 
 from discl.cli import main
-from discl.config import load, sweep
+from discl.config import load, sweep_load
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -120,7 +120,7 @@ def check_words(words: list[str]) -> None:
         ]
         load.load(given["bench"], given["scale"], settings)
     elif command.name == "sweep" and given["name"]:
-        sweep.load(given["name"], given["benchmark"], given["scale"], given["settings"])
+        sweep_load.load(given["name"], given["benchmark"], given["scale"], given["settings"])
 
 
 def _listed(key: str, said: str) -> str:

@@ -14,7 +14,7 @@ from discl.cli import main
 from discl.cli.completion import PROGRAM, SHELLS, VARIABLE
 from discl.config.benchmark import SCALES
 from discl.config.load import available
-from discl.config.sweep import available as sweeps
+from discl.config.sweep_load import available as sweeps
 from discl.core.registry import KINDS, names
 from discl.harness.doctor.finding import CHECKS
 from discl.harness.run.store import Store

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from discl import testing
 from discl.cli import main
-from discl.config import sweep
+from discl.config import sweep_load
 from discl.config.load import available, load
 from discl.core.levels import denoising_steps
 from discl.core.registry import find
@@ -281,9 +281,9 @@ def test_the_figures_of_sweeps_are_the_measured_ones() -> None:
 
 
 def test_every_shipped_sweep_loads_for_its_benchmarks() -> None:
-    for name in sweep.available():
+    for name in sweep_load.available():
         for over in (None, "iwildcam"):
-            found = sweep.load(name, over)
+            found = sweep_load.load(name, over)
             assert found.title
             assert f"`{name}`" in README or name in re.search(r"what there is: (.*)", README).group(
                 1

@@ -26,8 +26,9 @@ import click
 import numpy as np
 from _report import report
 
-from discl.config import sweep as files
-from discl.config.sweep import Dimension, TuneTable, expand
+from discl.config import sweep_load
+from discl.config.sweep import Dimension, SweepFile, TuneTable
+from discl.config.sweep_expand import expand
 from discl.core.hashing import canonical_json
 from discl.harness.run.store import Store
 from discl.harness.sweep.scheduler import Outcome, PlannedRun, RunList, launch
@@ -59,12 +60,12 @@ def main() -> None:
     """Measure sweeps."""
 
 
-def _sweep(folder: str, name: str, text: str) -> files.SweepFile:
+def _sweep(folder: str, name: str, text: str) -> SweepFile:
     """A sweep file of our own in `folder`, which becomes the current one."""
     (Path(folder) / "sweeps").mkdir(exist_ok=True)
     (Path(folder) / "sweeps" / f"{name}.toml").write_text(text, "utf-8")
     os.chdir(folder)
-    return files.load(name)
+    return sweep_load.load(name)
 
 
 def _text(title: str, grid: Mapping[str, Sequence[Any]], **tables: Any) -> str:
@@ -157,7 +158,7 @@ def _epochs_s(store: Store, id: str) -> float:
     return sum(row["seconds"] for row in rows if row["event"] == "epoch")
 
 
-def _alone(found: files.SweepFile, experiment: Any, store: Store) -> float:
+def _alone(found: SweepFile, experiment: Any, store: Store) -> float:
     """The same cell by `discl run`, as a loop over processes would make it."""
     _forget(store, [experiment])
     settings = {**found.set, "train.lr": experiment.benchmark.train.lr}
@@ -232,13 +233,14 @@ def _timed(*words: str) -> float:
     return time.perf_counter() - began
 
 
-def _finished(found: files.SweepFile) -> None:
+def _finished(found: SweepFile) -> None:
     """Stored results for every cell, in the shape and size of a published one."""
     from discl.core.result import Result
+    from discl.core.search_path import shipped
 
     like = Result.read(
         sorted(
-            (files.folder().parent / "leaderboards" / "results" / "cifar10_lt" / "smoke").glob(
+            (shipped("benchmarks").parent / "leaderboards" / "results" / "cifar10_lt" / "smoke").glob(
                 "*.json"
             )
         )[0]
@@ -265,7 +267,7 @@ def record(workers: int) -> None:
     stopped.
     """
     os.chdir(HERE)
-    found = files.load("recorded")
+    found = sweep_load.load("recorded")
     store = Store()
     points = expand(found)
     subprocess.run(

@@ -144,7 +144,7 @@ def sweep(name: str | None, **given: Any) -> None:
 
 def _list() -> None:
     from discl.cli.render.tables import show
-    from discl.config.sweep import available, load
+    from discl.config.sweep_load import available, load
 
     files = [load(name) for name in available()]
     kinds = {"grid": "grid", "space": "tunes", "order": "order test"}
@@ -163,11 +163,11 @@ def _list() -> None:
 def _file(name: str, given: dict[str, Any]) -> SweepFile:
     """The file with what the command line says about it."""
     from discl.cli.options.selection import numbers, words
-    from discl.config import sweep as files
+    from discl.config import sweep_load
     from discl.core.errors import UserError
 
     seeds = [] if given["seeds"] is None else numbers("--seeds", given["seeds"])
-    found = files.load(
+    found = sweep_load.load(
         name,
         given["benchmark"],
         given["scale"],
@@ -263,7 +263,7 @@ def _dry_run(found: SweepFile, store: Store) -> None:
 
 def _grid(found: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
     from discl.cli.render.tables import show_grid
-    from discl.config.sweep import expand
+    from discl.config.sweep_expand import expand
     from discl.harness.sweep.grid_table import grid
 
     points = expand(found)

@@ -42,8 +42,7 @@ def check_path(path: str, bench: Benchmark | None = None) -> Setting:
     is none.
 
     `strategy` and `seed` are paths too. The parameters of a part are those of the one `bench` has
-    chosen; without it, of any part of the kind. What a value does is told by `BenchmarkVariants.benchmark`,
-    which checks everything.
+    chosen; without it, of any part of the kind. Values are checked by `BenchmarkVariants.benchmark`.
     """
     head, *keys = path.split(".")
     renamed.check_path(path)

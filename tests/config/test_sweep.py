@@ -12,19 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from discl.config import benchmark
-from discl.config.sweep import (
-    Dimension,
-    SweepFile,
+from discl.config.load import load as load_benchmark
+from discl.config.sweep import Dimension, SweepFile
+from discl.config.sweep_expand import (
     axes_that_differ,
     budget,
     expand,
-    load,
     own,
     rungs,
     space_of,
     strategies,
 )
+from discl.config.sweep_load import load
 from discl.core.errors import UserError
 from tests.properties import examples
 
@@ -265,14 +264,14 @@ def test_every_shipped_sweep_loads_for_both_benchmarks(name: str, over: str) -> 
 def test_shipped_studies_begin_at_the_benchmarks_own_setting() -> None:
     for name in ("tune_static", "tune_adaptive", "tune_all"):
         found = load(name)
-        spec = benchmark.load(found.benchmark, found.scale)
+        spec = load_benchmark(found.benchmark, found.scale)
         for strategy in strategies(found):
             begun = own(found, spec, strategy)
             assert begun is not None, (name, strategy)
             if (
                 "train.curriculum_epochs" in begun
             ):  # a share of the epochs that stands for as many of them
-                varied = benchmark.load(
+                varied = load_benchmark(
                     found.benchmark,
                     found.scale,
                     [f"train.curriculum_epochs={begun['train.curriculum_epochs']}"],
@@ -307,7 +306,7 @@ def test_the_benchmarks_own_setting_is_where_a_study_begins_if_the_space_has_it(
     write: Write,
 ) -> None:
     found = load(write(TUNE))
-    spec = benchmark.load("cifar10_lt")
+    spec = load_benchmark("cifar10_lt")
     assert own(found, spec, "static") == {
         "bank.threshold": -1.0,
         "strategy.static.start": 0,

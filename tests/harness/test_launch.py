@@ -21,7 +21,8 @@ from click.testing import CliRunner
 
 from discl.cli import main
 from discl.config.experiment import Experiment
-from discl.config.sweep import SweepFile, expand
+from discl.config.sweep import SweepFile
+from discl.config.sweep_expand import expand
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport, WorkersDied
 from discl.core.result import Result

@@ -28,7 +28,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from discl.cli import main
-from discl.config import sweep as files
+from discl.config import sweep_expand, sweep_load
 from discl.config.experiment import experiments
 from discl.config.load import load
 from discl.config.sweep import Dimension, SweepFile, TuneTable
@@ -55,7 +55,7 @@ SPACE = {
 
 
 def _found(trials: int, **tune: object) -> SweepFile:
-    found = files.load("tune_static")
+    found = sweep_load.load("tune_static")
     said = {"trials": trials, "seeds": [0, 1, 2, 3, 4], "prune_after": 4, **tune}
     return found.model_copy(
         update={
@@ -320,7 +320,7 @@ def test_the_best_settings_are_a_bench_of_the_very_same_runs(url: str) -> None:
     (winner,) = [trial for trial in described["trials"] if trial["slot"] == best["slot"]]
     at = [{"strategy": "static", "seed": seed, **winner["settings"]} for seed in range(5)]
     assert [each.id() for each in pasted] == [
-        point.experiment.id() for point in files.points(_found(6), at)
+        point.experiment.id() for point in sweep_expand.points(_found(6), at)
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discl.config import sweep as files
+from discl.config import sweep_expand
 from discl.config.experiment import Experiment
 from discl.config.sweep import Point, SweepFile
 from discl.core.errors import unknown
@@ -29,11 +29,11 @@ def experiments(found: SweepFile) -> list[Experiment]:
         at = [
             {"strategy": strategy, "seed": seed}
             for seed in found.tune.seeds
-            for strategy in files.strategies(found)
+            for strategy in sweep_expand.strategies(found)
         ]
-        return [point.experiment for point in files.points(found, at)]
+        return [point.experiment for point in sweep_expand.points(found, at)]
     return [
-        point.experiment for point in (order_points(found) if found.order else files.expand(found))
+        point.experiment for point in (order_points(found) if found.order else sweep_expand.expand(found))
     ]
 
 
@@ -42,9 +42,9 @@ def bound(found: SweepFile) -> int:
     if not found.tune:
         return 0
     trials = sum(
-        files.budget(rung, strategy)
-        for rung in files.rungs(found)
-        for strategy in files.strategies(found)
+        sweep_expand.budget(rung, strategy)
+        for rung in sweep_expand.rungs(found)
+        for strategy in sweep_expand.strategies(found)
     )
     return trials * len(found.tune.seeds) * (1 + len(found.tune.also))
 
@@ -52,17 +52,17 @@ def bound(found: SweepFile) -> int:
 def order_points(found: SweepFile) -> list[Point]:
     """Every order of the levels with every seed; seeds go slowest."""
     assert found.order is not None  # noqa: S101 - the caller looked
-    (base,) = files.points(found, [{"strategy": STRATEGY, "seed": 0}])
+    (base,) = sweep_expand.points(found, [{"strategy": STRATEGY, "seed": 0}])
     spec = base.experiment.benchmark
     check_equal_exposure(spec.train.curriculum_epochs, spec.levels)
-    check_seeds(files.seeds(found))
+    check_seeds(sweep_expand.seeds(found))
     listed = orders(spec.levels, found.order.orders, found.order.seed)
     at = [
         {ORDER: list(order), "strategy": STRATEGY, "seed": seed}
-        for seed in files.seeds(found)
+        for seed in sweep_expand.seeds(found)
         for order in listed
     ]
-    return list(files.points(found, at))
+    return list(sweep_expand.points(found, at))
 
 
 def read_orders(

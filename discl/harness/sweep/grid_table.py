@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from discl.config.sweep import Point, axes_that_differ
+from discl.config.sweep import Point
+from discl.config.sweep_expand import axes_that_differ
 from discl.core.hashing import canonical_json
 from discl.core.result import Result
 from discl.harness.leaderboard import columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from discl.config import sweep as files
+from discl.config import sweep_expand
 from discl.config.sweep import Point, SweepFile
 from discl.core.hashing import canonical
 from discl.harness.tuning.proposals import round_of
@@ -37,8 +37,8 @@ class StudyDefinition:
         if sweep.tune.ladder:
             parts.append(f"rung {rung}")
         self.name = "/".join(parts)
-        self.space = files.space_of(sweep, strategy)
-        self.budget = files.budget(sweep, strategy)
+        self.space = sweep_expand.space_of(sweep, strategy)
+        self.budget = sweep_expand.budget(sweep, strategy)
         self.replicates = [
             Replicate(benchmark, seed)
             for seed in self.tune.seeds
@@ -56,7 +56,7 @@ class StudyDefinition:
 
         It is the first trial, so that tuning never ends below it on val.
         """
-        own = files.own(self.sweep, self.default.benchmark, self.strategy)
+        own = sweep_expand.own(self.sweep, self.default.benchmark, self.strategy)
         return None if own is None else stored(own)
 
     def agreement(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class StudyDefinition:
         """Runs of stored settings on replicates; raises UserError where the settings clash."""
         chosen = {"strategy": self.strategy, **settings(params)}
         return list(
-            files.points(
+            sweep_expand.points(
                 self.sweep, [{**chosen, **replicate._asdict()} for replicate in replicates]
             )
         )

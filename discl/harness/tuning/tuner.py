@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 
-from discl.config import sweep as files
+from discl.config import sweep_expand
 from discl.config.sweep import SweepFile
 from discl.core.interfaces import NOT_READY, NotReady
 from discl.harness.sweep.scheduler import Outcome, PlannedRun
@@ -26,8 +26,8 @@ class Tuner:
         self.storage = storage
         self.retry = retry
         self.keep = sweep.tune.keep
-        self.rungs = files.rungs(sweep)
-        self.strategies = files.strategies(sweep)
+        self.rungs = sweep_expand.rungs(sweep)
+        self.strategies = sweep_expand.strategies(sweep)
         self.current_rung = dict.fromkeys(self.strategies, 0)
         self.studies = {
             (strategy, 0): StrategyStudy(self.rungs[0], strategy, 0, storage, [])
