@@ -139,7 +139,7 @@ def test_training_gets_the_images_at_its_own_size() -> None:
         metrics=DEFAULT,
     )
     batch = gather_pixels(
-        Plan(np.array([0, images.row[3]]), np.array([100, 50]), np.array([-1, images.index[3]])),
+        Plan(np.array([0, images.row[3]]), np.array([100, 50]), np.array([-1, images.position[3]])),
         training_data,
     )
     assert np.array_equal(batch[1].numpy(), pixels[3])

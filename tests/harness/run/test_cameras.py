@@ -117,7 +117,11 @@ def test_worst_groups_and_the_home_split_reach_the_table(
     ]
     assert "2 of them, the smallest of 6" in as_markdown(made)
     others = [
-        *sweep(_spec("metrics.min_group_size=7", "strategies=['real_only']"), store, CompositeTracker.of([]))
+        *sweep(
+            _spec("metrics.min_group_size=7", "strategies=['real_only']"),
+            store,
+            CompositeTracker.of([]),
+        )
     ]
     with pytest.raises(UserError, match="cannot stand in one table: definitions is"):
         board(spec, [*results, *others])

@@ -74,12 +74,13 @@ def test_features_are_what_the_trunk_says_of_the_photos(
     monkeypatch.setenv("DISCL_HOME", str(tmp_path))
     bench = Bench(_spec())
     backbone = bench.spec.part("backbones").build()
-    photos, kept = bench.dataset.split("ood/low_light-3"), bench.feed.split("ood/low_light-3")
+    photos = bench.dataset.split("ood/low_light-3")
+    features = bench.inputs.split("ood/low_light-3")
     with torch.no_grad():
         trunk = backbone.trunk(bench.task, 0).eval()
         expected = trunk(
             Normaliser(backbone.mean, backbone.std)(torch.from_numpy(np.array(photos.pixels)))
         )
-    assert np.allclose(kept.pixels, expected, atol=1e-5)
-    assert kept.pixels.dtype == np.float32
-    assert np.array_equal(kept.ids, photos.ids)
+    assert np.allclose(features.pixels, expected, atol=1e-5)
+    assert features.pixels.dtype == np.float32
+    assert np.array_equal(features.ids, photos.ids)

@@ -1,6 +1,5 @@
 """WiSE-FT at the end of a run: val chooses, and the run's own answers stay what they were."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ def _network(seed: int) -> nn.Module:
     return nn.Linear(4, 2)
 
 
-def _intake(features: torch.Tensor) -> torch.Tensor:
+def _unchanged(features: torch.Tensor) -> torch.Tensor:
     return features
 
 
@@ -72,7 +71,7 @@ def fit() -> Fit:
         training_data,
         config,
         Targets(64, 0.0, 1),
-        _intake,
+        _unchanged,
         3,
         torch.device("cpu"),
     )
@@ -80,31 +79,31 @@ def fit() -> Fit:
     return trained
 
 
-FEED: Any = SimpleNamespace(network=_network, preprocess=_intake)
-
-
 @pytest.mark.parametrize("end", [0.0, 1.0])
 def test_the_ends_are_the_first_and_the_trained_network(fit: Fit, end: float) -> None:
     splits = {"test": _split(50)}
-    alpha, said = wise_predictions(fit, FEED, [end], "val/macro_acc", splits)
+    alpha, predictions = wise_predictions(fit, _network(3), [end], "val/macro_acc", splits)
     expected = predict(
-        fit.eval_network if end else _network(3), splits, _intake, torch.device("cpu")
+        fit.eval_network if end else _network(3), splits, _unchanged, torch.device("cpu")
     )
     assert alpha == end
-    assert said.keys() == {"test/wise_logits"}
-    assert np.array_equal(said["test/wise_logits"], expected["test/logits"])
+    assert predictions.keys() == {"test/wise_logits"}
+    assert np.array_equal(predictions["test/wise_logits"], expected["test/logits"])
 
 
 def test_val_alone_chooses_and_the_run_s_own_weights_stay(fit: Fit) -> None:
     before = {key: value.clone() for key, value in fit.eval_network.state_dict().items()}
-    alphas, seen = [0.0, 0.3, 0.6, 1.0], {}
-    for each in alphas:
-        _, said = wise_predictions(
-            fit, FEED, [each], "val/macro_f1", {"val": fit.training_data.val}
+    alphas = [0.0, 0.3, 0.6, 1.0]
+    accuracy = {}
+    for alpha in alphas:
+        _, predictions = wise_predictions(
+            fit, _network(3), [alpha], "val/macro_f1", {"val": fit.training_data.val}
         )
-        seen[each] = (said["val/wise_logits"].argmax(1) == fit.training_data.val.labels).mean()
-    best, _ = wise_predictions(fit, FEED, alphas, "val/acc", {})
-    assert seen[best] == max(seen.values()) > seen[0.0]
+        accuracy[alpha] = (
+            predictions["val/wise_logits"].argmax(1) == fit.training_data.val.labels
+        ).mean()
+    best, _ = wise_predictions(fit, _network(3), alphas, "val/acc", {})
+    assert accuracy[best] == max(accuracy.values()) > accuracy[0.0]
     assert all(
         torch.equal(before[key], value) for key, value in fit.eval_network.state_dict().items()
     )
