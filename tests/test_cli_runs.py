@@ -413,7 +413,7 @@ def test_attempts_and_failures_are_told() -> None:
     complete(store, result())
     said = json.loads(_discl("runs", "show", result().id, "--format", "json").stdout)
     assert said["state"] == "complete"
-    assert [(attempt["far"], attempt["complete"]) for attempt in said["attempts"]] == [
+    assert [(attempt["progress"], attempt["complete"]) for attempt in said["attempts"]] == [
         ("epoch 1 of 3", False),
         ("epoch 3 of 3", True),
     ]
@@ -506,7 +506,7 @@ def test_facts_beside_the_settings_and_comparability_keys_stand_apart() -> None:
         {"path": "packages.torch", "a": "2.13.0", "b": "2.14.0"},
     ]
     assert found["comparability"] == [{"path": "counts", "a": "n1", "b": "n2"}]
-    assert "may not stand in one table" in _discl("runs", "diff", one.id, two.id).output
+    assert "may not be in one table" in _discl("runs", "diff", one.id, two.id).output
 
 
 def test_metrics_differ_by_points_with_the_error_where_it_is_known() -> None:

@@ -56,16 +56,16 @@ def _print(findings: list[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from discl.harness.inspect.index import legible
+    from discl.core.text import printable
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:
         state = Text(finding.state, style=_COLOURS[finding.state])
-        table.add_row(state, Text(legible(finding.message)))
+        table.add_row(state, Text(printable(finding.message)))
         if finding.way_out:
-            table.add_row("", Text(f"-> {legible(finding.way_out)}", style="dim"))
+            table.add_row("", Text(f"-> {printable(finding.way_out)}", style="dim"))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     problems = sum(finding.state == "problem" for finding in findings)
     notes = sum(finding.state == "note" for finding in findings)

@@ -1,4 +1,4 @@
-"""`discl runs`: what the store holds, one run in full, and what differs between two."""
+"""`discl runs`: lists runs, shows one in full, and compares two."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import click
 from discl.cli.options.completion import benchmarks, run_ids, scales, strategies
 
 if TYPE_CHECKING:
-    from discl.harness.inspect.index import Run
+    from discl.harness.inspect.index import StoredRun
 
 Command = Callable[..., Any]
 
 
 @click.group()
 def runs() -> None:
-    """The runs of this machine: which there are, one of them in full, and what differs between two.
+    """List the runs of this machine, show one of them in full, or compare two.
 
-    A run is named by its id, by the first four or more characters of it, or by its name where one
-    run bears it.
+    A run is named by its id, by the first four or more characters of it, or by its name where only
+    one run has it.
 
     \b
     discl runs ls cifar10_lt --strategy static
@@ -65,12 +65,12 @@ def runs() -> None:
 def runs_ls(
     bench: str | None, scale: str | None, strategy: str | None, failed: bool, most: int, form: str
 ) -> None:
-    """Runs in $DISCL_HOME, newest first: complete, running, stopped and how far they came, given up
-    by a pruner, failed and why.
+    """List the runs in $DISCL_HOME, newest first, with their states.
 
-    A result file that is damaged, or was edited by hand, is listed as unreadable with the reason,
-    and holds nothing else up. What is stopped or failed goes on with the command that made it:
-    `discl runs show RUN` has it.
+    A run is complete, running, stopped (with its progress), given up by a pruner, or failed (with
+    the reason). A result file that is damaged or was edited by hand makes its run unreadable, and
+    no other. The command that made a stopped or failed run resumes it: `discl runs show RUN`
+    prints it.
 
     \b
     discl runs ls                                  the 30 newest
@@ -79,31 +79,34 @@ def runs_ls(
     discl runs ls --most 0 --format csv > runs.csv
     """
     from discl.cli.options.selection import words
-    from discl.cli.render import runs as _runs
-    from discl.cli.render.text import finite
-    from discl.harness.inspect import index as index
+    from discl.cli.render.runs import as_csv, as_dict, print_list
+    from discl.harness.inspect.index import BAD_STATES, newest_first
     from discl.harness.run.store import Store
 
     store = Store()
-    wanted = words(strategy or "")
-    found = (
+    strategies = words(strategy or "")
+    matching = (
         run
-        for run in index.newest(store)
-        if _fits(run, bench, scale, wanted) and (not failed or run.state in index.BAD)
+        for run in newest_first(store)
+        if _matches(run, bench, scale, strategies) and (not failed or run.state in BAD_STATES)
     )
-    shown = list(islice(found, most or None))
-    more = bool(most) and next(found, None) is not None
+    shown = list(islice(matching, most or None))
+    more = bool(most) and next(matching, None) is not None
     if form == "csv":
-        click.echo(_runs.as_csv(shown), nl=False)
+        click.echo(as_csv(shown), nl=False)
     elif form == "json":
-        click.echo(
-            json.dumps(finite([_runs.line(run) for run in shown]), indent=1, ensure_ascii=False)
-        )
+        _print_json([as_dict(run) for run in shown])
     else:
-        _runs.print_list(shown, more, store)
+        print_list(shown, more, store)
 
 
-def _fits(run: Run, bench: str | None, scale: str | None, strategies: list[str]) -> bool:
+def _print_json(value: Any) -> None:
+    from discl.cli.render.text import finite
+
+    click.echo(json.dumps(finite(value), indent=1, ensure_ascii=False))
+
+
+def _matches(run: StoredRun, bench: str | None, scale: str | None, strategies: list[str]) -> bool:
     return (
         bench in (None, run.benchmark)
         and scale in (None, run.scale)
@@ -114,7 +117,7 @@ def _fits(run: Run, bench: str | None, scale: str | None, strategies: list[str])
 # ---------------------------------------------------------------- show, diff
 
 
-def form(command: Command) -> Command:
+def format_option(command: Command) -> Command:
     return click.option(
         "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
     )(command)
@@ -122,14 +125,13 @@ def form(command: Command) -> Command:
 
 @runs.command("show")
 @click.argument("run", shell_complete=run_ids)
-@form
+@format_option
 def runs_show(run: str, form: str) -> None:
-    """One run in full: its settings and the command that repeats it, its comparability key, what came out,
-    how it went, and where it lies.
+    """Show one run in full: settings, command, comparability key, results, epochs and files.
 
     Metrics are in percent, with the standard error from the choice of test photos where it is
     known. `levels` draws the mean level of the synthetic images over the epochs, from text (low) to
-    photo (high), and the val metric where it was measured.
+    photo (high); below it is the val metric.
 
     \b
     discl runs show 448f8c
@@ -137,16 +139,15 @@ def runs_show(run: str, form: str) -> None:
     discl runs show 448f8c --format json           everything, for scripts
     """
     from discl.cli.render.run_pages import print_run
-    from discl.cli.render.text import finite
-    from discl.harness.inspect.details import described
+    from discl.harness.inspect.details import as_dict
     from discl.harness.inspect.lookup import find
     from discl.harness.run.store import Store
 
-    found = find(Store(), run)
+    stored = find(Store(), run)
     if form == "json":
-        click.echo(json.dumps(finite(described(found)), indent=1, ensure_ascii=False))
+        _print_json(as_dict(stored))
     else:
-        print_run(found)
+        print_run(stored)
 
 
 @runs.command("diff")
@@ -167,10 +168,9 @@ def runs_show(run: str, form: str) -> None:
     metavar="N",
     help="Show N metrics and half as many classes; 0 = all.",
 )
-@form
+@format_option
 def runs_diff(a: str, b: str, sort: str, most: int, form: str) -> None:
-    """What differs between runs A and B: settings first, then what they were made with, then what
-    came out, as B minus A in points.
+    """Compare runs A and B: settings, then recorded facts, then results as B minus A in points.
 
     One pair of runs says little. The error beside a difference is that of the choice of test photos
     alone, as if either run had photos of its own, so it is too large where they share them; chance
@@ -180,15 +180,14 @@ def runs_diff(a: str, b: str, sort: str, most: int, form: str) -> None:
     discl runs diff 448f8c fec67c
     discl runs diff 448f8c fec67c --sort split --most 0
     """
-    from discl.cli.render.run_pages import print_difference
-    from discl.cli.render.text import finite
-    from discl.harness.inspect.diff import as_dict, difference
+    from discl.cli.render.run_pages import print_diff
+    from discl.harness.inspect.diff import as_dict, diff_runs
     from discl.harness.inspect.lookup import find
     from discl.harness.run.store import Store
 
     store = Store()
-    found = difference(find(store, a), find(store, b))
+    diff = diff_runs(find(store, a), find(store, b))
     if form == "json":
-        click.echo(json.dumps(finite(as_dict(found)), indent=1, ensure_ascii=False))
+        _print_json(as_dict(diff))
     else:
-        print_difference(found, sort, most)
+        print_diff(diff, sort, most)

@@ -9,88 +9,82 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.render.tables import said
-from discl.cli.render.text import WIDE, percent, points, show_lines, show_table, spark
-from discl.harness.inspect.index import COMPLETE, Run, legible
+from discl.cli.render.text import MAX_WORD, percent, points, show_lines, show_table, spark
+from discl.core.text import printable
+from discl.harness.inspect.index import COMPLETE, StoredRun
 
 if TYPE_CHECKING:
-    from discl.harness.inspect.diff import Change, Difference, Shift
+    from discl.core.interfaces import EpochReport
+    from discl.harness.inspect.details import ClassRecall, MixInterval
+    from discl.harness.inspect.diff import Change, MetricDifference, RunDiff
 
-CLASSES = 30  # shown of a run; --format json has them all
+MAX_CLASSES = 30  # of a run; --format json has them all
 
 
 # ---------------------------------------------------------------- one in full
 
 
-def print_run(run: Run) -> None:
-    from discl.harness.inspect import details as facts
+def print_run(run: StoredRun) -> None:
+    from discl.harness.inspect import details
 
-    reports = facts.history(run)
-    chosen = facts.chosen_by(run)
+    reports = details.history(run)
     show_lines("", _head(run))
-    show_lines("settings", _settings(facts.identity(run)))
+    show_lines("settings", _settings(details.identity(run)))
     if run.result:
+        provenance = {
+            key: value for key, value in run.result.provenance.items() if key != "command"
+        }
         show_lines("comparability", _flat(run.result.comparability))
-        show_lines(
-            "made with",
-            _flat({key: value for key, value in run.result.provenance.items() if key != "command"}),
-        )
-        _print_metrics(facts.by_split(run.result), run.result.errors)
-        _print_classes(facts.class_recalls(run.result))
+        show_lines("made with", _flat(provenance))
+        _print_metrics(details.by_split(run.result), run.result.errors)
+        _print_classes(details.class_recalls(run.result))
     if reports:
-        _print_epochs(facts.stretches(reports), reports, chosen, run)
+        _print_levels(details.mix_intervals(reports))
+        _print_curves(reports, details.selection_metric(run), run)
     show_lines("cost", _flat(run.result.cost) if run.result else [])
-    show_lines("files", _places(run))
+    show_lines("files", _files(run))
 
 
-def _head(run: Run) -> list[tuple[str, str]]:
+def _head(run: StoredRun) -> list[tuple[str, str]]:
     from discl.harness.inspect.details import command
 
-    state = run.state if run.state == COMPLETE else f"{run.state}: {run.why}"
-    again = "again" if run.state == COMPLETE else "go on"
+    complete = run.state == COMPLETE
     return [
         ("name", run.name or "(not known)"),
         ("id", run.id),
-        ("state", state),
+        ("state", run.state if complete else f"{run.state}: {run.why}"),
         ("when", f"{run.when.replace('T', ' ').removesuffix('Z')} UTC" if run.when else "-"),
-        (again, command(run) or "(what made it cannot be told any more)"),
+        ("again" if complete else "go on", command(run) or "(the command is not known any more)"),
     ]
 
 
 def _settings(identity: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A line a table; strategy and seed first."""
+    """A line per table; strategy and seed first."""
     order = sorted(identity, key=lambda key: (key != "strategy", key != "seed", key))
-    return [
-        (
-            key,
-            ", ".join(f"{name} {value}" for name, value in _flat({"": identity[key]})).removeprefix(
-                " "
-            ),
-        )
-        for key in order
-    ]
+    lines = []
+    for key in order:
+        values = [f"{name} {value}".strip() for name, value in _flat({"": identity[key]})]
+        lines.append((key, ", ".join(values)))
+    return lines
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """Dotted paths and values in few characters; the tables of a part's parameters are spoken of as
-    the part's.
-    """
-    found: list[tuple[str, str]] = []
+    """Dotted paths and short values; the word `parameters` is left out of paths."""
+    lines: list[tuple[str, str]] = []
     for key, value in table.items():
         path = ".".join(word for word in (above, str(key)) if word and word != "parameters")
-        found += _flat(value, path) if isinstance(value, Mapping) else [(path, _value(value))]
-    return found
+        lines += _flat(value, path) if isinstance(value, Mapping) else [(path, _value(value))]
+    return lines
 
 
 def _value(value: Any) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, float) and value.is_integer() and abs(value) >= 1:
         value = int(value)
-    return (
-        "-"
-        if value is None
-        else f"{value:,}"
-        if isinstance(value, int) and not isinstance(value, bool)
-        else said(value)
-    )
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return said(value)
 
 
 def _print_metrics(
@@ -98,23 +92,18 @@ def _print_metrics(
 ) -> None:
     from discl.core.metric_names import in_order, is_share
 
-    measured = {name for values in tables.values() for name in values if is_share(name)}
-    names = in_order(measured)
+    names = in_order(name for values in tables.values() for name in values if is_share(name))
     rows = []
     for (split, prefix), values in tables.items():
         if prefix and split.startswith("ood/"):
             continue
+        title = split + (f", {prefix.strip('_').replace('_', ' ')}" if prefix else "")
         cells = []
         for name in names:
             error = errors.get(f"{split}/{prefix}{name}")
-            cells.append(
-                "-"
-                if name not in values
-                else percent(values[name]) + ("" if error is None else f" ± {100 * error:.1f}")
-            )
-        rows.append(
-            [split + (f", {prefix.strip('_').replace('_', ' ')}" if prefix else ""), *cells]
-        )
+            after = "" if error is None else f" ± {100 * error:.1f}"
+            cells.append(percent(values[name]) + after if name in values else "-")
+        rows.append([title, *cells])
     if names:
         show_table(
             "metrics (percent; ± standard error from the choice of test photos)",
@@ -124,68 +113,65 @@ def _print_metrics(
 
 
 def _two_lines(metric: str) -> str:
-    return (
-        metric.removesuffix("_acc").replace("_", "\n", 1)
-        if metric not in ("acc", "macro_acc")
-        else metric.replace("_", "\n")
-    )
+    if metric in ("acc", "macro_acc"):
+        return metric.replace("_", "\n")
+    return metric.removesuffix("_acc").replace("_", "\n", 1)
 
 
-def _print_classes(classes: Sequence[Any]) -> None:
+def _print_classes(classes: Sequence[ClassRecall]) -> None:
     if not classes:
         return
-    shown = (
-        classes
-        if len(classes) <= CLASSES
-        else [*classes[: CLASSES // 2], *classes[-CLASSES // 2 :]]
-    )
+    shown = classes
+    if len(classes) > MAX_CLASSES:
+        shown = [*classes[: MAX_CLASSES // 2], *classes[-MAX_CLASSES // 2 :]]
     rows = [
         [
-            legible(one.name, WIDE),
-            one.group,
-            f"{one.photos:,}",
-            "-" if one.recall is None else percent(one.recall),
+            printable(row.name, MAX_WORD),
+            row.group,
+            f"{row.photos:,}",
+            "-" if row.recall is None else percent(row.recall),
         ]
-        for one in shown
+        for row in shown
     ]
     show_table(
-        "recall of each class at home (percent), by real training photos",
+        "recall of each class on the test split (percent), by real training photos",
         ["class", "group", "photos", "recall"],
         rows,
         left=2,
     )
     if len(shown) < len(classes):
         click.echo(
-            f"the {CLASSES // 2} largest and smallest classes of {len(classes):,}; --format json"
-            " has them all"
+            f"the {MAX_CLASSES // 2} largest and smallest classes of {len(classes):,}; --format"
+            " json has them all"
         )
 
 
-def _print_epochs(stretches: Sequence[Any], reports: Sequence[Any], chosen: str, run: Run) -> None:
-    from discl.harness.inspect.details import curve
-
-    probed = sorted({level for stretch in stretches for level in stretch.gains})
+def _print_levels(intervals: Sequence[MixInterval]) -> None:
+    probed = sorted({level for interval in intervals for level in interval.gains})
     rows = []
-    for stretch in stretches:
-        epochs = (
-            f"{stretch.first + 1}"
-            if stretch.first == stretch.last
-            else f"{stretch.first + 1}-{stretch.last + 1}"
-        )
+    for interval in intervals:
+        epochs = f"{interval.first + 1}"
+        if interval.last != interval.first:
+            epochs += f"-{interval.last + 1}"
         mix = ", ".join(
             f"{level}" if weight == 1 else f"{level}: {weight:.0%}"
-            for level, weight in stretch.mix.items()
+            for level, weight in interval.mix.items()
         )
         gains = [
-            f"{100 * stretch.gains[level]:+.1f}" if level in stretch.gains else ""
+            f"{100 * interval.gains[level]:+.1f}" if level in interval.gains else ""
             for level in probed
         ]
-        rows.append([epochs, "photos only" if stretch.real_phase else mix, *gains])
-    title = "levels over the epochs" + (
-        " (what the probe gained at each, in points)" if probed else ""
-    )
+        rows.append([epochs, "photos only" if interval.real_phase else mix, *gains])
+    title = "levels over the epochs"
+    if probed:
+        title += " (gain of the probe at each, in points)"
     show_table(title, ["epochs", "levels", *map(str, probed)], rows, left=2)
-    levels = [
+
+
+def _print_curves(reports: Sequence[EpochReport], metric: str, run: StoredRun) -> None:
+    from discl.harness.inspect.details import curve
+
+    mean_levels = [
         (
             math.nan
             if report.real_phase
@@ -193,132 +179,132 @@ def _print_epochs(stretches: Sequence[Any], reports: Sequence[Any], chosen: str,
         )
         for report in reports
     ]
-    lines = [
-        ("levels", spark(levels, 0, 100)),
-        ("loss", _curve([report.loss for report in reports if report.loss is not None], "{:.3g}")),
-    ]
-    if values := curve(reports, chosen):
-        best = f", chosen at epoch {run.result.chosen_epoch + 1}" if run.result else ""
-        lines.append((chosen, _curve(list(values.values()), "{:.1%}") + best))
-    show_lines("", [each for each in lines if each[1]])
+    losses = [report.loss for report in reports if report.loss is not None]
+    lines = [("levels", spark(mean_levels, 0, 100))]
+    if losses:
+        lines.append(("loss", _curve(losses, "{:.3g}")))
+    if values := curve(reports, metric):
+        chosen = f", chosen at epoch {run.result.chosen_epoch + 1}" if run.result else ""
+        lines.append((metric, _curve(list(values.values()), "{:.1%}") + chosen))
+    show_lines("", lines)
 
 
-def _curve(values: Sequence[float], shape: str) -> str:
-    return (
-        f"{spark(values)} {shape.format(values[0])} to {shape.format(values[-1])}" if values else ""
-    )
+def _curve(values: Sequence[float], number: str) -> str:
+    return f"{spark(values)} {number.format(values[0])} to {number.format(values[-1])}"
 
 
-def _places(run: Run) -> list[tuple[str, str]]:
-    from discl.harness.inspect.details import sent_copies, tries
+def _files(run: StoredRun) -> list[tuple[str, str]]:
+    """The folder, its attempts and failures, and copies at W&B."""
+    from discl.harness.inspect.details import attempts, wandb_copies
 
     lines = [("folder", str(run.folder))]
-    for attempt in tries(run):
+    for attempt in attempts(run):
         files = ", ".join(f"{name} {size / 1e3:,.0f} kB" for name, size in attempt.files.items())
-        lines.append(
-            (
-                f"attempt {attempt.folder.name}",
-                f"{'complete' if attempt.complete else attempt.far}: {files or 'no files'}",
-            )
-        )
+        state = "complete" if attempt.complete else attempt.progress
+        lines.append((f"attempt {attempt.folder.name}", f"{state}: {files or 'no files'}"))
     for failure in run.failures:
-        peak = (
-            f", peak memory {failure.peak_bytes / 1e9:.2f} GB"
-            if isinstance(failure.peak_bytes, int)
-            else ""
-        )
-        lines.append((f"{failure.kind} at {failure.date}", f"{failure.why}{peak}"))
-    sent = [
-        f"{one['place']} ({one['rows']} epochs{'' if one['complete'] else ', not yet whole'})"
-        for one in sent_copies(run)
+        text = str(failure.why)
+        if isinstance(failure.peak_bytes, int):
+            text += f", peak memory {failure.peak_bytes / 1e9:.2f} GB"
+        lines.append((f"{failure.kind} at {failure.date}", text))
+    copies = [
+        f"{copy['destination']} ({copy['rows']} epochs"
+        f"{'' if copy['complete'] else ', not yet whole'})"
+        for copy in wandb_copies(run)
     ]
-    return [*lines, ("W&B", ", ".join(sent) or "no copy; `discl wandb sync` makes one")]
+    return [*lines, ("W&B", ", ".join(copies) or "no copy; `discl wandb sync` makes one")]
 
 
 # ---------------------------------------------------------------- two side by side
 
+_COLUMNS = ("A", "B", "B - A, points")
 
-def print_difference(found: Difference, sort: str, most: int) -> None:
+
+def print_diff(diff: RunDiff, sort: str, most: int) -> None:
+    """Print the differences of two runs; `most` metrics and half as many classes, 0 = all."""
+    for letter, run in (("A", diff.a), ("B", diff.b)):
+        state = "" if run.state == COMPLETE else f"  ({run.state}: {printable(run.why)})"
+        click.echo(f"{letter}  {run.id}  {printable(run.name, 120)}{state}")
+    click.echo(diff.headline)
+    _print_changes("settings", diff.settings)
+    _print_changes("recorded beside them; changes no identity", diff.recorded)
+    if diff.comparability:
+        title = "comparability key: these two may not be in one table"
+        _print_changes(title, diff.comparability)
+    _print_metric_differences(diff, sort, most)
+    _print_class_differences(diff, max(1, most // 2) if most else None)
+    if diff.classes_note:
+        click.echo(f"classes are not compared: {diff.classes_note}")
+
+
+def _print_metric_differences(diff: RunDiff, sort: str, most: int) -> None:
     from discl.harness.inspect.diff import by_size
 
-    for end, run in (("A", found.a), ("B", found.b)):
-        click.echo(
-            f"{end}  {run.id}  {legible(run.name, 120)}"
-            + ("" if run.state == COMPLETE else f"  ({run.state}: {legible(run.why)})")
-        )
-    click.echo(found.headline)
-    _print_changes("settings", found.settings)
-    _print_changes("recorded beside them; changes no identity", found.recorded)
-    if found.comparability:
-        _print_changes("comparability key: these two may not stand in one table", found.comparability)
-    first = {one.metric: title for title, one in {**found.b.main, **found.a.main}.items()}
-    rows = [
-        [first[shift.metric], *_shifted(shift)] for shift in found.metrics if shift.metric in first
+    titles = {
+        metric.metric: title
+        for title, metric in {**diff.b.board_metrics, **diff.a.board_metrics}.items()
+    }
+    on_board = [metric for metric in diff.metrics if metric.metric in titles]
+    others = [
+        metric for metric in diff.metrics if metric.metric not in titles and metric.difference
     ]
-    if rows:
-        show_table(
-            "what a board shows (percent; ± as if the test photos were others each time)",
-            ["", *_SHIFTED],
-            rows,
-        )
-    others = [shift for shift in found.metrics if shift.metric not in first and shift.difference]
     shown = (sorted(others, key=by_size) if sort == "size" else others)[: most or None]
-    if shown:
+    if on_board:
         show_table(
-            "other metrics", ["", *_SHIFTED], [[shift.metric, *_shifted(shift)] for shift in shown]
+            "columns of a board (percent; ± as if the test photos were others each time)",
+            ["", *_COLUMNS],
+            [[titles[metric.metric], *_difference_cells(metric)] for metric in on_board],
         )
-    _print_rest(found, len(others) - len(shown))
-    moved = [each for each in found.classes if each.difference][
-        : max(1, most // 2) if most else None
-    ]
+    if shown:
+        rows = [[metric.metric, *_difference_cells(metric)] for metric in shown]
+        show_table("other metrics", ["", *_COLUMNS], rows)
+    _print_counts(diff, len(others) - len(shown))
+
+
+def _difference_cells(metric: MetricDifference) -> list[str]:
+    return [percent(metric.a), percent(metric.b), points(metric.difference, metric.error)]
+
+
+def _print_class_differences(diff: RunDiff, most: int | None) -> None:
+    changed = [row for row in diff.classes if row.difference][:most]
     rows = [
         [
-            legible(one.name, WIDE),
-            one.group,
-            f"{one.photos:,}",
-            percent(one.recall or 0),
-            percent(b),
-            points(difference, None),
+            printable(row.a.name, MAX_WORD),
+            row.a.group,
+            f"{row.a.photos:,}",
+            percent(row.a.recall or 0),
+            percent(row.b),
+            points(row.difference, None),
         ]
-        for one, b, difference in moved
+        for row in changed
     ]
     if rows:
         show_table(
-            "classes whose recall moved most (percent)",
-            ["class", "group", "photos", *_SHIFTED],
+            "classes whose recall differs most (percent)",
+            ["class", "group", "photos", *_COLUMNS],
             rows,
             left=2,
         )
-    if found.classes_note:
-        click.echo(f"classes are not compared: {found.classes_note}")
 
 
-_SHIFTED = ("A", "B", "B - A, points")
-
-
-def _shifted(shift: Shift) -> list[str]:
-    return [percent(shift.a), percent(shift.b), points(shift.difference, shift.error)]
-
-
-def _print_rest(found: Difference, more: int) -> None:
-    if not found.metrics:
-        lacking = [f"{run.id} is {run.state}" for run in (found.a, found.b) if not run.result]
+def _print_counts(diff: RunDiff, not_shown: int) -> None:
+    """Say how many metrics are equal, and how many differ and are not shown."""
+    if not diff.metrics:
+        lacking = [f"{run.id} is {run.state}" for run in (diff.a, diff.b) if not run.result]
         click.echo(f"no metric to compare: {' and '.join(lacking) or 'they have none in common'}")
         return
-    equal = sum(shift.difference == 0 for shift in found.metrics)
+    equal = sum(metric.difference == 0 for metric in diff.metrics)
     parts = [f"{equal} metrics are equal"] if equal else []
-    parts += [f"{more} more differ, --most 0 shows them"] if more else []
+    parts += [f"{not_shown} more differ, --most 0 shows them"] if not_shown else []
     if parts:
         click.echo("; ".join(parts))
 
 
 def _print_changes(title: str, changes: Sequence[Change]) -> None:
     if changes:
-        rows = [
-            [change.path, *(_side(value) for value in (change.a, change.b))] for change in changes
-        ]
+        rows = [[change.path, _setting(change.a), _setting(change.b)] for change in changes]
         show_table(title, ["", "A", "B"], rows, left=3)
 
 
-def _side(value: Any) -> str:
-    return "(not said)" if value is None else legible(said(value), 2 * WIDE) or "(empty)"
+def _setting(value: Any) -> str:
+    return "(not set)" if value is None else printable(said(value), 2 * MAX_WORD) or "(empty)"

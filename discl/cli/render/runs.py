@@ -10,34 +10,33 @@ from typing import Any
 
 import click
 
-from discl.cli.render.text import WIDE, console, percent, show_list
-from discl.harness.inspect.index import COMPLETE, STATES, Run, legible
+from discl.cli.render.text import MAX_WORD, console, percent, show_list
+from discl.core.text import printable
+from discl.harness.inspect.index import COMPLETE, STATES, StoredRun
 from discl.harness.run.store import Store
 
-_SPARED = (
+# columns that are left out, in this order, until the list fits the terminal
+_OPTIONAL_COLUMNS = (
     "commit",
     "worst group, ood",
     "min",
     "worst group",
     "scale",
     "when (UTC)",
-)  # columns, where a terminal is narrow
-_SHORT = 8  # characters of an id or a commit in a list, where they tell the runs apart
+)
+_MIN_DIGITS = 8  # characters of an id or a commit
+_ID_LENGTH = 16
 
 
-# ---------------------------------------------------------------- lists
-
-
-def line(run: Run) -> dict[str, Any]:
-    """A run for programs."""
-    main = {title: {"metric": one.metric, "value": one.value} for title, one in run.main.items()}
+def as_dict(run: StoredRun) -> dict[str, Any]:
+    """A run of the list, for programs."""
     words = {
         name: getattr(run, name)
         for name in ("id", "name", "benchmark", "scale", "strategy", "seed", "state", "why")
     }
     return {
         **words,
-        "main": main,
+        "main": {title: metric._asdict() for title, metric in run.board_metrics.items()},
         "minutes": run.minutes,
         "when": run.when,
         "commit": run.commit,
@@ -45,19 +44,20 @@ def line(run: Run) -> dict[str, Any]:
     }
 
 
-def as_csv(runs: Sequence[Run]) -> str:
-    """A row a run; main metrics as fractions, under their titles."""
+def as_csv(runs: Sequence[StoredRun]) -> str:
+    """A row per run; board metrics as shares, under their titles."""
     titles = _titles(runs)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    head = ("id", "name", "benchmark", "scale", "strategy", "seed", "state")
-    writer.writerow([*head, *titles, "minutes", "when", "commit", "why"])
+    words = ("id", "name", "benchmark", "scale", "strategy", "seed", "state")
+    writer.writerow([*words, *titles, "minutes", "when", "commit", "why"])
     for run in runs:
-        values = [run.main[title].value if title in run.main else "" for title in titles]
+        metrics = run.board_metrics
+        values = [metrics[title].value if title in metrics else "" for title in titles]
         minutes = "" if run.minutes is None else f"{run.minutes:.2f}"
         writer.writerow(
             [
-                *(getattr(run, name) for name in head),
+                *(getattr(run, name) for name in words),
                 *values,
                 minutes,
                 run.when,
@@ -68,99 +68,96 @@ def as_csv(runs: Sequence[Run]) -> str:
     return out.getvalue()
 
 
-def print_list(shown: Sequence[Run], more: bool, store: Store) -> None:
-    from discl.harness.inspect.index import count, ids
+def print_list(shown: Sequence[StoredRun], more: bool, store: Store) -> None:
+    """Print runs as a table, with why they are not complete, and how many there are."""
+    from discl.harness.inspect.index import count_runs, run_ids
 
-    if not (total := count(store)):
+    total = count_runs(store)
+    if not total:
         click.echo(f"no run yet in {store.root}; make some with: discl bench cifar10_lt")
         return
-    titles = _titles(shown)
-    digits = _digits(ids(store))
-    header = [
-        "id",
-        "benchmark",
-        "scale",
-        "strategy",
-        "seed",
-        "state",
-        *titles,
-        "min",
-        "when (UTC)",
-        "commit",
-    ]
+    digits = _digits(run_ids(store))
     if shown:
-        rows = [_cells(run, titles, digits) for run in shown]
-        lacking = _narrowed(header, rows, console().width)
-        show_list(
-            "runs, newest first (percent)",
-            [name.replace(" ", "\n") for name in header],
-            rows,
-            left=header.index("state") + 1,
-        )
-        if lacking:
-            click.echo(f"no room for {', '.join(lacking)}: --format csv has everything")
+        _print_table(shown, digits)
     for run in shown:
         if run.state != COMPLETE:
-            click.echo(f"{run.id[:digits]} {run.state}: {legible(run.why)}")
+            click.echo(f"{run.id[:digits]} {run.state}: {printable(run.why)}")
     counts = Counter(run.state for run in shown)
-    listed = (
-        ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts[state]) or "none fits"
-    )
+    states = [f"{counts[state]:,} {state}" for state in STATES if counts[state]]
     click.echo(
         f"{'the newest ' if more else ''}{len(shown):,} of {total:,} runs:"
-        f" {listed}{'; --most 0 shows all' if more else ''}"
+        f" {', '.join(states) or 'none fits'}{'; --most 0 shows all' if more else ''}"
     )
 
 
-def _titles(runs: Iterable[Run]) -> list[str]:
+def _print_table(shown: Sequence[StoredRun], digits: int) -> None:
+    titles = _titles(shown)
+    words = ["id", "benchmark", "scale", "strategy", "seed", "state"]
+    header = [*words, *titles, "min", "when (UTC)", "commit"]
+    rows = [_cells(run, titles, digits) for run in shown]
+    removed = _remove_columns(header, rows, console().width)
+    show_list(
+        "runs, newest first (percent)",
+        [name.replace(" ", "\n") for name in header],
+        rows,
+        left=header.index("state") + 1,
+    )
+    if removed:
+        click.echo(f"no room for {', '.join(removed)}: --format csv has everything")
+
+
+def _titles(runs: Iterable[StoredRun]) -> list[str]:
     from discl.harness.leaderboard.columns import BRIEF
 
-    there = {title for run in runs for title in run.main}
-    return [title for title in BRIEF if title in there]
+    measured = {title for run in runs for title in run.board_metrics}
+    return [title for title in BRIEF if title in measured]
 
 
-def _narrowed(header: list[str], rows: list[list[str]], room: int) -> list[str]:
-    """Take away what may be spared until a table fits; what that was."""
+def _remove_columns(header: list[str], rows: list[list[str]], width: int) -> list[str]:
+    """Remove optional columns until the table fits `width`; returns their titles."""
+    removed = []
+    for title in _OPTIONAL_COLUMNS:
+        if title not in header:
+            continue
+        if _table_width(header, rows) <= width:
+            break
+        column = header.index(title)
+        for cells in (header, *rows):
+            del cells[column]
+        removed.append(title)
+    return removed
+
+
+def _table_width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Characters a table takes; titles break at blanks, cells do not."""
     from rich.cells import cell_len
 
-    gone = []
-    for name in (name for name in _SPARED if name in header):
-        place = [
-            max(cell_len(word) for cells in (title.split(), *rows_) for word in cells)
-            for title, *rows_ in _columns(header, rows)
-        ]
-        if sum(place) + 2 * (len(place) - 1) <= room:
-            break
-        at = header.index(name)
-        for cells in (header, *rows):
-            del cells[at]
-        gone.append(name)
-    return gone
-
-
-def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[Any]]:
-    """Each title, and its cells as lists of one word."""
-    return [[title, *([cells[at]] for cells in rows)] for at, title in enumerate(header)]
+    widths = []
+    for column, title in enumerate(header):
+        words = [*title.split(), *(row[column] for row in rows)]
+        widths.append(max(cell_len(word) for word in words))
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _digits(ids: Sequence[str]) -> int:
-    """Characters by which ids differ, at least eight."""
-    digits = _SHORT
-    while digits < 16 and len({id[:digits] for id in ids}) < len(ids):
+    """How many leading characters tell all ids apart, at least eight."""
+    digits = _MIN_DIGITS
+    while digits < _ID_LENGTH and len({id[:digits] for id in ids}) < len(ids):
         digits += 1
     return digits
 
 
-def _cells(run: Run, titles: Sequence[str], digits: int) -> list[str]:
-    words = [run.benchmark, run.scale, run.strategy, "" if run.seed is None else str(run.seed)]
-    metrics = [percent(run.main[title].value) if title in run.main else "-" for title in titles]
+def _cells(run: StoredRun, titles: Sequence[str], digits: int) -> list[str]:
+    seed = "" if run.seed is None else str(run.seed)
+    words = [run.benchmark, run.scale, run.strategy, seed]
+    metrics = run.board_metrics
     minutes = "-" if run.minutes is None else f"{run.minutes:.1f}"
-    commit = run.commit[:_SHORT] + ("+" if run.commit.endswith("+") else "")
+    commit = run.commit[:_MIN_DIGITS] + ("+" if run.commit.endswith("+") else "")
     ends = [minutes, run.when.replace("T", " ")[:16] or "-", commit or "-"]
     return [
         run.id[:digits],
-        *(legible(word, WIDE) or "-" for word in words),
+        *(printable(word, MAX_WORD) or "-" for word in words),
         run.state,
-        *metrics,
-        *(legible(end, WIDE) for end in ends),
+        *(percent(metrics[title].value) if title in metrics else "-" for title in titles),
+        *(printable(end, MAX_WORD) for end in ends),
     ]

@@ -1,4 +1,4 @@
-"""Text and tables on the terminal, for words that may look like anything."""
+"""Tables and lines on the terminal; names may hold any characters."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.harness.inspect.index import legible
+from discl.core.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDE = 40  # characters of a word in a table
+MAX_WORD = 40  # characters of a word in a table
 BARS = "▁▂▃▄▅▆▇█"
-SPARKS = 60  # characters of a curve
+MAX_BARS = 60  # characters of a curve
 
 
-def spark(values: Sequence[float], least: float | None = None, most: float | None = None) -> str:
-    """A curve as one line of bars; what is no finite number is a blank."""
-    if len(values) > SPARKS:
-        values = [values[place * len(values) // SPARKS] for place in range(SPARKS)]
-    finite = [value for value in values if math.isfinite(value)]
-    low = min(finite, default=0.0) if least is None else least
-    high = max(finite, default=0.0) if most is None else most
+def spark(values: Sequence[float], low: float | None = None, high: float | None = None) -> str:
+    """A curve as one line of bars; NaN and infinity are blanks.
+
+    `low` and `high` are the values of the smallest and largest bar, by default those of the curve.
+    """
+    if len(values) > MAX_BARS:
+        values = [values[bar * len(values) // MAX_BARS] for bar in range(MAX_BARS)]
+    finite_values = [value for value in values if math.isfinite(value)]
+    low = min(finite_values, default=0.0) if low is None else low
+    high = max(finite_values, default=0.0) if high is None else high
     span = (high - low) or 1.0
     return "".join(
         BARS[min(7, int(8 * (value - low) / span))] if math.isfinite(value) else " "
@@ -34,12 +37,12 @@ def spark(values: Sequence[float], least: float | None = None, most: float | Non
 
 
 def finite(value: Any) -> Any:
-    """`value` as JSON can say it: no NaN, and keys that are words."""
+    """`value` as JSON can express it: null for NaN and infinity, and keys that are strings."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): finite(each) for key, each in value.items()}
-    return [finite(each) for each in value] if isinstance(value, list | tuple) else value
+        return {str(key): finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def percent(value: float) -> str:
@@ -47,12 +50,14 @@ def percent(value: float) -> str:
 
 
 def points(difference: float, error: float | None) -> str:
+    """A difference in percentage points, with its standard error where it is known."""
     if not math.isfinite(difference):
         return str(difference)
     return f"{100 * difference:+.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
 
 
 def console() -> Console:
+    """The terminal, or 200 columns where the output is no terminal."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 200)
@@ -61,49 +66,47 @@ def console() -> Console:
 def show_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1
 ) -> None:
-    """A table whose first `left` columns are words; words fold, numbers do not."""
+    """Print a table whose first `left` columns are words; words fold, numbers do not."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for place, name in enumerate(header):
+    for column, name in enumerate(header):
         table.add_column(
-            Text("\n".join(map(legible, name.split("\n")))),
-            justify="left" if place < left else "right",
+            Text("\n".join(printable(part) for part in name.split("\n"))),
+            justify="left" if column < left else "right",
             overflow="fold",
-            no_wrap=place >= left,
+            no_wrap=column >= left,
         )
     for row in rows:
-        table.add_row(*(Text(legible(cell)) for cell in row))  # Text: a name may look like markup
+        # Text, because rich would read a string as markup
+        table.add_row(*(Text(printable(cell)) for cell in row))
     click.echo(f"\n{title}")
     console().print(table)
 
 
 def show_list(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
-    """As `show_table`, for thousands of rows and cells that fit: rich takes milliseconds a row."""
+    """Print a table of thousands of rows whose cells fit: rich takes milliseconds for each row."""
     from rich.cells import cell_len
 
     titles = [name.split("\n") for name in header]
-    high = max(map(len, titles))
-    above = [
-        [parts[line - high + len(parts)] if line >= high - len(parts) else "" for parts in titles]
-        for line in range(high)
-    ]
-    cells = [*above, *([legible(cell) for cell in row] for row in rows)]
-    widths = [max(cell_len(row[place]) for row in cells) for place in range(len(header))]
+    height = max(len(parts) for parts in titles)
+    title_lines = [([""] * height + parts)[-height:] for parts in titles]
+    cells = [list(line) for line in zip(*title_lines, strict=True)]
+    cells += [[printable(cell) for cell in row] for row in rows]
+    widths = [max(cell_len(row[column]) for row in cells) for column in range(len(header))]
     click.echo(f"\n{title}")
     for number, row in enumerate(cells):
-        blanks = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
-        words = [
-            cell + blank if place < left else blank + cell
-            for place, (cell, blank) in enumerate(zip(row, blanks, strict=True))
-        ]
-        text = "  ".join(words).rstrip()
-        click.echo(click.style(text, dim=True) if number < high else text)
+        padded = []
+        for column, cell in enumerate(row):
+            blanks = " " * (widths[column] - cell_len(cell))
+            padded.append(cell + blanks if column < left else blanks + cell)
+        text = "  ".join(padded).rstrip()
+        click.echo(click.style(text, dim=True) if number < height else text)
 
 
 def show_lines(title: str, lines: Sequence[tuple[str, str]]) -> None:
-    """Words beside what is said of them, what is long folded under itself."""
+    """Print words with the text beside them; long text folds in its own column."""
     from rich.table import Table
     from rich.text import Text
 
@@ -115,5 +118,5 @@ def show_lines(title: str, lines: Sequence[tuple[str, str]]) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for word, text in lines:
-        table.add_row(Text(legible(word, WIDE)), Text(legible(text)))
+        table.add_row(Text(printable(word, MAX_WORD)), Text(printable(text)))
     console().print(table)

@@ -1,12 +1,11 @@
-"""All that is known of one run: its settings, what came out, how it went, what it cost, and where
-it lies.
-"""
+"""One run in full: settings, results, course over the epochs, cost and files."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,19 +14,19 @@ import numpy as np
 from discl.config import commands
 from discl.config.benchmark import Benchmark, MetricsTable
 from discl.config.experiment import Experiment
-from discl.core.metric_names import position
 from discl.core.conventions import PREFIXES, SHOTS, base_name
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport
+from discl.core.metric_names import position
 from discl.core.result import Result
 from discl.files.fetch import offline
-from discl.harness.inspect.index import Run, description, progress
+from discl.harness.inspect.index import StoredRun, experiment_file, progress_text
 from discl.harness.run import events
 from discl.harness.wandb.sent_log import sent_records
 
 
-class Stretch(NamedTuple):
-    """Epochs in a row with one mix."""
+class MixInterval(NamedTuple):
+    """Consecutive epochs with one mix of levels."""
 
     first: int
     last: int
@@ -37,82 +36,74 @@ class Stretch(NamedTuple):
 
 
 class ClassRecall(NamedTuple):
-    """A class on the home test split."""
+    """A class on the in-distribution test split."""
 
     label: int
     name: str
-    photos: int  # it was trained on, the real ones
+    photos: int  # real training photos
     group: str  # many, medium or few
     recall: float | None
 
 
 class Attempt(NamedTuple):
-    """One try at the run."""
+    """One attempt at the run."""
 
     folder: Path
-    far: str  # 'epoch 12 of 30'
+    progress: str  # 'epoch 12 of 30'
     complete: bool
     files: dict[str, int]  # name -> bytes
 
 
-# ---------------------------------------------------------------- how it went
+# ---------------------------------------------------------------- epochs
 
 
-def history(run: Run) -> list[EpochReport]:
-    """What the epochs of the attempt that counts reported; empty where its record is gone or was
-    edited.
-    """
-    folder = attempt_of(run)
+def history(run: StoredRun) -> list[EpochReport]:
+    """Epoch reports of the attempt that counts; empty where its record is missing or damaged."""
+    folder = main_attempt(run)
     try:
         reports = events.epochs(folder) if folder else []
     except (OSError, TypeError, ValueError, AttributeError):
         return []
-    return reports if all(map(_sound, reports)) else []
+    return reports if all(_has_numbers(report) for report in reports) else []
 
 
-def _sound(report: EpochReport) -> bool:
-    numbers = [
+def _has_numbers(report: EpochReport) -> bool:
+    """Whether every value that should be a number is one: a record may have been edited."""
+    values = [
         report.epoch,
         *report.mix.values(),
         *report.gains.values(),
         *dict(report.values).values(),
         report.loss or 0.0,
     ]
-    return all(isinstance(number, int | float) for number in numbers)
+    return all(isinstance(value, int | float) for value in values)
 
 
-def attempt_of(run: Run) -> Path | None:
+def main_attempt(run: StoredRun) -> Path | None:
     """The attempt whose result counts, else the last one."""
-    if run.result and (
-        own := [folder for folder in run.attempts if int(folder.name) == run.result.attempt]
-    ):
-        return own[0]
+    if run.result:
+        for folder in run.attempts:
+            if int(folder.name) == run.result.attempt:
+                return folder
     return run.attempts[-1] if run.attempts else None
 
 
-def stretches(reports: Sequence[EpochReport]) -> list[Stretch]:
-    """The level mix over the epochs."""
-    groups: list[list[EpochReport]] = []
-    for report in reports:
-        if groups and (groups[-1][-1].mix, groups[-1][-1].real_phase) == (
-            report.mix,
-            report.real_phase,
-        ):
-            groups[-1].append(report)
-        else:
-            groups.append([report])
-    return [
-        Stretch(
-            group[0].epoch, group[-1].epoch, group[0].mix, _mean_gains(group), group[0].real_phase
-        )
-        for group in groups
-    ]
+def mix_intervals(reports: Sequence[EpochReport]) -> list[MixInterval]:
+    """The mix of levels over the epochs, with equal consecutive epochs joined."""
+    intervals = []
+    for (mix, real_phase), members in groupby(
+        reports, key=lambda report: (report.mix, report.real_phase)
+    ):
+        epochs = list(members)
+        gains = _mean_gains(epochs)
+        intervals.append(MixInterval(epochs[0].epoch, epochs[-1].epoch, mix, gains, real_phase))
+    return intervals
 
 
-def _mean_gains(group: Sequence[EpochReport]) -> dict[int, float]:
-    levels = sorted({level for report in group for level in report.gains})
+def _mean_gains(reports: Sequence[EpochReport]) -> dict[int, float]:
+    levels = sorted({level for report in reports for level in report.gains})
     return {
-        level: float(np.mean([report.gains[level] for report in group if level in report.gains]))
+        level: float(np.mean([report.gains[level] for report in reports if level in report.gains]))
         for level in levels
     }
 
@@ -122,137 +113,122 @@ def curve(reports: Sequence[EpochReport], metric: str) -> dict[int, float]:
     return {report.epoch: report.values[metric] for report in reports if metric in report.values}
 
 
-# ---------------------------------------------------------------- what came out
+# ---------------------------------------------------------------- results
 
 
-def chosen_by(run: Run) -> str:
+def selection_metric(run: StoredRun) -> str:
     """The val metric that chooses the epoch."""
     select = identity(run).get("select")
     return str(select.get("metric", "")) if isinstance(select, Mapping) else ""
 
 
-def identity(run: Run) -> dict[str, Any]:
+def identity(run: StoredRun) -> dict[str, Any]:
+    """The settings that change the answer; empty where they are unknown."""
     if run.result:
         return run.result.identity
-    folder = attempt_of(run)
-    said = description(folder).get("identity") if folder else None
-    return said if isinstance(said, dict) else {}
+    folder = main_attempt(run)
+    recorded = experiment_file(folder).get("identity") if folder else None
+    return recorded if isinstance(recorded, dict) else {}
 
 
-class Place(NamedTuple):
-    """Where a metric stands."""
+class MetricKey(NamedTuple):
+    """The parts of a key such as `test/adjusted_macro_acc`."""
 
     split: str
-    prefix: str  # what was done to the logits first, as "adjusted_"
+    prefix: str  # how the logits were changed first, such as "adjusted_"
     base: str
 
 
-def place_of(key: str) -> Place:
+def parse_key(key: str) -> MetricKey:
     split, _, metric = key.rpartition("/")
     base = base_name(key)
-    return Place(split, metric.removesuffix(base), base)
+    return MetricKey(split, metric.removesuffix(base), base)
 
 
-def in_order(key: str) -> tuple[int, str, int, int, str]:
-    """Sorts metrics as a person reads them: the home test split, val, photos from elsewhere; as
-    they are before what was done to them.
-    """
-    split, prefix, base = place_of(key)
-    first = {"test": 0, "id_test": 0, "val": 1, "ood": 2}.get(split, 3)
-    return (
-        first,
-        split,
-        PREFIXES.index(prefix) + 1 if prefix in PREFIXES else len(prefix),
-        position(base),
-        base,
-    )
+def reading_order(key: str) -> tuple[int, str, int, int, str]:
+    """Sort key of metrics: test splits, then val, then OOD; plain logits before changed ones."""
+    split, prefix, base = parse_key(key)
+    split_rank = {"test": 0, "id_test": 0, "val": 1, "ood": 2}.get(split, 3)
+    prefix_rank = PREFIXES.index(prefix) + 1 if prefix in PREFIXES else len(prefix)
+    return (split_rank, split, prefix_rank, position(base), base)
 
 
 def by_split(result: Result) -> dict[tuple[str, str], dict[str, float]]:
-    """(split, prefix) -> metric -> value, in the order of reading."""
+    """(split, prefix) -> metric -> value, in reading order."""
     tables: dict[tuple[str, str], dict[str, float]] = {}
-    for key in sorted(result.metrics, key=in_order):
-        split, prefix, base = place_of(key)
+    for key in sorted(result.metrics, key=reading_order):
+        split, prefix, base = parse_key(key)
         tables.setdefault((split, prefix), {})[base] = result.metrics[key]
     return tables
 
 
 def class_recalls(result: Result) -> list[ClassRecall]:
-    """By training photos, most first."""
-    rule = SHOTS[_conventions(result).shots]
-    groups = rule.members(np.array(result.counts, np.int64))
-    rows = zip(result.classes, result.counts, result.class_recalls, strict=True)
-    found = [
-        ClassRecall(
-            label,
-            str(name),
-            int(photos),
-            next((group for group, inside in groups.items() if inside[label]), ""),
-            recall,
-        )
-        for label, (name, photos, recall) in enumerate(rows)
-    ]
-    return sorted(found, key=lambda one: (-one.photos, one.label))
+    """Recall of each class, the class with most training photos first."""
+    members = SHOTS[_metrics_table(result).shots].members(np.array(result.counts, np.int64))
+    recalls = []
+    for label, (name, photos, recall) in enumerate(
+        zip(result.classes, result.counts, result.class_recalls, strict=True)
+    ):
+        group = next((group for group, inside in members.items() if inside[label]), "")
+        recalls.append(ClassRecall(label, str(name), int(photos), group, recall))
+    return sorted(recalls, key=lambda row: (-row.photos, row.label))
 
 
-def _conventions(result: Result) -> MetricsTable:
+def _metrics_table(result: Result) -> MetricsTable:
+    """The conventions of a result's metrics; the defaults where they cannot be read."""
     try:
-        found = MetricsTable(**result.identity.get("metrics", {}))
+        table = MetricsTable(**result.identity.get("metrics", {}))
     except (TypeError, ValueError):
         return MetricsTable()
-    return found if found.shots in SHOTS else MetricsTable()
+    return table if table.shots in SHOTS else MetricsTable()
 
 
-# ---------------------------------------------------------------- how to have it again, and where it lies
+# ---------------------------------------------------------------- command and files
 
 
-def command(run: Run) -> str:
-    """What makes it again, or goes on with it; "" where that cannot be told any more."""
-    if run.result and isinstance(said := run.result.provenance.get("command"), str):
-        return said
+def command(run: StoredRun) -> str:
+    """The command that repeats or resumes the run; "" where it cannot be known any more."""
+    if run.result:
+        recorded = run.result.provenance.get("command")
+        if isinstance(recorded, str):
+            return recorded
     try:
-        with offline():
-            made = _experiment(run)
-            ready = (
-                made.benchmark.part("datasets").build().ready
-            )  # its id needs the photos, and nothing is fetched for a look
-            return shlex.join(commands.of_run(made)) if ready and made.id() == run.id else ""
+        with offline():  # the id needs the photos, and nothing is fetched for it
+            experiment = _experiment(run)
+            ready = experiment.benchmark.part("datasets").build().ready
+            if ready and experiment.id() == run.id:
+                return shlex.join(commands.of_run(experiment))
     except (UserError, ValueError, TypeError, KeyError, OSError):
-        return ""
+        pass
+    return ""
 
 
-def _experiment(run: Run) -> Experiment:
-    """As it was begun: the tables of the strategies are lost beside the name of the chosen one, its
-    identity has its parameters.
+def _experiment(run: StoredRun) -> Experiment:
+    """The experiment of a run from its file.
+
+    The configuration names the strategy without its parameters; the identity has them.
     """
-    folder = attempt_of(run)
-    said = description(folder) if folder else {}
-    config = dict(said["config"])
-    chosen = str(said["config"]["strategy"])
+    folder = main_attempt(run)
+    content = experiment_file(folder) if folder else {}
+    config = dict(content["config"])
+    strategy = str(config["strategy"])
     seed = int(config.pop("seed"))
-    spec = Benchmark(
-        **config
-        | {
-            "strategy": (
-                {chosen: parameters}
-                if (parameters := said["identity"]["strategy"]["parameters"])
-                else {}
-            )
-        }
-    )
-    return Experiment(spec, chosen, seed)
+    parameters = content["identity"]["strategy"]["parameters"]
+    config["strategy"] = {strategy: parameters} if parameters else {}
+    return Experiment(Benchmark(**config), strategy, seed)
 
 
-def tries(run: Run) -> list[Attempt]:
+def attempts(run: StoredRun) -> list[Attempt]:
+    """The attempts of a run, oldest first."""
     return [
-        Attempt(folder, _far(folder), (folder / "result.json").exists(), _sizes(folder))
+        Attempt(folder, _progress(folder), (folder / "result.json").exists(), _sizes(folder))
         for folder in run.attempts
     ]
 
 
-def _far(folder: Path) -> str:
+def _progress(folder: Path) -> str:
     try:
-        return progress(folder)
+        return progress_text(folder)
     except OSError:
         return "its record cannot be read"
 
@@ -261,16 +237,17 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def sent_copies(run: Run) -> list[dict[str, Any]]:
-    """Where copies at W&B were sent, as the mirror remembers it."""
-    return [{"place": place, **asdict(note)} for place, note in sent_records(run.folder).items()]
+def wandb_copies(run: StoredRun) -> list[dict[str, Any]]:
+    """Where the run was sent at W&B, by the log of this machine."""
+    records = sent_records(run.folder)
+    return [{"destination": key, **asdict(record)} for key, record in records.items()]
 
 
-def described(run: Run) -> dict[str, Any]:
-    """Everything, for programs."""
+def as_dict(run: StoredRun) -> dict[str, Any]:
+    """All of it, for programs."""
     reports = history(run)
     result = run.result
-    chosen = chosen_by(run)
+    metric = selection_metric(run)
     return {
         "id": run.id,
         "name": run.name,
@@ -288,15 +265,17 @@ def described(run: Run) -> dict[str, Any]:
         "metrics": result.metrics if result else {},
         "errors": result.errors if result else {},
         "predictions": result.predictions if result else "",
-        "classes": [one._asdict() for one in class_recalls(result)] if result else [],
+        "classes": [row._asdict() for row in class_recalls(result)] if result else [],
         "chosen_epoch": result.chosen_epoch if result else None,
-        "levels": [stretch._asdict() for stretch in stretches(reports)],
-        "val": {"metric": chosen, "epochs": curve(reports, chosen)},
+        "levels": [interval._asdict() for interval in mix_intervals(reports)],
+        "val": {"metric": metric, "epochs": curve(reports, metric)},
         "loss": {report.epoch: report.loss for report in reports if report.loss is not None},
         "seen": result.seen if result else {},
         "cost": result.cost if result else {},
-        "attempts": [attempt._asdict() | {"folder": str(attempt.folder)} for attempt in tries(run)],
+        "attempts": [
+            attempt._asdict() | {"folder": str(attempt.folder)} for attempt in attempts(run)
+        ],
         "failures": [asdict(failure) for failure in run.failures],
         "folder": str(run.folder),
-        "mirrors": sent_copies(run),
+        "wandb": wandb_copies(run),
     }

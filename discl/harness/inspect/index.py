@@ -1,4 +1,4 @@
-"""The runs of a store at a glance, whatever became of them."""
+"""The runs of a store at a glance, complete or not."""
 
 from __future__ import annotations
 
@@ -28,61 +28,49 @@ COMPLETE, RUNNING, STOPPED, GIVEN_UP, FAILED, UNREADABLE = STATES = (
     "failed",
     "unreadable",
 )
-BAD = (FAILED, UNREADABLE)  # those a person should look at
-_TAIL = 4096
+BAD_STATES = (FAILED, UNREADABLE)  # `discl runs ls --failed` lists them
+_TAIL_BYTES = 4096
 _DATE = re.compile(rb'"date": "(\d{4}-\d\d-\d\dT[\d:]{8}Z)"')
-_REPLACED, _JOINS = (
-    "\N{REPLACEMENT CHARACTER}",
-    " \N{ZERO WIDTH JOINER}",
-)  # the latter makes one picture of several emoji
 
 
-class Main(NamedTuple):
-    """A metric that a board would show of a run."""
+class BoardMetric(NamedTuple):
+    """A metric that a board shows."""
 
     metric: str
     value: float
 
 
 @dataclass(frozen=True)
-class Run:
-    """What the store knows of one run; words that are not known are empty."""
+class StoredRun:
+    """A run as the store knows it; unknown words are empty."""
 
     id: str
     folder: Path  # with its attempts
     state: str  # one of STATES
-    why: str = (
-        ""  # of what is not complete: how far it came, why it failed, what is wrong with its file
-    )
+    # of a run that is not complete: its progress, why it failed, or what is wrong with its file
+    why: str = ""
     name: str = ""
     benchmark: str = ""
     scale: str = ""
     strategy: str = ""
     seed: int | None = None
-    when: str = (
-        ""  # the end of a complete run, the last sign of life of another; UTC, to the second
-    )
+    # when a complete run ended, when another last wrote to its files; UTC, to the second
+    when: str = ""
     result: Result | None = None
     attempts: tuple[Path, ...] = ()  # oldest first
     failures: tuple[Failure, ...] = field(default=(), repr=False)
 
     @cached_property
-    def main(self) -> dict[str, Main]:
-        """Title -> metric, as a board would show them where there is little room."""
+    def board_metrics(self) -> dict[str, BoardMetric]:
+        """Title -> metric, for the columns that a narrow board shows."""
         if self.result is None:
             return {}
         try:
             titles = columns.of([self.result]).titles
-        except (
-            UserError,
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-        ):  # other metrics, or a file of another version
-            return {}
+        except (UserError, ValueError, TypeError, KeyError, AttributeError):
+            return {}  # other metrics, or a file of another version
         return {
-            title: Main(name, self.result.metrics[name])
+            title: BoardMetric(name, self.result.metrics[name])
             for name, title in titles.items()
             if title in columns.BRIEF
         }
@@ -96,49 +84,32 @@ class Run:
         return "" if self.result is None else str(self.result.provenance.get("commit", ""))
 
 
-def legible(text: str, most: int = 0) -> str:
-    """`text` on one line of a terminal: what would move the cursor or turn the writing around is
-    replaced, what is too long is cut.
-    """
-    safe = "".join(each if each.isprintable() or each in _JOINS else _REPLACED for each in text)
-    return safe if not most or len(safe) <= most else f"{safe[: most - 1]}…"
-
-
 # ---------------------------------------------------------------- reading
 
 
-def every(store: Store) -> list[Run]:
-    """All runs there are, newest first."""
-    return list(newest(store))
+def newest_first(store: Store) -> Iterator[StoredRun]:
+    """All runs, newest first; each is read when it is asked for.
 
-
-def newest(store: Store) -> Iterator[Run]:
-    """All runs, newest first; each is read when its turn comes.
-
-    A damaged file makes its run unreadable and no other.
+    A damaged file makes its own run unreadable and no other.
     """
-    for begun in sorted(
-        filter(None, map(_begun, _folders(store))),
-        key=lambda begun: (begun.when, begun.folder.name),
-        reverse=True,
-    ):
-        yield _read(store, begun)
+    folders = [folder for path in _folders(store) if (folder := _run_folder(path))]
+    for folder in sorted(folders, key=lambda run: (run.when, run.path.name), reverse=True):
+        yield _read(store, folder)
 
 
-def ids(store: Store) -> list[str]:
-    """Names of the folders, in their order."""
+def run_ids(store: Store) -> list[str]:
+    """Names of the run folders, sorted."""
     return [folder.name for folder in _folders(store)]
 
 
-def count(store: Store) -> int:
-    """How many runs there are."""
-    return sum(_begun(folder) is not None for folder in _folders(store))
+def count_runs(store: Store) -> int:
+    return sum(_run_folder(folder) is not None for folder in _folders(store))
 
 
-def read(store: Store, folder: Path) -> Run | None:
-    """A run from its folder; None where nobody has begun one."""
-    begun = _begun(folder)
-    return _read(store, begun) if begun else None
+def read_run(store: Store, folder: Path) -> StoredRun | None:
+    """A run from its folder; None where no run was started there."""
+    run_folder = _run_folder(folder)
+    return _read(store, run_folder) if run_folder else None
 
 
 def _folders(store: Store) -> list[Path]:
@@ -154,121 +125,121 @@ def _folders(store: Store) -> list[Path]:
         ) from error
 
 
-class _Begun(NamedTuple):
-    """What a look at a folder tells, without reading what lies in it."""
+class _RunFolder(NamedTuple):
+    """A run folder as its file names and dates describe it; no file was read whole."""
 
-    folder: Path
+    path: Path
     when: str
     attempts: tuple[Path, ...]  # oldest first
-    result: Path | None  # the one that counts
+    result: Path | None  # of the latest complete attempt
     problem: str = ""
 
 
-def _begun(folder: Path) -> _Begun | None:
+def _run_folder(path: Path) -> _RunFolder | None:
+    """None where no run was started in the folder."""
     try:
-        inside = sorted(os.listdir(folder))
+        names = sorted(os.listdir(path))
     except FileNotFoundError:  # removed meanwhile
         return None
     except OSError as error:
-        return _Begun(folder, "", (), None, f"{folder} cannot be read ({error.strerror})")
-    attempts = tuple(folder / name for name in inside if name.isdecimal())
-    result = next(
-        (path for attempt in reversed(attempts) if (path := attempt / "result.json").exists()), None
-    )
-    if result:
-        return _Begun(folder, _dated(result) or _changed(result), attempts, result)
-    if not (attempts or "failures.jsonl" in inside or Store(folder.parent).being_made(folder.name)):
+        return _RunFolder(path, "", (), None, f"{path} cannot be read ({error.strerror})")
+    attempts = tuple(path / name for name in names if name.isdecimal())
+    for attempt in reversed(attempts):
+        result = attempt / "result.json"
+        if result.exists():
+            return _RunFolder(path, _result_date(result) or _modified(result), attempts, result)
+    if not (attempts or "failures.jsonl" in names or Store(path.parent).being_made(path.name)):
         return None
-    signs = [
-        *(attempt / events.NAME for attempt in attempts[-1:]),
-        *attempts[-1:],
-        folder / "failures.jsonl",
-        folder,
-    ]
-    return _Begun(
-        folder, next((date for path in signs if (date := _changed(path))), ""), attempts, None
-    )
+    last = attempts[-1:]
+    candidates = [*(attempt / events.NAME for attempt in last), *last]
+    candidates += [path / "failures.jsonl", path]
+    dates = [date for file in candidates if (date := _modified(file))]
+    return _RunFolder(path, dates[0] if dates else "", attempts, None)
 
 
-def _dated(result: Path) -> str:
-    """The date a result says it was made, from the end of its file: reading it whole takes a
-    hundred times as long.
-    """
+def _result_date(result: Path) -> str:
+    """The date in a result file, read from its end: reading it whole takes far longer."""
     try:
         with result.open("rb") as opened:
-            opened.seek(max(0, opened.seek(0, os.SEEK_END) - _TAIL))
-            found = _DATE.findall(opened.read())
+            opened.seek(max(0, opened.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            dates = _DATE.findall(opened.read())
     except OSError:
         return ""
-    return found[-1].decode() if found else ""
+    return dates[-1].decode() if dates else ""
 
 
-def _read(store: Store, begun: _Begun) -> Run:
-    problem = begun.problem
+def _read(store: Store, folder: _RunFolder) -> StoredRun:
+    problem = folder.problem
     try:
         if not problem:
-            failures = tuple(store.failures(begun.folder.name))
-            return (
-                _complete(begun, begun.result, failures)
-                if begun.result
-                else _unfinished(begun, failures)
-            )
+            failures = tuple(store.failures(folder.path.name))
+            if folder.result:
+                return _complete(folder, folder.result, failures)
+            return _incomplete(folder, failures)
     except OSError as error:
-        problem = f"{error.filename or begun.folder} cannot be read ({error.strerror})"
-    return Run(
-        begun.folder.name,
-        begun.folder,
+        problem = f"{error.filename or folder.path} cannot be read ({error.strerror})"
+    return StoredRun(
+        folder.path.name,
+        folder.path,
         UNREADABLE,
         problem,
-        when=begun.when,
-        attempts=begun.attempts,
+        when=folder.when,
+        attempts=folder.attempts,
     )
 
 
-def _complete(begun: _Begun, path: Path, failures: tuple[Failure, ...]) -> Run:
-    folder = begun.folder
-    found = checked(path, begun.folder.name)
-    place: dict[str, Any] = {"when": begun.when, "attempts": begun.attempts, "failures": failures}
-    if isinstance(found, str):
-        return Run(
-            folder.name,
-            folder,
+def _complete(folder: _RunFolder, path: Path, failures: tuple[Failure, ...]) -> StoredRun:
+    result = checked(path, folder.path.name)
+    if isinstance(result, str):
+        return StoredRun(
+            folder.path.name,
+            folder.path,
             UNREADABLE,
-            f"{path}: {found}",
-            **_said_at_start(begun.attempts[-1]),
-            **place,
+            f"{path}: {result}",
+            **_start_words(folder.attempts[-1]),
+            when=folder.when,
+            attempts=folder.attempts,
+            failures=failures,
         )
-    words = {
-        name: getattr(found, name) for name in ("name", "benchmark", "scale", "strategy", "seed")
-    }
-    return Run(folder.name, folder, COMPLETE, **words, **place, result=found)
-
-
-def _unfinished(begun: _Begun, failures: tuple[Failure, ...]) -> Run:
-    folder = begun.folder
-    last = begun.attempts[-1:]
-    far = progress(last[0]) if last else "before its first epoch"
-    state, why = STOPPED, far
-    if failures:
-        state = GIVEN_UP if failures[-1].kind == "stopped" else FAILED
-        why = str(failures[-1].why)
-    if Store(folder.parent).being_made(folder.name):
-        state, why = RUNNING, far
-    known = _said_at_start(last[0]) if last else {}
-    return Run(
-        folder.name,
-        folder,
-        state,
-        why,
-        **known,
-        when=begun.when,
-        attempts=begun.attempts,
+    return StoredRun(
+        folder.path.name,
+        folder.path,
+        COMPLETE,
+        name=result.name,
+        benchmark=result.benchmark,
+        scale=result.scale,
+        strategy=result.strategy,
+        seed=result.seed,
+        when=folder.when,
+        result=result,
+        attempts=folder.attempts,
         failures=failures,
     )
 
 
-def progress(attempt: Path) -> str:
-    """'epoch 12 of 30', as far as the record tells."""
+def _incomplete(folder: _RunFolder, failures: tuple[Failure, ...]) -> StoredRun:
+    last = folder.attempts[-1] if folder.attempts else None
+    progress = progress_text(last) if last else "before its first epoch"
+    state, why = STOPPED, progress
+    if failures:
+        state = GIVEN_UP if failures[-1].kind == "stopped" else FAILED
+        why = str(failures[-1].why)
+    if Store(folder.path.parent).being_made(folder.path.name):
+        state, why = RUNNING, progress
+    return StoredRun(
+        folder.path.name,
+        folder.path,
+        state,
+        why,
+        **(_start_words(last) if last else {}),
+        when=folder.when,
+        attempts=folder.attempts,
+        failures=failures,
+    )
+
+
+def progress_text(attempt: Path) -> str:
+    """'epoch 12 of 30', as far as the record of an attempt goes."""
     done = 0
     planned = None
     for event in events.events(attempt):
@@ -277,32 +248,32 @@ def progress(attempt: Path) -> str:
     return f"epoch {done} of {planned}" if isinstance(planned, int) else f"epoch {done}"
 
 
-def _said_at_start(attempt: Path) -> dict[str, Any]:
-    """Name, benchmark, scale, strategy and seed from what an attempt began with."""
-    config = description(attempt).get("config")
+def _start_words(attempt: Path) -> dict[str, Any]:
+    """Name, benchmark, scale, strategy and seed, from the files an attempt starts with."""
+    config = experiment_file(attempt).get("config")
     if not isinstance(config, Mapping):
         return {}
-    words = {"benchmark": "name", "scale": "scale", "strategy": "strategy"}
-    known: dict[str, Any] = {word: str(config.get(key, "")) for word, key in words.items()}
     seed = config.get("seed")
     start = next(events.events(attempt), {})
     return {
-        **known,
+        "benchmark": str(config.get("name", "")),
+        "scale": str(config.get("scale", "")),
+        "strategy": str(config.get("strategy", "")),
         "seed": seed if isinstance(seed, int) else None,
         "name": str(start.get("name", "")),
     }
 
 
-def description(attempt: Path) -> dict[str, Any]:
-    """`identity` and `config` of an attempt; empty where its file is gone or damaged."""
+def experiment_file(attempt: Path) -> dict[str, Any]:
+    """`identity` and `config` of an attempt; empty where the file is missing or damaged."""
     try:
-        said = json.loads((attempt / "experiment.json").read_text("utf-8"))
+        content = json.loads((attempt / "experiment.json").read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _changed(path: Path) -> str:
+def _modified(path: Path) -> str:
     try:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OSError:

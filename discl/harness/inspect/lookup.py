@@ -1,4 +1,4 @@
-"""Finds a run by what a person calls it."""
+"""Finds a run by its id, by the beginning of its id, or by its name."""
 
 from __future__ import annotations
 
@@ -7,42 +7,51 @@ import re
 from collections.abc import Sequence
 
 from discl.core.errors import UserError
-from discl.harness.inspect.index import Run, every, ids, legible, read
+from discl.core.text import printable
+from discl.harness.inspect.index import StoredRun, newest_first, read_run, run_ids
 from discl.harness.run.store import Store
 
-LEAST = 4  # characters of an id that may stand for it
-_NAMED = 5  # runs named in a message
+MIN_ID_LENGTH = 4  # characters of an id that may stand for it
+_MAX_LISTED = 5  # runs in a message
 
 
-def find(store: Store, word: str) -> Run:
-    """The run that `word` means: an id, its first characters, or a name that one run bears."""
-    known = ids(store)
-    begins = [id for id in known if id.startswith(word)] if re.fullmatch(r"[0-9a-f]+", word) else []
-    fitting = [word] if word in known else begins if len(word) >= LEAST else []
-    if len(fitting) == 1 and (run := read(store, store.root / fitting[0])):
+def find(store: Store, word: str) -> StoredRun:
+    """The run with this id, this beginning of an id, or this name.
+
+    Raises UserError where no run or several runs fit.
+    """
+    ids = run_ids(store)
+    is_hex = re.fullmatch(r"[0-9a-f]+", word)
+    beginning = [id for id in ids if id.startswith(word)] if is_hex else []
+    matches = beginning if len(word) >= MIN_ID_LENGTH else []
+    if word in ids:
+        matches = [word]
+    if len(matches) == 1 and (run := read_run(store, store.root / matches[0])):
         return run
-    runs = every(store)
+    runs = list(newest_first(store))
     named = [run for run in runs if run.name == word and word]
     if len(named) == 1:
         return named[0]
-    if several := named or [run for run in runs if run.id in begins]:
+    if several := named or [run for run in runs if run.id in beginning]:
         raise _ambiguous(word, several)
     raise _unknown(word, runs, store)
 
 
-def _ambiguous(word: str, runs: Sequence[Run]) -> UserError:
-    said = "; ".join(
-        f"{run.id} ({legible(run.name, 80) or run.state}, {run.when})" for run in runs[:_NAMED]
+def _ambiguous(word: str, runs: Sequence[StoredRun]) -> UserError:
+    listed = "; ".join(
+        f"{run.id} ({printable(run.name, 80) or run.state}, {run.when})"
+        for run in runs[:_MAX_LISTED]
     )
-    more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
     if len(runs) == 1:
         return UserError(
-            f"{word!r} is too short for a run; it begins {said}: give at least {LEAST} characters"
+            f"{word!r} is too short for a run; it begins {listed}: give at least"
+            f" {MIN_ID_LENGTH} characters"
         )
-    return UserError(f"{word!r} means {len(runs)} runs: {said}{more}; give an id, or more of it")
+    more = f" and {len(runs) - _MAX_LISTED} more" if len(runs) > _MAX_LISTED else ""
+    return UserError(f"{word!r} means {len(runs)} runs: {listed}{more}; give an id, or more of it")
 
 
-def _unknown(word: str, runs: Sequence[Run], store: Store) -> UserError:
+def _unknown(word: str, runs: Sequence[StoredRun], store: Store) -> UserError:
     if not runs:
         return UserError(
             f"no run called {word!r}: there is none yet in {store.root}; make some with: discl"
@@ -53,6 +62,6 @@ def _unknown(word: str, runs: Sequence[Run], store: Store) -> UserError:
     if not near:
         return UserError(f"no run called {word!r}; `discl runs ls` lists them")
     meant = " or ".join(
-        f"{legible(run.name, 80)} ({run.id})" if run.name else run.id for run in near
+        f"{printable(run.name, 80)} ({run.id})" if run.name else run.id for run in near
     )
     return UserError(f"no run called {word!r}; did you mean {meant}?")
