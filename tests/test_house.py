@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +77,15 @@ def test_circles_are_found() -> None:
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
     assert circles({module: set(imports(module)) - {module} for module in MODULES}) == []
+
+
+def test_core_and_config_are_light_to_import() -> None:
+    light = [name for name in MODULES if name.startswith(("discl.core", "discl.config"))]
+    heavy = {"torch", "torchvision", "timm", "diffusers", "open_clip", "transformers", "datasets"}
+    heavy |= {"wandb", "scipy"}
+    program = f"import sys, {', '.join(light)}\nprint(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
 def test_a_folder_can_be_taken_in_at_a_glance() -> None:
