@@ -64,13 +64,13 @@ def names(kind: str) -> dict[str, str | EntryPoint]:
 
 
 @cache
-def _claims(kind: str) -> dict[str, list[str]]:
+def claims(kind: str) -> dict[str, list[str]]:
     """Names that more than one part of a kind has, with what claims them."""
     ours = [name for name, source in names(kind).items() if isinstance(source, str)]
-    claims = {name: {"discl itself"} for name in ours}
+    sources = {name: {"discl itself"} for name in ours}
     for point in entry_points(group=f"discl.{kind}"):
-        claims.setdefault(point.name, set()).add(point.value)
-    return {name: sorted(sources) for name, sources in claims.items() if len(sources) > 1}
+        sources.setdefault(point.name, set()).add(point.value)
+    return {name: sorted(claimed) for name, claimed in sources.items() if len(claimed) > 1}
 
 
 def find(kind: str, name: str) -> type[Any]:
@@ -82,10 +82,10 @@ def find(kind: str, name: str) -> type[Any]:
     known = names(kind)
     if name not in known:
         raise unknown(singular(kind), name, known)
-    if name in _claims(kind):
-        claims = " and ".join(_claims(kind)[name])
+    if name in claims(kind):
+        sources = " and ".join(claims(kind)[name])
         raise UserError(
-            f"{singular(kind)} {name!r} is there more than once: {claims}; rename the entry point"
+            f"{singular(kind)} {name!r} is there more than once: {sources}; rename the entry point"
             " of a package, or uninstall the package"
         )
     source = known[name]
