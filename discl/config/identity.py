@@ -14,7 +14,7 @@ from discl.config.benchmark import MAKERS, Benchmark, PartKind
 from discl.config.part_cache import CachedPart, PartCache
 from discl.core.hashing import canonical_json, joined_json
 from discl.core.levels import PHOTO
-from discl.core.registry import singular
+from discl.core.registry import settings, singular
 
 if TYPE_CHECKING:  # benchmark files are found without numpy
     from discl.core.interfaces import FoldModels
@@ -73,6 +73,22 @@ def fold_models_identity(bench: Benchmark, models: FoldModels) -> dict[str, Any]
         **_learned_json(bench, PartCache()),
     }
     identity: dict[str, Any] = json.loads(joined_json(values))
+    return identity
+
+
+def hard_rule_of_bank(bench: Benchmark) -> dict[str, Any]:
+    """The hard rule as a bank's description has it: in the words of version 0.1.
+
+    The id of a bank seeds the noise of its images, so the same rule in other words would give other
+    images.
+    """
+    identity = bench.part("hard_rules").identity()
+    parameters = dict(identity["parameters"])
+    if (identity["name"], identity["version"]) == ("tail", 1):
+        default = settings("hard_rules", "tail")["max_class_images"].default
+        return {"below": parameters.pop("max_class_images", default), **parameters}
+    if (identity["name"], identity["version"]) == ("low_confidence", 1):
+        return {"rule": "low_confidence", **parameters}
     return identity
 
 

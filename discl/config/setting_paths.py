@@ -42,7 +42,7 @@ def check_path(path: str, bench: Benchmark | None = None) -> Setting:
     is none.
 
     `strategy` and `seed` are paths too. The parameters of a part are those of the one `bench` has
-    chosen; without it, of any part of the kind. Values are checked by `BenchmarkVariants.benchmark`.
+    chosen; without it, of any part of the kind. `BenchmarkVariants.benchmark` checks values.
     """
     head, *keys = path.split(".")
     renamed.check_path(path)

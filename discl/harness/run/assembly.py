@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from discl.config.benchmark import MAKERS, Benchmark
-from discl.config.identity import fold_models_identity
+from discl.config.identity import fold_models_identity, hard_rule_of_bank
 from discl.config.metrics import built
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
@@ -266,7 +266,7 @@ class Bench:
                 "photos": digest(photos),
                 "captions": digest(captions),
             },
-            "hard_rule": self._hard_rule.identity(),
+            "hard": hard_rule_of_bank(self.spec),
             **{
                 singular(kind): (
                     self.spec.part(kind).identity() | getattr(self, singular(kind)).identity()
