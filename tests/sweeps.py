@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 from discl.core.result import Result
 from discl.harness.run.store import Store
 from discl.harness.tuning.slots import RUNS, SLOT
-from discl.harness.tuning.storage.database import close_storage, open_storage
-from discl.testing import alive
+from discl.harness.tuning.storage import database
+from tests import processes
+from tests.processes import Started
 
 # 600 photos, seen once by a small network: a run takes a tenth of what a process takes to begin
 COMMON = """
@@ -60,17 +59,6 @@ startup = 3
 seeds = [0, 1]
 """
 RUNS_IN_ALL = 24  # 2 strategies x 6 trials x 2 seeds
-# As `discl`, but a launcher counts as dead after seconds, and a database as gone: tests would wait
-# for little else.
-IMPATIENT = """
-import sys
-from functools import partial
-from discl.harness.tuning.storage import database
-database.open_storage = partial(database.open_storage, heartbeat_seconds=1, grace_seconds=4)
-database.RETRY_SECONDS = 12.0
-from discl.cli import main
-main(sys.argv[1:])
-"""
 
 
 @dataclass(frozen=True)
@@ -88,14 +76,14 @@ def read(home: Path, url: str) -> Done:
 
 def studies(url: str) -> dict[str, list[FrozenTrial]]:
     """All trials there are, by study."""
-    storage = open_storage(url)
+    storage = database.open_storage(url)
     try:
         return {
             name: load_study(study_name=name, storage=storage).get_trials()
             for name in get_all_study_names(storage)
         }
     finally:
-        close_storage(storage)
+        database.close_storage(storage)
 
 
 def _trials(url: str) -> dict[tuple[str, int], dict[str, Any]]:
@@ -174,24 +162,25 @@ def sqlite(home: Path) -> str:
     return f"sqlite:///{home}/studies/studies.db"
 
 
-def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    return {**os.environ, "DISCL_HOME": str(home), **(more or {})}
-
-
 def begin(
     ready: Ready, home: Path, *words: str, log: Path, more: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+) -> Started:
     """A launcher in a process of its own."""
-    command = [sys.executable, "-c", IMPATIENT, "sweep", *words, "--trackers", ""]
-    with log.open("ab") as out:
-        return subprocess.Popen(
-            command, cwd=ready.folder, env=environment(home, more), stdout=out, stderr=out
-        )
+    environment = {"DISCL_HOME": str(home), **(more or {})}
+    command = ["sweep", *words, "--trackers", ""]
+    return processes.begin(_launch, command, log=log, folder=ready.folder, environment=environment)
 
 
-def until(
-    true: Callable[[], Any], launcher: subprocess.Popen[bytes], log: Path, patience_s: float = 240.0
-) -> None:
+def _launch(words: list[str]) -> None:
+    """As `discl`, but a launcher counts as dead after seconds, and a database as gone: tests would
+    wait for little else.
+    """
+    database.open_storage = partial(database.open_storage, heartbeat_seconds=1, grace_seconds=4)
+    database.RETRY_SECONDS = 12.0
+    processes.discl(words)
+
+
+def until(true: Callable[[], Any], launcher: Started, log: Path, patience_s: float = 240.0) -> None:
     """Wait for it, while the launcher lives."""
     deadline = time.monotonic() + patience_s
     while not true():
@@ -202,9 +191,7 @@ def until(
         time.sleep(0.01)
 
 
-def ends(
-    launcher: subprocess.Popen[bytes], log: Path, code: int = 0, patience_s: float = 240.0
-) -> str:
+def ends(launcher: Started, log: Path, code: int = 0, patience_s: float = 240.0) -> str:
     """Wait for the end, which must be this one; gives what was printed."""
     try:
         launcher.wait(patience_s)
@@ -213,54 +200,3 @@ def ends(
         raise AssertionError(f"it did not end in {patience_s} s:\n{log.read_text()}") from None
     assert launcher.returncode == code, log.read_text()
     return log.read_text()
-
-
-# ---------------------------------------------------------------- processes
-
-
-def descendants(process: int) -> dict[int, str]:
-    """Processes that it started, and those that they started; with their command lines."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int(
-                (entry / "stat").read_text().rpartition(")")[2].split()[1]
-            )
-        except OSError:  # it is gone
-            continue
-    found, fresh = dict[int, str](), {process}
-    while fresh := {
-        child for child, parent in parents.items() if parent in fresh and child not in found
-    }:
-        found |= {child: _command(child) for child in fresh}
-    return found
-
-
-def _command(process: int) -> str:
-    try:
-        return (
-            Path(f"/proc/{process}/cmdline")
-            .read_bytes()
-            .replace(b"\0", b" ")
-            .decode(errors="replace")
-        )
-    except OSError:
-        return ""
-
-
-def workers_of(process: int) -> list[int]:
-    """Its worker processes, whichever engine started them."""
-    marks = ("multiprocessing.spawn", "ray::Worker")
-    return [
-        child
-        for child, command in descendants(process).items()
-        if alive(child) and any(mark in command for mark in marks)
-    ]
-
-
-def kill(process: int) -> None:
-    """As the kernel does when memory runs out."""
-    try:
-        os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        return

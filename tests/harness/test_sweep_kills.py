@@ -14,21 +14,19 @@ import pytest
 from discl.harness.run.store import Store
 from discl.testing import gone
 from tests import sweeps
+from tests.processes import descendants, kill, workers_of
 from tests.sweeps import (
     RUNS_IN_ALL,
     Done,
     Ready,
     attempts,
     begin,
-    descendants,
     ends,
     finished,
-    kill,
     read,
     sqlite,
     studies,
     until,
-    workers_of,
 )
 
 TUNED = ("static", "real_rebalanced", "text_only")

@@ -7,20 +7,8 @@ from pathlib import Path
 import pytest
 
 from discl.testing import gone
-from tests.sweeps import (
-    RUNS_IN_ALL,
-    Ready,
-    attempts,
-    begin,
-    descendants,
-    ends,
-    finished,
-    kill,
-    read,
-    sqlite,
-    until,
-    workers_of,
-)
+from tests.processes import descendants, kill, workers_of
+from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, ends, finished, read, sqlite, until
 
 
 def test_a_cluster_with_a_killed_worker_comes_to_the_same_bit_for_bit(

@@ -20,7 +20,7 @@ from discl.parts.trackers.jsonl import JsonLines
 from discl.parts.trackers.wandb import Wandb
 from discl.testing import TrackerContract, alive, gone
 from tests import wandb_runs
-from tests.sweeps import descendants, kill
+from tests.processes import descendants, kill
 from tests.wandb_server import Server, serving
 
 CONTRACT = TrackerContract()

@@ -15,7 +15,8 @@ from discl.harness.run.store import Store
 from discl.testing import gone
 from tests import wandb_runs
 from tests.make_mini import make
-from tests.sweeps import descendants, finished
+from tests.processes import descendants
+from tests.sweeps import finished
 from tests.wandb_server import Server, serving
 
 
