@@ -472,9 +472,9 @@ class _Network:
 class TrackerContract(_Contract):
     """Watches a run from start to end, also one that does not complete, also two in a row."""
 
-    def described(self, folder: Path, place: int) -> dict[str, Any]:
+    def described(self, folder: Path, number: int) -> dict[str, Any]:
         return {
-            "id": f"0123456789abcde{place}",
+            "id": f"0123456789abcde{number}",
             "name": "contract",
             "folder": folder,
             "group": "contract",
@@ -482,7 +482,7 @@ class TrackerContract(_Contract):
             "tags": ["contract"],
             "config": {"train": {"epochs": 2}, "select": {"metric": "val/macro_acc"}},
             "epochs": 2,
-            "place": (place, 2),
+            "position": (number, 2),
         }
 
     def report(self, epoch: int) -> EpochReport:
@@ -501,10 +501,10 @@ class TrackerContract(_Contract):
     def test_two_runs_in_a_row(self, part: Tracker, tmp_path: Path) -> None:
         part.progress("making images", 0, 2)
         part.progress("making images", 2, 2)
-        for place, summary in ((1, {"test/macro_acc": 0.4}), (2, None)):
-            folder = tmp_path / f"{place:03d}"
+        for number, summary in ((1, {"test/macro_acc": 0.4}), (2, None)):
+            folder = tmp_path / f"{number:03d}"
             folder.mkdir()
-            part.start(self.described(folder, place))
+            part.start(self.described(folder, number))
             for epoch in range(2):
                 part.report(self.report(epoch))
             part.finish(summary)

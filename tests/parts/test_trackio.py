@@ -15,7 +15,7 @@ CONTRACT = TrackerContract()
 
 
 @pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+def _trackio_dir(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKIO_DIR", str(home() / "trackio"))
     from trackio import sqlite_storage, utils
 
@@ -23,25 +23,25 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "TRACKIO_DIR", home() / "trackio", raising=False)
 
 
-def _told(tracker: Trackio, folder: Path, epochs: range, summary: Any) -> None:
+def _run(tracker: Trackio, folder: Path, epochs: range, summary: Any) -> None:
     tracker.start(CONTRACT.described(folder, 1))
     for epoch in epochs:
         tracker.report(CONTRACT.report(epoch))
     tracker.finish(summary)
 
 
-def test_the_same_rows_are_told_once_though_a_run_goes_on(
+def test_the_same_rows_are_logged_once_though_a_run_is_resumed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from trackio.sqlite_storage import SQLiteStorage
 
-    _told(Trackio(), tmp_path, range(1), None)
-    _told(Trackio(), tmp_path, range(3), {"test/macro_acc": 0.5})  # a record is whole
+    _run(Trackio(), tmp_path, range(1), None)
+    _run(Trackio(), tmp_path, range(3), {"test/macro_acc": 0.5})  # each attempt reports all epochs
     assert capsys.readouterr().out == ""  # which belongs to what a command answers
     rows = Rows()
-    wanted = [rows.of(CONTRACT.report(epoch)) for epoch in range(3)]
+    expected = [rows.of(CONTRACT.report(epoch)) for epoch in range(3)]
     logged = SQLiteStorage.get_logs("discl-contract", "contract-01234567")
-    assert [{key: row[key] for key in wanted[i]} for i, row in enumerate(logged)] == wanted
+    assert [{key: row[key] for key in expected[i]} for i, row in enumerate(logged)] == expected
     assert [row["step"] for row in logged] == [0, 1, 2]
     assert list((home() / "trackio").glob("*.db"))
     assert sqlite3.connect(next((home() / "trackio").glob("*.db"))).execute(
@@ -58,13 +58,15 @@ def test_without_trackio_a_sentence_says_how_to_get_it(
 
 
 def test_names_may_hold_anything_and_a_failure_costs_the_run_a_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import trackio
+
     tracker = Trackio()
     name = "<script>alert('x')</script> \"quoted\" 🦊 مرحبا/" + "long" * 75
     tracker.start({**CONTRACT.described(tmp_path, 1), "name": name, "group": name})
     tracker.report(CONTRACT.report(0))
-    tracker._run.log = lambda *_, **__: 1 / 0
+    monkeypatch.setattr(trackio.Run, "log", lambda *_, **__: 1 / 0)
     tracker.report(CONTRACT.report(1))
     tracker.report(CONTRACT.report(2))
     tracker.finish(None)

@@ -19,7 +19,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Floats, FoldModels, FoldPredictions, Ints, Progress
 from discl.engine.hard_mining import assign_folds
 from discl.engine.training import distributed
-from discl.files.disk import one_at_a_time, publishing, write_text
+from discl.files.disk import atomic_write, folder_lock, write_text
 
 _VALIDATION = b"selected"  # key in the table's metadata: select.metric of each model
 
@@ -74,7 +74,7 @@ class OutOfFold:
         Other processes of this machine wait meanwhile. Under torchrun all processes call this, and
         train together.
         """
-        with one_at_a_time(self.folder) if distributed.is_main_process() else nullcontext():
+        with folder_lock(self.folder) if distributed.is_main_process() else nullcontext():
             if distributed.broadcast(self.table.exists()):
                 return
             if distributed.is_main_process():
@@ -126,7 +126,7 @@ class OutOfFold:
         held_out = np.flatnonzero(self.fold == number)
         answer = self.fit(seen, held_out, partial(progress, doing))
         if distributed.is_main_process():
-            with publishing(self._file(number)) as half, half.open("wb") as opened:
+            with atomic_write(self._file(number)) as tmp, tmp.open("wb") as opened:
                 np.savez(
                     opened,
                     probability=answer.probability,
@@ -167,7 +167,7 @@ class OutOfFold:
         }
         values = [None if math.isnan(a.validation) else a.validation for a in answers]
         metadata = {_VALIDATION: json.dumps(values)}
-        with publishing(self.table) as half:
-            pq.write_table(pa.table(columns).replace_schema_metadata(metadata), half)
+        with atomic_write(self.table) as tmp:
+            pq.write_table(pa.table(columns).replace_schema_metadata(metadata), tmp)
         for number in range(self.models.folds):
             self._file(number).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from discl.core.result import Result
 from discl.harness.leaderboard import columns
 from discl.harness.run import events
 from discl.harness.run.store import Failure, Store
-from discl.harness.run.validation import checked
+from discl.harness.run.validation import validated
 
 COMPLETE, RUNNING, STOPPED, GIVEN_UP, FAILED, UNREADABLE = STATES = (
     "complete",
@@ -189,7 +189,7 @@ def _read(store: Store, folder: _RunFolder) -> StoredRun:
 
 
 def _complete(folder: _RunFolder, path: Path, failures: tuple[Failure, ...]) -> StoredRun:
-    result = checked(path, folder.path.name)
+    result = validated(path, folder.path.name)
     if isinstance(result, str):
         return StoredRun(
             folder.path.name,

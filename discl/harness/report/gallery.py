@@ -23,7 +23,7 @@ from discl.harness.bank.spectrum import spectrum
 from discl.harness.leaderboard.table import by_seed
 from discl.harness.report.comparison import Comparison
 from discl.harness.run.assembly import Bench
-from discl.harness.run.mistakes import Missed, missed, worst_classes
+from discl.harness.run.mistakes import Misclassified, misclassified, worst_classes
 from discl.harness.run.store import Store
 
 PHOTOS = 8  # lines of the spectrum
@@ -203,7 +203,7 @@ def _of_run(bench: Bench, run: Result, predictions: dict[str, np.ndarray]) -> Fa
     split = bench.dataset.split(home)
     worst = []
     for label in worst_classes(predictions, home, CLASSES):
-        wrong = missed(predictions, home, label, MISTAKES)
+        wrong = misclassified(predictions, home, label, MISTAKES)
         recall = run.class_recalls[label]
         told = "-" if recall is None else f"{100 * recall:.0f} %"
         worst.append(
@@ -221,8 +221,8 @@ def _of_run(bench: Bench, run: Result, predictions: dict[str, np.ndarray]) -> Fa
     )
 
 
-def _mistake(one: Missed, run: Result, photo: Photos) -> Mistake:
-    return Mistake(uri(photo), run.classes[one.guess], f"{100 * one.confidence:.0f} % sure")
+def _mistake(one: Misclassified, run: Result, photo: Photos) -> Mistake:
+    return Mistake(uri(photo), run.classes[one.predicted], f"{100 * one.confidence:.0f} % sure")
 
 
 def uri(photo: Photos) -> str:

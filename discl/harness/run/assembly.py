@@ -128,7 +128,7 @@ class Bench:
 
     @cached_property
     def counts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Real training photos by label."""
+        """[c], training photos of each class."""
         return np.bincount(self.train.labels, minlength=len(self.dataset.classes))
 
     # ---------------------------------------------------------------- hard photos
@@ -224,7 +224,7 @@ class Bench:
         return self.sources_of(self.hard)
 
     def sources_of(self, rows: Ints) -> SourceImages:
-        """Training photos as images are made from them."""
+        """Training photos of these rows [m], as images are made from them."""
         return SourceImages(
             rows=rows,
             ids=tuple(str(name) for name in self.train.ids[rows]),

@@ -28,7 +28,9 @@ class BestEpoch:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def consider(self, report: EpochReport, weights: Mapping[str, Tensor]) -> None:
-        """Take this epoch where it is better; of equals the earlier one stays.
+        """Take this epoch and its weights (tensors [...] by name) where it is better.
+
+        Of equals the earlier one stays.
 
         Raises UserError where the metric is not among those that were measured.
         """

@@ -1,4 +1,4 @@
-"""Reads a run's record, events.jsonl, as far as it got."""
+"""Reads the record of a run, events.jsonl, as far as it is written."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _BY_LEVEL = ("mix", "seen", "gains")  # fields of an epoch whose keys are levels
 def events(folder: Path) -> Iterator[dict[str, Any]]:
     """The events of one attempt, oldest first: `start`, `epoch`s, `finish`.
 
-    A line that a kill has torn ends the record.
+    A line that was cut off by a kill ends them.
     """
     path = folder / NAME
-    for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
+    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
+    for line in lines:
         try:
             event = json.loads(line)
         except json.JSONDecodeError:
@@ -30,13 +31,13 @@ def events(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def epochs(folder: Path) -> list[EpochReport]:
-    """What the epochs of one attempt reported; empty where the record is gone."""
+    """The epochs of one attempt; empty where there is no record."""
     return [epoch(event) for event in events(folder) if event.get("event") == "epoch"]
 
 
 def epoch(event: dict[str, Any]) -> EpochReport:
-    """An `epoch` event as it was reported; JSON knows no whole numbers as keys."""
-    plain = {key: value for key, value in event.items() if key != "event"}
+    """An `epoch` event as the report it was written from; JSON has no whole numbers as keys."""
+    fields = {key: value for key, value in event.items() if key != "event"}
     for name in _BY_LEVEL:
-        plain[name] = {int(level): value for level, value in plain.get(name, {}).items()}
-    return EpochReport(**plain)
+        fields[name] = {int(level): value for level, value in fields.get(name, {}).items()}
+    return EpochReport(**fields)

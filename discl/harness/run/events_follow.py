@@ -1,4 +1,4 @@
-"""Reads a record that is still being written."""
+"""Reads the record of a run while it is being written."""
 
 from __future__ import annotations
 
@@ -10,44 +10,42 @@ from typing import Any
 
 from discl.harness.run.events import NAME
 
-PAUSE_S = 0.3  # between two looks
+POLL_S = 0.3  # seconds between two reads
 
 
-class Tail:
-    """The events of one attempt's record, each given once; a line counts when its end is there."""
+class EventFollower:
+    """The events of one attempt, each given once; a line counts when its end is written."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         self._offset = 0
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Those that came since the last look."""
+        """The events written since the last call."""
         try:
             with self.path.open("rb") as record:
                 record.seek(self._offset)
-                fresh = record.read()
+                written = record.read()
         except FileNotFoundError:
             return
-        whole = fresh[: fresh.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
+        complete = written[: written.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.splitlines():
             try:
                 event = json.loads(line)
-            except (
-                ValueError
-            ):  # a torn line that another writer went on after; what follows it is whole
+            except ValueError:  # cut off by a kill; the next attempt went on after it
                 continue
             if isinstance(event, dict):
                 yield event
 
-    def follow(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
-        """Every event until `finish`, or until `over` says that no more will come."""
+    def follow(self, is_over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Every event until `finish`, or until `is_over` says that no more will be written."""
         while True:
-            last = over()  # asked before the look: what was written until then is seen
+            over = is_over()  # asked before reading, so that nothing written until then is missed
             for event in self.new():
                 yield event
                 if event.get("event") == "finish":
                     return
-            if last:
+            if over:
                 return
-            time.sleep(PAUSE_S)
+            time.sleep(POLL_S)

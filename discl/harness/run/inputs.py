@@ -13,7 +13,7 @@ import numpy as np
 from discl.core.hashing import digest, short
 from discl.core.interfaces import Backbone, Dataset, Photos, Progress, Split, Task
 from discl.engine.training.config import TrainConfig
-from discl.files.disk import home, one_at_a_time, publishing
+from discl.files.disk import atomic_write, folder_lock, home
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -156,10 +156,10 @@ class FeatureInputs:
     def _stored(self, path: Path, photos: Callable[[], Any]) -> Any:
         """float32 [n, d], as a memory map; computed where it is not there yet."""
         if not path.exists():
-            with one_at_a_time(self.folder):
+            with folder_lock(self.folder):
                 if not path.exists():
                     features = self._embedded(photos())
-                    with publishing(path) as half, half.open("wb") as opened:
+                    with atomic_write(path) as tmp, tmp.open("wb") as opened:
                         np.save(opened, features)
         return np.load(path, mmap_mode="r")
 

@@ -1,4 +1,4 @@
-"""What a result was made with: recorded beside it, never part of its identity."""
+"""Provenance of a result: software and machine; recorded beside it, not part of its identity."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _version(name: str) -> str:
 
 
 def processor() -> str:
-    """Its name, as the machine tells it."""
+    """The name of the processor."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text("utf-8", "replace").splitlines():

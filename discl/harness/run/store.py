@@ -1,6 +1,6 @@
-"""Where runs live: `runs/<id>/<attempt>/`.
+"""The store of runs: `runs/<id>/<attempt>/`.
 
-Nothing is overwritten, and only a complete run answers for its id.
+Nothing is overwritten, and only a complete run counts as the result of its id.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.core.result import Result
-from discl.files.disk import clear_disk_errors, home, publishing, write_text
+from discl.files.disk import atomic_write, clear_disk_errors, home, write_text
 
 
 class BusyError(Exception):
-    """Somebody else is making this run."""
+    """Another process makes this run."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A try at a run that came to nothing."""
+    """An attempt that did not complete."""
 
-    # "error": it raised; "lost": its workers died; "stopped": it was given up, as a pruner said;
-    # "disk": full
+    # "error": it raised; "lost": its workers died; "stopped": a pruner stopped it; "disk": full
     kind: str
     why: str  # a sentence
     details: str = ""  # the traceback, where there is one
-    peak_bytes: int | None = None  # most memory the process held, where it is known
+    peak_bytes: int | None = None  # of the process, where it is known
     date: str = ""
 
 
@@ -48,16 +47,16 @@ class Store:
         self.root = root or home() / "runs"
 
     def find(self, id: str) -> Result | None:
-        """The latest complete run of an experiment; a stopped one is no answer."""
+        """The result of the latest complete attempt; None where there is none."""
         complete = sorted((self.root / id).glob("*/result.json"))
         return Result.read(complete[-1]) if complete else None
 
     def folder(self, result: Result) -> Path:
-        """Where a result's files lie."""
+        """The folder of a result's attempt."""
         return self.root / result.id / f"{result.attempt:03d}"
 
     def new_attempt(self, id: str) -> tuple[int, Path]:
-        """A fresh folder for a run about to start."""
+        """Number and new folder of the next attempt."""
         with clear_disk_errors("starting a run", self.root):
             (self.root / id).mkdir(parents=True, exist_ok=True)
             number = len(list((self.root / id).glob("[0-9]*")))
@@ -71,13 +70,13 @@ class Store:
 
     @contextmanager
     def claimed(
-        self, id: str, patient: bool = True, waiting: Callable[[int], None] = lambda _: None
+        self, id: str, wait: bool = True, waiting: Callable[[int], None] = lambda _: None
     ) -> Iterator[None]:
-        """Nobody else with this store makes the run until the block ends; waits for whoever does,
-        or raises BusyError. `waiting` is called with 0 before a wait and with 1 after it.
+        """No other process with this store makes the run until the block ends.
 
-        A lock of the operating system: a process that dies holds nothing, and nothing has to grow
-        stale.
+        Where one does, it is waited for; without `wait`, raises BusyError. `waiting` is called with
+        0 before a wait and with 1 after it. The lock is one of the operating system, so a process
+        that dies holds nothing.
         """
         with clear_disk_errors("claiming a run", self.root):
             (self.root / id).mkdir(parents=True, exist_ok=True)
@@ -86,7 +85,7 @@ class Store:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                if not patient:
+                if not wait:
                     raise BusyError(id) from error
                 waiting(0)
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -94,10 +93,7 @@ class Store:
             yield
 
     def being_made(self, id: str) -> bool:
-        """Whether a process makes the run now.
-
-        Whoever claims it meanwhile waits for no longer than this look.
-        """
+        """Whether a process makes the run now."""
         try:
             with (self.root / id / ".claim").open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -108,7 +104,7 @@ class Store:
         return False
 
     def note(self, id: str, failure: Failure) -> None:
-        """Record a try that came to nothing, beside those before it."""
+        """Append a failed attempt to those of the run."""
         with clear_disk_errors("recording a failure", self.root):
             (self.root / id).mkdir(parents=True, exist_ok=True)
             with (self.root / id / "failures.jsonl").open("a", encoding="utf-8") as record:
@@ -116,29 +112,30 @@ class Store:
                 record.write(json.dumps(dated) + "\n")
 
     def failures(self, id: str) -> list[Failure]:
-        """Tries that came to nothing, oldest first; a line that a kill has torn is left out."""
+        """The failed attempts, oldest first; a line that was cut off by a kill is left out."""
         path = self.root / id / "failures.jsonl"
-        found = []
+        failures = []
         for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
             try:
-                found.append(Failure(**json.loads(line)))
+                failures.append(Failure(**json.loads(line)))
             except (json.JSONDecodeError, TypeError):
                 continue
-        return found
+        return failures
 
     def checkpoints(self, id: str) -> Path:
-        """Where a run that is stopped leaves what the next attempt goes on from."""
+        """The folder of the checkpoints that the next attempt goes on from."""
         return self.root / id / "checkpoints"
 
     def save_predictions(self, folder: Path, predictions: Mapping[str, Any]) -> None:
-        """predictions.npz: `<split>/logits`, `<split>/labels`, `<split>/ids`; plain arrays, no
-        pickles.
-        """
-        with publishing(folder / "predictions.npz") as half, half.open("wb") as opened:
+        """Write predictions.npz: `<split>/logits`, `<split>/labels`, `<split>/ids`, no pickles."""
+        with atomic_write(folder / "predictions.npz") as tmp, tmp.open("wb") as opened:
             np.savez_compressed(opened, allow_pickle=False, **predictions)
 
     def predictions(self, folder: Path) -> dict[str, Any]:
-        """What `save_predictions` wrote."""
+        """The arrays that `save_predictions` wrote.
+
+        Raises UserError for a damaged file.
+        """
         path = folder / "predictions.npz"
         try:
             with np.load(path, allow_pickle=False) as stored:
@@ -147,12 +144,12 @@ class Store:
             raise UserError(f"{path} cannot be read ({error}); run the experiment again") from error
 
     def finish(self, folder: Path, result: Result) -> None:
-        """Write result.json: from here on the run is complete."""
+        """Write result.json, which makes the run complete."""
         write_text(folder / "result.json", result.to_json())
 
     def complete(self) -> Iterator[Result]:
-        """The latest complete run of every experiment."""
+        """The latest complete result of every experiment."""
         for folder in sorted(self.root.glob("*")):
-            found = self.find(folder.name)
-            if found:
-                yield found
+            result = self.find(folder.name)
+            if result:
+                yield result

@@ -27,9 +27,9 @@ class CompositeTracker:
         for tracker in self.trackers:
             tracker.start(run)
 
-    def progress(self, doing: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         for tracker in self.trackers:
-            tracker.progress(doing, done, total)
+            tracker.progress(what, done, total)
 
     def report(self, report: EpochReport) -> None:
         for tracker in self.trackers:

@@ -20,7 +20,7 @@ from discl.core.result import Result
 from discl.engine.evaluation.confusion import ConfusionCounts, count, unpack
 from discl.files.fetch import offline
 from discl.harness.run.assembly import Bench
-from discl.harness.run.mistakes import missed, worst_classes
+from discl.harness.run.mistakes import misclassified, worst_classes
 from discl.harness.run.store import Store
 from discl.harness.wandb import artifacts
 
@@ -203,13 +203,13 @@ def _mistakes(run: Any, result: Result, folder: Path, config: Mapping[str, Any])
         split = bench.dataset.split(test)
         table = wandb.Table(columns=["photo", "truth", "guess", "confidence", "photo id"])
         for label in worst_classes(predictions, test, MISTAKE_CLASSES):
-            for wrong in missed(predictions, test, label, MISTAKES_PER_CLASS):
+            for wrong in misclassified(predictions, test, label, MISTAKES_PER_CLASS):
                 if str(split.ids[wrong.row]) != wrong.id:
                     return
                 picture = Image.fromarray(np.asarray(split.pixels[wrong.row]))
                 picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
                 truth = result.classes[wrong.truth]
-                guess = result.classes[wrong.guess]
+                guess = result.classes[wrong.predicted]
                 caption = f"{truth}, taken for {guess} ({wrong.confidence:.0%})"
                 photo = wandb.Image(picture, caption=caption)
                 table.add_data(photo, truth, guess, wrong.confidence, wrong.id)

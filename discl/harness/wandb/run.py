@@ -11,7 +11,7 @@ from typing import Any
 from discl.core.dashboard_rows import Rows, best_and_last
 from discl.core.result import Result
 from discl.harness.run import events
-from discl.harness.run.events_follow import Tail
+from discl.harness.run.events_follow import EventFollower
 from discl.harness.wandb import artifacts, client, final_summary
 from discl.harness.wandb.bank import upload_bank
 from discl.harness.wandb.sent_log import AlreadySyncingError, SentRecord, locked_log
@@ -47,7 +47,7 @@ def upload_run(
     """
     try:
         with locked_log(folder.parent, is_finished) as log:
-            record = Tail(folder).follow(is_finished)
+            record = EventFollower(folder).follow(is_finished)
             start = next((event for event in record if event.get("event") == "start"), None)
             if start is None:
                 return None

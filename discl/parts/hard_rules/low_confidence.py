@@ -1,4 +1,8 @@
-"""Photos whose true class gets the least probability from a model that has not seen them."""
+"""Photos whose true class gets the least probability from a model that has not seen them.
+
+DisCL selects the hard photos of iWildCam by the confidence of a trained model. Here no model
+predicts a photo it was trained on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos of classes with few training photos: the rule of the paper for long-tailed data."""
+"""Photos of classes with few training photos: the rule of DisCL for long-tailed data."""
 
 from __future__ import annotations
 

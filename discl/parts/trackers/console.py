@@ -1,6 +1,4 @@
-"""The terminal: progress bars with remaining time for data, bank and training; plain lines where
-there is no terminal.
-"""
+"""The terminal: progress bars with the remaining time; plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -54,7 +52,7 @@ class Console:
         task = self._task(what, total)
         self._progress.update(task, completed=done, total=total)
         if done >= total:
-            self._drop(what)
+            self._remove(what)
 
     def start(self, run: Mapping[str, Any]) -> None:
         self._run = run
@@ -80,25 +78,27 @@ class Console:
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
         if self._terminal.is_terminal:
-            self._drop(self._title())
+            self._remove(self._title())
         if summary is None:
             self._terminal.print(f"{self._title()}: stopped before the end", highlight=False)
             return
-        home = id_test_split({key.rsplit("/", 1)[0] for key in summary})
+        id_test = id_test_split({key.rsplit("/", 1)[0] for key in summary})
         primary = self._run["config"]["select"]["metric"].removeprefix("val/")
-        shown = {home: f"{home}/{primary}", "few": f"{home}/few_acc", "ood": f"ood/{primary}"}
+        shown = {
+            id_test: f"{id_test}/{primary}",
+            "few": f"{id_test}/few_acc",
+            "ood": f"ood/{primary}",
+        }
         values = ", ".join(
             f"{name} {summary[key]:.1%}" for name, key in shown.items() if key in summary
         )
         self._terminal.print(f"{self._title()}: {values}", highlight=False)
 
     def _title(self) -> str:
-        place, total = self._run["place"]
-        return (
-            f"[{place}/{total}] {self._run['name']}".replace("[", "\\[", 1)
-            if self._terminal.is_terminal
-            else f"{place}/{total} {self._run['name']}"
-        )
+        number, total = self._run["position"]
+        if self._terminal.is_terminal:
+            return f"\\[{number}/{total}] {self._run['name']}"
+        return f"{number}/{total} {self._run['name']}"
 
     def _task(self, what: str, total: int) -> Any:
         if what not in self._tasks:
@@ -107,7 +107,7 @@ class Console:
             self._tasks[what] = self._progress.add_task(what, total=total, note="")
         return self._tasks[what]
 
-    def _drop(self, what: str) -> None:
+    def _remove(self, what: str) -> None:
         if what in self._tasks:
             self._progress.remove_task(self._tasks.pop(what))
         if not self._tasks:

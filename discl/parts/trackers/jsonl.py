@@ -1,4 +1,4 @@
-"""The record: one line an event in the run's events.jsonl, on disk before the next step is taken."""
+"""The record of a run: one line an event in events.jsonl, on disk before the run goes on."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ class JsonLines:
 
     def start(self, run: Mapping[str, Any]) -> None:
         self._path = Path(run["folder"]) / "events.jsonl"
-        self._write(
-            {"event": "start", **{k: v for k, v in run.items() if k not in ("folder", "place")}}
-        )
+        described = {key: run[key] for key in run if key not in ("folder", "position")}
+        self._write({"event": "start", **described})
 
     def progress(self, what: str, done: int, total: int) -> None:
         return None
@@ -36,7 +35,7 @@ class JsonLines:
 
     def _write(self, event: Mapping[str, Any]) -> None:
         if self._path is None:
-            raise RuntimeError("start() comes first")
+            raise RuntimeError("start() has to be called first")
         with self._path.open("a", encoding="utf-8") as record:
             record.write(json.dumps(event) + "\n")
             record.flush()

@@ -1,6 +1,4 @@
-"""trackio: a local dashboard of the same rows, without an account and without a network; `trackio
-show` opens it.
-"""
+"""trackio: a local dashboard without account or network; `trackio show` opens it."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from discl.files.disk import home
 class Trackio:
     """Keeps its files in $DISCL_HOME/trackio, unless TRACKIO_DIR says otherwise.
 
-    A run that goes on is one run, and each epoch is told once.
+    A run that is resumed stays one run there, and each epoch is logged once.
     """
 
     version = 1
@@ -27,15 +25,15 @@ class Trackio:
     def __init__(self) -> None:
         self._run: Any = None
         self._rows = Rows()
-        self._there = set[int]()  # epochs it has
+        self._logged = set[int]()  # epochs that earlier attempts logged
 
     def start(self, run: Mapping[str, Any]) -> None:
         os.environ.setdefault("TRACKIO_DIR", str(home().absolute() / "trackio"))
         trackio = _library()
         name = f"{shortened(str(run['name']), 100)}-{run['id'][:8]}"
         self._rows = Rows()
-        self._there = _epochs(str(run["project"]), name)
-        with redirect_stdout(sys.stderr):  # which is for what a command answers
+        self._logged = _epochs(str(run["project"]), name)
+        with redirect_stdout(sys.stderr):  # stdout is for the output of the command
             self._run = trackio.init(
                 project=str(run["project"]),
                 name=name,
@@ -52,10 +50,10 @@ class Trackio:
 
     def report(self, report: EpochReport) -> None:
         row = self._rows.of(report)
-        if self._run and report.epoch not in self._there:
+        if self._run and report.epoch not in self._logged:
             try:
                 self._run.log(row, step=report.epoch)
-            except Exception as error:  # whatever a tracker fails to do, the run goes on
+            except Exception as error:  # a failing tracker must not stop the run
                 self._run = None
                 print(
                     f"trackio: {type(error).__name__}: {error}; the run goes on without it",
@@ -80,7 +78,7 @@ def _library() -> Any:
 
 
 def _epochs(project: str, name: str) -> set[int]:
-    """Those that an earlier attempt told."""
+    """The epochs that are logged for a run."""
     from trackio.sqlite_storage import SQLiteStorage
 
     return {int(row[AXIS]) for row in SQLiteStorage.get_logs(project, name) if AXIS in row}

@@ -85,7 +85,7 @@ class Wandb:
                 opened.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
-        """End the list, wait for the child within limits, then terminate it; Ctrl-C skips the wait."""
+        """End the list, wait for the child within limits, then end it; Ctrl-C skips the wait."""
         child = self.child
         self.child = None
         if child is None or self._list is None:

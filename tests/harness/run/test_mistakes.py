@@ -1,6 +1,6 @@
 import numpy as np
 
-from discl.harness.run.mistakes import missed, worst_classes
+from discl.harness.run.mistakes import misclassified, worst_classes
 
 LOGITS = np.log(
     np.array(
@@ -20,10 +20,10 @@ def test_the_worst_classes_are_those_of_lowest_recall_and_absent_ones_are_none()
 
 
 def test_the_surest_mistakes_come_first() -> None:
-    found = missed(SAVED, "test", 0)
-    assert [(one.id, one.guess, round(one.confidence, 3)) for one in found] == [
+    photos = misclassified(SAVED, "test", 0)
+    assert [(photo.id, photo.predicted, round(photo.confidence, 3)) for photo in photos] == [
         ("b", 1, 0.8),
         ("c", 1, 0.6),
     ]
-    assert [one.id for one in missed(SAVED, "test", 0, most=1)] == ["b"]
-    assert missed(SAVED, "test", 2) == []
+    assert [photo.id for photo in misclassified(SAVED, "test", 0, most=1)] == ["b"]
+    assert misclassified(SAVED, "test", 2) == []

@@ -337,7 +337,7 @@ def test_names_arrive_as_they_are_or_shortened_where_wandb_has_limits(
         "config": config,
         "epochs": 1,
     }
-    record.start({**told, "folder": folder, "place": (1, 1)})
+    record.start({**told, "folder": folder, "position": (1, 1)})
     record.report(
         EpochReport(0, {100: 1.0}, {100: 4}, 1, 0.1, 0.5, {"val/acc": float("nan")}, loss=1.0)
     )
