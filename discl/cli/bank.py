@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from discl.cli.options.completion import executors
+from discl.cli.options.renamed import renamed_option
 from discl.cli.options.selection import load, opened, selection
 
 if TYPE_CHECKING:
-    from discl.harness.bank.inventory import Summary
+    from discl.harness.bank.inventory import BankSummary
     from discl.harness.run.assembly import Bench
 
 SHOWN = 20  # damaged rows named on the terminal
@@ -30,7 +30,7 @@ def bank() -> None:
     "--levels", help="Only these levels, separated by commas; default: all of the benchmark."
 )
 @click.option(
-    "--engine",
+    "--executor",
     default="local",
     show_default=True,
     shell_complete=executors,
@@ -45,10 +45,11 @@ def bank() -> None:
     "--address",
     help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.",
 )
+@renamed_option("--engine", "--executor")
 @click.option("--retry-failed", is_flag=True, help="Try again what could not be made before.")
 def bank_build(
     levels: str | None,
-    engine: str,
+    executor: str,
     workers: int | None,
     address: str | None,
     retry_failed: bool,
@@ -60,7 +61,7 @@ def bank_build(
 
     \b
     discl bank build cifar10_lt --workers 2
-    discl bank build cifar10_lt --engine ray --address auto
+    discl bank build cifar10_lt --executor ray --address auto
     """
     from discl.core.errors import UserError
     from discl.core.registry import bind
@@ -73,14 +74,14 @@ def bank_build(
             )
         extra = (*extra, f"levels=[{levels}]")
     given = {"workers": workers, "address": address}
-    executor = bind(
-        "executors", engine, {key: value for key, value in given.items() if value is not None}
+    built = bind(
+        "executors", executor, {key: value for key, value in given.items() if value is not None}
     ).build()
     bench, tracker = opened(load(**{**selection, "settings": extra}))
     bench.find_hard(tracker.progress)
     if retry_failed:
         bench.bank.drop(cell for cell, _ in bench.bank.failures())
-    made = bench.fill(bench.spec.levels, tracker.progress, executor)
+    made = bench.fill(bench.spec.levels, tracker.progress, built)
     rate = f", {made.images / made.seconds:.1f} images/s" if made.images else ""
     click.echo(
         f"{made.images} images made ({made.denoising_steps} denoising steps{rate}),"
@@ -203,14 +204,14 @@ def bank_report(
     discl bank report cifar10_lt --html report.html --json report.json
     """
     from discl.cli.render.quality import print_quality
-    from discl.files.disk import check_deliverable
+    from discl.files.disk import check_output
     from discl.harness.bank.quality.facts import save_json
     from discl.harness.bank.quality.measure import Limits, inspect
     from discl.harness.bank.quality.page import save_page
 
     for file in (json_file, html_file):
         if file:
-            check_deliverable(file)
+            check_output(file)
     bench, tracker = opened(load(**selection))
     quality = inspect(bench, tracker.progress, Limits(few, quantile, listed))
     if json_file:
@@ -316,28 +317,38 @@ def bank_import(folder: Path, **selection: Any) -> None:
 
 
 @bank.command("ls")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list, for scripts.")
-def bank_ls(as_json: bool) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="json: one list, for scripts.",
+)
+@renamed_option("--json", "--format json", takes_value=False)
+def bank_ls(form: str) -> None:
     """Every bank of this machine: what made it, what it holds, its size, and who refers to it.
 
     A bank is shared by all benchmarks and runs of one process (dataset, generator, prompts, scorer,
     seed). One that nobody refers to goes with `discl bank gc`.
     """
-    from discl.harness.bank.inventory import references, summaries
+    from discl.harness.bank.inventory import bank_summaries
+    from discl.harness.bank.references import find_references
 
-    known = references()
-    found = list(summaries(known))
-    if as_json:
-        click.echo(json.dumps([_plain(summary) for summary in found], indent=1))
-    elif not found:
+    references = find_references()
+    summaries = list(bank_summaries(references))
+    if form == "json":
+        click.echo(json.dumps([_plain(summary) for summary in summaries], indent=1))
+    elif not summaries:
         click.echo("no bank on this machine yet; `discl bank build BENCH` makes one")
     else:
-        _print_banks(found)
-        for doubt in known.unsure:
-            click.echo(f"not known: {doubt.why}")
+        _print_banks(summaries)
+        for possible in references.possible:
+            click.echo(f"not known: {possible.why}")
 
 
-def _plain(summary: Summary) -> dict[str, Any]:
+def _plain(summary: BankSummary) -> dict[str, Any]:
+    """A summary as JSON types."""
     from dataclasses import asdict
     from datetime import UTC, datetime
 
@@ -349,43 +360,35 @@ def _plain(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _print_banks(found: list[Summary]) -> None:
+def _print_banks(summaries: list[BankSummary]) -> None:
     from datetime import datetime
 
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(
-        "bank",
-        "dataset",
-        "generator",
-        "prompts",
-        "images by level",
-        "failed",
-        "shards",
-        "cache",
-        "written",
-        "referred to by",
-        box=None,
-    )
-    for one in found:
-        levels = " ".join(f"{level}%:{count}" for level, count in sorted(one.images.items()))
-        users = (
-            ", ".join([*one.benchmarks, *([f"{one.runs} runs"] if one.runs else [])])
-            or "nobody known"
-        )
-        written = datetime.fromtimestamp(one.written).astimezone().strftime("%Y-%m-%d %H:%M")
-        made = (
-            one.dataset,
-            one.generator,
-            one.prompts,
-            one.problem or levels or "none",
-            str(one.failed),
-        )
-        table.add_row(
-            one.id, *made, _megabytes(one.bytes.shards), _megabytes(one.bytes.cache), written, users
-        )
-    Console(width=None if sys.stdout.isatty() else 250).print(table)
+    from discl.cli.render.text import console
+
+    table = Table("bank", "dataset", "generator", "prompts", "images by level", box=None)
+    for title in ("failed", "shards", "cache", "written", "referred to by"):
+        table.add_column(title)
+    for summary in summaries:
+        levels = " ".join(f"{level}%:{count}" for level, count in sorted(summary.images.items()))
+        runs = [f"{summary.runs} runs"] if summary.runs else []
+        written = datetime.fromtimestamp(summary.written).astimezone()
+        row = [
+            summary.id,
+            summary.dataset,
+            summary.generator,
+            summary.prompts,
+            summary.problem or levels or "none",
+            str(summary.failed),
+            _megabytes(summary.bytes.shards),
+            _megabytes(summary.bytes.cache),
+            written.strftime("%Y-%m-%d %H:%M"),
+            ", ".join([*summary.benchmarks, *runs]) or "nobody known",
+        ]
+        table.add_row(*map(escape, row))
+    console(250).print(table)
 
 
 def _megabytes(count: int) -> str:
@@ -395,8 +398,7 @@ def _megabytes(count: int) -> str:
 @bank.command("gc")
 @click.option("--yes", is_flag=True, help="Remove what is listed; without it nothing is touched.")
 def bank_gc(yes: bool) -> None:
-    """List banks and leftovers that nobody would miss, and how much they hold; with --yes, remove
-    them.
+    """List banks and leftovers that nothing refers to, and their size; with --yes, remove them.
 
     Goes: a bank that no benchmark file (at any scale) and no complete run refers to; in the others,
     caches and shards whose images were replaced, damaged catalogues, and files left half-written
@@ -405,14 +407,14 @@ def bank_gc(yes: bool) -> None:
     benchmark file until a run of it is complete.
     """
     from discl.config.load import folders
-    from discl.harness.bank.gc import clean, look
-    from discl.harness.bank.inventory import references
+    from discl.harness.bank.gc import plan_removals, remove
+    from discl.harness.bank.references import find_references
     from discl.harness.run.trackers import CompositeTracker
 
-    plan = look(references(), CompositeTracker.of(["console"]).progress)
+    plan = plan_removals(find_references(), CompositeTracker.of(["console"]).progress)
     click.echo(f"benchmarks asked: those in {', '.join(map(str, folders()))}")
-    for bank, why in plan.kept:
-        click.echo(f"kept   {bank}  {why}")
+    for bank, reason in plan.kept:
+        click.echo(f"kept   {bank}  {reason}")
     for removal in plan.removals:
         click.echo(f"goes   {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
     if not plan.removals:
@@ -420,7 +422,7 @@ def bank_gc(yes: bool) -> None:
     elif not yes:
         click.echo(f"{_megabytes(plan.bytes)} would be freed; add --yes to remove what goes")
     else:
-        freed, stayed = clean(plan)
-        for why in stayed:
-            click.echo(f"stayed {why}")
+        freed, failures = remove(plan)
+        for failure in failures:
+            click.echo(f"stayed {failure}")
         click.echo(f"{_megabytes(freed)} freed")

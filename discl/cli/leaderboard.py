@@ -71,7 +71,7 @@ def leaderboard_show(
     discl leaderboard cifar10_lt --baseline all_levels --format latex -o table.tex
     """
     from discl.core.errors import UserError
-    from discl.files.disk import check_deliverable, delivering
+    from discl.files.disk import atomic_output, check_output
     from discl.harness.leaderboard import table as boards
     from discl.harness.leaderboard.formats import FORMATS as WRITERS
     from discl.harness.leaderboard.publish import shipped_results
@@ -82,7 +82,7 @@ def leaderboard_show(
             f"-o {str(output)!r} takes a format that is for files: {', '.join(FORMATS[1:])}"
         )
     if output:
-        check_deliverable(output)
+        check_output(output)
     spec = load(**selection)
     if published:
         results = shipped_results(spec)
@@ -98,8 +98,8 @@ def leaderboard_show(
     if form == "table":
         print_board(made)
     elif output:
-        with delivering(output) as half:
-            half.write_text(WRITERS[form](made), "utf-8")
+        with atomic_output(output) as tmp:
+            tmp.write_text(WRITERS[form](made), "utf-8")
         click.echo(str(output))
     else:
         click.echo(WRITERS[form](made), nl=False)

@@ -112,11 +112,11 @@ def report(
     discl report cifar10_lt cifar10_cams --scale small -o report.html
     discl report cifar10_lt --root leaderboards        # from published results
     """
-    from discl.files.disk import check_deliverable
+    from discl.files.disk import check_output
     from discl.harness.report.build import ReportRequest
     from discl.harness.report.build import report as write
 
-    check_deliverable(output)
+    check_output(output)
     compared = [name for given in baselines for name in words(given)]
     request = ReportRequest(
         _specs(benches, **narrowed),

@@ -127,7 +127,7 @@ def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> Non
     """
     import json
 
-    from discl.files.disk import delivering
+    from discl.files.disk import atomic_output
     from discl.harness.leaderboard.table import stored_results, with_every_seed
     from discl.harness.run.store import Store
     from discl.harness.wandb.sync import online_destination, study_groups
@@ -140,8 +140,8 @@ def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> Non
     destination = offline_destination() if unsaved else online_destination()
     dashboard = build_dashboard(spec, metrics, destination, study_groups(store, spec.name))
     if output:
-        with delivering(output) as half:
-            half.write_text(json.dumps(dashboard.specs(), indent=1) + "\n", "utf-8")
+        with atomic_output(output) as tmp:
+            tmp.write_text(json.dumps(dashboard.specs(), indent=1) + "\n", "utf-8")
         click.echo(f"spec: {output}")
     if unsaved:
         for section in dashboard.workspace.sections:

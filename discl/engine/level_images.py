@@ -12,4 +12,4 @@ class LevelImages(NamedTuple):
 
     row: Ints  # [n], row of the photo in the training split
     variant: Ints  # [n], number of the draw
-    index: Ints  # [n], index in the level's pixels
+    position: Ints  # [n], position in the level's pixels

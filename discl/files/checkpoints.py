@@ -1,6 +1,4 @@
-"""Checkpoints on disk: one safetensors file each, with the plain facts as JSON in its header; the
-last few are kept.
-"""
+"""Checkpoints on disk: a safetensors file each, with plain facts as JSON in its header."""
 
 from __future__ import annotations
 
@@ -9,38 +7,48 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discl.files.disk import clear_disk_errors, publishing
+from discl.files.disk import atomic_write, clear_disk_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 KEPT = 2  # the newest, and one more should that turn out to be damaged
+FORMAT = 2  # raised when a state has other names; in the file names, so that others are passed over
 
 
 def save(folder: Path, number: int, tensors: dict[str, Tensor], facts: Any) -> Path:
-    """Write checkpoint `number` whole, then remove the old ones. Numbers rise."""
+    """Write checkpoint `number` whole, then remove the old ones. Numbers rise.
+
+    Raises DiskError where the disk is full or cannot be written.
+    """
     from safetensors.torch import save_file
 
-    path = folder / f"{number:09d}.safetensors"
-    with clear_disk_errors("writing a checkpoint", folder), publishing(path) as half:
-        save_file(tensors, half, metadata={"facts": json.dumps(facts)})
-    for old in sorted(folder.glob("*.safetensors"))[:-KEPT]:
+    path = folder / f"{number:09d}.v{FORMAT}.safetensors"
+    with clear_disk_errors("writing a checkpoint", folder), atomic_write(path) as tmp:
+        save_file(tensors, tmp, metadata={"facts": json.dumps(facts)})
+    for old in _stored(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
 
 
 def newest(folder: Path) -> tuple[dict[str, Tensor], Any] | None:
-    """The newest checkpoint that can be read; None where there is none."""
+    """The newest checkpoint of this format that can be read; None where there is none."""
     from safetensors import SafetensorError, safe_open
 
-    for path in sorted(folder.glob("*.safetensors"), reverse=True):
+    for path in reversed(_stored(folder)):
         try:
             with safe_open(path, "pt") as opened:
                 facts = json.loads(opened.metadata()["facts"])
-                return {name: opened.get_tensor(name) for name in opened.keys()}, facts  # noqa: SIM118 - no mapping
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+                return tensors, facts
         except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError):
             continue
     return None
+
+
+def _stored(folder: Path) -> list[Path]:
+    """Checkpoints of this format, oldest first."""
+    return sorted(folder.glob(f"*.v{FORMAT}.safetensors"))
 
 
 def clear(folder: Path) -> None:

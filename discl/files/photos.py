@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Photos
-from discl.files.disk import delivering
+from discl.files.disk import atomic_output
 
 
 def encode(photo: Photos) -> bytes:
@@ -191,6 +191,6 @@ def picture_format(path: Path, others: str = "") -> str:
 def save_picture(picture: Image.Image, path: Path) -> Path:
     """Write a picture whole; the format follows the file's ending."""
     kind = picture_format(path)
-    with delivering(path) as half:
-        picture.save(half, kind)
+    with atomic_output(path) as tmp:
+        picture.save(tmp, kind)
     return path

@@ -1,7 +1,7 @@
-"""Shards: many small blobs in one immutable file that also says what they are.
+"""Shards: many small blobs in one immutable file with an index of them.
 
 Layout: the blobs, one after the other; a zlib-compressed JSON object {"columns": [...], "rows":
-[[...], ...]}; its length as eight big-endian bytes; `MAGIC`. So whatever indexes the shards can be
+[[...], ...]}; its length as eight big-endian bytes; `MAGIC`. A catalogue of shards can therefore be
 lost and made again from them.
 """
 
@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from discl.files.disk import publishing
+from discl.files.disk import atomic_write
 
 MAGIC = b"DISCLSH2"
-_TAIL = struct.Struct(">Q8s")
+_FOOTER = struct.Struct(">Q8s")
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
@@ -32,42 +32,45 @@ def write(
     folder: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]], blobs: Sequence[bytes]
 ) -> str:
     """Publish a shard under the hash of its bytes; returns that name. Equal content is one file."""
-    about = zlib.compress(
-        json.dumps(
-            {"columns": list(columns), "rows": [list(row) for row in rows]}, separators=(",", ":")
-        ).encode()
-    )
-    body = b"".join([*blobs, about, _TAIL.pack(len(about), MAGIC)])
+    index = {"columns": list(columns), "rows": [list(row) for row in rows]}
+    packed = zlib.compress(json.dumps(index, separators=(",", ":")).encode())
+    body = b"".join([*blobs, packed, _FOOTER.pack(len(packed), MAGIC)])
     name = hashlib.sha256(body).hexdigest()[:32]
-    with publishing(path_of(folder, name)) as half:
-        half.write_bytes(body)
+    with atomic_write(path_of(folder, name)) as tmp:
+        tmp.write_bytes(body)
     return name
 
 
 def path_of(folder: Path, name: str) -> Path:
-    """Where a shard lies; a name that is no hash could lead out of the folder and is refused."""
+    """Where a shard lies.
+
+    Raises BrokenShardError for a name that is no hash: it could lead out of the folder.
+    """
     if not _NAME.fullmatch(name):
         raise BrokenShardError(f"{name!r} is no name of a shard")
     return folder / name
 
 
 def names(folder: Path) -> list[str]:
-    """Shards in a folder, sorted; whatever else lies there is not looked at."""
+    """Shards in a folder, sorted; other files are not looked at."""
     return sorted(entry.name for entry in os.scandir(folder) if _NAME.fullmatch(entry.name))
 
 
-def about(folder: Path, name: str) -> tuple[list[str], list[list[Any]]]:
-    """(columns, rows) of a shard, from its end; the blobs are not read."""
+def read_index(folder: Path, name: str) -> tuple[list[str], list[list[Any]]]:
+    """(columns, rows) of a shard, from its end; the blobs are not read.
+
+    Raises BrokenShardError where the shard is missing or cut off.
+    """
     try:
         with path_of(folder, name).open("rb") as opened:
             end = opened.seek(0, os.SEEK_END)
-            opened.seek(max(0, end - _TAIL.size))
-            length, magic = _TAIL.unpack(opened.read(_TAIL.size))
-            if magic != MAGIC or length > end - _TAIL.size:
+            opened.seek(max(0, end - _FOOTER.size))
+            length, magic = _FOOTER.unpack(opened.read(_FOOTER.size))
+            if magic != MAGIC or length > end - _FOOTER.size:
                 raise BrokenShardError(f"shard {name} has lost its end")
-            opened.seek(end - _TAIL.size - length)
-            said = json.loads(zlib.decompress(opened.read(length)))
-        return said["columns"], said["rows"]
+            opened.seek(end - _FOOTER.size - length)
+            index = json.loads(zlib.decompress(opened.read(length)))
+        return index["columns"], index["rows"]
     except OSError as error:
         raise BrokenShardError(f"shard {name} cannot be read ({error.strerror})") from error
     except (struct.error, zlib.error, ValueError, KeyError, TypeError) as error:
@@ -75,7 +78,7 @@ def about(folder: Path, name: str) -> tuple[list[str], list[list[Any]]]:
 
 
 def read(folder: Path, name: str, offset: int, length: int) -> bytes:
-    """One blob."""
+    """One blob; raises BrokenShardError where the shard cannot be read."""
     try:
         with path_of(folder, name).open("rb") as opened:
             return os.pread(opened.fileno(), length, offset)

@@ -24,7 +24,7 @@ from urllib.parse import urlparse
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
-from discl.files.disk import clear_disk_errors, data_home, one_at_a_time, publishing, write_text
+from discl.files.disk import atomic_write, clear_disk_errors, data_home, folder_lock, write_text
 from discl.files.fetch import npm_pack
 
 UNASKED_BYTES = 1_000_000_000  # what is larger is only downloaded by `discl data fetch`
@@ -108,8 +108,8 @@ class Archives:
             if remote.unpack:
                 unpack(came, into, progress)
             else:
-                with publishing(into / remote.name) as half:
-                    shutil.copyfile(came, half)
+                with atomic_write(into / remote.name) as tmp:
+                    shutil.copyfile(came, tmp)
             write_text(marker, remote.url + "\n")
             if came != given:
                 came.unlink()
@@ -242,15 +242,15 @@ def obtain(sources: Sequence[Source], folder: Path, progress: Progress, asked: b
             )
             continue
         workplace = folder.parent / ".fetching" / folder.name
-        half = workplace / str(place)
+        tmp = workplace / str(place)
         try:
-            with one_at_a_time(workplace), clear_disk_errors("fetching", folder):
+            with folder_lock(workplace), clear_disk_errors("fetching", folder):
                 if not folder.exists() or not any(folder.iterdir()):
-                    half.mkdir(exist_ok=True)
-                    _check_room(source, half)
-                    source.fetch(half, progress)
-                    shutil.rmtree(half / ".fetched", ignore_errors=True)
-                    os.replace(half, folder)
+                    tmp.mkdir(exist_ok=True)
+                    _check_room(source, tmp)
+                    source.fetch(tmp, progress)
+                    shutil.rmtree(tmp / ".fetched", ignore_errors=True)
+                    os.replace(tmp, folder)
             return
         except UserError as error:
             said.append(str(error))
@@ -261,13 +261,13 @@ def obtain(sources: Sequence[Source], folder: Path, progress: Progress, asked: b
     )
 
 
-def _check_room(source: Source, half: Path) -> None:
-    there = sum(path.stat().st_size for path in half.rglob("*") if path.is_file())
+def _check_room(source: Source, tmp: Path) -> None:
+    there = sum(path.stat().st_size for path in tmp.rglob("*") if path.is_file())
     needed = 2 * source.bytes - there
-    free = shutil.disk_usage(half).free
+    free = shutil.disk_usage(tmp).free
     if needed > free:
         raise UserError(
-            f"{source} needs about {size(needed)} at {half.parent} for the download and what is in"
+            f"{source} needs about {size(needed)} at {tmp.parent} for the download and what is in"
             f" it, where {size(free)} are free; free some space or point DISCL_DATA at a larger"
             " disk"
         )

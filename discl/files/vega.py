@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
-from discl.files.disk import check_deliverable, delivering
+from discl.files.disk import atomic_output, check_output
 
 PIXELS_PER_INCH = 300  # of a PNG; a Vega unit is 1/72 inch
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is fetched
@@ -46,7 +46,7 @@ def check_picture(path: Path, formats: Sequence[str], extra: str) -> None:
         endings = f"{', '.join(formats[:-1])} or {formats[-1]}"
         raise UserError(f"{str(path)!r}: a picture is a {endings} file")
     require_vl_convert(extra)
-    check_deliverable(path)
+    check_output(path)
 
 
 def require_vl_convert(extra: str) -> None:
@@ -62,7 +62,7 @@ def write_picture(spec: Mapping[str, Any], path: Path, title: str = "", scale: f
     and PNG, where a Vega unit is `scale` / 72 inch.
     """
     complete = {"$schema": _SCHEMA, "config": _CONFIG, **spec}
-    with delivering(path) as unfinished:
+    with atomic_output(path) as unfinished:
         unfinished.write_bytes(_WRITERS[path.suffix.lower()](complete, title, scale))
     return path
 

@@ -185,10 +185,10 @@ def test_a_threshold_is_a_view(tmp_path: Path) -> None:
     scores, _, _ = bank.scores(50)
     middle = round(float(np.median(scores)), 6)
     view = bank.view(50, 3, _sources(), middle)
-    assert len(view.index) == 8  # of 15: the median and what is above it
-    assert np.all(scores[view.index] >= np.float32(middle))
-    assert len(bank.view(50, 3, _sources(), None).index) == 15
-    assert len(bank.view(50, 2, _sources(), None).index) == 10
+    assert len(view.position) == 8  # of 15: the median and what is above it
+    assert np.all(scores[view.position] >= np.float32(middle))
+    assert len(bank.view(50, 3, _sources(), None).position) == 15
+    assert len(bank.view(50, 2, _sources(), None).position) == 10
 
 
 def test_the_best_of_several_draws_is_a_view_too(tmp_path: Path) -> None:
@@ -196,12 +196,12 @@ def test_the_best_of_several_draws_is_a_view_too(tmp_path: Path) -> None:
     _fill(bank, _wanted((50,), variants=6))
     scores, _, _ = bank.scores(50)
     view = bank.view(50, 2, sources, None, best_of=3)
-    assert len(view.index) == 10  # 5 photos, 2 images each, of 3 draws
-    for index in view.index:
+    assert len(view.position) == 10  # 5 photos, 2 images each, of 3 draws
+    for index in view.position:
         start = index // 3 * 3
         assert scores[index] == scores[start : start + 3].max()
-    strict = bank.view(50, 2, sources, float(np.sort(scores[view.index])[5]), best_of=3)
-    assert len(strict.index) == 5
+    strict = bank.view(50, 2, sources, float(np.sort(scores[view.position])[5]), best_of=3)
+    assert len(strict.position) == 5
 
 
 def test_pixels_are_what_was_made(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_pixels_are_what_was_made(tmp_path: Path) -> None:
     request = request_of(bank.id, cell, sources.choices(3))
     made = bind("generators", "blend", {}).build().make([request], sources.photos[3:4]).images[0]
     view = bank.view(50, 3, sources, None)
-    index = view.index[(view.row == 103) & (view.variant == 2)][0]
+    index = view.position[(view.row == 103) & (view.variant == 2)][0]
     assert np.array_equal(bank.pixels(50)[index], made)
     pixels, row = bank.image(cell)
     assert np.array_equal(pixels, made)
@@ -242,7 +242,7 @@ def test_an_image_that_cannot_be_made_is_named_and_not_tried_again(tmp_path: Pat
         ("photo1", "it is late"),
         ("photo3", "it is late"),
     }
-    assert len(bank.pixels(0)) == len(bank.view(0, 3, _sources(), None).index) == 9
+    assert len(bank.pixels(0)) == len(bank.view(0, 3, _sources(), None).position) == 9
     assert list(bank.verify()) == []
     assert _fill(bank, _wanted()).asked == []
     bank.drop(cell for cell, _ in failures)
@@ -274,7 +274,7 @@ def test_verify_finds_a_missing_shard_and_a_build_repairs_just_that(tmp_path: Pa
     _fill(bank, _wanted())
     before = bank.digest()
     lost = sorted(bank.shards.iterdir())[0]
-    _, rows = shards.about(bank.shards, lost.name)
+    _, rows = shards.read_index(bank.shards, lost.name)
     lost.unlink()
     damaged = list(bank.verify())
     assert len(damaged) == len(rows)
@@ -371,7 +371,10 @@ def test_builders_share_a_bank_and_make_no_image_twice(tmp_path: Path) -> None:
         builder.join()
     assert len(asked) == 72
     bank = Bank(tmp_path, PROCESS)
-    assert sum(len(shards.about(bank.shards, name)[1]) for name in shards.names(bank.shards)) == 72
+    assert (
+        sum(len(shards.read_index(bank.shards, name)[1]) for name in shards.names(bank.shards))
+        == 72
+    )
     assert bank.digest() == _digest_of_one_builder(tmp_path / "one")
 
 

@@ -143,7 +143,7 @@ def test_files_and_row_groups_are_of_bounded_size(
     other = Bank(tmp_path / "there", PROCESS)
     import_bank(other, folder, _quiet)
     assert other.digest() == bank.digest()
-    held = [len(shards.about(other.shards, name)[1]) for name in shards.names(other.shards)]
+    held = [len(shards.read_index(other.shards, name)[1]) for name in shards.names(other.shards)]
     assert sum(held) == 21
     assert max(held) <= 4
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_training import CONFIG, NORMALISER, TARGETS, TRAINING_DATA
 from torch import nn
 
 from discl.core.interfaces import EpochReport
@@ -16,6 +15,7 @@ from discl.engine.training.config import TrainConfig
 from discl.engine.training.loop import Fit
 from discl.engine.training.state import flatten, unflatten
 from discl.files import checkpoints
+from tests.engine.test_training import CONFIG, NORMALISER, TARGETS, TRAINING_DATA
 
 PLAIN = replace(CONFIG, epochs=4, curriculum_epochs=3)
 RICH = replace(
@@ -113,3 +113,15 @@ def test_a_state_comes_back_as_it_was() -> None:
     assert back == state
     with pytest.raises(TypeError, match="state.a is a set"):
         flatten({"a": {1}})
+
+
+def test_a_checkpoint_of_another_format_is_passed_over_and_left(tmp_path: Path) -> None:
+    other = checkpoints.save(tmp_path, 40, *flatten({"number": 40}))
+    other = other.rename(tmp_path / f"{40:09d}.safetensors")  # as version 0.1 named them
+    assert checkpoints.newest(tmp_path) is None
+    for number in (1, 2, 3):
+        checkpoints.save(tmp_path, number, *flatten({"number": number}))
+    newest = checkpoints.newest(tmp_path)
+    assert newest
+    assert unflatten(*newest)["number"] == 3
+    assert other.exists()

@@ -74,8 +74,8 @@ def test_a_mix_is_met_to_the_image() -> None:
 def test_synthetic_images_belong_to_the_class_they_fill() -> None:
     plan = _plan({50: 1.0})
     made = plan.level == 50
-    assert np.array_equal(IMAGES[50].row[plan.index[made]], plan.row[made])
-    assert (plan.index[~made] == -1).all()
+    assert np.array_equal(IMAGES[50].row[plan.position[made]], plan.row[made])
+    assert (plan.position[~made] == -1).all()
 
 
 def test_rebalanced_photos_have_the_same_class_shares_as_synthesis() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from discl.core.errors import UserError
-from discl.files.disk import clear_disk_errors, publishing, publishing_folder, resource
+from discl.files.disk import atomic_folder, atomic_write, clear_disk_errors, resource
 from discl.files.weights import digest_of, folder_of
 
 
@@ -33,24 +33,24 @@ def test_other_errors_are_not_dressed_up(tmp_path: Path) -> None:
 
 def test_a_published_file_appears_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file.txt"
-    with publishing(path) as half:
-        half.write_text("whole")
+    with atomic_write(path) as tmp:
+        tmp.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
 
 
 def test_a_published_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder"
-    with pytest.raises(RuntimeError), publishing_folder(path) as half:  # noqa: PT012 - it must be left by an error
-        (half / "file.txt").write_text("half")
+    with pytest.raises(RuntimeError), atomic_folder(path) as tmp:  # noqa: PT012 - it must be left by an error
+        (tmp / "file.txt").write_text("tmp")
         raise RuntimeError("stop")
     assert list(path.parent.iterdir()) == []
-    with publishing_folder(path) as half:
-        (half / "file.txt").write_text("whole")
+    with atomic_folder(path) as tmp:
+        (tmp / "file.txt").write_text("whole")
         assert not path.exists()
     assert (path / "file.txt").read_text() == "whole"
     for taken in (path, path / "file.txt"):
-        with pytest.raises(UserError, match="give a new folder"), publishing_folder(taken):
+        with pytest.raises(UserError, match="give a new folder"), atomic_folder(taken):
             pass
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from discl.core.errors import UserError
-from discl.files.disk import publishing
+from discl.files.disk import atomic_write
 from discl.files.photos import decode, encode, save_picture, sheet
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
@@ -150,8 +150,8 @@ def test_a_sheet_has_a_tile_for_every_photo(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     def fail() -> None:
-        with publishing(tmp_path / "whole.txt") as half:
-            half.write_text("half")
+        with atomic_write(tmp_path / "whole.txt") as tmp:
+            tmp.write_text("tmp")
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError):

@@ -29,7 +29,7 @@ from discl.engine.bank.generate import ImageMaker, SourceImages, key_of
 from discl.engine.bank.leases import Builder, CellGrid, missing
 from discl.engine.level_images import LevelImages
 from discl.files import shards
-from discl.files.disk import clear_disk_errors, publishing, write_text
+from discl.files.disk import atomic_write, clear_disk_errors, write_text
 from discl.files.photos import decode, fitted
 
 SCHEMA = 2
@@ -217,7 +217,7 @@ class Bank:
     def _enter(self, shard: str, check_bytes: bool) -> None:
         """Enter those images of a shard that belong to this bank."""
         try:
-            columns, rows = shards.about(self.shards, shard)
+            columns, rows = shards.read_index(self.shards, shard)
         except shards.BrokenShardError:
             return  # it is cut off, and its images are made again
         if tuple(columns) != ImageRecord._fields:
@@ -241,7 +241,7 @@ class Bank:
         return [(Cell(*row[:3]), row[3]) for row in self.catalogue.fetch(query, (MADE,))]
 
     def records(self, level: int | None = None, status: str = MADE) -> Iterator[ImageRecord]:
-        """All that is known of every image made (or FAILED), ordered by (level, source, variant)."""
+        """All that is known of every image of a status, ordered by (level, source, variant)."""
         query, values = _select(_RECORD, level, status)
         return (ImageRecord(*row) for row in self.catalogue.stream(query, values))
 
@@ -276,19 +276,26 @@ class Bank:
             table = table[_best_of_each_group(table, best_of)]
         if threshold is not None:
             table = table[table["score"] >= threshold]
-        return LevelImages(table["row"].copy(), table["variant"].copy(), table["index"].copy())
+        return LevelImages(table["row"].copy(), table["variant"].copy(), table["position"].copy())
 
     def _level_table(self, level: int, sources: SourceImages) -> NDArray[Any]:
-        """Columns row, variant, index and (text) score of the images made from `sources`.
+        """Columns row, variant, position and (text) score of the images made from `sources`.
 
         The score is -inf where no scorer ran.
         """
         query, values = _select("source, variant, text_score", level)
         images = (
-            (sources.position.get(source, -1), variant, index, -np.inf if score is None else score)
-            for index, (source, variant, score) in enumerate(self.catalogue.stream(query, values))
+            (
+                sources.position.get(source, -1),
+                variant,
+                position,
+                -np.inf if score is None else score,
+            )
+            for position, (source, variant, score) in enumerate(
+                self.catalogue.stream(query, values)
+            )
         )
-        columns = [(name, np.int64) for name in ("row", "variant", "index")]
+        columns = [(name, np.int64) for name in ("row", "variant", "position")]
         table = np.fromiter(images, [*columns, ("score", np.float64)])
         table = table[table["row"] >= 0]
         table["row"] = sources.rows[table["row"]]
@@ -364,10 +371,10 @@ class Bank:
 
     def _write_map(self, level: int, path: Path, count: int) -> None:
         images = (decode(data) for _, data in self.encoded(level))
-        with publishing(path) as half:
+        with atomic_write(path) as tmp:
             first = next(images)
             size = self.size or (first.shape[0], first.shape[1])
-            pixels = np.lib.format.open_memmap(half, "w+", np.uint8, (count, *size, 3))
+            pixels = np.lib.format.open_memmap(tmp, "w+", np.uint8, (count, *size, 3))
             for index, image in enumerate(chain([first], images)):
                 pixels[index] = fitted(image, size)
             pixels.flush()

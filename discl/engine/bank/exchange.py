@@ -21,7 +21,7 @@ from discl.engine.bank.catalogue import FAILED, MADE, ImageRecord
 from discl.engine.bank.generate import key_of
 from discl.engine.bank.leases import Builder
 from discl.files import shards, tables
-from discl.files.disk import clear_disk_errors, publishing_folder
+from discl.files.disk import atomic_folder, clear_disk_errors
 
 PILE = 256
 PILE_BYTES = 16 << 20  # images held in memory at a time: a row group, a record batch, a shard
@@ -94,14 +94,14 @@ def export_bank(
             ]
             done += len(pile)
 
-    with publishing_folder(folder) as half:
-        tables.write(half, form, columns, batches())
-        with (half / "failed.jsonl").open("w", encoding="utf-8") as opened:
+    with atomic_folder(folder) as tmp:
+        tables.write(tmp, form, columns, batches())
+        with (tmp / "failed.jsonl").open("w", encoding="utf-8") as opened:
             opened.writelines(
                 json.dumps(_described(bank.id, classes, row)) + "\n"
                 for row in bank.records(status=FAILED)
             )
-        (half / "bank.json").write_text(
+        (tmp / "bank.json").write_text(
             json.dumps(bank.process, indent=1, sort_keys=True) + "\n", "utf-8"
         )
     progress("exporting images", done, done)

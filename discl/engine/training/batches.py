@@ -57,7 +57,7 @@ def gather_pixels(plan: Plan, training_data: TrainingData) -> Tensor:
     for level in np.unique(plan.level):
         if level != PHOTO:
             at_level = plan.level == level
-            pixels[at_level] = training_data.pixels[int(level)][plan.index[at_level]]
+            pixels[at_level] = training_data.pixels[int(level)][plan.position[at_level]]
     return torch.from_numpy(pixels)
 
 

@@ -226,7 +226,7 @@ class Fit:
             self.average.update(self.network, step=done + 1)
 
     def _check_finite(self, loss: Tensor, epoch: int, step: int) -> None:
-        """Raises UserError where the loss is not finite; a loss that once was not finite stays so."""
+        """Raises UserError where the loss is not finite; on a GPU only every CHECK_EVERY steps."""
         looks = self.device.type == "cpu" or step % CHECK_EVERY == 0
         if looks and not torch.isfinite(loss):
             raise UserError(

@@ -33,7 +33,7 @@ def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
     from timm.optim import create_optimizer_v2
 
     try:
-        return create_optimizer_v2(
+        optimiser: torch.optim.Optimizer = create_optimizer_v2(
             network,
             opt=config.optimiser,
             lr=config.lr,
@@ -44,6 +44,7 @@ def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
         raise UserError(
             f"train.optimiser = {config.optimiser!r}: timm knows no such optimiser ({error})"
         ) from error
+    return optimiser
 
 
 def _schedule(optimiser: torch.optim.Optimizer, config: TrainConfig, steps: int) -> Any:

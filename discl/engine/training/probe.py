@@ -69,7 +69,7 @@ def _images_of(rows: Ints, level: int, training_data: TrainingData) -> tuple[Int
     images = training_data.images[level]
     first = [np.flatnonzero(images.row == row)[:1] for row in rows]
     chosen = np.concatenate(first) if first else np.empty(0, np.int64)
-    return images.row[chosen], np.asarray(training_data.pixels[level][images.index[chosen]])
+    return images.row[chosen], np.asarray(training_data.pixels[level][images.position[chosen]])
 
 
 def _at_labels(logits: Any, labels: Ints) -> NDArray[np.float64]:

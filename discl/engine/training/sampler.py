@@ -15,8 +15,8 @@ classes, a class weighs as much as the share of its photos that is hard; counted
 as its hard photos are, so that nothing is rebalanced.
 
 Two of these can be switched off, because the paper's Algorithm 2 and its code do without them:
-`keep_hard_real` = False leaves the hard photos to the mix, and `include_easy` = False leaves out all
-photos that are not hard.
+`keep_hard_real` = False leaves the hard photos to the mix, and `include_easy` = False leaves out
+all photos that are not hard.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Plan(NamedTuple):
 
     row: Ints  # [n], row in the training split
     level: Ints  # [n], 100 = the photo
-    index: Ints  # [n], index in the level's pixels; -1 for the photo
+    position: Ints  # [n], position in the level's pixels; -1 for the photo
 
     def __len__(self) -> int:
         return len(self.row)
@@ -176,7 +176,7 @@ def _fill_class(
             continue
         drawn = _even_draws(pool, share, targets.max_repeats, rng)
         drawn_rows = images[level].row[drawn]
-        parts.append(Plan(drawn_rows, np.full(len(drawn), level), images[level].index[drawn]))
+        parts.append(Plan(drawn_rows, np.full(len(drawn), level), images[level].position[drawn]))
     if photos:
         repeats = targets.max_repeats - targets.keep_hard_real
         parts.append(_photos(_even_draws(rows, photos, repeats, rng)))

@@ -44,8 +44,7 @@ def transformed(
         # else the loader would draw from the generator that networks and losses draw from
         generator=torch.Generator(),
     )
-    for images, labels in loader:
-        yield images, labels
+    yield from loader
 
 
 class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
@@ -82,7 +81,6 @@ def transform_of(config: TrainConfig, side: int) -> Any:
     Raises UserError where timm does not take the options of `train.transform`.
     """
     from timm.data import create_transform
-    from torchvision.transforms import Compose
 
     options = {
         key: tuple(value) if isinstance(value, list) else value
@@ -104,7 +102,7 @@ def transform_of(config: TrainConfig, side: int) -> Any:
             f"train.transform = {dict(config.transform)}: timm.data.create_transform does not take"
             f" it ({error})"
         ) from error
-    return Compose([*geometry.transforms, *colour.transforms])
+    return type(geometry)([*geometry.transforms, *colour.transforms])  # torchvision's Compose
 
 
 @contextmanager

@@ -1,17 +1,17 @@
-"""What may go: banks nobody refers to, and leftovers inside the others.
+"""Finds and removes banks that nothing refers to, and leftovers inside the others.
 
-Looking and removing are two steps.
+Finding and removing are two steps.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
@@ -19,21 +19,21 @@ from discl.engine.bank.bank import Bank
 from discl.engine.bank.leases import exclusive, is_being_filled
 from discl.files.disk import clear_disk_errors, home
 from discl.harness.bank.inventory import (
-    References,
+    bank_folders,
+    bank_record,
     changed_at,
-    folders,
-    opened,
-    part_of,
-    said_of,
+    open_bank,
+    part_name,
     size_of,
 )
+from discl.harness.bank.references import References
 
-HALF_AGE_S = 24 * 3600  # a file half-written for so long has no writer any more
+UNFINISHED_AGE_S = 24 * 3600  # the writer of an unfinished file is gone after so long
 _TRASH = ".trash-"
 
 
 class Removal(NamedTuple):
-    """Something nobody would miss."""
+    """Files of one kind that can be removed from a bank, or the whole bank."""
 
     bank: Path
     what: str
@@ -42,11 +42,11 @@ class Removal(NamedTuple):
 
 
 @dataclass
-class Cleaning:
-    """What would be removed, and which banks are kept and why."""
+class RemovalPlan:
+    """The files that can be removed, and the banks that are kept."""
 
     removals: list[Removal] = field(default_factory=list)
-    kept: list[tuple[str, str]] = field(default_factory=list)
+    kept: list[tuple[str, str]] = field(default_factory=list)  # (bank, reason)
     unreadable: set[Path] = field(default_factory=set)  # banks whose catalogue cannot be read
 
     @property
@@ -54,109 +54,115 @@ class Cleaning:
         return sum(removal.bytes for removal in self.removals)
 
 
-def _generator(said: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    found = said.get("generator")
-    return found if isinstance(found, dict) else None
-
-
-def look(known: References, progress: Progress) -> Cleaning:
-    """What may go; changes nothing."""
-    plan = Cleaning()
-    banks = folders()
-    for done, folder in enumerate(banks, 1):
-        progress("looking into banks", done - 1, len(banks))
-        leftovers = _looked_into(folder, plan)
-        if is_being_filled(folder):
-            plan.kept.append((folder.name, "it is being filled now, so nothing in it is touched"))
-        elif why := known.keep(
-            folder.name, part_of(said := said_of(folder), "dataset"), _generator(said)
-        ):
-            plan.kept.append((folder.name, why))
-            plan.removals += leftovers
-        else:
-            plan.removals.append(
-                Removal(
-                    folder,
-                    "the whole bank: no benchmark and no run refers to it",
-                    (folder,),
-                    size_of(folder),
-                )
-            )
-        progress("looking into banks", done, len(banks))
+def plan_removals(references: References, progress: Progress) -> RemovalPlan:
+    """Find what can be removed; changes nothing."""
+    plan = RemovalPlan()
+    folders = bank_folders()
+    for done, folder in enumerate(folders):
+        progress("looking into banks", done, len(folders))
+        _plan_bank(folder, references, plan)
+    if folders:
+        progress("looking into banks", len(folders), len(folders))
     for path in sorted((home() / "banks").glob(f"{_TRASH}*")):
-        plan.removals.append(
-            Removal(path, "left by a removal that was stopped", (path,), size_of(path))
-        )
+        what = "left by a removal that was stopped"
+        plan.removals.append(Removal(path, what, (path,), size_of(path)))
     return plan
 
 
-def _looked_into(folder: Path, plan: Cleaning) -> list[Removal]:
+def _plan_bank(folder: Path, references: References, plan: RemovalPlan) -> None:
+    leftovers = _leftovers_of(folder, plan)
+    if is_being_filled(folder):
+        plan.kept.append((folder.name, "it is being filled now, so nothing in it is touched"))
+        return
+    record = bank_record(folder)
+    generator = record.get("generator")
+    reason = references.reason_to_keep(
+        folder.name,
+        part_name(record, "dataset"),
+        generator if isinstance(generator, dict) else None,
+    )
+    if reason:
+        plan.kept.append((folder.name, reason))
+        plan.removals += leftovers
+    else:
+        what = "the whole bank: no benchmark and no run refers to it"
+        plan.removals.append(Removal(folder, what, (folder,), size_of(folder)))
+
+
+def _leftovers_of(folder: Path, plan: RemovalPlan) -> list[Removal]:
     try:
-        with closing(opened(folder)) as bank:
+        with closing(open_bank(folder)) as bank:
             return list(_leftovers(bank))
-    except UserError:
+    except UserError:  # without its catalogue nobody knows which of its files are needed
         plan.unreadable.add(folder)
-        return []  # without its catalogue nothing in it can be told from what is needed
+        return []
 
 
 def _leftovers(bank: Bank) -> Iterator[Removal]:
     folder = bank.folder
-    long_ago = time.time() - HALF_AGE_S
-    maps = tuple(bank.map_path(level)[0].stem for level in bank.count())  # at whatever size
-    old = (path for path in folder.glob("cache/level-*.npy") if not path.stem.startswith(maps))
-    yield from _removal(folder, "cache of images that have changed", old)
+    current = tuple(bank.map_path(level)[0].stem for level in bank.count())  # of any picture size
+    caches = folder.glob("cache/level-*.npy")
+    old_caches = [path for path in caches if not path.stem.startswith(current)]
+    yield from _removal(folder, "cache of images that have changed", old_caches)
     yield from _removal(folder, "shards whose images were all replaced", bank.unused_shards())
     yield from _removal(folder, "damaged catalogues", folder.glob("damaged-*"))
-    yield from _removal(
-        folder,
-        "files left half-written",
-        (path for path in folder.rglob(".*.half") if changed_at(path) < long_ago),
-    )
+    long_ago = time.time() - UNFINISHED_AGE_S
+    unfinished = [
+        path
+        for path in (*folder.rglob(".*.tmp"), *folder.rglob(".*.half"))  # .half: written by 0.1
+        if changed_at(path) < long_ago
+    ]
+    yield from _removal(folder, "files left half-written", unfinished)
 
 
 def _removal(folder: Path, what: str, paths: Iterable[Path]) -> Iterator[Removal]:
-    if found := tuple(sorted(paths)):
-        yield Removal(folder, f"{what} ({len(found)})", found, sum(map(size_of, found)))
+    files = tuple(sorted(paths))
+    if files:
+        yield Removal(folder, f"{what} ({len(files)})", files, sum(map(size_of, files)))
 
 
-def clean(plan: Cleaning) -> tuple[int, list[str]]:
-    """Remove what `look` found; returns the bytes freed and, of what had to stay, why."""
+def remove(plan: RemovalPlan) -> tuple[int, list[str]]:
+    """Remove what `plan_removals` found.
+
+    Returns the bytes freed and, for each removal that failed, why.
+    """
     freed = 0
-    stayed = []
+    failures = []
     for removal in plan.removals:
         try:
             with clear_disk_errors("removing", removal.bank):
                 _remove(removal, plan)
             freed += removal.bytes
         except UserError as error:
-            stayed.append(str(error))
-    return freed, stayed
+            failures.append(str(error))
+    return freed, failures
 
 
-def _remove(removal: Removal, plan: Cleaning) -> None:
+def _remove(removal: Removal, plan: RemovalPlan) -> None:
     if removal.paths != (removal.bank,):
         _remove_inside(removal)
     elif removal.bank.name.startswith(_TRASH):
         shutil.rmtree(removal.bank)
     else:
-        shutil.rmtree(_put_away(removal.bank, removal.bank not in plan.unreadable))
+        shutil.rmtree(_renamed_to_trash(removal.bank, removal.bank not in plan.unreadable))
 
 
-def _put_away(folder: Path, readable: bool) -> Path:
-    """A bank goes at once, by a rename; its bytes afterwards.
+def _renamed_to_trash(folder: Path, readable: bool) -> Path:
+    """A bank's folder under a name that no reader looks for.
 
-    So a kill leaves no half of a bank, only trash.
+    The bank goes by one rename and its files afterwards, so that a kill leaves trash and never a
+    part of a bank.
     """
     trash = folder.with_name(f"{_TRASH}{folder.name}-{time.time_ns()}")
     if not readable:
         return folder.rename(trash)
-    with closing(opened(folder)) as bank, exclusive(bank.catalogue):
+    with closing(open_bank(folder)) as bank, exclusive(bank.catalogue):
         return folder.rename(trash)
 
 
 def _remove_inside(removal: Removal) -> None:
-    with closing(opened(removal.bank)) as bank, exclusive(bank.catalogue) as db:
-        unused = bank.unused_shards()  # once more: nobody can change it now
+    with closing(open_bank(removal.bank)) as bank, exclusive(bank.catalogue) as db:
+        unused = bank.unused_shards()  # asked again, now that nobody can change it
         paths = [
             path
             for path in removal.paths
@@ -164,6 +170,6 @@ def _remove_inside(removal: Removal) -> None:
         ]
         for path in paths:
             path.unlink(missing_ok=True)
-        # after the bytes: a shard without an entry is taken for one that a killed builder left, and
-        # entered again
+        # entries go after the files: a shard without an entry would be taken for one that a killed
+        # builder left, and entered again
         db.executemany("DELETE FROM shards WHERE name = ?", [(path.name,) for path in paths])

@@ -158,4 +158,4 @@ def _tile(bench: Bench, place: int, level: int, picked: LevelImages, kept: Level
         return Tile(None, "not made")
     image = bench.bank.image(Cell(bench.sources.ids[place], level, int(picked.variant[mine[0]])))
     score = "" if image[1].text_score is None else f"{image[1].text_score:.3f}"
-    return Tile(image[0], score, not np.isin(picked.index[mine[0]], kept.index))
+    return Tile(image[0], score, not np.isin(picked.position[mine[0]], kept.position))

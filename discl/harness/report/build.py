@@ -10,7 +10,7 @@ from typing import Any
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import experiments
 from discl.core.result import Result
-from discl.files.disk import delivering
+from discl.files.disk import atomic_output
 from discl.harness.leaderboard.publish import committed
 from discl.harness.leaderboard.table import Board, board, stored_results
 from discl.harness.report.canvas import altair
@@ -42,8 +42,8 @@ def report(request: ReportRequest, path: Path) -> list[str]:
     with javascript() as library:
         sections = [_section(spec, request, store) for spec in request.specs]
         text = page(sections, library())
-    with delivering(path) as half:
-        half.write_text(text, "utf-8")
+    with atomic_output(path) as tmp:
+        tmp.write_text(text, "utf-8")
     return [f"{each.board.title}: {note}" for each in sections for note in each.notes]
 
 

@@ -16,7 +16,7 @@ from discl import __version__
 from discl.core.hashing import short
 from discl.core.interfaces import Request
 from discl.engine.training import distributed
-from discl.files.disk import home, one_at_a_time, write_text
+from discl.files.disk import folder_lock, home, write_text
 from discl.harness.run.assembly import Bench
 from discl.harness.run.provenance import processor
 
@@ -114,7 +114,7 @@ def _remembered(what: list[object], measure: Callable[[], Sequence[float]]) -> l
         __version__,
     ]
     key = short([what, machine])
-    with one_at_a_time(home() / "paces"):
+    with folder_lock(home() / "paces"):
         try:
             known = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError):

@@ -79,7 +79,7 @@ def table(bench: Bench, level: int) -> tuple[Table, str]:
     made = np.fromiter(wanted(), COLUMNS)
     for column, threshold in (("picked", None), ("kept", bank.threshold)):
         view = bench.bank.view(level, bank.variants, bench.sources, threshold, bank.best_of)
-        made[column] = np.isin(made["place"], view.index)
+        made[column] = np.isin(made["place"], view.position)
     return made, content.hexdigest()
 
 

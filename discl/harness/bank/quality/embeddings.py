@@ -11,7 +11,7 @@ import numpy as np
 
 from discl.core.hashing import short
 from discl.core.interfaces import Floats, Photos, Progress, Scorer
-from discl.files.disk import publishing
+from discl.files.disk import atomic_write
 
 BATCH = 128  # also how often progress is told
 
@@ -72,7 +72,7 @@ def anchors(
 
 
 def _keep(path: Path, vectors: Floats) -> None:
-    with publishing(path) as half, half.open("wb") as opened:
+    with atomic_write(path) as tmp, tmp.open("wb") as opened:
         np.save(opened, vectors)
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
-from discl.files.disk import delivering
+from discl.files.disk import atomic_output
 
 SCHEMA = 1  # raised when a key is renamed, goes, or changes its meaning
 
@@ -82,7 +82,7 @@ class Distribution:
     lowest: Annotated[float, "lowest cosine"]
     q05: Annotated[float, "5 % of the cosines are below"]
     q25: Annotated[float, "25 % of the cosines are below"]
-    median: Annotated[float, "half of the cosines are below"]
+    median: Annotated[float, "tmp of the cosines are below"]
     q75: Annotated[float, "75 % of the cosines are below"]
     q95: Annotated[float, "95 % of the cosines are below"]
     highest: Annotated[float, "highest cosine"]
@@ -261,8 +261,8 @@ def definitions(kind: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def save_json(quality: Quality, path: Path) -> Path:
     """Write `plain` whole."""
-    with delivering(path) as half:
-        half.write_text(
+    with atomic_output(path) as tmp:
+        tmp.write_text(
             json.dumps(plain(quality), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
             "utf-8",
         )

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from discl.core.interfaces import Photos
 from discl.engine.bank.catalogue import Cell
-from discl.files.disk import delivering
+from discl.files.disk import atomic_output
 from discl.files.photos import thumbnail
 from discl.harness.bank.quality.facts import (
     Distribution,
@@ -65,8 +65,8 @@ def page(quality: Quality, bench: Bench) -> str:
 
 def save_page(quality: Quality, bench: Bench, path: Path) -> Path:
     """Write the page whole."""
-    with delivering(path) as half:
-        half.write_text(page(quality, bench), "utf-8")
+    with atomic_output(path) as tmp:
+        tmp.write_text(page(quality, bench), "utf-8")
     return path
 
 

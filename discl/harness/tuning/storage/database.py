@@ -27,7 +27,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from discl.core.errors import UserError
-from discl.files.disk import one_at_a_time
+from discl.files.disk import folder_lock
 from discl.harness.tuning.storage.address import parse_address, shown
 from discl.harness.tuning.storage.errors import is_transient, reason_of, user_error, user_errors
 
@@ -295,7 +295,7 @@ def _lock(engine: sqlalchemy.Engine, name: str) -> ExitStack:
     with ExitStack() as held:
         if engine.url.drivername == "sqlite":
             folder = Path(f"{engine.url.database}.locks") / digest.hex()[:16]
-            held.enter_context(one_at_a_time(folder))
+            held.enter_context(folder_lock(folder))
         else:
             # its transaction holds the lock: whatever ends that, a dropped connection too,
             # releases it

