@@ -16,7 +16,7 @@ from discl.config.load import load
 from discl.core.result import Result
 from discl.files.disk import home
 from discl.harness.run.store import Failure
-from discl.harness.sweep.scheduler import Outcome, PlannedRun
+from discl.harness.sweep.planned_run import Outcome, PlannedRun
 
 GRID = """
 benchmark = "cifar10_lt"
@@ -63,30 +63,29 @@ def _write(text: str) -> None:
         (["grid", "--set", "train.epoch=3"], "did you mean 'train.epochs'"),
         (["grid", "--set", "train.lr=0.1"], "'train.lr' is an axis of the grid"),
         (["grid", "--set", "train.epochs=0"], "train.epochs = 0"),
-        (["grid", "--engine", "locl"], "no executor called 'locl'; did you mean 'local'?"),
-        (["grid", "--engine-set", "wrkers=2"], "did you mean 'workers'"),
-        (["grid", "--engine-set", "workers=0"], "workers = 0"),
-        (["grid", "--engine-set", "workers=many"], "workers = 'many'"),
-        (["grid", "--engine-set", "workers"], "not of the form key=value"),
+        (["grid", "--executor", "locl"], "no executor called 'locl'; did you mean 'local'?"),
+        (["grid", "--executor-set", "wrkers=2"], "did you mean 'workers'"),
+        (["grid", "--executor-set", "workers=0"], "workers = 0"),
+        (["grid", "--executor-set", "workers=many"], "workers = 'many'"),
+        (["grid", "--executor-set", "workers"], "not of the form key=value"),
         (["grid", "--workers", "0"], "--workers"),
         (["grid", "--address", "auto"], "'address'"),
         (["grid", "--retry", "-1"], "--retry"),
         (["grid", "--trackers", "wandbb"], "did you mean 'wandb'"),
         (
-            ["grid", "--reseed", "3"],
-            "--reseed is for tuning sweeps, and sweep 'grid' is none of them",
+            ["grid", "--retest", "3"],
+            "--retest is for tuning sweeps, and sweep 'grid' is none of them",
         ),
+        (["tune", "--reseed", "3"], "--reseed was renamed in 0.2; write --retest"),
+        (["grid", "--engine", "ray"], "--engine was renamed in 0.2; write --executor"),
+        (["grid", "--engine-set", "a=1"], "--engine-set was renamed in 0.2; write --executor-set"),
+        (["grid", "--json", "out.json"], "--json was renamed in 0.2; write --format json"),
         (["grid", "--as", "other"], "--as is for tuning sweeps"),
         (["grid", "--storage", "sqlite:///x.db"], "--storage is for tuning sweeps"),
-        (["grid", "-o", "order.png"], "--output is for the order test"),
-        (["tune", "-o", "order.png"], "--output is for the order test"),
+        (["order"], "'order' is an order test; run `discl order-test order`"),
         (["tune", "--seeds", "4,5"], "tune.seeds = [0, 1, 2]"),
         (["tune", "--storage", "mysql://x/y"], "studies cannot be kept in 'mysql'"),
         (["tune", "--storage", "sqlite:////nowhere/studies.db"], "/nowhere is no folder"),
-        (["grid", "--json", "."], "is a folder; name a file"),
-        (["grid", "--json", "sweeps/grid.toml/out.json"], "cannot be written"),
-        (["tune", "--json", "sweeps/grid.toml/out.json"], "cannot be written"),
-        (["order", "-o", "sweeps/grid.toml/order.png"], "cannot be written"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line_before_any_work(words: list[str], says: str) -> None:
@@ -95,6 +94,27 @@ def test_what_cannot_be_is_refused_in_a_line_before_any_work(words: list[str], s
     assert says in done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 or "Usage" in done.stderr
+    assert not (home() / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["ordr"], "no benchmark or sweep called 'ordr'; did you mean 'order'?"),
+        (["cifar10_l"], "did you mean 'cifar10_lt'"),
+        (["grid"], "sweep 'grid' has no table [order]"),
+        (["cifar10_lt", "--seeds", "0"], "an order test of seeds [0]"),
+        (["cifar10_lt", "-o", "order.gif"], "a picture is a .png or .svg file"),
+        (["order", "-o", "sweeps/grid.toml/order.png"], "cannot be written"),
+        (["order", "--engine", "ray"], "--engine was renamed in 0.2; write --executor"),
+    ],
+)
+def test_an_order_test_that_cannot_be_is_refused_in_a_line(words: list[str], says: str) -> None:
+    done = CliRunner().invoke(main, ["order-test", *words])
+    assert done.exit_code == 2, done.output
+    assert says in done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
     assert not (home() / "runs").exists()
 
 
@@ -133,11 +153,13 @@ def test_help_teaches_with_examples() -> None:
     said = CliRunner().invoke(main, ["sweep", "--help"]).output
     for example in (
         "discl sweep losses --dry-run",
-        "--reseed 5",
-        "discl sweep order -o order.png",
-        "--engine ray --address auto",
+        "--retest 5",
+        "discl order-test",
+        "--executor ray --address auto",
     ):
         assert example in said
+    said = CliRunner().invoke(main, ["order-test", "--help"]).output
+    assert "discl order-test cifar10_lt --workers 2 -o order.png" in said
 
 
 # ---------------------------------------------------------------- the screen
@@ -177,9 +199,9 @@ def _gone_by(screen: Screen, four: list[Experiment]) -> None:
     for job, outcome in zip(
         jobs, (_done(four[0], 0.25), _done(four[1], 0.5), STOPPED, FAILED), strict=True
     ):
-        screen.given(job)
-        screen.took(job, outcome)
-    screen.given(PlannedRun(four[2], label="static, under way [/]"))
+        screen.started(job)
+        screen.ended(job, outcome)
+    screen.started(PlannedRun(four[2], label="static, under way [/]"))
 
 
 def test_without_a_terminal_a_sweep_is_a_log_of_plain_lines(
@@ -206,7 +228,7 @@ def test_a_terminal_shows_what_is_done_running_and_failed_and_the_best_so_far(
     screen.plain = False
     _gone_by(screen, four)
     console = Console(file=io.StringIO(), width=200, force_terminal=False)
-    console.print(screen._drawn())
+    console.print(screen.picture())
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     for said in (
         "Rates [of learning]",
@@ -227,14 +249,14 @@ def test_the_time_left_is_as_runs_have_come_so_far(
     monkeypatch.setattr("discl.cli.render.progress.time.monotonic", lambda: clock[0])
     screen = Screen("Rates", 7, 3, "val/macro_acc")
     screen.plain = False
-    assert screen._left() == ""
+    assert screen.time_left() == ""
     for experiment in four[:2]:
         clock[0] += 1900.0  # two runs in 3800 s, two to go
-        screen.took(PlannedRun(experiment), _done(experiment, 0.1))
-    assert screen._left() == "1:03:20"
+        screen.ended(PlannedRun(experiment), _done(experiment, 0.1))
+    assert screen.time_left() == "1:03:20"
     for experiment in four[2:]:
-        screen.took(PlannedRun(experiment), _done(experiment, 0.1))
-    assert screen._left() == ""
+        screen.ended(PlannedRun(experiment), _done(experiment, 0.1))
+    assert screen.time_left() == ""
 
 
 def test_a_run_that_failed_and_then_succeeded_is_not_shown_as_failed(
@@ -242,7 +264,7 @@ def test_a_run_that_failed_and_then_succeeded_is_not_shown_as_failed(
 ) -> None:
     screen = Screen("Rates", 1, 0, "val/macro_acc")
     screen.plain = False
-    screen.took(PlannedRun(four[0]), FAILED)
+    screen.ended(PlannedRun(four[0]), FAILED)
     assert screen.failed
-    screen.took(PlannedRun(four[0]), _done(four[0], 0.1))
+    screen.ended(PlannedRun(four[0]), _done(four[0], 0.1))
     assert (screen.failed, screen.done) == ({}, 1)

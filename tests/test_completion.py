@@ -49,7 +49,7 @@ def _offered(*words: str) -> list[str]:
         (("bench", "cifar10_lt", "--strategies", "static,st"), []),  # it is there already
         (("bench", "cifar10_lt", "--trackers", "jsonl,w"), ["jsonl,wandb"]),
         (("sweep", ""), sorted(sweeps())),
-        (("sweep", "losses", "--engine", "sl"), ["slurm"]),
+        (("sweep", "losses", "--executor", "sl"), ["slurm"]),
         (("sweep", "losses", "--benchmark", "iwildcam_"), ["iwildcam_as_code"]),
         (("data", "info", "im"), ["imagenet_lt"]),
         (("data", "fetch", ""), sorted(names("datasets"))),

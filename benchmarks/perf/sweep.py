@@ -31,7 +31,9 @@ from discl.config.sweep import Dimension, SweepFile, TuneTable
 from discl.config.sweep_expand import expand
 from discl.core.hashing import canonical_json
 from discl.harness.run.store import Store
-from discl.harness.sweep.scheduler import Outcome, PlannedRun, RunList, launch
+from discl.harness.sweep.planned_run import Outcome, PlannedRun
+from discl.harness.sweep.run_list import RunList
+from discl.harness.sweep.scheduler import launch
 from discl.harness.tuning.proposals import (
     FinishedTrial,
     SamplerSettings,
@@ -90,10 +92,10 @@ class _Clock:
         self.seconds: list[float] = []
         self.in_worker: list[float] = []
 
-    def given(self, job: PlannedRun) -> None:
+    def started(self, job: PlannedRun) -> None:
         self.given_at[job.experiment.id()] = time.perf_counter()
 
-    def took(self, job: PlannedRun, outcome: Outcome) -> None:
+    def ended(self, job: PlannedRun, outcome: Outcome) -> None:
         self.seconds.append(time.perf_counter() - self.given_at[job.experiment.id()])
         self.in_worker.append(outcome.seconds)
 
@@ -240,9 +242,9 @@ def _finished(found: SweepFile) -> None:
 
     like = Result.read(
         sorted(
-            (shipped("benchmarks").parent / "leaderboards" / "results" / "cifar10_lt" / "smoke").glob(
-                "*.json"
-            )
+            (
+                shipped("benchmarks").parent / "leaderboards" / "results" / "cifar10_lt" / "smoke"
+            ).glob("*.json")
         )[0]
     )
     store = Store()

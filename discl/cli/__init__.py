@@ -19,6 +19,7 @@ from discl.cli.doctor import doctor
 from discl.cli.hard import hard
 from discl.cli.leaderboard import leaderboard
 from discl.cli.listing import list_parts
+from discl.cli.order_test import order_test
 from discl.cli.report import figures, report
 from discl.cli.running import bench, plan, run
 from discl.cli.runs import runs
@@ -87,6 +88,7 @@ def main(debug: bool) -> None:
     discl plan cifar10_lt                what a comparison will cost, before it does
     discl bench cifar10_lt               run it, resume it, and print the table
     discl sweep tune_static --workers 2  tune every strategy alike, or vary whatever you like
+    discl order-test cifar10_lt          does the order of the levels matter?
     discl study show tune_static         what tuning found, trial by trial
     discl bank show cifar10_lt           look at the images between text and photo
     discl leaderboard cifar10_lt         the table again
@@ -106,6 +108,7 @@ for command in (
     bench,
     run,
     sweep,
+    order_test,
     study,
     bank,
     leaderboard,

@@ -1,81 +1,41 @@
-"""`discl sweep`: grids, tuning and the order test, on one machine or many."""
+"""`discl sweep`: grids and tuning, on one machine or many."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.cli.options.completion import benchmarks, executors, scales, strategies, sweeps, trackers
+from discl.cli.options.completion import strategies, sweeps
+from discl.cli.options.launching import (
+    as_json,
+    end,
+    end_failed,
+    executor_of,
+    launch_options,
+    load_sweep,
+    print_json,
+    print_price,
+    run_points,
+    trackers_of,
+    wants_json,
+)
+from discl.cli.options.renamed import renamed_option
 
 if TYPE_CHECKING:
-    from discl.config.sweep import Point, SweepFile
+    from discl.config.sweep import SweepFile
     from discl.core.interfaces import Executor
-    from discl.harness.leaderboard.statistics import Estimate
     from discl.harness.run.store import Store
-    from discl.harness.sweep.scheduler import RunList
-    from discl.harness.tuning.comparison import Retest, Search
+    from discl.harness.sweep.run_list import RunList
+    from discl.harness.tuning.comparison import Gain, Retest, Search
 
 
 @click.command()
 @click.argument("name", required=False, shell_complete=sweeps)
-@click.option(
-    "--benchmark",
-    metavar="BENCH",
-    shell_complete=benchmarks,
-    help="Sweep this benchmark instead of the one the file names.",
-)
-@click.option(
-    "--scale", shell_complete=scales, help="smoke, small or paper, instead of what the file says."
-)
 @click.option("--strategies", shell_complete=strategies, help="Only these, separated by commas.")
-@click.option("--seeds", help="Seeds of a grid or order test, separated by commas.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting for all runs. Repeatable.",
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be run and what it costs, and stop.")
-@click.option(
-    "--engine",
-    default="local",
-    show_default=True,
-    shell_complete=executors,
-    help="Where runs are made: local, ray, slurm; see `discl list executors`.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    help="Runs made side by side: processes, Ray actors or Slurm jobs.",
-)
-@click.option(
-    "--address",
-    help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.",
-)
-@click.option(
-    "--engine-set",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A parameter of the engine, e.g. partition=gpu. Repeatable.",
-)
-@click.option(
-    "--retry",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0),
-    help="Try a failed run so often again in this launch; the next one does anyway.",
-)
-@click.option(
-    "--trackers",
-    shell_complete=trackers,
-    help="Who watches the runs, separated by commas; the record is always kept.",
-)
+@click.option("--seeds", help="Seeds of a grid, separated by commas.")
 @click.option(
     "--storage",
     metavar="URL",
@@ -83,63 +43,49 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--as",
-    "called",
+    "study_name",
     metavar="NAME",
     help="Call the study of a tuning file so, to begin it anew beside the old one.",
 )
 @click.option(
-    "--reseed",
+    "--retest",
     default=0,
     show_default=True,
     type=click.IntRange(0),
     help="After tuning: default against winner on so many fresh seeds.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the outcome here.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Order test: draw it here (.png, .svg).",
-)
+@renamed_option("--reseed", "--retest")
+@launch_options
 def sweep(name: str | None, **given: Any) -> None:
-    """Run sweeps/NAME.toml: a grid, the tuning of a space, or the order test.
+    """Run sweeps/NAME.toml: a grid, or the tuning of a space.
 
     The same command goes on with what was stopped.
 
     Runs that the store has are not made again, whichever sweep or bench made them. A run that fails
     is recorded and shown, and never stops the others. Ctrl-C lets the runs under way finish; a
-    second one stops at once. Several launches of one sweep may run at once.
+    second one stops at once. Several launches of one sweep may run at once. Sweeps with a table
+    [order] are run by `discl order-test`.
 
     \b
     discl sweep                                       what there is
     discl sweep losses --dry-run                      how many runs, images, steps and hours
     discl sweep losses --workers 2                    a grid of losses and strategies
-    discl sweep tune_static --workers 2 --reseed 5    tune each strategy alike, then default against tuned on fresh seeds
-    discl sweep order -o order.png                    does the order of the levels matter?
-    discl sweep levels --benchmark iwildcam --scale small --engine ray --address auto
+    discl sweep tune_static --workers 2 --retest 5    tune each strategy alike, then default
+                                                      against tuned on fresh seeds
+    discl sweep levels --benchmark iwildcam --scale small --executor ray --address auto
     """
-    from discl.core.registry import bind
-    from discl.files.disk import check_deliverable
     from discl.harness.run.store import Store
 
     if name is None:
-        return _list()
-    found = _file(name, given)
-    for path in (given["json_file"], given["output"]):
-        if path:
-            check_deliverable(path)
+        _list()
+        return
+    sweep = _load(name, given)
     if given["dry_run"]:
-        return _dry_run(found, Store())
-    executor = bind("executors", given["engine"], _engine(given)).build()
-    verb = _tune if found.tune else _order if found.order else _grid
-    return verb(found, Store(), executor, given)
+        print_price(sweep, Store())
+        return
+    executor = executor_of(given)
+    run = _tune if sweep.tune else _run_grid
+    run(sweep, Store(), executor, given)
 
 
 def _list() -> None:
@@ -148,254 +94,111 @@ def _list() -> None:
 
     files = [load(name) for name in available()]
     kinds = {"grid": "grid", "space": "tunes", "order": "order test"}
-    rows = [
-        [
-            found.name,
-            next(word for kind, word in kinds.items() if getattr(found, kind)),
-            found.benchmark,
-            found.title,
-        ]
-        for found in files
-    ]
-    show("Sweeps: discl sweep NAME", ["name", "kind", "benchmark", "what it asks"], rows, left=4)
+    rows = []
+    for sweep in files:
+        kind = next(word for table, word in kinds.items() if getattr(sweep, table))
+        rows.append([sweep.name, kind, sweep.benchmark, sweep.title])
+    show(
+        "Sweeps: discl sweep NAME; an order test: discl order-test NAME",
+        ["name", "kind", "benchmark", "what it asks"],
+        rows,
+        left=4,
+    )
 
 
-def _file(name: str, given: dict[str, Any]) -> SweepFile:
-    """The file with what the command line says about it."""
-    from discl.cli.options.selection import numbers, words
-    from discl.config import sweep_load
+def _load(name: str, given: dict[str, Any]) -> SweepFile:
+    """The file with what the command line says about it.
+
+    Raises UserError for an order test, and for options of tuning where nothing is tuned.
+    """
+    from discl.cli.options.selection import words
     from discl.core.errors import UserError
 
-    seeds = [] if given["seeds"] is None else numbers("--seeds", given["seeds"])
-    found = sweep_load.load(
-        name,
-        given["benchmark"],
-        given["scale"],
-        given["settings"],
-        words(given["strategies"] or ""),
-        seeds,
-    )
-    kind = "tuning sweeps" if found.tune else "the order test" if found.order else "grids"
-    for key, (option, meant_for) in _MEANT_FOR.items():
-        if given[key] and kind != meant_for:
+    sweep = load_sweep(name, given, words(given["strategies"] or ""))
+    if sweep.order:
+        raise UserError(f"{name!r} is an order test; run `discl order-test {name}`")
+    for key, option in (("retest", "--retest"), ("storage", "--storage"), ("study_name", "--as")):
+        if given[key] and not sweep.tune:
             raise UserError(
-                f"{option} is for {meant_for}, and sweep {name!r} is none of them; leave it out"
+                f"{option} is for tuning sweeps, and sweep {name!r} is none of them; leave it out"
             )
-    return found.model_copy(update={"name": given["called"]}) if given["called"] else found
-
-
-_MEANT_FOR = {
-    "reseed": ("--reseed", "tuning sweeps"),
-    "storage": ("--storage", "tuning sweeps"),
-    "called": ("--as", "tuning sweeps"),
-    "output": ("--output", "the order test"),
-}
-
-
-def _engine(given: dict[str, Any]) -> dict[str, Any]:
-    from discl.config.toml import parse_settings
-
-    said = {key: given[key] for key in ("workers", "address") if given[key] is not None}
-    return {**said, **parse_settings(given["engine_set"])}
-
-
-def _trackers(given: dict[str, Any], found: SweepFile) -> list[str]:
-    from discl.cli.options.selection import words
-    from discl.config.load import load
-
-    return (
-        list(load(found.benchmark, found.scale).trackers)
-        if given["trackers"] is None
-        else words(given["trackers"])
-    )
-
-
-def _write(path: Path | None, what: Any) -> None:
-    from discl.files.disk import delivering
-
-    if path:
-        with delivering(path) as half:
-            half.write_text(json.dumps(what, indent=1) + "\n", "utf-8")
-
-
-# ---------------------------------------------------------------- the price
-
-
-def _dry_run(found: SweepFile, store: Store) -> None:
-    from discl.harness.run.trackers import CompositeTracker
-    from discl.harness.sweep.cost import price
-    from discl.harness.sweep.expand import bound, experiments
-
-    cost = price(experiments(found), store, CompositeTracker.of(["console"]).progress)
-    most = bound(found)
-    times = most / max(1, cost.experiments) if most else 1.0
-    click.echo(
-        f"{found.name}: {found.title or found.benchmark}, {found.benchmark} at scale {found.scale}"
-    )
-    if most:
-        click.echo(
-            f"  runs               {most:>12,}   at most: trials x replicates x strategies; priced"
-            " by each strategy as it stands"
-        )
-    else:
-        click.echo(
-            f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}"
-        )
-    if cost.fold_models:
-        click.echo(f"  models to train    {cost.fold_models:>12,}   they find the hard photos")
-    images = "unknown" if cost.hard is None else f"{cost.images:,}"
-    click.echo(
-        f"  images to make     {images:>12}   {cost.denoising_steps:,} denoising steps, about"
-        f" {cost.bytes / 1e6:.1f} MB"
-    )
-    click.echo(
-        f"  optimiser steps    {round(cost.optimiser_steps * times):>12,}  "
-        f" {round(cost.trained_images * times):,} images trained on"
-    )
-    click.echo(
-        f"  time here          {cost.minutes / 60 * times:>12.2f}   hours with one worker, from"
-        " stored runs or a sample of the work"
-    )
+    if given["study_name"]:
+        return sweep.model_copy(update={"name": given["study_name"]})
+    return sweep
 
 
 # ---------------------------------------------------------------- grids
 
 
-def _grid(found: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
+def _run_grid(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
     from discl.cli.render.tables import show_grid
     from discl.config.sweep_expand import expand
-    from discl.harness.sweep.grid_table import grid
+    from discl.harness.sweep.grid_table import grid_table
 
-    points = expand(found)
-    done = _run(found, points, store, executor, given)
-    made = grid(points, done.results)
-    show_grid(
-        f"{found.title or found.name}, {found.benchmark}, scale {found.scale} (percent, mean ± 95 %"
-        " interval over seeds)",
-        made,
-    )
-    rows = [
-        {"at": row.at, "wanted": row.wanted, "metrics": _plain(row.metrics)} for row in made.rows
-    ]
-    failures = {id: vars(failure) for id, failure in done.failures.items()}
-    _write(
-        given["json_file"],
-        {"sweep": found.model_dump(mode="json"), "rows": rows, "failures": failures},
-    )
-    _end(done)
-
-
-def _run(
-    found: SweepFile,
-    points: Sequence[Point],
-    store: Store,
-    executor: Executor,
-    given: dict[str, Any],
-) -> RunList:
-    """Make a list of runs, on the screen."""
-    from discl.cli.render.progress import Screen
-    from discl.harness.sweep.scheduler import RunList, launch
-
-    labels = {point.experiment.id(): _label(point) for point in points}
-    group = f"{found.name}-{found.benchmark}-{found.scale}"
-    agenda = RunList((point.experiment for point in points), store, given["retry"], group, labels)
-    if agenda.todo:
-        metric = points[0].experiment.benchmark.select.metric
-        with Screen(found.title or found.name, len(agenda.named), agenda.stored, metric) as screen:
-            launch(agenda, executor, _trackers(given, found), screen)
-    return agenda
-
-
-def _label(point: Point) -> str:
-    from discl.cli.render.tables import said
-
-    return " ".join(
-        [
-            *(said(value) for axis, value in point.at.items() if axis != "seed"),
-            f"seed {point.experiment.seed}",
+    points = expand(sweep)
+    done = run_points(sweep, points, store, executor, given)
+    table = grid_table(points, done.results)
+    if wants_json(given):
+        rows = [
+            {"at": row.at, "wanted": row.runs, "metrics": as_json(row.metrics)}
+            for row in table.rows
         ]
-    )
-
-
-def _end(done: RunList) -> None:
-    click.echo(
-        f"{len(done.results)} of {len(done.named)} runs are complete, {done.stored} were stored"
-        " before"
-    )
-    _end_failed(
-        [
-            (done.labels.get(id, done.named[id].name), failure.why)
-            for id, failure in done.failures.items()
-        ]
-    )
-
-
-def _end_failed(failed: Sequence[tuple[str, str]]) -> None:
-    for name, why in failed:
-        click.echo(f"failed: {name}: {why}", err=True)
-    if failed:
-        click.echo(
-            f"{len(failed)} failed (tracebacks: failures.jsonl in each run's folder); the same"
-            " command tries them again",
-            err=True,
+        failures = {id: vars(failure) for id, failure in done.failures.items()}
+        print_json({"sweep": sweep.model_dump(mode="json"), "rows": rows, "failures": failures})
+    else:
+        show_grid(
+            f"{sweep.title or sweep.name}, {sweep.benchmark}, scale {sweep.scale} (percent, mean ±"
+            " 95 % interval over seeds)",
+            table,
         )
-        raise click.exceptions.Exit(1)
-
-
-def _plain(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-    return {metric: value._asdict() for metric, value in estimates.items()}
+    end(done, given)
 
 
 # ---------------------------------------------------------------- tuning
 
 
-def _tune(found: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
+def _tune(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
     from discl.cli.render.progress import Screen
-    from discl.harness.sweep.expand import bound
+    from discl.harness.sweep.expand import most_runs
     from discl.harness.sweep.scheduler import launch
-    from discl.harness.tuning.comparison import failures, retests, searches
+    from discl.harness.tuning.comparison import failures, gains, retests, searches
     from discl.harness.tuning.storage.address import default_url
     from discl.harness.tuning.storage.database import close_storage, open_storage
     from discl.harness.tuning.tuner import Tuner
 
     storage = open_storage(given["storage"] or default_url())
-    with ExitStack() as closing, Tuner(found, storage, given["retry"]) as tuning:
+    with ExitStack() as closing, Tuner(sweep, storage, given["retry"]) as tuner:
         closing.callback(close_storage, storage)
-        scored = sum(search.runs for search in searches(tuning))
-        with Screen(found.title or found.name, bound(found), scored, tuning.objective) as screen:
-            launch(tuning, executor, _trackers(given, found), screen)
-        rows = searches(tuning)
-        pairs = retests(tuning, given["reseed"])
-        failed = failures(tuning)
-        _show_searches(found, tuning.objective, rows)
+        scored = sum(search.runs for search in searches(tuner))
+        title = sweep.title or sweep.name
+        with Screen(title, most_runs(sweep), scored, tuner.objective) as screen:
+            launch(tuner, executor, trackers_of(sweep, given), screen)
+        found = searches(tuner)
+        pairs = retests(tuner, given["retest"])
+        failed = failures(tuner)
+        if not wants_json(given):
+            _show_searches(sweep, tuner.objective, found)
     outcome: dict[str, Any] = {
-        "sweep": found.model_dump(mode="json"),
-        "searches": [vars(row) for row in rows],
+        "sweep": sweep.model_dump(mode="json"),
+        "searches": [vars(search) for search in found],
         "failures": failed,
     }
-    if given["reseed"]:
-        again_done, outcome["gains"] = _reseeded(found, pairs, store, executor, given)
-    _write(given["json_file"], outcome)
-    if given["reseed"]:
-        _end(again_done)
-    _end_failed(list(failed.items()))
+    retested = None
+    if given["retest"]:
+        retested = _retest(sweep, pairs, store, executor, given)
+        titles, lines = gains(pairs, retested.results)
+        outcome["gains"] = [_gain_as_json(line) for line in lines]
+        if not wants_json(given):
+            _show_gains(given["retest"], titles, lines)
+    if wants_json(given):
+        print_json(outcome)
+    if retested:
+        end(retested, given)
+    end_failed(failed)
 
 
-def _show_searches(found: SweepFile, metric: str, rows: Sequence[Search]) -> None:
+def _show_searches(sweep: SweepFile, metric: str, searches: Sequence[Search]) -> None:
     from discl.cli.render.tables import said, show
-
-    def line(row: Search) -> list[str]:
-        counts = [
-            str(row.complete),
-            str(row.given_up),
-            str(row.failed),
-            str(row.runs),
-            f"{row.hours:.2f}",
-        ]
-        values = [
-            "-" if value is None else f"{100 * value:.1f}" for value in (row.default, row.best)
-        ]
-        return [row.strategy, *counts, *values, said(row.settings)]
 
     header = [
         "strategy",
@@ -408,85 +211,65 @@ def _show_searches(found: SweepFile, metric: str, rows: Sequence[Search]) -> Non
         "best",
         "best settings",
     ]
-    show(
-        f"{found.title or found.name}: {metric}, mean over replicates, in percent",
-        header,
-        [line(row) for row in rows],
-    )
+    rows = [
+        [
+            search.strategy,
+            str(search.complete),
+            str(search.given_up),
+            str(search.failed),
+            str(search.runs),
+            f"{search.hours:.2f}",
+            _percent(search.default),
+            _percent(search.best),
+            said(search.settings),
+        ]
+        for search in searches
+    ]
+    show(f"{sweep.title or sweep.name}: {metric}, mean over replicates, in percent", header, rows)
 
 
-def _reseeded(
-    found: SweepFile,
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _retest(
+    sweep: SweepFile,
     pairs: Sequence[Retest],
     store: Store,
     executor: Executor,
     given: dict[str, Any],
-) -> tuple[RunList, Any]:
-    """The runs, and their gains for JSON."""
+) -> RunList:
+    """The runs of defaults and winners on fresh seeds."""
+    points = [point for pair in pairs for point in (*pair.default, *pair.tuned)]
+    return run_points(sweep, points, store, executor, given)
+
+
+def _show_gains(seeds: int, titles: dict[str, str], lines: Sequence[Gain]) -> None:
     from discl.cli.render.tables import show
     from discl.harness.leaderboard.table import percent
-    from discl.harness.tuning.comparison import gains
 
-    done = _run(
-        found,
-        [point for pair in pairs for point in (*pair.default, *pair.tuned)],
-        store,
-        executor,
-        given,
-    )
-    titles, lines = gains(pairs, done.results)
+    header = ["strategy"]
+    for title in titles.values():
+        header += [f"{title}, default", f"{title}, tuned", f"{title}, gain"]
+    rows = []
+    for line in lines:
+        cells = [line.strategy]
+        for metric in titles:
+            cells += [percent(line.default[metric]), percent(line.tuned[metric])]
+            cells.append(percent(line.gain[metric], True))
+        rows.append(cells)
     show(
-        f"default against tuned on {given['reseed']} fresh seeds (percent, mean ± 95 % interval;"
+        f"default against tuned on {seeds} fresh seeds (percent, mean ± 95 % interval;"
         " gains are paired by seed)",
-        [
-            "strategy",
-            *(
-                f"{title}, {what}"
-                for title in titles.values()
-                for what in ("default", "tuned", "gain")
-            ),
-        ],
-        [
-            [
-                line.strategy,
-                *(
-                    cell
-                    for m in titles
-                    for cell in (
-                        *map(percent, (line.default[m], line.tuned[m])),
-                        percent(line.gain[m], True),
-                    )
-                ),
-            ]
-            for line in lines
-        ],
+        header,
+        rows,
     )
-    return done, [
-        {
-            "strategy": line.strategy,
-            **{key: _plain(getattr(line, key)) for key in ("default", "tuned", "gain")},
-        }
-        for line in lines
-    ]
 
 
-# ---------------------------------------------------------------- the order test
-
-
-def _order(found: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
-    from discl.harness.sweep.expand import order_points, plain, read_orders
-    from discl.harness.sweep.order_test.statistics import draw
-
-    points = order_points(found)
-    done = _run(found, points, store, executor, given)
-    if done.failures:
-        _end(done)
-    readings = read_orders(found, points, done.results)
-    for metric, (_, words) in readings.items():
-        click.echo("\n  ".join([f"{metric}:", *words]))
-    if given["output"]:
-        metric, (reading, _) = next(iter(readings.items()))
-        draw(reading, given["output"], metric)
-    read = {metric: plain(reading) for metric, (reading, _) in readings.items()}
-    _write(given["json_file"], {"sweep": found.model_dump(mode="json"), "readings": read})
-    _end(done)
+def _gain_as_json(line: Gain) -> dict[str, Any]:
+    return {
+        "strategy": line.strategy,
+        "default": as_json(line.default),
+        "tuned": as_json(line.tuned),
+        "gain": as_json(line.gain),
+    }

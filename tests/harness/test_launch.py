@@ -24,13 +24,16 @@ from discl.config.experiment import Experiment
 from discl.config.sweep import SweepFile
 from discl.config.sweep_expand import expand
 from discl.core.errors import UserError
-from discl.core.interfaces import EpochReport, WorkersDied
+from discl.core.interfaces import NOT_READY, EpochReport, WorkersDied
 from discl.core.result import Result
 from discl.files.disk import data_home, home
 from discl.harness.run.store import BusyError, Failure, Store
 from discl.harness.run.trackers import CompositeTracker
-from discl.harness.sweep import scheduler as launching
-from discl.harness.sweep.scheduler import Outcome, PlannedRun, RunList, Runner, launch
+from discl.harness.sweep.planned_run import Outcome, PlannedRun
+from discl.harness.sweep.run_list import RunList
+from discl.harness.sweep.run_status import status
+from discl.harness.sweep.runner import BENCHES, Runner
+from discl.harness.sweep.scheduler import LOST_IN_A_ROW, launch
 from discl.harness.tuning.pruning import MedianStopping
 from discl.parts.executors.local import LocalProcesses
 from tests import sweeps
@@ -64,11 +67,11 @@ class Seen:
     def __init__(self, do: Callable[[int], None] = lambda _: None) -> None:
         self.given_out, self.took_in, self.do = list[str](), list[tuple[str, Outcome]](), do
 
-    def given(self, job: PlannedRun) -> None:
+    def started(self, job: PlannedRun) -> None:
         self.given_out.append(job.experiment.id())
         self.do(len(self.given_out))
 
-    def took(self, job: PlannedRun, outcome: Outcome) -> None:
+    def ended(self, job: PlannedRun, outcome: Outcome) -> None:
         self.took_in.append((job.experiment.id(), outcome))
 
 
@@ -135,7 +138,7 @@ def test_what_the_store_has_is_not_given_out_and_equal_runs_are_one(
     first, last = _next(agenda), _next(agenda)
     assert [job.experiment for job in (first, last)] == [three[0], three[2]]
     assert (first.name, first.group, last.name) == ("the first", "g", three[2].name)
-    assert agenda.next() is launching.NOT_READY  # one of the two may fail yet
+    assert agenda.next() is NOT_READY  # one of the two may fail yet
     agenda.take(first, Outcome(_made_up(three[0])))
     agenda.take(last, Outcome(_made_up(three[2])))
     assert agenda.next() is None
@@ -181,8 +184,8 @@ def test_a_run_that_somebody_else_makes_is_looked_for_after_the_others(
     other = _next(agenda)
     assert other.experiment == three[1]
     agenda.take(other, Outcome(_made_up(three[1])))
-    assert agenda.next() is launching.NOT_READY
-    monkeypatch.setattr("discl.harness.sweep.scheduler.PAUSE_S", 0.0)
+    assert agenda.next() is NOT_READY
+    monkeypatch.setattr("discl.harness.sweep.run_list.BUSY_PAUSE_SECONDS", 0.0)
     assert _next(agenda).experiment == busy.experiment
     agenda.take(busy, Outcome(_made_up(three[0])))
     assert agenda.next() is None
@@ -346,10 +349,10 @@ def test_the_parts_of_benchmarks_that_take_turns_are_built_once(few: Path) -> No
     parts = [
         weakref.ref(bench.hard_rule) for bench in benches[:1]
     ]  # it refers back to its benchmark
-    others = _grid(**{"train.batch": list(range(8, 8 + launching.BENCHES))})
+    others = _grid(**{"train.batch": list(range(8, 8 + BENCHES))})
     for experiment in others:
         runner._bench(experiment.benchmark)
-    assert len(runner.benches) == launching.BENCHES
+    assert len(runner.benches) == BENCHES
     assert runner._bench(runs[0].benchmark) is not benches[0]  # a worker keeps only so many
     assert [part() for part in parts] == [
         None
@@ -361,7 +364,7 @@ def test_how_far_a_run_is_can_be_read_while_it_goes_on_and_not_after(few: Path) 
 
     class Looking(Breaking):
         def report(self, report: EpochReport) -> None:
-            told.append(launching.status(experiment))
+            told.append(status(experiment))
 
     runner = _runner()
     runner.tracker = CompositeTracker([*runner.tracker.trackers, Looking(ValueError(), 0)])
@@ -370,8 +373,8 @@ def test_how_far_a_run_is_can_be_read_while_it_goes_on_and_not_after(few: Path) 
     what, done, total = told[-1]
     assert 0 <= done <= total
     assert what
-    assert launching.status(experiment) is None
-    assert launching.status(experiment) is None
+    assert status(experiment) is None
+    assert status(experiment) is None
 
 
 # ---------------------------------------------------------------- launches
@@ -436,7 +439,7 @@ def test_where_no_worker_comes_up_at_all_the_launch_ends() -> None:
     agenda = RunList([point.experiment for point in many], Store())
     with pytest.raises(UserError, match="5 runs in a row lost their workers"):
         launch(agenda, Losing(), [], Seen())
-    assert len(agenda.failures) == launching.LOST_IN_A_ROW
+    assert len(agenda.failures) == LOST_IN_A_ROW
 
 
 def _interrupted(times: int) -> Callable[[int], None]:
@@ -502,13 +505,15 @@ def test_a_grid_is_priced_made_shown_and_not_made_again(rates: str, tmp_path: Pa
     assert priced.exit_code == 0, priced.output
     assert "runs                          4   of which stored 0" in priced.output
     assert not (home() / "runs").exists()
-    made = CliRunner().invoke(main, ["sweep", rates, "--trackers", "", "--json", "out.json"])
+    made = CliRunner().invoke(main, ["sweep", rates, "--trackers", ""])
     assert made.exit_code == 0, made.output
     assert "4 of 4 runs are complete, 0 were stored before" in made.stdout
     lines = [line for line in made.stderr.splitlines() if "val/macro_acc" in line]
     assert [line.partition(" ")[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
     assert "static 0.001 seed 0: val/macro_acc" in lines[0]
-    told = json.loads((tmp_path / "out.json").read_text())
+    told = json.loads(
+        CliRunner().invoke(main, ["sweep", rates, "--trackers", "", "--format", "json"]).stdout
+    )
     places = {(row["at"]["strategy"], row["at"]["train.lr"]) for row in told["rows"]}
     assert places == {
         (strategy, lr) for strategy in ("static", "real_rebalanced") for lr in (0.001, 0.01)

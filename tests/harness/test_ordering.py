@@ -13,18 +13,16 @@ from PIL import Image
 from scipy import stats
 
 from discl.core.errors import UserError
-from discl.harness.sweep.order_test.statistics import (
+from discl.harness.sweep.order_test.figure import draw
+from discl.harness.sweep.order_test.orders import (
     Order,
-    Reading,
-    Trend,
     check_equal_exposure,
     check_seeds,
     distance,
-    draw,
     orders,
-    read,
-    sentences,
 )
+from discl.harness.sweep.order_test.sentences import sentences
+from discl.harness.sweep.order_test.statistics import DistanceTrend, OrderTestResult, analyse
 
 ASCENDING: Order = (0, 50, 100)
 FOUR: Order = (0, 30, 70, 100)
@@ -122,19 +120,19 @@ def test_one_seed_is_no_order_test() -> None:
 
 
 @pytest.fixture(scope="module")
-def additive() -> Reading:
+def additive() -> OrderTestResult:
     """Six orders score 10, 20, .. 60 %, and the second seed 10 points more: no noise at all.
 
     The paper's is second best.
     """
     base = dict(zip(orders(ASCENDING, "all"), (0.5, 0.6, 0.4, 0.3, 0.2, 0.1), strict=True))
-    return read({order: {0: score, 1: score + 0.1} for order, score in base.items()}, ASCENDING)
+    return analyse({order: {0: score, 1: score + 0.1} for order, score in base.items()}, ASCENDING)
 
 
 def test_the_place_of_the_papers_order_is_exact_where_all_orders_were_run(
-    additive: Reading,
+    additive: OrderTestResult,
 ) -> None:
-    place = additive.place
+    place = additive.paper_rank
     assert (place.rank, place.held_against, place.as_good) == (2, 5, 1 / 5)
     assert place.p_better == pytest.approx(2 / 6)
     assert place.p_worse == pytest.approx(5 / 6)
@@ -145,7 +143,7 @@ def test_the_place_of_the_papers_order_is_exact_where_all_orders_were_run(
     assert additive.worst == ((100, 50, 0), pytest.approx(0.15))
 
 
-def test_variance_goes_to_order_seed_and_rest(additive: Reading) -> None:
+def test_variance_goes_to_order_seed_and_rest(additive: OrderTestResult) -> None:
     variance = additive.variance
     assert (variance.order, variance.seed, variance.rest) == pytest.approx(
         (0.035 / 0.04, 0.005 / 0.04, 0)
@@ -160,14 +158,14 @@ def test_variance_goes_to_order_seed_and_rest(additive: Reading) -> None:
 
 
 def test_noise_is_not_taken_for_order() -> None:
-    variance = read({(0, 50): {0: 0.4, 1: 0.8}, (50, 0): {0: 0.5, 1: 0.7}}, (0, 50)).variance
+    variance = analyse({(0, 50): {0: 0.4, 1: 0.8}, (50, 0): {0: 0.5, 1: 0.7}}, (0, 50)).variance
     assert (variance.order, variance.seed, variance.rest) == pytest.approx((0, 0.8, 0.2))
     assert variance.noise == pytest.approx(0.1 / math.sqrt(2))
     assert variance.p == 1
     assert variance.smallest_p == 1 / 2
 
 
-def test_differences_are_paired_by_seed(additive: Reading) -> None:
+def test_differences_are_paired_by_seed(additive: OrderTestResult) -> None:
     assert additive.to_best == (pytest.approx(-0.1), pytest.approx(0), 2)
     assert additive.to_reverse == (pytest.approx(0.4), pytest.approx(0), 2)
 
@@ -181,12 +179,19 @@ def test_the_distance_counts_pairs_the_other_way_round() -> None:
 
 
 def test_orders_that_all_score_alike_are_no_finding() -> None:
-    reading = read({order: {0: 0.1 + 0.2, 1: 0.3} for order in orders(ASCENDING, "all")}, ASCENDING)
-    assert (reading.place.rank, reading.place.p_better, reading.variance.p, reading.trend) == (
+    reading = analyse(
+        {order: {0: 0.1 + 0.2, 1: 0.3} for order in orders(ASCENDING, "all")}, ASCENDING
+    )
+    assert (
+        reading.paper_rank.rank,
+        reading.paper_rank.p_better,
+        reading.variance.p,
+        reading.trend,
+    ) == (
         1,
         1,
         1,
-        Trend(None, 1),
+        DistanceTrend(None, 1),
     )
     assert (reading.variance.order, reading.variance.seed, reading.variance.rest) == (0, 0, 0)
     assert "All orders score alike." in sentences(reading, "val/macro_acc")
@@ -200,18 +205,22 @@ def test_where_orders_were_drawn_the_paper_is_held_against_those_alone() -> None
     does not count.
     """
     listed = orders(FIVE, 5)
-    reading = read(
+    reading = analyse(
         {
             order: dict.fromkeys((0, 1), score)
             for order, score in zip(listed, (0.5, 0.9, 0.5, 0.6, 0.4), strict=True)
         },
         FIVE,
     )
-    assert (reading.place.rank, reading.place.held_against, reading.place.as_good) == (3, 3, 3 / 4)
     assert (
-        reading.place.p_better,
-        reading.place.p_worse,
-        reading.place.smallest_p,
+        reading.paper_rank.rank,
+        reading.paper_rank.held_against,
+        reading.paper_rank.as_good,
+    ) == (3, 3, 3 / 4)
+    assert (
+        reading.paper_rank.p_better,
+        reading.paper_rank.p_worse,
+        reading.paper_rank.smallest_p,
     ) == pytest.approx((3 / 4, 3 / 4, 1 / 4))
     assert not reading.complete
 
@@ -223,7 +232,7 @@ def test_the_p_of_order_is_the_share_of_shuffles_within_seeds_that_spread_as_far
         [columns[0]], *(itertools.permutations(column) for column in columns[1:])
     )
     spreads = np.array([np.var(np.sum(way, axis=0)) for way in ways])
-    assert read(scores, FOUR).variance.p == pytest.approx(
+    assert analyse(scores, FOUR).variance.p == pytest.approx(
         (spreads >= np.var(np.sum(columns, axis=0)) * (1 - 1e-9)).mean(), abs=0.02
     )
 
@@ -238,7 +247,7 @@ def test_of_ranks_the_p_of_order_is_friedmans(size: float) -> None:
     scores = {
         order: {seed: float(ranks[seed, i]) for seed in range(5)} for i, order in enumerate(listed)
     }
-    assert read(scores, FIVE).variance.p == pytest.approx(
+    assert analyse(scores, FIVE).variance.p == pytest.approx(
         stats.friedmanchisquare(*ranks.T).pvalue, abs=0.03
     )
 
@@ -250,7 +259,7 @@ def test_the_trend_is_spearmans_and_its_p_that_of_all_shuffles() -> None:
         np.random.default_rng(4),
         lambda order: -0.01 * distance(order, ASCENDING),
     )
-    reading = read(scores, ASCENDING)
+    reading = analyse(scores, ASCENDING)
     means = [np.mean(list(each.values())) for each in scores.values()]
     away = [distance(order, ASCENDING) for order in scores]
     found = stats.spearmanr(means, away).statistic
@@ -265,12 +274,12 @@ def test_the_trend_is_spearmans_and_its_p_that_of_all_shuffles() -> None:
 
 def test_pure_noise_is_called_a_finding_in_five_of_a_hundred_tests() -> None:
     rng, listed = np.random.default_rng(0), orders(FIVE, 24)
-    readings = [read(_scores(listed, 3, rng), FIVE, draws=499) for _ in range(200)]
+    readings = [analyse(_scores(listed, 3, rng), FIVE, draws=499) for _ in range(200)]
     low, high = stats.binom.interval(0.999, 200, 0.05)
     for name, found in (
         ("order", [reading.variance.p for reading in readings]),
         ("trend", [reading.trend.p for reading in readings]),
-        ("place", [reading.place.p_better for reading in readings]),
+        ("place", [reading.paper_rank.p_better for reading in readings]),
     ):
         assert low <= sum(p < 0.05 for p in found) <= high, name
     # a third, were it the share of sums of squares
@@ -279,12 +288,14 @@ def test_pure_noise_is_called_a_finding_in_five_of_a_hundred_tests() -> None:
 
 def test_an_effect_of_the_size_said_to_be_noticeable_is_found_four_times_out_of_five() -> None:
     rng, listed = np.random.default_rng(1), orders(FIVE, 24)
-    variance = read(_scores(listed, 3, rng), FIVE, draws=1).variance
+    variance = analyse(_scores(listed, 3, rng), FIVE, draws=1).variance
     size = (
         0.01 * variance.noticeable / (variance.noise * math.sqrt(3))
     )  # where a run deviates by exactly one point
     found = [
-        read(_scores(listed, 3, rng, lambda order: rng.normal(0, size)), FIVE, draws=499).variance.p
+        analyse(
+            _scores(listed, 3, rng, lambda order: rng.normal(0, size)), FIVE, draws=499
+        ).variance.p
         < 0.05
         for _ in range(200)
     ]
@@ -294,12 +305,12 @@ def test_an_effect_of_the_size_said_to_be_noticeable_is_found_four_times_out_of_
 
 def test_a_planted_trend_is_found_and_the_papers_order_with_it() -> None:
     rng, listed = np.random.default_rng(7), orders(FIVE, 40)
-    reading = read(_scores(listed, 3, rng, lambda order: -0.006 * distance(order, FIVE)), FIVE)
+    reading = analyse(_scores(listed, 3, rng, lambda order: -0.006 * distance(order, FIVE)), FIVE)
     assert reading.variance.p < 0.001
     assert reading.trend.p < 0.001
     assert reading.trend.correlation is not None
     assert reading.trend.correlation < -0.7
-    assert reading.place.p_better < 0.05
+    assert reading.paper_rank.p_better < 0.05
     assert reading.to_reverse.mean > 0.03
     assert "Order matters here, and the paper's is better than one picked at random." in sentences(
         reading, "val/macro_acc"
@@ -308,7 +319,7 @@ def test_a_planted_trend_is_found_and_the_papers_order_with_it() -> None:
 
 def test_an_effect_that_has_nothing_to_do_with_the_papers_order_is_found_as_such() -> None:
     rng, listed = np.random.default_rng(8), orders(FIVE, "all")
-    reading = read(_scores(listed, 3, rng, lambda order: 0.02 * (order[2] == 50)), FIVE)
+    reading = analyse(_scores(listed, 3, rng, lambda order: 0.02 * (order[2] == 50)), FIVE)
     assert reading.variance.p < 0.001
     assert reading.variance.order_beyond_seeds == pytest.approx(
         0.4, abs=0.15
@@ -319,19 +330,19 @@ def test_an_effect_that_has_nothing_to_do_with_the_papers_order_is_found_as_such
 def test_the_same_scores_give_the_same_reading_in_any_order_of_theirs() -> None:
     scores = _scores(orders(FIVE, 12), 3, np.random.default_rng(3))
     backwards = {order: dict(reversed(scores[order].items())) for order in reversed(scores)}
-    assert read(scores, FIVE) == read(backwards, FIVE)
+    assert analyse(scores, FIVE) == analyse(backwards, FIVE)
 
 
-def test_a_reading_can_be_kept_as_json(additive: Reading) -> None:
+def test_a_reading_can_be_kept_as_json(additive: OrderTestResult) -> None:
     kept = json.loads(json.dumps(asdict(additive)))
-    assert kept["place"]["rank"] == 2
+    assert kept["paper_rank"]["rank"] == 2
     assert kept["ranking"][0] == [[0, 100, 50], pytest.approx(0.65)]
 
 
 def test_a_large_test_is_read_in_two_seconds() -> None:
     scores = _scores(orders(FIVE, "all"), 5, np.random.default_rng(0))
     started = time.process_time()
-    read(scores, FIVE)
+    analyse(scores, FIVE)
     assert time.process_time() - started < 2
 
 
@@ -358,20 +369,20 @@ def test_scores_that_are_not_complete_are_refused(
 ) -> None:
     scores = {order: {0: 0.4, 1: 0.5} for order in orders(ASCENDING, "all")}
     with pytest.raises(UserError, match=says):
-        read({**scores, **change}, ASCENDING)
+        analyse({**scores, **change}, ASCENDING)
 
 
 def test_the_paper_and_its_reverse_must_be_there() -> None:
     with pytest.raises(UserError, match="lacks order 100, 50, 0 seed 0"):
-        read({ASCENDING: {0: 0.4, 1: 0.5}, (50, 0, 100): {0: 0.4, 1: 0.5}}, ASCENDING)
+        analyse({ASCENDING: {0: 0.4, 1: 0.5}, (50, 0, 100): {0: 0.4, 1: 0.5}}, ASCENDING)
     with pytest.raises(UserError, match=r"seeds \[0\] cannot tell order from noise"):
-        read({order: {0: 0.4} for order in orders(ASCENDING, "all")}, ASCENDING)
+        analyse({order: {0: 0.4} for order in orders(ASCENDING, "all")}, ASCENDING)
 
 
 # ---------------------------------------------------------------- what is said
 
 
-def test_the_sentences_say_what_was_counted(additive: Reading) -> None:
+def test_the_sentences_say_what_was_counted(additive: OrderTestResult) -> None:
     said = sentences(additive, "val/macro_acc")
     assert said[0] == "All 6 orders of the levels 0, 50, 100, with 2 seeds each, by val/macro_acc."
     assert (
@@ -389,12 +400,12 @@ def test_the_sentences_say_what_was_counted(additive: Reading) -> None:
     assert said[-1].startswith("What this cannot say: ")
 
 
-def test_a_verdict_needs_more_than_noise(additive: Reading) -> None:
+def test_a_verdict_needs_more_than_noise(additive: OrderTestResult) -> None:
     def verdict(p_order: float, p_trend: float, p_better: float) -> str:
-        place = replace(additive.place, p_better=p_better, p_worse=1.02 - p_better)
+        place = replace(additive.paper_rank, p_better=p_better, p_worse=1.02 - p_better)
         variance, trend = replace(additive.variance, p=p_order), replace(additive.trend, p=p_trend)
         return sentences(
-            replace(additive, place=place, variance=variance, trend=trend), "val/macro_acc"
+            replace(additive, paper_rank=place, variance=variance, trend=trend), "val/macro_acc"
         )[5]
 
     assert verdict(0.3, 0.3, 0.3) == "Nothing here says that order matters."
@@ -408,7 +419,7 @@ def test_a_verdict_needs_more_than_noise(additive: Reading) -> None:
 # ---------------------------------------------------------------- the figure
 
 
-def test_the_figure_is_drawn_as_pixels(additive: Reading, tmp_path: Path) -> None:
+def test_the_figure_is_drawn_as_pixels(additive: OrderTestResult, tmp_path: Path) -> None:
     picture = Image.open(draw(additive, tmp_path / "made" / "orders.PNG", "val/macro_acc"))
     assert picture.width > 900
     assert len(set(np.asarray(picture.convert("L")).ravel().tolist())) > 10
@@ -416,7 +427,7 @@ def test_the_figure_is_drawn_as_pixels(additive: Reading, tmp_path: Path) -> Non
 
 
 def test_the_figure_is_drawn_as_svg_the_same_each_time(tmp_path: Path) -> None:
-    reading = read(_scores(orders(FIVE, 24), 3, np.random.default_rng(0)), FIVE, draws=9)
+    reading = analyse(_scores(orders(FIVE, 24), 3, np.random.default_rng(0)), FIVE, draws=9)
     first, second = (
         draw(reading, tmp_path / name, "val/macro_acc").read_bytes() for name in ("a.svg", "b.svg")
     )
@@ -432,13 +443,13 @@ def test_the_figure_is_drawn_as_svg_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_a_figure_that_cannot_be_saved_is_refused(
-    additive: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    additive: OrderTestResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match=r"orders.gif'.* saved as .png or .svg"):
+    with pytest.raises(UserError, match=r"orders.gif': a picture is a .png or .svg file"):
         draw(additive, tmp_path / "orders.gif", "val/macro_acc")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         draw(additive, tmp_path / "file" / "orders.svg", "val/macro_acc")
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(UserError, match=r"pip install 'discl\[study\]'"):
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(UserError, match=r"pip install 'discl\[plots\]'"):
         draw(additive, tmp_path / "orders.svg", "val/macro_acc")

@@ -35,7 +35,7 @@ from discl.config.sweep import Dimension, SweepFile, TuneTable
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.harness.run.store import Failure
-from discl.harness.sweep.scheduler import Outcome, PlannedRun
+from discl.harness.sweep.planned_run import Outcome, PlannedRun
 from discl.harness.tuning import description, history, slots
 from discl.harness.tuning.plots import draw as plots
 from discl.harness.tuning.plots import trial_charts

@@ -16,7 +16,7 @@ def test_a_cluster_with_a_killed_worker_comes_to_the_same_bit_for_bit(
 ) -> None:
     pytest.importorskip("ray", reason="ray is not installed")
     home, log = tiny.copy(tmp_path / "home"), tmp_path / "log"
-    launcher = begin(tiny, home, "tiny", "--engine", "ray", "--workers", "2", log=log)
+    launcher = begin(tiny, home, "tiny", "--executor", "ray", "--workers", "2", log=log)
     until(
         lambda: finished(home) >= RUNS_IN_ALL // 3 and attempts(home) > finished(home),
         launcher,

@@ -26,7 +26,7 @@ from discl.core.interfaces import NOT_READY
 from discl.core.result import Result
 from discl.harness.run.store import Failure
 from discl.harness.sweep.expand import bound
-from discl.harness.sweep.scheduler import Outcome, PlannedRun
+from discl.harness.sweep.planned_run import Outcome, PlannedRun
 from discl.harness.tuning.comparison import retests, searches
 from discl.harness.tuning.proposals import STOPPED
 from discl.harness.tuning.slots import SLOT
@@ -501,7 +501,7 @@ def test_a_twin_does_not_answer_for_a_trial_whose_launcher_died(
 def test_a_run_that_somebody_else_makes_is_asked_for_again_later(
     storage: RDBStorage, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("discl.harness.tuning.study.PAUSE_S", 0.01)
+    monkeypatch.setattr("discl.harness.tuning.study.BUSY_PAUSE_SECONDS", 0.01)
     busy = iter([True, True, False, True])
     jobs = _tuned(
         ONE, storage, lambda job: Outcome() if next(busy, False) else _trained(job), workers=2

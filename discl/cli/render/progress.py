@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from discl.harness.sweep.scheduler import Outcome, PlannedRun
+    from discl.harness.sweep.planned_run import Outcome, PlannedRun
 
-SHOWN = 12  # failures on the screen
+MOST_FAILURES = 12  # on the screen
 
 
 class Screen:
-    """What is running, done and failed, how long it will take, and the best so far; `total` runs at
-    most, where that is known.
+    """Shows what is running, done and failed, the best so far, and the time left.
+
+    `total` is the number of runs at most, `stored` those that were there before.
     """
 
     def __init__(self, title: str, total: int, stored: int, metric: str) -> None:
@@ -26,8 +27,9 @@ class Screen:
         self.stored = stored
         self.metric = metric
         self.began = time.monotonic()
-        self.running: dict[str, tuple[PlannedRun, float]] = {}
-        self.done = self.given_up = 0
+        self.running: dict[str, tuple[PlannedRun, float]] = {}  # with the time it started
+        self.done = 0
+        self.given_up = 0
         self.failed: dict[str, str] = {}  # name -> why
         self.best: tuple[float, str] | None = None
         self._stack = ExitStack()
@@ -36,62 +38,61 @@ class Screen:
         from rich.console import Console
         from rich.live import Live
 
-        terminal = Console(file=sys.stderr)
-        self.plain = not terminal.is_terminal
+        console = Console(file=sys.stderr)
+        self.plain = not console.is_terminal
         if not self.plain:
-            self._stack.enter_context(
-                Live(
-                    get_renderable=self._drawn,
-                    console=terminal,
-                    refresh_per_second=2,
-                    transient=True,
-                )
+            live = Live(
+                get_renderable=self.picture,
+                console=console,
+                refresh_per_second=2,
+                transient=True,
             )
+            self._stack.enter_context(live)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    # -- what happens
+    # ------------------------------------------------------------ what happens
 
-    def given(self, job: PlannedRun) -> None:
-        self.running[job.experiment.id()] = (job, time.monotonic())
+    def started(self, planned: PlannedRun) -> None:
+        """A run begins."""
+        self.running[planned.experiment.id()] = (planned, time.monotonic())
 
-    def took(self, job: PlannedRun, outcome: Outcome) -> None:
-        started = self.running.pop(job.experiment.id(), (job, time.monotonic()))[1]
-        name = job.name
-        seconds = time.monotonic() - started
+    def ended(self, planned: PlannedRun, outcome: Outcome) -> None:
+        """A run has an outcome."""
+        now = time.monotonic()
+        _, started = self.running.pop(planned.experiment.id(), (planned, now))
+        name = planned.name
+        failure = outcome.failure
         if outcome.result:
             self.done += 1
             self.failed.pop(name, None)
             value = outcome.result.metrics.get(self.metric)
             if value is not None and (self.best is None or value > self.best[0]):
                 self.best = (value, name)
-            self._line(
-                f"{name}: {self.metric} {value:.1%}" if value is not None else f"{name}: done",
-                seconds,
-            )
-        elif outcome.failure and outcome.failure.kind == "stopped":
+            text = f"{name}: done" if value is None else f"{name}: {self.metric} {value:.1%}"
+            self._print_line(text, now - started)
+        elif failure and failure.kind == "stopped":
             self.given_up += 1
-            self._line(f"{name}: {outcome.failure.why}", seconds)
-        elif outcome.failure:
-            self.failed[name] = outcome.failure.why
-            peak = (
-                f", peak memory {outcome.failure.peak_bytes / 1e9:.2f} GB"
-                if outcome.failure.peak_bytes
-                else ""
-            )
-            self._line(f"{name} failed: {outcome.failure.why}{peak}", seconds)
+            self._print_line(f"{name}: {failure.why}", now - started)
+        elif failure:
+            self.failed[name] = failure.why
+            peak = ""
+            if failure.peak_bytes:
+                peak = f", peak memory {failure.peak_bytes / 1e9:.2f} GB"
+            self._print_line(f"{name} failed: {failure.why}{peak}", now - started)
 
-    def _line(self, text: str, seconds: float) -> None:
+    def _print_line(self, text: str, seconds: float) -> None:
         if self.plain:
-            left = f", about {self._left()} left" if self._left() else ""
+            left = self.time_left()
+            left = f", about {left} left" if left else ""
             click.echo(
                 f"{self.stored + self.done}/{self.total} {text} ({seconds:.1f} s{left})", err=True
             )
 
-    def _left(self) -> str:
-        """Time to go, from how fast runs have come since the launch."""
+    def time_left(self) -> str:
+        """h:mm:ss at the pace of the runs since the launch; "" while it is not known."""
         elapsed = time.monotonic() - self.began
         remaining = self.total - self.stored - self.done
         if not self.done or remaining <= 0:
@@ -99,46 +100,57 @@ class Screen:
         seconds = int(elapsed / self.done * remaining)
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
-    # -- what is seen
+    # ------------------------------------------------------------ what is shown
 
-    def _drawn(self) -> Any:
+    def picture(self) -> Any:
+        """The screen as rich draws it."""
         from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
         from rich.text import Text
 
-        from discl.harness.sweep.scheduler import status
-
-        head = Table.grid(padding=(0, 2))
-        counts = f"{self.stored + self.done}/{self.total} done" + (
-            f" ({self.stored} were stored)" if self.stored else ""
-        )
-        counts += f", {len(self.running)} running" + (
-            f", [red]{len(self.failed)} failed[/]" if self.failed else ""
-        )
-        counts += f", {self.given_up} given up" if self.given_up else ""
-        head.add_row(
-            Text(self.title, style="bold"),
-            ProgressBar(max(1, self.total), self.stored + self.done, width=30),
-            counts,
-        )
-        rows = Table.grid(padding=(0, 2))
-        now = time.monotonic()
-        for job, started in list(self.running.values()):
-            said = status(job.experiment)
-            at = f"{said[0]} {said[1]}/{said[2]}" if said else "beginning"
-            rows.add_row(
-                "  ", Text(job.name), Text(at), f"{now - started:.0f} s"
-            )  # a name may look like markup
-        lines: list[Any] = [head, rows]
+        lines: list[Any] = [self._head(), self._running_runs()]
         if self.best:
-            lines.append(
-                Text(f"  best {self.metric} {self.best[0]:.1%}: {self.best[1]}", style="green")
-            )
-        if left := self._left():
+            value, name = self.best
+            lines.append(Text(f"  best {self.metric} {value:.1%}: {name}", style="green"))
+        if left := self.time_left():
             lines.append(Text(f"  about {left} left", style="dim"))
-        for name, why in list(self.failed.items())[-SHOWN:]:
+        for name, why in list(self.failed.items())[-MOST_FAILURES:]:
             lines.append(
                 Text(f"  failed: {name}: {why}", style="red", overflow="ellipsis", no_wrap=True)
             )
         return Group(*lines)
+
+    def _head(self) -> Any:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        counts = f"{self.stored + self.done}/{self.total} done"
+        if self.stored:
+            counts += f" ({self.stored} were stored)"
+        counts += f", {len(self.running)} running"
+        if self.failed:
+            counts += f", [red]{len(self.failed)} failed[/]"
+        if self.given_up:
+            counts += f", {self.given_up} given up"
+        bar = ProgressBar(max(1, self.total), self.stored + self.done, width=30)
+        head = Table.grid(padding=(0, 2))
+        head.add_row(Text(self.title, style="bold"), bar, counts)
+        return head
+
+    def _running_runs(self) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        from discl.harness.sweep.run_status import status
+
+        rows = Table.grid(padding=(0, 2))
+        now = time.monotonic()
+        for planned, started in list(self.running.values()):
+            noted = status(planned.experiment)
+            doing = "beginning"
+            if noted:
+                what, done, total = noted
+                doing = f"{what} {done}/{total}"
+            # Text, since a name may look like markup
+            rows.add_row("  ", Text(planned.name), Text(doing), f"{now - started:.0f} s")
+        return rows

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from discl.harness.sweep.grid_table import Grid
+    from discl.harness.sweep.grid_table import GridTable
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """A table whose first `left` columns are words."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from discl.cli.render.text import console
 
     table = Table(title=escape(title), box=None, header_style="bold")
     for place, name in enumerate(header):
@@ -26,29 +26,30 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left:
         )
     for row in rows:
         table.add_row(*map(escape, row))
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
+    console(400).print(table)
 
 
-def show_grid(title: str, made: Grid) -> None:
+def show_grid(title: str, table: GridTable) -> None:
+    """The points of a grid, best first."""
     from discl.harness.leaderboard.table import percent
 
     header = [
-        *(axis.rpartition(".")[2] if len(axis) > 24 else axis for axis in made.axes),
+        *(axis.rpartition(".")[2] if len(axis) > 24 else axis for axis in table.axes),
         "n",
-        *made.columns.values(),
+        *table.columns.values(),
         "min",
     ]
     rows = [
-        [*(said(row.at[axis]) for axis in made.axes), _runs(len(row.results), row.wanted)]
-        + [percent(row.metrics[metric]) for metric in made.columns]
+        [*(said(row.at[axis]) for axis in table.axes), _runs(len(row.results), row.runs)]
+        + [percent(row.metrics[metric]) for metric in table.columns]
         + [f"{row.minutes:.1f}" if row.results else "-"]
-        for row in made.rows
+        for row in table.rows
     ]
-    show(title, header, rows, left=len(made.axes))
+    show(title, header, rows, left=len(table.axes))
 
 
-def _runs(there: int, wanted: int) -> str:
-    return str(there) if there == wanted else f"{there} of {wanted}"
+def _runs(done: int, asked_for: int) -> str:
+    return str(done) if done == asked_for else f"{done} of {asked_for}"
 
 
 def said(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a grid showed: its points beside each other, over seeds."""
+"""The results of a grid as a table: its points beside each other, over seeds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from discl.harness.leaderboard.statistics import Estimate, estimate
 
 @dataclass(frozen=True)
 class GridRow:
-    """One place of the grid."""
+    """One point of the grid, over its seeds."""
 
     at: dict[str, Any]  # axis -> value, seeds left out
-    wanted: int  # runs
+    runs: int  # that the grid asks for
     results: list[Result]
     metrics: dict[str, Estimate]
     minutes: float  # a run, mean
@@ -27,40 +27,41 @@ class GridRow:
 
 @dataclass(frozen=True)
 class GridTable:
-    """A table of places; best first by the metric that epochs are chosen by, on the home test
-    split.
-    """
+    """A table of points, best first by the first column; points without a result come last."""
 
     axes: list[str]
     columns: dict[str, str]  # metric -> title
     rows: list[GridRow]
 
 
-def grid(points: Sequence[Point], results: Mapping[str, Result]) -> GridTable:
-    """The results of a sweep's points by id, grouped by place; places without a result come last."""
+def grid_table(points: Sequence[Point], results: Mapping[str, Result]) -> GridTable:
+    """The results by id of a sweep's points, grouped by what differs besides the seed."""
     axes = axes_that_differ(points)
     groups: dict[str, list[Point]] = {}
     for point in points:
-        groups.setdefault(canonical_json([point.at.get(axis) for axis in axes]), []).append(point)
-    # the columns of the first benchmark that has results: what another one lacks is shown as a dash
-    there = [results[id] for point in points if (id := point.experiment.id()) in results]
-    shown = (
-        columns.of([result for result in there if result.benchmark == there[0].benchmark]).titles
-        if there
-        else {}
-    )
-    titles = dict(list(shown.items())[:1]) | {
-        metric: title for metric, title in shown.items() if title in columns.BRIEF
-    }
+        key = canonical_json([point.at.get(axis) for axis in axes])
+        groups.setdefault(key, []).append(point)
+    titles = _titles(points, results)
     rows = [_row(axes, group, results, titles) for group in groups.values()]
-    first = next(iter(titles), "")
-    rows.sort(
-        key=lambda row: (
-            not row.results,
-            -(row.metrics[first].mean if row.results and row.metrics[first].n else 0.0),
-        )
-    )
+    rows.sort(key=lambda row: (not row.results, -_score(row, next(iter(titles), ""))))
     return GridTable(axes, titles, rows)
+
+
+def _titles(points: Sequence[Point], results: Mapping[str, Result]) -> dict[str, str]:
+    """Metric -> title, of the first benchmark with results; others show a dash for what they lack.
+
+    The metric that epochs are chosen by comes first, on the in-distribution test split.
+    """
+    done = [results[id] for point in points if (id := point.experiment.id()) in results]
+    if not done:
+        return {}
+    titles = columns.of([r for r in done if r.benchmark == done[0].benchmark]).titles
+    first = dict(list(titles.items())[:1])
+    return first | {metric: title for metric, title in titles.items() if title in columns.BRIEF}
+
+
+def _score(row: GridRow, metric: str) -> float:
+    return row.metrics[metric].mean if row.results and row.metrics[metric].n else 0.0
 
 
 def _row(
@@ -69,20 +70,17 @@ def _row(
     results: Mapping[str, Result],
     titles: Mapping[str, str],
 ) -> GridRow:
-    found = [
-        results[id]
-        for id in dict.fromkeys(point.experiment.id() for point in group)
-        if id in results
-    ]
-    metrics = {
-        metric: estimate([result.metrics[metric] for result in found if metric in result.metrics])
-        for metric in titles
-    }
-    minutes = sum(result.cost["seconds"] for result in found) / 60 / max(1, len(found))
+    ids = list(dict.fromkeys(point.experiment.id() for point in group))
+    done = [results[id] for id in ids if id in results]
+    metrics = {}
+    for metric in titles:
+        values = [result.metrics[metric] for result in done if metric in result.metrics]
+        metrics[metric] = estimate(values)
+    seconds = sum(result.cost["seconds"] for result in done)
     return GridRow(
-        {axis: group[0].at.get(axis) for axis in axes},
-        len({point.experiment.id() for point in group}),
-        found,
-        metrics,
-        minutes,
+        at={axis: group[0].at.get(axis) for axis in axes},
+        runs=len(ids),
+        results=done,
+        metrics=metrics,
+        minutes=seconds / 60 / max(1, len(done)),
     )

@@ -17,30 +17,28 @@ from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 
 
-def sweep(spec: Benchmark, store: Store, tracker: CompositeTracker) -> Iterator[Result]:
-    """Run every strategy and seed; what the store has is not run again.
+def sweep(benchmark: Benchmark, store: Store, tracker: CompositeTracker) -> Iterator[Result]:
+    """Run every strategy and seed that the store lacks; yields all results as they come.
 
-    Yields results as they come.
-
-    Under torchrun the first process writes and speaks; what the others would write goes into a
-    folder that goes with them.
+    Under torchrun the main process writes and prints; what the others would write goes into a
+    temporary folder.
     """
     distributed.join()
-    with ExitStack() as others:
+    with ExitStack() as stack:
         if not distributed.is_main_process():
-            store = Store(Path(others.enter_context(tempfile.TemporaryDirectory())))
+            store = Store(Path(stack.enter_context(tempfile.TemporaryDirectory())))
             tracker = CompositeTracker([])
-        yield from _sweep(spec, store, tracker)
+        yield from _sweep(benchmark, store, tracker)
 
 
-def _sweep(spec: Benchmark, store: Store, tracker: CompositeTracker) -> Iterator[Result]:
-    wanted = experiments(spec)
-    bench = Bench(spec)
+def _sweep(benchmark: Benchmark, store: Store, tracker: CompositeTracker) -> Iterator[Result]:
+    all_experiments = experiments(benchmark)
+    bench = Bench(benchmark)
     todo = distributed.broadcast(
-        [experiment for experiment in wanted if store.find(experiment.id()) is None]
+        [experiment for experiment in all_experiments if store.find(experiment.id()) is None]
     )
     if todo:
         bench.dataset.prepare(tracker.progress)
-    for experiment in wanted:
-        place = todo.index(experiment) + 1 if experiment in todo else 0
-        yield run(experiment, bench, store, tracker, RunOptions((place, len(todo))))
+    for experiment in all_experiments:
+        number = todo.index(experiment) + 1 if experiment in todo else 0
+        yield run(experiment, bench, store, tracker, RunOptions((number, len(todo))))

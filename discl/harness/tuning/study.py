@@ -24,7 +24,7 @@ from discl.config.sweep import SweepFile
 from discl.core.errors import UserError
 from discl.core.interfaces import NOT_READY, NotReady
 from discl.core.result import Result
-from discl.harness.sweep.scheduler import PAUSE_S, Outcome, PlannedRun
+from discl.harness.sweep.planned_run import BUSY_PAUSE_SECONDS, Outcome, PlannedRun
 from discl.harness.tuning.definition import StudyDefinition
 from discl.harness.tuning.history import DEFINITION
 from discl.harness.tuning.proposals import (
@@ -324,7 +324,7 @@ class StrategyStudy:
                 self._note(ours, {"peak_bytes": outcome.failure.peak_bytes})
                 self._end(ours, heartbeat, failure=outcome.failure.why)
         elif outcome.result is None:
-            ours.not_before = time.monotonic() + PAUSE_S
+            ours.not_before = time.monotonic() + BUSY_PAUSE_SECONDS
         else:
             self._score(ours, outcome, outcome.result, heartbeat)
 

@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from discl.config import sweep_expand
 from discl.config.sweep import SweepFile
 from discl.core.interfaces import NOT_READY, NotReady
-from discl.harness.sweep.scheduler import Outcome, PlannedRun
+from discl.harness.sweep.planned_run import Outcome, PlannedRun
 from discl.harness.tuning.storage.heartbeat import Heartbeat
 from discl.harness.tuning.study import StrategyStudy
 

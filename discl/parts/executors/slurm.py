@@ -31,7 +31,8 @@ class Slurm:
     one ends.
 
         login$ export DISCL_HOME=/shared/discl
-        login$ discl sweep NAME --engine slurm --workers 32 --engine-set partition=gpu --engine-set gpus=1
+        login$ discl sweep NAME --executor slurm --workers 32 \
+        ...     --executor-set partition=gpu --executor-set gpus=1
 
     `partition` = "" is the cluster's default, and `memory_gb` = 0 as much as the partition gives. A
     job has `minutes`, `cpus` cores (as many threads) and `gpus` GPUs. `folder` = "" is
@@ -155,7 +156,7 @@ def _check_slurm() -> None:
     ]:
         raise UserError(
             f"no Slurm here ({', '.join(lacking)} not found); start this where `sbatch` works, or"
-            " take --engine local"
+            " take --executor local"
         )
     try:
         _sacct("--allocations")

@@ -1,0 +1,250 @@
+"""Options and steps that `discl sweep` and `discl order-test` share: load, launch, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from discl.cli.options.completion import benchmarks, executors, scales, trackers
+from discl.cli.options.renamed import renamed_option
+
+if TYPE_CHECKING:
+    from discl.config.sweep import Point, SweepFile
+    from discl.core.interfaces import Executor
+    from discl.harness.leaderboard.statistics import Estimate
+    from discl.harness.run.store import Store
+    from discl.harness.sweep.run_list import RunList
+
+Command = Callable[..., Any]
+
+_OPTIONS = (
+    click.option(
+        "--benchmark",
+        metavar="BENCH",
+        shell_complete=benchmarks,
+        help="Run this benchmark instead of the one the file names.",
+    ),
+    click.option(
+        "--scale",
+        shell_complete=scales,
+        help="smoke, small or paper, instead of what the file says.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override a setting for all runs. Repeatable.",
+    ),
+    click.option(
+        "--dry-run", is_flag=True, help="Say what would be run and what it costs, and stop."
+    ),
+    click.option(
+        "--executor",
+        default="local",
+        show_default=True,
+        shell_complete=executors,
+        help="Where runs are made: local, ray, slurm; see `discl list executors`.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        help="Runs made side by side: processes, Ray actors or Slurm jobs.",
+    ),
+    click.option(
+        "--address",
+        help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.",
+    ),
+    click.option(
+        "--executor-set",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A parameter of the executor, e.g. partition=gpu. Repeatable.",
+    ),
+    click.option(
+        "--retry",
+        default=0,
+        show_default=True,
+        type=click.IntRange(0),
+        help="Try a failed run so often again in this launch; the next one does anyway.",
+    ),
+    click.option(
+        "--trackers",
+        shell_complete=trackers,
+        help="Trackers of the runs, separated by commas; the record is always kept.",
+    ),
+    click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="json: the outcome as one JSON object on standard output.",
+    ),
+    renamed_option("--engine", "--executor"),
+    renamed_option("--engine-set", "--executor-set"),
+    renamed_option("--json", "--format json > FILE"),
+)
+
+
+def launch_options(command: Command) -> Command:
+    """Options of every command that runs a sweep file."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def load_sweep(name: str, given: Mapping[str, Any], strategies: Sequence[str] = ()) -> SweepFile:
+    """The sweep file with what the command line says about it."""
+    from discl.cli.options.selection import numbers
+    from discl.config import sweep_load
+
+    seeds = [] if given["seeds"] is None else numbers("--seeds", given["seeds"])
+    return sweep_load.load(
+        name,
+        given["benchmark"],
+        given["scale"],
+        given["settings"],
+        list(strategies),
+        seeds,
+    )
+
+
+def executor_of(given: Mapping[str, Any]) -> Executor:
+    """The executor that --executor, --workers, --address and --executor-set describe."""
+    from discl.config.toml import parse_settings
+    from discl.core.registry import bind
+
+    parameters = {key: given[key] for key in ("workers", "address") if given[key] is not None}
+    parameters |= parse_settings(given["executor_set"])
+    executor: Executor = bind("executors", given["executor"], parameters).build()
+    return executor
+
+
+def trackers_of(sweep: SweepFile, given: Mapping[str, Any]) -> list[str]:
+    """The trackers of the runs: --trackers, or those of the benchmark."""
+    from discl.cli.options.selection import words
+    from discl.config.load import load
+
+    if given["trackers"] is None:
+        return list(load(sweep.benchmark, sweep.scale).trackers)
+    return words(given["trackers"])
+
+
+def print_price(sweep: SweepFile, store: Store) -> None:
+    """How many runs, images, optimiser steps and hours a sweep takes."""
+    from discl.harness.run.trackers import CompositeTracker
+    from discl.harness.sweep.cost import price
+    from discl.harness.sweep.expand import experiments, most_runs
+
+    cost = price(experiments(sweep), store, CompositeTracker.of(["console"]).progress)
+    most = most_runs(sweep)
+    times = most / max(1, cost.experiments) if most else 1.0
+    click.echo(
+        f"{sweep.name}: {sweep.title or sweep.benchmark}, {sweep.benchmark} at scale {sweep.scale}"
+    )
+    if most:
+        click.echo(
+            f"  runs               {most:>12,}   at most: trials x replicates x strategies; priced"
+            " by each strategy as it stands"
+        )
+    else:
+        click.echo(
+            f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}"
+        )
+    if cost.judges:
+        click.echo(f"  judges to train    {cost.judges:>12,}   models that find the hard photos")
+    images = "unknown" if cost.hard is None else f"{cost.images:,}"
+    click.echo(
+        f"  images to make     {images:>12}   {cost.denoising_steps:,} denoising steps, about"
+        f" {cost.bytes / 1e6:.1f} MB"
+    )
+    click.echo(
+        f"  optimiser steps    {round(cost.optimiser_steps * times):>12,}  "
+        f" {round(cost.trained_images * times):,} images trained on"
+    )
+    click.echo(
+        f"  time here          {cost.minutes / 60 * times:>12.2f}   hours with one worker, from"
+        " stored runs or a sample of the work"
+    )
+
+
+def run_points(
+    sweep: SweepFile,
+    points: Sequence[Point],
+    store: Store,
+    executor: Executor,
+    given: Mapping[str, Any],
+) -> RunList:
+    """Make the runs of these points that are not stored, with their progress on the terminal."""
+    from discl.cli.render.progress import Screen
+    from discl.harness.sweep.run_list import RunList
+    from discl.harness.sweep.scheduler import launch
+
+    agenda = RunList(
+        (point.experiment for point in points),
+        store,
+        given["retry"],
+        f"{sweep.name}-{sweep.benchmark}-{sweep.scale}",
+        {point.experiment.id(): _label(point) for point in points},
+    )
+    if agenda.todo:
+        metric = points[0].experiment.benchmark.select.metric
+        title = sweep.title or sweep.name
+        with Screen(title, len(agenda.experiments), agenda.stored, metric) as screen:
+            launch(agenda, executor, trackers_of(sweep, given), screen)
+    return agenda
+
+
+def _label(point: Point) -> str:
+    from discl.cli.render.tables import said
+
+    values = [said(value) for axis, value in point.at.items() if axis != "seed"]
+    return " ".join([*values, f"seed {point.experiment.seed}"])
+
+
+# ---------------------------------------------------------------- what is printed
+
+
+def wants_json(given: Mapping[str, Any]) -> bool:
+    return bool(given["output_format"] == "json")
+
+
+def print_json(outcome: Any) -> None:
+    click.echo(json.dumps(outcome, indent=1))
+
+
+def as_json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    """Estimates by metric in plain values."""
+    return {metric: estimate._asdict() for metric, estimate in estimates.items()}
+
+
+def end(done: RunList, given: Mapping[str, Any]) -> None:
+    """Say how many runs are complete; exit with 1 where some failed."""
+    click.echo(
+        f"{len(done.results)} of {len(done.experiments)} runs are complete, {done.stored} were"
+        " stored before",
+        err=wants_json(given),
+    )
+    end_failed(
+        {
+            done.labels.get(id, done.experiments[id].name): failure.why
+            for id, failure in done.failures.items()
+        }
+    )
+
+
+def end_failed(failures: Mapping[str, str]) -> None:
+    """List failures by name on standard error, and exit with 1 where there are some."""
+    for name, why in failures.items():
+        click.echo(f"failed: {name}: {why}", err=True)
+    if failures:
+        click.echo(
+            f"{len(failures)} failed (tracebacks: failures.jsonl in each run's folder); the same"
+            " command tries them again",
+            err=True,
+        )
+        raise click.exceptions.Exit(1)
