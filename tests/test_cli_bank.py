@@ -101,7 +101,7 @@ def test_ls_lists_and_gc_removes_what_nobody_refers_to() -> None:
     assert "no bank on this machine yet" in _discl("ls").stdout
     bench = _filled()
     bench.bank.close()
-    (listed,) = json.loads(_discl("ls", "--json").stdout)
+    (listed,) = json.loads(_discl("ls", "--format", "json").stdout)
     assert (listed["id"], listed["images"], listed["benchmarks"], listed["runs"]) == (
         bench.bank.id,
         {"0": 3, "50": 3},
@@ -109,6 +109,7 @@ def test_ls_lists_and_gc_removes_what_nobody_refers_to() -> None:
         0,
     )
     assert listed["bytes"]["shards"] > 0
+    assert "--json was renamed in 0.2; write --format json" in _discl("ls", "--json").stderr
     assert "0%:3 50%:3" in _discl("ls").stdout
     done = _discl("gc")
     assert "no benchmark and no run refers to it" in done.stdout

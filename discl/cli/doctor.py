@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -52,10 +51,10 @@ def doctor(ctx: click.Context, check: tuple[str, ...], form: str) -> None:
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from discl.cli.render.text import console
     from discl.core.text import printable
 
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -66,7 +65,7 @@ def _print(findings: list[Finding]) -> None:
         table.add_row(state, Text(printable(finding.message)))
         if finding.way_out:
             table.add_row("", Text(f"-> {printable(finding.way_out)}", style="dim"))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console(160).print(table)
     problems = sum(finding.state == "problem" for finding in findings)
     notes = sum(finding.state == "note" for finding in findings)
     click.echo(

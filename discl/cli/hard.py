@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +67,9 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
 
 
 def _print(summary: HardSummary) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from discl.cli.render.text import console
 
     rule = ", ".join(f"{key} = {value}" for key, value in summary.hard_rule.items())
     click.echo(
@@ -87,7 +87,7 @@ def _print(summary: HardSummary) -> None:
     hardest = sorted(summary.classes, key=lambda counted: -counted.hard)[:SHOWN]
     for counted in sorted(hardest, key=lambda counted: counted.label):
         table.add_row(*_row(counted, bool(summary.out_of_fold)))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    console(120).print(table)
     if len(summary.classes) > SHOWN:
         click.echo(
             f"the {SHOWN} classes with the most hard photos of {len(summary.classes)};"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 
 def print_board(made: Any) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from discl.cli.render.text import console
     from discl.harness.leaderboard.paper_results import published
     from discl.harness.leaderboard.table import header, lines
 
@@ -29,7 +28,7 @@ def print_board(made: Any) -> None:
         )
     for cells in lines(made):
         table.add_row(*map(escape, cells))
-    terminal = Console(width=None if sys.stdout.isatty() else 400)
+    terminal = console(400)
     terminal.print(table)
     click.echo(made.caption)
     for papers in published(made.benchmark):

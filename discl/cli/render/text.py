@@ -56,11 +56,11 @@ def points(difference: float, error: float | None) -> str:
     return f"{100 * difference:+.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
 
 
-def console() -> Console:
-    """The terminal, or 200 columns where the output is no terminal."""
+def console(width: int = 200) -> Console:
+    """The terminal, or `width` columns where the output is no terminal."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 200)
+    return Console(width=None if sys.stdout.isatty() else width, highlight=False)
 
 
 def show_table(

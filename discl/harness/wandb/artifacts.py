@@ -12,7 +12,7 @@ from discl.core.result import Result
 from discl.engine.bank.bank import Bank
 from discl.files import shards
 from discl.files.disk import home
-from discl.harness.bank.inventory import opened, said_of
+from discl.harness.bank.inventory import bank_record, open_bank
 
 
 def bank_folder(id: str) -> Path:
@@ -49,7 +49,7 @@ def bank_artifact(id: str) -> Any:
 def bank_metadata(id: str) -> dict[str, Any]:
     """The digest of a bank, its images by level, and how they were made."""
     folder = bank_folder(id)
-    with closing(opened(folder)) as bank:
+    with closing(open_bank(folder)) as bank:
         return _metadata(folder, bank.catalogue.stamp())
 
 
@@ -61,7 +61,7 @@ def _metadata(folder: Path, stamp: tuple[int, int]) -> dict[str, Any]:
             "bank": bank.id,
             "digest": bank.digest(),
             "images": levels,
-            "process": said_of(folder),
+            "process": bank_record(folder),
         }
 
 

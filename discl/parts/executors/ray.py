@@ -41,7 +41,7 @@ class Ray:
 
         node 1$ ray start --head --port=6379
         node 2$ ray start --address=node1:6379
-        node 1$ DISCL_HOME=/shared/discl discl bank build BENCH --engine ray --address auto
+        node 1$ DISCL_HOME=/shared/discl discl bank build BENCH --executor ray --address auto
 
     Node 1 alone hands out items and takes the answers. DISCL_HOME, DISCL_DATA, HF_HOME,
     HF_HUB_OFFLINE and WANDB_* are node 1's on every node. Node 2 may die on the way. `ray stop` on

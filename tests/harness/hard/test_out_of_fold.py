@@ -15,7 +15,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Progress, Split
 from discl.files.disk import home
 from discl.harness.bank.hard_examples import summary
-from discl.harness.bank.inventory import references
+from discl.harness.bank.references import find_references
 from discl.harness.run import assembly
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
@@ -333,13 +333,13 @@ def test_before_training_no_bank_of_the_dataset_is_taken_for_unused(
     said += '[hard_rule]\nname = "low_confidence"\nfraction = 0.1\n'
     (tmp_path / "benchmarks" / "mine.toml").write_text(said)
     monkeypatch.chdir(tmp_path)
-    known = references()
+    known = find_references()
     blend = load("mine").part("generators").identity()
     assert (
         "does not say which bank it needs (which photos of mine are hard is not known yet"
-        in known.keep("c" * 16, "cifar10_lt", blend)
+        in known.reason_to_keep("c" * 16, "cifar10_lt", blend)
     )
-    assert known.keep("c" * 16, "toy", blend) == ""
+    assert known.reason_to_keep("c" * 16, "toy", blend) == ""
     assert trained == []
 
 

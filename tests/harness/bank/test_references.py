@@ -1,0 +1,122 @@
+"""Who refers to which bank."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from discl.config.load import load, scales
+from discl.core import search_path
+from discl.core.registry import find
+from discl.files.disk import home
+from discl.files.fetch import offline
+from discl.harness.bank.references import PossibleReference, References, find_references
+from discl.harness.run.assembly import Bench
+from discl.parts.datasets.base.file_dataset import FileDataset
+
+
+def _run(id: str, bank: str | None, text: str = "") -> None:
+    folder = home() / "runs" / id / "000"
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(text or json.dumps({"comparability": {"bank": bank}}))
+
+
+def test_every_scale_of_every_benchmark_refers_to_its_bank_and_no_folder_is_made() -> None:
+    known = find_references()
+    # not known where the photos are files that are not here, where the weights are not, or before
+    # hard photos were looked for
+    assert all(
+        issubclass(find("datasets", possible.dataset or ""), FileDataset)
+        or "generator.checkpoint" in possible.why
+        or "hard is not known yet" in possible.why
+        for possible in known.possible
+    )
+    assert {f"cifar10_lt/{scale}" for scale in scales("cifar10_lt")} <= {
+        name for names in known.benchmarks.values() for name in names
+    }
+    assert not (home() / "banks").exists()
+    assert Bench(load("cifar10_lt")).bank.id in known.benchmarks
+
+
+def test_a_complete_run_refers_to_its_bank() -> None:
+    _run("0" * 16, "b" * 16)
+    _run("1" * 16, None)
+    (home() / "runs" / ("2" * 16) / "000").mkdir(parents=True)  # not complete
+    known = find_references()
+    assert known.runs == {"b" * 16: 1}
+    assert known.reason_to_keep("b" * 16, "toy") == "1 run"
+    assert known.reason_to_keep("c" * 16, "toy") == ""
+
+
+def test_a_run_that_cannot_be_read_may_refer_to_any_bank() -> None:
+    _run("0" * 16, None, "torn")
+    assert "result.json cannot be read" in find_references().reason_to_keep("c" * 16, "toy")
+
+
+def test_photos_that_are_not_here_leave_only_the_banks_of_their_dataset_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCL_DATA", str(tmp_path / "nothing"))
+    known = find_references()
+    assert known.benchmarks == {}
+    assert "needs the photos of cifar10_lt, which are not on this machine" in known.reason_to_keep(
+        "c" * 16, "cifar10_lt"
+    )
+    assert known.reason_to_keep("c" * 16, "toy") == ""
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "title = ",
+        "[scale.smoke]\nunknown = 3\n",
+        "[scale.huge]\n[scale.smoke]\n",
+        "[scale.smoke.dataset]\nname = 'elsewhere'\n",
+    ],
+)
+def test_a_benchmark_that_does_not_load_may_refer_to_any_bank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "mine.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert find_references().reason_to_keep("c" * 16, "toy").startswith("perhaps: ")
+
+
+def test_a_benchmark_of_another_generator_leaves_no_doubt() -> None:
+    mine, other = (
+        {"name": "img2img", "version": 2, "parameters": {}},
+        {"name": "img2img", "version": 2, "parameters": {"checkpoint": "a/b"}},
+    )
+    known = References(possible=[PossibleReference("toy", "its weights are not here", other)])
+    assert known.reason_to_keep("c" * 16, "toy", {**mine, "weights": "0" * 16}) == ""
+    assert (
+        known.reason_to_keep("c" * 16, "toy", {**other, "weights": "0" * 16})
+        == known.reason_to_keep("c" * 16, "toy")
+        == "perhaps: its weights are not here"
+    )
+
+
+def test_a_checkpoint_of_the_hub_is_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: pytest.fail("somebody asks for the network")
+    )
+    with offline():
+        assert constants.HF_HUB_OFFLINE
+    assert not constants.HF_HUB_OFFLINE
+    (tmp_path / "benchmarks").mkdir()
+    for path in search_path.shipped("benchmarks").glob("*.toml"):
+        (tmp_path / "benchmarks" / path.name).write_text(
+            path.read_text().replace('name = "img2img"', 'name = "img2img"\ncheckpoint = "a/b"')
+        )
+    monkeypatch.chdir(tmp_path)
+    known = find_references()
+    assert "does not say which bank it needs" in known.reason_to_keep("c" * 16, "cifar10_lt")
+    assert known.reason_to_keep("c" * 16, "toy") == ""
