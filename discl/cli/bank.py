@@ -303,16 +303,16 @@ def bank_import(folder: Path, **selection: Any) -> None:
 
     bench, tracker = opened(load(**selection))
     done = import_bank(bench.bank, folder, tracker.progress)
-    for row in done.set_aside[:SHOWN]:
+    for row in done.rejected[:SHOWN]:
         click.echo(f"set aside: {row.name}: {row.why}")
-    if len(done.set_aside) > SHOWN:
-        click.echo(f"... and {len(done.set_aside) - SHOWN} more")
+    if len(done.rejected) > SHOWN:
+        click.echo(f"... and {len(done.rejected) - SHOWN} more")
     differing = f" ({done.differing} with other bytes, left as they are)" if done.differing else ""
     click.echo(
-        f"{done.new} images taken, {done.there} were there{differing}, {len(done.set_aside)} set"
+        f"{done.new} images taken, {done.existing} were there{differing}, {len(done.rejected)} set"
         f" aside; {bench.bank.folder}"
     )
-    if done.set_aside:
+    if done.rejected:
         raise click.exceptions.Exit(1)
 
 

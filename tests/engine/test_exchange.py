@@ -131,7 +131,7 @@ def test_datasets_sees_pictures_and_every_column(tmp_path: Path, form: str) -> N
 def test_files_and_row_groups_are_of_bounded_size(
     tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "PILE", 4)
+    monkeypatch.setattr(exchange, "BATCH_IMAGES", 4)
     monkeypatch.setattr(tables, "BATCH", 3)
     monkeypatch.setattr(tables, "FILE_BYTES", 4000)
     bank, folder = _exported(tmp_path, form)
@@ -148,22 +148,21 @@ def test_files_and_row_groups_are_of_bounded_size(
     assert max(held) <= 4
 
 
-def test_no_more_than_a_pile_is_held_at_a_time(
+def test_no_more_than_a_batch_is_held_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "PILE", 2)
+    monkeypatch.setattr(exchange, "BATCH_IMAGES", 2)
     bank, handed, written = _filled(tmp_path), [0], [0]
-    stored = exchange._stored
+    encoded = Bank.encoded
 
-    def counted(bank: Bank) -> Any:
-        for image in stored(bank):
+    def counted(bank: Bank, level: int | None = None) -> Any:
+        for image in encoded(bank, level):
             handed[0] += 1
-            assert (
-                handed[0] - written[0] <= 5
-            )  # a pile on its way to disk, one being filled, and the image that is too many
+            # a batch on its way to disk, one being filled, and the image that is too many
+            assert handed[0] - written[0] <= 5
             yield image
 
-    monkeypatch.setattr(exchange, "_stored", counted)
+    monkeypatch.setattr(Bank, "encoded", counted)
     export_bank(
         bank,
         CLASSES,
@@ -224,8 +223,8 @@ def test_damaged_rows_are_named_and_set_aside(tmp_path: Path, form: str) -> None
         opened.write(json.dumps(dict.fromkeys(ImageRecord._fields, 2**70)) + "\n")
     other = Bank(tmp_path / "there", PROCESS)
     done = import_bank(other, folder, _quiet)
-    assert (done.new, done.there) == (16, 0)
-    said = [f"{name}: {why}" for name, why in done.set_aside]
+    assert (done.new, done.existing) == (16, 0)
+    said = [f"{name}: {why}" for name, why in done.rejected]
     assert said[0] == "photo0 level 0 variant 0: its bytes are not those its sha256 names"
     assert said[1] == "photo0 level 0 variant 7: its key is not that of this image in this bank"
     assert "photo0 level 0 variant 2: its bytes" in said[2]

@@ -1,8 +1,8 @@
-"""Takes a bank to other people and back, every column with it.
+"""Exports a bank to a folder that others can read, and imports it, every column with it.
 
 Beside the images lie `bank.json` (the process: whoever imports must have the same) and
-`failed.jsonl` (cells that could not be made). The stored bytes travel as they are, so a round trip
-gives the same digest.
+`failed.jsonl` (cells that could not be made). The stored bytes are copied as they are, so a round
+trip gives the same digest.
 """
 
 from __future__ import annotations
@@ -23,47 +23,49 @@ from discl.engine.bank.leases import Builder
 from discl.files import shards, tables
 from discl.files.disk import atomic_folder, clear_disk_errors
 
-PILE = 256
-PILE_BYTES = 16 << 20  # images held in memory at a time: a row group, a record batch, a shard
+BATCH_IMAGES = 256
+BATCH_BYTES = 16 << 20  # of images in memory at a time: a row group, a record batch, a shard
 _TYPES = {str: "string", int: "int64", float | None: "float64"}
 _COLUMNS = {name: _TYPES[kind] for name, kind in get_type_hints(ImageRecord).items()}
-_MAY_LACK = {"text_score", "photo_score"}  # a bank without a scorer has none
+_OPTIONAL = {"text_score", "photo_score"}  # a bank without a scorer has none
+_PYTHON: dict[str, type | tuple[type, ...]] = {"string": str, "int64": int, "float64": (int, float)}
 
-Pile = list[tuple[ImageRecord, bytes]]
+Image = tuple[ImageRecord, bytes]
+Offer = tuple[dict[str, Any], bytes, str]  # columns, bytes, and the status the image must have
 
 
-class SetAside(NamedTuple):
+class Rejected(NamedTuple):
     """A row that was not taken."""
 
     name: str
     why: str
 
 
-class Imported(NamedTuple):
-    """What an import found; cells that could not be made count like images."""
+class ImportReport(NamedTuple):
+    """What an import did; cells that could not be made count like images."""
 
     new: int
-    there: int  # left as they are
+    existing: int  # left as they are
     differing: int  # of those: have other bytes than the ones offered
-    set_aside: list[SetAside]
+    rejected: list[Rejected]
 
 
-def _piles(images: Iterable[tuple[ImageRecord, bytes]]) -> Iterator[Pile]:
+def _batches(images: Iterable[Image]) -> Iterator[list[Image]]:
     """Images in bounded number and size, whichever is reached first."""
-    pile: Pile = []
+    batch: list[Image] = []
     size = 0
-    for row, data in images:
-        if pile and (len(pile) == PILE or size + len(data) > PILE_BYTES):
-            yield pile
-            pile = []
+    for record, data in images:
+        if batch and (len(batch) == BATCH_IMAGES or size + len(data) > BATCH_BYTES):
+            yield batch
+            batch = []
             size = 0
-        pile.append((row, data))
+        batch.append((record, data))
         size += len(data)
-    if pile:
-        yield pile
+    if batch:
+        yield batch
 
 
-# ---------------------------------------------------------------- out
+# ---------------------------------------------------------------- export
 
 
 def export_bank(
@@ -71,7 +73,7 @@ def export_bank(
 ) -> int:
     """Write all images made into a new `folder`, whole or not at all; returns how many.
 
-    Holds one pile in memory.
+    Holds one batch in memory. Raises UserError where the bank holds no image, or one is damaged.
     """
     total = sum(bank.count().values())
     if not total:
@@ -83,79 +85,80 @@ def export_bank(
 
     def batches() -> Iterator[list[tables.Record]]:
         nonlocal done
-        for pile in _piles(_stored(bank)):
+        for batch in _batches(_undamaged(bank)):
             progress("exporting images", done, max(total, done + 1))
-            yield [
-                {
-                    tables.PICTURE: {"bytes": data, "path": f"{row.key}.webp"},
-                    **_described(bank.id, classes, row),
-                }
-                for row, data in pile
-            ]
-            done += len(pile)
+            yield [_exported(bank.id, classes, record, data) for record, data in batch]
+            done += len(batch)
 
     with atomic_folder(folder) as tmp:
         tables.write(tmp, form, columns, batches())
         with (tmp / "failed.jsonl").open("w", encoding="utf-8") as opened:
-            opened.writelines(
-                json.dumps(_described(bank.id, classes, row)) + "\n"
-                for row in bank.records(status=FAILED)
-            )
-        (tmp / "bank.json").write_text(
-            json.dumps(bank.process, indent=1, sort_keys=True) + "\n", "utf-8"
-        )
+            for record in bank.records(status=FAILED):
+                opened.write(json.dumps(_described(bank.id, classes, record)) + "\n")
+        process = json.dumps(bank.process, indent=1, sort_keys=True) + "\n"
+        (tmp / "bank.json").write_text(process, "utf-8")
     progress("exporting images", done, done)
     return done
 
 
-def _stored(bank: Bank) -> Iterator[tuple[ImageRecord, bytes]]:
+def _undamaged(bank: Bank) -> Iterator[Image]:
+    """All images; raises UserError at the first damaged one."""
     for level in bank.count():  # a query a level: SQLite would sort all levels at once
-        for row, data in bank.encoded(level):
-            if hashlib.sha256(data).hexdigest() != row.sha256:
+        for record, data in bank.encoded(level):
+            if hashlib.sha256(data).hexdigest() != record.sha256:
                 raise UserError(
-                    f"{_name(row)} of bank {bank.id} is damaged; run `discl bank verify`, then"
+                    f"{_name(record)} of bank {bank.id} is damaged; run `discl bank verify`, then"
                     " `discl bank build`"
                 )
-            yield row, data
+            yield record, data
 
 
-def _described(bank: str, classes: Sequence[str], row: ImageRecord) -> dict[str, Any]:
-    return {"bank": bank, "class_name": classes[row.label], **row._asdict()}
+def _exported(bank: str, classes: Sequence[str], record: ImageRecord, data: bytes) -> tables.Record:
+    picture = {"bytes": data, "path": f"{record.key}.webp"}
+    return {tables.PICTURE: picture, **_described(bank, classes, record)}
 
 
-def _name(row: ImageRecord) -> str:
-    return f"{row.source} level {row.level} variant {row.variant}"
+def _described(bank: str, classes: Sequence[str], record: ImageRecord) -> dict[str, Any]:
+    return {"bank": bank, "class_name": classes[record.label], **record._asdict()}
 
 
-# ---------------------------------------------------------------- in
+def _name(record: ImageRecord) -> str:
+    return f"{record.source} level {record.level} variant {record.variant}"
 
 
-def import_bank(bank: Bank, folder: Path, progress: Progress) -> Imported:
-    """Enter what an export of the same process holds, each image checked; what the bank has stays
-    as it is.
+# ---------------------------------------------------------------- import
+
+
+def import_bank(bank: Bank, folder: Path, progress: Progress) -> ImportReport:
+    """Enter what an export of the same process holds, each image checked.
+
+    What the bank has stays as it is. Raises UserError where the export is of another process, or
+    cannot be read.
     """
     _check_process(bank, folder)
     total = tables.count(folder)
     new = 0
-    there = 0
+    existing = 0
     differing = 0
-    aside: list[SetAside] = []
+    rejected: list[Rejected] = []
     bank.repair()
     progress("importing images", 0, total)
+    offers = chain(_images_of(folder), _failures_of(folder, rejected))
     with clear_disk_errors("writing images", bank.folder), Builder(bank.catalogue):
-        for pile in _piles(_sound(bank.id, chain(_offered(folder), _failed(folder, aside)), aside)):
-            known = [_known(bank, row) for row, _ in pile]
-            fresh = [image for image, sha256 in zip(pile, known, strict=True) if sha256 is None]
+        for batch in _batches(_accepted(bank.id, offers, rejected)):
+            known = [_stored_sha256(bank, record) for record, _ in batch]
+            fresh = [image for image, sha256 in zip(batch, known, strict=True) if sha256 is None]
             if fresh:
                 _publish(bank, fresh)
-            new, there = new + len(fresh), there + len(pile) - len(fresh)
+            new += len(fresh)
+            existing += len(batch) - len(fresh)
             differing += sum(
-                sha256 not in (None, row.sha256)
-                for (row, _), sha256 in zip(pile, known, strict=True)
+                sha256 not in (None, record.sha256)
+                for (record, _), sha256 in zip(batch, known, strict=True)
             )
-            progress("importing images", min(new + there, total - 1), total)
+            progress("importing images", min(new + existing, total - 1), total)
     progress("importing images", total, total)
-    return Imported(new, there, differing, aside)
+    return ImportReport(new, existing, differing, rejected)
 
 
 def _check_process(bank: Bank, folder: Path) -> None:
@@ -168,11 +171,12 @@ def _check_process(bank: Bank, folder: Path) -> None:
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); get the folder again") from error
-    if found := list(_differences(theirs, bank.process)):
-        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    differences = list(_differences(theirs, bank.process))
+    if differences:
+        more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise UserError(
-            f"{folder} is another bank: {'; '.join(found[:3])}{more}. Give the --scale and --set it"
-            " was made with"
+            f"{folder} is another bank: {'; '.join(differences[:3])}{more}. Give the --scale and"
+            " --set it was made with"
         )
 
 
@@ -189,77 +193,73 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
-def _offered(folder: Path) -> Iterator[tuple[dict[str, Any], bytes, str]]:
-    """(columns, bytes, the status it must have) of every image."""
+def _images_of(folder: Path) -> Iterator[Offer]:
     for batch in tables.read(folder, _COLUMNS):
-        for record in batch:
-            picture = record.pop(tables.PICTURE) or {}
-            yield record, picture.get("bytes") or b"", MADE
+        for columns in batch:
+            picture = columns.pop(tables.PICTURE) or {}
+            yield columns, picture.get("bytes") or b"", MADE
 
 
-def _failed(folder: Path, aside: list[SetAside]) -> Iterator[tuple[dict[str, Any], bytes, str]]:
-    """The same of every cell that could not be made."""
+def _failures_of(folder: Path, rejected: list[Rejected]) -> Iterator[Offer]:
+    """Cells that could not be made."""
     path = folder / "failed.jsonl"
     if not path.exists():
-        aside.append(
-            SetAside(path.name, "it is missing: cells that could not be made are not known")
-        )
+        why = "it is missing: cells that could not be made are not known"
+        rejected.append(Rejected(path.name, why))
         return
     with path.open(encoding="utf-8", errors="replace") as opened:
         for number, line in enumerate(opened, 1):
             try:
-                record = json.loads(line)
-                yield {name: record[name] for name in _COLUMNS}, b"", FAILED
+                columns = json.loads(line)
+                yield {name: columns[name] for name in _COLUMNS}, b"", FAILED
             except (ValueError, KeyError, TypeError):
-                aside.append(SetAside(f"{path.name} line {number}", "it is torn"))
+                rejected.append(Rejected(f"{path.name} line {number}", "it is torn"))
 
 
-def _sound(
-    bank: str, offered: Iterable[tuple[dict[str, Any], bytes, str]], aside: list[SetAside]
-) -> Iterator[tuple[ImageRecord, bytes]]:
-    for record, data, status in offered:
-        row = ImageRecord(**record)
-        if why := _fault(bank, row, data, status):
-            aside.append(SetAside(_name(row), why))
+def _accepted(bank: str, offers: Iterable[Offer], rejected: list[Rejected]) -> Iterator[Image]:
+    """The images without a fault; the others are added to `rejected`."""
+    for columns, data, status in offers:
+        record = ImageRecord(**columns)
+        if why := _fault(bank, record, data, status):
+            rejected.append(Rejected(_name(record), why))
         else:
-            yield row, data
+            yield record, data
 
 
-def _fault(bank: str, row: ImageRecord, data: bytes, status: str) -> str:
+def _fault(bank: str, record: ImageRecord, data: bytes, status: str) -> str:
     """Why an image is not taken; "" where nothing is wrong."""
-    for name, value in row._asdict().items():
-        fits = isinstance(value, _PYTHON[_COLUMNS[name]]) and not (
-            isinstance(value, int) and value.bit_length() > 63
-        )
-        if not fits and not (value is None and name in _MAY_LACK):
+    for name, value in record._asdict().items():
+        if not (value is None and name in _OPTIONAL) and not _fits(value, _COLUMNS[name]):
             return f"its {name} is {value!r}"
-    if row.key != key_of(bank, row.cell):
+    if record.key != key_of(bank, record.cell):
         return "its key is not that of this image in this bank"
-    if row.sha256 != hashlib.sha256(data).hexdigest():
+    if record.sha256 != hashlib.sha256(data).hexdigest():
         return "its bytes are not those its sha256 names"
-    if row.status != status or (status == MADE) == (not data):
-        return f"its status is {row.status!r} and it has {len(data)} bytes"
+    if record.status != status or (status == MADE) == (not data):
+        return f"its status is {record.status!r} and it has {len(data)} bytes"
     return ""
 
 
-_PYTHON: dict[str, type | tuple[type, ...]] = {"string": str, "int64": int, "float64": (int, float)}
+def _fits(value: Any, column_type: str) -> bool:
+    if isinstance(value, int) and value.bit_length() > 63:
+        return False
+    return isinstance(value, _PYTHON[column_type])
 
 
-def _known(bank: Bank, row: ImageRecord) -> str | None:
-    """The hash of the bytes the bank has for a cell."""
-    found = bank.catalogue.fetch(
-        "SELECT sha256 FROM images WHERE source = ? AND level = ? AND variant = ?", row.cell
-    )
-    return str(found[0][0]) if found else None
+def _stored_sha256(bank: Bank, record: ImageRecord) -> str | None:
+    """The hash of the bytes the bank has for a cell; None where it has none."""
+    query = "SELECT sha256 FROM images WHERE source = ? AND level = ? AND variant = ?"
+    rows = bank.catalogue.fetch(query, record.cell)
+    return str(rows[0][0]) if rows else None
 
 
-def _publish(bank: Bank, pile: Pile) -> None:
-    """One shard, then its rows: a kill in between leaves a shard that the next build enters."""
-    rows = []
-    end = 0
-    for row, data in pile:
-        rows.append(row._replace(offset=end, length=len(data)))
-        end += len(data)
-    bank.catalogue.add(
-        shards.write(bank.shards, ImageRecord._fields, rows, [data for _, data in pile]), rows
-    )
+def _publish(bank: Bank, images: list[Image]) -> None:
+    """One shard, then its records: a kill in between leaves a shard that the next build enters."""
+    records = []
+    offset = 0
+    for record, data in images:
+        records.append(record._replace(offset=offset, length=len(data)))
+        offset += len(data)
+    encoded = [data for _, data in images]
+    shard = shards.write(bank.shards, ImageRecord._fields, records, encoded)
+    bank.catalogue.add(shard, records)
