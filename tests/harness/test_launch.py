@@ -347,7 +347,7 @@ def test_the_parts_of_benchmarks_that_take_turns_are_built_once(few: Path) -> No
     assert benches[0] is benches[2] is not benches[1]
     assert benches[1] is benches[3]
     parts = [
-        weakref.ref(bench.hard_rule) for bench in benches[:1]
+        weakref.ref(bench.hard_photos) for bench in benches[:1]
     ]  # it refers back to its benchmark
     others = _grid(**{"train.batch": list(range(8, 8 + BENCHES))})
     for experiment in others:

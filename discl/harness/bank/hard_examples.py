@@ -73,7 +73,7 @@ class HardSummary:
 def summary(bench: Bench) -> HardSummary:
     """The hard photos; the models the rule needs must be trained."""
     spec = bench.spec
-    predictions = bench.predictions
+    predictions = bench.hard_photos.predictions
     levels = [level for level in spec.levels if level != PHOTO]
     costs = bench.costs(levels)
     return HardSummary(
@@ -101,7 +101,7 @@ def hardest(bench: Bench, predictions: FoldPredictions | None) -> Ints:
 
 def _classes(bench: Bench, predictions: FoldPredictions | None) -> list[HardClass]:
     labels = bench.train.labels
-    allowed = bench.training_photos.allowed
+    allowed = bench.hard_photos.photos.allowed
     hard = np.bincount(labels[bench.hard], minlength=len(bench.dataset.classes))
     classes = []
     for label, name in enumerate(bench.dataset.classes):
@@ -115,9 +115,9 @@ def _classes(bench: Bench, predictions: FoldPredictions | None) -> list[HardClas
 
 
 def _out_of_fold(bench: Bench, predictions: FoldPredictions) -> OutOfFoldSummary:
-    models = bench.out_of_fold
+    models = bench.hard_photos.out_of_fold
     assert models  # noqa: S101 - there are predictions
-    allowed = predictions.probability[bench.training_photos.allowed]
+    allowed = predictions.probability[bench.hard_photos.photos.allowed]
     return OutOfFoldSummary(
         folder=str(models.folder),
         folds=np.bincount(predictions.fold, minlength=models.models.folds).tolist(),
@@ -150,7 +150,7 @@ def sheet(bench: Bench) -> Figure:
 
     Under each stand the class its out-of-fold model predicts and the probability of the true class.
     """
-    predictions = bench.predictions
+    predictions = bench.hard_photos.predictions
     order = hardest(bench, predictions)
     labels = bench.train.labels[order]
     shown = list(dict.fromkeys(labels.tolist()))[:ROWS]

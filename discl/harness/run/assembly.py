@@ -5,24 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from discl.config.benchmark import MAKERS, Benchmark
-from discl.config.identity import fold_models_identity, hard_rule_of_bank
+from discl.config.identity import hard_rule_of_bank
 from discl.config.metrics import built
 from discl.core.errors import UserError
-from discl.core.hashing import canonical, digest, short
+from discl.core.hashing import digest
 from discl.core.interfaces import (
     Backbone,
     Dataset,
     Executor,
     FoldModels,
-    FoldPredictions,
     Generator,
-    HardRule,
     Ints,
     Metric,
     Progress,
@@ -30,14 +28,12 @@ from discl.core.interfaces import (
     Scorer,
     Split,
     Task,
-    TrainingPhotos,
 )
 from discl.core.levels import PHOTO, denoising_steps
-from discl.core.registry import Bound, bind, singular
+from discl.core.registry import bind, singular
 from discl.engine.bank.bank import Bank, BuildReport, id_of
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
-from discl.engine.hard_mining import expected, select, training_photos
 from discl.engine.level_images import LevelImages
 from discl.engine.training import distributed
 from discl.engine.training.config import TrainConfig
@@ -45,7 +41,8 @@ from discl.engine.training.data import TrainingData
 from discl.engine.training.sampler import SamplerView, Targets, tail_shares
 from discl.files.disk import data_home, home
 from discl.files.photos import PhotoRows, fitted
-from discl.harness.hard.out_of_fold import HeldOutPredictions, OutOfFold
+from discl.harness.hard.hard_photos import HardPhotos, photo_lines
+from discl.harness.hard.out_of_fold import HeldOutPredictions
 from discl.harness.run.fold_model import fit_fold
 from discl.harness.run.inputs import FeatureInputs, ImageInputs, Inputs
 
@@ -131,50 +128,12 @@ class Bench:
         """[c], training photos of each class."""
         return np.bincount(self.train.labels, minlength=len(self.dataset.classes))
 
-    # ---------------------------------------------------------------- hard photos
-
     @cached_property
-    def _hard_rule(self) -> Bound:
-        return self.spec.part("hard_rules")
+    def hard_photos(self) -> HardPhotos:
+        """The hard rule and what it needs."""
+        return HardPhotos(self.spec, self.train, self.dataset.classes, self._fit_fold_model)
 
-    @cached_property
-    def hard_rule(self) -> HardRule:
-        built: HardRule = self._hard_rule.build()
-        return built
-
-    @cached_property
-    def training_photos(self) -> TrainingPhotos:
-        """The training photos as the hard rule is given them."""
-        return training_photos(
-            self.train.ids, self.train.labels, self.dataset.classes, self.hard_rule
-        )
-
-    @cached_property
-    def out_of_fold(self) -> OutOfFold | None:
-        """The models whose predictions the hard rule needs; None where it needs none."""
-        models = self._fold_models
-        if models is None:
-            return None
-        photos = digest(_lines(self.train.ids, self.train.labels))
-        description: dict[str, object] = canonical(
-            {**fold_models_identity(self.spec, models), "photos": photos}
-        )
-        return OutOfFold(
-            folder=home() / "hard" / short(description),
-            description=description,
-            benchmark=self.spec.name,
-            ids=self.train.ids,
-            labels=self.train.labels,
-            models=models,
-            fit=partial(self._fit_fold, models),
-        )
-
-    @cached_property
-    def _fold_models(self) -> FoldModels | None:
-        models = self.hard_rule.models
-        return models and models._replace(epochs=models.epochs or self.spec.train.epochs)
-
-    def _fit_fold(
+    def _fit_fold_model(
         self, models: FoldModels, seen: Ints, held_out: Ints, progress: Callable[[int, int], None]
     ) -> HeldOutPredictions:
         classes = len(self.dataset.classes)
@@ -183,34 +142,17 @@ class Bench:
         )
 
     def find_hard(self, progress: Progress) -> None:
-        """Train the out-of-fold models that are missing; returns at once where none is needed.
-
-        A rule that does not fit the photos fails before the training.
-        """
-        if self.out_of_fold is None:
-            return
-        self.expected_hard()
-        if self.out_of_fold.missing():
+        """Train the models that say which photos are hard, where some are missing."""
+        models = self.hard_photos.out_of_fold
+        if models is not None and models.missing():
+            self.hard_photos.expected()  # what would fail after the work fails before it
             self.inputs.prepare([], progress)
-        self.out_of_fold.train(progress)
-
-    def expected_hard(self) -> int | None:
-        """How many photos will be hard; None = only out-of-fold models can tell."""
-        return expected(self._hard_rule.name, self.hard_rule, self.training_photos)
-
-    @cached_property
-    def predictions(self) -> FoldPredictions | None:
-        """Out-of-fold predictions of the training photos; None where the hard rule needs none.
-
-        Raises UserError where they are not there yet.
-        """
-        return self.out_of_fold.predictions() if self.out_of_fold else None
+        self.hard_photos.train_models(progress)
 
     @cached_property
     def sampler_view(self) -> SamplerView:
         """The training split as the sampler sees it."""
-        hard = select(self._hard_rule.name, self.hard_rule, self.training_photos, self.predictions)
-        return SamplerView(self.train.labels, hard)
+        return SamplerView(self.train.labels, self.hard_photos.mask)
 
     @cached_property
     def hard(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -256,7 +198,7 @@ class Bench:
         Which variants are used, and the threshold, change no image.
         """
         sources = self.sources
-        photos = _lines(np.array(sources.ids), sources.labels)
+        photos = photo_lines(np.array(sources.ids), sources.labels)
         captions = [
             [sources.choices(place), sources.caption(place)] for place in range(len(sources.ids))
         ]
@@ -313,7 +255,7 @@ class Bench:
         """
         if not len(self.hard):
             raise UserError(
-                f"the hard rule {self._hard_rule.name!r} selects no photo of"
+                f"the hard rule {self.hard_photos.bound.name!r} selects no photo of"
                 f" {self.spec.dataset['name']}, so there is nothing to make; change [hard_rule]"
                 " (for the rule 'tail', raise hard_rule.max_class_images), or compare real_only and"
                 " real_rebalanced alone"
@@ -421,8 +363,3 @@ class Bench:
 def _reopened(spec: Benchmark, home_folder: str, data_folder: str) -> Bench:
     os.environ["DISCL_HOME"], os.environ["DISCL_DATA"] = home_folder, data_folder
     return Bench(spec)
-
-
-def _lines(ids: Any, labels: Ints) -> list[str]:
-    """A line for each photo: its id and its label."""
-    return [f"{name} {label}" for name, label in zip(ids.tolist(), labels.tolist(), strict=True)]

@@ -130,7 +130,7 @@ def _add_pictures(
         {level for each in _one_a_choice(group) for level in each.used_levels() if level != PHOTO}
     )
     training = _fold_model_images(bench)
-    hard = bench.expected_hard() if training else len(bench.hard)
+    hard = bench.hard_photos.expected() if training else len(bench.hard)
     images, steps = _all(bench, levels, hard or 0) if training else _missing(bench, levels)
     bill.hard.append(hard)
     bill.fold_models += len(training)
@@ -141,9 +141,11 @@ def _add_pictures(
     batch = bench.spec.train.batch
     bill.trained += sum(training)
     bill.optimised += sum(training) // batch
-    if training and timed and bench.out_of_fold:
+    if training and timed and bench.hard_photos.out_of_fold:
         learning = pace(bench)
-        looks = len(bench.train) // bench.out_of_fold.models.folds + len(bench.dataset.split("val"))
+        looks = len(bench.train) // bench.hard_photos.out_of_fold.models.folds + len(
+            bench.dataset.split("val")
+        )
         bill.seconds += sum(
             images // batch * learning.step_s + looks * learning.look_s for images in training
         )
@@ -156,7 +158,7 @@ def _one_a_choice(group: Sequence[Experiment]) -> Iterable[Experiment]:
 
 def _fold_model_images(bench: Bench) -> list[int]:
     """Images that each out-of-fold model to be trained will see."""
-    models = bench.out_of_fold
+    models = bench.hard_photos.out_of_fold
     batch = bench.spec.train.batch
     if models is None:
         return []

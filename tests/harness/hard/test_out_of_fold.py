@@ -184,20 +184,20 @@ def test_a_stop_loses_the_model_in_training_and_no_other(trained: list[tuple[Int
     with pytest.raises(KeyboardInterrupt):
         _bench(*settings).find_hard(stop)
     stopped = _bench(*settings)
-    assert stopped.out_of_fold is not None
-    assert stopped.out_of_fold.missing() == [1, 2]
+    assert stopped.hard_photos.out_of_fold is not None
+    assert stopped.hard_photos.out_of_fold.missing() == [1, 2]
     stopped.find_hard(_quiet)
     assert len(trained) == 2 + 2
-    folder = stopped.out_of_fold.folder
-    whole = stopped.out_of_fold.predictions()
+    folder = stopped.hard_photos.out_of_fold.folder
+    whole = stopped.hard_photos.out_of_fold.predictions()
     assert {path.name for path in folder.iterdir()} == {".lock", "models.json", "photos.parquet"}
     (folder / "photos.parquet").unlink()
     (folder / "fold-0.npz").write_bytes(b"torn")
     again = _bench(*settings)
     again.find_hard(_quiet)
-    assert again.out_of_fold is not None
+    assert again.hard_photos.out_of_fold is not None
     assert len(trained) == 4 + 3
-    for before, after in zip(whole, again.out_of_fold.predictions(), strict=True):
+    for before, after in zip(whole, again.hard_photos.out_of_fold.predictions(), strict=True):
         assert np.array_equal(before, after)
 
 
@@ -209,7 +209,7 @@ def test_a_loss_that_corrects_for_counts_bears_a_class_its_model_has_not_seen() 
         "loss.name=balanced_softmax",
     )
     bench.find_hard(_quiet)
-    assert np.isfinite(bench.predictions.probability).all()
+    assert np.isfinite(bench.hard_photos.predictions.probability).all()
 
 
 def test_models_of_a_frozen_trunk_are_trained_on_its_features(trained: list[Any]) -> None:
@@ -224,9 +224,9 @@ def test_models_of_a_frozen_trunk_are_trained_on_its_features(trained: list[Any]
 
 def test_a_table_that_cannot_be_read_says_so() -> None:
     bench = _bench()
-    assert bench.out_of_fold is not None
-    bench.out_of_fold.table.parent.mkdir(parents=True)
-    bench.out_of_fold.table.write_bytes(b"torn")
+    assert bench.hard_photos.out_of_fold is not None
+    bench.hard_photos.out_of_fold.table.parent.mkdir(parents=True)
+    bench.hard_photos.out_of_fold.table.write_bytes(b"torn")
     with pytest.raises(UserError, match="photos.parquet cannot be read .* delete it"):
         _ = bench.hard
 
