@@ -22,7 +22,7 @@ from discl.cli.listing import list_parts
 from discl.cli.order_test import order_test
 from discl.cli.report import figures, report
 from discl.cli.running import bench, plan, run
-from discl.cli.runs import runs
+from discl.cli.runs import migrate, runs
 from discl.cli.study import study
 from discl.cli.sweep import sweep
 from discl.cli.wandb import wandb
@@ -94,6 +94,7 @@ def main(debug: bool) -> None:
     discl leaderboard cifar10_lt         the table again
     discl report cifar10_lt              the answer, charts and pictures as one page
     discl runs ls                        which runs there are; `show` one, `diff` two
+    discl migrate                        bring runs of discl 0.1 to this version
     discl wandb sync                     send W&B what it lacks of finished runs
     discl doctor                         what works on this machine, and what to repair
     discl completion bash                lets the shell complete names
@@ -115,6 +116,7 @@ for command in (
     report,
     figures,
     runs,
+    migrate,
     doctor,
     completion,
     wandb,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -191,3 +192,44 @@ def runs_diff(a: str, b: str, sort: str, most: int, form: str) -> None:
         _print_json(as_dict(diff))
     else:
         print_diff(diff, sort, most)
+
+
+# ---------------------------------------------------------------- migrate
+
+
+@click.command()
+@click.option(
+    "--results",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Migrate the published results under FOLDER (<benchmark>/<scale>/<id>.json) instead.",
+)
+@click.pass_context
+def migrate(ctx: click.Context, results: Path | None) -> None:
+    """Give runs of discl 0.1 the keys and ids of this version; no number changes.
+
+    Runs and out-of-fold models under $DISCL_HOME are converted where they lie, with a copy of what
+    they were beside them, and their folders get the new id. Banks keep their ids. A migration that
+    was stopped is finished by the next one; one that has nothing to do says so. The exit code is 1
+    where something was left as it is.
+
+    \b
+    discl migrate
+    discl migrate --results leaderboards/results
+    """
+    from discl.files.disk import home
+    from discl.harness.migrate.store import migrate as migrate_home
+    from discl.harness.migrate.store import migrate_results
+
+    done = migrate_results(results) if results else migrate_home(home())
+    counts = {"runs": done.runs, "out-of-fold models": done.fold_models, "results": done.results}
+    for what, ids in counts.items():
+        for old, new in ids.items():
+            click.echo(f"{old} -> {new}")
+        if ids:
+            click.echo(f"{len(ids):,} {what} migrated")
+    if not any(counts.values()):
+        click.echo(f"nothing of discl 0.1 to migrate in {results or home()}")
+    for path, reason in done.left.items():
+        click.echo(f"left as it is: {path}: {reason}", err=True)
+    ctx.exit(1 if done.left else 0)

@@ -1,4 +1,4 @@
-"""What a finished run says, and nothing a reader would have to guess."""
+"""The result of a finished run, as it is stored."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ class Result:
     strategy: str
     seed: int
     identity: dict[str, Any]  # what changes the answer
-    comparability: dict[
-        str,
-        Any,
-        # what must agree within a table: metric definitions, comparison, bank, splits, training counts
-    ]
+    # must agree within a table: metric definitions, comparison, bank, splits, training counts
+    comparability: dict[str, Any]
     metrics: dict[str, float]  # <split>/<metric>, fractions
     class_recalls: list[float | None]  # on the in-distribution test split, by label
     classes: list[str]
     counts: list[int]  # real training photos by label
     chosen_epoch: int
     seen: dict[int, int]  # level -> images trained on, over the whole run
-    cost: dict[
-        str,
-        float,
-        # steps, seconds, images_generated here; images and denoising_steps of the bank, whoever made
-        # them
-    ]
+    # steps, seconds, images_generated in this run; images and denoising_steps of the whole bank
+    cost: dict[str, float]
     provenance: dict[str, Any]  # commit, command, versions, machine: recorded, not hashed
-    confusion_counts: dict[str, dict[str, str]] = field(
-        default_factory=dict
-    )  # split -> prefix -> what was called what, counted and packed
-    errors: dict[str, float] = field(
-        default_factory=dict
-    )  # <split>/<metric> -> standard error from the choice of test photos
+    # split -> prefix -> packed confusion counts
+    confusion_counts: dict[str, dict[str, str]] = field(default_factory=dict)
+    # <split>/<metric> -> standard error from the choice of test photos
+    errors: dict[str, float] = field(default_factory=dict)
     predictions: str = ""  # SHA-256 of the saved predictions
     # what parts of other packages say of themselves, so that a leaderboard shows them where the
     # package is not installed: "strategy" -> {"ordered"}, "metrics" -> name -> title, better, ...
     plugins: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
+        """The text of result.json."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @staticmethod
     def read(path: Path) -> Result:
-        """A stored result; refuses a file that is not one."""
+        """A stored result.
+
+        Raises UserError where the file is none of this version.
+        """
         try:
             stored = json.loads(path.read_text("utf-8"))
+            if "passport" in stored:
+                raise UserError(
+                    f"{path} was written by discl 0.1; `discl migrate` gives it the keys and the id"
+                    " of this version (`discl migrate --results FOLDER` for published results)"
+                )
             stored["seen"] = {int(level): count for level, count in stored["seen"].items()}
             return Result(**stored)
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from discl.core.errors import UserError
+from discl.config.identity import SCHEMA
+from discl.core.errors import DiskError, UserError
 from discl.core.result import Result
 from discl.files.disk import atomic_write, clear_disk_errors, home, write_text
+
+
+def _is_of_0_1(record: Path) -> bool:
+    try:
+        return bool(json.loads(record.read_text("utf-8"))["identity"]["schema"] == 1)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 class BusyError(Exception):
@@ -45,11 +53,39 @@ class Store:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or home() / "runs"
+        self._version_known = False
 
     def find(self, id: str) -> Result | None:
-        """The result of the latest complete attempt; None where there is none."""
+        """The result of the latest complete attempt; None where there is none.
+
+        Raises UserError where the result cannot be read, and where runs of discl 0.1 lie here.
+        """
+        self._check_version()
         complete = sorted((self.root / id).glob("*/result.json"))
         return Result.read(complete[-1]) if complete else None
+
+    def mark_migrated(self) -> None:
+        """Note that no run of discl 0.1 is to be looked for here."""
+        if self.root.is_dir():
+            write_text(self._version_file, f"{SCHEMA}\n")
+
+    @property
+    def _version_file(self) -> Path:
+        return self.root.with_name(f"{self.root.name}.version")
+
+    def _check_version(self) -> None:
+        """Runs of 0.1 have other ids, so they would not be found, and all be trained again."""
+        if self._version_known or self._version_file.exists() or not self.root.is_dir():
+            return
+        for record in self.root.glob("*/*/experiment.json"):
+            if _is_of_0_1(record):
+                raise UserError(
+                    f"{self.root} holds runs of discl 0.1; `discl migrate` gives them the keys and"
+                    " ids of this version"
+                )
+        with suppress(DiskError):  # a store may be read-only
+            self.mark_migrated()
+        self._version_known = True
 
     def folder(self, result: Result) -> Path:
         """The folder of a result's attempt."""
