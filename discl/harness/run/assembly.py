@@ -68,16 +68,13 @@ class Bench:
         self.spec = spec
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to another process as its description and the places it lives in; the parts are
-        built again there.
-        """
+        """Pickled as its description and folders: the other process builds the parts again."""
         return _reopened, (self.spec, str(home().absolute()), str(data_home().absolute()))
 
     def close(self) -> None:
-        """Let go of all parts.
+        """Release all parts.
 
-        They refer to each other, and what is left to the garbage collector stays for hours beside
-        torch.
+        They refer to each other, and beside torch the garbage collector leaves them for hours.
         """
         if "bank" in self.__dict__:
             self.bank.close()
@@ -178,15 +175,16 @@ class Bench:
         )
 
     def _photos(self, rows: Ints) -> PhotoRows:
-        """At a size of the bank's own they come from the photos as they were taken, where the
-        dataset has those.
+        """The photos of these rows, at the size of the bank where it has one of its own.
+
+        They then come from the photos as they were taken, where the dataset has those.
         """
         if not self.spec.bank.size:
             return PhotoRows.of(self.train.pixels, rows)
         size = (self.spec.bank.size[0], self.spec.bank.size[1])
-        whole = self.train.original or (lambda row: np.asarray(self.train.pixels[row]))
+        original = self.train.original or (lambda row: np.asarray(self.train.pixels[row]))
         return PhotoRows(
-            lambda wanted: np.stack([fitted(whole(int(row)), size) for row in wanted]),
+            lambda some: np.stack([fitted(original(int(row)), size) for row in some]),
             rows,
             (*size, 3),
         )
@@ -202,22 +200,21 @@ class Bench:
         captions = [
             [sources.choices(place), sources.caption(place)] for place in range(len(sources.ids))
         ]
-        return {
+        process: dict[str, object] = {
             "dataset": {
                 "name": self.spec.dataset["name"],
                 "photos": digest(photos),
                 "captions": digest(captions),
             },
             "hard": hard_rule_of_bank(self.spec),
-            **{
-                singular(kind): (
-                    self.spec.part(kind).identity() | getattr(self, singular(kind)).identity()
-                )
-                for kind in MAKERS
-            },
             "seed": self.spec.bank.seed,
-            **({"size": size} if (size := self._size()) else {}),
         }
+        for kind in MAKERS:
+            name = singular(kind)
+            process[name] = self.spec.part(kind).identity() | getattr(self, name).identity()
+        if size := self._size():
+            process["size"] = size
+        return process
 
     def _size(self) -> list[int]:
         """[height, width] of the photos images are made from; [] where they have but one."""
@@ -234,7 +231,7 @@ class Bench:
         return Bank(home() / "banks", self.process, self.train.pixels.shape[1:3])
 
     def wanted(self, levels: Sequence[int]) -> CellGrid:
-        """Every image the given levels need."""
+        """All images of these levels, made or not."""
         bank = self.spec.bank
         return CellGrid(
             self.sources.ids,
@@ -243,7 +240,7 @@ class Bench:
         )
 
     def image_maker(self) -> ImageMaker:
-        """What makes the images, here or in another process."""
+        """Makes the images, in this process or in another."""
         return ImageMaker(self.bank.id, self.bank.shards, self.sources, self.generator, self.scorer)
 
     def fill(
@@ -271,18 +268,20 @@ class Bench:
         )
 
     def level_images(self, level: int) -> LevelImages:
-        """The images of `level` that pass the threshold, as the sampler wants them."""
+        """The images of `level` that a run may use: those that pass the threshold."""
         bank = self.spec.bank
         return self.bank.view(level, bank.variants, self.sources, bank.threshold, bank.best_of)
 
     def costs(self, levels: Sequence[int]) -> dict[str, float]:
-        """What the images of `levels` take, whether they have to be made or are there."""
-        made = [level for level in levels if level != PHOTO]
-        each = len(self.hard) * self.spec.bank.variants * self.spec.bank.best_of if made else 0
-        grid = self.generator.steps if made else 0
+        """Images of `levels` and their denoising steps, whether they are made or not."""
+        synthetic = [level for level in levels if level != PHOTO]
+        if not synthetic:
+            return {"images": 0.0, "denoising_steps": 0.0}
+        per_level = len(self.hard) * self.spec.bank.variants * self.spec.bank.best_of
+        steps = sum(denoising_steps(level, self.generator.steps) for level in synthetic)
         return {
-            "images": float(each * len(made)),
-            "denoising_steps": float(each * sum(denoising_steps(level, grid) for level in made)),
+            "images": float(per_level * len(synthetic)),
+            "denoising_steps": float(per_level * steps),
         }
 
     # ---------------------------------------------------------------- training
@@ -361,5 +360,6 @@ class Bench:
 
 
 def _reopened(spec: Benchmark, home_folder: str, data_folder: str) -> Bench:
-    os.environ["DISCL_HOME"], os.environ["DISCL_DATA"] = home_folder, data_folder
+    os.environ["DISCL_HOME"] = home_folder
+    os.environ["DISCL_DATA"] = data_folder
     return Bench(spec)
