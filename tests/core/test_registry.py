@@ -1,10 +1,8 @@
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+from importlib.metadata import EntryPoint
 
 import pytest
 
+from discl.core import registry
 from discl.core.errors import UserError
 from discl.core.registry import KINDS, bind, find, names, summary
 
@@ -43,29 +41,17 @@ def test_where_files_lie_is_no_part_of_an_identity() -> None:
     )
 
 
-def test_a_strategy_of_somebody_elses_package_is_found(tmp_path: Path) -> None:
-    # built from a copy: setuptools leaves its build folder beside the source
-    plugin = shutil.copytree(Path(__file__).parents[1] / "plugin", tmp_path / "plugin")
-    target = tmp_path / "installed"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--target",
-        str(target),
-        str(plugin),
-    ]
-    subprocess.run(pip, check=True, capture_output=True, timeout=120)
-    listed = subprocess.run(
-        [sys.executable, "-m", "discl.cli", "list", "strategies"],
-        env={"PYTHONPATH": str(target)},
-        capture_output=True,
-        text=True,
-        check=True,
+def test_a_name_that_two_parts_claim_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = EntryPoint("acc", "somebody.metrics:Acc", "discl.metrics")
+    monkeypatch.setattr("discl.core.registry.entry_points", lambda group: [theirs])
+    registry.claims.cache_clear()
+    try:
+        with pytest.raises(UserError) as raised:
+            find("metrics", "acc")
+        assert find("metrics", "macro_acc").title == "macro accuracy"
+    finally:
+        registry.claims.cache_clear()
+    assert str(raised.value) == (
+        "metric 'acc' is there more than once: discl itself and somebody.metrics:Acc; rename the"
+        " entry point of a package, or uninstall the package"
     )
-    assert "dawn" in listed.stdout
-    assert "A package of its own" in listed.stdout

@@ -1,0 +1,1 @@
+"""Parts of each kind a package may add, one file each."""
