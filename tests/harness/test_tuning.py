@@ -25,7 +25,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import NOT_READY
 from discl.core.result import Result
 from discl.harness.run.store import Failure
-from discl.harness.sweep.expand import bound
+from discl.harness.sweep.expand import most_runs
 from discl.harness.sweep.planned_run import Outcome, PlannedRun
 from discl.harness.tuning.comparison import retests, searches
 from discl.harness.tuning.proposals import STOPPED
@@ -219,7 +219,7 @@ def test_each_strategy_gets_its_budget_and_begins_at_the_benchmarks_own_setting(
         assert {trial.state for trial in trials} == {TrialState.COMPLETE}
         assert trials[0].params == own
         assert all(len(trial.intermediate_values) == 2 for trial in trials)
-    assert len(jobs) == len({job.experiment.id() for job in jobs}) == bound(found) == 28
+    assert len(jobs) == len({job.experiment.id() for job in jobs}) == most_runs(found) == 28
     assert [job.experiment.strategy for job in jobs[:4]] == [
         "static",
         "real_only",
@@ -264,7 +264,7 @@ def test_a_strategy_with_little_to_tune_gets_as_many_trials_as_there_are_setting
         ["static", "fixed", "real_only"],
     )
     jobs = _tuned(found, storage)
-    assert len(jobs) == bound(found) == 2 * (3 + 2 + 1)
+    assert len(jobs) == most_runs(found) == 2 * (3 + 2 + 1)
     assert {trial.params["strategy.static.start"] for trial in _trials(storage, "static")} == {
         0,
         30,
@@ -790,7 +790,7 @@ def test_the_best_of_a_rung_are_the_first_of_the_next(storage: RDBStorage) -> No
     found = _rungs()
     jobs = _tuned(found, storage)
     assert [job.experiment.benchmark.train.epochs for job in jobs] == [26] * 10 + [30] * 6
-    assert len(jobs) == bound(found)
+    assert len(jobs) == most_runs(found)
     cheap, dear = (_trials(storage, "static", rung=f"/rung {rung}") for rung in (0, 1))
     best = sorted(cheap, key=lambda trial: -trial.values[0])
     assert [trial.params for trial in dear[:2]] == [trial.params for trial in best[:2]]

@@ -155,8 +155,8 @@ def print_price(sweep: SweepFile, store: Store) -> None:
         click.echo(
             f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}"
         )
-    if cost.judges:
-        click.echo(f"  judges to train    {cost.judges:>12,}   models that find the hard photos")
+    if cost.fold_models:
+        click.echo(f"  models to train    {cost.fold_models:>12,}   they find the hard photos")
     images = "unknown" if cost.hard is None else f"{cost.images:,}"
     click.echo(
         f"  images to make     {images:>12}   {cost.denoising_steps:,} denoising steps, about"

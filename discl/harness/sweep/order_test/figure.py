@@ -47,7 +47,7 @@ def _spec(result: OrderTestResult, metric: str) -> dict[str, Any]:
     layers: list[dict[str, Any]] = [
         {
             "data": {"values": bars},
-            "mark": {"type": "bar", "stroke": "white"},
+            "mark": {"type": "rect", "stroke": "white"},
             "encoding": {
                 "x": _x("low", x_title),
                 "x2": {"field": "high"},
@@ -57,12 +57,13 @@ def _spec(result: OrderTestResult, metric: str) -> dict[str, Any]:
                     "title": "orders (count)",
                     "axis": {"tickMinStep": 1},
                 },
+                "y2": {"datum": 0},
                 "fill": bar_fill,
             },
         },
         {
             "data": {"values": [{"mean": float(mean)} for mean in means]},
-            "mark": {"type": "tick", "color": "#404040", "size": 7, "yOffset": -4},
+            "mark": {"type": "tick", "color": "#404040", "size": 7, "yOffset": -4, "opacity": 1},
             "encoding": {"x": _x("mean", x_title), "y": {"datum": 0}},
         },
     ]
@@ -85,7 +86,7 @@ def _spec(result: OrderTestResult, metric: str) -> dict[str, Any]:
             "encoding": {"x": _x("mean", x_title), "strokeDash": _dash()},
         }
     )
-    return {"width": 252, "height": 150, "layer": layers}
+    return {"width": 300, "height": 150, "layer": layers}
 
 
 def _x(field: str, title: str) -> dict[str, Any]:
