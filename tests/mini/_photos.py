@@ -21,7 +21,7 @@ def _test_split() -> tuple[Photos, Ints]:
 
 
 def real_photos(labels: Any, rng: np.random.Generator) -> Photos:
-    """A photo [n, 32, 32, 3] for each of `labels` (CIFAR-10 classes), none twice while they last."""
+    """Photos [n, 32, 32, 3] of `labels` (CIFAR-10 classes), none twice while there are enough."""
     pixels, known = _test_split()
     wanted = np.asarray(labels)
     rows = np.empty(len(wanted), np.int64)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from discl.parts.datasets.cifar100_lt import CLASSES
+from discl.parts.datasets.cifar100_lt import label_names
 from tests.mini._tails import photos_of
 
 FINE = (0, 3, 17, 23, 42, 47, 52, 68, 76, 99)  # labels there are photos of
@@ -22,4 +22,4 @@ def make(folder: Path, images: int, rng: np.random.Generator) -> None:
             [(FINE[kind] // 5, FINE[kind]) for kind in kinds], np.uint8
         )  # nobody reads the coarse one
         np.concatenate([coarse_and_fine, planes], axis=1).tofile(home / f"{name}.bin")
-    (home / "fine_label_names.txt").write_text("\n".join(CLASSES) + "\n", "utf-8")
+    (home / "fine_label_names.txt").write_text("\n".join(label_names()) + "\n", "utf-8")

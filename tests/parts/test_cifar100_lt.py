@@ -8,7 +8,7 @@ import pytest
 from discl.core.errors import UserError
 from discl.files.photos import decode
 from discl.parts.datasets.base.long_tail import long_tail
-from discl.parts.datasets.cifar100_lt import CLASSES, Cifar100LT
+from discl.parts.datasets.cifar100_lt import Cifar100LT, label_names
 from tests.make_mini import make
 from tests.mini.cifar100_lt import FINE
 
@@ -50,7 +50,7 @@ def test_records_are_read_as_published(mini: Path) -> None:
     test = dataset.split("test")
     assert test.labels.tolist() == records[:, 1].tolist()
     assert np.array_equal(test.pixels[7], records[7, 2:].reshape(3, 32, 32).transpose(1, 2, 0))
-    assert np.array_equal(decode(dataset.read(dataset.place, str(test.ids[7]))), test.pixels[7])
+    assert np.array_equal(decode(dataset.read(dataset.folder, str(test.ids[7]))), test.pixels[7])
 
 
 def test_a_class_keeps_its_place_in_the_tail_and_val_its_photos(mini: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_byte_that_is_no_label_and_names_in_another_order_are_refused(
     records.tofile(tmp_path / "test.bin")
     with pytest.raises(UserError, match=r"label out of range: test.bin/00003 has 100"):
         _ = Cifar100LT(root=str(tmp_path)).splits
-    (tmp_path / "fine_label_names.txt").write_text("\n".join(sorted(CLASSES, reverse=True)))
+    (tmp_path / "fine_label_names.txt").write_text("\n".join(sorted(label_names(), reverse=True)))
     with pytest.raises(UserError, match="does not name CIFAR-100's hundred classes"):
         _ = Cifar100LT(root=str(tmp_path)).splits
 
@@ -103,5 +103,5 @@ def test_impossible_sizes_are_refused(parameters: dict[str, int], says: str) -> 
 
 
 def test_prompts_are_words() -> None:
-    assert len(set(CLASSES)) == 100
+    assert len(set(label_names())) == 100
     assert Cifar100LT().prompts(1) == ("a photo of aquarium fish",)

@@ -9,7 +9,15 @@ from discl.core.interfaces import Split
 from discl.files.photos import decode
 from discl.harness.bank.spectrum import photo_sheet
 from discl.parts.datasets.base.long_tail import long_tail
-from discl.parts.datasets.cifar10.cameras import CAMERAS, SEEN, SITES, UNSEEN, chances, deal, taken
+from discl.parts.datasets.cifar10.cameras import (
+    CAMERAS,
+    SEEN,
+    SITES,
+    UNSEEN,
+    assign_cameras,
+    camera_shares,
+    taken,
+)
 from discl.parts.datasets.cifar10.photos import CLASSES
 from discl.parts.datasets.cifar10_cams import Cifar10Cams
 from discl.parts.datasets.cifar10_lt import Cifar10LT
@@ -76,9 +84,10 @@ def test_cameras_differ_in_traffic_and_no_class_passes_all_of_them(
 
 def test_photos_are_dealt_by_what_passes_and_by_nothing_but_their_id() -> None:
     names = [f"photo{i}" for i in range(2000)]
-    dealt = deal(names, ["cat"] * 2000, range(15))
-    assert np.abs(np.bincount(dealt, minlength=15) / 2000 - chances(range(15), "cat")).max() < 0.04
-    assert np.array_equal(deal(names[::-1], ["cat"] * 2000, range(15))[::-1], dealt)
+    cameras = assign_cameras(names, ["cat"] * 2000, range(15))
+    shares = np.bincount(cameras, minlength=15) / 2000
+    assert np.abs(shares - camera_shares(range(15), "cat")).max() < 0.04
+    assert np.array_equal(assign_cameras(names[::-1], ["cat"] * 2000, range(15))[::-1], cameras)
 
 
 def test_a_camera_is_the_same_every_time_and_its_noise_is_the_photos() -> None:

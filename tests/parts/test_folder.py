@@ -285,7 +285,7 @@ def groups_without_columns(root: Path) -> dict[str, Any]:
         (no_photo, r"has folders but no photo in them"),
         (groups_without_columns, r"needs the columns path and group"),
         (lambda root: {}, r"is no folder with photos. Give one: --set dataset.root=FOLDER"),
-        (lambda root: {"root": ""}, r"dataset.root says no folder. Give one"),
+        (lambda root: {"root": ""}, r"dataset.root names no folder. Give one"),
         (
             lambda root: {"root": "owner/name"},
             r"'owner/name' is no folder here, and the Hugging Face Hub cannot be reached",
@@ -333,7 +333,7 @@ def test_a_bench_without_data_ends_with_2_and_loads_no_torch() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["2", "False"]
-    assert done.stderr.startswith("error: dataset.root says no folder. Give one")
+    assert done.stderr.startswith("error: dataset.root names no folder. Give one")
 
 
 def discl(*words: str) -> int:

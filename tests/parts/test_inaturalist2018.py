@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from discl.core.errors import UserError
-from discl.parts.datasets.base.photo_files import Listing
+from discl.core.interfaces import Listing
 from discl.parts.datasets.inaturalist2018 import (
     INaturalist2018,
     cut,
@@ -79,7 +79,7 @@ def test_val_gets_at_most_two_photos_and_at_most_a_fifth_of_a_class_whatever_the
 def test_what_is_counted_as_published_is_their_train_with_our_val() -> None:
     assert INaturalist2018.published == {"train": 437_513, "test": 24_426}
     dataset, test = INaturalist2018(), _listing({0: 5})
-    dataset.published, dataset.__dict__["place"] = {"train": 20, "test": 5}, Path("/nowhere")
+    dataset.published, dataset.__dict__["folder"] = {"train": 20, "test": 5}, Path("/nowhere")
     dataset.check_published({"train": _listing({0: 17}), "val": _listing({1: 3}), "test": test})
     with pytest.raises(UserError, match="lists 19 photos, 20 are published"):
         dataset.check_published({"train": _listing({0: 17}), "val": _listing({1: 2}), "test": test})

@@ -18,7 +18,7 @@ from discl.harness.sweep.sequential import sweep
 from discl.parts.datasets.iwildcam import (
     IWildCam,
     english,
-    namesakes,
+    labels_with_one_name,
     read_categories,
     read_metadata,
     text_ceiling,
@@ -162,7 +162,7 @@ def _known(mini: Path) -> tuple[str, ...]:
 def test_all_182_labels_have_names_and_four_pairs_of_them_one_name(mini: Path) -> None:
     shared, apart = english(_known(mini), shared=True), english(_known(mini))
     assert (len(shared), len(set(shared)), len(set(apart))) == (182, 178, 182)
-    assert namesakes(shared) == [[3, 148], [19, 174], [82, 178], [153, 181]]
+    assert labels_with_one_name(shared) == [[3, 148], [19, 174], [82, 178], [153, 181]]
     assert [label for label in range(182) if shared[label] != apart[label]] == [148, 174, 178, 181]
     assert (apart[0], apart[1], apart[172]) == ("empty", "white-lipped peccary", "motorcycle")
 

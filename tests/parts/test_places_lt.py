@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from discl.core.errors import UserError
-from discl.parts.datasets.base.photo_files import Listing
+from discl.core.interfaces import Listing
 from discl.parts.datasets.places_lt import PlacesLT, names_of, scene_name
 from tests.make_mini import make
 from tests.mini.places_lt import SCENES, TEST

@@ -1,139 +1,40 @@
-"""CIFAR-100 with a long tail: real photos of 32 px in 100 classes, thinned exponentially; the
-published test set is untouched.
-"""
+"""CIFAR-100 with a long tail: 100 classes of 32 px, thinned exponentially; the usual test set."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Ints
+from discl.core.interfaces import Ints, Listing
+from discl.files.disk import resource
 from discl.files.photos import encode
 from discl.files.sources import Archives, Remote
+from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.long_tail import long_tail
-from discl.parts.datasets.base.photo_files import Listed, Listing
 
-CLASSES = (
-    "apple",
-    "aquarium_fish",
-    "baby",
-    "bear",
-    "beaver",
-    "bed",
-    "bee",
-    "beetle",
-    "bicycle",
-    "bottle",
-    "bowl",
-    "boy",
-    "bridge",
-    "bus",
-    "butterfly",
-    "camel",
-    "can",
-    "castle",
-    "caterpillar",
-    "cattle",
-    "chair",
-    "chimpanzee",
-    "clock",
-    "cloud",
-    "cockroach",
-    "couch",
-    "crab",
-    "crocodile",
-    "cup",
-    "dinosaur",
-    "dolphin",
-    "elephant",
-    "flatfish",
-    "forest",
-    "fox",
-    "girl",
-    "hamster",
-    "house",
-    "kangaroo",
-    "keyboard",
-    "lamp",
-    "lawn_mower",
-    "leopard",
-    "lion",
-    "lizard",
-    "lobster",
-    "man",
-    "maple_tree",
-    "motorcycle",
-    "mountain",
-    "mouse",
-    "mushroom",
-    "oak_tree",
-    "orange",
-    "orchid",
-    "otter",
-    "palm_tree",
-    "pear",
-    "pickup_truck",
-    "pine_tree",
-    "plain",
-    "plate",
-    "poppy",
-    "porcupine",
-    "possum",
-    "rabbit",
-    "raccoon",
-    "ray",
-    "road",
-    "rocket",
-    "rose",
-    "sea",
-    "seal",
-    "shark",
-    "shrew",
-    "skunk",
-    "skyscraper",
-    "snail",
-    "snake",
-    "spider",
-    "squirrel",
-    "streetcar",
-    "sunflower",
-    "sweet_pepper",
-    "table",
-    "tank",
-    "telephone",
-    "television",
-    "tiger",
-    "tractor",
-    "train",
-    "trout",
-    "tulip",
-    "turtle",
-    "wardrobe",
-    "whale",
-    "willow_tree",
-    "wolf",
-    "woman",
-    "worm",
-)
+_NAMES = "pkg://discl/assets/datasets/cifar100_names.json"
 _PUBLISHED = {"train.bin": 50_000, "test.bin": 10_000}  # photos
-_EACH = 500  # training photos a class
+_PER_CLASS = 500  # training photos
 _RECORD = 2 + 3072  # a coarse and a fine label byte; planes of red, green and blue
 
 
-class Cifar100LT(Listed):
-    """`largest` and `smallest` are the training photos of the first and the last class, exponential
-    in between (Cao et al. 2019): 500 and 5 are imbalance 100, 500 and 10 are 50, 500 and 50 are 10.
+class Cifar100LT(FileDataset):
+    """CIFAR-100 (Krizhevsky 2009), thinned to a long tail (Cao et al. 2019).
 
-    The training photos of a class are ordered by the hash of their pixels; the first `val` (at most
-    a fifth) are val's, the next ones train's. So val takes photos that the thinning would have left
-    out, but for the largest classes: imbalance 100 keeps 10,827 of the field's 10,847. `root` holds
-    the binary release: train.bin, test.bin and fine_label_names.txt. A file with fewer whole
-    records than published is taken for what it is, a part.
+    `largest` and `smallest` are the training photos of the first and the last class, exponential in
+    between: 500 and 5 are imbalance 100, 500 and 10 are 50, 500 and 50 are 10. The training photos
+    of a class are ordered by the hash of their pixels; the first `val` (at most a fifth) are val's,
+    the next ones train's. So val takes photos that the thinning would have left out, except in the
+    largest classes: imbalance 100 keeps 10,827 of the usual 10,847 photos. `root` holds the binary
+    release: train.bin, test.bin and fine_label_names.txt. A file with fewer whole records than
+    published is used as a part.
     """
 
     not_hashed = ("root", "most_unreadable")
@@ -160,34 +61,36 @@ class Cifar100LT(Listed):
         self,
         root: str = "",
         side: int = 32,
-        largest: int = _EACH,
+        largest: int = _PER_CLASS,
         smallest: int = 5,
         val: int = 20,
         most_unreadable: float = 0.001,
     ) -> None:
         super().__init__(root, side, most_unreadable)
-        if not 1 <= smallest <= largest <= _EACH:
+        if not 1 <= smallest <= largest <= _PER_CLASS:
             raise UserError(
                 f"dataset.largest = {largest} and smallest = {smallest}: needs 1 <= smallest <="
-                f" largest <= {_EACH}"
+                f" largest <= {_PER_CLASS}"
             )
-        if not 1 <= val <= _EACH // 5:
-            raise UserError(f"dataset.val = {val}: takes 1 to {_EACH // 5} photos a class")
-        self.largest, self.smallest, self.val = largest, smallest, val
+        if not 1 <= val <= _PER_CLASS // 5:
+            raise UserError(f"dataset.val = {val}: takes 1 to {_PER_CLASS // 5} photos a class")
+        self.largest = largest
+        self.smallest = smallest
+        self.val = val
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(name.replace("_", " ") for name in CLASSES)
+        return tuple(name.replace("_", " ") for name in label_names())
 
     def prompts(self, label: int) -> tuple[str, ...]:
         return (f"a photo of {self.classes[label]}",)
 
     def remarks(self) -> Sequence[str]:
-        found = {file: len(_records(self.place / file)) for file in _PUBLISHED}
+        counts = {file: len(_records(self.folder / file)) for file in _PUBLISHED}
         return [
-            f"{file} holds {found[file]:,} of {count:,} published photos"
-            for file, count in _PUBLISHED.items()
-            if found[file] != count
+            f"{file} holds {counts[file]:,} of {published:,} published photos"
+            for file, published in _PUBLISHED.items()
+            if counts[file] != published
         ]
 
     def holds(self, root: Path) -> bool:
@@ -195,21 +98,22 @@ class Cifar100LT(Listed):
 
     def listings(self, root: Path) -> Mapping[str, Listing]:
         _check_names(root / "fine_label_names.txt")
-        train, test = _records(root / "train.bin"), _records(root / "test.bin")
+        train = _records(root / "train.bin")
+        test = _records(root / "test.bin")
         labels = train[:, 1].astype(np.int64)
         order = _in_hash_order(train)
-        kept: dict[str, list[Ints]] = {"train": [], "val": []}
-        for label, count in enumerate(long_tail(self.largest, self.smallest, len(CLASSES))):
-            mine = order[labels[order] == label]
-            val, rest = np.split(mine, [min(self.val, len(mine) // 5)])
-            kept["val"].append(val)
-            kept["train"].append(rest[:count])
-        rows = {name: np.sort(np.concatenate(parts)) for name, parts in kept.items()}
-        everything = np.arange(len(test))
-        return {
-            **{name: _listed("train.bin", mine, labels) for name, mine in rows.items()},
-            "test": _listed("test.bin", everything, test[:, 1].astype(np.int64)),
+        rows: dict[str, list[Ints]] = {"train": [], "val": []}
+        for label, count in enumerate(long_tail(self.largest, self.smallest, len(self.classes))):
+            of_class = order[labels[order] == label]
+            val, rest = np.split(of_class, [min(self.val, len(of_class) // 5)])
+            rows["val"].append(val)
+            rows["train"].append(rest[:count])
+        listings = {
+            name: _listing("train.bin", np.sort(np.concatenate(parts)), labels)
+            for name, parts in rows.items()
         }
+        test_labels = test[:, 1].astype(np.int64)
+        return {**listings, "test": _listing("test.bin", np.arange(len(test)), test_labels)}
 
     def read(self, root: Path, ref: str) -> bytes:
         file, _, row = ref.partition("/")
@@ -222,16 +126,22 @@ class Cifar100LT(Listed):
         return super().stamp(root, ref.partition("/")[0])
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
-        return np.zeros(len(refs), bool), 0  # their number follows from the size of the files
+        return np.zeros(len(refs), bool), 0  # listings follow from the sizes of the files
 
 
-def _listed(file: str, rows: Ints, labels: Ints) -> Listing:
+@cache
+def label_names() -> tuple[str, ...]:
+    """Names of the labels as fine_label_names.txt has them, with underscores."""
+    return tuple(json.loads(resource(_NAMES).read_text("utf-8")))
+
+
+def _listing(file: str, rows: Ints, labels: Ints) -> Listing:
     refs = np.array([f"{file}/{row:05d}" for row in rows.tolist()], np.str_)
     return Listing(refs, labels[rows], np.zeros(len(rows), np.int64))
 
 
 def _records(path: Path) -> NDArray[np.uint8]:
-    """[n, 3074], a memory map."""
+    """The records of a file, uint8 [n, 3074], as a memory map."""
     size = path.stat().st_size
     if not size or size % _RECORD:
         raise UserError(
@@ -242,15 +152,14 @@ def _records(path: Path) -> NDArray[np.uint8]:
 
 
 def _in_hash_order(records: NDArray[np.uint8]) -> Ints:
-    """Rows by the hash of their pixels, equal photos by their place."""
-    return np.argsort(
-        [hashlib.sha256(record[2:].tobytes()).digest() for record in records], kind="stable"
-    )
+    """Rows of `records` [n, 3074] by the hash of their pixels; equal photos keep their order."""
+    hashes = [hashlib.sha256(record[2:].tobytes()).digest() for record in records]
+    return np.argsort(hashes, kind="stable")
 
 
 def _check_names(path: Path) -> None:
-    """The names must be CIFAR-100's in its order: the labels are bytes that say nothing themselves."""
-    if path.is_file() and tuple(path.read_text("utf-8", "replace").split()) != CLASSES:
+    """Raise UserError where the file does not have CIFAR-100's names in the order of labels."""
+    if path.is_file() and tuple(path.read_text("utf-8", "replace").split()) != label_names():
         raise UserError(
             f"{path} does not name CIFAR-100's hundred classes in their order; unpack the archive"
             " again"

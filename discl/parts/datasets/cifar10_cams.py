@@ -1,6 +1,4 @@
-"""CIFAR-10 seen through twenty virtual camera traps, long-tailed; five cameras that training never
-saw as ood/cameras.
-"""
+"""CIFAR-10 through twenty virtual camera traps, long-tailed; ood/cameras has five unseen ones."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import numpy as np
 
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Ints, Progress, Split
-from discl.parts.datasets.cifar10.cameras import CAMERAS, SEEN, deal, taken
+from discl.parts.datasets.cifar10.cameras import CAMERAS, SEEN, assign_cameras, taken
 from discl.parts.datasets.cifar10.photos import (
     CLASSES,
     CONTENT_SHA256,
@@ -26,15 +24,16 @@ _SEEN, _UNSEEN = range(len(SEEN)), range(len(SEEN), len(CAMERAS))
 
 
 class Cifar10Cams:
-    """The low-quality twin of iWildCam: `largest` down to `smallest` training photos a class,
-    spread unevenly over fifteen cameras (the group of a photo is its camera), with no class at
-    every camera. `test_photos` is the size of `id_test`, from the same fifteen, and of
-    `ood/cameras`, from the other five.
+    """A small, low-quality counterpart of iWildCam, made from CIFAR-10.
 
-    Light, blur, noise, tint and JPEG belong to the camera; which of its photos are taken at night,
-    and the noise, to the photo. Photos are cut as in `cifar10_lt`: `train` and `val` are its own,
-    the two test sets are halves of CIFAR-10's test photos, all classes alike in val and test, and
-    the pool that the embedded generator and scorer learnt from stays unseen.
+    `largest` down to `smallest` training photos per class are spread unevenly over fifteen cameras
+    (the group of a photo is its camera), with no class at every camera. `test_photos` is the size
+    of `id_test`, from the same fifteen, and of `ood/cameras`, from the other five.
+
+    Light, blur, noise level, tint and JPEG quality belong to the camera; the noise itself and
+    whether a photo is taken at night depend on the photo. `train` and `val` are those of
+    `cifar10_lt`, and the two test sets are halves of CIFAR-10's test photos. All classes are equal
+    in val and test. No split has photos that the embedded generator and scorer were trained on.
     """
 
     version = 1
@@ -77,54 +76,56 @@ class Cifar10Cams:
 
     def prepare(self, progress: Progress) -> None:
         self._source.prepare(progress)
-        todo = [name for name in _SPLITS if not (self._source.folder / self._file(name)).exists()]
-        for done, name in enumerate(todo):
-            progress("taking photos with virtual cameras", done, len(todo))
+        missing = [
+            name for name in _SPLITS if not (self._source.folder / self._file(name)).exists()
+        ]
+        for done, name in enumerate(missing):
+            progress("taking photos with virtual cameras", done, len(missing))
             self.split(name)
-        if todo:
-            progress("taking photos with virtual cameras", len(todo), len(todo))
+        if missing:
+            progress("taking photos with virtual cameras", len(missing), len(missing))
 
     def split(self, name: str) -> Split:
         if name not in _SPLITS:
             raise unknown("split of cifar10_cams", name, _SPLITS)
         source = self._source
-        drawn = self._drawn[name]
-        labels, ids = source.labels[drawn.rows], source.ids[drawn.rows]
-        pixels = source.made_once(
-            self._file(name), lambda: taken(source.photos[drawn.rows], ids, drawn.cameras)
-        )
-        # a bank knows its photos by id: it must change with whatever changes the pixels
-        named = np.array(
+        rows, cameras = self._shots[name]
+        ids = source.ids[rows]
+        pixels = source.cached(self._file(name), lambda: taken(source.photos[rows], ids, cameras))
+        # a bank knows its photos by id, so the id must change with whatever changes the pixels
+        camera_ids = np.array(
             [
                 f"{photo}-v{self.version}c{camera:02d}"
-                for photo, camera in zip(ids, drawn.cameras, strict=True)
+                for photo, camera in zip(ids, cameras, strict=True)
             ]
         )
-        return Split(named, labels, drawn.cameras, pixels)
+        return Split(camera_ids, source.labels[rows], cameras, pixels)
 
     @cached_property
-    def _drawn(self) -> dict[str, _Drawn]:
-        """Which photos, through which cameras."""
+    def _shots(self) -> dict[str, _Shots]:
+        """The photos and cameras of each split."""
         rows = self._source.rows(self._counts)
         test = rows["test"]
-        each = self.test_photos // len(CLASSES)
+        per_class = self.test_photos // len(CLASSES)
         labels = self._source.labels[test]
         rows |= {
-            "id_test": test[some_of_each(labels, 0, each)],
-            OOD: test[some_of_each(labels, 500, 500 + each)],
+            "id_test": test[some_of_each(labels, 0, per_class)],
+            OOD: test[some_of_each(labels, 500, 500 + per_class)],
         }
         return {
             name: self._through(rows[name], _UNSEEN if name == OOD else _SEEN) for name in _SPLITS
         }
 
-    def _through(self, rows: Ints, cameras: range) -> _Drawn:
-        ids, labels = self._source.ids[rows], self._source.labels[rows]
-        return _Drawn(rows, deal(ids.tolist(), [CLASSES[label] for label in labels], cameras))
+    def _through(self, rows: Ints, cameras: range) -> _Shots:
+        classes = [CLASSES[label] for label in self._source.labels[rows]]
+        return _Shots(rows, assign_cameras(self._source.ids[rows].tolist(), classes, cameras))
 
     def _file(self, name: str) -> str:
         return f"cams-v{self.version}-{name.removeprefix('ood/')}-{self._sizes[name]}.npy"
 
 
-class _Drawn(NamedTuple):
-    rows: Ints  # of the 60,000 photos
-    cameras: Ints
+class _Shots(NamedTuple):
+    """Photos taken through cameras."""
+
+    rows: Ints  # [n], of the 60,000 photos
+    cameras: Ints  # [n]

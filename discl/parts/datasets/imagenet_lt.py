@@ -1,6 +1,4 @@
-"""ImageNet-LT (Liu et al. 2019): 1,000 classes with 5 to 1,280 of ImageNet's photos, tested on its
-validation photos.
-"""
+"""ImageNet-LT: 1,000 classes with 5 to 1,280 of ImageNet's photos; its validation is the test."""
 
 from __future__ import annotations
 
@@ -13,21 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
+from discl.core.interfaces import Listing
 from discl.files.sources import ByHand
-from discl.parts.datasets.base.photo_files import Listed, Listing
+from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.text_lists import find_list, read_lists
 
 _CLASSES = 1000
 _LISTS = "ImageNet_LT_{}.txt"
 
 
-class ImageNetLT(Listed):
-    """`root` is an ImageNet folder as ILSVRC ships it: `train/<synset>/*.JPEG`, and `val/` sorted
-    into synsets or flat. The lists ImageNet_LT_train.txt, _val.txt and _test.txt lie in it, or in
-    `lists`. `side` 256 leaves room for crops of 224.
+class ImageNetLT(FileDataset):
+    """ImageNet-LT (Liu et al. 2019).
 
-    Counted by the lists' publishers: 385 classes have more than 100 training photos, 136 fewer than
-    20 (1,643 photos).
+    `root` is an ImageNet folder as ILSVRC ships it: `train/<synset>/*.JPEG`, and `val/` sorted into
+    synsets or flat. The lists ImageNet_LT_train.txt, _val.txt and _test.txt lie in it, or in
+    `lists`. `side` 256 leaves room for crops of 224. By the lists, 385 classes have more than 100
+    training photos and 136 fewer than 20 (1,643 photos).
     """
 
     not_hashed = ("root", "lists", "most_unreadable")
@@ -86,14 +85,14 @@ class ImageNetLT(Listed):
         return listings
 
     def read(self, root: Path, ref: str) -> bytes:
-        return super().read(root, self._where(root, ref))
+        return super().read(root, self._path(root, ref))
 
     def stamp(self, root: Path, ref: str) -> tuple[int, int]:
-        return super().stamp(root, self._where(root, ref))
+        return super().stamp(root, self._path(root, ref))
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
         return super().missing(
-            root, np.array([self._where(root, ref) for ref in refs.tolist()], np.str_)
+            root, np.array([self._path(root, ref) for ref in refs.tolist()], np.str_)
         )
 
     def _folders(self, root: Path) -> list[Path]:
@@ -103,10 +102,8 @@ class ImageNetLT(Listed):
             root / "ImageNet_LT",
         ]
 
-    def _where(self, root: Path, ref: str) -> str:
-        """Where a photo lies: ILSVRC ships val/ flat, the lists speak of it sorted into synsets,
-        which is how most people keep it.
-        """
+    def _path(self, root: Path, ref: str) -> str:
+        """The path of a photo; val/ may be flat, while the lists name it sorted into synsets."""
         first, _, rest = ref.partition("/")
         return (
             f"val/{rest.rpartition('/')[2]}" if first == "val" and _is_flat(root / "val") else ref
@@ -119,14 +116,12 @@ def _is_flat(folder: Path) -> bool:
 
 
 def _check_synsets(name: str, listing: Listing) -> None:
-    """The folder a photo lies in must be that of its label: a list for another order of the classes
-    would teach nonsense.
-    """
-    known = synsets()
+    """Raise UserError where a photo's folder is not the synset of its label."""
+    of_label = synsets()
     for ref, label in zip(listing.refs.tolist(), listing.labels.tolist(), strict=True):
-        if ref.split("/")[-2:-1] != [known[label]]:
+        if ref.split("/")[-2:-1] != [of_label[label]]:
             raise UserError(
-                f"the {name} list gives {ref} the label {label}, which is {known[label]}"
+                f"the {name} list gives {ref} the label {label}, which is {of_label[label]}"
                 f" ({class_names()[label]}); it is not ImageNet-LT's: get {_LISTS.format(name)}"
                 " again"
             )
@@ -143,18 +138,16 @@ def synsets() -> tuple[str, ...]:
 
 @cache
 def class_names() -> tuple[str, ...]:
-    """open_clip's names: they were chosen to be read by CLIP, which judges the images ("slot
-    machine" for WordNet's "slot").
+    """open_clip's names, which were chosen for CLIP ("slot machine" for WordNet's "slot").
 
-    Two names stand there twice, missile and sunglasses. WordNet's own first word tells those four
-    classes apart.
+    The names missile and sunglasses occur twice; those four classes have WordNet's first word.
     """
     from open_clip import IMAGENET_CLASSNAMES
     from timm.data import ImageNetInfo
 
-    words = ImageNetInfo()
-    times = Counter(IMAGENET_CLASSNAMES)
+    wordnet = ImageNetInfo()
+    occurrences = Counter(IMAGENET_CLASSNAMES)
     return tuple(
-        words.index_to_description(label).partition(",")[0] if times[name] > 1 else name
+        wordnet.index_to_description(label).partition(",")[0] if occurrences[name] > 1 else name
         for label, name in enumerate(IMAGENET_CLASSNAMES)
     )

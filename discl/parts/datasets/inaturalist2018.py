@@ -1,6 +1,4 @@
-"""iNaturalist 2018: 8,142 species with 2 to 1,000 photos, naturally long-tailed, tested on the
-competition's validation photos.
-"""
+"""iNaturalist 2018: 8,142 species, naturally long-tailed; the validation photos are the test."""
 
 from __future__ import annotations
 
@@ -15,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Ints
+from discl.core.interfaces import Ints, Listing
 from discl.files.sources import Archives, Remote, contained
-from discl.parts.datasets.base.photo_files import Listed, Listing
+from discl.parts.datasets.base.file_dataset import FileDataset
 
 _CLASSES = 8142
-_AT = "https://ml-inat-competition-datasets.s3.amazonaws.com/2018"
-_KINDS = {
+_URL = "https://ml-inat-competition-datasets.s3.amazonaws.com/2018"
+_KINDS_OF_GROUP = {
     "Plantae": "plant",
     "Insecta": "insect",
     "Aves": "bird",
@@ -39,13 +37,14 @@ _KINDS = {
 }
 
 
-class INaturalist2018(Listed):
-    """`root` holds train2018.json, val2018.json, categories.json and train_val2018/.
+class INaturalist2018(FileDataset):
+    """iNaturalist 2018 (Van Horn et al. 2018).
 
-    The competition's validation photos are the test, as in the field. Our `val` is cut from its
-    training photos by the hash of their names: at most `held_out` a class and at most a fifth of
-    it, so that a species with fewer than five keeps all. The competition's files call the species
-    by numbers; categories.json, released afterwards, gives their scientific names.
+    `root` holds train2018.json, val2018.json, categories.json and train_val2018/. The competition's
+    validation photos are the test, as is usual. Our `val` is cut from its training photos by the
+    hash of their names: at most `held_out` per class and at most a fifth of it, so that a species
+    with fewer than five keeps all. The competition's files number the species; categories.json,
+    released afterwards, gives their scientific names.
     """
 
     folder_name = "inaturalist2018"
@@ -63,13 +62,13 @@ class INaturalist2018(Listed):
         Archives(
             "the iNaturalist 2018 competition, about 120 GB",
             (
-                Remote(f"{_AT}/train2018.json.tar.gz", md5="bfa29d89d629cbf04d826a720c0a68b0"),
-                Remote(f"{_AT}/val2018.json.tar.gz", md5="f2ed8bfe3e9901cdefceb4e53cd3775d"),
+                Remote(f"{_URL}/train2018.json.tar.gz", md5="bfa29d89d629cbf04d826a720c0a68b0"),
+                Remote(f"{_URL}/val2018.json.tar.gz", md5="f2ed8bfe3e9901cdefceb4e53cd3775d"),
                 Remote(
-                    f"{_AT}/categories.json.tar.gz",
+                    f"{_URL}/categories.json.tar.gz",
                     sha256="2287211e8da582419dc2ca66736005fdb079e0a89eaf38936a441d8277a8162e",
                 ),
-                Remote(f"{_AT}/train_val2018.tar.gz", md5="b1c6952ce38f31868cc50ea72d066cc3"),
+                Remote(f"{_URL}/train_val2018.tar.gz", md5="b1c6952ce38f31868cc50ea72d066cc3"),
             ),
         ),
     )
@@ -85,7 +84,7 @@ class INaturalist2018(Listed):
     @cached_property
     def _categories(self) -> dict[int, tuple[str, str]]:
         """Species and group of each label."""
-        return read_categories(self.place)
+        return read_categories(self.folder)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -100,58 +99,58 @@ class INaturalist2018(Listed):
 
     def prompts(self, label: int) -> tuple[str, ...]:
         group = self._categories[label][1] if label in self._categories else ""
-        return (
-            f"a photo of {self.classes[label]}, a species of {_KINDS.get(group, 'living thing')}",
-        )
+        kind = _KINDS_OF_GROUP.get(group, "living thing")
+        return (f"a photo of {self.classes[label]}, a species of {kind}",)
 
     def holds(self, root: Path) -> bool:
         return (root / "train2018.json").is_file() and (root / "val2018.json").is_file()
 
     def listings(self, root: Path) -> Mapping[str, Listing]:
-        theirs, test = (
-            read_annotations(root / "train2018.json"),
-            read_annotations(root / "val2018.json"),
-        )
-        held = cut(theirs, self.held_out)
-        return {"train": _rows(theirs, ~held), "val": _rows(theirs, held), "test": test}
+        published = read_annotations(root / "train2018.json")
+        test = read_annotations(root / "val2018.json")
+        held_out = cut(published, self.held_out)
+        train = _part(published, ~held_out)
+        return {"train": train, "val": _part(published, held_out), "test": test}
 
     def check_published(self, listings: Mapping[str, Listing]) -> None:
-        theirs = Listing(
-            *(
-                np.concatenate(columns)
-                for columns in zip(listings["train"], listings["val"], strict=True)
-            )
-        )
-        super().check_published({"train": theirs, "test": listings["test"]})
+        columns = zip(listings["train"], listings["val"], strict=True)
+        published = Listing(*(np.concatenate(column) for column in columns))
+        super().check_published({"train": published, "test": listings["test"]})
 
 
 def read_annotations(path: Path) -> Listing:
-    """Photos and labels of a COCO-style file, by image id; each image has one annotation."""
-    table = _loaded(path)
+    """Photos and labels of a COCO-style file, sorted by image id.
+
+    Raises UserError unless each image has one annotation with a label in range.
+    """
+    table = _read_json(path)
     try:
         names = {image["id"]: image["file_name"] for image in table["images"]}
-        marks = [(mark["image_id"], mark["category_id"]) for mark in table["annotations"]]
+        annotations = [(item["image_id"], item["category_id"]) for item in table["annotations"]]
     except (KeyError, TypeError) as error:
         raise UserError(
             f"{path} is not the competition's file: it lacks {error}; get it again"
         ) from error
     if len(names) < len(table["images"]):
         raise UserError(f"{path} uses an image id twice; get it again")
-    labels = dict(marks)
-    if strange := set(labels) ^ set(names):
+    labels = dict(annotations)
+    unpaired = set(labels) ^ set(names)
+    if unpaired:
         raise UserError(
-            f"{path}: {len(strange)} image(s) have no annotation, or the reverse, such as id"
-            f" {min(strange)}; get it again"
+            f"{path}: {len(unpaired)} image(s) have no annotation, or the reverse, such as id"
+            f" {min(unpaired)}; get it again"
         )
-    if len(labels) < len(marks):
+    if len(labels) < len(annotations):
         raise UserError(
-            f"{path} gives {len(marks) - len(labels)} image(s) two annotations; get it again"
+            f"{path} gives {len(annotations) - len(labels)} image(s) two annotations; get it again"
         )
-    if out := [
+    invalid = [
         label for label in labels.values() if not (isinstance(label, int) and 0 <= label < _CLASSES)
-    ]:
+    ]
+    if invalid:
         raise UserError(
-            f"{path}: category {out[0]} is outside 0..{_CLASSES - 1}; is this another year's file?"
+            f"{path}: category {invalid[0]} is outside 0..{_CLASSES - 1}; is this the file of"
+            " another year?"
         )
     order = sorted(names)
     refs = np.array([contained(names[image]).as_posix() for image in order], np.str_)
@@ -161,42 +160,47 @@ def read_annotations(path: Path) -> Listing:
 
 
 def read_categories(root: Path) -> dict[int, tuple[str, str]]:
-    """label -> (scientific name, group)."""
+    """Label -> (scientific name, group).
+
+    Raises UserError where the file is damaged, or gives numbers or one name twice.
+    """
     path = root / "categories.json"
     entries = (
-        _loaded(path) if path.is_file() else _loaded(root / "train2018.json").get("categories", [])
+        _read_json(path)
+        if path.is_file()
+        else _read_json(root / "train2018.json").get("categories", [])
     )
     try:
-        found = {
+        categories = {
             int(entry["id"]): (str(entry["name"]), str(entry["supercategory"])) for entry in entries
         }
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is not the competition's list of categories ({error}); get it again"
         ) from error
-    if any(name.isdigit() for name, _ in found.values()):
+    if any(name.isdigit() for name, _ in categories.values()):
         raise UserError(
             f"{root} calls the species by numbers, which no prompt can use; put"
-            f" {_AT}/categories.json.tar.gz there, unpacked"
+            f" {_URL}/categories.json.tar.gz there, unpacked"
         )
-    if len({name for name, _ in found.values()}) < len(found):
+    if len({name for name, _ in categories.values()}) < len(categories):
         raise UserError(f"{path} gives two categories one name; get it again")
-    return found
+    return categories
 
 
 def cut(listing: Listing, most: int) -> NDArray[np.bool_]:
-    """Which photos val gets: of each class the first by hash, at most `most` and at most a fifth."""
+    """The mask [n] of val's photos: the first of each class by hash, at most `most` and a fifth."""
     order = np.argsort([hashlib.sha256(ref.encode()).digest() for ref in listing.refs.tolist()])
     counts = np.bincount(listing.labels)
-    wanted = np.minimum(most, counts // 5)
-    place = np.empty(len(order), np.int64)  # of each photo within its class, in hash order
-    place[order] = _running_count(listing.labels[order])
-    chosen: NDArray[np.bool_] = place < wanted[listing.labels]
+    limit = np.minimum(most, counts // 5)
+    rank = np.empty(len(order), np.int64)  # of each photo within its class, in hash order
+    rank[order] = _running_count(listing.labels[order])
+    chosen: NDArray[np.bool_] = rank < limit[listing.labels]
     return chosen
 
 
 def _running_count(labels: Ints) -> Ints:
-    """How often each label has come before."""
+    """For each of `labels` [n], how often it occurs before."""
     by_label = np.argsort(labels, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(labels))])[labels[by_label]]
     before = np.empty(len(labels), np.int64)
@@ -204,11 +208,11 @@ def _running_count(labels: Ints) -> Ints:
     return before
 
 
-def _rows(listing: Listing, which: NDArray[np.bool_]) -> Listing:
-    return Listing(listing.refs[which], listing.labels[which], listing.groups[which])
+def _part(listing: Listing, mask: NDArray[np.bool_]) -> Listing:
+    return Listing(listing.refs[mask], listing.labels[mask], listing.groups[mask])
 
 
-def _loaded(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -1,6 +1,4 @@
-"""iWildCam 2020 as WILDS v2.0 cuts it: camera traps, 182 labels, and cameras that training never
-saw as ood/*.
-"""
+"""iWildCam of WILDS v2.0: camera traps, 182 labels; cameras unseen in training are OOD splits."""
 
 from __future__ import annotations
 
@@ -15,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Ints
+from discl.core.interfaces import Ints, Listing
 from discl.files.disk import resource
 from discl.files.sources import Archives, Remote
-from discl.parts.datasets.base.photo_files import Listed, Listing
+from discl.parts.datasets.base.file_dataset import FileDataset
 
-# WILDS' code of a split -> our name. Its `val` shows cameras unseen in training: scored and shown,
-# never chosen by.
+# WILDS' name of a split -> ours. Its `val` has cameras unseen in training: it chooses no epoch.
 SPLITS = {
     "train": "train",
     "id_val": "val",
@@ -29,29 +26,27 @@ SPLITS = {
     "test": "ood/cameras",
     "val": "ood_val",
 }
-LEFT_OUT = 99999  # y of photos and categories that are not part of the benchmark
+UNUSED_LABEL = 99999  # of photos and categories that are not part of the benchmark
 
 _NAMES = "pkg://discl/assets/datasets/iwildcam_names.json"
 
 
-class IWildCam(Listed):
-    """`root` is the folder that WILDS unpacks, or the one it lies in; empty, it is
-    $DISCL_DATA/iwildcam_v2.0. `side`: the photos are seen as squares of so many pixels, the middle
-    of each. `shared_names` gives the four kinds of animals that have two labels one name for both,
-    as published code does: prompts and text heads cannot tell such labels apart then.
+class IWildCam(FileDataset):
+    """iWildCam 2020 (Beery, Cole and Gjoka 2020) with the splits of WILDS (Koh et al. 2021).
 
-    `val` is WILDS' id_val, `ood/cameras` its test and `ood_val` its val. A photo's group is its
-    camera.
-
-    Photos: Beery, Cole and Gjoka 2020, under CDLA-Permissive-1.0. Splits: Koh et al. 2021 (WILDS).
+    `root` is the folder that WILDS unpacks, or the one it lies in; empty, it is
+    $DISCL_DATA/iwildcam_v2.0. `side`: photos are seen as squares of so many pixels, cut from the
+    middle. `shared_names` gives the four kinds of animals that have two labels one name for both,
+    as published code does: prompts and text heads cannot tell such labels apart then. `val` is
+    WILDS' id_val, `ood/cameras` its test and `ood_val` its val. A photo's group is its camera. The
+    photos are under CDLA-Permissive-1.0.
     """
 
     version = 1
     grouped = True
     folder_name = "iwildcam_v2.0"
     layout = "metadata.csv, categories.csv and train/*.jpg"
-    # WILDS gives a size of whole disk blocks and no checksum, so the download's bytes are not known
-    # exactly
+    # WILDS publishes a size in disk blocks and no checksum, so the exact bytes are unknown
     sources = (
         Archives(
             "WILDS",
@@ -63,8 +58,8 @@ class IWildCam(Listed):
             ),
         ),
     )
-    # Koh et al. 2021 (WILDS), appendix on iWildCam; the first is asserted by the data script of
-    # FLYP (Goyal et al. 2023) as well
+    # appendix on iWildCam of Koh et al. 2021; the data script of FLYP (Goyal et al. 2023) asserts
+    # the first number too
     published: Mapping[str, int] = {
         "train": 129_809,
         "val": 7_314,
@@ -100,15 +95,16 @@ class IWildCam(Listed):
     def notes(self) -> tuple[str, ...]:
         return (
             *super().notes,
-            *_name_notes(self.classes, english(self._categories, shared=True), self._truth),
+            *_name_notes(self.classes, english(self._categories, shared=True), self._scored_labels),
         )
 
     @cached_property
     def _categories(self) -> tuple[str, ...]:
-        return read_categories(self.place / "categories.csv")
+        return read_categories(self.folder / "categories.csv")
 
     @property
-    def _truth(self) -> dict[str, Ints]:
+    def _scored_labels(self) -> dict[str, Ints]:
+        """Labels [n] of each split that is scored."""
         return {name: self.listing(name).labels for name in self.splits if name != "train"}
 
 
@@ -116,76 +112,85 @@ class IWildCam(Listed):
 
 
 def read_metadata(path: Path, classes: int) -> dict[str, Listing]:
-    """Our splits, from WILDS' metadata.csv: a line a photo; its split, label (`y`) and camera
-    (`location_remapped`).
+    """Our splits from WILDS' metadata.csv: split, label `y` and camera `location_remapped`.
+
+    Raises UserError for an unknown label or split, naming the line.
     """
     columns = _columns(
         path, {"split": "string", "filename": "string", "y": "int64", "location_remapped": "int64"}
     )
     labels = _numbers(columns["y"])
-    if len(strange := np.flatnonzero((labels < 0) | ((labels >= classes) & (labels < LEFT_OUT)))):
-        line = int(strange[0])
+    invalid = np.flatnonzero((labels < 0) | ((labels >= classes) & (labels < UNUSED_LABEL)))
+    if len(invalid):
+        line = int(invalid[0])
         raise UserError(
             f"{path}, line {line + 2}: y = {labels[line]} is no label; they run from 0 to"
-            f" {classes - 1}, as categories.csv lists them ({_lines(strange)}); unpack the archive"
+            f" {classes - 1}, as categories.csv lists them ({_lines(invalid)}); unpack the archive"
             " again"
         )
     coded = columns["split"].dictionary_encode()
     codes = _numbers(coded.indices)
-    spelt = coded.dictionary.to_pylist()
-    if unheard := set(spelt) - set(SPLITS):
-        strange = np.flatnonzero(codes == spelt.index(sorted(unheard)[0]))
+    split_names = coded.dictionary.to_pylist()
+    unknown_splits = sorted(set(split_names) - set(SPLITS))
+    if unknown_splits:
+        invalid = np.flatnonzero(codes == split_names.index(unknown_splits[0]))
         raise UserError(
-            f"{path}, line {strange[0] + 2}: split {sorted(unheard)[0]!r} is none of"
-            f" {', '.join(SPLITS)} ({_lines(strange)}); unpack the archive again"
+            f"{path}, line {invalid[0] + 2}: split {unknown_splits[0]!r} is none of"
+            f" {', '.join(SPLITS)} ({_lines(invalid)}); unpack the archive again"
         )
     refs = np.array([f"train/{name}" for name in columns["filename"].to_pylist()], dtype=np.str_)
     groups = _numbers(columns["location_remapped"])
     rows = {
-        ours: np.flatnonzero((codes == spelt.index(code)) & (labels < LEFT_OUT))
-        for code, ours in SPLITS.items()
-        if code in spelt
+        split: np.flatnonzero((codes == split_names.index(name)) & (labels < UNUSED_LABEL))
+        for name, split in SPLITS.items()
+        if name in split_names
     }
-    return {name: Listing(refs[mine], labels[mine], groups[mine]) for name, mine in rows.items()}
+    return {
+        split: Listing(refs[members], labels[members], groups[members])
+        for split, members in rows.items()
+    }
 
 
-def _lines(strange: Ints) -> str:
-    return f"{len(strange)} lines are like that" if len(strange) > 1 else "one line is like that"
+def _lines(rows: Ints) -> str:
+    return f"{len(rows)} lines are like that" if len(rows) > 1 else "one line is like that"
 
 
 def read_categories(path: Path) -> tuple[str, ...]:
-    """Names of the labels 0, 1, 2 ... as categories.csv spells them: mostly scientific ones."""
+    """Names of the labels 0, 1, 2 ... in categories.csv: mostly scientific ones.
+
+    Raises UserError where the labels are not these.
+    """
     columns = _columns(path, {"y": "int64", "name": "string"})
     labels = _numbers(columns["y"])
-    kept = np.flatnonzero(labels < LEFT_OUT)
+    kept = np.flatnonzero(labels < UNUSED_LABEL)
     order = kept[np.argsort(labels[kept], kind="stable")]
     if not len(order) or not np.array_equal(labels[order], np.arange(len(order))):
         raise UserError(
-            f"{path}: y below {LEFT_OUT} should be 0, 1, 2 ... each once, but is not; unpack the"
-            " archive again"
+            f"{path}: y below {UNUSED_LABEL} should be 0, 1, 2 ... each once, but is not; unpack"
+            " the archive again"
         )
     return tuple(columns["name"].take(order).to_pylist())
 
 
 def _columns(path: Path, types: Mapping[str, str]) -> dict[str, Any]:
-    """Columns of a CSV file as Arrow arrays without a gap.
+    """Columns of a CSV file as Arrow arrays; other columns are not parsed, which takes far longer.
 
-    Only these are read: the dates of 200,000 lines cost most of the time.
+    Raises UserError where a column is missing, has another type or has empty cells.
     """
     import pyarrow as pa
     from pyarrow import csv
 
-    wanted = csv.ConvertOptions(
+    options = csv.ConvertOptions(
         include_columns=list(types),
         column_types={name: pa.type_for_alias(kind) for name, kind in types.items()},
     )
     try:
-        table = csv.read_csv(path, convert_options=wanted)
+        table = csv.read_csv(path, convert_options=options)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        why = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise UserError(
-            f"{path} is not the table WILDS writes, with columns {', '.join(types)} ({why}); unpack"
-            " the archive again"
+            f"{path} is not the table WILDS writes, with columns {', '.join(types)} ({reason});"
+            " unpack the archive again"
         ) from error
     for name in types:
         if gaps := table[name].null_count:
@@ -194,10 +199,7 @@ def _columns(path: Path, types: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _numbers(column: Any) -> NDArray[Any]:
-    """An Arrow column of whole numbers as numpy sees it.
-
-    Arrow's `to_numpy` would import pandas, and that takes a second.
-    """
+    """An Arrow column of integers as an array [n], without the pandas import of `to_numpy`."""
     return np.from_dlpack(column)
 
 
@@ -205,31 +207,31 @@ def _numbers(column: Any) -> NDArray[Any]:
 
 
 def english(scientific: Sequence[str], shared: bool = False) -> tuple[str, ...]:
-    """Common names of categories; one we do not know stays as it is.
+    """Common names of categories; an unknown one stays as it is.
 
-    Four kinds of animals have two labels each, because the people who labelled the photos spelt
-    them in two ways. Unless `shared`, the second label gets another of the animal's English names,
-    so that a text can tell the two apart.
+    Four kinds of animals have two labels each, because their names were spelt in two ways. Unless
+    `shared`, the second label gets another of the animal's English names, so that prompts differ.
     """
     table = json.loads(resource(_NAMES).read_text("utf-8"))
     common = table["common"]
-    apart = {} if shared else table["told_apart"]
-    named = [apart.get(name) or common.get(name) or name for name in scientific]
+    second_names = {} if shared else table["told_apart"]
+    names = [second_names.get(name) or common.get(name) or name for name in scientific]
     if shared:
-        return tuple(named)
-    times = Counter(named)
-    own = (
+        return tuple(names)
+    occurrences = Counter(names)
+    distinct = (
         scientific
         if len(set(scientific)) == len(scientific)
-        else [f"label {label}" for label in range(len(named))]
+        else [f"label {label}" for label in range(len(names))]
     )
     return tuple(
-        f"{name} ({own[label]})" if times[name] > 1 else name for label, name in enumerate(named)
+        f"{name} ({distinct[label]})" if occurrences[name] > 1 else name
+        for label, name in enumerate(names)
     )
 
 
-def namesakes(names: Sequence[str]) -> list[list[int]]:
-    """Labels that share a name, two or more at a time."""
+def labels_with_one_name(names: Sequence[str]) -> list[list[int]]:
+    """Lists of two or more labels that share a name."""
     members: dict[str, list[int]] = {}
     for label, name in enumerate(names):
         members.setdefault(name, []).append(label)
@@ -237,40 +239,37 @@ def namesakes(names: Sequence[str]) -> list[list[int]]:
 
 
 def text_ceiling(names: Sequence[str], labels: Ints) -> float:
-    """Highest macro-F1 over `labels` of a classifier that knows a class by its name alone and makes
-    no other mistake.
+    """Highest macro-F1 over `labels` [n] of a classifier that only confuses labels of one name.
 
-    Labels of one name get one score, so that all photos of them are called by one of them; the
-    ceiling takes the one for which the mean F1 over the classes present is highest, where a run
-    takes the first.
+    Such labels get one score, so that all their photos get one of the labels. A run takes the first
+    of them; the ceiling takes the one with the highest mean F1 over the classes present.
     """
-    held = np.bincount(labels, minlength=len(names))
-    scores = (held > 0).astype(float)
-    for sharing in namesakes(names):
-        mine = held[sharing]
-        if mine.any():
-            scores[sharing] = 0.0
+    counts = np.bincount(labels, minlength=len(names))
+    scores = (counts > 0).astype(float)
+    for same_name in labels_with_one_name(names):
+        photos = counts[same_name]
+        if photos.any():
+            scores[same_name] = 0.0
             # precision = its share among them, recall = 1
-            scores[sharing[int(mine.argmax())]] = 2 * mine.max() / (mine.max() + mine.sum())
-    return float(scores[held > 0].mean())
+            best = same_name[int(photos.argmax())]
+            scores[best] = 2 * photos.max() / (photos.max() + photos.sum())
+    return float(scores[counts > 0].mean())
 
 
 def _name_notes(
-    given: Sequence[str], shared: Sequence[str], truth: Mapping[str, Ints]
+    names: Sequence[str], shared: Sequence[str], scored_labels: Mapping[str, Ints]
 ) -> Iterator[str]:
-    """What the names are worth to a classifier that goes by them; `truth` are the labels of each
-    split that is scored.
-    """
-    same = namesakes(shared)
+    """A sentence on labels with one name, and the best macro-F1 of a classifier by names."""
+    same = labels_with_one_name(shared)
     if not same:
         return
     which = ", ".join(f"{shared[labels[0]]} ({' and '.join(map(str, labels))})" for labels in same)
     ceilings = ", ".join(
-        f"{text_ceiling(shared, labels):.3f} on {name}" for name, labels in truth.items()
+        f"{text_ceiling(shared, labels):.3f} on {name}" for name, labels in scored_labels.items()
     )
     how = (
         "They share their names here"
-        if namesakes(given)
+        if labels_with_one_name(names)
         else "Here the second of each has another English name of the animal"
     )
     yield (

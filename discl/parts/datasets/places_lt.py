@@ -1,6 +1,4 @@
-"""Places-LT (Liu et al. 2019): 365 kinds of scenes with 5 to 4,980 of Places365's photos, tested on
-its validation photos.
-"""
+"""Places-LT: 365 scenes with 5 to 4,980 of Places365's photos; its validation is the test."""
 
 from __future__ import annotations
 
@@ -9,23 +7,24 @@ from functools import cached_property
 from pathlib import Path
 
 from discl.core.errors import UserError
+from discl.core.interfaces import Listing
 from discl.files.sources import ByHand
-from discl.parts.datasets.base.photo_files import Listed, Listing
+from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.text_lists import find_list, read_lists
 
 _CLASSES = 365
 _LISTS = "Places_LT_{}.txt"
-_NOT_OF_A_NAME = ("train", "val", "test", "data_256", "val_256", "data_large", "val_large")
-_BEHIND = ("shop", "platform", "door")  # "bakery shop", but "outdoor apartment building"
+_UNNAMED_FOLDERS = ("train", "val", "test", "data_256", "val_256", "data_large", "val_large")
+_SUFFIXES = ("shop", "platform", "door")  # "bakery shop", but "outdoor apartment building"
 
 
-class PlacesLT(Listed):
-    """`root` is a Places365 folder; the lists Places_LT_train.txt, _val.txt and _test.txt lie in
-    it, or in `lists`, and their paths start there: train/airfield/*.jpg in the "easy format",
-    data_256/a/airfield/*.jpg in the small one.
+class PlacesLT(FileDataset):
+    """Places-LT (Liu et al. 2019).
 
-    By the lists: 131 classes have more than 100 training photos, 71 fewer than 20. A class is
-    called what its folder is.
+    `root` is a Places365 folder; the lists Places_LT_train.txt, _val.txt and _test.txt lie in it,
+    or in `lists`. Their paths start from `root`: train/airfield/*.jpg in the "easy format",
+    data_256/a/airfield/*.jpg in the small one. By the lists, 131 classes have more than 100
+    training photos and 71 fewer than 20. Class names are those of the folders.
     """
 
     not_hashed = ("root", "lists", "most_unreadable")
@@ -70,7 +69,7 @@ class PlacesLT(Listed):
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        return names_of(self.listings(self.place))
+        return names_of(self.listings(self.folder))
 
     def prompts(self, label: int) -> tuple[str, ...]:
         return (f"a photo of {self.classes[label]}",)
@@ -86,17 +85,18 @@ class PlacesLT(Listed):
 
 
 def names_of(listings: Mapping[str, Listing]) -> tuple[str, ...]:
-    """A name for each label, from the folders its photos lie in; a label without a photo gets its
-    number.
+    """A name for each label from the folders of its photos; its number where it has no photo.
+
+    Raises UserError where a label has two folders, or two labels share one.
     """
     folders: dict[int, str] = {}
     for name, listing in listings.items():
         for ref, label in zip(listing.refs.tolist(), listing.labels.tolist(), strict=True):
-            said = scene_name(ref)
-            if folders.setdefault(label, said) != said:
+            scene = scene_name(ref)
+            if folders.setdefault(label, scene) != scene:
                 raise UserError(
                     f"label {label} is {folders[label]!r} and, by {ref!r} in the {name} list,"
-                    f" {said!r}; get {_LISTS.format(name)} again"
+                    f" {scene!r}; get {_LISTS.format(name)} again"
                 )
     if len(set(folders.values())) < len(folders):
         raise UserError("two labels of Places-LT's lists share a folder; get the lists again")
@@ -104,10 +104,16 @@ def names_of(listings: Mapping[str, Listing]) -> tuple[str, ...]:
 
 
 def scene_name(ref: str) -> str:
-    """English name of a photo's folder: "train/apartment_building-outdoor/00000001.jpg" shows an
-    outdoor apartment building.
+    """The scene that a photo's folder names.
+
+    "train/apartment_building-outdoor/00000001.jpg" is an "outdoor apartment building".
     """
-    folders = [part for part in ref.split("/")[:-1] if part not in _NOT_OF_A_NAME and len(part) > 1]
-    place, *kinds = [part.replace("_", " ") for part in "-".join(folders).split("-")]
-    before = [kind for kind in kinds if kind not in _BEHIND]
-    return " ".join([*before, place, *(kind for kind in kinds if kind in _BEHIND)])
+    folders = [
+        folder
+        for folder in ref.split("/")[:-1]
+        if folder not in _UNNAMED_FOLDERS and len(folder) > 1
+    ]
+    scene, *kinds = [part.replace("_", " ") for part in "-".join(folders).split("-")]
+    before = [kind for kind in kinds if kind not in _SUFFIXES]
+    after = [kind for kind in kinds if kind in _SUFFIXES]
+    return " ".join([*before, scene, *after])

@@ -1,6 +1,4 @@
-"""Long tails and cuts that only names decide: the same photos on every machine, in whatever order
-they are listed.
-"""
+"""Long tails and cuts that depend on names alone, so that every machine chooses the same photos."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from discl.core.interfaces import Ints
 
 
 def long_tail(largest: int, smallest: int, classes: int) -> list[int]:
-    """Photos a class, exponentially from `largest` down to `smallest` (Cao et al. 2019)."""
+    """Photos per class, exponentially from `largest` to `smallest` (Cao et al. 2019)."""
     ratio = smallest / largest
     return [
         int(largest * ratio ** (label / max(1, classes - 1)) + 1e-9) for label in range(classes)
@@ -24,9 +22,9 @@ def long_tail(largest: int, smallest: int, classes: int) -> list[int]:
 def thinned(
     refs: NDArray[np.str_], labels: Ints, classes: int, largest: int, smallest: int
 ) -> Ints:
-    """Places of the photos that a long tail keeps: the class with most photos is its head.
+    """Rows of the photos that a long tail keeps, of `refs` [n] and `labels` [n].
 
-    A class that has fewer keeps them all.
+    The class with most photos is the head. A class with fewer photos than its share keeps all.
     """
     counts = np.bincount(labels, minlength=classes)
     order = [int(label) for label in np.argsort(-counts, kind="stable") if counts[label]]
@@ -38,19 +36,20 @@ def thinned(
 
 
 def cut(refs: NDArray[np.str_], labels: Ints, share: float) -> NDArray[np.bool_]:
-    """Which photos to set aside: `share` of each class, at least one where it has three or more,
-    chosen by the hash of their names.
+    """The mask [n] of photos to set aside: `share` of each class, by the hash of their names.
+
+    At least one of each class that has three or more, and never all.
     """
     aside = np.zeros(len(refs), bool)
     for label in np.unique(labels).tolist():
-        mine = _by_hash(refs, labels, label)
-        most = len(mine) - 2 if len(mine) > 2 else len(mine) - 1
-        aside[mine[: min(most, math.ceil(share * len(mine)))]] = True
+        rows = _by_hash(refs, labels, label)
+        most = len(rows) - 2 if len(rows) > 2 else len(rows) - 1
+        aside[rows[: min(most, math.ceil(share * len(rows)))]] = True
     return aside
 
 
 def _by_hash(refs: NDArray[np.str_], labels: Ints, label: int) -> Ints:
-    mine = np.flatnonzero(labels == label)
-    return mine[
-        np.argsort([hashlib.sha256(ref.encode()).hexdigest() for ref in refs[mine].tolist()])
-    ]
+    """Rows of a class, sorted by the hash of their names."""
+    rows = np.flatnonzero(labels == label)
+    hashes = [hashlib.sha256(ref.encode()).hexdigest() for ref in refs[rows].tolist()]
+    return rows[np.argsort(hashes)]

@@ -1,6 +1,4 @@
-"""Published lists of photos, one "path label" a line, as the long-tailed sets of Liu et al. (2019)
-come.
-"""
+"""Lists of photos, one "path label" per line, as Liu et al. (2019) published their datasets."""
 
 from __future__ import annotations
 
@@ -10,19 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from discl.core.errors import UserError
+from discl.core.interfaces import Listing
 from discl.files.sources import contained
-from discl.parts.datasets.base.photo_files import Listing
 
 SPLITS = ("train", "val", "test")
 
 
 def find_list(name: str, folders: Sequence[Path]) -> Path | None:
-    """The list in the first of `folders` that has it."""
+    """The list of this name in the first of `folders` that has it; None where none has."""
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
 def read_lists(pattern: str, folders: Sequence[Path], classes: int) -> dict[str, Listing]:
-    """The three splits of `pattern`, such as "ImageNet_LT_{}.txt"."""
+    """The three splits of `pattern`, such as "ImageNet_LT_{}.txt".
+
+    Raises UserError where a list is missing or damaged.
+    """
     listings = {}
     for split in SPLITS:
         path = find_list(pattern.format(split), folders)
@@ -36,7 +37,10 @@ def read_lists(pattern: str, folders: Sequence[Path], classes: int) -> dict[str,
 
 
 def read_list(path: Path, classes: int) -> Listing:
-    """The lines of a list: each a path inside the folder, and a label below `classes`."""
+    """A listing from lines of a path inside the folder and a label below `classes`.
+
+    Raises UserError where the file cannot be read or a line is something else.
+    """
     try:
         lines = [
             (number, line.strip())
@@ -47,16 +51,11 @@ def read_list(path: Path, classes: int) -> Listing:
         raise UserError(
             f"{path} cannot be read as a list of photos ({error}); get it again"
         ) from error
-    refs, labels = (
-        zip(
-            *(_parsed(line, f"{path}, line {number}", classes) for number, line in lines),
-            strict=True,
-        )
-        if lines
-        else ((), ())
-    )
+    rows = [_parsed(line, f"{path}, line {number}", classes) for number, line in lines]
     return Listing(
-        np.array(refs, np.str_), np.array(labels, np.int64), np.zeros(len(refs), np.int64)
+        np.array([ref for ref, _ in rows], np.str_),
+        np.array([label for _, label in rows], np.int64),
+        np.zeros(len(rows), np.int64),
     )
 
 

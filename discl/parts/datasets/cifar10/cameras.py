@@ -1,4 +1,4 @@
-"""Twenty virtual camera traps: what each does to a photo, and which classes pass by it."""
+"""Twenty virtual camera traps: their effect on a photo, and the classes at their sites."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ Shares = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Camera(NamedTuple):
-    """Fixed for good: a change makes other photos, and needs a new version of the dataset."""
+    """A camera; a change of its values needs a new version of the dataset."""
 
     site: str
-    traffic: float  # photos it takes, relative to the other cameras
-    light: float  # of the scene's light by day, what reaches the sensor
+    traffic: float  # number of photos, relative to the other cameras
+    light: float  # share of daylight that reaches the sensor
     tint: tuple[float, float, float]  # gain of red, green and blue
     sharpness: float  # share of the pixels along each side that the lens resolves
     smear: float  # pixels a passing animal moves while the shutter is open, by day
-    path: float  # the direction it mostly moves in, in half turns
+    path: float  # the main direction of movement, in half turns
     noise: float  # of the sensor by day, in shares of full scale
     quality: int  # of its JPEG
     night: float  # share of photos taken in the dark, by infrared
 
 
-# who passes where, and how often: no class is at every site, and every class is at two sites or
-# more
+# site -> class -> frequency: no class is at every site, and every class is at two sites or more
 SITES: dict[str, dict[str, float]] = {
     "airfield": {
         "airplane": 8,
@@ -85,8 +84,8 @@ SITES: dict[str, dict[str, float]] = {
     "lake": {"frog": 6, "bird": 5, "ship": 4, "deer": 2, "airplane": 1, "horse": 1},
 }
 
-# stronger casts and sharper habitats would let the camera stand for the class, and the unseen
-# cameras fall to chance
+# with stronger tints and habitats a camera would predict the class, and accuracy on the unseen
+# cameras would fall to chance
 _CLEAR = (1.0, 1.0, 1.0)
 _WARM = (1.05, 1.0, 0.9)
 _COLD = (0.9, 0.98, 1.08)
@@ -124,49 +123,48 @@ UNSEEN = tuple(
         ("forest", 3, 0.59, _WARM, 0.85, 1.8, 0.5, 0.030, 45, 0.40),
     )
 )
-CAMERAS = SEEN + UNSEEN  # a photo's group is its camera's place here
+CAMERAS = SEEN + UNSEEN  # a photo's group is the index of its camera
 
 
-def chances(cameras: Iterable[int], name: str) -> Shares:
-    """How the photos of a class spread over some cameras; sums to 1."""
+def camera_shares(cameras: Iterable[int], name: str) -> Shares:
+    """Shares [cameras] of a class's photos that some cameras take; they sum to 1."""
     weights = np.array(
         [CAMERAS[i].traffic * SITES[CAMERAS[i].site].get(name, 0.0) for i in cameras]
     )
     return np.asarray(weights / weights.sum())
 
 
-def deal(photos: Sequence[str], classes: Sequence[str], cameras: range) -> Ints:
-    """The camera that takes each photo, decided by the photo's id alone and by what passes there."""
-    upto = {name: np.cumsum(chances(cameras, name)) for name in set(classes)}
-    lots = [seed_of("camera", photo) / 2**63 for photo in photos]
-    places = [
-        int(np.searchsorted(upto[name], lot * upto[name][-1]))
-        for lot, name in zip(lots, classes, strict=True)
-    ]
-    return np.array([cameras[place] for place in places], np.int64)
+def assign_cameras(photos: Sequence[str], classes: Sequence[str], cameras: range) -> Ints:
+    """The camera of each photo [n], which depends on the photo's id and class alone."""
+    cumulative = {name: np.cumsum(camera_shares(cameras, name)) for name in set(classes)}
+    assigned = []
+    for photo, name in zip(photos, classes, strict=True):
+        position = seed_of("camera", photo) / 2**63 * cumulative[name][-1]
+        assigned.append(cameras[int(np.searchsorted(cumulative[name], position))])
+    return np.array(assigned, np.int64)
 
 
 def taken(photos: Photos, ids: Iterable[str], cameras: Ints) -> Photos:
-    """Photos [n, h, w, 3] as their cameras take them; what chance there is depends on the photo's
-    id alone.
+    """Photos, uint8 [n, h, w, 3], as their cameras [n] take them.
+
+    Random effects depend on the camera and the photo's id alone.
     """
-    made = np.empty(photos.shape, np.uint8)
-    for place, (photo, name, camera) in enumerate(zip(photos, ids, cameras.tolist(), strict=True)):
+    images = np.empty(photos.shape, np.uint8)
+    for row, (photo, name, camera) in enumerate(zip(photos, ids, cameras.tolist(), strict=True)):
         rng = np.random.default_rng(seed_of("taken", camera, str(name)))
-        made[place] = (_taken(photo / 255.0, CAMERAS[camera], rng) * 255 + 0.5).astype(np.uint8)
-    return made
+        images[row] = (_taken(photo / 255.0, CAMERAS[camera], rng) * 255 + 0.5).astype(np.uint8)
+    return images
 
 
 def _taken(scene: Signal, camera: Camera, rng: np.random.Generator) -> Signal:
     """Lens, movement, light, sensor and file, in the order they happen."""
     dark = rng.random() < camera.night
-    smear = round(
-        camera.smear * rng.uniform(0.5, 1.5) * (1.4 if dark else 1.0)
-    )  # in the dark the shutter stays open longer
+    # in the dark the shutter stays open longer
+    smear = round(camera.smear * rng.uniform(0.5, 1.5) * (1.4 if dark else 1.0))
     direction = np.pi * camera.path + rng.normal(0, 0.3)
     image = coarser(scene, camera.sharpness) if camera.sharpness < 1 else scene
     image = smeared(image, smear, direction) if smear > 1 else image
-    if dark:  # infrared knows no colour, and its lamp does not reach far
+    if dark:  # infrared has no colour, and its lamp does not reach far
         image = np.repeat(image.mean(2, keepdims=True), 3, 2) * 0.75 * _lamp(*scene.shape[:2])
     image = image * camera.light * np.array(camera.tint)
     image = image + rng.normal(0, camera.noise * (1.5 if dark else 1.0), image.shape)
@@ -174,6 +172,7 @@ def _taken(scene: Signal, camera: Camera, rng: np.random.Generator) -> Signal:
 
 
 def _lamp(h: int, w: int) -> Signal:
-    """Bright in the middle, two fifths of it in the corners [h, w, 1]."""
-    down, across = np.linspace(-1, 1, h)[:, None], np.linspace(-1, 1, w)[None, :]
+    """Brightness [h, w, 1] of the lamp: 1 in the middle, 0.4 in the corners."""
+    down = np.linspace(-1, 1, h)[:, None]
+    across = np.linspace(-1, 1, w)[None, :]
     return np.asarray(1 - 0.3 * (down**2 + across**2))[:, :, None]

@@ -1,6 +1,4 @@
-"""Corruptions in the manner of CIFAR-10-C (Hendrycks & Dietterich 2019), our own, deterministic per
-photo.
-"""
+"""Corruptions similar to CIFAR-10-C (Hendrycks & Dietterich 2019), deterministic for each photo."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from PIL import Image
 from discl.core.hashing import seed_of
 from discl.core.interfaces import Photos
 
-Signal = np.ndarray[Any, np.dtype[np.float64]]  # h w 3, 0..1
+Signal = np.ndarray[Any, np.dtype[np.float64]]  # [h, w, 3], in [0, 1]
 Corruption = Callable[[Signal, int, np.random.Generator], Signal]
 
 
@@ -28,32 +26,31 @@ def shot_noise(photo: Signal, severity: int, rng: np.random.Generator) -> Signal
 
 
 def smeared(photo: Signal, length: int, angle: float) -> Signal:
-    """A straight smear over 1 to 7 pixels."""
+    """A photo [h, w, 3] blurred along a line of 1 to 7 pixels."""
     total = np.zeros_like(photo)
-    places = np.linspace(-(length - 1) / 2, (length - 1) / 2, 2 * length - 1)
+    steps = np.linspace(-(length - 1) / 2, (length - 1) / 2, 2 * length - 1)
     padded = np.pad(photo, ((4, 4), (4, 4), (0, 0)), mode="reflect")
     h, w = photo.shape[:2]
-    for place in places:
-        dy = place * np.sin(angle)
-        dx = place * np.cos(angle)
-        y, x = int(np.floor(dy)), int(np.floor(dx))
+    for step in steps:
+        dy = step * np.sin(angle)
+        dx = step * np.cos(angle)
+        y = int(np.floor(dy))
+        x = int(np.floor(dx))
         fy = dy - y
         fx = dx - x
         for oy, wy in ((0, 1 - fy), (1, fy)):
             for ox, wx in ((0, 1 - fx), (1, fx)):
                 total += wy * wx * padded[4 + y + oy : 4 + y + oy + h, 4 + x + ox : 4 + x + ox + w]
-    return total / len(places)
+    return total / len(steps)
 
 
 def motion_blur(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
-    """A smear of 3 to 7 pixels in a random direction."""
+    """Blur over 3 to 7 pixels in a random direction."""
     return smeared(photo, (3, 4, 5, 6, 7)[severity - 1], rng.uniform(0, np.pi))
 
 
 def coarser(photo: Signal, share: float) -> Signal:
-    """`share` of the pixels along each side, then back to size: what a smaller or farther subject
-    loses.
-    """
+    """A photo [h, w, 3] at `share` of its resolution, scaled back: the subject is farther away."""
     h, w = photo.shape[:2]
     image = Image.fromarray((photo * 255).astype(np.uint8))
     small = image.resize((max(1, round(w * share)), max(1, round(h * share))), Image.Resampling.BOX)
@@ -65,7 +62,7 @@ def zoom_out(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
 
 
 def low_light(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
-    """Darker, with the noise that a sensor then shows."""
+    """Darker, with sensor noise."""
     gain = (0.7, 0.55, 0.42, 0.32, 0.25)[severity - 1]
     return photo * gain + rng.normal(0, 0.015, photo.shape)
 
@@ -76,18 +73,18 @@ def low_contrast(photo: Signal, severity: int, rng: np.random.Generator) -> Sign
 
 
 def fog(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
-    """White haze whose thickness varies smoothly over the photo."""
-    thick = (0.25, 0.4, 0.5, 0.6, 0.7)[severity - 1]
+    """White haze whose density varies smoothly over the photo."""
+    density = (0.25, 0.4, 0.5, 0.6, 0.7)[severity - 1]
     coarse = Image.fromarray((rng.random((4, 4)) * 255).astype(np.uint8))
     haze = (
         np.asarray(coarse.resize(photo.shape[1::-1], Image.Resampling.BICUBIC))[:, :, None] / 255.0
     )
-    veil = thick * (0.5 + haze)
+    veil = density * (0.5 + haze)
     return photo * (1 - veil) + 0.9 * veil
 
 
 def compressed(photo: Signal, quality: int) -> Signal:
-    """Through a JPEG of `quality`, 1 to 95."""
+    """A photo [h, w, 3] after JPEG compression of `quality`, 1 to 95."""
     buffer = io.BytesIO()
     Image.fromarray((photo * 255).astype(np.uint8)).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer)) / 255.0
@@ -113,13 +110,13 @@ FAMILIES: dict[str, Corruption] = {
 
 
 def corrupt(family: str, severity: int, photos: Photos, ids: Iterable[str]) -> Photos:
-    """Corrupted copies of photos [n, h, w, 3]; the noise of a photo depends on its id alone.
+    """Corrupted copies of photos, uint8 [n, h, w, 3], at `severity` 1 to 5.
 
-    `severity` is 1..5.
+    The noise of a photo depends on its id alone.
     """
-    made = np.empty(photos.shape, np.uint8)
-    for place, (photo, name) in enumerate(zip(photos, ids, strict=True)):
+    images = np.empty(photos.shape, np.uint8)
+    for row, (photo, name) in enumerate(zip(photos, ids, strict=True)):
         rng = np.random.default_rng(seed_of("corruption", family, severity, str(name)))
-        spoiled = FAMILIES[family](photo / 255.0, severity, rng)
-        made[place] = (np.clip(spoiled, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return made
+        corrupted = FAMILIES[family](photo / 255.0, severity, rng)
+        images[row] = (np.clip(corrupted, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return images

