@@ -1,9 +1,7 @@
 """`discl bank`: sharing, listing and cleaning, through the command line."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +12,7 @@ from discl.engine.bank.generate import ImageMaker
 from discl.engine.bank.leases import CellGrid
 from discl.files.disk import home
 from discl.harness.run.assembly import Bench
+from tests.banks import InlineExecutor
 
 TINY = [
     "generator.name=blend",
@@ -25,16 +24,6 @@ TINY = [
 CHOICE = ["cifar10_lt", *(word for setting in TINY for word in ("--set", setting))]
 
 
-class Here:
-    """The plainest executor."""
-
-    version = 1
-
-    def run(self, prepare: Any, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        work = prepare()
-        return ((item, work(item)) for item in items)
-
-
 def _discl(*words: str) -> Result:
     return CliRunner().invoke(main, ["bank", *words])
 
@@ -43,7 +32,9 @@ def _filled() -> Bench:
     bench = Bench(load("cifar10_lt", settings=TINY))
     wanted = CellGrid(bench.sources.ids[:3], (0, 50), 1)
     image_maker = ImageMaker(bench.bank.id, bench.bank.shards, bench.sources, bench.generator, None)
-    bench.bank.build(wanted, bench.generator.steps, Here(), lambda: image_maker, 4, lambda *_: None)
+    bench.bank.build(
+        wanted, bench.generator.steps, InlineExecutor(), lambda: image_maker, 4, lambda *_: None
+    )
     return bench
 
 

@@ -21,7 +21,7 @@ from discl.harness.leaderboard.publish import publish
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
 from tests import results
-from tests.test_cli_bank import Here
+from tests.banks import InlineExecutor
 
 CHOICE = [
     "cifar10_lt",
@@ -201,7 +201,9 @@ def test_images_of_the_bank_and_the_surest_mistakes_are_inside(tmp_path: Path) -
     bench = Bench(load("cifar10_lt", settings=TINY))
     wanted = CellGrid(bench.sources.ids[:3], (0, 50), 1)
     image_maker = ImageMaker(bench.bank.id, bench.bank.shards, bench.sources, bench.generator, None)
-    bench.bank.build(wanted, bench.generator.steps, Here(), lambda: image_maker, 4, lambda *_: None)
+    bench.bank.build(
+        wanted, bench.generator.steps, InlineExecutor(), lambda: image_maker, 4, lambda *_: None
+    )
     spec = bench.spec.model_copy(update={"strategies": ["static", "real_rebalanced"], "seeds": [0]})
     for each in experiments(spec):
         results.store(

@@ -197,7 +197,8 @@ def bank_report(
     For each class and level: images made and kept, scores, whether they still show their class, how
     much they differ from each other, what a kept image costs; and images that look like copies of
     val, test or ood photos. The first report embeds all photos and images (minutes, or longer on
-    large data); later ones reuse that. Try a threshold before you train with it:
+    large data); later ones reuse that. --html needs the extra `report`. Try a threshold before you
+    train with it:
 
     \b
     discl bank report cifar10_lt --set bank.threshold=0.86
@@ -205,21 +206,22 @@ def bank_report(
     """
     from discl.cli.render.quality import print_quality
     from discl.files.disk import check_output
-    from discl.harness.bank.quality.facts import save_json
-    from discl.harness.bank.quality.measure import Limits, inspect
-    from discl.harness.bank.quality.page import save_page
+    from discl.harness.bank.quality.measure import QualityLimits, measure_quality
+    from discl.harness.bank.quality.page import check_page, save_page
+    from discl.harness.bank.quality.quality_report import save_json
 
-    for file in (json_file, html_file):
-        if file:
-            check_output(file)
-    bench, tracker = opened(load(**selection))
-    quality = inspect(bench, tracker.progress, Limits(few, quantile, listed))
     if json_file:
-        click.echo(f"figures: {save_json(quality, json_file)}")
+        check_output(json_file)
     if html_file:
-        click.echo(f"page: {save_page(quality, bench, html_file)}")
+        check_page(html_file)
+    bench, tracker = opened(load(**selection))
+    report = measure_quality(bench, tracker.progress, QualityLimits(few, quantile, listed))
+    if json_file:
+        click.echo(f"figures: {save_json(report, json_file)}")
+    if html_file:
+        click.echo(f"page: {save_page(report, bench, html_file)}")
     if not (json_file or html_file):
-        print_quality(quality)
+        print_quality(report)
 
 
 @bank.command("verify")
@@ -265,7 +267,7 @@ def bank_digest(**selection: Any) -> None:
     type=click.Choice(["parquet", "datasets"]),
     default="parquet",
     show_default=True,
-    help="parquet: files any tool reads, and the Hub shows; datasets: a folder for `datasets.load_from_disk`.",
+    help="parquet: files any tool reads; datasets: a folder for `datasets.load_from_disk`.",
 )
 def bank_export(folder: Path, form: str, **selection: Any) -> None:
     """Write all images of BENCH into a new FOLDER, to share them: a row an image, with its prompt,

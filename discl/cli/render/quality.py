@@ -1,92 +1,81 @@
-"""A report on a bank on the terminal."""
+"""A report on the images of a bank on the terminal."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
+
+from discl.cli.render.text import console
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from discl.harness.bank.quality.facts import Lot, Quality
+    from discl.harness.bank.quality.quality_report import (
+        ClassLevelStats,
+        QualityReport,
+        RealClassStats,
+    )
 
-SHOWN, SHOWN_CLASSES = 5, 20  # near-duplicates and classes on the terminal
+MOST_DUPLICATES = 5
+MOST_CLASSES = 20
+WIDTH = 150
 HEADS = ("kept/made", "text", "photo", "probe", "captions", "diversity", "copies", "steps", "bytes")
 
 
-def print_quality(quality: Quality) -> None:
+def print_quality(report: QualityReport) -> None:
     """Warnings, then levels, then classes by level, then the near-duplicates."""
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
-    console.print(
-        f"[bold]bank {quality.bank} as {escape(quality.benchmark)} at scale {quality.scale} uses"
-        " it[/]"
+    terminal = console(WIDTH)
+    terminal.print(
+        f"[bold]bank {report.bank} as {escape(report.benchmark)} at scale {report.scale} uses it[/]"
     )
-    console.print(
-        f"{quality.variants} images a photo and level, best of {quality.best_of}, threshold"
-        f" {quality.threshold:g}\n"
+    terminal.print(
+        f"{report.variants} images a photo and level, best of {report.best_of}, threshold"
+        f" {report.threshold:g}\n"
     )
-    for warning in quality.warnings:
-        console.print(f"[bold red]![/] {escape(warning)}")
-    console.print()
-    console.print(_levels(quality), end="\n\n")
-    console.print(_classes(quality))
-    if len(quality.real) > SHOWN_CLASSES:
-        console.print(
-            f"the {SHOWN_CLASSES} classes with the fewest kept images of {len(quality.real)};"
+    for warning in report.warnings:
+        terminal.print(f"[bold red]![/] {escape(warning)}")
+    terminal.print()
+    terminal.print(_levels(report), end="\n\n")
+    terminal.print(_classes(report))
+    if len(report.real) > MOST_CLASSES:
+        terminal.print(
+            f"the {MOST_CLASSES} classes with the fewest kept images of {len(report.real)};"
             " --html and --json have them all\n"
         )
-    _say_how_to_read(console, quality)
-    _print_duplicates(console, quality)
+    _print_explanation(terminal, report)
+    _print_duplicates(terminal, report)
 
 
-def _levels(quality: Quality) -> Table:
+def _levels(report: QualityReport) -> Table:
     table = _table("level", *HEADS)
-    for lot in quality.levels:
-        table.add_row(f"{lot.level} %", *_cells(lot))
+    for stats in report.levels:
+        table.add_row(f"{stats.level} %", *_cells(stats))
     table.add_section()
-    table.add_row("all", *_cells(quality.total))
+    table.add_row("all", *_cells(report.total))
     return table
 
 
-def _classes(quality: Quality) -> Table:
-    """A line a class and level, and one for the class's photos; of many classes those with the
-    fewest kept images.
+def _classes(report: QualityReport) -> Table:
+    """A line for each class and level, and one for the class's photos.
+
+    Of many classes those with the fewest kept images.
     """
     from rich.markup import escape
 
-    from discl.harness.bank.quality.facts import number, percent
-
     table = _table("class", "level", *HEADS)
-    kept = {
-        one.label: sum(lot.kept for lot in quality.lots if lot.label == one.label)
-        for one in quality.real
-    }
-    fewest = sorted(quality.real, key=lambda one: kept[one.label])[:SHOWN_CLASSES]
-    for one in sorted(fewest, key=lambda one: one.label):
-        for i, lot in enumerate(lot for lot in quality.lots if lot.label == one.label):
-            table.add_row("" if i else escape(one.class_name), f"{lot.level} %", *_cells(lot))
-        figures = (
-            percent(one.probe_retention),
-            percent(one.caption_retention),
-            number(one.diversity),
-        )
-        table.add_row(
-            "",
-            "photos",
-            str(one.hard_photos),
-            "",
-            "",
-            *figures,
-            "",
-            "",
-            "",
-            style="dim",
-            end_section=True,
-        )
+    by_class: dict[int | None, list[ClassLevelStats]] = {}
+    for stats in report.by_class_and_level:
+        by_class.setdefault(stats.label, []).append(stats)
+    kept = {label: sum(stats.kept for stats in levels) for label, levels in by_class.items()}
+    fewest = sorted(report.real, key=lambda photos: kept[photos.label])[:MOST_CLASSES]
+    for photos in sorted(fewest, key=lambda photos: photos.label):
+        name = escape(photos.class_name)
+        for stats in by_class[photos.label]:
+            table.add_row(name, f"{stats.level} %", *_cells(stats))
+            name = ""
+        table.add_row("", "photos", *_cells_of_photos(photos), style="dim", end_section=True)
     return table
 
 
@@ -94,57 +83,73 @@ def _table(*heads: str) -> Table:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="left" if i == 0 else "right")
+    for column, head in enumerate(heads):
+        table.add_column(head, justify="left" if column == 0 else "right")
     return table
 
 
-def _cells(lot: Lot) -> list[str]:
-    from discl.harness.bank.quality.facts import count, number, percent
+def _cells(stats: ClassLevelStats) -> list[str]:
+    from discl.harness.bank.quality.quality_report import count, number, percent
 
     return [
-        f"{lot.kept}/{lot.made}",
-        number(lot.text_score),
-        number(lot.photo_score),
-        percent(lot.probe_retention),
-        percent(lot.caption_retention),
-        number(lot.diversity),
-        str(lot.near_duplicates),
-        number(lot.denoising_steps_per_kept, 1),
-        count(lot.bytes_per_kept),
+        f"{stats.kept}/{stats.made}",
+        number(stats.text_score),
+        number(stats.photo_score),
+        percent(stats.probe_retention),
+        percent(stats.caption_retention),
+        number(stats.diversity),
+        str(stats.near_duplicates),
+        number(stats.denoising_steps_per_kept, 1),
+        count(stats.bytes_per_kept),
     ]
 
 
-def _say_how_to_read(console: Console, quality: Quality) -> None:
-    from discl.harness.bank.quality.facts import percent
+def _cells_of_photos(photos: RealClassStats) -> list[str]:
+    from discl.harness.bank.quality.quality_report import number, percent
 
-    judges = quality.judges
-    console.print(
+    return [
+        str(photos.hard_photos),
+        "",
+        "",
+        percent(photos.probe_retention),
+        percent(photos.caption_retention),
+        number(photos.diversity),
+        "",
+        "",
+        "",
+    ]
+
+
+def _print_explanation(terminal: Console, report: QualityReport) -> None:
+    from discl.harness.bank.quality.quality_report import percent
+
+    classifiers = report.classifiers
+    terminal.print(
         "text, photo: median cosine with caption and photo. probe, captions: share of images that"
         " still show their class, by a ridge probe on\nreal photos (right on"
-        f" {percent(judges.probe_val_accuracy, 1)} of val) and by the nearest captions"
-        f" ({percent(judges.caption_val_accuracy, 1)}). diversity: mean 1 - cosine within class and"
-        " level.\nsteps, bytes: for each kept image. --html shows pictures, --json defines every"
-        " figure.\n"
+        f" {percent(classifiers.probe_val_accuracy, 1)} of val) and by the nearest captions"
+        f" ({percent(classifiers.caption_val_accuracy, 1)}). diversity: mean 1 - cosine within"
+        " class and level.\nsteps, bytes: for each kept image. --html shows pictures, --json"
+        " defines every figure.\n"
     )
 
 
-def _print_duplicates(console: Console, quality: Quality) -> None:
+def _print_duplicates(terminal: Console, report: QualityReport) -> None:
     from rich.markup import escape
 
-    near = quality.near_duplicates
+    near = report.near_duplicates
     if near.cosine_limit is None:
         return
-    console.print(
+    terminal.print(
         f"near-duplicates of val, test or ood photos: {near.found} of {near.images} images above"
         f" cosine {near.cosine_limit:.4f} ({(1 - near.quantile) * near.images:.1f} by chance),"
         f" {near.found_kept} of them kept"
     )
-    for one in near.listed[:SHOWN]:
-        console.print(
+    for image in near.listed[:MOST_DUPLICATES]:
+        terminal.print(
             escape(
-                f"  {one.cosine:.4f}  {one.class_name} level {one.level} draw {one.variant} of"
-                f" {one.source}  ~  {one.split} {one.photo_id}  (pixels differ by"
-                f" {one.pixel_difference:.3f}, {'kept' if one.kept else 'dropped'})"
+                f"  {image.cosine:.4f}  {image.class_name} level {image.level} draw {image.variant}"
+                f" of {image.source}  ~  {image.split} {image.photo_id}  (pixels differ by"
+                f" {image.pixel_difference:.3f}, {'kept' if image.kept else 'dropped'})"
             )
         )

@@ -67,7 +67,7 @@ def tuning(
 
 
 def _line(study: StudySnapshot) -> Study:
-    winner = winner_of(study.slots)
+    winner = winner_of(study.slots, study.objective)
     best = (
         "-"
         if study.best is None

@@ -3,10 +3,10 @@
 import pytest
 
 from discl.harness.leaderboard.statistics import Estimate
-from discl.harness.report.charts.classes import Classes
-from discl.harness.report.charts.costs import Costs
-from discl.harness.report.charts.differences import Differences
-from discl.harness.report.charts.distribution_shift import DistributionShift
+from discl.harness.report.charts.classes import ClassesChart
+from discl.harness.report.charts.costs import CostsChart
+from discl.harness.report.charts.differences import DifferencesChart
+from discl.harness.report.charts.distribution_shift import DistributionShiftChart
 from discl.harness.report.comparison import interval
 from discl.harness.report.histories import Histories
 from tests import results
@@ -22,7 +22,7 @@ def test_an_interval_is_in_percent_and_has_no_ends_where_one_seed_cannot_give_th
 
 
 def test_differences_are_paired_and_say_whether_they_are_clear() -> None:
-    (row,) = [row for row in Differences().rows(facts(TWO)) if row["metric"] == FEW]
+    (row,) = [row for row in DifferencesChart().rows(facts(TWO)) if row["metric"] == FEW]
     assert (row["strategy"], row["baseline"], row["mean"], row["n"]) == (
         "static",
         "real_rebalanced",
@@ -37,7 +37,7 @@ def test_differences_are_paired_and_say_whether_they_are_clear() -> None:
 
 def test_a_class_that_test_lacks_is_left_out() -> None:
     recalls = [0.9, None, *[0.5] * 8]
-    rows = Classes().rows(facts(TWO, class_recalls=recalls))
+    rows = ClassesChart().rows(facts(TWO, class_recalls=recalls))
     assert {row["class"] for row in rows} == set(results.CLASSES) - {"automobile"}
     assert {row["mean"] for row in rows if row["class"] == "airplane"} == {90.0}
 
@@ -45,7 +45,7 @@ def test_a_class_that_test_lacks_is_left_out() -> None:
 def test_many_classes_are_drawn_together_by_their_photos() -> None:
     classes, counts = [f"c{i}" for i in range(60)], [1] * 20 + [5] * 20 + [0] * 20
     recalls = [0.1] * 20 + [0.6] * 10 + [0.4] * 10 + [None] * 20
-    rows = Classes().rows(facts(TWO, classes=classes, counts=counts, class_recalls=recalls))
+    rows = ClassesChart().rows(facts(TWO, classes=classes, counts=counts, class_recalls=recalls))
     mine = [(row["class"], row["mean"]) for row in rows if row["strategy"] == "static"]
     assert mine == [
         ("4 to 7 photos (20 classes)", 50.0),
@@ -54,7 +54,7 @@ def test_many_classes_are_drawn_together_by_their_photos() -> None:
 
 
 def test_home_and_elsewhere_stand_in_one_row_a_strategy() -> None:
-    rows = DistributionShift().rows(facts(TWO))
+    rows = DistributionShiftChart().rows(facts(TWO))
     assert [(row["strategy"], row["id_mean"], row["ood_mean"]) for row in rows] == [
         ("static", 42.0, 42.0),
         ("real_rebalanced", 31.0, 31.0),
@@ -64,7 +64,7 @@ def test_home_and_elsewhere_stand_in_one_row_a_strategy() -> None:
 def test_costs_are_those_of_a_run() -> None:
     rows = [
         row
-        for row in Costs().rows(facts(TWO))
+        for row in CostsChart().rows(facts(TWO))
         if row["metric"] == OOD and row["strategy"] == "static"
     ]
     assert {row["cost"]: row["spent"] for row in rows}["minutes of training"] == pytest.approx(0.75)

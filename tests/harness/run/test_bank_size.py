@@ -2,7 +2,7 @@
 training.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from discl.engine.training.batches import gather_pixels
 from discl.engine.training.data import TrainingData
 from discl.engine.training.sampler import Plan
 from discl.files.photos import decode, fitted
-from discl.harness.bank.quality.measure import Limits, inspect
+from discl.harness.bank.quality.measure import QualityLimits, measure_quality
 from discl.harness.bank.quality.page import page
 from discl.harness.bank.spectrum import spectrum
 from discl.harness.run.assembly import Bench
+from tests.banks import InlineExecutor
 from tests.metrics import DEFAULT
 
 SIZE = "bank.size=[24, 40]"
@@ -74,14 +75,6 @@ class Shades:
         return np.full((len(texts), 3), 3**-0.5, np.float32)
 
 
-class Here:
-    version = 1
-
-    def run(self, prepare: Any, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        work = prepare()
-        return ((item, work(item)) for item in items)
-
-
 def _bench(*settings: str, fill: bool = True, whole: bool = True) -> Bench:
     usual = [
         "generator.name=blend",
@@ -92,7 +85,7 @@ def _bench(*settings: str, fill: bool = True, whole: bool = True) -> Bench:
     bench = Bench(load("cifar10_lt", settings=[*usual, *settings]))
     bench.dataset, bench.scorer = Wide(whole), Shades()
     if fill:
-        bench.fill([0, 50], lambda *_: None, Here())
+        bench.fill([0, 50], lambda *_: None, InlineExecutor())
     return bench
 
 
@@ -166,7 +159,7 @@ def test_a_bank_at_training_size_is_as_it_was() -> None:
 
 def test_report_figure_and_export_work_at_any_size(tmp_path: Path) -> None:
     bench = _bench(SIZE)
-    quality = inspect(bench, lambda *_: None, Limits())
+    quality = measure_quality(bench, lambda *_: None, QualityLimits())
     assert (quality.total.made, quality.total.missing) == (12, 0)
     assert "<html" in page(quality, bench)
     figure = spectrum(bench, 2)

@@ -1,4 +1,4 @@
-"""The images a benchmark asks for, counted and shared out by level and class."""
+"""The images a benchmark asks for: counts, shares and scores by level and class."""
 
 from __future__ import annotations
 
@@ -11,21 +11,27 @@ from numpy.typing import NDArray
 
 from discl.core.interfaces import Floats
 from discl.core.levels import PHOTO, denoising_steps
-from discl.harness.bank.quality.facts import Distribution, Example, Lot, Scores
-from discl.harness.bank.quality.vectors import spread
+from discl.harness.bank.quality.neighbours import spread
+from discl.harness.bank.quality.quality_report import (
+    ClassLevelStats,
+    ExampleImage,
+    LevelScores,
+    ScoreDistribution,
+)
 from discl.harness.run.assembly import Bench
 
 BINS = 40
 EXAMPLES = 4  # of each rank
+QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 
-# one row an image; `place` is its place in the level's pixels, `near_*` the val, test or ood photo
-# it resembles most
-COLUMNS = [
+# one row an image; `position` is its index in the level's pixels and embeddings, `near_*` the val,
+# test or ood photo it resembles most
+IMAGE_COLUMNS = [
     ("level", np.int64),
     ("source", np.int64),
     ("variant", np.int64),
     ("label", np.int64),
-    ("place", np.int64),
+    ("position", np.int64),
     ("text", np.float64),
     ("photo", np.float64),
     ("steps", np.int64),
@@ -36,194 +42,188 @@ COLUMNS = [
     ("caption", np.bool_),
     ("near", np.float64),
     ("near_split", np.int64),
-    ("near_place", np.int64),
+    ("near_row", np.int64),
     ("copy", np.bool_),
 ]
-Table = NDArray[Any]
+ImageTable = NDArray[Any]  # [n] with IMAGE_COLUMNS
+_LATER = (False,) * 4 + (0.0, 0, 0, False)  # columns that are filled in afterwards
 
 
-def stack_name(level: int) -> str:
-    """What the embeddings of a level are called."""
+def embedding_name(level: int) -> str:
+    """The name under which the embeddings of a level are kept."""
     return f"level-{level:03d}"
 
 
-def table(bench: Bench, level: int) -> tuple[Table, str]:
-    """The images of a level that the benchmark asks for, and a digest of all the bank has at the
-    level and of the size it is seen at.
+def images_of_level(bench: Bench, level: int) -> tuple[ImageTable, str]:
+    """The images of a level that the benchmark asks for, and a digest of the level's images.
+
+    The digest covers all images the bank has at the level, and the size they are seen at.
     """
-    place = bench.sources.position
     bank = bench.spec.bank
     content = hashlib.sha256(repr(bench.bank.size).encode())
-    rest = (False,) * 4 + (0.0, 0, 0, False)
-
-    def wanted() -> Iterator[tuple[Any, ...]]:
-        for i, row in enumerate(bench.bank.records(level)):
-            content.update(row.sha256.encode())
-            if row.source in place and row.variant < bank.variants * bank.best_of:
-                scores = (
-                    np.nan if score is None else score
-                    for score in (row.text_score, row.photo_score)
-                )
-                yield (
-                    level,
-                    place[row.source],
-                    row.variant,
-                    row.label,
-                    i,
-                    *scores,
-                    row.denoising_steps,
-                    row.length,
-                    *rest,
-                )
-
-    made = np.fromiter(wanted(), COLUMNS)
+    images = np.fromiter(_image_rows(bench, level, content), IMAGE_COLUMNS)
     for column, threshold in (("picked", None), ("kept", bank.threshold)):
         view = bench.bank.view(level, bank.variants, bench.sources, threshold, bank.best_of)
-        made[column] = np.isin(made["place"], view.position)
-    return made, content.hexdigest()
+        images[column] = np.isin(images["position"], view.position)
+    return images, content.hexdigest()
 
 
-# ---------------------------------------------------------------- lots
+def _image_rows(bench: Bench, level: int, content: Any) -> Iterator[tuple[Any, ...]]:
+    """A row for each image that the benchmark asks for; `content` is updated by every image."""
+    sources = bench.sources.position
+    draws = bench.spec.bank.variants * bench.spec.bank.best_of
+    for position, record in enumerate(bench.bank.records(level)):
+        content.update(record.sha256.encode())
+        if record.source in sources and record.variant < draws:
+            yield (
+                level,
+                sources[record.source],
+                record.variant,
+                record.label,
+                position,
+                np.nan if record.text_score is None else record.text_score,
+                np.nan if record.photo_score is None else record.photo_score,
+                record.denoising_steps,
+                record.length,
+                *_LATER,
+            )
 
 
-class Lots:
+# ---------------------------------------------------------------- counts and shares
+
+
+class StatsByClassAndLevel:
     """Counts and shares of the images of a level and class.
 
-    Diversities are kept: a level's is the mean of its classes'.
+    Diversities are computed once: a level's is the mean of its classes'.
     """
 
-    def __init__(self, bench: Bench, images: Table, vectors: Mapping[str, Floats]) -> None:
+    def __init__(self, bench: Bench, images: ImageTable, vectors: Mapping[str, Floats]) -> None:
         self.images = images
         self.vectors = vectors
         self.sources = bench.sources
         self.grid = bench.generator.steps
         self.labels = sorted({int(label) for label in bench.sources.labels})
         self.levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
-        draws = bench.spec.bank.variants * bench.spec.bank.best_of
-        self.draws = draws
-        place = bench.sources.position
-        failed = [
-            cell
-            for cell, _ in bench.bank.failures()
-            if cell.source in place and cell.level in self.levels and cell.variant < draws
-        ]
-        self.failed = np.array(
-            [(cell.level, bench.sources.labels[place[cell.source]]) for cell in failed], np.int64
-        ).reshape(-1, 2)
-        self.spreads = {
-            (level, label): self._spreads(level, label)
+        self.draws = bench.spec.bank.variants * bench.spec.bank.best_of
+        self.failed = self._failed(bench)
+        self.diversities = {
+            (level, label): self._diversities(level, label)
             for level in self.levels
             for label in self.labels
         }
 
-    def _spreads(self, level: int, label: int) -> tuple[float | None, float | None]:
-        """Diversity of made and of kept images."""
-        mine = self._images(level, label)
-        if not len(mine):
-            return None, None
-        vectors = self.vectors[stack_name(level)]
-        return spread(vectors[mine["place"]]), spread(vectors[mine["place"][mine["kept"]]])
+    def _failed(self, bench: Bench) -> NDArray[np.int64]:
+        """Level and label [n, 2] of the cells that could not be made."""
+        positions = self.sources.position
+        failed = [
+            (cell.level, self.sources.labels[positions[cell.source]])
+            for cell, _ in bench.bank.failures()
+            if cell.source in positions and cell.level in self.levels and cell.variant < self.draws
+        ]
+        return np.array(failed, np.int64).reshape(-1, 2)
 
-    def _images(self, level: int | None, label: int | None) -> Table:
+    def _diversities(self, level: int, label: int) -> tuple[float | None, float | None]:
+        """Diversity of the made and of the kept images."""
+        images = self._images(level, label)
+        if not len(images):
+            return None, None
+        vectors = self.vectors[embedding_name(level)]
+        kept = images[images["kept"]]
+        return spread(vectors[images["position"]]), spread(vectors[kept["position"]])
+
+    def _images(self, level: int | None, label: int | None) -> ImageTable:
         images = self.images
         if level is not None:
             images = images[images["level"] == level]
         return images if label is None else images[images["label"] == label]
 
-    def of(self, level: int | None, label: int | None) -> Lot:
-        """The lot of one level and class; None stands for all."""
-        mine = self._images(level, label)
+    def of(self, level: int | None, label: int | None) -> ClassLevelStats:
+        """The figures of one level and class; None stands for all."""
+        images = self._images(level, label)
+        kept = images[images["kept"]]
         levels = self.levels if level is None else [level]
-        kept = mine[mine["kept"]]
-        photos = (
-            len(self.sources.ids) if label is None else int((self.sources.labels == label).sum())
-        )
+        labels = self.labels if label is None else [label]
         failed = self.failed[
-            np.isin(self.failed[:, 0], levels) & ((label is None) | (self.failed[:, 1] == label))
+            np.isin(self.failed[:, 0], levels) & np.isin(self.failed[:, 1], labels)
         ]
-        steps = int(mine["steps"].sum()) + sum(
-            denoising_steps(int(at), self.grid) for at, _ in failed
-        )
-        spreads = [
-            self.spreads[one, other]
-            for one in levels
-            for other in (self.labels if label is None else [label])
-        ]
+        steps = int(images["steps"].sum())
+        steps += sum(denoising_steps(int(failed_level), self.grid) for failed_level, _ in failed)
+        diversities = [self.diversities[one, other] for one in levels for other in labels]
+        photos = int(np.isin(self.sources.labels, labels).sum())
         wanted = photos * self.draws * len(levels)
-        picked = int(mine["picked"].sum())
-        return Lot(
+        picked = int(images["picked"].sum())
+        return ClassLevelStats(
             level=level,
             label=label,
             class_name=None if label is None else self.sources.classes[label],
             wanted=wanted,
-            made=len(mine),
+            made=len(images),
             failed=len(failed),
-            missing=wanted - len(mine) - len(failed),
+            missing=wanted - len(images) - len(failed),
             picked=picked,
             kept=len(kept),
             kept_share=share(len(kept), picked),
-            text_score=median(mine["text"]),
-            photo_score=median(mine["photo"]),
-            probe_retention=mean(mine["probe"]),
+            text_score=median(images["text"]),
+            photo_score=median(images["photo"]),
+            probe_retention=mean(images["probe"]),
             probe_retention_kept=mean(kept["probe"]),
-            caption_retention=mean(mine["caption"]),
+            caption_retention=mean(images["caption"]),
             caption_retention_kept=mean(kept["caption"]),
-            diversity=mean_of(made for made, _ in spreads),
-            diversity_kept=mean_of(used for _, used in spreads),
-            near_duplicates=int(mine["copy"].sum()),
+            diversity=mean_of_known(made for made, _ in diversities),
+            diversity_kept=mean_of_known(used for _, used in diversities),
+            near_duplicates=int(images["copy"].sum()),
             denoising_steps_per_kept=share(steps, len(kept)),
-            bytes_per_kept=share(int(mine["bytes"].sum()), len(kept)),
+            bytes_per_kept=share(int(images["bytes"].sum()), len(kept)),
         )
 
 
 # ---------------------------------------------------------------- scores
 
 
-def scores(images: Table) -> Iterator[Scores]:
-    """Score distributions of each level."""
-    edges = {column: _edges(images[column]) for column in ("text", "photo")}
+def level_scores(images: ImageTable) -> Iterator[LevelScores]:
+    """Score distributions of each level that has an image, from a table of images [n]."""
+    text_edges = _edges(images["text"])
+    photo_edges = _edges(images["photo"])
     for level in np.unique(images["level"]).tolist():
-        mine = images[images["level"] == level]
-        yield Scores(
-            level, *(_distribution(mine[column], edges[column]) for column in ("text", "photo"))
+        of_level = images[images["level"] == level]
+        yield LevelScores(
+            level,
+            _distribution(of_level["text"], text_edges),
+            _distribution(of_level["photo"], photo_edges),
         )
 
 
 def _edges(cosines: Floats) -> Floats:
-    """Bins over all levels' scores, so that their histograms can be held against each other."""
-    there = cosines[~np.isnan(cosines)]
-    low, high = (there.min(), there.max()) if len(there) else (0.0, 1.0)
+    """Bins over the scores of all levels, so that their histograms can be compared."""
+    known = cosines[~np.isnan(cosines)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     return np.linspace(low, high if high > low else low + 1e-6, BINS + 1)
 
 
-def _distribution(cosines: Floats, edges: Floats) -> Distribution | None:
-    there = cosines[~np.isnan(cosines)]
-    if not len(there):
+def _distribution(cosines: Floats, edges: Floats) -> ScoreDistribution | None:
+    known = cosines[~np.isnan(cosines)]
+    if not len(known):
         return None
-    low, q05, q25, median, q75, q95, high = (
-        round(float(value), 6) for value in np.quantile(there, (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1))
-    )
-    counts = np.histogram(there, edges)[0]
-    ends = tuple(round(float(edge), 6) for edge in edges)
-    return Distribution(
-        len(there), low, q05, q25, median, q75, q95, high, ends, tuple(counts.tolist())
+    quantiles = [round(float(value), 6) for value in np.quantile(known, QUANTILES)]
+    return ScoreDistribution(
+        len(known),
+        *quantiles,
+        edges=tuple(round(float(edge), 6) for edge in edges),
+        counts=tuple(np.histogram(known, edges)[0].tolist()),
     )
 
 
-def examples(bench: Bench, images: Table) -> Iterator[Example]:
-    """A few of each level's best, middle and worst images, by text score."""
+def example_images(bench: Bench, images: ImageTable) -> Iterator[ExampleImage]:
+    """A few of each level's best, middle and worst of the images [n], by text score."""
     for level in np.unique(images["level"]).tolist():
-        mine = images[(images["level"] == level) & ~np.isnan(images["text"])]
-        mine = mine[np.argsort(-mine["text"], kind="stable")]
-        size = min(EXAMPLES, -(-len(mine) // 3))
-        middle = (len(mine) - size) // 2
-        for rank, part in (
-            ("best", mine[:size]),
-            ("median", mine[middle : middle + size]),
-            ("worst", mine[len(mine) - size :]),
-        ):
-            for row in part:
-                yield Example(
+        scored = images[(images["level"] == level) & ~np.isnan(images["text"])]
+        scored = scored[np.argsort(-scored["text"], kind="stable")]
+        size = min(EXAMPLES, -(-len(scored) // 3))
+        middle = (len(scored) - size) // 2
+        for rank, start in (("best", 0), ("median", middle), ("worst", len(scored) - size)):
+            for row in scored[start : start + size]:
+                yield ExampleImage(
                     level=level,
                     rank=rank,
                     source=bench.sources.ids[row["source"]],
@@ -238,21 +238,26 @@ def examples(bench: Bench, images: Table) -> Iterator[Example]:
 
 
 def mean(values: Any) -> float | None:
+    """Mean of numbers [n]; None where n is 0."""
     return round(float(np.mean(values)), 6) if len(values) else None
 
 
-def mean_of(values: Iterator[float | None]) -> float | None:
+def mean_of_known(values: Iterator[float | None]) -> float | None:
+    """Mean of the numbers that are not None; None where there are none."""
     return mean([value for value in values if value is not None])
 
 
 def median(cosines: Floats) -> float | None:
-    there = cosines[~np.isnan(cosines)]
-    return round(float(np.median(there)), 6) if len(there) else None
+    """Median of cosines [n] without NaN; None where there are none."""
+    known = cosines[~np.isnan(cosines)]
+    return round(float(np.median(known)), 6) if len(known) else None
 
 
-def share(part: int, whole: int) -> float | None:
-    return round(part / whole, 6) if whole else None
+def share(part: int, total: int) -> float | None:
+    """part / total; None where the total is 0."""
+    return round(part / total, 6) if total else None
 
 
 def rounded(value: float | None) -> float | None:
+    """A figure with six digits after the point; None stays None."""
     return None if value is None else round(value, 6)

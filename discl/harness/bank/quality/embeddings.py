@@ -16,7 +16,7 @@ from discl.files.disk import atomic_write
 BATCH = 128  # also how often progress is told
 
 
-class Stack(NamedTuple):
+class EmbeddingInput(NamedTuple):
     """Photos to embed, under a name; `content` changes whenever the photos or the scorer do."""
 
     name: str
@@ -25,25 +25,24 @@ class Stack(NamedTuple):
 
 
 def embedded(
-    stacks: Sequence[Stack], scorer: Scorer, folder: Path, progress: Progress
+    inputs: Sequence[EmbeddingInput], scorer: Scorer, folder: Path, progress: Progress
 ) -> dict[str, Floats]:
     """Unit vectors [n, d] by name, as memory maps; only what `folder` lacks is computed.
 
-    A stop loses the stack in work.
+    A kill loses the input in work.
     """
-    paths = {stack.name: _path(folder, stack.name, stack.content) for stack in stacks}
-    todo = [stack for stack in stacks if not paths[stack.name].exists()]
+    paths = {photos.name: _path(folder, photos.name, photos.content) for photos in inputs}
+    todo = [photos for photos in inputs if not paths[photos.name].exists()]
     done = 0
-    total = sum(len(stack.pixels) for stack in todo)
-    for stack in todo:
+    total = sum(len(photos.pixels) for photos in todo)
+    for photos in todo:
         parts = []
-        for start in range(0, len(stack.pixels), BATCH):
+        for start in range(0, len(photos.pixels), BATCH):
             progress("embedding photos and images", done, total)
-            parts.append(
-                _units(scorer.embed_images(np.asarray(stack.pixels[start : start + BATCH])))
-            )
-            done += len(parts[-1])
-        _keep(paths[stack.name], np.concatenate(parts))
+            batch = np.asarray(photos.pixels[start : start + BATCH])
+            parts.append(_units(scorer.embed_images(batch)))
+            done += len(batch)
+        _keep(paths[photos.name], np.concatenate(parts))
     if todo:
         progress("embedding photos and images", total, total)
     return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
@@ -54,19 +53,16 @@ def anchors(
 ) -> Floats:
     """A unit vector [c, d] for each class: the mean of its captions' embeddings.
 
-    Kept like photos' are.
+    Kept in `folder`, as those of photos are.
     """
     path = _path(folder, "captions", [identity, captions])
     if not path.exists():
         flat = [text for texts in captions for text in texts]
-        vectors = np.concatenate(
-            [
-                _units(scorer.embed_texts(flat[start : start + BATCH]))
-                for start in range(0, len(flat), BATCH)
-            ]
-        )
+        batches = [flat[start : start + BATCH] for start in range(0, len(flat), BATCH)]
+        vectors = np.concatenate([_units(scorer.embed_texts(batch)) for batch in batches])
         ends = np.cumsum([len(texts) for texts in captions])
-        _keep(path, _units(np.stack([part.mean(0) for part in np.split(vectors, ends[:-1])])))
+        means = [part.mean(0) for part in np.split(vectors, ends[:-1])]
+        _keep(path, _units(np.stack(means)))
     kept: Floats = np.load(path)
     return kept
 

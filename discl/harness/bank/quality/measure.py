@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from discl.core.errors import UserError
@@ -15,64 +16,64 @@ from discl.core.hashing import digest
 from discl.core.interfaces import Floats, Ints, Photos, Progress
 from discl.core.levels import PHOTO
 from discl.harness.bank.quality.by_class_and_level import (
-    COLUMNS,
-    Lots,
-    Table,
-    examples,
+    IMAGE_COLUMNS,
+    ImageTable,
+    StatsByClassAndLevel,
+    embedding_name,
+    example_images,
+    images_of_level,
+    level_scores,
     mean,
     rounded,
-    scores,
-    stack_name,
-    table,
 )
-from discl.harness.bank.quality.embeddings import Stack, anchors, embedded
-from discl.harness.bank.quality.facts import (
+from discl.harness.bank.quality.embeddings import EmbeddingInput, anchors, embedded
+from discl.harness.bank.quality.linear_probe import FOLDS, RidgeProbe, class_folds
+from discl.harness.bank.quality.neighbours import Nearest, nearest, nearest_is_own, spread
+from discl.harness.bank.quality.quality_report import (
     SCHEMA,
-    Duplicate,
-    Duplicates,
-    Judges,
-    Quality,
-    RealClass,
+    LabelClassifiers,
+    NearDuplicate,
+    NearDuplicates,
+    QualityReport,
+    RealClassStats,
 )
-from discl.harness.bank.quality.vectors import (
-    FOLDS,
-    Nearest,
-    RidgeProbe,
-    Truths,
-    folds,
-    nearest,
-    nearest_is_own,
-    spread,
-)
-from discl.harness.bank.quality.warnings import concerns
+from discl.harness.bank.quality.warnings import warnings_of
 from discl.harness.run.assembly import Bench
 from discl.version import __version__
 
 
-class Limits(NamedTuple):
-    """What counts as little, as near, and as enough to show."""
+class QualityLimits(NamedTuple):
+    """What counts as few and as near, and how much is listed."""
 
     few: int = 5  # kept images of a class and level
     quantile: float = 0.999  # of real training photos that lie further from val, test and ood
     listed: int = 24  # near-duplicates shown
 
 
-def inspect(bench: Bench, progress: Progress, limits: Limits = Limits()) -> Quality:  # noqa: B008 - immutable
+DEFAULT_LIMITS = QualityLimits()
+
+
+def measure_quality(
+    bench: Bench, progress: Progress, limits: QualityLimits = DEFAULT_LIMITS
+) -> QualityReport:
     """The report on a benchmark's bank as it stands.
 
-    Embeds what was not embedded before, which can take long.
+    Photos and images that were not embedded before are embedded, which can take long.
     """
-    found = {level: table(bench, level) for level in sorted(bench.spec.levels) if level != PHOTO}
-    images = np.concatenate([np.empty(0, COLUMNS), *(made for made, _ in found.values())])
+    levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
+    found = {level: images_of_level(bench, level) for level in levels}
+    images = np.concatenate(
+        [np.empty(0, IMAGE_COLUMNS), *(of_level for of_level, _ in found.values())]
+    )
     _check(bench, images)
-    seen = Inspection(bench, images, _embedded(bench, found, progress), progress)
-    near = seen.mark_near(limits)
-    lots = Lots(bench, images, seen.vectors)
-    levels = tuple(lots.of(level, None) for level in found)
-    each = tuple(lots.of(level, label) for label in lots.labels for level in found)
-    real = tuple(seen.real_class(label) for label in lots.labels)
+    measurement = QualityMeasurement(bench, images, _embedded(bench, found, progress), progress)
+    near = measurement.mark_near(limits)
+    stats = StatsByClassAndLevel(bench, images, measurement.vectors)
+    total = stats.of(None, None)
+    by_class_and_level = tuple(stats.of(level, label) for label in stats.labels for level in levels)
+    real = tuple(measurement.real_class(label) for label in stats.labels)
     bank = bench.spec.bank
-    return Quality(
+    return QualityReport(
         schema=SCHEMA,
         discl=__version__,
         benchmark=bench.spec.name,
@@ -82,23 +83,26 @@ def inspect(bench: Bench, progress: Progress, limits: Limits = Limits()) -> Qual
         best_of=bank.best_of,
         threshold=bank.threshold,
         few=limits.few,
-        warnings=tuple(concerns(lots.of(None, None), each, real, near, limits.few)),
-        total=lots.of(None, None),
-        levels=levels,
-        lots=each,
-        scores=tuple(scores(images)),
+        warnings=tuple(warnings_of(total, by_class_and_level, real, near, limits.few)),
+        total=total,
+        levels=tuple(stats.of(level, None) for level in levels),
+        by_class_and_level=by_class_and_level,
+        scores=tuple(level_scores(images)),
         real=real,
-        judges=seen.judges,
+        classifiers=measurement.classifiers,
         near_duplicates=near,
-        examples=tuple(examples(bench, images)),
+        examples=tuple(example_images(bench, images)),
     )
 
 
-# ---------------------------------------------------------------- what is in the bank
+# ---------------------------------------------------------------- the images of the bank
 
 
-def _check(bench: Bench, images: Table) -> None:
-    """Refuse a bank of which nothing can be said."""
+def _check(bench: Bench, images: ImageTable) -> None:
+    """Refuse a bank that is empty or has no scores.
+
+    Raises UserError.
+    """
     if not len(images):
         raise UserError(
             f"the bank {bench.bank.folder} holds no image of this benchmark; run `discl bank build"
@@ -113,58 +117,59 @@ def _check(bench: Bench, images: Table) -> None:
 
 
 def _embedded(
-    bench: Bench, found: Mapping[int, tuple[Table, str]], progress: Progress
+    bench: Bench, found: Mapping[int, tuple[ImageTable, str]], progress: Progress
 ) -> dict[str, Floats]:
     """Embeddings of every level that has images, and of every split that has photos, by name."""
     scorer = bench.bank.process["scorer"]
     data = bench.spec.part("datasets").identity() | bench.dataset.identity()
-    stacks = [
-        Stack(stack_name(level), [scorer, content], bench.bank.pixels(level))
-        for level, (made, content) in found.items()
-        if len(made)
+    inputs = [
+        EmbeddingInput(embedding_name(level), [scorer, content], bench.bank.pixels(level))
+        for level, (images, content) in found.items()
+        if len(images)
     ]
     for name in bench.dataset.splits:
         split = bench.dataset.split(name)
         if len(split):
-            stacks.append(Stack(name, [scorer, data, digest(split.ids.tolist())], split.pixels))
-    return embedded(stacks, bench.scorer, bench.bank.folder / "cache", progress)
+            content = [scorer, data, digest(split.ids.tolist())]
+            inputs.append(EmbeddingInput(name, content, split.pixels))
+    return embedded(inputs, bench.scorer, bench.bank.folder / "cache", progress)
 
 
-# ---------------------------------------------------------------- what the embeddings say
+# ---------------------------------------------------------------- what the embeddings show
 
 
 @dataclass
-class Inspection:
-    """Real photos and images as vectors, and the judgements made of them; fills the columns of
-    `images`.
-    """
+class QualityMeasurement:
+    """Real photos and images as vectors, and what follows; fills in the columns of `images`."""
 
     bench: Bench
-    images: Table
-    vectors: dict[str, Floats]
+    images: ImageTable
+    vectors: dict[str, Floats]  # unit vectors [n, d] by the name of a level or split
     progress: Progress
 
     def __post_init__(self) -> None:
-        """Judge the images' labels."""
+        """Classify the images."""
         for level in np.unique(self.images["level"]).tolist():
-            mine = np.flatnonzero(self.images["level"] == level)
-            rows = self.images[mine]
-            held = np.asarray(self.vectors[stack_name(level)][rows["place"]])
-            # an image is judged by the fit that has not seen the photo it was made from
-            unseen = self.fold[self.bench.hard[rows["source"]]]
-            self.images["probe"][mine] = self.probe.predict(held, unseen) == rows["label"]
-            self.images["caption"][mine] = nearest_is_own(held, self.anchors, rows["label"])
+            selected = np.flatnonzero(self.images["level"] == level)
+            rows = self.images[selected]
+            vectors = np.asarray(self.vectors[embedding_name(level)][rows["position"]])
+            # an image is classified by the fit that has not seen the photo it was made from
+            fold = self.fold[self.bench.hard[rows["source"]]]
+            labels = rows["label"]
+            self.images["probe"][selected] = self.probe.predict(vectors, fold) == labels
+            self.images["caption"][selected] = nearest_is_own(vectors, self.anchors, labels)
 
     @cached_property
     def real(self) -> tuple[Floats, Ints]:
-        """Vectors and labels of train, then val."""
+        """Vectors [n, d] and labels [n] of train, then val."""
         splits = [name for name in ("train", "val") if name in self.vectors]
         vectors = np.concatenate([self.vectors[name] for name in splits])
         return vectors, np.concatenate([self.bench.dataset.split(name).labels for name in splits])
 
     @cached_property
     def fold(self) -> Ints:
-        return folds(self.real[1])
+        """The fold [n] of each real photo of train, then val."""
+        return class_folds(self.real[1])
 
     @cached_property
     def probe(self) -> RidgeProbe:
@@ -172,7 +177,7 @@ class Inspection:
 
     @cached_property
     def anchors(self) -> Floats:
-        """Where each class's captions lie."""
+        """Unit vectors [c, d] of the captions of each class."""
         bench = self.bench
         captions = [bench.dataset.prompts(label) for label in range(len(bench.dataset.classes))]
         return anchors(
@@ -180,21 +185,21 @@ class Inspection:
         )
 
     @cached_property
-    def right(self) -> tuple[Truths, Truths]:
-        """Whether probe and captions get each real photo of train, then val, right."""
+    def right(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether probe and captions are right [n] about each real photo of train, then val."""
         vectors, labels = self.real
-        return self.probe.predict(vectors, self.fold) == labels, nearest_is_own(
-            vectors, self.anchors, labels
-        )
+        by_probe = self.probe.predict(vectors, self.fold) == labels
+        return by_probe, nearest_is_own(vectors, self.anchors, labels)
 
     @property
-    def judges(self) -> Judges:
+    def classifiers(self) -> LabelClassifiers:
+        """How often the two classifiers are right about real photos."""
         probe, caption = self.right
         labels = self.real[1]
         val = slice(len(self.bench.train), None)
         hard = self.bench.hard
         recalls = [probe[val][labels[val] == label].mean() for label in np.unique(labels[val])]
-        return Judges(
+        return LabelClassifiers(
             FOLDS,
             mean(probe[val]),
             mean(np.array(recalls)),
@@ -203,123 +208,116 @@ class Inspection:
             mean(caption[hard]),
         )
 
-    def real_class(self, label: int) -> RealClass:
+    def real_class(self, label: int) -> RealClassStats:
+        """The figures of a class's real photos."""
         vectors, labels = self.real
-        mine = np.flatnonzero(labels == label)
-        train, val = mine[mine < len(self.bench.train)], mine[mine >= len(self.bench.train)]
+        rows = np.flatnonzero(labels == label)
+        train = rows[rows < len(self.bench.train)]
+        val = rows[rows >= len(self.bench.train)]
         hard = np.intersect1d(self.bench.hard, train)
         probe, caption = self.right
-        return RealClass(
+        return RealClassStats(
             label,
             self.bench.dataset.classes[label],
             len(hard),
-            len(mine),
+            len(rows),
             mean(probe[hard]),
             mean(caption[hard]),
             mean(probe[val]),
             rounded(spread(vectors[train])),
         )
 
-    # -- near-duplicates
-
-    def mark_near(self, limits: Limits) -> Duplicates:
-        """Find images nearer to a val, test or ood photo than `quantile` of real training photos
-        are to theirs.
-        """
+    def mark_near(self, limits: QualityLimits) -> NearDuplicates:
+        """Find images nearer to a val, test or ood photo than nearly all real training photos."""
         others = [
             name for name in self.vectors if name in self.bench.dataset.splits and name != "train"
         ]
         if not others:
-            return Duplicates(
+            return NearDuplicates(
                 limits.quantile, None, len(self.bench.train), len(self.images), 0, 0, {}, ()
             )
-        held = [
-            np.flatnonzero(self.images["level"] == level)
-            for level in np.unique(self.images["level"])
-        ]
-        queries = [
-            self.vectors["train"],
-            *(self.vectors[stack_name(int(self.images["level"][mine[0]]))] for mine in held),
-        ]
-        train, *levels = self._nearest(queries, others)
-        for mine, (cosine, split, place) in zip(held, levels, strict=True):
-            own = self.images["place"][mine]
-            for column, values in (("near", cosine), ("near_split", split), ("near_place", place)):
-                self.images[column][mine] = values[own]
-        limit = float(np.quantile(train[0], limits.quantile, method="higher"))
+        levels = np.unique(self.images["level"]).tolist()
+        queries = [self.vectors["train"]]
+        queries += [self.vectors[embedding_name(level)] for level in levels]
+        of_train, *of_levels = self._nearest(queries, others)
+        for level, (cosine, split, row) in zip(levels, of_levels, strict=True):
+            selected = np.flatnonzero(self.images["level"] == level)
+            positions = self.images["position"][selected]
+            self.images["near"][selected] = cosine[positions]
+            self.images["near_split"][selected] = split[positions]
+            self.images["near_row"][selected] = row[positions]
+        limit = float(np.quantile(of_train[0], limits.quantile, method="higher"))
         self.images["copy"] = self.images["near"] > limit
-        return self._duplicates(limits, limit, others)
+        return self._near_duplicates(limits, limit, others)
 
     def _nearest(
         self, queries: Sequence[Floats], others: Sequence[str]
     ) -> list[tuple[Floats, Ints, Ints]]:
-        """(cosine, number of the split, place in it) of the photo of `others` nearest to each
-        query.
-        """
+        """(cosine, number of the split, row in it) of the photo of `others` nearest each query."""
         best = [
-            (np.full(len(asked), -np.inf, np.float32), *np.zeros((2, len(asked)), np.int64))
-            for asked in queries
+            (np.full(len(vectors), -np.inf, np.float32), *np.zeros((2, len(vectors)), np.int64))
+            for vectors in queries
         ]
         for number, name in enumerate(others):
             self.progress("comparing with val, test and ood", number, len(others))
-            for asked, (cosine, split, place) in zip(queries, best, strict=True):
-                _improve(nearest(asked, self.vectors[name]), number, cosine, split, place)
+            for vectors, (cosine, split, row) in zip(queries, best, strict=True):
+                _improve(nearest(vectors, self.vectors[name]), number, cosine, split, row)
         self.progress("comparing with val, test and ood", len(others), len(others))
         return best
 
-    def _duplicates(self, limits: Limits, limit: float, others: Sequence[str]) -> Duplicates:
-        found = self.images[self.images["copy"]]
-        worst = found[
-            np.lexsort((found["variant"], found["source"], found["level"], -found["near"]))
-        ][: limits.listed]
-        by_split = {name: int((found["near_split"] == i).sum()) for i, name in enumerate(others)}
-        return Duplicates(
+    def _near_duplicates(
+        self, limits: QualityLimits, limit: float, others: Sequence[str]
+    ) -> NearDuplicates:
+        copies = self.images[self.images["copy"]]
+        order = np.lexsort((copies["variant"], copies["source"], copies["level"], -copies["near"]))
+        by_split = {name: int((copies["near_split"] == i).sum()) for i, name in enumerate(others)}
+        return NearDuplicates(
             quantile=limits.quantile,
             cosine_limit=rounded(limit),
             train_photos=len(self.bench.train),
             images=len(self.images),
-            found=len(found),
-            found_kept=int(found["kept"].sum()),
+            found=len(copies),
+            found_kept=int(copies["kept"].sum()),
             by_split={name: count for name, count in by_split.items() if count},
-            listed=tuple(self._duplicate(row, others[int(row["near_split"])]) for row in worst),
-        )
-
-    def _duplicate(self, row: Any, name: str) -> Duplicate:
-        bench = self.bench
-        place = int(row["near_place"])
-        level = int(row["level"])
-        split = bench.dataset.split(name)
-        source = self.vectors["train"][bench.hard[row["source"]]]
-        return Duplicate(
-            level=level,
-            source=bench.sources.ids[row["source"]],
-            variant=int(row["variant"]),
-            kept=bool(row["kept"]),
-            class_name=bench.dataset.classes[row["label"]],
-            split=name,
-            photo_id=str(split.ids[place]),
-            cosine=round(float(row["near"]), 6),
-            source_cosine=round(float(source @ self.vectors[name][place]), 6),
-            pixel_difference=pixel_difference(
-                bench.bank.pixels(level)[row["place"]], split.pixels[place]
+            listed=tuple(
+                self._near_duplicate(row, others[int(row["near_split"])])
+                for row in copies[order][: limits.listed]
             ),
         )
 
+    def _near_duplicate(self, image: Any, name: str) -> NearDuplicate:
+        bench = self.bench
+        row = int(image["near_row"])
+        level = int(image["level"])
+        split = bench.dataset.split(name)
+        source = self.vectors["train"][bench.hard[image["source"]]]
+        pixels = bench.bank.pixels(level)[image["position"]]
+        return NearDuplicate(
+            level=level,
+            source=bench.sources.ids[image["source"]],
+            variant=int(image["variant"]),
+            kept=bool(image["kept"]),
+            class_name=bench.dataset.classes[image["label"]],
+            split=name,
+            photo_id=str(split.ids[row]),
+            cosine=round(float(image["near"]), 6),
+            source_cosine=round(float(source @ self.vectors[name][row]), 6),
+            pixel_difference=pixel_difference(pixels, split.pixels[row]),
+        )
 
-def _improve(found: Nearest, number: int, cosine: Floats, split: Ints, place: Ints) -> None:
+
+def _improve(found: Nearest, number: int, cosine: Floats, split: Ints, row: Ints) -> None:
     better = found.cosine > cosine
     cosine[better] = found.cosine[better]
     split[better] = number
-    place[better] = found.place[better]
+    row[better] = found.row[better]
 
 
 def pixel_difference(one: Photos, other: Photos) -> float:
-    """Mean absolute difference of two photos as 16 x 16 greys in [0, 1]."""
-    greys = [
-        np.asarray(
-            Image.fromarray(photo).convert("L").resize((16, 16), Image.Resampling.BOX), float
-        )
-        / 255
-        for photo in (one, other)
-    ]
-    return round(float(np.abs(greys[0] - greys[1]).mean()), 6)
+    """Mean absolute difference of two photos [h, w, 3] as 16 x 16 greys in [0, 1]."""
+    return round(float(np.abs(_greys(one) - _greys(other)).mean()), 6)
+
+
+def _greys(photo: Photos) -> NDArray[np.float64]:
+    small = Image.fromarray(photo).convert("L").resize((16, 16), Image.Resampling.BOX)
+    return np.asarray(small, float) / 255

@@ -1,31 +1,43 @@
-"""What in a report on a bank should be looked at first, in sentences."""
+"""Warnings of a report on a bank, in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from discl.harness.bank.quality.facts import Duplicates, Lot, RealClass
-from discl.harness.bank.quality.vectors import FOLDS
+from discl.harness.bank.quality.linear_probe import FOLDS
+from discl.harness.bank.quality.quality_report import (
+    ClassLevelStats,
+    NearDuplicates,
+    RealClassStats,
+)
 
-NAMED = 8  # classes named in a sentence
+MOST_NAMES = 8  # classes named in a sentence
 
 
-def concerns(
-    total: Lot, lots: Sequence[Lot], real: Sequence[RealClass], near: Duplicates, few: int
+def warnings_of(
+    total: ClassLevelStats,
+    stats: Sequence[ClassLevelStats],
+    real: Sequence[RealClassStats],
+    near: NearDuplicates,
+    few: int,
 ) -> Iterator[str]:
-    """What should be looked at first, the gravest first."""
-    levels = sorted({lot.level for lot in lots if lot.level is not None})
-    empty = [one for one in real if not any(lot.kept for lot in lots if lot.label == one.label)]
+    """What should be looked at first, the most serious first.
+
+    `stats` has one entry for each class and level; a class with fewer than `few` kept images at a
+    level is warned about.
+    """
+    levels = sorted({entry.level for entry in stats if entry.level is not None})
+    with_images = {entry.label for entry in stats if entry.kept}
+    empty = [photos for photos in real if photos.label not in with_images]
     if empty:
-        whom = "it" if len(empty) == 1 else "them"
+        names = _named([photos.class_name for photos in empty])
         yield (
-            f"no image of {_named([one.class_name for one in empty])} is kept at any level:"
-            f" curricula see only photos of {whom}"
+            f"no image of {names} is kept at any level: curricula see only photos of"
+            f" {'it' if len(empty) == 1 else 'them'}"
         )
+    labels = {photos.label for photos in empty}
     for level in levels:
-        yield from _of_level(
-            [lot for lot in lots if lot.level == level], level, {one.label for one in empty}, few
-        )
+        yield from _of_level([entry for entry in stats if entry.level == level], level, labels, few)
     if total.missing:
         yield (
             f"{total.missing} of {total.wanted} images are not made yet; `discl bank build` makes"
@@ -39,26 +51,32 @@ def concerns(
             f" val, test or ood photo than {near.quantile:.1%} of real training photos do, where"
             f" {1 - near.quantile:.1%} would be chance: look for copies among them"
         )
-    if rare := [one.class_name for one in real if one.train_and_val_photos < 2 * FOLDS]:
+    rare = [photos.class_name for photos in real if photos.train_and_val_photos < 2 * FOLDS]
+    if rare:
         yield (
             f"the probe knows fewer than {2 * FOLDS} real photos of {_named(rare)}: its retention"
             " there says little"
         )
 
 
-def _of_level(lots: Sequence[Lot], level: int, empty: set[int], few: int) -> Iterator[str]:
-    """What a level lacks, beyond the classes that are empty everywhere."""
-    if not any(lot.made for lot in lots):
+def _of_level(
+    stats: Sequence[ClassLevelStats], level: int, empty: set[int], few: int
+) -> Iterator[str]:
+    """Warnings of one level, without the classes that are empty at every level."""
+    if not any(entry.made for entry in stats):
         yield f"level {level}: no image is made"
         return
-    others = [lot for lot in lots if lot.label not in empty]
-    if none := [lot.class_name for lot in others if not lot.kept]:
-        yield f"level {level}: no image of {_named(none)} is kept"
-    if little := [f"{lot.class_name} ({lot.kept})" for lot in others if 0 < lot.kept < few]:
-        yield f"level {level}: fewer than {few} images are kept of {_named(little)}"
+    others = [entry for entry in stats if entry.label not in empty]
+    none_kept = [entry.class_name for entry in others if not entry.kept]
+    if none_kept:
+        yield f"level {level}: no image of {_named(none_kept)} is kept"
+    few_kept = [f"{entry.class_name} ({entry.kept})" for entry in others if 0 < entry.kept < few]
+    if few_kept:
+        yield f"level {level}: fewer than {few} images are kept of {_named(few_kept)}"
 
 
 def _named(classes: Sequence[str | None]) -> str:
-    """The first few, and how many more."""
-    first = ", ".join(str(name) for name in classes[:NAMED])
-    return first if len(classes) <= NAMED else f"{first} and {len(classes) - NAMED} more classes"
+    """The first few names, and how many more there are."""
+    first = ", ".join(str(name) for name in classes[:MOST_NAMES])
+    more = len(classes) - MOST_NAMES
+    return first if more <= 0 else f"{first} and {more} more classes"

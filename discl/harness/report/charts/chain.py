@@ -11,7 +11,7 @@ from discl.harness.report.comparison import Comparison, Rows, interval
 from discl.harness.report.headline import GainStep
 
 
-class Chain(ReportChart):
+class ChainChart(ReportChart):
     """A forest plot with a row for each step."""
 
     id = "chain"

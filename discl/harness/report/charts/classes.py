@@ -24,7 +24,7 @@ class ClassBin(NamedTuple):
     photos: int  # real training photos of them
 
 
-class Classes(ReportChart):
+class ClassesChart(ReportChart):
     """A line a strategy, a column a class."""
 
     id = "classes"

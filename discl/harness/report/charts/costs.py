@@ -18,7 +18,7 @@ COSTS = {  # of a run, as the board names it -> as a reader chooses it
 PAPER_COST = COSTS["denoising_steps"]  # of the figure, where nobody chooses
 
 
-class Costs(ReportChart):
+class CostsChart(ReportChart):
     """A scatter plot with the interval over seeds."""
 
     id = "costs"

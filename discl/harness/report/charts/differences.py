@@ -11,7 +11,7 @@ from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
 
 
-class Differences(ReportChart):
+class DifferencesChart(ReportChart):
     """A forest plot with a row for each strategy."""
 
     id = "forest"

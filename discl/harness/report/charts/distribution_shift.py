@@ -10,7 +10,7 @@ from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
 
 
-class DistributionShift(ReportChart):
+class DistributionShiftChart(ReportChart):
     """A scatter plot with both intervals."""
 
     id = "scatter"

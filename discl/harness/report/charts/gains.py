@@ -10,7 +10,7 @@ from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
 
 
-class Gains(ReportChart):
+class GainsChart(ReportChart):
     """A line a level, in a panel for each strategy with a probe."""
 
     id = "gains"

@@ -12,7 +12,7 @@ from discl.harness.report.comparison import Comparison, Rows, interval
 GROUPS = ("many", "medium", "few")  # titles of the columns of the board
 
 
-class Groups(ReportChart):
+class GroupsChart(ReportChart):
     """Bars, side by side in each group."""
 
     id = "groups"

@@ -13,7 +13,7 @@ BAR_HEIGHT = 22
 LEAST_HEIGHT = 160
 
 
-class Importance(ReportChart):
+class ImportanceChart(ReportChart):
     """Bars of settings, one a study."""
 
     id = "importance"

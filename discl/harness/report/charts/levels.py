@@ -10,7 +10,7 @@ from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
 
 
-class Levels(ReportChart):
+class LevelsChart(ReportChart):
     """Stacked columns, one an epoch, in a panel for each strategy."""
 
     id = "levels"

@@ -10,7 +10,7 @@ from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
 
 
-class Loss(ReportChart):
+class LossChart(ReportChart):
     """A curve a strategy."""
 
     id = "loss"

@@ -10,7 +10,7 @@ from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
 
 
-class Trials(ReportChart):
+class TrialsChart(ReportChart):
     """A dot a trial, and the best so far as steps."""
 
     id = "trials"

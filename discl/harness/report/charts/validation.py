@@ -10,7 +10,7 @@ from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
 
 
-class Validation(ReportChart):
+class ValidationChart(ReportChart):
     """A curve a strategy."""
 
     id = "val"

@@ -4,7 +4,7 @@ out by hand.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
@@ -18,13 +18,19 @@ from discl.cli import main
 from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Generated, Request, Split
-from discl.harness.bank.quality.facts import Quality, definitions, plain, save_json
-from discl.harness.bank.quality.measure import Limits, inspect, pixel_difference
+from discl.harness.bank.quality.linear_probe import RidgeProbe, class_folds
+from discl.harness.bank.quality.measure import (
+    QualityLimits,
+    measure_quality,
+    pixel_difference,
+)
+from discl.harness.bank.quality.neighbours import nearest, nearest_is_own, spread
 from discl.harness.bank.quality.page import page
-from discl.harness.bank.quality.vectors import RidgeProbe, folds, nearest, nearest_is_own, spread
+from discl.harness.bank.quality.quality_report import QualityReport, as_json, definitions, save_json
 from discl.harness.bank.spectrum import spectrum
 from discl.harness.run.assembly import Bench
 from discl.harness.run.trackers import CompositeTracker
+from tests.banks import InlineExecutor
 
 SCRIPT = "<script>alert('bird')</script>"
 CAPTIONS = {"a cat": 0, "a dog": 90, "a bird": 180}
@@ -113,14 +119,6 @@ class Animals:
         return Split(ids, labels, np.zeros_like(labels), pixels)
 
 
-class Here:
-    version = 1
-
-    def run(self, prepare: Any, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        work = prepare()
-        return ((item, work(item)) for item in items)
-
-
 def _bench(*settings: str, generator: Any = None, fill: Sequence[int] = (0, 50)) -> Bench:
     usual = [
         "generator.name=blend",
@@ -132,25 +130,29 @@ def _bench(*settings: str, generator: Any = None, fill: Sequence[int] = (0, 50))
     bench = Bench(load("cifar10_lt", settings=[*usual, *settings]))
     bench.dataset, bench.scorer, bench.generator = Animals(), Angles(), generator or Painter()
     if fill:
-        bench.fill(fill, lambda *_: None, Here())
+        bench.fill(fill, lambda *_: None, InlineExecutor())
     return bench
 
 
-def _inspect(bench: Bench, **limits: Any) -> Quality:
-    return inspect(bench, lambda *_: None, Limits(**limits))
+def _inspect(bench: Bench, **limits: Any) -> QualityReport:
+    return measure_quality(bench, lambda *_: None, QualityLimits(**limits))
 
 
 @pytest.fixture
-def quality() -> Quality:
+def quality() -> QualityReport:
     return _inspect(_bench())
 
 
-def _lot(quality: Quality, label: int, level: int) -> Any:
-    return next(lot for lot in quality.lots if (lot.label, lot.level) == (label, level))
+def _stats(quality: QualityReport, label: int, level: int) -> Any:
+    return next(
+        stats
+        for stats in quality.by_class_and_level
+        if (stats.label, stats.level) == (label, level)
+    )
 
 
-def test_yield_and_cost_are_counted_by_class_and_level(quality: Quality) -> None:
-    dog, bird = _lot(quality, 1, 0), _lot(quality, 2, 0)
+def test_yield_and_cost_are_counted_by_class_and_level(quality: QualityReport) -> None:
+    dog, bird = _stats(quality, 1, 0), _stats(quality, 2, 0)
     assert (dog.wanted, dog.made, dog.picked, dog.kept, dog.kept_share) == (4, 4, 4, 4, 1.0)
     assert (bird.wanted, bird.made, bird.picked, bird.kept, bird.kept_share) == (
         4,
@@ -172,7 +174,7 @@ def test_yield_and_cost_are_counted_by_class_and_level(quality: Quality) -> None
     )
 
 
-def test_scores_have_quantiles_and_a_histogram(quality: Quality) -> None:
+def test_scores_have_quantiles_and_a_histogram(quality: QualityReport) -> None:
     empty, full = quality.scores
     assert empty.text is not None
     assert full.text is not None
@@ -185,19 +187,30 @@ def test_scores_have_quantiles_and_a_histogram(quality: Quality) -> None:
     assert full.photo.lowest == pytest.approx(1)
 
 
-def test_label_retention_is_judged_by_real_photos_and_by_captions(quality: Quality) -> None:
-    assert [_lot(quality, 1, 0).probe_retention, _lot(quality, 1, 0).caption_retention] == [1, 1]
-    assert [_lot(quality, 2, 0).probe_retention, _lot(quality, 2, 0).caption_retention] == [0, 0]
-    assert [_lot(quality, 2, 50).probe_retention, _lot(quality, 2, 50).caption_retention] == [1, 1]
+def test_label_retention_is_judged_by_real_photos_and_by_captions(quality: QualityReport) -> None:
+    assert [_stats(quality, 1, 0).probe_retention, _stats(quality, 1, 0).caption_retention] == [
+        1,
+        1,
+    ]
+    assert [_stats(quality, 2, 0).probe_retention, _stats(quality, 2, 0).caption_retention] == [
+        0,
+        0,
+    ]
+    assert [_stats(quality, 2, 50).probe_retention, _stats(quality, 2, 50).caption_retention] == [
+        1,
+        1,
+    ]
     assert quality.levels[0].probe_retention == quality.levels[0].caption_retention == 0.5
     assert quality.levels[0].probe_retention_kept == 1
-    assert _lot(quality, 2, 0).probe_retention_kept is None
-    judges = quality.judges
+    assert _stats(quality, 2, 0).probe_retention_kept is None
+    classifiers = quality.classifiers
     assert (
-        judges.probe_val_accuracy == judges.caption_val_accuracy == pytest.approx(5 / 6, abs=1e-6)
+        classifiers.probe_val_accuracy
+        == classifiers.caption_val_accuracy
+        == pytest.approx(5 / 6, abs=1e-6)
     )
-    assert judges.probe_val_macro_accuracy == pytest.approx((1 + 1 + 1 / 2) / 3, abs=1e-6)
-    assert (judges.probe_hard_accuracy, judges.caption_hard_accuracy) == (1, 1)
+    assert classifiers.probe_val_macro_accuracy == pytest.approx((1 + 1 + 1 / 2) / 3, abs=1e-6)
+    assert (classifiers.probe_hard_accuracy, classifiers.caption_hard_accuracy) == (1, 1)
     assert [
         (one.label, one.hard_photos, one.train_and_val_photos, one.probe_retention)
         for one in quality.real
@@ -205,23 +218,23 @@ def test_label_retention_is_judged_by_real_photos_and_by_captions(quality: Quali
     assert quality.real[1].probe_val_recall == 0.5
 
 
-def test_diversity_is_the_mean_cosine_distance_within_a_class(quality: Quality) -> None:
+def test_diversity_is_the_mean_cosine_distance_within_a_class(quality: QualityReport) -> None:
     apart = 1 - _cos(4)  # 88 and 92 degrees
     assert quality.real[0].diversity == pytest.approx(apart, abs=1e-5)
-    assert _lot(quality, 1, 50).diversity == pytest.approx(
+    assert _stats(quality, 1, 50).diversity == pytest.approx(
         apart * 4 / 6, abs=1e-5
     )  # two images of each photo: 4 of 6 pairs differ
-    assert _lot(quality, 1, 0).diversity == pytest.approx(0, abs=1e-5)
-    assert _lot(quality, 2, 0).diversity_kept is None
+    assert _stats(quality, 1, 0).diversity == pytest.approx(0, abs=1e-5)
+    assert _stats(quality, 2, 0).diversity_kept is None
 
 
-def test_near_duplicates_are_nearer_than_real_photos_are(quality: Quality) -> None:
+def test_near_duplicates_are_nearer_than_real_photos_are(quality: QualityReport) -> None:
     near = quality.near_duplicates
     assert near.cosine_limit == pytest.approx(
         _cos(1), abs=1e-6
     )  # the first cat and its neighbour in val
     assert (near.found, near.found_kept, near.images, near.by_split) == (8, 4, 16, {"test": 8})
-    assert [lot.near_duplicates for lot in quality.levels] == [8, 0]
+    assert [stats.near_duplicates for stats in quality.levels] == [8, 0]
     worst = near.listed[0]
     assert (worst.level, worst.split, worst.photo_id, worst.cosine, worst.pixel_difference) == (
         0,
@@ -267,7 +280,7 @@ def test_warnings_name_what_is_empty_missing_and_failed() -> None:
 
 def test_the_best_of_several_draws_is_what_is_kept() -> None:
     quality = _inspect(_bench("bank.variants=1", "bank.best_of=2"))
-    dog = _lot(quality, 1, 50)
+    dog = _stats(quality, 1, 50)
     assert (dog.wanted, dog.made, dog.picked, dog.kept) == (4, 4, 2, 2)
 
 
@@ -279,18 +292,18 @@ def test_a_threshold_is_moved_without_embedding_again() -> None:
     assert other.scorer.embedded == 0
 
 
-def test_json_is_strict_and_explains_every_figure(quality: Quality, tmp_path: Path) -> None:
+def test_json_is_strict_and_explains_every_figure(quality: QualityReport, tmp_path: Path) -> None:
     read = json.loads(save_json(quality, tmp_path / "report.json").read_text("utf-8"))
-    assert read == json.loads(json.dumps(plain(quality), allow_nan=False))
-    assert read["lots"][0]["class_name"] == "dog"
-    explained = dict(definitions(Quality))
+    assert read == json.loads(json.dumps(as_json(quality), allow_nan=False))
+    assert read["by_class_and_level"][0]["class_name"] == "dog"
+    explained = dict(definitions(QualityReport))
     assert all(explained.values())
     for key in (
         "total",
-        "lots.kept_share",
+        "by_class_and_level.kept_share",
         "scores.text.q25",
         "near_duplicates.listed.pixel_difference",
-        "judges.probe_val_accuracy",
+        "classifiers.probe_val_accuracy",
     ):
         assert key in explained
 
@@ -357,23 +370,23 @@ def test_the_spectrum_shows_the_draw_that_is_picked_and_marks_by_the_view() -> N
 
 def test_folds_share_out_every_class_and_the_probe_answers_out_of_fold() -> None:
     labels = np.array([0, 1, 0, 0, 1, 0, 0, 0])
-    assert folds(labels).tolist() == [0, 0, 1, 2, 1, 3, 4, 0]
+    assert class_folds(labels).tolist() == [0, 0, 1, 2, 1, 3, 4, 0]
     vectors, true = _unit(np.r_[np.zeros(10), np.full(10, 90)]), np.repeat([0, 1], 10)
     swapped = true.copy()
     swapped[3] = 1
-    probe = RidgeProbe(vectors, swapped, 2, folds(swapped))
-    assert probe.predict(vectors, folds(swapped)).tolist() == true.tolist()
+    probe = RidgeProbe(vectors, swapped, 2, class_folds(swapped))
+    assert probe.predict(vectors, class_folds(swapped)).tolist() == true.tolist()
 
 
 @pytest.mark.parametrize("block", [1, 50, 2**22])
 def test_blocks_of_any_size_give_the_same_neighbours(
     block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("discl.harness.bank.quality.vectors.BLOCK", block)
+    monkeypatch.setattr("discl.harness.bank.quality.blocks.BLOCK", block)
     queries, keys = (_unit(np.random.default_rng(seed).uniform(0, 360, 40)) for seed in (0, 1))
     table = queries @ keys.T
     found = nearest(queries, keys)
-    assert found.place.tolist() == table.argmax(1).tolist()
+    assert found.row.tolist() == table.argmax(1).tolist()
     assert np.allclose(found.cosine, table.max(1))
     assert nearest_is_own(queries, keys, table.argmax(1)).all()
     pairs = queries @ queries.T

@@ -1,8 +1,6 @@
-"""What is known about the quality of a bank's images, as facts with their definitions; `inspection`
-measures them.
+"""The report on the images of a bank: every figure with its definition.
 
-Each figure stands with its definition. Fractions are in [0, 1]. A figure that cannot be given, such
-as the share of nothing, is null. As JSON: `plain`.
+Fractions are in [0, 1]. A figure that cannot be given, such as the share of nothing, is null.
 """
 
 from __future__ import annotations
@@ -15,14 +13,12 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from discl.files.disk import atomic_output
 
-SCHEMA = 1  # raised when a key is renamed, goes, or changes its meaning
+SCHEMA = 2  # raised when a key is renamed, goes, or changes its meaning
 
 
 @dataclass(frozen=True)
-class Lot:
-    """The images of one level and one class that the benchmark asks for, or of all classes (no
-    label), or of all levels.
-    """
+class ClassLevelStats:
+    """The images of one level and one class that the benchmark asks for, or of all of either."""
 
     level: Annotated[
         int | None,
@@ -75,7 +71,7 @@ class Lot:
 
 
 @dataclass(frozen=True)
-class Distribution:
+class ScoreDistribution:
     """How the cosines of a level's made images spread."""
 
     images: Annotated[int, "made images with a score"]
@@ -94,19 +90,19 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class Scores:
+class LevelScores:
     """Score distributions of one level."""
 
     level: Annotated[int, "percent of the photo that survives"]
     text: Annotated[
-        Distribution | None, "cosines with the caption; the benchmark's threshold cuts here"
+        ScoreDistribution | None, "cosines with the caption; the benchmark's threshold cuts here"
     ]
-    photo: Annotated[Distribution | None, "cosines with the photo the image was made from"]
+    photo: Annotated[ScoreDistribution | None, "cosines with the photo the image was made from"]
 
 
 @dataclass(frozen=True)
-class RealClass:
-    """The real photos of a class images are made of: what its lots are to be read against."""
+class RealClassStats:
+    """The real photos of a class: what the figures of its images are compared with."""
 
     label: Annotated[int, "number of the class"]
     class_name: Annotated[str, "name of the class"]
@@ -131,16 +127,16 @@ class RealClass:
 
 
 @dataclass(frozen=True)
-class Judges:
-    """How far the two judges of label retention can be trusted: their answers about real photos.
+class LabelClassifiers:
+    """How often the two classifiers that measure label retention are right about real photos.
 
     Test is not read for it.
     """
 
     folds: Annotated[
         int,
-        "parts that train and val photos are dealt into, class by class; each is judged by a fit on"
-        " the others",
+        "parts that train and val photos are dealt into, class by class; each is classified by a"
+        " fit on the others",
     ]
     probe_val_accuracy: Annotated[
         float | None, "share of val photos the probe gets right, cross-validated"
@@ -156,8 +152,8 @@ class Judges:
 
 
 @dataclass(frozen=True)
-class Duplicate:
-    """An image that may be a copy of a photo the models are judged on."""
+class NearDuplicate:
+    """An image that may be a copy of a photo the models are evaluated on."""
 
     level: Annotated[int, "percent of the photo that survives"]
     source: Annotated[str, "id of the training photo the image was made from"]
@@ -180,8 +176,8 @@ class Duplicate:
 
 
 @dataclass(frozen=True)
-class Duplicates:
-    """Images nearer to a val, test or ood photo than nearly all real training photos are to theirs."""
+class NearDuplicates:
+    """Images nearer to a val, test or ood photo than nearly all real training photos are."""
 
     quantile: Annotated[
         float,
@@ -197,13 +193,13 @@ class Duplicates:
     found_kept: Annotated[int, "of those, kept images"]
     by_split: Annotated[dict[str, int], "found images by the split of the photo they resemble most"]
     listed: Annotated[
-        tuple[Duplicate, ...], "the found images with the highest cosine, worst first, capped"
+        tuple[NearDuplicate, ...], "the found images with the highest cosine, worst first, capped"
     ]
 
 
 @dataclass(frozen=True)
-class Example:
-    """An image worth a look."""
+class ExampleImage:
+    """An image that is shown for its score."""
 
     level: Annotated[int, "percent of the photo that survives"]
     rank: Annotated[
@@ -217,7 +213,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Quality:
+class QualityReport:
     """The report on a bank as one benchmark looks at it."""
 
     schema: Annotated[int, "number of this layout"]
@@ -230,40 +226,47 @@ class Quality:
     threshold: Annotated[float, "lowest text score that is used"]
     few: Annotated[int, "a class with fewer kept images at a level is warned about"]
     warnings: Annotated[tuple[str, ...], "what should be looked at first, in sentences"]
-    total: Annotated[Lot, "all levels and classes together"]
-    levels: Annotated[tuple[Lot, ...], "one for each level, all classes together"]
-    lots: Annotated[tuple[Lot, ...], "one for each class and level, ordered by (class, level)"]
-    scores: Annotated[tuple[Scores, ...], "score distributions, one for each level with an image"]
-    real: Annotated[tuple[RealClass, ...], "the real photos, one for each class images are made of"]
-    judges: Annotated[Judges, "the judges of label retention"]
-    near_duplicates: Annotated[Duplicates, "possible copies of photos the models are judged on"]
+    total: Annotated[ClassLevelStats, "all levels and classes together"]
+    levels: Annotated[tuple[ClassLevelStats, ...], "one for each level, all classes together"]
+    by_class_and_level: Annotated[
+        tuple[ClassLevelStats, ...], "one for each class and level, ordered by (class, level)"
+    ]
+    scores: Annotated[
+        tuple[LevelScores, ...], "score distributions, one for each level with an image"
+    ]
+    real: Annotated[
+        tuple[RealClassStats, ...], "the real photos, one for each class images are made of"
+    ]
+    classifiers: Annotated[LabelClassifiers, "the classifiers that measure label retention"]
+    near_duplicates: Annotated[
+        NearDuplicates, "possible copies of photos the models are evaluated on"
+    ]
     examples: Annotated[
-        tuple[Example, ...], "images with the best, median and worst text scores of each level"
+        tuple[ExampleImage, ...], "images with the best, median and worst text scores of each level"
     ]
 
 
-def plain(quality: Quality) -> dict[str, Any]:
-    """The report as JSON types, each figure's definition under `definitions`."""
-    return {**asdict(quality), "definitions": dict(definitions(Quality))}
+def as_json(report: QualityReport) -> dict[str, Any]:
+    """The report as JSON types, with the definitions under `definitions`."""
+    return {**asdict(report), "definitions": dict(definitions(QualityReport))}
 
 
 def definitions(kind: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(dotted key, definition) of every figure in a dataclass and in those it holds; lots are
-    explained once.
-    """
+    """(dotted key, definition) of every figure in a dataclass and in those it holds, once each."""
     for name, hint in get_type_hints(kind, include_extras=True).items():
-        held, definition = get_args(hint)
+        annotated, definition = get_args(hint)
         yield prefix + name, definition
-        inner = next((part for part in (held, *get_args(held)) if is_dataclass(part)), None)
+        types = (annotated, *get_args(annotated))
+        inner = next((part for part in types if is_dataclass(part)), None)
         if inner and name not in ("total", "levels"):
             yield from definitions(inner, f"{prefix}{name}.")
 
 
-def save_json(quality: Quality, path: Path) -> Path:
-    """Write `plain` whole."""
+def save_json(report: QualityReport, path: Path) -> Path:
+    """Write `as_json` whole; returns the path."""
     with atomic_output(path) as tmp:
         tmp.write_text(
-            json.dumps(plain(quality), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
             "utf-8",
         )
     return path
