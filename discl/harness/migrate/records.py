@@ -20,9 +20,9 @@ OLD_SCHEMA = 1
 RESULT_FIELDS = {"passport": "comparability", "outcomes": "confusion_counts"}
 MAX_CLASS_IMAGES = 20  # default of the rule "tail" in 0.2
 _PACED = ("epochs", "curriculum_epochs", "evaluate_every")  # out-of-fold models ignore them
-_FOLDS = range(2, 21)
-_EPOCHS = range(1, 1001)
-_SEEDS = range(32)
+FOLDS = range(2, 21)
+EPOCHS = range(1, 1001)
+SEEDS = range(32)
 
 
 def is_old_identity(identity: Mapping[str, Any]) -> bool:
@@ -121,7 +121,7 @@ def _hard_rule_table(hard: Mapping[str, Any]) -> Record:
 def _fold_models(identity: Mapping[str, Any], config: Mapping[str, Any] | None) -> Record:
     """Folds, epochs and seed of the out-of-fold models whose hash an identity of 0.1 has."""
     hash_of = _HashOfModels(identity)
-    candidates: Iterable[tuple[int, int, int]] = itertools.product(_SEEDS, _FOLDS, _EPOCHS)
+    candidates: Iterable[tuple[int, int, int]] = itertools.product(SEEDS, FOLDS, EPOCHS)
     if config is not None:
         hard = config["hard"]
         epochs = hard["epochs"] or identity["train"]["epochs"]
@@ -130,8 +130,8 @@ def _fold_models(identity: Mapping[str, Any], config: Mapping[str, Any] | None) 
         if hash_of(folds, epochs, seed) == identity["hard"]["judges"]:
             return {"version": FOLD_MODELS, "folds": folds, "epochs": epochs, "seed": seed}
     raise UserError(
-        f"the out-of-fold models {identity['hard']['judges']} have more than {_FOLDS[-1]} folds,"
-        f" {_EPOCHS[-1]} epochs or a seed above {_SEEDS[-1]}; run again with this version"
+        f"the out-of-fold models {identity['hard']['judges']} have more than {FOLDS[-1]} folds,"
+        f" {EPOCHS[-1]} epochs or a seed above {SEEDS[-1]}; run again with this version"
     )
 
 
