@@ -66,7 +66,7 @@ def _poisoned(generator: Any, *dtypes: torch.dtype) -> None:
             output[0][0] = torch.nan
         return output
 
-    generator._family.unet.register_forward_hook(spoil)
+    generator.family.unet.register_forward_hook(spoil)
 
 
 def _apart(one: Photos, other: Photos) -> int:
@@ -142,7 +142,7 @@ def test_images_are_those_of_diffusers_pipelines(
     photos = PHOTOS[[0, 1, 0, 2]]
     images = generator.make(requests, photos).images
     for request, photo, image in zip(requests, photos, images, strict=True):
-        grid = generator._staircase._grid.timesteps
+        grid = generator.trajectory.grid.timesteps
         assert (
             _apart(image, reference(kind, request, Image.fromarray(photo), scheduler, grid, 4.0))
             <= TOLERANCE
@@ -196,7 +196,7 @@ def test_without_guidance_the_denoiser_sees_each_image_once(
     checkpoint: Path, reference: Any
 ) -> None:
     generator, seen, request = _generator(checkpoint, text_guidance=1.0), set(), Request(50, CAT, 3)
-    generator._family.unet.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
+    generator.family.unet.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
     image = generator.make([request], PHOTOS[:1]).images[0]
     assert seen == {2}
     assert generator.counts["prompts"] == 1
@@ -246,12 +246,12 @@ def test_a_prompt_is_embedded_once(checkpoint: Path) -> None:
 def test_prompts_are_forgotten_when_they_are_many(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from discl.parts.generators import _staircase
+    from discl.parts.generators.base import shared_trajectory
 
-    monkeypatch.setattr(_staircase, "_PROMPTS_KEPT", 2)
+    monkeypatch.setattr(shared_trajectory, "MAX_PROMPTS", 2)
     generator = _generator(checkpoint)
     generator.make([Request(90, prompt, 0) for prompt in (CAT, DOG, "cat")], PHOTOS)
-    assert set(generator._staircase._prompts) == {"cat", ""}
+    assert set(generator.trajectory.prompts) == {"cat", ""}
     generator.make([Request(90, prompt, 0) for prompt in ("cat", CAT, CAT)], PHOTOS)
     assert generator.counts["prompts"] == 5
 
@@ -300,7 +300,7 @@ def test_the_denoiser_is_compiled_where_that_is_asked_for(
 ) -> None:
     compiled: list[Any] = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
-    family = _generator(checkpoint, compile=True)._family
+    family = _generator(checkpoint, compile=True).family
     assert compiled == [family.unet]
 
 
@@ -328,7 +328,7 @@ def test_a_group_that_does_not_fit_is_halved(checkpoint: Path) -> None:
         if len(inputs[0]) > 4:  # two images, each with and without its prompt
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    generator._family.unet.register_forward_pre_hook(crowded)
+    generator.family.unet.register_forward_pre_hook(crowded)
     assert _apart(generator.make(requests, PHOTOS).images, expected) <= TOLERANCE
     assert tried[:3] == [16, 8, 4]
     assert set(tried[3:]) == {4}
@@ -341,7 +341,7 @@ def test_an_image_that_never_fits_is_a_sentence(checkpoint: Path) -> None:
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    generator._family.vae.encoder.register_forward_pre_hook(full)
+    generator.family.vae.encoder.register_forward_pre_hook(full)
     with pytest.raises(UserError, match="not even one image at a time fits.*generator.size"):
         generator.make([Request(50, CAT, 0)], PHOTOS[:1])
 
@@ -358,7 +358,7 @@ def test_an_image_that_overflows_is_made_again_in_float32(kind: str, folders: An
     assert (
         0 < np.abs(images[0].astype(int) - clean[0]).mean() < 8
     )  # the same image, without bfloat16's noise
-    assert generator._family.unet.dtype == torch.bfloat16
+    assert generator.family.unet.dtype == torch.bfloat16
     assert generator.counts["decodes"] == 3
 
 
@@ -385,12 +385,12 @@ def test_an_image_that_float32_has_no_memory_for_has_failed(checkpoint: Path) ->
         if inputs[0].dtype == torch.float32:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    generator._family.unet.register_forward_pre_hook(full)
+    generator.family.unet.register_forward_pre_hook(full)
     images, failed = generator.make([Request(50, CAT, seed) for seed in range(2)], PHOTOS[:2])
     assert list(failed) == [0]
     assert failed[0].endswith("and float32 does not fit into memory")
     assert not images[0].any()
-    assert generator._family.unet.dtype == torch.bfloat16
+    assert generator.family.unet.dtype == torch.bfloat16
 
 
 def test_an_image_that_the_checkpoints_safety_checker_withholds_has_failed(
@@ -398,7 +398,7 @@ def test_an_image_that_the_checkpoints_safety_checker_withholds_has_failed(
 ) -> None:
     generator = _generator(checkpoint)
     monkeypatch.setattr(
-        generator._family.pipeline, "run_safety_checker", lambda images, *_: (images, [False, True])
+        generator.family.pipeline, "run_safety_checker", lambda images, *_: (images, [False, True])
     )
     images, failed = generator.make([Request(90, CAT, seed) for seed in range(2)], PHOTOS[:2])
     assert failed == {1: "the checkpoint's safety checker withheld the image"}
@@ -423,7 +423,7 @@ def test_text_only_level_0_begins_from_the_noise_of_the_levels_above(checkpoint:
     generator = _generator(checkpoint, steps=50)
     requests, photos = [Request(0, CAT, 7), Request(10, CAT, 7)], PHOTOS[[0, 0]]
     zero, ten = (
-        stair.latents for stair in generator._staircase._stairs(requests, photos, (1, 4, 8, 8))
+        batch.latents for batch in generator.trajectory.start(requests, photos, (1, 4, 8, 8))
     )
     assert torch.corrcoef(torch.stack([zero.flatten(), ten.flatten()]))[0, 1] > 0.95
 
@@ -539,11 +539,11 @@ def test_a_folder_without_its_parts_is_named(refused: Any, tmp_path: Path) -> No
     refused("does not load as a diffusers pipeline")
 
 
-def test_a_scheduler_with_dice_of_its_own_is_refused() -> None:
-    from discl.parts.generators._loading import _check_scheduler
+def test_a_scheduler_that_draws_noise_of_its_own_is_refused() -> None:
+    from discl.parts.generators.base.loading import check_scheduler
 
-    with pytest.raises(UserError, match="rolls its own dice.*set generator.scheduler"):
-        _check_scheduler(type("DPMSolverSDEScheduler", (), {})(), "somewhere")
+    with pytest.raises(UserError, match="draws noise of its own.*set generator.scheduler"):
+        check_scheduler(type("DPMSolverSDEScheduler", (), {})(), "somewhere")
 
 
 def test_a_truncated_weight_file_is_named(checkpoint: Path, tmp_path: Path) -> None:

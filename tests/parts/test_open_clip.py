@@ -224,7 +224,7 @@ def test_photos_are_brought_to_size_as_open_clip_does_it(
 ) -> None:
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    from discl.parts.backbones._clip import View
+    from discl.parts.backbones.base.clip import View
 
     preprocess = PreprocessCfg(size=16, resize_mode=mode)
     photo = np.random.default_rng(0).integers(

@@ -17,7 +17,7 @@ from discl.files.shipped import trained_on
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from discl.parts.backbones._clip import View
+    from discl.parts.backbones.base.clip import View
 
 HEADS = ("text", "linear")
 TUNED = ("all", "image")
@@ -80,7 +80,7 @@ class OpenClip:
 
     def build(self, task: Task, seed: int) -> nn.Module:
         """The weights are given, so the seed decides nothing."""
-        from discl.parts.backbones._clip import LinearHead, TextHead, Trunk
+        from discl.parts.backbones.base.clip import LinearHead, TextHead, Trunk
 
         clip, view = self._loaded(seed)
         network = TextHead(clip, view, self._tokens(task), self.tuned == "all")
@@ -90,7 +90,7 @@ class OpenClip:
         return LinearHead(Trunk(clip, view), scale * network.eval().weight().detach())
 
     def trunk(self, task: Task, seed: int) -> nn.Module:
-        from discl.parts.backbones._clip import Trunk
+        from discl.parts.backbones.base.clip import Trunk
 
         return Trunk(*self._loaded(seed))
 
@@ -122,7 +122,7 @@ class OpenClip:
     def _loaded(self, seed: int) -> tuple[Any, View]:
         import torch
 
-        from discl.parts.backbones._clip import View
+        from discl.parts.backbones.base.clip import View
 
         with torch.random.fork_rng(devices=[]):  # the weights are drawn before they are read
             torch.manual_seed(seed)

@@ -16,38 +16,37 @@ from discl.core.levels import denoising_steps
 
 
 class Blend:
-    """Level 100 would be the photo, level 0 is a smooth pattern: its colours come from the prompt,
-    its noise from the seed.
+    """Level 100 would be the photo; level 0 is a smooth pattern with noise.
+
+    The prompt decides the pattern's colours, the request's seed its noise.
     """
 
     version = 1
 
     def __init__(self, steps: int = 20, noise: float = 20.0) -> None:
-        self.steps, self.noise = steps, noise
+        self.steps = steps
+        self.noise = noise
 
     def identity(self) -> dict[str, Any]:
         return {}
 
     def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
-        return Generated(
-            np.stack(
-                [self._one(request, photo) for request, photo in zip(requests, photos, strict=True)]
-            )
-        )
+        """Images of photos [b, h, w, 3], of the same size."""
+        pairs = zip(requests, photos, strict=True)
+        return Generated(np.stack([self._image(request, photo) for request, photo in pairs]))
 
-    def _one(self, request: Request, photo: Photos) -> Photos:
+    def _image(self, request: Request, photo: Photos) -> Photos:
         h, w = photo.shape[:2]
-        colours = np.random.default_rng(seed_of("blend", request.prompt)).uniform(
-            40, 215, (2, 2, 3)
-        )
-        down, across = (np.linspace(0, 1, n)[:, None] for n in (h, w))
-        ramp = np.stack([1 - down, down], -1)[:, 0] @ colours.reshape(2, 6)
+        corner_rng = np.random.default_rng(seed_of("blend", request.prompt))
+        corners = corner_rng.uniform(40, 215, (2, 2, 3))
+        down = np.linspace(0, 1, h)[:, None]
+        across = np.linspace(0, 1, w)[:, None]
+        ramp = np.stack([1 - down, down], -1)[:, 0] @ corners.reshape(2, 6)
         pattern = np.einsum(
             "hkc,wk->hwc", ramp.reshape(h, 2, 3), np.concatenate([1 - across, across], 1)
         )
         share = denoising_steps(request.level, self.steps) / self.steps
         noise = np.random.default_rng(request.seed).normal(0, self.noise, photo.shape)
-        mixed: Photos = (
-            ((1 - share) * photo + share * (pattern + noise)).round().clip(0, 255).astype(np.uint8)
-        )
-        return mixed
+        mixed = (1 - share) * photo + share * (pattern + noise)
+        image: Photos = mixed.round().clip(0, 255).astype(np.uint8)
+        return image

@@ -1,6 +1,4 @@
-"""Image-to-image diffusion by any Stable Diffusion checkpoint: the embedded miniature, SD, SDXL,
-its refiner, Turbo, LCM.
-"""
+"""Image-to-image diffusion by any Stable Diffusion checkpoint: the miniature, SD, SDXL, LCM."""
 
 from __future__ import annotations
 
@@ -20,8 +18,8 @@ from discl.files.shipped import trained_on
 from discl.files.weights import digest_of, folder_of
 
 if TYPE_CHECKING:
-    from discl.parts.generators._families import Classic
-    from discl.parts.generators._staircase import Staircase
+    from discl.parts.generators.base.families import StableDiffusion
+    from discl.parts.generators.base.shared_trajectory import SharedTrajectory
 
 # those whose step follows from its inputs and the generators handed to it, and which numpy 2 has
 # not broken
@@ -43,18 +41,12 @@ SCHEDULERS = (
 _PHOTO_IN_LEVEL_0 = {"noise": False, "photo_trace": True}
 _SLICED = {"default": False, "sliced": True}
 _DTYPES = ("float32", "float16", "bfloat16")
-_FILES = (
-    "model_index.json",
-    "*/*.json",
-    "*/*.safetensors",
-    "*/*.txt",
-    "*/*.model",
-)  # not the single files many repositories add
+# not the single files that many repositories add
+_FILES = ("model_index.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model")
 
 
 class Img2Img:
-    """SDEdit (Meng et al. 2022) with classifier-free guidance, all levels on one grid of `steps`
-    timesteps.
+    """SDEdit (Meng et al. 2022) with classifier-free guidance, all levels on one grid of timesteps.
 
     `checkpoint` is a folder in diffusers' format, `pkg://package/path`, or a Hub id `owner/name` or
     `owner/name@revision`. `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and
@@ -120,8 +112,10 @@ class Img2Img:
         self.checkpoint = checkpoint
         self.steps = steps
         self.text_guidance = text_guidance
-        self.size = _size(size)
-        self.level_0, self.scheduler, self.negative_prompt = level_0, scheduler, negative_prompt
+        self.size = _checked_size(size)
+        self.level_0 = level_0
+        self.scheduler = scheduler
+        self.negative_prompt = negative_prompt
         self.scores = (aesthetic_score, negative_aesthetic_score)
         self.dtype = dtype
         self.chunk = chunk
@@ -149,10 +143,11 @@ class Img2Img:
         return trained_on(self.checkpoint)
 
     @cached_property
-    def _family(self) -> Classic:
-        from discl.parts.generators._loading import Loading, load
+    def family(self) -> StableDiffusion:
+        """The loaded checkpoint."""
+        from discl.parts.generators.base.loading import LoadingOptions, load
 
-        how = Loading(
+        options = LoadingOptions(
             self.scheduler,
             self.dtype,
             self.device,
@@ -160,27 +155,31 @@ class Img2Img:
             _SLICED[self.attention],
             self.compile,
         )
-        return load(self._folder, self.checkpoint, how)
+        return load(self._folder, self.checkpoint, options)
 
     @cached_property
-    def _staircase(self) -> Staircase:
-        return self._new_staircase()
+    def trajectory(self) -> SharedTrajectory:
+        """The loop that makes the images."""
+        return self._new_trajectory()
 
-    def _new_staircase(self) -> Staircase:
-        from discl.parts.generators._staircase import Recipe, Staircase
+    def _new_trajectory(self) -> SharedTrajectory:
+        from discl.parts.generators.base.shared_trajectory import Sampling, SharedTrajectory
 
-        photo_in_level_0 = _PHOTO_IN_LEVEL_0[self.level_0]
-        recipe = Recipe(
+        sampling = Sampling(
             self.steps,
             self.text_guidance,
             self.negative_prompt,
             self.scores,
-            photo_in_level_0,
+            _PHOTO_IN_LEVEL_0[self.level_0],
             self.chunk,
         )
-        return Staircase(self._family, recipe, self.counts)
+        return SharedTrajectory(self.family, sampling, self.counts)
 
     def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
+        """Images of photos [b, h, w, 3], of the same size or of `size`.
+
+        Raises UserError for a level that leaves no denoising step.
+        """
         for level in {request.level for request in requests}:
             if denoising_steps(level, self.steps) == 0:
                 raise UserError(
@@ -190,31 +189,32 @@ class Img2Img:
         resized = _resized(photos, self.size)
         if not requests:
             return Generated(resized)
-        return self._mended(self._staircase.make(requests, resized), requests, resized)
+        return self._retried(self.trajectory.make(requests, resized), requests, resized)
 
-    def _mended(self, drawn: Generated, requests: Sequence[Request], photos: Photos) -> Generated:
-        """`drawn`, its images that overflowed made once more in float32."""
+    def _retried(
+        self, generated: Generated, requests: Sequence[Request], photos: Photos
+    ) -> Generated:
+        """The images, those that overflowed made once more in float32."""
         import torch
 
-        from discl.parts.generators._groups import DoesNotFitError
-        from discl.parts.generators._staircase import NOT_FINITE
+        from discl.parts.generators.base.fixed_batches import DoesNotFitError
+        from discl.parts.generators.base.shared_trajectory import NOT_FINITE
 
-        broken = [place for place, reason in drawn.failed.items() if reason == NOT_FINITE]
+        broken = [i for i, reason in generated.failed.items() if reason == NOT_FINITE]
         if not broken or self.dtype == "float32":
-            return drawn
-        reasons = {place: reason for place, reason in drawn.failed.items() if place not in broken}
+            return generated
+        reasons = {i: reason for i, reason in generated.failed.items() if i not in broken}
         try:
-            self._family.settle(torch.float32)
-            images, failed = self._new_staircase().make(
-                [requests[place] for place in broken], photos[broken]
-            )
-            drawn.images[broken] = images
-            reasons |= {broken[i]: f"{reason}, in float32 too" for i, reason in failed.items()}
+            self.family.to_dtype(torch.float32)
+            retry = self._new_trajectory().make([requests[i] for i in broken], photos[broken])
+            generated.images[broken] = retry.images
+            for i, reason in retry.failed.items():
+                reasons[broken[i]] = f"{reason}, in float32 too"
         except (torch.OutOfMemoryError, DoesNotFitError):
             reasons |= dict.fromkeys(broken, f"{NOT_FINITE}, and float32 does not fit into memory")
         finally:
-            self._family.settle(getattr(torch, self.dtype))
-        return Generated(drawn.images, reasons)
+            self.family.to_dtype(getattr(torch, self.dtype))
+        return Generated(generated.images, reasons)
 
 
 def _at_least_one(key: str, given: int, what: str) -> None:
@@ -227,14 +227,11 @@ def _one_of(key: str, given: str, known: Iterable[str]) -> None:
         raise unknown(f"generator.{key}", given, (name for name in known if name))
 
 
-def _size(given: Any) -> tuple[int, int] | None:
+def _checked_size(given: Any) -> tuple[int, int] | None:
     if given is None:
         return None
-    if (
-        not isinstance(given, list | tuple)
-        or len(given) != 2
-        or not all(isinstance(side, int) and side > 0 for side in given)
-    ):
+    is_pair = isinstance(given, list | tuple) and len(given) == 2
+    if not is_pair or not all(isinstance(side, int) and side > 0 for side in given):
         raise UserError(
             f"generator.size = {given!r}: give width and height in pixels, as in [480, 264]"
         )
@@ -246,9 +243,5 @@ def _resized(photos: Photos, size: tuple[int, int] | None) -> Photos:
         return photos
     from PIL import Image
 
-    return np.stack(
-        [
-            np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
-            for photo in photos
-        ]
-    )
+    images = [Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS) for photo in photos]
+    return np.stack([np.asarray(image) for image in images])

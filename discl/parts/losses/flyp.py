@@ -39,7 +39,7 @@ class Flyp:
         import torch
         from torch.nn.functional import cross_entropy
 
-        from discl.parts.losses._ranks import gathered
+        from discl.parts.losses.base.ranks import gathered
 
         if labels.ndim > 1:
             raise UserError(

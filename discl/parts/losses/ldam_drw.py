@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from discl.core.errors import UserError
-from discl.parts.losses._labels import shares
+from discl.parts.losses.base.labels import shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable

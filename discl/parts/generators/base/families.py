@@ -1,6 +1,4 @@
-"""How families of checkpoints differ: in their texts, their added conditions and their
-autoencoders.
-"""
+"""How families of checkpoints differ: in prompts, added conditions and autoencoders."""
 
 from __future__ import annotations
 
@@ -14,19 +12,18 @@ from torch import Tensor
 from discl.core.interfaces import Photos
 
 
-class Words(NamedTuple):
+class PromptEmbeddings(NamedTuple):
     """Prompts as the denoiser reads them."""
 
     hidden: Tensor  # [b, tokens, d]
     pooled: Tensor  # [b, d]; d = 0 where the family has none
 
 
-class Classic:
-    """Stable Diffusion 1 and 2, their Turbo models, latent consistency models."""
+class StableDiffusion:
+    """Stable Diffusion 1 and 2 (Rombach et al. 2022), Turbo models, latent consistency models."""
 
-    empty_is_zero = (
-        False  # whether an empty negative prompt stands for zeros, not for the embedding of ""
-    )
+    # whether an empty negative prompt stands for zeros, not for the embedding of ""
+    empty_is_zero = False
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
@@ -41,26 +38,27 @@ class Classic:
     def device(self) -> torch.device:
         return self.unet.device  # type: ignore[no-any-return]
 
-    def settle(self, dtype: torch.dtype) -> None:
+    def to_dtype(self, dtype: torch.dtype) -> None:
         """Compute in `dtype` from here on."""
         self.pipeline.to(dtype)
 
-    def embed(self, texts: list[str]) -> Words:
-        hidden, _ = self.pipeline.encode_prompt(texts, self.device, 1, False)
-        return Words(hidden, hidden.new_zeros(len(texts), 0))
+    def embed(self, prompts: list[str]) -> PromptEmbeddings:
+        """Embeddings of b prompts."""
+        hidden, _ = self.pipeline.encode_prompt(prompts, self.device, 1, False)
+        return PromptEmbeddings(hidden, hidden.new_zeros(len(prompts), 0))
 
     def added(
         self, pooled: Tensor, size: tuple[int, int], scores: list[float]
     ) -> dict[str, Tensor] | None:
-        """What the denoiser hears beyond the prompt: its pooled form, the (height, width), an
-        aesthetic score for each image.
+        """What the denoiser is given beside the prompt; None = nothing.
+
+        It may depend on the pooled prompts [b, d], the (height, width) and an aesthetic score for
+        each image.
         """
         return None
 
-    def guidance(self, text_guidance: float) -> Tensor | None:
-        """[1, d], for denoisers that were taught what guidance does and need none afterwards (Luo
-        et al. 2023).
-        """
+    def guidance_embedding(self, text_guidance: float) -> Tensor | None:
+        """[1, d], for denoisers distilled from guided ones (Luo et al. 2023); None elsewhere."""
         dim = self.unet.config.time_cond_proj_dim
         if dim is None:
             return None
@@ -70,43 +68,44 @@ class Classic:
         return row.to(self.device, self.dtype)
 
     @cached_property
-    def samples(self) -> bool:
+    def is_sampled(self) -> bool:
         """Whether the autoencoder answers with a distribution that latents are drawn from."""
         side = 8 * self.pipeline.vae_scale_factor
         return hasattr(self._encoded(torch.zeros(1, 3, side, side)), "latent_dist")
 
     def encode(self, photos: list[Photos]) -> tuple[Tensor, Tensor | None]:
-        """Mean and deviation [b, c, h, w] of the unscaled latents; no deviation where the
-        autoencoder has one answer.
+        """(mean, deviation) [b, c, h, w] of the unscaled latents of b photos [h, w, 3].
+
+        No deviation where the autoencoder has one answer.
         """
         # as images, not as arrays: those diffusers brings to a size without interpolation
-        answer = self._encoded(
-            self.pipeline.image_processor.preprocess([Image.fromarray(photo) for photo in photos])
-        )
-        return (
-            (answer.latent_dist.mean, answer.latent_dist.std)
-            if self.samples
-            else (answer.latents, None)
-        )
+        images = [Image.fromarray(photo) for photo in photos]
+        answer = self._encoded(self.pipeline.image_processor.preprocess(images))
+        if not self.is_sampled:
+            return answer.latents, None
+        return answer.latent_dist.mean, answer.latent_dist.std
 
     def _encoded(self, pixels: Tensor) -> Any:
         return self.vae.encode(pixels.to(self.vae.device, self.vae.dtype))
 
     def scaled(self, latents: Tensor) -> Tensor:
-        """The autoencoder's latents as the denoiser knows them."""
+        """The autoencoder's latents [b, c, h, w] as the denoiser knows them."""
         return self.vae.config.scaling_factor * latents.to(self.dtype)  # type: ignore[no-any-return]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Pictures [b, 3, h, w] in -1..1 from the denoiser's latents."""
+        """Images [b, 3, h, w] in [-1, 1] from the denoiser's latents [b, c, h, w]."""
         return self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]  # type: ignore[no-any-return]
 
-    def withheld(self, decoded: Tensor) -> list[bool]:
-        """Which pictures the checkpoint's own safety checker, if it has one, does not let out."""
+    def flagged(self, decoded: Tensor) -> list[bool]:
+        """Whether the checkpoint's safety checker, if it has one, flags each of b images.
+
+        `decoded` is [b, 3, h, w] in [-1, 1].
+        """
         _, flags = self.pipeline.run_safety_checker(decoded.clone(), decoded.device, self.dtype)
         return [False] * len(decoded) if flags is None else list(flags)
 
 
-class Large(Classic):
+class SDXL(StableDiffusion):
     """SDXL's base, its refiner (Podell et al. 2023), its Turbo models."""
 
     def __init__(self, pipeline: Any) -> None:
@@ -115,62 +114,58 @@ class Large(Classic):
         self.scored = pipeline.config.requires_aesthetics_score
         self.upcast = getattr(pipeline.vae.config, "force_upcast", False)
 
-    def settle(self, dtype: torch.dtype) -> None:
-        super().settle(dtype)
-        if (
-            self.upcast
-        ):  # this autoencoder overflows in float16; diffusers would decode with it in bfloat16
+    def to_dtype(self, dtype: torch.dtype) -> None:
+        super().to_dtype(dtype)
+        # this autoencoder overflows in float16; diffusers would decode with it in bfloat16
+        if self.upcast:
             self.vae.to(torch.float32)
 
-    def embed(self, texts: list[str]) -> Words:
+    def embed(self, prompts: list[str]) -> PromptEmbeddings:
         hidden, _, pooled, _ = self.pipeline.encode_prompt(
-            texts, device=self.device, do_classifier_free_guidance=False
+            prompts, device=self.device, do_classifier_free_guidance=False
         )
-        return Words(hidden, pooled)
+        return PromptEmbeddings(hidden, pooled)
 
     def added(
         self, pooled: Tensor, size: tuple[int, int], scores: list[float]
     ) -> dict[str, Tensor] | None:
+        """Pooled prompts [b, d]; sizes and offsets, or the aesthetic score."""
         rows = [[*size, 0, 0, *([score] if self.scored else size)] for score in scores]
-        return {
-            "text_embeds": pooled,
-            "time_ids": torch.tensor(rows, dtype=pooled.dtype, device=pooled.device),
-        }
+        time_ids = torch.tensor(rows, dtype=pooled.dtype, device=pooled.device)
+        return {"text_embeds": pooled, "time_ids": time_ids}
 
     def scaled(self, latents: Tensor) -> Tensor:
+        """The autoencoder's latents [b, c, h, w], standardised where it states their moments."""
         mean, std = self._moments(self.dtype)
         return (latents.to(self.dtype) - mean) * self.vae.config.scaling_factor / std  # type: ignore[no-any-return]
 
     def decode(self, latents: Tensor) -> Tensor:
+        """Images [b, 3, h, w] in [-1, 1] from the denoiser's latents [b, c, h, w]."""
         mean, std = self._moments(self.vae.dtype)
         unscaled = latents.to(self.vae.dtype) * std / self.vae.config.scaling_factor + mean
         return self.vae.decode(unscaled, return_dict=False)[0]  # type: ignore[no-any-return]
 
     def _moments(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """The latents' mean and deviation [1, c, 1, 1] where the autoencoder states them, else 0
-        and 1.
-        """
+        """Mean and deviation [1, c, 1, 1] of latents; 0 and 1 where the autoencoder has none."""
         config = self.vae.config
-        stated = (
-            getattr(config, "latents_mean", None) or [0.0],
-            getattr(config, "latents_std", None) or [1.0],
-        )
-        mean, std = (
-            torch.tensor(values, dtype=dtype, device=self.device).view(1, -1, 1, 1)
-            for values in stated
-        )
-        return mean, std
+        mean = getattr(config, "latents_mean", None) or [0.0]
+        std = getattr(config, "latents_std", None) or [1.0]
+        return self._column(mean, dtype), self._column(std, dtype)
 
-    def withheld(self, decoded: Tensor) -> list[bool]:
+    def _column(self, values: list[float], dtype: torch.dtype) -> Tensor:
+        return torch.tensor(values, dtype=dtype, device=self.device).view(1, -1, 1, 1)
+
+    def flagged(self, decoded: Tensor) -> list[bool]:
+        """SDXL's images [b, 3, h, w] have no safety checker."""
         return [False] * len(decoded)
 
 
 # by the class that the checkpoint's model_index.json names
-FAMILIES: dict[str, type[Classic]] = {
-    "StableDiffusionPipeline": Classic,
-    "StableDiffusionImg2ImgPipeline": Classic,
-    "StableDiffusionXLPipeline": Large,
-    "StableDiffusionXLImg2ImgPipeline": Large,
-    "LatentConsistencyModelPipeline": Classic,
-    "LatentConsistencyModelImg2ImgPipeline": Classic,
+FAMILIES: dict[str, type[StableDiffusion]] = {
+    "StableDiffusionPipeline": StableDiffusion,
+    "StableDiffusionImg2ImgPipeline": StableDiffusion,
+    "StableDiffusionXLPipeline": SDXL,
+    "StableDiffusionXLImg2ImgPipeline": SDXL,
+    "LatentConsistencyModelPipeline": StableDiffusion,
+    "LatentConsistencyModelImg2ImgPipeline": StableDiffusion,
 }

@@ -14,11 +14,21 @@ from transformers.utils import logging as transformers_logging
 
 from discl.core.errors import UserError
 from discl.parts.generators import _patches  # noqa: F401 - the miniature's checkpoint names it
-from discl.parts.generators._families import FAMILIES, Classic
+from discl.parts.generators.base.families import FAMILIES, StableDiffusion
+
+_LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)
-class Loading:
+class LoadingOptions:
     """How a checkpoint's weights are laid out in memory, and its scheduler ("" = its own)."""
 
     scheduler: str
@@ -29,34 +39,36 @@ class Loading:
     compile: bool
 
 
-def load(folder: Path, checkpoint: str, loading: Loading) -> Classic:
-    """The checkpoint, ready to work on its device; `checkpoint` is what error messages call it."""
-    device = _device(loading.device)
-    dtype = getattr(torch, loading.dtype)
+def load(folder: Path, checkpoint: str, options: LoadingOptions) -> StableDiffusion:
+    """The checkpoint, ready to work on its device; `checkpoint` is what error messages call it.
+
+    Raises UserError where it is of no known family, does not load, or asks for a missing device.
+    """
+    device = _device(options.device)
+    dtype = getattr(torch, options.dtype)
     family = _family_of(folder, checkpoint)
     pipeline = _pipeline(folder, checkpoint, dtype)
-    if loading.scheduler:
-        pipeline.scheduler = getattr(diffusers, loading.scheduler).from_config(
-            pipeline.scheduler.config
-        )
-    _check_scheduler(pipeline.scheduler, checkpoint)
+    if options.scheduler:
+        scheduler = getattr(diffusers, options.scheduler)
+        pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+    check_scheduler(pipeline.scheduler, checkpoint)
     pipeline.to(device)
-    if loading.channels_last:
+    if options.channels_last:
         pipeline.unet.to(memory_format=torch.channels_last)
         pipeline.vae.to(memory_format=torch.channels_last)
-    if loading.sliced:
+    if options.sliced:
         pipeline.enable_attention_slicing()
-    if loading.compile:
+    if options.compile:
         pipeline.unet.compile()
     loaded = family(pipeline)
-    loaded.settle(dtype)
+    loaded.to_dtype(dtype)
     return loaded
 
 
 def _device(name: str) -> torch.device:
-    device = torch.device(
-        ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-    )
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"generator.device = {name!r}: this machine offers {torch.cuda.device_count()} CUDA"
@@ -65,27 +77,27 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _family_of(folder: Path, checkpoint: str) -> type[Classic]:
+def _family_of(folder: Path, checkpoint: str) -> type[StableDiffusion]:
     """Asked before anything is loaded: a checkpoint of the wrong kind may be large."""
-    found = _class_in(folder, checkpoint)
-    if found not in FAMILIES:
+    name = _class_in(folder, checkpoint)
+    if name not in FAMILIES:
         raise UserError(
-            f"generator.checkpoint = {checkpoint!r} holds {found}; generator 'img2img' drives"
+            f"generator.checkpoint = {checkpoint!r} holds {name}; generator 'img2img' drives"
             f" {', '.join(FAMILIES)}"
         )
-    return FAMILIES[found]
+    return FAMILIES[name]
 
 
 def _class_in(folder: Path, checkpoint: str) -> str:
-    """The class a folder says it is of; a part of a pipeline says so elsewhere than a whole one."""
+    """The class that a folder's JSON names, or what is there instead.
+
+    A part of a pipeline names it in another file than a whole pipeline.
+    """
     for name in ("model_index.json", "scheduler_config.json", "config.json"):
         if (folder / name).is_file():
             try:
-                return str(
-                    json.loads((folder / name).read_text("utf-8")).get(
-                        "_class_name", f"a {name} that names no class"
-                    )
-                )
+                content = json.loads((folder / name).read_text("utf-8"))
+                return str(content.get("_class_name", f"a {name} that names no class"))
             except (ValueError, AttributeError) as error:
                 raise UserError(
                     f"generator.checkpoint = {checkpoint!r}: {name} is no JSON object ({error})"
@@ -105,15 +117,7 @@ def _pipeline(folder: Path, checkpoint: str, dtype: torch.dtype) -> Any:
             use_safetensors=True,
             local_files_only=True,
         )
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ImportError,
-        RuntimeError,
-    ) as error:
+    except _LOADING_ERRORS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"generator.checkpoint = {checkpoint!r} does not load as a diffusers pipeline ({first})"
@@ -122,18 +126,19 @@ def _pipeline(folder: Path, checkpoint: str, dtype: torch.dtype) -> Any:
     return pipeline
 
 
-def _check_scheduler(scheduler: Any, checkpoint: str) -> None:
+def check_scheduler(scheduler: Any, checkpoint: str) -> None:
+    """Raises UserError for a scheduler that draws noise of its own."""
     name = type(scheduler).__name__
     if name == "DPMSolverSDEScheduler":
         raise UserError(
-            f"generator.checkpoint = {checkpoint!r}: its {name} rolls its own dice, so a request"
-            " would get another image each time; set generator.scheduler, e.g. to"
+            f"generator.checkpoint = {checkpoint!r}: its {name} draws noise of its own, so a"
+            " request would get another image each time; set generator.scheduler, e.g. to"
             " 'EulerAncestralDiscreteScheduler'"
         )
 
 
 def _variant(folder: Path, dtype: torch.dtype) -> str | None:
-    """Half-precision files where they are what is wanted, or all there is."""
+    """Half-precision files where they are asked for, or all there is."""
     halves = {path.parent for path in folder.glob("*/*.fp16.safetensors")}
     wholes = {path.parent for path in folder.glob("*/*.safetensors") if ".fp16" not in path.name}
     return "fp16" if halves and (dtype == torch.float16 or halves - wholes) else None

@@ -1,0 +1,1 @@
+"""What families of diffusion checkpoints share: loading, batching, and the way down the grid."""
