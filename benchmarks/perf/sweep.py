@@ -371,7 +371,7 @@ def _replayed(
         beside: list[Mapping[str, Any]] = []
         ended: list[FinishedTrial] = []
         for slot in range(begin, end):
-            how = SamplerSettings(said.sampler, said.startup, said.seed, 1)
+            how = SamplerSettings(said.sampler, said.startup, said.seed)
             params = propose(space, how, slot, tried, beside) if slot else own
             beside.append(params)
             ended.append(

@@ -12,14 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as some
 from scipy.stats import wilcoxon
 
-from discl.config.sweep import Dimension, TuneTable
+from discl.config.sweep import COSTS, Dimension, TuneTable
 from discl.core.interfaces import EpochReport
+from discl.core.registry import find
 from discl.harness.tuning import proposals
 from discl.harness.tuning import space as spaces
 from discl.harness.tuning.proposals import (
     FinishedTrial,
     SamplerSettings,
     best_of,
+    directions_of,
     estimates,
     propose,
     sampler_name,
@@ -28,6 +30,7 @@ from discl.harness.tuning.pruning import MedianStopping, is_clearly_worse
 from discl.harness.tuning.space import stored
 from tests.properties import examples
 
+DIRECTIONS = ("maximize", "minimize")  # of a val/ metric, and of a cost
 SPACE = {
     "loss": Dimension(type="categorical", choices=["ce", [0, 50], {"a": 1}, None]),
     "lr": Dimension(type="float", low=1e-4, high=1e-1, log=True),
@@ -43,7 +46,11 @@ def _tried(
     rng, made = np.random.default_rng(seed), list[FinishedTrial]()
     for slot in range(count):
         params = propose(
-            space, SamplerSettings("random", 0, seed, 2 if costs else 1), slot, made, []
+            space,
+            SamplerSettings("random", 0, seed, DIRECTIONS[: 2 if costs else 1]),
+            slot,
+            made,
+            [],
         )
         scores = dict(enumerate(rng.random(2 if slot % 3 == 2 else 3).tolist()))
         made.append(
@@ -66,7 +73,10 @@ def _lies_in(space: dict[str, Dimension], params: dict[str, Any]) -> bool:
 def test_the_same_past_gives_the_same_proposal_and_a_round_proposes_no_setting_twice(
     sampler: str, objectives: int
 ) -> None:
-    how, tried = SamplerSettings(sampler, 4, 1, objectives), _tried(SPACE, 6, costs=objectives == 2)
+    how, tried = (
+        SamplerSettings(sampler, 4, 1, DIRECTIONS[:objectives]),
+        _tried(SPACE, 6, costs=objectives == 2),
+    )
     beside: list[dict[str, Any]] = []
     for slot in range(6, 9):
         beside.append(propose(SPACE, how, slot, tried, beside))
@@ -82,7 +92,7 @@ def test_the_same_past_gives_the_same_proposal_and_a_round_proposes_no_setting_t
 
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_a_proposal_hangs_on_what_was_tried_and_on_what_is_beside_it(sampler: str) -> None:
-    how, tried = SamplerSettings(sampler, 4, 1, 1), _tried({"lr": SPACE["lr"]}, 6)
+    how, tried = SamplerSettings(sampler, 4, 1), _tried({"lr": SPACE["lr"]}, 6)
     other = [
         FinishedTrial(
             trial.params, {unit: 1 - score for unit, score in trial.scores.items()}, trial.complete
@@ -101,7 +111,7 @@ def test_a_sampler_that_learns_finds_what_a_blind_one_misses() -> None:
     def best(sampler: str) -> float:
         tried: list[FinishedTrial] = []
         for slot in range(12):
-            params = propose(space, SamplerSettings(sampler, 4, 0, 1), slot, tried, [])
+            params = propose(space, SamplerSettings(sampler, 4, 0), slot, tried, [])
             score = -abs(math.log10(params["lr"] / 3e-3)) - abs(params["width"] - 8) / 4
             tried.append(FinishedTrial(params, {0: score}, True))
         return max(trial.mean for trial in tried)
@@ -163,7 +173,7 @@ def _check_laws(sampler: str, space: dict[str, Dimension], seed: int) -> None:
     rounds = [_tried(space, int(min(5, count)), seed)]
     tried, beside = rounds[0], list[dict[str, Any]]()
     for slot in range(len(tried), int(min(count, len(tried) + 2))):
-        beside.append(propose(space, SamplerSettings(sampler, 3, seed, 1), slot, tried, beside))
+        beside.append(propose(space, SamplerSettings(sampler, 3, seed), slot, tried, beside))
     made = [*(dict(trial.params) for trial in tried), *beside]
     assert all(_lies_in(space, params) for params in made)
     assert all(one != other for one, other in itertools.combinations(made, 2))
@@ -195,7 +205,7 @@ def test_a_small_space_is_gone_through_once(sampler: str) -> None:
     tried: list[FinishedTrial] = []
     failed: list[dict[str, Any]] = []
     for slot in range(8):
-        params = propose(space, SamplerSettings(sampler, 3, 0, 1), slot, tried, [], failed)
+        params = propose(space, SamplerSettings(sampler, 3, 0), slot, tried, [], failed)
         if slot == 4:
             failed.append(params)
         else:
@@ -205,12 +215,12 @@ def test_a_small_space_is_gone_through_once(sampler: str) -> None:
         itertools.product((0.1, 0.3, 0.5, 0.7), ("ce", "focal"))
     )
     assert (
-        propose(space, SamplerSettings(sampler, 3, 0, 1), 8, tried, [], failed) in made
+        propose(space, SamplerSettings(sampler, 3, 0), 8, tried, [], failed) in made
     )  # nothing else is left
 
 
 def test_nothing_to_tune_is_proposed_as_nothing() -> None:
-    assert propose({}, SamplerSettings("gp", 3, 0, 1), 0, [], []) == {}
+    assert propose({}, SamplerSettings("gp", 3, 0), 0, [], []) == {}
 
 
 @pytest.mark.parametrize(
@@ -219,7 +229,7 @@ def test_nothing_to_tune_is_proposed_as_nothing() -> None:
 )
 def test_any_choice_comes_back_from_optuna_as_it_was(value: Any) -> None:
     space = {"path": Dimension(type="categorical", choices=[value, "another"])}
-    made = [propose(space, SamplerSettings("random", 0, seed, 1), 0, [], []) for seed in range(8)]
+    made = [propose(space, SamplerSettings("random", 0, seed), 0, [], []) for seed in range(8)]
     back = [spaces.settings(params)["path"] for params in made]
     assert all(isinstance(each, type(value) | str) and each in (value, "another") for each in back)
     assert value in back
@@ -328,9 +338,9 @@ def test_a_trial_as_good_as_the_best_is_never_given_up(values: list[float], p: f
 METRIC = "val/macro_acc"
 
 
-def _history(values: dict[int, float], last: int) -> list[EpochReport]:
+def _history(values: dict[int, float], last: int, metric: str = METRIC) -> list[EpochReport]:
     """Reports of the epochs up to `last`, with what val said where it was looked at."""
-    looked = {epoch: {METRIC: value} for epoch, value in values.items() if epoch <= last}
+    looked = {epoch: {metric: value} for epoch, value in values.items() if epoch <= last}
     return [
         EpochReport(epoch, {100: 1.0}, {100: 1}, 1, 0.1, 0.0, looked.get(epoch, {}))
         for epoch in range(last + 1)
@@ -338,8 +348,9 @@ def _history(values: dict[int, float], last: int) -> list[EpochReport]:
 
 
 def _gives_up_at(patience: MedianStopping, values: dict[int, float]) -> int | None:
+    epochs = range(max(values) + 1)
     return next(
-        (epoch for epoch in range(max(values) + 1) if patience(_history(values, epoch))), None
+        (epoch for epoch in epochs if patience(_history(values, epoch, patience.metric))), None
     )
 
 
@@ -390,3 +401,21 @@ def test_no_run_is_given_up_within_its_curriculum_or_where_nobody_looked(
         if stop(_history(values, epoch)):
             assert epoch in values
             assert epoch >= curriculum
+
+
+def test_where_lower_is_better_the_lowest_mean_is_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find("metrics", "acc"), "better", "lower")
+    assert directions_of(["val/acc", *COSTS])[:2] == ["minimize", "minimize"]
+    assert directions_of(["val/macro_acc"]) == ["maximize"]
+    means = (0.4, 0.2, 0.3)
+    trials = [FinishedTrial({}, {0: mean}, True, lower_is_better=True) for mean in means]
+    assert best_of(trials) == [1, 2, 0]
+    worse = {unit: score + 0.2 for unit, score in BEST.scores.items()}
+    lowest = FinishedTrial({}, BEST.scores, True, lower_is_better=True)
+    said = TuneTable(trials=5)
+    assert is_clearly_worse(said, [lowest], worse)
+    assert not is_clearly_worse(said, [BEST], worse)
+    rising = {epoch: 0.9 - value for epoch, value in SINKING.items()}
+    curves = tuple(tuple((epoch, 0.9 - value) for epoch, value in curve) for curve in CURVES)
+    stop = MedianStopping("val/acc", 9, 2, curves)
+    assert _gives_up_at(stop, rising) == _gives_up_at(MedianStopping(METRIC, 9, 2, CURVES), SINKING)

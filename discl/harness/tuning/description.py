@@ -8,6 +8,7 @@ from discl.config import commands
 from discl.config.sweep import COSTS, Dimension
 from discl.core.hashing import canonical_json
 from discl.harness.tuning.history import StudySnapshot
+from discl.harness.tuning.proposals import lower_is_better
 from discl.harness.tuning.space import settings
 
 
@@ -36,7 +37,8 @@ def _shared_settings(study: StudySnapshot) -> str:
 
 
 def _explained(objective: str) -> str:
-    return f"{objective} ({COSTS.get(objective, 'the higher the better')})"
+    better = "the lower the better" if lower_is_better(objective) else "the higher the better"
+    return f"{objective} ({COSTS.get(objective, better)})"
 
 
 def _replicates(study: StudySnapshot) -> str:

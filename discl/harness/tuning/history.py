@@ -90,16 +90,16 @@ class StudySnapshot:
     @cached_property
     def best(self) -> float | None:
         """The winner's first objective."""
-        winner = winner_of(self.slots)
+        winner = winner_of(self.slots, self.objective)
         return value_of(winner) if winner else None
 
     @cached_property
     def front(self) -> list[FrozenTrial]:
         """The winner; with two objectives, the trials that no other one beats in both."""
         if len(self.objective) == 1:
-            winner = winner_of(self.slots)
+            winner = winner_of(self.slots, self.objective)
             return [winner] if winner else []
-        best_trials = in_memory(self.name, self.slots, len(self.objective)).best_trials
+        best_trials = in_memory(self.name, self.slots, self.objective).best_trials
         return [trial for best in best_trials if (trial := self.slots[best.number])]
 
     @property
@@ -124,7 +124,7 @@ class StudySnapshot:
                 f"{self.name}: {len(self.scored)} trials are over; importances say something from"
                 f" {LEAST_TRIALS} on, so let the sweep go on first"
             )
-        copied = in_memory(self.name, self.slots, len(self.objective))
+        copied = in_memory(self.name, self.slots, self.objective)
         with quiet():
             shares = optuna.importance.get_param_importances(copied)
         return {path: share if math.isfinite(share) else 0.0 for path, share in shares.items()}

@@ -13,21 +13,20 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from discl.config.sweep import Dimension, TuneTable
+from discl.config.sweep import COSTS, Dimension, TuneTable
 from discl.core.hashing import canonical_json, seed_of
+from discl.core.metric_names import higher_is_better
 from discl.harness.tuning.space import Params, distributions, rounded_value, settings_at
 
 # attributes of a trial in the database
 STOPPED = "stopped_after"  # it was given up: the replicates it has
 STOPPED_EARLY = "stopped_early"  # it was given up within a run: where, and the value reached
-# of a val/ metric, and of a cost
-DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize")
 
 
 @dataclass(frozen=True)
@@ -38,13 +37,29 @@ class FinishedTrial:
     scores: Mapping[int, float]  # replicate -> the first objective
     complete: bool  # no replicate is missing
     cost: float | None = None  # the second objective, where there is one
+    lower_is_better: bool = False  # of the first objective
 
     @property
     def mean(self) -> float:
         return float(np.mean(list(self.scores.values())))
 
+    @property
+    def merit(self) -> float:
+        """The mean, turned so that higher is better."""
+        return -self.mean if self.lower_is_better else self.mean
 
-def finished_trial(trial: FrozenTrial) -> FinishedTrial:
+
+def lower_is_better(objective: str) -> bool:
+    """Whether lower values of an objective are better: of a cost, and of a metric that says so."""
+    return objective in COSTS or not higher_is_better(objective)
+
+
+def directions_of(objective: Sequence[str]) -> list[str]:
+    """Optuna's direction of each objective."""
+    return ["minimize" if lower_is_better(name) else "maximize" for name in objective]
+
+
+def finished_trial(trial: FrozenTrial, lower_is_better: bool = False) -> FinishedTrial:
     """A trial of the database that is over."""
     scores = dict(trial.intermediate_values)
     if stopped := trial.user_attrs.get(STOPPED_EARLY):
@@ -54,13 +69,14 @@ def finished_trial(trial: FrozenTrial) -> FinishedTrial:
         scores=scores,
         complete=trial.state == TrialState.COMPLETE and STOPPED not in trial.user_attrs,
         cost=trial.values[1] if trial.values and len(trial.values) > 1 else None,
+        lower_is_better=lower_is_better,
     )
 
 
 def best_of(trials: Sequence[FinishedTrial]) -> list[int]:
     """Indices of the complete trials, best first; equal ones in their order."""
     complete = [index for index, trial in enumerate(trials) if trial.complete]
-    return sorted(complete, key=lambda index: (-trials[index].mean, index))
+    return sorted(complete, key=lambda index: (-trials[index].merit, index))
 
 
 def estimates(trials: Sequence[FinishedTrial]) -> list[float]:
@@ -70,7 +86,7 @@ def estimates(trials: Sequence[FinishedTrial]) -> list[float]:
     say how hard the replicates were that it happened to have.
     """
     best = max(
-        (trial for trial in trials if trial.complete), key=lambda trial: trial.mean, default=None
+        (trial for trial in trials if trial.complete), key=lambda trial: trial.merit, default=None
     )
     return [
         trial.mean if trial.complete or best is None else _estimate(trial, best) for trial in trials
@@ -108,7 +124,7 @@ class SamplerSettings(NamedTuple):
     sampler: str  # a name in `SAMPLERS`
     startup: int  # trials drawn at random before the sampler learns
     seed: int
-    objectives: int
+    directions: Sequence[str] = ("maximize",)  # of each objective, as Optuna calls them
 
 
 def sampler_name(tune: TuneTable) -> str:
@@ -190,7 +206,7 @@ def _ask(
     known = distributions(space)
     with quiet():
         study = optuna.create_study(
-            directions=DIRECTIONS[: sampler.objectives],
+            directions=list(sampler.directions),
             sampler=SAMPLERS[sampler.sampler](seed % 2**32, sampler.startup),
         )
         for trial, value in zip(finished, estimates(finished), strict=True):
@@ -215,7 +231,7 @@ def _untaken(space: Mapping[str, Dimension], seed: int, taken: Set[str]) -> dict
     """
     count = math.prod(dimension.count for dimension in space.values())
     if math.isinf(count):
-        return _ask(space, SamplerSettings("random", 0, 0, 1), seed_of("another", seed), [], [])
+        return _ask(space, SamplerSettings("random", 0, 0), seed_of("another", seed), [], [])
     for step in range(int(count)):
         params = settings_at(space, (seed + step) % int(count))
         if _key(params) not in taken:

@@ -9,7 +9,7 @@ import optuna
 
 from discl.config.sweep import TuneTable
 from discl.core.interfaces import EpochReport
-from discl.harness.tuning.proposals import FinishedTrial, quiet
+from discl.harness.tuning.proposals import FinishedTrial, directions_of, quiet
 
 
 def is_clearly_worse(
@@ -24,7 +24,8 @@ def is_clearly_worse(
         return False
     with quiet():
         pruner = optuna.pruners.WilcoxonPruner(p_threshold=tune.p, n_startup_steps=tune.prune_after)
-        study = optuna.create_study(direction="maximize", pruner=pruner)
+        direction = "minimize" if complete[0].lower_is_better else "maximize"
+        study = optuna.create_study(direction=direction, pruner=pruner)
         for trial in complete:
             study.add_trial(
                 optuna.create_trial(value=trial.mean, intermediate_values=dict(trial.scores))
@@ -62,7 +63,8 @@ class MedianStopping:
                 n_startup_trials=1, n_warmup_steps=self.curriculum_epochs
             )
             pruner = optuna.pruners.PatientPruner(median, patience=self.patience)
-            study = optuna.create_study(direction="maximize", pruner=pruner)
+            (direction,) = directions_of([self.metric])
+            study = optuna.create_study(direction=direction, pruner=pruner)
             for curve in self.curves:
                 study.add_trial(
                     optuna.create_trial(value=curve[-1][1], intermediate_values=dict(curve))

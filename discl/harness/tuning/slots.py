@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from discl.harness.tuning.proposals import DIRECTIONS, STOPPED, best_of, finished_trial, quiet
+from discl.harness.tuning.proposals import (
+    STOPPED,
+    best_of,
+    directions_of,
+    finished_trial,
+    lower_is_better,
+    quiet,
+)
 from discl.harness.tuning.storage.database import FAILURE
 
 # attributes of a trial in the database
@@ -35,14 +42,17 @@ def _counting(trials: Sequence[FrozenTrial]) -> FrozenTrial:
     return next((trial for trial in trials if trial.state != TrialState.FAIL), trials[-1])
 
 
-def winner_of(slots: Iterable[FrozenTrial | None]) -> FrozenTrial | None:
-    """The best complete trial; the earlier of equals."""
+def winner_of(
+    slots: Iterable[FrozenTrial | None], objective: Sequence[str] = ()
+) -> FrozenTrial | None:
+    """The best complete trial by the first objective; the earlier of equals."""
+    lower = bool(objective) and lower_is_better(objective[0])
     complete = [
         trial
         for trial in slots
         if trial and trial.state == TrialState.COMPLETE and finished_trial(trial).complete
     ]
-    order = best_of([finished_trial(trial) for trial in complete])
+    order = best_of([finished_trial(trial, lower) for trial in complete])
     return complete[order[0]] if order else None
 
 
@@ -80,10 +90,10 @@ def value_of(trial: FrozenTrial) -> float | None:
     return None
 
 
-def in_memory(name: str, slots: Slots, objectives: int) -> optuna.Study:
+def in_memory(name: str, slots: Slots, objective: Sequence[str]) -> optuna.Study:
     """A copy of a study for Optuna's own tools: the trials that count, numbered by slot."""
     with quiet():
-        copied = optuna.create_study(study_name=name, directions=DIRECTIONS[:objectives])
+        copied = optuna.create_study(study_name=name, directions=directions_of(objective))
         for trial in slots:
             if trial is None or trial.state != TrialState.COMPLETE:
                 # holds the place of its slot
@@ -93,7 +103,7 @@ def in_memory(name: str, slots: Slots, objectives: int) -> optuna.Study:
                     optuna.create_trial(
                         params=trial.params,
                         distributions=trial.distributions,
-                        values=trial.values[:objectives],
+                        values=trial.values[: len(objective)],
                     )
                 )
     return copied

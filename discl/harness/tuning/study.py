@@ -28,14 +28,15 @@ from discl.harness.sweep.planned_run import BUSY_PAUSE_SECONDS, Outcome, Planned
 from discl.harness.tuning.definition import StudyDefinition
 from discl.harness.tuning.history import DEFINITION
 from discl.harness.tuning.proposals import (
-    DIRECTIONS,
     STOPPED,
     STOPPED_EARLY,
     FinishedTrial,
     SamplerSettings,
     best_of,
+    directions_of,
     estimates,
     finished_trial,
+    lower_is_better,
     propose,
     quiet,
     sampler_name,
@@ -105,7 +106,7 @@ class StrategyStudy:
             study = optuna.create_study(
                 study_name=self.name,
                 storage=self.storage,
-                directions=DIRECTIONS[: len(self.objective)],
+                directions=directions_of(self.objective),
                 load_if_exists=True,
             )
         existing = study.user_attrs.get(DEFINITION)
@@ -137,12 +138,15 @@ class StrategyStudy:
 
     def finished(self, slots: Slots) -> list[FinishedTrial]:
         """The trials with scores that are over, in slot order."""
-        trials = [finished_trial(trial) for trial in slots if trial and trial.state in SCORED]
+        lower = lower_is_better(self.objective[0])
+        trials = [
+            finished_trial(trial, lower) for trial in slots if trial and trial.state in SCORED
+        ]
         return [trial for trial in trials if trial.scores]
 
     def winner(self) -> FrozenTrial | None:
         """The best complete trial; the earlier of equals."""
-        return winner_of(self.slots())
+        return winner_of(self.slots(), self.objective)
 
     def best(self, count: int) -> list[dict[str, Any]]:
         """Settings of the best complete trials."""
@@ -273,7 +277,7 @@ class StrategyStudy:
         if slot < len(self.definition.first):
             return self.definition.first[slot]
         sampler = SamplerSettings(
-            self.sampler, self.tune.startup, self.tune.seed, len(self.objective)
+            self.sampler, self.tune.startup, self.tune.seed, directions_of(self.objective)
         )
         return propose(self.definition.space, sampler, slot, finished, same_round, failed)
 
@@ -392,7 +396,12 @@ class StrategyStudy:
 
     def _values(self, ours: OpenTrial, complete: bool) -> list[float]:
         """The objectives of a trial: the first one's mean or estimate, and the mean costs."""
-        trial = FinishedTrial(ours.trial.params, ours.trial.intermediate_values, complete)
+        trial = FinishedTrial(
+            ours.trial.params,
+            ours.trial.intermediate_values,
+            complete,
+            lower_is_better=lower_is_better(self.objective[0]),
+        )
         earlier = [] if complete else self._earlier(ours)
         costs = [run["costs"] for run in ours.trial.user_attrs[RUNS].values()]
         return [estimates([*earlier, trial])[-1], *np.mean(costs, axis=0).tolist()]

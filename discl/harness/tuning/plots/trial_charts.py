@@ -11,7 +11,7 @@ import numpy as np
 from discl.core.errors import UserError
 from discl.harness.tuning.history import StudySnapshot
 from discl.harness.tuning.plots.setting_charts import axis_scale, axis_title
-from discl.harness.tuning.proposals import finished_trial
+from discl.harness.tuning.proposals import finished_trial, lower_is_better
 from discl.harness.tuning.slots import state_of, value_of
 
 # lines are told apart without colour: by lightness and dash
@@ -90,7 +90,8 @@ def _best_so_far(study: StudySnapshot, name: str) -> Series:
     slots, values = _values(study, "complete")
     if not slots:
         return Series(name, "steps", [], [])
-    best = np.maximum.accumulate(values).tolist()
+    better = np.minimum if lower_is_better(study.objective[0]) else np.maximum
+    best = better.accumulate(values).tolist()
     # the line goes on to the last trial that was proposed
     return Series(name, "steps", [*slots, float(len(study.slots) - 1)], [*best, best[-1]])
 
