@@ -13,6 +13,7 @@ import numpy as np
 from discl.config.benchmark import MAKERS, Benchmark
 from discl.config.identity import hard_rule_of_bank
 from discl.config.metrics import built
+from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import (
@@ -56,6 +57,7 @@ class RunSetup:
     targets: Targets
     classes: tuple[str, ...]  # names, index = label
     scored: tuple[str, ...]  # names of the splits that are predicted at the end
+    id_test: str  # that of them whose photos come from where the training photos come from
     bank_id: str | None  # None where the run uses no image
     images_generated: int  # for this run, since the bank lacked them
     image_costs: dict[str, float]  # of all images the run uses, whenever they were made
@@ -309,6 +311,7 @@ class Bench:
 
         Under torchrun all processes call this; the first makes the images.
         """
+        id_test = id_test_split(self.dataset.splits)  # a dataset without one fails before the work
         synthetic = [level for level in levels if level != PHOTO]
         made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
         distributed.barrier()
@@ -329,6 +332,7 @@ class Bench:
             targets=self.targets,
             classes=self.dataset.classes,
             scored=tuple(name for name in self.dataset.splits if name != "train"),
+            id_test=id_test,
             bank_id=self.bank.id if synthetic else None,
             images_generated=made.images if made else 0,
             image_costs=self.costs(levels),

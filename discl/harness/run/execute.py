@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from discl.config import commands
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import Experiment
-from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
 from discl.core.interfaces import EpochReport, Split
@@ -215,13 +214,12 @@ def _predicted(
 def _scores(predictions: Mapping[str, Any], setup: RunSetup) -> dict[str, Any]:
     """The fields of a result that are computed from its saved predictions."""
     data = setup.data
-    id_test = id_test_split(("train", *setup.scored))
     confusions = list(count_predictions(predictions, data.counts))
     return {
         "metrics": metrics_of(confusions, data.counts, data.metrics),
-        "class_recalls": class_recalls(predictions, id_test, data.classes),
+        "class_recalls": class_recalls(predictions, setup.id_test, data.classes),
         "confusion_counts": pack_all(confusions),
-        "errors": sampling_errors(confusions, [id_test], data.counts, data.metrics),
+        "errors": sampling_errors(confusions, [setup.id_test], data.counts, data.metrics),
         "predictions": predictions_digest(predictions),
     }
 
