@@ -88,7 +88,13 @@ def test_light_commands_import_nothing_heavy() -> None:
             "run `discl bank build cifar10_lt` first",
         ),
         (["data", "info", "cifr"], "no dataset called 'cifr'"),
-        (["data", "info", "cifar10_lt", "--set", "largst=3"], "did you mean 'largest'"),
+        (["data", "info", "cifar10_lt", "--set", "dataset.largst=3"], "did you mean 'largest'"),
+        (
+            ["data", "info", "cifar10_lt", "--set", "root=photos"],
+            "--set root=... was renamed in 0.2; write --set dataset.root=...",
+        ),
+        (["data", "fetch", "folder", "--set", "train.epochs=2"], "takes settings of dataset alone"),
+        (["data", "info", "folder", "--set", "dataset.name=x"], "leave its name out of --set"),
         (["list", "strategy"], "did you mean 'strategies'"),
         (["leaderboard", "cifar10_lt"], "no complete run"),
         (["run", "cifar10_lt"], "one strategy and one seed"),
@@ -127,7 +133,7 @@ def test_data_info_counts_photos_and_writes_a_sheet(tmp_path: Path) -> None:
         "info",
         "cifar10_lt",
         "--set",
-        "ood_photos=10",
+        "dataset.ood_photos=10",
         "--sheet",
         str(tmp_path / "sheet.png"),
     )
@@ -192,7 +198,8 @@ def test_a_walk_through_every_verb(tmp_path: Path) -> None:
             "train.evaluate_every=2",
             "train.batch=32",
             "backbone.stem_stride=4",
-            "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=4}",
+            "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8],"
+            " stem_type='deep', stem_width=4}",
         ]
         settings = [word for setting in tiny for word in ("--set", setting)]
         done = _discl(*words, "cifar10_lt", *settings, "--strategies", "static,real_only")

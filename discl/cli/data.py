@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from discl.cli.options.completion import datasets
+
+Command = Callable[..., Any]
 
 
 @click.group("data")
@@ -14,15 +18,36 @@ def data() -> None:
     """Look at the photos, or fetch them."""
 
 
+def set_option(command: Command) -> Command:
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A setting of the dataset, e.g. --set dataset.root=photos; repeatable.",
+    )(command)
+
+
+def _build(dataset: str, settings: Sequence[str]) -> Any:
+    """The dataset with the settings of its table; raises UserError for other settings."""
+    from discl.config.toml import parse_settings
+    from discl.core.errors import UserError
+    from discl.core.registry import bind
+
+    tables = parse_settings(settings)
+    parameters = tables.pop("dataset", {})
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            raise UserError(f"--set {key}...: this command takes settings of dataset alone")
+        raise UserError(f"--set {key}=... was renamed in 0.2; write --set dataset.{key}=...")
+    if not isinstance(parameters, dict) or "name" in parameters:
+        raise UserError(f"the dataset is {dataset!r} already; leave its name out of --set")
+    return bind("datasets", dataset, parameters).build()
+
+
 @data.command("info")
 @click.argument("dataset", shell_complete=datasets)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A parameter of the dataset, e.g. --set largest=1000.",
-)
+@set_option
 @click.option(
     "--sheet",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -33,13 +58,11 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     from rich.console import Console
     from rich.table import Table
 
-    from discl.config.toml import parse_settings
     from discl.core.interfaces import InFiles
-    from discl.core.registry import bind
     from discl.harness.bank.spectrum import class_counts, photo_sheet
     from discl.harness.run.trackers import CompositeTracker
 
-    built = bind("datasets", dataset, parse_settings(settings)).build()
+    built = _build(dataset, settings)
     counts = class_counts(built)
     table = Table("class", "group", *counts.splits, title=f"{dataset}: photos per class", box=None)
     for name, group, row in counts.rows:
@@ -61,27 +84,18 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
 
 @data.command("fetch")
 @click.argument("dataset", shell_complete=datasets)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A parameter of the dataset, e.g. --set root=owner/name.",
-)
+@set_option
 def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
-    """Download DATASET into the folder where it is looked for, whatever its size; goes on where it
-    broke off.
+    """Download DATASET into its folder, whatever its size; an earlier download is resumed.
 
     \b
     discl data fetch iwildcam
-    discl data fetch folder --set root=owner/name
+    discl data fetch folder --set dataset.root=owner/name
     """
-    from discl.config.toml import parse_settings
     from discl.core.interfaces import InFiles
-    from discl.core.registry import bind
     from discl.harness.run.trackers import CompositeTracker
 
-    built = bind("datasets", dataset, parse_settings(settings)).build()
+    built = _build(dataset, settings)
     progress = CompositeTracker.of(["console"]).progress
     if isinstance(built, InFiles):
         click.echo(f"{dataset} is at {built.fetch(progress)}")

@@ -345,7 +345,7 @@ def discl(*words: str) -> int:
 def test_data_info_counts_what_is_listed_and_decodes_nothing(
     mini: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert discl("data", "info", "folder", "--set", f"root={mini('folder')}") == 0
+    assert discl("data", "info", "folder", "--set", f"dataset.root={mini('folder')}") == 0
     said = capsys.readouterr().out
     assert [line.split()[2:] for line in said.splitlines() if line.strip().startswith("deer")] == [
         ["2", "3", "3", "3"]
@@ -357,7 +357,7 @@ def test_data_info_counts_what_is_listed_and_decodes_nothing(
 def test_data_fetch_says_where_the_files_are_or_why_they_cannot_be_had(
     mini: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert discl("data", "fetch", "folder", "--set", f"root={mini('folder')}") == 0
+    assert discl("data", "fetch", "folder", "--set", f"dataset.root={mini('folder')}") == 0
     assert f"folder is at {mini('folder')}" in capsys.readouterr().out
-    assert discl("data", "fetch", "folder", "--set", "root=owner/name") == 2
+    assert discl("data", "fetch", "folder", "--set", "dataset.root=owner/name") == 2
     assert "the Hugging Face Hub cannot be reached" in capsys.readouterr().err
