@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from discl.core.errors import UserError
-from discl.parts.executors import _worker, local
-from discl.parts.executors._worker import Worker, read
+from discl.parts.executors import local
+from discl.parts.executors.base import work_queue
+from discl.parts.executors.base.worker import Worker, read_answer
 from discl.parts.executors.local import LocalProcesses
 from discl.testing import alive, gone, squares
 
@@ -42,7 +43,7 @@ def test_workers_get_a_gpu_and_threads_each_and_the_caller_keeps_its_own(
 def test_one_gpu_is_left_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert all(
-        "CUDA_VISIBLE_DEVICES" not in each for each in LocalProcesses(workers=2)._surroundings()
+        "CUDA_VISIBLE_DEVICES" not in each for each in LocalProcesses(workers=2).environments()
     )
 
 
@@ -108,7 +109,7 @@ LINUX = pytest.mark.skipif(
 def test_an_item_that_needs_too_much_memory_is_lost_with_what_it_held_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_LOOK_S", 0.05)
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.05)
     answers = dict(
         LocalProcesses(workers=2).run(
             partial(hoards, tmp_path, 3),
@@ -126,8 +127,8 @@ def test_an_item_that_needs_too_much_memory_is_lost_with_what_it_held_and_the_ot
 def test_what_an_item_held_is_not_what_the_one_before_it_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_LOOK_S", 0.05)
-    monkeypatch.setattr(_worker, "TRIES", 1)
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(work_queue, "TRIES", 1)
     items = [
         (200_000_000, False),
         (200_000_001, False),
@@ -217,14 +218,14 @@ def test_an_exception_travels_with_its_traceback_or_is_retold(
 ) -> None:
     worker = Worker(pickle.dumps(partial(fails, *given)))
     with pytest.raises(raised) as caught:
-        read(worker.answer(pickle.dumps(0)))
+        read_answer(worker.answer(pickle.dumps(0)))
     assert str(caught.value) == text
     assert "in work" in caught.value.__notes__[0]
 
 
 def test_an_answer_that_cannot_travel_is_an_exception() -> None:
     with pytest.raises((AttributeError, pickle.PicklingError)):
-        read(Worker(pickle.dumps(unpicklable)).answer(pickle.dumps(0)))
+        read_answer(Worker(pickle.dumps(unpicklable)).answer(pickle.dumps(0)))
 
 
 def unpicklable() -> Callable[[Any], Any]:

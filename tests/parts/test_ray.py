@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from discl.core.errors import UserError
-from discl.parts.executors.ray import Ray, _told, share_out
+from discl.parts.executors.ray import Ray, share_out, short_reason
 from discl.testing import gone, squares
 
 
@@ -86,7 +86,7 @@ def test_what_ray_says_of_a_death_is_told_without_its_names_and_advice() -> None
     error = ray.exceptions.OutOfMemoryError(
         f"Task was killed.\n\tactor_id: 84d4bc\n{memory}, too much.{' Consider buying more.' * 30}"
     )
-    told = _told(error)
+    told = short_reason(error)
     assert told.startswith(f"OutOfMemoryError: Task was killed. {memory}")
     assert len(told) < 450
 
@@ -108,7 +108,7 @@ def test_a_cluster_that_is_not_there_is_told_in_time(
     tmp_path: Path, listener: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray", reason="ray is not installed")
-    monkeypatch.setattr("discl.parts.executors.ray._PATIENCE_S", 2.0)
+    monkeypatch.setattr("discl.parts.executors.ray.ANSWER_SECONDS", 2.0)
     started = time.monotonic()
     with pytest.raises(UserError, match=r"no Ray cluster at .* \(no answer within 2 s\)"):
         next(Ray(address=f"127.0.0.1:{listener}").run(partial(squares, tmp_path), iter([1])))

@@ -11,7 +11,7 @@ import pytest
 
 from discl.core.errors import UserError
 from discl.core.interfaces import WorkersDied
-from discl.parts.executors import _worker
+from discl.parts.executors.base import work_queue
 from discl.parts.executors.slurm import Slurm
 from discl.testing import squares
 
@@ -133,7 +133,7 @@ def is_ended_by_the_cluster() -> Callable[[int], None]:
 def test_a_job_that_is_ended_by_the_cluster_is_lost_and_no_failure_of_the_work(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(_worker, "TRIES", 1)
+    monkeypatch.setattr(work_queue, "TRIES", 1)
     ((_, lost),) = Slurm(cluster="local", cpus=1, folder=str(tmp_path)).run(
         is_ended_by_the_cluster, iter([0])
     )

@@ -22,17 +22,16 @@ from typing import Any
 from discl.core.errors import UserError
 from discl.core.interfaces import NOT_READY, WorkersDied
 from discl.files.processes import cores, die_with_parent
-from discl.parts.executors._worker import Worker, WorkItem, WorkQueue, read
+from discl.parts.executors.base.work_queue import WorkItem, WorkQueue
+from discl.parts.executors.base.worker import Worker, read_answer
 
-_FAREWELL_S = 5.0  # how long an idle worker may take to leave; then it is killed
-_LOOK_S = (
-    1.0  # between looks at the memory of busy workers, which nobody can ask once they are dead
-)
+EXIT_SECONDS = 5.0  # how long an idle worker may take to exit; then it is killed
+# between looks at the memory of busy workers, which nobody can ask once they are dead
+LOOK_SECONDS = 1.0
 
 
 class LocalProcesses:
-    """`workers` processes with `threads` torch threads each; 0 threads: the cores shared out
-    evenly.
+    """`workers` processes with `threads` torch threads each; 0 threads: the cores shared out.
 
     Items are pulled in the caller's thread, each as a worker comes free; while the iterator makes
     us wait, no answer is handed out, so it must not wait for one.
@@ -57,172 +56,170 @@ class LocalProcesses:
     def run(
         self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
     ) -> Iterator[tuple[Any, Any]]:
+        """(item, answer) pairs as they come; in this process where there is one worker."""
         if self.workers == 1:
             yield from self._here(prepare, items)
             return
-        crew = _Crew(pickle.dumps(prepare), self._surroundings())
+        pool = _ProcessPool(pickle.dumps(prepare), self.environments())
         try:
-            yield from crew.run(items)
-            crew.leave(_FAREWELL_S)
+            yield from pool.run(items)
+            pool.shut_down(EXIT_SECONDS)
         finally:
-            crew.leave(0.0)
+            pool.shut_down(0.0)
 
     def _here(
         self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
     ) -> Iterator[tuple[Any, Any]]:
-        work = None
+        function = None
         with _torch_threads(self.threads):
             for item in items:
                 if item is NOT_READY:
-                    time.sleep(_LOOK_S)
+                    time.sleep(LOOK_SECONDS)
                     continue
-                work = prepare() if work is None else work
-                yield item, work(item)
+                if function is None:
+                    function = prepare()
+                yield item, function(item)
 
-    def _surroundings(self) -> list[dict[str, str]]:
-        """What sets each worker's environment apart from ours."""
+    def environments(self) -> list[dict[str, str]]:
+        """The variables of each worker that differ from ours: its threads, and its GPU."""
         threads = {"OMP_NUM_THREADS": str(self.threads or max(1, cores() // self.workers))}
         gpus = _gpus()
         if len(gpus) < 2:
             return [threads] * self.workers
         return [
-            threads | {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]}
-            for place in range(self.workers)
+            threads | {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}
+            for number in range(self.workers)
         ]
 
 
-class _Process:
-    """A worker in a process of its own, and the job it is at."""
+class _WorkerProcess:
+    """A worker in a process of its own, and the item it is at."""
 
-    def __init__(self, prepare: bytes, surroundings: Mapping[str, str]) -> None:
-        spawn = multiprocessing.get_context(
-            "spawn"
-        )  # a fork would inherit our threads' locks and our CUDA context
+    def __init__(self, prepare: bytes, environment: Mapping[str, str]) -> None:
+        # a fork would inherit our threads' locks and our CUDA context
+        spawn = multiprocessing.get_context("spawn")
         self.pipe, theirs = spawn.Pipe()
-        self.job: WorkItem | None = None
-        self.peak_bytes: int | None = None  # at this job, as far as seen
+        self.work: WorkItem | None = None
+        self.peak_bytes: int | None = None  # at this item, as far as seen
         self._process = spawn.Process(target=_serve, args=(theirs, prepare), daemon=True)
-        with _inherited(surroundings):
+        with _inherited(environment):
             self._process.start()
         theirs.close()
 
-    def give(self, job: WorkItem) -> None:
-        self.job = job
+    def give(self, work: WorkItem) -> None:
+        """Send it an item."""
+        self.work = work
         self.peak_bytes = None
         with contextlib.suppress(OSError):  # no /proc here
-            Path(f"/proc/{self._process.pid}/clear_refs").write_text(
-                "5"
-            )  # forget the peak of the job before
-        with contextlib.suppress(
-            OSError
-        ):  # it died meanwhile: whoever waits for the answer will see
-            self.pipe.send_bytes(job.body)
+            # forget the peak of the item before
+            Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+        with contextlib.suppress(OSError):  # it died meanwhile: whoever waits for it will see
+            self.pipe.send_bytes(work.body)
 
-    def outcome(self) -> bytes | None:
-        """What came back for the job; None = the process died."""
+    def reply(self) -> bytes | None:
+        """What came back for the item; None = the process died."""
         try:
             return self.pipe.recv_bytes()
         except (EOFError, OSError):
             return None
 
     def look(self) -> None:
-        """Note the most memory it has held since it got its job."""
+        """Note the most memory it has held since it got its item."""
         with contextlib.suppress(OSError):  # no /proc here, or it is gone
-            held = re.search(
-                r"^VmHWM:\s*(\d+) kB",
-                Path(f"/proc/{self._process.pid}/status").read_text(),
-                re.MULTILINE,
-            )
-            self.peak_bytes = (
-                1024 * int(held[1]) if held else self.peak_bytes
-            )  # one that is dead, not yet buried, holds none
+            status = Path(f"/proc/{self._process.pid}/status").read_text()
+            peak = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
+            if peak:  # a dead process that nobody has waited for holds none
+                self.peak_bytes = 1024 * int(peak[1])
 
-    def end(self, patience_s: float) -> str:
-        """See the process out, by force after `patience_s`; says how it went.
+    def stop(self, wait_seconds: float) -> str:
+        """Wait until it exits, kill it after `wait_seconds`; says how it ended.
 
         Its pipe must be closed on either side.
         """
-        self._process.join(patience_s)
+        self._process.join(wait_seconds)
         self._process.kill()
         self._process.join()
         code = self._process.exitcode or 0
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-class _Crew:
-    """The processes of one run, each at its place.
+class _ProcessPool:
+    """The worker processes of one run, by number.
 
-    One is started when there is work and nobody idle.
+    One is started when there is work and none is idle. Not a pool of concurrent.futures, loky or
+    pebble: with the first two a worker that dies takes the items of all others with it; a worker
+    of pebble gets no environment of its own before it imports anything, and nobody knows which
+    one holds which item, so that its memory cannot be watched.
     """
 
-    def __init__(self, prepare: bytes, surroundings: list[dict[str, str]]) -> None:
+    def __init__(self, prepare: bytes, environments: list[dict[str, str]]) -> None:
         self._prepare = prepare
-        self._surroundings = surroundings
-        self._staff: dict[int, _Process] = {}  # by place
+        self._environments = environments
+        self._workers: dict[int, _WorkerProcess] = {}
 
     def run(self, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        supply = WorkQueue(items)
-        self._hand_out(supply)
-        while (busy := self._busy()) or supply.open:
-            came = wait([*busy], _LOOK_S)
-            for place in busy.values():
-                self._staff[place].look()
-            answered = [
-                pair
-                for pipe, place in busy.items()
-                if pipe in came
-                for pair in self._collect(place, supply)
-            ]
-            self._hand_out(
-                supply
-            )  # before the answers go out: the crew works while the caller does
-            yield from answered
-            self._hand_out(supply)  # and after: what comes next may hang on them
-
-    def _busy(self) -> dict[Connection, int]:
-        return {worker.pipe: place for place, worker in self._staff.items() if worker.job}
-
-    def _collect(self, place: int, supply: WorkQueue) -> Iterator[tuple[Any, Any]]:
-        worker = self._staff[place]
-        job = worker.job
-        worker.job = None
-        assert job is not None  # noqa: S101 - only busy workers are asked
-        outcome = worker.outcome()
-        if outcome is not None:
-            yield job.item, read(outcome)
-        elif lost := self._bury(place, job):
-            yield job.item, lost
-        else:
-            supply.take_back(job)
-
-    def _bury(self, place: int, job: WorkItem) -> WorkersDied | None:
-        worker = self._staff.pop(place)
-        how = worker.end(_FAREWELL_S)
-        worker.pipe.close()
-        return job.lost(how, worker.peak_bytes)
-
-    def _hand_out(self, supply: WorkQueue) -> None:
-        idle = [place for place, worker in self._staff.items() if worker.job is None]
-        unstaffed = [place for place in range(len(self._surroundings)) if place not in self._staff]
-        for place in idle + unstaffed:
-            job = supply.draw()
-            if job is None:
+        queue = WorkQueue(items)
+        self._hand_out(queue)
+        while True:
+            busy = {worker.pipe: number for number, worker in self._workers.items() if worker.work}
+            if not busy and not queue.open:
                 return
-            if place not in self._staff:
-                self._staff[place] = _Process(self._prepare, self._surroundings[place])
-            self._staff[place].give(job)
+            ready = wait([*busy], LOOK_SECONDS)
+            for number in busy.values():
+                self._workers[number].look()
+            answers = [
+                pair
+                for pipe, number in busy.items()
+                if pipe in ready
+                for pair in self._collect(number, queue)
+            ]
+            # before the answers go out: the workers are busy while the caller is
+            self._hand_out(queue)
+            yield from answers
+            # and after: the next items may depend on the answers
+            self._hand_out(queue)
 
-    def leave(self, patience_s: float) -> None:
-        """Send everybody home."""
-        for worker in self._staff.values():
+    def _collect(self, number: int, queue: WorkQueue) -> Iterator[tuple[Any, Any]]:
+        worker = self._workers[number]
+        work = worker.work
+        worker.work = None
+        assert work is not None  # noqa: S101 - only busy workers are asked
+        reply = worker.reply()
+        if reply is not None:
+            yield work.item, read_answer(reply)
+        elif lost := self._remove_dead(number, work):
+            yield work.item, lost
+        else:
+            queue.put_back(work)
+
+    def _remove_dead(self, number: int, work: WorkItem) -> WorkersDied | None:
+        worker = self._workers.pop(number)
+        how = worker.stop(EXIT_SECONDS)
+        worker.pipe.close()
+        return work.worker_died(how, worker.peak_bytes)
+
+    def _hand_out(self, queue: WorkQueue) -> None:
+        idle = [number for number, worker in self._workers.items() if worker.work is None]
+        free = [number for number in range(len(self._environments)) if number not in self._workers]
+        for number in idle + free:
+            work = queue.draw()
+            if work is None:
+                return
+            if number not in self._workers:
+                self._workers[number] = _WorkerProcess(self._prepare, self._environments[number])
+            self._workers[number].give(work)
+
+    def shut_down(self, wait_seconds: float) -> None:
+        """End all workers; those that do not exit in time are killed."""
+        for worker in self._workers.values():
             worker.pipe.close()
-        for worker in self._staff.values():
-            worker.end(patience_s)
-        self._staff.clear()
+        for worker in self._workers.values():
+            worker.stop(wait_seconds)
+        self._workers.clear()
 
 
 def _serve(pipe: Connection, prepare: bytes) -> None:
-    """A worker's life: answer until nobody asks."""
+    """In a worker: answer until the pipe is closed."""
     threading.Thread(target=die_with_parent, daemon=True).start()
     worker = Worker(prepare)
     with contextlib.suppress(EOFError, OSError):
@@ -231,21 +228,25 @@ def _serve(pipe: Connection, prepare: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _inherited(surroundings: Mapping[str, str]) -> Iterator[None]:
-    """A process started inside has these variables before it imports anything, and never sees
-    Ctrl-C: stopping it is our part.
+def _inherited(environment: Mapping[str, str]) -> Iterator[None]:
+    """A process started inside has these variables before it imports anything.
+
+    It never sees Ctrl-C: stopping it is our part.
     """
     # where it is started by the start of a process, it unblocks SIGINT again
     resource_tracker.ensure_running()
-    before = {name: os.environ.get(name) for name in surroundings}
-    os.environ.update(surroundings)
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager
@@ -265,16 +266,15 @@ def _torch_threads(threads: int) -> Iterator[None]:
 
 
 def _gpus() -> list[str]:
-    """The GPUs we may use, as CUDA_VISIBLE_DEVICES names them; torch is asked only where it is
-    loaded, since that takes seconds.
+    """The GPUs we may use, as CUDA_VISIBLE_DEVICES names them.
+
+    torch is asked only where it is loaded, since importing it takes seconds.
     """
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
-        return list(
-            itertools.takewhile(
-                lambda gpu: gpu and gpu[0] != "-", (gpu.strip() for gpu in listed.split(","))
-            )
-        )
+        names = [name.strip() for name in listed.split(",")]
+        # CUDA itself stops at the first name that is none
+        return list(itertools.takewhile(lambda name: name and name[0] != "-", names))
     torch = sys.modules.get("torch")
     count = torch.cuda.device_count() if torch else len(glob.glob("/dev/nvidia[0-9]*"))
     return [str(i) for i in range(count)]

@@ -19,13 +19,14 @@ from textwrap import shorten
 from typing import Any
 
 from discl.core.errors import UserError
-from discl.parts.executors._worker import TRIES, Worker, WorkItem, WorkQueue, read, surroundings
+from discl.parts.executors.base.work_queue import TRIES, WorkItem, WorkQueue
+from discl.parts.executors.base.worker import Worker, read_answer, shared_environment
 
-_MOST_A_NODE = 8  # workers on a machine without GPU: each holds a generator in memory
+_MOST_ON_A_NODE = 8  # workers on a machine without GPU: each holds a generator in memory
 # a cluster that has not answered by then is not there; ray.init itself would wait for two minutes
-_PATIENCE_S = 10.0
-_LOOK_S = 1.0  # between questions for an item that is not known yet
-_TOLD = 400  # characters of what Ray says of a death: it goes on with advice
+ANSWER_SECONDS = 10.0
+LOOK_SECONDS = 1.0  # between looks for an item that is not known yet
+_MOST_CHARACTERS = 400  # characters of what Ray says of a death: it goes on with advice
 
 
 class Ray:
@@ -83,21 +84,17 @@ class Ray:
             return
         with cluster(self.address) as ray:
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-            crew = _Crew(
-                ray, pickle.dumps(prepare), *share_out(nodes, self.workers, self.cpus, self.gpus)
-            )
+            workers, resources = share_out(nodes, self.workers, self.cpus, self.gpus)
+            pool = _ActorPool(ray, pickle.dumps(prepare), workers, resources)
             try:
-                yield from crew.run(itertools.chain(first, items))
+                yield from pool.run(itertools.chain(first, items))
             finally:
-                crew.leave()
+                pool.shut_down()
 
 
 @contextlib.contextmanager
 def cluster(address: str = "") -> Iterator[Any]:
-    """The `ray` module, connected until the block ends.
-
-    Where it is connected already, it stays as it is.
-    """
+    """The `ray` module, connected until the block ends; a connection that exists is left alone."""
     ray = _ray()
     if ray.is_initialized():
         yield ray
@@ -107,7 +104,7 @@ def cluster(address: str = "") -> Iterator[Any]:
             _join(ray, address)
             yield ray
         finally:
-            _part_from(ray)
+            _disconnect(ray)
 
 
 def _ray() -> Any:
@@ -137,15 +134,17 @@ def _join(ray: Any, address: str) -> None:
     # Ray raises bare ones, such as where a busy machine does not start it in half a minute
     except Exception as error:
         where = (
-            f"the Ray cluster at {address!r} would not have us"
+            f"the Ray cluster at {address!r} refuses the connection"
             if address
             else "no Ray cluster could be started here"
         )
         raise UserError(f"{where}: {error}") from error
 
 
-def _part_from(ray: Any) -> None:
-    """Ray waits a second for each process it has killed; on a busy machine more than one is then
+def _disconnect(ray: Any) -> None:
+    """Shut Ray down and wait for its processes.
+
+    Ray waits a second for each process it has killed; on a busy machine more than one is then
     neither gone nor waited for.
     """
     node = getattr(ray._private.worker, "_global_node", None)  # None: it did not come that far
@@ -155,14 +154,12 @@ def _part_from(ray: Any) -> None:
     ray.shutdown()
     for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_PATIENCE_S)
+            process.wait(ANSWER_SECONDS)
 
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """ray.init takes SIGTERM for itself (an exit, so that Ray's own processes are seen out); give
-    it back in the end.
-    """
+    """Give SIGTERM back in the end: ray.init takes it, to end Ray's own processes."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -172,7 +169,7 @@ def _own_signals() -> Iterator[None]:
 
 
 def _check(address: str) -> None:
-    """Refuse a cluster that does not answer `ray status`."""
+    """Raise UserError where a cluster does not answer `ray status`."""
     command = [
         sys.executable,
         "-m",
@@ -182,11 +179,11 @@ def _check(address: str) -> None:
     ]
     try:
         asked = subprocess.run(
-            command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+            command, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
         )
         why = (asked.stderr.strip().splitlines() or ["no message"])[-1] if asked.returncode else ""
     except subprocess.TimeoutExpired:
-        why = f"no answer within {_PATIENCE_S:.0f} s"
+        why = f"no answer within {ANSWER_SECONDS:.0f} s"
     if why:
         raise UserError(
             f"no Ray cluster at {address!r} ({why}); start one with `ray start --head`, or leave"
@@ -197,59 +194,59 @@ def _check(address: str) -> None:
 def share_out(
     nodes: Sequence[Mapping[str, float]], workers: int, cpus: float = 0.0, gpus: float = 0.0
 ) -> tuple[int, dict[str, float]]:
-    """(workers, resources of each) for nodes with so many `CPU` and `GPU`; 0 workers = as many as
-    suit the nodes.
+    """(workers, resources of each) for nodes with so many `CPU` and `GPU`.
 
-    More workers than GPUs or cores share them, unless `cpus` or `gpus` says what each is to have.
+    0 workers = as many as suit the nodes. More workers than GPUs or cores share them, unless `cpus`
+    or `gpus` says what each is to have. Raises UserError where no node has so much.
     """
     total = sum(node.get("GPU", 0) for node in nodes)
     cores = [node["CPU"] for node in nodes if node.get("CPU")] or [1.0]
     if total or gpus:
         workers = workers or _room(nodes, {"CPU": cpus, "GPU": gpus or 1.0})
         # no core is asked for beside the GPU: a node short of cores would leave its GPUs idle
-        each = {"CPU": cpus, "GPU": gpus or _part(workers / total)}
+        resources = {"CPU": cpus, "GPU": gpus or _part(workers / total)}
     elif cpus:
         workers = workers or _room(nodes, {"CPU": cpus})
-        each = {"CPU": cpus, "GPU": 0.0}
+        resources = {"CPU": cpus, "GPU": 0.0}
     else:
-        workers = workers or int(sum(min(_MOST_A_NODE, count) for count in cores))
-        whole = min(cores) // ceil(
-            workers / len(cores)
-        )  # what the smallest node can give to each of its share of the workers
-        each = {"CPU": max(whole, _part(workers / sum(cores))), "GPU": 0.0}
-    if (cpus or gpus) and not _room(nodes, each):  # they would wait for ever
+        workers = workers or int(sum(min(_MOST_ON_A_NODE, count) for count in cores))
+        # what the smallest node can give to each of its share of the workers
+        whole = min(cores) // ceil(workers / len(cores))
+        resources = {"CPU": max(whole, _part(workers / sum(cores))), "GPU": 0.0}
+    if (cpus or gpus) and not _room(nodes, resources):  # they would wait for ever
         has = "; ".join(
             f"{node.get('CPU', 0):g} cores, {node.get('GPU', 0):g} GPUs" for node in nodes
         )
         raise UserError(
-            f"no Ray node has {each['CPU']:g} cores and {each['GPU']:g} GPUs for a worker ({has});"
-            " ask for fewer cpus or gpus"
+            f"no Ray node has {resources['CPU']:g} cores and {resources['GPU']:g} GPUs for a worker"
+            f" ({has}); ask for fewer cpus or gpus"
         )
-    return workers, {"num_cpus": each["CPU"], "num_gpus": each["GPU"]}
+    return workers, {"num_cpus": resources["CPU"], "num_gpus": resources["GPU"]}
 
 
-def _room(nodes: Sequence[Mapping[str, float]], each: Mapping[str, float]) -> int:
-    """Workers who have `each` for themselves that the nodes have room for."""
+def _room(nodes: Sequence[Mapping[str, float]], resources: Mapping[str, float]) -> int:
+    """How many workers with these resources the nodes have room for."""
     return sum(
-        min(int(node.get(kind, 0) / amount + 1e-9) for kind, amount in each.items() if amount)
+        min(int(node.get(kind, 0) / amount + 1e-9) for kind, amount in resources.items() if amount)
         for node in nodes
     )
 
 
-def _part(crowd: float) -> float:
-    """One, or the part of a GPU or core that lets `crowd` of them have one; rounded down to Ray's
-    smallest unit.
+def _part(sharing: float) -> float:
+    """One GPU or core, or the part that each of `sharing` workers gets.
+
+    Rounded down to Ray's smallest unit.
     """
-    return 10_000 // max(1, ceil(crowd)) / 10_000
+    return 10_000 // max(1, ceil(sharing)) / 10_000
 
 
-def _told(error: Exception) -> str:
-    """What kind of death, and why as far as Ray knows; without the names it gives things."""
-    said = [line for line in str(error).splitlines() if not line.startswith("\t")]
-    return f"{type(error).__name__}: {shorten(' '.join(said), _TOLD)}"
+def short_reason(error: Exception) -> str:
+    """The kind of a death, and why as far as Ray knows; without the names it gives things."""
+    lines = [line for line in str(error).splitlines() if not line.startswith("\t")]
+    return f"{type(error).__name__}: {shorten(' '.join(lines), _MOST_CHARACTERS)}"
 
 
-class _Crew:
+class _ActorPool:
     """The actors of one run.
 
     One gets an item when it is up and another for each answer; one that the cluster has no room for
@@ -261,83 +258,85 @@ class _Crew:
         self, ray: Any, prepare: bytes, workers: int, resources: Mapping[str, float]
     ) -> None:
         self._ray = ray
-        self._create = partial(ray.remote(**resources)(Worker).remote, prepare, surroundings())
-        self._starting: dict[Any, Any] = {}  # what tells that it is up -> actor
-        self._running: dict[Any, tuple[Any, WorkItem]] = {}  # what becomes the answer -> actor, job
+        create = ray.remote(**resources)(Worker).remote
+        self._create = partial(create, prepare, shared_environment())
+        self._starting: dict[Any, Any] = {}  # reference that is ready when it is up -> actor
+        # reference that becomes the reply -> actor and item
+        self._running: dict[Any, tuple[Any, WorkItem]] = {}
         self._idle: list[Any] = []
-        self._stillborn = 0  # in a row
+        self._failed_starts = 0  # in a row
         for _ in range(workers):
-            self._hire()
+            self._start()
 
-    def _hire(self) -> None:
+    def _start(self) -> None:
         actor = self._create()
         self._starting[actor.__ray_ready__.remote()] = actor
 
     def run(self, items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        supply = WorkQueue(items)
-        while self._running or supply.open:
-            answered = []
-            for came in self._came():
-                answered += (
-                    self._collect(came, supply) if came in self._running else self._welcome(came)
-                )
-            self._hand_out(
-                supply
-            )  # before the answers go out: the crew works while the caller does
-            yield from answered
-            self._hand_out(supply)  # and after: what comes next may hang on them
+        queue = WorkQueue(items)
+        while self._running or queue.open:
+            answers = []
+            for reference in self._ready():
+                if reference in self._running:
+                    answers += self._collect(reference, queue)
+                else:
+                    self._finish_start(reference)
+            # before the answers go out: the workers are busy while the caller is
+            self._hand_out(queue)
+            yield from answers
+            # and after: the next items may depend on the answers
+            self._hand_out(queue)
 
-    def _came(self) -> list[Any]:
-        """What is ready, after a while perhaps nothing."""
+    def _ready(self) -> list[Any]:
+        """References that are ready, after a while perhaps none."""
         if expected := [*self._running, *self._starting]:
-            ready: list[Any] = self._ray.wait(expected, timeout=_LOOK_S)[0]
+            ready: list[Any] = self._ray.wait(expected, timeout=LOOK_SECONDS)[0]
             return ready
-        time.sleep(_LOOK_S)
+        time.sleep(LOOK_SECONDS)
         return []
 
-    def _hand_out(self, supply: WorkQueue) -> None:
-        while self._idle and (job := supply.draw()):
+    def _hand_out(self, queue: WorkQueue) -> None:
+        while self._idle:
+            work = queue.draw()
+            if work is None:
+                return
             actor = self._idle.pop()
-            self._running[actor.answer.remote(job.body)] = actor, job
+            self._running[actor.answer.remote(work.body)] = actor, work
 
-    def _collect(self, came: Any, supply: WorkQueue) -> list[tuple[Any, Any]]:
-        actor, job = self._running.pop(came)
+    def _collect(self, reference: Any, queue: WorkQueue) -> list[tuple[Any, Any]]:
+        actor, work = self._running.pop(reference)
         try:
-            outcome = self._ray.get(came)
+            reply = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._replace(actor)
-            if lost := job.lost(_told(error)):
-                return [(job.item, lost)]
-            supply.take_back(job)
+            if lost := work.worker_died(short_reason(error)):
+                return [(work.item, lost)]
+            queue.put_back(work)
             return []
         self._idle.append(actor)
-        return [(job.item, read(outcome))]
+        return [(work.item, read_answer(reply))]
 
-    def _welcome(self, came: Any) -> list[tuple[Any, Any]]:
-        actor = self._starting.pop(came)
+    def _finish_start(self, reference: Any) -> None:
+        actor = self._starting.pop(reference)
         try:
-            self._ray.get(came)
+            self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            self._stillborn += 1
-            if self._stillborn == TRIES:
+            self._failed_starts += 1
+            if self._failed_starts == TRIES:
                 raise UserError(
                     f"Ray workers do not start ({error}); is discl installed on every node?"
                 ) from error
             self._replace(actor)
         else:
-            self._stillborn = 0
+            self._failed_starts = 0
             self._idle.append(actor)
-        return []
 
     def _replace(self, actor: Any) -> None:
-        self._ray.kill(actor)  # it may be alive, with the way to it cut off
-        self._hire()
+        self._ray.kill(actor)  # it may be alive, with the connection to it cut off
+        self._start()
 
-    def leave(self) -> None:
-        """Send everybody home."""
-        for actor in [
-            *self._idle,
-            *self._starting.values(),
-            *(actor for actor, _ in self._running.values()),
-        ]:
+    def shut_down(self) -> None:
+        """Kill all actors."""
+        busy = [actor for actor, _ in self._running.values()]
+        for actor in [*self._idle, *self._starting.values(), *busy]:
             self._ray.kill(actor)

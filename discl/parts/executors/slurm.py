@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 from discl.core.errors import UserError
 from discl.files.disk import clear_disk_errors, home
-from discl.parts.executors._worker import Worker, WorkItem, WorkQueue, read, surroundings
+from discl.parts.executors.base.work_queue import WorkItem, WorkQueue
+from discl.parts.executors.base.worker import Worker, read_answer, shared_environment
 
 # between questions to Slurm's accounting, which alone knows of jobs that died; submitit would wait
 # up to ten minutes
-_ASK_S = 30.0
-_PATIENCE_S = 10.0  # Slurm answers within a second, or something is wrong
+_ASK_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0  # Slurm answers within a second, or something is wrong
 
 
 class Slurm:
@@ -94,7 +95,7 @@ class Slurm:
         self.cluster = cluster
         self.cpus = cpus
         self.folder = Path(folder).expanduser() if folder else home() / "slurm"
-        self._asked_for = {
+        self._parameters = {
             "name": "discl",  # what `scancel --name` finds
             "timeout_min": minutes,
             "cpus_per_task": cpus,
@@ -103,7 +104,7 @@ class Slurm:
             "slurm_partition": partition or None,
             "slurm_additional_parameters": {
                 "no-requeue": True
-            },  # we count who dies, and submit again ourselves
+            },  # deaths are counted here, and jobs submitted again from here
         }
 
     def run(
@@ -112,16 +113,16 @@ class Slurm:
         first = list(itertools.islice(items, 1))
         if not first:  # no folder is made for nothing
             return
-        environment = surroundings() | {"OMP_NUM_THREADS": str(self.cpus)}
-        queue = _Queue(
+        environment = shared_environment() | {"OMP_NUM_THREADS": str(self.cpus)}
+        queue = _JobQueue(
             self._submitter(),
             _CLUSTERS[self.cluster],
-            partial(_work, pickle.dumps(prepare), environment),
+            partial(_answer, pickle.dumps(prepare), environment),
         )
         try:
             yield from queue.run(itertools.chain(first, items), self.workers)
         finally:
-            queue.leave()
+            queue.shut_down()
 
     def _submitter(self) -> Any:
         """submitit's executor, with a folder of its own."""
@@ -134,15 +135,15 @@ class Slurm:
         with clear_disk_errors("submitting jobs", folder):
             folder.mkdir(mode=0o700, parents=True)
         executor = submitit.AutoExecutor(folder, cluster=self.cluster)
-        executor.update_parameters(**self._asked_for)
+        executor.update_parameters(**self._parameters)
         return executor
 
 
-def _work(prepare: bytes, environment: Mapping[str, str], item: bytes) -> bytes:
-    """What a job does.
+def _answer(prepare: bytes, environment: Mapping[str, str], item: bytes) -> bytes:
+    """In a job: the reply to one item.
 
-    Whatever ends it early is to end it at once: submitit would raise an exception amid the work
-    instead, which the work might take for its own, and put the job into the queue again by itself.
+    Whatever ends the job early is to end it at once: submitit would raise an exception amid the
+    work instead, which the work might take for its own, and queue the job again by itself.
     """
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # time is nearly up; use what is left
     for final in (signal.SIGTERM, signal.SIGINT):
@@ -168,19 +169,19 @@ def _check_slurm() -> None:
         ) from error
 
 
-def _sacct(*words: str) -> str:
+def _sacct(*arguments: str) -> str:
     return subprocess.run(
-        ["sacct", *words], capture_output=True, text=True, timeout=_PATIENCE_S, check=True
+        ["sacct", *arguments], capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=True
     ).stdout
 
 
 def _peak_by_sacct(job: Any) -> int | None:
-    """Slurm looks every half minute: it knows nothing of shorter jobs."""
+    """From Slurm's accounting, which looks every half minute and knows nothing of shorter jobs."""
     with contextlib.suppress(subprocess.SubprocessError):
-        seen = _sacct(
+        listed = _sacct(
             "--jobs", job.job_id, "--noheader", "--parsable2", "--noconvert", "--format=MaxRSS"
         ).split()
-        return max((int(held) for held in seen if held.isdecimal()), default=None)
+        return max((int(size) for size in listed if size.isdecimal()), default=None)
     return None
 
 
@@ -189,22 +190,24 @@ def _scancel(job: Any) -> None:
 
 
 def _terminate(job: Any) -> None:
-    """submitit would send SIGINT, which processes that a shell put into the background ignore."""
-    deadline = time.monotonic() + _PATIENCE_S
+    """End a local job by SIGTERM.
+
+    submitit would send SIGINT, which processes that a shell put into the background ignore.
+    """
+    deadline = time.monotonic() + _ANSWER_SECONDS
     while not job.done() and time.monotonic() < deadline:
-        os.kill(int(job.job_id), signal.SIGTERM)  # it hands it on, once it has begun
+        os.kill(int(job.job_id), signal.SIGTERM)  # submitit passes it on, once it has begun
         time.sleep(0.02)
 
 
 class _Cluster(NamedTuple):
-    """What sets one of submitit's clusters apart."""
+    """One of the clusters that submitit knows."""
 
     check: Callable[[], None]  # raises UserError where it cannot be used
-    look_s: float  # between looks at the jobs
-    shared: (
-        bool  # an answer is written by another machine, and may be seen later than the job's end
-    )
-    peak: Callable[[Any], int | None]  # bytes of memory a dead job was seen to hold
+    look_seconds: float  # between looks at the jobs
+    # an answer is written by another machine, and may be seen later than the job's end
+    shared: bool
+    peak_bytes: Callable[[Any], int | None]  # memory a dead job was seen to hold
     cancel: Callable[[Any], None]
 
 
@@ -214,91 +217,89 @@ _CLUSTERS = {
 }
 
 
-class _Queue:
+class _JobQueue:
     """The jobs of one run that have not ended."""
 
-    def __init__(self, submitter: Any, cluster: _Cluster, work: Callable[[bytes], bytes]) -> None:
+    def __init__(self, submitter: Any, cluster: _Cluster, answer: Callable[[bytes], bytes]) -> None:
         self._submitter = submitter
         self._cluster = cluster
-        self._work = work
-        self._running: list[tuple[Any, WorkItem]] = []  # submitit's job, and ours
+        self._answer = answer
+        self._running: list[tuple[Any, WorkItem]] = []  # with submitit's jobs
         self._asked = time.monotonic()
 
     def run(self, items: Iterator[Any], most: int) -> Iterator[tuple[Any, Any]]:
-        supply = WorkQueue(items)
-        self._hand_out(supply, most)
-        while self._running or supply.open:
-            answered = [
-                pair
-                for submitted, job in self._ended()
-                for pair in self._collect(submitted, job, supply)
+        queue = WorkQueue(items)
+        self._hand_out(queue, most)
+        while self._running or queue.open:
+            answers = [
+                pair for job, work in self._ended() for pair in self._collect(job, work, queue)
             ]
-            self._hand_out(
-                supply, most
-            )  # before the answers go out: the cluster works while the caller does
-            yield from answered
-            self._hand_out(supply, most)  # and after: what comes next may hang on them
+            # before the answers go out: the cluster is busy while the caller is
+            self._hand_out(queue, most)
+            yield from answers
+            # and after: the next items may depend on the answers
+            self._hand_out(queue, most)
 
-    def _hand_out(self, supply: WorkQueue, most: int) -> None:
-        while len(self._running) < most and (job := supply.draw()):
+    def _hand_out(self, queue: WorkQueue, most: int) -> None:
+        while len(self._running) < most:
+            work = queue.draw()
+            if work is None:
+                return
             try:
-                submitted = self._submitter.submit(self._work, job.body)
+                job = self._submitter.submit(self._answer, work.body)
             except RuntimeError as error:  # submitit's, with the words of sbatch
                 why = "; ".join(str(error).strip().splitlines())
                 raise UserError(
                     f"Slurm refused a job ({why}); `sinfo` lists the partitions"
                 ) from error
-            self._running.append((submitted, job))
+            self._running.append((job, work))
 
     def _ended(self) -> list[tuple[Any, WorkItem]]:
-        """Lets go of them; waits a while where there are none."""
-        if not (ended := self._look()):
-            time.sleep(self._cluster.look_s)
-        self._running = [each for each in self._running if each not in ended]
+        """Jobs that have ended, no longer among the running; waits a while where there are none."""
+        ended = self._look()
+        if not ended:
+            time.sleep(self._cluster.look_seconds)
+        self._running = [pair for pair in self._running if pair not in ended]
         return ended
 
     def _look(self) -> list[tuple[Any, WorkItem]]:
-        if self._running and time.monotonic() - self._asked > _ASK_S:
+        if self._running and time.monotonic() - self._asked > _ASK_SECONDS:
             self._asked = time.monotonic()
-            self._running[0][0].done(force_check=True)  # one question tells of all
+            self._running[0][0].done(force_check=True)  # one question is about all
         # submitit waits for Slurm to run a preempted job again, which we forbade
         return [
-            (submitted, job)
-            for submitted, job in self._running
-            if submitted.done() or submitted.state == "PREEMPTED"
+            (job, work) for job, work in self._running if job.done() or job.state == "PREEMPTED"
         ]
 
-    def _collect(
-        self, submitted: Any, job: WorkItem, supply: WorkQueue
-    ) -> Iterator[tuple[Any, Any]]:
-        outcome = self._outcome(submitted)
-        for path in (submitted.paths.submitted_pickle, submitted.paths.result_pickle):
+    def _collect(self, job: Any, work: WorkItem, queue: WorkQueue) -> Iterator[tuple[Any, Any]]:
+        reply = self._reply(job)
+        for path in (job.paths.submitted_pickle, job.paths.result_pickle):
             path.unlink(missing_ok=True)
-        if outcome is not None:
-            yield job.item, read(outcome)
-        elif lost := job.lost(
-            f"{submitted.state}, see {submitted.paths.stderr}", self._cluster.peak(submitted)
-        ):
-            yield job.item, lost
+        if reply is not None:
+            yield work.item, read_answer(reply)
+            return
+        how = f"{job.state}, see {job.paths.stderr}"
+        if lost := work.worker_died(how, self._cluster.peak_bytes(job)):
+            yield work.item, lost
         else:
-            supply.take_back(job)
+            queue.put_back(work)
 
-    def _outcome(self, submitted: Any) -> bytes | None:
+    def _reply(self, job: Any) -> bytes | None:
         """What came back for the job; None = it died."""
         from submitit.core.utils import UncompletedJobError
 
-        if not (self._cluster.shared or submitted.paths.result_pickle.exists()):
+        if not (self._cluster.shared or job.paths.result_pickle.exists()):
             return None  # where a disk is shared, submitit waits some seconds for it
         try:
-            outcome: bytes = submitted.result()
+            reply: bytes = job.result()
         except UncompletedJobError:
             return None
-        return outcome
+        return reply
 
-    def leave(self) -> None:
-        """Send everybody home, and leave of their files what they printed."""
-        for submitted, _ in self._running:
-            self._cluster.cancel(submitted)
+    def shut_down(self) -> None:
+        """Cancel all jobs, and keep of their files only what they printed."""
+        for job, _ in self._running:
+            self._cluster.cancel(job)
         self._running.clear()
         for path in self._submitter.folder.glob("*.pkl"):
             path.unlink(missing_ok=True)
