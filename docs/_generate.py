@@ -22,7 +22,7 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
-from _comments import comments, of_fields  # noqa: E402
+from _comments import Comments, of_fields  # noqa: E402
 
 from discl.config import benchmark, sweep  # noqa: E402
 from discl.config.setting_paths import Setting, check_path  # noqa: E402
@@ -161,7 +161,7 @@ def benchmark_settings() -> Iterator[str]:
     kinds = [singular(kind) for kind in benchmark.PART_KINDS]
     rows = [
         [_code(f"[{kind}]"), _toml(default.get(kind, {}).get("name")), explained.get(kind, "")]
-        for kind in [*kinds, "strategy"]
+        for kind in [*kinds, "strategy", "metric"]
     ]
     yield from _table(["table", "default", "what it is"], rows)
     for name, model in tables.items():
@@ -360,11 +360,12 @@ def metric_definitions() -> Iterator[str]:
 
 def _rule_comments() -> dict[str, str]:
     source = (ROOT / "discl" / "core" / "conventions.py").read_text("utf-8")
-    return {
-        found[1]: text
-        for number, text in comments(source).items()
-        if (found := re.match(r' *"(\w+)": Shots\(', source.splitlines()[number - 1]))
-    }
+    lines = source.splitlines()
+    comments = {}
+    for number, comment in Comments.of(source).behind.items():
+        if rule := re.match(r' *"(\w+)": Shots\(', lines[number - 1]):
+            comments[rule[1]] = comment
+    return comments
 
 
 # ---------------------------------------------------------------- leaderboards

@@ -51,7 +51,7 @@ BENCHMARK = """
 title = "CIFAR-10-LT"
 trackers = ["console"]
 dataset = { name = "folder", root = "photos" }
-hard = { below = 6 }
+hard_rule = { max_class_images = 6 }
 bank = { variants = 1 }
 train = { epochs = 2, curriculum_epochs = 1, evaluate_every = 2, batch = 32, warmup_epochs = 0 }
 
@@ -134,7 +134,7 @@ def place(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     )
     assert quick != shipped
     (folder / "benchmarks" / "folder.toml").write_text(
-        f'trackers = ["console"]\nhard = {{ below = 6 }}\n{quick}'
+        f'trackers = ["console"]\nhard_rule = {{ max_class_images = 6 }}\n{quick}'
     )
     for name, text in SWEEPS.items():
         (folder / "sweeps" / f"{name}.toml").write_text(f'benchmark = "cifar10_lt"\n{text}\n')

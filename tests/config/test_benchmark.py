@@ -334,6 +334,14 @@ def test_a_file_of_0_1_is_refused_with_the_new_key_named(
     table, key = old.split(".")
     text = f'based_on = "cifar10_lt"\n[{scale}{table}]\n{key} = 1\n'
     _folder_with(tmp_path, monkeypatch, mine=text)
-    says = rf"benchmarks/mine.toml: \[{table}\] {key} was renamed in 0.2; write .*{KEYS[old].split('.')[1]}"
+    new = KEYS[old].split(".")[1]
+    says = rf"benchmarks/mine.toml: \[{table}\] {key} was renamed in 0.2; write .*{new}"
     with pytest.raises(UserError, match=says):
         load("mine")
+
+
+def test_the_page_on_0_1_has_every_renamed_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "migrate.md").read_text("utf-8")
+    for old, new in KEYS.items():
+        assert re.search(rf"\b{re.escape(old.rpartition('.')[2])}\b", page), old
+        assert re.search(rf"\b{re.escape(new.rpartition('.')[2])}\b", page), new
