@@ -66,6 +66,18 @@ class Board:
         """Strategy -> seed -> value of a metric, of every row."""
         return {row.strategy: by_seed(row.results, metric) for row in self.rows}
 
+    def differences_to(self, baseline: str, metric: str) -> dict[str, PairedDifference]:
+        """Strategy -> paired difference to a baseline, of any metric."""
+        if baseline in self.baselines and metric in self.differences:
+            return {
+                row.strategy: row.differences[baseline][metric]
+                for row in self.rows
+                if row.strategy != baseline
+            }
+        return statistics.differences(
+            self.values(metric), baseline, lower_is_better=metric in self.lower_is_better
+        )
+
     @property
     def smallest_p(self) -> float:
         """No p of this table can be smaller, however clear a difference."""

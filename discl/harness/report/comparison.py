@@ -98,10 +98,7 @@ class Comparison:
     def differences(self) -> dict[str, dict[str, dict[str, PairedDifference]]]:
         """Baseline -> metric -> strategy."""
         return {
-            base: {
-                metric: statistics.differences(scores, base, metric in self.board.lower_is_better)
-                for metric, scores in self.scores.items()
-            }
+            base: {metric: self.board.differences_to(base, metric) for metric in self.scores}
             for base in self.board.baselines
         }
 

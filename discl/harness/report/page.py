@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from discl.core.text import listed
 from discl.engine.evaluation.metrics import definitions
 from discl.harness.html import template, text
-from discl.harness.leaderboard.paper_results import Published, published
+from discl.harness.leaderboard.paper_results import PaperResults, paper_results
 from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import Board, percent, placed, reading, source_of_error
 from discl.harness.report.canvas import css_colour, css_variable
@@ -79,8 +79,8 @@ class Section:
         return source_of_error(self.board)
 
     @property
-    def published(self) -> list[Published]:
-        return published(self.board.benchmark)
+    def published(self) -> list[PaperResults]:
+        return paper_results(self.board.benchmark)
 
     @property
     def costs(self) -> list[str]:
@@ -199,7 +199,7 @@ def page(sections: Sequence[Section], library: str) -> str:
         policy=_policy(library, script),
         style=Markup(text("report/page.css")),  # noqa: S704 - our own file
         facts_json=embedded({"benches": [_for_script(each) for each in sections]}),
-        library=Markup(library),
+        library=Markup(library),  # noqa: S704 - what vl-convert carries
         script=Markup(script),  # noqa: S704 - our own file
         made=f"Made by discl {__version__}: {'; '.join(sources)}",
     )

@@ -18,6 +18,7 @@ from discl.cli import main
 from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Generated, Request, Split
+from discl.harness.bank.quality.histogram import histogram
 from discl.harness.bank.quality.linear_probe import RidgeProbe, class_folds
 from discl.harness.bank.quality.measure import (
     QualityLimits,
@@ -26,7 +27,13 @@ from discl.harness.bank.quality.measure import (
 )
 from discl.harness.bank.quality.neighbours import nearest, nearest_is_own, spread
 from discl.harness.bank.quality.page import page
-from discl.harness.bank.quality.quality_report import QualityReport, as_json, definitions, save_json
+from discl.harness.bank.quality.quality_report import (
+    QualityReport,
+    ScoreDistribution,
+    as_json,
+    definitions,
+    save_json,
+)
 from discl.harness.bank.spectrum import spectrum
 from discl.harness.run.assembly import Bench
 from discl.harness.run.trackers import CompositeTracker
@@ -427,3 +434,15 @@ def test_the_verb_prints_or_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert said.exit_code == 0, said.output
     assert json.loads(Path(files[0]).read_text("utf-8"))["few"] == 2
     assert Path(files[1]).read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_histogram_has_a_bar_for_each_bin_and_is_pale_below_the_threshold() -> None:
+    scores = ScoreDistribution(
+        6, 0.0, 0.0, 0.1, 0.3, 0.5, 0.7, 0.75, edges=(0.0, 0.25, 0.5, 0.75), counts=(3, 2, 1)
+    )
+    text = histogram(scores, "cosines", 0.4)
+    assert (text.count('fill="var(--pale)"'), text.count('fill="var(--bar)"')) == (2, 1)
+    assert 'aria-label="cosines: 6 images, median 0.300, from 0.000 to 0.750"' in text
+    assert 'stroke="var(--alarm)"' in text
+    assert 'stroke="var(--alarm)"' not in histogram(scores, "cosines")
+    assert histogram(None, "cosines") == ""
