@@ -12,7 +12,7 @@ def print_board(made: Any) -> None:
     from rich.table import Table
 
     from discl.cli.render.text import console
-    from discl.harness.leaderboard.paper_results import published
+    from discl.harness.leaderboard.paper_results import paper_results
     from discl.harness.leaderboard.table import header, lines
 
     table = Table(
@@ -31,7 +31,7 @@ def print_board(made: Any) -> None:
     terminal = console(400)
     terminal.print(table)
     click.echo(made.caption)
-    for papers in published(made.benchmark):
+    for papers in paper_results(made.benchmark):
         print_published(papers, terminal)
     if len(made.declared_seeds) == 1:
         click.echo(

@@ -1,4 +1,4 @@
-"""A board as text for people, papers and programs."""
+"""A leaderboard as text: Markdown, LaTeX, CSV, JSON and HTML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from discl.harness.leaderboard.paper_results import Published, published
+from discl.core.result import Result
+from discl.harness.leaderboard.paper_results import PaperResults, paper_results
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import (
     Board,
@@ -26,7 +27,7 @@ from discl.harness.leaderboard.table import (
 
 
 def as_markdown(made: Board) -> str:
-    """The table, what its numbers mean, how to make them again, and what papers report."""
+    """The table, what its numbers mean, the command that makes them, and what papers report."""
     return "\n".join(
         [
             f"## {made.title}, scale `{made.scale}`",
@@ -42,12 +43,12 @@ def as_markdown(made: Board) -> str:
                 f" Hardware: {'; '.join(made.hardware)}."
             ),
             "",
-            *(line for table in published(made.benchmark) for line in _published_markdown(table)),
+            *(line for table in paper_results(made.benchmark) for line in _paper_markdown(table)),
         ]
     )
 
 
-def _published_markdown(table: Published) -> list[str]:
+def _paper_markdown(table: PaperResults) -> list[str]:
     rows = [[method, *cells] for method, cells in table.rows]
     return [
         f"**{table.of}** ({table.source}; {table.warning}), percent:",
@@ -65,7 +66,7 @@ def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 
 def _in_markdown(cell: str) -> str:
-    """A cell that can neither end its column nor be read as HTML."""
+    """Escaped, so that it neither ends its column nor is read as HTML."""
     return cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
@@ -88,9 +89,9 @@ def as_latex(made: Board) -> str:
     body = []
     for row, cells in zip(made.rows, lines(made), strict=True):
         shown = [_in_latex(cell) for cell in cells]
-        for place, metric in enumerate(made.columns, 3):
+        for column, metric in enumerate(made.columns, 3):
             if row.complete and best.get(metric) == row.strategy:
-                shown[place] = rf"\textbf{{{shown[place]}}}"
+                shown[column] = rf"\textbf{{{shown[column]}}}"
         body.append(" & ".join(shown) + r" \\")
     head = [
         f"% {made.command}",
@@ -112,16 +113,18 @@ def as_latex(made: Board) -> str:
 
 
 def _best(made: Board) -> dict[str, str]:
-    """Metric -> the complete row with the highest mean."""
-    complete = [row for row in made.rows if row.complete]
-    held = {
-        metric: [row for row in complete if row.metrics[metric].mean.n] for metric in made.columns
-    }
-    return {
-        metric: max(rows, key=lambda row: row.metrics[metric].mean.mean).strategy
-        for metric, rows in held.items()
-        if rows
-    }
+    """Metric -> the complete strategy with the best mean."""
+    best = {}
+    for metric in made.columns:
+        means = {
+            row.strategy: row.metrics[metric].mean.mean
+            for row in made.rows
+            if row.complete and row.metrics[metric].mean.n
+        }
+        if means:
+            better = min if metric in made.lower_is_better else max
+            best[metric] = better(means, key=lambda strategy: means[strategy])
+    return best
 
 
 def _in_latex(text: str) -> str:
@@ -152,55 +155,61 @@ _CSV = (
 
 
 def as_csv(made: Board) -> str:
-    """One line a strategy and metric, and one more for each baseline it is compared with;
-    fractions.
-    """
+    """One line per strategy and metric, and per baseline it is compared with; fractions."""
     out = io.StringIO()
     writer = csv.DictWriter(out, _CSV, lineterminator="\n", restval="")
     writer.writeheader()
     for row in made.rows:
         for metric in made.columns:
-            for compared in _compared(row, metric):
+            for compared in _differences_for_csv(row, metric):
                 writer.writerow({**_csv_head(made, row, metric), **compared})
     return out.getvalue()
 
 
 def _csv_head(made: Board, row: BoardRow, metric: str) -> dict[str, Any]:
-    found = row.metrics[metric]
-    told = {"n": found.mean.n, "seed_sd": found.seed_sd, "test_se": found.test_se}
-    if found.mean.n:
-        told |= {
-            "mean": found.mean.mean,
-            "half_width": found.mean.half_width,
-            "median": found.median.mean,
-            "iqm": found.iqm.mean,
-        }
-    head = {
+    summary = row.metrics[metric]
+    cells = {
         "benchmark": made.benchmark,
         "scale": made.scale,
         "strategy": _no_formula(row.strategy),
         "complete": row.complete,
+        "place": placed(row),
+        "metric": metric,
+        "title": made.columns[metric],
+        "n": summary.mean.n,
+        "seed_sd": summary.seed_sd,
+        "test_se": summary.test_se,
     }
-    return {**head, "place": placed(row), "metric": metric, "title": made.columns[metric], **told}
+    if summary.mean.n:
+        cells["mean"] = summary.mean.mean
+        cells["half_width"] = summary.mean.half_width
+        cells["median"] = summary.median.mean
+        cells["iqm"] = summary.iqm.mean
+    return cells
 
 
 def _no_formula(text: str) -> str:
-    """A spreadsheet would compute what begins like a formula."""
+    """Quoted where it begins like a formula, which a spreadsheet would compute."""
     return "'" + text if re.match(r"[=+\-@\t\r]", text) else text
 
 
-def _compared(row: BoardRow, metric: str) -> list[dict[str, Any]]:
-    found = [(base, by[metric]) for base, by in row.differences.items() if metric in by]
-    return [
-        {
-            "baseline": base,
-            "difference": one.mean.mean,
-            "difference_half_width": one.mean.half_width,
-        }
-        | {"p": one.p, "p_holm": one.p_holm, "improvement": one.improvement}
-        for base, one in found
-        if one.mean.n
-    ] or [{}]
+def _differences_for_csv(row: BoardRow, metric: str) -> list[dict[str, Any]]:
+    """Cells for each baseline; one empty set of cells where the row is compared with none."""
+    compared = []
+    for base, by_metric in row.differences.items():
+        difference = by_metric.get(metric)
+        if difference and difference.mean.n:
+            compared.append(
+                {
+                    "baseline": base,
+                    "difference": difference.mean.mean,
+                    "difference_half_width": difference.mean.half_width,
+                    "p": difference.p,
+                    "p_holm": difference.p_holm,
+                    "improvement": difference.improvement,
+                }
+            )
+    return compared or [{}]
 
 
 def as_json(made: Board) -> str:
@@ -213,11 +222,17 @@ def as_json(made: Board) -> str:
             "places": row.places,
             "cost": row.cost,
             "metrics": {
-                metric: _summary(found) for metric, found in row.metrics.items() if found.mean.n
+                metric: _summary(summary)
+                for metric, summary in row.metrics.items()
+                if summary.mean.n
             },
             "differences": {
-                base: {metric: _difference(one) for metric, one in by.items() if one.mean.n}
-                for base, by in row.differences.items()
+                base: {
+                    metric: _difference(difference)
+                    for metric, difference in by_metric.items()
+                    if difference.mean.n
+                }
+                for base, by_metric in row.differences.items()
             },
             "runs": [_run(result) for result in row.results],
         }
@@ -235,43 +250,43 @@ def as_json(made: Board) -> str:
         "smallest_p": made.smallest_p,
         "reading": reading(made),
         "published": [
-            asdict(table) | {"warning": table.warning} for table in published(made.benchmark)
+            asdict(table) | {"warning": table.warning} for table in paper_results(made.benchmark)
         ],
     }
     return json.dumps({**head, "rows": rows}, indent=1, allow_nan=False) + "\n"
 
 
-def _summary(found: SeedSummary) -> dict[str, Any]:
+def _summary(summary: SeedSummary) -> dict[str, Any]:
     return {
-        **found.mean._asdict(),
-        "median": _interval(found.median),
-        "iqm": _interval(found.iqm),
-        "seed_sd": found.seed_sd,
-        "test_se": found.test_se,
+        **summary.mean._asdict(),
+        "median": _interval(summary.median),
+        "iqm": _interval(summary.iqm),
+        "seed_sd": summary.seed_sd,
+        "test_se": summary.test_se,
     }
 
 
-def _interval(found: Estimate) -> dict[str, Any]:
-    return {"value": found.mean, "half_width": found.half_width}
+def _interval(estimate: Estimate) -> dict[str, Any]:
+    return {"value": estimate.mean, "half_width": estimate.half_width}
 
 
-def _difference(found: PairedDifference) -> dict[str, Any]:
+def _difference(difference: PairedDifference) -> dict[str, Any]:
     return {
-        **found.mean._asdict(),
-        "p": found.p,
-        "p_holm": found.p_holm,
-        "improvement": found.improvement,
+        **difference.mean._asdict(),
+        "p": difference.p,
+        "p_holm": difference.p_holm,
+        "improvement": difference.improvement,
     }
 
 
-def _run(result: Any) -> dict[str, Any]:
-    said = result.provenance
+def _run(result: Result) -> dict[str, Any]:
+    provenance = result.provenance
     return {
         "id": result.id,
         "seed": result.seed,
-        "command": said.get("command"),
-        "commit": said.get("commit"),
-        "device": said.get("device"),
+        "command": provenance.get("command"),
+        "commit": provenance.get("commit"),
+        "device": provenance.get("device"),
         "predictions": result.predictions,
     }
 
@@ -280,7 +295,7 @@ def _run(result: Any) -> dict[str, Any]:
 
 
 def as_html(made: Board) -> str:
-    """One page with the table alone; `discl report` makes the whole story."""
+    """A page with the table alone; `discl report` makes one with charts."""
     from discl.harness.html import template  # jinja2: nobody else here needs it
 
     about = {
@@ -292,7 +307,7 @@ def as_html(made: Board) -> str:
         board=made,
         titles=header(made),
         rows=zip(made.rows, lines(made), strict=True),
-        published=published(made.benchmark),
+        published=paper_results(made.benchmark),
         **about,
     )
 

@@ -1,4 +1,4 @@
-"""Rows from papers: shown beside ours, never ranked with them, always with their source."""
+"""Results of papers: shown beside ours with their source, never ranked with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "published.toml"
 TITLES = ("all", "many", "medium", "few", "ood")  # columns a published row may have, as on a board
 
 
-class _Row(BaseModel):
+class _PaperRow(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
@@ -24,19 +24,19 @@ class _Row(BaseModel):
     spread: dict[str, float] = {}  # standard deviation over runs, in points
 
 
-class _Table(BaseModel):
+class _PaperTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     of: str  # dataset, network, what is measured
     source: str
     benchmarks: list[str] = Field(default=[])  # ours on the same data
     beside: list[str] = Field(default=[])  # ours on other data, for which no paper has a number
-    rows: list[_Row]
+    rows: list[_PaperRow]
 
 
 @dataclass(frozen=True)
-class Published:
-    """A table from a paper. Nobody has run it again here."""
+class PaperResults:
+    """A table from a paper, which nobody has run again here."""
 
     of: str
     source: str
@@ -46,7 +46,7 @@ class Published:
 
     @property
     def warning(self) -> str:
-        """What a reader must not do with it."""
+        """How it must not be read."""
         return (
             "published, not re-run"
             if self.same_data
@@ -54,19 +54,22 @@ class Published:
         )
 
 
-def published(benchmark: str, root: Path | None = None) -> list[Published]:
-    """What papers report on a benchmark's data, then what they report on the data it stands in for."""
+def paper_results(benchmark: str, root: Path | None = None) -> list[PaperResults]:
+    """Tables on a benchmark's own data, then those on the data that it stands in for.
+
+    Raises UserError where the file of published tables is not what it should be.
+    """
     tables = _tables((root or shipped("leaderboards")) / NAME)
     same = [_as_shown(table, True) for table in tables if benchmark in table.benchmarks]
     return same + [_as_shown(table, False) for table in tables if benchmark in table.beside]
 
 
-def _tables(path: Path) -> list[_Table]:
+def _tables(path: Path) -> list[_PaperTable]:
     if not path.exists():
         return []
     try:
         stored: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-        tables = [_Table(**table) for table in stored.get("table", [])]
+        tables = [_PaperTable(**table) for table in stored.get("table", [])]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError) as error:
         raise UserError(f"{path} is not a list of published tables: {error}") from error
     for table in tables:
@@ -79,9 +82,9 @@ def _tables(path: Path) -> list[_Table]:
     return tables
 
 
-def _as_shown(table: _Table, same: bool) -> Published:
+def _as_shown(table: _PaperTable, same: bool) -> PaperResults:
     titles = [title for title in TITLES if any(title in row.values for row in table.rows)]
-    return Published(
+    return PaperResults(
         table.of,
         table.source,
         same,
@@ -90,7 +93,7 @@ def _as_shown(table: _Table, same: bool) -> Published:
     )
 
 
-def _cell(row: _Row, title: str) -> str:
+def _cell(row: _PaperRow, title: str) -> str:
     if title not in row.values:
         return "-"
     spread = f" (sd {row.spread[title]:g})" if title in row.spread else ""

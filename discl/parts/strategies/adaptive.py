@@ -34,7 +34,11 @@ class Adaptive:
     def mix(self, context: EpochContext) -> Mix:
         if not context.gains:  # nothing was measurable: no preference
             return {level: 1 / len(context.levels) for level in context.levels}
-        means = {level: self._mean(context.gains[level]) for level in context.levels if level in context.gains}
+        means = {
+            level: self._mean(context.gains[level])
+            for level in context.levels
+            if level in context.gains
+        }
         # ties go to the lower level, as in the static order
         return {max(means, key=lambda level: (means[level], -level)): 1.0}
 

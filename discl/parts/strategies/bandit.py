@@ -60,7 +60,9 @@ class Bandit:
         """
         latest = {level: float(np.mean(gains)) for level, gains in context.gains.items()}
         total, weights = np.zeros(len(context.levels)), np.zeros(len(context.levels))
-        for age, gains in enumerate((latest, *(report.gains for report in reversed(context.history)))):
+        for age, gains in enumerate(
+            (latest, *(report.gains for report in reversed(context.history)))
+        ):
             known = np.array([level in gains for level in context.levels])
             weights += self.discount**age * known
             total += self.discount**age * _standardised(gains, context.levels)

@@ -50,4 +50,6 @@ class Order:
 
     def mix(self, context: EpochContext) -> Mix:
         levels = self.order or self.uses(context.levels)
-        return {levels[stage_of(context.epoch, ends_by_length(context.epochs, [1] * len(levels)))]: 1.0}
+        return {
+            levels[stage_of(context.epoch, ends_by_length(context.epochs, [1] * len(levels)))]: 1.0
+        }

@@ -32,5 +32,7 @@ class Reverse:
     def mix(self, context: EpochContext) -> Mix:
         levels = self.uses(context.levels)[::-1]
         return {
-            levels[stage_of(context.epoch, ends_by_pacing(context.epochs, len(levels), self.pacing))]: 1.0
+            levels[
+                stage_of(context.epoch, ends_by_pacing(context.epochs, len(levels), self.pacing))
+            ]: 1.0
         }

@@ -18,7 +18,7 @@ from discl.harness.leaderboard.formats import (
     as_latex,
     as_markdown,
 )
-from discl.harness.leaderboard.paper_results import published
+from discl.harness.leaderboard.paper_results import paper_results
 from discl.harness.leaderboard.table import Board, board, percent, source_of_error
 from tests import results
 
@@ -152,12 +152,12 @@ def test_a_baseline_of_ones_own_is_compared_with() -> None:
 
 
 def test_rows_of_papers_say_so() -> None:
-    (beside,) = published("cifar10_lt")
+    (beside,) = paper_results("cifar10_lt")
     assert "on other data" in beside.warning
-    (own,) = published("imagenet_lt")
+    (own,) = paper_results("imagenet_lt")
     assert own.warning == "published, not re-run"
     assert (
         "CE + DisCL, diverse to specific (static)",
         ["39.82", "56.78", "30.73", "23.64"],
     ) in own.rows
-    assert published("folder") == []
+    assert paper_results("folder") == []
