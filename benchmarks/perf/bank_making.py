@@ -1,6 +1,7 @@
 """What it costs to make the bank's images: identical images and weights, four ways, in one run.
 
-    python benchmarks/perf/bank_making.py                     # a small Stable Diffusion with random weights; minutes on two cores
+    # a small Stable Diffusion with random weights; minutes on two cores
+    python benchmarks/perf/bank_making.py
     python benchmarks/perf/bank_making.py --photos 8 --pixels 128
 
 (a) `loop`: one image a pipeline call, its text encoded again, its text and its photo scored again:
@@ -36,7 +37,7 @@ from discl.core.levels import denoising_steps, strength
 from discl.core.registry import bind
 from discl.engine.bank.generate import ImageMaker, SourceImages, request_of
 from discl.engine.bank.leases import CellGrid
-from discl.miniature import untrained
+from discl.testing import untrained
 
 LEVELS = (50, 60, 70, 80, 90)
 VARIANTS = 8

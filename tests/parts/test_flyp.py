@@ -21,7 +21,7 @@ from discl.engine.training.data import TrainingData
 from discl.engine.training.loop import Fit
 from discl.engine.training.sampler import SamplerView, Targets
 from discl.engine.training.state import flatten, unflatten
-from discl.miniature.untrained import write_clip
+from discl.testing.untrained import write_clip
 from tests.metrics import DEFAULT
 
 COUNTS = torch.tensor([2.0, 2.0, 2.0])

@@ -18,8 +18,8 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Photos, Request
 from discl.core.levels import strength
 from discl.core.registry import bind
-from discl.miniature import untrained
 from discl.parts.generators.img2img import SCHEDULERS, Img2Img
+from discl.testing import untrained
 
 # pixels of 255, between one image at a time and groups of two: convolutions of another batch size
 # differ in the last bits

@@ -20,7 +20,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Task
 from discl.core.registry import bind
 from discl.files.clip import ClipCheckpoint
-from discl.miniature.untrained import write_clip
+from discl.testing.untrained import write_clip
 
 CLASSES = ("cat", "dog", "ship")
 TASK = Task(CLASSES, tuple((f"the {name}", f"one {name}") for name in CLASSES), 16)

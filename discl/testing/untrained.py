@@ -1,6 +1,6 @@
-"""Checkpoints in the true formats of Stable Diffusion, SDXL, its refiner, LCM and open_clip, tiny
-and with random weights: for tests, for measuring, and for trying a set-up out before gigabytes are
-fetched.
+"""Tiny checkpoints with random weights, in the formats of Stable Diffusion and open_clip.
+
+For tests, for measuring, and for trying a set-up out before gigabytes are fetched.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _tokenizer() -> Any:
     return build_tokenizer(["cat", "dog"])
 
 
-def _text(kind: Any) -> Any:
+def _text_encoder(kind: Any) -> Any:
     tokenizer = _tokenizer()
     return kind(
         CLIPTextConfig(
@@ -82,10 +82,10 @@ def _refiner_scheduler() -> Any:
     return _scheduler(steps_offset=1, timestep_spacing="leading")
 
 
-def _small() -> dict[str, Any]:
+def _sd_components() -> dict[str, Any]:
     return {
         "vae": _vae(),
-        "text_encoder": _text(CLIPTextModel),
+        "text_encoder": _text_encoder(CLIPTextModel),
         "tokenizer": _tokenizer(),
         "safety_checker": None,
         "feature_extractor": None,
@@ -93,8 +93,8 @@ def _small() -> dict[str, Any]:
     }
 
 
-def _large(width: int, ids: int, tokens: int, **more: Any) -> UNet2DConditionModel:
-    """SDXL's denoiser, which hears `ids` numbers (sizes, scores) and prompts `tokens` wide besides."""
+def _sdxl_unet(width: int, ids: int, tokens: int, **more: Any) -> UNet2DConditionModel:
+    """SDXL's denoiser; it takes `ids` numbers (sizes, scores) and prompts `tokens` wide."""
     added = {
         "addition_embed_type": "text_time",
         "addition_time_embed_dim": 8,
@@ -111,13 +111,15 @@ def _large(width: int, ids: int, tokens: int, **more: Any) -> UNet2DConditionMod
 
 
 def sd(width: int) -> Any:
-    return StableDiffusionPipeline(unet=_unet(width), scheduler=_refiner_scheduler(), **_small())
+    return StableDiffusionPipeline(
+        unet=_unet(width), scheduler=_refiner_scheduler(), **_sd_components()
+    )
 
 
 def lcm(width: int) -> Any:
     scheduler = _scheduler(LCMScheduler, original_inference_steps=50)
     return LatentConsistencyModelPipeline(
-        unet=_unet(width, time_cond_proj_dim=16), scheduler=scheduler, **_small()
+        unet=_unet(width, time_cond_proj_dim=16), scheduler=scheduler, **_sd_components()
     )
 
 
@@ -129,11 +131,11 @@ def sdxl(width: int) -> Any:
     )
     return StableDiffusionXLPipeline(
         vae=vae,
-        text_encoder=_text(CLIPTextModel),
-        text_encoder_2=_text(CLIPTextModelWithProjection),
+        text_encoder=_text_encoder(CLIPTextModel),
+        text_encoder_2=_text_encoder(CLIPTextModelWithProjection),
         tokenizer=_tokenizer(),
         tokenizer_2=_tokenizer(),
-        unet=_large(width, 6, 2 * WIDTH),
+        unet=_sdxl_unet(width, 6, 2 * WIDTH),
         scheduler=_refiner_scheduler(),
         add_watermarker=False,
     )
@@ -143,10 +145,10 @@ def refiner(width: int) -> Any:
     return StableDiffusionXLImg2ImgPipeline(
         vae=_vae(force_upcast=True),
         text_encoder=None,
-        text_encoder_2=_text(CLIPTextModelWithProjection),
+        text_encoder_2=_text_encoder(CLIPTextModelWithProjection),
         tokenizer=None,
         tokenizer_2=_tokenizer(),
-        unet=_large(width, 5, WIDTH),
+        unet=_sdxl_unet(width, 5, WIDTH),
         scheduler=_refiner_scheduler(),
         requires_aesthetics_score=True,
         force_zeros_for_empty_prompt=False,
@@ -158,9 +160,7 @@ BUILDERS = {"sd": sd, "sdxl": sdxl, "refiner": refiner, "lcm": lcm}
 
 
 def write(kind: str, folder: Path, width: int = 1) -> Path:
-    """A checkpoint folder as `save_pretrained` writes it; `width` multiplies the channels of the
-    denoiser.
-    """
+    """A folder as `save_pretrained` writes it; `width` multiplies the channels of the UNet."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         pipeline = BUILDERS[kind](width)
@@ -169,9 +169,7 @@ def write(kind: str, folder: Path, width: int = 1) -> Path:
 
 
 def write_clip(folder: Path, classes: Sequence[str] = ("cat", "dog"), side: int = 16) -> Path:
-    """A folder in open_clip's format: a vision transformer that sees photos of `side` pixels, and a
-    text encoder.
-    """
+    """A folder in open_clip's format: a vision transformer for `side` pixels and a text encoder."""
     tokenizer = build_tokenizer(list(classes))
     config = {
         "embed_dim": WIDTH,

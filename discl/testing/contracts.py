@@ -1,12 +1,4 @@
-"""Contracts a part must keep, as test classes to inherit.
-
-Give a `part` fixture; pytest does the rest.
-
-class TestMine(StrategyContract):
-    @pytest.fixture
-    def part(self):
-        return MyStrategy()
-"""
+"""Contracts a part must keep, as test classes to inherit; `discl.testing` names them."""
 
 from __future__ import annotations
 
