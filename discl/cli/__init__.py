@@ -29,22 +29,20 @@ from discl.cli.wandb import wandb
 
 
 class _Program(click.Group):
-    """Turns the two expected endings, a UserError and Ctrl-C, into a sentence and an exit code."""
+    """Prints a UserError and Ctrl-C as a sentence and ends with an exit code."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         from discl.core.errors import UserError
 
         given = list(sys.argv[1:] if args is None else args)
-        debug = (
-            "--debug" in given
-        )  # wherever it stands: people add it to the end of the command that failed
+        debug = "--debug" in given  # anywhere: people add it to the end of a command that failed
         try:
             code = super().main(
                 [word for word in given if word != "--debug"],
                 *rest,
                 **{**kwargs, "standalone_mode": False},
             )
-            sys.exit(code if isinstance(code, int) else 0)  # click hands back the code of an Exit
+            sys.exit(code if isinstance(code, int) else 0)  # click returns the code of an Exit
         except UserError as error:
             if debug:
                 raise
@@ -83,21 +81,21 @@ def main(debug: bool) -> None:
     """Does a synthetic-to-real curriculum help on your data, where, and at what price?
 
     \b
-    discl list strategies                what there is to compare
-    discl hard cifar10_lt                which photos images are made from
-    discl plan cifar10_lt                what a comparison will cost, before it does
+    discl list strategies                list what can be compared
+    discl hard cifar10_lt                show the photos that images are made from
+    discl plan cifar10_lt                the cost of a comparison, before it is run
     discl bench cifar10_lt               run it, resume it, and print the table
     discl sweep tune_static --workers 2  tune every strategy alike, or vary whatever you like
     discl order-test cifar10_lt          does the order of the levels matter?
-    discl study show tune_static         what tuning found, trial by trial
+    discl study show tune_static         results of tuning, trial by trial
     discl bank show cifar10_lt           look at the images between text and photo
     discl leaderboard cifar10_lt         the table again
     discl report cifar10_lt              the answer, charts and pictures as one page
-    discl runs ls                        which runs there are; `show` one, `diff` two
+    discl runs ls                        list the runs; `show` one, `diff` two
     discl migrate                        bring runs of discl 0.1 to this version
     discl wandb sync                     send W&B what it lacks of finished runs
-    discl doctor                         what works on this machine, and what to repair
-    discl completion bash                lets the shell complete names
+    discl doctor                         check this machine
+    discl completion bash                let the shell complete names
     """
 
 

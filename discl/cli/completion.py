@@ -1,19 +1,19 @@
-"""`discl completion`: lets a shell complete commands, options and names."""
+"""`discl completion`: a script with which a shell completes commands, options and names."""
 
 from __future__ import annotations
 
 import click
 
 SHELLS = ("bash", "zsh", "fish")
-PROGRAM, VARIABLE = "discl", "_DISCL_COMPLETE"
+PROGRAM = "discl"
+VARIABLE = "_DISCL_COMPLETE"
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what lets SHELL complete commands, options, and the names of benchmarks, strategies,
-    sweeps, datasets and runs.
+    """Print the script with which SHELL completes commands, options and names.
 
     Install it with one line, then open a new shell (bash from 4.4 on):
 
@@ -24,13 +24,12 @@ def completion(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    found = get_completion_class(shell)
-    if found is None:
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
         raise RuntimeError(f"click completes no {shell}")
     program = ctx.find_root().command
-    source = found(program, {}, PROGRAM, VARIABLE)
-    script = (
-        found.source_template % source.source_vars()
-    )  # without asking which version of the shell is installed here
-    # click's script for fish cuts a word at its commas, and lists of strategies have some
+    # source() of click would run the shell to learn its version
+    completion = completion_class(program, {}, PROGRAM, VARIABLE)
+    script = completion_class.source_template % completion.source_vars()
+    # click's script for fish splits at every comma, and lists of strategies have commas
     click.echo(script.replace('string split "," ', 'string split --max 1 "," '))

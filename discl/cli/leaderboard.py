@@ -22,7 +22,7 @@ _root = click.option(
 
 
 class _Leaderboard(click.Group):
-    """`discl leaderboard BENCH` shows; the other commands are words of their own."""
+    """A group in which `discl leaderboard BENCH` stands for `discl leaderboard show BENCH`."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in self.commands:
@@ -35,9 +35,7 @@ class _Leaderboard(click.Group):
 
 @click.group(cls=_Leaderboard)
 def leaderboard() -> None:
-    """Compare strategies: `discl leaderboard BENCH`, or `publish`, `submit`, `verify` and `check`
-    what is committed.
-    """
+    """Compare strategies: `discl leaderboard BENCH`; or work on the published results."""
 
 
 @leaderboard.command("show")
@@ -63,7 +61,7 @@ def leaderboard() -> None:
 def leaderboard_show(
     form: str, baselines: tuple[str, ...], output: Path | None, published: bool, **selection: Any
 ) -> None:
-    """Show the table of BENCH from stored runs; all seeds there are, unless --seeds says which.
+    """Show the table of BENCH from the runs on this machine; all seeds, unless --seeds is given.
 
     \b
     discl leaderboard cifar10_lt
@@ -94,32 +92,33 @@ def leaderboard_show(
         if selection["seeds"] is None:
             spec = boards.with_every_seed(spec, Store())
         results = boards.stored_results(spec, Store())
-    made = boards.board(spec, results, [name for given in baselines for name in words(given)])
+    comparison = boards.board(spec, results, [name for given in baselines for name in words(given)])
     if form == "table":
-        print_board(made)
+        print_board(comparison)
     elif output:
         with atomic_output(output) as tmp:
-            tmp.write_text(WRITERS[form](made), "utf-8")
+            tmp.write_text(WRITERS[form](comparison), "utf-8")
         click.echo(str(output))
     else:
-        click.echo(WRITERS[form](made), nl=False)
+        click.echo(WRITERS[form](comparison), nl=False)
 
 
 @leaderboard.command("publish")
 @selection
 @_root
 def leaderboard_publish(root: Path, **selection: Any) -> None:
-    """Replace what is published of BENCH by the complete results here, and render its page; all
-    seeds, unless --seeds says which.
+    """Replace the published results of BENCH by those of this machine, and render its page.
+
+    All seeds are published, unless --seeds is given.
     """
     from discl.harness.leaderboard.publish import publish
     from discl.harness.leaderboard.table import with_every_seed
     from discl.harness.run.store import Store
 
     spec = load(**selection)
-    for path in publish(
-        with_every_seed(spec, Store()) if selection["seeds"] is None else spec, Store(), root
-    ):
+    if selection["seeds"] is None:
+        spec = with_every_seed(spec, Store())
+    for path in publish(spec, Store(), root):
         click.echo(str(path))
 
 
@@ -127,8 +126,7 @@ def leaderboard_publish(root: Path, **selection: Any) -> None:
 @selection
 @_root
 def leaderboard_submit(root: Path, **selection: Any) -> None:
-    """Add your results of BENCH to the published ones, verified, and print the text of the pull
-    request.
+    """Add your verified results of BENCH to the published ones; print the pull request's text.
 
     \b
     discl bench cifar10_lt --strategies dawn --seeds 0,1,2,3,4
@@ -139,9 +137,9 @@ def leaderboard_submit(root: Path, **selection: Any) -> None:
     from discl.harness.run.store import Store
 
     spec = load(**selection)
-    paths, text = submit(
-        with_every_seed(spec, Store()) if selection["seeds"] is None else spec, Store(), root
-    )
+    if selection["seeds"] is None:
+        spec = with_every_seed(spec, Store())
+    paths, text = submit(spec, Store(), root)
     for path in paths:
         click.echo(str(path), err=True)
     click.echo("commit these files, run `make check`, and open a pull request that says:", err=True)
@@ -151,46 +149,47 @@ def leaderboard_submit(root: Path, **selection: Any) -> None:
 @leaderboard.command("verify")
 @_root
 def leaderboard_verify(root: Path) -> None:
-    """Compute every published number again from what was predicted; exit code 1 where one does not
-    hold.
-    """
+    """Recompute every published number from the predictions; exit code 1 where one differs."""
     from discl.harness.leaderboard.publish import verified
     from discl.harness.run.store import Store
 
-    found = verified(root, Store())
-    for fault in found.faults:
+    verification = verified(root, Store())
+    for fault in verification.faults:
         click.echo(fault, err=True)
-    here = (
-        f"; of {found.from_predictions} the saved predictions are on this machine and agree"
-        if found.from_predictions
-        else ""
-    )
+    agree = ""
+    if verification.from_predictions:
+        agree = (
+            f"; of {verification.from_predictions} the saved predictions are on this machine and"
+            " agree"
+        )
     click.echo(
-        f"{found.results} results, {found.numbers:,} numbers computed again from what was"
-        f" predicted{here}; {len(found.faults)} faults"
+        f"{verification.results} results, {verification.numbers:,} numbers computed again from what"
+        f" was predicted{agree}; {len(verification.faults)} faults"
     )
-    if found.faults:
+    if verification.faults:
         raise click.exceptions.Exit(1)
 
 
 @leaderboard.command("check")
 @_root
 def leaderboard_check(root: Path) -> None:
-    """Fail where a committed page is not what its results give, or a result not what was predicted."""
+    """Fail where a committed page differs from its results, or a result from its predictions."""
     from discl.core.errors import UserError
     from discl.harness.leaderboard.publish import stale, verified
     from discl.harness.run.store import Store
 
-    found = verified(root, Store())
-    if found.faults:
+    verification = verified(root, Store())
+    faults = verification.faults
+    if faults:
         raise UserError(
-            f"{len(found.faults)} faults in published results, the first: {found.faults[0]}; see:"
-            " discl leaderboard verify"
+            f"{len(faults)} faults in published results, the first: {faults[0]}; see: discl"
+            " leaderboard verify"
         )
-    if old := stale(root):
-        raise UserError(f"{root / (old[0] + '.md')} is stale; run: make leaderboards")
+    if outdated := stale(root):
+        raise UserError(f"{root / (outdated[0] + '.md')} is stale; run: make leaderboards")
     click.echo(
-        f"leaderboards are current; {found.numbers:,} numbers of {found.results} results hold"
+        f"leaderboards are current; {verification.numbers:,} numbers of {verification.results}"
+        " results hold"
     )
 
 

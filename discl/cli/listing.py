@@ -1,4 +1,4 @@
-"""`discl list`: what there is to choose from."""
+"""`discl list`: benchmarks and parts by name."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from discl.cli.options.completion import kinds
 @click.command("list")
 @click.argument("kind", required=False, shell_complete=kinds)
 def list_parts(kind: str | None) -> None:
-    """Names of a KIND: benchmarks, datasets, backbones, strategies, generators, scorers, prompts,
-    losses, trackers or executors.
+    """List the names of a KIND with a sentence on each.
+
+    A KIND is benchmarks, datasets, backbones, strategies, generators, scorers, prompts, losses,
+    hard_rules, metrics, trackers or executors; without one, the kinds are listed.
     """
     from rich.console import Console
     from rich.table import Table
@@ -21,18 +23,19 @@ def list_parts(kind: str | None) -> None:
 
     kinds = ("benchmarks", *registry.KINDS)
     if kind is None:
-        for each in kinds:
-            click.echo(each)
+        for name in kinds:
+            click.echo(name)
         return
     if kind not in kinds:
         raise unknown("kind", kind, kinds)
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, what in _named(kind):
-        table.add_row(f"[bold]{name}[/bold]", what)
+    for name, summary in _summaries(kind):
+        table.add_row(f"[bold]{name}[/bold]", summary)
     Console().print(table)
 
 
-def _named(kind: str) -> list[tuple[str, str]]:
+def _summaries(kind: str) -> list[tuple[str, str]]:
+    """(name, one sentence) of every benchmark, or of every part of a kind."""
     from discl.core import registry
 
     if kind == "benchmarks":

@@ -214,7 +214,9 @@ def graphql(
             "User-Agent": "discl",
         },
     )
-    for left in reversed(range(tries)):
+    left = tries
+    while True:
+        left -= 1
         try:
             with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
                 data = json.loads(answer.read()).get("data")
@@ -234,4 +236,3 @@ def graphql(
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise UnreachableError(f"W&B at {settings.url} cannot be reached ({reason})") from error
-    raise AssertionError("every try returns or raises")

@@ -86,11 +86,13 @@ class Cifar10:
 
     @cached_property
     def labels(self) -> Ints:
+        """Labels [60000]."""
         labels: Ints = np.load(self.folder / "labels.npy")
         return labels
 
     @cached_property
     def ids(self) -> np.ndarray[Any, np.dtype[np.str_]]:
+        """Ids [60000]: hashes of the pixels."""
         ids: np.ndarray[Any, np.dtype[np.str_]] = np.load(self.folder / "ids.npy")
         return ids
 
