@@ -149,12 +149,14 @@ def bank_show(output: Path, photos: int, **selection: Any) -> None:
 @bank.command("report")
 @selection
 @click.option(
-    "--json",
-    "json_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the figures and their definitions here.",
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="json: every figure and its definition, for scripts.",
 )
+@renamed_option("--json", "--format json > FILE")
 @click.option(
     "--html",
     "html_file",
@@ -185,7 +187,7 @@ def bank_show(output: Path, photos: int, **selection: Any) -> None:
     help="How many near-duplicates are shown.",
 )
 def bank_report(
-    json_file: Path | None,
+    form: str,
     html_file: Path | None,
     few: int,
     quantile: float,
@@ -202,25 +204,23 @@ def bank_report(
 
     \b
     discl bank report cifar10_lt --set bank.threshold=0.86
-    discl bank report cifar10_lt --html report.html --json report.json
+    discl bank report cifar10_lt --html report.html
+    discl bank report cifar10_lt --format json > report.json
     """
     from discl.cli.render.quality import print_quality
-    from discl.files.disk import check_output
     from discl.harness.bank.quality.measure import QualityLimits, measure_quality
     from discl.harness.bank.quality.page import check_page, save_page
-    from discl.harness.bank.quality.quality_report import save_json
+    from discl.harness.bank.quality.quality_report import as_json
 
-    if json_file:
-        check_output(json_file)
     if html_file:
         check_page(html_file)
     bench, tracker = opened(load(**selection))
     report = measure_quality(bench, tracker.progress, QualityLimits(few, quantile, listed))
-    if json_file:
-        click.echo(f"figures: {save_json(report, json_file)}")
     if html_file:
-        click.echo(f"page: {save_page(report, bench, html_file)}")
-    if not (json_file or html_file):
+        click.echo(f"page: {save_page(report, bench, html_file)}", err=form == "json")
+    if form == "json":
+        click.echo(json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False))
+    elif not html_file:
         print_quality(report)
 
 

@@ -42,7 +42,7 @@ def print_quality(report: QualityReport) -> None:
     if len(report.real) > MOST_CLASSES:
         terminal.print(
             f"the {MOST_CLASSES} classes with the fewest kept images of {len(report.real)};"
-            " --html and --json have them all\n"
+            " --html and --format json have them all\n"
         )
     _print_explanation(terminal, report)
     _print_duplicates(terminal, report)
@@ -129,8 +129,8 @@ def _print_explanation(terminal: Console, report: QualityReport) -> None:
         " still show their class, by a ridge probe on\nreal photos (right on"
         f" {percent(classifiers.probe_val_accuracy, 1)} of val) and by the nearest captions"
         f" ({percent(classifiers.caption_val_accuracy, 1)}). diversity: mean 1 - cosine within"
-        " class and level.\nsteps, bytes: for each kept image. --html shows pictures, --json"
-        " defines every figure.\n"
+        " class and level.\nsteps, bytes: for each kept image. --html shows pictures,"
+        " --format json defines every figure.\n"
     )
 
 

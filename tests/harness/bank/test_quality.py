@@ -32,7 +32,6 @@ from discl.harness.bank.quality.quality_report import (
     ScoreDistribution,
     as_json,
     definitions,
-    save_json,
 )
 from discl.harness.bank.spectrum import spectrum
 from discl.harness.run.assembly import Bench
@@ -300,7 +299,7 @@ def test_a_threshold_is_moved_without_embedding_again() -> None:
 
 
 def test_json_is_strict_and_explains_every_figure(quality: QualityReport, tmp_path: Path) -> None:
-    read = json.loads(save_json(quality, tmp_path / "report.json").read_text("utf-8"))
+    read = json.loads(json.dumps(as_json(quality), allow_nan=False))
     assert read == json.loads(json.dumps(as_json(quality), allow_nan=False))
     assert read["by_class_and_level"][0]["class_name"] == "dog"
     explained = dict(definitions(QualityReport))
@@ -414,26 +413,12 @@ def test_the_verb_prints_or_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert said.exit_code == 0, said.output
     assert f"no image of {SCRIPT} is kept" in said.output
     assert "near-duplicates of val, test or ood photos: 8 of 16" in said.output
-    files = [str(tmp_path / "deep" / name) for name in ("report.json", "report.html")]
-    said = CliRunner().invoke(
-        main,
-        [
-            "bank",
-            "report",
-            "cifar10_lt",
-            "--json",
-            files[0],
-            "--html",
-            files[1],
-            "--few",
-            "2",
-            "--list",
-            "1",
-        ],
-    )
+    page = tmp_path / "deep" / "report.html"
+    words = ["--format", "json", "--html", str(page), "--few", "2", "--list", "1"]
+    said = CliRunner().invoke(main, ["bank", "report", "cifar10_lt", *words])
     assert said.exit_code == 0, said.output
-    assert json.loads(Path(files[0]).read_text("utf-8"))["few"] == 2
-    assert Path(files[1]).read_text("utf-8").startswith("<!doctype html>")
+    assert json.loads(said.stdout)["few"] == 2
+    assert page.read_text("utf-8").startswith("<!doctype html>")
 
 
 def test_a_histogram_has_a_bar_for_each_bin_and_is_pale_below_the_threshold() -> None:

@@ -5,13 +5,9 @@ Fractions are in [0, 1]. A figure that cannot be given, such as the share of not
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, is_dataclass
-from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
-
-from discl.files.disk import atomic_output
 
 SCHEMA = 2  # raised when a key is renamed, goes, or changes its meaning
 
@@ -260,16 +256,6 @@ def definitions(kind: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         inner = next((part for part in types if is_dataclass(part)), None)
         if inner and name not in ("total", "levels"):
             yield from definitions(inner, f"{prefix}{name}.")
-
-
-def save_json(report: QualityReport, path: Path) -> Path:
-    """Write `as_json` whole; returns the path."""
-    with atomic_output(path) as tmp:
-        tmp.write_text(
-            json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-            "utf-8",
-        )
-    return path
 
 
 # ---------------------------------------------------------------- how figures are written
