@@ -76,12 +76,17 @@ def begin(
     function: Callable[..., None],
     *arguments: Any,
     log: Path,
+    errors: Path | None = None,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Started:
-    """Call a module's function in a process of its own; what it prints goes to `log`."""
+    """Call a module's function in a process of its own; what it prints goes to `log`, and what it
+    prints to stderr to `errors`, where that is given.
+    """
     variables = {**os.environ, **(environment or {})}
-    process = SERVER.Process(target=_call, args=(function, arguments, log, folder, variables))
+    process = SERVER.Process(
+        target=_call, args=(function, arguments, (log, errors or log), folder, variables)
+    )
     process.start()
     return Started(process)
 
@@ -97,14 +102,13 @@ def discl(words: Sequence[str]) -> None:
 def _call(
     function: Callable[..., None],
     arguments: tuple[Any, ...],
-    log: Path,
+    outputs: tuple[Path, Path],
     folder: Path | None,
     environment: Mapping[str, str],
 ) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+    for descriptor, path in enumerate(outputs, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), descriptor)
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(":") if path]

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import distributed
 
 from discl.core.errors import UserError
 from discl.engine.training.distributed import Share
+from tests import processes
 
-WORDS = ["run", "cifar10_lt", "--strategies", "adaptive", "--seeds", "0", "--trackers", ""]
 TINY = [
     "generator.name=blend",
-    "dataset.largest=40",
-    "dataset.smallest=4",
-    "dataset.ood_photos=10",
     "bank.variants=1",
     "train.epochs=3",
     "levels=[0,50,100]",
@@ -27,31 +25,85 @@ TINY = [
     "backbone.stem_stride=4",
     "train.lr=1e-3",
     # BatchNorm would see half a batch on CPUs
-    'backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type="deep", stem_width=4, norm_layer="layernorm2d"}',
+    'backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], norm_layer="layernorm2d"}',
 ]
 
 
-def _logits(folder: Path, *starter: str) -> tuple[dict[str, np.ndarray], str]:  # type: ignore[type-arg]
-    settings = [word for setting in TINY for word in ("--set", setting)]
+def _words(photos: Path) -> list[str]:
+    words = ["run", "cifar100_lt", "--strategies", "adaptive", "--seeds", "0", "--trackers", ""]
+    settings = [*TINY, f"dataset.root={photos}"]
+    return words + [word for setting in settings for word in ("--set", setting)]
+
+
+def _logits(home: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    (path,) = home.glob("runs/*/*/predictions.npz")
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files if name.endswith("logits")}
+
+
+def _run(home: Path, photos: Path, ranks: int) -> list[str]:
+    """What each process of a run prints; they are started with what torchrun tells its own."""
+    # torchrun's agent keeps the store that its processes meet at, too
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    meeting = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_WORLD_SIZE": str(ranks),
+    }
+    logs = [home.with_name(f"{home.name}-{rank}.json") for rank in range(ranks)]
+    started = [
+        processes.begin(
+            processes.discl,
+            _words(photos),
+            log=log,
+            errors=log.with_suffix(".log"),
+            environment={
+                **meeting,
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "DISCL_HOME": str(home),
+            },
+        )
+        for rank, log in enumerate(logs)
+    ]
+    for process, log in zip(started, logs, strict=True):
+        assert process.wait(240) == 0, log.with_suffix(".log").read_text()
+    return [log.read_text() for log in logs]
+
+
+def test_two_processes_train_what_one_does(tmp_path: Path, cifar100_photos: Path) -> None:
+    (printed,) = _run(tmp_path / "one", cifar100_photos, 1)
+    assert json.loads(printed)["metrics"]
+    first, second = _run(tmp_path / "two", cifar100_photos, 2)
+    assert json.loads(first)["metrics"]
+    assert not second  # one of them speaks, once
+    _check_same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow  # the same with torchrun itself, whose three processes import torch anew
+def test_two_processes_under_torchrun_train_what_one_does(
+    tmp_path: Path, cifar100_photos: Path
+) -> None:
+    _run(tmp_path / "one", cifar100_photos, 1)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [sys.executable, *starter, "-m", "discl.cli", *WORDS, *settings],
-        env={**os.environ, "DISCL_HOME": str(folder)},
+        [sys.executable, *torchrun, "-m", "discl.cli", *_words(cifar100_photos)],
+        env={**os.environ, "DISCL_HOME": str(tmp_path / "two")},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (path,) = folder.glob("runs/*/*/predictions.npz")
-    with np.load(path) as stored:
-        return {name: stored[name] for name in stored.files if name.endswith("logits")}, done.stdout
+    assert json.loads(done.stdout)["metrics"]
+    _check_same(tmp_path / "one", tmp_path / "two")
 
 
-def test_two_processes_under_torchrun_train_what_one_does(tmp_path: Path) -> None:
-    alone, _ = _logits(tmp_path / "one")
-    both, said = _logits(
-        tmp_path / "two", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"
-    )
-    assert json.loads(said)["metrics"]  # one of them speaks, once
+def _check_same(one: Path, two: Path) -> None:
+    alone = _logits(one)
+    both = _logits(two)
+    assert alone
     for name, logits in alone.items():
         assert np.allclose(logits, both[name], atol=2e-3), name
 

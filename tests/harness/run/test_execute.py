@@ -42,6 +42,8 @@ TINY = [
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=4}",
 ]
 
+SMALL = [setting for setting in TINY if not setting.startswith(("dataset.", "trackers"))]
+
 
 def _spec(*settings: str) -> Benchmark:
     return load("cifar10_lt", settings=[*TINY, *settings])
@@ -152,37 +154,30 @@ def test_a_board_shows_every_seed_there_is_of_its_comparison() -> None:
 
 
 def test_the_same_experiment_in_two_processes_gives_the_same_numbers_bit_for_bit(
-    tmp_path: Path,
+    tmp_path: Path, cifar100_photos: Path
 ) -> None:
+    command = [sys.executable, "-m", "discl.cli", "run", "cifar100_lt"]
+    command += ["--strategies", "adaptive", "--seeds", "3", "--trackers", ""]
+    settings = [*SMALL, f"dataset.root={cifar100_photos}"]
+    command += [word for setting in settings for word in ("--set", setting)]
+    homes = [tmp_path / "one", tmp_path / "two"]
+    # passive: threads that spin while they wait for each other take minutes on busy cores
+    threads = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+    processes = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, **threads, "DISCL_HOME": str(home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for home in homes
+    ]
+    for process in processes:
+        _, printed = process.communicate()
+        assert process.returncode == 0, printed.decode()
     results = []
-    for home in ("one", "two"):
-        command = [
-            sys.executable,
-            "-m",
-            "discl.cli",
-            "run",
-            "cifar10_lt",
-            "--strategies",
-            "adaptive",
-            "--trackers",
-            "",
-            "--seeds",
-            "3",
-        ]
-        command += [
-            word for setting in TINY if setting != "trackers=[]" for word in ("--set", setting)
-        ]
-        # passive: threads that wait for each other at the top of their voice take minutes where the
-        # cores are busy
-        environment = {
-            **os.environ,
-            "DISCL_HOME": str(tmp_path / home),
-            "OMP_NUM_THREADS": "2",
-            "OMP_WAIT_POLICY": "passive",
-        }
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        (path,) = (tmp_path / home / "runs").glob("*/*/result.json")
+    for home in homes:
+        (path,) = home.glob("runs/*/*/result.json")
         results.append(json.loads(path.read_text()))
     for key in ("id", "metrics", "class_recalls", "chosen_epoch", "seen", "comparability"):
         assert results[0][key] == results[1][key]
