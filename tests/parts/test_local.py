@@ -151,14 +151,14 @@ def echo() -> Callable[[Any], Any]:
 
 SCRIPT = """
 import os, sys, time
-from discl.parts.executors.local import Local
+from discl.parts.executors.local import LocalProcesses
 
 def sleeper():
     open(os.path.join(sys.argv[1], f"prepared-{os.getpid()}"), "w").close()
     return time.sleep
 
 if __name__ == "__main__":
-    list(Local(workers=2).run(sleeper, iter([600.0, 600.0])))
+    list(LocalProcesses(workers=2).run(sleeper, iter([600.0, 600.0])))
 """
 
 
