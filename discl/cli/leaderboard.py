@@ -150,10 +150,10 @@ def leaderboard_submit(root: Path, **selection: Any) -> None:
 @_root
 def leaderboard_verify(root: Path) -> None:
     """Recompute every published number from the predictions; exit code 1 where one differs."""
-    from discl.harness.leaderboard.publish import verified
+    from discl.harness.leaderboard.publish import verify_published
     from discl.harness.run.store import Store
 
-    verification = verified(root, Store())
+    verification = verify_published(root, Store())
     for fault in verification.faults:
         click.echo(fault, err=True)
     agree = ""
@@ -175,10 +175,10 @@ def leaderboard_verify(root: Path) -> None:
 def leaderboard_check(root: Path) -> None:
     """Fail where a committed page differs from its results, or a result from its predictions."""
     from discl.core.errors import UserError
-    from discl.harness.leaderboard.publish import stale, verified
+    from discl.harness.leaderboard.publish import stale, verify_published
     from discl.harness.run.store import Store
 
-    verification = verified(root, Store())
+    verification = verify_published(root, Store())
     faults = verification.faults
     if faults:
         raise UserError(

@@ -1,6 +1,4 @@
-"""What the field counts differently, by name: which classes are many, medium and few, and where
-photos are tested at home.
-"""
+"""Conventions of the field, by name: many, medium and few; metric prefixes; the test split."""
 
 from __future__ import annotations
 
@@ -16,21 +14,21 @@ if TYPE_CHECKING:  # benchmark files are read without numpy
 
 
 class Shots(NamedTuple):
-    """Who is many, medium and few, by real training photos of the class."""
+    """Which classes are many, medium and few, by real training photos of the class."""
 
     many_from: int  # photos of the smallest class that is many
     few_to: int  # photos of the largest class that is few
-    # over the photos of all their classes at once; otherwise the mean of per-class recalls
+    # accuracy over the photos of all classes of a group; False = mean of per-class recalls
     pooled: bool = False
 
     def members(self, counts: Ints) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
-        """Name -> whether a class belongs to it [classes]; each class belongs to one."""
+        """Name -> whether each class belongs to it [c], from training photos `counts` [c]."""
         many = counts >= self.many_from
         few = counts <= self.few_to
         return {"many": many, "medium": ~many & ~few, "few": few}
 
     def words(self) -> dict[str, str]:
-        """Name -> how many photos that means."""
+        """Name -> numbers of photos, e.g. 'more than 100'."""
         most = self.many_from - 1
         least = self.few_to + 1
         return {
@@ -65,8 +63,9 @@ def prefixes_of(metric: str) -> list[str]:
 
 
 def id_test_split(splits: Iterable[str]) -> str:
-    """The test photos from where the training photos come from: `test`, or `id_test` where the
-    field says so.
+    """The in-distribution test split: `test`, or `id_test` where the field calls it so.
+
+    Raises UserError where there is neither.
     """
     names = list(splits)
     for name in ("test", "id_test"):

@@ -1,4 +1,4 @@
-"""Results that are committed: published, submitted, rendered into pages, and checked."""
+"""Published results: written to `leaderboards/`, submitted, rendered as pages, checked."""
 
 from __future__ import annotations
 
@@ -14,99 +14,93 @@ from discl.core.search_path import folders
 from discl.files.disk import write_text
 from discl.harness.leaderboard.formats import as_markdown
 from discl.harness.leaderboard.table import board, placed, stored_results
-from discl.harness.leaderboard.verify import Verified, verify
+from discl.harness.leaderboard.verify import Verification, verify
 from discl.harness.run.store import Store
 
 
 def publish(spec: Benchmark, store: Store, root: Path) -> list[Path]:
-    """Make complete results the only ones under `<root>/results/<benchmark>/<scale>/`, and render
-    the page anew.
+    """Publish the complete results of a benchmark, and render its page; returns the files.
+
+    Results go to `<root>/results/<benchmark>/<scale>/`, where they replace those of before.
     """
-    found = stored_results(spec, store)
-    board(spec, found)  # refuses a mixture before anything is written
+    results = stored_results(spec, store)
+    board(spec, results)  # refuses a mixture before anything is written
     folder = _folder(root, spec.name, spec.scale)
     if folder.exists():
         shutil.rmtree(folder)
-    return _written(found, spec, root)
+    return _write(results, spec, root)
 
 
 def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], str]:
-    """Add complete results to those that are there, and say what a pull request should: (files,
-    text).
+    """Add complete results to the published ones: (files, text of the pull request).
 
-    Refused are results of changed code, of fewer seeds than others have, and those that do not
-    compare with what is there.
+    Raises UserError for results of code that is in no commit, of fewer seeds than the benchmark
+    has, and for those that do not compare with what is published or do not verify.
     """
-    found = stored_results(spec, store)
-    if not found:
-        board(spec, found)
-    _check_submitted(spec, found)
-    theirs = [
-        Result.read(path) for path in sorted(_folder(root, spec.name, spec.scale).glob("*.json"))
-    ]
-    others = [result for result in theirs if result.id not in {mine.id for mine in found}]
-    whole = spec.model_copy(update={"seeds": sorted({result.seed for result in (*found, *others)})})
-    made = board(whole, [*others, *found])
-    paths = _written(found, spec, root)
-    checked = verify(paths[:-1], store)
-    if checked.faults:
-        raise UserError(f"{len(checked.faults)} faults, the first: {checked.faults[0]}")
-    mine = {result.strategy for result in found}
-    places = [
-        f"- `{row.strategy}`: place {placed(row)}, seeds {row.seeds}"
-        for row in made.rows
-        if row.strategy in mine
-    ]
-    about = [
-        f"# {spec.title}, scale {spec.scale}: {', '.join(sorted(mine))}",
+    results = stored_results(spec, store)
+    if not results:
+        board(spec, results)
+    _check_submission(spec, results)
+    ids = {result.id for result in results}
+    others = [result for result in committed(root, spec.name, spec.scale) if result.id not in ids]
+    seeds = sorted({result.seed for result in (*results, *others)})
+    made = board(spec.model_copy(update={"seeds": seeds}), [*others, *results])
+    paths = _write(results, spec, root)
+    verification = verify(paths[:-1], store)
+    if verification.faults:
+        first = verification.faults[0]
+        raise UserError(f"{len(verification.faults)} faults, the first: {first}")
+    strategies = {result.strategy for result in results}
+    lines = [
+        f"# {spec.title}, scale {spec.scale}: {', '.join(sorted(strategies))}",
         "",
-        *places,
+        *(
+            f"- `{row.strategy}`: place {placed(row)}, seeds {row.seeds}"
+            for row in made.rows
+            if row.strategy in strategies
+        ),
         "",
-        *_made_with(found),
+        _made_with(results),
+        "",
+        f"{verification.numbers:,} numbers were computed again from what was predicted.",
+        "",
     ]
-    return paths, "\n".join(
-        [
-            *about,
-            "",
-            f"{checked.numbers:,} numbers were computed again from what was predicted.",
-            "",
-        ]
-    )
+    return paths, "\n".join(lines)
 
 
-def _check_submitted(spec: Benchmark, found: Sequence[Result]) -> None:
-    for result in found:
-        if str(result.provenance.get("commit", "unknown")).endswith(("+", "unknown")):
+def _check_submission(spec: Benchmark, results: Sequence[Result]) -> None:
+    for result in results:
+        commit = result.provenance.get("commit")
+        if str(commit or "unknown").endswith(("+", "unknown")):
             raise UserError(
-                f"{result.name} was made by code that is in no commit"
-                f" ({result.provenance.get('commit')}), so nobody can repeat it; commit the code,"
-                " remove the run's folder, and run it again"
+                f"{result.name} was made by code that is in no commit ({commit}), so nobody can"
+                " repeat it; commit the code, remove the run's folder, and run it again"
             )
-    for strategy in sorted({result.strategy for result in found}):
-        lacking = sorted(
-            set(spec.seeds) - {result.seed for result in found if result.strategy == strategy}
-        )
-        if lacking:
+    for strategy in sorted({result.strategy for result in results}):
+        seeds = {result.seed for result in results if result.strategy == strategy}
+        if missing := sorted(set(spec.seeds) - seeds):
             raise UserError(
-                f"{strategy} has no complete run of seeds {lacking}; run them, or name the seeds to"
+                f"{strategy} has no complete run of seeds {missing}; run them, or name the seeds to"
                 " submit by --seeds"
             )
 
 
-def _made_with(found: Sequence[Result]) -> list[str]:
-    hardware = sorted(
-        {f"{result.provenance['processor']}, {result.provenance['device']}" for result in found}
+def _made_with(results: Sequence[Result]) -> str:
+    hardware = {
+        f"{result.provenance['processor']}, {result.provenance['device']}" for result in results
+    }
+    commits = {str(result.provenance["commit"]) for result in results}
+    hours = sum(result.cost["seconds"] for result in results) / 3600
+    return (
+        f"Made with discl at {', '.join(sorted(commits))} on {'; '.join(sorted(hardware))}:"
+        f" {hours:.1f} hours."
     )
-    hours = sum(result.cost["seconds"] for result in found) / 3600
-    return [
-        f"Made with discl at {', '.join(sorted({str(r.provenance['commit']) for r in found}))} on"
-        f" {'; '.join(hardware)}: {hours:.1f} hours."
-    ]
 
 
-def _written(found: Sequence[Result], spec: Benchmark, root: Path) -> list[Path]:
-    paths = [_folder(root, spec.name, spec.scale) / f"{result.id}.json" for result in found]
-    for path, result in zip(paths, found, strict=True):
+def _write(results: Sequence[Result], spec: Benchmark, root: Path) -> list[Path]:
+    """Write result files, then the page that shows them; returns them in this order."""
+    paths = [_folder(root, spec.name, spec.scale) / f"{result.id}.json" for result in results]
+    for path, result in zip(paths, results, strict=True):
         write_text(path, result.to_json())
     page = root / f"{spec.name}.md"
     write_text(page, render(spec.name, root))
@@ -147,23 +141,21 @@ def render(name: str, root: Path) -> str:
     for scale in SCALES:
         if results := committed(root, name, scale):
             seeds = sorted({result.seed for result in results})
-            parts.append(
-                as_markdown(board(load(name, scale).model_copy(update={"seeds": seeds}), results))
-            )
+            spec = load(name, scale).model_copy(update={"seeds": seeds})
+            parts.append(as_markdown(board(spec, results)))
     return "\n".join(parts)
 
 
 def stale(root: Path) -> list[str]:
-    """Pages under `root` that their published results would not give."""
-    pages = sorted({folder.name for folder in (root / "results").glob("*") if folder.is_dir()})
-    return [
-        name
-        for name in pages
-        if not (root / f"{name}.md").exists()
-        or (root / f"{name}.md").read_text("utf-8") != render(name, root)
-    ]
+    """Names of the pages under `root` that are not as their published results render."""
+    names = sorted({folder.name for folder in (root / "results").glob("*") if folder.is_dir()})
+    return [name for name in names if not _is_current(root / f"{name}.md", name, root)]
 
 
-def verified(root: Path, store: Store) -> Verified:
-    """Every published result under `root`."""
+def _is_current(page: Path, name: str, root: Path) -> bool:
+    return page.exists() and page.read_text("utf-8") == render(name, root)
+
+
+def verify_published(root: Path, store: Store) -> Verification:
+    """Verify every published result under `root`."""
     return verify(sorted((root / "results").glob("*/*/*.json")), store)

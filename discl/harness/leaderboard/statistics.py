@@ -1,6 +1,4 @@
-"""Small-sample statistics over seeds: estimates with intervals, paired differences, ranks that know
-of ties.
-"""
+"""Statistics over few seeds: estimates with intervals, paired differences, ranks with ties."""
 
 from __future__ import annotations
 
@@ -16,15 +14,15 @@ Values = np.ndarray[Any, np.dtype[np.float64]]
 EXACT_BOOTSTRAP = 6  # seeds up to which every resample is looked at; beyond, RESAMPLES are drawn
 EXACT_SIGNS = 14  # seeds up to which every pattern of signs is looked at
 RESAMPLES = 5_000
-LEAST_RESAMPLES, MOST_DRAWN = (
-    1_000,
-    400_000,
-)  # of hundreds of seeds fewer resamples do: a board of 2,000 runs has seconds
+# hundreds of seeds need fewer resamples, so that a table of 2,000 runs takes seconds
+LEAST_RESAMPLES = 1_000
+MOST_DRAWN = 400_000
 
 
 class Estimate(NamedTuple):
-    """A statistic over seeds with half the width of its 95 % interval; the width is None where one
-    seed cannot give it.
+    """A statistic over seeds with half the width of its 95 % interval.
+
+    The width is None where one seed cannot give it.
     """
 
     mean: float
@@ -37,30 +35,25 @@ class Estimate(NamedTuple):
 
 
 class SeedSummary(NamedTuple):
-    """One strategy's metric over seeds, and the two reasons why it might have come out otherwise."""
+    """A strategy's metric over seeds, with its two sources of error."""
 
     mean: Estimate
     median: Estimate
     iqm: Estimate  # interquartile mean
     seed_sd: float | None  # standard deviation over seeds, on these test photos; None for one seed
-    test_se: (
-        float | None
-        # standard error from the choice of test photos, for one trained network; None where it is not
-        # recorded
-    )
+    # standard error from the choice of test photos, of one trained network; None = not recorded
+    test_se: float | None
 
 
 class PairedDifference(NamedTuple):
     """A strategy against a baseline, paired by seed."""
 
     mean: Estimate
-    p: (
-        float | None
-    )  # two-sided, by flipping the signs of the seeds' differences; None without a seed in common
+    # two-sided, by flipping the signs of the seeds' differences; None without a seed in common
+    p: float | None
     p_holm: float | None  # corrected for the strategies compared with the same baseline
-    improvement: (
-        float | None
-    )  # chance that a run of the strategy beats a run of the baseline; a tie is half
+    # chance that a run of the strategy is better than a run of the baseline; a tie is half
+    improvement: float | None
 
 
 # ---------------------------------------------------------------- estimates
@@ -85,9 +78,8 @@ def paired(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estima
 def summary(values: Sequence[float], test_errors: Sequence[float] = ()) -> SeedSummary:
     """Mean, median and interquartile mean with 95 % intervals, and both sources of error.
 
-    `test_errors` are the runs' standard errors from the choice of test photos. They say what other
-    photos would have shown of the same networks, the intervals what other seeds would have shown on
-    the same photos.
+    `test_errors` are the runs' standard errors from the choice of test photos: of the same networks
+    on other photos. The intervals are of other seeds on the same photos.
     """
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     error = float(np.sqrt(np.mean(np.square(test_errors)))) if len(test_errors) else None
@@ -97,35 +89,35 @@ def summary(values: Sequence[float], test_errors: Sequence[float] = ()) -> SeedS
 
 
 def mean(values: Values) -> Values:
-    """Over the last axis."""
+    """Mean [...] over the last axis of [..., n]."""
     return np.asarray(np.mean(values, axis=-1))
 
 
 def median(values: Values) -> Values:
-    """Over the last axis."""
+    """Median [...] over the last axis of [..., n]."""
     return np.asarray(np.median(values, axis=-1))
 
 
 def iqm(values: Values) -> Values:
-    """Interquartile mean over the last axis: a quarter of the values, rounded down, is cut off at
-    either end.
+    """Interquartile mean [...] over the last axis of [..., n].
+
+    A quarter of the values, rounded down, is cut off at either end.
     """
-    cut = values.shape[-1] // 4
     n = values.shape[-1]
+    cut = n // 4
     return np.asarray(np.sort(values, axis=-1)[..., cut : n - cut].mean(-1))
 
 
 def bootstrapped(
     strata: Sequence[Sequence[float]], statistic: Callable[[Values], Values]
 ) -> Estimate:
-    """A statistic of all values together and its interval, from resampling the seeds within each
-    stratum (such as a benchmark).
+    """A statistic of all values and its interval, by resampling the seeds within each stratum.
 
-    The interval is Student's quantile times the bootstrap's standard error. Percentiles of the
-    resamples, the usual choice, would hold the true value in 82 % of cases for the mean of five
-    seeds instead of 95 %. The error of means is corrected for the bootstrap's dividing by n instead
-    of n - 1, so that for the mean this is Student's interval; that of the median needs no
-    correction.
+    A stratum is, for example, a benchmark. The interval is Student's quantile times the bootstrap's
+    standard error. Percentiles of the resamples, the usual choice, would hold the true value in 82
+    % of cases for the mean of five seeds instead of 95 %. The error of means is corrected for the
+    bootstrap's dividing by n instead of n - 1, so that for the mean this is Student's interval;
+    that of the median needs no correction.
     """
     lengths = [len(stratum) for stratum in strata]
     n, freedom = sum(lengths), sum(max(0, length - 1) for length in lengths)
@@ -135,16 +127,16 @@ def bootstrapped(
     at = float(statistic(flat))
     if not freedom:
         return Estimate(at, None, n)
-    places, weights = _resamples(tuple(lengths))
-    found = statistic(flat[places])
-    error = math.sqrt(float(weights @ np.square(found - weights @ found)))
+    indices, weights = _resamples(tuple(lengths))
+    resampled = statistic(flat[indices])
+    error = math.sqrt(float(weights @ np.square(resampled - weights @ resampled)))
     scale = 1.0 if statistic is median else math.sqrt(n / freedom)
     return Estimate(at, _quantile(freedom) * error * scale, n)
 
 
 @cache
 def _resamples(lengths: tuple[int, ...]) -> tuple[Values, Values]:
-    """Places [r, n] to draw from, and how likely each row is [r]; all of them where they are few."""
+    """Indices to draw [r, n] and probability of each row [r]; every resample where they are few."""
     if len(lengths) == 1 and lengths[0] <= EXACT_BOOTSTRAP:
         n = lengths[0]
         rows = np.array(list(itertools.combinations_with_replacement(range(n), n)))
@@ -205,20 +197,19 @@ def _differences(values: Mapping[int, float], baseline: Mapping[int, float]) -> 
     return [values[seed] - baseline[seed] for seed in sorted(set(values) & set(baseline))]
 
 
-def sign_flip_p(found: Sequence[float]) -> float | None:
-    """Two-sided p of a mean difference: the share of all patterns of signs with a mean at least as
-    far from zero.
+def sign_flip_p(differences: Sequence[float]) -> float | None:
+    """Two-sided p of a mean difference: the share of sign patterns with a mean as far from zero.
 
     Exact up to 14 pairs. With n pairs no p is below `smallest_p(n)`, however clear the difference.
     """
-    n = len(found)
+    n = len(differences)
     if not n:
         return None
-    differences = np.asarray(found, np.float64)
+    values = np.asarray(differences, np.float64)
     # patterns with the same sum in exact arithmetic tie, also where rounding leaves 1e-17 of a zero
-    rounding = 1e-12 * float(np.abs(differences).sum())
-    sums = np.abs(_signs(n) @ differences)
-    reached = float(np.mean(sums >= abs(float(differences.sum())) - rounding))
+    rounding = 1e-12 * float(np.abs(values).sum())
+    sums = np.abs(_signs(n) @ values)
+    reached = float(np.mean(sums >= abs(float(values.sum())) - rounding))
     return reached if n <= EXACT_SIGNS else (reached * RESAMPLES + 1) / (RESAMPLES + 1)
 
 
@@ -236,20 +227,19 @@ def smallest_p(n: int) -> float:
 
 
 def holm(ps: Mapping[str, float]) -> dict[str, float]:
-    """Holm's step-down correction (1979): the chance of any false alarm among all stays below the
-    level.
-    """
+    """Holm's step-down correction (Holm 1979), which bounds the chance of any false alarm."""
     corrected = dict[str, float]()
     highest = 0.0
-    for place, name in enumerate(sorted(ps, key=lambda name: ps[name])):
-        highest = max(highest, min(1.0, (len(ps) - place) * ps[name]))
+    for rank, name in enumerate(sorted(ps, key=lambda name: ps[name])):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[name]))
         corrected[name] = highest
     return corrected
 
 
 def improvement(values: Sequence[float], baseline: Sequence[float]) -> float | None:
-    """Chance that one of `values` exceeds one of `baseline`, ties half: Mann and Whitney's U over
-    its maximum (Agarwal et al. 2021).
+    """Chance that one of `values` exceeds one of `baseline`; a tie is half (Agarwal et al. 2021).
+
+    It is Mann and Whitney's U over its maximum.
     """
     if not len(values) or not len(baseline):
         return None

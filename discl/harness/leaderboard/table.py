@@ -279,13 +279,10 @@ def columns_of_differences(made: Board) -> list[tuple[str, str]]:
 
 def header(made: Board) -> list[str]:
     """Column titles of the table."""
-    return [
-        "place",
-        "strategy",
-        "n",
-        *made.columns.values(),
-        *(f"Δ {made.columns[m]} to {base}" for base, m in columns_of_differences(made)),
+    differences = [
+        f"Δ {made.columns[metric]} to {base}" for base, metric in columns_of_differences(made)
     ]
+    return ["place", "strategy", "n", *made.columns.values(), *differences]
 
 
 def lines(made: Board) -> list[list[str]]:
@@ -313,21 +310,19 @@ def _line(row: BoardRow, made: Board) -> list[str]:
 def reading(made: Board) -> str:
     """What the numbers of the table mean, as sentences."""
     n = len(made.declared_seeds)
-    least = (
-        f"No sign-flip p of {n} seeds can be below {made.smallest_p:.3g}. "
-        if n > 1
-        else "One seed tells nothing apart. "
-    )
+    limit = "One seed tells nothing apart. "
+    if n > 1:
+        limit = f"No sign-flip p of {n} seeds can be below {made.smallest_p:.3g}. "
     return (
         f"Percent; mean ± half the 95 % Student-t interval over seeds. {made.caption} Δ is the"
         " difference paired by seed; * marks an interval that excludes zero (no correction for the"
         " number of rows). A place is a range where the intervals of paired differences cannot"
-        f" tell rows apart. {least}Epochs are chosen on val; test is read once."
+        f" tell rows apart. {limit}Epochs are chosen on val; test is read once."
     )
 
 
 def source_of_error(made: Board) -> str:
-    """How far the first column might be off, for the two reasons apart, over the complete rows."""
+    """Both sources of error of the first column, over the complete rows, as a sentence."""
     summaries = [row.metrics[made.first] for row in made.rows if row.complete]
     seeds = [summary.seed_sd for summary in summaries if summary.seed_sd is not None]
     photos = [summary.test_se for summary in summaries if summary.test_se is not None]
@@ -347,7 +342,7 @@ def _points(values: Sequence[float]) -> str:
 
 
 def comparability_line(made: Board) -> str:
-    """'bank `..`, comparison `..`'"""
+    """'bank `..`, comparison `..`'."""
     return ", ".join(f"{key} `{value}`" for key, value in sorted(made.comparability.items()))
 
 

@@ -33,132 +33,145 @@ CLOSE = 1e-9  # two machines may add up in another order
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What was looked at, and what is wrong with it."""
+class Verification:
+    """Result files that were checked, and what is wrong with them."""
 
     results: int
-    numbers: int  # computed again from what was predicted
-    from_predictions: (
-        int  # results whose saved predictions are on this machine and were read as well
-    )
+    numbers: int  # computed again from confusion counts
+    # results whose saved predictions are on this machine, and were read as well
+    from_predictions: int
     faults: list[str]  # a sentence each
 
 
-def verify(paths: Sequence[Path], store: Store) -> Verified:
-    """Compute every number of result files again, from their own outcomes and, where this machine
-    has them, from the predictions.
+def verify(paths: Sequence[Path], store: Store) -> Verification:
+    """Compute every number of result files again.
+
+    From their own confusion counts and, where this machine has them, from saved predictions.
     """
     faults = list[str]()
     numbers = 0
-    seen = 0
+    from_predictions = 0
     for path in paths:
         try:
             result = Result.read(path)
-            found = list(_faults(path, result))
+            wrong = list(_faults(path, result))
             predictions = _predictions(result, store)
-            found += _faults_of_predictions(result, predictions) if predictions else []
+            if predictions:
+                wrong += _faults_of_predictions(result, predictions)
         except UserError as error:
-            faults.append(str(error))
+            faults.append(str(error) if str(path) in str(error) else f"{path}: {error}")
             continue
-        faults += [f"{path}: {fault}" for fault in found]
+        faults += [f"{path}: {fault}" for fault in wrong]
         numbers += len(result.metrics) + len(result.class_recalls) + len(result.errors)
-        seen += predictions is not None
-    return Verified(len(paths), numbers, seen, faults)
+        from_predictions += predictions is not None
+    return Verification(len(paths), numbers, from_predictions, faults)
 
 
 def _faults(path: Path, result: Result) -> Iterator[str]:
-    """What contradicts itself in a result."""
+    """Contradictions within a result, a sentence each."""
     if not result.confusion_counts:
         yield (
             "it does not hold what was predicted; it is of an older version: run it again and"
             " publish it"
         )
         return
+    yield from _faults_of_identity(path, result)
+    counts = np.array(result.counts, np.int64)
+    confusions = list(unpack_all(result.confusion_counts))
+    labels = [
+        label
+        for confusion in confusions
+        for label in (confusion.truth.max(initial=0), confusion.guess.max(initial=0))
+    ]
+    if max(labels, default=0) >= len(counts):
+        yield "its outcomes name a class it does not have"
+        return
+    metrics = metrics_of_run(result.identity)
+    values = metrics_of(confusions, counts, metrics)
+    id_test = id_test_split(result.confusion_counts)
+    stored = {key: value for key, value in result.metrics.items() if key != "wise_alpha"}
+    recalls = _recalls(confusions, id_test, len(counts))
+    errors = sampling_errors(confusions, [id_test], counts, metrics)
+    yield from _different("metrics", stored, values)
+    yield from _different("class_recalls", _by_class(result.class_recalls), _by_class(recalls))
+    yield from _different("errors", result.errors, errors)
+    expected = {
+        "definitions": definitions_id(values, counts, metrics),
+        "counts": short(counts.tolist()),
+    }
+    for name, id in expected.items():
+        if result.comparability.get(name) != id:
+            yield (
+                f"its comparability key says {name} {result.comparability.get(name)}, it must be"
+                f" {id}"
+            )
+
+
+def _faults_of_identity(path: Path, result: Result) -> Iterator[str]:
+    """Where a result says another run or another place than its identity and its path."""
     if short(result.identity) != result.id or path.stem != result.id:
         yield (
             f"its identity is {short(result.identity)}, not {result.id}: what it says was run is"
             " not what was run"
         )
-    for part in ("benchmark", "scale"):
-        if getattr(result, part) not in path.parts:
-            yield f"it says {part} {getattr(result, part)!r}, and lies elsewhere"
-    if (
-        result.strategy != result.identity["strategy"]["name"]
-        or result.seed != result.identity["seed"]
-    ):
+    for name in ("benchmark", "scale"):
+        if getattr(result, name) not in path.parts:
+            yield f"it says {name} {getattr(result, name)!r}, and lies elsewhere"
+    identity = result.identity
+    if (result.strategy, result.seed) != (identity["strategy"]["name"], identity["seed"]):
         yield (
             f"it calls itself {result.strategy} with seed {result.seed}, its identity says"
             " otherwise"
         )
-    counts = np.array(result.counts, np.int64)
-    measured_by = metrics_of_run(result.identity)
-    outcomes = list(unpack_all(result.confusion_counts))
-    if any(
-        max(called.truth.max(initial=0), called.guess.max(initial=0)) >= len(counts)
-        for called in outcomes
-    ):
-        yield "its outcomes name a class it does not have"
-        return
-    metrics = metrics_of(outcomes, counts, measured_by)
-    home = id_test_split(result.confusion_counts)
-    yield from _different(
-        "metrics", {k: v for k, v in result.metrics.items() if k != "wise_alpha"}, metrics
-    )
-    yield from _different(
-        "class_recalls",
-        _listed(result.class_recalls),
-        _listed(_recalls(outcomes, home, len(counts))),
-    )
-    yield from _different(
-        "errors", result.errors, sampling_errors(outcomes, [home], counts, measured_by)
-    )
-    for name, wanted in {
-        "definitions": definitions_id(metrics, counts, measured_by),
-        "counts": short(counts.tolist()),
-    }.items():
-        if result.comparability.get(name) != wanted:
+
+
+def _different(
+    what: str, stored: Mapping[str, float], computed: Mapping[str, float]
+) -> Iterator[str]:
+    for key in sorted(stored.keys() | computed.keys()):
+        if key not in stored or key not in computed:
+            yield f"{what} {'lacks' if key not in stored else 'should not have'} {key}"
+        elif not math.isclose(stored[key], computed[key], rel_tol=CLOSE, abs_tol=CLOSE):
             yield (
-                f"its comparability key says {name} {result.comparability.get(name)}, it must be"
-                f" {wanted}"
+                f"{what} says {key} = {stored[key]:.6g}, what was predicted gives"
+                f" {computed[key]:.6g}"
             )
 
 
-def _different(what: str, said: Mapping[str, float], wanted: Mapping[str, float]) -> Iterator[str]:
-    for key in sorted(said.keys() | wanted.keys()):
-        if key not in said or key not in wanted:
-            yield f"{what} {'lacks' if key not in said else 'should not have'} {key}"
-        elif not math.isclose(said[key], wanted[key], rel_tol=CLOSE, abs_tol=CLOSE):
-            yield f"{what} says {key} = {said[key]:.6g}, what was predicted gives {wanted[key]:.6g}"
+def _recalls(confusions: Iterable[ConfusionCounts], split: str, classes: int) -> list[float | None]:
+    """Recall of each class on a split, with the run's own logits."""
+    own = next(
+        confusion for confusion in confusions if (confusion.split, confusion.prefix) == (split, "")
+    )
+    recall = count_classes(own.truth, own.guess, classes, own.photos).recall
+    return [None if np.isnan(value) else float(value) for value in recall]
 
 
-def _recalls(outcomes: Iterable[ConfusionCounts], home: str, classes: int) -> list[float | None]:
-    called = next(one for one in outcomes if (one.split, one.prefix) == (home, ""))
-    found = count_classes(called.truth, called.guess, classes, called.photos).recall
-    return [None if np.isnan(value) else float(value) for value in found]
-
-
-def _listed(recalls: Sequence[float | None]) -> dict[str, float]:
+def _by_class(recalls: Sequence[float | None]) -> dict[str, float]:
     return {f"of class {label}": value for label, value in enumerate(recalls) if value is not None}
 
 
 def _predictions(result: Result, store: Store) -> Mapping[str, Any] | None:
-    """The saved predictions a result was made of, where this machine has them."""
+    """The saved predictions a result was computed from, where this machine has them."""
     for path in sorted((store.root / result.id).glob("*/predictions.npz")):
-        found = store.predictions(path.parent)
-        if predictions_digest(found) == result.predictions:
-            return found
+        predictions = store.predictions(path.parent)
+        if predictions_digest(predictions) == result.predictions:
+            return predictions
     return None
 
 
 def _faults_of_predictions(result: Result, predictions: Mapping[str, Any]) -> list[str]:
-    counts = np.array(result.counts, np.int64)
-    mine = {(one.split, one.prefix): one for one in unpack_all(result.confusion_counts)}
-    wrong = []
-    for called in count_predictions(predictions, counts):
-        held = mine.get((called.split, called.prefix))
-        if held is None or not all(
-            np.array_equal(getattr(held, name), getattr(called, name))
+    """Splits whose stored confusion counts are not those of the saved predictions."""
+    stored = {
+        (confusion.split, confusion.prefix): confusion
+        for confusion in unpack_all(result.confusion_counts)
+    }
+    faults = []
+    for counted in count_predictions(predictions, np.array(result.counts, np.int64)):
+        confusion = stored.get((counted.split, counted.prefix))
+        if confusion is None or not all(
+            np.array_equal(getattr(confusion, name), getattr(counted, name))
             for name in ("truth", "guess", "photos")
         ):
-            wrong.append(f"its outcomes of {called.split} are not those of its saved predictions")
-    return wrong
+            faults.append(f"its outcomes of {counted.split} are not those of its saved predictions")
+    return faults

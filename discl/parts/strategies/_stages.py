@@ -1,4 +1,4 @@
-"""Stages of a walk through the levels: which levels it takes, and the epoch each stage is over."""
+"""Stages of a curriculum: which levels it takes, and the epoch at which each stage ends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from discl.core.levels import PHOTO
 
 
 def check_start(strategy: str, start: int) -> int:
+    """`start`. Raises UserError where it is no level."""
     if not 0 <= start <= PHOTO:
         raise UserError(f"strategy.{strategy}.start = {start} is outside 0..100")
     return start
 
 
 def check_pacing(strategy: str, pacing: float) -> float:
+    """`pacing`. Raises UserError where it is not above 0."""
     if not 0 < pacing < math.inf:
         raise UserError(
             f"strategy.{strategy}.pacing = {pacing}: takes a number above 0; 1 makes all stages"
@@ -28,8 +30,9 @@ def check_pacing(strategy: str, pacing: float) -> float:
 
 
 def whole_numbers(setting: str, given: Any) -> tuple[int, ...]:
-    """`given` as a list of whole numbers; the registry, which judges by the default, cannot look
-    into a list.
+    """`given` as a tuple of whole numbers, since the registry does not look into lists.
+
+    Raises UserError where it is none.
     """
     if not isinstance(given, list | tuple) or any(
         not isinstance(number, int) or isinstance(number, bool) for number in given
@@ -39,7 +42,7 @@ def whole_numbers(setting: str, given: Any) -> tuple[int, ...]:
 
 
 def levels_from(strategy: str, start: int, levels: tuple[int, ...]) -> tuple[int, ...]:
-    """Those of `levels` that are not below `start`."""
+    """Those of `levels` that are not below `start`. Raises UserError where there is none."""
     used = tuple(level for level in levels if level >= start)
     if not used:
         raise UserError(
@@ -50,16 +53,12 @@ def levels_from(strategy: str, start: int, levels: tuple[int, ...]) -> tuple[int
 
 
 def ends_by_length(epochs: int, lengths: Sequence[int]) -> list[int]:
-    """The first epoch after each stage, where stages have these lengths or these shares of
-    `epochs`; in whole numbers.
-    """
+    """The first epoch after each stage, of stages with these relative lengths."""
     return [-(-done * epochs // sum(lengths)) for done in accumulate(lengths)]
 
 
 def ends_by_pacing(epochs: int, stages: int, pacing: float) -> list[int]:
-    """The first epoch after each stage, where stage k of n is over at the share (k/n)**pacing of
-    `epochs`.
-    """
+    """The first epoch after each stage, where stage k of n ends at (k/n)**pacing of `epochs`."""
     if pacing == 1:
         return ends_by_length(epochs, [1] * stages)
     # a power may miss a whole number by its last digit, which must not cost or give an epoch
@@ -67,5 +66,5 @@ def ends_by_pacing(epochs: int, stages: int, pacing: float) -> list[int]:
 
 
 def stage_of(epoch: int, ends: Sequence[int]) -> int:
-    """The stage an epoch lies in; one without an epoch is passed over."""
+    """Index of the stage an epoch lies in; stages without an epoch are skipped."""
     return bisect_right(ends, epoch)

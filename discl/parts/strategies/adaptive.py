@@ -1,6 +1,4 @@
-"""The level the model is learning fastest, measured on a held-out probe every epoch (the paper's
-Algorithm 2).
-"""
+"""The level that is learned fastest, measured each epoch on a probe (DisCL, Algorithm 2)."""
 
 from __future__ import annotations
 

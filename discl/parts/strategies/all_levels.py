@@ -1,6 +1,4 @@
-"""Every level in equal parts all the time: synthesis without a curriculum (the paper's All-Level
-Guidance).
-"""
+"""Every level in equal parts all the time: synthesis without a curriculum (DisCL, All-Level)."""
 
 from __future__ import annotations
 

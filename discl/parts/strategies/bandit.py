@@ -1,6 +1,4 @@
-"""Draws the level, more often the more the model has lately been learning it, and now and then any
-(after Exp3, Auer et al. 2002).
-"""
+"""Draws a level, more often the faster the model learns it (after Exp3, Auer et al. 2002)."""
 
 from __future__ import annotations
 
@@ -13,14 +11,13 @@ from discl.core.interfaces import EpochContext, Mix, Probe
 
 
 class Bandit:
-    """Adaptive, less sure of itself: one noisy probe cannot pick the level alone, and no level is
-    given up for good.
+    """As `adaptive`, but one noisy probe does not decide alone, and every level stays possible.
 
-    Each epoch's probe gains are standardised over the levels, because gains shrink as training goes
-    on; a level's score is their mean over the epochs so far, an epoch weighing `discount` times the
-    one after it. A level is drawn in proportion to exp(`sharpness` * score), or with chance
-    `explore` uniformly. The probe measures every level every epoch, so the scores need none of
-    Exp3's weighting by how seldom a level was drawn.
+    Each epoch's probe gains are standardised over the levels, because gains shrink during training.
+    The score of a level is their mean over the epochs so far; an epoch weighs `discount` times the
+    one after it. A level is drawn in proportion to exp(`sharpness` * score), or uniformly with
+    probability `explore`. The probe measures every level every epoch, so the scores need none of
+    Exp3's importance weighting.
     """
 
     version = 1
@@ -55,9 +52,7 @@ class Bandit:
         return {context.levels[int(context.rng.choice(len(chances), p=chances))]: 1.0}
 
     def _scores(self, context: EpochContext) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """[levels]; 0 is the usual gain of an epoch, 1 a standard deviation above it, and a level
-        nobody measured is usual.
-        """
+        """Mean standardised gain of each level [levels]; 0 for a level that was not measured."""
         latest = {level: float(np.mean(gains)) for level, gains in context.gains.items()}
         total, weights = np.zeros(len(context.levels)), np.zeros(len(context.levels))
         for age, gains in enumerate(
@@ -72,9 +67,7 @@ class Bandit:
 def _standardised(
     gains: Mapping[int, float], levels: Sequence[int]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """[levels] gains with mean 0 and deviation 1 over the levels that were measured; 0 for the
-    others.
-    """
+    """Gains [levels] with mean 0 and deviation 1 over the measured levels; 0 for the others."""
     measured = np.array([gains[level] for level in levels if level in gains])
     if not len(measured) or not measured.std() > 0:
         return np.zeros(len(levels))

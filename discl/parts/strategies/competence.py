@@ -1,6 +1,4 @@
-"""Low to high at the learner's own pace: what val says it can do decides how far up the levels it
-goes (after Platanios et al. 2019).
-"""
+"""Low to high at the learner's pace, as a val metric shows it (after Platanios et al. 2019)."""
 
 from __future__ import annotations
 
@@ -9,13 +7,12 @@ from discl.core.interfaces import EpochContext, Mix
 
 
 class Competence:
-    """Equal parts of the lowest levels, of which competence opens its share: all of them from
-    competence 1 on.
+    """Equal parts of the lowest levels; the share of the levels that is used is the competence.
 
-    Competence is the best value of `metric` that val has shown so far, as a share of `goal`. It
-    moves when val is looked at (`train.evaluate_every`) and never falls; before the first look,
-    only the lowest level is open. A goal the learner does not come near keeps the highest levels
-    shut: `goal` belongs to the benchmark, so set it near what photos alone reach.
+    Competence is the best value of `metric` on val so far, as a share of `goal`, at most 1. It
+    changes when val is measured (`train.evaluate_every`) and never falls; before that only the
+    lowest level is used. A goal that is out of reach keeps the highest levels unused, so set it
+    near what photos alone reach.
     """
 
     version = 1
@@ -36,13 +33,12 @@ class Competence:
 
     def mix(self, context: EpochContext) -> Mix:
         competence = min(1.0, self._best(context) / self.goal)
-        # the last level opens at competence 1, the first is always open, and the others in between
-        # at equal distances
+        # the first level is always open, the last opens at competence 1, the others evenly between
         opened = context.levels[: 1 + int(competence * (len(context.levels) - 1) + 1e-9)]
         return {level: 1 / len(opened) for level in opened}
 
     def _best(self, context: EpochContext) -> float:
-        """0 where nothing was measured yet."""
+        """Best value on val; 0 where nothing was measured yet."""
         looks = [report.values for report in context.history if report.values]
         key = f"val/{self.metric}"
         if looks and key not in looks[-1]:

@@ -1,4 +1,4 @@
-"""One level all the time (the paper's Fixed Guidance); `level` picks it."""
+"""One level all the time (DisCL, Fixed Guidance); `level` picks it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The levels in any order you name, each equally long: a control that tells the order of a
-curriculum from its images.
-"""
+"""Control: the levels in any order, in equal stages, so that nothing but order differs."""
 
 from __future__ import annotations
 
@@ -13,11 +11,10 @@ from discl.parts.strategies._stages import ends_by_length, stage_of, whole_numbe
 
 
 class Order:
-    """`order` names every level of the benchmark once; empty is ascending, which is `static`.
+    """`order` names every level of the benchmark once; empty is ascending, as `static`.
 
-    It is made for the order test (`discl.harness.ordering`): all orders see every level for the
-    same number of epochs, so that they differ in nothing but order. Therefore no level may be
-    missing.
+    Made for the order test: all orders use every level for the same number of epochs, so that they
+    differ in nothing but order. Therefore no level may be missing.
     """
 
     version = 1
@@ -34,6 +31,7 @@ class Order:
             )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        """All levels. Raises UserError where `order` names others, or not all of them."""
         if not self.order:
             return levels
         given = f"strategy.order.order = {list(self.order)}"

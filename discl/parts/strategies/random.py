@@ -1,4 +1,4 @@
-"""One level an epoch, drawn uniformly (the paper's Random ablation)."""
+"""One level an epoch, drawn uniformly (DisCL, Random)."""
 
 from __future__ import annotations
 

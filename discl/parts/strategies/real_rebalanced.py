@@ -1,7 +1,4 @@
-"""Baseline: the class shares of the curricula, without a synthetic image.
-
-What is left over is synthesis.
-"""
+"""Baseline: the class shares of the curricula, without synthetic images."""
 
 from __future__ import annotations
 

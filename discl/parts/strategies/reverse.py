@@ -1,4 +1,4 @@
-"""High to low: the static curriculum run backwards (the paper's Specific-to-Diverse ablation)."""
+"""High to low: the static curriculum run backwards (DisCL, Specific-to-Diverse)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from discl.parts.strategies._stages import (
 
 
 class Reverse:
-    """`start` and `pacing` are those of `static`: levels below `start` are left out, and `pacing`
-    above 1 hurries through the stages that come first, which here are those of the high levels.
+    """`start` and `pacing` are those of `static`: levels below `start` are left out.
+
+    A `pacing` above 1 shortens the stages that come first, which here are those of high levels.
     """
 
     version = 1

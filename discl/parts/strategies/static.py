@@ -1,6 +1,4 @@
-"""Low to high: every level gets an equal stage, text-like images first (the paper's
-Diverse-to-Specific, Algorithm 1).
-"""
+"""Low to high: equal stages, text-like images first (DisCL, Diverse-to-Specific, Algorithm 1)."""
 
 from __future__ import annotations
 
@@ -20,13 +18,12 @@ from discl.parts.strategies._stages import (
 
 
 class Static:
-    """`start` leaves the levels below it out; no image of theirs is made.
+    """A stage for each level that is not below `start`; no image of lower levels is made.
 
-    `lengths` makes the stages unequal, one number for each level that is left: [14, 15, 15, 17] are
-    epochs where the curriculum has 61 of them, and shares of it where it has not. `pacing` does so
-    by one number: stage k of n is over at the share (k/n)**pacing of the curriculum, so that above
-    1 it hurries through the low levels and below 1 it stays with them. A stage too short for an
-    epoch is passed over, as some of the equal ones are where levels outnumber epochs.
+    `lengths` sets the relative lengths of the stages, one number for each level that is left:
+    [14, 15, 15, 17] are epochs where the curriculum has 61 of them. `pacing` sets them by one
+    number: stage k of n ends at the share (k/n)**pacing of the curriculum, so that a pacing above 1
+    shortens the stages of low levels. A stage too short for an epoch is skipped.
     """
 
     version = 1
@@ -49,6 +46,7 @@ class Static:
             )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        """Levels from `start` on. Raises UserError where `lengths` are not as many."""
         used = levels_from("static", self.start, levels)
         if self.lengths and len(self.lengths) != len(used):
             raise UserError(

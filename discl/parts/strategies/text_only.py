@@ -1,4 +1,4 @@
-"""Text-only images all the time: what the generator knows without the photo (level 0)."""
+"""Images made from text alone all the time, level 0 (DisCL, Text-only Guidance)."""
 
 from __future__ import annotations
 

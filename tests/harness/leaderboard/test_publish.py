@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from discl.cli import main
 from discl.core.errors import UserError
-from discl.harness.leaderboard.publish import publish, stale, submit, verified
+from discl.harness.leaderboard.publish import publish, stale, submit, verify_published
 from discl.harness.leaderboard.verify import verify
 from discl.harness.run.store import Store
 from tests import results
@@ -28,11 +28,11 @@ def _one(root: Path) -> Path:
 
 
 def test_what_is_published_verifies_from_outcomes_and_from_predictions(root: Path) -> None:
-    found = verified(root, Store())
+    found = verify_published(root, Store())
     assert (found.results, found.from_predictions, found.faults) == (4, 4, [])
     assert found.numbers > 4 * 50
     assert stale(root) == []
-    elsewhere = verified(root, Store(root / "nothing"))
+    elsewhere = verify_published(root, Store(root / "nothing"))
     assert (elsewhere.from_predictions, elsewhere.faults) == (0, [])
 
 

@@ -297,9 +297,8 @@ def test_the_committed_pages_are_current() -> None:
     assert stale(Path(__file__).parents[3] / "leaderboards") == []
 
 
-if (
-    __name__ == "__main__"
-):  # python -m tests.harness.leaderboard.test_table: write the golden files anew, then review the diff
+# python -m tests.harness.leaderboard.test_table: write the golden files anew, then review the diff
+if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     (GOLDEN / "board.md").write_text(as_markdown(board(SPEC, RESULTS)), "utf-8")
     (GOLDEN / "board.json").write_text(as_json(board(SPEC, RESULTS)), "utf-8")
