@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from discl.core.dashboard_rows import Rows
+from discl.core.dashboard_rows import DashboardRows
 from discl.harness.run import events
 from discl.harness.run.store import Store
 from tests.wandb_server import Run, Server
@@ -49,9 +49,9 @@ def words(photos: Path) -> list[str]:
     ]
 
 
-def told(folder: Path) -> list[dict[str, Any]]:
+def recorded_rows(folder: Path) -> list[dict[str, Any]]:
     """The rows of an attempt's record."""
-    rows = Rows()
+    rows = DashboardRows()
     return [rows.of(report) for report in events.epochs(folder)]
 
 
@@ -62,7 +62,7 @@ def ours(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def trainings(server: Server) -> list[Run]:
     """Runs that are no banks."""
-    return [run for run in server.runs.values() if run.said.get("jobType") in ("train", "tune")]
+    return [run for run in server.runs.values() if run.labels.get("jobType") in ("train", "tune")]
 
 
 def check_whole(server: Server, store: Store, ids: Sequence[str]) -> None:
@@ -72,7 +72,9 @@ def check_whole(server: Server, store: Store, ids: Sequence[str]) -> None:
     assert not server.faults, server.faults[0]
     assert sorted(run.name for run in trainings(server)) == sorted(ids)
     for run in trainings(server):
-        attempts = [told(folder) for folder in sorted((store.root / run.name).glob("[0-9]*"))]
+        attempts = [
+            recorded_rows(folder) for folder in sorted((store.root / run.name).glob("[0-9]*"))
+        ]
         assert [row["_step"] for row in run.rows] == list(range(len(attempts[-1])))
         for epoch, row in enumerate(
             run.rows

@@ -1,4 +1,4 @@
-"""What everything else agrees on: interfaces, identities, levels, errors.
+"""Interfaces, identities, levels and errors: what all other packages share.
 
 Imports neither torch nor anything slow.
 """

@@ -1,6 +1,4 @@
-"""The rows that dashboards show of a run: flat names and numbers, one row an epoch, made from the
-record alone.
-"""
+"""Rows of a run for dashboards: flat names and numbers, one row an epoch, from its record alone."""
 
 from __future__ import annotations
 
@@ -13,22 +11,22 @@ from discl.core.metric_names import higher_is_better
 if TYPE_CHECKING:  # benchmark files are read without numpy
     from discl.core.interfaces import EpochReport
 
-Row = dict[str, float]
-AXIS = "epoch"  # what every row counts by
-MEASURED = "val/*"  # of these the best and the last value are worth a place in a run's summary
+DashboardRow = dict[str, float]
+AXIS = "epoch"  # of every chart
+MEASURED = "val/*"  # metrics whose best and last values are in the summary of a run
 
 
-class Rows:
-    """Makes the rows of one run; epochs are told in their order, since some figures add up."""
+class DashboardRows:
+    """Makes the rows of one run from its epochs, in their order: some figures are sums."""
 
     def __init__(self) -> None:
         self._seen: Counter[int] = Counter()
 
-    def of(self, report: EpochReport) -> Row:
-        """The row of an epoch; what was not measured has no key."""
+    def of(self, report: EpochReport) -> DashboardRow:
+        """The row of an epoch, with a key for each value that was measured."""
         self._seen.update(report.seen)
         images = sum(report.seen.values())
-        row: Row = {
+        row: DashboardRow = {
             AXIS: report.epoch,
             "train/lr": report.lr,
             "train/steps": report.steps,
@@ -50,14 +48,14 @@ class Rows:
         return row | report.values
 
 
-def _by_level(values: Mapping[int, float]) -> Row:
-    """Names that sort as the levels do."""
+def _by_level(values: Mapping[int, float]) -> DashboardRow:
+    """Values under names that sort as the levels do."""
     return {f"level_{level:03d}": value for level, value in values.items()}
 
 
-def best_and_last(rows: Iterable[Row]) -> Row:
-    """`best/<metric>` and `last/<metric>` of what was measured on val, in whichever epochs."""
-    summary: Row = {}
+def best_and_last(rows: Iterable[DashboardRow]) -> DashboardRow:
+    """`best/<metric>` and `last/<metric>` of the val metrics in `rows`."""
+    summary: DashboardRow = {}
     for row in rows:
         for key, value in row.items():
             if key.startswith("val/"):
@@ -69,16 +67,16 @@ def best_and_last(rows: Iterable[Row]) -> Row:
 
 
 def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """A tree of settings with dotted names, for dashboards that show no trees."""
-    found: dict[str, object] = {}
+    """A tree of settings by dotted names, for dashboards that show no trees."""
+    settings: dict[str, object] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
+            settings |= flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            settings[f"{prefix}{key}"] = value
+    return settings
 
 
-def shortened(text: str, most: int) -> str:
-    """At most `most` characters, an ellipsis where something went."""
+def truncated(text: str, most: int) -> str:
+    """At most `most` characters, with an ellipsis where it was cut."""
     return text if len(text) <= most else text[: most - 1] + "…"

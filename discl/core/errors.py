@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""Exceptions whose message is for the user."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad input or a bad surrounding: a sentence with the value, the cause and the way out.
+    """Bad input or a bad environment: a sentence with the value, the cause and the way out.
 
-    The CLI exits with 2.
+    The command line exits with 2.
     """
 
 
 class DiskError(UserError):
-    """The disk is full or may not be written: whatever comes next will fail alike."""
+    """The disk is full or read-only, so that all further work would fail too."""
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
-    """'no strategy called 'adaptve'; did you mean 'adaptive'?' or, where nothing is near, the list
-    of what there is.
+    """The error for a name that is not among the `known`, with the nearest one or all of them.
+
+    For example: no strategy called 'adaptve'; did you mean 'adaptive'?
     """
     names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names) or 'none'}"
+    nearest = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"there is {', '.join(names) or 'none'}"
     return UserError(f"no {what} called {given!r}; {hint}")

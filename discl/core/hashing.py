@@ -1,4 +1,4 @@
-"""Identities: equal content, equal name, on every machine and in every process."""
+"""Hashes of content: equal values have equal hashes, on every machine and in every process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _line = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=Tru
 
 
 def canonical(value: Any) -> Any:
-    """`value` as plain JSON types, floats rounded to 12 significant digits; refuses what JSON
-    cannot say.
+    """`value` as plain JSON types, floats rounded to 12 significant digits.
+
+    Raises ValueError for a number that is not finite, and TypeError for a value JSON has no type
+    for.
     """
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -32,12 +34,12 @@ def canonical(value: Any) -> Any:
 
 
 def rounded(value: float) -> float:
-    """`value` as precise as an identity can tell."""
+    """`value` with as many digits as a hash takes into account."""
     return float(f"{value:.{DIGITS}g}")
 
 
 def canonical_json(value: Any) -> str:
-    """One line of JSON in which key order and float noise cannot differ."""
+    """One line of JSON that does not depend on key order or on rounding of floats."""
     return _line(canonical(value))
 
 
@@ -47,7 +49,7 @@ def digest(value: Any) -> str:
 
 
 def short(value: Any) -> str:
-    """The first 16 hex digits of `digest`: names a folder."""
+    """The first 16 hex digits of `digest`: an id, as of a run or a bank."""
     return digest(value)[:16]
 
 
@@ -68,5 +70,5 @@ def short_of_json(line: str) -> str:
 
 
 def seed_of(*words: Any) -> int:
-    """A 63-bit seed that only `words` decide: never Python's salted `hash`."""
+    """A 63-bit seed that depends on `words` alone, unlike Python's salted `hash`."""
     return int(digest(list(words))[:16], 16) >> 1

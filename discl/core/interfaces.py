@@ -1,15 +1,13 @@
-"""Every promise a part makes, with shapes and units.
+"""The interfaces of all parts, with shapes and units. Read this module first.
 
-Read this page first.
-
-Every part has a `version`, raised when its answers change, and may name constructor parameters in
-`not_hashed`: those that only say where files lie or how fast the work goes. They stay out of its
-identity. A generator, scorer or backbone may name in `trained_on` the sets of photos its weights were
-trained on, and a dataset in `must_be_held_out` those that no weights may have seen.
+Every part has a `version`, which is raised when its answers change. It may name constructor
+parameters in `not_hashed`: those that only say where files lie or how fast the work goes. They stay
+out of its identity. A generator, scorer or backbone may name in `trained_on` the sets of photos its
+weights were trained on, and a dataset in `must_be_held_out` those that no weights may have seen.
 
 A photo is uint8 [h, w, 3], RGB. A level is a whole percent of the photo that survives (see
-`levels`). An array's shape is written where it is named: n rows, b batch, c classes, h height, w
-width. Fractions are in [0, 1].
+`levels`). Shapes are written as [n, c]: n rows, b batch, c classes, d dimensions, g groups, h
+height, w width. Fractions are in [0, 1].
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.class_counts import ClassCounts, Fractions
+from discl.core.errors import UserError
 
 if TYPE_CHECKING:  # torch is only named here, never imported: this floor stays light
     from torch import Tensor, nn
@@ -32,7 +31,7 @@ if TYPE_CHECKING:  # torch is only named here, never imported: this floor stays 
 Photos = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Progress = Callable[[str, int, int], None]  # (what is being done, done so far, of how many)
+Progress = Callable[[str, int, int], None]  # (name of the work, units done, units in all)
 
 # ---------------------------------------------------------------- data
 
@@ -40,11 +39,8 @@ Progress = Callable[[str, int, int], None]  # (what is being done, done so far, 
 class Listing(NamedTuple):
     """The photos of one split, as the metadata of their dataset lists them."""
 
-    refs: NDArray[
-        np.str_
-        # [n], path under the dataset's folder with '/'; also the photo's id: unique, and in one split
-        # only
-    ]
+    # [n], path under the dataset's folder with '/'; also the photo's id, which no other split has
+    refs: NDArray[np.str_]
     labels: Ints  # [n]
     groups: Ints  # [n], e.g. the camera; all zero where there are none
 
@@ -57,9 +53,8 @@ class Split:
     labels: Ints  # [n], 0 .. c-1
     groups: Ints  # [n], e.g. the camera; all zero where a dataset has none
     pixels: Photos  # [n, h, w, 3], possibly a memory map; at the size they are trained on
-    original: Callable[[int], Photos] | None = (
-        None  # the photo of a row as it was taken, any size; None = `pixels` is all there is
-    )
+    # the photo of a row as it was taken, any size; None = there are only `pixels`
+    original: Callable[[int], Photos] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,15 +62,17 @@ class Split:
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Labelled photos in named splits: `train`, `val` (chooses epochs), the test photos from where
-    training photos come from (`test`, or `id_test` where the field says so), any number of `ood/*`
-    (test photos from elsewhere), and whatever else is worth scoring, under a name of its own.
+    """Labelled photos in named splits.
+
+    There are `train`, `val` (chooses epochs), the in-distribution test split (`test`, or `id_test`
+    where the field calls it so), any number of out-of-distribution test splits `ood/*`, and further
+    splits that are scored, under names of their own.
     """
 
     version: int
 
     def identity(self) -> dict[str, Any]:
-        """What changes the photos beyond name and parameters, such as a digest of the files."""
+        """Whatever else the photos depend on beside name and parameters, such as a file digest."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -83,40 +80,35 @@ class Dataset(Protocol):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names `split` accepts.
-
-        Those that start with `ood/` hold photos from elsewhere than training.
-        """
+        """Names that `split` accepts."""
 
     @property
     def ready(self) -> bool:
-        """True when `split` needs no fetching; answered at once, from what lies on this machine."""
+        """Whether `split` needs no download; answered at once, without the network."""
 
     def split(self, name: str) -> Split:
-        """The photos of one split; prepares the data on first use."""
+        """The photos of one split, prepared on first use."""
 
     def prompts(self, label: int) -> tuple[str, ...]:
         """Captions of a class, at least one; each generated image takes one of them."""
 
     def prepare(self, progress: Progress) -> None:
-        """Fetch and materialise; a second call returns at once."""
+        """Download and prepare all photos; a second call returns at once."""
 
 
 @runtime_checkable
 class InFiles(Dataset, Protocol):
-    """A dataset whose photos lie in the user's files, so that something can be said of them before
-    one is read.
-    """
+    """A dataset whose photos are files, which can be described before one is read."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know about these files, a sentence each."""
+        """Remarks about the files for a person, a sentence each."""
 
     def listing(self, name: str) -> Listing:
-        """The photos of a split as its metadata lists them, those without a file left out."""
+        """The photos of a split as its metadata lists them, without those whose file is missing."""
 
     def fetch(self, progress: Progress) -> Path:
-        """The folder with the files, downloaded whatever their size; goes on where it broke off."""
+        """Download the files, whatever their size, and return their folder; resumes."""
 
 
 # ---------------------------------------------------------------- making images
@@ -127,46 +119,45 @@ class Request(NamedTuple):
 
     level: int  # 0 .. 99
     prompt: str
-    seed: int  # decides the noise, alone
+    seed: int  # of the noise
 
 
 class Generated(NamedTuple):
-    """What a generator made of its requests."""
+    """The images of a batch of requests."""
 
     images: Photos  # [b, h, w, 3]; black where the image failed
-    failed: Mapping[int, str] = {}  # place in the batch -> why there is no image
+    failed: Mapping[int, str] = {}  # index in the batch -> reason
 
 
 class Generator(Protocol):
     """Makes images between text and photo.
 
-    The answer to a request depends on nothing but the request and its photo.
+    An image depends on nothing but its request and its photo.
     """
 
     version: int
 
     @property
     def steps(self) -> int:
-        """Length of the timestep grid that levels are cut from."""
+        """Number of denoising steps from noise to image; levels are cut from this grid."""
 
     def identity(self) -> dict[str, Any]:
-        """What changes the pixels beyond name and parameters, such as the digest of the weights."""
+        """Whatever else the pixels depend on, such as the digest of the weights."""
 
     def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
-        """Images uint8 [b, h, w, 3] for requests and photos [b, h, w, 3] of equal length, any
-        mixture of levels.
-        """
+        """Images uint8 [b, h, w, 3] of `requests` [b], of any levels, and `photos` [b, h, w, 3]."""
 
 
 class Scorer(Protocol):
-    """Places images and texts in one space, where a cosine says how well they fit (CLIP, Radford et
-    al. 2021).
+    """Embeds images and texts in one space, where a cosine says how well they fit.
+
+    The idea is CLIP's (Radford et al. 2021).
     """
 
     version: int
 
     def identity(self) -> dict[str, Any]:
-        """What changes the embeddings beyond name and parameters."""
+        """Whatever else the embeddings depend on, such as the digest of the weights."""
 
     def embed_images(self, images: Photos) -> Floats:
         """Unit vectors [b, d] of images [b, h, w, 3]; each depends on its image alone."""
@@ -176,25 +167,26 @@ class Scorer(Protocol):
 
 
 class CaptionContext(NamedTuple):
-    """What an image shows."""
+    """The class and the photo of an image that needs a caption."""
 
     label: int
     name: str  # of the class
-    dataset_captions: tuple[str, ...]  # the dataset's own captions of the class
+    dataset_captions: tuple[str, ...]  # of the class
     source: str  # id of the photo the image is made from
 
 
 class Prompts(Protocol):
-    """Says which captions images are made from, and which one they are judged by."""
+    """Chooses the captions that images are made from, and the one they are scored against."""
 
     version: int
 
     def identity(self) -> dict[str, Any]:
-        """What changes the captions beyond name and parameters, such as the digest of a file."""
+        """Whatever else the captions depend on, such as the digest of a file."""
 
     def choices(self, context: CaptionContext) -> tuple[str, ...]:
-        """Captions an image may be made from, at least one; one is drawn for each photo and
-        variant.
+        """Captions an image may be made from, at least one.
+
+        One is drawn for each photo and variant.
         """
 
     def caption(self, context: CaptionContext) -> str:
@@ -263,15 +255,13 @@ class HardRule(Protocol):
 class WorkersDied:
     """The answer to an item whose workers died, one after the other."""
 
-    how: str  # the last one ended, e.g. "SIGKILL"
-    workers: int  # it cost
-    peak_bytes: int | None = (
-        # most resident memory the last one was seen to hold while at the item; None = nobody looked
-        None
-    )
+    how: str  # the last one died, e.g. "SIGKILL"
+    workers: int  # that died
+    # largest resident memory of the last one during the item; None = not measured
+    peak_bytes: int | None = None
 
     def about(self, item: Any) -> str:
-        """What happened, and the way out, as a sentence."""
+        """A sentence with the cause and the way out."""
         held = "" if self.peak_bytes is None else f" with {self.peak_bytes / 1e9:.1f} GB in memory"
         return (
             f"{self.workers} workers died at item {reprlib.repr(item)} (the last:"
@@ -281,9 +271,7 @@ class WorkersDied:
 
 
 class NotReady:
-    """Stands for an item that is not known yet, since it hangs on answers to come: the executor
-    asks again, soon.
-    """
+    """Returned when the next item depends on pending results; the executor polls again."""
 
 
 NOT_READY = NotReady()
@@ -292,8 +280,8 @@ NOT_READY = NotReady()
 class Executor(Protocol):
     """Runs one function over many items, here or elsewhere.
 
-    Items are drawn as workers come free; an iterator that may not know its next item yet says
-    `NOT_READY`, and must not wait.
+    Items are drawn as workers come free. The iterator must not wait: where its next item depends on
+    pending results, it yields `NOT_READY`.
     """
 
     version: int
@@ -303,10 +291,9 @@ class Executor(Protocol):
     ) -> Iterator[tuple[Any, Any]]:
         """(item, answer) pairs as they come, in any order.
 
-        `prepare` is pickled, called once a worker, and returns the function.
-
-        An item whose worker dies is given to another; after three of them its answer is `WorkersDied`, and
-        the others go on. An exception of the function itself ends the run.
+        `prepare` is pickled, called once in each worker, and returns the function. An item whose
+        worker dies is given to another; after three dead workers its answer is `WorkersDied`, and
+        the other items go on. An exception of the function itself ends the run.
         """
 
 
@@ -317,7 +304,7 @@ Mix = Mapping[int, float]  # level -> weight, weights >= 0 and summing to 1
 
 @dataclass(frozen=True)
 class Probe:
-    """What an adaptive strategy wants measured before it chooses (paper: Algorithm 2).
+    """The measurement an adaptive strategy needs before it chooses (paper: Algorithm 2).
 
     `holdout`: share of each hard class's photos kept out of training for the measurement (at least
     one photo, where the class has two). `burst`: share of the epoch's steps spent on random real
@@ -330,16 +317,15 @@ class Probe:
 
 @dataclass(frozen=True)
 class EpochContext:
-    """All a strategy may know when it chooses the mix of an epoch."""
+    """All that a strategy knows when it chooses the mix of an epoch."""
 
     epoch: int  # 0-based, within the curriculum
     epochs: int  # length of the curriculum; real-only epochs follow it
     levels: tuple[int, ...]  # ascending, as the benchmark lists them
     history: tuple[EpochReport, ...]
-    rng: np.random.Generator  # made from (seed, epoch); the only source of chance
-    gains: Mapping[int, Sequence[float]] = field(
-        default_factory=dict
-    )  # level -> per probe image: p_after - p_before
+    rng: np.random.Generator  # made from (seed, epoch); the only source of randomness
+    # level -> gain of each probe image: probability after the burst - before
+    gains: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
 
 class Strategy(Protocol):
@@ -349,25 +335,24 @@ class Strategy(Protocol):
     """
 
     version: int
-    rebalanced: (
-        bool  # hard classes get the sampler's tail share; False = the classes' natural frequencies
-    )
-    # whether it takes the levels in an order, so that a gain over all of them at once is the order's
+    # hard classes get the sampler's tail share; False = the classes' natural frequencies
+    rebalanced: bool
+    # it takes the levels in an order, so that a gain over all of them at once is due to the order
     ordered: bool
     probe: Probe | None  # what to measure before `mix` is asked; None = nothing
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
-        """Those of `levels` this strategy may ever ask for: the bank makes no others."""
+        """Those of `levels` that this strategy may ask for; the bank makes no others."""
 
     def mix(self, context: EpochContext) -> Mix:
-        """Weights over levels for this epoch; level 100 stands for the photos themselves."""
+        """Weights over levels for this epoch; level 100 is the photos themselves."""
 
 
 # ---------------------------------------------------------------- learning
 
 
 class Task(NamedTuple):
-    """What a classifier is to tell apart."""
+    """The classes that a classifier tells apart."""
 
     classes: tuple[str, ...]  # English names, index = label
     prompts: tuple[tuple[str, ...], ...]  # [classes], captions of each
@@ -378,25 +363,24 @@ class Backbone(Protocol):
     """Builds a classifier."""
 
     version: int
-    # True = the trunk stays as it is: its features are computed once, and a head on them is what is
-    # trained
+    # only a head is trained, on features that are computed once
     frozen: bool
     hidden: int  # units of that head's hidden layer; 0 = a linear head
-    head_only: tuple[str, ...]  # parameters that leave the features as they are
+    head_only: tuple[str, ...]  # constructor parameters that the features do not depend on
 
     def build(self, task: Task, seed: int) -> nn.Module:
         """A module from float [b, 3, h, w], normalised by `mean` and `std`, to logits [b, classes].
 
-        A module that says `gives_pairs = True` takes labels [b] besides, and then gives what a
+        A module with `gives_pairs = True` also takes labels [b]. With them it returns what a
         contrastive loss needs: unit vectors of the images [b, d] and of one caption of each label
         [b, d], and the scale [] of their cosines.
         """
 
     def trunk(self, task: Task, seed: int) -> nn.Module:
-        """A module from float [b, 3, h, w] to features [b, d]; asked for where `frozen`."""
+        """A module from float [b, 3, h, w] to features [b, d]; called where `frozen`."""
 
     def identity(self) -> dict[str, Any]:
-        """What changes the network beyond name and parameters, such as the digest of its weights."""
+        """Whatever else the network depends on, such as the digest of its weights."""
 
     @property
     def mean(self) -> tuple[float, float, float]: ...
@@ -406,7 +390,7 @@ class Backbone(Protocol):
 
 
 class Loss(Protocol):
-    """What a step minimises."""
+    """The function that training minimises."""
 
     version: int
 
@@ -421,15 +405,15 @@ class Loss(Protocol):
         """Mean loss of a batch.
 
         `network` maps images [b, 3, h, w] to logits [b, c], or with labels to pairs (see
-        `Backbone.build`), and is to be called once. Labels are [b], or [b, c] where images are
-        mixed (each row sums to 1); `counts` [c] are the real training photos per class; `progress`
+        `Backbone.build`), and must be called once. Labels are [b], or [b, c] where images are
+        mixed (each row sums to 1). `counts` [c] are the real training photos per class. `progress`
         is the share of the run that is over, in [0, 1).
         """
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch did and cost.
+    """One epoch: mix of levels, images, cost, and metrics.
 
     `values` has keys `<split>/<metric>`; it is empty where nothing was measured.
     """
@@ -441,13 +425,9 @@ class EpochReport:
     lr: float
     seconds: float
     values: dict[str, float]
-    gains: dict[int, float] = field(
-        default_factory=dict
-    )  # level -> mean probe gain, where a probe ran
-    real_phase: bool = False
-    loss: float | None = (
-        None  # mean of the steps' training losses; of the first process where there are several
-    )
+    gains: dict[int, float] = field(default_factory=dict)  # level -> mean gain, where probed
+    real_phase: bool = False  # after the curriculum: photos only
+    loss: float | None = None  # mean training loss of the steps; of the main process
 
 
 # ---------------------------------------------------------------- measuring
@@ -498,35 +478,50 @@ class Metric(ABC):
 
 
 class Tracker(Protocol):
-    """Watches runs.
-
-    Whatever a tracker does or fails to do, the result of the run stays the same.
-    """
+    """Follows runs; whatever it does or fails to do, the result of a run stays the same."""
 
     version: int
 
     def start(self, run: Mapping[str, Any]) -> None:
-        """A run begins; `run` has `id`, `name`, `folder`, `group`, `tags`, `config`, `epochs`."""
+        """A run starts; `run` has `id`, `name`, `folder`, `group`, `tags`, `config`, `epochs`."""
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Progress of long work outside the epochs: data, the bank."""
+    def progress(self, doing: str, done: int, total: int) -> None:
+        """Long work outside the epochs, such as data and the bank, got so far."""
 
     def report(self, report: EpochReport) -> None:
         """An epoch ended."""
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
-        """The run ended with these metrics, or (None) did not complete."""
+        """The run ended with these metrics; None = it did not complete."""
 
 
 def check_mix(mix: Mix, levels: Iterable[int]) -> dict[int, float]:
-    """`mix` without zero weights; raises ValueError where it is not a distribution over `levels`
-    and the photo.
+    """`mix` without zero weights.
+
+    Raises ValueError where it is not a distribution over `levels` and the photo.
     """
     allowed = {*levels, 100}
-    if strange := set(mix) - allowed:
-        raise ValueError(f"mix names level {sorted(strange)} outside {sorted(allowed)}")
+    unknown_levels = sorted(set(mix) - allowed)
+    if unknown_levels:
+        raise ValueError(f"mix names level {unknown_levels} outside {sorted(allowed)}")
     if any(not weight >= 0 for weight in mix.values()) or abs(sum(mix.values()) - 1) > 1e-9:
         raise ValueError(
             f"mix {dict(mix)} is not a distribution: weights must be >= 0 and sum to 1"
         )
     return {level: float(weight) for level, weight in sorted(mix.items()) if weight > 0}
+
+
+def check_hard_rule(name: str, rule: HardRule) -> None:
+    """Raises UserError where the rule called `name` lacks an attribute of every hard rule."""
+    models = getattr(rule, "models", NotImplemented)
+    if not (models is None or isinstance(models, FoldModels)):
+        raise UserError(
+            f"the hard rule {name!r} does not say which models it needs; give it an attribute"
+            " `models`: None, or a FoldModels"
+        )
+    exclude = getattr(rule, "exclude", NotImplemented)
+    if not isinstance(exclude, list | tuple):
+        raise UserError(
+            f"the hard rule {name!r} has no list of classes as its `exclude`; give it one, e.g."
+            " hard_rule.exclude = ['cat'], or ()"
+        )

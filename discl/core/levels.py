@@ -1,4 +1,4 @@
-"""Guidance levels: how much of the photo survives, and what that means in denoising steps."""
+"""Guidance levels: how much of the photo survives, and how many denoising steps that takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def denoising_steps(level: int, steps: int) -> int:
     """How many of `steps` denoising steps an image of `level` gets (paper: t = (1 - lambda) T).
 
     Rounded half up in whole numbers: truncating a float loses a step at level 90 of 50 (int(50 * (1
-    - 0.9)) is 4).
+    - 0.9)) is 4). Raises UserError for a level outside 0 to 100.
     """
     if not 0 <= level <= PHOTO:
         raise UserError(f"level {level} is outside 0..100 (0 = text only, 100 = the photo)")
@@ -22,8 +22,10 @@ def denoising_steps(level: int, steps: int) -> int:
 
 
 def check_levels(levels: Sequence[int], steps: int) -> tuple[int, ...]:
-    """`levels` ascending; refuses a level out of range, listed twice, without a step, or starting
-    where another does.
+    """`levels` in ascending order.
+
+    Raises UserError where one is out of range, is listed twice, leaves no denoising step, or starts
+    at the same step as another.
     """
     taken: dict[int, int] = {}
     for level in levels:
@@ -47,8 +49,9 @@ def check_levels(levels: Sequence[int], steps: int) -> tuple[int, ...]:
 
 
 def strength(level: int, steps: int) -> float:
-    """diffusers' `strength` for which its own `int(steps * strength)` yields exactly
-    `denoising_steps(level, steps)`.
+    """The `strength` with which diffusers takes exactly `denoising_steps(level, steps)` steps.
+
+    It computes `int(steps * strength)`.
     """
     count = denoising_steps(level, steps)
     return 1.0 if count == steps else (count + 0.5) / steps

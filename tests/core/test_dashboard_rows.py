@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from discl.core.dashboard_rows import Rows, best_and_last, flat, shortened
+from discl.core.dashboard_rows import DashboardRows, best_and_last, flat, truncated
 from discl.core.interfaces import EpochReport
 
 
@@ -18,7 +18,7 @@ def _report(epoch: int, **more: object) -> EpochReport:
 
 
 def test_a_row_names_levels_so_that_they_sort_and_says_how_fast_it_went() -> None:
-    row = Rows().of(_report(0, gains={0: -0.5}, loss=1.5, values={"val/acc": 0.25}))
+    row = DashboardRows().of(_report(0, gains={0: -0.5}, loss=1.5, values={"val/acc": 0.25}))
     assert row == {
         "epoch": 0,
         "train/lr": 0.1,
@@ -40,7 +40,7 @@ def test_a_row_names_levels_so_that_they_sort_and_says_how_fast_it_went() -> Non
 
 
 def test_images_add_up_over_epochs_and_a_level_that_rests_keeps_its_sum() -> None:
-    rows = Rows()
+    rows = DashboardRows()
     rows.of(_report(0))
     row = rows.of(_report(1, mix={100: 1.0}, seen={100: 40}))
     assert (row["seen_so_far/level_000"], row["seen_so_far/level_100"]) == (10, 70)
@@ -48,7 +48,7 @@ def test_images_add_up_over_epochs_and_a_level_that_rests_keeps_its_sum() -> Non
 
 
 def test_what_was_not_measured_has_no_key() -> None:
-    row = Rows().of(_report(0, seconds=0.0))
+    row = DashboardRows().of(_report(0, seconds=0.0))
     assert not {"train/loss", "train/images_per_second"} & row.keys()
     assert not any(key.startswith(("val/", "gain/")) for key in row)
 
@@ -69,5 +69,5 @@ def test_a_tree_is_flat_with_dotted_names() -> None:
 
 @given(some.text(), some.integers(1, 40))
 def test_shortened_text_fits_and_a_short_one_stays(text: str, most: int) -> None:
-    assert len(shortened(text, most)) <= most
-    assert len(text) > most or shortened(text, most) == text
+    assert len(truncated(text, most)) <= most
+    assert len(text) > most or truncated(text, most) == text

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discl.core.hashing import canonical, canonical_json, digest, joined_json, seed_of, short, short_of_json
+from discl.core.hashing import (
+    canonical,
+    canonical_json,
+    digest,
+    joined_json,
+    seed_of,
+    short,
+    short_of_json,
+)
 
 trees = st.recursive(
     st.none()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from discl.core.dashboard_rows import Rows
+from discl.core.dashboard_rows import DashboardRows
 from discl.core.errors import UserError
 from discl.files.disk import home
 from discl.parts.trackers.trackio import Trackio
@@ -38,7 +38,7 @@ def test_the_same_rows_are_logged_once_though_a_run_is_resumed(
     _run(Trackio(), tmp_path, range(1), None)
     _run(Trackio(), tmp_path, range(3), {"test/macro_acc": 0.5})  # each attempt reports all epochs
     assert capsys.readouterr().out == ""  # which belongs to what a command answers
-    rows = Rows()
+    rows = DashboardRows()
     expected = [rows.of(CONTRACT.report(epoch)) for epoch in range(3)]
     logged = SQLiteStorage.get_logs("discl-contract", "contract-01234567")
     assert [{key: row[key] for key in expected[i]} for i, row in enumerate(logged)] == expected

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from discl.core.dashboard_rows import Rows, best_and_last
+from discl.core.dashboard_rows import DashboardRows, best_and_last
 from discl.core.result import Result
 from discl.harness.run import events
 from discl.harness.run.events_follow import EventFollower
@@ -94,7 +94,7 @@ def _upload(
 def _log_record(
     run: Any, record: Iterator[dict[str, Any]], folder: Path, on_step: OnStep
 ) -> Upload:
-    rows = Rows()
+    rows = DashboardRows()
     logged = list[dict[str, float]]()
     complete = False
     for event in record:

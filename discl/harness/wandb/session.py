@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
-from discl.core.dashboard_rows import AXIS, MEASURED, shortened
+from discl.core.dashboard_rows import AXIS, MEASURED, truncated
 from discl.files.disk import home
 from discl.harness.wandb.client import ONLINE, WandbSettings
 
@@ -58,7 +58,7 @@ class Destination:
     def project(self, default: str) -> str:
         """WANDB_PROJECT, else `default`; without the characters that W&B refuses."""
         wanted = self.settings.project or default
-        name = shortened(re.sub(r"[/\\#?%:\s]+", "-", wanted), MAX_PROJECT)
+        name = truncated(re.sub(r"[/\\#?%:\s]+", "-", wanted), MAX_PROJECT)
         return name.replace("…", "") or "discl"
 
     def key(self, project: str) -> str:
@@ -89,11 +89,11 @@ def open_run(init: RunInit, destination: Destination) -> Any:
         id=init.id,
         entity=destination.entity,
         project=init.project,
-        group=shortened(init.group, MAX_NAME),
-        job_type=shortened(init.job_type, MAX_TAG),
-        name=shortened(init.name, MAX_NAME),
+        group=truncated(init.group, MAX_NAME),
+        job_type=truncated(init.job_type, MAX_TAG),
+        name=truncated(init.name, MAX_NAME),
         notes=init.notes or None,
-        tags=sorted({shortened(tag, MAX_TAG) for tag in init.tags if tag}),
+        tags=sorted({truncated(tag, MAX_TAG) for tag in init.tags if tag}),
         config=init.config,
         dir=str(folder),
         mode="online" if destination.online else "offline",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
-from discl.core.dashboard_rows import AXIS, Rows, shortened
+from discl.core.dashboard_rows import AXIS, DashboardRows
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport
 from discl.files.disk import home
@@ -24,14 +24,14 @@ class Trackio:
 
     def __init__(self) -> None:
         self._run: Any = None
-        self._rows = Rows()
+        self._rows = DashboardRows()
         self._logged = set[int]()  # epochs that earlier attempts logged
 
     def start(self, run: Mapping[str, Any]) -> None:
         os.environ.setdefault("TRACKIO_DIR", str(home().absolute() / "trackio"))
         trackio = _library()
         name = f"{shortened(str(run['name']), 100)}-{run['id'][:8]}"
-        self._rows = Rows()
+        self._rows = DashboardRows()
         self._logged = _epochs(str(run["project"]), name)
         with redirect_stdout(sys.stderr):  # stdout is for the output of the command
             self._run = trackio.init(
