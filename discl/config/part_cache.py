@@ -46,6 +46,10 @@ class CachedPart:
     def traits(self) -> PartTraits:
         """Builds the part, so that a parameter out of range shows before any work."""
         part = self._bound.build()
+        if self._bound.kind == "hard_rules":
+            from discl.core.interfaces import check_hard_rule  # imports numpy
+
+            check_hard_rule(self._bound.name, part)
         return PartTraits(
             getattr(part, "steps", 0),
             getattr(part, "trained_on", frozenset()),

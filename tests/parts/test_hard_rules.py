@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from discl.config.load import load
 from discl.core.errors import UserError
-from discl.core.interfaces import FoldPredictions, TrainingPhotos
+from discl.core.interfaces import FoldPredictions, TrainingPhotos, check_hard_rule
 from discl.parts.hard_rules.low_confidence import LowConfidence
 from discl.parts.hard_rules.tail import TailClasses
 
@@ -117,3 +118,25 @@ def test_parameters_out_of_range_are_refused(parameters: dict[str, Any], says: s
 def test_a_limit_below_one_photo_is_refused() -> None:
     with pytest.raises(UserError, match="max_class_images = 0: takes a whole number from 1 up"):
         TailClasses(max_class_images=0)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"exclude": ()}, "'mine' does not say which models it needs"),
+        ({"models": (3, 0, 0), "exclude": ()}, "None, or a FoldModels"),
+        ({"models": None}, "'mine' has no list of classes as its `exclude`"),
+        ({"models": None, "exclude": "cat"}, "no list of classes"),
+    ],
+)
+def test_a_rule_without_an_attribute_of_every_rule_is_refused(
+    attributes: dict[str, Any], says: str
+) -> None:
+    rule: Any = type("Mine", (), attributes)()
+    with pytest.raises(UserError, match=says):
+        check_hard_rule("mine", rule)
+
+
+def test_classes_to_exclude_are_a_list() -> None:
+    with pytest.raises(UserError, match="no list of classes"):
+        load("cifar10_lt", settings=["hard_rule.exclude=cat"])

@@ -42,6 +42,7 @@ class HardPhotos:
 
     @cached_property
     def rule(self) -> HardRule:
+        """The rule itself."""
         built: HardRule = self.bound.build()
         return built
 
