@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from discl.config.benchmark import PART_KINDS, Benchmark, PartKind, SamplingTable
 from discl.config.part_cache import PartCache
-from discl.core.conventions import SHOTS
+from discl.core.conventions import SHOTS, base_name
 from discl.core.errors import UserError, unknown
 from discl.core.levels import PHOTO, check_levels
-from discl.core.registry import bind, singular
+from discl.core.metric_names import default_names
+from discl.core.registry import bind, names, singular
 
 
 def check_benchmark(bench: Benchmark, parts: PartCache) -> None:
@@ -68,6 +69,14 @@ def _check_metrics(bench: Benchmark, parts: PartCache) -> None:
         raise UserError(
             f"select.metric = {bench.select.metric!r} is not a val/ metric; choosing on test or ood"
             " would spend it"
+        )
+    name = base_name(bench.select.metric)
+    if name not in names("metrics"):
+        raise unknown("metric (select.metric)", name, names("metrics"))
+    if name not in (*default_names(), *bench.metrics.extra):
+        raise UserError(
+            f"select.metric = {bench.select.metric!r} is not computed here; add {name!r} to"
+            " metrics.extra"
         )
 
 

@@ -14,7 +14,7 @@ from discl.core.class_counts import ClassCounts, Fractions
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Metric
 from discl.core.metric_names import default_names, higher_is_better, in_order
-from discl.core.registry import names
+from discl.core.registry import bind, names
 from discl.engine.evaluation.metrics import definitions, definitions_id
 from tests.metrics import DEFAULT, all_metrics
 
@@ -206,3 +206,15 @@ def test_what_cannot_be_computed_is_said_when_the_file_is_read(
     register("adjusted_error", ErrorRate)
     with pytest.raises(UserError, match=says):
         load("cifar10_lt", settings=settings)
+
+
+def test_what_chooses_epochs_must_be_computed(register: Register) -> None:
+    register("theirs", ErrorRate)
+    with pytest.raises(UserError, match=r"no metric \(select.metric\) called 'macro_ac'; did you"):
+        load("cifar10_lt", settings=["select.metric=val/macro_ac"])
+    with pytest.raises(UserError, match="'val/theirs' is not computed here; add 'theirs' to metri"):
+        load("cifar10_lt", settings=["select.metric=val/theirs"])
+    chosen = ["select.metric=val/theirs", "metrics.extra=['theirs']"]
+    assert load("cifar10_lt", settings=chosen).select.metric == "val/theirs"
+    with pytest.raises(UserError, match="lower values of it are better, so it is no competence"):
+        bind("strategies", "competence", {"metric": "theirs"}).build()

@@ -729,6 +729,16 @@ def test_an_objective_may_be_any_metric_of_val_there_is(write: Write) -> None:
         assert found.tune.objective == [metric]
 
 
+def test_an_objective_beside_the_usual_metrics_is_named_in_the_benchmark(write: Write) -> None:
+    tuned = _tuned('objective = ["val/macro_f1_all"]')
+    with pytest.raises(UserError) as raised:
+        load(write(tuned))
+    said = str(raised.value)
+    assert "objective 'val/macro_f1_all' is not computed in" in said
+    assert "add metrics.extra = ['macro_f1_all'] to the sweep's [set]" in said
+    assert load(write(f"{tuned}\n[set]\nmetrics.extra = ['macro_f1_all']\n")).tune is not None
+
+
 def test_seeds_are_not_given_to_a_study(write: Write) -> None:
     with pytest.raises(UserError, match=r"tune.seeds = \[0, 1, 2\]"):
         load(write(TUNE), seeds=[5])

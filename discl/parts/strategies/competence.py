@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochContext, Mix
+from discl.core.metric_names import higher_is_better
 
 
 class Competence:
@@ -27,6 +28,11 @@ class Competence:
             )
         self.goal = goal
         self.metric = metric.removeprefix("val/")
+        if not higher_is_better(self.metric):
+            raise UserError(
+                f"strategy.competence.metric = {metric!r}: lower values of it are better, so it is"
+                " no competence; name another metric"
+            )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels
