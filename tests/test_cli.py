@@ -37,9 +37,9 @@ def _processor_seconds(*words: str) -> float:
 
 
 def test_help_teaches_and_lists_every_verb() -> None:
-    said = _process("--help").stdout
+    output = _process("--help").stdout
     for verb in ("bank", "bench", "data", "hard", "leaderboard", "list", "plan", "run"):
-        assert verb in said
+        assert verb in output
 
 
 def test_light_commands_import_nothing_heavy() -> None:
@@ -172,10 +172,10 @@ def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
     while not (made := _shards(tmp_path)) and build.poll() is None:
         time.sleep(0.02)
     build.send_signal(signal.SIGINT)
-    _, said = build.communicate(timeout=60)
-    assert build.returncode == 130, said
-    assert "goes on from there" in said
-    assert "Traceback" not in said
+    _, output = build.communicate(timeout=60)
+    assert build.returncode == 130, output
+    assert "goes on from there" in output
+    assert "Traceback" not in output
     assert made
     assert made <= _shards(tmp_path)
 

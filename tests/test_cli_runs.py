@@ -51,7 +51,7 @@ def _discl(*words: str) -> Result:
 def _listed(*words: str) -> dict[str, Any]:
     done = _discl("runs", "ls", *words, "--format", "json")
     assert done.exit_code == 0, done.output
-    return {one["id"]: one for one in json.loads(done.stdout)}
+    return {run["id"]: run for run in json.loads(done.stdout)}
 
 
 def _rewrite(path: Path, change: Callable[[str], str]) -> None:
@@ -77,26 +77,26 @@ def test_runs_of_every_state_are_listed_newest_first() -> None:
     begin(store, result(seed=3), epochs=2)
     fail(store, result(seed=4))
     fail(store, result(seed=5), "stopped", "given up after epoch 3")
-    found = {
-        one["seed"] if one["seed"] is not None else one["id"]: one for one in _listed().values()
+    listed = {
+        run["seed"] if run["seed"] is not None else run["id"]: run for run in _listed().values()
     }
-    assert {key: one["state"] for key, one in found.items()} == {
+    assert {key: run["state"] for key, run in listed.items()} == {
         1: "complete",
         2: "complete",
         3: "stopped",
         result(seed=4).id: "failed",
         result(seed=5).id: "given up",
     }
-    assert found[3]["why"] == "epoch 2 of 3"
-    assert found[result(seed=4).id]["why"] == "the photos are gone"
-    order = [one["seed"] for one in _listed().values() if one["state"] == "complete"]
+    assert listed[3]["why"] == "epoch 2 of 3"
+    assert listed[result(seed=4).id]["why"] == "the photos are gone"
+    order = [run["seed"] for run in _listed().values() if run["state"] == "complete"]
     assert order == [2, 1]
-    assert found[1]["main"] == {
+    assert listed[1]["main"] == {
         "all": {"metric": "test/macro_acc", "value": 0.4},
         "few": {"metric": "test/few_acc", "value": 0.2},
         "ood": {"metric": "ood/macro_acc", "value": 0.3},
     }
-    assert (found[1]["minutes"], found[1]["commit"], found[1]["when"]) == (
+    assert (listed[1]["minutes"], listed[1]["commit"], listed[1]["when"]) == (
         1.5,
         "0123456789ab+",
         "2026-01-02T03:04:01Z",
@@ -115,11 +115,11 @@ def test_the_table_says_how_many_of_what_and_why() -> None:
 
 
 def test_a_run_that_somebody_makes_now_is_running() -> None:
-    store, one = Store(), result()
-    begin(store, one, epochs=1)
-    with store.claimed(one.id):
-        assert _listed()[one.id]["state"] == "running"
-    assert _listed()[one.id]["state"] == "stopped"
+    store, first = Store(), result()
+    begin(store, first, epochs=1)
+    with store.claimed(first.id):
+        assert _listed()[first.id]["state"] == "running"
+    assert _listed()[first.id]["state"] == "stopped"
 
 
 def test_filters_and_most_choose() -> None:
@@ -145,9 +145,9 @@ def test_a_damaged_or_edited_result_is_listed_with_the_reason_and_stops_nothing(
     path = complete(store, result(seed=1)) / "result.json"
     complete(store, result(seed=2))
     _rewrite(path, change)
-    found = _listed()
-    assert [one["state"] for one in found.values()].count("complete") == 1
-    bad = found[result(seed=1).id]
+    listed = _listed()
+    assert [run["state"] for run in listed.values()].count("complete") == 1
+    bad = listed[result(seed=1).id]
     assert bad["state"] == "unreadable"
     assert reason in bad["why"]
     assert str(path) in bad["why"]
@@ -209,7 +209,7 @@ def test_an_edited_record_spoils_no_command(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "content",
     [
         {"identity": {"images": 3, "strategy": "x", "select": 1}, "config": {"name": 1}},
         {"config": 7},
@@ -217,11 +217,11 @@ def test_an_edited_record_spoils_no_command(line: str) -> None:
         {"identity": []},
     ],
 )
-def test_an_edited_description_spoils_no_command(said: Any) -> None:
+def test_an_edited_description_spoils_no_command(content: Any) -> None:
     store = Store()
     complete(store, result(seed=1))
     path = begin(store, result(seed=2), epochs=1) / "experiment.json"
-    path.write_text(json.dumps(said))
+    path.write_text(json.dumps(content))
     for words in (
         ("ls",),
         ("show", result(seed=2).id),
@@ -238,12 +238,12 @@ def test_a_folder_that_cannot_be_read_is_listed_with_the_reason() -> None:
     (
         store.root / result(seed=2).id / "000" / "events.jsonl"
     ).mkdir()  # as bad as no permission, and root is stopped by it too
-    found = _listed()
-    assert (found[result(seed=2).id]["state"], found[result(seed=1).id]["state"]) == (
+    listed = _listed()
+    assert (listed[result(seed=2).id]["state"], listed[result(seed=1).id]["state"]) == (
         "unreadable",
         "complete",
     )
-    assert "events.jsonl cannot be read" in found[result(seed=2).id]["why"]
+    assert "events.jsonl cannot be read" in listed[result(seed=2).id]["why"]
     assert _discl("runs", "show", result(seed=2).id).exit_code == 0
 
 
@@ -291,14 +291,14 @@ def test_a_narrow_terminal_loses_columns_and_no_sense(monkeypatch: pytest.Monkey
 
 def test_a_run_is_found_by_id_beginning_and_name() -> None:
     store = Store()
-    one, two = result(seed=1), result(seed=2)
-    complete(store, one)
-    complete(store, two)
-    for word in (one.id, one.id[:5], one.name):
-        assert json.loads(_discl("runs", "show", word, "--format", "json").stdout)["id"] == one.id
+    first, second = result(seed=1), result(seed=2)
+    complete(store, first)
+    complete(store, second)
+    for word in (first.id, first.id[:5], first.name):
+        assert json.loads(_discl("runs", "show", word, "--format", "json").stdout)["id"] == first.id
 
 
-def _says(word: str) -> str:
+def _message(word: str) -> str:
     done = _discl("runs", "show", word)
     assert done.exit_code == 2, done.output
     return done.stderr
@@ -306,48 +306,48 @@ def _says(word: str) -> str:
 
 def test_a_run_that_is_not_there_names_the_nearest() -> None:
     store = Store()
-    assert "there is none yet" in _says("0123")
+    assert "there is none yet" in _message("0123")
     complete(store, result(seed=1))
-    assert f"did you mean {result(seed=1).name} ({result(seed=1).id})" in _says(
+    assert f"did you mean {result(seed=1).name} ({result(seed=1).id})" in _message(
         "toy-smoke-timm-statik-s1"
     )
-    assert "`discl runs ls` lists them" in _says("zzzzzz")
-    assert "`discl runs ls` lists them" in _says("../../etc")
-    assert _says("")
+    assert "`discl runs ls` lists them" in _message("zzzzzz")
+    assert "`discl runs ls` lists them" in _message("../../etc")
+    assert _message("")
 
 
 def test_a_word_that_means_several_runs_or_is_too_short_is_refused() -> None:
     store = Store()
-    one, two = result(seed=1), result(seed=1, settings={"train": {"lr": 0.1, "epochs": 3}})
-    complete(store, one)
-    complete(store, two)
-    for said in (_says(one.name),):
-        assert "means 2 runs" in said
-        assert one.id in said
-        assert two.id in said
-    assert "too short" in _says(one.id[:2])
-    twin = store.root / (one.id[:8] + "0" * 8)
-    shutil.copytree(store.root / one.id, twin)
-    assert "means 2 runs" in _says(one.id[:8])
+    first, second = result(seed=1), result(seed=1, settings={"train": {"lr": 0.1, "epochs": 3}})
+    complete(store, first)
+    complete(store, second)
+    for output in (_message(first.name),):
+        assert "means 2 runs" in output
+        assert first.id in output
+        assert second.id in output
+    assert "too short" in _message(first.id[:2])
+    twin = store.root / (first.id[:8] + "0" * 8)
+    shutil.copytree(store.root / first.id, twin)
+    assert "means 2 runs" in _message(first.id[:8])
 
 
 def test_a_name_cannot_write_on_the_terminal_or_as_markup() -> None:
     store = Store()
-    one, failed = result(EVIL, name=EVIL, classes=[EVIL, "dog", "[/]"]), result(seed=7)
-    complete(store, one)
+    first, failed = result(EVIL, name=EVIL, classes=[EVIL, "dog", "[/]"]), result(seed=7)
+    complete(store, first)
     fail(store, failed, why=f"because {EVIL}")
     for words in (
         ("ls",),
-        ("show", one.id),
+        ("show", first.id),
         ("show", failed.id),
-        ("diff", one.id, failed.id),
+        ("diff", first.id, failed.id),
         ("show", EVIL[:-9]),
     ):
         done = _discl("runs", *words)
         assert done.exit_code in (0, 2), done.output
         assert "\x1b[31m" not in done.output
         assert "\u202e" not in done.output
-    shown = _discl("runs", "show", one.id).output
+    shown = _discl("runs", "show", first.id).output
     assert "<script>alert('x')</script> [bold red]\"quoted\"[/] 🦊👩‍🔬 مرحبا" in shown
 
 
@@ -382,28 +382,28 @@ def test_a_run_is_shown_in_full() -> None:
 
 def test_a_shown_run_is_whole_as_json() -> None:
     complete(Store(), result())
-    said = json.loads(_discl("runs", "show", result().id, "--format", "json").stdout)
-    assert said["settings"] == json.loads(json.dumps(result().identity))
-    assert said["metrics"] == result().metrics
-    assert said["errors"] == result().errors
-    assert said["val"] == {
+    output = json.loads(_discl("runs", "show", result().id, "--format", "json").stdout)
+    assert output["settings"] == json.loads(json.dumps(result().identity))
+    assert output["metrics"] == result().metrics
+    assert output["errors"] == result().errors
+    assert output["val"] == {
         "metric": "val/macro_acc",
         "epochs": pytest.approx({"0": 0.2, "1": 0.3, "2": 0.4}),
     }
-    assert said["loss"] == {"0": 2.0, "1": 1.5, "2": 1.0}
-    assert [stretch["mix"] for stretch in said["levels"]] == [
+    assert output["loss"] == {"0": 2.0, "1": 1.5, "2": 1.0}
+    assert [stretch["mix"] for stretch in output["levels"]] == [
         {"0": 1.0},
         {"50": 0.25, "100": 0.75},
         {"100": 1.0},
     ]
-    assert said["classes"][0] == {
+    assert output["classes"][0] == {
         "label": 0,
         "name": "cat",
         "photos": 500,
         "group": "many",
         "recall": 0.8,
     }
-    assert [attempt["complete"] for attempt in said["attempts"]] == [True]
+    assert [attempt["complete"] for attempt in output["attempts"]] == [True]
 
 
 def test_attempts_and_failures_are_told() -> None:
@@ -411,13 +411,13 @@ def test_attempts_and_failures_are_told() -> None:
     begin(store, result(), epochs=1)
     fail(store, result(), "lost", "3 workers died")
     complete(store, result())
-    said = json.loads(_discl("runs", "show", result().id, "--format", "json").stdout)
-    assert said["state"] == "complete"
-    assert [(attempt["progress"], attempt["complete"]) for attempt in said["attempts"]] == [
+    output = json.loads(_discl("runs", "show", result().id, "--format", "json").stdout)
+    assert output["state"] == "complete"
+    assert [(attempt["progress"], attempt["complete"]) for attempt in output["attempts"]] == [
         ("epoch 1 of 3", False),
         ("epoch 3 of 3", True),
     ]
-    assert [failure["why"] for failure in said["failures"]] == ["3 workers died"]
+    assert [failure["why"] for failure in output["failures"]] == ["3 workers died"]
     assert "lost at 20" in _discl("runs", "show", result().id).output
 
 
@@ -435,39 +435,40 @@ def test_the_mean_level_and_long_curves_fit_a_line() -> None:
 def _difference(a: str, b: str) -> dict[str, Any]:
     done = _discl("runs", "diff", a, b, "--format", "json")
     assert done.exit_code == 0, done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    listed: dict[str, Any] = json.loads(done.stdout)
+    return listed
 
 
 def test_the_same_run_and_another_seed_are_said_plainly() -> None:
     store = Store()
-    one, two = result(seed=1), result(seed=2)
-    complete(store, one)
-    complete(store, two)
-    assert _difference(one.id, one.name)["headline"] == "both are the same run"
-    found = _difference(one.id, two.id)
-    assert found["headline"].startswith("they differ in nothing but the seed")
-    assert found["settings"] == [{"path": "seed", "a": 1, "b": 2}]
-    assert "nothing but the seed" in _discl("runs", "diff", one.id, two.id).output
+    first, second = result(seed=1), result(seed=2)
+    complete(store, first)
+    complete(store, second)
+    assert _difference(first.id, first.name)["headline"] == "both are the same run"
+    diff = _difference(first.id, second.id)
+    assert diff["headline"].startswith("they differ in nothing but the seed")
+    assert diff["settings"] == [{"path": "seed", "a": 1, "b": 2}]
+    assert "nothing but the seed" in _discl("runs", "diff", first.id, second.id).output
 
 
 def test_settings_are_told_by_the_paths_that_set_takes_and_only_those_that_differ() -> None:
     store = Store()
-    one = result(
+    first = result(
         settings={"strategy": {"name": "static", "parameters": {"start": 30}, "version": 1}}
     )
-    two = result(
+    second = result(
         settings={
             "train": {"lr": 0.01, "epochs": 3},
             "backbone": {"name": "timm", "parameters": {"model": "resnet34"}, "version": 2},
         }
     )
-    complete(store, one)
-    complete(store, two)
-    found = {
-        each["path"]: (each["a"], each["b"]) for each in _difference(one.id, two.id)["settings"]
+    complete(store, first)
+    complete(store, second)
+    listed = {
+        each["path"]: (each["a"], each["b"])
+        for each in _difference(first.id, second.id)["settings"]
     }
-    assert found == {
+    assert listed == {
         "strategy.static.start": (30, None),
         "backbone.model": ("resnet18", "resnet34"),
         "backbone.version": (1, 2),
@@ -477,13 +478,14 @@ def test_settings_are_told_by_the_paths_that_set_takes_and_only_those_that_diffe
 
 def test_runs_with_and_without_images_differ_in_one_line_of_them() -> None:
     store = Store()
-    one, two = result("static"), result("real_only")
-    complete(store, one)
-    complete(store, two)
-    found = {
-        each["path"]: (each["a"], each["b"]) for each in _difference(one.id, two.id)["settings"]
+    first, second = result("static"), result("real_only")
+    complete(store, first)
+    complete(store, second)
+    listed = {
+        each["path"]: (each["a"], each["b"])
+        for each in _difference(first.id, second.id)["settings"]
     }
-    assert found == {
+    assert listed == {
         "strategy": ("static", "real_only"),
         "levels of generated images": ("0 50 100", "none"),
     }
@@ -491,27 +493,27 @@ def test_runs_with_and_without_images_differ_in_one_line_of_them() -> None:
 
 def test_facts_beside_the_settings_and_comparability_keys_stand_apart() -> None:
     store = Store()
-    one = result()
-    two = result(
+    first = result()
+    second = result(
         seed=1,
-        provenance={**one.provenance, "packages": {"torch": "2.14.0"}, "date": "2027"},
-        comparability={**one.comparability, "counts": "n2", "bank": None},
+        provenance={**first.provenance, "packages": {"torch": "2.14.0"}, "date": "2027"},
+        comparability={**first.comparability, "counts": "n2", "bank": None},
     )
-    complete(store, one)
-    folder = complete(store, two)
+    complete(store, first)
+    folder = complete(store, second)
     _rewrite(folder / "experiment.json", lambda text: text.replace('"workers": 0', '"workers": 4'))
-    found = _difference(one.id, two.id)
-    assert found["recorded"] == [
+    diff = _difference(first.id, second.id)
+    assert diff["recorded"] == [
         {"path": "train.workers", "a": 0, "b": 4},
         {"path": "packages.torch", "a": "2.13.0", "b": "2.14.0"},
     ]
-    assert found["comparability"] == [{"path": "counts", "a": "n1", "b": "n2"}]
-    assert "may not be in one table" in _discl("runs", "diff", one.id, two.id).output
+    assert diff["comparability"] == [{"path": "counts", "a": "n1", "b": "n2"}]
+    assert "may not be in one table" in _discl("runs", "diff", first.id, second.id).output
 
 
 def test_metrics_differ_by_points_with_the_error_where_it_is_known() -> None:
     store = Store()
-    one, two = (
+    first, second = (
         result(seed=1),
         result(
             seed=2,
@@ -519,14 +521,16 @@ def test_metrics_differ_by_points_with_the_error_where_it_is_known() -> None:
             metrics={**result().metrics, "test/macro_acc": 0.45, "val/macro_acc": 0.2},
         ),
     )
-    complete(store, one)
-    complete(store, two)
-    found = {each["metric"]: each for each in _difference(one.id, two.id)["metrics"]}
-    assert found["test/macro_acc"]["difference"] == pytest.approx(0.05)
-    assert found["test/macro_acc"]["error"] == pytest.approx((0.03**2 + 0.03**2) ** 0.5)
-    assert found["val/macro_acc"]["error"] is None
-    assert [each["name"] for each in _difference(one.id, two.id)["classes"]] == ["dog", "cat"]
-    shown = [line.split() for line in _discl("runs", "diff", one.id, two.id).output.splitlines()]
+    complete(store, first)
+    complete(store, second)
+    metrics = {each["metric"]: each for each in _difference(first.id, second.id)["metrics"]}
+    assert metrics["test/macro_acc"]["difference"] == pytest.approx(0.05)
+    assert metrics["test/macro_acc"]["error"] == pytest.approx((0.03**2 + 0.03**2) ** 0.5)
+    assert metrics["val/macro_acc"]["error"] is None
+    assert [each["name"] for each in _difference(first.id, second.id)["classes"]] == ["dog", "cat"]
+    shown = [
+        line.split() for line in _discl("runs", "diff", first.id, second.id).output.splitlines()
+    ]
     assert ["all", "40.0", "45.0", "+5.0", "±", "4.2"] in shown
     assert ["val/macro_acc", "41.0", "20.0", "-21.0"] in shown
     assert ["dog", "few", "5", "0.0", "40.0", "+40.0"] in shown
@@ -541,15 +545,15 @@ def test_metrics_are_sorted_by_size_or_by_split() -> None:
         "test/macro_acc": 0.1,
         "test/few_acc": 0.1,
     }
-    one, two = (
+    first, second = (
         result(seed=1, metrics=metrics),
         result(seed=2, metrics=metrics | {"test/acc": 0.2, "val/acc": 0.4, "ood/fog-1/acc": 0.3}),
     )
-    complete(store, one)
-    complete(store, two)
+    complete(store, first)
+    complete(store, second)
 
     def order(*words: str) -> list[str]:
-        lines = _discl("runs", "diff", one.id, two.id, *words).output.splitlines()
+        lines = _discl("runs", "diff", first.id, second.id, *words).output.splitlines()
         return [line.split()[0] for line in lines if "/acc" in line]
 
     assert order() == ["val/acc", "ood/fog-1/acc", "test/acc"]
@@ -633,20 +637,22 @@ def ready(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("ready")
 def test_real_runs_are_listed_shown_and_told_apart() -> None:
-    found = {one["strategy"]: one for one in _listed().values()}
-    assert {name: one["state"] for name, one in found.items()} == {
+    listed = {run["strategy"]: run for run in _listed().values()}
+    assert {name: run["state"] for name, run in listed.items()} == {
         "adaptive": "complete",
         "real_only": "complete",
     }
-    assert {"all", "few"} <= set(found["adaptive"]["main"])
-    said = json.loads(_discl("runs", "show", found["adaptive"]["name"], "--format", "json").stdout)
-    assert len(said["classes"]) == 100
-    assert any(stretch["gains"] for stretch in said["levels"])
-    assert len(said["val"]["epochs"]) == 4
-    shown = _discl("runs", "show", found["adaptive"]["id"]).output
+    assert {"all", "few"} <= set(listed["adaptive"]["main"])
+    output = json.loads(
+        _discl("runs", "show", listed["adaptive"]["name"], "--format", "json").stdout
+    )
+    assert len(output["classes"]) == 100
+    assert any(stretch["gains"] for stretch in output["levels"])
+    assert len(output["val"]["epochs"]) == 4
+    shown = _discl("runs", "show", listed["adaptive"]["id"]).output
     assert "photos only" in shown
     assert "of 100; --format json has them all" in shown
-    difference = _difference(found["adaptive"]["id"], found["real_only"]["id"])
+    difference = _difference(listed["adaptive"]["id"], listed["real_only"]["id"])
     assert [each["path"] for each in difference["settings"]] == [
         "strategy",
         "levels of generated images",
@@ -669,14 +675,18 @@ def test_the_command_shown_of_a_run_makes_it_again_from_the_store() -> None:
 def test_what_a_stopped_run_goes_on_with_is_told_from_what_it_began_with(
     ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (id, whole), *_ = [(id, one) for id, one in _listed().items() if one["strategy"] == "adaptive"]
+    (id, whole), *_ = [(id, run) for id, run in _listed().items() if run["strategy"] == "adaptive"]
     shutil.copytree(ready / "home" / "runs" / id, tmp_path / "home" / "runs" / id)
     (tmp_path / "home" / "runs" / id / "000" / "result.json").unlink()
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "home"))
-    said = json.loads(_discl("runs", "show", id, "--format", "json").stdout)
-    assert (said["state"], said["why"], said["name"]) == ("stopped", "epoch 4 of 4", whole["name"])
-    assert "--strategies adaptive --seeds 3" in said["command"]
-    assert "dataset.root=" in said["command"]
+    output = json.loads(_discl("runs", "show", id, "--format", "json").stdout)
+    assert (output["state"], output["why"], output["name"]) == (
+        "stopped",
+        "epoch 4 of 4",
+        whole["name"],
+    )
+    assert "--strategies adaptive --seeds 3" in output["command"]
+    assert "dataset.root=" in output["command"]
 
 
 def test_the_stores_own_ids_are_those_of_the_settings() -> None:

@@ -119,7 +119,8 @@ def test_bash_completes_by_the_script_and_imports_nothing_heavy(tmp_path: Path) 
         f"#!{sys.executable}\nimport atexit, json, sys\nfrom pathlib import Path\nfrom discl.cli"
         " import main\n"
         "atexit.register(lambda:"
-        f" Path({str(tmp_path / 'imported')!r}).write_text(json.dumps(sorted(sys.modules))))\nmain(prog_name='discl')\n"
+        f" Path({str(tmp_path / 'imported')!r}).write_text(json.dumps(sorted(sys.modules))))\n"
+        "main(prog_name='discl')\n"
     )
     program.chmod(0o755)
     asked = (

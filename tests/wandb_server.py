@@ -33,7 +33,7 @@ class Run:
     project: str
     name: str  # the run's id
     config: dict[str, Any] = field(default_factory=dict)
-    said: dict[str, Any] = field(default_factory=dict)  # displayName, groupName, jobType, tags
+    labels: dict[str, Any] = field(default_factory=dict)  # displayName, groupName, jobType, tags
     lines: dict[int, dict[str, Any]] = field(default_factory=dict)  # offset -> row
     summary: dict[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
@@ -183,11 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
         return 404, {"error": path}
 
     def _known(self) -> bool:
-        said = self.headers.get("Authorization", "").removeprefix("Basic ")
-        return base64.b64decode(said or "Og==").decode().rpartition(":")[2] == KEY
+        credentials = self.headers.get("Authorization", "").removeprefix("Basic ")
+        return base64.b64decode(credentials or "Og==").decode().rpartition(":")[2] == KEY
 
-    def _store(self, server: Server, place: str, body: bytes) -> tuple[int, Any]:
-        kind, _, rest = place.partition("/")
+    def _store(self, server: Server, path: str, body: bytes) -> tuple[int, Any]:
+        kind, _, rest = path.partition("/")
         owner, _, name = rest.partition("/")
         if kind == "manifest":
             if self.command == "PUT":
@@ -226,18 +226,18 @@ def serving(port: int = 0, held: Server | None = None) -> Iterator[Server]:
         thread.join()
 
 
-def stream(run: Run, said: dict[str, Any]) -> dict[str, Any]:
+def stream(run: Run, request: dict[str, Any]) -> dict[str, Any]:
     """Take what file_stream says: lines of the history by their offsets, the summary, and how the
     run ended.
     """
-    for name, part in (said.get("files") or {}).items():
+    for name, part in (request.get("files") or {}).items():
         lines = [json.loads(line) for line in part["content"] if line.strip()]
         if name == "wandb-history.jsonl":
             run.lines |= {part["offset"] + i: line for i, line in enumerate(lines)}
         elif name == "wandb-summary.json":
             run.summary = lines[-1]
-    if "exitcode" in said:
-        run.exit_code = said["exitcode"]
+    if "exitcode" in request:
+        run.exit_code = request["exitcode"]
     return {"limits": {}}
 
 
@@ -278,7 +278,7 @@ def _bucket(run: Run) -> dict[str, Any]:
     named = {
         "id": f"id-{run.name}",
         "name": run.name,
-        "displayName": run.said.get("displayName"),
+        "displayName": run.labels.get("displayName"),
         "description": "",
         "sweepName": None,
     }
@@ -308,7 +308,7 @@ def _resume(server: Server, given: dict[str, Any]) -> dict[str, Any]:
         }
         rest = {
             "summaryMetrics": json.dumps(run.summary),
-            "tags": run.said.get("tags"),
+            "tags": run.labels.get("tags"),
             "notes": None,
             "wandbConfig": json.dumps({"t": 1}),
         }
@@ -320,7 +320,7 @@ def _upsert(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     inserted = given["name"] not in server.runs
     run = server.run(given["name"], given.get("project") or "")
     run.project = given.get("project") or run.project
-    run.said |= {
+    run.labels |= {
         key: given[key]
         for key in ("displayName", "groupName", "jobType", "tags", "notes")
         if given.get(key) is not None
@@ -342,13 +342,13 @@ def _run_files(server: Server, given: dict[str, Any]) -> dict[str, Any]:
 
 def _listed(server: Server, given: dict[str, Any]) -> dict[str, Any]:
     only = json.loads(given.get("filters") or "{}").get("name")
-    mine = [
+    matching = [
         run
         for run in server.runs.values()
         if run.project == given["project"] and only in (None, run.name)
     ]
     first = int(given.get("cursor") or 0)
-    shown = mine[first : first + given["perPage"]]
+    shown = matching[first : first + given["perPage"]]
     edges = [
         {
             "node": {"name": run.name, "historyLineCount": len(run.lines), "state": _state(run)},
@@ -356,8 +356,8 @@ def _listed(server: Server, given: dict[str, Any]) -> dict[str, Any]:
         }
         for i, run in enumerate(shown)
     ]
-    more = {"endCursor": str(first + len(shown)), "hasNextPage": first + len(shown) < len(mine)}
-    return {"data": {"project": {"runs": {"edges": edges, "pageInfo": more}} if mine else None}}
+    more = {"endCursor": str(first + len(shown)), "hasNextPage": first + len(shown) < len(matching)}
+    return {"data": {"project": {"runs": {"edges": edges, "pageInfo": more}} if matching else None}}
 
 
 def _state(run: Run) -> str:
@@ -365,20 +365,21 @@ def _state(run: Run) -> str:
 
 
 def _create_artifact(server: Server, given: dict[str, Any]) -> dict[str, Any]:
-    said = given["input"]
-    name = said["artifactCollectionName"]
+    fields = given["input"]
+    name = fields["artifactCollectionName"]
     known = next(
-        (a for a in server.artifacts.values() if (a.name, a.digest) == (name, said["digest"])), None
+        (a for a in server.artifacts.values() if (a.name, a.digest) == (name, fields["digest"])),
+        None,
     )
     if known is None:
         id = f"artifact-{len(server.artifacts)}"
         known = Artifact(
             id,
             name,
-            said["artifactTypeName"],
-            said["digest"],
-            said["runName"],
-            said.get("metadata"),
+            fields["artifactTypeName"],
+            fields["digest"],
+            fields["runName"],
+            fields.get("metadata"),
         )
         server.artifacts[id] = known
     sequence = {"id": f"sequence-{known.name}", "latestArtifact": None}
@@ -443,7 +444,7 @@ def _artifact(server: Server, given: dict[str, Any]) -> dict[str, Any]:
         "fileCount": 1,
         "aliases": [],
     }
-    whole = {
+    artifact_fields = {
         "__typename": "Artifact",
         "artifactSequence": sequence,
         "artifactType": {"name": known.type},
@@ -451,7 +452,7 @@ def _artifact(server: Server, given: dict[str, Any]) -> dict[str, Any]:
         **times,
         **rest,
     }
-    return {"data": {"artifact": whole}}
+    return {"data": {"artifact": artifact_fields}}
 
 
 def _artifact_files(server: Server, given: dict[str, Any]) -> dict[str, Any]:
@@ -482,11 +483,11 @@ def _commit(server: Server, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _use(server: Server, given: dict[str, Any]) -> dict[str, Any]:
-    said = given["input"]
-    used = server.run(said["runName"]).used
-    if said["artifactID"] not in used:
-        used.append(said["artifactID"])
-    return {"data": {"useArtifact": {"artifact": {"id": said["artifactID"]}}}}
+    fields = given["input"]
+    used = server.run(fields["runName"]).used
+    if fields["artifactID"] not in used:
+        used.append(fields["artifactID"])
+    return {"data": {"useArtifact": {"artifact": {"id": fields["artifactID"]}}}}
 
 
 def _view(server: Server, given: dict[str, Any]) -> dict[str, Any]:
@@ -508,8 +509,8 @@ def _view(server: Server, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _project_id(server: Server, given: dict[str, Any]) -> dict[str, Any]:
-    there = any(run.project == given["projectName"] for run in server.runs.values())
-    return {"data": {"project": {"id": "p", "internalId": "p"} if there else None}}
+    exists = any(run.project == given["projectName"] for run in server.runs.values())
+    return {"data": {"project": {"id": "p", "internalId": "p"} if exists else None}}
 
 
 def _projects(server: Server, given: dict[str, Any]) -> dict[str, Any]:

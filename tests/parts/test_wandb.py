@@ -83,7 +83,9 @@ def test_this_process_never_imports_wandb_and_rows_arrive_while_the_run_goes_on(
     tracker.close()
     assert ("wandb" in sys.modules) == had
     assert server.runs[ID].exit_code == 0
-    assert [wandb_runs.ours(row) for row in server.runs[ID].rows] == wandb_runs.told(run.folder)
+    assert [wandb_runs.ours(row) for row in server.runs[ID].rows] == wandb_runs.recorded_rows(
+        run.folder
+    )
     assert not list((home() / "wandb").glob("follow-*"))  # nothing is left to be looked at
 
 
@@ -182,10 +184,10 @@ def test_nobody_there_costs_a_run_nothing_but_one_sentence(
     tracker.close()
     assert time.monotonic() - closing < 10 < part.CLOSE_TIMEOUT_S
     assert began < closing
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1
-    assert "cannot be reached" in said
-    assert "`discl wandb sync` sends it later" in said
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) == 1
+    assert "cannot be reached" in message
+    assert "`discl wandb sync` sends it later" in message
 
 
 def test_a_server_that_hangs_is_given_up_and_a_wrong_key_is_said(
@@ -204,9 +206,9 @@ def test_a_server_that_hangs_is_given_up_and_a_wrong_key_is_said(
         run.epoch(0)
         run.finish({"test/macro_acc": 0.5})
         tracker.close()
-    said = capsys.readouterr().err
-    assert "timed out" in said
-    assert "`discl wandb sync`" in said
+    message = capsys.readouterr().err
+    assert "timed out" in message
+    assert "`discl wandb sync`" in message
 
 
 def test_a_server_that_goes_away_under_way_ends_the_wait_and_sync_sends_the_rest(

@@ -108,12 +108,12 @@ class Wandb:
     def _wait(self, child: subprocess.Popen[bytes]) -> None:
         """Wait until the child ends, reports an error, or makes no progress."""
         started = progressed = time.monotonic()
-        steps = -1
+        steps = None  # until the child has started and written its first status
         announced = False
         while child.poll() is None and not (status := self.status()).get("error"):
             now = time.monotonic()
-            if status.get("steps", 0) != steps:
-                steps = status.get("steps", 0)
+            if steps is None or status.get("steps") != steps:
+                steps = status.get("steps")
                 progressed = now
             if now - progressed > STALLED_S or now - started > CLOSE_TIMEOUT_S:
                 return

@@ -119,11 +119,11 @@ def test_a_problem_is_exit_code_1_and_a_note_is_not(monkeypatch: pytest.MonkeyPa
         monkeypatch.setitem(
             diagnosis.LOCAL,
             "disk",
-            lambda state=state: iter([Finding(state, "said [bold]so[/]", "do this")]),
+            lambda state=state: iter([Finding(state, "a [bold]message[/]", "do this")]),
         )
         done = CliRunner().invoke(main, ["doctor", "disk"])
         assert done.exit_code == code
-        assert "said [bold]so[/]" in done.output
+        assert "a [bold]message[/]" in done.output
         assert "-> do this" in done.output
     assert "1 problem, 0 notes" in done.output
 
@@ -138,9 +138,9 @@ def test_a_network_check_that_hangs_is_a_note(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(diagnosis.NETWORK, "hub", hangs)
     (examined,) = examine(["hub"], 0.1)
     released.set()
-    assert [(found.state, "no answer in time" in found.message) for found in examined.findings] == [
-        (NOTE, True)
-    ]
+    assert [
+        (finding.state, "no answer in time" in finding.message) for finding in examined.findings
+    ] == [(NOTE, True)]
 
 
 def test_a_check_that_breaks_is_a_problem_and_the_others_are_told(
@@ -151,10 +151,10 @@ def test_a_check_that_breaks_is_a_problem_and_the_others_are_told(
         raise RuntimeError("oh")
 
     monkeypatch.setitem(diagnosis.LOCAL, "disk", breaks)
-    found = {each.check: each.findings for each in examine(["disk", "python"])}
-    assert [finding.state for finding in found["disk"]] == [OK, PROBLEM]
-    assert "RuntimeError: oh" in found["disk"][1].message
-    assert found["python"]
+    findings = {examined.check: examined.findings for examined in examine(["disk", "python"])}
+    assert [finding.state for finding in findings["disk"]] == [OK, PROBLEM]
+    assert "RuntimeError: oh" in findings["disk"][1].message
+    assert findings["python"]
 
 
 def test_a_check_there_is_not_names_the_nearest() -> None:
@@ -220,13 +220,15 @@ def test_all_networks_together_are_waited_for_once(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("WANDB_MODE", "online")
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")
         began = time.monotonic()
-        found = [
-            finding for each in examine(["hub", "wandb"], IMPATIENT) for finding in each.findings
+        findings = [
+            finding
+            for examined in examine(["hub", "wandb"], IMPATIENT)
+            for finding in examined.findings
         ]
         took = time.monotonic() - began
-    assert [finding.state for finding in found] == [NOTE, NOTE]
-    assert all("timed out" in finding.message for finding in found), found
-    assert not any(SECRET in finding.message for finding in found)
+    assert [finding.state for finding in findings] == [NOTE, NOTE]
+    assert all("timed out" in finding.message for finding in findings), findings
+    assert not any(SECRET in finding.message for finding in findings)
     assert took < IMPATIENT + 2  # a hang would take each its three seconds
 
 
@@ -277,16 +279,16 @@ def test_a_mode_there_is_not_is_a_problem_of_this_check_alone(
 def test_runs_that_were_not_sent_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     sent_to = f"{read_settings().url}/we/toy"
-    for seed, place in enumerate((sent_to, "offline", None)):
+    for seed, destination in enumerate((sent_to, "offline", None)):
         complete(store, result(seed=seed))
-        if place:
-            note = {place: {"attempt": "000", "rows": 3, "complete": True}}
-            (store.root / result(seed=seed).id / ".wandb-sent.json").write_text(json.dumps(note))
+        if destination:
+            record = {destination: {"attempt": "000", "rows": 3, "complete": True}}
+            (store.root / result(seed=seed).id / ".wandb-sent.json").write_text(json.dumps(record))
     unsent, offline = _found("wandb")
     assert (unsent.state, "2 of 3 runs were not sent" in unsent.message) == (OK, True)
     assert "no key" in offline.message
-    said = CliRunner().invoke(main, ["runs", "show", result(seed=0).id]).output
-    assert f"{sent_to} (3 epochs)" in said
+    output = CliRunner().invoke(main, ["runs", "show", result(seed=0).id]).output
+    assert f"{sent_to} (3 epochs)" in output
 
 
 def test_addresses_are_shown_without_what_is_secret() -> None:
@@ -422,5 +424,7 @@ def test_a_gpu_is_named_with_its_memory() -> None:
 
 
 def test_what_the_help_lists_is_what_there_is() -> None:
-    said: Any = CliRunner().invoke(main, ["doctor", "--help"]).output.replace("\n", " ")
-    assert all(f"{name}," in said or f"{name} (" in said or f"{name}." in said for name in CHECKS)
+    output: Any = CliRunner().invoke(main, ["doctor", "--help"]).output.replace("\n", " ")
+    assert all(
+        f"{name}," in output or f"{name} (" in output or f"{name}." in output for name in CHECKS
+    )

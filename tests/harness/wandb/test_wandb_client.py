@@ -71,15 +71,15 @@ def test_key_server_entity_and_project_are_those_its_own_client_finds(
     its_own = subprocess.run(
         [sys.executable, "-c", ITS_OWN], capture_output=True, text=True, check=True, timeout=60
     )
-    found = read_settings()
+    settings = read_settings()
     assert (
-        repr((found.url, found.key, found.entity, found.project))
+        repr((settings.url, settings.key, settings.entity, settings.project))
         == its_own.stdout.strip().splitlines()[-1]
     )
 
 
 @pytest.mark.parametrize(
-    ("said", "key", "mode"),
+    ("requested", "key", "mode"),
     [
         ("", "", "offline"),
         ("", KEY, "online"),
@@ -90,9 +90,9 @@ def test_key_server_entity_and_project_are_those_its_own_client_finds(
     ],
 )
 def test_online_needs_a_key_and_a_mode_that_does_not_say_otherwise(
-    said: str, key: str, mode: str, monkeypatch: pytest.MonkeyPatch
+    requested: str, key: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WANDB_MODE", said)
+    monkeypatch.setenv("WANDB_MODE", requested)
     monkeypatch.setenv("WANDB_API_KEY", key)
     assert read_settings().mode == mode
 

@@ -79,10 +79,10 @@ def test_every_row_arrives_once_though_the_server_fails_and_the_bench_and_its_ch
         assert launch.wait(400) == 0, log.read_text()
         ids = [path.name for path in Store().root.glob("*")]
         assert len(ids) == len(wandb_runs.STRATEGIES) * len(wandb_runs.SEEDS)
-        said = [_synced(server), _synced(server)]
+        outputs = [_synced(server), _synced(server)]
         wandb_runs.check_whole(server, Store(), ids)
-        assert said[1].startswith(f"0 runs sent, {len(ids)} were there;")
-        (bank,) = (run for run in server.runs.values() if run.said.get("jobType") == "bank")
+        assert outputs[1].startswith(f"0 runs sent, {len(ids)} were there;")
+        (bank,) = (run for run in server.runs.values() if run.labels.get("jobType") == "bank")
         assert bank.exit_code == 0
         (used,) = (
             artifact

@@ -29,6 +29,7 @@ from discl.harness.wandb.run import upload_run
 from discl.harness.wandb.sent_log import SentRecord, locked_log
 from discl.harness.wandb.session import Destination
 from discl.harness.wandb.sync import local_runs, status
+from discl.parts.trackers import wandb as wandb_tracker
 from discl.parts.trackers.jsonl import JsonLines
 from tests import stores, wandb_runs
 from tests.make_mini import make
@@ -122,7 +123,9 @@ def test_a_bench_that_is_uploaded_while_it_runs_delivers_each_epoch_once(
     wandb_runs.check_whole(server, Store(), [result.id for result in results])
     assert len(results) == 9
     assert [
-        told.exit_code for told in server.runs.values() if told.said.get("jobType") == "bank"
+        uploaded.exit_code
+        for uploaded in server.runs.values()
+        if uploaded.labels.get("jobType") == "bank"
     ] == [0]
 
 
@@ -162,16 +165,16 @@ def test_a_run_is_found_by_its_conventions_and_carries_all_that_is_known_of_it(
 ) -> None:
     run = next(run for run in local_runs(Store()) if run.start["config"]["strategy"] == "adaptive")
     _sync("--run", run.id)
-    told, result = server.runs[run.id], Store().find(run.id)
+    uploaded, result = server.runs[run.id], Store().find(run.id)
     assert result
-    assert told.project == "discl-cifar100_lt"
-    assert told.said == {
+    assert uploaded.project == "discl-cifar100_lt"
+    assert uploaded.labels == {
         "displayName": f"cifar100_lt-smoke-timm-adaptive-s{result.seed}",
         "groupName": "cifar100_lt-smoke",
         "jobType": "train",
         "tags": ["adaptive", "cifar100_lt", "smoke", "timm"],
     }
-    config = {key: value["value"] for key, value in told.config.items() if key != "_wandb"}
+    config = {key: value["value"] for key, value in uploaded.config.items() if key != "_wandb"}
     assert (config["strategy"], config["seed"], config["scale"]) == (
         "adaptive",
         result.seed,
@@ -180,21 +183,22 @@ def test_a_run_is_found_by_its_conventions_and_carries_all_that_is_known_of_it(
     assert config["train"]["epochs"] == 6
     assert config["comparability"] == result.comparability
     assert config["strategy_settings"]["name"] == "adaptive"
-    row = told.rows[0]
+    row = uploaded.rows[0]
     assert row["gain/level_050"] != 0
     assert row["seen_so_far/level_100"] == row["seen/level_100"]
     assert (
-        told.rows[1]["seen_so_far/level_100"]
-        == row["seen/level_100"] + told.rows[1]["seen/level_100"]
+        uploaded.rows[1]["seen_so_far/level_100"]
+        == row["seen/level_100"] + uploaded.rows[1]["seen/level_100"]
     )
-    assert told.summary["best/macro_acc"] == max(
-        row["val/macro_acc"] for row in told.rows if "val/macro_acc" in row
+    assert uploaded.summary["best/macro_acc"] == max(
+        row["val/macro_acc"] for row in uploaded.rows if "val/macro_acc" in row
     )
     metrics = {
-        metric.get("1") or metric.get("2"): metric for metric in told.config["_wandb"]["value"]["m"]
+        metric.get("1") or metric.get("2"): metric
+        for metric in uploaded.config["_wandb"]["value"]["m"]
     }
     assert {"epoch", "train/*", "val/*", "mix/*", "gain/*", "seen/*", "cost/*"} <= metrics.keys()
-    assert told.summary["cost/images"] == result.cost["images"]
+    assert uploaded.summary["cost/images"] == result.cost["images"]
 
 
 def test_classes_confusions_and_mistakes_are_tables_with_pictures(
@@ -241,7 +245,9 @@ def test_a_bank_is_a_run_with_yield_scores_and_pictures_and_an_artifact_by_refer
 ) -> None:
     run = next(run for run in local_runs(Store()) if run.start["config"]["strategy"] == "static")
     _sync("--run", run.id)
-    (bank,) = (told for told in server.runs.values() if told.said.get("jobType") == "bank")
+    (bank,) = (
+        uploaded for uploaded in server.runs.values() if uploaded.labels.get("jobType") == "bank"
+    )
     folder = home / "banks" / bank.name
     assert folder.is_dir()
     yielded = _table(server, bank.name, "yield")
@@ -328,7 +334,7 @@ def test_names_arrive_as_they_are_or_shortened_where_wandb_has_limits(
         "classes": [name],
     }
     record = JsonLines()
-    told = {
+    start = {
         "id": id,
         "name": name,
         "group": name,
@@ -337,7 +343,7 @@ def test_names_arrive_as_they_are_or_shortened_where_wandb_has_limits(
         "config": config,
         "epochs": 1,
     }
-    record.start({**told, "folder": folder, "position": (1, 1)})
+    record.start({**start, "folder": folder, "position": (1, 1)})
     record.report(
         EpochReport(0, {100: 1.0}, {100: 4}, 1, 0.1, 0.5, {"val/acc": float("nan")}, loss=1.0)
     )
@@ -349,8 +355,8 @@ def test_names_arrive_as_they_are_or_shortened_where_wandb_has_limits(
     assert run.exit_code == 1  # its record says that it did not complete
     assert run.config["strategy"]["value"] == name
     for key, most in (("displayName", 128), ("groupName", 128)):
-        assert run.said[key] == (name if len(name) <= most else name[: most - 1] + "…")
-    assert all(1 <= len(tag) <= 64 for tag in run.said["tags"])
+        assert run.labels[key] == (name if len(name) <= most else name[: most - 1] + "…")
+    assert all(1 <= len(tag) <= 64 for tag in run.labels["tags"])
     assert len(run.project) <= 128
     assert not set(run.project) & set("/\\#?%: ")
 
@@ -388,15 +394,17 @@ def test_without_the_photos_all_but_the_pictures_arrives(
     home: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = next(run for run in local_runs(Store()) if run.start["config"]["strategy"] == "static")
-    said = json.loads((run.folder / "experiment.json").read_text())
-    said["config"]["dataset"]["root"] = str(home / "nowhere")
-    (run.folder / "experiment.json").write_text(json.dumps(said))
+    experiment = json.loads((run.folder / "experiment.json").read_text())
+    experiment["config"]["dataset"]["root"] = str(home / "nowhere")
+    (run.folder / "experiment.json").write_text(json.dumps(experiment))
     monkeypatch.setenv("DISCL_DATA", str(home / "nothing"))
     _sync("--run", run.id)
     wandb_runs.check_whole(server, Store(), [run.id])
     assert {"classes", "confusions"} <= server.runs[run.id].summary.keys()
     assert "mistakes" not in server.runs[run.id].summary
-    assert not [told for told in server.runs.values() if told.said.get("jobType") == "bank"]
+    assert not [
+        uploaded for uploaded in server.runs.values() if uploaded.labels.get("jobType") == "bank"
+    ]
     assert server.runs[run.id].used  # the bank's images are here all the same
 
 
@@ -445,28 +453,28 @@ def _invoke(*words: str, code: int = 0) -> Result:
 def test_status_says_where_runs_go_and_which_wait(
     home: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = _invoke("status", "--ask").stdout
-    assert f"server     {server.url}" in said
-    assert "key        from WANDB_API_KEY" in said
-    assert "runs       9, of which 0 were sent whole from here" in said
-    assert "known as   us" in said
+    output = _invoke("status", "--ask").stdout
+    assert f"server     {server.url}" in output
+    assert "key        from WANDB_API_KEY" in output
+    assert "runs       9, of which 0 were sent whole from here" in output
+    assert "known as   us" in output
     _sync("--run", (id := _ids()[0]))
     assert "runs       9, of which 1 were sent whole from here" in _invoke("status").stdout
     assert id not in _invoke("status").stdout
     monkeypatch.delenv("WANDB_API_KEY")
     monkeypatch.setenv("NETRC", str(home / "none"))
-    said = _invoke("status").stdout
-    assert "key        none: set WANDB_API_KEY or run `wandb login`" in said
-    assert "mode       offline (WANDB_MODE or a settings file says online)" in said
+    output = _invoke("status").stdout
+    assert "key        none: set WANDB_API_KEY or run `wandb login`" in output
+    assert "mode       offline (WANDB_MODE or a settings file says online)" in output
 
 
 def test_a_dashboard_compares_strategies_with_bands_over_seeds(
     home: Path, server: Server, made: Path, tmp_path: Path
 ) -> None:
     words = wandb_runs.words(made / "photos")
-    said = _invoke("dashboard", *words, "-o", str(tmp_path / "spec.json")).stdout
+    output = _invoke("dashboard", *words, "-o", str(tmp_path / "spec.json")).stdout
     assert not server.asked  # building asks nobody
-    assert "Tuning: 3 panels" in said
+    assert "Tuning: 3 panels" in output
     spec = json.loads((tmp_path / "spec.json").read_text())
     sections = {
         one["name"]: one["panels"]
@@ -499,8 +507,8 @@ def test_a_dashboard_compares_strategies_with_bands_over_seeds(
         for panel in panels
         for key in panel["config"].get("metrics", [])
     }
-    told = _told_keys()
-    assert shown - told <= {"gain/level_100"}  # every panel shows what runs tell
+    recorded = _recorded_keys()
+    assert shown - recorded <= {"gain/level_100"}  # every panel shows what runs tell
     assert {
         "test/macro_acc",
         "test/few_acc",
@@ -517,10 +525,10 @@ def test_a_dashboard_compares_strategies_with_bands_over_seeds(
     assert "nothing" not in _invoke("dashboard", *words, "--dry-run").stdout
 
 
-def _told_keys() -> set[str]:
+def _recorded_keys() -> set[str]:
     """All that runs of the store tell W&B."""
     runs = list(local_runs(Store()))
-    rows = {key for run in runs for row in wandb_runs.told(run.folder) for key in row}
+    rows = {key for run in runs for row in wandb_runs.recorded_rows(run.folder) for key in row}
     return rows | {
         key for run in runs if (result := Store().find(run.id)) for key in result.metrics
     }
@@ -535,15 +543,15 @@ def test_a_dashboard_is_saved_as_a_view_and_a_report(
     )
     server.views.clear()
     _sync("--run", _ids()[0])
-    said = _invoke("dashboard", *words).stdout
+    output = _invoke("dashboard", *words).stdout
     assert [view["type"] for view in server.views] == ["project-view", "runs"]
     assert all(
         view["entityName"] == "us" and view["projectName"] == "discl-cifar100_lt"
         for view in server.views
     )
     assert all(json.loads(view["spec"]) for view in server.views)
-    assert "workspace: " in said
-    assert "report: " in said
+    assert "workspace: " in output
+    assert "report: " in output
 
 
 def test_a_dashboard_needs_a_run_that_says_what_is_measured(server: Server) -> None:
@@ -560,7 +568,11 @@ def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(
     published = CliRunner().invoke(main, ["leaderboard", "publish", *words, "--root", str(root)])
     assert published.exit_code == 0, published.output
     _invoke("leaderboard", *words, "--root", str(root))
-    (run,) = (told for told in server.runs.values() if told.said.get("jobType") == "leaderboard")
+    (run,) = (
+        uploaded
+        for uploaded in server.runs.values()
+        if uploaded.labels.get("jobType") == "leaderboard"
+    )
     (artifact,) = (one for one in server.artifacts.values() if one.type == "leaderboard")
     results = {one.id: one.name for one in server.artifacts.values() if one.type == "result"}
     assert sorted(results[id] for id in run.used) == [f"result-{id}" for id in sorted(_ids())]
@@ -576,10 +588,17 @@ def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(
     )
 
 
-def test_a_bank_that_is_built_is_told_at_once(home: Path, server: Server, made: Path) -> None:
+def test_a_bank_that_is_built_is_uploaded_at_once(
+    home: Path, server: Server, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a child on a busy machine: the command waits until it is done, however long that takes
+    monkeypatch.setattr(wandb_tracker, "CLOSE_TIMEOUT_S", 200.0)
+    monkeypatch.setattr(wandb_tracker, "STALLED_S", 200.0)
     answer = CliRunner().invoke(main, ["bank", "build", *wandb_runs.words(made / "photos")])
     assert answer.exit_code == 0, answer.output
-    (bank,) = (told for told in server.runs.values() if told.said.get("jobType") == "bank")
+    (bank,) = (
+        uploaded for uploaded in server.runs.values() if uploaded.labels.get("jobType") == "bank"
+    )
     assert bank.exit_code == 0
     assert (home / "banks" / bank.name).is_dir()
 
@@ -606,11 +625,13 @@ def test_few_classes_are_shown_whole_and_a_class_without_test_photos_has_no_reca
         [stores.EVIL, "dog", 1, 1 / 3],
         ["dog", stores.EVIL, 1, 1.0],
     ]
-    told = server.runs[one.id]
-    assert "mistakes" not in told.summary  # there are no predictions
-    assert told.exit_code == 0  # a kill fell between the result and the end of the record
+    uploaded = server.runs[one.id]
+    assert "mistakes" not in uploaded.summary  # there are no predictions
+    assert uploaded.exit_code == 0  # a kill fell between the result and the end of the record
     assert _sync().stdout.startswith("0 runs sent, 1 were there;")
-    with Image.open(io.BytesIO(told.files[told.summary["confusion_matrix"]["path"]])) as picture:
+    with Image.open(
+        io.BytesIO(uploaded.files[uploaded.summary["confusion_matrix"]["path"]])
+    ) as picture:
         side = picture.width // 3
         shades = [
             [picture.getpixel((side * guess, side * truth)) for guess in range(3)]
