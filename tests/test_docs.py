@@ -46,13 +46,14 @@ KNOWN = (
     "text",
 )  # a block of any other language would be looked at by nobody
 # 120 real photos in the place of CIFAR-10's, a small network, two epochs; images are made by the
-# embedded generator itself
+# embedded generator itself, in few steps
 BENCHMARK = """
 title = "CIFAR-10-LT"
 trackers = ["console"]
 dataset = { name = "folder", root = "photos" }
 hard_rule = { max_class_images = 6 }
 bank = { variants = 1 }
+generator = { steps = 4, chunk = 8 }
 train = { epochs = 2, curriculum_epochs = 1, evaluate_every = 2, batch = 32, warmup_epochs = 0 }
 
 [backbone]
@@ -134,7 +135,8 @@ def place(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     )
     assert quick != shipped
     (folder / "benchmarks" / "folder.toml").write_text(
-        f'trackers = ["console"]\nhard_rule = {{ max_class_images = 6 }}\n{quick}'
+        'trackers = ["console"]\nhard_rule = { max_class_images = 6 }\n'
+        f"generator = {{ steps = 4, chunk = 8 }}\n{quick}"
     )
     for name, text in SWEEPS.items():
         (folder / "sweeps" / f"{name}.toml").write_text(f'benchmark = "cifar10_lt"\n{text}\n')
