@@ -8,7 +8,7 @@ They are trained in turn, every place in a round as often by each, and compared 
 second training without a tracker says how far two equal trainings differ on this machine.
 `processor` is what the training process itself used, so it says little of other load on the
 machine; `wall` says everything, the wait at the end of the process included. `calls` is the time
-inside the tracker itself. The mirror is a process of its own, whose processor time stands apart.
+inside the tracker itself. Uploads are made by a child process, whose processor time stands apart.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Took(NamedTuple):
     wall: float
     processor: float
     calls: float  # of wall, inside the tracker
-    waited: float  # of wall, for the mirror at the end
-    mirror: float  # processor time of the mirror
+    waited: float  # of wall, for uploads at the end
+    child: float  # processor time of the child that uploads
 
 
 @click.command()
@@ -138,30 +138,30 @@ def deaf() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def compared(without: list[Took], mirrored: list[Took], epochs: int) -> dict[str, float | int]:
+def compared(without: list[Took], tracked: list[Took], epochs: int) -> dict[str, float | int]:
     """Medians over rounds."""
     return {
         "rounds": len(without),
         "epochs": epochs,
         "wall_seconds_without": round(statistics.median(took.wall for took in without), 2),
-        "wall_ratio": ratio([took.wall for took in without], [took.wall for took in mirrored]),
+        "wall_ratio": ratio([took.wall for took in without], [took.wall for took in tracked]),
         "processor_ratio": ratio(
-            [took.processor for took in without], [took.processor for took in mirrored]
+            [took.processor for took in without], [took.processor for took in tracked]
         ),
         "processor_ratio_of_the_fastest": round(
-            min(took.processor for took in mirrored) / min(took.processor for took in without), 4
+            min(took.processor for took in tracked) / min(took.processor for took in without), 4
         ),
         "tracker_calls_share_of_wall": round(
-            statistics.median(took.calls / took.wall for took in mirrored), 6
+            statistics.median(took.calls / took.wall for took in tracked), 6
         ),
-        "waited_at_the_end_seconds": round(statistics.median(took.waited for took in mirrored), 2),
-        "mirror_processor_seconds": round(statistics.median(took.mirror for took in mirrored), 2),
+        "waited_at_the_end_seconds": round(statistics.median(took.waited for took in tracked), 2),
+        "mirror_processor_seconds": round(statistics.median(took.child for took in tracked), 2),
     }
 
 
-def ratio(without: list[float], mirrored: list[float]) -> float:
+def ratio(without: list[float], tracked: list[float]) -> float:
     """Median of the ratios within rounds."""
-    return round(statistics.median(b / a for a, b in zip(without, mirrored, strict=True)), 4)
+    return round(statistics.median(b / a for a, b in zip(without, tracked, strict=True)), 4)
 
 
 if __name__ == "__main__":
