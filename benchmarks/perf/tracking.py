@@ -1,5 +1,4 @@
-"""What W&B costs a run when it cannot be reached: nobody listens, or a server takes the connection
-and never answers.
+"""Measures what W&B costs a run while its server refuses connections or never answers.
 
     python benchmarks/perf/tracking.py                 # 12 rounds of 4 trainings; minutes on two cores
     python benchmarks/perf/tracking.py --rounds 24 --epochs 20
@@ -8,7 +7,7 @@ They are trained in turn, every place in a round as often by each, and compared 
 second training without a tracker says how far two equal trainings differ on this machine.
 `processor` is what the training process itself used, so it says little of other load on the
 machine; `wall` says everything, the wait at the end of the process included. `calls` is the time
-inside the tracker itself. Uploads are made by a child process, whose processor time stands apart.
+inside the tracker itself. A child process uploads; its processor time stands apart.
 """
 
 from __future__ import annotations
