@@ -1,4 +1,4 @@
-"""The `discl bench` that makes a run, in the words a person would type."""
+"""The `discl bench` command that makes a run, as a person would type it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from discl.config.toml import to_toml
 
 
 def of_run(experiment: Experiment) -> list[str]:
-    """The words that make this one run again, whatever was set when it was made."""
+    """The command that makes this one run again, with all settings it was made with."""
     spec = experiment.benchmark
     return bench(spec.name, spec.scale, [experiment.strategy], [experiment.seed], settings_of(spec))
 
@@ -20,30 +20,32 @@ def of_run(experiment: Experiment) -> list[str]:
 def bench(
     name: str, scale: str, strategies: Iterable[str], seeds: Iterable[int], paths: Mapping[str, Any]
 ) -> list[str]:
-    """The words for some strategies (all it lists, where none is named) and seeds of a benchmark,
-    with these values at dotted paths.
+    """The command for strategies and seeds of a benchmark, with values at dotted paths.
+
+    No strategy stands for all of the benchmark.
     """
-    # a table comes before what lies in it, the name of a part before its parameters
-    ordered = sorted(paths, key=lambda path: (path.count("."), not path.endswith(".name"), path))
-    sets = [word for path in ordered for word in ("--set", f"{path}={to_toml(paths[path])}")]
-    listed = ",".join(strategies)
-    named = [*(["--strategies", listed] if listed else []), "--seeds", ",".join(map(str, seeds))]
-    return ["discl", "bench", name, "--scale", scale, *named, *sets]
+    command = ["discl", "bench", name, "--scale", scale]
+    names = ",".join(strategies)
+    if names:
+        command += ["--strategies", names]
+    command += ["--seeds", ",".join(map(str, seeds))]
+    # a table comes before its keys, the name of a part before its parameters
+    for path in sorted(paths, key=lambda path: (path.count("."), not path.endswith(".name"), path)):
+        command += ["--set", f"{path}={to_toml(paths[path])}"]
+    return command
 
 
 def settings_of(spec: Benchmark) -> dict[str, Any]:
     """Dotted path -> value, where a benchmark differs from its file at its scale."""
-    base, own = load(spec.name, spec.scale).model_dump(), spec.model_dump()
-    found: dict[str, Any] = {}
-    for key in sorted(own.keys() - {*UNVARIED, "trackers", "title"}):
-        if own[key] == base[key]:
+    in_file = load(spec.name, spec.scale).model_dump()
+    settings: dict[str, Any] = {}
+    for key, value in sorted(spec.model_dump().items()):
+        if key in (*UNVARIED, "trackers", "title") or value == in_file[key]:
             continue
-        if isinstance(own[key], dict) and own[key].keys() >= base[key].keys():
-            found |= {
-                f"{key}.{below}": value
-                for below, value in own[key].items()
-                if below not in base[key] or value != base[key][below]
-            }
+        if isinstance(value, dict) and value.keys() >= in_file[key].keys():
+            for inner, item in value.items():
+                if inner not in in_file[key] or item != in_file[key][inner]:
+                    settings[f"{key}.{inner}"] = item
         else:
-            found[key] = own[key]
-    return found
+            settings[key] = value
+    return settings

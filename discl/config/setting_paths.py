@@ -1,6 +1,4 @@
-"""Dotted paths, such as `train.lr`: whether there is such a setting, and what is known of it before
-it is set.
-"""
+"""Dotted paths, such as `train.lr`: whether there is such a setting, and which values it takes."""
 
 from __future__ import annotations
 
@@ -18,125 +16,116 @@ from discl.core.errors import UserError, unknown
 from discl.core.registry import names, settings, singular
 
 _KINDS = {singular(kind): kind for kind in PART_KINDS}
-_TABLE = (dict,)
 
 
 class Setting(NamedTuple):
-    """What is known of a path.
-
-    A type `float` takes whole numbers too; bounds are those of numbers.
-    """
+    """A setting that a path leads to; a type `float` takes whole numbers too."""
 
     path: str
-    types: tuple[type, ...] = ()  # () = nothing is known
-    default: Any = None  # what holds where nothing is set; None = nothing does, or it depends
+    types: tuple[type, ...] = ()  # () = not known
+    default: Any = None  # the value without a setting; None = there is none, or it depends
     choices: tuple[str, ...] = ()  # the words it takes, where they are few
-    least: float | None = None
-    above: float | None = None
-    most: float | None = None
-    below: float | None = None
+    least: float | None = None  # numbers from this one
+    above: float | None = None  # numbers above this one
+    most: float | None = None  # numbers up to this one
+    below: float | None = None  # numbers below this one
 
 
 def check_path(path: str, bench: Benchmark | None = None) -> Setting:
-    """What is known of a path a sweep may vary; a UserError with the nearest right one where there
-    is none.
+    """The setting of a path that a sweep may vary.
 
-    `strategy` and `seed` are paths too. The parameters of a part are those of the one `bench` has
-    chosen; without it, of any part of the kind. `BenchmarkVariants.benchmark` checks values.
+    `strategy` and `seed` are paths too. Parameters of a part are those of the part that `bench` has
+    chosen; without `bench`, of any part of the kind. `BenchmarkVariants.benchmark` checks values.
+    Raises UserError, with the nearest right path, where there is no such setting.
     """
     head, *keys = path.split(".")
     renamed.check_path(path)
     if path in UNVARIED:
         raise UserError(f"{path!r} is no setting of an experiment: {UNVARIED[path]}")
-    if head == "strategy":
-        return _of_strategy(path, keys, bench)
-    if head == "metric" and keys:
-        return _of_metric(path, keys, bench)
     if head == "seed":
-        return _below(path, keys, (int,)) if keys else Setting(path, (int,), least=0)
+        return _in_open_table(path, keys, (int,)) if keys else Setting(path, (int,), least=0)
+    if head == "strategy" and not keys:
+        return Setting(path, (str,), choices=tuple(sorted(names("strategies"))))
+    if head == "strategy":
+        return _of_named_part(path, "strategies", keys, bench.strategy if bench else {})
+    if head == "metric" and keys:
+        return _of_named_part(path, "metrics", keys, bench.metric if bench else {})
     if head in _KINDS and keys:
-        return _of_part(path, _KINDS[head], keys, getattr(bench, head, None))
+        return _of_chosen_part(path, _KINDS[head], keys, getattr(bench, head, None))
     if head not in Benchmark.model_fields:
         raise unknown("key", head, {*Benchmark.model_fields, *CHOICES}.difference(UNVARIED))
     return _of_field(Benchmark, (), [head, *keys], bench)
 
 
-def _of_strategy(path: str, keys: list[str], bench: Benchmark | None) -> Setting:
-    known = tuple(sorted(names("strategies")))
-    if not keys:
-        return Setting(path, (str,), choices=known)
-    if keys[0] not in known:
-        raise unknown("strategy", keys[0], known)
-    return _of_parameter(
-        path, "strategies", [keys[0]], keys[1:], bench.strategy.get(keys[0], {}) if bench else {}
-    )
+def _of_named_part(
+    path: str, kind: str, keys: list[str], tables: Mapping[str, Mapping[str, Any]]
+) -> Setting:
+    """A parameter of a part that the path names, such as `strategy.adaptive.burst`."""
+    name, *inner = keys
+    if name not in names(kind):
+        raise unknown(singular(kind), name, names(kind))
+    return _of_parameter(path, kind, [name], inner, tables.get(name, {}))
 
 
-def _of_metric(path: str, keys: list[str], bench: Benchmark | None) -> Setting:
-    if keys[0] not in names("metrics"):
-        raise unknown("metric", keys[0], names("metrics"))
-    given = bench.metric.get(keys[0], {}) if bench else {}
-    return _of_parameter(path, "metrics", [keys[0]], keys[1:], given)
-
-
-def _of_part(path: str, kind: str, keys: list[str], said: Mapping[str, Any] | None) -> Setting:
+def _of_chosen_part(
+    path: str, kind: str, keys: list[str], table: Mapping[str, Any] | None
+) -> Setting:
+    """A parameter of the part that a benchmark chose by `table`, such as `loss.tau`."""
     if keys == ["name"]:
-        return Setting(path, (str,), said["name"] if said else None, tuple(sorted(names(kind))))
-    return _of_parameter(
-        path, kind, [said["name"]] if said else sorted(names(kind)), keys, said or {}
-    )
+        default = table["name"] if table else None
+        return Setting(path, (str,), default, tuple(sorted(names(kind))))
+    candidates = [table["name"]] if table else sorted(names(kind))
+    return _of_parameter(path, kind, candidates, keys, table or {})
 
 
 def _of_parameter(
-    path: str, kind: str, parts: list[str], keys: list[str], said: Mapping[str, Any]
+    path: str, kind: str, parts: list[str], keys: list[str], table: Mapping[str, Any]
 ) -> Setting:
-    """A parameter of one of `parts`, of which `said` is said; where they differ in it, all that
-    they take.
+    """A parameter of one of `parts`, whose values in the benchmark are `table`.
+
+    Where the parts differ in its default, the setting takes all their types.
     """
     if not keys:
-        return Setting(path, _TABLE, dict(said))
+        return Setting(path, (dict,), dict(table))
     accepted = [settings(kind, part) for part in parts]
-    found = [parameters[keys[0]] for parameters in accepted if keys[0] in parameters]
-    if not found:
-        which = f"{singular(kind)} {parts[0]!r}" if len(parts) == 1 else f"any {singular(kind)}"
-        raise unknown(
-            f"parameter of {which}", keys[0], {key for parameters in accepted for key in parameters}
-        )
+    parameters = [of_part[keys[0]] for of_part in accepted if keys[0] in of_part]
+    if not parameters:
+        owner = f"{singular(kind)} {parts[0]!r}" if len(parts) == 1 else f"any {singular(kind)}"
+        known = {name for of_part in accepted for name in of_part}
+        raise unknown(f"parameter of {owner}", keys[0], known)
     defaults = [
-        None if parameter.default is parameter.empty else parameter.default for parameter in found
+        None if parameter.default is parameter.empty else parameter.default
+        for parameter in parameters
     ]
-    types = (
-        ()
-        if None in defaults
-        else tuple(
-            dict.fromkeys(list if isinstance(each, tuple) else type(each) for each in defaults)
-        )
-    )
+    types = () if None in defaults else tuple(dict.fromkeys(map(_type_of, defaults)))
     if keys[1:]:
-        return _below(path, keys[1:], types)
-    alike = defaults[0] if all(each == defaults[0] for each in defaults) else None
-    return Setting(path, types, said.get(keys[0], alike))
+        return _in_open_table(path, keys[1:], types)
+    common = defaults[0] if all(default == defaults[0] for default in defaults) else None
+    return Setting(path, types, table.get(keys[0], common))
+
+
+def _type_of(default: Any) -> type:
+    return list if isinstance(default, tuple) else type(default)
 
 
 def _of_field(
-    model: type[BaseModel], above: tuple[str, ...], keys: list[str], said: Any
+    model: type[BaseModel], above: tuple[str, ...], keys: list[str], table: Any
 ) -> Setting:
-    """A key of a table; `said` is the table, where there is one."""
-    at = (*above, keys[0])
-    if keys[0] not in model.model_fields:
-        raise unknown(
-            "key", ".".join(at), [".".join((*above, name)) for name in model.model_fields]
-        )
-    field = model.model_fields[keys[0]]
-    now = getattr(said, keys[0], None if field.is_required() else field.default)
+    """A key of a table with fixed keys, whose values in the benchmark are those of `table`."""
+    key, *inner = keys
+    at = ".".join((*above, key))
+    if key not in model.model_fields:
+        raise unknown("key", at, [".".join((*above, name)) for name in model.model_fields])
+    field = model.model_fields[key]
+    value = getattr(table, key, None if field.is_required() else field.default)
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-        table: type[BaseModel] = field.annotation
-        return _of_field(table, at, keys[1:], now) if keys[1:] else Setting(".".join(at), _TABLE)
-    setting = _typed(Setting(".".join(at), default=now), field.annotation, field.metadata)
-    return _below(".".join((*at, *keys[1:])), keys[1:], setting.types) if keys[1:] else setting
+        below: type[BaseModel] = field.annotation
+        return _of_field(below, (*above, key), inner, value) if inner else Setting(at, (dict,))
+    setting = _typed(Setting(at, default=value), field.annotation, field.metadata)
+    return _in_open_table(".".join((at, *inner)), inner, setting.types) if inner else setting
 
 
-def _below(path: str, keys: list[str], types: tuple[type, ...]) -> Setting:
+def _in_open_table(path: str, keys: list[str], types: tuple[type, ...]) -> Setting:
     """A path into a table that takes any keys."""
     if types and dict not in types:
         table = path.removesuffix("." + ".".join(keys))
@@ -145,30 +134,30 @@ def _below(path: str, keys: list[str], types: tuple[type, ...]) -> Setting:
 
 
 def _typed(setting: Setting, annotation: Any, metadata: Iterable[Any]) -> Setting:
-    """`setting` with what an annotation says of values."""
-    for said in metadata:
-        if isinstance(said, BeforeValidator):
-            annotation = said.json_schema_input_type
-        elif isinstance(said, FieldInfo):
-            setting = _typed(setting, None, said.metadata)
+    """`setting` with the types, choices and bounds of an annotation."""
+    for item in metadata:
+        if isinstance(item, BeforeValidator):
+            annotation = item.json_schema_input_type
+        elif isinstance(item, FieldInfo):
+            setting = _typed(setting, None, item.metadata)
         else:
-            bounds = {"least": getattr(said, "ge", None), "above": getattr(said, "gt", None)}
-            bounds |= {"most": getattr(said, "le", None), "below": getattr(said, "lt", None)}
-            setting = setting._replace(
-                **{key: value for key, value in bounds.items() if value is not None}
-            )
+            setting = setting._replace(**_bounds(item))
     origin = get_origin(annotation)
-    inside = get_args(annotation)
+    arguments = get_args(annotation)
     if origin is Annotated:
-        return _typed(setting, inside[0], inside[1:])
+        return _typed(setting, arguments[0], arguments[1:])
     if origin is Literal:
-        return setting._replace(types=(*setting.types, str), choices=inside)
+        return setting._replace(types=(*setting.types, str), choices=arguments)
     if origin in (Union, UnionType):
-        for each in inside:
-            setting = _typed(setting, each, ())
+        for argument in arguments:
+            setting = _typed(setting, argument, ())
         return setting
-    return (
-        setting
-        if annotation in (None, NoneType)
-        else setting._replace(types=(*setting.types, origin or annotation))
-    )
+    if annotation in (None, NoneType):
+        return setting
+    return setting._replace(types=(*setting.types, origin or annotation))
+
+
+def _bounds(constraint: Any) -> dict[str, float]:
+    names = {"least": "ge", "above": "gt", "most": "le", "below": "lt"}
+    bounds = {field: getattr(constraint, name, None) for field, name in names.items()}
+    return {field: bound for field, bound in bounds.items() if bound is not None}

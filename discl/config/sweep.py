@@ -11,21 +11,13 @@ from discl.config.benchmark import NotNegative, Positive
 from discl.config.experiment import Experiment
 from discl.core.hashing import rounded
 
-CHOICES = {
-    "benchmark": "--benchmark",
-    "strategy": "--strategies",
-    "seed": "--seeds",
-}  # axes that choose an experiment and set nothing
-
-
-SHARES = {
-    "train.curriculum_epochs": "train.epochs"
-}  # settings that are tuned as a share of another one, where they are a float
-
-
-COSTS = {
-    "cost/denoising_steps": "what the images of the run take to make",
-    "cost/images": "how many images of the bank the run asks for",
+# axes that choose an experiment and set nothing -> the option that chooses
+CHOICES = {"benchmark": "--benchmark", "strategy": "--strategies", "seed": "--seeds"}
+# settings that are tuned as a share of another one, where their dimension is a float
+SHARES = {"train.curriculum_epochs": "train.epochs"}
+COSTS = {  # objectives beside val metrics
+    "cost/denoising_steps": "denoising steps that the images of the run take",
+    "cost/images": "images of the bank that the run uses",
 }
 
 
@@ -34,7 +26,7 @@ class _SweepTable(BaseModel):
 
 
 class Dimension(_SweepTable):
-    """Values a dotted path may take while it is tuned."""
+    """Values that a dotted path may take while it is tuned."""
 
     type: Literal["float", "int", "categorical"]
     low: float | None = None
@@ -42,12 +34,13 @@ class Dimension(_SweepTable):
     log: bool = False
     step: float | None = None
     choices: list[Any] = []
-    # of the first trial, where the benchmark's own value is a word that stands for a number
+    # value of the first trial, where that of the benchmark is a word that stands for a number
     first: Any = None
     only: list[str] = []  # strategies it is tuned for; [] = all, or the one that the path names
     without: list[str] = []  # strategies it is not tuned for
 
     def applies(self, path: str, strategy: str) -> bool:
+        """Whether the dimension of `path` is tuned for a strategy."""
         owner = path.split(".")[1] if path.startswith("strategy.") else strategy
         return (
             owner == strategy
@@ -56,18 +49,18 @@ class Dimension(_SweepTable):
         )
 
     def ends(self) -> list[Any]:
-        """Values that stand for all: where these load, the others do."""
+        """Lowest and highest value, or all choices: where these load, all values do."""
         if self.type == "categorical":
             return list(self.choices)
-        low, high = float(self.low or 0.0), float(self.high or 0.0)
-        return [int(low), int(high)] if self.type == "int" else [low, high]
+        bounds = [float(self.low or 0.0), float(self.high or 0.0)]
+        return [int(bound) for bound in bounds] if self.type == "int" else bounds
 
     def own(self, value: Any) -> Any:
-        """What the first trial has, for a benchmark that has `value`."""
+        """The value of the first trial, for a benchmark that has `value`."""
         return value if self.first is None or self.holds(value) else self.first
 
     def holds(self, value: Any) -> bool:
-        """Whether a value lies in it, on its steps."""
+        """Whether a value is one of the dimension, on its steps."""
         if self.type == "categorical":
             return value in self.choices
         if isinstance(value, bool) or not isinstance(
@@ -79,21 +72,21 @@ class Dimension(_SweepTable):
 
     @property
     def count(self) -> float:
-        """How many values it has; infinity, where it is not made of steps."""
+        """Number of values; infinity where there are no steps."""
         if self.type == "categorical":
             return len(self.choices)
         low, high = self.ends()
-        return round((high - low) / self._apart) + 1 if self._apart else math.inf
+        return round((high - low) / self._step) + 1 if self._step else math.inf
 
-    def at(self, place: int) -> Any:
-        """One of its values, where they can be counted."""
+    def at(self, index: int) -> Any:
+        """The value with this index, where values can be counted."""
         if self.type == "categorical":
-            return self.choices[place]
-        value = self.ends()[0] + place * self._apart
-        return rounded(value) if isinstance(value, float) else value  # 0.1 + 3 x 0.2 is to be 0.7
+            return self.choices[index]
+        value = self.ends()[0] + index * self._step
+        return rounded(value) if isinstance(value, float) else value  # 0.1 + 3 x 0.2 gives 0.7
 
     @property
-    def _apart(self) -> float:
+    def _step(self) -> float:
         return int(self.step or 1) if self.type == "int" else self.step or 0.0
 
 
@@ -102,9 +95,9 @@ def _whole(number: float) -> bool:
 
 
 class Rung(_SweepTable):
-    """A step of the ladder: the same space at another price.
+    """A rung of the ladder: the same space at another price.
 
-    The best of one rung are the first trials of the next.
+    The best trials of one rung are the first of the next.
     """
 
     scale: str | None = None
@@ -116,29 +109,21 @@ class TuneTable(_SweepTable):
     """How the space is searched: one study for each strategy, all with the same budget."""
 
     trials: Positive  # of each strategy
-    objective: list[
-        str
-    ] = []  # val/ metrics, and costs for a Pareto study; [] = what the benchmark chooses epochs by
-    seeds: list[NotNegative] = Field(
-        default=[0, 1, 2], min_length=1
-    )  # replicates of a trial, one run each
-    also: list[str] = []  # further benchmarks a trial is judged on, each with every seed
+    # val/ metrics, and costs for a Pareto study; [] = what the benchmark chooses epochs by
+    objective: list[str] = []
+    # replicates of a trial, one run each
+    seeds: list[NotNegative] = Field(default=[0, 1, 2], min_length=1)
+    also: list[str] = []  # further benchmarks a trial is scored on, each with every seed
     sampler: Literal["auto", "gp", "tpe", "random"] = "auto"  # auto: gp up to 60 trials, tpe beyond
-    startup: Positive = (
-        8  # trials before the sampler learns; the first is the benchmark's own setting
-    )
-    round: Positive = (
-        4  # trials proposed at a time: as many can run side by side, whoever runs them
-    )
+    startup: Positive = 8  # trials before the sampler learns; the first is the benchmark's own
+    round: Positive = 4  # trials proposed at a time: as many can run in parallel
     seed: NotNegative = 0  # of the sampler
     pruner: Literal["wilcoxon", "none"] = "wilcoxon"  # over replicates
-    p: Annotated[float, Field(gt=0, lt=1)] = (
-        0.3  # one-sided, below it a trial is given up; twice worse is 0.25, three times 0.125
-    )
+    # one-sided; below it a trial is given up: twice worse is 0.25, three times 0.125
+    p: Annotated[float, Field(gt=0, lt=1)] = 0.3
     prune_after: Annotated[int, Field(ge=2)] = 2  # replicates every trial gets
-    patience: Annotated[int, Field(ge=0)] = (
-        0  # looks at val without progress before an epoch below the median ends a run; 0 = never
-    )
+    # evaluations on val without progress before an epoch below the median ends a run; 0 = never
+    patience: NotNegative = 0
     keep: Positive = 3  # trials of a rung that open the next one
     ladder: list[Rung] = []  # [] = one rung, as the file stands
 
@@ -148,11 +133,11 @@ class OrderTable(_SweepTable):
 
     orders: Positive | Literal["all"] = "all"  # how many permutations
     seed: NotNegative = 0  # draws them where they are not all
-    metrics: list[str] = []  # read in the end; [] = all, few and ood of the home test split
+    metrics: list[str] = []  # read in the end; [] = all, few and ood
 
 
 class SweepFile(_SweepTable):
-    """A sweep as its file says it, for one benchmark."""
+    """A sweep of one benchmark, as its file describes it."""
 
     name: str
     title: str = ""
@@ -170,7 +155,7 @@ class SweepFile(_SweepTable):
 
 
 class Point(NamedTuple):
-    """An experiment and where it stands in its grid."""
+    """An experiment and its values on the axes of the grid."""
 
     at: dict[str, Any]  # axis -> value
     experiment: Experiment

@@ -30,7 +30,7 @@ class Trackio:
     def start(self, run: Mapping[str, Any]) -> None:
         os.environ.setdefault("TRACKIO_DIR", str(home().absolute() / "trackio"))
         trackio = _library()
-        name = f"{shortened(str(run['name']), 100)}-{run['id'][:8]}"
+        name = f"{truncated(str(run['name']), 100)}-{run['id'][:8]}"
         self._rows = DashboardRows()
         self._logged = _epochs(str(run["project"]), name)
         with redirect_stdout(sys.stderr):  # stdout is for the output of the command
