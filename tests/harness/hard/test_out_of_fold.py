@@ -20,7 +20,7 @@ from discl.harness.run import assembly
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
-from discl.harness.sweep.cost import price
+from discl.harness.sweep.cost import estimate_cost
 from discl.harness.sweep.sequential import sweep
 
 COLOURS = ("red", "green", "blue", "grey")
@@ -94,11 +94,11 @@ def _bench(*settings: str) -> Bench:
 @pytest.fixture(scope="module")
 def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the out-of-fold models of the colours are trained."""
-    place = tmp_path_factory.mktemp("trained")
+    trained_home = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DISCL_HOME", str(place))
+        patch.setenv("DISCL_HOME", str(trained_home))
         _bench().find_hard(_quiet)
-    return place
+    return trained_home
 
 
 @pytest.fixture
@@ -125,13 +125,11 @@ def test_photos_with_a_wrong_label_come_out_hardest(
     monkeypatch.setenv("DISCL_HOME", str(trained_home))
     bench = _bench(f"hard_rule.fraction={len(WRONG) / 90}", "hard_rule.exclude=['grey']")
     assert bench.hard.tolist() == WRONG
-    found = summary(bench)
-    assert [photo.predicted for photo in found.photos] != [
-        photo.class_name for photo in found.photos
-    ]
-    assert found.out_of_fold is not None
+    hard = summary(bench)
+    assert [photo.predicted for photo in hard.photos] != [photo.class_name for photo in hard.photos]
+    assert hard.out_of_fold is not None
     assert (
-        min(value or 0 for value in found.out_of_fold.validation) >= 0.7
+        min(value or 0 for value in hard.out_of_fold.validation) >= 0.7
     )  # three of four classes: of the fourth there is one photo
 
 
@@ -141,23 +139,23 @@ def test_the_single_photo_of_a_class_is_predicted_by_a_model_that_has_not_seen_t
     monkeypatch.setenv("DISCL_HOME", str(trained_home))
     bench = _bench("hard_rule.fraction=0.1")
     assert 90 in bench.hard
-    spread = summary(bench).out_of_fold
-    assert spread is not None
-    assert (spread.unseen_class, spread.folds) == (1, [31, 30, 30])
+    models = summary(bench).out_of_fold
+    assert models is not None
+    assert (models.unseen_class, models.folds) == (1, [31, 30, 30])
 
 
 def test_no_photo_is_seen_by_its_model_and_a_second_bench_trains_nothing(
     trained: list[tuple[Ints, Ints]],
 ) -> None:
-    said: list[str] = []
+    progress: list[str] = []
     bench = _bench("hard_rule.fraction=0.05", "hard_rule.epochs=1")
-    bench.find_hard(lambda what, done, total: said.append(f"{what} {done}/{total}"))
+    bench.find_hard(lambda what, done, total: progress.append(f"{what} {done}/{total}"))
     assert all(
         not np.intersect1d(seen, held).size and len(seen) + len(held) == 91
         for seen, held in trained
     )
     assert np.array_equal(np.sort(np.concatenate([held for _, held in trained])), np.arange(91))
-    assert said[:3] == [
+    assert progress[:3] == [
         "training out-of-fold model 1 of 3 0/1",
         "training out-of-fold model 1 of 3 1/1",
         "training out-of-fold model 2 of 3 0/1",
@@ -189,7 +187,7 @@ def test_a_stop_loses_the_model_in_training_and_no_other(trained: list[tuple[Int
     stopped.find_hard(_quiet)
     assert len(trained) == 2 + 2
     folder = stopped.hard_photos.out_of_fold.folder
-    whole = stopped.hard_photos.out_of_fold.predictions()
+    predictions = stopped.hard_photos.out_of_fold.predictions()
     assert {path.name for path in folder.iterdir()} == {".lock", "models.json", "photos.parquet"}
     (folder / "photos.parquet").unlink()
     (folder / "fold-0.npz").write_bytes(b"torn")
@@ -197,7 +195,7 @@ def test_a_stop_loses_the_model_in_training_and_no_other(trained: list[tuple[Int
     again.find_hard(_quiet)
     assert again.hard_photos.out_of_fold is not None
     assert len(trained) == 4 + 3
-    for before, after in zip(whole, again.hard_photos.out_of_fold.predictions(), strict=True):
+    for before, after in zip(predictions, again.hard_photos.out_of_fold.predictions(), strict=True):
         assert np.array_equal(before, after)
 
 
@@ -292,7 +290,7 @@ def _tiny(*settings: str) -> Benchmark:
 
 
 def test_before_training_plan_says_what_it_will_cost_and_trains_nothing(trained: list[Any]) -> None:
-    before = price(
+    before = estimate_cost(
         experiments(_tiny("hard_rule.fraction=0.25", "strategies=['static']")),
         Store(),
         _quiet,
@@ -307,7 +305,7 @@ def test_before_training_plan_says_what_it_will_cost_and_trains_nothing(trained:
         80 * 20 + 80 * 10,
     )
     assert before.trained_images == 2 * 128 + 2 * 2 * 64
-    unknown = price(
+    unknown = estimate_cost(
         experiments(_tiny("hard_rule.threshold=0.1", "strategies=['static']")),
         Store(),
         _quiet,
@@ -326,12 +324,12 @@ def test_before_training_no_bank_of_the_dataset_is_taken_for_unused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[Any]
 ) -> None:
     (tmp_path / "benchmarks").mkdir()
-    said = (
+    benchmark = (
         'title = "Mine"\n[dataset]\nname = "cifar10_lt"\n[generator]\nname ='
         ' "blend"\n[scale.smoke]\n'
     )
-    said += '[hard_rule]\nname = "low_confidence"\nfraction = 0.1\n'
-    (tmp_path / "benchmarks" / "mine.toml").write_text(said)
+    benchmark += '[hard_rule]\nname = "low_confidence"\nfraction = 0.1\n'
+    (tmp_path / "benchmarks" / "mine.toml").write_text(benchmark)
     monkeypatch.chdir(tmp_path)
     known = find_references()
     blend = load("mine").part("generators").identity()
@@ -360,7 +358,9 @@ def test_a_whole_bench_by_low_confidence(
     assert len(set(bench.train.labels[bench.hard])) > 3
     assert bench.bank.count() == {0: 80, 50: 80}
     assert result.comparability["bank"] == bench.bank_id
-    after = price(experiments(spec.model_copy(update={"seeds": [1]})), Store(), _quiet, timed=False)
+    after = estimate_cost(
+        experiments(spec.model_copy(update={"seeds": [1]})), Store(), _quiet, timed=False
+    )
     assert (after.fold_models, after.hard, after.images) == (0, 40, 0)
 
     command = [
@@ -371,15 +371,19 @@ def test_a_whole_bench_by_low_confidence(
     with pytest.raises(SystemExit) as ended:
         main([*command, "--format", "json", "--sheet", str(tmp_path / "sheet.png")])
     assert ended.value.code == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["hard_photos"], said["training_photos"], said["images"]) == (40, 159, 160)
-    assert [photo["id"] for photo in said["photos"]] != sorted(
-        photo["id"] for photo in said["photos"]
+    facts = json.loads(capsys.readouterr().out)
+    assert (
+        facts["hard_photos"],
+        facts["training_photos"],
+        facts["images"],
+    ) == (40, 159, 160)
+    assert [photo["id"] for photo in facts["photos"]] != sorted(
+        photo["id"] for photo in facts["photos"]
     )
-    assert sorted(photo["id"] for photo in said["photos"]) == sorted(
+    assert sorted(photo["id"] for photo in facts["photos"]) == sorted(
         bench.train.ids[bench.hard].tolist()
     )
-    probabilities = [photo["probability"] for photo in said["photos"]]
+    probabilities = [photo["probability"] for photo in facts["photos"]]
     assert probabilities == sorted(probabilities)
     assert (tmp_path / "sheet.png").stat().st_size > 1000
     with pytest.raises(SystemExit) as ended:

@@ -1,6 +1,4 @@
-"""A bank whose images have a size of their own: made from whole photos, trained on at the size of
-training.
-"""
+"""A bank whose images have a size of their own, made from the photos as they were taken."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,8 +38,9 @@ class Wide:
 
     version, classes, splits, ready = 1, ("wide", "rare"), ("train", "val"), True
 
-    def __init__(self, whole: bool = True) -> None:
-        self.whole, self.read = whole, list[int]()
+    def __init__(self, original: bool = True) -> None:
+        self.original = original
+        self.read = list[int]()
 
     def identity(self) -> dict[str, Any]:
         return {}
@@ -52,7 +51,9 @@ class Wide:
     def split(self, name: str) -> Split:
         ids = np.array([f"{name}{i}" for i in range(len(LABELS))])
         pixels = np.stack([fitted(_original(row), (32, 32)) for row in range(len(LABELS))])
-        return Split(ids, LABELS, np.zeros_like(LABELS), pixels, self._read if self.whole else None)
+        return Split(
+            ids, LABELS, np.zeros_like(LABELS), pixels, self._read if self.original else None
+        )
 
     def _read(self, row: int) -> Photos:
         self.read.append(row)
@@ -75,7 +76,7 @@ class Shades:
         return np.full((len(texts), 3), 3**-0.5, np.float32)
 
 
-def _bench(*settings: str, fill: bool = True, whole: bool = True) -> Bench:
+def _bench(*settings: str, fill: bool = True, original: bool = True) -> Bench:
     usual = [
         "generator.name=blend",
         "levels=[0,50,100]",
@@ -83,7 +84,8 @@ def _bench(*settings: str, fill: bool = True, whole: bool = True) -> Bench:
         "bank.variants=2",
     ]
     bench = Bench(load("cifar10_lt", settings=[*usual, *settings]))
-    bench.dataset, bench.scorer = Wide(whole), Shades()
+    bench.dataset = Wide(original)
+    bench.scorer = Shades()
     if fill:
         bench.fill([0, 50], lambda *_: None, InlineExecutor())
     return bench
@@ -111,7 +113,7 @@ def test_images_are_made_from_whole_photos_and_only_from_those_that_are_needed()
 
 
 def test_without_whole_photos_those_of_training_are_enlarged() -> None:
-    bench = _bench(SIZE, fill=False, whole=False)
+    bench = _bench(SIZE, fill=False, original=False)
     assert np.array_equal(bench.sources.photos[0], fitted(bench.train.pixels[8], (24, 40)))
 
 
