@@ -1,6 +1,6 @@
 """Measures what W&B costs a run while its server refuses connections or never answers.
 
-    python benchmarks/perf/tracking.py                 # 12 rounds of 4 trainings; minutes on two cores
+    python benchmarks/perf/tracking.py                 # 12 rounds of 4 trainings
     python benchmarks/perf/tracking.py --rounds 24 --epochs 20
 
 They are trained in turn, every place in a round as often by each, and compared within the round; a
