@@ -342,7 +342,7 @@ def _third_epoch(history: Any) -> bool:
 
 def test_the_parts_of_benchmarks_that_take_turns_are_built_once(few: Path) -> None:
     runs, runner = _grid(seed=[0, 1], **{"train.lr": [0.001, 0.01]}), _runner()
-    benches = [runner._bench(experiment.benchmark) for experiment in runs]
+    benches = [runner.bench_of(experiment.benchmark) for experiment in runs]
     assert [experiment.benchmark.train.lr for experiment in runs] == [0.001, 0.01, 0.001, 0.01]
     assert benches[0] is benches[2] is not benches[1]
     assert benches[1] is benches[3]
@@ -351,9 +351,9 @@ def test_the_parts_of_benchmarks_that_take_turns_are_built_once(few: Path) -> No
     ]  # it refers back to its benchmark
     others = _grid(**{"train.batch": list(range(8, 8 + BENCHES))})
     for experiment in others:
-        runner._bench(experiment.benchmark)
+        runner.bench_of(experiment.benchmark)
     assert len(runner.benches) == BENCHES
-    assert runner._bench(runs[0].benchmark) is not benches[0]  # a worker keeps only so many
+    assert runner.bench_of(runs[0].benchmark) is not benches[0]  # a worker keeps only so many
     assert [part() for part in parts] == [
         None
     ]  # and lets go of the rest at once, not when Python looks for cycles

@@ -38,7 +38,10 @@ class Runner:
 
     def __call__(self, planned: PlannedRun) -> Outcome:
         started = time.monotonic()
-        outcome = self._outcome(planned)
+        try:
+            outcome = self._outcome(planned)
+        except BusyError:
+            return Outcome()
         return replace(outcome, seconds=time.monotonic() - started)
 
     def _outcome(self, planned: PlannedRun) -> Outcome:
@@ -48,12 +51,12 @@ class Runner:
         )
         try:
             with noting_status(self.store, experiment, self.tracker) as tracker:
-                bench = self._bench(experiment.benchmark)
+                bench = self.bench_of(experiment.benchmark)
                 bench.dataset.prepare(tracker.progress)
                 result = run(experiment, bench, self.store, tracker, options)
                 costs = bench.costs(experiment.used_levels())
         except BusyError:
-            return Outcome()
+            raise
         except StoppedEarlyError as stopped:
             failure = Failure("stopped", str(stopped))
             curve = _curve(stopped.history, experiment.benchmark.select.metric)
@@ -66,7 +69,7 @@ class Runner:
             curve=self._recorded_curve(result),
         )
 
-    def _bench(self, benchmark: Benchmark) -> Bench:
+    def bench_of(self, benchmark: Benchmark) -> Bench:
         """The parts of a benchmark; strategies and seeds are the experiment's."""
         key = hash(benchmark.model_dump_json(exclude={"strategies", "seeds", "trackers"}))
         bench = self.benches.pop(key, None) or Bench(benchmark)
