@@ -11,6 +11,7 @@ from typing import Any
 from discl.config.benchmark import Benchmark
 from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
+from discl.core.metric_names import higher_is_better
 from discl.core.result import Result
 from discl.harness.wandb.client import read_settings
 from discl.harness.wandb.session import Destination
@@ -27,6 +28,7 @@ class PanelMetrics:
     main: str  # the same on the in-distribution test split
     tail: tuple[str, ...]  # few, medium, many
     ood: tuple[str, ...]
+    extra: tuple[str, ...]  # those that the benchmark names beside the usual ones
 
     @staticmethod
     def of(spec: Benchmark, results: Iterable[Result]) -> PanelMetrics:
@@ -49,6 +51,7 @@ class PanelMetrics:
             f"{test}/{metric}",
             tuple(key for key in tail if key in keys),
             tuple(ood),
+            tuple(f"{test}/{name}" for name in spec.metrics.extra if f"{test}/{name}" in keys),
         )
 
 
@@ -108,7 +111,9 @@ def build_dashboard(
                 ws.Metric("JobType").isin(["train", "tune"]),
             ),
             groupby=[ws.Config("strategy")],
-            order=[ws.Ordering(ws.Summary(metrics.main), ascending=False)],
+            order=[
+                ws.Ordering(ws.Summary(metrics.main), ascending=not higher_is_better(metrics.main))
+            ],
             pinned_columns=[
                 "run:displayName",
                 f"summary:{metrics.main}",
@@ -210,6 +215,7 @@ def _panels(wr: Any, metrics: PanelMetrics, levels: Sequence[int]) -> dict[str, 
             [bars(key, key) for key in metrics.tail]
             + [curve("few-shot classes on val", ["val/few_acc"])]
         ),
+        **({"Further metrics": [bars(key, key) for key in metrics.extra]} if metrics.extra else {}),
         "Out of distribution": (
             [bars(key, key) for key in metrics.ood]
             + [
@@ -248,7 +254,8 @@ def _panels(wr: Any, metrics: PanelMetrics, levels: Sequence[int]) -> dict[str, 
                 "history: best val by trial",
                 wr.Config("trial"),
                 f"best/{metrics.val.removeprefix('val/')}",
-                running_ymax=True,
+                running_ymax=higher_is_better(metrics.val),
+                running_ymin=not higher_is_better(metrics.val),
             ),
             wr.ParameterImportancePlot(with_respect_to=f"best/{metrics.val.removeprefix('val/')}"),
             wr.ParallelCoordinatesPlot(
