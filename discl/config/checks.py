@@ -1,4 +1,4 @@
-"""What the types of a benchmark cannot say, checked before any work.
+"""Checks of a benchmark that its types cannot make, before any work.
 
 Parts exist and take their parameters, levels differ, and only val selects.
 """

@@ -157,7 +157,7 @@ def _typed(setting: Setting, annotation: Any, metadata: Iterable[Any]) -> Settin
     return setting._replace(types=(*setting.types, origin or annotation))
 
 
-def _bounds(constraint: Any) -> dict[str, float]:
+def _bounds(constraint: Any) -> dict[str, Any]:
     names = {"least": "ge", "above": "gt", "most": "le", "below": "lt"}
     bounds = {field: getattr(constraint, name, None) for field, name in names.items()}
     return {field: bound for field, bound in bounds.items() if bound is not None}

@@ -1,4 +1,4 @@
-"""What the types of a sweep file cannot say, checked before anything is run."""
+"""Checks of a sweep that its types cannot make, before anything is run."""
 
 from __future__ import annotations
 

@@ -411,6 +411,14 @@ BAD = {
         GRID.replace("train.lr", "trian.lr"),
         ["mine.toml", "'trian'", "did you mean 'train'"],
     ),
+    "axis of 0.1": (
+        GRID.replace("train.lr", "train.shift").replace("[0.001, 0.01]", "[1, 2]"),
+        ["mine.toml: train.shift was renamed in 0.2; write train.random_translate"],
+    ),
+    "setting of 0.1": (
+        GRID + '[set]\n"hard.below" = 3\n',
+        ["mine.toml: hard.below was renamed in 0.2; write hard_rule.max_class_images"],
+    ),
     "unknown path in set": (
         GRID + '[set]\n"train.epoch" = 3\n',
         ["mine.toml", "'train.epoch'", "did you mean 'train.epochs'"],

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
-from discl.core.dashboard_rows import AXIS, DashboardRows
+from discl.core.dashboard_rows import AXIS, DashboardRows, truncated
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport
 from discl.files.disk import home
