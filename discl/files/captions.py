@@ -9,22 +9,25 @@ from discl.core.errors import UserError
 
 
 def read_captions(file: str, key: str) -> dict[str, tuple[str, ...]]:
-    """Texts by name, stripped; `key` is the setting to name when the file is not right."""
+    """Texts by name, stripped.
+
+    Raises UserError, which names the setting `key`, where the file cannot be read or is not right.
+    """
     path = Path(file).expanduser()
     try:
-        said = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UserError(
             f"{key} = {file!r} cannot be read ({error.strerror}); give a JSON file"
         ) from error
     except ValueError as error:
         raise UserError(f"{key} = {file!r} is not valid JSON ({error})") from error
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         raise UserError(
             f"{key} = {file!r} must hold an object, name to texts, and holds a"
-            f" {type(said).__name__}"
+            f" {type(content).__name__}"
         )
-    lists = {str(name): tuple(_texts(value)) for name, value in said.items()}
+    lists = {str(name): tuple(_texts(value)) for name, value in content.items()}
     for name, texts in lists.items():
         if not texts or not all(texts):
             raise UserError(

@@ -17,9 +17,10 @@ FORMAT = 2  # raised when a state has other names; in the file names, so that ot
 
 
 def save(folder: Path, number: int, tensors: dict[str, Tensor], facts: Any) -> Path:
-    """Write checkpoint `number` whole, then remove the old ones. Numbers rise.
+    """Write checkpoint `number` whole, then remove the old ones; numbers rise.
 
-    Raises DiskError where the disk is full or cannot be written.
+    `tensors` are of any shape [...], and JSON can hold `facts`. Raises DiskError where the disk is
+    full or cannot be written.
     """
     from safetensors.torch import save_file
 
@@ -32,7 +33,7 @@ def save(folder: Path, number: int, tensors: dict[str, Tensor], facts: Any) -> P
 
 
 def newest(folder: Path) -> tuple[dict[str, Tensor], Any] | None:
-    """The newest checkpoint of this format that can be read; None where there is none."""
+    """(tensors [...] by name, facts) of the newest readable checkpoint of this format, or None."""
     from safetensors import SafetensorError, safe_open
 
     for path in reversed(_stored(folder)):

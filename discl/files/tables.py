@@ -1,6 +1,4 @@
-"""Rows with a picture as Parquet files or a folder of Hugging Face `datasets`: written and read a
-batch at a time.
-"""
+"""Rows with a picture, as Parquet files or a folder of `datasets`; a batch at a time."""
 
 from __future__ import annotations
 
@@ -20,16 +18,14 @@ PICTURE = "image"  # the column {"bytes": ..., "path": ...}
 Record = dict[str, Any]
 
 
-class Form(Protocol):
-    """One way to lie on disk."""
+class TableForm(Protocol):
+    """A format on disk."""
 
     def open(self, path: Path, schema: Any) -> Any:
         """A writer with `write_table` and `close`."""
 
     def finish(self, folder: Path, parts: Sequence[Path], features: Any) -> None:
-        """Give the parts their names, now that their number is known, and add what a reader looks
-        for.
-        """
+        """Name the parts, now that their number is known, and add the files a reader looks for."""
 
     def files(self, folder: Path) -> list[Path]:
         """The files of this form in a folder; none where it is of another form."""
@@ -42,6 +38,8 @@ class Form(Protocol):
 
 
 class _Parquet:
+    """Files as the Hub and `load_dataset` find them."""
+
     def open(self, path: Path, schema: Any) -> Any:
         import pyarrow.parquet as pq
 
@@ -70,13 +68,15 @@ class _Parquet:
 
 
 class _Datasets:
+    """A folder as `Dataset.save_to_disk` writes it."""
+
     def open(self, path: Path, schema: Any) -> Any:
         import pyarrow as pa
 
         return pa.ipc.new_stream(path, schema)
 
     def finish(self, folder: Path, parts: Sequence[Path], features: Any) -> None:
-        """What `Dataset.save_to_disk` writes, which would need a second copy of everything."""
+        """Write what `Dataset.save_to_disk` writes; that would need a second copy of everything."""
         from datasets import DatasetInfo
 
         names = [f"data-{number:05d}-of-{len(parts):05d}.arrow" for number in range(len(parts))]
@@ -95,20 +95,19 @@ class _Datasets:
     def files(self, folder: Path) -> list[Path]:
         path = folder / "state.json"
         try:
-            named = [
-                str(entry["filename"])
-                for entry in json.loads(path.read_text("utf-8"))["_data_files"]
-            ]
+            entries = json.loads(path.read_text("utf-8"))["_data_files"]
+            names = [str(entry["filename"]) for entry in entries]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({error}); get the folder again") from error
-        if outside := [name for name in named if Path(name).name != name]:
+        outside = [name for name in names if Path(name).name != name]
+        if outside:
             raise UserError(
                 f"{path} names {outside[0]!r}, which does not lie in its folder; get the folder"
                 " again"
             )
-        return [folder / name for name in named]
+        return [folder / name for name in names]
 
     def count(self, path: Path) -> int:
         import pyarrow as pa
@@ -124,17 +123,16 @@ class _Datasets:
                 yield from (batch.slice(start, BATCH) for start in range(0, batch.num_rows, BATCH))
 
 
-FORMS: dict[str, Form] = {"parquet": _Parquet(), "datasets": _Datasets()}
+FORMS: dict[str, TableForm] = {"parquet": _Parquet(), "datasets": _Datasets()}
 
 
 def write(
     folder: Path, form: str, columns: Mapping[str, str], batches: Iterable[list[Record]]
 ) -> None:
-    """Files of bounded size from batches of records with a `PICTURE` and `columns` (name -> type);
-    a batch is a row group.
+    """Files of bounded size from batches of records with a `PICTURE` and `columns` (name -> type).
 
-    The schema tells `datasets` that the picture is one, so that whoever loads the files sees
-    images.
+    A batch is a row group. The schema tells `datasets` that the picture is one, so that loaded
+    files show images.
     """
     import pyarrow as pa
     from datasets import Features, Image, Value
@@ -161,8 +159,8 @@ def write(
 
 
 def count(folder: Path) -> int:
-    """Rows in a folder, of whichever form."""
-    form, files = _found(folder)
+    """Rows in a folder, of whichever form; raises UserError where it cannot be read."""
+    form, files = _form_and_files(folder)
     total = 0
     for path in files:
         with _readable(path):
@@ -171,27 +169,30 @@ def count(folder: Path) -> int:
 
 
 def read(folder: Path, columns: Mapping[str, str]) -> Iterator[list[Record]]:
-    """Batches of records with a `PICTURE` and `columns`, of whichever form; never all in memory,
-    and nothing is unpickled.
+    """Batches of records with a `PICTURE` and `columns`, of whichever form.
+
+    They are never all in memory, and nothing is unpickled. Raises UserError where a file cannot be
+    read or lacks a column.
     """
     import pyarrow as pa
 
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    schema = pa.schema(
-        [(PICTURE, picture), *((name, pa.type_for_alias(kind)) for name, kind in columns.items())]
-    )
-    form, files = _found(folder)
+    fields = [(name, pa.type_for_alias(kind)) for name, kind in columns.items()]
+    schema = pa.schema([(PICTURE, picture), *fields])
+    form, files = _form_and_files(folder)
     for path in files:
         with _readable(path):
             for batch in form.batches(path):
-                if lacking := [name for name in schema.names if name not in batch.schema.names]:
+                lacking = [name for name in schema.names if name not in batch.schema.names]
+                if lacking:
                     raise UserError(f"{path} has no column {lacking[0]!r}; get the folder again")
                 yield pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_pylist()
 
 
-def _found(folder: Path) -> tuple[Form, list[Path]]:
+def _form_and_files(folder: Path) -> tuple[TableForm, list[Path]]:
     for form in FORMS.values():
-        if files := form.files(folder):
+        files = form.files(folder)
+        if files:
             return form, files
     raise UserError(f"{folder} holds neither Parquet files nor a `datasets` folder; get it again")
 

@@ -1,4 +1,4 @@
-"""Model folders: where a checkpoint lies, and the digest of what is in it."""
+"""Model folders: finding or fetching a checkpoint, and the digest of its files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from discl.files.disk import resource
 from discl.files.fetch import sha256_file
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
-_PATIENCE_SECONDS = 10.0  # for the Hub's first answer
-_WHOLE = (".json", ".safetensors", ".txt", ".model", ".bin")
+HUB_SECONDS = 10.0  # for the Hub's first answer
+_HASHED = (".json", ".safetensors", ".txt", ".model", ".bin")
 
 
 def folder_of(
@@ -24,11 +24,12 @@ def folder_of(
     key: str,
     files: Sequence[str] = ("*.json", "*.safetensors", "*.txt", "*.model"),
 ) -> Path:
-    """The local folder of a checkpoint: a path, `pkg://package/path`, or a Hub id `owner/name` or
-    `owner/name@revision`.
+    """The local folder of a checkpoint.
 
+    `checkpoint` is a path, `pkg://package/path`, or a Hub id `owner/name` or `owner/name@revision`.
     Of a Hub repository, `files` are fetched, once: a copy in the Hub's cache ($HF_HOME) is taken
-    without asking the network.
+    without asking the network. Raises UserError where there is no such folder or repository; `key`
+    is the setting that its message names.
     """
     local = resource(checkpoint)
     if local.is_dir():
@@ -39,15 +40,14 @@ def folder_of(
             " 'owner/name'"
         )
     name, _, revision = checkpoint.partition("@")
-    return _cached(name, revision, files) or _fetched(
-        name, revision, files, f"{key} = {checkpoint!r}"
-    )
+    cached = _cached(name, revision, files)
+    return cached or _fetched(name, revision, files, f"{key} = {checkpoint!r}")
 
 
 def hub_file(repository: str, names: Sequence[str], what: str) -> Path:
     """The first of `names` that a Hub repository holds; fetched once, as in `folder_of`.
 
-    `what` opens the message where it has none.
+    Raises UserError, which begins with `what`, where it holds none of them.
     """
     stored = _cached(repository, "", names)
     for name in names:
@@ -67,11 +67,10 @@ def _cached(name: str, revision: str, files: Sequence[str]) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(
-                name, revision=revision or None, allow_patterns=list(files), local_files_only=True
-            )
+        folder = snapshot_download(
+            name, revision=revision or None, allow_patterns=list(files), local_files_only=True
         )
+        return Path(folder)
     except LocalEntryNotFoundError:  # never fetched, or not to the end
         return None
 
@@ -80,13 +79,13 @@ def _fetched(name: str, revision: str, files: Sequence[str], what: str) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     def ask() -> None:
-        HfApi().model_info(name, revision=revision or None, timeout=_PATIENCE_SECONDS)
+        HfApi().model_info(name, revision=revision or None, timeout=HUB_SECONDS)
 
     otherwise = "it cannot be reached; give a local folder, or point HF_HOME at a cache that has it"
     try:
         # asked first: the download itself tries for 23 seconds before it gives up on a network that
         # is not there
-        _within(_PATIENCE_SECONDS, ask)
+        _within(HUB_SECONDS, ask)
         otherwise = "the download broke off; run the same again to resume it"
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(files)))
     except Exception as error:  # the Hub's client lets its HTTP library's own errors through
@@ -112,19 +111,17 @@ def _way_out(error: Exception, otherwise: str) -> str:
         ),
         (
             errors.OfflineModeIsEnabled,
-            (
-                "HF_HUB_OFFLINE is set; unset it, give a local folder, or point HF_HOME at a cache"
-                " that has it"
-            ),
+            "HF_HUB_OFFLINE is set; unset it, give a local folder, or point HF_HOME at a cache that"
+            " has it",
         ),
     )
     return next((way_out for kind, way_out in known if isinstance(error, kind)), otherwise)
 
 
 def _within(seconds: float, call: Callable[[], None]) -> None:
-    """Do `call`; TimeoutError where it takes longer.
+    """Do `call`; raises TimeoutError where it takes longer.
 
-    A name server that is silent holds a call for longer than its own timeout.
+    A name server that does not answer holds a call for longer than the call's own timeout.
     """
     ended = queue.SimpleQueue[Exception | None]()
 
@@ -149,14 +146,13 @@ def digest_of(folder: Path) -> str:
 
     Unchanged files are read once a process.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix in _WHOLE and path.is_file())
-    whole = hashlib.sha256()
+    files = sorted(path for path in folder.rglob("*") if path.suffix in _HASHED and path.is_file())
+    digest = hashlib.sha256()
     for path in files:
         state = path.stat()
-        whole.update(
-            f"{path.relative_to(folder).as_posix()}\0{_digest_once(path, state.st_size, state.st_mtime_ns)}\n".encode()
-        )
-    return whole.hexdigest()[:16]
+        file_digest = _digest_once(path, state.st_size, state.st_mtime_ns)
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{file_digest}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 @cache

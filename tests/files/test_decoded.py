@@ -15,7 +15,7 @@ from PIL import Image
 
 from discl.core.errors import UserError
 from discl.files import decoded
-from discl.files.decoded import Map, Opened, check_room
+from discl.files.decoded import DecodedPhotos, OpenedPhotos, check_room
 from discl.files.photos import decode_square
 
 COUNT, SIDE = 200, 16
@@ -57,16 +57,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def a_map(root: Path, home: Path, slow_s: float = 0.0) -> Map:
+def a_map(root: Path, home: Path, slow_s: float = 0.0) -> DecodedPhotos:
     refs = np.array(sorted(path.name for path in root.iterdir()), np.str_)
-    return Map(home / "maps", str(root), refs, SIDE, Folder(root, home / "log", slow_s))
+    return DecodedPhotos(home / "maps", str(root), refs, SIDE, Folder(root, home / "log", slow_s))
 
 
 def silent(what: str, done: int, total: int) -> None:
     pass
 
 
-def holds_its_photos(made: Opened, one: Map, root: Path) -> bool:
+def holds_its_photos(made: OpenedPhotos, one: DecodedPhotos, root: Path) -> bool:
     return all(
         np.array_equal(pixels, decode_square((root / str(one.refs[row])).read_bytes(), "", SIDE))
         for row, pixels in zip(made.rows, made.pixels, strict=True)
@@ -106,7 +106,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from discl.files import decoded
 from test_decoded import a_map, silent
-decoded._COMMIT_SECONDS, decoded.CHUNK_PHOTOS = 0.0, 16
+decoded.LOG_SECONDS, decoded.CHUNK_PHOTOS = 0.0, 16
 a_map(Path(sys.argv[1]), Path(sys.argv[2]), slow_s=0.01).build("decoding", silent, 1)
 """
 
@@ -190,9 +190,9 @@ def test_other_photos_another_size_or_another_place_are_another_map(
 ) -> None:
     one = a_map(photos, tmp_path)
     others = [
-        Map(one.home, one.origin, one.refs[1:], SIDE, one.files),
-        Map(one.home, one.origin, one.refs, SIDE + 1, one.files),
-        Map(one.home, "elsewhere", one.refs, SIDE, one.files),
+        DecodedPhotos(one.home, one.origin, one.refs[1:], SIDE, one.files),
+        DecodedPhotos(one.home, one.origin, one.refs, SIDE + 1, one.files),
+        DecodedPhotos(one.home, "elsewhere", one.refs, SIDE, one.files),
     ]
     assert len({each.folder for each in [one, *others]}) == 4
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from discl.core.errors import UserError
 from discl.files.disk import atomic_write
-from discl.files.photos import decode, encode, save_picture, sheet
+from discl.files.photos import decode, encode, save_picture
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
 
@@ -138,12 +138,7 @@ def test_a_picture_made_to_fill_the_memory_is_refused_before_it_does(
         decode(data, "camera7.jpg")
 
 
-def test_a_sheet_has_a_tile_for_every_photo(tmp_path: Path) -> None:
-    path = save_picture(
-        sheet([[PHOTO] * 3] * 2, ["a", "b", "c"], ["one", "two"]), tmp_path / "sheet.png"
-    )
-    with Image.open(path) as picture:
-        assert picture.size[0] > 3 * 64
+def test_a_picture_needs_the_ending_of_a_format(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no picture format"):
         save_picture(Image.fromarray(PHOTO), tmp_path / "sheet.txt")
 

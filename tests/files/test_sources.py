@@ -15,7 +15,16 @@ import pytest
 
 from discl.core.errors import UserError
 from discl.files import sources
-from discl.files.sources import Archives, ByHand, Hub, Remote, download, hub_answers, obtain, unpack
+from discl.files.sources import (
+    Archives,
+    ByHand,
+    Hub,
+    RemoteFile,
+    download,
+    hub_is_reachable,
+    obtain,
+    unpack,
+)
 
 BODY = bytes(range(256)) * 2000
 
@@ -80,9 +89,9 @@ def silent(what: str, done: int, total: int) -> None:
     pass
 
 
-def remote(web: Web, name: str, body: bytes, **more: Any) -> Remote:
+def remote(web: Web, name: str, body: bytes, **more: Any) -> RemoteFile:
     web.files[name] = body
-    return Remote(f"{web.url}/{name}", len(body), hashlib.sha256(body).hexdigest(), **more)
+    return RemoteFile(f"{web.url}/{name}", len(body), hashlib.sha256(body).hexdigest(), **more)
 
 
 def test_a_line_that_breaks_is_taken_up_where_it_broke(web: Web, tmp_path: Path) -> None:
@@ -124,7 +133,7 @@ def test_a_file_that_changed_meanwhile_is_not_glued_to_the_old_half(
     web.hang_up_after = [100_000] + [0] * 5
     web.files["a.bin"] = b"old" * 100_000
     with pytest.raises(UserError, match=r"broke off 5 times .* is kept at .*a\.bin\.part"):
-        download(Remote(f"{web.url}/a.bin"), tmp_path / "a.bin", silent)
+        download(RemoteFile(f"{web.url}/a.bin"), tmp_path / "a.bin", silent)
     web.hang_up_after, web.tag = [], '"two"'
     assert download(remote(web, "a.bin", BODY), tmp_path / "a.bin", silent).read_bytes() == BODY
 
@@ -139,7 +148,7 @@ def test_a_wrong_checksum_is_explained_and_the_file_set_aside(
         UserError,
         match=rf"{'7 were' if kind == 'bytes' else kind + ' .*0000 was'} expected.*a\.bin\.wrong",
     ):
-        download(Remote(f"{web.url}/a.bin", **{kind: wrong[kind]}), tmp_path / "a.bin", silent)
+        download(RemoteFile(f"{web.url}/a.bin", **{kind: wrong[kind]}), tmp_path / "a.bin", silent)
     assert not (tmp_path / "a.bin").exists()
     right = {
         "sha256": hashlib.sha256(BODY).hexdigest(),
@@ -147,7 +156,7 @@ def test_a_wrong_checksum_is_explained_and_the_file_set_aside(
     }
     assert (
         download(
-            Remote(f"{web.url}/a.bin", len(BODY), **right), tmp_path / "a.bin", silent
+            RemoteFile(f"{web.url}/a.bin", len(BODY), **right), tmp_path / "a.bin", silent
         ).read_bytes()
         == BODY
     )
@@ -155,7 +164,7 @@ def test_a_wrong_checksum_is_explained_and_the_file_set_aside(
 
 def test_a_page_that_moved_is_said_at_once(web: Web, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="answers 404"):
-        download(Remote(f"{web.url}/gone.tar"), tmp_path / "gone.tar", silent)
+        download(RemoteFile(f"{web.url}/gone.tar"), tmp_path / "gone.tar", silent)
     assert len(web.asked) == 1
 
 
@@ -222,7 +231,7 @@ def test_an_archive_put_there_by_hand_is_taken_without_a_network(tmp_path: Path)
     given = tmp_path / "data" / "downloads" / "big.zip"
     given.parent.mkdir(parents=True)
     given.write_bytes(body)
-    source = Archives("nobody", (Remote("http://127.0.0.1:9/big.zip", len(body)),))
+    source = Archives("nobody", (RemoteFile("http://127.0.0.1:9/big.zip", len(body)),))
     obtain([source], tmp_path / "data" / "toy", silent, asked=False)
     assert (tmp_path / "data" / "toy" / "a.txt").read_bytes() == b"a"
     assert given.exists()
@@ -230,7 +239,7 @@ def test_an_archive_put_there_by_hand_is_taken_without_a_network(tmp_path: Path)
 
 def test_the_next_source_is_tried_and_every_failure_told(web: Web, tmp_path: Path) -> None:
     good = Archives("the mirror", (remote(web, "a.zip", packed({"a.txt": b"a"}, "zip")),))
-    dead = Archives("the publisher", (Remote("http://127.0.0.1:9/a.zip", 10),))
+    dead = Archives("the publisher", (RemoteFile("http://127.0.0.1:9/a.zip", 10),))
     obtain([dead, good], tmp_path / "toy", silent, asked=False)
     assert (tmp_path / "toy" / "a.txt").exists()
     with pytest.raises(
@@ -252,18 +261,18 @@ def test_nothing_large_is_asked_for_by_surprise(
 
     monkeypatch.setattr(socket, "create_connection", touched)
     large = Archives(
-        "the publisher", (Remote("http://127.0.0.1:9/a.zip", sources.UNASKED_BYTES + 1),)
+        "the publisher", (RemoteFile("http://127.0.0.1:9/a.zip", sources.MAX_AUTOMATIC_BYTES + 1),)
     )
-    unknown = Archives("the publisher", (Remote("http://127.0.0.1:9/a.zip"),))
+    unknown = Archives("the publisher", (RemoteFile("http://127.0.0.1:9/a.zip"),))
     with pytest.raises(UserError, match="without being asked"):
         obtain(
             [large, unknown, Hub("a/b", 10**12), Hub("a/b")], tmp_path / "toy", silent, asked=False
         )
-    assert not hub_answers()  # HF_HUB_OFFLINE is set
+    assert not hub_is_reachable()  # HF_HUB_OFFLINE is set
 
 
 def test_a_disk_that_is_too_small_is_said_before_the_download(web: Web, tmp_path: Path) -> None:
-    huge = Archives("the publisher", (Remote(f"{web.url}/a.zip", 10**15),))
+    huge = Archives("the publisher", (RemoteFile(f"{web.url}/a.zip", 10**15),))
     with pytest.raises(UserError, match=r"needs about 2,000 TB .* are free"):
         obtain([huge], tmp_path / "toy", silent, asked=True)
     assert web.asked == []

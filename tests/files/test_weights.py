@@ -59,7 +59,7 @@ def test_a_silent_hub_is_given_up_on(
     tmp_path: Path, silent_hub: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(weights, "HUB_SECONDS", 0.5)
     start = time.monotonic()
     with pytest.raises(
         UserError,

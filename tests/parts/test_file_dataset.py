@@ -11,7 +11,7 @@ from PIL import Image
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Dataset, InFiles, Listing
-from discl.files.sources import UNASKED_BYTES, Archives, ByHand, Remote
+from discl.files.sources import MAX_AUTOMATIC_BYTES, Archives, ByHand, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
 
 KINDS = ("cat", "dog", "owl")
@@ -25,9 +25,9 @@ class Toy(FileDataset):
     sources = (
         Archives(
             "the publisher",
-            (Remote("http://127.0.0.1:9/toy.tar.gz", 12 * UNASKED_BYTES, "0" * 64),),
+            (RemoteFile("http://127.0.0.1:9/toy.tar.gz", 12 * MAX_AUTOMATIC_BYTES, "0" * 64),),
         ),
-        ByHand("https://example.org/toy", "register, then unpack toy.zip", UNASKED_BYTES),
+        ByHand("https://example.org/toy", "register, then unpack toy.zip", MAX_AUTOMATIC_BYTES),
     )
     published: ClassVar = {"train": 40}
     looks = 0

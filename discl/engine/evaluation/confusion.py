@@ -69,7 +69,7 @@ def unpack(split: str, prefix: str, text: str) -> ConfusionCounts:
         decompressor = zlib.decompressobj()
         table = decompressor.decompress(base64.b64decode(text, validate=True), MAX_UNPACKED_BYTES)
         if not decompressor.eof or len(table) % (4 * COLUMNS):
-            raise ValueError("it is cut off")
+            raise UserError(f"the outcomes of {split} cannot be read (they are cut off)")
     except (ValueError, binascii.Error, zlib.error) as error:
         raise UserError(f"the outcomes of {split} cannot be read ({error})") from error
     columns = np.frombuffer(table, "<i4").reshape(COLUMNS, -1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Logits for whole splits."""
+"""Logits and features of whole splits."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from discl.engine.training import distributed
 
 CHUNK = 500  # photos a forward pass
 
-Preprocess = Callable[
-    [Tensor], Tensor
-]  # from what a split holds, on the device, to what the network takes
+# from uint8 photos [b, h, w, 3], or features [b, d], on the device, to the network's input
+Preprocess = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Normaliser:
-    """From uint8 [b, h, w, 3] to the normalised float [b, 3, h, w] a backbone wants; the middle
-    `crop` pixels, 0 = all.
+    """From photos uint8 [b, h, w, 3] to the float [b, 3, h, w] a backbone wants.
+
+    This is the one place where pixels change their layout. `crop` is the side of the middle square
+    that is kept, 0 = all. Raises UserError where the photos are smaller than that.
     """
 
     mean: tuple[float, float, float]
@@ -33,7 +34,8 @@ class Normaliser:
     crop: int = 0
 
     def __call__(self, photos: Tensor) -> Tensor:
-        mean, std = _channels(self.mean, photos.device), _channels(self.std, photos.device)
+        mean = _channels(self.mean, photos.device)
+        std = _channels(self.std, photos.device)
         return self._middle(photos).permute(0, 3, 1, 2).float().sub_(mean).div_(std)
 
     def _middle(self, photos: Tensor) -> Tensor:
@@ -58,14 +60,18 @@ def _channels(values: tuple[float, float, float], device: torch.device) -> Tenso
 def logits_of(
     network: nn.Module, photos: Photos, preprocess: Preprocess, device: torch.device
 ) -> Floats:
-    """float32 [n, classes], in eval mode; the mode the network was in is restored."""
+    """float32 [n, c] of photos [n, h, w, 3], in eval mode; the network's mode is restored.
+
+    Each process computes its share of the rows, and all get all of them.
+    """
     was_training = network.training
-    mine = distributed.share().rows(len(photos))
+    rows = distributed.share().rows(len(photos))
     network.eval()
     parts: list[Floats] = []
-    for start in range(mine.start, mine.stop, CHUNK):
-        batch = torch.from_numpy(np.array(photos[start : min(start + CHUNK, mine.stop)])).to(device)
-        parts.append(network(preprocess(batch)).float().cpu().numpy())
+    for start in range(rows.start, rows.stop, CHUNK):
+        pixels = np.array(photos[start : min(start + CHUNK, rows.stop)])
+        batch = preprocess(torch.from_numpy(pixels).to(device))
+        parts.append(network(batch).float().cpu().numpy())
     network.train(was_training)
     return np.asarray(distributed.gather(np.concatenate(parts), len(photos)))
 
@@ -75,30 +81,32 @@ def embedded(trunk: nn.Module, photos: Photos, preprocess: Preprocess, chunk: in
     """float32 features [n, d] of photos [n, h, w, 3], in eval mode."""
     device = distributed.device()
     trunk.to(device).eval()
-    parts = (
-        torch.from_numpy(np.array(photos[start : start + chunk]))
-        for start in range(0, len(photos), chunk)
-    )
-    return np.concatenate(
-        [trunk(preprocess(part.to(device))).float().cpu().numpy() for part in parts]
-    )
+    parts: list[Floats] = []
+    for start in range(0, len(photos), chunk):
+        pixels = np.array(photos[start : start + chunk])
+        batch = preprocess(torch.from_numpy(pixels).to(device))
+        parts.append(trunk(batch).float().cpu().numpy())
+    return np.concatenate(parts)
 
 
 def predict(
     network: nn.Module, splits: Mapping[str, Split], preprocess: Preprocess, device: torch.device
 ) -> dict[str, Any]:
-    """`<split>/logits` float32 [n, c], `<split>/labels` int64 [n], `<split>/ids` and, where
-    several, `<split>/groups` for every split.
+    """`<split>/logits` float32 [n, c], `<split>/labels` int64 [n] and `<split>/ids` of every split.
+
+    Where a split has several groups, `<split>/groups` [n] too. Raises UserError where logits are
+    not finite.
     """
     saved: dict[str, Any] = {}
     for name, split in splits.items():
-        saved[f"{name}/logits"] = logits_of(network, split.pixels, preprocess, device)
+        logits = logits_of(network, split.pixels, preprocess, device)
+        if not np.isfinite(logits).all():
+            raise UserError(
+                f"the network gives logits that are not finite on {name}; lower train.lr"
+            )
+        saved[f"{name}/logits"] = logits
         saved[f"{name}/labels"] = split.labels
         saved[f"{name}/ids"] = split.ids
         if len(np.unique(split.groups)) > 1:
             saved[f"{name}/groups"] = split.groups
-        if not np.isfinite(saved[f"{name}/logits"]).all():
-            raise UserError(
-                f"the network gives logits that are not finite on {name}; lower train.lr"
-            )
     return saved

@@ -11,13 +11,14 @@ State = Mapping[str, Tensor]
 
 
 def interpolated(first: State, last: State, alpha: float) -> dict[str, Tensor]:
-    """(1 - alpha) first + alpha last, on the devices and in the types of `last`; exactly the ends
-    at 0 and 1.
+    """(1 - alpha) first + alpha last for tensors [...], on the devices and in the types of `last`.
 
-    BatchNorm's running statistics are interpolated too; whole numbers, such as its counter, are
-    those of `last`.
+    Exactly the ends at alpha 0 and 1. BatchNorm's running statistics are interpolated too; whole
+    numbers, such as its counter, are those of `last`. Raises ValueError where the states are of
+    different networks.
     """
-    if differing := sorted(first.keys() ^ last.keys()):
+    differing = sorted(first.keys() ^ last.keys())
+    if differing:
         raise ValueError(f"the two states are of different networks: only one has {differing[0]!r}")
     return {key: _between(first[key].to(end.device), end, alpha) for key, end in last.items()}
 
@@ -35,7 +36,7 @@ def wise(
     alphas: Sequence[float],
     score: Callable[[nn.Module], float],
 ) -> tuple[float, dict[str, Tensor]]:
-    """The alpha of the highest score and its weights, which `network` then holds.
+    """(alpha of the highest score, its weights [...]); `network` then holds these.
 
     Of equal scores the one nearest to `chosen` wins.
     """

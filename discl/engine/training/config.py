@@ -13,7 +13,8 @@ from discl.core.errors import UserError
 class TrainConfig:
     """How a classifier is trained.
 
-    `curriculum_epochs` of `epochs` follow the strategy; the rest see photos only.
+    `curriculum_epochs` of `epochs` follow the strategy; the rest see photos only. Raises UserError
+    where a batch cannot be divided as `accumulate` and mixing need it.
     """
 
     epochs: int
@@ -35,15 +36,11 @@ class TrainConfig:
     ema: float = 0.0  # decay of the running average of weights that is measured and kept; 0 = none
     mixup: float = 0.0  # alpha (Zhang et al. 2018)
     cutmix: float = 0.0  # alpha (Yun et al. 2019)
-    # side of the square the network sees, cut from the middle where nothing is random; 0 = whole
-    # photos
+    # side of the square the network sees, from the middle where nothing is random; 0 = the photo
     crop: int = 0
-    transform: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # arguments of timm.data.create_transform; replaces random_translate and hflip
-    precision: str = (
-        "auto"  # float32, bfloat16, float16; auto = bfloat16 on a GPU, float32 elsewhere
-    )
+    # arguments of timm.data.create_transform; replaces random_translate and hflip
+    transform: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "auto"  # float32, bfloat16 or float16; auto: see `autocast_dtype`
     channels_last: bool = False
     compile: bool = False  # torch.compile: slow to start, pays on a GPU
     workers: int = 0  # processes that read and transform photos, where there is a `transform`

@@ -21,11 +21,9 @@ from discl.engine.training.sampler import SamplerView
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from: the training split, its hard rows, and the usable synthetic images of
-    each level.
+    """The training split, its hard rows, and the synthetic images of each level.
 
-    `pixels` of the splits and levels may as well be float features [n, d], where the trunk is
-    frozen.
+    `pixels` of splits and levels are float features [n, d] where the trunk is frozen.
     """
 
     train: Split
@@ -39,7 +37,7 @@ class TrainingData:
 
     @cached_property
     def counts(self) -> Ints:
-        """Real training photos by label."""
+        """[c], real training photos by label."""
         return np.bincount(self.train.labels, minlength=self.classes)
 
     @cached_property
@@ -47,7 +45,7 @@ class TrainingData:
         return of_predictions(for_split(self.metrics, "val"))
 
     def val_metrics(self, guess: Ints) -> dict[str, float]:
-        """`val/<metric>` of predicted labels."""
+        """`val/<metric>` of predicted labels [n]."""
         groups = self.val.groups if len(np.unique(self.val.groups)) > 1 else None
         measured = split_metrics(self.val.labels, guess, self.counts, self._val_metrics, groups)
         return {f"val/{key}": value for key, value in measured.items()}

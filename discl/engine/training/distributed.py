@@ -1,6 +1,4 @@
-"""Data-parallel training under torchrun: who takes which part, and how the parts come together
-again. Light where there is one process.
-"""
+"""Data-parallel training under torchrun; imports no torch where there is one process."""
 
 from __future__ import annotations
 
@@ -23,34 +21,33 @@ class Share(NamedTuple):
     world: int = 1
 
     def of(self, batch: int) -> slice:
+        """Its part of a batch; raises UserError where a batch cannot be divided evenly."""
         if batch % self.world:
             raise UserError(
                 f"train.batch = {batch} cannot be divided among {self.world} processes; make it a"
                 f" multiple of {self.world}"
             )
-        each = batch // self.world
-        return slice(self.rank * each, (self.rank + 1) * each)
+        size = batch // self.world
+        return slice(self.rank * size, (self.rank + 1) * size)
 
     def rows(self, count: int) -> slice:
-        """The rows it computes for `whole`."""
-        each = -(-count // self.world)
-        return slice(min(count, self.rank * each), min(count, (self.rank + 1) * each))
+        """Its part of `count` rows, as `gather` puts them together."""
+        size = -(-count // self.world)
+        return slice(min(count, self.rank * size), min(count, (self.rank + 1) * size))
 
 
 def share() -> Share:
-    """This process's part, as torchrun says."""
+    """This process's part, by the variables that torchrun sets."""
     return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Whether this process is the one that writes files and prints."""
     return share().rank == 0
 
 
 def join() -> None:
-    """Enter the group that torchrun started this process in; nothing to do elsewhere, or a second
-    time.
-    """
+    """Join the process group that torchrun started; does nothing elsewhere, or a second time."""
     if share().world == 1:
         return
     import torch
@@ -64,7 +61,7 @@ def join() -> None:
 
 
 def barrier() -> None:
-    """All processes meet here."""
+    """Wait until all processes are here."""
     if share().world > 1:
         from torch import distributed
 
@@ -72,18 +69,18 @@ def barrier() -> None:
 
 
 def broadcast(value: Any) -> Any:
-    """What the first process says."""
+    """The value of the main process."""
     if share().world == 1:
         return value
     from torch import distributed
 
-    said = [value]
-    distributed.broadcast_object_list(said)
-    return said[0]
+    values = [value]
+    distributed.broadcast_object_list(values)
+    return values[0]
 
 
 def gather(part: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
-    """All `count` rows, from each process's `Share.rows`."""
+    """All rows [count, ...], from each process's `Share.rows` of them, `part` [m, ...]."""
     if share().world == 1:
         return part
     from torch import distributed
@@ -105,9 +102,8 @@ def parallel(network: nn.Module, device: torch.device) -> nn.Module:
     from torch.nn.parallel import DistributedDataParallel
 
     if device.type == "cuda":
-        return DistributedDataParallel(
-            SyncBatchNorm.convert_sync_batchnorm(network), device_ids=[device.index]
-        )
+        synchronised = SyncBatchNorm.convert_sync_batchnorm(network)
+        return DistributedDataParallel(synchronised, device_ids=[device.index])
     return DistributedDataParallel(network)
 
 
@@ -115,8 +111,6 @@ def device() -> torch.device:
     """Where this process computes."""
     import torch
 
-    return (
-        torch.device("cuda", torch.cuda.current_device())
-        if torch.cuda.is_available()
-        else torch.device("cpu")
-    )
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())

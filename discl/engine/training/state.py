@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def flatten(state: Any) -> tuple[dict[str, Tensor], Any]:
-    """(tensors by name, the rest as JSON can hold it).
+    """(tensors [...] by name, the rest as JSON can hold it).
 
     Containers may be dicts with plain keys, lists and tuples. Raises TypeError for anything else.
     """
@@ -31,7 +31,7 @@ def flatten(state: Any) -> tuple[dict[str, Tensor], Any]:
 
 
 def unflatten(tensors: dict[str, Tensor], facts: Any) -> Any:
-    """The inverse of `flatten`."""
+    """The inverse of `flatten`: a state with its tensors [...]."""
     ((kind, content),) = facts.items()
     if kind == "tensor":
         return tensors[content]

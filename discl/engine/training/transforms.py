@@ -96,13 +96,17 @@ def transform_of(config: TrainConfig, side: int) -> Any:
             **options,
         )
         if len(to_tensor.transforms) > 1:
-            raise ValueError(f"{to_tensor.transforms[1:]} is not for images")
+            raise _refused(config, f"{to_tensor.transforms[1:]} is not for images")
     except (TypeError, ValueError, AssertionError, KeyError) as error:
-        raise UserError(
-            f"train.transform = {dict(config.transform)}: timm.data.create_transform does not take"
-            f" it ({error})"
-        ) from error
+        raise _refused(config, error) from error
     return type(geometry)([*geometry.transforms, *colour.transforms])  # torchvision's Compose
+
+
+def _refused(config: TrainConfig, why: object) -> UserError:
+    return UserError(
+        f"train.transform = {dict(config.transform)}: timm.data.create_transform does not take it"
+        f" ({why})"
+    )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing
 from discl.files.disk import resource
 from discl.files.photos import encode
-from discl.files.sources import Archives, Remote
+from discl.files.sources import Archives, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.long_tail import long_tail
 
@@ -48,7 +48,7 @@ class Cifar100LT(FileDataset):
         Archives(
             "the University of Toronto",
             (
-                Remote(
+                RemoteFile(
                     "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
                     bytes=168_513_733,
                     md5="03b5dce01913d631647c71ecec9e9cb8",

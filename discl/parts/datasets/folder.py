@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing, Progress
 from discl.files.disk import data_home
-from discl.files.sources import Hub, contained, hub_answers, hub_bytes, obtain, size
+from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, obtain, safe_path
 from discl.parts.datasets.base.class_names import class_names, photo_of
 from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.long_tail import cut, thinned
@@ -154,17 +154,17 @@ class Folder(FileDataset):
     def _fetch(self, progress: Progress, asked: bool) -> Path:
         if not self._hub_id:
             raise UserError(self._not_found())
-        if not hub_answers():
+        if not hub_is_reachable():
             raise UserError(
                 f"dataset.root = {self.root!r} is no folder here, and the Hugging Face Hub cannot"
                 " be reached; give a folder"
             )
         repo, _, revision = self._hub_id.partition("@")
         source = Hub(repo, hub_bytes(repo, revision), revision)
-        if not asked and not source.unasked:
+        if not asked and not source.automatic:
             raise UserError(
-                f"{repo} on the Hub takes {size(source.bytes)}; `discl data fetch folder --set"
-                f" dataset.root={self.root}` downloads it, and goes on where it broke off"
+                f"{repo} on the Hub takes {format_bytes(source.bytes)}; `discl data fetch folder"
+                f" --set dataset.root={self.root}` downloads it, and goes on where it broke off"
             )
         (folder,) = self._candidates()
         obtain([source], folder, progress, asked)
@@ -240,7 +240,7 @@ class Folder(FileDataset):
         """Path -> group, from the file `groups`."""
         if not self.groups:
             return {}
-        path = self.folder / contained(self.groups)
+        path = self.folder / safe_path(self.groups)
         try:
             with path.open(encoding="utf-8-sig", newline="") as opened:
                 rows = list(csv.DictReader(opened))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing
-from discl.files.sources import Archives, Remote, contained
+from discl.files.sources import Archives, RemoteFile, safe_path
 from discl.parts.datasets.base.file_dataset import FileDataset
 
 _CLASSES = 8142
@@ -62,13 +62,13 @@ class INaturalist2018(FileDataset):
         Archives(
             "the iNaturalist 2018 competition, about 120 GB",
             (
-                Remote(f"{_URL}/train2018.json.tar.gz", md5="bfa29d89d629cbf04d826a720c0a68b0"),
-                Remote(f"{_URL}/val2018.json.tar.gz", md5="f2ed8bfe3e9901cdefceb4e53cd3775d"),
-                Remote(
+                RemoteFile(f"{_URL}/train2018.json.tar.gz", md5="bfa29d89d629cbf04d826a720c0a68b0"),
+                RemoteFile(f"{_URL}/val2018.json.tar.gz", md5="f2ed8bfe3e9901cdefceb4e53cd3775d"),
+                RemoteFile(
                     f"{_URL}/categories.json.tar.gz",
                     sha256="2287211e8da582419dc2ca66736005fdb079e0a89eaf38936a441d8277a8162e",
                 ),
-                Remote(f"{_URL}/train_val2018.tar.gz", md5="b1c6952ce38f31868cc50ea72d066cc3"),
+                RemoteFile(f"{_URL}/train_val2018.tar.gz", md5="b1c6952ce38f31868cc50ea72d066cc3"),
             ),
         ),
     )
@@ -153,7 +153,7 @@ def read_annotations(path: Path) -> Listing:
             " another year?"
         )
     order = sorted(names)
-    refs = np.array([contained(names[image]).as_posix() for image in order], np.str_)
+    refs = np.array([safe_path(names[image]).as_posix() for image in order], np.str_)
     return Listing(
         refs, np.array([labels[image] for image in order], np.int64), np.zeros(len(order), np.int64)
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing
 from discl.files.disk import resource
-from discl.files.sources import Archives, Remote
+from discl.files.sources import Archives, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
 
 # WILDS' name of a split -> ours. Its `val` has cameras unseen in training: it chooses no epoch.
@@ -51,9 +51,9 @@ class IWildCam(FileDataset):
         Archives(
             "WILDS",
             (
-                Remote(
+                RemoteFile(
                     "https://worksheets.codalab.org/rest/bundles/0x6313da2b204647e79a14b468131fcd64/contents/blob/",
-                    about=11_957_420_032,
+                    approximate_bytes=11_957_420_032,
                 ),
             ),
         ),

@@ -16,7 +16,7 @@ from discl.core.interfaces import Listing, Photos, Progress, Split
 from discl.files import decoded
 from discl.files.disk import data_home
 from discl.files.photos import decode
-from discl.files.sources import ByHand, Source, contained, obtain, size
+from discl.files.sources import ByHand, Source, format_bytes, obtain, safe_path
 from discl.parts.datasets.base.survey import (
     Survey,
     check_listings,
@@ -90,7 +90,7 @@ class FileDataset(ABC):
 
     def read(self, root: Path, ref: str) -> bytes:
         """The bytes of a photo's file."""
-        return (root / contained(ref)).read_bytes()
+        return (root / safe_path(ref)).read_bytes()
 
     def stamp(self, root: Path, ref: str) -> tuple[int, int]:
         """(size, time in ns) of the file a photo lies in. Raises OSError where there is none."""
@@ -210,7 +210,8 @@ class FileDataset(ABC):
         notes += [*self._survey.notes, *unreadable]
         if bytes_to_decode:
             notes.append(
-                f"not decoded yet: the first run writes {size(bytes_to_decode)} at {self.side} px"
+                f"not decoded yet: the first run writes {format_bytes(bytes_to_decode)} at"
+                f" {self.side} px"
                 f" to {data_home()}"
             )
         return tuple(notes)
@@ -252,7 +253,7 @@ class FileDataset(ABC):
         if self.root:
             raise UserError(self._not_found())
         folder = data_home() / self.folder_name
-        if not asked and not any(source.unasked for source in self.sources):
+        if not asked and not any(source.automatic for source in self.sources):
             raise UserError(self._not_found())
         try:
             obtain(self.sources, folder, progress, asked)
@@ -336,8 +337,8 @@ class FileDataset(ABC):
 
     # -- the pixels
 
-    def _map(self, split: str) -> decoded.Map:
-        return decoded.Map(
+    def _map(self, split: str) -> decoded.DecodedPhotos:
+        return decoded.DecodedPhotos(
             data_home() / "decoded",
             str(self.folder),
             self._survey.listings[split].refs,
@@ -345,13 +346,13 @@ class FileDataset(ABC):
             _Reader(self, self.folder),
         )
 
-    def _open_map(self, split: str, progress: Progress) -> decoded.Opened:
+    def _open_map(self, split: str, progress: Progress) -> decoded.OpenedPhotos:
         """The decoded photos of a split, decoded first where they are not."""
         map = self._map(split)
         opened = map.open()
         if opened is None:
             decoded.check_room([map], data_home())
-            title = f"decoding {split} photos at {self.side} px ({size(map.bytes)})"
+            title = f"decoding {split} photos at {self.side} px ({format_bytes(map.bytes)})"
             opened = map.build(title, progress)
         first = next(iter(opened.unreadable.values()), "")
         listed = map.folder / "unreadable.txt"
@@ -369,7 +370,7 @@ class FileDataset(ABC):
 
 
 class _Reader:
-    """Reads the files of a dataset, as `decoded.Files`."""
+    """Reads the files of a dataset, as `decoded.PhotoFiles`."""
 
     def __init__(self, dataset: FileDataset, root: Path) -> None:
         self._dataset = dataset

