@@ -13,12 +13,19 @@ import numpy as np
 import pytest
 
 from discl.harness.report.comparison import Comparison
-from discl.harness.report.gallery import Failures, Gallery, Mistake, Shown, Worst, uri
+from discl.harness.report.gallery import (
+    Gallery,
+    GalleryTile,
+    MistakePicture,
+    RunMistakes,
+    WorstClass,
+    uri,
+)
 from discl.harness.report.histories import Histories
-from discl.harness.report.library import javascript
+from discl.harness.report.library import drawing_library
+from discl.harness.report.page import draw_section
 from discl.harness.report.page import page as page_of
-from discl.harness.report.page import section
-from discl.harness.report.tuning import Study, Tuning
+from discl.harness.report.tuning import StudyLine, TuningSection
 from tests.browser import opened, sideways
 from tests.reports import HOSTILE, facts, run
 
@@ -67,14 +74,16 @@ def _pictures(names: list[str]) -> dict[str, object]:
         (
             name,
             [
-                Shown(PICTURE, "0.812", False),
-                Shown(PICTURE, "0.100", True),
-                Shown("", "not made", False),
+                GalleryTile(PICTURE, "0.812", False),
+                GalleryTile(PICTURE, "0.100", True),
+                GalleryTile("", "not made", False),
             ],
         )
         for name in names
     ]
-    worst = [Worst(name, "3 %", [Mistake(PICTURE, name, "99 % sure")] * 3) for name in names]
+    worst = [
+        WorstClass(name, "3 %", [MistakePicture(PICTURE, name, "99 % sure")] * 3) for name in names
+    ]
     trials = [
         {
             "study": "tune/b/s/static",
@@ -89,7 +98,7 @@ def _pictures(names: list[str]) -> dict[str, object]:
     importance = [
         {"study": "tune/b/s/static", "strategy": "static", "path": "train.lr", "share": 100.0}
     ]
-    study = Study("tune/b/s/static", 3, 1, "0.10", "22.0", "train.lr = 0.003")
+    study = StudyLine("tune/b/s/static", 3, 1, "0.10", "22.0", "train.lr = 0.003")
     return {
         "gallery": Gallery(
             ["level 0 %", "level 50 %", "photo"],
@@ -100,8 +109,8 @@ def _pictures(names: list[str]) -> dict[str, object]:
             [(name, 8, [8, 0]) for name in names],
             "0.3",
         ),
-        "failures": [Failures(name, 0, True, worst) for name in (names[0], "real_rebalanced")],
-        "tuning": Tuning([study], {"trials": trials, "importance": importance}),
+        "failures": [RunMistakes(name, 0, True, worst) for name in (names[0], "real_rebalanced")],
+        "tuning": TuningSection([study], {"trials": trials, "importance": importance}),
     }
 
 
@@ -109,10 +118,10 @@ def _pictures(names: list[str]) -> dict[str, object]:
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two benchmarks, the second with names that nobody should give."""
     file = tmp_path_factory.mktemp("report") / "report.html"
-    with javascript() as library:
+    with drawing_library() as library:
         sections = [
-            section(_plain(), **_pictures(["static"])),
-            section(_hostile(), **_pictures([*HOSTILE.values()]), notes=["a note"]),
+            draw_section(_plain(), **_pictures(["static"])),
+            draw_section(_hostile(), **_pictures([*HOSTILE.values()]), notes=["a note"]),
         ]
         file.write_text(page_of(sections, library()), "utf-8")
     return file

@@ -59,11 +59,11 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     from rich.table import Table
 
     from discl.core.interfaces import InFiles
-    from discl.harness.bank.spectrum import class_counts, photo_sheet
+    from discl.harness.bank.dataset_overview import count_photos, photo_sheet
     from discl.harness.run.trackers import CompositeTracker
 
     built = _build(dataset, settings)
-    counts = class_counts(built)
+    counts = count_photos(built)
     table = Table("class", "group", *counts.splits, title=f"{dataset}: photos per class", box=None)
     for name, group, row in counts.rows:
         table.add_row(name, group, *map(str, row))

@@ -113,8 +113,7 @@ def report(
     discl report cifar10_lt --root leaderboards        # from published results
     """
     from discl.files.disk import check_output
-    from discl.harness.report.build import ReportRequest
-    from discl.harness.report.build import report as write
+    from discl.harness.report.build import ReportRequest, save_report
 
     check_output(output)
     compared = [name for given in baselines for name in words(given)]
@@ -128,7 +127,7 @@ def report(
         shown,
         _command("report", benches),
     )
-    for note in write(request, output):
+    for note in save_report(request, output):
         click.echo(note, err=True)
     click.echo(str(output))
 
@@ -162,8 +161,7 @@ def figures(
     discl figures cifar10_lt --baseline all_levels --format pdf -o figures
     """
     from discl.core.errors import unknown
-    from discl.harness.report.build import ReportRequest
-    from discl.harness.report.build import figures as draw
+    from discl.harness.report.build import ReportRequest, save_figures_of
 
     for form in words(formats):
         if form not in FORMATS:
@@ -177,7 +175,7 @@ def figures(
         command=_command("figures", benches),
     )
     output.mkdir(parents=True, exist_ok=True)
-    for path in draw(request, output, words(formats)):
+    for path in save_figures_of(request, output, words(formats)):
         click.echo(str(path))
 
 

@@ -1,4 +1,4 @@
-"""A figure of photos in rows and columns, as pixels or as SVG: one layout, two ways to draw it."""
+"""Photos in rows and columns, with words beside them, as a picture or as SVG."""
 
 from __future__ import annotations
 
@@ -30,11 +30,9 @@ INK, QUIET, ALARM = "#1b1f24", "#59636e", "#c62828"
 
 
 class Tile(NamedTuple):
-    """One place of a figure: a photo (None leaves a hole) with a word under it; a dropped one is
-    framed and crossed.
-    """
+    """A photo [h, w, 3] of a figure with a word under it; a dropped one is framed and crossed."""
 
-    photo: Photos | None
+    photo: Photos | None  # None leaves a hole
     note: str = ""
     dropped: bool = False
 
@@ -88,15 +86,19 @@ class Drawing(NamedTuple):
 
 
 def check_figure(path: Path) -> None:
-    """Raise now what `save_figure` would raise after long work."""
+    """Raise before long work what `save_figure` would raise after it.
+
+    Raises UserError where the ending is no picture's or the file cannot be written.
+    """
     if path.suffix.lower() != ".svg":
         picture_format(path, " or .svg")
     check_output(path)
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure whole: SVG, with its words as text, or any picture format, by the file's
-    ending.
+    """Write a figure whole: as SVG with its words as text, or as a picture, by the file's ending.
+
+    Returns the path.
     """
     drawing = laid_out(figure)
     if path.suffix.lower() != ".svg":
@@ -111,7 +113,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def laid_out(figure: Figure) -> Drawing:
-    """Every shape of a figure and where it goes."""
+    """The position of everything in a figure."""
     names = [
         name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
         for name in figure.names
@@ -120,14 +122,15 @@ def laid_out(figure: Figure) -> Drawing:
     head_lines = max(len(head.split("\n")) for head in figure.heads)
     top = MARGIN + head_lines * LINE
     tall = _tile_height(figure)
+    pitch = tall + GAP + (LINE if any(tile.note for row in figure.rows for tile in row) else 0)
     columns = [left + c * (TILE + GAP) for c in range(len(figure.heads))]
     shapes = list(_heads(figure.heads, columns, top))
     for r, (name, row) in enumerate(zip(names, figure.rows, strict=True)):
-        y = top + r * (tall + LINE + GAP)
+        y = top + r * pitch
         shapes.append(Text(left - GAP, y + tall / 2 + TYPE / 3, name, "end"))
         for x, tile in zip(columns, row, strict=True):
             shapes += _tile(tile, x, y, tall)
-    bottom = top + len(figure.rows) * (tall + LINE + GAP)
+    bottom = top + len(figure.rows) * pitch
     legend = list(_legend(figure, left, bottom + GAP))
     shapes += legend
     widest = max(
@@ -186,7 +189,7 @@ def _font(scale: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _length(words: str) -> float:
-    """Width of words. SVG viewers take a font of their own, of about this width."""
+    """Width of words; the fonts of SVG viewers have about this width."""
     return float(_font(1).getlength(words)) * 1.04
 
 
@@ -194,7 +197,7 @@ def _length(words: str) -> float:
 
 
 def as_picture(drawing: Drawing) -> Image.Image:
-    """Drawn at twice the size, where that fits a picture file."""
+    """A drawing as pixels, at twice its size where that fits a picture file."""
     scale = 2 if max(drawing.width, drawing.height) * 2 <= LARGEST_PIXELS else 1
     canvas = Image.new("RGB", (int(drawing.width * scale), int(drawing.height * scale)), "white")
     draw = ImageDraw.Draw(canvas)
@@ -223,9 +226,9 @@ def as_picture(drawing: Drawing) -> Image.Image:
 
 
 def enlarged(photo: Photos, width: int, height: int) -> Image.Image:
-    """A photo at another size.
+    """A photo [h, w, 3] at another size.
 
-    Small ones keep their pixels as squares: nothing is shown that was not made.
+    Pixels of small photos stay squares, so that nothing is shown that was not made.
     """
     picture = Image.fromarray(photo)
     factor = math.ceil(max(width / photo.shape[1], height / photo.shape[0]))
@@ -261,7 +264,7 @@ def _draw_cross(draw: ImageDraw.ImageDraw, cross: Cross, scale: int) -> None:
 
 
 def as_svg(drawing: Drawing) -> str:
-    """One SVG document; photos are inside as PNG, words are words."""
+    """A drawing as an SVG document; photos are inside as PNG, and words are text."""
     size = f"{drawing.width:g} {drawing.height:g}"
     width, height = size.split()
     return "\n".join(
@@ -309,5 +312,5 @@ def _element(shape: Shape) -> str:
 
 
 def _clean(words: str) -> str:
-    """Escaped, and without the control characters that no XML may hold."""
+    """Escaped words without the control characters that XML forbids."""
     return escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "", words))

@@ -1,6 +1,4 @@
-"""What the pages of the harness have in common: one way to fill in a template, and one set of
-colours, light and dark.
-"""
+"""What all HTML pages share: how templates are filled in, and the colours, light and dark."""
 
 from __future__ import annotations
 
@@ -13,8 +11,9 @@ from markupsafe import Markup
 
 
 def template(place: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> Template:
-    """A template below `discl/harness`: every word is escaped, none may be missing, and `{{ colours
-    }}` is the style sheet of all pages.
+    """A template below `discl/harness`; `{{ colours }}` in it is the style sheet of all pages.
+
+    Every word is escaped, and a missing one is an error.
     """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

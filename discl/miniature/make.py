@@ -21,7 +21,7 @@ from discl.core.interfaces import Generator, Request, Split, Tracker
 from discl.core.levels import PHOTO
 from discl.core.registry import bind
 from discl.files.disk import home, write_text
-from discl.files.photos import save_picture, sheet
+from discl.files.figure import Figure, Tile, save_figure
 from discl.miniature import autoencoder, denoiser, judge, scorer
 from discl.miniature.card import model_card
 from discl.miniature.retention import Retention, by_captions, by_judge, retention
@@ -198,10 +198,10 @@ def contact_sheet(dataset: Any, split: Split, generator: Generator, path: Path) 
         asked = [Request(level, dataset.prompts(label)[0], label) for label in range(len(rows))]
         columns.append(generator.make(asked, photos).images)
     columns.append(photos)
-    lines = [[column[r] for column in columns] for r in range(len(rows))]
-    return save_picture(
-        sheet(lines, [*(f"{level} %" for level in LEVELS[:-1]), "photo"], dataset.classes), path
-    )
+    lines = [tuple(Tile(column[row]) for column in columns) for row in range(len(rows))]
+    heads = (*(f"{level} %" for level in LEVELS[:-1]), "photo")
+    figure = Figure(heads=heads, names=tuple(dataset.classes), rows=tuple(lines), legend=())
+    return save_figure(figure, path)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Split
 from discl.files.photos import decode
-from discl.harness.bank.spectrum import photo_sheet
+from discl.harness.bank.dataset_overview import photo_sheet
 from discl.parts.datasets.base.long_tail import long_tail
 from discl.parts.datasets.cifar10.cameras import (
     CAMERAS,

@@ -1,121 +1,27 @@
-"""Pictures and counts of what goes in: datasets and banks."""
+"""The spectrum of a bank: images of a few hard photos at every guidance level."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NamedTuple
-
 import numpy as np
 
-from discl.core.conventions import SHOTS
-from discl.core.interfaces import Dataset, InFiles, Ints, Split
+from discl.core.interfaces import Ints
 from discl.core.levels import PHOTO, TEXT_ONLY
 from discl.engine.bank.catalogue import Cell
 from discl.engine.level_images import LevelImages
 from discl.files.figure import Figure, Tile
-from discl.files.photos import save_picture, sheet
 from discl.harness.run.assembly import Bench
 
 
-class Counts(NamedTuple):
-    """Photos per class; `rows` are (class, group, one count a split)."""
-
-    splits: list[str]
-    rows: list[tuple[str, str, list[int]]]
-    note: str
-
-
-def class_counts(dataset: Dataset, shots: str = "kang") -> Counts:
-    """Photos per class of every split; those of ood/*, where they are alike in number, share a
-    column. Reads no photo of a file.
-
-    `shots` names the rule by which a class is many, medium or few.
-    """
-    shown = [name for name in dataset.splits if not name.startswith("ood/")]
-    ood = [name for name in dataset.splits if name.startswith("ood/")]
-    splits = {
-        name: dataset.listing(name) if isinstance(dataset, InFiles) else dataset.split(name)
-        for name in dataset.splits
-    }
-    tables = {
-        name: np.bincount(split.labels, minlength=len(dataset.classes))
-        for name, split in splits.items()
-    }
-    if alike := all(np.array_equal(tables[name], tables[ood[0]]) for name in ood):
-        tables = {name: table for name, table in tables.items() if name in [*shown, *ood[:1]]}
-    members = SHOTS[shots].members(tables["train"])
-    rows = [
-        (
-            name,
-            next(group for group, mine in members.items() if mine[i]),
-            [int(table[i]) for table in tables.values()],
-        )
-        for i, name in enumerate(dataset.classes)
-    ]
-    groups = {int(group) for name in shown for group in np.unique(splits[name].groups)}
-    note = (
-        f"{len(ood)} ood splits: {', '.join(name.removeprefix('ood/') for name in ood)};"
-        f" {len(groups)} group(s)"
-    )
-    return Counts(["each ood" if alike and name in ood else name for name in tables], rows, note)
-
-
-def photo_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:
-    """One line of training photos a class, then one a group where there are several, then one of
-    each ood split or group of it.
-    """
-    train = dataset.split("train")
-    names = []
-    rows = []
-    for label, name in enumerate(dataset.classes):
-        mine = np.flatnonzero(train.labels == label)
-        rows.append(
-            [np.asarray(train.pixels[mine[i % len(mine)]]) for i in range(columns)]
-            if len(mine)
-            else []
-        )
-        names.append(name)
-    for name in ("train", *(name for name in dataset.splits if name.startswith("ood/"))):
-        split = dataset.split(name)
-        for group, places in _by_group(split).items():
-            alone = len(places) == len(split)
-            if alone and name == "train":  # its classes have said it all
-                continue
-            rows.append(
-                [
-                    np.asarray(split.pixels[place])
-                    for place in places[np.linspace(0, len(places) - 1, columns).astype(int)]
-                ]
-            )
-            names.append(name if alone else f"{name}, group {group}")
-    return save_picture(sheet(rows, [""] * columns, names), path)
-
-
-def _by_group(split: Split, most: int = 25) -> dict[int, Ints]:
-    """Places of the photos of each group, of the `most` largest where there are more."""
-    groups, sizes = np.unique(split.groups, return_counts=True)
-    largest = np.sort(groups[np.argsort(-sizes, kind="stable")[:most]])
-    return {int(group): np.flatnonzero(split.groups == group) for group in largest}
-
-
 def spectrum(bench: Bench, photos: int) -> Figure:
-    """A line a hard photo, a column a level, the photo last; each image is the one the benchmark
-    picks of its draws.
+    """A line for each of some hard photos, a column for each level, the photo last.
 
-    The photos are spread over the hard classes. Makes nothing: an image the bank lacks leaves a
-    hole.
+    Each image is the one the benchmark picks of its draws. The photos are spread over the hard
+    classes. No image is made: one that the bank lacks leaves a hole.
     """
     sources = bench.sources
     bank = bench.spec.bank
     levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
-    nth = [
-        np.flatnonzero(np.flatnonzero(sources.labels == label) == i)[0]
-        for i, label in enumerate(sources.labels)
-    ]
-    chosen = sorted(
-        np.argsort(nth, kind="stable")[:photos].tolist(),
-        key=lambda place: int(sources.labels[place]),
-    )
+    chosen = _spread_over_classes(sources.labels, photos)
     picked = {
         level: bench.bank.view(level, bank.variants, sources, None, bank.best_of)
         for level in levels
@@ -124,38 +30,45 @@ def spectrum(bench: Bench, photos: int) -> Figure:
         level: bench.bank.view(level, bank.variants, sources, bank.threshold, bank.best_of)
         for level in levels
     }
-    rows = [
-        (
-            *(_tile(bench, place, level, picked[level], kept[level]) for level in levels),
-            Tile(sources.photos[place]),
-        )
-        for place in chosen
-    ]
+    rows = []
+    for source in chosen:
+        tiles = [_tile(bench, source, level, picked[level], kept[level]) for level in levels]
+        rows.append((*tiles, Tile(sources.photos[source])))
     heads = [
         f"level {level} %" + ("\n(text only)" if level == TEXT_ONLY else "") for level in levels
     ]
-    legend = [
-        "under each image: its cosine with the caption"
-        + (f"; each is the best of {bank.best_of} draws" if bank.best_of > 1 else "")
-    ]
+    legend = ["under each image: its cosine with the caption"]
+    if bank.best_of > 1:
+        legend[0] += f"; each is the best of {bank.best_of} draws"
     dropped = any(tile.dropped for row in rows for tile in row)
+    if not dropped:
+        legend.append(f"none of these is under the threshold {bank.threshold:g}")
     return Figure(
         heads=(*heads, "photo"),
-        names=tuple(bench.dataset.classes[int(sources.labels[place])] for place in chosen),
+        names=tuple(bench.dataset.classes[int(sources.labels[source])] for source in chosen),
         rows=tuple(rows),
-        legend=(
-            *legend,
-            *([] if dropped else [f"none of these is under the threshold {bank.threshold:g}"]),
-        ),
+        legend=tuple(legend),
         mark=f"dropped: the cosine is under the threshold {bank.threshold:g}" if dropped else "",
     )
 
 
-def _tile(bench: Bench, place: int, level: int, picked: LevelImages, kept: LevelImages) -> Tile:
-    """The first of a photo's picked images, as the view without and with the threshold has it."""
-    mine = np.flatnonzero(picked.row == bench.sources.rows[place])
-    if not len(mine):
+def _spread_over_classes(labels: Ints, count: int) -> list[int]:
+    """Positions in `labels` [n]: the first photo of every class, then the second, and so on."""
+    nth = np.empty(len(labels), np.int64)  # which photo of its class
+    for label in np.unique(labels):
+        positions = np.flatnonzero(labels == label)
+        nth[positions] = np.arange(len(positions))
+    chosen = np.argsort(nth, kind="stable")[:count].tolist()
+    return sorted(chosen, key=lambda position: int(labels[position]))
+
+
+def _tile(bench: Bench, source: int, level: int, picked: LevelImages, kept: LevelImages) -> Tile:
+    """The first of a photo's picked images; dropped where it is not among the kept ones."""
+    images = np.flatnonzero(picked.row == bench.sources.rows[source])
+    if not len(images):
         return Tile(None, "not made")
-    image = bench.bank.image(Cell(bench.sources.ids[place], level, int(picked.variant[mine[0]])))
-    score = "" if image[1].text_score is None else f"{image[1].text_score:.3f}"
-    return Tile(image[0], score, not np.isin(picked.position[mine[0]], kept.position))
+    first = images[0]
+    cell = Cell(bench.sources.ids[source], level, int(picked.variant[first]))
+    pixels, record = bench.bank.image(cell)
+    score = "" if record.text_score is None else f"{record.text_score:.3f}"
+    return Tile(pixels, score, dropped=picked.position[first] not in kept.position)

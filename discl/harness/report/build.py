@@ -1,4 +1,4 @@
-"""Makes the report of benchmarks: from the runs in the store, or from published result files."""
+"""Makes the report and the figures of benchmarks, from stored runs or published result files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from discl.config.experiment import experiments
 from discl.core.result import Result
 from discl.files.disk import atomic_output
 from discl.harness.leaderboard.publish import committed
-from discl.harness.leaderboard.table import Board, board, stored_results
+from discl.harness.leaderboard.table import board, stored_results
 from discl.harness.report.canvas import altair
 from discl.harness.report.comparison import Comparison
-from discl.harness.report.histories import histories
-from discl.harness.report.library import javascript
-from discl.harness.report.page import Section, page, section
+from discl.harness.report.figures import save_figures
+from discl.harness.report.histories import load_histories
+from discl.harness.report.library import drawing_library
+from discl.harness.report.page import Section, draw_section, page
 from discl.harness.run.store import Store
 
 
@@ -35,67 +36,64 @@ class ReportRequest:
     command: str = ""  # that makes the report
 
 
-def report(request: ReportRequest, path: Path) -> list[str]:
-    """Write the page; returns what is not on it, a sentence each."""
-    altair()  # raises now what would be raised after reading all runs
+def save_report(request: ReportRequest, path: Path) -> list[str]:
+    """Write the page; returns a sentence for each thing that is not on it."""
+    altair()  # raises before all runs are read
     store = Store()
-    with javascript() as library:
+    with drawing_library() as library:
         sections = [_section(spec, request, store) for spec in request.specs]
         text = page(sections, library())
     with atomic_output(path) as tmp:
         tmp.write_text(text, "utf-8")
-    return [f"{each.board.title}: {note}" for each in sections for note in each.notes]
+    return [f"{section.board.title}: {note}" for section in sections for note in section.notes]
 
 
 def _section(spec: Benchmark, request: ReportRequest, store: Store) -> Section:
-    made = compared(spec, request.every_seed, request.baselines, request.root, store)
-    notes = list[str]()
-    told = histories(made, store)
-    if not told.epochs:
+    comparison = _comparison(spec, request, store)
+    notes: list[str] = []
+    if not comparison.histories.epochs:
         notes.append("no curves and no level traces: the runs' records are not on this machine")
-    comparison = Comparison(made, told)
-    more = dict[str, Any]()
+    more: dict[str, Any] = {}
     if request.pictures:
         from discl.harness.report.gallery import pictures  # torch: seconds
 
         more |= pictures(spec, comparison, store, notes)._asdict()
     if request.studies:
-        from discl.harness.report.tuning import tuning  # Optuna: seconds
+        from discl.harness.report.tuning import tuning_section  # Optuna: seconds
 
-        more["tuning"] = tuning(request.studies, spec.name, spec.scale, request.study, notes)
-    return section(comparison, notes=notes, source=request.command, **more)
-
-
-def figures(request: ReportRequest, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Write the figures of every benchmark; returns the files."""
-    from discl.harness.report.figures import save_figures
-
-    store = Store()
-    written = list[Path]()
-    for spec in request.specs:
-        made = compared(spec, request.every_seed, request.baselines, request.root, store)
-        written += save_figures(
-            Comparison(made, histories(made, store)), folder, formats, request.command
+        more["tuning"] = tuning_section(
+            request.studies, spec.name, spec.scale, request.study, notes
         )
+    return draw_section(comparison, notes=notes, source=request.command, **more)
+
+
+def save_figures_of(request: ReportRequest, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write the figures of every benchmark; returns the files."""
+    store = Store()
+    written = []
+    for spec in request.specs:
+        comparison = _comparison(spec, request, store)
+        written += save_figures(comparison, folder, formats, request.command)
     return written
 
 
-def compared(
-    spec: Benchmark, every_seed: bool, baselines: Sequence[str], root: Path | None, store: Store
-) -> Board:
-    """The board of a benchmark's runs."""
-    if root is not None:
-        found = [
-            each
-            for each in committed(root, spec.name, spec.scale)
-            if each.strategy in spec.strategies
-        ]
-        found = found if every_seed else [each for each in found if each.seed in spec.seeds]
-    else:
-        found = _of_every_seed(spec, store) if every_seed else stored_results(spec, store)
-    if every_seed and found:
-        spec = spec.model_copy(update={"seeds": sorted({result.seed for result in found})})
-    return board(spec, found, baselines)
+def _comparison(spec: Benchmark, request: ReportRequest, store: Store) -> Comparison:
+    """The comparison of a benchmark's runs; with `every_seed` of all seeds that have a run."""
+    results = _results(spec, request, store)
+    if request.every_seed and results:
+        spec = spec.model_copy(update={"seeds": sorted({result.seed for result in results})})
+    compared = board(spec, results, request.baselines)
+    return Comparison(compared, load_histories(compared, store))
+
+
+def _results(spec: Benchmark, request: ReportRequest, store: Store) -> list[Result]:
+    if request.root is None:
+        return _of_every_seed(spec, store) if request.every_seed else stored_results(spec, store)
+    return [
+        result
+        for result in committed(request.root, spec.name, spec.scale)
+        if result.strategy in spec.strategies and (request.every_seed or result.seed in spec.seeds)
+    ]
 
 
 def _of_every_seed(spec: Benchmark, store: Store) -> list[Result]:
@@ -106,8 +104,7 @@ def _of_every_seed(spec: Benchmark, store: Store) -> list[Result]:
         if (result.benchmark, result.scale) == (spec.name, spec.scale)
         and result.strategy in spec.strategies
     ]
-    whole = spec.model_copy(update={"seeds": sorted({result.seed for result in alike})})
-    ids = {
-        experiment.id() for experiment in experiments(whole)
-    }  # together, since they have most of their identity in common
+    every_seed = spec.model_copy(update={"seeds": sorted({result.seed for result in alike})})
+    # ids of one spec are computed together, since they have most of their identity in common
+    ids = {experiment.id() for experiment in experiments(every_seed)}
     return [result for result in alike if result.id in ids]

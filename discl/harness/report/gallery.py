@@ -1,13 +1,11 @@
-"""Pictures for the report: images of the bank between text and photo, and the photos runs are most
-surely wrong about.
-"""
+"""Pictures of the report: images of the bank, and the most confident mistakes of runs."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -19,6 +17,7 @@ from discl.core.interfaces import Photos
 from discl.core.levels import PHOTO
 from discl.core.result import Result
 from discl.files.disk import home
+from discl.files.figure import Tile
 from discl.harness.bank.spectrum import spectrum
 from discl.harness.leaderboard.table import by_seed
 from discl.harness.report.comparison import Comparison
@@ -26,13 +25,14 @@ from discl.harness.run.assembly import Bench
 from discl.harness.run.mistakes import Misclassified, misclassified, worst_classes
 from discl.harness.run.store import Store
 
-PHOTOS = 8  # lines of the spectrum
+BANK_PHOTOS = 8  # lines of the spectrum
 LARGEST = 184  # pixels of a picture's longer side: twice its size on the page
 MOST_CLASSES = 40  # lines of the table of kept images
-CLASSES, MISTAKES = 3, 6  # of a run, of a class
+WORST_CLASSES = 3  # of a run
+MISTAKES = 6  # of a class
 
 
-class Shown(NamedTuple):
+class GalleryTile(NamedTuple):
     """A picture of the bank."""
 
     uri: str  # "" where there is none
@@ -44,44 +44,50 @@ class Gallery(NamedTuple):
     """The bank of a benchmark."""
 
     heads: list[str]
-    rows: list[tuple[str, list[Shown]]]
+    rows: list[tuple[str, list[GalleryTile]]]
     legend: str
     small: bool  # shown larger than they are
     levels: list[int]
-    kept: list[tuple[str, int, list[int]]]  # class, wanted a level, kept by level
+    kept: list[tuple[str, int, list[int]]]  # (class, wanted at each level, kept by level)
     threshold: str
 
 
-class Mistake(NamedTuple):
+class MistakePicture(NamedTuple):
+    """A misclassified photo."""
+
     uri: str
-    guess: str
+    guess: str  # name of the predicted class
     sure: str
 
 
-class Worst(NamedTuple):
+class WorstClass(NamedTuple):
+    """A class with low recall, and its most confident mistakes."""
+
     name: str
     recall: str
-    photos: list[Mistake]
+    photos: list[MistakePicture]
 
 
-class Failures(NamedTuple):
+class RunMistakes(NamedTuple):
     """The worst classes of a run."""
 
     strategy: str
     seed: int
     small: bool
-    classes: list[Worst]
+    classes: list[WorstClass]
 
 
 class Pictures(NamedTuple):
+    """What is shown of one benchmark."""
+
     gallery: Gallery | None
-    failures: list[Failures]
+    failures: list[RunMistakes]
 
 
 def pictures(spec: Benchmark, comparison: Comparison, store: Store, notes: list[str]) -> Pictures:
-    """What can be shown on this machine; why something cannot goes into `notes`.
+    """The pictures that can be shown on this machine; the reasons for others go into `notes`.
 
-    Fetches, makes and trains nothing.
+    Nothing is fetched, made or trained.
     """
     bench = Bench(spec)
     try:
@@ -91,9 +97,8 @@ def pictures(spec: Benchmark, comparison: Comparison, store: Store, notes: list[
                 f" {spec.dataset['name']})"
             )
             return Pictures(None, [])
-        return Pictures(
-            _gallery(bench, comparison, notes), _failures(bench, comparison, store, notes)
-        )
+        gallery = _gallery(bench, comparison, notes)
+        return Pictures(gallery, _failures(bench, comparison, store, notes))
     except UserError as error:
         notes.append(f"no pictures: {error}")
         return Pictures(None, [])
@@ -105,66 +110,57 @@ def pictures(spec: Benchmark, comparison: Comparison, store: Store, notes: list[
 
 
 def _gallery(bench: Bench, comparison: Comparison, notes: list[str]) -> Gallery | None:
-    wanted = comparison.board.comparability.get("bank")
-    if wanted is None:
+    bank = comparison.board.comparability.get("bank")
+    if bank is None:
         return None  # nothing was trained on generated images
-    if not (home() / "banks" / str(wanted)).is_dir():
-        notes.append(f"no images of the bank: {wanted} is not on this machine")
+    if not (home() / "banks" / str(bank)).is_dir():
+        notes.append(f"no images of the bank: {bank} is not on this machine")
         return None
-    if bench.bank_id != wanted:
+    if bench.bank_id != bank:
         notes.append(
-            f"no images of the bank: the runs used {wanted}, the benchmark file now means"
+            f"no images of the bank: the runs used {bank}, the benchmark file now means"
             f" {bench.bank_id}"
         )
         return None
-    figure = spectrum(bench, PHOTOS)
-    rows = [
-        (
-            name,
-            [
-                Shown("" if tile.photo is None else uri(tile.photo), tile.note, tile.dropped)
-                for tile in row
-            ],
-        )
-        for name, row in zip(figure.names, figure.rows, strict=True)
-    ]
+    figure = spectrum(bench, BANK_PHOTOS)
     levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
-    legend = "; ".join(
-        [
-            *(line.removeprefix("under each image: ") for line in figure.legend),
-            *([figure.mark] if figure.mark else []),
-        ]
-    )
-    small = bench.sources.photos.shape[2] < LARGEST // 2
+    legend = [line.removeprefix("under each image: ") for line in figure.legend]
+    legend += [figure.mark] if figure.mark else []
     return Gallery(
-        list(figure.heads),
-        rows,
-        legend,
-        small,
-        levels,
-        _kept(bench, levels),
-        f"{bench.spec.bank.threshold:g}",
+        heads=list(figure.heads),
+        rows=[
+            (name, [_gallery_tile(tile) for tile in row])
+            for name, row in zip(figure.names, figure.rows, strict=True)
+        ],
+        legend="; ".join(legend),
+        small=bench.sources.photos.shape[2] < LARGEST // 2,
+        levels=levels,
+        kept=_kept(bench, levels),
+        threshold=f"{bench.spec.bank.threshold:g}",
     )
+
+
+def _gallery_tile(tile: Tile) -> GalleryTile:
+    return GalleryTile("" if tile.photo is None else uri(tile.photo), tile.note, tile.dropped)
 
 
 def _kept(bench: Bench, levels: Sequence[int]) -> list[tuple[str, int, list[int]]]:
     """Hard classes, those with fewest photos first."""
     classes = len(bench.dataset.classes)
     wanted = np.bincount(bench.sources.labels, minlength=classes) * bench.spec.bank.variants
-    kept = {
-        level: np.bincount(bench.train.labels[bench.level_images(level).row], minlength=classes)
+    kept = [
+        np.bincount(bench.train.labels[bench.level_images(level).row], minlength=classes)
         for level in levels
-    }
-    order = sorted(np.flatnonzero(wanted).tolist(), key=lambda label: int(bench.counts[label]))[
-        :MOST_CLASSES
     ]
+    hard = np.flatnonzero(wanted).tolist()
+    smallest = sorted(hard, key=lambda label: int(bench.counts[label]))[:MOST_CLASSES]
     return [
         (
             bench.dataset.classes[label],
             int(wanted[label]),
-            [int(kept[level][label]) for level in levels],
+            [int(of_level[label]) for of_level in kept],
         )
-        for label in order
+        for label in smallest
     ]
 
 
@@ -173,60 +169,54 @@ def _kept(bench: Bench, levels: Sequence[int]) -> list[tuple[str, int, list[int]
 
 def _failures(
     bench: Bench, comparison: Comparison, store: Store, notes: list[str]
-) -> list[Failures]:
-    """Of the strategy the headline is about, and of the baseline."""
-    base = comparison.board.baselines[0] if comparison.board.baselines else None
-    best = comparison.headline.best or next(
-        (name for name in comparison.strategies if name != base), None
-    )
-    found = []
+) -> list[RunMistakes]:
+    """Mistakes of the strategy of the headline, and of the baseline."""
+    board = comparison.board
+    base = board.baselines[0] if board.baselines else None
+    others = (name for name in comparison.strategies if name != base)
+    best = comparison.headline.best or next(others, None)
+    mistakes = []
     for name in dict.fromkeys(filter(None, (best, base))):
-        results = next(row.results for row in comparison.board.rows if row.strategy == name)
-        run = middle(results, comparison.metric)
+        results = next(row.results for row in board.rows if row.strategy == name)
+        run = middle_run(results, comparison.metric)
         folder = store.folder(run)
         if not (folder / "predictions.npz").is_file():
             notes.append(f"no mistakes of {name}: its predictions are not on this machine")
             continue
-        found.append(_of_run(bench, run, store.predictions(folder)))
-    return [each for each in found if each.classes]
+        mistakes.append(_of_run(bench, run, store.predictions(folder)))
+    return [of_run for of_run in mistakes if of_run.classes]
 
 
-def middle(results: Sequence[Result], metric: str) -> Result:
+def middle_run(results: Sequence[Result], metric: str) -> Result:
     """The run in the middle by a metric; of an even number the lower one."""
-    known = by_seed(results, metric)
-    order = sorted(results, key=lambda result: (known.get(result.seed, -1.0), result.seed))
+    values = by_seed(results, metric)
+    order = sorted(results, key=lambda result: (values.get(result.seed, -1.0), result.seed))
     return order[(len(order) - 1) // 2]
 
 
-def _of_run(bench: Bench, run: Result, predictions: dict[str, np.ndarray]) -> Failures:
-    home = id_test_split(bench.dataset.splits)
-    split = bench.dataset.split(home)
+def _of_run(bench: Bench, run: Result, predictions: Mapping[str, Any]) -> RunMistakes:
+    name = id_test_split(bench.dataset.splits)
+    split = bench.dataset.split(name)
     worst = []
-    for label in worst_classes(predictions, home, CLASSES):
-        wrong = misclassified(predictions, home, label, MISTAKES)
-        recall = run.class_recalls[label]
-        told = "-" if recall is None else f"{100 * recall:.0f} %"
-        worst.append(
-            Worst(
-                run.classes[label],
-                told,
-                [_mistake(one, run, np.asarray(split.pixels[one.row])) for one in wrong],
-            )
-        )
-    return Failures(
-        run.strategy,
-        run.seed,
-        split.pixels.shape[2] < LARGEST // 2,
-        [each for each in worst if each.photos],
-    )
+    for label in worst_classes(predictions, name, WORST_CLASSES):
+        mistakes = [
+            _mistake(wrong, run, np.asarray(split.pixels[wrong.row]))
+            for wrong in misclassified(predictions, name, label, MISTAKES)
+        ]
+        if mistakes:
+            recall = run.class_recalls[label]
+            percent = "-" if recall is None else f"{100 * recall:.0f} %"
+            worst.append(WorstClass(run.classes[label], percent, mistakes))
+    return RunMistakes(run.strategy, run.seed, split.pixels.shape[2] < LARGEST // 2, worst)
 
 
-def _mistake(one: Misclassified, run: Result, photo: Photos) -> Mistake:
-    return Mistake(uri(photo), run.classes[one.predicted], f"{100 * one.confidence:.0f} % sure")
+def _mistake(wrong: Misclassified, run: Result, photo: Photos) -> MistakePicture:
+    sure = f"{100 * wrong.confidence:.0f} % sure"
+    return MistakePicture(uri(photo), run.classes[wrong.predicted], sure)
 
 
 def uri(photo: Photos) -> str:
-    """A picture inside the page: small ones without loss, larger ones made smaller."""
+    """A photo [h, w, 3] as a data URI: small ones without loss, larger ones made smaller."""
     picture = Image.fromarray(photo)
     buffer = io.BytesIO()
     small = max(picture.size) <= LARGEST

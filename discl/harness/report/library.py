@@ -1,30 +1,26 @@
-"""The one piece of JavaScript that draws: Vega, Vega-Lite and vega-embed, as vl-convert carries
-them; nothing is fetched.
-"""
+"""The JavaScript that draws: Vega, Vega-Lite and vega-embed as vl-convert carries them."""
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from discl.core.errors import UserError
+from discl.files.vega import require_vl_convert
 
 _BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
 
 
 @contextmanager
-def javascript() -> Iterator[Callable[[], str]]:
-    """Begins to put the bundle together and gives what waits for it; whoever leaves earlier takes
-    it down.
+def drawing_library() -> Iterator[Callable[[], str]]:
+    """Start to bundle the JavaScript, and give a function that waits for it.
 
-    It takes seconds and holds Python's lock all the while, so it happens in a process beside this
-    one.
+    Bundling takes seconds and holds Python's lock, so it runs in a child process, which ends with
+    the context. Raises UserError where vl-convert is not installed.
     """
-    if importlib.util.find_spec("vl_convert") is None:
-        raise UserError("the report needs vl-convert; pip install 'discl[report]'")
+    require_vl_convert("report")
     with subprocess.Popen(
         [sys.executable, "-I", "-c", _BUNDLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -35,18 +31,18 @@ def javascript() -> Iterator[Callable[[], str]]:
 
 
 def _read(process: subprocess.Popen[bytes]) -> str:
-    script, complaint = process.communicate()
+    script, errors = process.communicate()
     if process.returncode:
-        last = complaint.decode("utf-8", "replace").strip().splitlines()[-1:]
+        last = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise UserError(
             f"vl-convert gives no JavaScript ({''.join(last)}); pip install"
             " 'vl-convert-python>=1.9,<2'"
         )
-    return _inside(script.decode("utf-8"))
+    return _checked(script.decode("utf-8"))
 
 
-def _inside(script: str) -> str:
-    """A script that can stand in a page: nothing in it may end its element."""
+def _checked(script: str) -> str:
+    """A script that can stand in a page, since nothing in it ends its element."""
     if "</script" in script.lower() or "<!--" in script:
         raise UserError(
             "this version of vl-convert holds a script that cannot stand in a page; pip install"

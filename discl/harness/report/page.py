@@ -168,7 +168,7 @@ def _cell(value: float | None, text: str, scale: float = 1.0) -> tuple[Any, str]
     return ("", "-") if value is None else (f"{scale * value:.6g}", text.format(scale * value))
 
 
-def section(comparison: Comparison, **more: Any) -> Section:
+def draw_section(comparison: Comparison, **more: Any) -> Section:
     """A section with its charts drawn; `more` are the other fields of Section."""
     if tuning := more.get("tuning"):
         comparison = replace(comparison, tuning_rows=tuning.tables)
@@ -185,20 +185,20 @@ def page(sections: Sequence[Section], library: str) -> str:
     """
     filters = {"placed": placed, "number": percent, "variable": css_variable, "ticks": ticks}
     script = text("report/page.js")
-    names = [each.comparison.strategies for each in sections]
-    names += [each.comparison.tuned_strategies for each in sections]
-    styles = plot_styles([name for group in names for name in group])
-    sources = dict.fromkeys(each.source for each in sections if each.source)
+    names = [name for section in sections for name in section.comparison.strategies]
+    names += [name for section in sections for name in section.comparison.tuned_strategies]
+    styles = plot_styles(names)
+    sources = dict.fromkeys(section.source for section in sections if section.source)
     return template("report/page.html", filters).render(
         sections=sections,
-        title=f"{listed([each.board.title for each in sections])}: report",
+        title=f"{listed(section.board.title for section in sections)}: report",
         version=__version__,
         styles=styles,
         shape=lambda name: SYMBOL_PATHS[styles[name].shape],
         colour=css_colour,
         policy=_policy(library, script),
         style=Markup(text("report/page.css")),  # noqa: S704 - our own file
-        facts_json=embedded({"benches": [_for_script(each) for each in sections]}),
+        facts_json=embedded({"benches": [_for_script(section) for section in sections]}),
         library=Markup(library),  # noqa: S704 - what vl-convert carries
         script=Markup(script),  # noqa: S704 - our own file
         made=f"Made by discl {__version__}: {'; '.join(sources)}",
@@ -233,23 +233,20 @@ def _compact(rows: Rows) -> dict[str, list[Any]]:
 
 
 def embedded(value: Any) -> Markup:
-    """JSON that can stand in a script element, whatever the names in it: no letter of it can end
-    the element, a line or a comment.
-    """
-    text = json.dumps(
-        value, allow_nan=False, separators=(",", ":")
-    )  # ASCII: U+2028 and its like are escaped
+    """JSON that can stand in a script element: none of its letters ends the element or a line."""
+    # ASCII: U+2028 and its like are escaped
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Markup(text.translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&"}))  # noqa: S704
 
 
 def ticks(text: str) -> Markup:
-    """Escaped; what stands between back ticks as code, and no line ends at a plus-minus."""
+    """Escaped text; words between back ticks become code, and no line breaks at a plus-minus."""
     coded = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
     return Markup(coded.replace(" ± ", "&nbsp;±&nbsp;"))  # noqa: S704
 
 
 def _policy(*scripts: str) -> str:
-    """Nothing from anywhere; pictures that are inside; these scripts and no other."""
+    """A content security policy: nothing is fetched, and only these scripts run."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
         for script in scripts

@@ -1,6 +1,4 @@
-"""Colour and shape of every strategy and level: told apart without colour, and alike on every
-chart, page and figure.
-"""
+"""Colour, shape and dash of every strategy and level, the same on every chart and figure."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from discl.harness.report.headline import REAL, REBALANCED
 
 
 class PlotStyle(NamedTuple):
-    """How a strategy is drawn."""
+    """How a strategy is drawn; shapes tell strategies apart without colour."""
 
     light: str  # colour on a light page
     dark: str  # colour on a dark page
@@ -45,7 +43,7 @@ NEUTRAL = {
     REAL: PlotStyle("#7d8894", "#8f9baa", "square", (2, 2)),
     REBALANCED: PlotStyle("#2f3842", "#dde4ec", "circle", (6, 2)),
 }
-USUAL = (
+BUILT_IN = (
     "static",
     "adaptive",
     "all_levels",
@@ -57,35 +55,44 @@ USUAL = (
     "competence",
     "order",
 )
-LEVELS = ("#5b2a86", "#b5418c", "#ee7b51", "#f6c667")
+LEVEL_COLOURS = ("#5b2a86", "#b5418c", "#ee7b51", "#f6c667")
 PHOTO_COLOUR = "#1b9e8f"  # from text only to the photo
 
 
 def plot_styles(strategies: Iterable[str]) -> dict[str, PlotStyle]:
-    """A look for each strategy; the usual ones have the same wherever they appear."""
+    """A style for each strategy; the built-in ones have the same wherever they appear."""
     names = dict.fromkeys(strategies)
-    others = [*USUAL, *sorted(name for name in names if name not in USUAL and name not in NEUTRAL)]
-    found = {
+    others = sorted(name for name in names if name not in BUILT_IN and name not in NEUTRAL)
+    # seven colours and eight shapes: 56 strategies before two look alike
+    styles = {
         name: PlotStyle(
-            *COLOURS[place % len(COLOURS)], SHAPES[place % len(SHAPES)], DASHES[place % len(DASHES)]
+            *COLOURS[number % len(COLOURS)],
+            SHAPES[number % len(SHAPES)],
+            DASHES[number % len(DASHES)],
         )
-        for place, name in enumerate(others)
-    } | NEUTRAL  # seven colours and eight shapes: 56 strategies before two look alike
-    return {name: found[name] for name in names}
+        for number, name in enumerate([*BUILT_IN, *others])
+    }
+    styles |= NEUTRAL
+    return {name: styles[name] for name in names}
 
 
 def level_colours(levels: Sequence[int]) -> dict[int, str]:
-    """Level -> colour: dark for text only, light for high levels, and one of its own for photos."""
+    """Level -> colour: dark for text only, light for high levels, and another hue for photos."""
     made = sorted(level for level in levels if level != PHOTO)
-    found = {level: _between(place / max(1, len(made) - 1)) for place, level in enumerate(made)}
-    return found | {PHOTO: PHOTO_COLOUR}
+    last = max(1, len(made) - 1)
+    colours = {level: _interpolated(number / last) for number, level in enumerate(made)}
+    return {**colours, PHOTO: PHOTO_COLOUR}
 
 
-def _between(share: float) -> str:
-    """A colour along `LEVELS`; 0 the first, 1 the last."""
-    at = share * (len(LEVELS) - 1)
-    low = min(int(at), len(LEVELS) - 2)
-    ends = [[int(LEVELS[low + i][k : k + 2], 16) for k in (1, 3, 5)] for i in (0, 1)]
-    return "#" + "".join(
-        f"{round(a + (at - low) * (b - a)):02x}" for a, b in zip(*ends, strict=True)
-    )
+def _interpolated(share: float) -> str:
+    """A colour along `LEVEL_COLOURS`: the first for 0, the last for 1."""
+    position = share * (len(LEVEL_COLOURS) - 1)
+    low = min(int(position), len(LEVEL_COLOURS) - 2)
+    start, end = (_channels(LEVEL_COLOURS[low + step]) for step in (0, 1))
+    mixed = [round(a + (position - low) * (b - a)) for a, b in zip(start, end, strict=True)]
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
+
+
+def _channels(colour: str) -> list[int]:
+    """Red, green and blue of '#rrggbb'."""
+    return [int(colour[start : start + 2], 16) for start in (1, 3, 5)]

@@ -1,8 +1,8 @@
-"""What tuning found on a benchmark, from the studies in the database."""
+"""The tuning of a benchmark: its studies in the database, as a table and as rows of charts."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.hashing import canonical_json
@@ -16,10 +16,11 @@ from discl.harness.tuning.history import (
     snapshot,
 )
 from discl.harness.tuning.slots import hours_of, state_of, value_of, winner_of
+from discl.harness.tuning.space import settings
 
 
-class Study(NamedTuple):
-    """A line of the table."""
+class StudyLine(NamedTuple):
+    """A line of the table of studies."""
 
     name: str
     trials: int
@@ -29,85 +30,78 @@ class Study(NamedTuple):
     settings: str
 
 
-class Tuning(NamedTuple):
+class TuningSection(NamedTuple):
     """All studies of a benchmark at a scale."""
 
-    studies: list[Study]
+    studies: list[StudyLine]
     tables: dict[str, Rows]
 
 
-def tuning(
+def tuning_section(
     url: str, benchmark: str, scale: str, part: str | None, notes: list[str]
-) -> Tuning | None:
-    """Studies of the benchmark whose name `part` fits; None where there are none."""
+) -> TuningSection | None:
+    """Studies of the benchmark whose name contains `part`; None where there are none.
+
+    Why studies that were asked for are not shown goes into `notes`.
+    """
     try:
-        with reading(url) as storage:
-            mine = {
-                name: said
-                for name, said in definitions(storage).items()
-                if (said["benchmark"], said["scale"]) == (benchmark, scale)
-            }
-            views = [
-                snapshot(storage, name) for name in (choose(mine, part) if part else sorted(mine))
-            ]
+        studies = _studies(url, benchmark, scale, part)
     except UserError as error:
-        if part is None:  # nobody asked for studies
-            return None
-        notes.append(f"no tuning: {error}")
+        if part is not None:
+            notes.append(f"no tuning: {error}")
         return None
-    if not views:
+    if not studies:
         return None
     tables = {
-        "trials": [row for each in views for row in _history(each)],
-        "importance": [row for each in views for row in _importance(each)],
+        "trials": [row for study in studies for row in _trial_rows(study)],
+        "importance": [row for study in studies for row in _importance_rows(study)],
     }
-    return Tuning(
-        [_line(each) for each in views], {name: rows for name, rows in tables.items() if rows}
-    )
+    lines = [_line(study) for study in studies]
+    return TuningSection(lines, {name: rows for name, rows in tables.items() if rows})
 
 
-def _line(study: StudySnapshot) -> Study:
+def _studies(url: str, benchmark: str, scale: str, part: str | None) -> list[StudySnapshot]:
+    with reading(url) as storage:
+        of_benchmark = {
+            name: definition
+            for name, definition in definitions(storage).items()
+            if (definition["benchmark"], definition["scale"]) == (benchmark, scale)
+        }
+        names = choose(of_benchmark, part) if part else sorted(of_benchmark)
+        return [snapshot(storage, name) for name in names]
+
+
+def _line(study: StudySnapshot) -> StudyLine:
+    if study.best is None:
+        best = "-"
+    elif study.objective[0].startswith("val/"):
+        best = f"{100 * study.best:.1f}"
+    else:
+        best = f"{study.best:.4g}"
     winner = winner_of(study.slots, study.objective)
-    best = (
-        "-"
-        if study.best is None
-        else f"{100 * study.best:.1f}"
-        if study.objective[0].startswith("val/")
-        else f"{study.best:.4g}"
-    )
-    chosen = (
-        ", ".join(f"{path} = {canonical_json(value)}" for path, value in _settings(winner).items())
-        if winner
-        else "-"
-    )
-    return Study(
+    chosen = settings(winner.params) if winner else {}
+    return StudyLine(
         study.name,
         len(study.trials),
         study.states["given up"],
         f"{hours_of(study.slots):.2f}",
         best,
-        chosen,
+        ", ".join(f"{path} = {canonical_json(value)}" for path, value in chosen.items()) or "-",
     )
 
 
-def _settings(trial: Any) -> dict[str, Any]:
-    from discl.harness.tuning.space import settings
-
-    return settings(trial.params)
-
-
-def _history(study: StudySnapshot) -> Rows:
+def _trial_rows(study: StudySnapshot) -> Rows:
     """Trial x value, and the best so far; percent where the objective is a share."""
     scale = 100.0 if study.objective[0].startswith("val/") else 1.0
     best = None
     rows = []
     for slot, trial in study.trials:
         value = value_of(trial)
-        state = state_of(trial)
         if value is None:
             continue
+        state = state_of(trial)
         if state == "complete":
-            best = max(value, best) if best is not None else value
+            best = value if best is None else max(value, best)
         rows.append(
             {
                 "study": study.name,
@@ -115,13 +109,13 @@ def _history(study: StudySnapshot) -> Rows:
                 "trial": slot,
                 "state": state,
                 "value": round(scale * value, 4),
+                "best": None if best is None else round(scale * best, 4),
             }
-            | {"best": None if best is None else round(scale * best, 4)}
         )
     return rows
 
 
-def _importance(study: StudySnapshot) -> Rows:
+def _importance_rows(study: StudySnapshot) -> Rows:
     if len(study.scored) < LEAST_TRIALS or not study.space:
         return []
     return [

@@ -10,9 +10,9 @@ import pytest
 from discl.harness.report.canvas import css_variable
 from discl.harness.report.chart import all_charts, draw_charts
 from discl.harness.report.comparison import Comparison
-from discl.harness.report.gallery import Gallery, Shown
+from discl.harness.report.gallery import Gallery, GalleryTile
 from discl.harness.report.histories import Histories
-from discl.harness.report.page import SYMBOL_PATHS, embedded, page, section, ticks
+from discl.harness.report.page import SYMBOL_PATHS, draw_section, embedded, page, ticks
 from discl.harness.report.style import plot_styles
 from tests.reports import HOSTILE, facts, run
 
@@ -55,7 +55,7 @@ def test_json_in_a_page_is_read_back_and_ends_no_element() -> None:
 
 
 def test_hostile_names_stay_words() -> None:
-    text = page([section(hostile())], "")
+    text = page([draw_section(hostile())], "")
     assert text.count("<script") == text.count("</script>") == 3
     assert "<img src=x" not in text
     assert "&lt;script&gt;" in text
@@ -73,7 +73,7 @@ def test_a_name_becomes_a_variable_that_is_its_own() -> None:
 
 
 def test_nothing_is_fetched_and_only_its_own_scripts_may_run() -> None:
-    text = page([section(facts(RUNS, histories=TOLD))], "/* the library */")
+    text = page([draw_section(facts(RUNS, histories=TOLD))], "/* the library */")
     assert "default-src &#39;none&#39;" in text
     assert len(re.findall(r"sha256-", text)) == 2
     assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", text)
@@ -82,7 +82,7 @@ def test_nothing_is_fetched_and_only_its_own_scripts_may_run() -> None:
 def test_pages_of_two_benchmarks_have_no_id_twice() -> None:
     one, other = facts(RUNS), facts(RUNS)
     object.__setattr__(other.board, "benchmark", "cifar10_cams")
-    text = page([section(one), section(other)], "")
+    text = page([draw_section(one), draw_section(other)], "")
     ids = re.findall(r' id="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     assert 'data-tab="cifar10_cams-smoke"' in text
@@ -121,7 +121,7 @@ def test_charts_without_data_are_left_out() -> None:
 
 
 def test_partial_rows_are_marked_and_unranked() -> None:
-    text = page([section(facts({**RUNS, "static": [30]}))], "")
+    text = page([draw_section(facts({**RUNS, "static": [30]}))], "")
     row = re.search(r'<tr data-strategy="static"[^>]*>.*?</tr>', text, re.S)
     assert row
     assert 'class="partial"' in row[0]
@@ -130,21 +130,21 @@ def test_partial_rows_are_marked_and_unranked() -> None:
 
 
 def test_rows_of_papers_stand_apart_with_their_warning() -> None:
-    text = page([section(facts(RUNS))], "")
+    text = page([draw_section(facts(RUNS))], "")
     assert "published, not re-run" in text.partition('class="published"')[2][:400]
 
 
 def test_a_level_without_a_kept_image_is_marked() -> None:
     shown = Gallery(
         ["level 0 %", "photo"],
-        [("truck", [Shown("", "not made", False), Shown("data:,", "", True)])],
+        [("truck", [GalleryTile("", "not made", False), GalleryTile("data:,", "", True)])],
         "cosine",
         True,
         [0],
         [("truck", 8, [0])],
         "0.3",
     )
-    text = page([section(facts(RUNS), gallery=shown)], "")
+    text = page([draw_section(facts(RUNS), gallery=shown)], "")
     assert '<td style="--v:0.00" class="nothing">0 of 8</td>' in text
     assert "✕ dropped" in text
     assert 'class="hole"' in text
@@ -173,6 +173,6 @@ def test_a_large_comparison_stays_under_three_megabytes() -> None:
         "val/macro_acc",
     )
     text = page(
-        [section(facts(scores, histories=told))], "x" * 900_000
+        [draw_section(facts(scores, histories=told))], "x" * 900_000
     )  # the library takes about so much
     assert len(text.encode()) < 3_000_000

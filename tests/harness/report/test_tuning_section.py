@@ -2,8 +2,8 @@
 
 import pytest
 
-from discl.harness.report.page import page, section
-from discl.harness.report.tuning import tuning
+from discl.harness.report.page import draw_section, page
+from discl.harness.report.tuning import tuning_section
 from tests.harness.test_studies import REAL, STATIC, _found, _tune
 from tests.reports import facts
 
@@ -17,7 +17,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_studies_of_the_benchmark_are_told_with_their_history_and_what_mattered(url: str) -> None:
     notes: list[str] = []
-    found = tuning(url, "cifar10_lt", "smoke", None, notes)
+    found = tuning_section(url, "cifar10_lt", "smoke", None, notes)
     assert found is not None
     assert not notes
     assert [study.name for study in found.studies] == [REAL, STATIC]
@@ -40,22 +40,24 @@ def test_studies_of_the_benchmark_are_told_with_their_history_and_what_mattered(
 
 def test_a_study_can_be_picked_and_an_unknown_one_is_said(url: str) -> None:
     notes: list[str] = []
-    picked = tuning(url, "cifar10_lt", "smoke", "tune_static/cifar10_lt/smoke/static", notes)
+    picked = tuning_section(
+        url, "cifar10_lt", "smoke", "tune_static/cifar10_lt/smoke/static", notes
+    )
     assert picked is not None
     assert [study.name for study in picked.studies] == [STATIC]
-    assert tuning(url, "cifar10_lt", "smoke", "nothing", notes) is None
+    assert tuning_section(url, "cifar10_lt", "smoke", "nothing", notes) is None
     assert notes[0].startswith("no tuning: no study called 'nothing'")
 
 
 def test_studies_of_other_benchmarks_are_left_out(url: str) -> None:
-    assert tuning(url, "cifar10_cams", "smoke", None, []) is None
-    assert tuning("sqlite:////nowhere/studies.db", "cifar10_lt", "smoke", None, []) is None
+    assert tuning_section(url, "cifar10_cams", "smoke", None, []) is None
+    assert tuning_section("sqlite:////nowhere/studies.db", "cifar10_lt", "smoke", None, []) is None
 
 
 def test_the_page_has_a_section_of_it(url: str) -> None:
-    found = section(
+    found = draw_section(
         facts({"static": [3, 4], "real_rebalanced": [1, 2]}),
-        tuning=tuning(url, "cifar10_lt", "smoke", None, []),
+        tuning=tuning_section(url, "cifar10_lt", "smoke", None, []),
     )
     assert {"trials", "importance"} <= {chart.id for chart in found.charts}
     assert f'<th scope="row">{STATIC}</th><td>12</td>' in page([found], "")

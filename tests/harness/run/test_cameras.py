@@ -12,7 +12,7 @@ from discl.config.metrics import built
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress, Split
 from discl.core.registry import names
-from discl.harness.bank.spectrum import class_counts
+from discl.harness.bank.dataset_overview import count_photos
 from discl.harness.leaderboard.formats import as_markdown
 from discl.harness.leaderboard.table import board, header, stored_results
 from discl.harness.run.store import Store
@@ -138,13 +138,13 @@ def test_a_dataset_without_test_photos_is_refused_before_any_work(
 
 
 def test_photos_per_class_are_labelled_by_the_same_rule_as_the_metrics() -> None:
-    rows = class_counts(ToyCameras()).rows  # type: ignore[arg-type]
+    rows = count_photos(ToyCameras()).rows  # type: ignore[arg-type]
     assert [(name, group, counts[0]) for name, group, counts in rows] == [
         ("hare", "medium", 40),
         ("fox", "medium", 20),
         ("lynx", "few", 6),
     ]
-    assert [group for _, group, _ in class_counts(ToyCameras(), "oltr").rows] == [
+    assert [group for _, group, _ in count_photos(ToyCameras(), "oltr").rows] == [
         "medium",
         "few",
         "few",

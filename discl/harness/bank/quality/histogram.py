@@ -45,6 +45,7 @@ def _spec(distribution: ScoreDistribution, threshold: float | None) -> dict[str,
     ]
     x = {
         "field": "low",
+        "bin": "binned",
         "type": "quantitative",
         "title": None,
         "scale": {"domain": [low, high], "nice": False},

@@ -1,0 +1,99 @@
+"""The photos of a dataset: how many of each class, and a sheet of examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from discl.core.conventions import SHOTS
+from discl.core.interfaces import Dataset, InFiles, Ints, Split
+from discl.files.figure import Figure, Tile, save_figure
+
+MOST_GROUPS = 25  # of a split, on the sheet
+
+
+class PhotoCounts(NamedTuple):
+    """Photos per class and split."""
+
+    splits: list[str]
+    rows: list[tuple[str, str, list[int]]]  # (class, group, photos in each split)
+    note: str
+
+
+def count_photos(dataset: Dataset, shots: str = "kang") -> PhotoCounts:
+    """Photos per class of every split; the ood splits share a column where they are alike.
+
+    Reads no photo of a file. `shots` names the rule by which a class is many, medium or few.
+    """
+    splits = {
+        name: dataset.listing(name) if isinstance(dataset, InFiles) else dataset.split(name)
+        for name in dataset.splits
+    }
+    counts = {
+        name: np.bincount(split.labels, minlength=len(dataset.classes))
+        for name, split in splits.items()
+    }
+    ood = [name for name in dataset.splits if name.startswith("ood/")]
+    alike = bool(ood) and all(np.array_equal(counts[name], counts[ood[0]]) for name in ood)
+    columns = {name: name for name in dataset.splits if not alike or name not in ood[1:]}
+    if alike:
+        columns[ood[0]] = "each ood"
+    group_of = _groups_of_classes(counts["train"], shots)
+    rows = [
+        (name, group_of[label], [int(counts[split][label]) for split in columns])
+        for label, name in enumerate(dataset.classes)
+    ]
+    others = [name for name in dataset.splits if name not in ood]
+    groups = {int(group) for name in others for group in np.unique(splits[name].groups)}
+    short = ", ".join(name.removeprefix("ood/") for name in ood)
+    note = f"{len(ood)} ood splits: {short}; {len(groups)} group(s)"
+    return PhotoCounts([*columns.values()], rows, note)
+
+
+def _groups_of_classes(counts: Ints, shots: str) -> list[str]:
+    """many, medium or few, for each class."""
+    members = SHOTS[shots].members(counts)
+    return [
+        next(group for group, is_member in members.items() if is_member[label])
+        for label in range(len(counts))
+    ]
+
+
+def photo_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:
+    """Draw training photos of each class and group, then photos of each ood split or group of it.
+
+    Returns the path.
+    """
+    train = dataset.split("train")
+    names = []
+    lines = []
+    for label, name in enumerate(dataset.classes):
+        rows = np.flatnonzero(train.labels == label)
+        chosen = [rows[column % len(rows)] for column in range(columns)] if len(rows) else []
+        names.append(name)
+        lines.append(_tiles(train, chosen, columns))
+    for name in ("train", *(name for name in dataset.splits if name.startswith("ood/"))):
+        split = dataset.split(name)
+        for group, rows in _rows_by_group(split).items():
+            only_group = len(rows) == len(split)
+            if only_group and name == "train":  # its classes are shown above
+                continue
+            chosen = rows[np.linspace(0, len(rows) - 1, columns).astype(int)].tolist()
+            names.append(name if only_group else f"{name}, group {group}")
+            lines.append(_tiles(split, chosen, columns))
+    figure = Figure(heads=("",) * columns, names=(*names,), rows=(*lines,), legend=())
+    return save_figure(figure, path)
+
+
+def _tiles(split: Split, rows: list[int], columns: int) -> tuple[Tile, ...]:
+    tiles = [Tile(np.asarray(split.pixels[row])) for row in rows]
+    return (*tiles, *[Tile(None)] * (columns - len(tiles)))
+
+
+def _rows_by_group(split: Split) -> dict[int, Ints]:
+    """Rows [n] of each group; of many groups the largest."""
+    groups, sizes = np.unique(split.groups, return_counts=True)
+    largest = np.sort(groups[np.argsort(-sizes, kind="stable")[:MOST_GROUPS]])
+    return {int(group): np.flatnonzero(split.groups == group) for group in largest}
