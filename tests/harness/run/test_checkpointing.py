@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import experiments
 from discl.config.load import load
+from discl.core.errors import UserError
+from discl.core.interfaces import EpochReport
 from discl.core.result import Result
+from discl.harness.run.checkpointing import BestEpoch, Checkpointer
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
@@ -67,8 +71,8 @@ def test_a_run_killed_at_a_random_step_ends_as_if_it_had_not_been(
     settings = [*TINY, *LEARNERS[learner], f"dataset.root={cifar100_photos}"]
     spec = load("cifar100_lt", settings=settings)
     (experiment,) = experiments(spec)
-    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "whole"))
-    whole = _result(spec)
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "uninterrupted"))
+    uninterrupted = _result(spec)
 
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "killed"))
     left = Store().checkpoints(experiment.id())
@@ -87,11 +91,10 @@ def test_a_run_killed_at_a_random_step_ends_as_if_it_had_not_been(
     assert again.attempt == 1
     assert not left.exists()
     events = (Store().folder(again) / "events.jsonl").read_text()
-    assert (
-        events.count('"epoch"') >= 4
-    )  # the record is whole, though an earlier attempt did a part of it
+    # all epochs are recorded, though an earlier attempt trained some of them
+    assert events.count('"epoch"') >= 4
 
-    def told(result: Result) -> Result:
+    def answer(result: Result) -> Result:
         return replace(
             result,
             attempt=0,
@@ -99,4 +102,46 @@ def test_a_run_killed_at_a_random_step_ends_as_if_it_had_not_been(
             provenance={},
         )
 
-    assert told(again) == told(whole), f"killed at step {at}"
+    assert answer(again) == answer(uninterrupted), f"killed at step {at}"
+
+
+def _report(epoch: int, **values: float) -> EpochReport:
+    return EpochReport(epoch, {100: 1.0}, {100: 1}, 1, 0.1, 0.1, values)
+
+
+@pytest.mark.parametrize(("lower_is_better", "chosen"), [(False, 1), (True, 3)])
+def test_the_best_epoch_is_the_first_with_the_best_value_and_survives_a_checkpoint(
+    lower_is_better: bool, chosen: int
+) -> None:
+    best = BestEpoch("val/acc", lower_is_better)
+    for epoch, value in enumerate([0.2, 0.5, 0.5, 0.1, 0.1]):
+        weights = {"w": torch.full((2,), float(epoch))}
+        best.consider(_report(epoch, **{"val/acc": value}), weights)
+        best.consider(_report(epoch), weights)  # an epoch that was not measured
+        weights["w"].fill_(-1.0)  # training goes on in place
+    restored = BestEpoch("val/acc", lower_is_better)
+    restored.restore(best.state())
+    assert restored == best
+    assert (restored.epoch, restored.weights["w"].tolist()) == (chosen, [chosen, chosen])
+    with pytest.raises(UserError, match="'val/acc' is not measured; there is val/macro_f1"):
+        best.consider(_report(5, **{"val/macro_f1": 0.1}), {})
+
+
+def test_a_checkpoint_is_written_when_it_is_due_and_keeps_the_time_spent(tmp_path: Path) -> None:
+    state = {"step": 3}
+    rare = Checkpointer(tmp_path / "rare", 3600.0, BestEpoch("val/acc"), time.monotonic())
+    rare.on_step(lambda: state)
+    assert rare.last() is None
+    started = time.monotonic() - 50
+    every = Checkpointer(tmp_path / "every", 0.0, BestEpoch("val/acc"), started)
+    every.on_step(lambda: {"step": 2})
+    every.on_step(lambda: state)
+    resumed = Checkpointer(tmp_path / "every", 0.0, BestEpoch("val/acc"), time.monotonic())
+    last = resumed.last()
+    assert last is not None
+    assert last["training"] == state
+    resumed.restore(last)
+    assert resumed.number == 2
+    assert 50 <= resumed.spent_s < 80
+    resumed.clear()
+    assert resumed.last() is None
