@@ -339,8 +339,12 @@ def metric_definitions() -> Iterator[str]:
     ):
         yield f"## {title}"
         yield ""
-        rows = [[_code(name), worded[name]] for name in worded if name in known]
-        yield from _table(["name", "definition"], rows)
+        rows = [
+            [_code(name), metrics[name].title if name in metrics else "", worded[name]]
+            for name in worded
+            if name in known
+        ]
+        yield from _table(["name", "column", "definition"], rows)
     yield "## Many, medium, few"
     yield ""
     yield "By real training photos of a class; `metrics.shots` names the rule."
