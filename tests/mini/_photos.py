@@ -26,8 +26,8 @@ def real_photos(labels: Any, rng: np.random.Generator) -> Photos:
     wanted = np.asarray(labels)
     rows = np.empty(len(wanted), np.int64)
     for label in np.unique(wanted):
-        places, mine = np.flatnonzero(wanted == label), np.flatnonzero(known == label)
-        rows[places] = np.resize(rng.permutation(mine), len(places))
+        places, available = np.flatnonzero(wanted == label), np.flatnonzero(known == label)
+        rows[places] = np.resize(rng.permutation(available), len(places))
     return np.asarray(pixels[rows])
 
 

@@ -13,9 +13,9 @@ FINE = (0, 3, 17, 23, 42, 47, 52, 68, 76, 99)  # labels there are photos of
 
 
 def make(folder: Path, images: int, rng: np.random.Generator) -> None:
-    home, each = folder / "cifar-100-binary", max(10, images // len(FINE))
+    home, per_class = folder / "cifar-100-binary", max(10, images // len(FINE))
     home.mkdir(parents=True, exist_ok=True)
-    for name, many in (("train", each * 4 // 5), ("test", each - each * 4 // 5)):
+    for name, many in (("train", per_class * 4 // 5), ("test", per_class - per_class * 4 // 5)):
         kinds = rng.permutation(np.repeat(np.arange(len(FINE)), many))
         planes = photos_of(kinds, rng).transpose(0, 3, 1, 2).reshape(len(kinds), -1)
         coarse_and_fine = np.array(

@@ -89,7 +89,7 @@ def make(folder: Path, images: int, rng: np.random.Generator) -> None:
                 name,
             )
         )
-    _write(root / "metadata.csv", COLUMNS, [rows[place] for place in rng.permutation(len(rows))])
+    _write(root / "metadata.csv", COLUMNS, [rows[row] for row in rng.permutation(len(rows))])
     known = list(json.loads(NAMES.read_text("utf-8"))["common"])
     listed = [(label, _category(label), name) for label, name in enumerate(known)]
     _write(

@@ -122,7 +122,7 @@ def test_scales_show_the_same_photos_through_the_same_cameras(splits: dict[str, 
     smaller = Cifar10Cams(largest=20, smallest=5, test_photos=50)
     for name in ("train", "val", "id_test", "ood/cameras"):
         few, many = smaller.split(name), splits[name]
-        where = {photo: place for place, photo in enumerate(many.ids.tolist())}
+        where = {photo: row for row, photo in enumerate(many.ids.tolist())}
         assert set(few.ids.tolist()) <= set(where)
         assert np.array_equal(few.pixels, many.pixels[[where[photo] for photo in few.ids.tolist()]])
 
@@ -130,14 +130,14 @@ def test_scales_show_the_same_photos_through_the_same_cameras(splits: dict[str, 
 def test_a_second_start_takes_no_photo_again(
     dataset: Cifar10Cams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-    dataset.prepare(lambda what, done, total: said.append(what))
+    steps: list[str] = []
+    dataset.prepare(lambda what, done, total: steps.append(what))
     again = Cifar10Cams(largest=200, smallest=5, test_photos=100)
     monkeypatch.setattr("discl.parts.datasets.cifar10_cams.taken", None)
-    said.clear()
-    again.prepare(lambda what, done, total: said.append(what))
+    steps.clear()
+    again.prepare(lambda what, done, total: steps.append(what))
     assert again.ready
-    assert said == []
+    assert steps == []
     assert np.array_equal(again.split("train").pixels, dataset.split("train").pixels)
 
 

@@ -45,15 +45,15 @@ class Toy(FileDataset):
     def listings(self, root: Path) -> Mapping[str, Listing]:
         Toy.looks += 1
         rows = [line.split() for line in (root / "list.txt").read_text().splitlines()]
-        found = {}
+        listings = {}
         for split in dict.fromkeys(row[0] for row in rows):
-            mine = [row for row in rows if row[0] == split]
-            found[split] = Listing(
-                np.array([row[1] for row in mine]),
-                np.array([int(row[2]) for row in mine]),
-                np.array([int(row[3]) for row in mine]),
+            members = [row for row in rows if row[0] == split]
+            listings[split] = Listing(
+                np.array([row[1] for row in members]),
+                np.array([int(row[2]) for row in members]),
+                np.array([int(row[3]) for row in members]),
             )
-        return found
+        return listings
 
     def prompts(self, label: int) -> tuple[str, ...]:
         return (KINDS[label],)
@@ -70,9 +70,9 @@ def usual() -> list[Row]:
 
 def write(root: Path, rows: list[Row], without: tuple[str, ...] = ()) -> str:
     (root / "photos").mkdir(parents=True, exist_ok=True)
-    for place, (_, ref, label, _) in enumerate(rows):
+    for shade, (_, ref, label, _) in enumerate(rows):
         if ref.startswith("photos/") and ref not in without:
-            Image.fromarray(np.full((20, 24, 3), 40 * abs(label) + place, np.uint8)).save(
+            Image.fromarray(np.full((20, 24, 3), 40 * abs(label) + shade, np.uint8)).save(
                 root / ref
             )
     (root / "list.txt").write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
@@ -93,9 +93,9 @@ def test_photos_come_as_listed_at_training_size_and_as_they_were_taken(tmp_path:
     assert isinstance(toy, Dataset)
     assert isinstance(toy, InFiles)
     assert toy.splits == ("train", "val", "test")
-    told: list[str] = []
-    toy.prepare(lambda what, done, total: told.append(what))
-    assert "decoding train photos at 16 px (18.4 kB)" in told
+    steps: list[str] = []
+    toy.prepare(lambda what, done, total: steps.append(what))
+    assert "decoding train photos at 16 px (18.4 kB)" in steps
     split = toy.split("test")
     assert split.ids.tolist() == [f"photos/e{i}.png" for i in range(6)]
     assert split.labels.tolist() == [0, 1, 2, 0, 1, 2]
@@ -127,7 +127,7 @@ def test_the_identity_follows_what_is_listed_and_not_where_it_lies(tmp_path: Pat
         Toy(write(tmp_path / name, rows))
         for name, rows in (("c", relabelled), ("d", regrouped), ("e", usual()[1:]))
     ]
-    digests = {str(each.identity()) for each in [one, *others, Toy(str(tmp_path / "a"), side=24)]}
+    digests = {str(toy.identity()) for toy in [one, *others, Toy(str(tmp_path / "a"), side=24)]}
     assert len(digests) == 5
 
 
@@ -152,7 +152,7 @@ def test_what_is_missing_says_where_it_looked_how_large_it_is_and_what_to_put_wh
     ):
         with pytest.raises(UserError) as raised:
             ask()
-    said = str(raised.value)
+    message = str(raised.value)
     for part in (
         "is not on this machine",
         str(tmp_path / "data" / "toy"),
@@ -165,7 +165,7 @@ def test_what_is_missing_says_where_it_looked_how_large_it_is_and_what_to_put_wh
         str(tmp_path / "data" / "downloads"),
         "dataset.root",
     ):
-        assert part in said
+        assert part in message
     with pytest.raises(UserError, match=r"the publisher .* does not answer.*by hand"):
         Toy().fetch(silent)
 

@@ -66,17 +66,21 @@ def test_a_tree_with_splits(mini: Callable[[str], Path]) -> None:
 def test_a_tree_without_splits_is_cut_by_the_hash_of_the_names(
     mini: Callable[[str], Path], own: Path
 ) -> None:
-    whole = {
+    complete = {
         name: set(Folder(root=str(own / "train")).listing(name).refs.tolist())
         for name in ("train", "val", "test")
     }
-    assert {name: len(refs) for name, refs in whole.items()} == {"train": 33, "val": 10, "test": 8}
+    assert {name: len(refs) for name, refs in complete.items()} == {
+        "train": 33,
+        "val": 10,
+        "test": 8,
+    }
     shutil.rmtree(own / "train" / "cat")
     fewer = {
-        name: set(Folder(root=str(own / "train")).listing(name).refs.tolist()) for name in whole
+        name: set(Folder(root=str(own / "train")).listing(name).refs.tolist()) for name in complete
     }
     assert fewer == {
-        name: {ref for ref in refs if not ref.startswith("cat/")} for name, refs in whole.items()
+        name: {ref for ref in refs if not ref.startswith("cat/")} for name, refs in complete.items()
     }
 
 
@@ -121,11 +125,9 @@ def test_a_hugging_face_dataset_with_a_group_column(
     rows = pq.read_table(mini("parquet") / "data" / "test-00000-of-00001.parquet").to_pylist()
     assert test.labels.tolist() == [row["label"] for row in rows]
     assert test.original is not None
-    for place in (0, 7, 17):
-        assert np.array_equal(test.original(place), decode(rows[place]["image"]["bytes"]))
-        assert np.array_equal(
-            test.pixels[place], decode_square(rows[place]["image"]["bytes"], "", 32)
-        )
+    for row in (0, 7, 17):
+        assert np.array_equal(test.original(row), decode(rows[row]["image"]["bytes"]))
+        assert np.array_equal(test.pixels[row], decode_square(rows[row]["image"]["bytes"], "", 32))
     assert "all photos are of one group" not in " ".join(folder.notes)
 
 
@@ -346,11 +348,11 @@ def test_data_info_counts_what_is_listed_and_decodes_nothing(
     mini: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert discl("data", "info", "folder", "--set", f"dataset.root={mini('folder')}") == 0
-    said = capsys.readouterr().out
-    assert [line.split()[2:] for line in said.splitlines() if line.strip().startswith("deer")] == [
-        ["2", "3", "3", "3"]
-    ]
-    assert "- not decoded yet: the first run writes 295 kB at 32 px" in said
+    output = capsys.readouterr().out
+    assert [
+        line.split()[2:] for line in output.splitlines() if line.strip().startswith("deer")
+    ] == [["2", "3", "3", "3"]]
+    assert "- not decoded yet: the first run writes 295 kB at 32 px" in output
     assert not (tmp_path / "data" / "decoded").exists()
 
 

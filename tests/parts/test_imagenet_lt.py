@@ -123,9 +123,9 @@ def test_a_few_missing_photos_are_left_out_and_counted_where_that_is_allowed(
     dataset = _with_list(
         mini, tmp_path / "lists", "train", lambda lines: [*lines, "train/n01440764/gone.JPEG 0"]
     )
-    whole = len(ImageNetLT(root=str(mini), side=16).split("train"))
+    count = len(ImageNetLT(root=str(mini), side=16).split("train"))
     dataset.most_unreadable = 0.05
-    assert len(dataset.split("train")) == whole
+    assert len(dataset.split("train")) == count
     assert any(
         "1 row(s) without a file left out (train/n01440764/gone.JPEG)" in note
         for note in dataset.notes
@@ -155,8 +155,8 @@ def test_without_the_photos_it_says_what_to_get_and_where_to_put_it() -> None:
     assert dataset.ready is False
     with pytest.raises(UserError) as raised:
         dataset.prepare(lambda *_: None)
-    said = str(raised.value)
-    assert "ImageNet_LT_train.txt" in said
-    assert "155 GB" in said
-    assert "image-net.org" in said
-    assert "data/imagenet_lt" in said
+    message = str(raised.value)
+    assert "ImageNet_LT_train.txt" in message
+    assert "155 GB" in message
+    assert "image-net.org" in message
+    assert "data/imagenet_lt" in message

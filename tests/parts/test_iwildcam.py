@@ -81,24 +81,24 @@ def test_wilds_codes_become_our_splits_and_cameras_are_groups(tmp_path: Path) ->
         {"split": code, "y": number % 3, "location_remapped": 10 + number}
         for number, code in enumerate(["test", *COUNTS, "train"])
     ]
-    found = read_metadata(_table(tmp_path / "metadata.csv", rows), classes=3)
-    assert list(found) == ["train", "val", "id_test", "ood/cameras", "ood_val"]
-    assert {name: listing.refs.tolist() for name, listing in found.items()} == {
+    listings = read_metadata(_table(tmp_path / "metadata.csv", rows), classes=3)
+    assert list(listings) == ["train", "val", "id_test", "ood/cameras", "ood_val"]
+    assert {name: listing.refs.tolist() for name, listing in listings.items()} == {
         "train": ["train/1.jpg", "train/6.jpg"],
         "val": ["train/4.jpg"],  # WILDS' id_val chooses the epoch
         "id_test": ["train/5.jpg"],
         "ood/cameras": ["train/0.jpg", "train/3.jpg"],
         "ood_val": ["train/2.jpg"],
     }
-    assert found["train"].labels.tolist() == [1, 0]
-    assert found["ood/cameras"].groups.tolist() == [10, 13]
+    assert listings["train"].labels.tolist() == [1, 0]
+    assert listings["ood/cameras"].groups.tolist() == [10, 13]
 
 
 def test_rows_that_wilds_leaves_out_are_left_out(tmp_path: Path) -> None:
-    found = read_metadata(
+    listings = read_metadata(
         _table(tmp_path / "metadata.csv", [{"y": 1}, {"y": 99999}, {"y": 0}]), classes=2
     )
-    assert found["train"].refs.tolist() == ["train/0.jpg", "train/2.jpg"]
+    assert listings["train"].refs.tolist() == ["train/0.jpg", "train/2.jpg"]
 
 
 @pytest.mark.parametrize(
