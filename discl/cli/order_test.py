@@ -14,8 +14,8 @@ from discl.cli.options.launching import (
     executor_of,
     launch_options,
     load_sweep,
+    print_cost,
     print_json,
-    print_price,
     run_points,
     wants_json,
 )
@@ -65,7 +65,7 @@ def order_test(name: str, output: Path | None, **given: Any) -> None:
     if output:
         check_figure(output)
     if given["dry_run"]:
-        print_price(sweep, Store())
+        print_cost(sweep, Store())
     else:
         _test(sweep, output, given)
 

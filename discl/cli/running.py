@@ -1,4 +1,4 @@
-"""`discl plan`, `bench` and `run`: price and pay for a comparison."""
+"""`discl plan`, `bench` and `run`: what a comparison costs, and making it."""
 
 from __future__ import annotations
 
@@ -15,37 +15,20 @@ from discl.cli.render.boards import print_board
 @selection
 def plan(**selection: Any) -> None:
     """What `discl bench` would do and cost on this machine; nothing is made."""
+    from discl.cli.render.cost import print_work
     from discl.config.experiment import experiments
     from discl.harness.run.store import Store
     from discl.harness.run.trackers import CompositeTracker
-    from discl.harness.sweep.cost import price
+    from discl.harness.sweep.cost import estimate_cost
 
     spec = load(**selection)
-    cost = price(experiments(spec), Store(), CompositeTracker.of(["console"]).progress)
+    cost = estimate_cost(experiments(spec), Store(), CompositeTracker.of(["console"]).progress)
     click.echo(
         f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)}"
         " seeds"
     )
     click.echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
-    if cost.fold_models:
-        click.echo(
-            f"  models to train    {cost.fold_models:>12,}   they find the hard photos; `discl"
-            f" hard {spec.name}` does only that"
-        )
-    if cost.hard is None:
-        click.echo(
-            f"  images to make     {'unknown':>12}   which photos are hard is known once the"
-            " out-of-fold models are trained"
-        )
-    else:
-        click.echo(
-            f"  images to make     {cost.images:>12,}   {cost.denoising_steps:,} denoising steps,"
-            f" about {cost.bytes / 1e6:.1f} MB"
-        )
-    click.echo(
-        f"  optimiser steps    {cost.optimiser_steps:>12,}   {cost.trained_images:,} images"
-        " trained on"
-    )
+    print_work(cost, models_note=f"; `discl hard {spec.name}` does only that")
     without = "" if cost.hard is not None else ", without the images"
     click.echo(
         f"  time here          {cost.minutes:>12.1f}   minutes, from a sample of each kind of"

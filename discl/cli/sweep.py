@@ -16,8 +16,8 @@ from discl.cli.options.launching import (
     executor_of,
     launch_options,
     load_sweep,
+    print_cost,
     print_json,
-    print_price,
     run_points,
     trackers_of,
     wants_json,
@@ -81,7 +81,7 @@ def sweep(name: str | None, **given: Any) -> None:
         return
     sweep = _load(name, given)
     if given["dry_run"]:
-        print_price(sweep, Store())
+        print_cost(sweep, Store())
         return
     executor = executor_of(given)
     run = _tune if sweep.tune else _run_grid

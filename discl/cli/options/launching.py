@@ -134,13 +134,14 @@ def trackers_of(sweep: SweepFile, given: Mapping[str, Any]) -> list[str]:
     return words(given["trackers"])
 
 
-def print_price(sweep: SweepFile, store: Store) -> None:
+def print_cost(sweep: SweepFile, store: Store) -> None:
     """How many runs, images, optimiser steps and hours a sweep takes."""
+    from discl.cli.render.cost import print_work
     from discl.harness.run.trackers import CompositeTracker
-    from discl.harness.sweep.cost import price
+    from discl.harness.sweep.cost import estimate_cost
     from discl.harness.sweep.expand import experiments, most_runs
 
-    cost = price(experiments(sweep), store, CompositeTracker.of(["console"]).progress)
+    cost = estimate_cost(experiments(sweep), store, CompositeTracker.of(["console"]).progress)
     most = most_runs(sweep)
     times = most / max(1, cost.experiments) if most else 1.0
     click.echo(
@@ -155,17 +156,7 @@ def print_price(sweep: SweepFile, store: Store) -> None:
         click.echo(
             f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}"
         )
-    if cost.fold_models:
-        click.echo(f"  models to train    {cost.fold_models:>12,}   they find the hard photos")
-    images = "unknown" if cost.hard is None else f"{cost.images:,}"
-    click.echo(
-        f"  images to make     {images:>12}   {cost.denoising_steps:,} denoising steps, about"
-        f" {cost.bytes / 1e6:.1f} MB"
-    )
-    click.echo(
-        f"  optimiser steps    {round(cost.optimiser_steps * times):>12,}  "
-        f" {round(cost.trained_images * times):,} images trained on"
-    )
+    print_work(cost, times)
     click.echo(
         f"  time here          {cost.minutes / 60 * times:>12.2f}   hours with one worker, from"
         " stored runs or a sample of the work"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from discl.core.result import Result
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
 
-PACED = 3  # kinds of runs that are timed; the others are taken for their mean
+TIMED_KINDS = 3  # kinds of runs that are timed; the others are taken for their mean
 
 
 @dataclass(frozen=True)
-class Price:
+class CostEstimate:
     """What runs will do, before they do it."""
 
     experiments: int
@@ -38,191 +38,212 @@ class Price:
     minutes: float
 
 
-class _Bill:
-    """Sums up; what many experiments share is looked at once."""
+@dataclass
+class _Totals:
+    """Sums over groups of experiments."""
 
-    def __init__(self) -> None:
-        self.hard: list[int | None] = []
-        self.fold_models = self.images = self.steps = self.bytes = self.trained = self.optimised = 0
-        self.seconds = 0.0
+    hard: list[int | None] = field(default_factory=list)  # of each group that shares its images
+    fold_models: int = 0
+    images: int = 0
+    denoising_steps: int = 0
+    bytes: int = 0
+    optimiser_steps: int = 0
+    trained_images: int = 0
+    seconds: float = 0.0
 
 
-def price(
+def estimate_cost(
     experiments: Iterable[Experiment], store: Store, progress: Progress, timed: bool = True
-) -> Price:
+) -> CostEstimate:
     """The cost of these runs now.
 
     Prepares the data, since how much must be made depends on it; trains and makes nothing.
-
     `timed` = False leaves the minutes out: to time a sample of the work takes some seconds.
     """
-    wanted = {experiment.id(): experiment for experiment in experiments}
-    stored = {id: found for id in wanted if (found := store.find(id))}
-    todo = [experiment for id, experiment in wanted.items() if id not in stored]
-    bill = _Bill()
-    for group in _groups(todo, _pictures):
-        _add_pictures(bill, group, progress, timed)
-    paces = _Paces(stored.values(), timed)
-    for group in _groups(todo, _learning):
-        _add_learning(bill, group, paces)
-    known = [hard for hard in bill.hard if hard is not None]
-    return Price(
-        experiments=len(wanted),
+    by_id = {experiment.id(): experiment for experiment in experiments}
+    stored = {id: result for id in by_id if (result := store.find(id))}
+    todo = [experiment for id, experiment in by_id.items() if id not in stored]
+    totals = _Totals()
+    for group in _groups(todo, _decides_images):
+        _add_images(totals, group, progress, timed)
+    epoch_times = _EpochTimes(stored.values(), timed)
+    for group in _groups(todo, _decides_epoch_time):
+        _add_training(totals, group, epoch_times)
+    known = [hard for hard in totals.hard if hard is not None]
+    return CostEstimate(
+        experiments=len(by_id),
         cached=len(stored),
-        fold_models=bill.fold_models,
-        hard=sum(known) if len(known) == len(bill.hard) else None,
-        images=bill.images,
-        denoising_steps=bill.steps,
-        bytes=bill.bytes,
-        optimiser_steps=bill.optimised,
-        trained_images=bill.trained,
-        minutes=bill.seconds / 60 if timed else math.nan,
+        fold_models=totals.fold_models,
+        hard=sum(known) if len(known) == len(totals.hard) else None,
+        images=totals.images,
+        denoising_steps=totals.denoising_steps,
+        bytes=totals.bytes,
+        optimiser_steps=totals.optimiser_steps,
+        trained_images=totals.trained_images,
+        minutes=totals.seconds / 60 if timed else math.nan,
     )
 
 
 def _groups(
-    experiments: Sequence[Experiment], alike: Callable[[Benchmark], object]
+    experiments: Sequence[Experiment], decides: Callable[[Benchmark], object]
 ) -> Iterable[list[Experiment]]:
-    """Experiments whose benchmarks are alike."""
-    keys: dict[int, str] = {}  # many experiments share one benchmark: each is spelt once
+    """Experiments whose benchmarks agree in what `decides` reads of them."""
+    keys: dict[int, str] = {}  # many experiments share one benchmark: each is serialised once
     grouped: dict[str, list[Experiment]] = {}
     for experiment in experiments:
-        spec = experiment.benchmark
-        if id(spec) not in keys:
-            keys[id(spec)] = canonical_json(alike(spec))
-        grouped.setdefault(keys[id(spec)], []).append(experiment)
+        benchmark = experiment.benchmark
+        if id(benchmark) not in keys:
+            keys[id(benchmark)] = canonical_json(decides(benchmark))
+        grouped.setdefault(keys[id(benchmark)], []).append(experiment)
     return grouped.values()
 
 
-def _pictures(spec: Benchmark) -> object:
-    """What says which images there are to make; where models find the hard photos, also what those
-    are.
+# ---------------------------------------------------------------- images
+
+
+def _decides_images(benchmark: Benchmark) -> object:
+    """The settings that decide which images there are to make.
+
+    Where models find the hard photos, also those that decide the models.
     """
-    hard_rule = spec.part("hard_rules")
-    fold_models = (
-        [spec.backbone, spec.loss, spec.train.model_dump()] if hard_rule.build().models else []
-    )
-    bank = spec.bank.model_dump(exclude={"threshold", "batch"})
+    fold_models: list[object] = []
+    if benchmark.part("hard_rules").build().models:
+        fold_models = [benchmark.backbone, benchmark.loss, benchmark.train.model_dump()]
     return [
-        spec.dataset,
-        spec.generator,
-        spec.scorer,
-        spec.prompts,
-        spec.hard_rule,
-        bank,
+        benchmark.dataset,
+        benchmark.generator,
+        benchmark.scorer,
+        benchmark.prompts,
+        benchmark.hard_rule,
+        benchmark.bank.model_dump(exclude={"threshold", "batch"}),
         fold_models,
     ]
 
 
-def _learning(spec: Benchmark) -> object:
-    """What says how long an epoch takes."""
-    return [spec.dataset, spec.backbone, spec.loss, spec.sampling.images]
-
-
-def _add_pictures(
-    bill: _Bill, group: Sequence[Experiment], progress: Progress, timed: bool
+def _add_images(
+    totals: _Totals, group: Sequence[Experiment], progress: Progress, timed: bool
 ) -> None:
-    from discl.harness.sweep.throughput import pace, seconds_per_denoising_step
+    """Add the images of experiments that share them, and the models that find the hard photos."""
+    from discl.harness.sweep.throughput import seconds_per_denoising_step
 
     bench = Bench(group[0].benchmark)
     bench.dataset.prepare(progress)
-    levels = sorted(
-        {level for each in _one_a_choice(group) for level in each.used_levels() if level != PHOTO}
-    )
-    training = _fold_model_images(bench)
-    hard = bench.hard_photos.expected() if training else len(bench.hard)
-    images, steps = _all(bench, levels, hard or 0) if training else _missing(bench, levels)
-    bill.hard.append(hard)
-    bill.fold_models += len(training)
-    bill.images += images
-    bill.steps += steps
-    bill.bytes += images * int(bench.sources_of(np.arange(1)).photos[0].size * 0.8) if images else 0
-    bill.seconds += steps * seconds_per_denoising_step(bench) if steps and timed else 0.0
-    batch = bench.spec.train.batch
-    bill.trained += sum(training)
-    bill.optimised += sum(training) // batch
-    if training and timed and bench.hard_photos.out_of_fold:
-        learning = pace(bench)
-        looks = len(bench.train) // bench.hard_photos.out_of_fold.models.folds + len(
-            bench.dataset.split("val")
-        )
-        bill.seconds += sum(
-            images // batch * learning.step_s + looks * learning.look_s for images in training
-        )
+    levels = _levels(group)
+    fold_model_images = _fold_model_images(bench)
+    if fold_model_images:
+        hard = bench.hard_photos.expected()
+        images, steps = _images_of(bench, levels, hard or 0)
+        _add_fold_models(totals, bench, fold_model_images, timed)
+    else:
+        hard = len(bench.hard)
+        images, steps = _missing_images(bench, levels)
+    totals.hard.append(hard)
+    totals.images += images
+    totals.denoising_steps += steps
+    if images:
+        photo = bench.sources_of(np.arange(1)).photos[0]
+        totals.bytes += images * int(photo.size * 0.8)
+    if steps and timed:
+        totals.seconds += steps * seconds_per_denoising_step(bench)
 
 
-def _one_a_choice(group: Sequence[Experiment]) -> Iterable[Experiment]:
-    """An experiment for each strategy of each benchmark: its seed makes no other image."""
-    return {(id(each.benchmark), each.strategy): each for each in group}.values()
+def _levels(group: Sequence[Experiment]) -> list[int]:
+    """The levels that images are made of; a seed makes no other image."""
+    one_a_strategy = {(id(e.benchmark), e.strategy): e for e in group}.values()
+    levels = {level for experiment in one_a_strategy for level in experiment.used_levels()}
+    return sorted(levels - {PHOTO})
 
 
 def _fold_model_images(bench: Bench) -> list[int]:
     """Images that each out-of-fold model to be trained will see."""
-    models = bench.hard_photos.out_of_fold
-    batch = bench.spec.train.batch
-    if models is None:
+    out_of_fold = bench.hard_photos.out_of_fold
+    if out_of_fold is None:
         return []
-    return [
-        int((models.fold != number).sum()) // batch * batch * models.models.epochs
-        for number in models.missing()
-    ]
+    batch = bench.spec.train.batch
+    counts = []
+    for number in out_of_fold.missing():
+        batches = int((out_of_fold.fold != number).sum()) // batch
+        counts.append(batches * batch * out_of_fold.models.epochs)
+    return counts
 
 
-def _all(bench: Bench, levels: Sequence[int], hard: int) -> tuple[int, int]:
-    """Images and denoising steps of as many hard photos: while they are not known, there is no bank
-    that could hold some.
+def _add_fold_models(totals: _Totals, bench: Bench, images: Sequence[int], timed: bool) -> None:
+    from discl.harness.sweep.throughput import training_speed
+
+    batch = bench.spec.train.batch
+    totals.fold_models += len(images)
+    totals.trained_images += sum(images)
+    totals.optimiser_steps += sum(images) // batch
+    out_of_fold = bench.hard_photos.out_of_fold
+    if timed and out_of_fold:
+        speed = training_speed(bench)
+        held_out = len(bench.train) // out_of_fold.models.folds
+        predicted = held_out + len(bench.dataset.split("val"))
+        totals.seconds += sum(
+            count // batch * speed.step_seconds + predicted * speed.prediction_seconds
+            for count in images
+        )
+
+
+def _images_of(bench: Bench, levels: Sequence[int], hard: int) -> tuple[int, int]:
+    """Images and denoising steps of `hard` photos.
+
+    While the photos are not known, there is no bank that could hold some of the images.
     """
-    each = hard * bench.spec.bank.variants * bench.spec.bank.best_of
-    return each * len(levels), each * sum(
-        denoising_steps(level, bench.generator.steps) for level in levels
-    )
+    a_level = hard * bench.spec.bank.variants * bench.spec.bank.best_of
+    steps = sum(denoising_steps(level, bench.generator.steps) for level in levels)
+    return a_level * len(levels), a_level * steps
 
 
-def _missing(bench: Bench, levels: Sequence[int]) -> tuple[int, int]:
+def _missing_images(bench: Bench, levels: Sequence[int]) -> tuple[int, int]:
     """Images the bank lacks, and their denoising steps."""
     missing = list(bench.bank.missing(bench.wanted(levels))) if levels else []
     return len(missing), sum(denoising_steps(cell.level, bench.generator.steps) for cell in missing)
 
 
-# ---------------------------------------------------------------- learning
+# ---------------------------------------------------------------- training
 
 
-class _Paces:
-    """Seconds of a run and epoch: of stored ones like it, or else timed here, or else like those
-    that were.
+def _decides_epoch_time(benchmark: Benchmark) -> object:
+    """The settings that decide how long an epoch takes."""
+    return [benchmark.dataset, benchmark.backbone, benchmark.loss, benchmark.sampling.images]
+
+
+class _EpochTimes:
+    """Seconds of a run and epoch.
+
+    From stored runs like it, or else timed here, or else the mean of those that were timed.
     """
 
     def __init__(self, stored: Iterable[Result], timed: bool) -> None:
         self.timed = timed
-        self.known: dict[str, list[float]] = {}
+        self.stored: dict[str, list[float]] = {}
         for result in stored:
             epochs = result.identity["train"]["epochs"]
-            self.known.setdefault(canonical_json([result.identity["backbone"], epochs]), []).append(
-                result.cost["seconds"] / epochs
-            )
+            key = canonical_json([result.identity["backbone"], epochs])
+            self.stored.setdefault(key, []).append(result.cost["seconds"] / epochs)
         self.samples: list[float] = []
 
-    def seconds_an_epoch(self, experiment: Experiment, bench: Bench) -> float:
-        from discl.harness.sweep.throughput import pace, seconds_per_run
+    def seconds(self, experiment: Experiment, bench: Bench) -> float:
+        from discl.harness.sweep.throughput import seconds_per_run, training_speed
 
-        comparison = experiment.comparison()
-        like = self.known.get(
-            canonical_json([comparison["backbone"], comparison["train"]["epochs"]])
-        )
-        if like:
-            return float(np.median(like))
-        if self.timed and len(self.samples) < PACED:
-            self.samples.append(seconds_per_run(bench, pace(bench)) / bench.spec.train.epochs)
+        identity = experiment.comparison()
+        key = canonical_json([identity["backbone"], identity["train"]["epochs"]])
+        if key in self.stored:
+            return float(np.median(self.stored[key]))
+        if self.timed and len(self.samples) < TIMED_KINDS:
+            seconds = seconds_per_run(bench, training_speed(bench))
+            self.samples.append(seconds / bench.spec.train.epochs)
         return float(np.mean(self.samples)) if self.samples else 0.0
 
 
-def _add_learning(bill: _Bill, group: Sequence[Experiment], paces: _Paces) -> None:
+def _add_training(totals: _Totals, group: Sequence[Experiment], epoch_times: _EpochTimes) -> None:
     bench = Bench(group[0].benchmark)
-    seconds = paces.seconds_an_epoch(group[0], bench)
-    photos = group[0].benchmark.sampling.images or len(bench.train)
+    seconds = epoch_times.seconds(group[0], bench)
+    images = group[0].benchmark.sampling.images or len(bench.train)
     for experiment in group:
         train = experiment.benchmark.train
-        steps = train.epochs * (photos // train.batch)
-        bill.optimised += steps
-        bill.trained += steps * train.batch
-        bill.seconds += seconds * train.epochs
+        steps = train.epochs * (images // train.batch)
+        totals.optimiser_steps += steps
+        totals.trained_images += steps * train.batch
+        totals.seconds += seconds * train.epochs

@@ -1,6 +1,4 @@
-"""How long work takes on this machine: measured on a little of it, once, and remembered under
-$DISCL_HOME.
-"""
+"""How fast this machine works: measured on a sample, once, and kept under $DISCL_HOME."""
 
 from __future__ import annotations
 
@@ -20,50 +18,46 @@ from discl.files.disk import folder_lock, home, write_text
 from discl.harness.run.assembly import Bench
 from discl.harness.run.provenance import processor
 
+SAMPLE_SECONDS = 0.3  # of steps at least: those of a head on frozen features take a millisecond
+PREDICTED = 500  # photos of val that predictions are timed on
+
+
+class TrainingSpeed(NamedTuple):
+    """How fast the benchmark's network learns here."""
+
+    step_seconds: float  # of an optimiser step
+    prediction_seconds: float  # of a photo that is only predicted
+
 
 def seconds_per_denoising_step(bench: Bench, images: int = 16) -> float:
-    """Seconds an image and step takes when `images` are made together; the first, slower, call is
-    not counted.
-    """
-    what = [
+    """Seconds an image and step takes when `images` are made together."""
+    work = [
         "denoising",
         bench.spec.part("generators").identity(),
         bench.generator.identity(),
         bench.spec.bank.size,
         images,
     ]
-    (seconds,) = _remembered(what, lambda: [_denoising_s(bench, images)])
+    (seconds,) = _measured_once(work, lambda: [_time_denoising(bench, images)])
     return seconds
 
 
-def _denoising_s(bench: Bench, images: int) -> float:
-    sources = bench.sources_of(
-        np.arange(images) % len(bench.train)
-    )  # any photos will do: which ones are hard may not be known yet
+def _time_denoising(bench: Bench, images: int) -> float:
+    # any photos will do: which ones are hard may not be known yet
+    sources = bench.sources_of(np.arange(images) % len(bench.train))
     photos = np.asarray(sources.photos)
-    requests = [
-        Request(0, f"a photo of {bench.dataset.classes[0]}", seed) for seed in range(images)
-    ]
-    bench.generator.make(requests[:1], photos[:1])
+    prompt = f"a photo of {bench.dataset.classes[0]}"
+    requests = [Request(0, prompt, seed) for seed in range(images)]
+    bench.generator.make(requests[:1], photos[:1])  # the first call is slower
     started = time.perf_counter()
     bench.generator.make(requests, photos)
     return (time.perf_counter() - started) / (images * bench.generator.steps)
 
 
-SAMPLE_S = 0.3  # of steps at least: those of a head on frozen features take a millisecond
-
-
-class Pace(NamedTuple):
-    """How fast the benchmark's network learns here."""
-
-    step_s: float  # seconds an optimiser step
-    look_s: float  # seconds a photo that is only looked at
-
-
-def pace(bench: Bench, batches: int = 4) -> Pace:
-    """Time a few steps, and a look at a part of val."""
+def training_speed(bench: Bench, batches: int = 4) -> TrainingSpeed:
+    """Time some steps, and predictions on a part of val."""
     spec = bench.spec
-    what = [
+    work = [
         "learning",
         spec.part("datasets").identity(),
         spec.part("backbones").identity(),
@@ -71,10 +65,10 @@ def pace(bench: Bench, batches: int = 4) -> Pace:
         spec.train.crop,
         batches,
     ]
-    return Pace(*_remembered(what, lambda: _learning_s(bench, batches)))
+    return TrainingSpeed(*_measured_once(work, lambda: _time_training(bench, batches)))
 
 
-def _learning_s(bench: Bench, batches: int) -> Pace:
+def _time_training(bench: Bench, batches: int) -> TrainingSpeed:
     import torch
 
     from discl.engine.evaluation.predict import logits_of
@@ -89,22 +83,24 @@ def _learning_s(bench: Bench, batches: int) -> Pace:
     rows = np.arange(spec.train.batch) % len(train)
     photos = torch.from_numpy(np.array(train.pixels[rows]))
     optimiser = torch.optim.AdamW(network.parameters())
-    took = list[float]()
-    while len(took) <= batches or sum(took) < SAMPLE_S:
+    seconds = list[float]()
+    while len(seconds) <= batches or sum(seconds) < SAMPLE_SECONDS:
         started = time.perf_counter()
         optimiser.zero_grad()
         network(inputs.preprocess(photos.to(device))).square().mean().backward()
         optimiser.step()
-        took.append(time.perf_counter() - started)
-    step_s = float(np.median(took[1:]))  # the first one is slower
+        seconds.append(time.perf_counter() - started)
+    step_seconds = float(np.median(seconds[1:]))  # the first one is slower
     started = time.perf_counter()
-    logits_of(network, val.pixels[:500], inputs.preprocess, device)
-    return Pace(step_s, (time.perf_counter() - started) / min(500, len(val)))
+    logits_of(network, val.pixels[:PREDICTED], inputs.preprocess, device)
+    predicted = min(PREDICTED, len(val))
+    return TrainingSpeed(step_seconds, (time.perf_counter() - started) / predicted)
 
 
-def _remembered(what: list[object], measure: Callable[[], Sequence[float]]) -> list[float]:
-    """What was measured of this on this machine before, or else is now: it takes seconds, most of
-    them imports.
+def _measured_once(work: list[object], measure: Callable[[], Sequence[float]]) -> list[float]:
+    """What was measured of this work on this machine before, or else is now.
+
+    Measuring takes seconds, most of them imports.
     """
     path = home() / "paces.json"
     machine = [
@@ -113,7 +109,7 @@ def _remembered(what: list[object], measure: Callable[[], Sequence[float]]) -> l
         os.environ.get("OMP_NUM_THREADS"),
         __version__,
     ]
-    key = short([what, machine])
+    key = short([work, machine])
     with folder_lock(home() / "paces"):
         try:
             known = json.loads(path.read_text("utf-8"))
@@ -125,10 +121,10 @@ def _remembered(what: list[object], measure: Callable[[], Sequence[float]]) -> l
         return [float(seconds) for seconds in known[key]]
 
 
-def seconds_per_run(bench: Bench, learning: Pace) -> float:
-    """Seconds of one run: its optimiser steps, its looks at val, and the final predictions."""
-    spec = bench.spec
-    looks = spec.train.epochs // spec.train.evaluate_every * len(bench.dataset.split("val"))
+def seconds_per_run(bench: Bench, speed: TrainingSpeed) -> float:
+    """Seconds of one run: its optimiser steps, evaluations on val, and final predictions."""
+    train = bench.spec.train
+    evaluated = train.epochs // train.evaluate_every * len(bench.dataset.split("val"))
     final = sum(len(bench.dataset.split(name)) for name in bench.dataset.splits if name != "train")
-    steps = spec.train.epochs * (bench.epoch_images // spec.train.batch)
-    return steps * learning.step_s + (looks + final) * learning.look_s
+    steps = train.epochs * (bench.epoch_images // train.batch)
+    return steps * speed.step_seconds + (evaluated + final) * speed.prediction_seconds

@@ -22,7 +22,7 @@ from discl.harness.run.assembly import Bench
 from discl.harness.run.execute import run
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
-from discl.harness.sweep.cost import price
+from discl.harness.sweep.cost import estimate_cost
 from discl.harness.sweep.sequential import sweep
 from tests.metrics import all_metrics
 
@@ -101,7 +101,7 @@ def test_a_sweep_runs_once_and_every_number_comes_from_its_predictions() -> None
     again = _sweep(spec)
     assert [result.to_json() for result in again] == [result.to_json() for result in first]
     assert all(result.attempt == 0 for result in again)
-    assert price(experiments(spec), store, lambda *_: None).optimiser_steps == 0
+    assert estimate_cost(experiments(spec), store, lambda *_: None).optimiser_steps == 0
 
 
 def test_the_bank_makes_only_the_levels_somebody_needs() -> None:
