@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -183,7 +183,12 @@ def page(sections: Sequence[Section], library: str) -> str:
 
     `library` is the JavaScript that draws.
     """
-    filters = {"placed": placed, "number": percent, "variable": css_variable, "ticks": ticks}
+    filters: dict[str, Callable[..., Any]] = {
+        "placed": placed,
+        "number": percent,
+        "variable": css_variable,
+        "ticks": ticks,
+    }
     script = text("report/page.js")
     names = [name for section in sections for name in section.comparison.strategies]
     names += [name for section in sections for name in section.comparison.tuned_strategies]

@@ -22,7 +22,15 @@ from discl.harness.run.assembly import Bench
 
 BINS = 40
 EXAMPLES = 4  # of each rank
-QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
+QUANTILES = {  # field of ScoreDistribution -> share of cosines below
+    "lowest": 0.0,
+    "q05": 0.05,
+    "q25": 0.25,
+    "median": 0.5,
+    "q75": 0.75,
+    "q95": 0.95,
+    "highest": 1.0,
+}
 
 # one row an image; `position` is its index in the level's pixels and embeddings, `near_*` the val,
 # test or ood photo it resembles most
@@ -205,12 +213,15 @@ def _distribution(cosines: Floats, edges: Floats) -> ScoreDistribution | None:
     known = cosines[~np.isnan(cosines)]
     if not len(known):
         return None
-    quantiles = [round(float(value), 6) for value in np.quantile(known, QUANTILES)]
+    cosine_at = np.quantile(known, list(QUANTILES.values()))
+    quantiles = {
+        name: round(float(cosine), 6) for name, cosine in zip(QUANTILES, cosine_at, strict=True)
+    }
     return ScoreDistribution(
-        len(known),
-        *quantiles,
+        images=len(known),
         edges=tuple(round(float(edge), 6) for edge in edges),
         counts=tuple(np.histogram(known, edges)[0].tolist()),
+        **quantiles,
     )
 
 
