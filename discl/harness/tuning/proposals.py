@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import optuna
@@ -27,6 +27,8 @@ from discl.harness.tuning.space import Params, distributions, rounded_value, set
 # attributes of a trial in the database
 STOPPED = "stopped_after"  # it was given up: the replicates it has
 STOPPED_EARLY = "stopped_early"  # it was given up within a run: where, and the value reached
+
+Direction = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def lower_is_better(objective: str) -> bool:
     return objective in COSTS or not higher_is_better(objective)
 
 
-def directions_of(objective: Sequence[str]) -> list[str]:
+def directions_of(objective: Sequence[str]) -> list[Direction]:
     """Optuna's direction of each objective."""
     return ["minimize" if lower_is_better(name) else "maximize" for name in objective]
 
@@ -124,7 +126,7 @@ class SamplerSettings(NamedTuple):
     sampler: str  # a name in `SAMPLERS`
     startup: int  # trials drawn at random before the sampler learns
     seed: int
-    directions: Sequence[str] = ("maximize",)  # of each objective, as Optuna calls them
+    directions: Sequence[Direction] = ("maximize",)  # of each objective, as Optuna calls them
 
 
 def sampler_name(tune: TuneTable) -> str:

@@ -9,7 +9,7 @@ import optuna
 
 from discl.config.sweep import TuneTable
 from discl.core.interfaces import EpochReport
-from discl.harness.tuning.proposals import FinishedTrial, directions_of, quiet
+from discl.harness.tuning.proposals import Direction, FinishedTrial, directions_of, quiet
 
 
 def is_clearly_worse(
@@ -24,7 +24,7 @@ def is_clearly_worse(
         return False
     with quiet():
         pruner = optuna.pruners.WilcoxonPruner(p_threshold=tune.p, n_startup_steps=tune.prune_after)
-        direction = "minimize" if complete[0].lower_is_better else "maximize"
+        direction: Direction = "minimize" if complete[0].lower_is_better else "maximize"
         study = optuna.create_study(direction=direction, pruner=pruner)
         for trial in complete:
             study.add_trial(
