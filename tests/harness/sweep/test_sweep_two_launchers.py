@@ -64,7 +64,7 @@ def test_a_launch_whose_database_goes_ends_and_two_go_on_though_every_connection
     tiny: Ready, tmp_path: Path, server: Postgres
 ) -> None:
     home, url, log = tiny.copy(tmp_path / "home"), server.create_database(), tmp_path / "log"
-    launcher = begin(tiny, home, "tiny", "--storage", url, log=log)
+    launcher = begin(tiny, home, "tiny", "--storage", url, log=log, retry_s=2.0)
     until(lambda: finished(home) >= 3, launcher, log)
     server.stop()
     said = ends(launcher, log, 2, patience_s=60).splitlines()[-1]

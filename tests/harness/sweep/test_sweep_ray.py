@@ -11,6 +11,7 @@ from tests.processes import descendants, kill, workers_of
 from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, ends, finished, read, sqlite, until
 
 
+@pytest.mark.slow  # the contract of executors kills Ray's workers, and that of sweeps others
 def test_a_cluster_with_a_killed_worker_comes_to_the_same_bit_for_bit(
     tiny: Ready, tmp_path: Path
 ) -> None:
