@@ -31,6 +31,7 @@ from discl.core.interfaces import (
     FoldPredictions,
     Generator,
     HardRule,
+    Ints,
     Loss,
     Metric,
     NotReady,
@@ -384,7 +385,8 @@ class MetricContract(_Contract):
 
     def photos(self, share_correct: float, samples: int = 3) -> ClassCounts:
         """Counts [samples, 4] of 4 classes, the last of them without a photo."""
-        actual = np.array([[60, 40, 30, 0]] * samples) + np.arange(samples)[:, None] * [1, 2, 3, 0]
+        growth = np.arange(samples)[:, None] * np.array([1, 2, 3, 0])
+        actual: Ints = np.array([[60, 40, 30, 0]] * samples, np.int64) + growth
         correct = np.floor(actual * share_correct).astype(np.int64)
         wrong = actual - correct
         return ClassCounts(correct, actual, correct + np.roll(wrong, 1, -1))

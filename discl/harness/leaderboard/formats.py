@@ -195,7 +195,7 @@ def _no_formula(text: str) -> str:
 
 def _differences_for_csv(row: BoardRow, metric: str) -> list[dict[str, Any]]:
     """Cells for each baseline; one empty set of cells where the row is compared with none."""
-    compared = []
+    compared: list[dict[str, Any]] = []
     for base, by_metric in row.differences.items():
         difference = by_metric.get(metric)
         if difference and difference.mean.n:
