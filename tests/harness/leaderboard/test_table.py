@@ -13,8 +13,9 @@ import pytest
 from discl.cli.render.boards import print_board
 from discl.config.load import load
 from discl.core.errors import UserError
+from discl.core.registry import find
 from discl.core.result import Result
-from discl.harness.leaderboard.formats import as_json, as_markdown
+from discl.harness.leaderboard.formats import as_json, as_latex, as_markdown
 from discl.harness.leaderboard.publish import stale
 from discl.harness.leaderboard.table import board, header, lines
 
@@ -295,6 +296,22 @@ def test_a_result_without_a_test_split_cannot_be_shown() -> None:
 
 def test_the_committed_pages_are_current() -> None:
     assert stale(Path(__file__).parents[3] / "leaderboards") == []
+
+
+def test_where_lower_is_better_the_lowest_mean_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find("metrics", "macro_acc"), "better", "lower")
+    made = board(SPEC, RESULTS)
+    assert made.lower_is_better == {"test/macro_acc", "ood/macro_acc", "test/adjusted_macro_acc"}
+    ranked = [row.strategy for row in made.rows if row.complete]
+    assert ranked == ["real_only", "real_rebalanced", "static"]
+    assert [row.places for row in made.rows if row.strategy == "static"] == [(3, 3)]
+    (static,) = (row for row in made.rows if row.strategy == "static")
+    difference = static.differences["real_only"][made.first]
+    assert difference.mean.mean == pytest.approx(0.06)  # as the values are
+    assert difference.improvement == 0  # and no run is better
+    assert static.differences["real_only"]["test/few_acc"].improvement == 1
+    (best,) = [line for line in as_latex(made).splitlines() if r"& real\_only &" in line]
+    assert r"\textbf{35.0" in best
 
 
 # python -m tests.harness.leaderboard.test_table: write the golden files anew, then review the diff
