@@ -163,20 +163,25 @@ def sqlite(home: Path) -> str:
 
 
 def begin(
-    ready: Ready, home: Path, *words: str, log: Path, more: Mapping[str, str] | None = None
+    ready: Ready,
+    home: Path,
+    *words: str,
+    log: Path,
+    more: Mapping[str, str] | None = None,
+    retry_s: float = 12.0,
 ) -> Started:
-    """A launcher in a process of its own."""
+    """A launcher in a process of its own; a database that is away for `retry_s` is gone."""
     environment = {"DISCL_HOME": str(home), **(more or {})}
     command = ["sweep", *words, "--trackers", ""]
-    return processes.begin(_launch, command, log=log, folder=ready.folder, environment=environment)
+    return processes.begin(
+        _launch, command, retry_s, log=log, folder=ready.folder, environment=environment
+    )
 
 
-def _launch(words: list[str]) -> None:
-    """As `discl`, but a launcher counts as dead after seconds, and a database as gone: tests would
-    wait for little else.
-    """
+def _launch(words: list[str], retry_s: float) -> None:
+    """As `discl`, but a launcher counts as dead after seconds: tests would wait for little else."""
     database.open_storage = partial(database.open_storage, heartbeat_seconds=1, grace_seconds=4)
-    database.RETRY_SECONDS = 12.0
+    database.RETRY_SECONDS = retry_s
     processes.discl(words)
 
 
