@@ -27,7 +27,7 @@ from discl.miniature.card import model_card
 from discl.miniature.retention import Retention, by_captions, by_judge, retention
 from discl.miniature.training import Recipe, StepReport
 from discl.miniature.words import build_tokenizer
-from discl.parts.scorers.open_clip import OpenClip
+from discl.parts.scorers.open_clip import OpenClipScorer
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DIFFUSION, CLIP = "cifar10_diffusion", "cifar10_clip"
@@ -147,7 +147,7 @@ def measure(
         "generators", "img2img", {"checkpoint": str(assets / DIFFUSION), **chosen}
     ).build()
     classifiers = {
-        "clip": by_captions(OpenClip(str(assets / CLIP)), dataset),
+        "clip": by_captions(OpenClipScorer(str(assets / CLIP)), dataset),
         "judge": by_judge(examiner),
     }
     test, val = dataset.split("test"), dataset.split("val")

@@ -15,7 +15,7 @@ from discl.core.hashing import seed_of
 from discl.core.interfaces import Dataset, Generator, Ints, Photos, Request, Split
 from discl.core.levels import PHOTO
 from discl.miniature import judge as judges
-from discl.parts.scorers.open_clip import OpenClip
+from discl.parts.scorers.open_clip import OpenClipScorer
 
 Classifier = Callable[[Photos], Ints]  # photos [n, h, w, 3] to labels [n]
 
@@ -38,7 +38,7 @@ def by_judge(network: nn.Module) -> Classifier:
     return lambda photos: judges.predict(network, photos, torch.device("cpu"))
 
 
-def by_captions(scorer: OpenClip, dataset: Dataset) -> Classifier:
+def by_captions(scorer: OpenClipScorer, dataset: Dataset) -> Classifier:
     """Zero-shot classification by the scorer: the class whose caption is nearest to the photo."""
     words = scorer.embed_texts([dataset.prompts(label)[0] for label in range(len(dataset.classes))])
 

@@ -108,9 +108,9 @@ def test_classes_may_have_unequal_numbers_of_captions(folder: Path) -> None:
         # a class of one caption draws no other, though its line is as long as that of the class
         # with two
         assert torch.allclose(
-            mixed.drawn(torch.zeros(20, dtype=torch.long)), alone.weight()[0], atol=1e-6
+            mixed.random_captions(torch.zeros(20, dtype=torch.long)), alone.weight()[0], atol=1e-6
         )
-        assert len(mixed.drawn(torch.ones(20, dtype=torch.long)).unique(dim=0)) == 2
+        assert len(mixed.random_captions(torch.ones(20, dtype=torch.long)).unique(dim=0)) == 2
     assert same.tolist() == [True, False, True]
 
 
@@ -224,7 +224,7 @@ def test_photos_are_brought_to_size_as_open_clip_does_it(
 ) -> None:
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    from discl.parts.backbones.base.clip import View
+    from discl.parts.backbones.base.clip import ClipResize
 
     preprocess = PreprocessCfg(size=16, resize_mode=mode)
     photo = np.random.default_rng(0).integers(
@@ -232,7 +232,7 @@ def test_photos_are_brought_to_size_as_open_clip_does_it(
     )
     theirs = image_transform_v2(preprocess, is_train=False)(Image.fromarray(photo))
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (preprocess.mean, preprocess.std))
-    ours = View(vars(preprocess))(
+    ours = ClipResize(vars(preprocess))(
         (torch.from_numpy(photo)[None].permute(0, 3, 1, 2) / 255 - mean) / std
     )[0]
     # theirs are whole numbers of 255, and cut off between rows and columns too where they leave the
@@ -377,7 +377,7 @@ def test_a_published_model_comes_from_the_hub_s_cache_with_the_activation_it_was
     assert all(
         torch.equal(network.state_dict()[key], value) for key, value in plain.state_dict().items()
     )
-    assert network.view.squash
+    assert network.resize.squash
     with torch.no_grad():
         assert not torch.allclose(network(PHOTOS), plain(PHOTOS))
     file = bind(

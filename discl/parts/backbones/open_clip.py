@@ -1,6 +1,4 @@
-"""Any open_clip model: its head is the text of the class names, or a linear layer that begins as
-that.
-"""
+"""Any open_clip model, with the class names' text as its head, or a linear layer."""
 
 from __future__ import annotations
 
@@ -17,14 +15,16 @@ from discl.files.shipped import trained_on
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from discl.parts.backbones.base.clip import View
+    from discl.parts.backbones.base.clip import ClipResize
 
 HEADS = ("text", "linear")
 TUNED = ("all", "image")
 
 
-class OpenClip:
-    """`model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a
+class OpenClipBackbone:
+    """CLIP as a classifier (Radford et al. 2021).
+
+    `model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a
     `pretrained` tag or file.
 
     `templates` say where the class's name goes, in small letters; with none, the dataset's own
@@ -50,16 +50,14 @@ class OpenClip:
         frozen: bool = False,
         hidden: int = 0,
     ) -> None:
-        for template in [templates] if isinstance(templates, str) else templates:
-            if (
-                isinstance(templates, str)
-                or not isinstance(template, str)
-                or "{name}" not in template
-            ):
-                raise UserError(
-                    f"backbone.templates = {templates!r} must be a list of texts, each with a"
-                    " {name} in it"
-                )
+        are_templates = not isinstance(templates, str) and all(
+            isinstance(template, str) and "{name}" in template for template in templates
+        )
+        if not are_templates:
+            raise UserError(
+                f"backbone.templates = {templates!r} must be a list of texts, each with a {{name}}"
+                " in it"
+            )
         if head not in HEADS:
             raise unknown("backbone.head", head, HEADS)
         if tuned not in TUNED:
@@ -68,7 +66,8 @@ class OpenClip:
         self.head = head
         self.tuned = tuned
         self.allow_shared = allow_shared
-        self.frozen, self.hidden = frozen, hidden
+        self.frozen = frozen
+        self.hidden = hidden
         self._checkpoint = ClipCheckpoint(model, pretrained, "backbone")
 
     def identity(self) -> dict[str, Any]:
@@ -79,20 +78,21 @@ class OpenClip:
         return trained_on(self._checkpoint.model)
 
     def build(self, task: Task, seed: int) -> nn.Module:
-        """The weights are given, so the seed decides nothing."""
-        from discl.parts.backbones.base.clip import LinearHead, TextHead, Trunk
+        """The classifier; its weights are given, so the seed decides nothing."""
+        from discl.parts.backbones.base.clip import ImageTower, LinearHead, TextHead
 
-        clip, view = self._loaded(seed)
-        network = TextHead(clip, view, self._tokens(task), self.tuned == "all")
+        clip, resize = self._loaded(seed)
+        network = TextHead(clip, resize, self._tokens(task), self.tuned == "all")
         if self.head == "text":
             return network
         scale = clip.logit_scale.detach().exp()
-        return LinearHead(Trunk(clip, view), scale * network.eval().weight().detach())
+        return LinearHead(ImageTower(clip, resize), scale * network.eval().weight().detach())
 
     def trunk(self, task: Task, seed: int) -> nn.Module:
-        from discl.parts.backbones.base.clip import Trunk
+        """The image tower."""
+        from discl.parts.backbones.base.clip import ImageTower
 
-        return Trunk(*self._loaded(seed))
+        return ImageTower(*self._loaded(seed))
 
     def captions(self, task: Task) -> list[tuple[str, ...]]:
         """The texts of each class."""
@@ -119,18 +119,21 @@ class OpenClip:
     def _tokenizer(self) -> Any:
         return self._checkpoint.tokenizer()
 
-    def _loaded(self, seed: int) -> tuple[Any, View]:
+    def _loaded(self, seed: int) -> tuple[Any, ClipResize]:
         import torch
 
-        from discl.parts.backbones.base.clip import View
+        from discl.parts.backbones.base.clip import ClipResize
 
         with torch.random.fork_rng(devices=[]):  # the weights are drawn before they are read
             torch.manual_seed(seed)
             clip = self._checkpoint.network()
-        return clip, View(clip.visual.preprocess_cfg)
+        return clip, ClipResize(clip.visual.preprocess_cfg)
 
     def _tokens(self, task: Task) -> list[Tensor]:
-        """Token numbers [t, context] of each class; refuses classes that no text tells apart."""
+        """Token numbers [t, context] of each class.
+
+        Raises UserError where classes have equal captions and may not share a logit.
+        """
         tokens = [self._tokenizer(list(texts)) for texts in self.captions(task)]
         sharing = defaultdict(list)
         for name, numbers in zip(task.classes, tokens, strict=True):

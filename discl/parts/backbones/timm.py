@@ -1,6 +1,4 @@
-"""Any timm model by name, trained from scratch or from timm's weights, with a stem for small photos
-on request.
-"""
+"""Any timm model by name (Wightman 2019), from scratch or from weights."""
 
 from __future__ import annotations
 
@@ -19,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Timm:
-    """`model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they
-    are.
+    """A model of timm.
 
+    `model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they are.
     `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first
     stride as well. `pretrained` fetches timm's weights from the Hugging Face Hub; `weights` takes
     those of a safetensors file, of a folder with one, or of a Hub id, with their head where it has
@@ -52,8 +50,12 @@ class Timm:
             )
         if stem_stride not in (1, 2, 4):
             raise UserError(f"backbone.stem_stride = {stem_stride}: takes 1, 2 or 4")
-        self.model, self.pretrained, self.stem_stride = model, pretrained, stem_stride
-        self.frozen, self.hidden, self.weights = frozen, hidden, weights
+        self.model = model
+        self.pretrained = pretrained
+        self.stem_stride = stem_stride
+        self.frozen = frozen
+        self.hidden = hidden
+        self.weights = weights
         self.arguments = dict(arguments or {})
         self.mean = (mean[0], mean[1], mean[2])
         self.std = (std[0], std[1], std[2])
@@ -63,24 +65,21 @@ class Timm:
 
     @cached_property
     def _file(self) -> Path | None:
-        """The file that `weights` means."""
+        """The file that `weights` names."""
         if not self.weights:
             return None
         path = resource(self.weights)
         if path.is_file():
-            found = [path] if path.suffix == ".safetensors" else []
+            files = [path] if path.suffix == ".safetensors" else []
         else:
-            found = sorted(
-                folder_of(self.weights, "backbone.weights", ("model.safetensors",)).glob(
-                    "*.safetensors"
-                )
-            )
-        if len(found) != 1:
+            folder = folder_of(self.weights, "backbone.weights", ("model.safetensors",))
+            files = sorted(folder.glob("*.safetensors"))
+        if len(files) != 1:
             raise UserError(
                 f"backbone.weights = {self.weights!r} is not one safetensors file; name the file"
                 " itself"
             )
-        return found[0]
+        return files[0]
 
     def build(self, task: Task, seed: int) -> nn.Module:
         return self.network(len(task.classes), seed)
@@ -89,7 +88,10 @@ class Timm:
         return self.network(0, seed)
 
     def network(self, classes: int, seed: int) -> nn.Module:
-        """The network for so many classes; 0 leaves the head away."""
+        """The network for so many classes; 0 leaves the head away.
+
+        Raises UserError where timm has no such model, or does not take the arguments.
+        """
         import timm
         import torch
 
@@ -132,9 +134,8 @@ def _load(network: Any, model: str, file: Path) -> None:
             f"{file} is no safetensors file ({error}); save the weights again"
         ) from error
     classifier = network.pretrained_cfg.get("classifier") or ()
-    heads = tuple(
-        f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier)
-    )
+    names = [classifier] if isinstance(classifier, str) else classifier
+    heads = tuple(f"{name}." for name in names)
     own = network.state_dict()
     fitting = {
         key: value
@@ -170,9 +171,8 @@ def _shrink_stem(network: nn.Module, model: str, stride: int) -> None:
     network.maxpool = nn.Identity()
     if stride == 2:
         return
-    if isinstance(
-        stem, nn.Sequential
-    ):  # timm's deep stem: three 3x3 convolutions, of which the first has stride 2
+    # timm's deep stem is three 3x3 convolutions, of which the first has stride 2
+    if isinstance(stem, nn.Sequential):
         stem[0].stride = (1, 1)  # type: ignore[assignment]
     else:
         network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)

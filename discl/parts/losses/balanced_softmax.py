@@ -1,6 +1,4 @@
-"""Balanced softmax (Ren et al. 2020): cross-entropy of logits shifted by the log of the real class
-counts.
-"""
+"""Balanced softmax (Ren et al. 2020): logits are shifted by the log of the real class counts."""
 
 from __future__ import annotations
 
@@ -13,6 +11,8 @@ if TYPE_CHECKING:
 
 
 class BalancedSoftmax:
+    """Cross-entropy of shifted logits."""
+
     version = 1
 
     def __call__(

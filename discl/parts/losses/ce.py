@@ -1,4 +1,4 @@
-"""Cross-entropy, with optional label smoothing."""
+"""Cross-entropy, with optional label smoothing (Szegedy et al. 2016)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 
 class CrossEntropy:
+    """`smoothing` of a label's weight is spread evenly over all classes."""
+
     version = 1
 
     def __init__(self, smoothing: float = 0.0) -> None:

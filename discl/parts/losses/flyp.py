@@ -1,6 +1,4 @@
-"""FLYP (Goyal et al. 2023): fine-tuning as CLIP was trained, each image against the captions of the
-whole batch.
-"""
+"""FLYP (Goyal et al. 2023): fine-tuning by the contrastive loss that CLIP was trained with."""
 
 from __future__ import annotations
 
@@ -15,12 +13,11 @@ if TYPE_CHECKING:
 
 
 class Flyp:
-    """Cross-entropy over the batch in both directions, (image to text + text to image) / 2, with
-    the network's own temperature.
+    """Cross-entropy over the batch, the mean of image to text and text to image.
 
-    As published, two images of one class are negatives of each other's caption; `mask_same` leaves
-    such pairs out. Under torch.distributed the batch is that of all ranks, which must be of one
-    size.
+    The network gives the scale of the cosines. As published, two images of one class are negatives
+    of each other's caption; `mask_same` leaves such pairs out. Under torch.distributed the batch is
+    that of all ranks, which must be of one size.
     """
 
     version = 1
@@ -57,16 +54,17 @@ class Flyp:
             text = gathered(pairs[1].float())
             scale = pairs[2].float()
             logits = scale * image @ text.T
-            own = torch.arange(len(logits), device=logits.device)
+            target = torch.arange(len(logits), device=logits.device)
             if self.mask_same:
-                everyone = gathered(labels)
-                same = (everyone[:, None] == everyone[None, :]) & (own[:, None] != own[None, :])
-                logits = logits.masked_fill(same, float("-inf"))
-            return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
+                all_labels = gathered(labels)
+                same_class = all_labels[:, None] == all_labels[None, :]
+                other_image = target[:, None] != target[None, :]
+                logits = logits.masked_fill(same_class & other_image, float("-inf"))
+            return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
 
 def _gives_pairs(network: Any) -> bool:
-    """Whether the network, or what data-parallel training has wrapped it in, says that it does."""
+    """Whether the network gives pairs; data-parallel training and torch.compile wrap it."""
     while not hasattr(network, "gives_pairs") and hasattr(network, "module"):
         network = network.module
     return bool(getattr(network, "gives_pairs", False))

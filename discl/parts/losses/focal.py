@@ -1,4 +1,4 @@
-"""Focal loss (Lin et al. 2017): what the network is already sure of counts less."""
+"""Focal loss (Lin et al. 2017): images the network is already sure of weigh less."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ class Focal:
         counts: Tensor,
         progress: float,
     ) -> Tensor:
-        sureness: Tensor = network(images).float().log_softmax(1)
+        log_p: Tensor = network(images).float().log_softmax(1)
         # below a gamma of 1 the slope at p = 1 is infinite, and times a loss of 0 it is not a
         # number
-        doubt = (-sureness.expm1()).clamp(min=1e-7)
-        return -(shares(labels, sureness.shape[1]) * doubt**self.gamma * sureness).sum(1).mean()
+        one_minus_p = (-log_p.expm1()).clamp(min=1e-7)
+        weights = shares(labels, log_p.shape[1]) * one_minus_p**self.gamma
+        return -(weights * log_p).sum(1).mean()

@@ -1,6 +1,4 @@
-"""LDAM-DRW (Cao et al. 2019): wider margins for rarer classes, and class weights in the last part
-of the run.
-"""
+"""LDAM-DRW (Cao et al. 2019): wider margins for rarer classes, and class weights late in a run."""
 
 from __future__ import annotations
 
@@ -16,8 +14,7 @@ if TYPE_CHECKING:
 
 
 class LdamDrw:
-    """Cross-entropy in which the true class's logit is lowered by a margin proportional to count **
-    (-1/4).
+    """Cross-entropy with the true class's logit lowered by a margin that grows as count ** (-1/4).
 
     `margin` is that of the rarest class. From `defer` of the run on, a class weighs as the inverse
     of its effective number of photos (`beta`, Cui et al. 2019). `scale` multiplies logits and
@@ -57,30 +54,27 @@ class LdamDrw:
         from torch.nn.functional import softplus
 
         logits = network(images).float()
-        sureness = (
-            (self.scale * logits).log_softmax(1).clamp(max=-1e-7)
-        )  # at 0 the odds below would be log(0)
+        # at 0 the odds below would be log(0)
+        log_p = (self.scale * logits).log_softmax(1).clamp(max=-1e-7)
         # lowering logit j by m multiplies the odds against j by exp(m); -log p is softplus of the
         # log of those odds
-        odds_against = (-sureness.expm1()).log() - sureness
-        each = softplus(
-            odds_against + self.scale * self._margins(counts)
-        )  # [b, c], the loss if this were the class
+        log_odds_against = (-log_p.expm1()).log() - log_p
+        # [b, c], the loss if this were the class
+        losses = softplus(log_odds_against + self.scale * self._margins(counts))
         weighted = shares(labels, logits.shape[1]) * self._weights(counts, progress)
-        return (weighted * each).sum() / weighted.sum()
+        return (weighted * losses).sum() / weighted.sum()
 
     def _margins(self, counts: Tensor) -> Tensor:
         """[c], of which the rarest class's is `margin`."""
-        relative = (
-            counts.clamp(min=1) ** -0.25
-        )  # a class without a photo is as rare as one with a single photo
+        # a class without a photo is as rare as one with a single photo
+        relative = counts.clamp(min=1) ** -0.25
         return self.margin * relative / relative.max()
 
     def _weights(self, counts: Tensor, progress: float) -> Tensor:
         """[c], with mean 1."""
         if progress < self.defer:
             return counts.new_ones(len(counts))
-        rarity = (1 - self.beta) / (
-            1 - self.beta ** counts.clamp(min=1).double()
-        )  # in float32, 0.9999 ** 1 loses four digits
+        # in float32, 0.9999 ** 1 loses four digits
+        effective = 1 - self.beta ** counts.clamp(min=1).double()
+        rarity = (1 - self.beta) / effective
         return (rarity / rarity.mean()).to(counts.dtype)

@@ -1,6 +1,4 @@
-"""Logit adjustment while training (Menon et al. 2021): cross-entropy of logits plus tau times the
-log of the real class shares.
-"""
+"""Logit adjustment while training (Menon et al. 2021): logits plus tau times the log shares."""
 
 from __future__ import annotations
 
@@ -15,8 +13,10 @@ if TYPE_CHECKING:
 
 
 class LogitAdjusted:
-    """`tau` = 1 trains as balanced softmax does, 0 as cross-entropy; above 1 the tail is favoured
-    beyond balance.
+    """Cross-entropy of logits shifted by `tau` times the log of the real class shares.
+
+    1 trains as balanced softmax does, 0 as cross-entropy; above 1 the tail is favoured beyond
+    balance.
     """
 
     version = 1
@@ -39,7 +39,7 @@ class LogitAdjusted:
     ) -> Tensor:
         from torch.nn.functional import cross_entropy
 
-        held = counts.clamp(
-            min=1
-        )  # a class without a photo has no share to correct for; 1 keeps its logarithm finite
-        return cross_entropy(network(images) + self.tau * (held / held.sum()).log(), labels)
+        # a class without a photo has no share to correct for; 1 keeps its logarithm finite
+        at_least_one = counts.clamp(min=1)
+        shares = at_least_one / at_least_one.sum()
+        return cross_entropy(network(images) + self.tau * shares.log(), labels)

@@ -1,1 +1,1 @@
-"""Prompts: what images are made from, and what they are judged by."""
+"""Prompts: captions that images are made from and scored against."""

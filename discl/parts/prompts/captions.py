@@ -12,7 +12,9 @@ from discl.files.captions import read_captions
 
 
 class Captions:
-    """`file` is JSON, {"photo id": "a caption" or ["a caption", ...]}. Images are scored against
+    """Captions by photo id.
+
+    `file` is JSON, {"photo id": "a caption" or ["a caption", ...]}. Images are scored against
     `caption`.
     """
 
@@ -20,7 +22,8 @@ class Captions:
     not_hashed = ("file",)
 
     def __init__(self, file: str, caption: str = "a photo of {name}") -> None:
-        self.file, self._caption = file, caption
+        self.file = file
+        self._caption = caption
 
     @cached_property
     def _lists(self) -> dict[str, tuple[str, ...]]:
@@ -30,13 +33,14 @@ class Captions:
         return {"captions": digest(self._lists)}
 
     def choices(self, context: CaptionContext) -> tuple[str, ...]:
-        found = self._lists.get(context.source)
-        if not found:
+        """The photo's captions; raises UserError where the file has none."""
+        captions = self._lists.get(context.source)
+        if not captions:
             raise UserError(
                 f"{self.file} has no caption of photo {context.source!r} ({context.name}); add one,"
                 " or take other prompts"
             )
-        return found
+        return captions
 
     def caption(self, context: CaptionContext) -> str:
         return self._caption.replace("{name}", context.name)

@@ -7,7 +7,7 @@ from typing import Any
 from discl.core.interfaces import CaptionContext
 
 
-class OfDataset:
+class DatasetCaptions:
     """Images are made from any of the captions and scored against the first."""
 
     version = 1

@@ -12,10 +12,12 @@ from discl.files.captions import read_captions
 
 
 class Descriptions:
-    """`file` is JSON, {"class name": ["a description", ...]}; a class may also be named by its
-    label ("657"), which tells classes of one name apart. In `caption`, {name} is the class's name
-    and {folder} what a folder of it is called: up to a slash, with underscores. Images are made
-    from `prefix` and one of the descriptions, and scored against `caption`. (The paper: ten
+    """Descriptions by class.
+
+    `file` is JSON, {"class name": ["a description", ...]}; a class may also be named by its label
+    ("657"), which tells classes of one name apart. In `caption`, {name} is the class's name and
+    {folder} what a folder of it is called: up to a slash, with underscores. Images are made from
+    `prefix` and one of the descriptions, and scored against `caption`. (The paper: ten
     descriptions a class by GPT-3.5, prefix "a 8k real photo: ", caption "a photo of {name}".)
     """
 
@@ -23,7 +25,9 @@ class Descriptions:
     not_hashed = ("file",)
 
     def __init__(self, file: str, prefix: str = "", caption: str = "a photo of {name}") -> None:
-        self.file, self.prefix, self._caption = file, prefix, caption
+        self.file = file
+        self.prefix = prefix
+        self._caption = caption
 
     @cached_property
     def _lists(self) -> dict[str, tuple[str, ...]]:
@@ -33,10 +37,11 @@ class Descriptions:
         return {"descriptions": digest(self._lists)}
 
     def choices(self, context: CaptionContext) -> tuple[str, ...]:
-        found = self._lists.get(str(context.label)) or self._lists.get(context.name)
-        if not found:
+        """The class's descriptions with the prefix; raises UserError where the file has none."""
+        texts = self._lists.get(str(context.label)) or self._lists.get(context.name)
+        if not texts:
             raise unknown(f"class in {self.file}", context.name, self._lists)
-        return tuple(self.prefix + text for text in found)
+        return tuple(self.prefix + text for text in texts)
 
     def caption(self, context: CaptionContext) -> str:
         folder = context.name.partition("/")[0].strip().replace(" ", "_")

@@ -9,8 +9,10 @@ from discl.core.interfaces import CaptionContext
 
 
 class Template:
-    """`template` and `caption` say where the class's name goes: "a photo of {name} in the wild"
-    (the paper's for iWildCam). An empty `caption` is the template.
+    """One sentence for all classes, such as "a photo of {name} in the wild" (the paper's iWildCam).
+
+    `template` is what images are made from, `caption` what they are scored against; an empty
+    `caption` is the template. Raises UserError where one of them has no {name}.
     """
 
     version = 1

@@ -1,1 +1,1 @@
-"""Scorers: does an image show what its caption says?"""
+"""Scorers: how well an image fits its caption and its photo."""

@@ -13,8 +13,10 @@ from discl.files.clip import EMBEDDED, ClipCheckpoint
 from discl.files.shipped import trained_on
 
 
-class OpenClip:
-    """`model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a
+class OpenClipScorer:
+    """Cosines in the space of a CLIP model (Radford et al. 2021).
+
+    `model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a
     `pretrained` tag.
     """
 
@@ -22,7 +24,8 @@ class OpenClip:
     not_hashed = ("model", "pretrained")
 
     def __init__(self, model: str = EMBEDDED, pretrained: str = "") -> None:
-        self.model, self.pretrained = model, pretrained
+        self.model = model
+        self.pretrained = pretrained
         self._checkpoint = ClipCheckpoint(model, pretrained, "scorer")
 
     def identity(self) -> dict[str, Any]:
@@ -36,28 +39,25 @@ class OpenClip:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = self._checkpoint.network().to(device)
-        preprocess = image_transform_v2(
-            PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
-        )
+        settings = PreprocessCfg(**model.visual.preprocess_cfg)
+        preprocess = image_transform_v2(settings, is_train=False)
         return model, preprocess, self._checkpoint.tokenizer(), device
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors [b, d] of b texts."""
         import torch
 
         model, _, tokenizer, device = self._loaded
+        tokens = tokenizer(list(texts)).to(device)
         with torch.inference_mode():
-            return np.asarray(
-                model.encode_text(tokenizer(list(texts)).to(device), normalize=True)
-                .float()
-                .cpu()
-                .numpy()
-            )
+            return np.asarray(model.encode_text(tokens, normalize=True).float().cpu().numpy())
 
     @property
     def trained_on(self) -> frozenset[str]:
         return trained_on(self.model)
 
     def embed_images(self, images: Photos) -> Floats:
+        """Unit vectors [b, d] of images [b, h, w, 3]."""
         import torch
         from PIL import Image
 

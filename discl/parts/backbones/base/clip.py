@@ -1,6 +1,4 @@
-"""Networks around an open_clip model: one whose head is the classes' captions, one with a linear
-head, and the bare image tower.
-"""
+"""Networks around an open_clip model: the image tower, with a text head or a linear head on it."""
 
 from __future__ import annotations
 
@@ -11,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CHUNK = 256  # captions a forward pass, where nothing is learnt from them
+CHUNK = 256  # captions a forward pass, where the text tower does not learn
 
 
-class View(nn.Module):
-    """Photos [b, 3, h, w], normalised, at the size the model was trained on: enlarged or reduced as
-    open_clip's own preprocessing does (bicubic as in Pillow, antialiased).
+class ClipResize(nn.Module):
+    """Normalised photos [b, 3, h, w] at the size the model was trained on.
+
+    Resized as open_clip's own preprocessing does: bicubic as in Pillow, antialiased.
     """
 
     def __init__(self, preprocess: dict[str, Any]) -> None:
@@ -25,49 +24,48 @@ class View(nn.Module):
         self.h, self.w = (size, size) if isinstance(size, int) else (int(size[0]), int(size[-1]))
         self.squash = preprocess["resize_mode"] == "squash"
         self.mode = preprocess["interpolation"]
-        mean, std = (torch.tensor(preprocess[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+        mean = torch.tensor(preprocess["mean"]).view(1, 3, 1, 1)
+        std = torch.tensor(preprocess["std"]).view(1, 3, 1, 1)
         self.black: Tensor
         self.white: Tensor
         self.register_buffer("black", -mean / std, persistent=False)
         self.register_buffer("white", (1 - mean) / std, persistent=False)
 
     def forward(self, photos: Tensor) -> Tensor:
+        """Photos [b, 3, h, w] of any size."""
         h, w = photos.shape[-2:]
         if (h, w) == (self.h, self.w):
             return photos
-        grown = max(self.h / h, self.w / w)
-        size = (
-            (self.h, self.w)
-            if self.squash
-            else (max(self.h, round(h * grown)), max(self.w, round(w * grown)))
-        )
+        size = (self.h, self.w)
+        if not self.squash:
+            factor = max(self.h / h, self.w / w)
+            size = (max(self.h, round(h * factor)), max(self.w, round(w * factor)))
         resized = F.interpolate(photos, size, mode=self.mode, antialias=True)
         top = (size[0] - self.h) // 2
         left = (size[1] - self.w) // 2
+        cropped = resized[..., top : top + self.h, left : left + self.w]
         # bicubic overshoots at edges, where a picture of 8 bits is cut off
-        return torch.clamp(
-            resized[..., top : top + self.h, left : left + self.w], self.black, self.white
-        )
+        return torch.clamp(cropped, self.black, self.white)
 
 
-class Trunk(nn.Module):
-    """Photos [b, 3, h, w] to the features of the image tower [b, d], before they are made unit
-    vectors.
-    """
+class ImageTower(nn.Module):
+    """Photos [b, 3, h, w] to the tower's features [b, d], not normalised."""
 
-    def __init__(self, clip: Any, view: View) -> None:
+    def __init__(self, clip: Any, resize: ClipResize) -> None:
         super().__init__()
-        self.view = view
+        self.resize = resize
         self.visual = clip.visual
 
     def forward(self, photos: Tensor) -> Tensor:
-        return _pooled(self.visual, self.view(photos))
+        """Features [b, d]."""
+        return _pooled(self.visual, self.resize(photos))
 
 
 class LinearHead(nn.Module):
     """Logits by a linear layer on the image's unit vector."""
 
-    def __init__(self, trunk: Trunk, weight: Tensor) -> None:
+    def __init__(self, trunk: ImageTower, weight: Tensor) -> None:
+        """`weight`: of the layer, [c, d]."""
         super().__init__()
         classes, width = weight.shape
         self.trunk = trunk
@@ -77,118 +75,116 @@ class LinearHead(nn.Module):
             self.head.bias.zero_()
 
     def forward(self, photos: Tensor) -> Tensor:
+        """Logits [b, c] of photos [b, 3, h, w]."""
         logits: Tensor = self.head(F.normalize(self.trunk(photos), dim=-1))
         return logits
 
 
 class TextHead(nn.Module):
-    """Logits by the cosines of the image with the captions of each class, times the temperature;
-    with labels, pairs.
+    """Logits by the cosines of the image with the captions of each class (Radford et al. 2021).
 
-    A class is the normalised mean of its captions' unit vectors. While the text tower learns,
-    `forward(photos)` in train mode embeds every caption, and gradients flow through them. Otherwise
-    the captions are embedded once, until the tower changes.
+    The cosines are multiplied by the learnt scale. A class is the normalised mean of its captions'
+    unit vectors. With labels, the head gives pairs. While the text tower learns, `forward(photos)`
+    in train mode embeds every caption, and gradients flow through them. Otherwise the captions are
+    embedded once, until the tower changes.
     """
 
     gives_pairs = True
     tokens: Tensor
     counts: Tensor
-    places: Tensor
-    shares: Tensor
+    caption_rows: Tensor
+    caption_weights: Tensor
 
-    def __init__(self, clip: Any, view: View, captions: Sequence[Tensor], tunes_text: bool) -> None:
+    def __init__(
+        self, clip: Any, resize: ClipResize, captions: Sequence[Tensor], tunes_text: bool
+    ) -> None:
         """`captions`: token numbers int64 [t, context] of each class, t >= 1 of its own."""
         super().__init__()
-        self.clip, self.view, self.tunes_text = clip, view, tunes_text
-        counts = torch.tensor([len(each) for each in captions])
-        place, first = (
-            torch.arange(int(counts.max()))[None, :],
-            (counts.cumsum(0) - counts)[:, None],
-        )
+        self.clip = clip
+        self.resize = resize
+        self.tunes_text = tunes_text
+        counts = torch.tensor([len(tokens) for tokens in captions])
+        number = torch.arange(int(counts.max()))[None, :]
+        first = (counts.cumsum(0) - counts)[:, None]
+        exists = number < counts[:, None]
         self.register_buffer("tokens", torch.cat(list(captions)), persistent=False)
         self.register_buffer("counts", counts, persistent=False)
-        # line = class: the places of its captions in `tokens`; a class of fewer repeats its first,
-        # with weight 0
-        self.register_buffer("places", first + place * (place < counts[:, None]), persistent=False)
-        self.register_buffer(
-            "shares", ((place < counts[:, None]) / counts[:, None]).unsqueeze(-1), persistent=False
-        )
+        # [c, most captions]: rows of a class's captions in `tokens`; a class of fewer repeats its
+        # first, with weight 0
+        self.register_buffer("caption_rows", first + number * exists, persistent=False)
+        weights = (exists / counts[:, None]).unsqueeze(-1)
+        self.register_buffer("caption_weights", weights, persistent=False)
+        # of captions that do not learn: (versions of the tower's weights, unit vectors)
         self._kept: tuple[Any, Tensor] | None = None
         for name, parameter in clip.named_parameters():
             parameter.requires_grad_(_learns(name, tunes_text))
 
     def forward(self, photos: Tensor, labels: Tensor | None = None) -> Any:
-        """Logits [b, c]; or, of labels [b], (image [b, d], text [b, d], scale []): unit vectors and
-        what their cosines are multiplied by.
+        """Logits [b, c]; with labels [b], (image [b, d], text [b, d], scale []).
+
+        Image and text are unit vectors, and their cosines are to be multiplied by the scale.
         """
         if self.training and self.tunes_text:
             self._kept = None
-        images = F.normalize(_pooled(self.clip.visual, self.view(photos)).float(), dim=-1)
+        images = F.normalize(_pooled(self.clip.visual, self.resize(photos)).float(), dim=-1)
         scale = self.clip.logit_scale.exp().reshape(())
         if labels is not None:
-            return images, self.drawn(labels), scale
+            return images, self.random_captions(labels), scale
         weight = self.weight()
-        with torch.autocast(
-            photos.device.type, enabled=False
-        ):  # 8 bits of bf16 would round a logit of 30 to a quarter
+        # 8 bits of bf16 would round a logit of 30 to a quarter
+        with torch.autocast(photos.device.type, enabled=False):
             return scale.float() * images @ weight.T
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def weight(self) -> Tensor:
         """The head, float32 [c, d]: unit vectors."""
-        embedded = (
-            self._embedded(self.tokens) if self.training and self.tunes_text else self._constant()
-        )
-        return F.normalize((embedded[self.places] * self.shares).sum(1), dim=-1)
+        learns = self.training and self.tunes_text
+        embedded = self._embedded(self.tokens) if learns else self._constant()
+        mean = (embedded[self.caption_rows] * self.caption_weights).sum(1)
+        return F.normalize(mean, dim=-1)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def drawn(self, labels: Tensor) -> Tensor:
-        """Unit vectors [b, d] of one caption for each label, drawn by torch's global chance."""
-        place = torch.randint(2**62, (len(labels),)).to(labels.device) % self.counts[labels]
-        chosen = self.places[labels, place]
+    def random_captions(self, labels: Tensor) -> Tensor:
+        """Unit vectors [b, d] of a caption for each label [b], drawn by the global generator."""
+        number = torch.randint(2**62, (len(labels),)).to(labels.device) % self.counts[labels]
+        rows = self.caption_rows[labels, number]
         if not self.tunes_text:
-            return self._constant()[chosen]
+            return self._constant()[rows]
         # photos of a class share captions; the text tower treats each caption by itself, so each is
         # embedded once
-        different, where = chosen.unique(return_inverse=True)
-        return self._embedded(self.tokens[different])[where]
+        distinct, index = rows.unique(return_inverse=True)
+        return self._embedded(self.tokens[distinct])[index]
 
     def _embedded(self, tokens: Tensor) -> Tensor:
         return F.normalize(self.clip.encode_text(tokens).float(), dim=-1)
 
     def _constant(self) -> Tensor:
-        """Unit vectors of all captions, made anew when a weight of the text tower has changed
-        since.
-        """
-        state = [
+        """Unit vectors of all captions, made again when a weight of the text tower has changed."""
+        versions = [
             (p.data_ptr(), p._version)
             for name, p in self.clip.named_parameters()
             if not name.startswith(("visual.", "logit_"))
         ]
-        if self._kept is None or self._kept[0] != state:
+        if self._kept is None or self._kept[0] != versions:
             was_training = self.clip.training
             self.clip.eval()
             with torch.no_grad():
-                self._kept = (
-                    state,
-                    torch.cat([self._embedded(part) for part in self.tokens.split(CHUNK)]),
-                )
+                parts = [self._embedded(part) for part in self.tokens.split(CHUNK)]
+            self._kept = (versions, torch.cat(parts))
             self.clip.train(was_training)
         return self._kept[1]
 
 
 def _pooled(visual: nn.Module, photos: Tensor) -> Tensor:
     features = visual(photos)
-    pooled: Tensor = (
-        features[0] if isinstance(features, tuple) else features
-    )  # CoCa gives its tokens as well
+    # CoCa gives its tokens as well
+    pooled: Tensor = features[0] if isinstance(features, tuple) else features
     return pooled
 
 
 def _learns(name: str, tunes_text: bool) -> bool:
-    """A bias of the cosines is the same for all classes, and a decoder of captions takes no part:
-    neither gets a gradient.
-    """
+    """Whether a parameter of the CLIP model gets a gradient."""
+    # a bias of the cosines is the same for all classes, and a decoder of captions is not used
     if name.startswith(("logit_bias", "text_decoder.")):
         return False
     return tunes_text or name.startswith(("visual.", "logit_scale"))

@@ -1,4 +1,4 @@
-"""Labels as the shares a mixed image has of each class."""
+"""Labels as shares of each class, as mixed images have them."""
 
 from __future__ import annotations
 
