@@ -81,10 +81,10 @@ def bank_build(
     bench.find_hard(tracker.progress)
     if retry_failed:
         bench.bank.drop(cell for cell, _ in bench.bank.failures())
-    made = bench.fill(bench.spec.levels, tracker.progress, built)
-    rate = f", {made.images / made.seconds:.1f} images/s" if made.images else ""
+    filled = bench.fill(bench.spec.levels, tracker.progress, built)
+    rate = f", {filled.images / filled.seconds:.1f} images/s" if filled.images else ""
     click.echo(
-        f"{made.images} images made ({made.denoising_steps} denoising steps{rate}),"
+        f"{filled.images} images made ({filled.denoising_steps} denoising steps{rate}),"
         f" {sum(bench.bank.count().values())} in {bench.bank.folder}"
     )
     if failures := bench.bank.failures():

@@ -1,6 +1,4 @@
-"""`discl report` and `discl figures`: what stored runs say, as one HTML page and as figures for
-papers.
-"""
+"""`discl report` and `discl figures`: runs compared on one HTML page, and as figures for papers."""
 
 from __future__ import annotations
 
@@ -179,15 +177,14 @@ def figures(
         click.echo(str(path))
 
 
-def _studies(wanted: str | None) -> str:
-    """Address of the studies; "" where there are none and nobody asks for one."""
+def _studies(study: str | None) -> str:
+    """Address of the studies; "" where there are none and no `study` is asked for."""
     import os
 
     from discl.files.disk import home
 
-    if not (
-        wanted or os.environ.get("DISCL_STUDIES") or (home() / "studies" / "studies.db").exists()
-    ):
+    stored = os.environ.get("DISCL_STUDIES") or (home() / "studies" / "studies.db").exists()
+    if not (study or stored):
         return ""  # Optuna takes seconds to import
     from discl.harness.tuning.storage.address import default_url
 
@@ -195,19 +192,20 @@ def _studies(wanted: str | None) -> str:
 
 
 def _command(name: str, benches: tuple[str, ...]) -> str:
-    """What was typed, in words that can be typed again."""
-    given = []
+    """The command line, with the options that were given."""
     context = click.get_current_context()
+    words = ["discl", name, *benches]
     for option in context.command.params:
-        value = context.params.get(str(option.name))
-        if (
-            isinstance(option, click.Option)
-            and option.name != "output"
-            and value not in (None, (), option.default)
-        ):
-            flag = option.opts[0] if not option.is_flag or value else option.secondary_opts[0]
-            each = value if isinstance(value, tuple) else (value,)
-            given += [
-                word for one in each for word in ([flag] if option.is_flag else [flag, str(one)])
-            ]
-    return shlex.join(["discl", name, *benches, *given])
+        if isinstance(option, click.Option) and option.name != "output":
+            words += _option_words(option, context.params.get(str(option.name)))
+    return shlex.join(words)
+
+
+def _option_words(option: click.Option, value: Any) -> list[str]:
+    """The words of an option, none where it has its default."""
+    if value in (None, (), option.default):
+        return []
+    if option.is_flag:
+        return [option.opts[0] if value else option.secondary_opts[0]]
+    values = value if isinstance(value, tuple) else (value,)
+    return [word for item in values for word in (option.opts[0], str(item))]

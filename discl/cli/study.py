@@ -265,10 +265,12 @@ def _show(study: StudySnapshot, sort: str) -> None:
 
 
 def _cells(row: dict[str, Any], paths: list[str], study: StudySnapshot) -> list[str]:
-    from discl.cli.render.tables import said
+    from discl.cli.render.tables import short_setting
 
     costs = ["-" if row["cost"] is None else f"{row['cost']:g}" for _ in study.objective[1:]]
-    values = [said(row["settings"][path]) if path in row["settings"] else "-" for path in paths]
+    values = [
+        short_setting(row["settings"][path]) if path in row["settings"] else "-" for path in paths
+    ]
     return [
         str(row["slot"]),
         row["state"],

@@ -198,7 +198,7 @@ def _tune(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, A
 
 
 def _show_searches(sweep: SweepFile, metric: str, searches: Sequence[Search]) -> None:
-    from discl.cli.render.tables import said, show
+    from discl.cli.render.tables import short_setting, show
 
     header = [
         "strategy",
@@ -221,7 +221,7 @@ def _show_searches(sweep: SweepFile, metric: str, searches: Sequence[Search]) ->
             f"{search.hours:.2f}",
             _percent(search.default),
             _percent(search.best),
-            said(search.settings),
+            short_setting(search.settings),
         ]
         for search in searches
     ]

@@ -191,9 +191,9 @@ def run_points(
 
 
 def _label(point: Point) -> str:
-    from discl.cli.render.tables import said
+    from discl.cli.render.tables import short_setting
 
-    values = [said(value) for axis, value in point.at.items() if axis != "seed"]
+    values = [short_setting(value) for axis, value in point.at.items() if axis != "seed"]
     return " ".join([*values, f"seed {point.experiment.seed}"])
 
 
@@ -229,7 +229,7 @@ def end(done: RunList, given: Mapping[str, Any]) -> None:
 
 
 def end_failed(failures: Mapping[str, str]) -> None:
-    """List failures by name on standard error, and exit with 1 where there are some."""
+    """List failures by name on standard error; raises Exit with code 1 where there are some."""
     for name, why in failures.items():
         click.echo(f"failed: {name}: {why}", err=True)
     if failures:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 
-def print_board(made: Any) -> None:
+def print_board(board: Any) -> None:
+    """A leaderboard, then what papers report."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -17,23 +18,23 @@ def print_board(made: Any) -> None:
 
     table = Table(
         title=(
-            f"{escape(made.title)}, scale {made.scale} (percent, mean ± 95 % interval over seeds)"
+            f"{escape(board.title)}, scale {board.scale} (percent, mean ± 95 % interval over seeds)"
         ),
         box=None,
         header_style="bold",
     )
-    for i, title in enumerate(header(made)):
+    for column, title in enumerate(header(board)):
         table.add_column(
-            title.replace(" to ", " to\n"), justify="left" if i == 1 else "right", no_wrap=True
+            title.replace(" to ", " to\n"), justify="left" if column == 1 else "right", no_wrap=True
         )
-    for cells in lines(made):
+    for cells in lines(board):
         table.add_row(*map(escape, cells))
     terminal = console(400)
     terminal.print(table)
-    click.echo(made.caption)
-    for papers in paper_results(made.benchmark):
+    click.echo(board.caption)
+    for papers in paper_results(board.benchmark):
         print_published(papers, terminal)
-    if len(made.declared_seeds) == 1:
+    if len(board.declared_seeds) == 1:
         click.echo(
             "one seed: no interval can be given; add --seeds 0,1,2 before you believe a difference"
         )
@@ -50,8 +51,8 @@ def print_published(papers: Any, terminal: Any) -> None:
         style="dim",
         title_style="dim",
     )
-    for i, title in enumerate(("method", *papers.titles)):
-        table.add_column(title, justify="left" if i == 0 else "right")
+    for column, title in enumerate(("method", *papers.titles)):
+        table.add_column(title, justify="left" if column == 0 else "right")
     for method, cells in papers.rows:
         table.add_row(escape(method), *cells)
     terminal.print(table)

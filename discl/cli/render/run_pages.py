@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.cli.render.tables import said
+from discl.cli.render.tables import short_setting
 from discl.cli.render.text import MAX_WORD, percent, points, show_lines, show_table, spark
 from discl.core.text import printable
 from discl.harness.inspect.index import COMPLETE, StoredRun
@@ -84,7 +84,7 @@ def _value(value: Any) -> str:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return said(value)
+    return short_setting(value)
 
 
 def _print_metrics(
@@ -307,4 +307,6 @@ def _print_changes(title: str, changes: Sequence[Change]) -> None:
 
 
 def _setting(value: Any) -> str:
-    return "(not set)" if value is None else printable(said(value), 2 * MAX_WORD) or "(empty)"
+    return (
+        "(not set)" if value is None else printable(short_setting(value), 2 * MAX_WORD) or "(empty)"
+    )

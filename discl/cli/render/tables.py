@@ -17,12 +17,12 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left:
     from discl.cli.render.text import console
 
     table = Table(title=escape(title), box=None, header_style="bold")
-    for place, name in enumerate(header):
+    for column, name in enumerate(header):
         table.add_column(
             escape(name),
-            justify="left" if place < left else "right",
+            justify="left" if column < left else "right",
             overflow="fold",
-            no_wrap=place >= left,
+            no_wrap=column >= left,
         )
     for row in rows:
         table.add_row(*map(escape, row))
@@ -40,7 +40,7 @@ def show_grid(title: str, table: GridTable) -> None:
         "min",
     ]
     rows = [
-        [*(said(row.at[axis]) for axis in table.axes), _runs(len(row.results), row.runs)]
+        [*(short_setting(row.at[axis]) for axis in table.axes), _runs(len(row.results), row.runs)]
         + [percent(row.metrics[metric]) for metric in table.columns]
         + [f"{row.minutes:.1f}" if row.results else "-"]
         for row in table.rows
@@ -52,13 +52,12 @@ def _runs(done: int, asked_for: int) -> str:
     return str(done) if done == asked_for else f"{done} of {asked_for}"
 
 
-def said(value: Any) -> str:
-    """A setting in few characters."""
+def short_setting(value: Any) -> str:
+    """The value of a setting in few characters."""
     if isinstance(value, float):
-        few = f"{value:.3g}"
-        return (
-            few if "." in few or "e" in few else f"{few}.0"
-        )  # 1.0 is a share where 1 is a number of epochs
+        digits = f"{value:.3g}"
+        # 1.0 is a share where 1 is a number of epochs
+        return digits if "." in digits or "e" in digits else f"{digits}.0"
     if isinstance(value, dict):
-        return " ".join(f"{key}={said(one)}" for key, one in value.items())
-    return " ".join(map(said, value)) if isinstance(value, list) else str(value)
+        return " ".join(f"{key}={short_setting(item)}" for key, item in value.items())
+    return " ".join(map(short_setting, value)) if isinstance(value, list) else str(value)

@@ -190,7 +190,7 @@ class Canvas:
         )
         text: dict[str, Any] = {"baseline": "bottom", "dy": -9, "fontSize": 12}
         words = base.mark_text(align="left", fill=self.ink, limit=230, **text)
-        numbers = base.transform_calculate(said=number).mark_text(
+        numbers = base.transform_calculate(number=number).mark_text(
             align="right", fill=self.quiet, **text
         )
         line = base.mark_rule(strokeWidth=2.5, strokeCap="round")
@@ -200,7 +200,7 @@ class Canvas:
             zero,
             words.encode(y=row, x=alt.value(0), text=alt.Text(field=label, type="nominal")),
             numbers.encode(
-                y=row, x=alt.value("width"), text=alt.Text(field="said", type="nominal")
+                y=row, x=alt.value("width"), text=alt.Text(field="number", type="nominal")
             ),
             line.encode(
                 y=row,

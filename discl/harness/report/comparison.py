@@ -69,21 +69,22 @@ class Comparison:
         """By metric; a strategy that wins there may lose elsewhere, so other columns are named."""
         headlines = {}
         for metric in self.board.columns:
-            found = headline(self.board, metric, self.scores[metric])
-            notes = [*self._elsewhere(found, metric), *found.notes]
-            headlines[metric] = found._replace(notes=notes)
+            plain = headline(self.board, metric, self.scores[metric])
+            notes = [*self._elsewhere(plain, metric), *plain.notes]
+            headlines[metric] = plain._replace(notes=notes)
         return headlines
 
-    def _elsewhere(self, found: Headline, metric: str) -> list[str]:
-        """How the strategy of a headline does by the other measures a reader will ask for."""
-        if not (found.certain and found.best and found.base):
+    def _elsewhere(self, of_metric: Headline, metric: str) -> list[str]:
+        """The gain of a headline's strategy by the other measures a reader will ask for."""
+        best, base = of_metric.best, of_metric.base
+        if not (of_metric.certain and best and base):
             return []
         sentences = []
         for other, title in self.board.columns.items():
             if other == metric or title not in ("all", "few", "ood"):
                 continue
             scores = self.scores[other]
-            gain = statistics.paired(scores.get(found.best, {}), scores.get(found.base, {}))
+            gain = statistics.paired(scores.get(best, {}), scores.get(base, {}))
             if gain.n:
                 sentences.append(f"{where(title)} {points_or_not(gain)}")
         return [f"Its difference elsewhere: {listed(sentences)}."] if sentences else []

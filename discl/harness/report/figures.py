@@ -79,7 +79,7 @@ def figure(chart: DrawnChart, comparison: Comparison) -> dict[str, Any] | None:
     if not rows:
         return None
     if chart.panels:  # a field that the panels are sorted by
-        order = {name: place for place, name in enumerate(comparison.strategies)}
+        order = {name: rank for rank, name in enumerate(comparison.strategies)}
         rows = [{**row, "order": order[row["strategy"]]} for row in rows]
     params = [{**param, "value": choices[param["name"]]} for param in chart.spec.get("params", [])]
     spec = {**chart.spec, "config": CONFIG, "params": params, "datasets": {chart.id: rows}}

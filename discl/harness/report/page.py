@@ -206,7 +206,7 @@ def page(sections: Sequence[Section], library: str) -> str:
         facts_json=embedded({"benches": [_for_script(section) for section in sections]}),
         library=Markup(library),  # noqa: S704 - what vl-convert carries
         script=Markup(script),  # noqa: S704 - our own file
-        made=f"Made by discl {__version__}: {'; '.join(sources)}",
+        origin=f"Made by discl {__version__}: {'; '.join(sources)}",
     )
 
 

@@ -78,9 +78,9 @@ def plot_styles(strategies: Iterable[str]) -> dict[str, PlotStyle]:
 
 def level_colours(levels: Sequence[int]) -> dict[int, str]:
     """Level -> colour: dark for text only, light for high levels, and another hue for photos."""
-    made = sorted(level for level in levels if level != PHOTO)
-    last = max(1, len(made) - 1)
-    colours = {level: _interpolated(number / last) for number, level in enumerate(made)}
+    generated = sorted(level for level in levels if level != PHOTO)
+    last = max(1, len(generated) - 1)
+    colours = {level: _interpolated(number / last) for number, level in enumerate(generated)}
     return {**colours, PHOTO: PHOTO_COLOUR}
 
 

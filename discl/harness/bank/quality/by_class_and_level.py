@@ -157,7 +157,9 @@ class StatsByClassAndLevel:
         ]
         steps = int(images["steps"].sum())
         steps += sum(denoising_steps(int(failed_level), self.grid) for failed_level, _ in failed)
-        diversities = [self.diversities[one, other] for one in levels for other in labels]
+        diversities = [
+            self.diversities[level_of, label_of] for level_of in levels for label_of in labels
+        ]
         photos = int(np.isin(self.sources.labels, labels).sum())
         wanted = photos * self.draws * len(levels)
         picked = int(images["picked"].sum())

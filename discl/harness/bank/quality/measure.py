@@ -61,12 +61,12 @@ def measure_quality(
     Photos and images that were not embedded before are embedded, which can take long.
     """
     levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
-    found = {level: images_of_level(bench, level) for level in levels}
+    by_level = {level: images_of_level(bench, level) for level in levels}
     images = np.concatenate(
-        [np.empty(0, IMAGE_COLUMNS), *(of_level for of_level, _ in found.values())]
+        [np.empty(0, IMAGE_COLUMNS), *(of_level for of_level, _ in by_level.values())]
     )
     _check(bench, images)
-    measurement = QualityMeasurement(bench, images, _embedded(bench, found, progress), progress)
+    measurement = QualityMeasurement(bench, images, _embedded(bench, by_level, progress), progress)
     near = measurement.mark_near(limits)
     stats = StatsByClassAndLevel(bench, images, measurement.vectors)
     total = stats.of(None, None)
@@ -117,14 +117,14 @@ def _check(bench: Bench, images: ImageTable) -> None:
 
 
 def _embedded(
-    bench: Bench, found: Mapping[int, tuple[ImageTable, str]], progress: Progress
+    bench: Bench, by_level: Mapping[int, tuple[ImageTable, str]], progress: Progress
 ) -> dict[str, Floats]:
     """Embeddings of every level that has images, and of every split that has photos, by name."""
     scorer = bench.bank.process["scorer"]
     data = bench.spec.part("datasets").identity() | bench.dataset.identity()
     inputs = [
         EmbeddingInput(embedding_name(level), [scorer, content], bench.bank.pixels(level))
-        for level, (images, content) in found.items()
+        for level, (images, content) in by_level.items()
         if len(images)
     ]
     for name in bench.dataset.splits:
@@ -306,16 +306,17 @@ class QualityMeasurement:
         )
 
 
-def _improve(found: Nearest, number: int, cosine: Floats, split: Ints, row: Ints) -> None:
-    better = found.cosine > cosine
-    cosine[better] = found.cosine[better]
+def _improve(candidates: Nearest, number: int, cosine: Floats, split: Ints, row: Ints) -> None:
+    """Enter the neighbours in split `number` where they are nearer than those known so far."""
+    better = candidates.cosine > cosine
+    cosine[better] = candidates.cosine[better]
     split[better] = number
-    row[better] = found.row[better]
+    row[better] = candidates.row[better]
 
 
-def pixel_difference(one: Photos, other: Photos) -> float:
-    """Mean absolute difference of two photos [h, w, 3] as 16 x 16 greys in [0, 1]."""
-    return round(float(np.abs(_greys(one) - _greys(other)).mean()), 6)
+def pixel_difference(image: Photos, photo: Photos) -> float:
+    """Mean absolute difference of two pictures [h, w, 3] as 16 x 16 greys in [0, 1]."""
+    return round(float(np.abs(_greys(image) - _greys(photo)).mean()), 6)
 
 
 def _greys(photo: Photos) -> NDArray[np.float64]:

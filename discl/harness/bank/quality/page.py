@@ -123,23 +123,26 @@ def _table(report: QualityReport, table: FigureTable) -> dict[str, Any]:
 
 def _strips(examples: Iterable[ExampleImage]) -> Mapping[int, Mapping[str, list[ExampleImage]]]:
     """Examples by level and rank, in their order."""
-    found: dict[int, dict[str, list[ExampleImage]]] = {}
+    by_rank: dict[int, dict[str, list[ExampleImage]]] = {}
     for example in examples:
-        found.setdefault(example.level, {}).setdefault(example.rank, []).append(example)
-    return found
+        by_rank.setdefault(example.level, {}).setdefault(example.rank, []).append(example)
+    return by_rank
 
 
-def _picture(bench: Bench, one: ExampleImage | NearDuplicate) -> str:
-    return _uri(bench.bank.image(Cell(one.source, one.level, one.variant))[0])
+def _picture(bench: Bench, image: ExampleImage | NearDuplicate) -> str:
+    return _uri(bench.bank.image(Cell(image.source, image.level, image.variant))[0])
 
 
-def _source(bench: Bench, one: NearDuplicate) -> str:
-    return _uri(bench.sources.photos[bench.sources.position[one.source]])
+def _source(bench: Bench, image: NearDuplicate) -> str:
+    """The photo an image was made from."""
+    return _uri(bench.sources.photos[bench.sources.position[image.source]])
 
 
-def _photo(bench: Bench, one: NearDuplicate) -> str:
-    split = bench.dataset.split(one.split)
-    return _uri(np.asarray(split.pixels[int(np.flatnonzero(split.ids == one.photo_id)[0])]))
+def _photo(bench: Bench, image: NearDuplicate) -> str:
+    """The photo an image resembles."""
+    split = bench.dataset.split(image.split)
+    row = int(np.flatnonzero(split.ids == image.photo_id)[0])
+    return _uri(np.asarray(split.pixels[row]))
 
 
 def _uri(photo: Photos) -> str:

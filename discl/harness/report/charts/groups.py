@@ -50,7 +50,7 @@ class GroupsChart(ReportChart):
         alt = canvas.alt
         base = canvas.shown(self.id)
         axis = alt.Axis(labelAngle=0, labelFontSize=13)
-        place = {
+        position = {
             "x": alt.X(field="group", type="nominal", sort=list(GROUPS), title=None, axis=axis),
             # by a number: else Vega-Lite sorts by the colours' names, which it writes into an
             # expression, and names may hold anything
@@ -70,15 +70,15 @@ class GroupsChart(ReportChart):
         height = canvas.y("mean", "recall (%)")
         pale = {"opacity": 0.45} if canvas.paper else {}
         bars = base.mark_bar(cornerRadiusEnd=2, **pale).encode(
-            **place,
+            **position,
             y=height,
             **canvas.by_strategy("fill"),
             tooltip=canvas.tooltip(tips),
         )
         intervals = base.mark_rule(stroke=canvas.ink, opacity=0.75).encode(
-            **place, y=canvas.y("low", "recall (%)"), y2="high:Q"
+            **position, y=canvas.y("low", "recall (%)"), y2="high:Q"
         )
         drawn = bars + intervals
         if canvas.paper:  # shapes tell the bars apart where there is no colour
-            drawn += canvas.dots(base, {**place, "y": height}, tips, 45)
+            drawn += canvas.dots(base, {**position, "y": height}, tips, 45)
         return canvas.finish(drawn, ("hidden",), 260)
