@@ -75,7 +75,7 @@ def words(text: str) -> list[str]:
 
 
 def numbers(option: str, text: str) -> list[int]:
-    """'0,1' as [0, 1]."""
+    """'0,1' as [0, 1]; raises UserError where a part is no whole number."""
     from discl.core.errors import UserError
 
     try:

@@ -27,7 +27,10 @@ class _Handler(WSGIRequestHandler):
 
 
 def server(storage: RDBStorage, port: int) -> WSGIServer:
-    """A server that has begun to listen; port 0 is any that is free."""
+    """A server that has begun to listen; port 0 is any that is free.
+
+    Raises UserError where the port is taken or optuna-dashboard is not installed.
+    """
     try:
         listening = _Server((HOST, port), _Handler)  # before the pages, whose import takes seconds
     except (OSError, OverflowError) as error:

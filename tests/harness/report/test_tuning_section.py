@@ -4,14 +4,14 @@ import pytest
 
 from discl.harness.report.page import draw_section, page
 from discl.harness.report.tuning import tuning_section
-from tests.harness.test_studies import REAL, STATIC, _found, _tune
 from tests.reports import facts
+from tests.studies import REAL, STATIC, sweep_file, tune
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     address = f"sqlite:///{tmp_path_factory.mktemp('studies')}/studies.db"
-    _tune(_found(12, pruner="none"), address)
+    tune(sweep_file(12, pruner="none"), address)
     return address
 
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import math
 import re
 import shlex
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,134 +22,34 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Said
 from optuna.distributions import FloatDistribution
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from discl.cli import main
-from discl.config import sweep_expand, sweep_load
+from discl.config import sweep_expand
 from discl.config.experiment import experiments
 from discl.config.load import load
-from discl.config.sweep import Dimension, SweepFile, TuneTable
 from discl.core.errors import UserError
-from discl.core.result import Result
-from discl.harness.run.store import Failure
-from discl.harness.sweep.planned_run import Outcome, PlannedRun
+from discl.harness.sweep.planned_run import PlannedRun
 from discl.harness.tuning import description, history, slots
 from discl.harness.tuning.plots import draw as plots
 from discl.harness.tuning.plots import trial_charts
-from discl.harness.tuning.storage.database import close_storage, open_storage
 from discl.harness.tuning.tuner import Tuner
-
-STATIC = "tune_static/cifar10_lt/smoke/static"
-REAL = "tune_static/cifar10_lt/smoke/real_rebalanced"
-Measured = Callable[[PlannedRun], dict[str, float]]
-
-
-SPACE = {
-    "train.lr": Dimension(type="float", low=1e-4, high=3e-2, log=True),
-    "train.curriculum_epochs": Dimension(type="int", low=10, high=30, without=["real_rebalanced"]),
-    "strategy.static.start": Dimension(type="categorical", choices=[0, 30, 50]),
-}
-
-
-def _found(trials: int, **tune: object) -> SweepFile:
-    found = sweep_load.load("tune_static")
-    said = {"trials": trials, "seeds": [0, 1, 2, 3, 4], "prune_after": 4, **tune}
-    return found.model_copy(
-        update={
-            "strategies": ["static", "real_rebalanced"],
-            "space": SPACE,
-            "tune": TuneTable(**said),
-        }
-    )
-
-
-def _measured(job: PlannedRun) -> dict[str, float]:
-    """The nearer to lr = 0.004 the better; seeds differ by a point; a generated image costs."""
-    spec, seed = job.experiment.benchmark, job.experiment.seed
-    off = abs(math.log10(spec.train.lr / 0.004))
-    value = (
-        (0.42 if job.experiment.strategy == "static" else 0.36)
-        - 0.08 * off
-        + 0.01 * math.sin(3 * seed)
-    )
-    return {"val/macro_acc": value, "cost/images": 100.0 * spec.train.curriculum_epochs}
-
-
-def _outcome(job: PlannedRun, measured: Measured) -> Outcome:
-    experiment, metrics = job.experiment, measured(job)
-    costs = {key: metrics.pop(key) for key in list(metrics) if key.startswith("cost/")}
-    plain: dict[str, object] = {
-        "attempt": 1,
-        "class_recalls": [],
-        "classes": [],
-        "counts": [],
-        "chosen_epoch": 0,
-        "seen": {},
-        "cost": {},
-    }
-    made = Result(
-        id=experiment.id(),
-        name=experiment.name,
-        benchmark=experiment.benchmark.name,
-        scale=experiment.benchmark.scale,
-        strategy=experiment.strategy,
-        seed=experiment.seed,
-        identity={},
-        comparability={},
-        metrics=metrics,
-        provenance={},
-        **plain,  # type: ignore[arg-type]
-    )
-    return Outcome(made, costs=costs, curve=((0, metrics["val/macro_acc"]),), seconds=36.0)
-
-
-# ---------------------------------------------------------------- a database with studies
-
-
-@contextlib.contextmanager
-def _opened(url: str) -> Iterator[RDBStorage]:
-    storage = open_storage(url)
-    try:
-        yield storage
-    finally:
-        close_storage(storage)
-
-
-def _tune(
-    found: SweepFile,
-    url: str,
-    measured: Measured = _measured,
-    fails: str = "",
-    runs: int = sys.maxsize,
-) -> None:
-    """Work a tuning sweep off, or so many runs of it; a trial whose label begins with `fails`
-    breaks.
-    """
-    with _opened(url) as storage, Tuner(found, storage) as tuning:
-        for _ in range(runs):
-            job = tuning.next()
-            if job is None:
-                break
-            assert isinstance(job, PlannedRun)
-            broken = bool(fails) and job.name.startswith(fails)
-            failure = Failure("error", "out of memory at [step 3]") if broken else None
-            tuning.take(job, Outcome(failure=failure) if failure else _outcome(job, measured))
+from tests.studies import REAL, SPACE, STATIC, opened, sweep_file, tune
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Two strategies with six trials each: some given up, one failed. Tests only read it."""
     address = f"sqlite:///{tmp_path_factory.mktemp('studies')}/studies.db"
-    _tune(_found(6), address, fails="static trial 2,")
+    tune(sweep_file(6), address, fails="static trial 2,")
     return address
 
 
 @pytest.fixture(scope="module")
 def pareto(tmp_path_factory: pytest.TempPathFactory) -> str:
     address = f"sqlite:///{tmp_path_factory.mktemp('pareto')}/studies.db"
-    _tune(
-        _found(8, objective=["val/macro_acc", "cost/images"], seeds=[0]).model_copy(
+    tune(
+        sweep_file(8, objective=["val/macro_acc", "cost/images"], seeds=[0]).model_copy(
             update={"strategies": ["static"]}
         ),
         address,
@@ -163,7 +61,7 @@ def pareto(tmp_path_factory: pytest.TempPathFactory) -> str:
 def small(tmp_path: Path) -> str:
     """One trial of each of two strategies, on one seed."""
     address = f"sqlite:///{tmp_path}/small.db"
-    _tune(_found(1, seeds=[0]), address)
+    tune(sweep_file(1, seeds=[0]), address)
     return address
 
 
@@ -202,7 +100,7 @@ def test_ls_counts_the_trials_of_each_study(url: str) -> None:
 
 
 def test_ls_passes_over_the_studies_of_other_programs(small: str) -> None:
-    with _opened(small) as storage:
+    with opened(small) as storage:
         optuna.create_study(study_name="theirs", storage=storage)
     assert [row["strategy"] for row in _json("ls", "--storage", small)] == [
         "real_rebalanced",
@@ -212,7 +110,7 @@ def test_ls_passes_over_the_studies_of_other_programs(small: str) -> None:
 
 def test_a_trial_that_was_left_is_interrupted_and_waits(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/left.db"
-    _tune(_found(1).model_copy(update={"strategies": ["static"]}), address, runs=2)
+    tune(sweep_file(1).model_copy(update={"strategies": ["static"]}), address, runs=2)
     (row,) = _json("ls", "--storage", address)
     assert row["trials"] == {"interrupted": 1}
     assert row["best"] is None
@@ -320,7 +218,7 @@ def test_the_best_settings_are_a_bench_of_the_very_same_runs(url: str) -> None:
     (winner,) = [trial for trial in described["trials"] if trial["slot"] == best["slot"]]
     at = [{"strategy": "static", "seed": seed, **winner["settings"]} for seed in range(5)]
     assert [each.id() for each in pasted] == [
-        point.experiment.id() for point in sweep_expand.points(_found(6), at)
+        point.experiment.id() for point in sweep_expand.points(sweep_file(6), at)
     ]
 
 
@@ -469,7 +367,7 @@ def test_the_history_never_counts_a_trial_that_was_given_up() -> None:
 def test_names_in_a_page_are_words_and_no_html(tmp_path: Path) -> None:
     address, page = f"sqlite:///{tmp_path}/hostile.db", tmp_path / "page.html"
     hostile = {"name": "<img src=x>", "strategies": ["static"]}
-    _tune(_found(1, seeds=[0]).model_copy(update=hostile), address)
+    tune(sweep_file(1, seeds=[0]).model_copy(update=hostile), address)
     assert _study("plot", "static", "-o", str(page), "--storage", address).exit_code == 0
     text = page.read_text("utf-8")
     assert "&lt;img src=x" in text  # the title
@@ -545,7 +443,7 @@ def test_rm_says_what_would_go_and_removes_it_only_when_told(small: str) -> None
 
 def test_rm_is_refused_while_a_launcher_is_at_work_on_the_sweep(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/busy.db"
-    with _opened(address) as storage, Tuner(_found(1), storage) as tuning:
+    with opened(address) as storage, Tuner(sweep_file(1), storage) as tuning:
         assert isinstance(job := tuning.next(), PlannedRun)  # static's
         assert job.group == STATIC
         for name in (STATIC, REAL):
@@ -558,8 +456,8 @@ def test_rm_is_refused_while_a_launcher_is_at_work_on_the_sweep(tmp_path: Path) 
 
 def test_a_launcher_that_died_does_not_keep_its_study(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/dead.db"
-    with _opened(address) as storage:
-        Tuner(_found(1), storage).next()  # no heartbeat goes on
+    with opened(address) as storage:
+        Tuner(sweep_file(1), storage).next()  # no heartbeat goes on
     with (
         contextlib.closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as database,
         database,
@@ -607,8 +505,9 @@ def test_bad_input_is_a_sentence_and_exit_code_2(
 
 
 def test_a_part_that_fits_several_sweeps_is_refused(small: str) -> None:
-    _tune(
-        _found(1, seeds=[0]).model_copy(update={"name": "other", "strategies": ["static"]}), small
+    tune(
+        sweep_file(1, seeds=[0]).model_copy(update={"name": "other", "strategies": ["static"]}),
+        small,
     )
     done = _study("show", "static", "--storage", small)
     assert done.exit_code == 2
