@@ -1,6 +1,5 @@
 import errno
 import json
-import multiprocessing
 import os
 import random
 import threading
@@ -24,6 +23,8 @@ from discl.engine.bank.generate import ImageMaker, SourceImages, request_of
 from discl.engine.bank.leases import Builder, CellGrid, is_being_filled
 from discl.files import shards
 from discl.files.photos import decode, fitted
+from tests import processes
+from tests.processes import Started
 
 PROCESS = {"dataset": "toy", "generator": "blend"}
 
@@ -397,17 +398,16 @@ def test_what_a_killed_process_held_is_left_alone_while_it_lives_and_then_taken_
     tmp_path: Path,
 ) -> None:
     bank = Bank(tmp_path, PROCESS)
-    process = multiprocessing.get_context("spawn").Process(target=_hold_a_lease, args=(tmp_path,))
-    process.start()
+    process = processes.begin(_hold_a_lease, tmp_path, log=tmp_path / "log")
     while not (tmp_path / "holding").exists():
-        assert process.is_alive()
+        assert process.poll() is None, (tmp_path / "log").read_text()
         time.sleep(0.01)
     assert is_being_filled(bank.folder)
     with Builder(bank.catalogue) as builder:
         free = sum(len(cells) for cells in iter(lambda: builder.claim(_wanted(), 4), ()))
         assert free == 30 - 4
     process.kill()
-    process.join()
+    process.wait()
     assert not is_being_filled(bank.folder)
     assert len(_fill(bank, _wanted()).asked) == 30
     assert list((bank.folder / "builders").iterdir()) == []
@@ -582,13 +582,9 @@ SLOW = [
 def test_a_build_killed_at_random_points_gives_the_same_digest(
     tmp_path: Path, build: Callable[[Path, int], None], kills: int, workers: int
 ) -> None:
-    def started(home: str) -> Any:
+    def started(home: str) -> Started:
         (tmp_path / home).mkdir(exist_ok=True)
-        process = multiprocessing.get_context("spawn").Process(
-            target=build, args=(tmp_path / home, workers)
-        )
-        process.start()
-        return process
+        return processes.begin(build, tmp_path / home, workers, log=tmp_path / f"{home}.log")
 
     def published() -> int:
         return sum(
@@ -602,17 +598,16 @@ def test_a_build_killed_at_random_points_gives_the_same_digest(
     chance, done, whole = random.Random(0), 0, started("whole")
     while done < kills:
         start, running = published(), started("killed")
-        while published() == start and running.is_alive():  # past the imports, into the making
+        while published() == start and running.poll() is None:  # past the imports, into the making
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.15))
-        if not running.is_alive():
+        if running.poll() is not None:
             break
         running.kill()
-        running.join()
+        running.wait()
         done += 1
     assert done >= 3, "the build was over before it could be killed"
     for process in (whole, started("killed")):
-        process.join()
-        assert process.exitcode == 0
+        assert process.wait() == 0
     assert bank("killed").digest() == bank("whole").digest()
     assert list(bank("killed").verify()) == []

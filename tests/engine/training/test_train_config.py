@@ -16,7 +16,7 @@ from discl.core.registry import bind
 from discl.engine.evaluation.predict import Normaliser, logits_of
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.loop import Fit
-from tests.engine.test_training import CONFIG, NORMALISER, TARGETS, TRAINING_DATA
+from tests.engine.training.test_loop import CONFIG, NORMALISER, TARGETS, TRAINING_DATA
 
 SHORT = replace(CONFIG, epochs=2, curriculum_epochs=1, optimiser="sgd", lr=0.01)
 

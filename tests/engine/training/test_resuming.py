@@ -15,7 +15,7 @@ from discl.engine.training.config import TrainConfig
 from discl.engine.training.loop import Fit
 from discl.engine.training.state import flatten, unflatten
 from discl.files import checkpoints
-from tests.engine.test_training import CONFIG, NORMALISER, TARGETS, TRAINING_DATA
+from tests.engine.training.test_loop import CONFIG, NORMALISER, TARGETS, TRAINING_DATA
 
 PLAIN = replace(CONFIG, epochs=4, curriculum_epochs=3)
 RICH = replace(

@@ -18,7 +18,7 @@ from discl.engine.evaluation.metrics import (
 )
 from tests.metrics import DEFAULT, all_metrics, metrics_with
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXTRA = ("macro_f1_union", "macro_f1_all", "classes_scored")
 
 EVERYTHING = metrics_with(EXTRA)
