@@ -1,5 +1,6 @@
 """Figures for papers: the same runs give the same bytes, with fonts inside, whatever the names."""
 
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from discl.core.errors import UserError
-from discl.files.vega import svg
+from discl.files.vega import svg, write_picture
 from discl.harness.report.canvas import PAPER_WIDTH
 from discl.harness.report.chart import draw_charts
 from discl.harness.report.figures import figure, save_figures
@@ -36,11 +37,14 @@ def test_there_is_a_figure_for_everything_there_are_data_for(tmp_path: Path) -> 
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
 def test_the_same_runs_give_the_same_bytes(form: str, tmp_path: Path) -> None:
     comparison = facts(RUNS, histories=TOLD)
-    first, second = (
-        save_figures(comparison, tmp_path / folder, [form], "discl figures")
-        for folder in ("one", "other")
-    )
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    charts = {chart.id: chart for chart in draw_charts(comparison, paper=True)}
+    for name in ("groups", "levels"):  # with clip paths and transparency, and with panels
+        spec = figure(charts[name], comparison)
+        assert spec is not None
+        first, second = (
+            write_picture(spec, tmp_path / f"{name}{copy}.{form}", scale=0.75) for copy in (1, 2)
+        )
+        assert first.read_bytes() == second.read_bytes()
 
 
 def test_a_pdf_holds_its_fonts_as_outlines_a_publisher_takes(tmp_path: Path) -> None:
@@ -50,16 +54,23 @@ def test_a_pdf_holds_its_fonts_as_outlines_a_publisher_takes(tmp_path: Path) -> 
 
 
 def test_strategies_are_told_apart_in_grey(tmp_path: Path) -> None:
-    """Each strategy has a shape of its own in the legend, and the drawing has many greys."""
-    paths = save_figures(facts(RUNS), tmp_path, ["svg", "png"], "discl figures")
+    """Their marks differ in shape, or in how dark they are."""
+    paths = save_figures(facts(RUNS), tmp_path, ["svg"], "discl figures")
     text = next(path for path in paths if path.name.endswith("groups.svg")).read_text()
-    legend = text.partition('"mark-group role-legend')[2]
-    shapes = re.findall(r'<path [^>]*aria-label="[^"]*"[^>]*d="([^"]+)"', legend) or re.findall(
-        r'mark-symbol role-legend-symbol".*?d="([^"]+)"', legend
-    )
-    assert len(set(shapes)) == len(RUNS)
-    grey = Image.open(next(path for path in paths if path.name.endswith("groups.png"))).convert("L")
-    assert len({shade for _, shade in grey.getcolors(1 << 20) if shade < 250}) > 20
+    symbols = re.findall(r'role-legend-symbol"[^>]*><path [^>]*>', text)
+    marks = [
+        (re.search(r' d="([^"]+)"', symbol)[1], _grey(re.search(r'fill="([^"]+)"', symbol)[1]))  # type: ignore[index]
+        for symbol in symbols
+    ]
+    assert len(marks) == len(RUNS)
+    for (shape, grey), (other_shape, other_grey) in itertools.combinations(marks, 2):
+        assert shape != other_shape or abs(grey - other_grey) > 25
+
+
+def _grey(colour: str) -> int:
+    grey = Image.new("RGB", (1, 1), colour).convert("L").getpixel((0, 0))
+    assert isinstance(grey, int)
+    return grey
 
 
 def test_captions_say_what_is_shown_and_how_to_make_it_again(tmp_path: Path) -> None:
