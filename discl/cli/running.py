@@ -14,7 +14,7 @@ from discl.cli.render.boards import print_board
 @click.command()
 @selection
 def plan(**selection: Any) -> None:
-    """What `discl bench` would do and cost on this machine; nothing is made."""
+    """Say what `discl bench` would do and cost on this machine; nothing is made."""
     from discl.cli.render.cost import print_work
     from discl.config.experiment import experiments
     from discl.harness.run.store import Store

@@ -173,14 +173,14 @@ def _tune(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, A
         title = sweep.title or sweep.name
         with Screen(title, most_runs(sweep), scored, tuner.objective) as screen:
             launch(tuner, executor, trackers_of(sweep, given), screen)
-        found = searches(tuner)
+        searched = searches(tuner)
         pairs = retests(tuner, given["retest"])
         failed = failures(tuner)
         if not wants_json(given):
-            _show_searches(sweep, tuner.objective, found)
+            _show_searches(sweep, tuner.objective, searched)
     outcome: dict[str, Any] = {
         "sweep": sweep.model_dump(mode="json"),
-        "searches": [vars(search) for search in found],
+        "searches": [vars(search) for search in searched],
         "failures": failed,
     }
     retested = None

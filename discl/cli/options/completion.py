@@ -1,4 +1,4 @@
-"""What a shell may complete a word to.
+"""Completion of names in a shell.
 
 Asked at every press of Tab: nothing heavy is imported, and nothing is ever raised.
 """
@@ -14,23 +14,26 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-NEWEST = 50  # runs offered
+MOST_RUNS = 50  # the newest, which are offered
 
-Answer = Callable[[click.Context, click.Parameter | None, str], list[CompletionItem]]
+Completer = Callable[[click.Context, click.Parameter | None, str], list[CompletionItem]]
 
 
-def _completing(
-    known: Callable[[], Iterable[str | CompletionItem]], listed: bool = False
-) -> Answer:
-    """Those of `known` that begin as the word does; in a list, as its last part, where what stands
-    before is offered no more.
+def _completer(
+    known: Callable[[], Iterable[str | CompletionItem]], comma_separated: bool = False
+) -> Completer:
+    """Completes to those of `known` that begin as the word does.
+
+    In a comma-separated list the last part is completed, to none of the parts before it.
     """
 
     @wraps(known)
-    def answer(
+    def complete(
         _context: click.Context, _parameter: click.Parameter | None, incomplete: str
     ) -> list[CompletionItem]:
-        before, comma, begun = incomplete.rpartition(",") if listed else ("", "", incomplete)
+        before, comma, begun = "", "", incomplete
+        if comma_separated:
+            before, comma, begun = incomplete.rpartition(",")
         taken = set(before.split(",")) if comma else set()
         try:
             items = [
@@ -39,12 +42,13 @@ def _completing(
             ]
         except Exception:  # a traceback amid what is being typed helps nobody
             return []
-        fitting = [
-            item for item in items if item.value.startswith(begun) and item.value not in taken
+        return [
+            CompletionItem(f"{before}{comma}{item.value}", help=item.help)
+            for item in items
+            if item.value.startswith(begun) and item.value not in taken
         ]
-        return [CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in fitting]
 
-    return answer
+    return complete
 
 
 def _benchmarks() -> Iterable[str]:
@@ -81,31 +85,28 @@ def _kinds() -> Iterable[str]:
 
 
 def _run_ids() -> Iterable[CompletionItem]:
-    """The newest, with their names; where the folders lie is the store's affair, and importing that
-    takes too long here.
+    """The newest runs with their names.
+
+    Reads the store's folders itself, since importing the store takes too long here.
     """
     from discl.files.disk import home
 
     with os.scandir(home() / "runs") as entries:
-        newest = sorted(
-            (entry for entry in entries if entry.is_dir()),
-            key=lambda entry: entry.stat().st_mtime,
-            reverse=True,
-        )
-    return [CompletionItem(entry.name, help=_name(Path(entry))) for entry in newest[:NEWEST]]
+        folders = [entry for entry in entries if entry.is_dir()]
+    newest = sorted(folders, key=lambda entry: entry.stat().st_mtime, reverse=True)
+    return [CompletionItem(entry.name, help=_run_name(Path(entry))) for entry in newest[:MOST_RUNS]]
 
 
-def _name(run: Path) -> str | None:
-    """From the first line of its last record."""
+def _run_name(run: Path) -> str | None:
+    """The name in the first line of the run's last record; None where there is none."""
     attempts = sorted(path for path in run.iterdir() if path.name.isdecimal())
     try:
         with (attempts[-1] / "events.jsonl").open(encoding="utf-8") as record:
             name = str(json.loads(record.readline())["name"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return (
-        "".join(each for each in name if each.isprintable())[:60] or None
-    )  # a shell shows it as it is
+    # a shell shows it as it is
+    return "".join(letter for letter in name if letter.isprintable())[:60] or None
 
 
 def _checks() -> Iterable[str]:
@@ -114,17 +115,13 @@ def _checks() -> Iterable[str]:
     return CHECKS
 
 
-benchmarks = _completing(_benchmarks)
-scales = _completing(_scales)
-sweeps = _completing(_sweeps)
-kinds = _completing(_kinds)
-strategies, trackers = (
-    _completing(_parts("strategies"), listed=True),
-    _completing(_parts("trackers"), listed=True),
-)
-datasets, executors, run_ids = (
-    _completing(_parts("datasets")),
-    _completing(_parts("executors")),
-    _completing(_run_ids),
-)
-checks = _completing(_checks)
+benchmarks = _completer(_benchmarks)
+scales = _completer(_scales)
+sweeps = _completer(_sweeps)
+kinds = _completer(_kinds)
+strategies = _completer(_parts("strategies"), comma_separated=True)
+trackers = _completer(_parts("trackers"), comma_separated=True)
+datasets = _completer(_parts("datasets"))
+executors = _completer(_parts("executors"))
+run_ids = _completer(_run_ids)
+checks = _completer(_checks)

@@ -1,4 +1,4 @@
-"""What runs will cost on this machine, before they are made."""
+"""Estimates the cost of runs on this machine, before they are made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMED_KINDS = 3  # kinds of runs that are timed; the others are taken for their 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What runs will do, before they do it."""
+    """The work that runs will do."""
 
     experiments: int
     cached: int

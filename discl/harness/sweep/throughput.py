@@ -98,7 +98,7 @@ def _time_training(bench: Bench, batches: int) -> TrainingSpeed:
 
 
 def _measured_once(work: list[object], measure: Callable[[], Sequence[float]]) -> list[float]:
-    """What was measured of this work on this machine before, or else is now.
+    """A measurement of this work on this machine, made before or else now.
 
     Measuring takes seconds, most of them imports.
     """

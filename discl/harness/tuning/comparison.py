@@ -1,4 +1,4 @@
-"""What tuning gained each strategy: its winner on fresh seeds beside its default on the same."""
+"""The gain of tuning: each strategy's winner on fresh seeds beside its default on the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from discl.harness.tuning.tuner import Tuner
 
 @dataclass(frozen=True)
 class Search:
-    """What a strategy's studies cost, over all rungs, and what they found."""
+    """Cost and findings of a strategy's studies, over all rungs."""
 
     strategy: str
     complete: int  # trials with every replicate, and those given up on the way

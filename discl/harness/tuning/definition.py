@@ -1,4 +1,4 @@
-"""What a study searches: the space, budget, replicates and first trials of one strategy."""
+"""The definition of a study: the space, budget, replicates and first trials of one strategy."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class StudyDefinition:
         return None if own is None else stored(own)
 
     def agreement(self) -> dict[str, Any]:
-        """What two launches must agree on to work at one study; the budget may grow."""
+        """The values two launches must agree on to share one study; the budget may grow."""
         agreed: dict[str, Any] = {
             "benchmark": self.sweep.benchmark,
             "scale": self.sweep.scale,

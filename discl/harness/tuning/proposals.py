@@ -121,7 +121,7 @@ def quiet() -> Iterator[None]:
 
 
 class SamplerSettings(NamedTuple):
-    """What proposes."""
+    """A sampler, and how it is set up."""
 
     sampler: str  # a name in `SAMPLERS`
     startup: int  # trials drawn at random before the sampler learns
@@ -204,7 +204,7 @@ def _ask(
     finished: Sequence[FinishedTrial],
     same_round: Sequence[Params],
 ) -> dict[str, Any]:
-    """What Optuna's sampler proposes after these trials."""
+    """The proposal of Optuna's sampler after these trials."""
     known = distributions(space)
     with quiet():
         study = optuna.create_study(

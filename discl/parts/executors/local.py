@@ -117,7 +117,7 @@ class _WorkerProcess:
             self.pipe.send_bytes(work.body)
 
     def reply(self) -> bytes | None:
-        """What came back for the item; None = the process died."""
+        """The reply to the item; None = the process died."""
         try:
             return self.pipe.recv_bytes()
         except (EOFError, OSError):

@@ -149,7 +149,7 @@ def _disconnect(ray: Any) -> None:
     """
     node = getattr(ray._private.worker, "_global_node", None)  # None: it did not come that far
     processes = [
-        each.process for kind in getattr(node, "all_processes", {}).values() for each in kind
+        info.process for infos in getattr(node, "all_processes", {}).values() for info in infos
     ]
     ray.shutdown()
     for process in processes:

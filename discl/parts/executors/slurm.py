@@ -152,9 +152,9 @@ def _answer(prepare: bytes, environment: Mapping[str, str], item: bytes) -> byte
 
 
 def _check_slurm() -> None:
-    if lacking := [
-        command for command in ("sbatch", "srun", "sacct", "scancel") if not shutil.which(command)
-    ]:
+    commands = ("sbatch", "srun", "sacct", "scancel")
+    lacking = [command for command in commands if not shutil.which(command)]
+    if lacking:
         raise UserError(
             f"no Slurm here ({', '.join(lacking)} not found); start this where `sbatch` works, or"
             " take --executor local"
@@ -285,7 +285,7 @@ class _JobQueue:
             queue.put_back(work)
 
     def _reply(self, job: Any) -> bytes | None:
-        """What came back for the job; None = it died."""
+        """The reply of a job; None = it died."""
         from submitit.core.utils import UncompletedJobError
 
         if not (self._cluster.shared or job.paths.result_pickle.exists()):

@@ -36,7 +36,7 @@ _NOISE: Mapping[Standing, str] = {
 
 
 def sentences(result: OrderTestResult, metric: str) -> list[str]:
-    """What a reader should conclude, and, last, what cannot be concluded."""
+    """The conclusions a reader should draw, and, last, those that cannot be drawn."""
     count = len(result.ranking)
     of = f"All {count}" if result.complete else f"{count} of the {result.possible:,}"
     return [

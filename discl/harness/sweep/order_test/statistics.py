@@ -97,7 +97,7 @@ class DistanceTrend:
 
 @dataclass(frozen=True)
 class OrderTestResult:
-    """What an order test says; differences are paired by seed."""
+    """The result of an order test; differences are paired by seed."""
 
     paper: Order
     seeds: tuple[int, ...]
@@ -125,7 +125,7 @@ class OrderTestResult:
 
 
 def analyse(scores: Scores, paper: Order, seed: int = 0, draws: int = 10_000) -> OrderTestResult:
-    """What the scores say of `paper` among the orders, and of order at all.
+    """Test `paper` among the orders, and whether order matters at all.
 
     The same scores and `seed` give the same result. Raises UserError where an order lacks a seed,
     or has other levels than the paper's.

@@ -64,7 +64,7 @@ def _history(studies: Sequence[StudySnapshot]) -> SeriesChart:
         shared.rstrip("/") or studies[0].name,
         "trial, in the order of the budget (number)",
         f"{axis_title(objectives[0])}, mean of {_runs(studies)}",
-        [each for each in series if each.x],
+        [line for line in series if line.x],
     )
 
 
@@ -111,7 +111,7 @@ def _replicates(studies: Sequence[StudySnapshot]) -> SeriesChart:
         study.name,
         "trial, in the order of the budget (number)",
         f"{axis_title(study.objective[0])}, each of {_runs(studies)}",
-        [each for each in series if each.x],
+        [line for line in series if line.x],
     )
 
 
@@ -193,9 +193,9 @@ def _numeric_axis(field: str, title: str) -> dict[str, Any]:
 
 def _rows(series: Sequence[Series]) -> dict[str, Any]:
     rows = []
-    for each in series:
-        for x, y in zip(each.x, each.y, strict=True):
-            rows.append({"series": each.name, "x": x, "y": y})
+    for line in series:
+        for x, y in zip(line.x, line.y, strict=True):
+            rows.append({"series": line.name, "x": x, "y": y})
     return {"values": rows}
 
 
