@@ -152,7 +152,7 @@ def figures(
 ) -> None:
     """Draw what the runs of BENCH say as figures for a paper, with a text of captions beside them.
 
-    One column wide, legible in grey, fonts inside; the same runs give the same bytes.
+    One column wide, legible in grey, with fonts inside a PDF; the same runs give the same bytes.
 
     \b
     discl figures cifar10_lt -o figures

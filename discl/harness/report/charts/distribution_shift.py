@@ -1,4 +1,4 @@
-"""Accuracy on photos from where the training photos come from, against photos from elsewhere."""
+"""Accuracy on the in-distribution test photos against accuracy out of distribution."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class DistributionShiftChart(ReportChart):
 
     id = "scatter"
     order = 40
-    title = "At home and elsewhere"
+    title = "In and out of distribution"
     columns: ClassVar[Mapping[str, str]] = {
         **STRATEGY,
-        "id_mean": "at home",
+        "id_mean": "in distribution",
         "id_low": "from",
         "id_high": "to",
-        "ood_mean": "elsewhere",
+        "ood_mean": "out of distribution",
         "ood_low": "from",
         "ood_high": "to",
     }
@@ -45,15 +45,15 @@ class DistributionShiftChart(ReportChart):
 
     def about(self, comparison: Comparison) -> str:
         return (
-            "Accuracy on test photos from where the training photos come from, against photos from"
-            " elsewhere; crosses are 95 % intervals."
+            "Accuracy on test photos from where the training photos come from, against test photos"
+            " out of distribution; crosses are 95 % intervals."
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
         base = canvas.shown(self.id, intervals=("id_", "ood_"))
         free = {"scale": canvas.alt.Scale(zero=False, padding=18)}
         board = canvas.comparison.board
-        across = f"{board.columns[board.first]}, at home (%)"
+        across = f"{board.columns[board.first]}, in distribution (%)"
         up = "out of distribution (%)"
         rule = base.mark_rule(opacity=0.5)
         horizontal = rule.encode(
@@ -74,7 +74,7 @@ class DistributionShiftChart(ReportChart):
         }
         tips = {
             "strategy": "strategy",
-            "id_mean": "at home",
+            "id_mean": "in distribution",
             "ood_mean": "out of distribution",
             "id_n": "seeds",
         }
