@@ -1,3 +1,1 @@
-"""How the embedded generator and scorer were made: small networks trained on the pool of CIFAR-10,
-and on nothing else.
-"""
+"""Training of the embedded generator and scorer: small networks, on the pool of CIFAR-10 alone."""

@@ -1,5 +1,4 @@
-"""The miniature's autoencoder: 4x4 patches of a 32 px photo to 8x8 latents, by the principal
-components of real patches.
+"""The miniature's autoencoder: principal components of 4x4 patches, so 8x8 latents of 32 px photos.
 
 A convolutional AutoencoderKL was tried first and reached 25 dB after 144,000 samples; sixteen
 principal components of a patch reach 33 dB with nothing to train (leaderboards/LOG.md).
@@ -17,11 +16,10 @@ from discl.parts.generators._patches import PATCH, PatchAutoencoder
 
 @torch.no_grad()
 def fit(photos: Photos, latent_channels: int = 16) -> PatchAutoencoder:
-    """Principal components of the photos' patches, each divided by the root of its standard
-    deviation.
+    """Principal components of the patches of photos [n, h, w, 3].
 
-    Full whitening would give the faintest detail the weight of the colours; none would leave detail
-    to the last steps.
+    Each is divided by the root of its standard deviation. Full whitening would give the faintest
+    detail the weight of the colours; none would leave detail to the last steps.
     """
     signal = to_signal(photos, torch.device("cpu")).double()
     n, c, h, w = signal.shape
@@ -35,19 +33,18 @@ def fit(photos: Photos, latent_channels: int = 16) -> PatchAutoencoder:
     # eigenvectors are free in sign: the largest entry is made positive, so that two fits agree
     top = top * top.gather(0, top.abs().argmax(0, keepdim=True)).sign()
     scale = variances[-latent_channels:].flip(0).pow(0.25)
-    scale = scale * (
-        scale.pow(2).mean().sqrt()
-    )  # so that the latents have unit variance over all channels
-    made: PatchAutoencoder = PatchAutoencoder(latent_channels)
+    # so that the latents have unit variance over all channels
+    scale = scale * scale.pow(2).mean().sqrt()
+    autoencoder: PatchAutoencoder = PatchAutoencoder(latent_channels)
     shape = (latent_channels, c, PATCH, PATCH)
-    made.encoder.weight.copy_((top / scale).T.reshape(shape))
-    made.decoder.weight.copy_((top * scale).T.reshape(shape))
-    return made
+    autoencoder.encoder.weight.copy_((top / scale).T.reshape(shape))
+    autoencoder.decoder.weight.copy_((top * scale).T.reshape(shape))
+    return autoencoder
 
 
 @torch.no_grad()
 def encode(vae: PatchAutoencoder, photos: Photos, device: torch.device) -> Tensor:
-    """Latents float32 [n, c, h/4, w/4], scaled as the denoiser sees them."""
+    """Latents float32 [n, c, h/4, w/4] of photos [n, h, w, 3], scaled as for the denoiser."""
     parts = [
         vae.encode(to_signal(photos[i : i + 1000], device)).latents.cpu()
         for i in range(0, len(photos), 1000)

@@ -1,6 +1,4 @@
-"""The miniature's text-conditional denoiser, saved as a Stable Diffusion folder that diffusers
-loads like any other.
-"""
+"""The miniature's text-conditional denoiser, saved as a Stable Diffusion folder of diffusers."""
 
 from __future__ import annotations
 
@@ -25,9 +23,8 @@ from discl.miniature.words import captions
 from discl.parts.generators._patches import PatchAutoencoder
 
 RECIPE = Recipe(steps=6000, batch=128, lr=8e-4, warmup=300, ema=0.9985, seed=2)
-NO_CAPTION = (
-    0.12  # share of captions left empty in training, which is what classifier-free guidance needs
-)
+# share of captions left empty in training, for classifier-free guidance (Ho and Salimans 2022)
+NO_CAPTION = 0.12
 TRAIN_TIMESTEPS = 1000
 
 
@@ -73,8 +70,9 @@ def build(tokenizer: CLIPTokenizer, channels: int) -> nn.ModuleDict:
 
 
 def scheduler() -> DPMSolverMultistepScheduler:
-    """Cosine noise, v-prediction, second-order solver; the grid ends in pure noise, so level 0 is
-    text only.
+    """Cosine noise, v-prediction, second-order solver.
+
+    The grid ends in pure noise, so level 0 is text only.
     """
     return DPMSolverMultistepScheduler(
         num_train_timesteps=TRAIN_TIMESTEPS,
@@ -96,8 +94,9 @@ def fit(
     folder: Path,
     device: torch.device,
 ) -> Iterator[StepReport]:
-    """v-prediction (Salimans & Ho 2022) on the autoencoder's latents of photos and their mirror
-    images.
+    """v-prediction (Salimans and Ho 2022) on latents of photos [n, h, w, 3] and mirror images.
+
+    `labels` [n] are those of the photos.
     """
     latents = torch.stack([encode(vae, photos, device), encode(vae, photos[:, :, ::-1], device)])
     texts = captions(classes)
@@ -109,23 +108,19 @@ def fit(
 
     def loss_of(rows: Rows, noise: torch.Generator) -> dict[str, torch.Tensor]:
         side = torch.randint(0, 2, (len(rows),), generator=noise)
-        at = torch.from_numpy(rows)
-        clean = latents[side, at]
-        caption = torch.from_numpy(labels[rows]) * per_class + torch.randint(
-            0, per_class, (len(rows),), generator=noise
-        )
+        clean = latents[side, torch.from_numpy(rows)]
+        template = torch.randint(0, per_class, (len(rows),), generator=noise)
+        caption = torch.from_numpy(labels[rows]) * per_class + template
         caption[torch.rand(len(rows), generator=noise) < NO_CAPTION] = len(tokens) - 1
         # one random offset and an even spread over the batch: every step sees the whole range of
         # noise
-        place = (torch.rand(1, generator=noise) + torch.arange(len(rows)) / len(rows)) % 1.0
-        timestep = (place * TRAIN_TIMESTEPS).long()
+        share = (torch.rand(1, generator=noise) + torch.arange(len(rows)) / len(rows)) % 1.0
+        timestep = (share * TRAIN_TIMESTEPS).long()
         eps = torch.randn(clean.shape, generator=noise)
         signal = alphas_bar[timestep].sqrt()[:, None, None, None]
         sigma = (1 - alphas_bar[timestep]).sqrt()[:, None, None, None]
-        noisy, target = (
-            (signal * clean + sigma * eps).to(device),
-            (signal * eps - sigma * clean).to(device),
-        )
+        noisy = (signal * clean + sigma * eps).to(device)
+        target = (signal * eps - sigma * clean).to(device)
         words = networks["text"](tokens).last_hidden_state[caption.to(device)]
         guess = networks["unet"](noisy, timestep.to(device), words).sample
         return {"loss": F.mse_loss(guess.float(), target)}

@@ -1,4 +1,4 @@
-"""The judge: a classifier of the pool's real photos, used only to measure what the generator makes."""
+"""The judge: a classifier of the pool's real photos, used only to measure the generator."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Enlarged(nn.Module):
         self.network = network
 
     def forward(self, signal: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(
-            F.interpolate(signal, size=IMAGE_SIZE, mode="bicubic", align_corners=False)
-        )
+        """Logits [b, c]."""
+        enlarged = F.interpolate(signal, size=IMAGE_SIZE, mode="bicubic", align_corners=False)
+        logits: torch.Tensor = self.network(enlarged)
         return logits
 
 
@@ -47,7 +47,7 @@ def fit(
     folder: Path,
     device: torch.device,
 ) -> Iterator[StepReport]:
-    """Cross-entropy on shifted and mirrored photos."""
+    """Cross-entropy on photos [n, h, w, 3] with labels [n], shifted and mirrored."""
 
     def loss_of(rows: Rows, noise: torch.Generator) -> dict[str, torch.Tensor]:
         signal = augment(to_signal(photos[rows], torch.device("cpu")), noise).to(device)
@@ -59,7 +59,7 @@ def fit(
 
 @torch.no_grad()
 def predict(network: nn.Module, photos: Photos, device: torch.device) -> Ints:
-    """The most probable class of each photo, int64 [n]."""
+    """The most probable class of each photo [n, h, w, 3], int64 [n]."""
     network.eval()
     parts = [
         network(to_signal(photos[i : i + 500], device)).argmax(1).cpu()

@@ -1,6 +1,4 @@
-"""`make generator`: trains the scorer, the judge and the denoiser on the pool, ships them, and
-measures what they are worth.
-"""
+"""`make generator`: trains scorer, judge and denoiser on the pool, saves and measures them."""
 
 from __future__ import annotations
 
@@ -61,9 +59,7 @@ def main(
     guidance: float | None,
     measure_only: bool,
 ) -> None:
-    """Train the embedded generator and scorer on the pool of CIFAR-10 (25,000 photos), resume what
-    was stopped, measure.
-    """
+    """Train the embedded generator and scorer on the pool of CIFAR-10 (25,000 photos); measure."""
     torch.set_num_threads(threads)
     work = work or home() / "miniature"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -103,7 +99,7 @@ def main(
         torch.manual_seed(denoiser.RECIPE.seed)
         vae = autoencoder.fit(pool.pixels)
         networks = denoiser.build(tokenizer, vae.config["latent_channels"]).to(device)
-        lessons = denoiser.fit(
+        reports = denoiser.fit(
             networks,
             tokenizer,
             vae,
@@ -114,13 +110,13 @@ def main(
             work / "denoiser",
             device,
         )
-        _follow("denoiser", denoiser.RECIPE, lessons, console)
+        _follow("denoiser", denoiser.RECIPE, reports, console)
         ship(denoiser.assemble(networks.cpu(), tokenizer, vae), assets / DIFFUSION)
     measure(dataset, pool, examiner.cpu(), assets, per_class, guidance, console)
 
 
-def _follow(name: str, recipe: Recipe, lessons: Iterator[StepReport], console: Tracker) -> None:
-    for report in lessons:
+def _follow(name: str, recipe: Recipe, reports: Iterator[StepReport], console: Tracker) -> None:
+    for report in reports:
         console.progress(f"training the {name}", report.step, recipe.steps)
 
 
@@ -139,8 +135,9 @@ def measure(
     guidance: float | None,
     console: Tracker,
 ) -> list[Retention]:
-    """Retention per level on val photos, the classifiers' own accuracy on test, and the contact
-    sheet; written beside the weights.
+    """Retention by level on val photos, the classifiers' accuracy on test, and a contact sheet.
+
+    They are written beside the weights.
     """
     chosen = {} if guidance is None else {"text_guidance": guidance}
     generator = bind(
@@ -151,12 +148,12 @@ def measure(
         "judge": by_judge(examiner),
     }
     test, val = dataset.split("test"), dataset.split("val")
-    found = []
+    levels = []
     started = time.monotonic()
     for done, level in enumerate(
         retention(dataset, val, generator, classifiers, LEVELS, per_class)
     ):
-        found.append(level)
+        levels.append(level)
         console.progress("measuring label retention", done + 1, len(LEVELS))
     report: dict[str, Any] = {
         "test_accuracy": {
@@ -168,7 +165,7 @@ def measure(
         "photos": "val",
         "classes": list(dataset.classes),
         "minutes": (time.monotonic() - started) / 60,
-        "levels": [asdict(level) for level in found],
+        "levels": [asdict(level) for level in levels],
         "recipes": {
             name: asdict(part.RECIPE)
             for name, part in (("judge", judge), ("scorer", scorer), ("denoiser", denoiser))
@@ -176,7 +173,7 @@ def measure(
     }
     write_text(assets / "retention.json", json.dumps(report, indent=1) + "\n")
     write_text(assets / "README.md", model_card(report))
-    for level in found:
+    for level in levels:
         click.echo(
             f"level {level.level:3d}: "
             + ", ".join(f"{name} {share:.1%}" for name, share in level.overall.items())
@@ -186,17 +183,17 @@ def measure(
         + ", ".join(f"{name} {share:.1%}" for name, share in report["test_accuracy"].items())
     )
     click.echo(f"contact sheet: {contact_sheet(dataset, val, generator, assets / 'spectrum.png')}")
-    return found
+    return levels
 
 
 def contact_sheet(dataset: Any, split: Split, generator: Generator, path: Path) -> Path:
-    """A line a class: the same photo and noise at every level."""
+    """A picture with a row for each class: the same photo and noise at every level."""
     rows = [int(np.flatnonzero(split.labels == label)[0]) for label in range(len(dataset.classes))]
     photos = np.asarray(split.pixels[rows])
     columns = []
     for level in LEVELS[:-1]:
-        asked = [Request(level, dataset.prompts(label)[0], label) for label in range(len(rows))]
-        columns.append(generator.make(asked, photos).images)
+        requests = [Request(level, dataset.prompts(label)[0], label) for label in range(len(rows))]
+        columns.append(generator.make(requests, photos).images)
     columns.append(photos)
     lines = [tuple(Tile(column[row]) for column in columns) for row in range(len(rows))]
     heads = (*(f"{level} %" for level in LEVELS[:-1]), "photo")

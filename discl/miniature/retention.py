@@ -1,6 +1,4 @@
-"""How true a generator stays to its labels: the share of its images that a classifier assigns to
-the intended class.
-"""
+"""Label retention: the share of generated images that a classifier assigns to their class."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ Classifier = Callable[[Photos], Ints]  # photos [n, h, w, 3] to labels [n]
 class Retention:
     """One level.
 
-    `overall` and `by_class` are fractions of `images`, by name of the classifier that judged.
+    `overall` and `by_class` are fractions of `images`, by name of the classifier.
     """
 
     level: int
@@ -60,23 +58,21 @@ def retention(
     per_class: int,
     batch: int = 96,
 ) -> Iterator[Retention]:
-    """Makes one image of each of the first `per_class` photos of every class at every level, and
-    has it classified.
-    """
+    """Retention by level, with one image of each of the first `per_class` photos of every class."""
     classes = len(dataset.classes)
     rows = np.concatenate(
         [np.flatnonzero(split.labels == label)[:per_class] for label in range(classes)]
     )
     photos = np.asarray(split.pixels[rows])
     labels = split.labels[rows]
-    asked = [
+    prompts_and_seeds = [
         (dataset.prompts(int(label))[0], seed_of("retention", str(split.ids[row])))
         for row, label in zip(rows, labels, strict=True)
     ]
     for level in levels:
         images = photos
         if level != PHOTO:
-            requests = [Request(level, prompt, seed) for prompt, seed in asked]
+            requests = [Request(level, prompt, seed) for prompt, seed in prompts_and_seeds]
             images = np.concatenate(
                 [
                     generator.make(requests[i : i + batch], photos[i : i + batch]).images

@@ -20,9 +20,8 @@ from discl.miniature.training import Recipe, Rows, StepReport, train
 from discl.miniature.words import CONTEXT, captions
 
 RECIPE = Recipe(steps=3200, batch=128, lr=3e-3, warmup=200, weight_decay=0.05, ema=0.995, seed=3)
-IMAGE_SIZE = (
-    96  # photos are enlarged three times: the trunk divides by 32, and 1 pixel would be left of 32
-)
+# photos are enlarged three times: the trunk divides by 32, and 1 pixel would be left of 32
+IMAGE_SIZE = 96
 
 
 def config(tokenizer: CLIPTokenizer) -> dict[str, Any]:
@@ -63,8 +62,10 @@ def fit(
     folder: Path,
     device: torch.device,
 ) -> Iterator[StepReport]:
-    """Contrastive in both directions; photos of one class share their captions, so all of them
-    count as positives (UniCL, Yang et al. 2022).
+    """Contrastive in both directions, on photos [n, h, w, 3] with labels [n].
+
+    Photos of one class share their captions, so all of them count as positives (UniCL, Yang et al.
+    2022).
     """
     texts = captions(classes)
     per_class = len(texts[0])
@@ -75,7 +76,8 @@ def fit(
     def loss_of(rows: Rows, noise: torch.Generator) -> dict[str, torch.Tensor]:
         signal = augment(to_signal(photos[rows], torch.device("cpu")), noise).to(device)
         target = torch.from_numpy(labels[rows])
-        caption = target * per_class + torch.randint(0, per_class, target.shape, generator=noise)
+        template = torch.randint(0, per_class, target.shape, generator=noise)
+        caption = target * per_class + template
         signal = F.interpolate(signal, size=IMAGE_SIZE, mode="bicubic", align_corners=False)
         images = F.normalize(model.encode_image(signal).float(), dim=-1)  # type: ignore[operator]
         words = F.normalize(model.encode_text(tokens).float(), dim=-1)[caption.to(device)]  # type: ignore[operator]
@@ -90,15 +92,13 @@ def fit(
 def save(
     model: torch.nn.Module, tokenizer: CLIPTokenizer, folder: Path, dtype: torch.dtype
 ) -> None:
-    """Write open_clip's local-dir format: open_clip_config.json, open_clip_model.safetensors,
-    tokenizer files.
-    """
+    """Write a folder in open_clip's format: configuration, weights, tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
-    half = {
-        k: (v.to(dtype) if v.dtype.is_floating_point else v).contiguous()
-        for k, v in model.state_dict().items()
+    weights = {
+        key: (value.to(dtype) if value.dtype.is_floating_point else value).contiguous()
+        for key, value in model.state_dict().items()
     }
-    save_file(half, str(folder / "open_clip_model.safetensors"))
+    save_file(weights, str(folder / "open_clip_model.safetensors"))
     preprocess = PreprocessCfg(
         size=IMAGE_SIZE,
         mean=(0.5,) * 3,

@@ -1,4 +1,4 @@
-"""The one loop that trains every miniature network: cosine rate, weight averaging, exact resume."""
+"""The loop that trains every miniature network: cosine schedule, weight averaging, exact resume."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LossOf = Callable[[Rows, torch.Generator], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast one network learns. `steps * batch` is the number of samples seen."""
+    """How one miniature network is trained; `steps * batch` is the number of samples it sees."""
 
     steps: int
     batch: int
@@ -53,15 +53,13 @@ class StepReport:
 
 
 def batches(rows: int, recipe: Recipe, first: int) -> Iterator[tuple[int, Rows]]:
-    """(step, row numbers) from `first` on: every epoch is a fresh permutation that only (seed,
-    epoch) decide.
-    """
+    """(step, rows [batch]) from step `first` on; (seed, epoch) decide each epoch's permutation."""
     per_epoch = max(1, rows // recipe.batch)
     for step in range(first, recipe.steps):
-        epoch, place = divmod(step, per_epoch)
-        if place == 0 or step == first:
+        epoch, number = divmod(step, per_epoch)
+        if number == 0 or step == first:
             order = np.random.default_rng([recipe.seed, epoch]).permutation(rows)
-        yield step, order[place * recipe.batch : (place + 1) * recipe.batch]
+        yield step, order[number * recipe.batch : (number + 1) * recipe.batch]
 
 
 def train(
@@ -74,12 +72,12 @@ def train(
     save_every_s: float = 120.0,
     log_every: int = 100,
 ) -> Iterator[StepReport]:
-    """Train `network` in place and leave the averaged weights in it; yields a StepReport every
-    `log_every` steps.
+    """Train `network` in place, and leave the averaged weights in it.
 
-    `loss_of(rows, generator)` returns named losses; "loss" is the one minimised. The state is saved
-    to `folder/state.pt` every `save_every_s` seconds and picked up on the next call, so a stop
-    costs no more than that.
+    Yields a StepReport every `log_every` steps. `loss_of(rows, generator)` returns named losses;
+    "loss" is the one minimised. The state is saved to `folder/state.pt` every `save_every_s`
+    seconds and read by the next call, so a stop costs no more than that. Raises FloatingPointError
+    where the loss is not finite.
     """
     folder.mkdir(parents=True, exist_ok=True)
     optimiser = torch.optim.AdamW(
@@ -108,7 +106,7 @@ def train(
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
         optimiser.step()
-        _blend(average, network, min(recipe.ema, (1 + step) / (10 + step)))
+        _update_average(average, network, min(recipe.ema, (1 + step) / (10 + step)))
         counted += 1
         for key, value in losses.items():
             sums[key] = sums.get(key, 0.0) + float(value.detach())
@@ -130,10 +128,10 @@ def train(
 
 
 @torch.no_grad()
-def _blend(average: dict[str, Tensor], network: nn.Module, keep: float) -> None:
+def _update_average(average: dict[str, Tensor], network: nn.Module, decay: float) -> None:
     for key, value in network.state_dict().items():
         if value.dtype.is_floating_point:
-            average[key].lerp_(value, 1 - keep)
+            average[key].lerp_(value, 1 - decay)
         else:
             average[key].copy_(value)
 
@@ -155,9 +153,9 @@ def _save(
         "optimiser": optimiser.state_dict(),
         "average": average,
     }
-    half = folder / "state.pt.half"
-    torch.save(state, half)
-    os.replace(half, folder / "state.pt")
+    tmp = folder / "state.pt.tmp"
+    torch.save(state, tmp)
+    os.replace(tmp, folder / "state.pt")
 
 
 def _restore(
@@ -167,7 +165,7 @@ def _restore(
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
 ) -> tuple[int, float]:
-    """(next step, seconds spent) of a saved state of this very recipe; (0, 0) where there is none."""
+    """(next step, seconds spent) of a saved state of this recipe; (0, 0) where there is none."""
     path = folder / "state.pt"
     if not path.exists():
         return 0, 0.0

@@ -1,6 +1,4 @@
-"""The miniature's vocabulary: a CLIP tokenizer small enough to ship, which writes its captions in
-few tokens.
-"""
+"""The miniature's tokenizer: CLIP's kind, small enough to ship, with few tokens a caption."""
 
 from __future__ import annotations
 
@@ -24,20 +22,18 @@ def captions(classes: list[str]) -> list[list[str]]:
 
 
 def build_tokenizer(classes: list[str]) -> CLIPTokenizer:
-    """Byte-level BPE over all 256 bytes (any text is accepted), with merges that join each caption
-    word letter by letter.
+    """Byte-level BPE over all 256 bytes, with merges that join each caption word letter by letter.
 
-    Words compete for pairs of letters, so some stay in a few pieces ('photo' in four): what matters
-    is that captions fit.
+    Any text is accepted. Words compete for pairs of letters, so some stay in a few pieces ('photo'
+    in four); captions fit into CONTEXT tokens all the same.
     """
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     letters = list(bytes_to_unicode().values())
     vocabulary = letters + [letter + "</w>" for letter in letters]
     merges: list[tuple[str, str]] = []
-    for word in sorted(
-        {word for group in captions(classes) for caption in group for word in caption.split()}
-    ):
+    every_caption = " ".join(caption for group in captions(classes) for caption in group)
+    for word in sorted(set(every_caption.split())):
         pieces = [*word[:-1], word[-1] + "</w>"]
         while len(pieces) > 1:
             pair = (pieces[0], pieces[1])
