@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from discl.cli import main
 from discl.files import shards
+from tests import processes
 
 RUN = [sys.executable, "-m", "discl.cli"]
 
@@ -159,21 +160,16 @@ def test_ctrl_c_stops_with_130_and_keeps_what_was_made(tmp_path: Path) -> None:
         "--set",
         "bank.variants=40",
     ]
-    environment = {**os.environ, "DISCL_HOME": str(tmp_path)}
-    build = subprocess.Popen(
-        [*RUN, *words],
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        # a shell that starts the tests in the background makes them, and so us, deaf to Ctrl-C
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    log = tmp_path / "log"
+    build = processes.begin(
+        processes.discl, words, log=log, environment={"DISCL_HOME": str(tmp_path)}
     )
     while not (made := _shards(tmp_path)) and build.poll() is None:
         time.sleep(0.02)
     build.send_signal(signal.SIGINT)
-    _, output = build.communicate(timeout=60)
-    assert build.returncode == 130, output
+    code = build.wait(60)
+    output = log.read_text()
+    assert code == 130, output
     assert "goes on from there" in output
     assert "Traceback" not in output
     assert made
