@@ -21,7 +21,7 @@ from discl.harness.leaderboard.columns import of
 from discl.harness.leaderboard.table import board, header, lines, stored_results
 from discl.harness.leaderboard.verify import verify
 from discl.harness.report.comparison import Comparison
-from discl.harness.report.histories import histories
+from discl.harness.report.histories import load_histories
 from discl.harness.run.store import Store
 from tests.wandb_server import serving
 
@@ -201,7 +201,7 @@ def test_numbers_can_be_computed_again_and_carry_their_standard_error(there: Pat
 
 def test_the_report_credits_no_order_to_a_strategy_without_one(there: Path) -> None:
     made = board(load("colours"), results())
-    comparison = Comparison(made, histories(made, Store()))
+    comparison = Comparison(made, load_histories(made, Store()))
     steps = comparison.gain_steps["test/g_mean"]
     assert ("order", "static") in {(step.step, step.strategy) for step in steps}
     assert "ends" not in {step.strategy for step in steps}
@@ -221,7 +221,7 @@ def test_wandb_has_the_metric_of_every_run(there: Path, monkeypatch: pytest.Monk
         import wandb
 
         wandb.teardown()
-        trained = [run for run in server.runs.values() if run.said.get("jobType") == "train"]
+        trained = [run for run in server.runs.values() if run.labels.get("jobType") == "train"]
         values = {run.name: run.summary["test/g_mean"] for run in trained}
     assert values == {result.id: result.metrics["test/g_mean"] for result in results()}
     assert {run.summary["best/g_mean"] >= run.summary["last/g_mean"] for run in trained} == {True}

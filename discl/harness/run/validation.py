@@ -50,7 +50,8 @@ def _faults(result: Result, id: str) -> Iterator[str]:
         yield f"it says it is run {result.id!r}, and lies in the folder of {id!r}"
     # an identity was canonical when it was stored, so it gives the same JSON again
     identity = json.dumps(result.identity, sort_keys=True, separators=(",", ":"))
-    if (computed := short_of_json(identity)) != id:
+    computed = short_of_json(identity)
+    if computed != id:
         yield f"its settings are those of run {computed!r}, and it lies in the folder of {id!r}"
 
 

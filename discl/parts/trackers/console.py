@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from discl.core.conventions import id_test_split
+from discl.core.conventions import base_name, id_test_split
 from discl.core.interfaces import EpochReport
-from discl.core.metric_names import higher_is_better
+from discl.core.metric_names import higher_is_better, is_share
 
 
 class Console:
@@ -68,8 +68,9 @@ class Console:
         if self._terminal.is_terminal:
             mix = "photos" if report.real_phase else " ".join(f"{level}%" for level in report.mix)
             note = f"level {mix}"
-            if (selected := self._run["config"]["select"]["metric"]) in self._best:
-                note += f", best {selected} {self._best[selected]:.1%}"
+            selected = self._run["config"]["select"]["metric"]
+            if selected in self._best:
+                note += f", best {selected} {_shown(selected, self._best[selected])}"
             self._progress.update(
                 self._task(self._title(), self._run["epochs"]),
                 completed=report.epoch + 1,
@@ -90,7 +91,7 @@ class Console:
             "ood": f"ood/{primary}",
         }
         values = ", ".join(
-            f"{name} {summary[key]:.1%}" for name, key in shown.items() if key in summary
+            f"{name} {_shown(key, summary[key])}" for name, key in shown.items() if key in summary
         )
         self._terminal.print(f"{self._title()}: {values}", highlight=False)
 
@@ -112,3 +113,7 @@ class Console:
             self._progress.remove_task(self._tasks.pop(what))
         if not self._tasks:
             self._progress.stop()
+
+
+def _shown(metric: str, value: float) -> str:
+    return f"{value:.1%}" if is_share(base_name(metric)) else f"{value:.4g}"

@@ -110,7 +110,10 @@ class Wandb:
         started = progressed = time.monotonic()
         steps = None  # until the child has started and written its first status
         announced = False
-        while child.poll() is None and not (status := self.status()).get("error"):
+        while child.poll() is None:
+            status = self.status()
+            if status.get("error"):
+                return
             now = time.monotonic()
             if steps is None or status.get("steps") != steps:
                 steps = status.get("steps")
