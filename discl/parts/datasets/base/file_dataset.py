@@ -154,7 +154,7 @@ class FileDataset(ABC):
         Raises UserError for a split that does not exist.
         """
         listing = self.listing(name)
-        opened = self._open_map(name, no_progress)
+        opened = self._open_photos(name, no_progress)
         refs = listing.refs[opened.rows]
         return Split(
             refs,
@@ -168,11 +168,11 @@ class FileDataset(ABC):
         """Fetch what may be fetched unasked, list the files, and decode every split."""
         self._find_or_fetch(progress)
         progress(f"listing {self.name}", 0, 1)
-        maps = [self._map(split) for split in self.splits]
+        splits = [self._decoded(split) for split in self.splits]
         progress(f"listing {self.name}", 1, 1)
-        decoded.check_room([map for map in maps if map.open() is None], data_home())
+        decoded.check_room([photos for photos in splits if photos.open() is None], data_home())
         for split in self.splits:
-            self._open_map(split, progress)
+            self._open_photos(split, progress)
 
     # -- the interface InFiles
 
@@ -196,15 +196,15 @@ class FileDataset(ABC):
         unreadable = []
         bytes_to_decode = 0
         for split in self.splits:
-            map = self._map(split)
-            opened = map.open()
+            photos = self._decoded(split)
+            opened = photos.open()
             if opened is None:
-                bytes_to_decode += map.bytes
+                bytes_to_decode += photos.bytes
             elif opened.unreadable:
                 unreadable.append(
                     f"{split}: {len(opened.unreadable)} unreadable photo(s) left out"
                     f" ({examples(opened.unreadable)}); each with its reason in"
-                    f" {map.folder / 'unreadable.txt'}"
+                    f" {photos.folder / 'unreadable.txt'}"
                 )
         notes = [f"files: {self.folder}", *(f"{what}: {text}" for what, text in terms if text)]
         notes += [*self._survey.notes, *unreadable]
@@ -337,7 +337,7 @@ class FileDataset(ABC):
 
     # -- the pixels
 
-    def _map(self, split: str) -> decoded.DecodedPhotos:
+    def _decoded(self, split: str) -> decoded.DecodedPhotos:
         return decoded.DecodedPhotos(
             data_home() / "decoded",
             str(self.folder),
@@ -346,18 +346,18 @@ class FileDataset(ABC):
             _Reader(self, self.folder),
         )
 
-    def _open_map(self, split: str, progress: Progress) -> decoded.OpenedPhotos:
+    def _open_photos(self, split: str, progress: Progress) -> decoded.OpenedPhotos:
         """The decoded photos of a split, decoded first where they are not."""
-        map = self._map(split)
-        opened = map.open()
+        photos = self._decoded(split)
+        opened = photos.open()
         if opened is None:
-            decoded.check_room([map], data_home())
-            title = f"decoding {split} photos at {self.side} px ({format_bytes(map.bytes)})"
-            opened = map.build(title, progress)
+            decoded.check_room([photos], data_home())
+            title = f"decoding {split} photos at {self.side} px ({format_bytes(photos.bytes)})"
+            opened = photos.build(title, progress)
         first = next(iter(opened.unreadable.values()), "")
-        listed = map.folder / "unreadable.txt"
+        listed = photos.folder / "unreadable.txt"
         problem = f"unreadable (listed in {listed}; the first: {first})"
-        self._check_share(split, problem, list(opened.unreadable), len(map.refs))
+        self._check_share(split, problem, list(opened.unreadable), len(photos.refs))
         return opened
 
     def __getstate__(self) -> dict[str, Any]:
