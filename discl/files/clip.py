@@ -61,7 +61,7 @@ class ClipCheckpoint:
 
     @cached_property
     def _published(self) -> dict[str, Any]:
-        """What open_clip knows of the tag; empty for a folder or a file."""
+        """open_clip's configuration of the tag; empty for a folder or a file."""
         import open_clip
 
         if self._folder:

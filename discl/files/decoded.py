@@ -44,7 +44,7 @@ Unreadable = dict[int, str]  # place -> why the photo could not be read
 
 
 class PhotoFiles(Protocol):
-    """Where the bytes of photos come from. Travels to other processes by pickle."""
+    """Source of the bytes of photos; sent to other processes by pickle."""
 
     def read(self, ref: str) -> bytes:
         """The bytes of the image file."""

@@ -42,7 +42,7 @@ def write(
 
 
 def path_of(folder: Path, name: str) -> Path:
-    """Where a shard lies.
+    """The path of a shard.
 
     Raises BrokenShardError for a name that is no hash: it could lead out of the folder.
     """

@@ -452,13 +452,13 @@ def unpack(archive: Path, into: Path, progress: Progress) -> None:
 
 
 def _untar(archive: Path, into: Path, progress: Progress) -> None:
-    whole = archive.stat().st_size
+    size = archive.stat().st_size
     with archive.open("rb") as raw, tarfile.open(fileobj=raw) as opened:
         for count, member in enumerate(opened):
             opened.extract(member, into, filter="data")
             if count % 500 == 0:
-                progress(f"unpacking {archive.name}", raw.tell(), whole)
-    progress(f"unpacking {archive.name}", whole, whole)
+                progress(f"unpacking {archive.name}", raw.tell(), size)
+    progress(f"unpacking {archive.name}", size, size)
 
 
 def _unzip(archive: Path, into: Path, progress: Progress) -> None:

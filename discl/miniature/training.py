@@ -22,7 +22,7 @@ LossOf = Callable[[Rows, torch.Generator], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one miniature network is trained; `steps * batch` is the number of samples it sees."""
+    """Settings that train one miniature network; it sees `steps * batch` samples."""
 
     steps: int
     batch: int

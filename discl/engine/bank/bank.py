@@ -47,7 +47,7 @@ class Damage(NamedTuple):
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What one `build` did. Images that failed are counted among `images`."""
+    """Result of one `build`. Images that failed are counted among `images`."""
 
     images: int
     failed: int
@@ -56,7 +56,7 @@ class BuildReport:
 
 
 def description_of(process: Mapping[str, object]) -> dict[str, object]:
-    """What `bank.json` holds."""
+    """The content of `bank.json`."""
     description: dict[str, object] = canonical({"schema": SCHEMA, **process})
     return description
 
@@ -416,7 +416,7 @@ class Bank:
                 yield Damage(record.cell, why)
 
     def _fault(self, shard: str, record: ImageRecord) -> str:
-        """What is wrong with an image's bytes; "" where nothing is."""
+        """The fault of an image's bytes; "" where there is none."""
         try:
             data = shards.read(self.shards, shard, record.offset, record.length)
         except shards.BrokenShardError as error:

@@ -42,7 +42,7 @@ class Rejected(NamedTuple):
 
 
 class ImportReport(NamedTuple):
-    """What an import did; cells that could not be made count like images."""
+    """Result of an import; cells that could not be made count like images."""
 
     new: int
     existing: int  # left as they are

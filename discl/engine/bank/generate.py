@@ -50,7 +50,7 @@ class SourceImages:
         return {name: i for i, name in enumerate(self.ids)}
 
     def context(self, position: int) -> CaptionContext:
-        """What the prompts may know of a photo."""
+        """All that prompts may know of a photo."""
         label = int(self.labels[position])
         return CaptionContext(
             label, self.classes[label], self.dataset_captions[label], self.ids[position]

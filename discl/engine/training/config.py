@@ -1,4 +1,4 @@
-"""How a classifier is trained: epochs, optimiser, augmentation, precision."""
+"""Settings of training: epochs, optimiser, augmentation, precision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from discl.core.errors import UserError
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a classifier is trained.
+    """Settings by which a classifier is trained.
 
     `curriculum_epochs` of `epochs` follow the strategy; the rest see photos only. Raises UserError
     where a batch cannot be divided as `accumulate` and mixing need it.

@@ -108,7 +108,7 @@ def parallel(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def device() -> torch.device:
-    """Where this process computes."""
+    """The device this process computes on."""
     import torch
 
     if not torch.cuda.is_available():

@@ -40,7 +40,7 @@ OnStep = Callable[[Callable[[], dict[str, Any]]], None]  # is handed what return
 
 @dataclass
 class _Position:
-    """How far training is: the next step of an epoch's plan."""
+    """Progress of training: the next step of an epoch's plan."""
 
     epoch: int = 0
     step: int = 0  # within the plan that follows the probe's burst

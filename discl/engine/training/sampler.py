@@ -46,7 +46,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class Targets:
-    """How an epoch is filled; see the text of the module."""
+    """Rules that fill an epoch; see the text of the module."""
 
     images: int
     # split evenly over the hard classes, or given for each (label -> share of the epoch)

@@ -1,8 +1,7 @@
-"""A linear autoencoder of photo patches, as a component that diffusers' pipelines accept in place
-of a learned one.
+"""A linear autoencoder of photo patches, as a component of diffusers' pipelines.
 
-diffusers loads a class from outside its own libraries only if the module was imported before;
-`img2img` imports this one.
+diffusers loads a class from outside its own libraries only if the module was imported before, so
+`base/loading.py` imports this one. The shipped checkpoint names it, so it stays where it is.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ PATCH = 4
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """A linear map per patch and its inverse; [b, 3, h, w] in -1..1 to [b, latent_channels, h/4,
-    w/4] and back.
+    """A linear map of patches and its inverse.
+
+    From images [b, 3, h, w] in [-1, 1] to latents [b, latent_channels, h/4, w/4], and back.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]

@@ -1,1 +1,1 @@
-"""Losses."""
+"""Losses: what a training step minimises."""

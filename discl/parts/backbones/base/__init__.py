@@ -1,1 +1,1 @@
-"""Networks around a loaded model, and what they share."""
+"""Networks around a loaded model."""

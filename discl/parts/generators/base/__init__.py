@@ -1,1 +1,1 @@
-"""What families of diffusion checkpoints share: loading, batching, and the way down the grid."""
+"""Shared by families of diffusion checkpoints: loading, batching, the loop over timesteps."""

@@ -1,4 +1,4 @@
-"""How families of checkpoints differ: in prompts, added conditions and autoencoders."""
+"""Families of checkpoints, which differ in prompts, added conditions and autoencoders."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class StableDiffusion:
     def added(
         self, pooled: Tensor, size: tuple[int, int], scores: list[float]
     ) -> dict[str, Tensor] | None:
-        """What the denoiser is given beside the prompt; None = nothing.
+        """Inputs of the denoiser beside the prompt; None = nothing.
 
         It may depend on the pooled prompts [b, d], the (height, width) and an aesthetic score for
         each image.

@@ -29,7 +29,7 @@ _LOADING_ERRORS = (
 
 @dataclass(frozen=True)
 class LoadingOptions:
-    """How a checkpoint's weights are laid out in memory, and its scheduler ("" = its own)."""
+    """Layout of a checkpoint's weights in memory, and its scheduler ("" = its own)."""
 
     scheduler: str
     dtype: str

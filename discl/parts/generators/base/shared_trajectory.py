@@ -32,7 +32,7 @@ Code = tuple[Tensor, Tensor | None]  # mean and deviation [c, h, w] of a photo's
 
 @dataclass(frozen=True)
 class Sampling:
-    """How images are made from the weights."""
+    """Settings by which images are made from the weights."""
 
     steps: int
     text_guidance: float

@@ -1,1 +1,1 @@
-"""What losses share."""
+"""Helpers of losses."""
