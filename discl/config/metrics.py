@@ -94,9 +94,7 @@ def _built(name: str, binding: Bound) -> Metric:
         ours: Metric = binding.build()
         return ours
     try:
-        metric = binding.build()
-        if not isinstance(metric, Metric):
-            raise TypeError("it is no subclass of discl.core.interfaces.Metric")
+        metric: Metric = binding.build()
         for attribute in (metric.title, metric.definition):
             if not isinstance(attribute, str) or not attribute:
                 raise TypeError("its title and its definition must be words")

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING
 
 from discl.core.conventions import base_name
+from discl.core.errors import UserError
 from discl.core.registry import find, names
 
 if TYPE_CHECKING:  # numpy is not needed to look up a name
@@ -43,10 +44,20 @@ def is_share(name: str) -> bool:
 
 
 def described(name: str) -> type[Metric] | None:
-    """The class of a metric; None where it is not installed here."""
+    """The class of a metric; None where it is not installed here.
+
+    Raises UserError where it is no subclass of `Metric`.
+    """
+    from discl.core.interfaces import Metric
+
     if name not in names("metrics"):
         return None
-    metric: type[Metric] = find("metrics", name)
+    metric = find("metrics", name)
+    if not (isinstance(metric, type) and issubclass(metric, Metric)):
+        raise UserError(
+            f"metric {name!r} is no subclass of discl.core.interfaces.Metric; mend the package"
+            " that brings it, or take it out of metrics.extra"
+        )
     return metric
 
 

@@ -76,8 +76,8 @@ def claims(kind: str) -> dict[str, list[str]]:
 def find(kind: str, name: str) -> type[Any]:
     """The class of a part: the one public class that its module defines.
 
-    Raises UserError where there is no such part, where two have the name, or where a plug-in was
-    written for discl 0.1.
+    Raises UserError where there is no such part, where two have the name, or where a plug-in cannot
+    be imported or was written for discl 0.1.
     """
     known = names(kind)
     if name not in known:
@@ -93,7 +93,13 @@ def find(kind: str, name: str) -> type[Any]:
 
 
 def _of_plugin(kind: str, point: EntryPoint) -> type[Any]:
-    part: type[Any] = point.load()
+    try:
+        part: type[Any] = point.load()
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"{singular(kind)} {point.name!r} of {point.value} cannot be imported ({error}); mend"
+            " the package that brings it, or uninstall it"
+        ) from error
     for old, new in RENAMED_ATTRIBUTES.items():
         if hasattr(part, old):
             raise UserError(
@@ -140,7 +146,7 @@ def summary(kind: str, name: str) -> str:
     """
     source = names(kind)[name]
     if isinstance(source, EntryPoint):
-        return (inspect.getdoc(source.load()) or "").partition("\n")[0]
+        return (inspect.getdoc(_of_plugin(kind, source)) or "").partition("\n")[0]
     path = Path(__file__).parent.parent / "parts" / kind / f"{name}.py"
     docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
     return docstring.partition("\n")[0]

@@ -84,8 +84,6 @@ class Duck:
     """No subclass."""
 
     version = 1
-    always = False
-    position = 1
 
 
 class Greedy(ErrorRate):
@@ -116,7 +114,6 @@ def with_metric(name: str) -> dict[str, Metric]:
         (OfOneSample, "TypeError: of counts [2, 3] it gives float64 [], not numbers [2]"),
         (InWords, "TypeError: of counts [2, 3] it gives <U4 [2], not numbers [2]"),
         (Nameless, "TypeError: its title and its definition must be words"),
-        (Duck, "TypeError: it is no subclass of discl.core.interfaces.Metric"),
     ],
 )
 def test_a_metric_that_breaks_its_promise_is_refused_before_any_work(
@@ -129,6 +126,18 @@ def test_a_metric_that_breaks_its_promise_is_refused_before_any_work(
         f"metric 'theirs' of {__name__}:{part.__name__} cannot be used ({cause}); mend it, or take"
         " it out of metrics.extra"
     )
+
+
+def test_what_is_no_metric_or_cannot_be_imported_is_refused(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register("duck", Duck)
+    gone = EntryPoint("gone", "discl_not_there:Metric", "discl.metrics")
+    monkeypatch.setitem(names("metrics"), "gone", gone)
+    with pytest.raises(UserError, match=r"'duck' is no subclass of discl.core.interfaces.Metric"):
+        load("cifar10_lt", settings=["metrics.extra=['duck']"])
+    with pytest.raises(UserError, match="metric 'gone' of discl_not_there:Metric cannot be import"):
+        load("cifar10_lt", settings=["metrics.extra=['gone']"])
 
 
 def test_a_metric_that_fails_at_the_end_costs_its_number_and_not_the_run(
