@@ -1,6 +1,4 @@
-"""Boards with the numbers a test wants, for whatever makes something of them: charts, pages,
-figures.
-"""
+"""Comparisons with the numbers a test wants, for charts, pages and figures."""
 
 from __future__ import annotations
 
@@ -54,15 +52,16 @@ def result(strategy: str, seed: int, metrics: Mapping[str, float], **changes: An
     )
 
 
-def facts(
+def comparison_of(
     scores: Mapping[str, Sequence[float]],
     baselines: Sequence[str] = (),
     histories: Histories | None = None,
     others: Mapping[str, Sequence[float]] | None = None,
     **changes: Any,
 ) -> Comparison:
-    """Few-shot percents by strategy, seed after seed; `others` are those over all classes and
-    elsewhere, else ten points more.
+    """A comparison of few-shot percents by strategy, seed after seed.
+
+    `others` are the percents over all classes and out of distribution; without them, ten more.
     """
     elsewhere = others or {
         name: [value + 10 for value in values] for name, values in scores.items()

@@ -1,5 +1,6 @@
-"""The report in a browser: it opens from disk, draws, filters and sorts, by mouse and by keyboard,
-in light and dark and on a phone.
+"""The report in a browser: it opens from disk, draws, filters and sorts.
+
+By mouse and by keyboard, in light and dark, and on a phone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from discl.harness.report.page import draw_section
 from discl.harness.report.page import page as page_of
 from discl.harness.report.tuning import StudyLine, TuningSection
 from tests.browser import opened, sideways
-from tests.reports import HOSTILE, facts, run
+from tests.reports import HOSTILE, comparison_of, run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -58,12 +59,12 @@ def _plain() -> Comparison:
         )
         for name in RUNS
     }
-    return facts(RUNS, histories=Histories(told, "val/macro_acc"))
+    return comparison_of(RUNS, histories=Histories(told, "val/macro_acc"))
 
 
 def _hostile() -> Comparison:
     told = Histories({name: [run(2, {0: 1.0})] for name in HOSTILE_RUNS}, "val/macro_acc")
-    made = facts(HOSTILE_RUNS, histories=told, classes=[*HOSTILE.values(), *"abcd"])
+    made = comparison_of(HOSTILE_RUNS, histories=told, classes=[*HOSTILE.values(), *"abcd"])
     object.__setattr__(made.board, "benchmark", "hostile")
     object.__setattr__(made.board, "title", HOSTILE["script"])
     return made

@@ -58,7 +58,7 @@ def _report(path: Path, *words: str) -> str:
 
 
 def told(text: str) -> list[dict[str, Any]]:
-    """What the page's script gets, a benchmark after the other."""
+    """The facts that the page's script gets, one entry for each benchmark."""
     found = re.search(r'<script type="application/json" id="facts">(.*?)</script>', text, re.S)
     assert found
     benches: list[dict[str, Any]] = json.loads(found[1])["benches"]

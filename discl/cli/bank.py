@@ -126,8 +126,7 @@ def _upload(bench: Bench) -> None:
     help="How many photos, spread over the hard classes.",
 )
 def bank_show(output: Path, photos: int, **selection: Any) -> None:
-    """Draw the spectrum of BENCH: a line a hard photo, a column a level, from text only to the
-    photo.
+    """Draw images of BENCH between text and photo: a line a hard photo, a column a level.
 
     Makes the images that are missing. Under each image stands its cosine with the caption; a red
     frame with a cross says that the threshold drops it. With bank.best_of above 1 the image is the
@@ -227,8 +226,9 @@ def bank_report(
 @bank.command("verify")
 @selection
 def bank_verify(**selection: Any) -> None:
-    """Re-hash every stored byte; damaged images are named and forgotten, so that the next build
-    makes just those.
+    """Re-hash every stored byte, and name damaged images.
+
+    They are dropped, so that the next build makes just those.
     """
     bench, _ = opened(load(**selection))
     damaged = list(bench.bank.verify())
@@ -270,8 +270,9 @@ def bank_digest(**selection: Any) -> None:
     help="parquet: files any tool reads; datasets: a folder for `datasets.load_from_disk`.",
 )
 def bank_export(folder: Path, form: str, **selection: Any) -> None:
-    """Write all images of BENCH into a new FOLDER, to share them: a row an image, with its prompt,
-    seed, scores and hash.
+    """Write all images of BENCH into a new FOLDER, to share them.
+
+    There is a row for each image, with its prompt, seed, scores and hash.
 
     The pictures are the stored bytes. Read them with any tool, or take them into another machine's
     bank with `discl bank import`:
@@ -294,8 +295,7 @@ def bank_export(folder: Path, form: str, **selection: Any) -> None:
 @selection
 @click.argument("folder", type=click.Path(path_type=Path))
 def bank_import(folder: Path, **selection: Any) -> None:
-    """Take the images that `discl bank export` wrote to FOLDER into the bank of BENCH, instead of
-    making them again.
+    """Take the images that `discl bank export` wrote to FOLDER into the bank of BENCH.
 
     They must come from the same process (dataset, generator, prompts, scorer, seed). Every image is
     checked against its hash; a damaged one is named and left out, so that the next build makes just

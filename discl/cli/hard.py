@@ -31,8 +31,7 @@ SHOWN = 30  # classes on the terminal
     help="json: everything, for scripts.",
 )
 def hard(sheet: Path | None, form: str, **selection: Any) -> None:
-    """Which training photos of BENCH are hard, so that images are made from them, and how many
-    images that will be.
+    """Show which training photos of BENCH are hard, and how many images are made from them.
 
     By the rule `tail` they are those of small classes. By `low_confidence` they are those whose
     true class gets the least probability from a model that has not seen them: the photos are dealt

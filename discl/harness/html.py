@@ -1,4 +1,4 @@
-"""What all HTML pages share: how templates are filled in, and the colours, light and dark."""
+"""Templates of HTML pages, and the colours that all of them share, light and dark."""
 
 from __future__ import annotations
 

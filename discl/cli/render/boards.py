@@ -41,7 +41,7 @@ def print_board(board: Any) -> None:
 
 
 def print_published(papers: Any, terminal: Any) -> None:
-    """What a paper reports, faint and apart."""
+    """The results of a paper, faint and apart."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -1,3 +1,1 @@
-"""`discl report` and `discl figures`: what the stored runs of a benchmark say, as one HTML page and
-as figures for papers.
-"""
+"""The report of a benchmark: one HTML page, and figures for papers."""

@@ -24,7 +24,7 @@ from discl.harness.run.store import Store
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """What goes into a report."""
+    """The contents of a report."""
 
     specs: Sequence[Benchmark]
     every_seed: bool  # that has runs; otherwise those of the specs

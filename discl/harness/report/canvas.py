@@ -1,4 +1,4 @@
-"""What charts are drawn with: the pieces of Vega-Lite specifications, built by Altair.
+"""The pieces of Vega-Lite specifications that charts are made of, built by Altair.
 
 The data stay apart, and the choices of a reader are parameters.
 """

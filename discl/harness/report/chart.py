@@ -42,7 +42,7 @@ class ReportChart(ABC):
 
     @abstractmethod
     def about(self, comparison: Comparison) -> str:
-        """What the chart shows, in sentences."""
+        """A description of the chart, in sentences."""
 
     @abstractmethod
     def draw(self, canvas: Canvas) -> dict[str, Any]:

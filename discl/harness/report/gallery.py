@@ -78,7 +78,7 @@ class RunMistakes(NamedTuple):
 
 
 class Pictures(NamedTuple):
-    """What is shown of one benchmark."""
+    """The pictures of one benchmark."""
 
     gallery: Gallery | None
     failures: list[RunMistakes]

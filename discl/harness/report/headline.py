@@ -38,7 +38,7 @@ Scores = Mapping[str, Mapping[int, float]]  # strategy -> seed -> fraction
 
 
 class GainStep(NamedTuple):
-    """What one strategy gains over another that lacks one thing."""
+    """The gain of one strategy over another that lacks one thing."""
 
     step: str  # rebalancing, synthesis or order
     strategy: str  # with it

@@ -84,7 +84,7 @@ class Section:
 
     @property
     def costs(self) -> list[str]:
-        """What a reader can choose as the cost of a run."""
+        """The costs of a run that a reader can choose from."""
         return list(dict.fromkeys(row["cost"] for row in self._rows("costs")))
 
     @property
@@ -211,7 +211,7 @@ def page(sections: Sequence[Section], library: str) -> str:
 
 
 def _for_script(section: Section) -> dict[str, Any]:
-    """What the page's script gets."""
+    """The facts that the page's script draws from."""
     comparison = section.comparison
     return {
         "titles": section.board.columns,

@@ -1,4 +1,4 @@
-"""What is said of the banks on this machine."""
+"""The summaries of the banks on this machine."""
 
 import json
 import time

@@ -1,5 +1,6 @@
-"""A bank whose embeddings are angles: red says how many degrees, so that every figure can be worked
-out by hand.
+"""The quality of a bank whose embeddings are angles, so that figures can be worked out by hand.
+
+The red of a photo says how many degrees.
 """
 
 import json

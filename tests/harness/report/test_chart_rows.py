@@ -10,7 +10,7 @@ from discl.harness.report.charts.distribution_shift import DistributionShiftChar
 from discl.harness.report.comparison import interval
 from discl.harness.report.histories import Histories
 from tests import results
-from tests.reports import FEW, OOD, facts, run
+from tests.reports import FEW, OOD, comparison_of, run
 
 TWO = {"static": [30, 34], "real_rebalanced": [20, 22]}
 
@@ -22,7 +22,7 @@ def test_an_interval_is_in_percent_and_has_no_ends_where_one_seed_cannot_give_th
 
 
 def test_differences_are_paired_and_say_whether_they_are_clear() -> None:
-    (row,) = [row for row in DifferencesChart().rows(facts(TWO)) if row["metric"] == FEW]
+    (row,) = [row for row in DifferencesChart().rows(comparison_of(TWO)) if row["metric"] == FEW]
     assert (row["strategy"], row["baseline"], row["mean"], row["n"]) == (
         "static",
         "real_rebalanced",
@@ -37,7 +37,7 @@ def test_differences_are_paired_and_say_whether_they_are_clear() -> None:
 
 def test_a_class_that_test_lacks_is_left_out() -> None:
     recalls = [0.9, None, *[0.5] * 8]
-    rows = ClassesChart().rows(facts(TWO, class_recalls=recalls))
+    rows = ClassesChart().rows(comparison_of(TWO, class_recalls=recalls))
     assert {row["class"] for row in rows} == set(results.CLASSES) - {"automobile"}
     assert {row["mean"] for row in rows if row["class"] == "airplane"} == {90.0}
 
@@ -45,16 +45,18 @@ def test_a_class_that_test_lacks_is_left_out() -> None:
 def test_many_classes_are_drawn_together_by_their_photos() -> None:
     classes, counts = [f"c{i}" for i in range(60)], [1] * 20 + [5] * 20 + [0] * 20
     recalls = [0.1] * 20 + [0.6] * 10 + [0.4] * 10 + [None] * 20
-    rows = ClassesChart().rows(facts(TWO, classes=classes, counts=counts, class_recalls=recalls))
-    mine = [(row["class"], row["mean"]) for row in rows if row["strategy"] == "static"]
-    assert mine == [
+    rows = ClassesChart().rows(
+        comparison_of(TWO, classes=classes, counts=counts, class_recalls=recalls)
+    )
+    means = [(row["class"], row["mean"]) for row in rows if row["strategy"] == "static"]
+    assert means == [
         ("4 to 7 photos (20 classes)", 50.0),
         ("1 photos (20 classes)", 10.0),
     ]  # nothing was measured of the others
 
 
 def test_home_and_elsewhere_stand_in_one_row_a_strategy() -> None:
-    rows = DistributionShiftChart().rows(facts(TWO))
+    rows = DistributionShiftChart().rows(comparison_of(TWO))
     assert [(row["strategy"], row["id_mean"], row["ood_mean"]) for row in rows] == [
         ("static", 42.0, 42.0),
         ("real_rebalanced", 31.0, 31.0),
@@ -64,22 +66,22 @@ def test_home_and_elsewhere_stand_in_one_row_a_strategy() -> None:
 def test_costs_are_those_of_a_run() -> None:
     rows = [
         row
-        for row in CostsChart().rows(facts(TWO))
+        for row in CostsChart().rows(comparison_of(TWO))
         if row["metric"] == OOD and row["strategy"] == "static"
     ]
     assert {row["cost"]: row["spent"] for row in rows}["minutes of training"] == pytest.approx(0.75)
 
 
 def test_levels_are_stacked_and_averaged_over_runs() -> None:
-    told = Histories({"static": [run(1, {0: 1.0}), run(1, {100: 1.0})]}, "val/macro_acc")
-    assert [(row["level"], row["share"], row["from"], row["to"]) for row in told.levels()] == [
+    histories = Histories({"static": [run(1, {0: 1.0}), run(1, {100: 1.0})]}, "val/macro_acc")
+    assert [(row["level"], row["share"], row["from"], row["to"]) for row in histories.levels()] == [
         (0, 50.0, 0.0, 50.0),
         (100, 50.0, 50.0, 100.0),
     ]
 
 
 def test_gains_are_averaged_over_the_runs_whose_probe_measured_the_level() -> None:
-    told = Histories(
+    histories = Histories(
         {
             "adaptive": [
                 run(1, {0: 1.0}, {0: 0.02}),
@@ -88,14 +90,14 @@ def test_gains_are_averaged_over_the_runs_whose_probe_measured_the_level() -> No
             ]
         }
     )
-    assert [(row["level"], row["gain"]) for row in told.gains()] == [(0, 3.0), (50, 1.0)]
+    assert [(row["level"], row["gain"]) for row in histories.gains()] == [(0, 3.0), (50, 1.0)]
 
 
 def test_curves_have_a_band_and_leave_out_what_was_not_measured() -> None:
-    told = Histories(
+    histories = Histories(
         {"static": [run(2, {100: 1.0}, val=0.2), run(1, {100: 1.0}, val=0.3)]}, "val/macro_acc"
     )
-    first, second = told.val()
+    first, second = histories.val()
     assert (first["epoch"], first["mean"], first["n"]) == (1, 25.0, 2)
     assert first["high"] - first["low"] == pytest.approx(
         2 * 12.706 * 5, rel=1e-3

@@ -14,7 +14,7 @@ from discl.harness.report.canvas import PAPER_WIDTH
 from discl.harness.report.chart import draw_charts
 from discl.harness.report.figures import figure, save_figures
 from discl.harness.report.histories import Histories
-from tests.reports import HOSTILE, facts, run
+from tests.reports import HOSTILE, comparison_of, run
 
 RUNS = {
     "static": [30, 34, 31],
@@ -22,12 +22,14 @@ RUNS = {
     "real_rebalanced": [20, 22, 21],
     "real_only": [1, 2, 3],
 }
-TOLD = Histories({name: [run(3, {0: 0.5, 100: 0.5})] for name in RUNS}, "val/macro_acc")
+HISTORIES = Histories({name: [run(3, {0: 0.5, 100: 0.5})] for name in RUNS}, "val/macro_acc")
 DRAWN = ("chain", "differences", "groups", "ood", "classes", "levels", "val", "loss", "cost")
 
 
 def test_there_is_a_figure_for_everything_there_are_data_for(tmp_path: Path) -> None:
-    paths = save_figures(facts(RUNS, histories=TOLD), tmp_path, ["svg"], "discl figures")
+    paths = save_figures(
+        comparison_of(RUNS, histories=HISTORIES), tmp_path, ["svg"], "discl figures"
+    )
     assert [path.name for path in paths] == [
         *(f"cifar10_lt-smoke-{name}.svg" for name in DRAWN),
         "cifar10_lt-smoke-captions.txt",
@@ -36,7 +38,7 @@ def test_there_is_a_figure_for_everything_there_are_data_for(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
 def test_the_same_runs_give_the_same_bytes(form: str, tmp_path: Path) -> None:
-    comparison = facts(RUNS, histories=TOLD)
+    comparison = comparison_of(RUNS, histories=HISTORIES)
     charts = {chart.id: chart for chart in draw_charts(comparison, paper=True)}
     for name in ("groups", "levels"):  # with clip paths and transparency, and with panels
         spec = figure(charts[name], comparison)
@@ -48,14 +50,14 @@ def test_the_same_runs_give_the_same_bytes(form: str, tmp_path: Path) -> None:
 
 
 def test_a_pdf_holds_its_fonts_as_outlines_a_publisher_takes(tmp_path: Path) -> None:
-    (path, *_) = save_figures(facts(RUNS), tmp_path, ["pdf"], "discl figures")
+    (path, *_) = save_figures(comparison_of(RUNS), tmp_path, ["pdf"], "discl figures")
     assert b"/Subtype /Type3" not in path.read_bytes()
     assert b"/FontFile2" in path.read_bytes()
 
 
 def test_strategies_are_told_apart_in_grey(tmp_path: Path) -> None:
     """Their marks differ in shape, or in how dark they are."""
-    paths = save_figures(facts(RUNS), tmp_path, ["svg"], "discl figures")
+    paths = save_figures(comparison_of(RUNS), tmp_path, ["svg"], "discl figures")
     text = next(path for path in paths if path.name.endswith("groups.svg")).read_text()
     symbols = re.findall(r'role-legend-symbol"[^>]*><path [^>]*>', text)
     marks = [
@@ -74,7 +76,9 @@ def _grey(colour: str) -> int:
 
 
 def test_captions_say_what_is_shown_and_how_to_make_it_again(tmp_path: Path) -> None:
-    text = save_figures(facts(RUNS), tmp_path, ["svg"], "discl figures cifar10_lt")[-1].read_text()
+    text = save_figures(comparison_of(RUNS), tmp_path, ["svg"], "discl figures cifar10_lt")[
+        -1
+    ].read_text()
     assert "static beats rebalanced real photos by" in text
     assert "cifar10_lt-smoke-differences: Difference to real_rebalanced paired by seed, few" in text
     assert "Figures: discl figures cifar10_lt" in text
@@ -83,7 +87,7 @@ def test_captions_say_what_is_shown_and_how_to_make_it_again(tmp_path: Path) -> 
 
 def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     names = [*HOSTILE.values(), "$\\frac{1}{0}$"]
-    comparison = facts({**{name: [20, 23] for name in names}, "real_rebalanced": [20, 21]})
+    comparison = comparison_of({**{name: [20, 23] for name in names}, "real_rebalanced": [20, 21]})
     paths = save_figures(comparison, tmp_path, ["svg"], "discl figures")
     drawn = {path.name: path.read_text() for path in paths if path.suffix == ".svg"}
     assert len(drawn) > 4
@@ -92,7 +96,7 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_long_name_is_cut() -> None:
-    comparison = facts({"very_" * 60: [20, 23], "real_rebalanced": [20, 21]})
+    comparison = comparison_of({"very_" * 60: [20, 23], "real_rebalanced": [20, 21]})
     for chart in draw_charts(comparison, paper=True):
         spec = figure(chart, comparison)
         assert spec is not None
@@ -105,4 +109,4 @@ def test_without_vl_convert_the_way_out_is_said(
 ) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(UserError, match=r"pip install 'discl\[report\]'"):
-        save_figures(facts(RUNS), tmp_path, ["svg"], "discl figures")
+        save_figures(comparison_of(RUNS), tmp_path, ["svg"], "discl figures")

@@ -10,7 +10,7 @@ import pytest
 from discl.core.errors import UserError
 from discl.harness.leaderboard.statistics import Estimate
 from discl.harness.report.headline import gain_steps, points
-from tests.reports import ALL, FEW, facts
+from tests.reports import ALL, FEW, comparison_of
 
 CLEAR = {
     "static": [29, 32, 35],
@@ -21,26 +21,26 @@ CLEAR = {
 
 
 def test_a_clear_win_is_taken_apart_into_rebalancing_synthesis_and_order() -> None:
-    found = facts(CLEAR)
+    comparison = comparison_of(CLEAR)
     assert (
-        found.headline.sentence
+        comparison.headline.sentence
         == "static beats rebalanced real photos by 10.0 ± 2.5 points on few-shot classes; order"
         " explains 4.0 ± 0.0 of them."
     )
-    gains = {(step.step, step.strategy): points(step.gain) for step in found.gain_steps[FEW]}
+    gains = {(step.step, step.strategy): points(step.gain) for step in comparison.gain_steps[FEW]}
     assert gains == {
         ("rebalancing", "real_rebalanced"): "+20.0 ± 0.0",
         ("synthesis", "all_levels"): "+6.0 ± 2.5",
         ("order", "static"): "+4.0 ± 0.0",
     }
-    assert sum(step.gain.mean for step in found.gain_steps[FEW]) == pytest.approx(
+    assert sum(step.gain.mean for step in comparison.gain_steps[FEW]) == pytest.approx(
         0.30
     )  # from real_only to static
 
 
 def test_the_strategy_of_the_headline_is_also_said_where_it_does_not_win() -> None:
     others = {**{name: [40, 41, 42] for name in CLEAR}, "static": [40, 42, 41]}
-    notes = " ".join(facts(CLEAR, others=others).headline.notes)
+    notes = " ".join(comparison_of(CLEAR, others=others).headline.notes)
     assert (
         "Its difference elsewhere: over all classes +0.0 ± 2.5 (not told from zero) and out of"
         " distribution" in notes
@@ -50,20 +50,20 @@ def test_the_strategy_of_the_headline_is_also_said_where_it_does_not_win() -> No
 
 
 def test_what_order_adds_is_said_to_be_nothing_where_its_interval_holds_zero() -> None:
-    found = facts({**CLEAR, "all_levels": [31, 31, 31]})
-    assert found.headline.sentence.endswith(
+    comparison = comparison_of({**CLEAR, "all_levels": [31, 31, 31]})
+    assert comparison.headline.sentence.endswith(
         "; what order adds to it cannot be told from zero (+1.0 ± 7.5)."
     )
 
 
 def test_order_that_costs_is_said_to_cost() -> None:
     # all_levels is above, but too noisy to be told from the baseline
-    found = facts(
+    comparison = comparison_of(
         {"static": [29, 32, 35], "all_levels": [30, 33, 36], "real_rebalanced": [20, 22, 24]},
         ["real_rebalanced"],
     )
     assert (
-        found.headline.sentence
+        comparison.headline.sentence
         == "All levels at once beats rebalanced real photos by 11.0 ± 2.5 points on few-shot"
         " classes; "
         "no order of the levels adds to that anything that can be told from zero."
@@ -71,19 +71,19 @@ def test_order_that_costs_is_said_to_cost() -> None:
 
 
 def test_a_strategy_without_an_order_is_not_credited_with_one() -> None:
-    found = facts({**CLEAR, "text_only": [39, 42, 45]})
+    comparison = comparison_of({**CLEAR, "text_only": [39, 42, 45]})
     assert (
-        found.headline.sentence
+        comparison.headline.sentence
         == "text_only beats rebalanced real photos by 20.0 ± 2.5 points on few-shot classes, which"
         " is 14.0 ± 0.0 more than all levels at once."
     )
 
 
 def test_a_strategy_without_an_order_may_tie_with_all_levels() -> None:
-    found = facts(
+    comparison = comparison_of(
         {"text_only": [30, 32, 34], "all_levels": [31, 28, 31], "real_rebalanced": [20, 22, 24]}
     )
-    assert found.headline.sentence.endswith(
+    assert comparison.headline.sentence.endswith(
         "; it is not told apart from all levels at once (+2.0 ± 6.6)."
     )  # of -1, 4 and 3
 
@@ -97,75 +97,75 @@ def test_what_each_order_gains_is_said_beside_any_headline() -> None:
     }
     assert (
         "Order against all levels at once: reverse +0.0 ± 2.5 (not told from zero) and static -4.0"
-        " ± 0.0." in facts(tie).headline.notes
+        " ± 0.0." in comparison_of(tie).headline.notes
     )
 
 
 def test_a_tie_is_called_a_tie() -> None:
-    found = facts(
+    comparison = comparison_of(
         {"static": [19, 20, 21], "all_levels": [20, 22, 18], "real_rebalanced": [20, 20, 20]}
     )
-    assert found.headline.sentence.startswith(
+    assert comparison.headline.sentence.startswith(
         "No strategy is told apart from rebalanced real photos on few-shot classes; the largest"
         " difference"
     )
-    assert not found.headline.certain
+    assert not comparison.headline.certain
 
 
 def test_strategies_that_fall_behind_are_named() -> None:
-    found = facts({"static": [10, 11, 12], "real_rebalanced": [20, 20, 20]})
+    comparison = comparison_of({"static": [10, 11, 12], "real_rebalanced": [20, 20, 20]})
     assert (
-        found.headline.sentence
+        comparison.headline.sentence
         == "No strategy beats rebalanced real photos on few-shot classes, and static falls behind; "
         "the largest difference is that of static, -9.0 ± 2.5 points."
     )
 
 
 def test_one_seed_says_that_it_says_nothing() -> None:
-    found = facts({"static": [24.1], "all_levels": [21], "real_rebalanced": [20]})
+    comparison = comparison_of({"static": [24.1], "all_levels": [21], "real_rebalanced": [20]})
     assert (
-        found.headline.sentence
+        comparison.headline.sentence
         == "One seed tells nothing apart: on few-shot classes the largest difference to rebalanced"
         " real photos is that of static, +4.1 points, and another seed may turn it round."
     )
-    assert not found.leading[FEW]  # nobody is set in bold
+    assert not comparison.leading[FEW]  # nobody is set in bold
 
 
 def test_without_a_baseline_the_sentence_says_how_to_get_one() -> None:
-    found = facts({"static": [24, 25], "all_levels": [21, 22]})
+    comparison = comparison_of({"static": [24, 25], "all_levels": [21, 22]})
     assert (
-        found.headline.sentence
+        comparison.headline.sentence
         == "There is no run of real_rebalanced, so nothing can be compared: `discl bench cifar10_lt"
         " --scale smoke --strategies real_rebalanced`."
     )
-    assert not found.differences
+    assert not comparison.differences
 
 
 def test_another_baseline_is_the_one_that_was_asked_for() -> None:
     assert (
         "beats all levels at once by 4.0 ± 0.0 points"
-        in facts(CLEAR, ["all_levels"]).headline.sentence
+        in comparison_of(CLEAR, ["all_levels"]).headline.sentence
     )
 
 
 def test_rows_that_lack_seeds_are_shown_and_not_spoken_of() -> None:
-    found = facts({**CLEAR, "adaptive": [90, 90]})
-    assert found.headline.best == "static"
-    assert found.headline.notes[-1] == "Not spoken of, since seeds are missing: adaptive."
-    assert "adaptive" not in {step.strategy for step in found.gain_steps[FEW]}
+    comparison = comparison_of({**CLEAR, "adaptive": [90, 90]})
+    assert comparison.headline.best == "static"
+    assert comparison.headline.notes[-1] == "Not spoken of, since seeds are missing: adaptive."
+    assert "adaptive" not in {step.strategy for step in comparison.gain_steps[FEW]}
 
 
 def test_a_baseline_that_lacks_seeds_compares_nothing() -> None:
-    found = facts({"static": [1, 2, 3], "real_rebalanced": [1, 2]})
-    assert found.headline.sentence.startswith(
+    comparison = comparison_of({"static": [1, 2, 3], "real_rebalanced": [1, 2]})
+    assert comparison.headline.sentence.startswith(
         "real_rebalanced lacks seeds that others have, so nothing can be compared yet"
     )
 
 
 def test_a_baseline_alone_compares_nothing() -> None:
-    said = facts({"real_rebalanced": [1, 2]}).headline.sentence
+    sentence = comparison_of({"real_rebalanced": [1, 2]}).headline.sentence
     assert (
-        said
+        sentence
         == "Only real_rebalanced has been measured on every seed so far, so nothing is compared"
         " yet."
     )
@@ -173,29 +173,29 @@ def test_a_baseline_alone_compares_nothing() -> None:
 
 def test_a_baseline_without_a_number_compares_nothing() -> None:
     nothing = [math.nan, math.nan]
-    found = facts(
+    comparison = comparison_of(
         {"static": [3, 4], "real_rebalanced": nothing},
         others={"static": [3, 4], "real_rebalanced": [1, 2]},
     )
     assert (
-        found.headline.sentence
+        comparison.headline.sentence
         == "'few' was not measured of real_rebalanced, so nothing can be compared by it."
     )
-    assert found.headlines[ALL].best == "static"
+    assert comparison.headlines[ALL].best == "static"
 
 
 def test_what_is_no_number_was_not_measured() -> None:
-    found = facts({**CLEAR, "static": [math.nan, math.nan, math.nan]})
-    assert found.headline.sentence.startswith(
+    comparison = comparison_of({**CLEAR, "static": [math.nan, math.nan, math.nan]})
+    assert comparison.headline.sentence.startswith(
         "All levels at once beats rebalanced real photos by 6.0"
     )
-    assert found.scores[FEW]["static"] == {}
-    assert found.scores[ALL]["static"] == {}
+    assert comparison.scores[FEW]["static"] == {}
+    assert comparison.scores[ALL]["static"] == {}
 
 
 def test_without_runs_there_is_no_report() -> None:
     with pytest.raises(UserError, match="no complete run of cifar10_lt"):
-        facts({})
+        comparison_of({})
 
 
 def test_the_chain_leaves_out_what_has_no_run() -> None:

@@ -14,7 +14,7 @@ from discl.harness.report.gallery import Gallery, GalleryTile
 from discl.harness.report.histories import Histories
 from discl.harness.report.page import SYMBOL_PATHS, draw_section, embedded, page, ticks
 from discl.harness.report.style import plot_styles
-from tests.reports import HOSTILE, facts, run
+from tests.reports import HOSTILE, comparison_of, run
 
 RUNS = {
     "static": [30, 34],
@@ -23,7 +23,7 @@ RUNS = {
     "real_rebalanced": [20, 22],
     "real_only": [1, 2],
 }
-TOLD = Histories(
+HISTORIES = Histories(
     {"adaptive": [run(3, {0: 0.5, 100: 0.5}, {0: 0.1})], "static": [run(3, {50: 1.0})]},
     "val/macro_acc",
 )
@@ -37,10 +37,10 @@ CHARTS = [
 def hostile() -> Comparison:
     """Strategies and classes with every hostile name."""
     classes = [*HOSTILE.values(), *"abcd"]
-    told = Histories({name: [run(2, {0: 1.0})] for name in HOSTILE.values()}, "val/macro_acc")
-    return facts(
+    histories = Histories({name: [run(2, {0: 1.0})] for name in HOSTILE.values()}, "val/macro_acc")
+    return comparison_of(
         {**{name: [20, 23] for name in HOSTILE.values()}, "real_rebalanced": [20, 21]},
-        histories=told,
+        histories=histories,
         classes=classes,
     )
 
@@ -73,14 +73,14 @@ def test_a_name_becomes_a_variable_that_is_its_own() -> None:
 
 
 def test_nothing_is_fetched_and_only_its_own_scripts_may_run() -> None:
-    text = page([draw_section(facts(RUNS, histories=TOLD))], "/* the library */")
+    text = page([draw_section(comparison_of(RUNS, histories=HISTORIES))], "/* the library */")
     assert "default-src &#39;none&#39;" in text
     assert len(re.findall(r"sha256-", text)) == 2
     assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", text)
 
 
 def test_pages_of_two_benchmarks_have_no_id_twice() -> None:
-    one, other = facts(RUNS), facts(RUNS)
+    one, other = comparison_of(RUNS), comparison_of(RUNS)
     object.__setattr__(other.board, "benchmark", "cifar10_cams")
     text = page([draw_section(one), draw_section(other)], "")
     ids = re.findall(r' id="([^"]+)"', text)
@@ -94,7 +94,7 @@ def test_every_chart_is_valid_vega_lite_on_the_page_and_in_print() -> None:
         "trials": [{**trial, "value": 20.0, "best": 20.0}],
         "importance": [{"study": "s", "strategy": "static", "path": "train.lr", "share": 80.0}],
     }
-    comparison = replace(facts(RUNS, histories=TOLD), tuning_rows=tuning_rows)
+    comparison = replace(comparison_of(RUNS, histories=HISTORIES), tuning_rows=tuning_rows)
     found = draw_charts(comparison, checked=True)
     assert [chart.id for chart in found] == CHARTS
     for chart in found:
@@ -116,12 +116,12 @@ def test_each_chart_has_a_name_and_a_place_of_its_own() -> None:
 
 
 def test_charts_without_data_are_left_out() -> None:
-    found = draw_charts(facts({"static": [30, 34]}))
+    found = draw_charts(comparison_of({"static": [30, 34]}))
     assert {chart.id for chart in found} == {"groups", "scatter", "classes", "costs"}
 
 
 def test_partial_rows_are_marked_and_unranked() -> None:
-    text = page([draw_section(facts({**RUNS, "static": [30]}))], "")
+    text = page([draw_section(comparison_of({**RUNS, "static": [30]}))], "")
     row = re.search(r'<tr data-strategy="static"[^>]*>.*?</tr>', text, re.S)
     assert row
     assert 'class="partial"' in row[0]
@@ -130,7 +130,7 @@ def test_partial_rows_are_marked_and_unranked() -> None:
 
 
 def test_rows_of_papers_stand_apart_with_their_warning() -> None:
-    text = page([draw_section(facts(RUNS))], "")
+    text = page([draw_section(comparison_of(RUNS))], "")
     assert "published, not re-run" in text.partition('class="published"')[2][:400]
 
 
@@ -144,7 +144,7 @@ def test_a_level_without_a_kept_image_is_marked() -> None:
         [("truck", 8, [0])],
         "0.3",
     )
-    text = page([draw_section(facts(RUNS), gallery=shown)], "")
+    text = page([draw_section(comparison_of(RUNS), gallery=shown)], "")
     assert '<td style="--v:0.00" class="nothing">0 of 8</td>' in text
     assert "✕ dropped" in text
     assert 'class="hole"' in text
@@ -168,11 +168,11 @@ def test_a_large_comparison_stays_under_three_megabytes() -> None:
     scores = {f"strategy_{i}": list(rng.uniform(10, 40, 100)) for i in range(19)} | {
         "real_rebalanced": [20.0] * 100
     }
-    told = Histories(
+    histories = Histories(
         {name: [run(100, dict.fromkeys((0, 30, 50, 70, 90, 100), 1 / 6))] for name in scores},
         "val/macro_acc",
     )
     text = page(
-        [draw_section(facts(scores, histories=told))], "x" * 900_000
+        [draw_section(comparison_of(scores, histories=histories))], "x" * 900_000
     )  # the library takes about so much
     assert len(text.encode()) < 3_000_000

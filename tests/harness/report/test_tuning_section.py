@@ -1,10 +1,10 @@
-"""What the report says of tuning, over studies that the tuner itself wrote."""
+"""The report's section on tuning, over studies that the tuner itself wrote."""
 
 import pytest
 
 from discl.harness.report.page import draw_section, page
 from discl.harness.report.tuning import tuning_section
-from tests.reports import facts
+from tests.reports import comparison_of
 from tests.studies import REAL, STATIC, sweep_file, tune
 
 
@@ -56,7 +56,7 @@ def test_studies_of_other_benchmarks_are_left_out(url: str) -> None:
 
 def test_the_page_has_a_section_of_it(url: str) -> None:
     found = draw_section(
-        facts({"static": [3, 4], "real_rebalanced": [1, 2]}),
+        comparison_of({"static": [3, 4], "real_rebalanced": [1, 2]}),
         tuning=tuning_section(url, "cifar10_lt", "smoke", None, []),
     )
     assert {"trials", "importance"} <= {chart.id for chart in found.charts}

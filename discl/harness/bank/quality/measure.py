@@ -43,7 +43,7 @@ from discl.version import __version__
 
 
 class QualityLimits(NamedTuple):
-    """What counts as few and as near, and how much is listed."""
+    """Thresholds for few and for near, and how much is listed."""
 
     few: int = 5  # kept images of a class and level
     quantile: float = 0.999  # of real training photos that lie further from val, test and ood

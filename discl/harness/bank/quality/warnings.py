@@ -21,7 +21,7 @@ def warnings_of(
     near: NearDuplicates,
     few: int,
 ) -> Iterator[str]:
-    """What should be looked at first, the most serious first.
+    """Warnings, the most serious first.
 
     `stats` has one entry for each class and level; a class with fewer than `few` kept images at a
     level is warned about.

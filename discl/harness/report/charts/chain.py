@@ -1,4 +1,4 @@
-"""What rebalancing, synthesis and order add one after the other."""
+"""The gains of rebalancing, synthesis and order, one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run costs against what it reaches."""
+"""The cost of a run against its accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the probe of an adaptive strategy measured."""
+"""The gains that the probe of an adaptive strategy measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each trial of a study scored."""
+"""The score of each trial of a study."""
 
 from __future__ import annotations
 
