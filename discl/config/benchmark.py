@@ -222,6 +222,11 @@ class Benchmark(_Model):
             raise UserError(f"[{singular(kind)}] names no part; add name = ...")
         return PartChoice(kind, str(table.pop("name")), table)
 
+    @cached_property
+    def ascending_levels(self) -> tuple[int, ...]:
+        """The levels, lowest first."""
+        return tuple(sorted(self.levels))
+
     def strategy_choice(self, name: str) -> PartChoice:
         """A strategy with the parameters of [strategy.<name>]."""
         return PartChoice("strategies", name, self.strategy.get(name, {}))

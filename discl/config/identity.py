@@ -25,13 +25,13 @@ FOLD_MODELS = 1  # raised when out-of-fold models would predict otherwise
 
 def used_levels(bench: Benchmark, strategy: str, parts: PartCache) -> tuple[int, ...]:
     """The levels a strategy may ask for, that of the photo included."""
-    return _strategy(bench, strategy, parts).uses(tuple(sorted(bench.levels)))
+    return _strategy(bench, strategy, parts).uses(bench.ascending_levels)
 
 
 def comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
     """What two runs of one table have in common, whatever their strategies, seeds and images."""
     values = {
-        "schema": canonical_json(SCHEMA),
+        "schema": str(SCHEMA),
         "hard_rule": _hard_rule_json(bench, parts),
         **{name: getattr(bench, name).identity_json for name in ("sampling", "train", "select")},
         **_learned_json(bench, parts),
@@ -48,12 +48,11 @@ def run_json(bench: Benchmark, strategy: str, seed: int, parts: PartCache) -> st
 
     A strategy that uses no generated image does not depend on how they are made.
     """
-    values = {
-        **comparison_json(bench, parts),
-        "strategy": _strategy(bench, strategy, parts).choice_json,
-        "seed": canonical_json(seed),
-    }
-    levels = used_levels(bench, strategy, parts)
+    part = _strategy(bench, strategy, parts)
+    values = comparison_json(bench, parts)
+    values["strategy"] = part.choice_json
+    values["seed"] = str(seed)
+    levels = part.uses(bench.ascending_levels)
     if any(level != PHOTO for level in levels):
         values["images"] = _images_json(bench, levels, parts)
     return joined_json(values)

@@ -77,9 +77,10 @@ class PartCache:
 
     def get(self, choice: PartChoice) -> CachedPart:
         """The part of a choice."""
-        if choice.key not in self._parts:
-            self._parts[choice.key] = CachedPart(choice.bind())
-        return self._parts[choice.key]
+        key = choice.key
+        if key not in self._parts:
+            self._parts[key] = CachedPart(choice.bind())
+        return self._parts[key]
 
     def changed_metrics_json(self, bench: Benchmark) -> str:
         """Identities of metrics of a later version, or with parameters, by name; canonical JSON.

@@ -75,16 +75,16 @@ class Store:
 
     def _check_version(self) -> None:
         """Runs of 0.1 have other ids, so they would not be found, and all be trained again."""
-        if self._version_known or self._version_file.exists() or not self.root.is_dir():
+        if self._version_known:
             return
-        for record in self.root.glob("*/*/experiment.json"):
-            if _is_of_0_1(record):
+        if self.root.is_dir() and not self._version_file.exists():
+            if any(map(_is_of_0_1, self.root.glob("*/*/experiment.json"))):
                 raise UserError(
                     f"{self.root} holds runs of discl 0.1; `discl migrate` gives them the keys and"
                     " ids of this version"
                 )
-        with suppress(DiskError):  # a store may be read-only
-            self.mark_migrated()
+            with suppress(DiskError):  # a store may be read-only
+                self.mark_migrated()
         self._version_known = True
 
     def folder(self, result: Result) -> Path:
