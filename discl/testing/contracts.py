@@ -132,7 +132,7 @@ class GeneratorContract(_Contract):
         assert images.shape == (3, self.size, self.size, 3)
         assert images.dtype == np.uint8
 
-    def test_order_and_company_change_nothing(self, part: Generator) -> None:
+    def test_order_and_the_rest_of_the_batch_change_nothing(self, part: Generator) -> None:
         requests = self.requests()
         photos = self.photos(3)
         together = part.make(requests, photos).images
@@ -161,7 +161,7 @@ class GeneratorContract(_Contract):
 
 
 class ScorerContract(_Contract):
-    """Unit vectors that do not depend on the company an image keeps."""
+    """Unit vectors that do not depend on the rest of the batch."""
 
     def images(self) -> Any:
         return np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
@@ -175,7 +175,7 @@ class ScorerContract(_Contract):
         assert images.shape[1] == texts.shape[1]
         assert np.allclose(np.linalg.norm(np.concatenate([images, texts]), axis=1), 1, atol=1e-4)
 
-    def test_company_changes_nothing_that_matters(self, part: Scorer) -> None:
+    def test_the_rest_of_the_batch_changes_nothing_that_matters(self, part: Scorer) -> None:
         images = self.images()
         texts = ["a photo of a cat", "a photo of a dog"]
         assert np.allclose(
@@ -185,10 +185,10 @@ class ScorerContract(_Contract):
 
 
 class PromptsContract(_Contract):
-    """Captions that only the class and the photo decide."""
+    """Captions that depend on the class and the photo alone."""
 
     def context(self) -> CaptionContext:
-        """Something the part has captions for."""
+        """A class and photo that the part has captions for."""
         return CaptionContext(1, "cat", ("a photo of a cat", "one cat"), "photo7")
 
     def test_identity_can_be_hashed(self, part: Prompts) -> None:
@@ -221,7 +221,7 @@ class HardRuleContract(_Contract):
         return FoldPredictions(order % 3, probability, np.roll(photos.labels, 1))
 
     def selected(self, part: HardRule) -> Any:
-        """What the rule selects of these photos."""
+        """The mask [n] that the rule selects of `photos`."""
         photos = self.photos()
         return part.select(photos, self.predictions(photos) if part.models else None)
 
@@ -267,7 +267,7 @@ class DatasetContract(_Contract):
         assert {"train", "val", id_test_split(part.splits)} <= set(part.splits)
 
     def test_no_photo_is_in_two_splits(self, part: Dataset) -> None:
-        """Save those of ood/*, which may be photos of test in another light."""
+        """Except those of ood/*, which may be corrupted photos of test."""
         seen: set[str] = set()
         for name in part.splits:
             if not name.startswith("ood/"):
@@ -287,7 +287,7 @@ class DatasetContract(_Contract):
 
 
 class BackboneContract(_Contract):
-    """A classifier that its seed decides, as far as its weights are not given."""
+    """A classifier whose seed decides every weight that is not read from a checkpoint."""
 
     size = 32
 
@@ -328,7 +328,7 @@ class BackboneContract(_Contract):
         """Whether any weight is drawn, rather than read from a checkpoint."""
         return True
 
-    def test_building_leaves_the_global_chance_alone(self, part: Backbone) -> None:
+    def test_building_leaves_the_global_generator_alone(self, part: Backbone) -> None:
         import torch
 
         torch.manual_seed(3)
@@ -381,7 +381,7 @@ class LossContract(_Contract):
 
 
 class MetricContract(_Contract):
-    """A number that counts of photos decide, better for right predictions than for wrong ones."""
+    """A number computed from class counts, better for right predictions than for wrong ones."""
 
     def photos(self, share_correct: float, samples: int = 3) -> ClassCounts:
         """Counts [samples, 4] of 4 classes, the last of them without a photo."""
@@ -464,7 +464,7 @@ class _Network:
 
 
 class TrackerContract(_Contract):
-    """Watches a run from start to end, also one that does not complete, also two in a row."""
+    """Takes two runs in a row, of which the second does not complete."""
 
     def described(self, folder: Path, number: int) -> dict[str, Any]:
         return {
@@ -505,14 +505,12 @@ class TrackerContract(_Contract):
 
 
 class ExecutorContract(_Contract):
-    """Every item is answered once, whatever happens to the workers, and nothing runs on after the
-    end.
-    """
+    """Every item is answered once, whatever happens to the workers; no worker outlives the run."""
 
     ahead = 8  # items that may be out at a time
 
     def stays(self, part: Executor) -> bool:
-        """Whether a worker lives on between items; not where each item is a job of its own."""
+        """Whether a worker lives on between items; False where each item is a job of its own."""
         return True
 
     def test_every_item_is_answered_once_by_workers_that_prepared_once(
@@ -529,7 +527,7 @@ class ExecutorContract(_Contract):
     def test_no_items_no_answers(self, part: Executor, tmp_path: Path) -> None:
         assert list(part.run(partial(squares, tmp_path), iter(()))) == []
 
-    def test_an_item_that_hangs_on_an_answer_is_asked_for_again(
+    def test_an_item_that_depends_on_an_answer_is_asked_for_again(
         self, part: Executor, tmp_path: Path
     ) -> None:
         answers: list[int] = []
@@ -544,7 +542,7 @@ class ExecutorContract(_Contract):
             answers.append(square)
         assert answers == [4, 25]
 
-    def test_items_are_drawn_as_workers_come_free_and_nobody_outlives_the_run(
+    def test_items_are_drawn_as_workers_come_free_and_no_worker_outlives_the_run(
         self, part: Executor, tmp_path: Path
     ) -> None:
         drawn = itertools.count()
@@ -577,45 +575,44 @@ class ExecutorContract(_Contract):
         answers = list(part.run(partial(dies, tmp_path, os.getpid(), 1), iter(range(3))))
         assert sorted(answers) == [(item, -item) for item in range(3)]
 
-    def test_an_item_that_kills_again_and_again_is_lost_and_the_others_go_on(
+    def test_an_item_that_kills_three_workers_is_given_up_and_the_others_go_on(
         self, part: Executor, tmp_path: Path
     ) -> None:
         answers = dict(part.run(partial(dies, tmp_path, os.getpid(), 99), iter(range(4))))
-        lost = answers.pop(2)
+        died = answers.pop(2)
         assert answers == {item: -item for item in (0, 1, 3)}
-        if self.workers(tmp_path) != {
-            os.getpid()
-        }:  # it cannot be tried out where the caller does the work
-            assert isinstance(lost, WorkersDied)
-            assert lost.workers == 3 == len(list(tmp_path.glob("died-*")))
-            assert lost.about(2).startswith(f"3 workers died at item 2 (the last: {lost.how}")
+        # it cannot be tried out where the caller does the work
+        if self.workers(tmp_path) != {os.getpid()}:
+            assert isinstance(died, WorkersDied)
+            assert died.workers == 3 == len(list(tmp_path.glob("died-*")))
+            assert died.about(2).startswith(f"3 workers died at item 2 (the last: {died.how}")
 
     def workers(self, folder: Path) -> set[int]:
         return {int(path.name.split("-")[1]) for path in folder.glob("prepared-*")}
 
 
 def close(running: Iterator[Any]) -> None:
+    """Close a generator, which stops the run."""
     running.close()  # type: ignore[attr-defined]
 
 
 def alive(process: int) -> bool:
-    """Whether it runs.
+    """Whether a process runs; a zombie does not.
 
-    One that ended may stay listed for as long as nobody asks how, as in a container without an
-    init.
+    Zombies stay where nobody waits for them, as in a container without an init process.
     """
     try:
         os.kill(process, 0)
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except ProcessLookupError:
         return False
-    except FileNotFoundError:  # no /proc here, or it has just gone: the next look will tell
+    except FileNotFoundError:  # no /proc here, or it ended just now: the next call says so
         return True
 
 
-def gone(processes: set[int], patience_s: float = 60.0) -> bool:
-    """Whether all of them but our own end in time."""
-    deadline = time.monotonic() + patience_s
+def gone(processes: set[int], timeout_s: float = 60.0) -> bool:
+    """Whether all processes but our own end in time."""
+    deadline = time.monotonic() + timeout_s
     while any(alive(process) for process in processes - {os.getpid()}):
         if time.monotonic() > deadline:
             return False
@@ -623,19 +620,20 @@ def gone(processes: set[int], patience_s: float = 60.0) -> bool:
     return True
 
 
-def _sign_in(folder: Path) -> None:
+def _record_worker(folder: Path) -> None:
+    """Leave a file that names this process."""
     (folder / f"prepared-{os.getpid()}-{uuid.uuid4()}").touch()
 
 
 def squares(folder: Path) -> Callable[[int], tuple[int, int]]:
-    """(square of the item, who computed it)"""
-    _sign_in(folder)
+    """A function from an item to (its square, the process that computed it)."""
+    _record_worker(folder)
     return lambda item: (item * item, os.getpid())
 
 
 def sleeps(folder: Path, caller: int) -> Callable[[float], float]:
-    """Sleeps for so many seconds, where the caller does not have to wait for it."""
-    _sign_in(folder)
+    """A function that sleeps for so many seconds, unless it runs in the caller's process."""
+    _record_worker(folder)
 
     def work(seconds: float) -> float:
         time.sleep(seconds if os.getpid() != caller else 0)
@@ -645,8 +643,8 @@ def sleeps(folder: Path, caller: int) -> Callable[[float], float]:
 
 
 def raises(folder: Path, error: Exception) -> Callable[[int], int]:
-    """Raises `error` at item 2."""
-    _sign_in(folder)
+    """A function that raises `error` at item 2."""
+    _record_worker(folder)
 
     def work(item: int) -> int:
         if item == 2:
@@ -657,8 +655,8 @@ def raises(folder: Path, error: Exception) -> Callable[[int], int]:
 
 
 def dies(folder: Path, caller: int, times: int) -> Callable[[int], int]:
-    """Dies of item 2 so often, unless that would kill the caller."""
-    _sign_in(folder)
+    """A function that dies `times` times at item 2, unless it runs in the caller's process."""
+    _record_worker(folder)
 
     def work(item: int) -> int:
         if item == 2 and os.getpid() != caller and len(list(folder.glob("died-*"))) < times:
