@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import sys
 import zlib
@@ -85,6 +86,18 @@ def cifar100_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.make_mini import make
 
     return make("cifar100_lt", tmp_path_factory.mktemp("photos") / "cifar100_lt", images=600)
+
+
+@pytest.fixture
+def one_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the benchmarks that come with discl there is `cifar10_lt`: to look at all takes long."""
+    from discl.core import search_path
+
+    shipped = tmp_path / "shipped"
+    (shipped / "benchmarks").mkdir(parents=True)
+    for name in ("default", "cifar10_lt"):
+        shutil.copy(search_path.shipped("benchmarks") / f"{name}.toml", shipped / "benchmarks")
+    monkeypatch.setattr(search_path, "shipped", lambda kind: shipped / kind)
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ def test_an_export_never_overwrites(tmp_path: Path) -> None:
     assert "is there and not empty" in done.stderr
 
 
+@pytest.mark.usefixtures("one_benchmark")
 def test_ls_lists_and_gc_removes_what_nobody_refers_to() -> None:
     assert "no bank on this machine yet" in _discl("ls").stdout
     bench = _filled()
@@ -113,6 +114,7 @@ def test_ls_lists_and_gc_removes_what_nobody_refers_to() -> None:
     assert "nothing to remove" in _discl("gc", "--yes").stdout
 
 
+@pytest.mark.usefixtures("one_benchmark")
 def test_gc_keeps_the_bank_of_a_benchmark() -> None:
     bank = Bench(load("cifar10_lt")).bank
     done = _discl("gc", "--yes")

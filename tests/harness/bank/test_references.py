@@ -39,6 +39,7 @@ def test_every_scale_of_every_benchmark_refers_to_its_bank_and_no_folder_is_made
     assert Bench(load("cifar10_lt")).bank.id in known.benchmarks
 
 
+@pytest.mark.usefixtures("one_benchmark")
 def test_a_complete_run_refers_to_its_bank() -> None:
     _run("0" * 16, "b" * 16)
     _run("1" * 16, None)
@@ -49,6 +50,7 @@ def test_a_complete_run_refers_to_its_bank() -> None:
     assert known.reason_to_keep("c" * 16, "toy") == ""
 
 
+@pytest.mark.usefixtures("one_benchmark")
 def test_a_run_that_cannot_be_read_may_refer_to_any_bank() -> None:
     _run("0" * 16, None, "torn")
     assert "result.json cannot be read" in find_references().reason_to_keep("c" * 16, "toy")
@@ -67,6 +69,7 @@ def test_photos_that_are_not_here_leave_only_the_banks_of_their_dataset_in_doubt
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.usefixtures("one_benchmark")
 @pytest.mark.parametrize(
     "text",
     [
@@ -99,6 +102,7 @@ def test_a_benchmark_of_another_generator_leaves_no_doubt() -> None:
     )
 
 
+@pytest.mark.usefixtures("one_benchmark")
 def test_a_checkpoint_of_the_hub_is_not_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
