@@ -39,24 +39,31 @@ def _spec(*settings: str) -> Benchmark:
     return load("cifar10_lt", settings=[*TINY, "backbone.frozen=true", *settings])
 
 
+def _small(photos: Path, *settings: str) -> Benchmark:
+    """The same on 600 photos laid out as CIFAR-100's."""
+    tiny = [setting for setting in TINY if not setting.startswith("dataset.")]
+    frozen = ["backbone.frozen=true", f"dataset.root={photos}"]
+    return load("cifar100_lt", settings=[*tiny, *frozen, *settings])
+
+
 def _features() -> dict[str, float]:
     return {path.name: path.stat().st_mtime_ns for path in (home() / "features").rglob("*.npy")}
 
 
 def test_a_trunk_sees_each_photo_and_image_once_whatever_is_trained_on_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cifar100_photos: Path,
 ) -> None:
-    monkeypatch.setenv("DISCL_HOME", str(tmp_path))
-    spec = _spec("strategies=['static','real_only']", "seeds=[0,1]")
+    spec = _small(cifar100_photos, "strategies=['static','real_only']", "seeds=[0,1]")
     results = list(sweep(spec, Store(), CompositeTracker.of([])))
     made = _features()
     assert len(made) == len(Bench(spec).dataset.splits) + len(
         [level for level in spec.levels if level != 100]
     )
-    assert {len(result.class_recalls) for result in results} == {10}
+    assert {len(result.class_recalls) for result in results} == {100}
     assert len({str(result.metrics) for result in results}) == 4  # strategies and seeds differ
 
-    again = _spec(
+    again = _small(
+        cifar100_photos,
         "strategies=['reverse']",
         "loss.name=balanced_softmax",
         "train.epochs=2",
