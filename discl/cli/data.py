@@ -51,29 +51,30 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
 @click.option(
     "--sheet",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write a picture sheet here (.png).",
+    help="Also write a picture sheet here: .png, .webp or .svg.",
 )
 def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> None:
     """Photos per class and per split of DATASET."""
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
+    from discl.cli.render.text import console
     from discl.core.interfaces import InFiles
+    from discl.files.figure import check_figure
     from discl.harness.bank.dataset_overview import count_photos, photo_sheet
     from discl.harness.run.trackers import CompositeTracker
 
+    if sheet:
+        check_figure(sheet)
     built = _build(dataset, settings)
     counts = count_photos(built)
     table = Table("class", "group", *counts.splits, title=f"{dataset}: photos per class", box=None)
-    for name, group, row in counts.rows:
-        table.add_row(name, group, *map(str, row))
+    for name, group, photos in counts.rows:
+        table.add_row(escape(name), group, *map(str, photos))
     table.add_section()
-    table.add_row(
-        "all",
-        "",
-        *(str(sum(row[i] for _, _, row in counts.rows)) for i in range(len(counts.splits))),
-    )
-    Console().print(table)
+    totals = [sum(photos) for photos in zip(*(row[2] for row in counts.rows), strict=True)]
+    table.add_row("all", "", *map(str, totals))
+    console(120).print(table)
     click.echo(counts.note)
     for note in built.notes if isinstance(built, InFiles) else ():
         click.echo(f"- {note}")

@@ -26,7 +26,9 @@ LINE = 16
 TYPE = 12
 LONGEST_NAME = 28  # letters of a row's name; the rest is cut
 LARGEST_PIXELS = 16_000  # a side of a picture; WebP ends at 16383
-INK, QUIET, ALARM = "#1b1f24", "#59636e", "#c62828"
+INK = "#1b1f24"
+QUIET = "#59636e"
+ALARM = "#c62828"
 
 
 class Tile(NamedTuple):

@@ -13,7 +13,9 @@ from discl.files.figure import Figure, Tile
 from discl.harness.run.assembly import Bench
 
 MARKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
-ROWS, COLUMNS, NOTE = 24, 8, 15  # of the sheet: classes, photos of each, letters under a photo
+MOST_CLASSES = 24  # on the sheet
+COLUMNS = 8  # photos of a class on the sheet
+NOTE_LENGTH = 15  # letters under a photo
 
 
 @dataclass(frozen=True)
@@ -151,46 +153,39 @@ def sheet(bench: Bench) -> Figure:
     Under each stand the class its out-of-fold model predicts and the probability of the true class.
     """
     predictions = bench.hard_photos.predictions
-    order = hardest(bench, predictions)
-    labels = bench.train.labels[order]
-    shown = list(dict.fromkeys(labels.tolist()))[:ROWS]
-    rows = []
+    rows = hardest(bench, predictions)
+    labels = bench.train.labels[rows]
+    shown = list(dict.fromkeys(labels.tolist()))[:MOST_CLASSES]
+    names = []
+    lines = []
     for label in shown:
+        of_class = rows[labels == label].tolist()
         tiles = [
             Tile(np.asarray(bench.train.pixels[row]), _note(bench, predictions, row))
-            for row in order[labels == label][:COLUMNS].tolist()
+            for row in of_class[:COLUMNS]
         ]
-        rows.append((*tiles, *[Tile(None)] * (COLUMNS - len(tiles))))
-    hidden = len(np.unique(labels)) - len(shown)
-    legend = (
-        [
+        names.append(f"{bench.dataset.classes[label]} ({len(of_class)})")
+        lines.append((*tiles, *[Tile(None)] * (COLUMNS - len(tiles))))
+    legend = [
+        f"{len(rows):,} of {len(bench.train):,} training photos are hard; in brackets: those of the"
+        " class"
+    ]
+    if predictions:
+        legend.append(
             "under each photo: the class that a model which has not seen it predicts, and the"
             " probability it gives the class at the left"
-        ]
-        if predictions
-        else []
-    )
-    return Figure(
-        heads=("",) * COLUMNS,
-        names=tuple(
-            f"{bench.dataset.classes[label]} ({int((labels == label).sum())})" for label in shown
-        ),
-        rows=tuple(rows),
-        legend=(
-            (
-                f"{len(order):,} of {len(bench.train):,} training photos are hard; in brackets:"
-                " those of the class"
-            ),
-            *legend,
         )
-        + ((f"{hidden} more classes have hard photos",) if hidden else ()),
-    )
+    if hidden := len(np.unique(labels)) - len(shown):
+        legend.append(f"{hidden} more classes have hard photos")
+    return Figure(("",) * COLUMNS, tuple(names), tuple(lines), tuple(legend))
 
 
 def _note(bench: Bench, predictions: FoldPredictions | None, row: int) -> str:
     if predictions is None:
         return ""
-    odds = f"{predictions.probability[row]:.1%}"
+    probability = f"{predictions.probability[row]:.1%}"
     name = bench.dataset.classes[predictions.label[row]]
-    room = NOTE - len(odds) - 1
-    return f"{name if len(name) <= room else name[: room - 1] + '…'} {odds}"
+    room = NOTE_LENGTH - len(probability) - 1
+    if len(name) > room:
+        name = name[: room - 1] + "…"
+    return f"{name} {probability}"
