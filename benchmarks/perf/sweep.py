@@ -1,9 +1,9 @@
 """What a sweep costs beside the training in it, and how many epochs sampler and pruner save.
 
-    python benchmarks/perf/sweep.py overhead       # a cell in a persistent worker, against a process for each cell
-    python benchmarks/perf/sweep.py growth         # 10,000 cells priced; 500 finished cells launched again
-    python benchmarks/perf/sweep.py record         # every point of sweeps/recorded.toml, once: most of an hour on two cores
-    python benchmarks/perf/sweep.py search         # replays searches on what was recorded
+    python benchmarks/perf/sweep.py overhead   # a cell in a persistent worker, and in a process
+    python benchmarks/perf/sweep.py growth     # 10,000 cells priced; 500 finished ones launched
+    python benchmarks/perf/sweep.py record     # every point of sweeps/recorded.toml: an hour
+    python benchmarks/perf/sweep.py search     # replays searches on what was recorded
 
 Results go to benchmarks/perf/sweep.json; what was recorded is benchmarks/perf/sweep_recorded.json.
 """
@@ -52,7 +52,7 @@ OWN = (
     1,
     1,
     0,
-    # the benchmark's own setting, as near as the recorded grid has it: the first trial of every study
+    # the first trial of every study: the benchmark's own setting, as near as the grid has it
 )
 FROZEN = {"backbone.frozen": True, "trackers": []}
 
@@ -361,7 +361,7 @@ def _replayed(
     said: TuneTable,
     wanted: float,
 ) -> tuple[int, int]:
-    """(runs made, trials) until a complete trial reaches `wanted`; a run made before costs nothing."""
+    """(runs, trials) until a complete trial reaches `wanted`; a run made before costs nothing."""
     made: set[tuple[tuple[int, ...], int]] = set()
     tried: list[FinishedTrial] = []
     own = dict(zip(space, OWN, strict=True))

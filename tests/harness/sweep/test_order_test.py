@@ -116,7 +116,7 @@ def test_one_seed_is_no_order_test() -> None:
         check_seeds([3, 3])
 
 
-# ---------------------------------------------------------------- numbers that can be counted by hand
+# ---------------------------------------------------------------- numbers counted by hand
 
 
 @pytest.fixture(scope="module")

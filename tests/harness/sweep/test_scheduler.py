@@ -1,4 +1,4 @@
-"""Handing out runs: a list is worked off once, whatever fails, is busy, is lost or is interrupted."""
+"""Each run of a list is made once, whatever fails, is busy, is lost or is interrupted."""
 
 from __future__ import annotations
 
@@ -211,11 +211,14 @@ def test_a_run_has_one_maker_in_a_store_and_a_dead_one_holds_nothing(
     three: list[Experiment],
 ) -> None:
     store, id = Store(), three[0].id()
-    hold = (
-        "import sys, time\nfrom pathlib import Path\nfrom discl.harness.run.store import Store\nwith"
-        f" Store(Path({str(store.root)!r})).claimed({id!r}):\n    print('held', flush=True)\n   "
-        " time.sleep(600)\n"
-    )
+    hold = f"""
+import time
+from pathlib import Path
+from discl.harness.run.store import Store
+with Store(Path({str(store.root)!r})).claimed({id!r}):
+    print("held", flush=True)
+    time.sleep(600)
+"""
     with (
         store.claimed(three[1].id()),
         store.claimed(id),
@@ -530,6 +533,28 @@ def test_a_grid_is_priced_made_shown_and_not_made_again(rates: str, tmp_path: Pa
     assert made.stdout.partition("\n4 of 4")[0] == again.stdout.partition("\n4 of 4")[0]
     assert sorted((home() / "runs").glob("*/*/events.jsonl")) == records
     assert "of which stored 4" in CliRunner().invoke(main, ["sweep", rates, "--dry-run"]).output
+
+
+def test_an_order_test_trains_every_order_draws_and_concludes(
+    few: Path, tiny: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sweeps").mkdir()
+    common = sweeps.COMMON.replace('strategies = ["static", "real_rebalanced"]\n', "")
+    common = common.replace('"levels" = [0, 50, 100]', '"levels" = [0, 100]')
+    common = common.replace('"photos"', json.dumps(str(tiny.folder / "photos")))
+    text = f'title = "Orders"\nseeds = [0, 1]\n{common}\n[order]\norders = "all"\n'
+    (tmp_path / "sweeps" / "orders.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    words = ["order-test", "orders", "--trackers", ""]
+    made = CliRunner().invoke(main, [*words, "-o", "order.svg"])
+    assert made.exit_code == 0, made.output
+    assert "All 2 orders of the levels 0, 100, with 2 seeds each" in made.stdout
+    assert "4 of 4 runs are complete, 0 were stored before" in made.stdout
+    assert "the paper's order" in (tmp_path / "order.svg").read_text("utf-8")
+    stored = CliRunner().invoke(main, [*words, "--format", "json"])
+    assert "4 of 4 runs are complete, 4 were stored before" in stored.stderr
+    (reading, *_) = json.loads(stored.stdout)["readings"].values()
+    assert (reading["paper"], reading["seeds"], reading["possible"]) == ([0, 100], [0, 1], 2)
 
 
 def test_a_grid_with_a_failing_place_shows_the_others_and_ends_with_1(rates: str) -> None:

@@ -245,9 +245,7 @@ def test_the_sampler_is_chosen_by_the_budget_unless_the_file_says() -> None:
 # ---------------------------------------------------------------- estimates
 
 
-def test_a_trial_that_was_given_up_is_judged_by_its_distance_to_the_best_on_the_same_replicates() -> (
-    None
-):
+def test_a_trial_given_up_is_judged_by_its_distance_to_the_best_on_the_same_replicates() -> None:
     tried = [
         FinishedTrial({}, {0: 0.50, 1: 0.60, 2: 0.70}, True),  # mean 0.6
         FinishedTrial({}, {0: 0.40, 1: 0.40, 2: 0.40}, True),

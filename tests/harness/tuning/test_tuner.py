@@ -242,7 +242,7 @@ def _of(trials: int) -> SweepFile:
     return _sweep(strategies=["static"], trials=trials, round=2)
 
 
-def test_a_finished_study_asks_for_nothing_and_a_larger_budget_goes_on_as_if_it_had_been_there_at_once(
+def test_a_finished_study_asks_for_nothing_and_a_larger_budget_goes_on_from_there(
     storage: RDBStorage, undisturbed: dict[str, Any]
 ) -> None:
     _tuned(_of(2), storage)  # the first round, and half of the second
@@ -461,10 +461,8 @@ def test_one_of_two_trials_that_bear_one_slot_is_run(
     ]
     _add_again(tuning, third)  # number 3
     _add_again(tuning, second)  # number 4
-    tuning.study(
-        "static"
-        # so that slot 1 goes to number 4, whose own twin is number 1, in the queue again as number 5
-    ).release()
+    # so that slot 1 goes to number 4, whose own twin is number 1, queued again as number 5
+    tuning.study("static").release()
     jobs = _tuned(ONE, storage, workers=3)
     assert len(jobs) == 8
     assert _told(storage, ONE) == undisturbed
