@@ -42,11 +42,17 @@ TINY = [
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=4}",
 ]
 
+# on 600 photos laid out as CIFAR-100's, of which fewer are predicted
 SMALL = [setting for setting in TINY if not setting.startswith(("dataset.", "trackers"))]
 
 
 def _spec(*settings: str) -> Benchmark:
     return load("cifar10_lt", settings=[*TINY, *settings])
+
+
+def _small(photos: Path, *settings: str) -> Benchmark:
+    quiet = ["trackers=[]", f"dataset.root={photos}"]
+    return load("cifar100_lt", settings=[*SMALL, *quiet, *settings])
 
 
 def _sweep(spec: Benchmark) -> list[Result]:
@@ -104,8 +110,8 @@ def test_a_sweep_runs_once_and_every_number_comes_from_its_predictions() -> None
     assert estimate_cost(experiments(spec), store, lambda *_: None).optimiser_steps == 0
 
 
-def test_the_bank_makes_only_the_levels_somebody_needs() -> None:
-    spec = _spec("strategies=['text_only','real_rebalanced']")
+def test_the_bank_makes_only_the_levels_somebody_needs(cifar100_photos: Path) -> None:
+    spec = _small(cifar100_photos, "strategies=['text_only','real_rebalanced']")
     _sweep(spec)
     assert list(Bench(spec).bank.count()) == [0]
 
@@ -122,8 +128,8 @@ class Stopping:
         raise KeyboardInterrupt
 
 
-def test_a_stopped_run_does_not_answer_for_a_finished_one() -> None:
-    spec, store = _spec("strategies=['real_only']"), Store()
+def test_a_stopped_run_does_not_answer_for_a_finished_one(cifar100_photos: Path) -> None:
+    spec, store = _small(cifar100_photos, "strategies=['real_only']"), Store()
     (experiment,) = experiments(spec)
     tracker = CompositeTracker([*CompositeTracker.of([]).trackers, Stopping()])
     with pytest.raises(KeyboardInterrupt):
