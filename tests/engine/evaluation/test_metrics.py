@@ -286,11 +286,11 @@ def test_every_metric_has_a_definition_and_another_meaning_is_another_id() -> No
     truth, guess, counts, groups = _drawn(2, 182, 120, 2_000, 60)
     predictions = {"test/logits": _one_hot(guess, 182), "test/labels": truth, "test/groups": groups}
     names = list(all_metrics(predictions, counts, EVERYTHING))
-    said = definitions(names, counts, EVERYTHING)
-    assert {name.removeprefix("test/").removeprefix("adjusted_") for name in names} <= set(said)
-    assert said["few_acc"] == "mean recall over classes with fewer than 20 real training photos"
-    assert said["worst_group_acc"].startswith("lowest accuracy of a group of at least 20 photos")
-    assert "unseen" in said
+    defined = definitions(names, counts, EVERYTHING)
+    assert {name.removeprefix("test/").removeprefix("adjusted_") for name in names} <= set(defined)
+    assert defined["few_acc"] == "mean recall over classes with fewer than 20 real training photos"
+    assert defined["worst_group_acc"].startswith("lowest accuracy of a group of at least 20 photos")
+    assert "unseen" in defined
     assert "unseen" not in definitions(names, counts + 1, EVERYTHING)
     others = [
         EVERYTHING,

@@ -35,8 +35,8 @@ def made() -> Board:
 def _called(name: str) -> Board:
     """A board with one strategy of a name nobody should choose."""
     spec = SPEC.model_copy(update={"strategies": [name], "seeds": [0]})
-    found = results.result(experiments(SPEC)[0], strategy=name)
-    return board(spec, [found])
+    result = results.result(experiments(SPEC)[0], strategy=name)
+    return board(spec, [result])
 
 
 def test_csv_holds_every_number_of_the_board(made: Board) -> None:
@@ -57,15 +57,15 @@ def test_csv_holds_every_number_of_the_board(made: Board) -> None:
 
 
 def test_json_gives_each_run_its_comparability_key(made: Board) -> None:
-    found = json.loads(as_json(made))
-    run = found["rows"][0]["runs"][0]
+    stored = json.loads(as_json(made))
+    run = stored["rows"][0]["runs"][0]
     assert run["command"].startswith(
         "discl bench cifar10_lt --scale smoke --strategies static --seeds 0"
     )
     assert re.fullmatch(r"[0-9a-f]{64}", run["predictions"])
-    assert found["comparability"] == made.comparability
-    assert found["rows"][0]["metrics"][made.first]["test_se"] > 0
-    assert found["smallest_p"] == 0.25
+    assert stored["comparability"] == made.comparability
+    assert stored["rows"][0]["metrics"][made.first]["test_se"] > 0
+    assert stored["smallest_p"] == 0.25
 
 
 def test_the_best_of_a_column_is_bold_in_latex(made: Board) -> None:
@@ -120,8 +120,8 @@ def test_a_spreadsheet_computes_nothing() -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_one_seed_and_numbers_that_are_none_are_shown_as_missing(form: str) -> None:
-    found = results.result(experiments(SPEC)[0])
-    broken = replace(found, metrics={**found.metrics, "test/few_acc": float("nan")})
+    result = results.result(experiments(SPEC)[0])
+    broken = replace(result, metrics={**result.metrics, "test/few_acc": float("nan")})
     shown = board(SPEC.model_copy(update={"strategies": ["static"], "seeds": [0]}), [broken])
     assert shown.rows[0].metrics["test/few_acc"].mean.n == 0
     text = FORMATS[form](shown)

@@ -28,9 +28,9 @@ def _one(root: Path) -> Path:
 
 
 def test_what_is_published_verifies_from_outcomes_and_from_predictions(root: Path) -> None:
-    found = verify_published(root, Store())
-    assert (found.results, found.from_predictions, found.faults) == (4, 4, [])
-    assert found.numbers > 4 * 50
+    verification = verify_published(root, Store())
+    assert (verification.results, verification.from_predictions, verification.faults) == (4, 4, [])
+    assert verification.numbers > 4 * 50
     assert stale(root) == []
     elsewhere = verify_published(root, Store(root / "nothing"))
     assert (elsewhere.from_predictions, elsewhere.faults) == (0, [])
@@ -73,7 +73,7 @@ def _strange(stored: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "expected"),
     [
         (_metric, "metrics says test/few_acc = "),
         (_lost, "metrics lacks ood/macro_acc"),
@@ -87,16 +87,16 @@ def _strange(stored: dict[str, Any]) -> None:
     ],
 )
 def test_an_edited_result_is_named_and_refused(
-    root: Path, edit: Callable[[dict[str, Any]], None], said: str
+    root: Path, edit: Callable[[dict[str, Any]], None], expected: str
 ) -> None:
     path = _one(root)
     stored = json.loads(path.read_text("utf-8"))
     edit(stored)
     path.write_text(json.dumps(stored), "utf-8")
-    found = verify([path], Store())
-    assert found.faults
-    assert any(said in fault for fault in found.faults), found.faults
-    assert all(str(path) in fault for fault in found.faults)
+    verification = verify([path], Store())
+    assert verification.faults
+    assert any(expected in fault for fault in verification.faults), verification.faults
+    assert all(str(path) in fault for fault in verification.faults)
     shown = CliRunner().invoke(main, ["leaderboard", "check", "--root", str(root)])
     assert shown.exit_code == 2
     assert CliRunner().invoke(main, ["leaderboard", "verify", "--root", str(root)]).exit_code == 1

@@ -31,10 +31,10 @@ samples = st.lists(st.floats(0, 1), min_size=2, max_size=9)
 
 
 def test_the_interval_is_students() -> None:
-    found = estimate(VALUES)
-    low, high = stats.t.interval(0.95, 4, loc=found.mean, scale=stats.sem(VALUES))
-    assert found.mean - found.half_width == pytest.approx(low, **EXACTLY)
-    assert found.mean + found.half_width == pytest.approx(high, **EXACTLY)
+    interval = estimate(VALUES)
+    low, high = stats.t.interval(0.95, 4, loc=interval.mean, scale=stats.sem(VALUES))
+    assert interval.mean - interval.half_width == pytest.approx(low, **EXACTLY)
+    assert interval.mean + interval.half_width == pytest.approx(high, **EXACTLY)
 
 
 def test_one_seed_gives_no_interval_and_none_gives_no_number() -> None:
@@ -71,8 +71,8 @@ def test_the_interquartile_mean_is_scipys_trimmed_mean(values: list[float]) -> N
 @given(samples)
 def test_for_the_mean_the_bootstrap_interval_of_few_seeds_is_students(values: list[float]) -> None:
     few = values[:6]
-    found, wanted = bootstrapped([few], mean), estimate(few)
-    assert found.half_width == pytest.approx(wanted.half_width, rel=1e-9, abs=1e-7)
+    resampled, wanted = bootstrapped([few], mean), estimate(few)
+    assert resampled.half_width == pytest.approx(wanted.half_width, rel=1e-9, abs=1e-7)
 
 
 def test_every_resample_of_few_seeds_is_weighed_as_scipy_would_draw_it() -> None:
@@ -105,16 +105,16 @@ def test_flipping_signs_is_counting_patterns_in_whole_numbers(thousandths: list[
 
 
 def test_many_pairs_are_sampled() -> None:
-    found = np.random.default_rng(1).normal(0.3, 1, 30)
+    values = np.random.default_rng(1).normal(0.3, 1, 30)
     wanted = stats.permutation_test(
-        (found,),
+        (values,),
         lambda x, axis: np.mean(x, axis=axis),
         permutation_type="samples",
         vectorized=True,
         n_resamples=20_000,
         rng=0,
     )
-    assert sign_flip_p(found) == pytest.approx(wanted.pvalue, abs=0.02)
+    assert sign_flip_p(values) == pytest.approx(wanted.pvalue, abs=0.02)
 
 
 @given(samples, samples)
@@ -151,7 +151,7 @@ def test_holm_by_hand() -> None:
 
 
 def test_differences_are_corrected_for_their_number() -> None:
-    found = differences(
+    compared = differences(
         {
             "a": dict(enumerate(VALUES)),
             "b": dict(enumerate(OTHERS)),
@@ -159,10 +159,10 @@ def test_differences_are_corrected_for_their_number() -> None:
         },
         "base",
     )
-    assert set(found) == {"a", "b"}
-    assert found["a"].p == 0.0625
-    assert found["a"].p_holm == 0.125
-    assert found["a"].improvement == 1.0
+    assert set(compared) == {"a", "b"}
+    assert compared["a"].p == 0.0625
+    assert compared["a"].p_holm == 0.125
+    assert compared["a"].improvement == 1.0
     assert differences({"a": {0: 1.0}, "base": {1: 1.0}}, "base")["a"][1:3] == (
         None,
         None,
@@ -183,9 +183,9 @@ def test_ranks_tie_where_the_interval_of_the_difference_holds_zero() -> None:
 
 
 def test_both_sources_of_error_are_told_apart() -> None:
-    found = summary([0.4, 0.5, 0.6], [0.01, 0.01, 0.02])
-    assert found.seed_sd == pytest.approx(0.1)
-    assert found.test_se == pytest.approx(math.sqrt(0.0002))
+    summarised = summary([0.4, 0.5, 0.6], [0.01, 0.01, 0.02])
+    assert summarised.seed_sd == pytest.approx(0.1)
+    assert summarised.test_se == pytest.approx(math.sqrt(0.0002))
 
 
 def test_strata_are_resampled_apart() -> None:
@@ -205,8 +205,8 @@ def test_intervals_of_five_seeds_hold_the_truth_in_92_to_98_percent_of_2000_draw
 ) -> None:
     rng, held = np.random.default_rng(0), 0
     for _ in range(2_000):
-        found = bootstrapped([rng.normal(size=5).tolist()], statistic)
-        held += abs(found.mean) <= found.half_width
+        interval = bootstrapped([rng.normal(size=5).tolist()], statistic)
+        held += abs(interval.mean) <= interval.half_width
     assert 0.92 <= held / 2_000 <= 0.98
 
 

@@ -144,12 +144,12 @@ def _with_groups(
         "ood/cameras/smallest_group": 30.0,
         "id_test/adjusted_macro_f1": 0.45,
     }
-    said = {
+    settings = {
         "select": {"metric": "val/macro_f1"},
         "backbone": {"parameters": {}},
         **(identity or {}),
     }
-    return replace(_result(strategy, 0, 0.4, 0.1), metrics={**base, **metrics}, identity=said)
+    return replace(_result(strategy, 0, 0.4, 0.1), metrics={**base, **metrics}, identity=settings)
 
 
 ONE_SEED = SPEC.model_copy(update={"seeds": [0]})
