@@ -6,7 +6,7 @@
 
 (a) `loop`: one image a pipeline call, its text encoded again, its text and its photo scored again:
 what the official scripts do. (b) `batched`: diffusers' own pipeline, a batch a level; scores
-batched. (c) `ours`: the bank's workshop, scores and stored shard included; `making` is its
+batched. (c) `ours`: the bank's image maker, scores and stored shard included; `making` is its
 generator alone. (d) `bare`: nothing but the denoiser, as many forwards of the same shape as (c)
 made.
 

@@ -145,7 +145,7 @@ def test_without_easy_photos_an_epoch_holds_hard_ones_alone() -> None:
     assert (len(capped), set(capped.row) <= set(ROWS)) == (96, True)
 
 
-# ---------------------------------------------------------------- single hard photos, in classes that are not hard as a whole
+# ---------------------------------------------------------------- single hard photos
 
 SCATTERED = SamplerView(
     LABELS, np.isin(np.arange(len(LABELS)), [0, 1, 2, 60, 61, 90, 91, 92, 96, 97])
