@@ -60,7 +60,7 @@ def test_where_no_slurm_is_nothing_is_waited_for(
     started = time.monotonic()
     with pytest.raises(UserError, match=r"no Slurm here \(sbatch, sacct, scancel not found\)"):
         next(Slurm().run(partial(squares, tmp_path), iter([1])))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # its imports take seconds on a busy machine
     assert not (tmp_path / "home" / "slurm").exists()
 
 

@@ -297,8 +297,20 @@ def test_a_heart_beats_at_once_and_goes_on_until_its_trial_ends(tmp_path: Path) 
             assert len(first) == 1
             _soon(lambda: _beats(storage) > first)
             heartbeat.remove(trial)
+
+
+def test_leaving_waits_for_no_heartbeat(tmp_path: Path) -> None:
+    with _opened(
+        f"sqlite:///{tmp_path}/studies.db", heartbeat_seconds=60, grace_seconds=600
+    ) as storage:
+        study = _study(storage)
+        _add(study, 0)
+        with Heartbeat(storage) as heartbeat:
+            trial = claim(study, heartbeat)
+            assert trial is not None
+            heartbeat.remove(trial)
             left = time.monotonic()
-        assert time.monotonic() - left < 1
+        assert time.monotonic() - left < 30
 
 
 # ---------------------------------------------------------------- connections that drop
