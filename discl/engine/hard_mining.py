@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Floats, FoldPredictions, HardRule, Ints, TrainingPhotos
+from discl.engine.softmax import softmax_at
 
 Mask = NDArray[np.bool_]
 _Answer = TypeVar("_Answer")
@@ -116,10 +117,7 @@ def in_one_fold(labels: Ints, fold: Ints) -> Mask:
 
 def true_class_probability(logits: Floats, labels: Ints) -> Floats:
     """[n], the softmax of `logits` [n, c] at the true `labels` [n]."""
-    shifted = logits.astype(np.float64)
-    exponentials = np.exp(shifted - shifted.max(1, keepdims=True))
-    probability = exponentials[np.arange(len(labels)), labels] / exponentials.sum(1)
-    return np.asarray(probability.astype(np.float32))
+    return softmax_at(logits, labels).astype(np.float32)
 
 
 def quantiles(values: Any) -> dict[str, float]:

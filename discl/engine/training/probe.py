@@ -13,6 +13,7 @@ from torch import nn
 from discl.core.interfaces import Ints, Strategy
 from discl.core.levels import PHOTO
 from discl.engine.evaluation.predict import Preprocess, logits_of
+from discl.engine.softmax import softmax_at
 from discl.engine.training.data import TrainingData
 from discl.engine.training.sampler import probe_rows
 
@@ -36,7 +37,7 @@ class ProbeImages:
         In eval mode: measuring must not move BatchNorm.
         """
         return {
-            level: _at_labels(
+            level: softmax_at(
                 logits_of(network, self.pixels[level], preprocess, device), self.labels[level]
             )
             for level in sorted(self.pixels)
@@ -70,11 +71,3 @@ def _images_of(rows: Ints, level: int, training_data: TrainingData) -> tuple[Int
     first = [np.flatnonzero(images.row == row)[:1] for row in rows]
     chosen = np.concatenate(first) if first else np.empty(0, np.int64)
     return images.row[chosen], np.asarray(training_data.pixels[level][images.position[chosen]])
-
-
-def _at_labels(logits: Any, labels: Ints) -> NDArray[np.float64]:
-    """Softmax of logits [m, c] at labels [m]."""
-    shifted = logits.astype(np.float64)
-    exponentials = np.exp(shifted - shifted.max(1, keepdims=True))
-    probabilities = exponentials / exponentials.sum(1, keepdims=True)
-    return np.asarray(probabilities[np.arange(len(labels)), labels])

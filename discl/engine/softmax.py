@@ -1,0 +1,17 @@
+"""Probabilities from logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discl.core.interfaces import Ints
+
+
+def softmax_at(logits: Any, labels: Ints) -> NDArray[np.float64]:
+    """Probabilities [n] in [0, 1]: the softmax of logits [n, c] at one label each, of [n]."""
+    shifted = logits.astype(np.float64)
+    exponentials = np.exp(shifted - shifted.max(1, keepdims=True))
+    return np.asarray(exponentials[np.arange(len(labels)), labels] / exponentials.sum(1))
