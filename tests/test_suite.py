@@ -51,7 +51,8 @@ def _reached(tree: ast.Module) -> Iterator[tuple[int, str]]:
                     yield node.lineno, alias.name
         if isinstance(node, ast.Attribute) and _private(node.attr) and node.attr not in own:
             yield node.lineno, node.attr
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".setattr", ".delattr")):
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Attribute) and called.attr in ("setattr", "delattr"):
             for argument in node.args[:2]:
                 text = argument.value if isinstance(argument, ast.Constant) else None
                 name = text.rpartition(".")[2] if isinstance(text, str) else ""
