@@ -40,7 +40,7 @@ class Experiment:
         return identity.used_levels(self.benchmark, self.strategy, self.parts)
 
     def comparison(self) -> dict[str, Any]:
-        """What must be equal for two runs to stand in one table.
+        """The settings that two runs of one table share.
 
         Their strategies, seeds and generated images may differ.
         """

@@ -29,7 +29,7 @@ def used_levels(bench: Benchmark, strategy: str, parts: PartCache) -> tuple[int,
 
 
 def comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
-    """What two runs of one table have in common, whatever their strategies, seeds and images."""
+    """The settings that all runs of one table share, by key, each as canonical JSON."""
     values = {
         "schema": str(SCHEMA),
         "hard_rule": _hard_rule_json(bench, parts),
@@ -38,7 +38,8 @@ def comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
     }
     if bench.metrics.identity_json != "{}":
         values["metrics"] = bench.metrics.identity_json
-    if (changed_metrics := parts.changed_metrics_json(bench)) != "{}":
+    changed_metrics = parts.changed_metrics_json(bench)
+    if changed_metrics != "{}":
         values["metric"] = changed_metrics
     return values
 
@@ -100,7 +101,7 @@ def _strategy(bench: Benchmark, name: str, parts: PartCache) -> CachedPart:
 
 
 def _learned_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
-    """What is learned from, by which network and which loss."""
+    """Photos, network and loss."""
     return {
         "dataset": _part(bench, "datasets", parts).identity_json,
         "backbone": _part(bench, "backbones", parts).identity_json,

@@ -1,4 +1,4 @@
-"""What parts say of themselves, asked once in one expansion of a benchmark or sweep."""
+"""Identities and attributes of parts, read once in one expansion of a benchmark or sweep."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class PartTraits(NamedTuple):
 
 
 class CachedPart:
-    """A bound part, and what it answered when it was built.
+    """A bound part with its identity and attributes.
 
-    The part itself may be large, and is not kept.
+    The built part may be large, and is not kept.
     """
 
     def __init__(self, bound: Bound) -> None:
@@ -65,9 +65,9 @@ class CachedPart:
 
 
 class PartCache:
-    """Parts by kind, name and parameters, each bound and asked once.
+    """Parts by kind, name and parameters, each bound and read once.
 
-    A file that a part reads counts as it was when it was first asked for, so a cache serves one
+    A file that a part reads counts as it was when it was first read, so a cache serves one
     expansion and no longer.
     """
 

@@ -254,7 +254,7 @@ def _check_ends(sweep: SweepFile) -> None:
 
 
 def _check_objective(sweep: SweepFile, bench: Benchmark) -> None:
-    """What is tuned is computed."""
+    """Raises UserError where the objective is a metric that the benchmark does not compute."""
     for metric in sweep.tune.objective if sweep.tune else []:
         name = base_name(metric)
         if metric not in COSTS and name not in bench.bound_metrics():

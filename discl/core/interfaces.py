@@ -72,7 +72,7 @@ class Dataset(Protocol):
     version: int
 
     def identity(self) -> dict[str, Any]:
-        """Whatever else the photos depend on beside name and parameters, such as a file digest."""
+        """All else that the photos depend on beside name and parameters, such as a file digest."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ class Generator(Protocol):
         """Number of denoising steps from noise to image; levels are cut from this grid."""
 
     def identity(self) -> dict[str, Any]:
-        """Whatever else the pixels depend on, such as the digest of the weights."""
+        """All else that the pixels depend on, such as the digest of the weights."""
 
     def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
         """Images uint8 [b, h, w, 3] of `requests` [b], of any levels, and `photos` [b, h, w, 3]."""
@@ -157,7 +157,7 @@ class Scorer(Protocol):
     version: int
 
     def identity(self) -> dict[str, Any]:
-        """Whatever else the embeddings depend on, such as the digest of the weights."""
+        """All else that the embeddings depend on, such as the digest of the weights."""
 
     def embed_images(self, images: Photos) -> Floats:
         """Unit vectors [b, d] of images [b, h, w, 3]; each depends on its image alone."""
@@ -181,7 +181,7 @@ class Prompts(Protocol):
     version: int
 
     def identity(self) -> dict[str, Any]:
-        """Whatever else the captions depend on, such as the digest of a file."""
+        """All else that the captions depend on, such as the digest of a file."""
 
     def choices(self, context: CaptionContext) -> tuple[str, ...]:
         """Captions an image may be made from, at least one.
@@ -380,7 +380,7 @@ class Backbone(Protocol):
         """A module from float [b, 3, h, w] to features [b, d]; called where `frozen`."""
 
     def identity(self) -> dict[str, Any]:
-        """Whatever else the network depends on, such as the digest of its weights."""
+        """All else that the network depends on, such as the digest of its weights."""
 
     @property
     def mean(self) -> tuple[float, float, float]: ...

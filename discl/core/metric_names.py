@@ -1,4 +1,4 @@
-"""What is known of a metric by its name: whether lower is better, its unit, its place in lists."""
+"""Facts about a metric by its name: whether higher is better, its unit, its place in lists."""
 
 from __future__ import annotations
 
@@ -62,8 +62,9 @@ def described(name: str) -> type[Metric] | None:
 
 
 def higher_is_better(metric: str) -> bool:
-    """Of '<split>/<metric>', 'adjusted_' and the like before the name; a metric that is not
-    installed counts as one whose higher values are better.
+    """Whether higher values of '<split>/<metric>' are better, prefixes such as 'adjusted_' aside.
+
+    True for a metric that is not installed.
     """
     known = described(base_name(metric))
     return known is None or known.better == "higher"

@@ -31,7 +31,7 @@ OLD_MODELS, MODELS = "judges.json", "models.json"
 
 @dataclass
 class Migration:
-    """What a migration did: old id -> new id, and what it left alone, with the reason."""
+    """Old id -> new id of what was migrated, and paths left as they are, with the reason."""
 
     runs: dict[str, str] = field(default_factory=dict)
     fold_models: dict[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ def migrate_results(root: Path) -> Migration:
 
 @contextmanager
 def _told_of(path: Path, done: Migration) -> Iterator[None]:
-    """Where something is wrong with a record, it is left as it is and listed with the reason."""
+    """Leaves what is at `path` as it is where a record is wrong, and lists it with the reason."""
     try:
         with clear_disk_errors("migrating records of 0.1", path):
             yield
