@@ -442,7 +442,8 @@ class Metric(ABC):
 
     version: int = 1
     better: Literal["higher", "lower"] = "higher"
-    unit: Literal["share", "count"] = "share"  # a share in [0, 1] is shown in percent
+    # a share in [0, 1] is shown in percent; a count stands in results, and is no column of a table
+    unit: Literal["share", "count"] = "share"
     overall: bool = False  # over all classes: may be the column `all` of a leaderboard
     by_group: bool = False  # is handed counts [g, c] of each group; left out where there are none
     labels_only: bool = False  # depends on no prediction: computed once a split, after training
