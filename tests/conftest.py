@@ -84,8 +84,11 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def cifar100_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """600 photos laid out as those of CIFAR-100: whole runs on CIFAR-10 predict 10,000 of them."""
     from tests.make_mini import make
+    from tests.shared import made_once
 
-    return make("cifar100_lt", tmp_path_factory.mktemp("photos") / "cifar100_lt", images=600)
+    return made_once(
+        tmp_path_factory, "cifar100_lt", lambda folder: make("cifar100_lt", folder, images=600)
+    )
 
 
 @pytest.fixture

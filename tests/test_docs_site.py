@@ -16,16 +16,17 @@ import pytest
 
 from tests.browser import opened, served, sideways
 from tests.pages import ROOT, pages
+from tests.shared import made_once
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-# as `make docs`, and says what was loaded on the way
+# as `make docs`, and prints what was loaded on the way
 BUILD = """
 import sys
 from mkdocs.__main__ import cli
 try:
-    cli(["build", "--strict", "--quiet", "--site-dir", sys.argv[1]])
+    cli(sys.argv[1:])
 except SystemExit as end:
     print(sorted({"torch", "diffusers", "wandb"} & sys.modules.keys()))
     sys.exit(end.code)
@@ -43,20 +44,30 @@ LOOKED_AT = (
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("docs") / "site"
-    environment = {"NO_MKDOCS_2_WARNING": "1", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD, str(folder)],
-        cwd=ROOT,
-        env=environment,
+    return made_once(tmp_path_factory, "site", _build)
+
+
+def _build(folder: Path) -> None:
+    done = build(ROOT, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # a warning fails a strict build, but one that a library prints by itself would pass
+    assert [line for line in done.stderr.splitlines() if not line.startswith("INFO ")] == []
+    assert done.stdout.strip() == "[]", "a build must not wait for torch"
+
+
+def build(project: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """Build the documentation of a project with the arguments that the Makefile gives to mkdocs."""
+    (arguments,) = re.findall(
+        r"^\t.*/mkdocs (build\b[^#\n]*)", (ROOT / "Makefile").read_text("utf-8"), re.M
+    )
+    return subprocess.run(
+        [sys.executable, "-c", BUILD, *arguments.split(), "--site-dir", str(site)],
+        cwd=project,
+        env={"NO_MKDOCS_2_WARNING": "1", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert not done.stderr  # a warning fails a strict build, but a library's own would pass
-    assert done.stdout.strip() == "[]", "a build must not wait for torch"
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +85,18 @@ def words(site: Path, page: str) -> str:
 
 
 # ---------------------------------------------------------------- built
+
+
+def test_a_build_with_a_warning_fails(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# Home\n")
+    settings = tmp_path / "mkdocs.yml"
+    settings.write_text("site_name: right\nnav: [index.md]\n")
+    assert build(tmp_path, tmp_path / "site").returncode == 0
+    settings.write_text("site_name: wrong\nnav: [index.md, missing.md]\n")
+    done = build(tmp_path, tmp_path / "site")
+    assert done.returncode == 1
+    assert "missing.md" in done.stderr
 
 
 def test_every_page_is_built_and_nothing_is_left_to_fill_in(site: Path) -> None:

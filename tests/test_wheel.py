@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared import made_once
+
 ROOT = Path(__file__).parents[1]
 LARGEST_BYTES = 14_000_000  # the weights are 12.3 MB of it
 TINY = (
@@ -22,10 +24,12 @@ TINY = (
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", folder, ROOT]
-    subprocess.run(command, check=True, capture_output=True)
-    (built,) = folder.glob("discl-*.whl")
+    def build(folder: Path) -> None:
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", folder, ROOT]
+        subprocess.run(command, check=True, capture_output=True)
+
+    # two builds at once would share the source tree's build/
+    (built,) = made_once(tmp_path_factory, "wheel", build).glob("discl-*.whl")
     return built
 
 
