@@ -81,7 +81,7 @@ leaderboards: install ## render the committed pages again from their results
 
 docs: install-dev ## build the documentation into site/
 	@# the line at the start about the theme's end of life is known; see CONTRIBUTING.md
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # --quiet would hide the warnings that strict counts
 	@echo "site/index.html; \`make docs-serve\` shows it at 127.0.0.1:8000"
 
 docs-serve: install-dev ## show the documentation while you write it
