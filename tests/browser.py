@@ -1,12 +1,11 @@
-"""What tests that look at pages share: the installed Chromium, a loopback server, what a page
-complains of, and axe-core.
+"""Chromium, a loopback server, what a page complains of, and axe-core, for tests of pages.
 
-    def test_it(browser, axe):                       # fixtures; they skip, with the reason, where there is no Chromium or no axe-core
+    def test_it(browser, axe):        # they skip, with the reason, where something is missing
         with served(folder) as url, opened(browser, url) as (page, complaints):
-            page.goto(url)                           # a file opens too: page.goto(path.as_uri())
-            assert not complaints                    # console errors, exceptions, failed requests, requests to elsewhere
-            assert not axe(page)                     # serious and critical faults, a sentence each
-            assert not sideways(page)                # pixels by which the page scrolls sideways
+            page.goto(url)            # a file opens too: page.goto(path.as_uri())
+            assert not complaints     # console errors, exceptions, requests that fail or go elsewhere
+            assert not axe(page)      # serious and critical faults, a sentence each
+            assert not sideways(page) # pixels by which the page scrolls sideways
 
 `opened(browser, url, width=390, dark=True)` is a phone at night. Nothing is fetched but from `url`:
 requests to elsewhere are stopped and are complaints.
@@ -51,7 +50,7 @@ def chromium() -> str | None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium a module: while it runs, nothing else in this process can run an asyncio loop."""
+    """One Chromium a module: while it runs, nothing else here can run an asyncio loop."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if (path := chromium()) is None:
         pytest.skip("no Chromium on this machine; apt-get install chromium")
@@ -63,7 +62,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def axe() -> Callable[[Page], list[str]]:
-    """The serious and critical faults that axe-core finds on a page as it stands, a sentence each."""
+    """The serious and critical faults that axe-core finds on a page, a sentence each."""
     try:
         source = _axe_source()
     except UserError as error:
@@ -130,6 +129,7 @@ def opened(
         color_scheme="dark" if dark else "light",
         reduced_motion="reduce",
     )
+    context.set_default_timeout(120_000)  # milliseconds: other tests may keep the machine busy
     complaints: list[str] = []
 
     def guard(route: Route) -> None:
