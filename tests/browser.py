@@ -3,7 +3,7 @@
     def test_it(browser, axe):        # they skip, with the reason, where something is missing
         with served(folder) as url, opened(browser, url) as (page, complaints):
             page.goto(url)            # a file opens too: page.goto(path.as_uri())
-            assert not complaints     # console errors, exceptions, requests that fail or go elsewhere
+            assert not complaints     # console errors, exceptions, requests that fail or leave
             assert not axe(page)      # serious and critical faults, a sentence each
             assert not sideways(page) # pixels by which the page scrolls sideways
 
