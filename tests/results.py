@@ -52,7 +52,7 @@ def spec(*settings: str) -> Benchmark:
 
 
 def predictions(experiment: Experiment, skill: float) -> dict[str, Any]:
-    """Logits that are right the more often the greater the skill, and the rarer the class the less."""
+    """Logits that are right more often with more skill, and less often for a rare class."""
     saved: dict[str, Any] = {}
     for split, photos in SPLITS.items():
         # photos are the benchmark's, noise is the run's

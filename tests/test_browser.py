@@ -15,10 +15,13 @@ from tests.browser import opened, served, sideways
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-BAD = """<!doctype html><html><body><img src="missing.png"><script>console.error("a complaint")</script>
-<script src="https://example.invalid/far.js"></script><script>throw new Error("thrown")</script>
+BAD = """<!doctype html><html><body><img src="missing.png">
+<script>console.error("a complaint")</script>
+<script src="https://example.invalid/far.js"></script>
+<script>throw new Error("thrown")</script>
 <div style="width: 3000px">wide</div></body></html>"""
-GOOD = """<!doctype html><html lang="en"><head><title>Good</title><link rel="icon" href="data:,"></head>
+GOOD = """<!doctype html><html lang="en"><head><title>Good</title>
+<link rel="icon" href="data:,"></head>
 <body><main><h1>Good</h1></main></body></html>"""
 
 
