@@ -1,5 +1,6 @@
-"""What the documentation tells people to type is typed here: each page from nothing, in a folder of
-its own, over miniature photos.
+"""Types what the documentation tells people to type.
+
+Each page is run from its first line to its last, in an empty folder, over miniature photos.
 """
 
 from __future__ import annotations
@@ -39,12 +40,8 @@ from tests.pages import (
 )
 from tests.wandb_server import KEY, Server, serving
 
-KNOWN = (
-    *SHELL,
-    "python",
-    "toml",
-    "text",
-)  # a block of any other language would be looked at by nobody
+# languages of blocks that are tested, or are text; nothing would test another one
+KNOWN = (*SHELL, "python", "toml", "text")
 # 120 real photos in the place of CIFAR-10's, a small network, two epochs; images are made by the
 # embedded generator itself, in few steps
 BENCHMARK = """
@@ -91,7 +88,7 @@ seeds = [0, 1]"""
 }
 
 
-# what a page must leave open, and what the tests have in its place
+# words of a page that stand for a reader's own -> what the tests put in their place
 STAND_INS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "postgresql://user:password@host/studies": lambda request: str(
         request.getfixturevalue("postgres").create_database()
@@ -106,9 +103,8 @@ def wandb_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Stands for W&B, on loopback; the client that speaks to it is the real one."""
     with serving() as server:
         for name, value in server.environment().items():
-            if name.startswith(
-                "WANDB__"
-            ):  # shorter waits; what points to the server is the page's to say
+            # shorter waits; the address of the server is set by the page itself
+            if name.startswith("WANDB__"):
                 monkeypatch.setenv(name, value)
         yield server
         assert server.runs, "nothing arrived"
@@ -120,42 +116,42 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder as the pages speak of it: photos, and the benchmarks and sweeps they name, small
-    enough to run.
-    """
-    folder = tmp_path / "place"
+def folder(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with photos and small copies of the benchmarks and sweeps that pages name."""
+    root = tmp_path / "folder"
     for kind in ("benchmarks", "sweeps"):
-        (folder / kind).mkdir(parents=True)
-    shutil.copytree(photos, folder / "photos")
-    (folder / "benchmarks" / "cifar10_lt.toml").write_text(BENCHMARK)
+        (root / kind).mkdir(parents=True)
+    shutil.copytree(photos, root / "photos")
+    (root / "benchmarks" / "cifar10_lt.toml").write_text(BENCHMARK)
     shipped = (ROOT / "benchmarks" / "folder.toml").read_text("utf-8")
     quick = shipped.replace(
         "epochs = 6\ncurriculum_epochs = 5", "epochs = 2\ncurriculum_epochs = 1"
     )
     assert quick != shipped
-    (folder / "benchmarks" / "folder.toml").write_text(
+    (root / "benchmarks" / "folder.toml").write_text(
         'trackers = ["console"]\nhard_rule = { max_class_images = 6 }\n'
         f"generator = {{ steps = 4, chunk = 8 }}\n{quick}"
     )
     for name, text in SWEEPS.items():
-        (folder / "sweeps" / f"{name}.toml").write_text(f'benchmark = "cifar10_lt"\n{text}\n')
-    monkeypatch.chdir(folder)
+        (root / "sweeps" / f"{name}.toml").write_text(f'benchmark = "cifar10_lt"\n{text}\n')
+    monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    yield folder
+    yield root
     registry.names.cache_clear()  # a page may have installed parts
 
 
-# ---------------------------------------------------------------- doing what a page says
+# ---------------------------------------------------------------- running a page
 
 
 class Reader:
-    """Somebody who does what a page says, from top to bottom."""
+    """Runs the blocks of a page in `folder`, from top to bottom."""
 
     def __init__(
-        self, place: Path, monkeypatch: pytest.MonkeyPatch, stand_ins: Mapping[str, str]
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, stand_ins: Mapping[str, str]
     ) -> None:
-        self.place, self._monkeypatch, self._stand_ins = place, monkeypatch, stand_ins
+        self.folder = folder
+        self._monkeypatch = monkeypatch
+        self._stand_ins = stand_ins
         self._python: dict[str, Any] = {"__name__": "page"}
         self._programs: dict[str, Callable[[list[str]], None]] = {
             "discl": self._discl,
@@ -174,7 +170,7 @@ class Reader:
                 )
                 self._programs[words[0]](words[1:])
         elif block.title:
-            path = self.place / block.title
+            path = self.folder / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
         elif block.language == "python":
@@ -183,7 +179,7 @@ class Reader:
             tomllib.loads(block.text)
 
     def _discl(self, words: list[str]) -> None:
-        words, _, target = _redirected(words)
+        words, target = _redirected(words)
         check_words(words)
         done = CliRunner().invoke(main, words)
         assert done.exit_code == 0, f"discl {' '.join(words)}\n{done.output}"
@@ -191,21 +187,21 @@ class Reader:
             Path(target).write_text(done.stdout)
 
     def _make(self, words: list[str]) -> None:
-        """What the Makefile would have `discl` do."""
-        asked = subprocess.run(
+        """Run the `discl` commands that the Makefile would run."""
+        printed = subprocess.run(
             ["make", "-n", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
         )
-        assert asked.returncode == 0, asked.stderr
-        for line in re.findall(r"^\S*/discl (.*)$", asked.stdout, re.M):
+        assert printed.returncode == 0, printed.stderr
+        for line in re.findall(r"^\S*/discl (.*)$", printed.stdout, re.M):
             self._discl(line.split())
 
     def _pip(self, words: list[str]) -> None:
-        """Install a package of the page beside ours, where nobody else finds it."""
+        """Install a package of the page into the folder of this test."""
         assert words[0] == "install"
         assert words[-1].startswith("./"), (
             f"{words[-1]} may be somebody else's package on PyPI; write ./{words[-1]}"
         )
-        target = self.place / "installed"
+        target = self.folder / "installed"
         pip = [
             sys.executable,
             "-m",
@@ -224,10 +220,10 @@ class Reader:
         registry.names.cache_clear()
 
     def _module(self, words: list[str]) -> None:
-        places = ":".join([str(self.place / "installed"), str(ROOT)])
+        path = ":".join([str(self.folder / "installed"), str(ROOT)])
         done = subprocess.run(
             [sys.executable, *words],
-            env={"PYTHONPATH": places},
+            env={"PYTHONPATH": path},
             capture_output=True,
             text=True,
             check=False,
@@ -240,29 +236,29 @@ class Reader:
             self._monkeypatch.setenv(name, self._stand_ins.get(value, value))
         if "WANDB_API_KEY" in os.environ:
             assert os.environ["WANDB_BASE_URL"].startswith("http://127.0.0.1:"), (
-                "a test speaks to nobody else"
+                "a test must send nothing to another server"
             )
 
 
-def _redirected(words: list[str]) -> tuple[list[str], str, str]:
-    """The words before '>', and the file after it."""
+def _redirected(words: list[str]) -> tuple[list[str], str]:
+    """The words before '>', and the file after it; "" where there is none."""
     if ">" not in words:
-        return words, "", ""
-    at = words.index(">")
-    return words[:at], ">", words[at + 1]
+        return words, ""
+    position = words.index(">")
+    return words[:position], words[position + 1]
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if blocks(page, text_of(page))])
 def test_what_a_page_says_works(
-    page: str, place: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     text = text_of(page)
-    stand_ins = {said: stand_in(request) for said, stand_in in STAND_INS.items() if said in text}
-    reader = Reader(place, monkeypatch, stand_ins)
+    stand_ins = {words: stand_in(request) for words, stand_in in STAND_INS.items() if words in text}
+    reader = Reader(folder, monkeypatch, stand_ins)
     for block in blocks(page, text):
         where = f"{block.page}, line {block.line}"
         assert block.language in KNOWN, (
-            f"{where}: {block.language!r} is looked at by nobody; write {', '.join(KNOWN)}"
+            f"{where}: nothing tests {block.language!r}; write {', '.join(KNOWN)}"
         )
         try:
             if block.reason:
@@ -274,14 +270,13 @@ def test_what_a_page_says_works(
 
 
 def _check_only(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot run here is still read as the command line reads it, with the benchmarks that are
-    shipped.
-    """
-    with monkeypatch.context() as there:
-        there.chdir(ROOT)
-        found = [words for each in commands(block) if (words := discl_of(each)) is not None]
-        for words in found:
-            check_words(words)
+    """Parse the commands of a block that cannot run here, with the benchmarks that are shipped."""
+    with monkeypatch.context() as patch:
+        patch.chdir(ROOT)
+        for line in commands(block):
+            words = discl_of(line)
+            if words is not None:
+                check_words(words)
 
 
 # ---------------------------------------------------------------- the pages as a whole
@@ -289,19 +284,12 @@ def _check_only(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_command_of_the_readme_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    listed = [
-        block
-        for block in blocks("README.md", (ROOT / "README.md").read_text("utf-8"))
-        if block.language in SHELL
-    ]
-    found = [
-        words
-        for block in listed
-        for each in commands(block)
-        if (words := discl_of(each)) is not None
-    ]
-    assert len(found) > 20
-    for words in found:
+    readme = blocks("README.md", (ROOT / "README.md").read_text("utf-8"))
+    shell = [block for block in readme if block.language in SHELL]
+    lines = [discl_of(words) for block in shell for words in commands(block)]
+    discl_lines = [words for words in lines if words is not None]
+    assert len(discl_lines) >= 3
+    for words in discl_lines:
         check_words(words)
 
 
@@ -309,10 +297,10 @@ def test_every_command_of_the_readme_is_one(monkeypatch: pytest.MonkeyPatch) -> 
 def test_commands_within_sentences_are_ones(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those without a placeholder, such as BENCH or ..."""
     monkeypatch.chdir(ROOT)
-    text = re.sub(r"^ *```.*?^ *```$", "", text_of(page), flags=re.M | re.S)
-    for said in re.findall(r"`(discl [a-z][^`]*)`", text):
-        if not re.search(r"\.\.\.|\b[A-Z]+\b", said):
-            words, *_ = _redirected(shlex.split(said)[1:])
+    sentences = re.sub(r"^ *```.*?^ *```$", "", text_of(page), flags=re.M | re.S)
+    for line in re.findall(r"`(discl [a-z][^`]*)`", sentences):
+        if not re.search(r"\.\.\.|\b[A-Z]+\b", line):
+            words, _ = _redirected(shlex.split(line)[1:])
             with contextlib.suppress(
                 click.MissingParameter, click.exceptions.NoArgsIsHelpError
             ):  # a sentence may name a command alone
@@ -329,14 +317,14 @@ def test_commands_within_sentences_are_ones(page: str, monkeypatch: pytest.Monke
         "sweep lossses",
     ],
 )
-def test_a_misspelt_command_is_told(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_command_is_refused(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises((click.ClickException, UserError), match=r"(?i)no such|did you mean"):
         check_words(words.split())
 
 
 def test_few_blocks_are_not_run() -> None:
-    """Whoever marks a block as not run leaves it to the readers to try."""
+    """A block that is marked as not run is tried by readers only."""
     runnable = [
         block
         for page in pages()
@@ -351,6 +339,6 @@ def test_few_blocks_are_not_run() -> None:
 def test_every_page_can_be_found() -> None:
     """Strict builds warn of pages that are in no menu; this one names them without a build."""
     menu = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
-    listed = re.findall(r"([\w/-]+\.md)", menu)
-    assert sorted(listed) == pages()
+    in_menu = re.findall(r"([\w/-]+\.md)", menu)
+    assert sorted(in_menu) == pages()
     assert DOCS.is_dir()
