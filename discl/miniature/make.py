@@ -28,7 +28,8 @@ from discl.miniature.words import build_tokenizer
 from discl.parts.scorers.open_clip import OpenClipScorer
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-DIFFUSION, CLIP = "cifar10_diffusion", "cifar10_clip"
+DIFFUSION = "cifar10_diffusion"
+CLIP = "cifar10_clip"
 LEVELS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, PHOTO)
 
 
@@ -78,41 +79,48 @@ def main(
         console,
     )
     if not measure_only:
-        torch.manual_seed(scorer.RECIPE.seed)
-        clip = scorer.build(tokenizer).to(device)
-        _follow(
-            "scorer",
-            scorer.RECIPE,
-            scorer.fit(
-                clip,
-                tokenizer,
-                pool.pixels,
-                pool.labels,
-                classes,
-                scorer.RECIPE,
-                work / "scorer",
-                device,
-            ),
-            console,
+        _train_scorer(tokenizer, pool, classes, work / "scorer", assets / CLIP, device, console)
+        _train_generator(
+            tokenizer, pool, classes, work / "denoiser", assets / DIFFUSION, device, console
         )
-        scorer.save(clip.cpu(), tokenizer, assets / CLIP, torch.float16)
-        torch.manual_seed(denoiser.RECIPE.seed)
-        vae = autoencoder.fit(pool.pixels)
-        networks = denoiser.build(tokenizer, vae.config["latent_channels"]).to(device)
-        reports = denoiser.fit(
-            networks,
-            tokenizer,
-            vae,
-            pool.pixels,
-            pool.labels,
-            classes,
-            denoiser.RECIPE,
-            work / "denoiser",
-            device,
-        )
-        _follow("denoiser", denoiser.RECIPE, reports, console)
-        ship(denoiser.assemble(networks.cpu(), tokenizer, vae), assets / DIFFUSION)
     measure(dataset, pool, examiner.cpu(), assets, per_class, guidance, console)
+
+
+def _train_scorer(
+    tokenizer: Any,
+    pool: Split,
+    classes: list[str],
+    work: Path,
+    target: Path,
+    device: torch.device,
+    console: Tracker,
+) -> None:
+    torch.manual_seed(scorer.RECIPE.seed)
+    clip = scorer.build(tokenizer).to(device)
+    reports = scorer.fit(
+        clip, tokenizer, pool.pixels, pool.labels, classes, scorer.RECIPE, work, device
+    )
+    _follow("scorer", scorer.RECIPE, reports, console)
+    scorer.save(clip.cpu(), tokenizer, target, torch.float16)
+
+
+def _train_generator(
+    tokenizer: Any,
+    pool: Split,
+    classes: list[str],
+    work: Path,
+    target: Path,
+    device: torch.device,
+    console: Tracker,
+) -> None:
+    torch.manual_seed(denoiser.RECIPE.seed)
+    vae = autoencoder.fit(pool.pixels)
+    networks = denoiser.build(tokenizer, vae.config["latent_channels"]).to(device)
+    reports = denoiser.fit(
+        networks, tokenizer, vae, pool.pixels, pool.labels, classes, denoiser.RECIPE, work, device
+    )
+    _follow("denoiser", denoiser.RECIPE, reports, console)
+    ship(denoiser.assemble(networks.cpu(), tokenizer, vae), target)
 
 
 def _follow(name: str, recipe: Recipe, reports: Iterator[StepReport], console: Tracker) -> None:

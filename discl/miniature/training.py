@@ -97,11 +97,7 @@ def train(
             group["lr"] = recipe.rate(step)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             losses = loss_of(chosen, noise)
-        if not torch.isfinite(losses["loss"]):
-            raise FloatingPointError(
-                f"{folder.name}: loss is {losses['loss'].item()} at step {step}; lower lr from"
-                f" {recipe.lr}"
-            )
+        _check_finite(losses["loss"], folder.name, step, recipe.lr)
         optimiser.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
@@ -125,6 +121,13 @@ def train(
             saved = now
     network.load_state_dict(average)
     network.eval()
+
+
+def _check_finite(loss: Tensor, network: str, step: int, lr: float) -> None:
+    if not torch.isfinite(loss):
+        raise FloatingPointError(
+            f"{network}: loss is {loss.item()} at step {step}; lower lr from {lr}"
+        )
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from discl.harness.leaderboard.statistics import Estimate, PairedDifference, See
 from discl.harness.run.result_parts import is_ordered
 from discl.harness.run.store import Store
 
-BASELINES = ("real_rebalanced", "real_only")  # compared with where nobody names others
+BASELINES = ("real_rebalanced", "real_only")  # compared with unless others are named
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Board:
 
     @property
     def smallest_p(self) -> float:
-        """No p of this table can be smaller, however clear a difference."""
+        """The smallest p-value that this number of seeds can give, however clear a difference."""
         return statistics.smallest_p(len(self.declared_seeds))
 
 
@@ -91,7 +91,7 @@ def stored_results(spec: Benchmark, store: Store) -> list[Result]:
 
 
 def with_every_seed(spec: Benchmark, store: Store) -> Benchmark:
-    """`spec` with all seeds that have a complete run, so that a leaderboard shows all there is."""
+    """`spec` with all seeds that have a complete run, so that a leaderboard shows every run."""
 
     def belongs(result: Result) -> bool:
         if (result.benchmark, result.scale) != (spec.name, spec.scale):
@@ -126,41 +126,6 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
         if name not in groups:
             raise unknown("baseline with a run", name, groups)
     against = tuple(baselines) or tuple(name for name in BASELINES if name in groups)
-    complete = [
-        name
-        for name, group in groups.items()
-        if {result.seed for result in group} >= set(spec.seeds)
-    ]
-    first = next(iter(shown.titles))
-    places = _places({name: by_seed(groups[name], first) for name in complete}, shown)
-    compared = {base: _differences(groups, base, shown) for base in against}
-    rows = [
-        BoardRow(
-            strategy=name,
-            ordered=is_ordered(name, group),
-            seeds=[result.seed for result in group],
-            complete=name in complete,
-            places=places.get(name),
-            metrics={metric: _summary(group, metric) for metric in shown.titles},
-            differences={
-                base: {metric: differences[name] for metric, differences in by_metric.items()}
-                for base, by_metric in compared.items()
-                if base != name
-            },
-            cost=_cost(group),
-            results=group,
-        )
-        for name, group in groups.items()
-    ]
-    sign = 1 if first in shown.lower_is_better else -1
-    rows.sort(
-        key=lambda row: (
-            not row.complete,
-            not row.metrics[first].mean.n,
-            sign * row.metrics[first].mean.mean,
-            row.strategy,
-        )
-    )
     command = commands.bench(spec.name, spec.scale, [], spec.seeds, commands.settings_of(spec))
     return Board(
         benchmark=spec.name,
@@ -168,7 +133,7 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
         title=spec.title,
         command=shlex.join(command),
         declared_seeds=list(spec.seeds),
-        rows=rows,
+        rows=_rows(groups, spec.seeds, against, shown),
         comparability=comparability,
         hardware=sorted({_hardware(result.provenance) for result in results}),
         code=sorted({_code(result.provenance) for result in results}),
@@ -178,6 +143,52 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
         caption=shown.caption,
         lower_is_better=shown.lower_is_better,
     )
+
+
+def _rows(
+    groups: Mapping[str, list[Result]],
+    seeds: Sequence[int],
+    baselines: Sequence[str],
+    shown: columns.BoardColumns,
+) -> list[BoardRow]:
+    """A row for each strategy, in the order of the board."""
+    wanted = set(seeds)
+    complete = [
+        name for name, group in groups.items() if wanted <= {result.seed for result in group}
+    ]
+    first = next(iter(shown.titles))
+    places = _places({name: by_seed(groups[name], first) for name in complete}, shown)
+    compared = {base: _differences(groups, base, shown) for base in baselines}
+    rows = []
+    for name, group in groups.items():
+        differences = {
+            base: {metric: difference[name] for metric, difference in by_metric.items()}
+            for base, by_metric in compared.items()
+            if base != name
+        }
+        rows.append(
+            BoardRow(
+                strategy=name,
+                ordered=is_ordered(name, group),
+                seeds=[result.seed for result in group],
+                complete=name in complete,
+                places=places.get(name),
+                metrics={metric: _summary(group, metric) for metric in shown.titles},
+                differences=differences,
+                cost=_cost(group),
+                results=group,
+            )
+        )
+    sign = 1 if first in shown.lower_is_better else -1
+    rows.sort(
+        key=lambda row: (
+            not row.complete,
+            not row.metrics[first].mean.n,
+            sign * row.metrics[first].mean.mean,
+            row.strategy,
+        )
+    )
+    return rows
 
 
 def _places(
@@ -212,7 +223,10 @@ def _code(provenance: Mapping[str, Any]) -> str:
 
 
 def shared_comparability(results: Sequence[Result]) -> dict[str, Any]:
-    """What all results agree on. Raises UserError for a mixture, naming what differs and where."""
+    """The comparability key that all results share.
+
+    Raises UserError where they differ, naming the difference and the runs.
+    """
     merged: dict[str, Any] = {}
     owner: dict[str, str] = {}
     for result in results:
@@ -308,7 +322,7 @@ def _line(row: BoardRow, made: Board) -> list[str]:
 
 
 def reading(made: Board) -> str:
-    """What the numbers of the table mean, as sentences."""
+    """Sentences that say how to read the numbers of the table."""
     n = len(made.declared_seeds)
     limit = "One seed tells nothing apart. "
     if n > 1:

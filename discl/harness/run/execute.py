@@ -117,13 +117,7 @@ def _run(
         predictions, wise_cost = _predicted(experiment.benchmark, setup, fit, splits)
         store.save_predictions(folder, predictions)
         scores = _scores(store.predictions(folder), setup)
-        cost = {
-            "steps": sum(report.steps for report in fit.history),
-            "seconds": checkpointer.spent_s,
-            "images_generated": float(setup.images_generated),
-            **setup.image_costs,
-            **wise_cost,
-        }
+        cost = _cost(fit.history, setup, checkpointer.spent_s) | wise_cost
         result = Result(
             id=experiment.id(),
             attempt=attempt,
@@ -151,6 +145,16 @@ def _run(
         return result
     finally:
         tracker.finish(summary)
+
+
+def _cost(history: Sequence[EpochReport], setup: RunSetup, seconds: float) -> dict[str, float]:
+    """The cost of training and of the images it used."""
+    return {
+        "steps": sum(report.steps for report in history),
+        "seconds": seconds,
+        "images_generated": float(setup.images_generated),
+        **setup.image_costs,
+    }
 
 
 def _fit(experiment: Experiment, setup: RunSetup, checkpointer: Checkpointer) -> Fit:
@@ -230,7 +234,7 @@ def _comparability(
     splits: Mapping[str, Split],
     metrics: Mapping[str, float],
 ) -> dict[str, Any]:
-    """What must agree for results to stand in one table."""
+    """Facts that results must agree on to stand in one table."""
     counts = setup.data.counts
     photos = {name: digest(split.ids.tolist()) for name, split in splits.items()}
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from discl.files.photos import PhotoRows
 from discl.harness.hard.out_of_fold import HeldOutPredictions
 from discl.harness.run.inputs import Inputs
 
+if TYPE_CHECKING:
+    from discl.engine.training.data import TrainingData
+
 
 def fit_fold(
     inputs: Inputs,
@@ -28,38 +31,25 @@ def fit_fold(
     metrics: Mapping[str, Metric],
     classes: int,
     models: FoldModels,
-    seen: Ints,
+    fitted: Ints,
     held_out: Ints,
     progress: Callable[[int, int], None],
 ) -> HeldOutPredictions:
-    """Train on the rows `seen` [k] of the training split as the benchmark trains, with photos only,
-    and predict the rows `held_out` [m].
+    """Train on rows `fitted` [k] of the training split and predict rows `held_out` [m].
 
-    `progress` is called with (epochs done, of how many). Raises UserError where the model diverges.
+    Training is that of the benchmark, with photos only. `progress` is called with (epochs done, of
+    how many). Raises UserError where the model diverges.
     """
     from discl.engine.evaluation.predict import logits_of
-    from discl.engine.training.data import TrainingData
     from discl.engine.training.loop import Fit
 
     device = distributed.device()
     train = inputs.split("train")
-    # these read like arrays, and copy nothing
-    seen_pixels: Any = PhotoRows.of(train.pixels, seen)
     held_out_pixels: Any = PhotoRows.of(train.pixels, held_out)
-    part = Split(train.ids[seen], train.labels[seen], train.groups[seen], seen_pixels)
-    data = TrainingData(
-        train=part,
-        sampler_view=SamplerView(part.labels, np.zeros(len(seen), bool)),
-        classes=classes,
-        levels=(PHOTO,),
-        images={},
-        pixels={},
-        val=inputs.split("val"),
-        metrics=metrics,
-    )
+    data = _photos_only(train, fitted, inputs.split("val"), classes, metrics)
     epochs = models.epochs
     config = replace(inputs.train_config, epochs=epochs, curriculum_epochs=0, evaluate_every=epochs)
-    targets = Targets(len(seen) // config.batch * config.batch, 0.0, 1)
+    targets = Targets(len(fitted) // config.batch * config.batch, 0.0, 1)
     strategy = bind("strategies", "real_only", {}).build()
     loss = spec.part("losses").build()
     fit = Fit(
@@ -86,3 +76,23 @@ def fit_fold(
         )
     probability = true_class_probability(logits, train.labels[held_out])
     return HeldOutPredictions(probability, logits.astype(np.float64).argmax(1), validation)
+
+
+def _photos_only(
+    train: Split, rows: Ints, val: Split, classes: int, metrics: Mapping[str, Metric]
+) -> TrainingData:
+    """Training data of some rows [k] of the training split, without synthetic images."""
+    from discl.engine.training.data import TrainingData
+
+    pixels: Any = PhotoRows.of(train.pixels, rows)  # reads like an array, and copies nothing
+    part = Split(train.ids[rows], train.labels[rows], train.groups[rows], pixels)
+    return TrainingData(
+        train=part,
+        sampler_view=SamplerView(part.labels, np.zeros(len(rows), bool)),
+        classes=classes,
+        levels=(PHOTO,),
+        images={},
+        pixels={},
+        val=val,
+        metrics=metrics,
+    )

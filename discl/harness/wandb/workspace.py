@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ class PanelMetrics:
     main: str  # the same on the in-distribution test split
     tail: tuple[str, ...]  # few, medium, many
     ood: tuple[str, ...]
-    extra: tuple[str, ...]  # those that the benchmark names beside the usual ones
+    extra: tuple[str, ...]  # further metrics that the benchmark names
 
     @staticmethod
     def of(spec: Benchmark, results: Iterable[Result]) -> PanelMetrics:
@@ -121,6 +121,21 @@ def build_dashboard(
             ],
         ),
     )
+    report = wr.Report(
+        entity=entity or "entity",
+        project=project,
+        title=f"{spec.title}, {spec.scale}: does the curriculum help?",
+        description=f"Strategies of {spec.name} at scale {spec.scale}, by `discl wandb dashboard`",
+        blocks=_blocks(ws, wr, panels, group, runs_of),
+        width="fluid",
+    )
+    return Dashboard(workspace, report)
+
+
+def _blocks(
+    ws: Any, wr: Any, panels: Mapping[str, Sequence[Any]], group: str, runs_of: Mapping[str, str]
+) -> list[Any]:
+    """The blocks of the report: a note on how to read it, then a grid for each section."""
     trained = wr.Runset(
         **runs_of,
         name="strategies",
@@ -148,15 +163,7 @@ def build_dashboard(
                 runsets=[tuned if name == "Tuning" else trained], panels=_in_grid(wr, section)
             ),
         ]
-    report = wr.Report(
-        entity=entity or "entity",
-        project=project,
-        title=f"{spec.title}, {spec.scale}: does the curriculum help?",
-        description=f"Strategies of {spec.name} at scale {spec.scale}, by `discl wandb dashboard`",
-        blocks=blocks,
-        width="fluid",
-    )
-    return Dashboard(workspace, report)
+    return blocks
 
 
 def _libraries() -> tuple[Any, Any]:
@@ -171,107 +178,119 @@ def _libraries() -> tuple[Any, Any]:
     return ws, wr
 
 
-def _panels(wr: Any, metrics: PanelMetrics, levels: Sequence[int]) -> dict[str, list[Any]]:
-    """Section -> panels, grouped or coloured by strategy."""
-    by = wr.Config("strategy")
+class _PanelMaker:
+    """Makes panels that group or colour runs by strategy."""
 
-    def curve(title: str, keys: Sequence[str], **more: Any) -> Any:
-        bands = {
-            "groupby": by,
-            "groupby_aggfunc": "mean",
-            "groupby_rangefunc": "stddev",
-            "aggregate": True,
-        }
-        return wr.LinePlot(
-            title=title, x="epoch", y=list(keys), title_x="epoch", **{**bands, **more}
+    def __init__(self, wr: Any):
+        self.wr = wr
+        self.by = wr.Config("strategy")
+
+    def curve(self, title: str, keys: Sequence[str]) -> Any:
+        """Values over epochs: the mean over seeds, with a band of one standard deviation."""
+        return self.wr.LinePlot(
+            title=title,
+            x="epoch",
+            y=list(keys),
+            title_x="epoch",
+            groupby=self.by,
+            groupby_aggfunc="mean",
+            groupby_rangefunc="stddev",
+            aggregate=True,
         )
 
-    def bars(title: str, key: str) -> Any:
-        return wr.BarPlot(
+    def bars(self, title: str, key: str) -> Any:
+        """A bar for each strategy: the mean over seeds."""
+        return self.wr.BarPlot(
             title=title,
             metrics=[key],
             orientation="h",
-            groupby=by,
+            groupby=self.by,
             groupby_aggfunc="mean",
             groupby_rangefunc="stddev",
         )
 
-    def against(title: str, left: Any, key: str, **more: Any) -> Any:
-        return wr.ScatterPlot(
+    def scatter(self, title: str, x: Any, key: str, **options: Any) -> Any:
+        """A dot for each run: a value of its summary against `x`."""
+        return self.wr.ScatterPlot(
             title=title,
-            x=left,
-            y=wr.SummaryMetric(key),
+            x=x,
+            y=self.wr.SummaryMetric(key),
             legend_template="${config:strategy} ${run:displayName}",
-            **more,
+            **options,
         )
 
+
+def _panels(wr: Any, metrics: PanelMetrics, levels: Sequence[int]) -> dict[str, list[Any]]:
+    """Section -> panels, grouped or coloured by strategy."""
+    make = _PanelMaker(wr)
     main = metrics.main
-    return {
+    sections = {
         "Headline": [
-            bars(f"{main}, mean over seeds", main),
-            curve(f"{metrics.val} by epoch", [metrics.val]),
+            make.bars(f"{main}, mean over seeds", main),
+            make.curve(f"{metrics.val} by epoch", [metrics.val]),
         ],
-        "Tail": (
-            [bars(key, key) for key in metrics.tail]
-            + [curve("few-shot classes on val", ["val/few_acc"])]
-        ),
-        **({"Further metrics": [bars(key, key) for key in metrics.extra]} if metrics.extra else {}),
-        "Out of distribution": (
-            [bars(key, key) for key in metrics.ood]
-            + [
-                against("in distribution against out of distribution", wr.SummaryMetric(main), key)
-                for key in metrics.ood[:1]
-            ]
-        ),
-        "Curriculum": [
-            curve("mean level (lambda, in percent) by epoch", ["mix/mean_level"]),
-            curve(
-                "gain of the adaptive probe, by level",
-                [f"gain/level_{level:03d}" for level in levels],
-            ),
-        ],
-        "Cost": [
-            against(
-                "accuracy against denoising steps of the bank",
-                wr.SummaryMetric("cost/denoising_steps"),
-                main,
-            ),
-            against(
-                "accuracy against seconds of training",
-                wr.SummaryMetric("cost/seconds"),
-                main,
-                log_x=True,
-            ),
-            curve("images trained on a second", ["train/images_per_second"]),
-        ],
-        "Learning": [curve("training loss", ["train/loss"]), curve("learning rate", ["train/lr"])],
-        "Mistakes": [
-            wr.WeavePanelSummaryTable(table_name=name)
-            for name in ("mistakes", "confusions", "classes")
-        ],
-        "Tuning": [
-            against(
-                "history: best val by trial",
-                wr.Config("trial"),
-                f"best/{metrics.val.removeprefix('val/')}",
-                running_ymax=higher_is_better(metrics.val),
-                running_ymin=not higher_is_better(metrics.val),
-            ),
-            wr.ParameterImportancePlot(with_respect_to=f"best/{metrics.val.removeprefix('val/')}"),
-            wr.ParallelCoordinatesPlot(
-                title="settings and results",
-                columns=[
-                    wr.ParallelCoordinatesPlotColumn(metric=wr.Config(key))
-                    for key in ("strategy", "train.lr", "train.weight_decay")
-                ]
-                + [
-                    wr.ParallelCoordinatesPlotColumn(
-                        metric=wr.SummaryMetric(f"best/{metrics.val.removeprefix('val/')}")
-                    )
-                ],
-            ),
+        "Tail": [
+            *(make.bars(key, key) for key in metrics.tail),
+            make.curve("few-shot classes on val", ["val/few_acc"]),
         ],
     }
+    if metrics.extra:
+        sections["Further metrics"] = [make.bars(key, key) for key in metrics.extra]
+    sections["Out of distribution"] = [make.bars(key, key) for key in metrics.ood]
+    if metrics.ood:
+        title = "in distribution against out of distribution"
+        panel = make.scatter(title, wr.SummaryMetric(main), metrics.ood[0])
+        sections["Out of distribution"].append(panel)
+    sections["Curriculum"] = [
+        make.curve("mean level (lambda, in percent) by epoch", ["mix/mean_level"]),
+        make.curve(
+            "gain of the adaptive probe, by level", [f"gain/level_{level:03d}" for level in levels]
+        ),
+    ]
+    sections["Cost"] = _cost_panels(make, main)
+    sections["Learning"] = [
+        make.curve("training loss", ["train/loss"]),
+        make.curve("learning rate", ["train/lr"]),
+    ]
+    sections["Mistakes"] = [
+        wr.WeavePanelSummaryTable(table_name=name) for name in ("mistakes", "confusions", "classes")
+    ]
+    sections["Tuning"] = _tuning_panels(make, metrics.val)
+    return sections
+
+
+def _cost_panels(make: _PanelMaker, metric: str) -> list[Any]:
+    summary = make.wr.SummaryMetric
+    return [
+        make.scatter(
+            "accuracy against denoising steps of the bank", summary("cost/denoising_steps"), metric
+        ),
+        make.scatter(
+            "accuracy against seconds of training", summary("cost/seconds"), metric, log_x=True
+        ),
+        make.curve("images trained on a second", ["train/images_per_second"]),
+    ]
+
+
+def _tuning_panels(make: _PanelMaker, val_metric: str) -> list[Any]:
+    wr = make.wr
+    best = f"best/{val_metric.removeprefix('val/')}"
+    axes = [wr.Config(key) for key in ("strategy", "train.lr", "train.weight_decay")]
+    axes.append(wr.SummaryMetric(best))
+    return [
+        make.scatter(
+            "history: best val by trial",
+            wr.Config("trial"),
+            best,
+            running_ymax=higher_is_better(val_metric),
+            running_ymin=not higher_is_better(val_metric),
+        ),
+        wr.ParameterImportancePlot(with_respect_to=best),
+        wr.ParallelCoordinatesPlot(
+            title="settings and results",
+            columns=[wr.ParallelCoordinatesPlotColumn(metric=axis) for axis in axes],
+        ),
+    ]
 
 
 def _in_grid(wr: Any, panels: Sequence[Any]) -> list[Any]:
