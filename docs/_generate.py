@@ -1,5 +1,6 @@
-"""What the documentation takes from the code while it is built: `<!-- generated: NAME -->` in a
-page is replaced by what NAME gives.
+"""Fills pages of the documentation from the code: `<!-- generated: NAME -->` becomes a table.
+
+`GENERATED` names the functions that write them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from discl.core.conventions import SHOTS  # noqa: E402
 from discl.core.registry import KINDS, names, singular, summary  # noqa: E402
 
 DEFAULTS = ROOT / "benchmarks" / "default.toml"
-# where a picture or page of the repository goes; one that is not there yet is left out
+# file of the repository -> its path in the site; a file that does not exist yet is left out
 BESIDE = {
     "discl/assets/spectrum.png": "pictures/spectrum.png",
     "leaderboards/cifar10_lt-bank.png": "pictures/cifar10_lt-bank.png",
@@ -43,7 +44,7 @@ BESIDE = {
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """The help of commands as Markdown has it."""
+    """Turn the help of commands into Markdown."""
     from discl.cli import main
 
     _as_markdown(main)
@@ -51,55 +52,58 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Pictures and pages that live elsewhere in the repository."""
-    for home, there in BESIDE.items():
-        if (ROOT / home).exists():
-            files.append(File.generated(config, there, abs_src_path=str(ROOT / home)))
+    """Add pictures and pages that lie elsewhere in the repository."""
+    for source, target in BESIDE.items():
+        if (ROOT / source).exists():
+            files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
     return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in what is generated."""
+    """Fill in the generated tables."""
     return re.sub(
         r"^<!-- generated: (\w+) -->$",
-        lambda found: "\n".join(GENERATED[found[1]]()),
+        lambda match: "\n".join(GENERATED[match[1]]()),
         markdown,
         flags=re.M,
     )
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """What mkdocs-click says of an option without default or help, in our words."""
+    """Reword what mkdocs-click writes for an option without default or help."""
     if page.file.src_uri != "reference/cli.md":
         return html
-    for said, meant in {"None": "", "N/A": "", "_required": "needed"}.items():
-        html = html.replace(f"<td>{said}</td>", f"<td>{meant}</td>")
+    for word, replacement in {"None": "", "N/A": "", "_required": "needed"}.items():
+        html = html.replace(f"<td>{word}</td>", f"<td>{replacement}</td>")
     return html
 
 
 def _as_markdown(command: click.Command) -> None:
-    r"""Paragraphs that click is told to leave alone, by '\b', are examples; an option without a
-    default has none; every command has --help.
+    r"""Prepare a command and those below it for mkdocs-click.
+
+    Paragraphs that '\b' keeps click from wrapping are examples and become code blocks; an option
+    without a default shows none; --help is left out, because every command has it.
     """
     command.add_help_option = False
     if command.help:
         text = inspect.cleandoc(command.help)
         command.help = re.sub(
-            r"\x08\n((?:.+\n?)+)", lambda found: f"```text\n{found[1].rstrip()}\n```\n", text
+            r"\x08\n((?:.+\n?)+)", lambda match: f"```text\n{match[1].rstrip()}\n```\n", text
         )
-    for one in command.params:
-        one.default = None if "UNSET" in repr(one.default) else one.default
-    for below in getattr(command, "commands", {}).values():
-        _as_markdown(below)
+    for parameter in command.params:
+        if "UNSET" in repr(parameter.default):
+            parameter.default = None
+    for subcommand in getattr(command, "commands", {}).values():
+        _as_markdown(subcommand)
 
 
 # ---------------------------------------------------------------- Markdown
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    listed = list(header)
-    yield f"| {' | '.join(listed)} |"
-    yield "| --- " * len(listed) + "|"
+    titles = list(header)
+    yield f"| {' | '.join(titles)} |"
+    yield "| --- " * len(titles) + "|"
     for row in rows:
         yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"
     yield ""
@@ -124,7 +128,7 @@ def _toml(value: Any) -> str:
 
 
 def benchmark_settings() -> Iterator[str]:
-    """Every key with fixed meaning, what it takes, what it is where nobody says, and why."""
+    """Every key with a fixed meaning: the values it takes, its default, and its comment."""
     default = tomllib.loads(DEFAULTS.read_text("utf-8"))
     explained = _toml_comments(DEFAULTS)
     tables = {
@@ -139,16 +143,18 @@ def benchmark_settings() -> Iterator[str]:
     ]
     yield "## At the top"
     yield ""
-    said = {
+    without_comment = {
         "title": "what the benchmark is called on its page",
         "based_on": "another file this one begins from; one step only",
     }
-    listed = [
-        name for name in plain if name in {"title", "levels", "strategies", "seeds", "trackers"}
-    ]
+    top = [name for name in plain if name in {"title", "levels", "strategies", "seeds", "trackers"}]
     rows = [
-        [_code(name), _toml(default.get(name)), explained.get(name) or said.get(name, "")]
-        for name in [*listed, "based_on"]
+        [
+            _code(name),
+            _toml(default.get(name)),
+            explained.get(name) or without_comment.get(name, ""),
+        ]
+        for name in [*top, "based_on"]
     ]
     yield from _table(["key", "default", "what it is"], rows)
     yield "## Parts"
@@ -188,7 +194,7 @@ def _fields(
     rows = []
     for name, field in model.model_fields.items():
         value = default.get(name, None if field.is_required() else field.default)
-        because = " ".join(
+        comment = " ".join(
             filter(
                 None,
                 [
@@ -197,12 +203,12 @@ def _fields(
                 ],
             )
         )
-        rows.append([_code(name), _takes(check_path(f"{table}.{name}")), _toml(value), because])
+        rows.append([_code(name), _takes(check_path(f"{table}.{name}")), _toml(value), comment])
     yield from _table(["key", "takes", "default", "what it is"], rows)
 
 
 def _takes(setting: Setting) -> str:
-    """What a key takes, in words."""
+    """The values that a key takes, in words."""
     words = {
         int: "a whole number",
         float: "a number",
@@ -217,15 +223,15 @@ def _takes(setting: Setting) -> str:
         ("up to", setting.most),
         ("below", setting.below),
     ]
-    said = ", ".join(f"{word} {value:g}" for word, value in bounds if value is not None)
+    limits = ", ".join(f"{word} {value:g}" for word, value in bounds if value is not None)
     kinds = [words[kind] for kind in setting.types if kind is not str or not setting.choices]
     choices = [f"one of {', '.join(map(_code, setting.choices))}"] if setting.choices else []
-    return " or ".join([*kinds, *choices]) + (f" {said}" if said else "")
+    return " or ".join([*kinds, *choices]) + (f" {limits}" if limits else "")
 
 
 def _toml_comments(path: Path) -> dict[str, str]:
-    """Dotted key -> the comment beside it, with the lines it goes on for."""
-    found: dict[str, str] = {}
+    """Dotted key -> the comment beside it, with its further lines."""
+    comments: dict[str, str] = {}
     table = key = ""
     for line in path.read_text("utf-8").splitlines():
         code, _, comment = line.partition("#")
@@ -233,11 +239,11 @@ def _toml_comments(path: Path) -> dict[str, str]:
             table = key = header[1]
         elif named := re.match(r"(\w+) *=", code):
             key = f"{table}.{named[1]}" if table else named[1]
-        elif code.strip() or not code:  # within a value, or a remark of its own
+        elif code.strip() or not code:  # inside a value, or a comment in a line of its own
             continue
         if comment:
-            found[key] = f"{found[key]} {comment.strip()}" if key in found else comment.strip()
-    return found
+            comments[key] = " ".join([*filter(None, [comments.get(key)]), comment.strip()])
+    return comments
 
 
 def sweep_settings() -> Iterator[str]:
@@ -276,12 +282,12 @@ def _default_of(field: Any) -> str:
 
 
 def parts() -> Iterator[str]:
-    """Every registered part: what it is, and its settings with their defaults.
+    """Every part of discl: its summary, and its settings with their defaults.
 
-    Read, not imported: some would load torch.
+    Sources are parsed, not imported: some would load torch.
     """
     for kind in KINDS:
-        yield f"## {kind.capitalize()}"
+        yield f"## {kind.capitalize().replace('_', ' ')}"
         yield ""
         ours = {name: home for name, home in sorted(names(kind).items()) if isinstance(home, str)}
         yield from _table(
@@ -290,39 +296,68 @@ def parts() -> Iterator[str]:
         )
 
 
-def _settings(home: str) -> str:
-    """The constructor's keywords as they stand in the file."""
-    tree = ast.parse((ROOT / Path(*home.split("."))).with_suffix(".py").read_text("utf-8"))
-    (made,) = [
+def _settings(module: str) -> str:
+    """The constructor's keywords of the one public class of a module, as Markdown."""
+    (part,) = [
         node
-        for node in tree.body
+        for node in _source(module).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
-    starts = [
-        node.args
-        for node in made.body
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
-    ]
-    if not starts:
-        inherited = ", ".join(ast.unparse(base) for base in made.bases)
-        return f"those of `{inherited}`" if inherited and inherited != "Protocol" else "none"
-    args = starts[0]
-    listed = [*args.posonlyargs, *args.args][1:]
+    constructor = _constructor(module, part)
+    if constructor is None:
+        return "none"
+    home, args = constructor
+    positional = [*args.posonlyargs, *args.args][1:]
+    required = [None] * (len(positional) - len(args.defaults))
     pairs = [
-        *zip(listed, [None] * (len(listed) - len(args.defaults)) + [*args.defaults], strict=True),
+        *zip(positional, [*required, *args.defaults], strict=True),
         *zip(args.kwonlyargs, args.kw_defaults, strict=True),
     ]
-    return (
-        ", ".join(
-            _code(one.arg if value is None else f"{one.arg} = {ast.unparse(value)}")
-            for one, value in pairs
-        )
-        or "none"
-    )
+    settings = [
+        _code(arg.arg if default is None else f"{arg.arg} = {_literal(home, default)}")
+        for arg, default in pairs
+    ]
+    return ", ".join(settings) or "none"
+
+
+def _source(module: str) -> ast.Module:
+    path = (ROOT / Path(*module.split("."))).with_suffix(".py")
+    return ast.parse(path.read_text("utf-8"))
+
+
+def _constructor(module: str, part: ast.ClassDef) -> tuple[str, ast.arguments] | None:
+    """The arguments of `__init__`, its own or inherited, with their module; None without one."""
+    for node in part.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            return module, node.args
+    for base in part.bases:
+        home = _defined_in(module, ast.unparse(base))
+        for node in _source(home).body if home.startswith("discl.parts") else []:
+            if isinstance(node, ast.ClassDef) and node.name == ast.unparse(base):
+                return _constructor(home, node)
+    return None
+
+
+def _defined_in(module: str, name: str) -> str:
+    """The module that a name is imported from; the module itself where it is not imported."""
+    for node in _source(module).body:
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return node.module or module
+    return module
+
+
+def _literal(module: str, default: ast.expr) -> str:
+    """A default as Python writes it; the value of a constant that stands for it."""
+    if isinstance(default, ast.Name):
+        home = _defined_in(module, default.id)
+        for node in _source(home).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == default.id:
+                return ast.unparse(node.value)
+    return ast.unparse(default)
 
 
 def metric_definitions() -> Iterator[str]:
-    """The wording that is hashed into every result."""
+    """The definitions that are hashed into every result."""
     import numpy as np
 
     from discl.config.metrics import bound, built
@@ -333,8 +368,8 @@ def metric_definitions() -> Iterator[str]:
     metrics = built(bound(ours, {}, {}))
     common = definitions([], counts + 1, metrics)
     worded = definitions([f"test/{name}" for name in (*ours, "wise_acc")], counts, metrics)
-    for title, known in (
-        ("Of every result", common),
+    for title, chosen in (
+        ("Of every result", common.keys()),
         ("Where they apply, or `metrics.extra` names them", worded.keys() - common.keys()),
     ):
         yield f"## {title}"
@@ -342,20 +377,20 @@ def metric_definitions() -> Iterator[str]:
         rows = [
             [_code(name), metrics[name].title if name in metrics else "", worded[name]]
             for name in worded
-            if name in known
+            if name in chosen
         ]
         yield from _table(["name", "column", "definition"], rows)
     yield "## Many, medium, few"
     yield ""
     yield "By real training photos of a class; `metrics.shots` names the rule."
     yield ""
-    because = _rule_comments()
+    comments = _rule_comments()
     rows = [
         [
             _code(name),
             *rule.words().values(),
             "pooled over photos" if rule.pooled else "mean of classes",
-            because.get(name, ""),
+            comments.get(name, ""),
         ]
         for name, rule in SHOTS.items()
     ]
@@ -402,7 +437,7 @@ def smoke_table() -> Iterator[str]:
 
 
 def smallest_p() -> Iterator[str]:
-    """What few seeds can reach at all."""
+    """The smallest p-value that few seeds can reach."""
     from discl.harness.leaderboard.statistics import smallest_p as smallest
 
     seeds = (1, 2, 3, 5, 6, 10)

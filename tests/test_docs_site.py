@@ -120,7 +120,8 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 def test_the_reference_says_what_the_code_says(site: Path) -> None:
     from discl.core.registry import KINDS, names, summary
 
-    commands, parts = words(site, "reference/cli"), words(site, "reference/parts")
+    commands = words(site, "reference/cli")
+    parts = words(site, "reference/parts")
     assert "discl bank export" in commands
     assert "discl sweep tune_static --workers 2 --retest 5" in commands
     for kind in KINDS:
@@ -129,6 +130,9 @@ def test_the_reference_says_what_the_code_says(site: Path) -> None:
                 f"{name} {' '.join(summary(kind, name).replace('`', '').split())[:30]}"
                 in parts.replace("`", "")
             ), (kind, name)
+    assert "few_acc" in words(site, "reference/metrics")
+    assert parts.count("shots = 'kang'") == 3, "settings that a part inherits"
+    assert "largest = 500" in parts, "the value of a constant that is a default"
 
 
 def test_a_setting_is_told_with_its_bounds_default_and_reason(site: Path) -> None:
