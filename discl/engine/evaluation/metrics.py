@@ -40,7 +40,7 @@ WHERE_USED = {
 
 
 def definitions(measured: Iterable[str], counts: Ints, metrics: Metrics) -> dict[str, str]:
-    """What the numbers of a result (`<split>/<metric>`) mean, by name.
+    """Definitions of the numbers of a result (`<split>/<metric>`), by name.
 
     `counts` [c] are the real training photos of each class. Metrics of every run are always among
     them: that a dataset has no few-shot class changes no definition. Raises UserError for a number

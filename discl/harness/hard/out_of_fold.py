@@ -25,7 +25,7 @@ _VALIDATION = b"selected"  # key in the table's metadata: select.metric of each 
 
 
 class HeldOutPredictions(NamedTuple):
-    """What one model predicts of the photos of its fold, m of them, in their order."""
+    """Predictions of one model for the m photos of its fold, in their order."""
 
     probability: Floats  # [m], of the true class
     predicted: Ints  # [m], the most probable class

@@ -27,7 +27,7 @@ BRIEF = ("all", "few", "worst group", "ood", "worst group, ood")
 
 
 class BoardColumns(NamedTuple):
-    """What a leaderboard shows."""
+    """Columns of a leaderboard, and its caption."""
 
     titles: dict[str, str]  # metric -> title, in order
     differences: tuple[str, ...]  # metrics that are also shown against the baselines
@@ -112,9 +112,9 @@ class _ColumnChoice:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What chose the epoch, and few-shot classes.
+        """The metric that chose the epoch, and accuracy on few-shot classes.
 
-        Photos from elsewhere come in where there are groups, or no few-shot classes.
+        With groups, or without few-shot classes, also the metric on out-of-distribution photos.
         """
         few = f"{self.home}/few_acc"
         listed = [f"{self.home}/{self.chosen}", few]

@@ -36,7 +36,7 @@ class _PaperTable(BaseModel):
 
 @dataclass(frozen=True)
 class PaperResults:
-    """A table from a paper, which nobody has run again here."""
+    """A table from a paper, not run again here."""
 
     of: str
     source: str

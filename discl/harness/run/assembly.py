@@ -106,7 +106,7 @@ class Bench:
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """What is measured, by name."""
+        """Metrics of this benchmark, by name."""
         return built(self.spec.bound_metrics())
 
     @cached_property
@@ -290,7 +290,7 @@ class Bench:
 
     @cached_property
     def inputs(self) -> Inputs:
-        """What the networks of this benchmark are given."""
+        """Inputs of the networks of this benchmark."""
         bound = self.spec.part("backbones")
         backbone: Backbone = bound.build()
         config = TrainConfig(**self.spec.train.model_dump(exclude={"checkpoint_seconds"}))

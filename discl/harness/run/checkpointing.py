@@ -103,7 +103,7 @@ class Checkpointer:
         self.writing_s = self.written - began
 
     def last(self) -> dict[str, Any] | None:
-        """What the last checkpoint holds; None where there is none that can be read."""
+        """State of the last checkpoint; None where there is none that can be read."""
         from discl.engine.training.state import unflatten
         from discl.files import checkpoints
 

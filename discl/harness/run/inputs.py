@@ -1,4 +1,4 @@
-"""What a network is given as input: photos and images, or features of a frozen trunk."""
+"""Inputs of a network: photos and images, or features of a frozen trunk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parts of a stored result are, also where their package is not installed here."""
+"""Parts of a stored result, described also where their package is not installed here."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def metrics_of_result(result: Result) -> dict[str, Metric]:
 
 
 def described_plugins(strategy: str, metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    """What a result holds of parts of other packages: all a leaderboard must know of them.
+    """Description of parts of other packages, which a result holds for leaderboards.
 
     Empty where all parts are those of discl.
     """

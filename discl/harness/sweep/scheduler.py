@@ -31,7 +31,7 @@ class Agenda(Protocol):
 
 
 class RunObserver(Protocol):
-    """Is told of every run that begins or ends."""
+    """Called when a run begins or ends."""
 
     def started(self, planned: PlannedRun) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Which settings told the best trials of a study from the rest."""
+"""Chart of the settings that distinguish the best trials of a study."""
 
 from __future__ import annotations
 
