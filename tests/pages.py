@@ -1,6 +1,4 @@
-"""What a Markdown page tells people to do: its blocks, its command lines, and whether the command
-line knows them.
-"""
+"""Blocks and command lines of a Markdown page, and a check that the CLI takes them."""
 
 from __future__ import annotations
 
@@ -47,28 +45,26 @@ def text_of(page: str) -> str:
     """A page with what it includes."""
     written = (DOCS / page).read_text("utf-8")
     return re.sub(
-        r'^--8<-- "(.+)"$', lambda found: (ROOT / found[1]).read_text("utf-8"), written, flags=re.M
+        r'^--8<-- "(.+)"$', lambda match: (ROOT / match[1]).read_text("utf-8"), written, flags=re.M
     )
 
 
 def blocks(page: str, text: str) -> list[Block]:
     """The blocks of a page in their order."""
-    found = []
-    for each in FENCE.finditer(text):
-        title = re.search(r'title="(.+?)"', each["more"])
-        inside = re.sub(rf"^{each['indent']}", "", each["text"], flags=re.M)
-        line = text.count("\n", 0, each.start("language")) + 1
-        found.append(
+    listed = []
+    for match in FENCE.finditer(text):
+        title = re.search(r'title="(.+?)"', match["more"])
+        listed.append(
             Block(
                 page,
-                line,
-                each["language"],
-                title[1] if title else "",
-                inside,
-                each["reason"] or "",
+                line=text.count("\n", 0, match.start("language")) + 1,
+                language=match["language"],
+                title=title[1] if title else "",
+                text=re.sub(rf"^{match['indent']}", "", match["text"], flags=re.M),
+                reason=match["reason"] or "",
             )
         )
-    return found
+    return listed
 
 
 def commands(block: Block) -> list[list[str]]:
@@ -80,9 +76,7 @@ def commands(block: Block) -> list[list[str]]:
 
 
 def discl_of(words: list[str]) -> list[str] | None:
-    """What follows `discl` in a command line, however it is started; None where it is another
-    program's.
-    """
+    """The words after `discl`, however it is started; None for another program."""
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words = words[1:]
     if words[:1] == ["discl"]:
@@ -96,18 +90,17 @@ def discl_of(words: list[str]) -> list[str] | None:
 
 
 def check_words(words: list[str]) -> None:
-    """The command exists, and takes these options and values; the benchmark or sweep it names takes
-    these settings.
-    """
+    """Raise unless the command exists and takes these words, and its benchmark these settings."""
     command: click.Command = main
     context = command.make_context("discl", list(words), resilient_parsing=False)
     while isinstance(command, click.Group):
         rest = [*context._protected_args, *context.args]
         if not rest and command.invoke_without_command:
             return
-        _, found, rest = command.resolve_command(context, rest)
-        assert found is not None, words
-        command, context = found, found.make_context(found.name, list(rest), parent=context)
+        _, subcommand, rest = command.resolve_command(context, rest)
+        assert subcommand is not None, words
+        context = subcommand.make_context(subcommand.name, list(rest), parent=context)
+        command = subcommand
     given: dict[str, Any] = context.params
     if given.get("bench") and "settings" in given:
         settings = [
@@ -123,6 +116,6 @@ def check_words(words: list[str]) -> None:
         sweep_load.load(given["name"], given["benchmark"], given["scale"], given["settings"])
 
 
-def _listed(key: str, said: str) -> str:
-    words = [word.strip() for word in said.split(",")]
+def _listed(key: str, value: str) -> str:
+    words = [word.strip() for word in value.split(",")]
     return str(words if key == "strategies" else [int(word) for word in words])
