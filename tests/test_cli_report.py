@@ -263,8 +263,7 @@ def test_two_thousand_runs_take_seconds(tmp_path: Path) -> None:
     written: dict[
         tuple[str, int],
         str,
-        # twenty kinds of luck a strategy: to write 2,000 files by themselves takes longer than to read
-        # them
+        # twenty seeds a strategy: writing 2,000 different files takes longer than reading them
     ] = {}
     for each in experiments(spec):
         base, kind = made[each.strategy], (each.strategy, each.seed % 20)

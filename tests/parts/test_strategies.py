@@ -197,7 +197,7 @@ def test_an_order_gives_every_level_its_turn() -> None:
         (
             "static",
             {"start": 30, "lengths": [1, 1]},
-            r"lengths = \[1, 1\] are 2, for 1 levels \[30\]",
+            r"lengths = \[1, 1\] has 2 numbers for the 1 levels \[30\]",
         ),
         (
             "order",
@@ -258,7 +258,8 @@ def test_adaptive_takes_the_level_with_the_largest_gain() -> None:
 def test_adaptive_can_ignore_outliers(trim: bool, chosen: int) -> None:
     gains = {0: [0.0] * 9 + [1.0], 50: [0.05] * 10}
     strategy = bind("strategies", "adaptive", {"trim": trim}).build()
-    assert strategy.mix(EpochContext(0, 5, (0, 50), (), np.random.default_rng(0), gains)) == {chosen: 1.0}
+    context = EpochContext(0, 5, (0, 50), (), np.random.default_rng(0), gains)
+    assert strategy.mix(context) == {chosen: 1.0}
 
 
 def test_only_the_natural_baseline_is_not_rebalanced() -> None:
@@ -294,9 +295,9 @@ def _draws(
 ) -> Counter[int]:
     """What a bandit draws at one moment under 400 seeds."""
     strategy = bind("strategies", "bandit", parameters).build()
+    generators = [np.random.default_rng([seed, 0]) for seed in range(400)]
     contexts = [
-        EpochContext(len(history), 50, (0, 50, 100), history, np.random.default_rng([seed, 0]), gains)
-        for seed in range(400)
+        EpochContext(len(history), 50, (0, 50, 100), history, rng, gains) for rng in generators
     ]
     return Counter(next(iter(strategy.mix(context))) for context in contexts)
 
@@ -374,7 +375,7 @@ def test_competence_never_falls_back() -> None:
 def test_competence_can_follow_another_metric_of_val_and_names_those_there_are() -> None:
     assert _open_at(0.0, metric="macro_f1") == _open_at(0.0, metric="val/macro_f1") == [*LEVELS]
     with pytest.raises(
-        UserError, match="'f1' is not measured; there is val/macro_acc, val/macro_f1"
+        UserError, match="'f1' is not measured; choose one of val/macro_acc, val/macro_f1"
     ):
         _open_at(0.0, metric="f1")
 
@@ -393,7 +394,7 @@ def test_competence_can_follow_another_metric_of_val_and_names_those_there_are()
         (
             "static",
             {"lengths": [1, 2], "pacing": 2.0},
-            r"lengths = \[1, 2\] and pacing = 2 are two answers",
+            r"lengths = \[1, 2\] and pacing = 2 exclude each other",
         ),
         ("static", {"lengths": 3}, "lengths = 3: takes a list of whole numbers"),
         ("order", {"order": [0, True]}, "takes a list of whole numbers"),
