@@ -43,6 +43,12 @@ def test_help_teaches_and_lists_every_verb() -> None:
         assert verb in output
 
 
+def test_help_ends_no_sentence_of_a_command_in_the_middle() -> None:
+    for words in ([], ["bank"], ["leaderboard"], ["runs"], ["study"], ["wandb"], ["data"]):
+        output = _discl(*words, "--help").output
+        assert "..." not in output.partition("Commands:")[2], output
+
+
 def test_light_commands_import_nothing_heavy() -> None:
     heavy = ("torch", "numpy", "pydantic", "timm", "wandb")
     for words in (["--help"], ["list", "strategies"]):

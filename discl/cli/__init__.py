@@ -19,6 +19,7 @@ from discl.cli.doctor import doctor
 from discl.cli.hard import hard
 from discl.cli.leaderboard import leaderboard
 from discl.cli.listing import list_parts
+from discl.cli.options.group import CommandGroup
 from discl.cli.order_test import order_test
 from discl.cli.report import figures, report
 from discl.cli.running import bench, plan, run
@@ -28,7 +29,7 @@ from discl.cli.sweep import sweep
 from discl.cli.wandb import wandb
 
 
-class _Program(click.Group):
+class _Program(CommandGroup):
     """Prints a UserError and Ctrl-C as a sentence and ends with an exit code."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
@@ -92,7 +93,7 @@ def main(debug: bool) -> None:
     discl leaderboard cifar10_lt         the table again
     discl report cifar10_lt              the answer, charts and pictures as one page
     discl runs ls                        list the runs; `show` one, `diff` two
-    discl migrate                        bring runs of discl 0.1 to this version
+    discl migrate                        convert runs of discl 0.1
     discl wandb sync                     send W&B what it lacks of finished runs
     discl doctor                         check this machine
     discl completion bash                let the shell complete names

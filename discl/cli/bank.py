@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.options.completion import executors
+from discl.cli.options.group import CommandGroup
 from discl.cli.options.renamed import renamed_option
 from discl.cli.options.selection import load, opened, selection
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN = 20  # damaged rows named on the terminal
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def bank() -> None:
     """The images between text and photo."""
 
@@ -43,7 +44,7 @@ def bank() -> None:
 )
 @click.option(
     "--address",
-    help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.",
+    help="Address of a running Ray cluster, e.g. auto or head:6379; default: start one here.",
 )
 @renamed_option("--engine", "--executor")
 @click.option("--retry-failed", is_flag=True, help="Try again what could not be made before.")
@@ -55,9 +56,10 @@ def bank_build(
     retry_failed: bool,
     **selection: Any,
 ) -> None:
-    """Make the images BENCH needs and lacks; stop it at any time, and it goes on from there.
+    """Make the images that BENCH needs and the bank lacks.
 
-    Several builds of one bank may run at once, started together or not: no image is made twice.
+    It can be stopped at any time; the same command goes on from there. Several builds of one bank
+    may run at once, and no image is made twice.
 
     \b
     discl bank build cifar10_lt --workers 2
@@ -98,7 +100,7 @@ def bank_build(
 
 
 def _upload(bench: Bench) -> None:
-    """Send the bank to W&B where runs are sent online; offline, nobody looks at its pictures."""
+    """Send the bank to W&B where runs are sent online; offline its pictures are not needed."""
     from discl.harness.wandb.client import ONLINE, read_settings
     from discl.parts.trackers.wandb import Wandb
 
@@ -126,11 +128,12 @@ def _upload(bench: Bench) -> None:
     help="How many photos, spread over the hard classes.",
 )
 def bank_show(output: Path, photos: int, **selection: Any) -> None:
-    """Draw images of BENCH between text and photo: a line a hard photo, a column a level.
+    """Draw images of BENCH between text and photo.
 
-    Makes the images that are missing. Under each image stands its cosine with the caption; a red
-    frame with a cross says that the threshold drops it. With bank.best_of above 1 the image is the
-    draw that was picked. SVG keeps its words as text, for a paper:
+    The figure has a row for each hard photo and a column for each level. Missing images are made
+    first. Under each image stands its cosine with the caption; a red frame with a cross says that
+    the threshold drops it. With bank.best_of above 1 the image is the draw that was picked. SVG
+    keeps its words as text, for a paper:
 
     \b
     discl bank show cifar10_lt -o spectrum.svg --set bank.threshold=0.2
@@ -193,13 +196,13 @@ def bank_report(
     listed: int,
     **selection: Any,
 ) -> None:
-    """Say how good the images of BENCH are, from what the bank holds; makes none.
+    """Report the quality of the images of BENCH.
 
     For each class and level: images made and kept, scores, whether they still show their class, how
     much they differ from each other, what a kept image costs; and images that look like copies of
-    val, test or ood photos. The first report embeds all photos and images (minutes, or longer on
-    large data); later ones reuse that. --html needs the extra `report`. Try a threshold before you
-    train with it:
+    val, test or ood photos. No image is made. The first report embeds all photos and images
+    (minutes, or longer on large data); later ones reuse that. --html needs the extra `report`. Try
+    a threshold before you train with it:
 
     \b
     discl bank report cifar10_lt --set bank.threshold=0.86
@@ -228,7 +231,7 @@ def bank_report(
 def bank_verify(**selection: Any) -> None:
     """Re-hash every stored byte, and name damaged images.
 
-    They are dropped, so that the next build makes just those.
+    Damaged images are dropped, so that the next build makes them again.
     """
     bench, _ = opened(load(**selection))
     damaged = list(bench.bank.verify())
@@ -253,7 +256,10 @@ def bank_verify(**selection: Any) -> None:
 @bank.command("digest")
 @selection
 def bank_digest(**selection: Any) -> None:
-    """One SHA-256 over all images: two banks with the same digest hold the same bytes."""
+    """Print one SHA-256 over all images of BENCH.
+
+    Two banks with the same digest hold the same bytes.
+    """
     bench, _ = opened(load(**selection))
     click.echo(bench.bank.digest())
 
@@ -295,11 +301,12 @@ def bank_export(folder: Path, form: str, **selection: Any) -> None:
 @selection
 @click.argument("folder", type=click.Path(path_type=Path))
 def bank_import(folder: Path, **selection: Any) -> None:
-    """Take the images that `discl bank export` wrote to FOLDER into the bank of BENCH.
+    """Import the images in FOLDER into the bank of BENCH.
 
-    They must come from the same process (dataset, generator, prompts, scorer, seed). Every image is
-    checked against its hash; a damaged one is named and left out, so that the next build makes just
-    that. What the bank has already stays as it is.
+    FOLDER was written by `discl bank export`. The images must come from the same process (dataset,
+    generator, prompts, scorer, seed). Every image is checked against its hash; a damaged one is
+    named and left out, so that the next build makes it. An image that the bank already has stays as
+    it is.
     """
     from discl.engine.bank.exchange import import_bank
 
@@ -329,10 +336,11 @@ def bank_import(folder: Path, **selection: Any) -> None:
 )
 @renamed_option("--json", "--format json", takes_value=False)
 def bank_ls(form: str) -> None:
-    """Every bank of this machine: what made it, what it holds, its size, and who refers to it.
+    """List every bank of this machine.
 
-    A bank is shared by all benchmarks and runs of one process (dataset, generator, prompts, scorer,
-    seed). One that nobody refers to goes with `discl bank gc`.
+    For each: what made it, what it holds, its size, and which benchmarks and runs use it. A bank is
+    shared by all benchmarks and runs of one process (dataset, generator, prompts, scorer, seed).
+    `discl bank gc` removes banks that nothing uses.
     """
     from discl.harness.bank.inventory import bank_summaries
     from discl.harness.bank.references import find_references
@@ -387,7 +395,7 @@ def _print_banks(summaries: list[BankSummary]) -> None:
             _megabytes(summary.bytes.shards),
             _megabytes(summary.bytes.cache),
             written.strftime("%Y-%m-%d %H:%M"),
-            ", ".join([*summary.benchmarks, *runs]) or "nobody known",
+            ", ".join([*summary.benchmarks, *runs]) or "none known",
         ]
         table.add_row(*map(escape, row))
     console(250).print(table)
@@ -400,13 +408,14 @@ def _megabytes(count: int) -> str:
 @bank.command("gc")
 @click.option("--yes", is_flag=True, help="Remove what is listed; without it nothing is touched.")
 def bank_gc(yes: bool) -> None:
-    """List banks and leftovers that nothing refers to, and their size; with --yes, remove them.
+    """Remove banks and leftover files that nothing uses.
 
-    Goes: a bank that no benchmark file (at any scale) and no complete run refers to; in the others,
-    caches and shards whose images were replaced, damaged catalogues, and files left half-written
-    for a day. A bank that is being filled is left alone, and so is one of a dataset whose photos
-    are not here, because nobody can say which bank they need. A bank made with --set belongs to no
-    benchmark file until a run of it is complete.
+    Without --yes they are only listed, with their size. Removed are banks that no benchmark file
+    (at any scale) and no complete run refers to; in other banks, caches and shards whose images
+    were replaced, damaged catalogues, and files left half-written for a day. Kept are banks that
+    are being filled, and banks of a dataset whose photos are not on this machine, because it is
+    unknown which bank they need. A bank made with --set belongs to no benchmark file until a run of
+    it is complete.
     """
     from discl.config.load import folders
     from discl.harness.bank.gc import plan_removals, remove

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from discl.cli.options.completion import datasets
+from discl.cli.options.group import CommandGroup
 
 Command = Callable[..., Any]
 
 
-@click.group("data")
+@click.group("data", cls=CommandGroup)
 def data() -> None:
     """Look at the photos, or fetch them."""
 
@@ -87,7 +88,9 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
 @click.argument("dataset", shell_complete=datasets)
 @set_option
 def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
-    """Download DATASET into its folder, whatever its size; an earlier download is resumed.
+    """Download DATASET into its folder, whatever its size.
+
+    An earlier download is resumed.
 
     \b
     discl data fetch iwildcam

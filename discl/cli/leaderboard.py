@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from discl.cli.options.completion import benchmarks
+from discl.cli.options.group import CommandGroup
 from discl.cli.options.selection import load, selection, words
 from discl.cli.render.boards import print_board
 
@@ -18,10 +19,11 @@ _root = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("leaderboards"),
     show_default=True,
+    help="Folder of the published results and pages.",
 )
 
 
-class _Leaderboard(click.Group):
+class _Leaderboard(CommandGroup):
     """A group in which `discl leaderboard BENCH` stands for `discl leaderboard show BENCH`."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -35,12 +37,22 @@ class _Leaderboard(click.Group):
 
 @click.group(cls=_Leaderboard)
 def leaderboard() -> None:
-    """Compare strategies: `discl leaderboard BENCH`; or work on the published results."""
+    """Compare strategies, or work on the published results.
+
+    `discl leaderboard BENCH` is short for `discl leaderboard show BENCH`.
+    """
 
 
 @leaderboard.command("show")
 @selection
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="table: for the terminal; the others can be written to a file with -o.",
+)
 @click.option(
     "--baseline",
     "baselines",
@@ -61,7 +73,9 @@ def leaderboard() -> None:
 def leaderboard_show(
     form: str, baselines: tuple[str, ...], output: Path | None, published: bool, **selection: Any
 ) -> None:
-    """Show the table of BENCH from the runs on this machine; all seeds, unless --seeds is given.
+    """Show the table of BENCH from the runs on this machine.
+
+    All seeds are shown, unless --seeds is given.
 
     \b
     discl leaderboard cifar10_lt
@@ -107,9 +121,10 @@ def leaderboard_show(
 @selection
 @_root
 def leaderboard_publish(root: Path, **selection: Any) -> None:
-    """Replace the published results of BENCH by those of this machine, and render its page.
+    """Publish the results of BENCH from this machine.
 
-    All seeds are published, unless --seeds is given.
+    They replace the results that were published before, and the page is rendered again. All seeds
+    are published, unless --seeds is given.
     """
     from discl.harness.leaderboard.publish import publish
     from discl.harness.leaderboard.table import with_every_seed
@@ -126,7 +141,9 @@ def leaderboard_publish(root: Path, **selection: Any) -> None:
 @selection
 @_root
 def leaderboard_submit(root: Path, **selection: Any) -> None:
-    """Add your verified results of BENCH to the published ones; print the pull request's text.
+    """Add your results of BENCH to the published ones.
+
+    They are verified first. The text for a pull request is printed.
 
     \b
     discl bench cifar10_lt --strategies dawn --seeds 0,1,2,3,4
@@ -149,7 +166,10 @@ def leaderboard_submit(root: Path, **selection: Any) -> None:
 @leaderboard.command("verify")
 @_root
 def leaderboard_verify(root: Path) -> None:
-    """Recompute every published number from the predictions; exit code 1 where one differs."""
+    """Recompute every published number from the predictions.
+
+    The exit code is 1 where a number differs.
+    """
     from discl.harness.leaderboard.publish import verify_published
     from discl.harness.run.store import Store
 
@@ -173,7 +193,10 @@ def leaderboard_verify(root: Path) -> None:
 @leaderboard.command("check")
 @_root
 def leaderboard_check(root: Path) -> None:
-    """Fail where a committed page differs from its results, or a result from its predictions."""
+    """Check that pages, results and predictions agree.
+
+    Fails where a committed page differs from its results, or a result from its predictions.
+    """
     from discl.core.errors import UserError
     from discl.harness.leaderboard.publish import stale, verify_published
     from discl.harness.run.store import Store

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.options.completion import benchmarks, run_ids, scales, strategies
+from discl.cli.options.group import CommandGroup
 
 if TYPE_CHECKING:
     from discl.harness.inspect.index import StoredRun
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def runs() -> None:
-    """List the runs of this machine, show one of them in full, or compare two.
+    """List runs, show one in full, or compare two.
 
     A run is named by its id, by the first four or more characters of it, or by its name where only
     one run has it.
@@ -62,6 +63,7 @@ def runs() -> None:
     type=click.Choice(["table", "json", "csv"]),
     default="table",
     show_default=True,
+    help="json, csv: for scripts.",
 )
 def runs_ls(
     bench: str | None, scale: str | None, strategy: str | None, failed: bool, most: int, form: str
@@ -69,8 +71,8 @@ def runs_ls(
     """List the runs in $DISCL_HOME, newest first, with their states.
 
     A run is complete, running, stopped (with its progress), given up by a pruner, or failed (with
-    the reason). A result file that is damaged or was edited by hand makes its run unreadable, and
-    no other. The command that made a stopped or failed run resumes it: `discl runs show RUN`
+    the reason). A result file that is damaged or was edited by hand makes only its own run
+    unreadable. The command that made a stopped or failed run resumes it: `discl runs show RUN`
     prints it.
 
     \b
@@ -120,7 +122,12 @@ def _matches(run: StoredRun, bench: str | None, scale: str | None, strategies: l
 
 def format_option(command: Command) -> Command:
     return click.option(
-        "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+        "--format",
+        "form",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="json: everything, for scripts.",
     )(command)
 
 
@@ -128,11 +135,12 @@ def format_option(command: Command) -> Command:
 @click.argument("run", shell_complete=run_ids)
 @format_option
 def runs_show(run: str, form: str) -> None:
-    """Show one run in full: settings, command, comparability key, results, epochs and files.
+    """Show one run in full.
 
-    Metrics are in percent, with the standard error from the choice of test photos where it is
-    known. `levels` draws the mean level of the synthetic images over the epochs, from text (low) to
-    photo (high); below it is the val metric.
+    Settings, command, comparability key, results, epochs and files are shown. Metrics are in
+    percent, with the standard error from the choice of test photos where it is known. `levels`
+    draws the mean level of the synthetic images over the epochs, from text (low) to photo (high);
+    below it is the val metric.
 
     \b
     discl runs show 448f8c
@@ -171,11 +179,12 @@ def runs_show(run: str, form: str) -> None:
 )
 @format_option
 def runs_diff(a: str, b: str, sort: str, most: int, form: str) -> None:
-    """Compare runs A and B: settings, then recorded facts, then results as B minus A in points.
+    """Compare two runs, A and B.
 
-    One pair of runs says little. The error beside a difference is that of the choice of test photos
-    alone, as if either run had photos of its own, so it is too large where they share them; chance
-    in training comes on top. `discl leaderboard` compares over seeds.
+    Settings come first, then recorded facts, then results as B minus A in points. One pair of runs
+    says little. The error beside a difference comes from the choice of test photos only, as if each
+    run had photos of its own: it is too large where the runs share them, and does not hold the
+    randomness of training. `discl leaderboard` compares over seeds.
 
     \b
     discl runs diff 448f8c fec67c
@@ -206,12 +215,12 @@ def runs_diff(a: str, b: str, sort: str, most: int, form: str) -> None:
 )
 @click.pass_context
 def migrate(ctx: click.Context, results: Path | None) -> None:
-    """Give runs of discl 0.1 the keys and ids of this version; no number changes.
+    """Give runs of discl 0.1 the keys and ids of this version.
 
-    Runs and out-of-fold models under $DISCL_HOME are converted where they lie, with a copy of what
-    they were beside them, and their folders get the new id. Banks keep their ids. A migration that
-    was stopped is finished by the next one; one that has nothing to do says so. The exit code is 1
-    where something was left as it is.
+    No number changes. Runs and out-of-fold models under $DISCL_HOME are converted in place, their
+    folders get the new id, and a copy of each old record is kept beside it. Banks keep their ids. A
+    migration that was stopped is finished by the next one. The exit code is 1 where something could
+    not be migrated.
 
     \b
     discl migrate

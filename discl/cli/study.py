@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from discl.cli.options.group import CommandGroup
+
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
@@ -20,13 +22,13 @@ KINDS = ("history", "replicates", "pareto", "importance", "parallel", "slice", "
 Command = Callable[..., Any]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def study() -> None:
-    """The studies that `discl sweep` tunes by: progress, best settings, importances.
+    """Show, draw and remove the studies of `discl sweep`.
 
-    A study is named <sweep>/<benchmark>/<scale>/<strategy>. A part of the name will do; where it
-    fits several studies of one sweep, all of them are meant. Only `rm` changes anything, and none
-    of the commands holds up a sweep that is at work.
+    A study is named <sweep>/<benchmark>/<scale>/<strategy>. A part of the name is enough; where it
+    fits several studies of one sweep, all of them are meant. Only `rm` changes anything, and no
+    command blocks a running sweep.
 
     \b
     discl study ls
@@ -53,6 +55,7 @@ def format_option(command: Command) -> Command:
         type=click.Choice(["table", "json"]),
         default="table",
         show_default=True,
+        help="json: everything, for scripts.",
     )(command)
 
 
@@ -73,11 +76,11 @@ def _print_json(value: Any) -> None:
 @storage_option
 @format_option
 def study_ls(url: str | None, output_format: str) -> None:
-    """All studies: how many trials are over, given up, failed, running and waiting, the best
-    objective, and the hours of training.
+    """List all studies.
 
-    "given up" are those of the trials that a pruner stopped; "waiting" counts what a launcher left
-    behind, too.
+    For each: how many trials are over, given up, failed, running and waiting, the best objective,
+    and the hours of training. "given up" are trials that a pruner stopped; "waiting" includes
+    trials whose launcher was stopped.
 
     \b
     discl study ls
@@ -165,11 +168,11 @@ def _percent(value: float | None) -> str:
     help="In the order of the budget, or best first.",
 )
 def study_show(name: str, url: str | None, output_format: str, sort: str) -> None:
-    """A study's space, its trials, why some failed, and the best settings as a `discl bench` to
-    paste.
+    """Show the trials and the best settings of a study.
 
-    That command repeats no run: the store has those of the trial. Add seeds to it that tuned
-    nothing before you believe the number.
+    The space and the reasons of failed trials are shown, too. The best settings are given as a
+    `discl bench` command, which repeats no run, because the runs of the trial are stored. Add seeds
+    that were not used for tuning before you trust the number.
 
     \b
     discl study show tune_static/cifar10_lt/smoke/static --sort value
@@ -290,10 +293,11 @@ def _cells(row: dict[str, Any], paths: list[str], study: StudySnapshot) -> list[
 @storage_option
 @format_option
 def study_importance(name: str, url: str | None, output_format: str) -> None:
-    """Which settings told the best trials from the rest, by Optuna's PED-ANOVA.
+    """Rank settings by importance, with Optuna's PED-ANOVA.
 
-    Read it as a hint. It speaks of the space as it was searched, not of what would happen outside;
-    a sampler looks longer where it found something; and the best tenth of thirty trials are three.
+    A setting is important if it separates the best trials from the rest. Take it as a hint: it
+    holds for the space that was searched, samplers search more where results are good, and the best
+    tenth of thirty trials is three trials.
 
     \b
     discl study importance tune_static/cifar10_lt/smoke/static
@@ -320,7 +324,9 @@ def _show_importances(study: StudySnapshot, importances: dict[str, float]) -> No
     objective = study.objective[0]
     if len(study.objective) > 1:
         objective = f"the Pareto front of {' and '.join(study.objective)}"
-    click.echo(f"{study.name}: what told the best trials for {objective} from the rest")
+    click.echo(
+        f"{study.name}: settings that separate the best trials for {objective} from the rest"
+    )
     largest = max(importances.values())
     rows = [
         [path, "█" * round(30 * share / largest), f"{100 * share:.0f}"]
@@ -355,11 +361,11 @@ def _show_importances(study: StudySnapshot, importances: dict[str, float]) -> No
 )
 @storage_option
 def study_plot(name: str, output: Path, kind: str | None, url: str | None) -> None:
-    """Draw a study; the history of several studies of one sweep goes into one picture.
+    """Draw a study, or the history of several studies.
 
-    history: the best trial so far. replicates: the runs of each trial, so how much seeds differ.
-    pareto: two objectives. importance, parallel, slice, contour: settings against the objective.
-    An .html file needs nothing else to be opened, not even a network.
+    history: the best trial so far. replicates: the runs of each trial, which show how much seeds
+    differ. pareto: two objectives. importance, parallel, slice, contour: settings against the
+    objective. Several studies must be of one sweep. An .html file opens without a network.
 
     \b
     discl study plot tune_static -o history.png
@@ -385,10 +391,10 @@ def study_plot(name: str, output: Path, kind: str | None, url: str | None) -> No
 )
 @storage_option
 def study_dashboard(port: int, url: str | None) -> None:
-    """Show the studies in a browser (optuna-dashboard), on this machine only, until Ctrl-C.
+    """Show the studies in a browser, until Ctrl-C.
 
-    Nothing can be changed from there. From another machine, reach it through SSH: ssh -L
-    8080:127.0.0.1:8080 HOST
+    Runs optuna-dashboard on this machine only. Nothing can be changed from there. From another
+    machine, reach it through SSH: ssh -L 8080:127.0.0.1:8080 HOST
 
     \b
     discl study dashboard --port 8081

@@ -8,18 +8,18 @@ from typing import Any
 import click
 
 from discl.cli.options.completion import benchmarks
+from discl.cli.options.group import CommandGroup
 from discl.cli.options.selection import load, selection
 
 MAX_SHOWN = 10  # ids and failures on the terminal
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def wandb() -> None:
     """Send runs, banks and tuning to Weights & Biases.
 
-    The record of a run is its events.jsonl; W&B shows it and is never needed. What an outage, a
-    crash or a missing key kept from W&B is sent by `discl wandb sync`, as often as you like: every
-    run has an id of its own, and nothing arrives twice.
+    The record of a run is its events.jsonl; W&B only displays it. After an outage, a crash or a
+    missing key, `discl wandb sync` sends what W&B lacks. It may be repeated: nothing arrives twice.
     """
 
 
@@ -44,11 +44,12 @@ def wandb_follow(list_path: Path, parent: int) -> None:
     help="Only this run; repeatable. `discl runs ls` shows ids.",
 )
 def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> None:
-    """Send W&B what it lacks of the runs in the store: all of them, or those of BENCH.
+    """Send W&B the runs and epochs that it lacks.
 
-    W&B is asked what it has, so that this may be repeated, broken off, or done from another machine
-    with a copy of the store: each epoch arrives once. Needs a key (WANDB_API_KEY, or `wandb
-    login`), whatever WANDB_MODE says. Ends with 0 when everything is there.
+    All runs in the store are sent, or those of BENCH. W&B is asked first what it has, so this may
+    be repeated, interrupted, or done from another machine with a copy of the store: each epoch
+    arrives once. Needs a key (WANDB_API_KEY, or `wandb login`), even with WANDB_MODE=offline. The
+    exit code is 0 when W&B has everything.
     """
     from discl.core.errors import UserError
     from discl.harness.run.store import Store
@@ -79,7 +80,10 @@ def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> No
 @wandb.command("status")
 @click.option("--ask", is_flag=True, help="Ask the server whether it knows the key.")
 def wandb_status(ask: bool) -> None:
-    """Say where runs are sent to, as whom, and how many wait to be sent."""
+    """Show where runs are sent, and how many wait.
+
+    The account is shown, too.
+    """
     from discl.core.errors import UserError
     from discl.harness.wandb.client import read_settings, whoami
     from discl.harness.wandb.sync import status
@@ -118,10 +122,10 @@ def wandb_status(ask: bool) -> None:
     help="Write its spec as JSON; saves nothing at W&B.",
 )
 def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> None:
-    """Save a workspace and a report at W&B that compare the strategies of BENCH.
+    """Compare the strategies of BENCH in a W&B workspace.
 
-    Strategies stand side by side with bands over seeds: curves, tail and out-of-distribution
-    metrics, the trace of the level, cost against accuracy, and tuning. Needs complete runs of BENCH
+    A workspace and a report are saved, with bands over seeds: curves, tail and out-of-distribution
+    metrics, the level over epochs, cost against accuracy, and tuning. Needs complete runs of BENCH
     in the store, to know what is measured, and runs at W&B to show (`discl wandb sync`). Each call
     saves new views.
     """
@@ -158,6 +162,7 @@ def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> Non
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("leaderboards"),
     show_default=True,
+    help="Folder of the published results.",
 )
 def wandb_leaderboard(root: Path, **selection: Any) -> None:
     """Show the published results of BENCH at W&B.
