@@ -77,6 +77,7 @@ def _write(text: str) -> None:
             "--retest is for tuning sweeps, and sweep 'grid' is none of them",
         ),
         (["tune", "--reseed", "3"], "--reseed was renamed in 0.2; write --retest"),
+        (["order", "-o", "o.png"], "-o was renamed in 0.2; write discl order-test NAME -o FILE"),
         (["grid", "--engine", "ray"], "--engine was renamed in 0.2; write --executor"),
         (["grid", "--engine-set", "a=1"], "--engine-set was renamed in 0.2; write --executor-set"),
         (["grid", "--json", "out.json"], "--json was renamed in 0.2; write --format json"),
@@ -128,7 +129,7 @@ def test_an_order_test_that_cannot_be_is_refused_in_a_line(words: list[str], say
         (TUNE.replace("trials = 3", "trials = 0"), "tune.trials = 0"),
         (
             TUNE + 'objective = ["ood/macro_acc"]\n',
-            "is read once, at the end, and choosing by it would spend it",
+            "is read once, at the end; choosing by it would bias it",
         ),
         (TUNE.replace("high = 1e-1", "high = 1e-5"), "is not below"),
         (TUNE.replace("low = 1e-4", "low = -1"), "reaches -1"),

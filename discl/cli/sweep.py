@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     "--as",
     "study_name",
     metavar="NAME",
-    help="Call the study of a tuning file so, to begin it anew beside the old one.",
+    help="Give the study another name, to begin a new one beside the old one.",
 )
 @click.option(
     "--retest",
@@ -55,16 +55,16 @@ if TYPE_CHECKING:
     help="After tuning: default against winner on so many fresh seeds.",
 )
 @renamed_option("--reseed", "--retest")
+@renamed_option("-o", "discl order-test NAME -o FILE")
+@renamed_option("--output", "discl order-test NAME -o FILE")
 @launch_options
 def sweep(name: str | None, **given: Any) -> None:
     """Run sweeps/NAME.toml: a grid, or the tuning of a space.
 
-    The same command goes on with what was stopped.
-
-    Runs that the store has are not made again, whichever sweep or bench made them. A run that fails
-    is recorded and shown, and never stops the others. Ctrl-C lets the runs under way finish; a
-    second one stops at once. Several launches of one sweep may run at once. Sweeps with a table
-    [order] are run by `discl order-test`.
+    The same command resumes what was stopped. Stored runs are not made again, whichever sweep or
+    bench made them. A run that fails is recorded and shown, and does not stop the others. Ctrl-C
+    lets the runs under way finish; a second one stops at once. Several launches of one sweep may
+    run at once. Sweeps with a table [order] are run by `discl order-test`.
 
     \b
     discl sweep                                       what there is

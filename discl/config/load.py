@@ -1,6 +1,6 @@
 """Benchmark files: TOML in, a checked and complete description out.
 
-A file that loads is a benchmark that runs.
+A file that loads describes a benchmark that can run.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from discl.core import search_path
 from discl.core.errors import UserError, unknown
 
 CHOICES = ("strategy", "seed")  # what makes an experiment of a benchmark
+CHOSEN = {
+    "name": "it is that of the benchmark's file",
+    "scale": "use --scale",
+}
 UNVARIED = {
     "name": "it is that of the benchmark's file",
     "scale": "it is chosen for all experiments at once",
@@ -70,6 +74,7 @@ class BenchmarkVariants:
     def __init__(self, name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> None:
         tree = _tree(name, scale)
         for setting in settings:
+            _check_settable(setting)
             tree = toml.with_setting(tree, setting)
         self._tree = {**tree, "name": name, "scale": scale}
         self._parts = PartCache()
@@ -137,6 +142,13 @@ class BenchmarkVariants:
             raise _readable(error) from error
         self._tables |= {key: getattr(bench, name) for name, key in keys.items()}
         return bench
+
+
+def _check_settable(setting: str) -> None:
+    """Raises UserError for `scale=...` and `name=...`, which no setting may change."""
+    head = setting.partition("=")[0].strip().partition(".")[0]
+    if head in CHOSEN:
+        raise UserError(f"--set {setting!r}: {head!r} is no setting; {CHOSEN[head]}")
 
 
 def _merge_order(setting: tuple[str, Any]) -> tuple[int, bool, str]:

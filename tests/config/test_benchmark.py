@@ -122,14 +122,14 @@ def test_the_released_codes_imagenet_lt_differs_from_the_papers_where_it_says_so
         (["trackers=['wandbb']"], "did you mean 'wandb'"),
         (["bank.threshold=2"], "bank.threshold"),
         (["sampling.tail_share=1.5"], "sampling.tail_share"),
-        (["sampling.synthetic_per_real=2"], 'add sampling.tail_share = "photos"'),
+        (["sampling.synthetic_per_real=2"], 'has no effect unless sampling.tail_share = "photos"'),
         (["bank.size=[32]"], r"takes \[height, width\]"),
         (["hard_rule.name=tial"], "did you mean 'tail'"),
         (["hard_rule.fraction=0.1"], "no parameter of hard_rule 'tail' called 'fraction'"),
         (["hard_rule.name=low_confidence"], "needs hard_rule.fraction .* or hard_rule.threshold"),
         (
             ["hard_rule.name=low_confidence", "hard_rule.fraction=0.1", "hard_rule.threshold=0.1"],
-            "two answers to one question",
+            "exclude each other",
         ),
         (["hard_rule.name=low_confidence", "hard_rule.fraction=0"], "hard_rule.fraction = 0"),
         (["hard_rule.name=low_confidence", "hard_rule.fraction=1.5"], "hard_rule.fraction = 1.5"),
@@ -323,6 +323,12 @@ def test_out_of_fold_models_do_not_depend_on_what_is_selected() -> None:
 )
 def test_a_setting_of_0_1_is_refused_with_the_new_one_named(setting: str, says: str) -> None:
     with pytest.raises(UserError, match=re.escape(f"--set {setting!r}: {says}")):
+        load("cifar10_lt", settings=[setting])
+
+
+@pytest.mark.parametrize("setting", ["scale=paper", "scale.smoke.train.epochs=2"])
+def test_a_setting_of_the_scale_is_refused_since_it_would_change_nothing(setting: str) -> None:
+    with pytest.raises(UserError, match="'scale' is no setting; use --scale"):
         load("cifar10_lt", settings=[setting])
 
 
