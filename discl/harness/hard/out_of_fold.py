@@ -44,7 +44,7 @@ class OutOfFold:
     Selecting hard photos by the predictions is done elsewhere.
     """
 
-    folder: Path  # of these models alone
+    folder: Path  # holds nothing but these models
     description: Mapping[str, object]  # all that the predictions depend on; written beside them
     benchmark: str  # its name, for messages
     ids: NDArray[np.str_]  # [n], of the training photos
@@ -74,6 +74,7 @@ class OutOfFold:
         Other processes of this machine wait meanwhile. Under torchrun all processes call this, and
         train together.
         """
+        self._check_version()
         with folder_lock(self.folder) if distributed.is_main_process() else nullcontext():
             if distributed.broadcast(self.table.exists()):
                 return
@@ -87,6 +88,15 @@ class OutOfFold:
             if distributed.is_main_process():
                 self._write_table(answers)
         distributed.barrier()
+
+    def _check_version(self) -> None:
+        """Models of 0.1 have other ids, so they would not be found, and all be trained again."""
+        old = sorted(self.folder.parent.glob("*/judges.json"))
+        if old and not self.folder.exists():
+            raise UserError(
+                f"{old[0].parent} holds out-of-fold models of discl 0.1; `discl migrate` gives them"
+                " the id of this version, or says why not; delete those that it leaves"
+            )
 
     def predictions(self) -> FoldPredictions:
         """The predictions of all training photos.
@@ -114,7 +124,7 @@ class OutOfFold:
             ) from error
 
     def validation(self) -> list[float | None]:
-        """Each model's value of select.metric on val: how far it can be trusted."""
+        """Each model's value of select.metric on val."""
         import pyarrow.parquet as pq
 
         values = json.loads(pq.read_schema(self.table).metadata[_VALIDATION])
@@ -122,9 +132,9 @@ class OutOfFold:
 
     def _train(self, number: int, progress: Progress) -> HeldOutPredictions:
         doing = f"training out-of-fold model {number + 1} of {self.models.folds}"
-        seen = np.flatnonzero(self.fold != number)
+        fitted = np.flatnonzero(self.fold != number)
         held_out = np.flatnonzero(self.fold == number)
-        answer = self.fit(seen, held_out, partial(progress, doing))
+        answer = self.fit(fitted, held_out, partial(progress, doing))
         if distributed.is_main_process():
             with atomic_write(self._file(number)) as tmp, tmp.open("wb") as opened:
                 np.savez(

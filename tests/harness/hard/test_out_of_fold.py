@@ -173,6 +173,17 @@ def test_no_photo_is_seen_by_its_model_and_a_second_bench_trains_nothing(
     assert len(trained) == 6
 
 
+def test_models_of_0_1_are_not_trained_a_second_time(trained: list[tuple[Ints, Ints]]) -> None:
+    bench = _bench("hard_rule.fraction=0.1", "hard_rule.epochs=1")
+    assert bench.hard_photos.out_of_fold is not None
+    old = bench.hard_photos.out_of_fold.folder.with_name("0123456789abcdef")
+    old.mkdir(parents=True)
+    (old / "judges.json").write_text("{}", "utf-8")
+    with pytest.raises(UserError, match="out-of-fold models of discl 0.1; `discl migrate`"):
+        bench.find_hard(_quiet)
+    assert trained == []
+
+
 def test_a_stop_loses_the_model_in_training_and_no_other(trained: list[tuple[Ints, Ints]]) -> None:
     def stop(what: str, done: int, total: int) -> None:
         if what.startswith("training out-of-fold model 2") and done:
