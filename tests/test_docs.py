@@ -342,3 +342,13 @@ def test_every_page_can_be_found() -> None:
     in_menu = re.findall(r"([\w/-]+\.md)", menu)
     assert sorted(in_menu) == pages()
     assert DOCS.is_dir()
+
+
+def test_every_extra_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    of_users = project["optional-dependencies"].keys() - {"docs", "check", "test", "dev"}
+    table = text_of("tutorial/index.md").partition("| extra |")[2].partition("\n\n")[0]
+    first_cells = re.findall(r"^\| (`.*?) \|", table, re.M)
+    assert {name for cell in first_cells for name in re.findall(r"`(.+?)`", cell)} == of_users
+    named = {name for page in pages() for name in re.findall(r"'discl\[([\w-]+)\]'", text_of(page))}
+    assert named <= of_users
