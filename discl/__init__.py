@@ -1,4 +1,4 @@
-"""DisCL harness: does a synthetic-to-real curriculum help on your data, where, and at what price?"""
+"""DisCL harness: does a synthetic-to-real curriculum help on your data, and at what price?"""
 
 from discl import _torchvision
 from discl.version import __version__

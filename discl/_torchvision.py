@@ -46,6 +46,6 @@ def _define_missing_operators(package: str) -> None:
 
 
 def install() -> None:
-    """Put the finder first in line; costs nothing until somebody imports torchvision."""
+    """Put the finder first in line; costs nothing until torchvision is imported."""
     if "torchvision" not in sys.modules and _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)

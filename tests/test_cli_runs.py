@@ -446,9 +446,9 @@ def test_the_same_run_and_another_seed_are_said_plainly() -> None:
     complete(store, second)
     assert _difference(first.id, first.name)["headline"] == "both are the same run"
     diff = _difference(first.id, second.id)
-    assert diff["headline"].startswith("they differ in nothing but the seed")
+    assert diff["headline"].startswith("they differ only in the seed")
     assert diff["settings"] == [{"path": "seed", "a": 1, "b": 2}]
-    assert "nothing but the seed" in _discl("runs", "diff", first.id, second.id).output
+    assert "only in the seed" in _discl("runs", "diff", first.id, second.id).output
 
 
 def test_settings_are_told_by_the_paths_that_set_takes_and_only_those_that_differ() -> None:

@@ -13,9 +13,9 @@ VARIABLE = "_DISCL_COMPLETE"
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script with which SHELL completes commands, options and names.
+    """Print a script that lets SHELL complete commands and names.
 
-    Install it with one line, then open a new shell (bash from 4.4 on):
+    Options are completed, too. Install it with one line, then open a new shell (bash from 4.4 on):
 
     \b
     bash   echo 'eval "$(discl completion bash)"' >> ~/.bashrc

@@ -18,16 +18,22 @@ _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 @click.command()
 @click.argument("check", nargs=-1, metavar="[CHECK]...", shell_complete=checks)
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: every finding, for scripts.",
 )
 @click.pass_context
 def doctor(ctx: click.Context, check: tuple[str, ...], form: str) -> None:
-    """Check this machine: software, devices, disks, photos, and the servers that are used.
+    """Check this machine, and say what to repair.
 
-    Each line is ok, a note (it stops nothing) or a problem, with the way out. The exit code is 1
-    where there is a problem, else 0. Keys and passwords are never shown. Without CHECK, all of
-    them: python (with packages), torch (with devices and threads), disk (space and locks), data
-    (photos), hub (Hugging Face), wandb.
+    Software, devices, disks, photos, and the servers that are used are checked. Each line is ok, a
+    note (it stops nothing) or a problem, with the way out. The exit code is 1 where there is a
+    problem, else 0. Keys and passwords are never shown. Without CHECK, all of them: python (with
+    packages), torch (with devices and threads), disk (space and locks), data (photos), hub (Hugging
+    Face), wandb.
 
     \b
     discl doctor

@@ -31,13 +31,13 @@ SHOWN = 30  # classes on the terminal
     help="json: everything, for scripts.",
 )
 def hard(sheet: Path | None, form: str, **selection: Any) -> None:
-    """Show which training photos of BENCH are hard, and how many images are made from them.
+    """Show which training photos of BENCH are hard.
 
-    By the rule `tail` they are those of small classes. By `low_confidence` they are those whose
-    true class gets the least probability from a model that has not seen them: the photos are dealt
-    into hard_rule.folds parts, and one model a part is trained on the others. That is done once
-    and goes on where it was stopped. Another hard_rule.fraction, threshold or exclude selects anew
-    without training:
+    Images are made from these photos; how many is shown, too. By the rule `tail` they are those of
+    small classes. By `low_confidence` they are those whose true class gets the least probability
+    from a model that has not seen them: the photos are dealt into hard_rule.folds parts, and one
+    model a part is trained on the others. That is done once and goes on where it was stopped.
+    Another hard_rule.fraction, threshold or exclude selects anew without training:
 
     \b
     discl hard cifar10_lt --set hard_rule.name=low_confidence --set hard_rule.fraction=0.05

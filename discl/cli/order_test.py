@@ -47,11 +47,12 @@ def _names(
 )
 @launch_options
 def order_test(name: str, output: Path | None, **given: Any) -> None:
-    """Train every order of the levels on the same images and seeds, and say whether order matters.
+    """Test whether the order of a curriculum's levels matters.
 
-    Takes a benchmark, for which it runs sweeps/order.toml, or a sweep file with a table [order].
-    Every order sees each level for the same number of epochs. Runs that the store has are not made
-    again, and the same command goes on with what was stopped.
+    Every order of the levels is trained on the same images and seeds. Takes a benchmark, for which
+    it runs sweeps/order.toml, or a sweep file with a table [order]. Every order sees each level for
+    the same number of epochs. Runs that the store has are not made again, and the same command goes
+    on with what was stopped.
 
     \b
     discl order-test cifar10_lt --dry-run             how many runs, images, steps and hours

@@ -82,6 +82,7 @@ def _specs(benches: tuple[str, ...], **narrowed: Any) -> list[Benchmark]:
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("report.html"),
     show_default=True,
+    help="The page to write.",
 )
 @click.option(
     "--pictures/--no-pictures",
@@ -99,11 +100,12 @@ def report(
     shown: bool,
     **narrowed: Any,
 ) -> None:
-    """Write what the runs of BENCH say as one page, which opens from disk and fetches nothing.
+    """Write the results of BENCH as one HTML page.
 
-    It begins with the answer in a sentence: who beats the baseline, by how much, and what of it is
-    rebalancing, synthesis and order. Then the table, charts, images of the bank, the surest
-    mistakes, tuning, and at the end the methods and comparability keys.
+    The page opens from disk and fetches nothing. It begins with the answer in a sentence: who beats
+    the baseline, by how much, and what of it is rebalancing, synthesis and order. Then the table,
+    charts, images of the bank, the surest mistakes, tuning, and at the end the methods and
+    comparability keys.
 
     \b
     discl report cifar10_lt
@@ -138,9 +140,14 @@ def report(
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="FOLDER",
+    help="Folder to write the figures to.",
 )
 @click.option(
-    "--format", "formats", default="svg,pdf,png", show_default=True, help="Separated by commas."
+    "--format",
+    "formats",
+    default="svg,pdf,png",
+    show_default=True,
+    help="Formats, separated by commas.",
 )
 def figures(
     benches: tuple[str, ...],
@@ -150,9 +157,10 @@ def figures(
     formats: str,
     **narrowed: Any,
 ) -> None:
-    """Draw what the runs of BENCH say as figures for a paper, with a text of captions beside them.
+    """Draw the results of BENCH as figures for a paper.
 
-    One column wide, legible in grey, with fonts inside a PDF; the same runs give the same bytes.
+    A text file with their captions is written beside them. Figures are one column wide and can be
+    read in grey; fonts are embedded in a PDF. The same runs give the same bytes.
 
     \b
     discl figures cifar10_lt -o figures

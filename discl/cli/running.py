@@ -14,7 +14,10 @@ from discl.cli.render.boards import print_board
 @click.command()
 @selection
 def plan(**selection: Any) -> None:
-    """Say what `discl bench` would do and cost on this machine; nothing is made."""
+    """Estimate the cost of `discl bench` on this machine.
+
+    Nothing is trained and no image is made.
+    """
     from discl.cli.render.cost import print_work
     from discl.config.experiment import experiments
     from discl.harness.run.store import Store
@@ -41,12 +44,12 @@ def plan(**selection: Any) -> None:
 @click.option(
     "--trackers",
     shell_complete=tracker_names,
-    help="Who watches, separated by commas; see `discl list trackers`. The record is always kept.",
+    help="Trackers, separated by commas; see `discl list trackers`. The record is always kept.",
 )
 def bench(trackers: str | None, **selection: Any) -> None:
-    """Run every strategy and seed of BENCH over one bank of images, then print the table.
+    """Run every strategy and seed of BENCH, and print the table.
 
-    Stored runs are not repeated.
+    All runs share one bank of images. Stored runs are not repeated.
     """
     from discl.engine.training import distributed
     from discl.harness.leaderboard.table import board, stored_results
@@ -75,9 +78,12 @@ def bench(trackers: str | None, **selection: Any) -> None:
 
 @click.command()
 @selection
-@click.option("--trackers", shell_complete=tracker_names, help="Who watches, separated by commas.")
+@click.option("--trackers", shell_complete=tracker_names, help="Trackers, separated by commas.")
 def run(trackers: str | None, **selection: Any) -> None:
-    """One run: BENCH with exactly one strategy and one seed; prints its metrics as JSON."""
+    """Make one run of BENCH, and print its metrics as JSON.
+
+    Takes exactly one strategy and one seed.
+    """
     import json
 
     from discl.core.errors import UserError

@@ -1,1 +1,1 @@
-"""Benchmark and sweep files: TOML in, checked settings out. As light as core."""
+"""Benchmark and sweep files: TOML in, checked settings out. Imports nothing slow."""

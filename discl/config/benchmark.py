@@ -78,7 +78,7 @@ class BankTable(FixedTable):
 
 
 class SamplingTable(FixedTable):
-    """How many images of what an epoch has; see `discl.engine.training.sampler`."""
+    """How many photos and images an epoch has; see `discl.engine.training.sampler`."""
 
     images: NotNegative  # an epoch; 0 = as many as there are training photos
     # "classes" = share of hard classes among classes; "photos" = see `synthetic_per_real`
@@ -158,7 +158,7 @@ class MetricsTable(FixedTable):
 
 
 class SelectTable(FixedTable):
-    """Which metric chooses the epoch, of `val/` alone."""
+    """The val/ metric that chooses the epoch."""
 
     metric: str
     # WiSE-FT: shares of the trained weights to try on val; [] = off

@@ -46,7 +46,7 @@ def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCac
 def _check_parts(bench: Benchmark, parts: PartCache) -> None:
     chosen = {kind: parts.get(bench.choices[kind]) for kind in PART_KINDS}
     check_levels(bench.levels, chosen["generators"].traits.steps)
-    for kind in ("losses", "hard_rules"):  # built, so that a parameter out of range shows now
+    for kind in ("losses", "hard_rules"):  # raises for a parameter out of range
         _ = chosen[kind].traits
     for name in bench.strategy:
         parts.get(bench.strategy_choice(name))
@@ -67,8 +67,8 @@ def _check_metrics(bench: Benchmark, parts: PartCache) -> None:
     parts.changed_metrics_json(bench)
     if not bench.select.metric.startswith("val/"):
         raise UserError(
-            f"select.metric = {bench.select.metric!r} is not a val/ metric; choosing on test or ood"
-            " would spend it"
+            f"select.metric = {bench.select.metric!r} is not a val/ metric; epochs must not be"
+            " chosen on test or ood, or their numbers are biased"
         )
     name = base_name(bench.select.metric)
     if name not in names("metrics"):
@@ -90,8 +90,8 @@ def _check_numbers(bench: Benchmark) -> None:
     default = SamplingTable.model_fields["synthetic_per_real"].default
     if sampling.synthetic_per_real != default and sampling.tail_share != "photos":
         raise UserError(
-            f"sampling.synthetic_per_real = {sampling.synthetic_per_real:g} says nothing here; add"
-            ' sampling.tail_share = "photos"'
+            f"sampling.synthetic_per_real = {sampling.synthetic_per_real:g} has no effect unless"
+            ' sampling.tail_share = "photos"; set both or neither'
         )
     if bench.train.curriculum_epochs > bench.train.epochs:
         raise UserError(
@@ -101,7 +101,10 @@ def _check_numbers(bench: Benchmark) -> None:
 
 
 def _check_held_out(bench: Benchmark, parts: PartCache, images: bool) -> None:
-    """Weights that make images count only where some are made."""
+    """Raises UserError where weights in use were trained on photos of val, test or ood.
+
+    Weights of generators and scorers count only where images are made.
+    """
     held_out = parts.get(bench.choices["datasets"]).traits.must_be_held_out
     if not held_out:
         return
@@ -115,6 +118,6 @@ def _check_held_out(bench: Benchmark, parts: PartCache, images: bool) -> None:
                 f"the weights of {singular(kind)} {bench.choices[kind].name!r} were trained on"
                 f" photos of dataset {bench.dataset['name']!r} ({', '.join(sorted(trained_on))});"
                 " take other weights, have the dataset keep those apart, or compare strategies ="
-                " ['real_only', 'real_rebalanced'], which need no images, with a backbone that"
-                " begins at chance"
+                " ['real_only', 'real_rebalanced'], which need no images, with a backbone that is"
+                " not pretrained"
             )

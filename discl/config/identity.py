@@ -62,7 +62,8 @@ def run_json(bench: Benchmark, strategy: str, seed: int, parts: PartCache) -> st
 def fold_models_identity(bench: Benchmark, models: FoldModels) -> dict[str, Any]:
     """All that out-of-fold models depend on, beside the photos.
 
-    They see photos alone, and their last epoch predicts, so the pace of the curriculum stays out.
+    They are trained on photos only and predict after their last epoch, so the length of the
+    curriculum is left out.
     """
     paced = ("epochs", "curriculum_epochs", "evaluate_every")
     train = {key: value for key, value in bench.train.non_default().items() if key not in paced}
@@ -77,9 +78,9 @@ def fold_models_identity(bench: Benchmark, models: FoldModels) -> dict[str, Any]
 
 
 def hard_rule_of_bank(bench: Benchmark) -> dict[str, Any]:
-    """The hard rule as a bank's description has it: in the words of version 0.1.
+    """The hard rule as a bank's description has it: with the keys of version 0.1.
 
-    The id of a bank seeds the noise of its images, so the same rule in other words would give other
+    The id of a bank seeds the noise of its images, so other keys for the same rule would give other
     images.
     """
     identity = bench.part("hard_rules").identity()

@@ -35,13 +35,13 @@ def bound(
             raise unknown("metric", name, known)
         if base_name(name) != name:
             raise UserError(
-                f"metric {name!r} cannot have a name that begins with {' or '.join(PREFIXES)}: it"
-                " says that logits were changed; rename the metric"
+                f"metric {name!r} cannot have a name that begins with {' or '.join(PREFIXES)}:"
+                " these mark changed logits; rename the metric"
             )
     for name in parameters:
         if name not in wanted:
             raise UserError(
-                f"[metric.{name}] says nothing here: {name} is not computed; add it to"
+                f"[metric.{name}] has no effect: {name} is not computed; add it to"
                 " metrics.extra, or take the table out"
             )
     return {
@@ -89,8 +89,8 @@ def built(bindings: Mapping[str, Bound]) -> dict[str, Metric]:
 
 
 def _built(name: str, binding: Bound) -> Metric:
-    home = names("metrics")[name]
-    if not isinstance(home, EntryPoint):
+    source = names("metrics")[name]
+    if not isinstance(source, EntryPoint):
         ours: Metric = binding.build()
         return ours
     try:
@@ -101,12 +101,12 @@ def _built(name: str, binding: Bound) -> Metric:
         _try(metric)
     except UserError:
         raise
-    except Exception as error:  # a metric may be anybody's
+    except Exception as error:  # a metric of another package may raise anything
         raise UserError(
-            f"metric {name!r} of {home.value} cannot be used"
-            f" ({type(error).__name__}: {error}); mend it, or take it out of metrics.extra"
+            f"metric {name!r} of {source.value} cannot be used"
+            f" ({type(error).__name__}: {error}); fix it, or take it out of metrics.extra"
         ) from error
-    return GuardedMetric(name, home.value, metric)
+    return GuardedMetric(name, source.value, metric)
 
 
 def _try(metric: Metric) -> None:
@@ -132,14 +132,14 @@ def _computed(metric: Metric, photos: ClassCounts, training_photos: Ints) -> Fra
 class GuardedMetric(Metric):
     """A metric of another package: where it fails, it is not measured, and the run goes on.
 
-    A run of hours is not lost because of one number of its end; what went wrong is said once.
+    A failing metric must not cost a run of hours; the error is printed once.
     """
 
     def __init__(
-        self, name: str, home: str, metric: Metric, tell: Callable[[str], None] | None = None
+        self, name: str, source: str, metric: Metric, tell: Callable[[str], None] | None = None
     ) -> None:
         self._name = name
-        self._home = home
+        self._source = source
         self._metric = metric
         self._tell = tell or (lambda sentence: print(sentence, file=sys.stderr))
         self._failed = False
@@ -166,10 +166,10 @@ class GuardedMetric(Metric):
         """Values [...] of counts [..., c]; NaN, which is left out, where the metric fails."""
         try:
             return _computed(self._metric, photos, training_photos)
-        except Exception as error:  # a metric may be anybody's
+        except Exception as error:  # a metric of another package may raise anything
             if not self._failed:
                 self._tell(
-                    f"metric {self._name!r} of {self._home} failed"
+                    f"metric {self._name!r} of {self._source} failed"
                     f" ({type(error).__name__}: {error}) and is left out; the run goes on. Mend it,"
                     " then run again, or take it out of metrics.extra"
                 )

@@ -92,7 +92,7 @@ class PartCache:
             from discl.config import metrics  # imports numpy
 
             if bench.metrics.extra or bench.metric:
-                metrics.built(bench.bound_metrics())  # a parameter out of range shows now
+                metrics.built(bench.bound_metrics())  # raises for a parameter out of range
             changed = metrics.changed(bench.metrics.extra, bench.metric)
             self._changed_metrics[key] = canonical_json(changed)
         return self._changed_metrics[key]

@@ -43,8 +43,8 @@ def check_sweep(sweep: SweepFile, seeds_given: bool) -> None:
         )
     if sweep.tune and (seeds_given or sweep.seeds):
         raise UserError(
-            f"{sweep.name}.toml tunes, and its trials are judged on tune.seeds ="
-            f" {sweep.tune.seeds}; set those, not seeds"
+            f"{sweep.name}.toml tunes, and its trials are scored on tune.seeds ="
+            f" {sweep.tune.seeds}; set tune.seeds instead of seeds"
         )
     for path in (*sweep.set, *sweep.grid, *sweep.space):
         if path != "benchmark":
@@ -64,8 +64,8 @@ def _check_axes(sweep: SweepFile) -> None:
     for path, values in sweep.grid.items():
         if not values:
             raise UserError(
-                f"{sweep.name}.toml: the grid is empty, for {path!r} has no value; give it some or"
-                " take it out"
+                f"{sweep.name}.toml: the grid is empty, because {path!r} has no value; give it some"
+                " or take it out"
             )
         if len({canonical_json(value) for value in values}) < len(values):
             raise UserError(
@@ -93,8 +93,8 @@ def _check_choices(sweep: SweepFile) -> None:
     for choice, option in CHOICES.items():
         if choice in sweep.set:
             raise UserError(
-                f"{sweep.name}.toml: {choice!r} cannot be set; say it under [grid], or on the"
-                f" command line as {option}"
+                f"{sweep.name}.toml: {choice!r} cannot be set; put it under [grid], or use"
+                f" {option} on the command line"
             )
     lists: dict[str, list[Any]] = {"strategies": sweep.strategies, "seeds": sweep.seeds}
     if sweep.tune:
@@ -140,7 +140,7 @@ def _check_dimensions(sweep: SweepFile) -> None:
     for path, dimension in sweep.space.items():
         if path in CHOICES or path in sweep.set:
             why = "chosen, not tuned" if path in CHOICES else f"set to {sweep.set[path]!r} already"
-            raise UserError(f"{sweep.name}.toml: {path!r} cannot be tuned, for it is {why}")
+            raise UserError(f"{sweep.name}.toml: {path!r} cannot be tuned, because it is {why}")
         for name in (*dimension.only, *dimension.without):
             if name not in names("strategies"):
                 raise unknown(
@@ -157,8 +157,8 @@ def _check_dimension(where: str, dimension: Dimension) -> None:
 
 def _check_listed(where: str, dimension: Dimension) -> None:
     choices = dimension.choices
-    # Optuna takes 1, 1.0 and true for one
-    alike = any(one == other for one, other in itertools.combinations(choices, 2))
+    # Optuna does not distinguish 1, 1.0 and true
+    alike = any(left == right for left, right in itertools.combinations(choices, 2))
     numeric = (dimension.low, dimension.high, dimension.step)
     if len(choices) < 2 or alike or dimension.log or any(bound is not None for bound in numeric):
         raise UserError(
@@ -200,7 +200,7 @@ def _check_tuning(sweep: SweepFile) -> None:
     for metric in sweep.tune.objective:
         if not metric.startswith("val/") and metric not in COSTS:
             reason = (
-                "is read once, at the end, and choosing by it would spend it"
+                "is read once, at the end; choosing by it would bias it"
                 if metric.startswith(("test/", "ood/", "id_test/"))
                 else "is none"
             )
@@ -267,7 +267,7 @@ def _check_objective(sweep: SweepFile, bench: Benchmark) -> None:
 def _check_patience(sweep: SweepFile, metric: str) -> None:
     if sweep.tune and sweep.tune.patience and sweep.tune.objective not in ([], [metric]):
         raise UserError(
-            f"{sweep.name}.toml: patience looks at {metric!r} after each epoch, and the objective"
+            f"{sweep.name}.toml: patience checks {metric!r} after each epoch, and the objective"
             f" is {sweep.tune.objective[0]!r}; set select.metric to the objective, or patience = 0"
         )
 

@@ -176,12 +176,12 @@ def as_values(path: str, value: Any) -> list[Any]:
 
 def axes_that_differ(points: Iterable[Point]) -> list[str]:
     """Axes with more than one value among the points, seeds left out."""
-    seen: dict[str, set[str]] = {}
+    values: dict[str, set[str]] = {}
     for point in points:
         for axis, value in point.at.items():
-            seen.setdefault(axis, set()).add(canonical_json(value))
+            values.setdefault(axis, set()).add(canonical_json(value))
     return [
         axis
-        for axis, values in seen.items()
-        if axis != "seed" and (len(values) > 1 or axis == "strategy")
+        for axis, taken in values.items()
+        if axis != "seed" and (len(taken) > 1 or axis == "strategy")
     ]

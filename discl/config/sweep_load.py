@@ -75,7 +75,7 @@ def _benchmark(tree: Mapping[str, Any], over: str | None, path: Path) -> str:
     for name in _table(tree, "on", path):
         if name not in benchmarks.available():
             raise unknown(
-                f"benchmark, said as [on.{name}] in {path},", name, benchmarks.available()
+                f"benchmark, named in [on.{name}] of {path},", name, benchmarks.available()
             )
     chosen = over or str(tree.get("benchmark", ""))
     if chosen in benchmarks.available():
@@ -84,7 +84,7 @@ def _benchmark(tree: Mapping[str, Any], over: str | None, path: Path) -> str:
         raise unknown("benchmark", over, benchmarks.available())
     if chosen:
         raise unknown(f"benchmark, named in {path},", chosen, benchmarks.available())
-    raise UserError(f'{path} names no benchmark; add benchmark = "cifar10_lt", or say --benchmark')
+    raise UserError(f'{path} names no benchmark; add benchmark = "cifar10_lt", or use --benchmark')
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _table(tree: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
     table = tree.get(key, {})
     if not isinstance(table, dict):
-        raise UserError(f"{path}: {key} = {table!r} is a value; it is to be a table, [{key}]")
+        raise UserError(f"{path}: {key} = {table!r} is a value; it must be a table, [{key}]")
     return dict(table)
 
 

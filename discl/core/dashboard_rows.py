@@ -1,4 +1,4 @@
-"""Rows of a run for dashboards: flat names and numbers, one row an epoch, from its record alone."""
+"""Rows of a run for dashboards: flat names and numbers, one row per epoch, from its record."""
 
 from __future__ import annotations
 

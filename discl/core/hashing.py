@@ -70,5 +70,5 @@ def short_of_json(line: str) -> str:
 
 
 def seed_of(*words: Any) -> int:
-    """A 63-bit seed that depends on `words` alone, unlike Python's salted `hash`."""
+    """A 63-bit seed that depends only on `words`, unlike Python's salted `hash`."""
     return int(digest(list(words))[:16], 16) >> 1

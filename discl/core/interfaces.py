@@ -160,7 +160,7 @@ class Scorer(Protocol):
         """All else that the embeddings depend on, such as the digest of the weights."""
 
     def embed_images(self, images: Photos) -> Floats:
-        """Unit vectors [b, d] of images [b, h, w, 3]; each depends on its image alone."""
+        """Unit vectors [b, d] of images [b, h, w, 3]; each depends on its own image only."""
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """Unit vectors [b, d] of texts."""
@@ -216,7 +216,7 @@ class FoldPredictions(NamedTuple):
 
 
 class TrainingPhotos(NamedTuple):
-    """All a hard rule may know of the training photos."""
+    """Everything a hard rule may use of the training photos."""
 
     ids: NDArray[np.str_]  # [n]
     labels: Ints  # [n], 0 .. c-1
@@ -265,7 +265,7 @@ class WorkersDied:
         held = "" if self.peak_bytes is None else f" with {self.peak_bytes / 1e9:.1f} GB in memory"
         return (
             f"{self.workers} workers died at item {reprlib.repr(item)} (the last:"
-            f" {self.how}{held}); the usual cause is too little memory: try fewer workers or a"
+            f" {self.how}{held}); most often there is too little memory: try fewer workers or a"
             " smaller batch"
         )
 
@@ -317,7 +317,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class EpochContext:
-    """All that a strategy knows when it chooses the mix of an epoch."""
+    """Everything a strategy may use when it chooses the mix of an epoch."""
 
     epoch: int  # 0-based, within the curriculum
     epochs: int  # length of the curriculum; real-only epochs follow it
@@ -405,9 +405,9 @@ class Loss(Protocol):
         """Mean loss of a batch.
 
         `network` maps images [b, 3, h, w] to logits [b, c], or with labels to pairs (see
-        `Backbone.build`), and must be called once. Labels are [b], or [b, c] where images are
-        mixed (each row sums to 1). `counts` [c] are the real training photos per class. `progress`
-        is the share of the run that is over, in [0, 1).
+        `Backbone.build`), and must be called once. Labels are [b], or [b, c] where images are mixed
+        (each row sums to 1). `counts` [c] are the real training photos per class. `progress` is the
+        share of the run that is over, in [0, 1).
         """
 
 
@@ -434,7 +434,7 @@ class EpochReport:
 
 
 class Metric(ABC):
-    """One number about the predictions on a split. Subclass it, and only what differs is written.
+    """One number about the predictions on a split; the base class of all metrics.
 
     A constructor keyword named like a convention of `[metrics]` (`shots`, `min_group_size`) gets
     the value that the benchmark gives it. NaN = cannot be measured here; it is left out, never 0.
@@ -479,7 +479,7 @@ class Metric(ABC):
 
 
 class Tracker(Protocol):
-    """Follows runs; whatever it does or fails to do, the result of a run stays the same."""
+    """Follows runs. It never changes the result of a run, even where it fails."""
 
     version: int
 

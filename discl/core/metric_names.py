@@ -22,7 +22,7 @@ def default_names() -> tuple[str, ...]:
 
     So installing a package changes no definition of a result.
     """
-    ours = [name for name, home in names("metrics").items() if not isinstance(home, EntryPoint)]
+    ours = [name for name, source in names("metrics").items() if not isinstance(source, EntryPoint)]
     return tuple(in_order(name for name in ours if find("metrics", name).always))
 
 
@@ -55,8 +55,8 @@ def described(name: str) -> type[Metric] | None:
     metric = find("metrics", name)
     if not (isinstance(metric, type) and issubclass(metric, Metric)):
         raise UserError(
-            f"metric {name!r} is no subclass of discl.core.interfaces.Metric; mend the package"
-            " that brings it, or take it out of metrics.extra"
+            f"metric {name!r} is no subclass of discl.core.interfaces.Metric; fix the package"
+            " that provides it, or take it out of metrics.extra"
         )
     return metric
 

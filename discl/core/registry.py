@@ -85,8 +85,8 @@ def find(kind: str, name: str) -> type[Any]:
     if name in claims(kind):
         sources = " and ".join(claims(kind)[name])
         raise UserError(
-            f"{singular(kind)} {name!r} is there more than once: {sources}; rename the entry point"
-            " of a package, or uninstall the package"
+            f"{singular(kind)} {name!r} is defined more than once: {sources}; rename the entry"
+            " point of a package, or uninstall the package"
         )
     source = known[name]
     return _of_plugin(kind, source) if isinstance(source, EntryPoint) else _class_in(source)
@@ -97,8 +97,8 @@ def _of_plugin(kind: str, point: EntryPoint) -> type[Any]:
         part: type[Any] = point.load()
     except (ImportError, AttributeError) as error:
         raise UserError(
-            f"{singular(kind)} {point.name!r} of {point.value} cannot be imported ({error}); mend"
-            " the package that brings it, or uninstall it"
+            f"{singular(kind)} {point.name!r} of {point.value} cannot be imported ({error}); fix"
+            " the package that provides it, or uninstall it"
         ) from error
     for old, new in RENAMED_ATTRIBUTES.items():
         if hasattr(part, old):

@@ -1,4 +1,4 @@
-"""Does the work with the parts it is handed: the bank, the sampler, the training loop, the metrics.
+"""The bank, the sampler, the training loop and the metrics.
 
-Names no part.
+Parts are passed in; none is imported by name.
 """

@@ -71,14 +71,14 @@ def select(
 
 
 def _asked(name: str, ask: Callable[[], _Answer]) -> _Answer:
-    """The answer of a rule, which may be somebody else's code."""
+    """The answer of a rule, whose code may be of another package."""
     try:
         return ask()
     except UserError:
         raise
     except Exception as error:
         raise UserError(
-            f"the hard rule {name!r} failed ({type(error).__name__}: {error}); mend it, or set"
+            f"the hard rule {name!r} failed ({type(error).__name__}: {error}); fix it, or set"
             " hard_rule.name to another rule"
         ) from error
 

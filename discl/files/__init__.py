@@ -1,1 +1,1 @@
-"""Bytes in and out: atomic writing, fetching, photo files. Knows nothing of curricula."""
+"""Bytes in and out: atomic writing, fetching, photo files. Independent of curricula."""

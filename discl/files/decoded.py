@@ -1,9 +1,9 @@
 """Photos at training size: decoded once from the user's files into a memory map.
 
-A map is a folder: `pixels` (raw uint8, a place for each photo as listed), `stamps` (size and time
-of each file when it was read), `log.jsonl` (which chunks are done, and which of their photos could
-not be read) and, last, `done.json`. The log is appended after the pixels are on the disk, every
-few seconds, so that a kill or a power cut costs seconds of work.
+A map is a folder: `pixels` (raw uint8, one photo after the other, as listed), `stamps` (size and
+time of each file when it was read), `log.jsonl` (which chunks are done, and which of their photos
+could not be read) and, last, `done.json`. The log is appended after the pixels are on the disk,
+every few seconds, so that a kill or a power cut costs seconds of work.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FEW = 512  # photos that are decoded sooner than processes start
 CHECKED = 1000  # files whose size and time are compared whenever a map is opened
 LOG_SECONDS = 2.0  # between two writes of the log
 
-Unreadable = dict[int, str]  # place -> why the photo could not be read
+Unreadable = dict[int, str]  # position -> why the photo could not be read
 
 
 class PhotoFiles(Protocol):
@@ -54,9 +54,9 @@ class PhotoFiles(Protocol):
 
 
 class OpenedPhotos(NamedTuple):
-    """A whole map."""
+    """A complete map."""
 
-    rows: Ints  # [n], place in the list of photos of each row of `pixels`
+    rows: Ints  # [n], position in the list of photos of each row of `pixels`
     pixels: Photos  # [n, side, side, 3], a memory map
     unreadable: dict[str, str]  # photo -> why it is not among them
 
@@ -92,7 +92,7 @@ class DecodedPhotos:
         return max(0, self.bytes - written)
 
     def open(self) -> OpenedPhotos | None:
-        """The map where it is whole and the files have not changed; None otherwise.
+        """The map, where it is complete and the files have not changed; None otherwise.
 
         Reads no photo.
         """
@@ -100,7 +100,7 @@ class DecodedPhotos:
             done = json.loads((self.folder / "done.json").read_text("utf-8"))
         except FileNotFoundError:
             return None
-        unreadable = {int(place): str(why) for place, why in done["unreadable"].items()}
+        unreadable = {int(position): str(why) for position, why in done["unreadable"].items()}
         sample = np.linspace(0, len(self.refs) - 1, min(CHECKED, len(self.refs)), dtype=int)
         if self._changed(sorted({*sample.tolist(), *unreadable})):
             return None
@@ -109,11 +109,11 @@ class DecodedPhotos:
         pixels: Photos = np.empty(shape, np.uint8)
         if len(rows):
             pixels = np.memmap(self.folder / "pixels", np.uint8, "r", shape=shape)
-        reasons = {str(self.refs[place]): why for place, why in sorted(unreadable.items())}
+        reasons = {str(self.refs[position]): why for position, why in sorted(unreadable.items())}
         return OpenedPhotos(rows, pixels, reasons)
 
     def build(self, what: str, progress: Progress, processes: int = 0) -> OpenedPhotos:
-        """The map, made or completed now where it must be.
+        """The map; made or completed where it is not complete.
 
         `processes` decode; 0 = as many as are faster. Raises UserError where the files change
         meanwhile, and DiskError where the disk fails.
@@ -157,7 +157,7 @@ class DecodedPhotos:
         self._finish()
 
     def _finish(self) -> None:
-        """Fill the places of unreadable photos from the end.
+        """Fill the positions of unreadable photos from the end.
 
         Repeating it changes nothing: what is copied stays where it was.
         """
@@ -171,7 +171,7 @@ class DecodedPhotos:
                 row = os.pread(number, self._row_bytes, source * self._row_bytes)
                 os.pwrite(number, row, hole * self._row_bytes)
             os.fsync(number)
-        listed = (f"{self.refs[place]}\t{why}\n" for place, why in sorted(unreadable.items()))
+        listed = (f"{self.refs[position]}\t{why}\n" for position, why in sorted(unreadable.items()))
         write_text(self.folder / "unreadable.txt", "".join(listed))
         done = {
             "of": self.origin,
@@ -193,14 +193,14 @@ class DecodedPhotos:
     # -- what is done
 
     def _entries(self) -> dict[int, Unreadable]:
-        """First place of each chunk in the log -> its unreadable photos; the last entry counts."""
+        """Start of each chunk in the log -> its unreadable photos; the last entry counts."""
         entries: dict[int, Unreadable] = {}
         path = self.folder / "log.jsonl"
         for line in path.read_text("utf-8").splitlines() if path.exists() else ():
             try:
                 entry = json.loads(line)
                 reasons = entry["unreadable"].items()
-                entries[int(entry["chunk"])] = {int(place): str(why) for place, why in reasons}
+                entries[int(entry["chunk"])] = {int(key): str(why) for key, why in reasons}
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # the line that a kill cut short; its chunk is made again
         return entries
@@ -214,19 +214,19 @@ class DecodedPhotos:
 
         Looks at every file, but only where something is to be made anyway.
         """
-        places: list[int] = []
+        positions: list[int] = []
         for start in sorted(done):
-            places += range(start, min(start + self._chunk, len(self.refs)))
-        return {place // self._chunk * self._chunk for place in self._changed(places)}
+            positions += range(start, min(start + self._chunk, len(self.refs)))
+        return {position // self._chunk * self._chunk for position in self._changed(positions)}
 
-    def _changed(self, places: Sequence[int]) -> list[int]:
-        if not places:
+    def _changed(self, positions: Sequence[int]) -> list[int]:
+        if not positions:
             return []
         stamps = np.fromfile(self.folder / "stamps", np.int64).reshape(-1, 2)
         return [
-            place
-            for place in places
-            if _stamp(self.files, str(self.refs[place])) != tuple(stamps[place].tolist())
+            position
+            for position in positions
+            if _stamp(self.files, str(self.refs[position])) != tuple(stamps[position].tolist())
         ]
 
 
@@ -280,7 +280,7 @@ def check_room(maps: Iterable[DecodedPhotos], home: Path) -> int:
 def _decode_chunk(
     folder: Path, side: int, files: PhotoFiles, chunk: tuple[int, list[str]]
 ) -> tuple[int, Unreadable]:
-    """Write the photos of a chunk at their places; (its first place, its unreadable photos)."""
+    """Write the photos of a chunk; returns (start of the chunk, its unreadable photos)."""
     start, refs = chunk
     pixels = np.zeros((len(refs), side, side, 3), np.uint8)
     stamps = np.zeros((len(refs), 2), np.int64)
@@ -308,14 +308,14 @@ def _stamp(files: PhotoFiles, ref: str) -> tuple[int, int]:
 
 
 def _compact(count: int, holes: Iterable[int]) -> tuple[Ints, list[tuple[int, int]]]:
-    """(place of the photo in each row of a map without holes, moves).
+    """(position of the photo in each row of a map without holes, moves).
 
     A move is (hole, row that is copied into it).
     """
     missing = set(holes)
     kept = count - len(missing)
-    low = sorted(place for place in missing if place < kept)
-    high = [place for place in range(kept, count) if place not in missing]
+    low = sorted(position for position in missing if position < kept)
+    high = [position for position in range(kept, count) if position not in missing]
     rows = np.arange(kept)
     moves = list(zip(low, high, strict=True))
     for hole, source in moves:

@@ -160,20 +160,20 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def resource(place: str) -> Path:
+def resource(location: str) -> Path:
     """A local path; `pkg://package/path` lies inside an installed package.
 
     Raises UserError where no such package is installed, or the path leaves it.
     """
-    if not place.startswith("pkg://"):
-        return Path(place).expanduser()
+    if not location.startswith("pkg://"):
+        return Path(location).expanduser()
     from importlib.resources import files
 
-    package, _, inside = place.removeprefix("pkg://").partition("/")
+    package, _, inside = location.removeprefix("pkg://").partition("/")
     if ".." in Path(inside).parts:
-        raise UserError(f"{place!r} leaves its package; name a path inside it")
+        raise UserError(f"{location!r} leaves its package; name a path inside it")
     try:
         root = Path(str(files(package)))
     except ModuleNotFoundError as error:
-        raise UserError(f"{place!r}: no package called {package!r} is installed") from error
+        raise UserError(f"{location!r}: no package called {package!r} is installed") from error
     return root / inside

@@ -22,7 +22,7 @@ def workers() -> int:
     """
     setting = os.environ.get("DISCL_WORKERS", "")
     if setting and not (setting.isdecimal() and int(setting)):
-        raise UserError(f"DISCL_WORKERS = {setting!r}: takes a whole number from 1")
+        raise UserError(f"DISCL_WORKERS = {setting!r}: takes a whole number from 1 up")
     return int(setting or cores())
 
 

@@ -1,4 +1,4 @@
-"""Sources of a dataset's files, and their download: resumed, checked, unpacked, in place whole."""
+"""Sources of a dataset's files, and their download: resumed, checked, unpacked."""
 
 from __future__ import annotations
 

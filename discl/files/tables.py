@@ -25,7 +25,7 @@ class TableForm(Protocol):
         """A writer with `write_table` and `close`."""
 
     def finish(self, folder: Path, parts: Sequence[Path], features: Any) -> None:
-        """Name the parts, now that their number is known, and add the files a reader looks for."""
+        """Name the parts, since their number is known, and add the files that readers expect."""
 
     def files(self, folder: Path) -> list[Path]:
         """The files of this form in a folder; none where it is of another form."""

@@ -1,1 +1,1 @@
-"""Time, disk and git: runs experiments, keeps their results, compares them."""
+"""Runs experiments, stores their results, compares them: the part that uses disk, time and git."""

@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 
-def template(place: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> Template:
+def template(path: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> Template:
     """A template below `discl/harness`; `{{ colours }}` in it is the style sheet of all pages.
 
     Every word is escaped, and a missing one is an error.
@@ -20,9 +20,9 @@ def template(place: str, filters: Mapping[str, Callable[..., Any]] | None = None
     )
     environment.filters |= filters or {}
     environment.globals["colours"] = Markup(text("colours.css"))  # noqa: S704
-    return environment.from_string(text(place))
+    return environment.from_string(text(path))
 
 
-def text(place: str) -> str:
+def text(path: str) -> str:
     """A file below `discl/harness`."""
-    return (files("discl.harness") / place).read_text("utf-8")
+    return (files("discl.harness") / path).read_text("utf-8")

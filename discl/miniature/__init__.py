@@ -1,1 +1,1 @@
-"""Training of the embedded generator and scorer: small networks, on the pool of CIFAR-10 alone."""
+"""Training of the embedded generator and scorer: small networks, on the pool of CIFAR-10."""

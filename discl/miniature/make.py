@@ -155,7 +155,8 @@ def measure(
         "clip": by_captions(OpenClipScorer(str(assets / CLIP)), dataset),
         "judge": by_judge(examiner),
     }
-    test, val = dataset.split("test"), dataset.split("val")
+    test = dataset.split("test")
+    val = dataset.split("val")
     levels = []
     started = time.monotonic()
     for done, level in enumerate(

@@ -12,7 +12,7 @@ from torch import nn
 from discl.core.hashing import seed_of
 from discl.core.interfaces import Dataset, Generator, Ints, Photos, Request, Split
 from discl.core.levels import PHOTO
-from discl.miniature import judge as judges
+from discl.miniature import judge
 from discl.parts.scorers.open_clip import OpenClipScorer
 
 Classifier = Callable[[Photos], Ints]  # photos [n, h, w, 3] to labels [n]
@@ -33,7 +33,7 @@ class Retention:
 
 def by_judge(network: nn.Module) -> Classifier:
     """The judge: a classifier of the pool's photos that nothing else uses."""
-    return lambda photos: judges.predict(network, photos, torch.device("cpu"))
+    return lambda photos: judge.predict(network, photos, torch.device("cpu"))
 
 
 def by_captions(scorer: OpenClipScorer, dataset: Dataset) -> Classifier:

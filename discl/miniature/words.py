@@ -13,7 +13,8 @@ TEMPLATES = (
     "{}",
 )
 CONTEXT = 16  # tokens a caption, start and end included
-_START, _END = "<|startoftext|>", "<|endoftext|>"
+_START = "<|startoftext|>"
+_END = "<|endoftext|>"
 
 
 def captions(classes: list[str]) -> list[list[str]]:

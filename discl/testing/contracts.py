@@ -185,7 +185,7 @@ class ScorerContract(_Contract):
 
 
 class PromptsContract(_Contract):
-    """Captions that depend on the class and the photo alone."""
+    """Captions that depend only on the class and the photo."""
 
     def context(self) -> CaptionContext:
         """A class and photo that the part has captions for."""
@@ -268,12 +268,12 @@ class DatasetContract(_Contract):
 
     def test_no_photo_is_in_two_splits(self, part: Dataset) -> None:
         """Except those of ood/*, which may be corrupted photos of test."""
-        seen: set[str] = set()
+        known: set[str] = set()
         for name in part.splits:
             if not name.startswith("ood/"):
                 ids = set(part.split(name).ids.tolist())
-                assert not ids & seen
-                seen |= ids
+                assert not ids & known
+                known |= ids
 
     def test_every_class_has_a_prompt(self, part: Dataset) -> None:
         for label in range(len(part.classes)):
@@ -281,7 +281,8 @@ class DatasetContract(_Contract):
             assert all(isinstance(prompt, str) for prompt in part.prompts(label))
 
     def test_the_same_part_twice_hands_out_the_same_photos(self, part: Dataset) -> None:
-        first, again = part.split("train"), part.split("train")
+        first = part.split("train")
+        again = part.split("train")
         assert np.array_equal(first.ids, again.ids)
         assert np.array_equal(first.pixels[:3], again.pixels[:3])
 
@@ -305,10 +306,11 @@ class BackboneContract(_Contract):
     def test_the_seed_decides_the_weights(self, part: Backbone) -> None:
         import torch
 
-        first, again, other = (
-            torch.cat([p.flatten() for p in part.build(self.task(3), seed).parameters()])
-            for seed in (0, 0, 1)
-        )
+        def weights(seed: int) -> torch.Tensor:
+            network = part.build(self.task(3), seed)
+            return torch.cat([parameter.flatten() for parameter in network.parameters()])
+
+        first, again, other = (weights(seed) for seed in (0, 0, 1))
         assert torch.equal(first, again)
         assert torch.equal(first, other) != self.draws(part)
 
@@ -451,7 +453,8 @@ class _Network:
     gives_pairs = True
 
     def __init__(self, logits: Callable[[Any], Any], module: Any = None) -> None:
-        self.logits, self.module = logits, module
+        self.logits = logits
+        self.module = module
 
     def __call__(self, images: Any, labels: Any = None) -> Any:
         import torch

@@ -123,7 +123,7 @@ def test_a_metric_that_breaks_its_promise_is_refused_before_any_work(
     with pytest.raises(UserError) as raised:
         load("cifar10_lt", settings=["metrics.extra=['theirs']"])
     assert str(raised.value) == (
-        f"metric 'theirs' of {__name__}:{part.__name__} cannot be used ({cause}); mend it, or take"
+        f"metric 'theirs' of {__name__}:{part.__name__} cannot be used ({cause}); fix it, or take"
         " it out of metrics.extra"
     )
 
@@ -204,7 +204,7 @@ def test_a_later_version_is_another_definition(
     [
         (["metrics.extra=['macro_f1_uni']"], "did you mean 'macro_f1_union'?"),
         (["metric.acc.floor=1"], "no parameter of metric 'acc' called 'floor'"),
-        (["metric.macro_f1_all={}"], r"\[metric.macro_f1_all\] says nothing here"),
+        (["metric.macro_f1_all={}"], r"\[metric.macro_f1_all\] has no effect"),
         (["metric.worst_group_acc.min_group_size=3"], "set metrics.min_group_size"),
         (["metrics.extra=['adjusted_error']"], "cannot have a name that begins with"),
     ],

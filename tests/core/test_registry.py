@@ -52,6 +52,6 @@ def test_a_name_that_two_parts_claim_is_refused(monkeypatch: pytest.MonkeyPatch)
     finally:
         registry.claims.cache_clear()
     assert str(raised.value) == (
-        "metric 'acc' is there more than once: discl itself and somebody.metrics:Acc; rename the"
+        "metric 'acc' is defined more than once: discl itself and somebody.metrics:Acc; rename the"
         " entry point of a package, or uninstall the package"
     )

@@ -72,7 +72,7 @@ def test_a_threshold_is_strict_and_leaves_out_what_is_excluded() -> None:
 @pytest.mark.parametrize(
     ("fraction", "allowed", "says"),
     [
-        (0.01, ALL, "is none of them; raise it"),
+        (0.01, ALL, "selects none; raise it"),
         (1.0, NOT_FIRST, r"is 6, and hard_rule.exclude leaves 5; take 0.8333 at most"),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_threshold_that_selects_nothing_or_everything_tells_the_range(
     ("parameters", "says"),
     [
         ({}, "needs hard_rule.fraction .* or hard_rule.threshold"),
-        ({"fraction": 0.1, "threshold": 0.1}, "two answers to one question"),
+        ({"fraction": 0.1, "threshold": 0.1}, "exclude each other"),
         ({"fraction": 0.0}, "hard_rule.fraction = 0.0: takes a share"),
         ({"fraction": 1.5}, "hard_rule.fraction = 1.5"),
         ({"fraction": "some"}, "hard_rule.fraction = 'some'"),

@@ -53,7 +53,7 @@ def test_static_takes_stages_of_unequal_length() -> None:
     assert walked(61) == {10: 14, 30: 15, 50: 15, 100: 17}  # the off-by-one of the released code
     assert walked(8) == {10: 2, 30: 2, 50: 2, 100: 2}
     assert walked(1) == {10: 1}
-    with pytest.raises(UserError, match=r"\[14, 15, 15, 17\] are 4, for 5 levels"):
+    with pytest.raises(UserError, match=r"\[14, 15, 15, 17\] has 4 numbers for the 5 levels"):
         released.uses(LEVELS)
     with pytest.raises(UserError, match="each level needs 1 or more"):
         bind("strategies", "static", {"lengths": [3, 0]}).build()

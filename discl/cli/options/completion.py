@@ -31,7 +31,8 @@ def _completer(
     def complete(
         _context: click.Context, _parameter: click.Parameter | None, incomplete: str
     ) -> list[CompletionItem]:
-        before, comma, begun = "", "", incomplete
+        before = comma = ""
+        begun = incomplete
         if comma_separated:
             before, comma, begun = incomplete.rpartition(",")
         taken = set(before.split(",")) if comma else set()
@@ -40,7 +41,7 @@ def _completer(
                 item if isinstance(item, CompletionItem) else CompletionItem(item)
                 for item in known()
             ]
-        except Exception:  # a traceback amid what is being typed helps nobody
+        except Exception:  # a traceback would garble the command line
             return []
         return [
             CompletionItem(f"{before}{comma}{item.value}", help=item.help)

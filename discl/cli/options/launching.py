@@ -56,7 +56,7 @@ _OPTIONS = (
     ),
     click.option(
         "--address",
-        help="Of a running Ray cluster, e.g. auto or head:6379; without it, one is started here.",
+        help="Address of a running Ray cluster, e.g. auto or head:6379; default: start one here.",
     ),
     click.option(
         "--executor-set",
@@ -69,7 +69,7 @@ _OPTIONS = (
         default=0,
         show_default=True,
         type=click.IntRange(0),
-        help="Try a failed run so often again in this launch; the next one does anyway.",
+        help="How often a failed run is tried again in this launch; a new launch tries it anyway.",
     ),
     click.option(
         "--trackers",

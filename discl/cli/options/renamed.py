@@ -14,7 +14,7 @@ Command = Callable[..., Any]
 def renamed_option(old: str, new: str, *, takes_value: bool = True) -> Callable[[Command], Command]:
     """A hidden option `old` that is refused; `new` is what to write, such as "--executor ray".
 
-    Whoever uses it sees UserError, so exit code 2.
+    Using it raises UserError, so the exit code is 2.
     """
     return click.option(
         old,

@@ -171,14 +171,7 @@ def _print_levels(intervals: Sequence[MixInterval]) -> None:
 def _print_curves(reports: Sequence[EpochReport], metric: str, run: StoredRun) -> None:
     from discl.harness.inspect.details import curve
 
-    mean_levels = [
-        (
-            math.nan
-            if report.real_phase
-            else sum(level * weight for level, weight in report.mix.items())
-        )
-        for report in reports
-    ]
+    mean_levels = [math.nan if report.real_phase else _mean_level(report) for report in reports]
     losses = [report.loss for report in reports if report.loss is not None]
     lines = [("levels", spark(mean_levels, 0, 100))]
     if losses:
@@ -187,6 +180,10 @@ def _print_curves(reports: Sequence[EpochReport], metric: str, run: StoredRun) -
         chosen = f", chosen at epoch {run.result.chosen_epoch + 1}" if run.result else ""
         lines.append((metric, _curve(list(values.values()), "{:.1%}") + chosen))
     show_lines("", lines)
+
+
+def _mean_level(report: EpochReport) -> float:
+    return sum(level * weight for level, weight in report.mix.items())
 
 
 def _curve(values: Sequence[float], number: str) -> str:

@@ -1,4 +1,4 @@
-"""The bank of guidance-level images: made once, kept for ever, read through views.
+"""The bank of guidance-level images: each is made once and kept.
 
 On disk, under `banks/<id>/`: `bank.json` (the process the id stands for), `shards/` (lossless WebP
 bytes and their records: the truth), `catalogue.sqlite` (a row per image: an index that can be made
@@ -33,7 +33,7 @@ from discl.files.disk import atomic_write, clear_disk_errors, write_text
 from discl.files.photos import decode, fitted
 
 SCHEMA = 2
-WAIT_SECONDS = 0.5  # between looks at what other builders still hold
+WAIT_SECONDS = 0.5  # between checks of what other builders still hold
 
 _RECORD = ", ".join(ImageRecord._fields)
 

@@ -45,7 +45,8 @@ class ImageRecord(NamedTuple):
         return Cell(self.source, self.level, self.variant)
 
 
-MADE, FAILED = "made", "failed"
+MADE = "made"
+FAILED = "failed"
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS images (
@@ -80,8 +81,8 @@ class Catalogue:
     """One SQLite file in WAL mode, which many processes of one machine may read and write at once.
 
     Read it by `fetch` and `stream`, write it inside `writing`. All of them raise
-    DamagedCatalogueError where the file is torn, UserError where it stays locked, and OSError
-    where the disk is full or read-only.
+    DamagedCatalogueError where the file is torn, UserError where it stays locked, and OSError where
+    the disk is full or read-only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -145,7 +146,8 @@ class Catalogue:
                 raise self._damaged(message) from error
             if "locked" in message:
                 raise UserError(
-                    f"{self.path} stayed locked for two minutes; is a process that uses it stopped?"
+                    f"{self.path} stayed locked for two minutes; end or resume the process that"
+                    " uses it"
                 ) from error
             number = errno.ENOSPC if "full" in message else errno.EROFS
             raise OSError(number, message) from error

@@ -1,6 +1,6 @@
 """Exports a bank to a folder that others can read, and imports it, every column with it.
 
-Beside the images lie `bank.json` (the process: whoever imports must have the same) and
+Beside the images lie `bank.json` (the process: that of the importing bank must be the same) and
 `failed.jsonl` (cells that could not be made). The stored bytes are copied as they are, so a round
 trip gives the same digest.
 """

@@ -50,7 +50,7 @@ class Builder:
 
     def __enter__(self) -> Builder:
         self._folder.mkdir(exist_ok=True)
-        # locked before it has its name, so that nobody finds it without its lock
+        # locked before it has its name, so that no process finds it without its lock
         unnamed = self._folder / f".{self.id}"
         self._lock = unnamed.open("wb")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -64,7 +64,7 @@ class Builder:
     def claim(self, wanted: CellGrid, size: int) -> tuple[Cell, ...]:
         """Take up to `size` missing cells, photo by photo.
 
-        () when all that is missing is being made by somebody.
+        Returns () when other builders are making all that is missing.
         """
         self._remove_dead_builders()
         taken: list[Cell] = []
@@ -119,12 +119,14 @@ def exclusive(catalogue: Catalogue) -> Iterator[sqlite3.Connection]:
     """
     with catalogue.writing() as db:
         if is_being_filled(catalogue.path.parent):
-            raise UserError(f"{catalogue.path.parent} is being filled")
+            raise UserError(
+                f"{catalogue.path.parent} is being filled; try again when that build is done"
+            )
         yield db
 
 
 def missing(catalogue: Catalogue, wanted: CellGrid) -> Iterator[Cell]:
-    """Cells the bank lacks, whoever may be making them; never all in memory."""
+    """Cells the bank lacks, made by another builder or not; never all in memory."""
     query = "SELECT level, variant FROM images WHERE source = ?"
     for source in wanted.sources:
         made = set(catalogue.fetch(query, (source,)))

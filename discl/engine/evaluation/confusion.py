@@ -62,20 +62,22 @@ def pack(confusion: ConfusionCounts) -> str:
 def unpack(split: str, prefix: str, text: str) -> ConfusionCounts:
     """The inverse of `pack`.
 
-    Raises UserError where the text is cut off, not base64 of zlib, or holds a negative label or
-    a count below one.
+    Raises UserError where the text is cut off, not base64 of zlib, or holds a negative label or a
+    count below one.
     """
     try:
         decompressor = zlib.decompressobj()
         table = decompressor.decompress(base64.b64decode(text, validate=True), MAX_UNPACKED_BYTES)
         if not decompressor.eof or len(table) % (4 * COLUMNS):
-            raise UserError(f"the outcomes of {split} cannot be read (they are cut off)")
+            raise UserError(f"the confusion counts of {split} cannot be read (they are cut off)")
     except (ValueError, binascii.Error, zlib.error) as error:
-        raise UserError(f"the outcomes of {split} cannot be read ({error})") from error
+        raise UserError(f"the confusion counts of {split} cannot be read ({error})") from error
     columns = np.frombuffer(table, "<i4").reshape(COLUMNS, -1).astype(np.int64)
     groups, truth, guess, photos = columns
     if len(photos) and (min(truth.min(), guess.min()) < 0 or photos.min() < 1):
-        raise UserError(f"the outcomes of {split} cannot be right: a label or a count is negative")
+        raise UserError(
+            f"the confusion counts of {split} are wrong: a label or a count is negative"
+        )
     has_groups = not (groups == -1).all()
     return ConfusionCounts(split, prefix, groups if has_groups else None, truth, guess, photos)
 

@@ -51,7 +51,7 @@ def definitions(measured: Iterable[str], counts: Ints, metrics: Metrics) -> dict
     used = {base_name(key) for key in measured} - defined
     if unknown := sorted(used - set(metrics)):
         raise UserError(
-            f"metric {unknown[0]!r} is not installed here; install the package that brings it"
+            f"metric {unknown[0]!r} is not installed here; install the package that provides it"
         )
     notes = {prefix.removesuffix("_") for key in measured for prefix in prefixes_of(key)}
     notes -= set(ALWAYS_DEFINED)

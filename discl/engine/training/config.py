@@ -26,7 +26,7 @@ class TrainConfig:
     warmup_epochs: int
     random_translate: int  # pixels, at most
     hflip: bool
-    evaluate_every: int  # epochs between looks at val; the last epoch always is looked at
+    evaluate_every: int  # epochs between evaluations on val; the last epoch is always evaluated
     schedule: str = "cosine"  # any of timm's
     min_lr: float = 0.0
     warmup_steps: int = 0  # instead of warmup_epochs, where given

@@ -32,7 +32,7 @@ from discl.engine.training.sampler import Plan, Targets, plan_epoch
 
 REAL: Mapping[int, float] = {PHOTO: 1.0}
 NO_IMAGES = Plan(*(np.empty(0, np.int64),) * 3)
-CHECK_EVERY = 20  # steps between looks at the loss on a GPU, which has to wait for each
+CHECK_EVERY = 20  # steps between checks of the loss on a GPU, which has to wait for each
 
 Gains = Mapping[int, Sequence[float]]  # level -> per probe image: p_after - p_before
 OnStep = Callable[[Callable[[], dict[str, Any]]], None]  # is handed what returns the state
@@ -227,8 +227,8 @@ class Fit:
 
     def _check_finite(self, loss: Tensor, epoch: int, step: int) -> None:
         """Raises UserError where the loss is not finite; on a GPU only every CHECK_EVERY steps."""
-        looks = self.device.type == "cpu" or step % CHECK_EVERY == 0
-        if looks and not torch.isfinite(loss):
+        is_due = self.device.type == "cpu" or step % CHECK_EVERY == 0
+        if is_due and not torch.isfinite(loss):
             raise UserError(
                 f"the loss became {loss.item()} in epoch {epoch}, step {step}; lower train.lr"
                 f" from {self.config.lr}"

@@ -34,10 +34,10 @@ def transformed(
     `key` seeds all randomness; each of `config.workers` processes keeps `ahead` batches ready.
     """
     own = share.of(config.batch)
-    places = np.arange(len(plan) // config.batch * config.batch).reshape(-1, config.batch)
+    positions = np.arange(len(plan) // config.batch * config.batch).reshape(-1, config.batch)
     loader = torch.utils.data.DataLoader(
         _Pictures(plan, training_data, config, key),
-        batch_sampler=[batch[own].tolist() for batch in places[skip:]],
+        batch_sampler=[batch[own].tolist() for batch in positions[skip:]],
         num_workers=config.workers,
         prefetch_factor=ahead if config.workers else None,
         pin_memory=torch.cuda.is_available(),
@@ -50,7 +50,7 @@ def transformed(
 class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
     """A plan's images, transformed: uint8 [h, w, 3] and label.
 
-    The seed of an image is its place in the plan: whichever process draws it draws the same.
+    The seed of an image is its position in the plan: whichever process draws it draws the same.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
+    def __getitem__(self, position: int) -> tuple[Tensor, int]:
         from PIL import Image
 
-        row, level, index = (int(column[place]) for column in self.plan)
+        row, level, index = (int(column[position]) for column in self.plan)
         train = self.training_data.train
         photo = train.pixels[row] if level == PHOTO else self.training_data.pixels[level][index]
-        with _seeded(seed_of("transform", *self.key, place)):
+        with _seeded(seed_of("transform", *self.key, position)):
             picture = self.transform(Image.fromarray(np.asarray(photo)))
         return torch.from_numpy(np.array(picture)), int(train.labels[row])
 

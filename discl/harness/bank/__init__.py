@@ -1,1 +1,1 @@
-"""Banks of this machine: what they hold, what may go, how good their images are."""
+"""Banks of this machine: inventory, removal, and the quality of their images."""

@@ -72,7 +72,7 @@ def plan_removals(references: References, progress: Progress) -> RemovalPlan:
 def _plan_bank(folder: Path, references: References, plan: RemovalPlan) -> None:
     leftovers = _leftovers_of(folder, plan)
     if is_being_filled(folder):
-        plan.kept.append((folder.name, "it is being filled now, so nothing in it is touched"))
+        plan.kept.append((folder.name, "it is being filled, so nothing in it is removed"))
         return
     record = bank_record(folder)
     generator = record.get("generator")
@@ -93,7 +93,7 @@ def _leftovers_of(folder: Path, plan: RemovalPlan) -> list[Removal]:
     try:
         with closing(open_bank(folder)) as bank:
             return list(_leftovers(bank))
-    except UserError:  # without its catalogue nobody knows which of its files are needed
+    except UserError:  # without its catalogue it is unknown which of its files are needed
         plan.unreadable.add(folder)
         return []
 
@@ -162,7 +162,7 @@ def _renamed_to_trash(folder: Path, readable: bool) -> Path:
 
 def _remove_inside(removal: Removal) -> None:
     with closing(open_bank(removal.bank)) as bank, exclusive(bank.catalogue) as db:
-        unused = bank.unused_shards()  # asked again, now that nobody can change it
+        unused = bank.unused_shards()  # asked again, since no builder can change it here
         paths = [
             path
             for path in removal.paths

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 CHECKS = ("python", "torch", "disk", "data", "hub", "wandb")  # in the order they are printed
-OK, NOTE, PROBLEM = STATES = ("ok", "note", "problem")
+OK = "ok"
+NOTE = "note"
+PROBLEM = "problem"
+STATES = (OK, NOTE, PROBLEM)
 
 
 class Finding(NamedTuple):

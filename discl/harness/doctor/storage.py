@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from discl.files.disk import data_home, home
@@ -51,14 +51,14 @@ def _free_space(message: str, folder: Path, way_out: str) -> Finding:
     kind = filesystem(folder)
     message = f"{message}: writable, {free / 1e9:,.1f} GB free on {kind or 'its disk'}"
     if free < _PROBLEM_BYTES:
-        space = "free some space (`discl bank gc` shows what nobody uses)"
+        space = "free some space (`discl bank gc` lists banks that nothing uses)"
         return Finding(PROBLEM, message, f"{space}, or {way_out}")
     if free < _NOTE_BYTES:
         way_out = "enough for the embedded default; `discl plan BENCH` says what a comparison takes"
         return Finding(NOTE, message, way_out)
     if kind in _SHARED:
         way_out = (
-            "shared between machines: one machine alone may build a bank there; the others reach"
+            "shared between machines: only one machine may build a bank there; the others reach"
             " it by Ray or Slurm"
         )
         return Finding(NOTE, message, way_out)
@@ -98,14 +98,8 @@ def data() -> Iterator[Finding]:
     with offline():
         for benchmark in available():
             users.setdefault(_dataset_state(benchmark), []).append(benchmark)
-    ready, absent = (
-        ", ".join(
-            _with_users(dataset, benchmarks)
-            for (dataset, state), benchmarks in sorted(users.items())
-            if state == wanted
-        )
-        for wanted in (_READY, _ABSENT)
-    )
+    ready = _in_state(users, _READY)
+    absent = _in_state(users, _ABSENT)
     fetch = "" if ready else "discl bench cifar10_lt fetches 139 MB"
     yield Finding(OK, f"photos on this machine: {ready or 'none'}", fetch)
     if absent:
@@ -121,6 +115,14 @@ def data() -> Iterator[Finding]:
                 f"photos of {_with_users(dataset, benchmarks)}: state unknown ({state})",
                 "correct or remove the file of the benchmark",
             )
+
+
+def _in_state(users: Mapping[tuple[str, str], list[str]], wanted: str) -> str:
+    return ", ".join(
+        _with_users(dataset, benchmarks)
+        for (dataset, state), benchmarks in sorted(users.items())
+        if state == wanted
+    )
 
 
 def _with_users(dataset: str, benchmarks: list[str]) -> str:

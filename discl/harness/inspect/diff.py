@@ -96,12 +96,12 @@ def _headline(a: StoredRun, b: StoredRun, settings: list[Change]) -> str:
         return f"the settings of {' and '.join(unknown)} are not known: no file has them any more"
     paths = [change.path for change in settings]
     if paths == ["seed"]:
-        return "they differ in nothing but the seed: what differs below is chance"
+        return "they differ only in the seed: what differs below is random"
     others = [path for path in paths if path != "seed"]
     if not others:
         return "their settings are the same, though their ids are not"
     seed = (
-        "and in the seed, so chance is part of what differs below"
+        "and in the seed, so randomness is part of what differs below"
         if "seed" in paths
         else "at the same seed"
     )

@@ -20,14 +20,13 @@ from discl.harness.run import events
 from discl.harness.run.store import Failure, Store
 from discl.harness.run.validation import validated
 
-COMPLETE, RUNNING, STOPPED, GIVEN_UP, FAILED, UNREADABLE = STATES = (
-    "complete",
-    "running",
-    "stopped",
-    "given up",
-    "failed",
-    "unreadable",
-)
+COMPLETE = "complete"
+RUNNING = "running"
+STOPPED = "stopped"
+GIVEN_UP = "given up"
+FAILED = "failed"
+UNREADABLE = "unreadable"
+STATES = (COMPLETE, RUNNING, STOPPED, GIVEN_UP, FAILED, UNREADABLE)
 BAD_STATES = (FAILED, UNREADABLE)  # `discl runs ls --failed` lists them
 _TAIL_BYTES = 4096
 _DATE = re.compile(rb'"date": "(\d{4}-\d\d-\d\dT[\d:]{8}Z)"')
@@ -42,7 +41,7 @@ class BoardMetric(NamedTuple):
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as the store knows it; unknown words are empty."""
+    """A run as the store knows it; unknown texts are empty."""
 
     id: str
     folder: Path  # with its attempts
@@ -92,8 +91,9 @@ def newest_first(store: Store) -> Iterator[StoredRun]:
 
     A damaged file makes its own run unreadable and no other.
     """
-    folders = [folder for path in _folders(store) if (folder := _run_folder(path))]
-    for folder in sorted(folders, key=lambda run: (run.when, run.path.name), reverse=True):
+    folders = [_run_folder(path) for path in _folders(store)]
+    runs = [folder for folder in folders if folder]
+    for folder in sorted(runs, key=lambda run: (run.when, run.path.name), reverse=True):
         yield _read(store, folder)
 
 
@@ -153,8 +153,8 @@ def _run_folder(path: Path) -> _RunFolder | None:
     last = attempts[-1:]
     candidates = [*(attempt / events.NAME for attempt in last), *last]
     candidates += [path / "failures.jsonl", path]
-    dates = [date for file in candidates if (date := _modified(file))]
-    return _RunFolder(path, dates[0] if dates else "", attempts, None)
+    dates = [_modified(file) for file in candidates]
+    return _RunFolder(path, next(filter(None, dates), ""), attempts, None)
 
 
 def _result_date(result: Path) -> str:
@@ -220,12 +220,14 @@ def _complete(folder: _RunFolder, path: Path, failures: tuple[Failure, ...]) -> 
 def _incomplete(folder: _RunFolder, failures: tuple[Failure, ...]) -> StoredRun:
     last = folder.attempts[-1] if folder.attempts else None
     progress = progress_text(last) if last else "before its first epoch"
-    state, why = STOPPED, progress
+    state = STOPPED
+    why = progress
     if failures:
         state = GIVEN_UP if failures[-1].kind == "stopped" else FAILED
         why = str(failures[-1].why)
     if Store(folder.path.parent).being_made(folder.path.name):
-        state, why = RUNNING, progress
+        state = RUNNING
+        why = progress
     return StoredRun(
         folder.path.name,
         folder.path,

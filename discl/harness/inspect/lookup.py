@@ -26,13 +26,15 @@ def find(store: Store, word: str) -> StoredRun:
     matches = beginning if len(word) >= MIN_ID_LENGTH else []
     if word in ids:
         matches = [word]
-    if len(matches) == 1 and (run := read_run(store, store.root / matches[0])):
-        return run
+    match = read_run(store, store.root / matches[0]) if len(matches) == 1 else None
+    if match:
+        return match
     runs = list(newest_first(store))
     named = [run for run in runs if run.name == word and word]
     if len(named) == 1:
         return named[0]
-    if several := named or [run for run in runs if run.id in beginning]:
+    several = named or [run for run in runs if run.id in beginning]
+    if several:
         raise _ambiguous(word, several)
     raise _unknown(word, runs, store)
 

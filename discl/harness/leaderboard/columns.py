@@ -1,7 +1,7 @@
 """Which columns a leaderboard has, and what they mean.
 
 The metric that chose the epoch comes first, then what the results hold, then the metrics that the
-benchmark names beside the usual ones.
+benchmark names in metrics.extra.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def of(results: Sequence[Result]) -> BoardColumns:
 
 
 class _ColumnChoice:
-    """Results that agree on everything but strategy and seed, so that the first speaks for all."""
+    """Results that agree on everything but strategy and seed, so that the first represents all."""
 
     def __init__(self, results: Sequence[Result]) -> None:
         first = results[0]
@@ -53,7 +53,7 @@ class _ColumnChoice:
             key: value for result in reversed(results) for key, value in result.metrics.items()
         }
         self.splits = sorted({key.rsplit("/", 1)[0] for key in self.values} - {"ood"})
-        self.home = id_test_split(self.splits)
+        self.id_test = id_test_split(self.splits)
         self.metrics = metrics_of_result(first)
         self.conventions = MetricsTable(**first.identity.get("metrics", {}))
         self.chosen = str(first.identity["select"]["metric"]).removeprefix("val/")
@@ -62,7 +62,7 @@ class _ColumnChoice:
         beside = WORST_GROUP_BESIDE.get(self.overall, "worst_group_acc")
         self.worst = self.chosen if self.chosen in WORST_GROUP else beside
         self.frozen = first.identity.get("backbone", {}).get("parameters", {}).get("frozen", False)
-        self.grouped = f"{self.home}/{self.worst}" in self.values
+        self.grouped = f"{self.id_test}/{self.worst}" in self.values
         candidates: dict[str, tuple[str, str]] = {}  # column -> metric, title
         for column, metric, title in self._candidates():
             candidates.setdefault(column, (metric, title))
@@ -76,25 +76,25 @@ class _ColumnChoice:
         if not self.titles:
             raise UserError(
                 f"{first.name} has none of the metrics a board shows, such as"
-                f" {self.home}/{self.chosen}; run it again"
+                f" {self.id_test}/{self.chosen}; run it again"
             )
 
     def _candidates(self) -> Iterator[tuple[str, str, str]]:
         """(column, metric, title) of every column there may be, in order."""
-        home = self.home
+        id_test = self.id_test
         overall = self.overall
         worst = self.worst
-        worst_home = worst if self.grouped else "worst_class_acc"
-        for metric in (self.chosen, overall, *SHOT_COLUMNS, worst_home):
-            yield f"{home}/{metric}", metric, self._title(metric)
+        worst_id_test = worst if self.grouped else "worst_class_acc"
+        for metric in (self.chosen, overall, *SHOT_COLUMNS, worst_id_test):
+            yield f"{id_test}/{metric}", metric, self._title(metric)
         for metric in self._extra():
-            yield f"{home}/{metric}", metric, self._title(metric)
+            yield f"{id_test}/{metric}", metric, self._title(metric)
         yield f"ood/{overall}", overall, "ood"
         yield f"ood/{worst}", worst, "worst group, ood"
         for metric in self._extra():
             yield f"ood/{metric}", metric, f"{self._title(metric)}, ood"
-        yield f"{home}/adjusted_{overall}", overall, "all, adjusted"
-        yield f"{home}/wise_{overall}", overall, "all, wise"
+        yield f"{id_test}/adjusted_{overall}", overall, "all, adjusted"
+        yield f"{id_test}/wise_{overall}", overall, "all, wise"
         yield f"ood/wise_{overall}", overall, "ood, wise"
 
     def _title(self, metric: str) -> str:
@@ -103,7 +103,7 @@ class _ColumnChoice:
         return self.metrics[metric].title if metric in self.metrics else metric
 
     def _extra(self) -> list[str]:
-        """Shares that the benchmark names beside the usual metrics. Counts are no columns."""
+        """Metrics of metrics.extra that are shares. Counts are no columns."""
         return [
             name
             for name in self.conventions.extra
@@ -116,8 +116,8 @@ class _ColumnChoice:
 
         With groups, or without few-shot classes, also the metric on out-of-distribution photos.
         """
-        few = f"{self.home}/few_acc"
-        listed = [f"{self.home}/{self.chosen}", few]
+        few = f"{self.id_test}/few_acc"
+        listed = [f"{self.id_test}/{self.chosen}", few]
         if self.grouped or few not in self.titles:
             listed.append(f"ood/{self.overall}")
         return tuple(dict.fromkeys(metric for metric in listed if metric in self.titles))
@@ -126,7 +126,7 @@ class _ColumnChoice:
     def caption(self) -> str:
         """Sentences on the columns that are there."""
         sentences = [
-            *self._home_sentences(),
+            *self._overall_sentences(),
             *self._group_sentences(),
             *self._ood_sentences(),
             *self._variant_sentences(),
@@ -138,9 +138,9 @@ class _ColumnChoice:
     def _words(self, metric: str) -> str:
         return self.metrics[metric].title
 
-    def _home_sentences(self) -> Iterator[str]:
+    def _overall_sentences(self) -> Iterator[str]:
         if "all" in self.titles.values():
-            yield f"`all` is {self._words(self.overall)} on {self.home}"
+            yield f"`all` is {self._words(self.overall)} on {self.id_test}"
         rule = SHOTS[self.conventions.shots]
         numbers = {
             name: photos for name, photos in rule.words().items() if name in self.titles.values()
@@ -160,7 +160,7 @@ class _ColumnChoice:
         measured = self._words("macro_f1" if self.worst.endswith("f1") else "acc")
         yield (
             f"`worst group` is the lowest {measured} of a group of at least {smallest} photos:"
-            f" {self._groups(self.home)}"
+            f" {self._groups(self.id_test)}"
         )
 
     def _ood_sentences(self) -> Iterator[str]:
@@ -190,7 +190,7 @@ class _ColumnChoice:
 
     def _extra_sentences(self) -> Iterator[str]:
         for name in self._extra():
-            key = f"{self.home}/{name}"
+            key = f"{self.id_test}/{name}"
             if key in self.titles and name != self.overall:
                 lower = " (lower is better)" if key in self.lower_is_better else ""
                 yield f"`{self.titles[key]}` is {self.metrics[name].definition}{lower}"

@@ -295,8 +295,8 @@ def _run(result: Result) -> dict[str, Any]:
 
 
 def as_html(made: Board) -> str:
-    """A page with the table alone; `discl report` makes one with charts."""
-    from discl.harness.html import template  # jinja2: nobody else here needs it
+    """A page with only the table; `discl report` makes one with charts."""
+    from discl.harness.html import template  # jinja2: nothing else here needs it
 
     about = {
         "reading": reading(made),

@@ -46,7 +46,7 @@ class PaperResults:
 
     @property
     def warning(self) -> str:
-        """How it must not be read."""
+        """A warning: how the table must not be read."""
         return (
             "published, not re-run"
             if self.same_data

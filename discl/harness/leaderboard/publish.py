@@ -73,8 +73,8 @@ def _check_submission(spec: Benchmark, results: Sequence[Result]) -> None:
         commit = result.provenance.get("commit")
         if str(commit or "unknown").endswith(("+", "unknown")):
             raise UserError(
-                f"{result.name} was made by code that is in no commit ({commit}), so nobody can"
-                " repeat it; commit the code, remove the run's folder, and run it again"
+                f"{result.name} was made by code that is in no commit ({commit}), so it cannot be"
+                " repeated; commit the code, remove the run's folder, and run it again"
             )
     for strategy in sorted({result.strategy for result in results}):
         seeds = {result.seed for result in results if result.strategy == strategy}

@@ -114,13 +114,14 @@ def bootstrapped(
     """A statistic of all values and its interval, by resampling the seeds within each stratum.
 
     A stratum is, for example, a benchmark. The interval is Student's quantile times the bootstrap's
-    standard error. Percentiles of the resamples, the usual choice, would hold the true value in 82
+    standard error. Percentiles of the resamples, the common choice, would hold the true value in 82
     % of cases for the mean of five seeds instead of 95 %. The error of means is corrected for the
     bootstrap's dividing by n instead of n - 1, so that for the mean this is Student's interval;
     that of the median needs no correction.
     """
     lengths = [len(stratum) for stratum in strata]
-    n, freedom = sum(lengths), sum(max(0, length - 1) for length in lengths)
+    n = sum(lengths)
+    freedom = sum(max(0, length - 1) for length in lengths)
     if n == 0:
         return Estimate(math.nan, None, 0)
     flat = np.concatenate([np.asarray(stratum, np.float64) for stratum in strata])
@@ -261,10 +262,9 @@ def ranks(
         for a, b in itertools.permutations(strategies, 2)
     }
     ahead = {pair for pair, gain in gains.items() if sign * gain.mean > 0 and gain.excludes_zero()}
-    return {
-        name: (
-            1 + sum((other, name) in ahead for other in strategies),
-            len(strategies) - sum((name, other) in ahead for other in strategies),
-        )
-        for name in strategies
-    }
+    places = {}
+    for name in strategies:
+        better = sum((other, name) in ahead for other in strategies)
+        worse = sum((name, other) in ahead for other in strategies)
+        places[name] = (1 + better, len(strategies) - worse)
+    return places

@@ -1,4 +1,4 @@
-"""Whether a published number is what its run predicted: everything is computed again."""
+"""Verifies published numbers: every number is computed again from the run's predictions."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
         for label in (confusion.truth.max(initial=0), confusion.guess.max(initial=0))
     ]
     if max(labels, default=0) >= len(counts):
-        yield "its outcomes name a class it does not have"
+        yield "its confusion counts name a class it does not have"
         return
     metrics = metrics_of_run(result.identity)
     values = metrics_of(confusions, counts, metrics)
@@ -173,5 +173,7 @@ def _faults_of_predictions(result: Result, predictions: Mapping[str, Any]) -> li
             np.array_equal(getattr(confusion, name), getattr(counted, name))
             for name in ("truth", "guess", "photos")
         ):
-            faults.append(f"its outcomes of {counted.split} are not those of its saved predictions")
+            faults.append(
+                f"its confusion counts of {counted.split} are not those of its saved predictions"
+            )
     return faults

@@ -35,9 +35,9 @@ def convert_identity(
 ) -> Record:
     """The identity of a run.
 
-    `config` is the configuration the run was started with. Without it the parameters of
-    out-of-fold models are found by trying, since an identity of 0.1 has only their hash. Raises
-    UserError where they are not found.
+    `config` is the configuration the run was started with. Without it the parameters of out-of-fold
+    models are found by trying, since an identity of 0.1 has only their hash. Raises UserError where
+    they are not found.
     """
     if not is_old_identity(identity):
         return dict(identity)
@@ -56,7 +56,7 @@ def convert_config(config: Mapping[str, Any]) -> Record:
 def convert_result(stored: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> Record:
     """A result; see `convert_identity` for `config`.
 
-    Raises UserError where its id is not that of its identity: somebody edited it.
+    Raises UserError where its id is not that of its identity, as after an edit by hand.
     """
     if not is_old_identity(stored["identity"]):
         return dict(stored)

@@ -26,7 +26,8 @@ from discl.harness.migrate.records import (
 from discl.harness.run.store import BusyError, Store
 
 COPIES = "records-0.1"  # folder beside converted records, with what they were
-OLD_MODELS, MODELS = "judges.json", "models.json"
+OLD_MODELS = "judges.json"
+MODELS = "models.json"
 
 
 @dataclass
@@ -124,7 +125,7 @@ def _new_id(attempt: Path) -> str | None:
 
 
 def _convert_attempt(attempt: Path, new_id: str) -> None:
-    """The result first: it alone needs the configuration of 0.1 to be still there."""
+    """The result first: it still needs the configuration of 0.1."""
     described = _read(attempt / "experiment.json") if (attempt / "experiment.json").exists() else {}
     config = described.get("config")
     old_config = config if isinstance(config, Mapping) and "hard" in config else None

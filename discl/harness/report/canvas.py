@@ -266,6 +266,6 @@ class Canvas:
 
         with debug_mode(self.checked):
             spec: dict[str, Any] = chart.to_dict(validate=self.checked)
-        for key in ("$schema", "config"):  # set by whoever shows the chart
+        for key in ("$schema", "config"):  # set where the chart is shown
             spec.pop(key, None)
         return spec

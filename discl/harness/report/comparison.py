@@ -125,9 +125,9 @@ def interval(estimate: Estimate) -> dict[str, Any]:
     if not estimate.n:
         return {"mean": None, "low": None, "high": None, "n": 0}
     mean = estimate.mean
-    half = estimate.half_width
-    low = None if half is None else in_percent(mean - half)
-    high = None if half is None else in_percent(mean + half)
+    half_width = estimate.half_width
+    low = None if half_width is None else in_percent(mean - half_width)
+    high = None if half_width is None else in_percent(mean + half_width)
     return {"mean": in_percent(mean), "low": low, "high": high, "n": estimate.n}
 
 

@@ -1,4 +1,4 @@
-"""Figures for papers: the report's own charts as SVG, PDF or PNG, legible in grey.
+"""Figures for papers: the report's own charts as SVG, PDF or PNG, readable in grey.
 
 The same runs give the same bytes.
 """

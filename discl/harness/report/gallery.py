@@ -118,8 +118,7 @@ def _gallery(bench: Bench, comparison: Comparison, notes: list[str]) -> Gallery 
         return None
     if bench.bank_id != bank:
         notes.append(
-            f"no images of the bank: the runs used {bank}, the benchmark file now means"
-            f" {bench.bank_id}"
+            f"no images of the bank: the runs used {bank}, the benchmark file means {bench.bank_id}"
         )
         return None
     figure = spectrum(bench, BANK_PHOTOS)

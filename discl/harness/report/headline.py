@@ -74,7 +74,7 @@ def points(gain: Estimate, signed: bool = True) -> str:
 
 def points_or_not(gain: Estimate) -> str:
     """A gain in points, marked where its interval holds zero."""
-    return points(gain) if gain.excludes_zero() else f"{points(gain)} (not told from zero)"
+    return points(gain) if gain.excludes_zero() else f"{points(gain)} (may be zero)"
 
 
 def headline_metric(board: Board) -> str:
@@ -187,7 +187,7 @@ def _no_winner(base: str, gains: Mapping[str, Estimate], title: str) -> str:
             f" {'falls' if len(below) == 1 else 'fall'} behind"
         )
     else:
-        result = f"No strategy is told apart from {wording(base)} {where(title)}"
+        result = f"No strategy clearly differs from {wording(base)} {where(title)}"
     return (
         f"{result}; the largest difference is that of {wording(best)}, {points(gains[best])}"
         " points."
@@ -204,10 +204,10 @@ def _share_of_order(best: str, scores: Scores, ordered: Collection[str]) -> str:
     size = points(gain, signed=False)
     if best not in ordered:
         if not gain.excludes_zero():
-            return f"; it is not told apart from {wording(ALL_LEVELS)} ({points(gain)})"
+            return f"; it does not clearly differ from {wording(ALL_LEVELS)} ({points(gain)})"
         return f", which is {size} {'more' if gain.mean > 0 else 'less'} than {wording(ALL_LEVELS)}"
     if not gain.excludes_zero():
-        return f"; what order adds to it cannot be told from zero ({points(gain)})"
+        return f"; what order adds to it may be zero ({points(gain)})"
     if gain.mean < 0:
         return f"; its order costs {size} against {wording(ALL_LEVELS)}"
     return f"; order explains {size} of them"
@@ -222,7 +222,7 @@ def _better_orders(scores: Scores, ordered: Collection[str]) -> str:
     if better:
         verb = "does" if len(better) == 1 else "do"
         return f"; with an order, {listed(better)} {verb} better still"
-    return "; no order of the levels adds to that anything that can be told from zero"
+    return "; no order of the levels clearly adds to that"
 
 
 def _gains_of_order(scores: Scores, ordered: Collection[str]) -> dict[str, Estimate]:

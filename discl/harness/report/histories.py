@@ -40,14 +40,14 @@ class Histories:
             pairs = [(report.epoch, value(report)) for run in runs for report in run]
             for epoch, values in _by_epoch(pairs):
                 estimate = statistics.estimate([scale * measured for measured in values])
-                half = estimate.half_width or 0.0
+                half_width = estimate.half_width or 0.0
                 rows.append(
                     {
                         "strategy": name,
                         "epoch": epoch + 1,
                         "mean": round(estimate.mean, 4),
-                        "low": round(estimate.mean - half, 4),
-                        "high": round(estimate.mean + half, 4),
+                        "low": round(estimate.mean - half_width, 4),
+                        "high": round(estimate.mean + half_width, 4),
                         "n": estimate.n,
                     }
                 )

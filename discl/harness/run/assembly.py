@@ -199,9 +199,7 @@ class Bench:
         """
         sources = self.sources
         photos = photo_lines(np.array(sources.ids), sources.labels)
-        captions = [
-            [sources.choices(place), sources.caption(place)] for place in range(len(sources.ids))
-        ]
+        captions = [[sources.choices(i), sources.caption(i)] for i in range(len(sources.ids))]
         process: dict[str, object] = {
             "dataset": {
                 "name": self.spec.dataset["name"],
@@ -257,7 +255,7 @@ class Bench:
                 f"the hard rule {self.hard_photos.bound.name!r} selects no photo of"
                 f" {self.spec.dataset['name']}, so there is nothing to make; change [hard_rule]"
                 " (for the rule 'tail', raise hard_rule.max_class_images), or compare real_only and"
-                " real_rebalanced alone"
+                " real_rebalanced only"
             )
         executor = executor or bind("executors", "local", {}).build()
         return self.bank.build(

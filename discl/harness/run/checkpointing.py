@@ -38,7 +38,7 @@ class BestEpoch:
             return
         if self.metric not in report.values:
             raise UserError(
-                f"select.metric = {self.metric!r} is not measured; there is"
+                f"select.metric = {self.metric!r} is not measured; choose one of"
                 f" {', '.join(sorted(report.values))}"
             )
         value = report.values[self.metric]
@@ -62,7 +62,7 @@ class BestEpoch:
 
 
 class Checkpointer:
-    """Writes a checkpoint now and then, and reads the last one."""
+    """Writes a checkpoint every so many seconds, and reads the last one."""
 
     def __init__(self, folder: Path, every_s: float, best: BestEpoch, started: float) -> None:
         """`started`: when this attempt began, by the monotonic clock."""

@@ -129,7 +129,7 @@ class FeatureInputs:
 
     @cached_property
     def folder(self) -> Path:
-        """One folder a trunk; parameters of the head alone are left out of its name."""
+        """One folder a trunk; parameters that only the head has are left out of its name."""
         parameters = {
             key: value
             for key, value in self.backbone_identity["parameters"].items()

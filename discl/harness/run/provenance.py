@@ -39,7 +39,7 @@ def provenance() -> dict[str, Any]:
 def commit() -> str:
     """The commit of the source tree, with '+' where it was changed; 'unknown' where installed.
 
-    An installed package may lie in an environment inside somebody else's repository.
+    An installed package may lie in an environment inside another repository.
     """
     root = checkout()
     if root is None:

@@ -52,7 +52,7 @@ def metrics_of_run(identity: Mapping[str, Any]) -> dict[str, Metric]:
     if missing := _not_installed(identity):
         raise UserError(
             f"metric {missing[0]!r} is not installed here, so its numbers cannot be computed;"
-            " install the package that brings it"
+            " install the package that provides it"
         )
     return _installed(identity)
 

@@ -1,1 +1,1 @@
-"""Many runs: which, at what price, by how many workers."""
+"""Many runs: expanding sweep files, estimating costs, and running with several workers."""

@@ -11,7 +11,7 @@ from discl.core.interfaces import EpochReport
 from discl.core.result import Result
 from discl.harness.run.store import Failure
 
-BUSY_PAUSE_SECONDS = 2.0  # between two looks at a run that another process makes
+BUSY_PAUSE_SECONDS = 2.0  # between two checks of a run that another process makes
 Stop = Callable[[Sequence[EpochReport]], bool]
 
 

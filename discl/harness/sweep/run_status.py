@@ -1,4 +1,4 @@
-"""How far a run is, noted in a file by its worker for whoever launched it."""
+"""Progress of a run: written to a file by its worker, read by the launcher."""
 
 from __future__ import annotations
 

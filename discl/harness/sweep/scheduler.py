@@ -21,7 +21,7 @@ LOST_IN_A_ROW = 5  # where no worker comes up at all, a long sweep would spend a
 
 
 class Agenda(Protocol):
-    """Says what to run, and learns the outcomes."""
+    """Decides what to run next, and receives the outcomes."""
 
     def next(self) -> PlannedRun | NotReady | None:
         """A run; NOT_READY while the next one depends on others; None when nothing is left."""

@@ -1,1 +1,1 @@
-"""Optuna studies: what is tried next, where it is kept, what it bought."""
+"""Optuna studies: proposals, storage, and the gain from tuning."""

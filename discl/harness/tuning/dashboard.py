@@ -1,4 +1,4 @@
-"""optuna-dashboard for this machine alone: it shows studies and changes none."""
+"""optuna-dashboard for this machine only: it shows studies and cannot change them."""
 
 from __future__ import annotations
 
@@ -45,14 +45,12 @@ def server(storage: RDBStorage, port: int) -> WSGIServer:
         raise UserError(
             "optuna-dashboard is not installed; pip install 'discl[optuna-dashboard]'"
         ) from error
-    listening.set_app(only_looking(optuna_dashboard.wsgi(storage)))
+    listening.set_app(read_only(optuna_dashboard.wsgi(storage)))
     return listening
 
 
-def only_looking(pages: Page) -> Page:
-    """Refuses what changes a study, and pages of other sites that reach here under a name of their
-    own.
-    """
+def read_only(pages: Page) -> Page:
+    """Refuses requests that change a study, and those with the host name of another site."""
 
     def answer(asked: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if str(asked.get("HTTP_HOST", "")).partition(":")[0] not in (HOST, "localhost"):

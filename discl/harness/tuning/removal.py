@@ -38,7 +38,7 @@ def remove(url: str, studies: Sequence[str]) -> None:
                 _check_idle(storage, name)
         for name in studies:
             delete = partial(optuna.delete_study, study_name=name, storage=storage)
-            with study_lock(storage, name), suppress(KeyError):  # somebody else has removed it
+            with study_lock(storage, name), suppress(KeyError):  # another process has removed it
                 with_retries(storage, delete)
     finally:
         close_storage(storage)

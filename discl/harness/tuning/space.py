@@ -76,7 +76,7 @@ def stored(values: Mapping[str, Any]) -> dict[str, Any]:
 def rounded_value(dimension: Dimension, value: Any) -> Any:
     """A proposed value in five digits, within its dimension.
 
-    Nobody needs more, and the last of seventeen digits differ between processors and versions.
+    More digits are not needed, and the last of seventeen differ between processors and versions.
     """
     if not isinstance(value, float) or dimension.step:
         return value

@@ -179,7 +179,7 @@ class StrategyStudy:
         return None if self._complete(slots) else NOT_READY
 
     def _begin(self, claimed: FrozenTrial, slots: Slots, heartbeat: Heartbeat) -> PlannedRun | None:
-        """The first run of a trial that is ours now; None where it is over already."""
+        """The first run of a claimed trial; None where it is over already."""
         ours = OpenTrial(claimed)
         self.open[claimed.number] = ours
         counts = slots[ours.slot] if ours.slot < len(slots) else None
@@ -243,7 +243,7 @@ class StrategyStudy:
         return len(slots) >= self.definition.budget and _all_over(slots)
 
     def _round_is_due(self, slots: Slots) -> bool:
-        """Whether a round is to be opened, or was left half open by a kill."""
+        """Whether a round is to be opened, or was left incomplete by a kill."""
         _, end = self.definition.round_of(max(0, len(slots) - 1))
         if None in slots or len(slots) < end:
             return True
@@ -309,8 +309,8 @@ class StrategyStudy:
     def take(self, number: int, outcome: Outcome, heartbeat: Heartbeat, retry: int) -> None:
         """Record the outcome of a replicate of one of our trials.
 
-        Where this launcher was taken for dead, another trial stands in its place and finds the
-        run stored.
+        Where this launcher was taken for dead, another trial stands in its place and finds the run
+        stored.
         """
         ours = self.open[number]
         try:

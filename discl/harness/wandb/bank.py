@@ -53,7 +53,7 @@ def upload_bank(
 
 
 def _uses_bank(bench: Bench, bank: str) -> bool:
-    """Whether the benchmark uses this bank, judged by the files on this machine alone."""
+    """Whether the benchmark uses this bank, judged by the files on this machine only."""
     try:
         return bench.dataset.ready and bench.bank_id == bank
     except UserError:
@@ -83,7 +83,8 @@ def _log(run: Any, bench: Bench, on_step: Callable[[str], None]) -> None:
         on_step("scores")
         run.summary["spectrum"] = _spectrum(bench, levels)
         on_step("pictures")
-        if (artifact := artifacts.bank_artifact(bench.bank_id)) is not None:
+        artifact = artifacts.bank_artifact(bench.bank_id)
+        if artifact is not None:
             run.log_artifact(artifact)
         complete = True
     finally:

@@ -55,7 +55,8 @@ def write(run: Any, result: Result, folder: Path, on_step: Callable[[str], None]
             )
         on_step(part.__name__)
     bank = result.comparability.get("bank")
-    if bank and (artifact := artifacts.bank_artifact(str(bank))):
+    artifact = artifacts.bank_artifact(str(bank)) if bank else None
+    if artifact:
         artifacts.use_artifact(run, artifact)
     run.log_artifact(artifacts.result_artifact(result, folder))
     on_step("artifacts")

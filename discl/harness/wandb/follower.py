@@ -35,7 +35,7 @@ from discl.harness.wandb.run import upload_run
 from discl.harness.wandb.session import Destination
 
 PAUSE_S = 0.3
-ORPHAN_TIMEOUT_S = 60.0  # an orphan without progress ends itself: nobody else would
+ORPHAN_TIMEOUT_S = 60.0  # an orphan without progress ends itself
 NICENESS = 10  # training goes first
 
 
@@ -54,7 +54,8 @@ class Follower:
     """Uploads what the list names, in order."""
 
     def __init__(self, list_path: Path, parent: int) -> None:
-        self.list_path, self.parent = list_path, parent
+        self.list_path = list_path
+        self.parent = parent
         self.status = FollowerStatus()
         self.waiting: deque[dict[str, Any]] = deque()
         self.ended = False  # the list holds its last line
@@ -169,7 +170,7 @@ class Follower:
 
 
 def exit_now() -> None:
-    """End this process and W&B's own service process, which would retry for hours if left alone."""
+    """End this process and W&B's own service process, which would otherwise retry for hours."""
     # the files do not exist on systems without such lists
     for children in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):

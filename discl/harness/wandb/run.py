@@ -25,7 +25,7 @@ class Upload:
     """The outcome of uploading a run."""
 
     rows: int  # epochs in the record
-    arrived: int | None  # epochs W&B holds; None = offline, nobody could be asked
+    arrived: int | None  # epochs W&B holds; None = offline, so unknown
     complete: bool  # whether the record says that the run is complete
 
     @property
@@ -59,7 +59,7 @@ def upload_run(
                 if destination.online:
                     remove_local_files(run)
         bank = used_bank(folder)
-        if bank and destination.online:  # offline, nobody looks at the bank's pictures
+        if bank and destination.online:  # the bank's pictures are only sent online
             upload_bank_of(folder, bank, destination, on_step)
         return upload
     except AlreadySyncingError:

@@ -307,5 +307,5 @@ def _in_grid(wr: Any, panels: Sequence[Any]) -> list[Any]:
 
 
 def offline_destination() -> Destination:
-    """A destination for building alone; no server is asked."""
+    """A destination for building a dashboard without asking a server."""
     return Destination(read_settings(), None)

@@ -31,7 +31,7 @@ class OpenClipBackbone:
     captions are taken. `head` is "text" (the captions' embeddings, rebuilt for each evaluation;
     what loss flyp trains) or "linear" (a layer that begins as the text head). `tuned` is "all" or
     "image" (the text tower stays as it is). `allow_shared` lets classes of equal captions share a
-    logit. `frozen` trains a new head on the image tower's features alone, with a hidden layer of
+    logit. `frozen` trains only a new head on the image tower's features, with a hidden layer of
     `hidden` units where that is not 0; captions play no part then.
     """
 

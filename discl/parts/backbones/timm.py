@@ -23,7 +23,7 @@ class Timm:
     `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first
     stride as well. `pretrained` fetches timm's weights from the Hugging Face Hub; `weights` takes
     those of a safetensors file, of a folder with one, or of a Hub id, with their head where it has
-    as many classes. `frozen` trains a head on its features alone, with a hidden layer of `hidden`
+    as many classes. `frozen` trains only a head on its features, with a hidden layer of `hidden`
     units where that is not 0.
     """
 
@@ -150,7 +150,7 @@ def _load(network: Any, model: str, file: Path) -> None:
     if differing:
         raise UserError(
             f"{file} holds the weights of another network than timm's {model!r}: {min(differing)!r}"
-            " differs; name the model it was"
+            " differs; set backbone.model to the model they are of"
         )
     network.load_state_dict(fitting, strict=False)
 

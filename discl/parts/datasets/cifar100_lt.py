@@ -1,4 +1,4 @@
-"""CIFAR-100 with a long tail: 100 classes of 32 px, thinned exponentially; the usual test set."""
+"""CIFAR-100 with a long tail: 100 classes of 32 px, thinned exponentially, and its test set."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Cifar100LT(FileDataset):
     between: 500 and 5 are imbalance 100, 500 and 10 are 50, 500 and 50 are 10. The training photos
     of a class are ordered by the hash of their pixels; the first `val` (at most a fifth) are val's,
     the next ones train's. So val takes photos that the thinning would have left out, except in the
-    largest classes: imbalance 100 keeps 10,827 of the usual 10,847 photos. `root` holds the binary
-    release: train.bin, test.bin and fine_label_names.txt. A file with fewer whole records than
-    published is used as a part.
+    largest classes: imbalance 100 keeps 10,827 of the standard 10,847 photos. `root` holds the
+    binary release: train.bin, test.bin and fine_label_names.txt. A file with fewer whole records
+    than published is used as a part.
     """
 
     not_hashed = ("root", "most_unreadable")

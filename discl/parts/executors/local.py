@@ -1,4 +1,4 @@
-"""This machine: in this very process, or in several, one GPU each where there are several."""
+"""This machine: in this process, or in several with one GPU each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from discl.parts.executors.base.work_queue import WorkItem, WorkQueue
 from discl.parts.executors.base.worker import Worker, read_answer
 
 EXIT_SECONDS = 5.0  # how long an idle worker may take to exit; then it is killed
-# between looks at the memory of busy workers, which nobody can ask once they are dead
+# between checks of the memory of busy workers, which is unknown once they are dead
 LOOK_SECONDS = 1.0
 
 
@@ -147,9 +147,9 @@ class _ProcessPool:
     """The worker processes of one run, by number.
 
     One is started when there is work and none is idle. Not a pool of concurrent.futures, loky or
-    pebble: with the first two a worker that dies takes the items of all others with it; a worker
-    of pebble gets no environment of its own before it imports anything, and nobody knows which
-    one holds which item, so that its memory cannot be watched.
+    pebble: with the first two a worker that dies takes the items of all others with it; a worker of
+    pebble gets no environment of its own before it imports anything, and nobody knows which one
+    holds which item, so that its memory cannot be watched.
     """
 
     def __init__(self, prepare: bytes, environments: list[dict[str, str]]) -> None:

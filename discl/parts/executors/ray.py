@@ -25,7 +25,7 @@ from discl.parts.executors.base.worker import Worker, read_answer, shared_enviro
 _MOST_ON_A_NODE = 8  # workers on a machine without GPU: each holds a generator in memory
 # a cluster that has not answered by then is not there; ray.init itself would wait for two minutes
 ANSWER_SECONDS = 10.0
-LOOK_SECONDS = 1.0  # between looks for an item that is not known yet
+LOOK_SECONDS = 1.0  # between checks for an item that is not known yet
 _MOST_CHARACTERS = 400  # characters of what Ray says of a death: it goes on with advice
 
 
@@ -44,10 +44,10 @@ class Ray:
         node 2$ ray start --address=node1:6379
         node 1$ DISCL_HOME=/shared/discl discl bank build BENCH --executor ray --address auto
 
-    Node 1 alone hands out items and takes the answers. DISCL_HOME, DISCL_DATA, HF_HOME,
+    Only node 1 hands out items and takes the answers. DISCL_HOME, DISCL_DATA, HF_HOME,
     HF_HUB_OFFLINE and WANDB_* are node 1's on every node. Node 2 may die on the way. `ray stop` on
-    each node ends the cluster. Whoever reaches port 6379 may run code on both: where others can,
-    run `ray get-auth-token --generate` on node 1 first and copy ~/.ray/auth_token to node 2.
+    each node ends the cluster. Anyone who can reach port 6379 can run code on both: where others
+    can, run `ray get-auth-token --generate` on node 1 first and copy ~/.ray/auth_token to node 2.
     """
 
     version = 1
@@ -120,7 +120,7 @@ def _join(ray: Any, address: str) -> None:
     if address:
         _check(address)
     else:
-        # whoever reaches a cluster may run code in it, so it has a password: one of our own, since
+        # anyone who reaches a cluster can run code in it, so it has a password of our own, since
         # Ray would leave one in ~/.ray, where a later `ray start` finds it and refuses every node
         # that lacks it
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

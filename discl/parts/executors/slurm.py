@@ -21,7 +21,7 @@ from discl.files.disk import clear_disk_errors, home
 from discl.parts.executors.base.work_queue import WorkItem, WorkQueue
 from discl.parts.executors.base.worker import Worker, read_answer, shared_environment
 
-# between questions to Slurm's accounting, which alone knows of jobs that died; submitit would wait
+# between questions to Slurm's accounting, which knows of jobs that died; submitit would wait
 # up to ten minutes
 _ASK_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0  # Slurm answers within a second, or something is wrong
@@ -204,7 +204,7 @@ class _Cluster(NamedTuple):
     """One of the clusters that submitit knows."""
 
     check: Callable[[], None]  # raises UserError where it cannot be used
-    look_seconds: float  # between looks at the jobs
+    look_seconds: float  # between checks of the jobs
     # an answer is written by another machine, and may be seen later than the job's end
     shared: bool
     peak_bytes: Callable[[Any], int | None]  # memory a dead job was seen to hold

@@ -50,15 +50,15 @@ class Img2Img:
 
     `checkpoint` is a folder in diffusers' format, `pkg://package/path`, or a Hub id `owner/name` or
     `owner/name@revision`. `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and
-    then `negative_prompt` says nothing. `size` is the (width, height) a photo is resized to before
+    `negative_prompt` is then not used. `size` is the (width, height) a photo is resized to before
     and its image keeps; none = the photo's own. As diffusers does, sides are cut down to multiples
     of the autoencoder's factor, 8 for Stable Diffusion: 480x270 gives 480x264. At level 0,
-    `level_0` = "noise" begins from pure noise, so from the text alone; "photo_trace" is the paper's
+    `level_0` = "noise" begins from pure noise, so from the text only; "photo_trace" is the paper's
     strength 1.0, where 7.6 % of the photo remain in SDXL's first latents. `scheduler` is the
-    checkpoint's own or the name of one of diffusers'. The aesthetic scores speak to SDXL's refiner.
-    Latent consistency models share the grid too: a level takes its last steps, where diffusers
-    would spread `steps` over the part below the level. A watermark that diffusers would add is not;
-    an image that a checkpoint's own safety checker withholds has failed.
+    checkpoint's own or the name of one of diffusers'. The aesthetic scores are inputs of SDXL's
+    refiner. Latent consistency models share the grid too: a level takes its last steps, where
+    diffusers would spread `steps` over the part below the level. diffusers' watermark is not added;
+    an image that a checkpoint's own safety checker flags has failed.
 
     `chunk`, `device`, `channels_last`, `attention` and `compile` say how the work is done, not what
     comes out: they move a pixel by at most 2 of 255 (in float32), so they are no part of the

@@ -18,8 +18,8 @@ from discl.core.interfaces import FoldModels, FoldPredictions, TrainingPhotos
 class LowConfidence:
     """The least confident photos, up to a share of all photos or below a probability.
 
-    `fraction`: this share of all training photos, the least confident first; of equals the first
-    by id. `threshold`: photos whose true class gets a lower probability. Exactly one of the two is
+    `fraction`: this share of all training photos, the least confident first; of equals the first by
+    id. `threshold`: photos whose true class gets a lower probability. Exactly one of the two is
     given. `folds`, `epochs` and `seed` describe the models, see `FoldModels`.
     """
 
@@ -90,8 +90,8 @@ def _check_one_given(fraction: object, threshold: object) -> None:
         )
     if fraction is not None and threshold is not None:
         raise UserError(
-            f"hard_rule.fraction = {fraction} and hard_rule.threshold = {threshold} are two answers"
-            " to one question; give the table as a whole, e.g."
+            f"hard_rule.fraction = {fraction} and hard_rule.threshold = {threshold} exclude each"
+            " other; set the whole table with one of them, e.g."
             " --set 'hard_rule={name=\"low_confidence\", fraction=0.05}'"
         )
 
@@ -103,7 +103,7 @@ def _photos_of(fraction: float, allowed: NDArray[np.bool_]) -> int:
     possible = int(allowed.sum())
     if not count:
         raise UserError(
-            f"hard_rule.fraction = {fraction:g} of {photos:,} photos is none of them; raise it"
+            f"hard_rule.fraction = {fraction:g} of {photos:,} photos selects none; raise it"
         )
     if count > possible:
         largest = int(possible / photos * 1e4) / 1e4

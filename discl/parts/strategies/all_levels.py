@@ -1,4 +1,4 @@
-"""Every level in equal parts all the time: synthesis without a curriculum (DisCL, All-Level)."""
+"""Every level in equal parts in every epoch: synthesis without a curriculum (DisCL, All-Level)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from discl.core.interfaces import EpochContext, Mix, Probe
 
 
 class Bandit:
-    """As `adaptive`, but one noisy probe does not decide alone, and every level stays possible.
+    """As `adaptive`, but over the probes of all epochs, and every level stays possible.
 
     Each epoch's probe gains are standardised over the levels, because gains shrink during training.
     The score of a level is their mean over the epochs so far; an epoch weighs `discount` times the
@@ -41,7 +41,9 @@ class Bandit:
                 " being learnt; it takes 0 or more"
             )
         self.probe = Probe(holdout=holdout, burst=burst)
-        self.explore, self.discount, self.sharpness = explore, discount, sharpness
+        self.explore = explore
+        self.discount = discount
+        self.sharpness = sharpness
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         return levels
@@ -54,7 +56,8 @@ class Bandit:
     def _scores(self, context: EpochContext) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Mean standardised gain of each level [levels]; 0 for a level that was not measured."""
         latest = {level: float(np.mean(gains)) for level, gains in context.gains.items()}
-        total, weights = np.zeros(len(context.levels)), np.zeros(len(context.levels))
+        total = np.zeros(len(context.levels))
+        weights = np.zeros(len(context.levels))
         for age, gains in enumerate(
             (latest, *(report.gains for report in reversed(context.history)))
         ):

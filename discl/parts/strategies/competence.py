@@ -13,7 +13,7 @@ class Competence:
     Competence is the best value of `metric` on val so far, as a share of `goal`, at most 1. It
     changes when val is measured (`train.evaluate_every`) and never falls; before that only the
     lowest level is used. A goal that is out of reach keeps the highest levels unused, so set it
-    near what photos alone reach.
+    near the value that training on photos only reaches.
     """
 
     version = 1
@@ -45,11 +45,11 @@ class Competence:
 
     def _best(self, context: EpochContext) -> float:
         """Best value on val; 0 where nothing was measured yet."""
-        looks = [report.values for report in context.history if report.values]
+        evaluations = [report.values for report in context.history if report.values]
         key = f"val/{self.metric}"
-        if looks and key not in looks[-1]:
+        if evaluations and key not in evaluations[-1]:
             raise UserError(
-                f"strategy.competence.metric = {self.metric!r} is not measured; there is"
-                f" {', '.join(sorted(looks[-1]))}"
+                f"strategy.competence.metric = {self.metric!r} is not measured; choose one of"
+                f" {', '.join(sorted(evaluations[-1]))}"
             )
-        return max((values[key] for values in looks if key in values), default=0.0)
+        return max((values[key] for values in evaluations if key in values), default=0.0)

@@ -1,4 +1,4 @@
-"""One level all the time (DisCL, Fixed Guidance); `level` picks it."""
+"""The same level in every epoch (DisCL, Fixed Guidance); `level` picks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Baseline: the photos as they come, long tail and all."""
+"""Baseline: the photos, with their natural class frequencies."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ from discl.parts.strategies._stages import (
 class Static:
     """A stage for each level that is not below `start`; no image of lower levels is made.
 
-    `lengths` sets the relative lengths of the stages, one number for each level that is left:
-    [14, 15, 15, 17] are epochs where the curriculum has 61 of them. `pacing` sets them by one
-    number: stage k of n ends at the share (k/n)**pacing of the curriculum, so that a pacing above 1
+    `lengths` sets the relative lengths of the stages, one number for each level that is left: [14,
+    15, 15, 17] are epochs where the curriculum has 61 of them. `pacing` sets them by one number:
+    stage k of n ends at the share (k/n)**pacing of the curriculum, so that a pacing above 1
     shortens the stages of low levels. A stage too short for an epoch is skipped.
     """
 
@@ -41,8 +41,8 @@ class Static:
         self.pacing = check_pacing("static", pacing)
         if self.lengths and self.pacing != 1:
             raise UserError(
-                f"strategy.static.lengths = {list(lengths)} and pacing = {pacing:g} are two answers"
-                " to one question; drop one"
+                f"strategy.static.lengths = {list(lengths)} and pacing = {pacing:g} exclude"
+                " each other; drop one"
             )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
@@ -50,8 +50,8 @@ class Static:
         used = levels_from("static", self.start, levels)
         if self.lengths and len(self.lengths) != len(used):
             raise UserError(
-                f"strategy.static.lengths = {list(self.lengths)} are {len(self.lengths)}, for"
-                f" {len(used)} levels {list(used)}"
+                f"strategy.static.lengths = {list(self.lengths)} has {len(self.lengths)} numbers"
+                f" for the {len(used)} levels {list(used)}; give one for each"
             )
         return used
 

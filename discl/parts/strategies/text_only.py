@@ -1,4 +1,4 @@
-"""Images made from text alone all the time, level 0 (DisCL, Text-only Guidance)."""
+"""Only images made from text, level 0 (DisCL, Text-only Guidance)."""
 
 from __future__ import annotations
 

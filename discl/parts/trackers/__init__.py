@@ -1,1 +1,1 @@
-"""Trackers: who watches a run."""
+"""Trackers: they record or display a run."""

@@ -40,7 +40,7 @@ def test_a_result_file_gives_every_metric_again(groups: bool) -> None:
     "text", ["?", "AAAA", pack(count("test", "", None, np.array([0]), np.array([1])))[:-8]]
 )
 def test_what_was_not_packed_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="outcomes of test cannot be read"):
+    with pytest.raises(UserError, match="confusion counts of test cannot be read"):
         unpack("test", "", text)
 
 

@@ -343,7 +343,7 @@ def test_locks_that_do_not_hold_are_a_problem_and_ours_do(
 
 def test_a_disk_of_several_machines_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "filesystem", lambda _: "nfs4")
-    assert (_home().state, "one machine alone" in _home().way_out) == (NOTE, True)
+    assert (_home().state, "only one machine" in _home().way_out) == (NOTE, True)
 
 
 def test_the_kind_of_a_file_system_is_that_of_the_nearest_mount() -> None:

@@ -123,7 +123,7 @@ def test_the_best_epoch_is_the_first_with_the_best_value_and_survives_a_checkpoi
     restored.restore(best.state())
     assert restored == best
     assert (restored.epoch, restored.weights["w"].tolist()) == (chosen, [chosen, chosen])
-    with pytest.raises(UserError, match="'val/acc' is not measured; there is val/macro_f1"):
+    with pytest.raises(UserError, match="'val/acc' is not measured; choose one of val/macro_f1"):
         best.consider(_report(5, **{"val/macro_f1": 0.1}), {})
 
 

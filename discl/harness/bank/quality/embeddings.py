@@ -13,7 +13,7 @@ from discl.core.hashing import short
 from discl.core.interfaces import Floats, Photos, Progress, Scorer
 from discl.files.disk import atomic_write
 
-BATCH = 128  # also how often progress is told
+BATCH = 128  # also how often progress is reported
 
 
 class EmbeddingInput(NamedTuple):

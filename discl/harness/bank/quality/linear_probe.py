@@ -1,4 +1,4 @@
-"""A linear classifier on embeddings that never judges a photo it was fitted on."""
+"""A linear classifier on embeddings; no photo is classified by a fit that used it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ COSTS = {  # of a run, as the board names it -> as a reader chooses it
     "steps": "optimiser steps",
     "images": "generated images",
 }
-PAPER_COST = COSTS["denoising_steps"]  # of the figure, where nobody chooses
+PAPER_COST = COSTS["denoising_steps"]  # of the figure, where a reader cannot choose
 
 
 class CostsChart(ReportChart):

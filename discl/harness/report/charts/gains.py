@@ -15,7 +15,7 @@ class GainsChart(ReportChart):
 
     id = "gains"
     order = 70
-    title = "What the probe saw"
+    title = "Gains of the probe"
     columns: ClassVar[Mapping[str, str]] = {
         **STRATEGY,
         "epoch": "epoch",

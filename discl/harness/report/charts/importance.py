@@ -31,8 +31,8 @@ class ImportanceChart(ReportChart):
 
     def about(self, comparison: Comparison) -> str:
         return (
-            "Which settings told the best trials from the rest (PED-ANOVA): a hint about the space"
-            " as it was searched, no more."
+            "Settings that separate the best trials from the rest (PED-ANOVA): a hint about the"
+            " space as it was searched, no more."
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class LevelsChart(ReportChart):
     def about(self, comparison: Comparison) -> str:
         return (
             "Share of each guidance level in every epoch, mean over seeds: 100 is the photo itself,"
-            " 0 is text alone."
+            " 0 is text only."
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:

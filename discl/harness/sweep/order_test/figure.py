@@ -22,7 +22,7 @@ def check_figure(path: Path) -> None:
 
 
 def draw(result: OrderTestResult, path: Path, metric: str) -> Path:
-    """Draw the orders' means beside what noise alone would give; PNG or SVG by the file's ending.
+    """Draw the orders' means beside the noise of seeds; PNG or SVG by the file's ending.
 
     The same result gives the same file. Raises UserError where it cannot be written.
     """
@@ -104,7 +104,7 @@ def _dash() -> dict[str, Any]:
 
 
 def _noise_curve(result: OrderTestResult, means: Any, edges: Any) -> list[dict[str, Any]]:
-    """The normal curve that the seeds' noise alone would give means [n], as counts of a bin."""
+    """The normal curve of means [n] that differ only by the seeds' noise, as counts of a bin."""
     noise = 100 * result.variance.noise
     if not noise:
         return []

@@ -65,7 +65,7 @@ class VarianceShares:
     """Where the differences between runs come from: orders by seeds, each pair once.
 
     The shares are of variance components (those of a balanced random-effects layout, below 0 set to
-    0), not of sums of squares: of those, noise alone would give order 1/seeds of what it and the
+    0), not of sums of squares: of those, noise would already give order 1/seeds of what it and the
     rest have together.
     """
 

@@ -16,7 +16,7 @@ from discl.harness.tuning.history import StudySnapshot
 from discl.harness.tuning.space import settings
 
 GRID = 40  # cells of a contour along each side
-_COLOURS = {"scheme": "greys"}  # the darker the better; legible in print
+_COLOURS = {"scheme": "greys"}  # the darker the better; readable in print
 
 
 def axis_scale(objective: str) -> float:

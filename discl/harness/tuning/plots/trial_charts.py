@@ -14,7 +14,7 @@ from discl.harness.tuning.plots.setting_charts import axis_scale, axis_title
 from discl.harness.tuning.proposals import finished_trial, lower_is_better
 from discl.harness.tuning.slots import state_of, value_of
 
-# lines are told apart without colour: by lightness and dash
+# lines differ in lightness and dash, too
 _SHADES = ("#000000", "#808080")
 _DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
 _POINTS = {  # look -> what a Vega point has

@@ -1,7 +1,7 @@
 """The database of studies: SQLite for the launchers of one machine, PostgreSQL for several.
 
 Optuna's own calls are not all safe between launchers. `study_lock` here and `claim`, `finish` and
-`requeue_dead` of `heartbeat` are. One thing is left to whoever adds trials: where a connection
+`requeue_dead` of `heartbeat` are. One case is left to callers that add trials: where a connection
 drops between a commit and its answer, Optuna adds the trial once more, so only the first of the
 trials that bear one slot counts.
 """
@@ -238,10 +238,10 @@ def with_retries(
 
     Raises UserError when the connection stays down, or on an error that will not pass. Where the
     connection drops after a commit and before its answer, the operation happens twice. So it must
-    be one that may: reading, a heartbeat, a user attribute, an intermediate value,
-    `study.tell(..., skip_if_finished=True)`. Adding a trial or creating a study may not: do that
-    in `study_lock`, as "read what is there, add what is missing". `claim`, `finish` and
-    `requeue_dead` retry by themselves.
+    be one that may: reading, a heartbeat, a user attribute, an intermediate value, `study.tell(...,
+    skip_if_finished=True)`. Adding a trial or creating a study may not: do that in `study_lock`, as
+    "read what is there, add what is missing". `claim`, `finish` and `requeue_dead` retry by
+    themselves.
     """
     return _with_retries(
         storage.engine.url, operation, RETRY_SECONDS if retry_seconds is None else retry_seconds

@@ -78,9 +78,9 @@ class Heartbeat:
 
 
 def claim(study: Study, heartbeat: Heartbeat) -> FrozenTrial | None:
-    """The first waiting trial, from now on running and ours; None where none waits.
+    """Take the first waiting trial, which is then running and ours; None where none waits.
 
-    Not `study.ask`: it makes a trial up where none waits, and a launcher killed before the first
+    Not `study.ask`: it creates a trial where none waits, and a launcher killed before the first
     heartbeat would leave a trial that runs for ever, because one without any heartbeat is never
     taken for dead. Here the heartbeat comes before the state.
     """

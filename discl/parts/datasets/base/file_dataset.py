@@ -270,7 +270,7 @@ class FileDataset(ABC):
     def _not_found(self) -> str:
         """Why there is no dataset, and how to get it."""
         candidates = ", ".join(str(folder.absolute()) for folder in self._candidates())
-        home = data_home().absolute()
+        root = data_home().absolute()
         sought = f" for {self.layout}" if self.layout else ""
         lines = [f"{self.name} is not on this machine. Looked in {candidates}{sought}."]
         if self.sources:
@@ -278,11 +278,11 @@ class FileDataset(ABC):
         if any(not isinstance(source, ByHand) for source in self.sources):
             lines.append(
                 f"`discl data fetch {self.name}` downloads it and goes on where it broke off; an"
-                f" archive that you have already goes into {home / 'downloads'}."
+                f" archive that you have already goes into {root / 'downloads'}."
             )
         result = f", so that there is {self.layout}" if self.layout else ""
         lines.append(
-            f"Or put it into {home / self.folder_name}{result}, or set dataset.root to its folder."
+            f"Or put it into {root / self.folder_name}{result}, or set dataset.root to its folder."
         )
         return "\n".join(lines)
 
@@ -361,7 +361,7 @@ class FileDataset(ABC):
         return opened
 
     def __getstate__(self) -> dict[str, Any]:
-        """The parameters alone: caches do not travel to other processes."""
+        """Only the parameters: caches are not sent to other processes."""
         return {
             key: value
             for key, value in vars(self).items()

@@ -1,4 +1,4 @@
-"""Long tails and cuts that depend on names alone, so that every machine chooses the same photos."""
+"""Long tails and cuts that depend only on names, so that every machine chooses the same photos."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def camera_shares(cameras: Iterable[int], name: str) -> Shares:
 
 
 def assign_cameras(photos: Sequence[str], classes: Sequence[str], cameras: range) -> Ints:
-    """The camera of each photo [n], which depends on the photo's id and class alone."""
+    """The camera of each photo [n], which depends only on the photo's id and class."""
     cumulative = {name: np.cumsum(camera_shares(cameras, name)) for name in set(classes)}
     assigned = []
     for photo, name in zip(photos, classes, strict=True):
@@ -147,7 +147,7 @@ def assign_cameras(photos: Sequence[str], classes: Sequence[str], cameras: range
 def taken(photos: Photos, ids: Iterable[str], cameras: Ints) -> Photos:
     """Photos, uint8 [n, h, w, 3], as their cameras [n] take them.
 
-    Random effects depend on the camera and the photo's id alone.
+    Random effects depend only on the camera and the photo's id.
     """
     images = np.empty(photos.shape, np.uint8)
     for row, (photo, name, camera) in enumerate(zip(photos, ids, cameras.tolist(), strict=True)):

@@ -112,7 +112,7 @@ FAMILIES: dict[str, Corruption] = {
 def corrupt(family: str, severity: int, photos: Photos, ids: Iterable[str]) -> Photos:
     """Corrupted copies of photos, uint8 [n, h, w, 3], at `severity` 1 to 5.
 
-    The noise of a photo depends on its id alone.
+    The noise of a photo depends only on its id.
     """
     images = np.empty(photos.shape, np.uint8)
     for row, (photo, name) in enumerate(zip(photos, ids, strict=True)):

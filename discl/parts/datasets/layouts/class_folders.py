@@ -48,8 +48,9 @@ class ClassFolders:
 
 
 def _split_folders(root: Path, top_folders: list[str]) -> list[tuple[str, str]]:
-    """(folder with class folders, split); the root alone where nothing is called train."""
-    splits = [(name, split) for name in top_folders if (split := split_of(name))]
+    """(folder with class folders, split); only the root where nothing is called train."""
+    named = [(name, split_of(name)) for name in top_folders]
+    splits = [(name, split) for name, split in named if split]
     if "train" not in (split for _, split in splits):
         return [("", "")]
     for name in top_folders:

@@ -91,7 +91,7 @@ class SharedTrajectory:
         Sides are cut down to whole latent pixels. Raises UserError where that leaves none.
         """
         factor = self.family.pipeline.vae_scale_factor
-        height, width = photos.shape[1] // factor, photos.shape[2] // factor
+        height, width = (side // factor for side in photos.shape[1:3])
         if 0 in (height, width):
             raise UserError(
                 f"generator.size: this checkpoint needs photos of at least {factor}x{factor}"
@@ -271,8 +271,10 @@ class SharedTrajectory:
 
         for real, embeddings in self._text_encoder.run(len(new), embed):
             for row, i in enumerate(real):
-                hidden, pooled = embeddings.hidden[row], embeddings.pooled[row]
-                self.prompts[new[i]] = (hidden.clone(), pooled.clone())
+                self.prompts[new[i]] = (
+                    embeddings.hidden[row].clone(),
+                    embeddings.pooled[row].clone(),
+                )
         self.counts["prompts"] += len(new)
         for prompt in prompts:
             self.prompts[prompt] = self.prompts.pop(prompt)
