@@ -67,8 +67,8 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
     import torch
 
     torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         checkpoint = untrained.write("sd", folder / "sd", width)
         made_from = sources(photos, pixels)
         cells = tuple(
@@ -97,42 +97,48 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
         scored_before = scorer.images
         image_maker = ImageMaker("perf", folder / "shards", made_from, generator, scorer)
         pipeline = generator._family.pipeline
-        found: dict[str, Any] = {
+        measured: dict[str, Any] = {
             "images": len(cells),
             "photos": photos,
             "pixels": pixels,
             "chunk": chunk,
             "threads": threads,
         }
-        with timed(found, "ours", len(cells)):
+        with timed(measured, "ours", len(cells)):
             image_maker(cells)
         counts = {key: generator.counts[key] - before[key] for key in before}
-        with timed(found, "making", len(cells)):
+        with timed(measured, "making", len(cells)):
             generator.make(asked, made_from.photos[rows])
         scorer_images = scorer.images - scored_before
-        found["bare"] = bare(pipeline, counts["denoiser_calls"], chunk, pixels)
-        found["decode_over_forward"] = decode_over_forward(pipeline, found["bare"], chunk, pixels)
-        with timed(found, "batched", len(cells)):
+        measured["bare"] = bare(pipeline, counts["denoiser_calls"], chunk, pixels)
+        measured["decode_over_forward"] = decode_over_forward(
+            pipeline, measured["bare"], chunk, pixels
+        )
+        with timed(measured, "batched", len(cells)):
             batched(pipeline, scorer, asked, made_from, rows, chunk)
-        with timed(found, "loop", len(cells)):
+        with timed(measured, "loop", len(cells)):
             loop(pipeline, scorer, asked, made_from, rows)
-    found["counts"] = {**counts, "scorer_images": scorer_images}
+    measured["counts"] = {**counts, "scorer_images": scorer_images}
     used = sum(denoising_steps(level, STEPS) for level in LEVELS)
-    found["ratios"] = {
-        "times_the_loop": round(found["loop"]["seconds"] / found["ours"]["seconds"], 2),
-        "times_batched_per_level": round(found["batched"]["seconds"] / found["ours"]["seconds"], 2),
-        "making_over_bare_denoiser": round(
-            found["making"]["seconds"] / found["bare"]["seconds"], 3
+    measured["ratios"] = {
+        "times_the_loop": round(measured["loop"]["seconds"] / measured["ours"]["seconds"], 2),
+        "times_batched_per_level": round(
+            measured["batched"]["seconds"] / measured["ours"]["seconds"], 2
         ),
-        "ours_over_bare_denoiser": round(found["ours"]["seconds"] / found["bare"]["seconds"], 3),
-        "decode_over_forward": found["decode_over_forward"],
+        "making_over_bare_denoiser": round(
+            measured["making"]["seconds"] / measured["bare"]["seconds"], 3
+        ),
+        "ours_over_bare_denoiser": round(
+            measured["ours"]["seconds"] / measured["bare"]["seconds"], 3
+        ),
+        "decode_over_forward": measured["decode_over_forward"],
         "denoiser_steps_a_photo_and_variant": counts["denoiser_images"] / photos / VARIANTS,
         "official_grid_steps": sum(denoising_steps(level, STEPS) for level in OFFICIAL_GRID),
         "needed_steps": used,
         "scorer_forwards_an_image": round(scorer_images / len(cells), 3),
     }
-    output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    click.echo(json.dumps(found, indent=1))
+    output.write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
+    click.echo(json.dumps(measured, indent=1))
 
 
 class Counted:
@@ -178,12 +184,12 @@ def sources(count: int, pixels: int) -> SourceImages:
 
 
 @contextmanager
-def timed(found: dict[str, Any], name: str, images: int) -> Iterator[None]:
+def timed(measured: dict[str, Any], name: str, images: int) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    found[name] = {
+    measured[name] = {
         "seconds": round(seconds, 2),
         "images_a_second": round(images / seconds, 2),
         "peak_mb_so_far": round(peak),
@@ -248,9 +254,9 @@ def batched(
 ) -> None:
     pipeline.set_progress_bar_config(disable=True)
     for level in LEVELS:
-        mine = [i for i, request in enumerate(asked) if request.level == level]
-        for start in range(0, len(mine), chunk):
-            some = mine[start : start + chunk]
+        at_level = [i for i, request in enumerate(asked) if request.level == level]
+        for start in range(0, len(at_level), chunk):
+            some = at_level[start : start + chunk]
             images = called(pipeline, [asked[i] for i in some], made_from.photos[rows[some]])
             scorer.embed_texts([asked[i].prompt for i in some])
             scorer.embed_images(np.concatenate([images, made_from.photos[rows[some]]]))

@@ -95,7 +95,7 @@ def main(context: click.Context, output: Path) -> None:
 @click.pass_context
 def growth(context: click.Context, images: tuple[int, ...]) -> None:
     """Time an image, bytes and memory as a bank grows; each size in a process of its own."""
-    found = []
+    sizes = []
     for count in images:
         done = subprocess.run(
             [sys.executable, __file__, "one-bank", str(count)],
@@ -103,8 +103,8 @@ def growth(context: click.Context, images: tuple[int, ...]) -> None:
             text=True,
             check=True,
         )
-        found.append(json.loads(done.stdout))
-    report(context.obj, "growth", found)
+        sizes.append(json.loads(done.stdout))
+    report(context.obj, "growth", sizes)
 
 
 @main.command(hidden=True)
@@ -119,7 +119,7 @@ def one_bank(images: int) -> None:
         assert next(bank.missing(wanted), None) is None  # noqa: S101
         looked_s = time.perf_counter() - started
         files = {path.name: path.stat().st_size for path in bank.folder.glob("catalogue.sqlite*")}
-        found = {
+        measured = {
             "images": len(wanted),
             "ms_an_image": round(seconds / len(wanted) * 1e3, 3),
             "peak_mb_over_start": round(peak_mb() - start_mb, 1),
@@ -127,7 +127,7 @@ def one_bank(images: int) -> None:
             "catalogue_bytes_an_image": round(sum(files.values()) / len(wanted)),
             "nothing_missing_s": round(looked_s, 3),
         }
-    click.echo(json.dumps(found))
+    click.echo(json.dumps(measured))
 
 
 def peak_mb() -> float:
@@ -145,8 +145,8 @@ def reading(context: click.Context, images: int, batch: int) -> None:
     """Images a second into a float training tensor: ours, one file an image with PIL, Hugging Face
     `datasets`.
     """
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         bank, wanted, _ = fill(folder / "bank", images)
         per_level = len(wanted) // len(LEVELS)
         files = one_file_an_image(bank, folder / "files")
@@ -230,8 +230,8 @@ def switching(context: click.Context, rows: int) -> None:
     as the official loaders do.
     """
     per_level = rows // len(LEVELS)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         bank = Bank(folder / "bank", {"benchmark": "switching"})
         for number, level in enumerate(LEVELS):
             bank.catalogue.add(f"{number:032x}", (row_of(level, i) for i in range(per_level)))
@@ -252,14 +252,14 @@ def switching(context: click.Context, rows: int) -> None:
             for level in LEVELS
         ]  # type: ignore[misc]
         theirs = [timed(lambda level=level: read_table(table, level)) for level in LEVELS[:3]]  # type: ignore[misc]
-    found = {
+    measured = {
         "rows": per_level * len(LEVELS),
         "first_opening_ms": round(1e3 * float(np.median(opening)), 1),
         "switch_ms": round(1e3 * float(np.median(ours)), 3),
         "worst_switch_ms": round(1e3 * max(ours), 3),
         "re_reading_the_table_ms": round(1e3 * float(np.median(theirs)), 1),
     }
-    report(context.obj, "switching", found)
+    report(context.obj, "switching", measured)
 
 
 def row_of(level: int, number: int) -> ImageRecord:

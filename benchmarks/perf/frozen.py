@@ -55,9 +55,9 @@ def main(home: Path | None, output: Path, seeds: int) -> None:
     """Time the grid and compare the ranks; the result is printed and written to --output."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = str(home or folder)
-        found = {name: measured(trunk, seeds) for name, trunk in TRUNKS.items()}
-    output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    click.echo(json.dumps(found, indent=1))
+        by_trunk = {name: measured(trunk, seeds) for name, trunk in TRUNKS.items()}
+    output.write_text(json.dumps(by_trunk, indent=1) + "\n", "utf-8")
+    click.echo(json.dumps(by_trunk, indent=1))
 
 
 def measured(trunk: list[str], seeds: int) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def measured(trunk: list[str], seeds: int) -> dict[str, Any]:
         "agreement": {metric: agreement(results, metric) for metric in METRICS},
         "means_percent": {
             name: round(100 * mean, 1)
-            for name, mean in sorted(means(results, METRICS[0]).items(), key=lambda each: -each[1])
+            for name, mean in sorted(means(results, METRICS[0]).items(), key=lambda item: -item[1])
         },
     }
 

@@ -43,14 +43,14 @@ def main(runs: int, rounds: int) -> None:
         _fill(runs)
         paths = sorted(Path(folder, "runs").glob("*/*/result.json"))
         floor = _fastest(lambda: [json.loads(path.read_text("utf-8")) for path in paths], rounds)
-        found = {
+        seconds_of = {
             name: _fastest(lambda words=words: _command(words), rounds)
             for name, words in COMMANDS.items()
         }
         bytes_each = sum(path.stat().st_size for path in paths) // len(paths)
     times = {
         name: {"seconds": round(seconds, 2), "times_parsing": round(seconds / floor, 2)}
-        for name, seconds in found.items()
+        for name, seconds in seconds_of.items()
     }
     report(
         Path(__file__).with_suffix(".json"),

@@ -114,22 +114,22 @@ def overhead(cells: int, home: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCL_HOME"] = str((home or Path(folder) / "home").absolute())
         rates = [round(1e-3 + 1e-6 * i, 9) for i in range(cells + 2)]
-        found = _sweep(
+        swept = _sweep(
             folder,
             "overhead",
             _text("Overhead", {"train.lr": rates}, seeds=[90], strategies=["static"]),
         )
-        experiments = [point.experiment for point in expand(found)]
+        experiments = [point.experiment for point in expand(swept)]
         store = Store()
         clock = _Clock()
         _forget(store, experiments)
         launch(RunList(experiments, store), LocalProcesses(workers=2, threads=1), [], clock)
-        trained = [_epochs_s(store, each.id()) for each in experiments]
+        trained = [_epochs_s(store, experiment.id()) for experiment in experiments]
         # the first cell of each worker imports torch and opens the bank
         beside = [
-            whole - epochs for whole, epochs in zip(clock.seconds[2:], trained[2:], strict=True)
+            total - epochs for total, epochs in zip(clock.seconds[2:], trained[2:], strict=True)
         ]
-        alone = [_alone(found, experiment, store) for experiment in experiments[:3]]
+        separate = [_alone(swept, experiment, store) for experiment in experiments[:3]]
         report(
             OUTPUT,
             "overhead",
@@ -141,8 +141,8 @@ def overhead(cells: int, home: Path | None) -> None:
                     statistics.median(np.subtract(clock.seconds[2:], clock.in_worker[2:]).tolist()),
                     3,
                 ),
-                "in_a_process_of_its_own_s": round(statistics.median(alone), 3),
-                "ratio": round(statistics.median(alone) / statistics.median(beside), 1),
+                "in_a_process_of_its_own_s": round(statistics.median(separate), 3),
+                "ratio": round(statistics.median(separate) / statistics.median(beside), 1),
             },
         )
 
@@ -160,16 +160,16 @@ def _epochs_s(store: Store, id: str) -> float:
     return sum(row["seconds"] for row in rows if row["event"] == "epoch")
 
 
-def _alone(found: SweepFile, experiment: Any, store: Store) -> float:
+def _alone(swept: SweepFile, experiment: Any, store: Store) -> float:
     """The same cell by `discl run`, as a loop over processes would make it."""
     _forget(store, [experiment])
-    settings = {**found.set, "train.lr": experiment.benchmark.train.lr}
+    settings = {**swept.set, "train.lr": experiment.benchmark.train.lr}
     command = [
         sys.executable,
         "-m",
         "discl.cli",
         "run",
-        found.benchmark,
+        swept.benchmark,
         "--strategies",
         experiment.strategy,
         "--seeds",
@@ -209,10 +209,10 @@ def growth() -> None:
                 strategies=strategies,
             ),
         )
-        found = _sweep(
+        swept = _sweep(
             folder, "done", _text("Done", {"train.lr": rates}, seeds=seeds, strategies=strategies)
         )
-        _finished(found)
+        _finished(swept)
         report(
             OUTPUT,
             "growth",
@@ -235,7 +235,7 @@ def _timed(*words: str) -> float:
     return time.perf_counter() - began
 
 
-def _finished(found: SweepFile) -> None:
+def _finished(swept: SweepFile) -> None:
     """Stored results for every cell, in the shape and size of a published one."""
     from discl.core.result import Result
     from discl.core.search_path import shipped
@@ -248,7 +248,7 @@ def _finished(found: SweepFile) -> None:
         )[0]
     )
     store = Store()
-    for point in expand(found):
+    for point in expand(swept):
         id = point.experiment.id()
         _, folder = store.new_attempt(id)
         store.finish(
@@ -269,9 +269,9 @@ def record(workers: int) -> None:
     stopped.
     """
     os.chdir(HERE)
-    found = sweep_load.load("recorded")
+    swept = sweep_load.load("recorded")
     store = Store()
-    points = expand(found)
+    points = expand(swept)
     subprocess.run(
         [
             sys.executable,
@@ -291,17 +291,17 @@ def record(workers: int) -> None:
         result = store.find(point.experiment.id())
         if result is None:
             raise click.ClickException(f"{point.at} is not complete; the same command goes on")
-        place = [values.index(point.at[axis]) for axis, values in found.grid.items()]
-        scores.setdefault(",".join(map(str, place)), []).append(
+        indices = [values.index(point.at[axis]) for axis, values in swept.grid.items()]
+        scores.setdefault(",".join(map(str, indices)), []).append(
             round(result.metrics["val/macro_acc"], 6)
         )
-    said = {
-        "grid": found.grid,
-        "seeds": found.seeds,
+    recorded = {
+        "grid": swept.grid,
+        "seeds": swept.seeds,
         "epochs": points[0].experiment.benchmark.train.epochs,
         "scores": scores,
     }
-    RECORDED.write_text(json.dumps(said, separators=(",", ":")) + "\n", "utf-8")
+    RECORDED.write_text(json.dumps(recorded, separators=(",", ":")) + "\n", "utf-8")
 
 
 @main.command()
@@ -320,7 +320,9 @@ def search(repeats: int, near: float, most: int) -> None:
     the functions the tuner uses.
     """
     kept = json.loads(RECORDED.read_text("utf-8"))
-    table = {tuple(map(int, place.split(","))): scores for place, scores in kept["scores"].items()}
+    table = {
+        tuple(map(int, indices.split(","))): scores for indices, scores in kept["scores"].items()
+    }
     best = max(float(np.mean(scores)) for scores in table.values())
     space = {
         path: Dimension(type="int", low=0, high=len(values) - 1)
@@ -331,34 +333,34 @@ def search(repeats: int, near: float, most: int) -> None:
         "default, nothing given up": TuneTable(trials=most, sampler="gp", pruner="none"),
         "random, nothing given up": TuneTable(trials=most, sampler="random", pruner="none"),
     }
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "points": len(table),
         "replicates": len(kept["seeds"]),
         "exhaustive_epochs": kept["epochs"] * sum(map(len, table.values())),
     }
-    for name, said in ways.items():
+    for name, settings in ways.items():
         runs = [
-            _replayed(table, space, said.model_copy(update={"seed": seed}), best - near)
+            _replayed(table, space, settings.model_copy(update={"seed": seed}), best - near)
             for seed in range(repeats)
         ]
         epochs = [count * kept["epochs"] for count, _ in runs]
-        found[name] = {
+        summary[name] = {
             "epochs_median": statistics.median(epochs),
             "epochs_mean": round(statistics.mean(epochs)),
             "trials_median": statistics.median(trials for _, trials in runs),
             "never": sum(trials >= most for _, trials in runs),
         }
     for name in list(ways)[1:]:
-        found[f"times fewer than {name}"] = round(
-            found[name]["epochs_mean"] / found["default"]["epochs_mean"], 2
+        summary[f"times fewer than {name}"] = round(
+            summary[name]["epochs_mean"] / summary["default"]["epochs_mean"], 2
         )
-    report(OUTPUT, "search", found)
+    report(OUTPUT, "search", summary)
 
 
 def _replayed(
     table: Mapping[tuple[int, ...], Sequence[float]],
     space: Mapping[str, Dimension],
-    said: TuneTable,
+    settings: TuneTable,
     wanted: float,
 ) -> tuple[int, int]:
     """(runs, trials) until a complete trial reaches `wanted`; a run made before costs nothing."""
@@ -366,37 +368,37 @@ def _replayed(
     tried: list[FinishedTrial] = []
     own = dict(zip(space, OWN, strict=True))
     begin = end = 0
-    while end < said.trials:
-        begin, end = round_of(end, 1, said.round, said.trials)
+    while end < settings.trials:
+        begin, end = round_of(end, 1, settings.round, settings.trials)
         beside: list[Mapping[str, Any]] = []
         ended: list[FinishedTrial] = []
         for slot in range(begin, end):
-            how = SamplerSettings(said.sampler, said.startup, said.seed)
+            how = SamplerSettings(settings.sampler, settings.startup, settings.seed)
             params = propose(space, how, slot, tried, beside) if slot else own
             beside.append(params)
             ended.append(
-                _tried(table, tuple(params[path] for path in space), params, said, tried, made)
+                _tried(table, tuple(params[path] for path in space), params, settings, tried, made)
             )
-            whole = [*tried, *ended]
-            if (order := best_of(whole)) and whole[order[0]].mean >= wanted:
+            finished = [*tried, *ended]
+            if (order := best_of(finished)) and finished[order[0]].mean >= wanted:
                 return len(made), slot + 1
         tried += ended
-    return len(made), said.trials
+    return len(made), settings.trials
 
 
 def _tried(
     table: Mapping[tuple[int, ...], Sequence[float]],
-    place: tuple[int, ...],
+    indices: tuple[int, ...],
     params: Mapping[str, Any],
-    said: TuneTable,
+    settings: TuneTable,
     before: Sequence[FinishedTrial],
     made: set[tuple[tuple[int, ...], int]],
 ) -> FinishedTrial:
     scores: dict[int, float] = {}
-    for unit, score in enumerate(table[place]):
-        made.add((place, unit))
+    for unit, score in enumerate(table[indices]):
+        made.add((indices, unit))
         scores[unit] = score
-        if is_clearly_worse(said, before, scores) and len(scores) < len(table[place]):
+        if is_clearly_worse(settings, before, scores) and len(scores) < len(table[indices]):
             return FinishedTrial(params, scores, False)
     return FinishedTrial(params, scores, True)
 

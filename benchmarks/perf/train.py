@@ -84,7 +84,7 @@ def main(context: click.Context, output: Path) -> None:
 @click.pass_context
 def step(context: click.Context, steps: int, rounds: int) -> None:
     """The harness's training step against a bare loop on tensors in memory."""
-    found = {}
+    measured = {}
     for name, (side, parameters) in MODELS.items():
         split = photos(side)
         ours = []
@@ -92,7 +92,7 @@ def step(context: click.Context, steps: int, rounds: int) -> None:
         for _ in range(rounds):
             bare.append(bare_loop(network(parameters, side), split, steps))
             ours.append(harness_loop(network(parameters, side), split, steps))
-        found[name] = {
+        measured[name] = {
             "bare_ms": round(1000 * statistics.median(bare), 2),
             "ours_ms": round(1000 * statistics.median(ours), 2),
             "overhead_percent": round(
@@ -102,7 +102,7 @@ def step(context: click.Context, steps: int, rounds: int) -> None:
             "threads": torch.get_num_threads(),
             "device": device().type,
         }
-    report(context.obj, "step", found)
+    report(context.obj, "step", measured)
 
 
 def photos(side: int) -> Split:
@@ -133,8 +133,9 @@ def bare_loop(net: nn.Module, split: Split, steps: int) -> float:
     net.to(device()).train()
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=0.05)
 
-    def train(place: int) -> None:
-        rows = slice(place % (PHOTOS // BATCH) * BATCH, place % (PHOTOS // BATCH) * BATCH + BATCH)
+    def train(number: int) -> None:
+        start = number % (PHOTOS // BATCH) * BATCH
+        rows = slice(start, start + BATCH)
         optimiser.zero_grad(set_to_none=True)
         nn.functional.cross_entropy(net(images[rows]), labels[rows]).backward()
         optimiser.step()
@@ -157,7 +158,9 @@ def harness_loop(net: nn.Module, split: Split, steps: int) -> float:
         {},
         Split(
             *(column[:BATCH] for column in (split.ids, split.labels, split.groups, split.pixels))
-        ), metrics=METRICS)
+        ),
+        metrics=METRICS,
+    )
     marks: list[float] = []
 
     def mark(state: Callable[[], dict[str, Any]]) -> None:
@@ -182,13 +185,13 @@ def harness_loop(net: nn.Module, split: Split, steps: int) -> float:
 
 
 def timed(train: Callable[[int], None], steps: int) -> float:
-    for place in range(5):
-        train(place)
+    for number in range(5):
+        train(number)
     if device().type == "cuda":
         torch.cuda.synchronize()
     started = time.perf_counter()
-    for place in range(steps):
-        train(place)
+    for number in range(steps):
+        train(number)
     if device().type == "cuda":
         torch.cuda.synchronize()
     return (time.perf_counter() - started) / steps
@@ -211,13 +214,13 @@ def metrics(context: click.Context) -> None:
     ours = best(lambda: split_metrics(truth, guess, counts, METRICS))
     with_argmax = best(lambda: split_metrics(truth, logits.argmax(1), counts, METRICS))
     looped = best(lambda: sorted_and_looped(truth, logits), 1)
-    found = {
+    measured = {
         "metrics_s": ours,
         "with_argmax_s": with_argmax,
         "sorted_and_looped_s": looped,
         "times_faster": round(looped / with_argmax, 1),
     }
-    report(context.obj, "metrics", found)
+    report(context.obj, "metrics", measured)
 
 
 def sorted_and_looped(truth: Any, logits: Any) -> float:

@@ -133,11 +133,11 @@ class Bench:
         return HardPhotos(self.spec, self.train, self.dataset.classes, self._fit_fold_model)
 
     def _fit_fold_model(
-        self, models: FoldModels, seen: Ints, held_out: Ints, progress: Callable[[int, int], None]
+        self, models: FoldModels, fitted: Ints, held_out: Ints, progress: Callable[[int, int], None]
     ) -> HeldOutPredictions:
         classes = len(self.dataset.classes)
         return fit_fold(
-            self.inputs, self.spec, self.metrics, classes, models, seen, held_out, progress
+            self.inputs, self.spec, self.metrics, classes, models, fitted, held_out, progress
         )
 
     def find_hard(self, progress: Progress) -> None:

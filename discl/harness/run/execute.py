@@ -249,11 +249,11 @@ def _comparability(
 
 def _seen(history: Sequence[EpochReport]) -> dict[int, int]:
     """Images trained on, by level."""
-    seen: dict[int, int] = {}
+    counts: dict[int, int] = {}
     for report in history:
         for level, count in report.seen.items():
-            seen[level] = seen.get(level, 0) + count
-    return dict(sorted(seen.items()))
+            counts[level] = counts.get(level, 0) + count
+    return dict(sorted(counts.items()))
 
 
 def _config(experiment: Experiment) -> dict[str, Any]:

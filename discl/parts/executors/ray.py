@@ -211,8 +211,8 @@ def share_out(
     else:
         workers = workers or int(sum(min(_MOST_ON_A_NODE, count) for count in cores))
         # what the smallest node can give to each of its share of the workers
-        whole = min(cores) // ceil(workers / len(cores))
-        resources = {"CPU": max(whole, _part(workers / sum(cores))), "GPU": 0.0}
+        per_worker = min(cores) // ceil(workers / len(cores))
+        resources = {"CPU": max(per_worker, _part(workers / sum(cores))), "GPU": 0.0}
     if (cpus or gpus) and not _room(nodes, resources):  # they would wait for ever
         has = "; ".join(
             f"{node.get('CPU', 0):g} cores, {node.get('GPU', 0):g} GPUs" for node in nodes

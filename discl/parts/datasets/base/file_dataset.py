@@ -259,13 +259,13 @@ class FileDataset(ABC):
             obtain(self.sources, folder, progress, asked)
         except UserError as error:
             raise UserError(f"{self._not_found()}\nTried just now: {error}") from error
-        found = self._find()
-        if found is None:
+        dataset_folder = self._find()
+        if dataset_folder is None:
             raise UserError(
                 f"what was fetched into {folder} is not {self.name}; it should hold"
                 f" {self.layout or 'its metadata'}"
             )
-        return found
+        return dataset_folder
 
     def _not_found(self) -> str:
         """Why there is no dataset, and how to get it."""
