@@ -1,7 +1,9 @@
 """What frozen features cost, and how far their table is that of full training.
 
-    python benchmarks/perf/frozen.py               # 9 strategies x 5 seeds on cifar10_lt, in a home of its own; minutes on two cores
-    python benchmarks/perf/frozen.py --home DIR    # with a bank that is there already
+    python benchmarks/perf/frozen.py               # in a temporary $DISCL_HOME; some minutes
+    python benchmarks/perf/frozen.py --home DIR    # with a bank that exists already
+
+It runs 9 strategies with 5 seeds on cifar10_lt.
 
 The ranks are compared with the published runs of full training in
 leaderboards/results/cifar10_lt/smoke.

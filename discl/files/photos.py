@@ -47,7 +47,7 @@ def decode(data: bytes, name: str = "image", least_side: int = 0) -> Photos:
             f"{name} claims more than {most:,} pixels, the most that is read; scale it down or"
             " remove the file"
         ) from error
-    except Exception as error:  # decoders stumble over broken bytes in every way there is
+    except Exception as error:  # decoders raise errors of many kinds for broken bytes
         why = (
             "no known format"
             if isinstance(error, UnidentifiedImageError)

@@ -17,7 +17,7 @@ import numpy as np
 from discl.core.errors import UserError
 from discl.core.interfaces import Floats, Ints
 
-MAX_UNPACKED_BYTES = 256 * 2**20  # of one split; result files may come from anybody
+MAX_UNPACKED_BYTES = 256 * 2**20  # of one split; result files may come from other people
 COLUMNS = 4  # group, truth, guess, photos
 
 

@@ -21,8 +21,8 @@ from discl.core.interfaces import Ints, Metric
 from discl.engine.evaluation.confusion import ConfusionCounts
 
 Metrics = Mapping[str, Metric]  # name -> metric
-# the wording is hashed into every result: `ood` speaks of corruptions and holds for whatever lies
-# in ood/
+# the wording is hashed into every result, so it stays: `ood` says corrupted splits and means all
+# splits in ood/
 ALWAYS_DEFINED = {
     "ood": "plain mean over the corrupted splits",
     "adjusted": (

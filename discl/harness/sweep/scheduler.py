@@ -17,7 +17,7 @@ from discl.harness.run.store import Failure, Store
 from discl.harness.sweep.planned_run import Outcome, PlannedRun
 from discl.harness.sweep.runner import Runner
 
-LOST_IN_A_ROW = 5  # where no worker comes up at all, a long sweep would spend a night on it
+LOST_IN_A_ROW = 5  # after that no worker starts at all, and a long sweep would try all night
 
 
 class Agenda(Protocol):

@@ -47,7 +47,7 @@ def write(run: Any, result: Result, folder: Path, on_step: Callable[[str], None]
     for part in (_classes, _mistakes):
         try:
             part(run, result, folder, config)
-        except Exception as error:  # photos may be gone, and parts may be anybody's code
+        except Exception as error:  # photos may be gone, and plug-ins may raise anything
             print(
                 f"{part.__name__.strip('_')} of {result.name} are not shown"
                 f" ({type(error).__name__}: {error})",

@@ -78,7 +78,7 @@ class Follower:
     def run(self) -> None:
         """Upload until the list ends, or until the parent is dead and all it listed is done."""
         os.nice(NICENESS)
-        # the terminal's Ctrl-C is the parent's to deal with
+        # the parent handles the terminal's Ctrl-C
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: exit_now())
         threading.Thread(target=self._end_stalled_orphan, daemon=True).start()

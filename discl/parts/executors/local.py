@@ -113,7 +113,7 @@ class _WorkerProcess:
         with contextlib.suppress(OSError):  # no /proc here
             # forget the peak of the item before
             Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
-        with contextlib.suppress(OSError):  # it died meanwhile: whoever waits for it will see
+        with contextlib.suppress(OSError):  # it died meanwhile, which the next wait notices
             self.pipe.send_bytes(work.body)
 
     def reply(self) -> bytes | None:

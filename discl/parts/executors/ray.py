@@ -131,7 +131,7 @@ def _join(ray: Any, address: str) -> None:
             logging_level="ERROR",
             log_to_driver=False,
         )
-    # Ray raises bare ones, such as where a busy machine does not start it in half a minute
+    # Ray raises plain `Exception`, such as where a busy machine starts it too slowly
     except Exception as error:
         where = (
             f"the Ray cluster at {address!r} refuses the connection"

@@ -48,8 +48,7 @@ class CostsChart(ReportChart):
     def about(self, comparison: Comparison) -> str:
         return (
             "What a run costs against what it reaches. Every strategy trains for the same number of"
-            " optimiser steps; denoising steps are those of the images its bank holds, whoever made"
-            " them."
+            " optimiser steps; denoising steps are those of the images in its bank, made by any run."
         )
 
     def caption(self, comparison: Comparison) -> str:

@@ -52,8 +52,8 @@ _ADVISORY_LOCK = sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ExperimentalWarning)
-    # A launcher that dies takes all its trials with it, so a trial is seldom to blame and a small
-    # number would lose innocent ones. Without any number a trial that does kill its launcher would
+    # All trials of a launcher fail when it dies, so a trial is seldom the cause, and with a small
+    # limit other trials would be lost. Without a limit, a trial that does kill its launcher would
     # do so for ever under a scheduler that starts it again.
     _retry = RetryHeartbeatStaleTrialCallback(
         max_retry=MAX_RESTARTS, inherit_intermediate_values=True
@@ -138,7 +138,7 @@ def _check_reachable(engine: sqlalchemy.Engine, address: URL) -> None:
 def _create_tables(
     engine: sqlalchemy.Engine, address: URL, heartbeat_seconds: int, grace_seconds: int
 ) -> RDBStorage:
-    # two launchers would create them at once, which neither database forgives
+    # two launchers would create them at once, which is an error in both databases
     with _held(_lock(engine, "opening")):
         _check_ours(engine, address)
         return _storage(address, heartbeat_seconds, grace_seconds)
