@@ -181,7 +181,7 @@ def _libraries() -> tuple[Any, Any]:
 class _PanelMaker:
     """Makes panels that group or colour runs by strategy."""
 
-    def __init__(self, wr: Any):
+    def __init__(self, wr: Any) -> None:
         self.wr = wr
         self.by = wr.Config("strategy")
 

@@ -48,7 +48,7 @@ class CostsChart(ReportChart):
     def about(self, comparison: Comparison) -> str:
         return (
             "What a run costs against what it reaches. Every strategy trains for the same number of"
-            " optimiser steps; denoising steps are those of the images in its bank, made by any run."
+            " optimiser steps; denoising steps are those of its bank's images, made by any run."
         )
 
     def caption(self, comparison: Comparison) -> str:
