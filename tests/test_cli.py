@@ -100,7 +100,10 @@ def test_light_commands_import_nothing_heavy() -> None:
             ["data", "info", "cifar10_lt", "--set", "root=photos"],
             "--set root=... was renamed in 0.2; write --set dataset.root=...",
         ),
-        (["data", "fetch", "folder", "--set", "train.epochs=2"], "takes settings of dataset alone"),
+        (
+            ["data", "fetch", "folder", "--set", "train.epochs=2"],
+            "takes only settings of the dataset",
+        ),
         (["data", "info", "folder", "--set", "dataset.name=x"], "leave its name out of --set"),
         (["list", "strategy"], "did you mean 'strategies'"),
         (["leaderboard", "cifar10_lt"], "no complete run"),

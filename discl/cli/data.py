@@ -39,7 +39,7 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
     parameters = tables.pop("dataset", {})
     for key, value in tables.items():
         if isinstance(value, dict):
-            raise UserError(f"--set {key}...: this command takes settings of dataset alone")
+            raise UserError(f"--set {key}...: this command takes only settings of the dataset")
         raise UserError(f"--set {key}=... was renamed in 0.2; write --set dataset.{key}=...")
     if not isinstance(parameters, dict) or "name" in parameters:
         raise UserError(f"the dataset is {dataset!r} already; leave its name out of --set")

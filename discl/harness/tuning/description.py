@@ -63,7 +63,7 @@ def _pruning(study: StudySnapshot) -> str:
             f" p < {definition['tune.p']:g}"
         )
     if patience := definition["tune.patience"]:
-        ways.append(f"within a run after {patience} looks at val below the median")
+        ways.append(f"within a run after {patience} evaluations on val below the median")
     return "; ".join(ways) or "never"
 
 

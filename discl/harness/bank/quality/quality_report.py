@@ -210,7 +210,7 @@ class ExampleImage:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """The report on a bank as one benchmark looks at it."""
+    """The report on the images of a bank that one benchmark uses."""
 
     schema: Annotated[int, "number of this layout"]
     discl: Annotated[str, "version of discl that measured"]

@@ -90,7 +90,7 @@ def _on_variance(variance: VarianceShares) -> str:
 def _on_trend(trend: DistanceTrend) -> str:
     if trend.correlation is None:
         return "All orders score alike."
-    meaning = "no trend that chance would not give"
+    meaning = "no trend that can be distinguished from chance"
     if trend.p < SIGNIFICANT:
         direction = "better" if trend.correlation < 0 else "worse"
         meaning = f"orders nearer to the paper's do {direction}"
