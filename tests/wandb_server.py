@@ -12,6 +12,7 @@ import base64
 import gzip
 import json
 import random
+import sys
 import threading
 import time
 import traceback
@@ -210,7 +211,12 @@ class _Http(ThreadingHTTPServer):
 
 @contextmanager
 def serving(port: int = 0, held: Server | None = None) -> Iterator[Server]:
-    """A server on loopback until the block ends; `held` goes on from what another one got."""
+    """A server on loopback until the block ends; `held` goes on from what another one got.
+
+    W&B's service in this process remembers the address it was started with, so it is ended before
+    and after.
+    """
+    end_service()
     http = _Http(("127.0.0.1", port), _Handler)
     server = http.held = held or Server()
     server.url = f"http://127.0.0.1:{http.server_address[1]}"
@@ -221,9 +227,16 @@ def serving(port: int = 0, held: Server | None = None) -> Iterator[Server]:
     try:
         yield server
     finally:
+        end_service()
         http.shutdown()
         http.server_close()
         thread.join()
+
+
+def end_service() -> None:
+    """End the service of W&B's client in this process, if there is one."""
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()
 
 
 def stream(run: Run, request: dict[str, Any]) -> dict[str, Any]:
