@@ -42,4 +42,15 @@ def _summaries(kind: str) -> list[tuple[str, str]]:
         from discl.config.load import available, title
 
         return [(name, title(name)) for name in available()]
-    return [(name, registry.summary(kind, name)) for name in sorted(registry.names(kind))]
+    return [(name, _summary(kind, name)) for name in sorted(registry.names(kind))]
+
+
+def _summary(kind: str, name: str) -> str:
+    """The sentence of a part, or why it cannot be used: the others are listed all the same."""
+    from discl.core import registry
+    from discl.core.errors import UserError
+
+    try:
+        return registry.summary(kind, name)
+    except UserError as error:
+        return f"cannot be used: {error}"

@@ -13,7 +13,7 @@ from discl.core.conventions import SHOTS, base_name
 from discl.core.errors import UserError, unknown
 from discl.core.levels import PHOTO, check_levels
 from discl.core.metric_names import default_names
-from discl.core.registry import bind, names, singular
+from discl.core.registry import bind, find, names, singular
 
 
 def check_benchmark(bench: Benchmark, parts: PartCache) -> None:
@@ -31,6 +31,12 @@ def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCac
     Their levels must be levels of images, and no weights may have been trained on the photos that
     are learned from and tested on here.
     """
+    for name in strategies:
+        if not hasattr(find("strategies", name), "ordered"):  # one of another package
+            raise UserError(
+                f"strategy {name!r} does not say whether its levels have an order; give its class"
+                " an attribute `ordered`: True, or False"
+            )
     levels = tuple(bench.levels)
     used = {
         level

@@ -33,6 +33,11 @@ def bound(
     for name in [*wanted, *parameters]:
         if name not in known:
             raise unknown("metric", name, known)
+        if "/" in name:
+            raise UserError(
+                f"metric {name!r} cannot have a name with '/', which stands after a split, as in"
+                " val/acc; rename the metric"
+            )
         if base_name(name) != name:
             raise UserError(
                 f"metric {name!r} cannot have a name that begins with {' or '.join(PREFIXES)}:"
@@ -98,6 +103,8 @@ def _built(name: str, binding: Bound) -> Metric:
         for attribute in (metric.title, metric.definition):
             if not isinstance(attribute, str) or not attribute:
                 raise TypeError("its title and its definition must be words")
+        if metric.better not in ("higher", "lower"):
+            raise TypeError(f"better = {metric.better!r}: it takes 'higher' or 'lower'")
         _try(metric)
     except UserError:
         raise
@@ -118,7 +125,7 @@ def _try(metric: Metric) -> None:
 
 
 def _computed(metric: Metric, photos: ClassCounts, training_photos: Ints) -> Fractions:
-    """The values of a metric in the shape that it promises."""
+    """The values of a metric in the shape that it promises; NaN for one that is not finite."""
     values = np.asarray(metric.compute(photos, training_photos))
     shape = () if metric.by_group else photos.actual.shape[:-1]
     if values.shape != shape or values.dtype.kind not in "fiu":
@@ -126,7 +133,7 @@ def _computed(metric: Metric, photos: ClassCounts, training_photos: Ints) -> Fra
             f"of counts {[*photos.actual.shape]} it gives {values.dtype} {[*values.shape]}, not"
             f" numbers {[*shape]}"
         )
-    return values.astype(np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 class GuardedMetric(Metric):

@@ -82,20 +82,24 @@ def find(kind: str, name: str) -> type[Any]:
     known = names(kind)
     if name not in known:
         raise unknown(singular(kind), name, known)
+    _check_claims(kind, name)
+    source = known[name]
+    return _of_plugin(kind, source) if isinstance(source, EntryPoint) else _class_in(source)
+
+
+def _check_claims(kind: str, name: str) -> None:
     if name in claims(kind):
         sources = " and ".join(claims(kind)[name])
         raise UserError(
             f"{singular(kind)} {name!r} is defined more than once: {sources}; rename the entry"
             " point of a package, or uninstall the package"
         )
-    source = known[name]
-    return _of_plugin(kind, source) if isinstance(source, EntryPoint) else _class_in(source)
 
 
 def _of_plugin(kind: str, point: EntryPoint) -> type[Any]:
     try:
         part: type[Any] = point.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a module of another package may raise anything
         raise UserError(
             f"{singular(kind)} {point.name!r} of {point.value} cannot be imported ({error}); fix"
             " the package that provides it, or uninstall it"
@@ -142,8 +146,10 @@ def _defaults(part: Callable[..., Any]) -> dict[str, Any]:
 def summary(kind: str, name: str) -> str:
     """First line of a part's docstring.
 
-    One of ours is read without importing it, since a backbone would import torch.
+    One of ours is read without importing it, since a backbone would import torch. Raises UserError
+    where two parts have the name, or where a plug-in cannot be imported.
     """
+    _check_claims(kind, name)
     source = names(kind)[name]
     if isinstance(source, EntryPoint):
         return (inspect.getdoc(_of_plugin(kind, source)) or "").partition("\n")[0]

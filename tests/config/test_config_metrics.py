@@ -74,6 +74,19 @@ class NeverMeasured(ErrorRate):
         return np.full(photos.actual.shape[:-1], np.nan)
 
 
+class Infinite(ErrorRate):
+    """Infinity for everything."""
+
+    def compute(self, photos: ClassCounts, training_photos: Ints) -> Fractions:
+        return np.full(photos.actual.shape[:-1], np.inf)
+
+
+class Sideways(ErrorRate):
+    """Has no direction."""
+
+    better = "sideways"  # type: ignore[assignment]
+
+
 class Nameless(ErrorRate):
     """Has no title."""
 
@@ -113,6 +126,7 @@ def with_metric(name: str) -> dict[str, Metric]:
         (RaisesAtOnce, "ZeroDivisionError: division by zero"),
         (OfOneSample, "TypeError: of counts [2, 3] it gives float64 [], not numbers [2]"),
         (InWords, "TypeError: of counts [2, 3] it gives <U4 [2], not numbers [2]"),
+        (Sideways, "TypeError: better = 'sideways': it takes 'higher' or 'lower'"),
         (Nameless, "TypeError: its title and its definition must be words"),
     ],
 )
@@ -155,11 +169,18 @@ def test_a_metric_that_fails_at_the_end_costs_its_number_and_not_the_run(
     )
 
 
-def test_what_is_never_measured_is_left_out(register: Register) -> None:
-    register("theirs", NeverMeasured)
+@pytest.mark.parametrize("part", [NeverMeasured, Infinite])
+def test_what_is_never_measured_is_left_out(part: type, register: Register) -> None:
+    register("theirs", part)
     assert all_metrics(PREDICTIONS, COUNTS, with_metric("theirs")) == all_metrics(
         PREDICTIONS, COUNTS
     )
+
+
+def test_a_metric_named_like_one_of_a_split_is_refused(register: Register) -> None:
+    register("val/theirs", ErrorRate)
+    with pytest.raises(UserError, match="cannot have a name with '/'"):
+        with_metric("val/theirs")
 
 
 def test_installing_a_metric_changes_no_result(register: Register) -> None:

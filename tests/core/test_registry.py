@@ -1,7 +1,11 @@
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from discl.cli import main
+from discl.config.load import load
 from discl.core import registry
 from discl.core.errors import UserError
 from discl.core.registry import KINDS, bind, find, names, summary
@@ -48,6 +52,8 @@ def test_a_name_that_two_parts_claim_is_refused(monkeypatch: pytest.MonkeyPatch)
     try:
         with pytest.raises(UserError) as raised:
             find("metrics", "acc")
+        with pytest.raises(UserError, match="defined more than once"):
+            summary("metrics", "acc")
         assert find("metrics", "macro_acc").title == "macro accuracy"
     finally:
         registry.claims.cache_clear()
@@ -55,3 +61,38 @@ def test_a_name_that_two_parts_claim_is_refused(monkeypatch: pytest.MonkeyPatch)
         "metric 'acc' is defined more than once: discl itself and somebody.metrics:Acc; rename the"
         " entry point of a package, or uninstall the package"
     )
+
+
+def test_a_broken_plug_in_keeps_no_other_from_being_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_at_import.py").write_text("1 / 0\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = EntryPoint("theirs", "broken_at_import:Theirs", "discl.metrics")
+    monkeypatch.setitem(names("metrics"), "theirs", broken)
+    with pytest.raises(UserError, match=r"cannot be imported \(division by zero\); fix"):
+        find("metrics", "theirs")
+    listed = CliRunner().invoke(main, ["list", "metrics"], env={"COLUMNS": "200"})
+    assert listed.exit_code == 0
+    assert "cannot be used: metric 'theirs' of broken_at_import:Theirs" in listed.output
+    assert "macro_acc" in listed.output
+
+
+def test_a_strategy_that_does_not_say_whether_it_has_an_order_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = EntryPoint("dawn", f"{__name__}:Dawn", "discl.strategies")
+    monkeypatch.setitem(names("strategies"), "dawn", point)
+    with pytest.raises(UserError, match="'dawn' does not say whether its levels have an order"):
+        load("cifar10_lt", settings=["strategies=['dawn']"])
+
+
+class Dawn:
+    """Written for 0.1, where a strategy said nothing of its order."""
+
+    version = 1
+    rebalanced = True
+    probe = None
+
+    def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return levels
