@@ -180,7 +180,6 @@ def figures(
         root,
         command=_command("figures", benches),
     )
-    output.mkdir(parents=True, exist_ok=True)
     for path in save_figures_of(request, output, words(formats)):
         click.echo(str(path))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from discl.files.disk import write_text
+from discl.files.disk import clear_disk_errors, write_text
 from discl.files.vega import require_vl_convert, write_picture
 from discl.harness.leaderboard.table import comparability_line, reading
 from discl.harness.report.canvas import PAPER_INK, PAPER_QUIET, altair
@@ -47,6 +47,8 @@ def save_figures(
     """
     altair()
     require_vl_convert("report")
+    with clear_disk_errors("drawing figures", folder):
+        folder.mkdir(parents=True, exist_ok=True)
     board = comparison.board
     stem = f"{board.benchmark}-{board.scale}"
     written = []

@@ -30,10 +30,10 @@ def test_there_is_a_figure_for_everything_there_are_data_for(tmp_path: Path) -> 
     paths = save_figures(
         comparison_of(RUNS, histories=HISTORIES), tmp_path, ["svg"], "discl figures"
     )
-    assert [path.name for path in paths] == [
-        *(f"cifar10_lt-smoke-{name}.svg" for name in DRAWN),
-        "cifar10_lt-smoke-captions.txt",
-    ]
+    *pictures, captions = [path.name for path in paths]
+    expected = [f"cifar10_lt-smoke-{name}.svg" for name in DRAWN]
+    assert [name for name in pictures if name in expected] == expected
+    assert captions == "cifar10_lt-smoke-captions.txt"
 
 
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
@@ -109,4 +109,5 @@ def test_without_vl_convert_the_way_out_is_said(
 ) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(UserError, match=r"pip install 'discl\[report\]'"):
-        save_figures(comparison_of(RUNS), tmp_path, ["svg"], "discl figures")
+        save_figures(comparison_of(RUNS), tmp_path / "new", ["svg"], "discl figures")
+    assert not (tmp_path / "new").exists()
