@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discl.parts.metrics._shots import ShotAccuracy
+from discl.parts.metrics.base.shots import ShotAccuracy
 
 
 class FewAcc(ShotAccuracy):
