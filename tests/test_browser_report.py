@@ -308,8 +308,15 @@ def test_a_phone_scrolls_down_and_not_sideways(browser: Browser, path: Path, par
         assert 200 < wide <= 390
 
 
-@pytest.mark.parametrize("part", ["#cifar10_lt-smoke", "#hostile-smoke"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("part", "dark"),
+    [
+        ("#cifar10_lt-smoke", False),
+        ("#hostile-smoke", True),
+        pytest.param("#cifar10_lt-smoke", True, marks=pytest.mark.slow),
+        pytest.param("#hostile-smoke", False, marks=pytest.mark.slow),
+    ],
+)
 def test_there_is_no_grave_fault_of_accessibility(
     browser: Browser, axe: Callable[[Page], list[str]], path: Path, part: str, dark: bool
 ) -> None:

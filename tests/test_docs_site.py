@@ -158,7 +158,9 @@ def test_the_comment_behind_a_field_is_its_documentation(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "dark"), [(1280, False), (1280, True), (390, False)], ids=["day", "night", "phone"]
+    ("width", "dark"),
+    [(390, False), (1280, True), pytest.param(1280, False, marks=pytest.mark.slow)],
+    ids=["phone", "night", "day"],
 )
 @pytest.mark.parametrize("page", LOOKED_AT, ids=lambda page: page.strip("/") or "home")
 def test_a_page_can_be_read_by_everybody(

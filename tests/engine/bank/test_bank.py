@@ -478,7 +478,7 @@ def diffused_at_once(tmp_path_factory: pytest.TempPathFactory) -> str:
     return _diffused(tmp_path_factory.mktemp("diffused"), 16)
 
 
-@pytest.mark.parametrize("batch", [1, 7, 64])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 7, 64])
 def test_the_diffusion_generator_gives_the_same_bytes_at_any_batch_size(
     tmp_path: Path, batch: int, diffused_at_once: str
 ) -> None:
@@ -507,7 +507,7 @@ def build_a_toy(home: Path, workers: int) -> None:
     bank.close()
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_any_number_of_workers_makes_the_same_bytes(tmp_path: Path, workers: int) -> None:
     digests = set()
     for place, count in (("one", 1), ("many", workers)):
@@ -575,7 +575,7 @@ SLOW = [
     ("build", "kills", "workers"),
     [
         (build_a_toy, 6, 1),
-        (build_a_toy, 4, 2),
+        pytest.param(build_a_toy, 4, 2, marks=SLOW),
         *(pytest.param(build_by_command, 20, workers, marks=SLOW) for workers in (1, 2)),
     ],
 )

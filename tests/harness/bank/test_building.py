@@ -68,6 +68,7 @@ def _build_by_two() -> None:
     )
 
 
+@pytest.mark.slow  # the contract of executors runs on Ray, and local workers make these bytes
 def test_ray_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="ray has no wheel for this Python")
     alone = _digest(tmp_path / "one", BLEND, monkeypatch)

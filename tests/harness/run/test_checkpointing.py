@@ -59,7 +59,7 @@ def _result(spec: Benchmark) -> Result:
     return result
 
 
-@pytest.mark.parametrize("learner", sorted(LEARNERS))
+@pytest.mark.parametrize("learner", ["resnet", pytest.param("flyp", marks=pytest.mark.slow)])
 def test_a_run_killed_at_a_random_step_ends_as_if_it_had_not_been(
     learner: str,
     tmp_path: Path,

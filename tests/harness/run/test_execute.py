@@ -159,6 +159,7 @@ def test_a_board_shows_every_seed_there_is_of_its_comparison() -> None:
     assert with_every_seed(_spec(*OTHER, "seeds=[7]"), Store()).seeds == [2]
 
 
+@pytest.mark.slow  # a run that is killed and continued elsewhere is compared in test_checkpointing
 def test_the_same_experiment_in_two_processes_gives_the_same_numbers_bit_for_bit(
     tmp_path: Path, cifar100_photos: Path
 ) -> None:

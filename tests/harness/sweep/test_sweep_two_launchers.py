@@ -60,6 +60,7 @@ def _complete(home: Path) -> list[list[str]]:
     return [[json.loads(line)["event"] for line in record] for record in records]
 
 
+@pytest.mark.slow  # test_database cuts every connection and restarts the server, without training
 def test_a_launch_whose_database_goes_ends_and_two_go_on_though_every_connection_is_killed(
     tiny: Ready, tmp_path: Path, server: Postgres
 ) -> None:
