@@ -16,7 +16,7 @@ from tests.shared import made_once
 ROOT = Path(__file__).parents[1]
 LARGEST_BYTES = 14_000_000  # the weights are 12.3 MB of it
 TINY = (
-    *("--strategies", "real_only,all_levels", "--set", "train.epochs=2"),
+    *("--strategies", "all_levels", "--set", "train.epochs=2"),
     *("--set", "train.curriculum_epochs=1", "--set", "train.evaluate_every=1"),
     *("--set", "train.warmup_epochs=0", "--set", "bank.variants=1", "--set", "levels=[50,100]"),
     *("--set", "dataset.ood_photos=10", "--set", "dataset.largest=50"),
@@ -127,7 +127,7 @@ def test_an_installed_package_beside_a_checkout_is_the_one_that_runs(
 def test_an_installed_package_plans_compares_and_shows(installed: Path, elsewhere: Path) -> None:
     run(installed, elsewhere, "bench", "cifar10_lt", *TINY)
     plan = run(installed, elsewhere, "plan", "cifar10_lt", *TINY[:-2])
-    assert re.search(r"runs +2 +of which stored 2", plan)
+    assert re.search(r"runs +1 +of which stored 1", plan)
     settings = [word for word in TINY[:-2] if word]
     board = run(installed, elsewhere, "leaderboard", "cifar10_lt", *settings, "--format", "json")
-    assert {row["strategy"] for row in json.loads(board)["rows"]} == {"real_only", "all_levels"}
+    assert {row["strategy"] for row in json.loads(board)["rows"]} == {"all_levels"}
