@@ -209,7 +209,7 @@ def leaderboard_check(root: Path) -> None:
             " leaderboard verify"
         )
     if outdated := stale(root):
-        raise UserError(f"{root / (outdated[0] + '.md')} is stale; run: make leaderboards")
+        raise UserError(f"{root / (outdated[0] + '.md')} is stale; run: discl leaderboard render")
     click.echo(
         f"leaderboards are current; {verification.numbers:,} numbers of {verification.results}"
         " results hold"

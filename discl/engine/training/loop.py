@@ -163,7 +163,11 @@ class Fit:
         context = EpochContext(
             epoch, self.config.curriculum_epochs, levels, tuple(self.history), rng, gains
         )
-        return check_mix(self.strategy.mix(context), levels)
+        try:
+            return check_mix(self.strategy.mix(context), levels)
+        except ValueError as error:
+            name = type(self.strategy).__name__
+            raise UserError(f"strategy {name} in epoch {epoch}: {error}") from error
 
     def _measure_gains(self, probe: ProbeImages, burst: Plan, epoch: int) -> Gains:
         """Trains on the burst; what it does to the probe images."""

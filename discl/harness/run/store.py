@@ -60,7 +60,7 @@ class Store:
 
         Raises UserError where the result cannot be read, and where runs of discl 0.1 lie here.
         """
-        self._check_version()
+        self.check_version()
         complete = sorted((self.root / id).glob("*/result.json"))
         return Result.read(complete[-1]) if complete else None
 
@@ -73,8 +73,11 @@ class Store:
     def _version_file(self) -> Path:
         return self.root.with_name(f"{self.root.name}.version")
 
-    def _check_version(self) -> None:
-        """Runs of 0.1 have other ids, so they would not be found, and all be trained again."""
+    def check_version(self) -> None:
+        """Raises UserError where runs of discl 0.1 lie here.
+
+        They have other ids, so they would not be found, and all be trained again.
+        """
         if self._version_known:
             return
         if self.root.is_dir() and not self._version_file.exists():

@@ -66,8 +66,9 @@ class SyncResult:
 def local_runs(store: Store, ids: Sequence[str] = ()) -> Iterator[LocalRun]:
     """Every run of the store (or these) that has a record, sorted by folder name.
 
-    Raises UserError for an id that is not in the store.
+    Raises UserError for an id that is not in the store, and where runs of discl 0.1 lie there.
     """
+    store.check_version()
     for id in ids:
         if not (store.root / id).is_dir():
             raise UserError(f"no run {id!r} in {store.root}; `discl runs ls` lists what there is")

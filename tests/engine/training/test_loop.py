@@ -126,6 +126,13 @@ def test_every_strategy_gets_the_same_number_of_steps(name: str) -> None:
     assert [report.steps for report in _fit(name)] == [4] * 5
 
 
+def test_a_mix_that_is_none_names_the_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    static = type(bind("strategies", "static", {}).build())
+    monkeypatch.setattr(static, "mix", lambda self, context: {0: 0.7, 100: 0.7})
+    with pytest.raises(UserError, match=f"strategy {static.__name__} in epoch 0: mix .* sum to 1"):
+        _fit("static")
+
+
 def test_the_last_epochs_see_photos_only() -> None:
     reports = _fit("text_only")
     assert [set(report.seen) for report in reports] == [{0, 100}] * 3 + [{100}] * 2

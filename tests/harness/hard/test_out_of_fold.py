@@ -256,7 +256,7 @@ def test_excluded_classes_are_never_hard() -> None:
     [
         ("hard_rule.exclude=['bleu']", "did you mean 'blue'"),
         ("hard_rule.exclude=['red','green','blue','grey']", "leaves no photo to choose from"),
-        ("hard_rule.fraction=0.001", "none of them"),
+        ("hard_rule.fraction=0.001", "selects none"),
     ],
 )
 def test_what_cannot_be_selected_is_said_before_a_model_is_trained(

@@ -14,6 +14,7 @@ from discl.harness.migrate import store as migration
 from discl.harness.migrate.store import COPIES, migrate, migrate_results
 from discl.harness.run.store import Store
 from discl.harness.run.validation import validated
+from discl.harness.wandb.sync import local_runs
 
 OLD = Path(__file__).parents[2] / "golden" / "v0_1"
 NAMES = ("cifar10_lt", "cifar10_cams")
@@ -139,6 +140,8 @@ def test_a_migration_that_was_killed_is_finished_by_the_next(
 def test_a_store_of_0_1_is_refused_until_it_is_migrated(home: Path) -> None:
     with pytest.raises(UserError, match="holds runs of discl 0.1; `discl migrate`"):
         Store().find(_new_id("cifar10_lt"))
+    with pytest.raises(UserError, match="holds runs of discl 0.1; `discl migrate`"):
+        list(local_runs(Store()))  # nothing of 0.1 is sent to W&B under its old id
     migrate(home)
     assert Store().find(_new_id("cifar10_lt"))
 

@@ -56,6 +56,7 @@ class Doomed:
 
     version = 1
     rebalanced = True
+    ordered = False
     probe = None
 
     def __init__(self, end="well"):
