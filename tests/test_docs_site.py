@@ -159,8 +159,13 @@ def test_the_comment_behind_a_field_is_its_documentation(site: Path) -> None:
 
 @pytest.mark.parametrize(
     ("width", "dark"),
-    [(390, False), (1280, True), pytest.param(1280, False, marks=pytest.mark.slow)],
-    ids=["phone", "night", "day"],
+    [
+        (390, True),
+        pytest.param(390, False, marks=pytest.mark.slow),
+        pytest.param(1280, True, marks=pytest.mark.slow),
+        pytest.param(1280, False, marks=pytest.mark.slow),
+    ],
+    ids=["phone by night", "phone", "night", "day"],
 )
 @pytest.mark.parametrize("page", LOOKED_AT, ids=lambda page: page.strip("/") or "home")
 def test_a_page_can_be_read_by_everybody(

@@ -352,6 +352,7 @@ def test_before_training_no_bank_of_the_dataset_is_taken_for_unused(
     assert trained == []
 
 
+@pytest.mark.slow  # test_cams.py runs a bench by this rule
 def test_a_whole_bench_by_low_confidence(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def _ids() -> list[str]:
     return [run.id for run in local_runs(Store())]
 
 
+@pytest.mark.slow  # tests/parts/test_wandb.py follows a run that goes on, with one run
 def test_a_bench_that_is_uploaded_while_it_runs_delivers_each_epoch_once(
     home: Path, server: Server, made: Path
 ) -> None:
