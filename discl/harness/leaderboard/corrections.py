@@ -1,0 +1,199 @@
+"""Corrections: what was wrong in earlier versions, and which stored numbers it touches.
+
+`docs/explanation/corrections.md` has the same list with figures; a test holds the two together.
+Another correction is another entry of `CORRECTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+from discl.core.result import Result
+
+BEFORE = "before 0.2"  # what tables call a number that a correction touches
+ABSENT = object()  # of a setting that an identity does not hold
+
+
+class Mark(Protocol):
+    """Something recorded in a run's identity, by which a run from before a correction is told."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Where it stands in the identity."""
+
+    def applies(self, identity: Mapping[str, Any]) -> bool:
+        """Whether a run with this identity bears the mark."""
+
+
+@dataclass(frozen=True)
+class PartBefore:
+    """A part with a version below the corrected one.
+
+    `kind` is its place in the identity, "loss" or "images.generator"; without a name any part of
+    the kind is meant.
+    """
+
+    kind: str
+    version: int  # the first corrected one
+    name: str | None = None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Of the version."""
+        return (*self.kind.split("."), "version")
+
+    def applies(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the run used the part as it was before."""
+        part = _at(identity, self.kind.split("."))
+        if not isinstance(part, Mapping):
+            return False
+        named = self.name is None or part.get("name") == self.name
+        return named and part.get("version", 1) < self.version
+
+
+@dataclass(frozen=True)
+class MetricBefore:
+    """A metric with a version below the corrected one; an identity leaves out version 1."""
+
+    name: str
+    version: int  # the first corrected one
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Of the metric's entry, which is there from version 2 on."""
+        return ("metric", self.name)
+
+    def applies(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the run was measured by the definition of before."""
+        metric = _at(identity, self.path)
+        version = metric.get("version", 1) if isinstance(metric, Mapping) else 1
+        return bool(version < self.version)
+
+
+@dataclass(frozen=True)
+class SettingIs:
+    """A setting that has one of some values; ABSENT among them means that none is recorded."""
+
+    setting: str  # "train.schedule"
+    values: tuple[object, ...]
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Of the setting."""
+        return tuple(self.setting.split("."))
+
+    def applies(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the run had one of the values."""
+        value = _at(identity, self.path)
+        return any(value is known or value == known for known in self.values)
+
+
+@dataclass(frozen=True)
+class SettingRecorded:
+    """A setting that an identity holds, whatever its value."""
+
+    setting: str
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Of the setting."""
+        return tuple(self.setting.split("."))
+
+    def applies(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the run recorded it."""
+        return _at(identity, self.path) is not ABSENT
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Something that was wrong, in a sentence."""
+
+    name: str  # as on the page
+    wrong: str  # a sentence without full stop: what was wrong
+    # a run that bears all the marks is touched; without marks no stored number is, only what was
+    # shown or claimed of it
+    marks: tuple[Mark, ...] = ()
+    metrics: tuple[str, ...] = ("*",)  # patterns of the `<split>/<metric>` that are touched
+
+    def touches(self, identity: Mapping[str, Any]) -> bool:
+        """Whether numbers of a run with this identity are from before the correction."""
+        return bool(self.marks) and all(mark.applies(identity) for mark in self.marks)
+
+    def makes_old(self, metric: str) -> bool:
+        """Whether `<split>/<metric>` of a touched run means something else today."""
+        return any(fnmatchcase(metric, pattern) for pattern in self.metrics)
+
+
+CORRECTIONS: tuple[Correction, ...] = (
+    Correction(
+        "strategies-shown",
+        "`discl leaderboard` and `discl report` left out strategies with runs that the benchmark"
+        " file does not list, such as a plug-in's",
+    ),
+    Correction(
+        "published-rows",
+        "published results on other data stood under our tables without being asked for",
+    ),
+    Correction(
+        "generator-seen",
+        "no table said what its generator had been trained on; the embedded one saw 2,500 labelled"
+        " photos of every class of CIFAR-10, tail classes included",
+    ),
+)
+
+
+def corrections_of(
+    identity: Mapping[str, Any], corrections: Sequence[Correction] | None = None
+) -> list[Correction]:
+    """The corrections that touch a run with this identity; of all there are, or of some."""
+    known = CORRECTIONS if corrections is None else corrections
+    return [correction for correction in known if correction.touches(identity)]
+
+
+def old_metrics(
+    result: Result, corrections: Sequence[Correction] | None = None
+) -> dict[str, list[str]]:
+    """`<split>/<metric>` of a stored result -> names of the corrections that make it old.
+
+    Metrics that still mean what they say are left out; {} where nothing touches the result.
+    """
+    touching = corrections_of(result.identity, corrections)
+    by_metric = {
+        metric: [correction.name for correction in touching if correction.makes_old(metric)]
+        for metric in (result.metrics if touching else ())
+    }
+    return {metric: names for metric, names in by_metric.items() if names}
+
+
+def without_marks(identity: Mapping[str, Any], corrections: Sequence[Correction]) -> dict[str, Any]:
+    """An identity without what tells versions apart: a run and its repetition are then equal."""
+    plain = dict(identity)
+    for correction in corrections:
+        for mark in correction.marks:
+            plain = _removed(plain, mark.path)
+    return plain
+
+
+def _removed(table: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    """A copy without the entry at `path`; a table that is then empty goes too."""
+    copied = dict(table)
+    inner = copied.get(path[0])
+    if len(path) == 1:
+        copied.pop(path[0], None)
+    elif isinstance(inner, Mapping):
+        copied[path[0]] = _removed(inner, path[1:])
+        if not copied[path[0]]:
+            del copied[path[0]]
+    return copied
+
+
+def _at(identity: Mapping[str, Any], path: Sequence[str]) -> Any:
+    value: Any = identity
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            return ABSENT
+        value = value[key]
+    return value
