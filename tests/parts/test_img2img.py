@@ -18,7 +18,8 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Photos, Request
 from discl.core.levels import strength
 from discl.core.registry import bind
-from discl.parts.generators.img2img import SCHEDULERS, Img2Img
+from discl.parts.generators.base.schedulers import SCHEDULERS
+from discl.parts.generators.img2img import Img2Img
 from discl.testing import untrained
 
 # pixels of 255, between one image at a time and groups of two: convolutions of another batch size
@@ -90,8 +91,10 @@ def reference(folders: Any) -> Any:
         kind: str, request: Request, photo: Image.Image, scheduler: str, grid: Any, guidance: float
     ) -> Photos:
         loaded, config = pipeline(kind)
+        # diffusers clips latents to -1 .. 1 by DDIM's and DDPM's default where the checkpoint's own
+        # scheduler, of another class, has no such setting
         loaded.scheduler = getattr(diffusers, scheduler or config["_class_name"]).from_config(
-            config
+            config, clip_sample=False
         )
         # left to itself, diffusers gives latent consistency models another grid at each strength
         steps = (
@@ -126,7 +129,8 @@ CASES = [
     *(
         pytest.param("sd", name, marks=pytest.mark.slow)
         for name in SCHEDULERS
-        if name not in FIRST_FIVE
+        # these two begin elsewhere in diffusers: see test_schedulers.py
+        if name not in (*FIRST_FIVE, "LMSDiscreteScheduler", "PNDMScheduler")
     ),
 ]
 
@@ -142,7 +146,7 @@ def test_images_are_those_of_diffusers_pipelines(
     photos = PHOTOS[[0, 1, 0, 2]]
     images = generator.make(requests, photos).images
     for request, photo, image in zip(requests, photos, images, strict=True):
-        grid = generator.trajectory.grid.timesteps
+        grid = generator.trajectory.grid.places
         assert (
             _apart(image, reference(kind, request, Image.fromarray(photo), scheduler, grid, 4.0))
             <= TOLERANCE
@@ -160,7 +164,7 @@ def test_the_comparison_with_diffusers_would_notice(kind: str, folders: Any) -> 
 
     plain, others = (
         image(),
-        [image(DOG), image(text_guidance=5.0), image(scheduler="DDIMScheduler")],
+        [image(DOG), image(text_guidance=5.0), image(scheduler="DPMSolverMultistepScheduler")],
     )
     if kind == "refiner":
         others += [image(aesthetic_score=3.0), image(negative_aesthetic_score=6.0)]
@@ -537,13 +541,6 @@ def test_a_folder_without_its_parts_is_named(refused: Any, tmp_path: Path) -> No
         json.dumps({"_class_name": "StableDiffusionPipeline"})
     )
     refused("does not load as a diffusers pipeline")
-
-
-def test_a_scheduler_that_draws_noise_of_its_own_is_refused() -> None:
-    from discl.parts.generators.base.loading import check_scheduler
-
-    with pytest.raises(UserError, match="draws noise of its own.*set generator.scheduler"):
-        check_scheduler(type("DPMSolverSDEScheduler", (), {})(), "somewhere")
 
 
 def test_a_truncated_weight_file_is_named(checkpoint: Path, tmp_path: Path) -> None:

@@ -16,28 +16,12 @@ from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import denoising_steps
 from discl.files.shipped import trained_on
 from discl.files.weights import digest_of, folder_of
+from discl.parts.generators.base.schedulers import check_name, revision
 
 if TYPE_CHECKING:
     from discl.parts.generators.base.families import StableDiffusion
     from discl.parts.generators.base.shared_trajectory import SharedTrajectory
 
-# those whose step follows from its inputs and the generators handed to it, and which numpy 2 has
-# not broken
-SCHEDULERS = (
-    "DDIMScheduler",
-    "DDPMScheduler",
-    "DEISMultistepScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverSinglestepScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "EulerDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "LCMScheduler",
-    "LMSDiscreteScheduler",
-    "PNDMScheduler",
-    "TCDScheduler",
-    "UniPCMultistepScheduler",
-)
 _PHOTO_IN_LEVEL_0 = {"noise": False, "photo_trace": True}
 _SLICED = {"default": False, "sliced": True}
 _DTYPES = ("float32", "float16", "bfloat16")
@@ -50,15 +34,18 @@ class Img2Img:
 
     `checkpoint` is a folder in diffusers' format, `pkg://package/path`, or a Hub id `owner/name` or
     `owner/name@revision`. `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and
-    `negative_prompt` is then not used. `size` is the (width, height) a photo is resized to before
-    and its image keeps; none = the photo's own. As diffusers does, sides are cut down to multiples
-    of the autoencoder's factor, 8 for Stable Diffusion: 480x270 gives 480x264. At level 0,
-    `level_0` = "noise" begins from pure noise, so from the text only; "photo_trace" is the paper's
-    strength 1.0, where 7.6 % of the photo remain in SDXL's first latents. `scheduler` is the
-    checkpoint's own or the name of one of diffusers'. The aesthetic scores are inputs of SDXL's
-    refiner. Latent consistency models share the grid too: a level takes its last steps, where
-    diffusers would spread `steps` over the part below the level. diffusers' watermark is not added;
-    an image that a checkpoint's own safety checker flags has failed.
+    `negative_prompt` is then not used. `guidance_rescale`, from 0 to 1, mixes in guided predictions
+    with the contrast of unguided ones (Lin et al. 2023). `size` is the (width, height) a photo is
+    resized to before and its image keeps; none = the photo's own. As diffusers does, sides are cut
+    down to multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270 gives 480x264. At
+    level 0, `level_0` = "noise" begins from pure noise, so from the text only; "photo_trace" is the
+    paper's strength 1.0, where 7.6 % of the photo remain in SDXL's first latents. `scheduler` is
+    the checkpoint's own or the name of one of diffusers' (docs/reference/schedulers.md). Before the
+    first image it rehearses with a denoiser that knows the answer, and is refused where levels
+    would not begin or end where they should. The aesthetic scores are inputs of SDXL's refiner.
+    Latent consistency models share the grid too: a level takes its last steps, where diffusers
+    would spread `steps` over the part below the level. diffusers' watermark is not added; an image
+    that a checkpoint's own safety checker flags has failed.
 
     `chunk`, `device`, `channels_last`, `attention` and `compile` say how the work is done, not what
     comes out: they move a pixel by at most 2 of 255 (in float32), so they are no part of the
@@ -81,6 +68,7 @@ class Img2Img:
         checkpoint: str = "pkg://discl/assets/cifar10_diffusion",
         steps: int = 12,
         text_guidance: float = 1.5,
+        guidance_rescale: float = 0.0,
         size: tuple[int, int] | None = None,
         level_0: str = "noise",
         scheduler: str = "",
@@ -97,7 +85,7 @@ class Img2Img:
         _at_least_one("steps", steps, "denoising step is needed")
         _at_least_one("chunk", chunk, "image must be made at a time")
         _one_of("level_0", level_0, _PHOTO_IN_LEVEL_0)
-        _one_of("scheduler", scheduler, ("", *SCHEDULERS))
+        check_name(scheduler)
         _one_of("dtype", dtype, _DTYPES)
         _one_of("attention", attention, _SLICED)
         if not 0 <= text_guidance < math.inf:
@@ -105,6 +93,7 @@ class Img2Img:
                 f"generator.text_guidance = {text_guidance}: it is a number from 0 up; 1 means no"
                 " guidance"
             )
+        _check_rescale(guidance_rescale, text_guidance)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
             raise UserError(
                 f"generator.device = {device!r}: it is 'auto', 'cpu', 'mps', 'cuda' or 'cuda:1'"
@@ -112,6 +101,7 @@ class Img2Img:
         self.checkpoint = checkpoint
         self.steps = steps
         self.text_guidance = text_guidance
+        self.guidance_rescale = guidance_rescale
         self.size = _checked_size(size)
         self.level_0 = level_0
         self.scheduler = scheduler
@@ -136,7 +126,9 @@ class Img2Img:
         return folder_of(self.checkpoint, "generator.checkpoint", _FILES)
 
     def identity(self) -> dict[str, Any]:
-        return {"weights": digest_of(self._folder)}
+        identity: dict[str, Any] = {"weights": digest_of(self._folder)}
+        changed = revision(self._folder, self.scheduler)
+        return identity if changed == 1 else identity | {"scheduler_version": changed}
 
     @property
     def trained_on(self) -> frozenset[str]:
@@ -168,6 +160,7 @@ class Img2Img:
         sampling = Sampling(
             self.steps,
             self.text_guidance,
+            self.guidance_rescale,
             self.negative_prompt,
             self.scores,
             _PHOTO_IN_LEVEL_0[self.level_0],
@@ -215,6 +208,20 @@ class Img2Img:
         finally:
             self.family.to_dtype(getattr(torch, self.dtype))
         return Generated(generated.images, reasons)
+
+
+def _check_rescale(guidance_rescale: float, text_guidance: float) -> None:
+    if not 0 <= guidance_rescale <= 1:
+        raise UserError(
+            f"generator.guidance_rescale = {guidance_rescale}: it is a share from 0 (guidance as it"
+            " is) to 1 (the contrast it has without)"
+        )
+    if guidance_rescale and text_guidance <= 1:
+        raise UserError(
+            f"generator.guidance_rescale = {guidance_rescale} has no effect at"
+            f" generator.text_guidance = {text_guidance}, which means no guidance; raise that, or"
+            " leave this at 0"
+        )
 
 
 def _at_least_one(key: str, given: int, what: str) -> None:

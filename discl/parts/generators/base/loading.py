@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from discl.core.errors import UserError
 from discl.parts.generators import _patches  # noqa: F401 - the miniature's checkpoint names it
 from discl.parts.generators.base.families import FAMILIES, StableDiffusion
+from discl.parts.generators.base.schedulers import scheduler_for
 
 _LOADING_ERRORS = (
     OSError,
@@ -42,16 +43,14 @@ class LoadingOptions:
 def load(folder: Path, checkpoint: str, options: LoadingOptions) -> StableDiffusion:
     """The checkpoint, ready to work on its device; `checkpoint` is what error messages call it.
 
-    Raises UserError where it is of no known family, does not load, or asks for a missing device.
+    Raises UserError where it is of no known family, does not load, asks for a missing device, or
+    its scheduler is refused.
     """
     device = _device(options.device)
     dtype = getattr(torch, options.dtype)
     family = _family_of(folder, checkpoint)
     pipeline = _pipeline(folder, checkpoint, dtype)
-    if options.scheduler:
-        scheduler = getattr(diffusers, options.scheduler)
-        pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
-    check_scheduler(pipeline.scheduler, checkpoint)
+    pipeline.scheduler = scheduler_for(pipeline.scheduler, options.scheduler, checkpoint)
     pipeline.to(device)
     if options.channels_last:
         pipeline.unet.to(memory_format=torch.channels_last)
@@ -124,17 +123,6 @@ def _pipeline(folder: Path, checkpoint: str, dtype: torch.dtype) -> Any:
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def check_scheduler(scheduler: Any, checkpoint: str) -> None:
-    """Raises UserError for a scheduler that draws noise of its own."""
-    name = type(scheduler).__name__
-    if name == "DPMSolverSDEScheduler":
-        raise UserError(
-            f"generator.checkpoint = {checkpoint!r}: its {name} draws noise of its own, so a"
-            " request would get another image each time; set generator.scheduler, e.g. to"
-            " 'EulerAncestralDiscreteScheduler'"
-        )
 
 
 def _variant(folder: Path, dtype: torch.dtype) -> str | None:

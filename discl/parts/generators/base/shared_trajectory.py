@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +14,11 @@ from torch import Tensor
 from discl.core.errors import UserError
 from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import TEXT_ONLY, denoising_steps
+from discl.parts.generators.base.descent import Descent, Grid
 from discl.parts.generators.base.families import PromptEmbeddings, StableDiffusion
 from discl.parts.generators.base.fixed_batches import FixedBatches
+from discl.parts.generators.base.guidance import rescaled
+from discl.parts.generators.base.rehearsal import check
 
 NOT_FINITE = "the checkpoint computed values that are not finite"
 FLAGGED = "the checkpoint's safety checker withheld the image"
@@ -36,6 +37,7 @@ class Sampling:
 
     steps: int
     text_guidance: float
+    guidance_rescale: float  # 0 .. 1
     negative_prompt: str
     scores: tuple[float, float]  # aesthetic: wanted, unwanted
     photo_in_level_0: bool
@@ -47,8 +49,7 @@ class LevelBatch:
     """The images of one level."""
 
     indices: list[int]  # of their requests
-    begin: int  # first step of the grid they take
-    scheduler: Any  # of their own, because multistep solvers keep a history
+    descent: Descent
     latents: Tensor  # [n, c, h, w]
     generators: list[torch.Generator]
 
@@ -59,7 +60,7 @@ class SharedTrajectory:
     The photo is encoded once for all of its images, a prompt is embedded once, and the denoiser's
     batches are full where a loop over levels would leave a part of one at each level.
 
-    Raises UserError where the scheduler has no grid of so many steps.
+    Raises UserError where the scheduler has no grid of so many steps, or fails its rehearsal on it.
     """
 
     def __init__(self, family: StableDiffusion, sampling: Sampling, counts: dict[str, int]) -> None:
@@ -67,22 +68,19 @@ class SharedTrajectory:
         self.sampling = sampling
         self.counts = counts
         self.prompts: dict[str, tuple[Tensor, Tensor]] = {}  # embeddings, last used last
-        self.grid = copy.deepcopy(family.pipeline.scheduler)
+        scheduler = family.pipeline.scheduler
+        check(Grid(scheduler, sampling.steps, torch.device("cpu")))
+        self.grid = Grid(scheduler, sampling.steps, family.device)
         self._denoiser = FixedBatches(sampling.chunk)
         self._coder = FixedBatches(min(sampling.chunk, _MAX_CODED))
         self._text_encoder = FixedBatches(_TEXTS)
-        try:
-            self.grid.set_timesteps(sampling.steps, device=family.device)
-        except ValueError as error:
-            raise UserError(
-                f"generator.steps = {sampling.steps}: {type(self.grid).__name__} has no such grid"
-                f" ({error})"
-            ) from error
-        accepted = inspect.signature(self.grid.step).parameters
-        self._step_is_random = "generator" in accepted
-        self._step_options = {"eta": 0.0} if "eta" in accepted else {}  # as diffusers sets it
         self._guidance_embedding = family.guidance_embedding(sampling.text_guidance)
         self._guided = sampling.text_guidance > 1 and self._guidance_embedding is None
+        if sampling.guidance_rescale and not self._guided:
+            raise UserError(
+                f"generator.guidance_rescale = {sampling.guidance_rescale:g}: this checkpoint takes"
+                " its guidance as an input, so there is nothing to rescale; leave it at 0"
+            )
 
     @torch.inference_mode()
     def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
@@ -148,11 +146,8 @@ class SharedTrajectory:
         shape: tuple[int, ...],
     ) -> LevelBatch:
         family = self.family
-        scheduler = copy.deepcopy(self.grid)
-        steps = self.sampling.steps
-        begin = (steps - denoising_steps(level, steps)) * scheduler.order
-        if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(begin)
+        steps = denoising_steps(level, self.sampling.steps)
+        descent = Descent(self.grid, self.grid.begin(steps))
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         # the order of diffusers: first the code's sample, then the noise. Level 0 throws the first
         # away, so that it begins from the same noise as the levels above it
@@ -161,12 +156,11 @@ class SharedTrajectory:
             samples = _normal(generators, shape, family.vae.dtype).to(family.device)
         noise = _normal(generators, shape, family.dtype).to(family.device)
         if not self._has_photo(level):
-            latents = noise * scheduler.init_noise_sigma
+            latents = noise * descent.noise_scale
         else:
             clean = family.scaled(_sampled([codes[index] for index in indices], samples))
-            first = scheduler.timesteps[begin : begin + 1].repeat(len(indices))
-            latents = scheduler.add_noise(clean, noise, first)
-        return LevelBatch(indices, begin, scheduler, latents, generators)
+            latents = descent.noised(clean, noise)
+        return LevelBatch(indices, descent, latents, generators)
 
     # ---------------------------------------------------------------- down the grid
 
@@ -174,37 +168,35 @@ class SharedTrajectory:
         self, batches: list[LevelBatch], prompts: list[str], size: tuple[int, int]
     ) -> None:
         embeddings, rows = self._embedded(prompts)
-        for step, timestep in enumerate(self.grid.timesteps):
-            active = [batch for batch in batches if batch.begin <= step]
-            if not active:
-                continue
-            inputs = torch.cat(
-                [batch.scheduler.scale_model_input(batch.latents, timestep) for batch in active]
+        for left in range(max(len(batch.descent.timesteps) for batch in batches), 0, -1):
+            active = [batch for batch in batches if len(batch.descent.timesteps) >= left]
+            inputs = torch.cat([batch.descent.inputs(batch.latents) for batch in active])
+            counts = [len(batch.indices) for batch in active]
+            timesteps = torch.cat(
+                [batch.descent.timestep.repeat(n) for batch, n in zip(active, counts, strict=True)]
             )
             active_rows = [rows[index] for batch in active for index in batch.indices]
-            noise = self._noise(inputs, timestep, embeddings, active_rows, size)
-            parts = noise.split([len(batch.indices) for batch in active])
-            for batch, part in zip(active, parts, strict=True):
-                options = dict[str, Any](self._step_options)
-                if self._step_is_random:
-                    options["generator"] = batch.generators
-                batch.latents = batch.scheduler.step(
-                    part, timestep, batch.latents, **options, return_dict=False
-                )[0]
+            noise = self._noise(inputs, timesteps, embeddings, active_rows, size)
+            for batch, part in zip(active, noise.split(counts), strict=True):
+                batch.latents = batch.descent.step(part, batch.latents, batch.generators)
 
     def _noise(
         self,
         inputs: Tensor,
-        timestep: Tensor,
+        timesteps: Tensor,
         embeddings: PromptEmbeddings,
         rows: list[int],
         size: tuple[int, int],
     ) -> Tensor:
-        """The noise [n, c, h, w] in latents, for each with the prompt in its row of embeddings."""
+        """The noise [n, c, h, w] in latents at `timesteps` [n].
+
+        Each is predicted with the prompt in its row of embeddings.
+        """
 
         def predict(batch: list[int]) -> Tensor:
             latents = inputs[batch].to(self.family.dtype)
-            return self._predicted(latents, timestep, embeddings, [rows[i] for i in batch], size)
+            prompts = [rows[i] for i in batch]
+            return self._predicted(latents, timesteps[batch], embeddings, prompts, size)
 
         predicted = []
         for real, noise in self._denoiser.run(len(inputs), predict):
@@ -216,7 +208,7 @@ class SharedTrajectory:
     def _predicted(
         self,
         latents: Tensor,
-        timestep: Tensor,
+        timesteps: Tensor,
         embeddings: PromptEmbeddings,
         rows: list[int],
         size: tuple[int, int],
@@ -226,12 +218,13 @@ class SharedTrajectory:
         scores = [wanted] * len(rows)
         if self._guided:  # row 0 is the negative prompt
             latents = torch.cat([latents] * 2)
+            timesteps = torch.cat([timesteps] * 2)
             scores = [unwanted] * len(rows) + scores
             rows = [0] * len(rows) + rows
         guidance = self._guidance_embedding
         noise: Tensor = self.family.unet(
             latents,
-            timestep,
+            timesteps,
             encoder_hidden_states=embeddings.hidden[rows],
             timestep_cond=None if guidance is None else guidance.expand(len(rows), -1),
             added_cond_kwargs=self.family.added(embeddings.pooled[rows], size, scores),
@@ -240,7 +233,8 @@ class SharedTrajectory:
         if not self._guided:
             return noise
         negative, positive = noise.chunk(2)
-        return negative + self.sampling.text_guidance * (positive - negative)
+        guided: Tensor = negative + self.sampling.text_guidance * (positive - negative)
+        return rescaled(guided, positive, self.sampling.guidance_rescale)
 
     # ---------------------------------------------------------------- prompts
 
