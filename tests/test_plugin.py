@@ -18,7 +18,8 @@ from discl.core import registry
 from discl.core.registry import bind
 from discl.core.result import Result
 from discl.harness.leaderboard.columns import of
-from discl.harness.leaderboard.table import board, header, lines, stored_results
+from discl.harness.leaderboard.stored import stored_results
+from discl.harness.leaderboard.table import board, header, lines
 from discl.harness.leaderboard.verify import verify
 from discl.harness.report.comparison import Comparison
 from discl.harness.report.histories import load_histories

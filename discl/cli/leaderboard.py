@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,6 +13,9 @@ from discl.cli.options.group import CommandGroup
 from discl.cli.options.selection import load, selection, words
 from discl.cli.render.boards import print_board
 
+if TYPE_CHECKING:
+    from discl.harness.leaderboard.verify import Verification
+
 FORMATS = ("table", "md", "latex", "csv", "json", "html")
 _root = click.option(
     "--root",
@@ -21,6 +24,14 @@ _root = click.option(
     show_default=True,
     help="Folder of the published results and pages.",
 )
+
+
+def _every(selection: dict[str, Any]) -> dict[str, bool]:
+    """Of what all are taken that have runs: of what no option chooses."""
+    return {
+        "every_strategy": selection["strategies"] is None,
+        "every_seed": selection["seeds"] is None,
+    }
 
 
 class _Leaderboard(CommandGroup):
@@ -70,12 +81,24 @@ def leaderboard() -> None:
     is_flag=True,
     help="Show the published results that come with discl instead of the runs on this machine.",
 )
+@click.option(
+    "--papers",
+    is_flag=True,
+    help="Show results of papers on other data as well; they do not compare with the rows.",
+)
 def leaderboard_show(
-    form: str, baselines: tuple[str, ...], output: Path | None, published: bool, **selection: Any
+    form: str,
+    baselines: tuple[str, ...],
+    output: Path | None,
+    published: bool,
+    papers: bool,
+    **selection: Any,
 ) -> None:
     """Show the table of BENCH from the runs on this machine.
 
-    All seeds are shown, unless --seeds is given.
+    All strategies and seeds with complete runs are shown, also strategies that the benchmark file
+    does not list, unless --strategies or --seeds are given. Rows from before a correction have no
+    place and are compared with nothing.
 
     \b
     discl leaderboard cifar10_lt
@@ -84,9 +107,10 @@ def leaderboard_show(
     """
     from discl.core.errors import UserError
     from discl.files.disk import atomic_output, check_output
-    from discl.harness.leaderboard import table as boards
     from discl.harness.leaderboard.formats import FORMATS as WRITERS
     from discl.harness.leaderboard.publish import shipped_results
+    from discl.harness.leaderboard.stored import runs_of
+    from discl.harness.leaderboard.table import board
     from discl.harness.run.store import Store
 
     if output and form == "table":
@@ -96,17 +120,13 @@ def leaderboard_show(
     if output:
         check_output(output)
     spec = load(**selection)
+    every = _every(selection)
     if published:
-        results = shipped_results(spec)
-        if selection["seeds"] is None:
-            seeds = sorted({result.seed for result in results})
-            spec = spec.model_copy(update={"seeds": seeds})
-        results = [result for result in results if result.seed in spec.seeds]
+        spec, results = shipped_results(spec, **every)
     else:
-        if selection["seeds"] is None:
-            spec = boards.with_every_seed(spec, Store())
-        results = boards.stored_results(spec, Store())
-    comparison = boards.board(spec, results, [name for given in baselines for name in words(given)])
+        spec, results = runs_of(spec, Store(), **every)
+    compared = [name for given in baselines for name in words(given)]
+    comparison = board(spec, results, compared, other_data=papers)
     if form == "table":
         print_board(comparison)
     elif output:
@@ -123,16 +143,14 @@ def leaderboard_show(
 def leaderboard_publish(root: Path, **selection: Any) -> None:
     """Publish the results of BENCH from this machine.
 
-    They replace the results that were published before, and the page is rendered again. All seeds
-    are published, unless --seeds is given.
+    They replace the results that were published before, and the page is rendered again. All
+    strategies and seeds that have runs are published, unless --strategies or --seeds are given.
     """
     from discl.harness.leaderboard.publish import publish
-    from discl.harness.leaderboard.table import with_every_seed
+    from discl.harness.leaderboard.stored import runs_of
     from discl.harness.run.store import Store
 
-    spec = load(**selection)
-    if selection["seeds"] is None:
-        spec = with_every_seed(spec, Store())
+    spec, _ = runs_of(load(**selection), Store(), **_every(selection))
     for path in publish(spec, Store(), root):
         click.echo(str(path))
 
@@ -150,12 +168,10 @@ def leaderboard_submit(root: Path, **selection: Any) -> None:
     discl leaderboard submit cifar10_lt --strategies dawn
     """
     from discl.harness.leaderboard.publish import submit
-    from discl.harness.leaderboard.table import with_every_seed
+    from discl.harness.leaderboard.stored import runs_of
     from discl.harness.run.store import Store
 
-    spec = load(**selection)
-    if selection["seeds"] is None:
-        spec = with_every_seed(spec, Store())
+    spec, _ = runs_of(load(**selection), Store(), **_every(selection))
     paths, text = submit(spec, Store(), root)
     for path in paths:
         click.echo(str(path), err=True)
@@ -168,12 +184,15 @@ def leaderboard_submit(root: Path, **selection: Any) -> None:
 def leaderboard_verify(root: Path) -> None:
     """Recompute every published number from the predictions.
 
-    The exit code is 1 where a number differs.
+    Each result from before a correction is named with the correction. The exit code is 1 where a
+    number differs.
     """
     from discl.harness.leaderboard.publish import verify_published
     from discl.harness.run.store import Store
 
     verification = verify_published(root, Store())
+    for sentence in verification.old:
+        click.echo(sentence)
     for fault in verification.faults:
         click.echo(fault, err=True)
     agree = ""
@@ -184,10 +203,15 @@ def leaderboard_verify(root: Path) -> None:
         )
     click.echo(
         f"{verification.results} results, {verification.numbers:,} numbers computed again from what"
-        f" was predicted{agree}; {len(verification.faults)} faults"
+        f" was predicted{agree}; {len(verification.faults)} faults{_before(verification)}"
     )
     if verification.faults:
         raise click.exceptions.Exit(1)
+
+
+def _before(verification: Verification) -> str:
+    old = len(verification.old)
+    return f"; {old} results are from before a correction" if old else ""
 
 
 @leaderboard.command("check")
@@ -212,7 +236,7 @@ def leaderboard_check(root: Path) -> None:
         raise UserError(f"{root / (outdated[0] + '.md')} is stale; run: discl leaderboard render")
     click.echo(
         f"leaderboards are current; {verification.numbers:,} numbers of {verification.results}"
-        " results hold"
+        f" results hold{_before(verification)}"
     )
 
 

@@ -35,7 +35,7 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--strategies",
             shell_complete=strategies,
-            help="Only these, separated by commas; see `discl list strategies`.",
+            help="Only these, separated by commas; default: all that have runs.",
         ),
         click.option("--seeds", help="Seeds, separated by commas; default: all that have runs."),
         click.option(
@@ -85,6 +85,11 @@ def _specs(benches: tuple[str, ...], **narrowed: Any) -> list[Benchmark]:
     help="The page to write.",
 )
 @click.option(
+    "--papers",
+    is_flag=True,
+    help="Show results of papers on other data as well; they do not compare with the rows.",
+)
+@click.option(
     "--pictures/--no-pictures",
     "shown",
     default=True,
@@ -97,6 +102,7 @@ def report(
     root: Path | None,
     study: str | None,
     output: Path,
+    papers: bool,
     shown: bool,
     **narrowed: Any,
 ) -> None:
@@ -120,11 +126,13 @@ def report(
     request = ReportRequest(
         _specs(benches, **narrowed),
         narrowed["seeds"] is None,
+        narrowed["strategies"] is None,
         compared,
         root,
         study,
         _studies(study),
         shown,
+        papers,
         _command("report", benches),
     )
     for note in save_report(request, output):
@@ -176,6 +184,7 @@ def figures(
     request = ReportRequest(
         _specs(benches, **narrowed),
         narrowed["seeds"] is None,
+        narrowed["strategies"] is None,
         compared,
         root,
         command=_command("figures", benches),
@@ -213,6 +222,6 @@ def _option_words(option: click.Option, value: Any) -> list[str]:
     if value in (None, (), option.default):
         return []
     if option.is_flag:
-        return [option.opts[0] if value else option.secondary_opts[0]]
+        return (option.opts if value else option.secondary_opts)[:1]
     values = value if isinstance(value, tuple) else (value,)
     return [word for item in values for word in (option.opts[0], str(item))]

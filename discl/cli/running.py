@@ -52,7 +52,8 @@ def bench(trackers: str | None, **selection: Any) -> None:
     All runs share one bank of images. Stored runs are not repeated.
     """
     from discl.engine.training import distributed
-    from discl.harness.leaderboard.table import board, stored_results
+    from discl.harness.leaderboard.stored import stored_results
+    from discl.harness.leaderboard.table import board
     from discl.harness.run.store import Store
     from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.sequential import sweep

@@ -132,14 +132,14 @@ def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> Non
     import json
 
     from discl.files.disk import atomic_output
-    from discl.harness.leaderboard.table import stored_results, with_every_seed
+    from discl.harness.leaderboard.stored import runs_of
     from discl.harness.run.store import Store
     from discl.harness.wandb.sync import online_destination, study_groups
     from discl.harness.wandb.workspace import PanelMetrics, build_dashboard, offline_destination
 
     spec = load(**selection)
     store = Store()
-    metrics = PanelMetrics.of(spec, stored_results(with_every_seed(spec, store), store))
+    metrics = PanelMetrics.of(spec, runs_of(spec, store, every_strategy=False)[1])
     unsaved = dry_run or output is not None
     destination = offline_destination() if unsaved else online_destination()
     dashboard = build_dashboard(spec, metrics, destination, study_groups(store, spec.name))

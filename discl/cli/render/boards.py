@@ -13,8 +13,7 @@ def print_board(board: Any) -> None:
     from rich.table import Table
 
     from discl.cli.render.text import console
-    from discl.harness.leaderboard.paper_results import paper_results
-    from discl.harness.leaderboard.table import header, lines
+    from discl.harness.leaderboard.table import header, lines, old_rows
 
     table = Table(
         title=(
@@ -32,7 +31,9 @@ def print_board(board: Any) -> None:
     terminal = console(400)
     terminal.print(table)
     click.echo(board.caption)
-    for papers in paper_results(board.benchmark):
+    if old := old_rows(board):
+        click.echo(old)
+    for papers in board.papers:
         print_published(papers, terminal)
     if len(board.declared_seeds) == 1:
         click.echo(

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from discl.core.result import Result
 
 BEFORE = "before 0.2"  # what tables call a number that a correction touches
+EVERY_METRIC = ("*",)
 ABSENT = object()  # of a setting that an identity does not hold
 
 
@@ -116,7 +117,9 @@ class Correction:
     # a run that bears all the marks is touched; without marks no stored number is, only what was
     # shown or claimed of it
     marks: tuple[Mark, ...] = ()
-    metrics: tuple[str, ...] = ("*",)  # patterns of the `<split>/<metric>` that are touched
+    # patterns of the `<split>/<metric>` that are touched: all where the run itself was another,
+    # some where a number is defined, or photos are made, in another way
+    metrics: tuple[str, ...] = EVERY_METRIC
 
     def touches(self, identity: Mapping[str, Any]) -> bool:
         """Whether numbers of a run with this identity are from before the correction."""
@@ -166,6 +169,23 @@ def old_metrics(
         for metric in (result.metrics if touching else ())
     }
     return {metric: names for metric, names in by_metric.items() if names}
+
+
+def redefined(result: Result) -> frozenset[str]:
+    """Numbers of a stored result that today's definitions do not give.
+
+    A run that was another one is not among them: its numbers still follow from its predictions.
+    """
+    touching = [
+        correction
+        for correction in corrections_of(result.identity)
+        if correction.metrics != EVERY_METRIC
+    ]
+    return frozenset(
+        metric
+        for metric in result.metrics
+        if any(correction.makes_old(metric) for correction in touching)
+    )
 
 
 def without_marks(identity: Mapping[str, Any], corrections: Sequence[Correction]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from discl.core.result import Result
-from discl.harness.leaderboard.paper_results import PaperResults, paper_results
+from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import (
     Board,
@@ -20,6 +20,7 @@ from discl.harness.leaderboard.table import (
     comparability_line,
     header,
     lines,
+    old_rows,
     placed,
     reading,
     source_of_error,
@@ -36,14 +37,14 @@ def as_markdown(made: Board) -> str:
             "",
             *_markdown_table(header(made), lines(made)),
             "",
-            " ".join(filter(None, (reading(made), source_of_error(made)))),
+            " ".join(filter(None, (reading(made), source_of_error(made), old_rows(made)))),
             "",
             (
                 f"Comparability key: {comparability_line(made)}. Code: {'; '.join(made.code)}."
                 f" Hardware: {'; '.join(made.hardware)}."
             ),
             "",
-            *(line for table in paper_results(made.benchmark) for line in _paper_markdown(table)),
+            *(line for table in made.papers for line in _paper_markdown(table)),
         ]
     )
 
@@ -151,6 +152,7 @@ _CSV = (
         "test_se",
     ),
     *("baseline", "difference", "difference_half_width", "p", "p_holm", "improvement"),
+    "corrections",
 )
 
 
@@ -167,7 +169,7 @@ def as_csv(made: Board) -> str:
 
 
 def _csv_head(made: Board, row: BoardRow, metric: str) -> dict[str, Any]:
-    summary = row.metrics[metric]
+    summary = row.old.get(metric, row.metrics[metric])
     cells = {
         "benchmark": made.benchmark,
         "scale": made.scale,
@@ -179,6 +181,7 @@ def _csv_head(made: Board, row: BoardRow, metric: str) -> dict[str, Any]:
         "n": summary.mean.n,
         "seed_sd": summary.seed_sd,
         "test_se": summary.test_se,
+        "corrections": " ".join(row.corrections) if metric in row.old else "",
     }
     if summary.mean.n:
         cells["mean"] = summary.mean.mean
@@ -219,12 +222,17 @@ def as_json(made: Board) -> str:
             "strategy": row.strategy,
             "seeds": row.seeds,
             "complete": row.complete,
+            "before": row.before,
+            "corrections": list(row.corrections),
             "places": row.places,
             "cost": row.cost,
             "metrics": {
                 metric: _summary(summary)
                 for metric, summary in row.metrics.items()
                 if summary.mean.n
+            },
+            "old": {
+                metric: _summary(summary) for metric, summary in row.old.items() if summary.mean.n
             },
             "differences": {
                 base: {
@@ -249,9 +257,7 @@ def as_json(made: Board) -> str:
         "columns": made.columns,
         "smallest_p": made.smallest_p,
         "reading": reading(made),
-        "published": [
-            asdict(table) | {"warning": table.warning} for table in paper_results(made.benchmark)
-        ],
+        "published": [asdict(table) | {"warning": table.warning} for table in made.papers],
     }
     return json.dumps({**head, "rows": rows}, indent=1, allow_nan=False) + "\n"
 
@@ -300,14 +306,14 @@ def as_html(made: Board) -> str:
 
     about = {
         "reading": reading(made),
-        "errors": source_of_error(made),
+        "errors": " ".join(filter(None, (source_of_error(made), old_rows(made)))),
         "differences": columns_of_differences(made),
     }
     return template("leaderboard/page.html").render(
         board=made,
         titles=header(made),
         rows=zip(made.rows, lines(made), strict=True),
-        published=paper_results(made.benchmark),
+        published=made.papers,
         **about,
     )
 

@@ -54,13 +54,17 @@ class PaperResults:
         )
 
 
-def paper_results(benchmark: str, root: Path | None = None) -> list[PaperResults]:
-    """Tables on a benchmark's own data, then those on the data that it stands in for.
+def paper_results(
+    benchmark: str, root: Path | None = None, *, other_data: bool = False
+) -> list[PaperResults]:
+    """Tables on a benchmark's own data; with `other_data`, then those on what it stands in for.
 
     Raises UserError where the file of published tables is not what it should be.
     """
     tables = _tables((root or shipped("leaderboards")) / NAME)
     same = [_as_shown(table, True) for table in tables if benchmark in table.benchmarks]
+    if not other_data:
+        return same
     return same + [_as_shown(table, False) for table in tables if benchmark in table.beside]
 
 

@@ -12,8 +12,10 @@ from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.core.search_path import folders
 from discl.files.disk import write_text
+from discl.harness.leaderboard.ages import by_age
 from discl.harness.leaderboard.formats import as_markdown
-from discl.harness.leaderboard.table import board, placed, stored_results
+from discl.harness.leaderboard.stored import runs_of, with_runs
+from discl.harness.leaderboard.table import board, placed
 from discl.harness.leaderboard.verify import Verification, verify
 from discl.harness.run.store import Store
 
@@ -23,7 +25,8 @@ def publish(spec: Benchmark, store: Store, root: Path) -> list[Path]:
 
     Results go to `<root>/results/<benchmark>/<scale>/`, where they replace those of before.
     """
-    results = stored_results(spec, store)
+    ages = by_age(_runs(spec, store))
+    results = [*ages.compared, *ages.before]
     board(spec, results)  # refuses a mixture before anything is written
     folder = _folder(root, spec.name, spec.scale)
     if folder.exists():
@@ -35,9 +38,10 @@ def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], str]:
     """Add complete results to the published ones: (files, text of the pull request).
 
     Raises UserError for results of code that is in no commit, of fewer seeds than the benchmark
-    has, and for those that do not compare with what is published or do not verify.
+    has, and for those that do not compare with what is published or do not verify. Runs from before
+    a correction are not submitted.
     """
-    results = stored_results(spec, store)
+    results = by_age(_runs(spec, store)).compared
     if not results:
         board(spec, results)
     _check_submission(spec, results)
@@ -68,6 +72,10 @@ def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], str]:
     return paths, "\n".join(lines)
 
 
+def _runs(spec: Benchmark, store: Store) -> list[Result]:
+    return runs_of(spec, store, every_strategy=False, every_seed=False)[1]
+
+
 def _check_submission(spec: Benchmark, results: Sequence[Result]) -> None:
     for result in results:
         commit = result.provenance.get("commit")
@@ -80,8 +88,8 @@ def _check_submission(spec: Benchmark, results: Sequence[Result]) -> None:
         seeds = {result.seed for result in results if result.strategy == strategy}
         if missing := sorted(set(spec.seeds) - seeds):
             raise UserError(
-                f"{strategy} has no complete run of seeds {missing}; run them, or name the seeds to"
-                " submit by --seeds"
+                f"{strategy} has no complete run of seeds {missing}; run them, or name what to"
+                " submit by --strategies and --seeds"
             )
 
 
@@ -116,14 +124,24 @@ def committed(root: Path, benchmark: str, scale: str) -> list[Result]:
     return [Result.read(path) for path in sorted(_folder(root, benchmark, scale).glob("*.json"))]
 
 
-def shipped_results(spec: Benchmark) -> list[Result]:
-    """Published results of a benchmark: those in `leaderboards/` here, else those shipped.
+def shipped_results(
+    spec: Benchmark, *, every_strategy: bool = True, every_seed: bool = True
+) -> tuple[Benchmark, list[Result]]:
+    """Published results of a benchmark, and `spec` with their strategies and seeds.
 
-    Raises UserError where nothing is published of the benchmark at its scale.
+    Those in `leaderboards/` here, else those shipped; without `every_strategy` or `every_seed`,
+    only those of `spec`. Raises UserError where nothing is published of the benchmark at its scale.
     """
     for root in folders("leaderboards"):
-        if results := committed(root, spec.name, spec.scale):
-            return [result for result in results if result.strategy in spec.strategies]
+        if published := committed(root, spec.name, spec.scale):
+            results = [
+                result
+                for result in published
+                if (every_strategy or result.strategy in spec.strategies)
+                and (every_seed or result.seed in spec.seeds)
+            ]
+            every = {"every_strategy": every_strategy, "every_seed": every_seed}
+            return with_runs(spec, results, **every), results
     raise UserError(
         f"nothing is published of {spec.name} at scale {spec.scale}; without --published the table"
         " is made from the runs on this machine"
@@ -140,8 +158,8 @@ def render(name: str, root: Path) -> str:
     ]
     for scale in SCALES:
         if results := committed(root, name, scale):
-            seeds = sorted({result.seed for result in results})
-            spec = load(name, scale).model_copy(update={"seeds": seeds})
+            plain = load(name, scale)
+            spec = with_runs(plain, results, every_strategy=True, every_seed=True)
             parts.append(as_markdown(board(spec, results)))
     return "\n".join(parts)
 

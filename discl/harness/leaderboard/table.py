@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from typing import Any
 
 from discl.config import commands
 from discl.config.benchmark import Benchmark
-from discl.config.experiment import Experiment, experiments
+from discl.config.load import load
 from discl.core.errors import UserError, unknown
 from discl.core.result import Result
 from discl.harness.leaderboard import columns, statistics
+from discl.harness.leaderboard.ages import Ages, by_age
+from discl.harness.leaderboard.corrections import BEFORE
+from discl.harness.leaderboard.paper_results import PaperResults, paper_results
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.run.result_parts import is_ordered
-from discl.harness.run.store import Store
 
 BASELINES = ("real_rebalanced", "real_only")  # compared with unless others are named
 
@@ -32,6 +35,10 @@ class BoardRow:
     # best and worst place by the first column, ties counted in; None = not ranked
     places: tuple[int, int] | None
     metrics: dict[str, SeedSummary]
+    # numbers from before a correction: shown, never ranked or compared; empty in `metrics`
+    old: dict[str, SeedSummary]
+    before: bool  # all numbers are old
+    corrections: tuple[str, ...]  # names of those that make numbers old
     differences: dict[str, dict[str, PairedDifference]]  # baseline -> metric -> difference
     # of a run, mean: minutes, steps, and images and denoising_steps of the bank it uses
     cost: dict[str, float]
@@ -56,6 +63,7 @@ class Board:
     baselines: tuple[str, ...]
     caption: str  # what the columns mean
     lower_is_better: frozenset[str]  # of the columns
+    papers: Sequence[PaperResults] = ()  # shown below, never ranked with the rows
 
     @property
     def first(self) -> str:
@@ -64,7 +72,10 @@ class Board:
 
     def values(self, metric: str) -> dict[str, dict[int, float]]:
         """Strategy -> seed -> value of a metric, of every row."""
-        return {row.strategy: by_seed(row.results, metric) for row in self.rows}
+        return {
+            row.strategy: {} if metric in row.old else by_seed(row.results, metric)
+            for row in self.rows
+        }
 
     def differences_to(self, baseline: str, metric: str) -> dict[str, PairedDifference]:
         """Strategy -> paired difference to a baseline, of any metric."""
@@ -72,7 +83,7 @@ class Board:
             return {
                 row.strategy: row.differences[baseline][metric]
                 for row in self.rows
-                if row.strategy != baseline
+                if baseline in row.differences
             }
         return statistics.differences(
             self.values(metric), baseline, lower_is_better=metric in self.lower_is_better
@@ -84,56 +95,51 @@ class Board:
         return statistics.smallest_p(len(self.declared_seeds))
 
 
-def stored_results(spec: Benchmark, store: Store) -> list[Result]:
-    """The complete runs of a benchmark's experiments."""
-    runs = [store.find(experiment.id()) for experiment in experiments(spec)]
-    return [result for result in runs if result]
-
-
-def with_every_seed(spec: Benchmark, store: Store) -> Benchmark:
-    """`spec` with all seeds that have a complete run, so that a leaderboard shows every run."""
-
-    def belongs(result: Result) -> bool:
-        if (result.benchmark, result.scale) != (spec.name, spec.scale):
-            return False
-        if result.strategy not in spec.strategies:
-            return False
-        experiment = Experiment(benchmark=spec, strategy=result.strategy, seed=result.seed)
-        return experiment.id() == result.id
-
-    seeds = {result.seed for result in store.complete() if belongs(result)}
-    return spec.model_copy(update={"seeds": sorted(seeds)}) if seeds else spec
-
-
-def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] = ()) -> Board:
+def board(
+    spec: Benchmark,
+    results: Sequence[Result],
+    baselines: Sequence[str] = (),
+    *,
+    other_data: bool = False,
+) -> Board:
     """Group results by strategy, best mean of the first column first; incomplete rows last.
 
     `baselines` are strategies others are compared with; without any, `real_rebalanced` and
-    `real_only` where they are there. Raises UserError where there is no result, or no run of a
-    baseline.
+    `real_only` where they are there. Rows from before a correction come last: they have no place
+    and are compared with nothing. Results of papers on the benchmark's data are below the table;
+    with `other_data` also those on the data that it stands in for. Raises UserError where there is
+    no result, or no run of a baseline.
     """
     if not results:
         raise UserError(
             f"no complete run of {spec.name} at scale {spec.scale} yet; run: discl bench"
             f" {spec.name} --scale {spec.scale}"
         )
-    comparability = shared_comparability(results)
-    shown = columns.of(results)
-    groups: dict[str, list[Result]] = {}
-    for result in sorted(results, key=lambda result: result.seed):
-        groups.setdefault(result.strategy, []).append(result)
+    ages = by_age(results)
+    comparability = shared_comparability(ages.comparable)
+    shown = columns.of(ages.compared or ages.before)
+    groups = _groups(ages.compared)
+    before = _groups(ages.before)
     for name in baselines:
         if name not in groups:
             raise unknown("baseline with a run", name, groups)
     against = tuple(baselines) or tuple(name for name in BASELINES if name in groups)
-    command = commands.bench(spec.name, spec.scale, [], spec.seeds, commands.settings_of(spec))
+    rows = _rows(groups, ages, spec.seeds, against, shown)
+    rows += [_row_before(name, before[name], ages, shown) for name in sorted(before)]
+    command = commands.bench(
+        spec.name,
+        spec.scale,
+        _named(spec, [row.strategy for row in rows]),
+        spec.seeds,
+        commands.settings_of(spec),
+    )
     return Board(
         benchmark=spec.name,
         scale=spec.scale,
         title=spec.title,
         command=shlex.join(command),
         declared_seeds=list(spec.seeds),
-        rows=_rows(groups, spec.seeds, against, shown),
+        rows=rows,
         comparability=comparability,
         hardware=sorted({_hardware(result.provenance) for result in results}),
         code=sorted({_code(result.provenance) for result in results}),
@@ -142,11 +148,50 @@ def board(spec: Benchmark, results: Sequence[Result], baselines: Sequence[str] =
         baselines=against,
         caption=shown.caption,
         lower_is_better=shown.lower_is_better,
+        papers=paper_results(spec.name, other_data=other_data),
+    )
+
+
+def _groups(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """Strategy -> results by seed."""
+    groups: dict[str, list[Result]] = {}
+    for result in sorted(results, key=lambda result: result.seed):
+        groups.setdefault(result.strategy, []).append(result)
+    return groups
+
+
+def _named(spec: Benchmark, strategies: Sequence[str]) -> list[str]:
+    """The strategies a command must name; none where the benchmark's file has the same."""
+    in_file = load(spec.name, spec.scale).strategies
+    if set(strategies) == set(in_file):
+        return []
+    typed = [name for name in strategies if re.fullmatch(r"[\w.-]+", name)]
+    return sorted(typed, key=lambda name: (name not in in_file, name))
+
+
+def _row_before(
+    name: str, group: list[Result], ages: Ages, shown: columns.BoardColumns
+) -> BoardRow:
+    """A row from before a correction: its numbers are shown, and compared with nothing."""
+    return BoardRow(
+        strategy=name,
+        ordered=is_ordered(name, group),
+        seeds=[result.seed for result in group],
+        complete=False,
+        places=None,
+        metrics={metric: statistics.summary([], []) for metric in shown.titles},
+        old={metric: _summary(group, metric) for metric in shown.titles},
+        before=True,
+        corrections=ages.corrections(group),
+        differences={},
+        cost=_cost(group),
+        results=group,
     )
 
 
 def _rows(
     groups: Mapping[str, list[Result]],
+    ages: Ages,
     seeds: Sequence[int],
     baselines: Sequence[str],
     shown: columns.BoardColumns,
@@ -157,10 +202,12 @@ def _rows(
         name for name, group in groups.items() if wanted <= {result.seed for result in group}
     ]
     first = next(iter(shown.titles))
-    places = _places({name: by_seed(groups[name], first) for name in complete}, shown)
-    compared = {base: _differences(groups, base, shown) for base in baselines}
+    scores = {metric: _scores(groups, metric, ages) for metric in shown.titles}
+    places = _places({name: scores[first][name] for name in complete}, shown)
+    compared = {base: _differences(scores, base, shown) for base in baselines}
     rows = []
     for name, group in groups.items():
+        old = [metric for metric in shown.titles if _is_old(group, metric, ages)]
         differences = {
             base: {metric: difference[name] for metric, difference in by_metric.items()}
             for base, by_metric in compared.items()
@@ -173,7 +220,13 @@ def _rows(
                 seeds=[result.seed for result in group],
                 complete=name in complete,
                 places=places.get(name),
-                metrics={metric: _summary(group, metric) for metric in shown.titles},
+                metrics={
+                    metric: _summary([] if metric in old else group, metric)
+                    for metric in shown.titles
+                },
+                old={metric: _summary(group, metric) for metric in old},
+                before=False,
+                corrections=ages.corrections(group),
                 differences=differences,
                 cost=_cost(group),
                 results=group,
@@ -200,15 +253,30 @@ def _places(
     return statistics.ranks(measured, lower_is_better=first in shown.lower_is_better)
 
 
+def _is_old(group: Sequence[Result], metric: str, ages: Ages) -> bool:
+    """Whether a correction touches the metric in one of the results."""
+    return any(metric in ages.old.get(result.id, ()) for result in group)
+
+
+def _scores(
+    groups: Mapping[str, Sequence[Result]], metric: str, ages: Ages
+) -> dict[str, dict[int, float]]:
+    """Strategy -> seed -> value; of numbers from before a correction none."""
+    return {
+        name: {} if _is_old(group, metric, ages) else by_seed(group, metric)
+        for name, group in groups.items()
+    }
+
+
 def _differences(
-    groups: Mapping[str, Sequence[Result]], base: str, shown: columns.BoardColumns
+    scores: Mapping[str, Mapping[str, Mapping[int, float]]],
+    base: str,
+    shown: columns.BoardColumns,
 ) -> dict[str, dict[str, PairedDifference]]:
     """Metric -> strategy -> difference to the strategy `base`."""
     return {
         metric: statistics.differences(
-            {name: by_seed(group, metric) for name, group in groups.items()},
-            base,
-            lower_is_better=metric in shown.lower_is_better,
+            scores[metric], base, lower_is_better=metric in shown.lower_is_better
         )
         for metric in shown.differences
     }
@@ -274,11 +342,24 @@ def percent(value: Estimate, signed: bool = False) -> str:
 
 
 def placed(row: BoardRow) -> str:
-    """'1', '2-5' where the intervals cannot tell, '-' where a row is not ranked."""
+    """'1', '2-5' where the intervals cannot tell, '-' where a row is not ranked.
+
+    A row from before a correction says so.
+    """
+    if row.before:
+        return BEFORE
     if row.places is None:
         return "-"
     best, worst = row.places
     return str(best) if best == worst else f"{best}-{worst}"
+
+
+def cell(row: BoardRow, metric: str) -> str:
+    """A number in percent; one from before a correction says so where the row does not."""
+    if metric not in row.old:
+        return percent(row.metrics[metric].mean)
+    number = percent(row.old[metric].mean)
+    return number if row.before else f"{number} ({BEFORE})"
 
 
 def columns_of_differences(made: Board) -> list[tuple[str, str]]:
@@ -307,10 +388,10 @@ def lines(made: Board) -> list[list[str]]:
 def _line(row: BoardRow, made: Board) -> list[str]:
     cells = [
         placed(row),
-        row.strategy + ("" if row.complete else " (incomplete)"),
+        row.strategy + ("" if row.complete or row.before else " (incomplete)"),
         f"{len(row.seeds)}",
     ]
-    cells += [percent(row.metrics[metric].mean) for metric in made.columns]
+    cells += [cell(row, metric) for metric in made.columns]
     for base, metric in columns_of_differences(made):
         difference = row.differences.get(base, {}).get(metric)
         if difference is None:
@@ -332,6 +413,17 @@ def reading(made: Board) -> str:
         " difference paired by seed; * marks an interval that excludes zero (no correction for the"
         " number of rows). A place is a range where the intervals of paired differences cannot"
         f" tell rows apart. {limit}Epochs are chosen on val; test is read once."
+    )
+
+
+def old_rows(made: Board) -> str:
+    """A sentence on rows and numbers from before a correction; "" where there are none."""
+    names = dict.fromkeys(name for row in made.rows if row.old for name in row.corrections)
+    if not names:
+        return ""
+    return (
+        f"Numbers marked {BEFORE} are from before a correction ({', '.join(names)}): they have no"
+        " place, and no other number is compared with them."
     )
 
 

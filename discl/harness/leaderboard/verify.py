@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from discl.engine.evaluation.metrics import (
     metrics_of,
     sampling_errors,
 )
+from discl.harness.leaderboard.corrections import BEFORE, corrections_of, redefined
 from discl.harness.run.result_parts import metrics_of_run
 from discl.harness.run.store import Store
 
@@ -41,19 +42,26 @@ class Verification:
     # results whose saved predictions are on this machine, and were read as well
     from_predictions: int
     faults: list[str]  # a sentence each
+    # a sentence for each result that a correction touches: which one makes which numbers old
+    old: list[str]
 
 
 def verify(paths: Sequence[Path], store: Store) -> Verification:
     """Compute every number of result files again.
 
-    From their own confusion counts and, where this machine has them, from saved predictions.
+    From their own confusion counts and, where this machine has them, from saved predictions. A
+    result from before a correction is named with it. Its numbers must follow from what was
+    predicted all the same, but for those that a correction defines anew.
     """
     faults = list[str]()
+    old = list[str]()
     numbers = 0
     from_predictions = 0
     for path in paths:
         try:
             result = Result.read(path)
+            if touched := _age(result):
+                old.append(f"{path}: {touched}")
             wrong = list(_faults(path, result))
             predictions = _predictions(result, store)
             if predictions:
@@ -64,7 +72,18 @@ def verify(paths: Sequence[Path], store: Store) -> Verification:
         faults += [f"{path}: {fault}" for fault in wrong]
         numbers += len(result.metrics) + len(result.class_recalls) + len(result.errors)
         from_predictions += predictions is not None
-    return Verification(len(paths), numbers, from_predictions, faults)
+    return Verification(len(paths), numbers, from_predictions, faults, old)
+
+
+def _age(result: Result) -> str:
+    """Which corrections make a result old, as a sentence; "" where none does."""
+    named = []
+    for correction in corrections_of(result.identity):
+        touched = sum(map(correction.makes_old, result.metrics))
+        which = "all numbers" if touched == len(result.metrics) else f"{touched} numbers"
+        if touched:
+            named.append(f"{correction.name} makes {which} old")
+    return f"{BEFORE}: {'; '.join(named)}" if named else ""
 
 
 def _faults(path: Path, result: Result) -> Iterator[str]:
@@ -92,13 +111,16 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
     stored = {key: value for key, value in result.metrics.items() if key != "wise_alpha"}
     recalls = _recalls(confusions, id_test, len(counts))
     errors = sampling_errors(confusions, [id_test], counts, metrics)
-    yield from _different("metrics", stored, values)
+    anew = redefined(result)
+    yield from _different("metrics", stored, values, anew)
     yield from _different("class_recalls", _by_class(result.class_recalls), _by_class(recalls))
-    yield from _different("errors", result.errors, errors)
+    yield from _different("errors", result.errors, errors, anew)
     expected = {
         "definitions": definitions_id(values, counts, metrics),
         "counts": short(counts.tolist()),
     }
+    if anew:  # the definitions of today are others
+        del expected["definitions"]
     for name, id in expected.items():
         if result.comparability.get(name) != id:
             yield (
@@ -126,9 +148,15 @@ def _faults_of_identity(path: Path, result: Result) -> Iterator[str]:
 
 
 def _different(
-    what: str, stored: Mapping[str, float], computed: Mapping[str, float]
+    what: str,
+    stored: Mapping[str, float],
+    computed: Mapping[str, float],
+    anew: Container[str] = frozenset(),
 ) -> Iterator[str]:
+    """Numbers that differ, a sentence each, but for those that are defined `anew`."""
     for key in sorted(stored.keys() | computed.keys()):
+        if key in anew:
+            continue
         if key not in stored or key not in computed:
             yield f"{what} {'lacks' if key not in stored else 'should not have'} {key}"
         elif not math.isclose(stored[key], computed[key], rel_tol=CLOSE, abs_tol=CLOSE):

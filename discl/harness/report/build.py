@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from discl.config.benchmark import Benchmark
-from discl.config.experiment import experiments
-from discl.core.result import Result
 from discl.files.disk import atomic_output
 from discl.harness.leaderboard.publish import committed
-from discl.harness.leaderboard.table import board, stored_results
+from discl.harness.leaderboard.stored import runs_of, with_runs
+from discl.harness.leaderboard.table import board
 from discl.harness.report.canvas import altair
 from discl.harness.report.comparison import Comparison
 from discl.harness.report.figures import save_figures
@@ -28,11 +27,13 @@ class ReportRequest:
 
     specs: Sequence[Benchmark]
     every_seed: bool  # that has runs; otherwise those of the specs
+    every_strategy: bool = True  # that has runs; otherwise those of the specs
     baselines: Sequence[str] = ()
     root: Path | None = None  # of published result files; None = the store
     study: str | None = None  # a part of a study's name; None = all of the benchmark
     studies: str = ""  # address of the database; "" = there is none
     pictures: bool = True
+    papers: bool = False  # also show what papers report on other data
     command: str = ""  # that makes the report
 
 
@@ -78,33 +79,17 @@ def save_figures_of(request: ReportRequest, folder: Path, formats: Sequence[str]
 
 
 def _comparison(spec: Benchmark, request: ReportRequest, store: Store) -> Comparison:
-    """The comparison of a benchmark's runs; with `every_seed` of all seeds that have a run."""
-    results = _results(spec, request, store)
-    if request.every_seed and results:
-        spec = spec.model_copy(update={"seeds": sorted({result.seed for result in results})})
-    compared = board(spec, results, request.baselines)
-    return Comparison(compared, load_histories(compared, store))
-
-
-def _results(spec: Benchmark, request: ReportRequest, store: Store) -> list[Result]:
+    """The comparison of a benchmark's runs, of all seeds and strategies unless some are chosen."""
+    every = {"every_strategy": request.every_strategy, "every_seed": request.every_seed}
     if request.root is None:
-        return _of_every_seed(spec, store) if request.every_seed else stored_results(spec, store)
-    return [
-        result
-        for result in committed(request.root, spec.name, spec.scale)
-        if result.strategy in spec.strategies and (request.every_seed or result.seed in spec.seeds)
-    ]
-
-
-def _of_every_seed(spec: Benchmark, store: Store) -> list[Result]:
-    """All complete runs of a benchmark as its file stands; each result file is read once."""
-    alike = [
-        result
-        for result in store.complete()
-        if (result.benchmark, result.scale) == (spec.name, spec.scale)
-        and result.strategy in spec.strategies
-    ]
-    every_seed = spec.model_copy(update={"seeds": sorted({result.seed for result in alike})})
-    # ids of one spec are computed together, since they have most of their identity in common
-    ids = {experiment.id() for experiment in experiments(every_seed)}
-    return [result for result in alike if result.id in ids]
+        spec, results = runs_of(spec, store, **every)
+    else:
+        results = [
+            result
+            for result in committed(request.root, spec.name, spec.scale)
+            if (request.every_strategy or result.strategy in spec.strategies)
+            and (request.every_seed or result.seed in spec.seeds)
+        ]
+        spec = with_runs(spec, results, **every)
+    compared = board(spec, results, request.baselines, other_data=request.papers)
+    return Comparison(compared, load_histories(compared, store, published=request.root is not None))

@@ -109,6 +109,11 @@ class Canvas:
     def y(self, field: str, title: str | None, **more: Any) -> Any:
         return self.alt.Y(field=field, type="quantitative", title=title, **more)
 
+    def recall(self, field: str) -> Any:
+        """An axis of recall: always 0 to 100, so that two pages are read alike."""
+        whole = self.alt.Scale(domain=[0, 100], clamp=True)  # an interval may go beyond
+        return self.y(field, "recall (%)", scale=whole)
+
     def by_strategy(self, *channels: str, legend: bool = True) -> dict[str, Any]:
         """Channels that tell strategies apart.
 

@@ -172,7 +172,8 @@ def _failures(
     """Mistakes of the strategy of the headline, and of the baseline."""
     board = comparison.board
     base = board.baselines[0] if board.baselines else None
-    others = (name for name in comparison.strategies if name != base)
+    compared = [row.strategy for row in board.rows if not row.before]
+    others = (name for name in compared if name != base)
     best = comparison.headline.best or next(others, None)
     mistakes = []
     for name in dict.fromkeys(filter(None, (best, base))):

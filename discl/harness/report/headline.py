@@ -108,7 +108,11 @@ def headline(board: Board, metric: str, scores: Scores) -> Headline:
     title = board.columns[metric]
     complete = _complete(board, metric, scores)
     ordered = [row.strategy for row in board.rows if row.ordered]
-    partial = [row.strategy for row in board.rows if not row.complete and row.strategy in scores]
+    partial = [
+        row.strategy
+        for row in board.rows
+        if not (row.complete or row.before) and row.strategy in scores
+    ]
     missing = [f"Not spoken of, since seeds are missing: {listed(partial)}."] if partial else []
     base = next((name for name in board.baselines if name in complete), None)
     if base is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from discl.core.interfaces import EpochReport
+from discl.core.result import Result
 from discl.harness.leaderboard import statistics
 from discl.harness.leaderboard.table import Board
 from discl.harness.run import events
@@ -93,16 +94,32 @@ class Histories:
         return rows
 
 
-def load_histories(board: Board, store: Store) -> Histories:
-    """The records of the runs on a board, as far as they are in the store."""
+def load_histories(board: Board, store: Store, *, published: bool = False) -> Histories:
+    """The records of the runs on a board, as far as they are in the store.
+
+    Of rows from before a correction none. Beside `published` results only those of a strategy whose
+    every run is here and predicted what was published: a stray run of this machine is no part of a
+    published row, though it has the same id.
+    """
     chosen = str(board.rows[0].results[0].identity["select"]["metric"])
     epochs = {}
     for row in board.rows:
+        if row.before or (published and not _is_here(row.results[:MOST_RUNS], store)):
+            continue
         runs = [events.epochs(store.folder(result)) for result in row.results[:MOST_RUNS]]
         recorded = [run for run in runs if run]
         if recorded:
             epochs[row.strategy] = recorded
     return Histories(epochs, chosen if chosen.startswith("val/") else f"val/{chosen}")
+
+
+def _is_here(results: Sequence[Result], store: Store) -> bool:
+    """Whether the runs in the store are the very ones that gave some results."""
+    for result in results:
+        path = store.folder(result) / "result.json"
+        if not path.exists() or Result.read(path).predictions != result.predictions:
+            return False
+    return True
 
 
 def _by_epoch(pairs: Iterable[tuple[int, float | None]]) -> list[tuple[int, list[float]]]:

@@ -19,9 +19,17 @@ from markupsafe import Markup, escape
 from discl.core.text import listed
 from discl.engine.evaluation.metrics import definitions
 from discl.harness.html import template, text
-from discl.harness.leaderboard.paper_results import PaperResults, paper_results
+from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
-from discl.harness.leaderboard.table import Board, percent, placed, reading, source_of_error
+from discl.harness.leaderboard.table import (
+    Board,
+    cell,
+    old_rows,
+    percent,
+    placed,
+    reading,
+    source_of_error,
+)
 from discl.harness.report.canvas import css_colour, css_variable
 from discl.harness.report.chart import DrawnChart, draw_charts
 from discl.harness.report.comparison import Comparison, Rows
@@ -76,11 +84,11 @@ class Section:
 
     @property
     def source_of_error(self) -> str:
-        return source_of_error(self.board)
+        return " ".join(filter(None, (source_of_error(self.board), old_rows(self.board))))
 
     @property
-    def published(self) -> list[PaperResults]:
-        return paper_results(self.board.benchmark)
+    def published(self) -> Sequence[PaperResults]:
+        return self.board.papers
 
     @property
     def costs(self) -> list[str]:
@@ -185,6 +193,7 @@ def page(sections: Sequence[Section], library: str) -> str:
     """
     filters: dict[str, Callable[..., Any]] = {
         "placed": placed,
+        "cell": cell,
         "number": percent,
         "variable": css_variable,
         "ticks": ticks,

@@ -160,7 +160,9 @@ def test_every_format_reaches_the_terminal_and_a_file(root: Path, tmp_path: Path
     ]
     shown = CliRunner().invoke(main, asked)
     assert shown.exit_code == 0, shown.output
-    assert "published, not re-run" in shown.output
+    assert "published, not re-run" not in shown.output
+    papers = CliRunner().invoke(main, [*asked, "--papers"])
+    assert "published, not re-run, and on other data" in papers.output.replace("\n", " ")
     for form in ("md", "latex", "csv", "json", "html"):
         target = tmp_path / f"board.{form}"
         done = CliRunner().invoke(main, [*asked, "--format", form, "-o", str(target)])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from discl.harness.leaderboard.paper_results import paper_results
 from discl.harness.report.canvas import css_variable
 from discl.harness.report.chart import all_charts, draw_charts
 from discl.harness.report.comparison import Comparison
@@ -131,7 +132,11 @@ def test_partial_rows_are_marked_and_unranked() -> None:
 
 
 def test_rows_of_papers_stand_apart_with_their_warning() -> None:
-    text = page([draw_section(comparison_of(RUNS))], "")
+    compared = comparison_of(RUNS)
+    assert 'class="published"' not in page([draw_section(compared)], "")
+    papers = paper_results("cifar10_lt", other_data=True)
+    asked = replace(compared, board=replace(compared.board, papers=papers))
+    text = page([draw_section(asked)], "")
     assert "published, not re-run" in text.partition('class="published"')[2][:400]
 
 

@@ -17,7 +17,7 @@ from discl.config.load import load
 from discl.core.interfaces import EpochReport
 from discl.core.result import Result
 from discl.harness.leaderboard.publish import publish
-from discl.harness.leaderboard.table import stored_results, with_every_seed
+from discl.harness.leaderboard.stored import runs_of, stored_results
 from discl.harness.run.assembly import Bench
 from discl.harness.run.execute import run
 from discl.harness.run.store import Store
@@ -155,8 +155,8 @@ def test_publishing_copies_results_and_renders_a_page(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("after_a_sweep")
 def test_a_board_shows_every_seed_there_is_of_its_comparison() -> None:
-    assert with_every_seed(_spec("strategies=['real_only']", "seeds=[7]"), Store()).seeds == [0]
-    assert with_every_seed(_spec(*OTHER, "seeds=[7]"), Store()).seeds == [2]
+    assert runs_of(_spec("strategies=['real_only']", "seeds=[7]"), Store())[0].seeds == [0]
+    assert runs_of(_spec(*OTHER, "seeds=[7]"), Store())[0].seeds == [2]
 
 
 @pytest.mark.slow  # a run that is killed and continued elsewhere is compared in test_checkpointing

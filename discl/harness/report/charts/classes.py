@@ -44,6 +44,8 @@ class ClassesChart(ReportChart):
         bins = _bins(comparison.board.rows[0].results[0])
         rows = []
         for row in comparison.board.rows:
+            if row.before:
+                continue
             recalls = [np.array(result.class_recalls, np.float64) for result in row.results]
             for order, members in enumerate(bins):
                 measured = [
@@ -86,7 +88,7 @@ class ClassesChart(ReportChart):
             title=None,
             axis=alt.Axis(labelAngle=-38, labelLimit=120),
         )
-        position = {"x": x, "y": canvas.y("mean", "recall (%)")}
+        position = {"x": x, "y": canvas.recall("mean")}
         tips = {
             "class": "class",
             "photos": "training photos",

@@ -67,7 +67,7 @@ class GroupsChart(ReportChart):
             "low": "from",
             "high": "to",
         }
-        height = canvas.y("mean", "recall (%)")
+        height = canvas.recall("mean")
         pale = {"opacity": 0.45} if canvas.paper else {}
         bars = base.mark_bar(cornerRadiusEnd=2, **pale).encode(
             **position,
@@ -76,7 +76,7 @@ class GroupsChart(ReportChart):
             tooltip=canvas.tooltip(tips),
         )
         intervals = base.mark_rule(stroke=canvas.ink, opacity=0.75).encode(
-            **position, y=canvas.y("low", "recall (%)"), y2="high:Q"
+            **position, y=canvas.recall("low"), y2="high:Q"
         )
         drawn = bars + intervals
         if canvas.paper:  # shapes tell the bars apart where there is no colour

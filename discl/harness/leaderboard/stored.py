@@ -1,0 +1,103 @@
+"""Which stored runs belong to a benchmark as its file stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from discl.config.benchmark import Benchmark
+from discl.config.experiment import Experiment, experiments
+from discl.config.part_cache import PartCache
+from discl.core.registry import names
+from discl.core.result import Result
+from discl.harness.leaderboard.corrections import corrections_of, without_marks
+from discl.harness.run.store import Store
+
+
+def stored_results(spec: Benchmark, store: Store) -> list[Result]:
+    """The complete runs of a benchmark's experiments."""
+    runs = [store.find(experiment.id()) for experiment in experiments(spec)]
+    return [result for result in runs if result]
+
+
+def runs_of(
+    spec: Benchmark, store: Store, *, every_strategy: bool = True, every_seed: bool = True
+) -> tuple[Benchmark, list[Result]]:
+    """`spec` with the strategies and seeds that have complete runs, and these runs.
+
+    Every strategy counts that was run with these settings, also one that the file does not list or
+    that is not installed here; without `every_strategy` or `every_seed`, only those of `spec`. Runs
+    from before a correction are among them. Each result file is read once. `spec` itself where
+    there is no run.
+    """
+    known = _Settings(spec)
+    results = [
+        result
+        for result in store.complete()
+        if (result.benchmark, result.scale) == (spec.name, spec.scale)
+        and (every_strategy or result.strategy in spec.strategies)
+        and (every_seed or result.seed in spec.seeds)
+        and known.made(result)
+    ]
+    return with_runs(spec, results, every_strategy=every_strategy, every_seed=every_seed), results
+
+
+def with_runs(
+    spec: Benchmark, results: Sequence[Result], *, every_strategy: bool, every_seed: bool
+) -> Benchmark:
+    """`spec` with the strategies and the seeds of some results; its own where there is none.
+
+    The strategies that it lists come first. Runs from before a correction ask for no seeds.
+    """
+    if not results:
+        return spec
+    update: dict[str, Any] = {}
+    if every_strategy:
+        ran = {result.strategy for result in results}
+        others = sorted(ran - set(spec.strategies))
+        update["strategies"] = [name for name in spec.strategies if name in ran] + others
+    if every_seed:
+        current = [result for result in results if not corrections_of(result.identity)]
+        update["seeds"] = sorted({result.seed for result in current or results})
+    return spec.model_copy(update=update)
+
+
+class _Settings:
+    """The settings of a benchmark, by which a run is known to be one of its own."""
+
+    def __init__(self, spec: Benchmark) -> None:
+        self._spec = spec
+        self._parts = PartCache()  # ids of one spec have most of their identity in common
+
+    def made(self, result: Result) -> bool:
+        """Whether the run was made with these settings, or was before a correction."""
+        touching = corrections_of(result.identity)
+        if result.strategy not in names("strategies"):
+            own = without_marks(_but_strategy(result.identity), touching)
+            return any(
+                own == without_marks(_but_strategy(known), touching)
+                for known in self._known(result.seed)
+            )
+        experiment = self._experiment(result.strategy, result.seed)
+        if experiment.id() == result.id:
+            return True
+        if not touching:
+            return False
+        own = without_marks(result.identity, touching)
+        return own == without_marks(experiment.identity(), touching)
+
+    def _experiment(self, strategy: str, seed: int) -> Experiment:
+        return Experiment(self._spec, strategy, seed, self._parts)
+
+    def _known(self, seed: int) -> Iterator[dict[str, Any]]:
+        """Identities of the benchmark's own strategies."""
+        for strategy in self._spec.strategies:
+            yield self._experiment(strategy, seed).identity()
+
+
+def _but_strategy(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity without the strategy, and without the levels that it uses."""
+    plain = {key: value for key, value in identity.items() if key != "strategy"}
+    if "images" in plain:
+        plain["images"] = {key: value for key, value in plain["images"].items() if key != "levels"}
+    return plain
