@@ -211,7 +211,10 @@ def test_a_walk_through_every_verb(tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
         return done.stdout
 
-    assert "of which stored 0" in discl("plan")
+    plan = discl("plan")
+    assert "of which stored 0" in plan
+    assert "Images are made for " in plan
+    assert "The generator had seen: nothing, since it is no network" in plan
     first = discl("bench", "--trackers", "console")
     assert "static" in first
     assert "one seed: no interval" in first

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from discl.cli.options.completion import trackers as tracker_names
 from discl.cli.options.selection import load, selection, words
 from discl.cli.render.boards import print_board
+
+if TYPE_CHECKING:
+    from discl.config.benchmark import Benchmark
 
 
 @click.command()
@@ -31,12 +34,23 @@ def plan(**selection: Any) -> None:
         " seeds"
     )
     click.echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
+    for sentence in _conditions(spec):
+        click.echo(f"  {sentence}")
     print_work(cost, models_note=f"; `discl hard {spec.name}` does only that")
     without = "" if cost.hard is not None else ", without the images"
     click.echo(
         f"  time here          {cost.minutes:>12.1f}   minutes, from a sample of each kind of"
         f" work{without}"
     )
+
+
+def _conditions(spec: Benchmark) -> tuple[str, ...]:
+    """What is hard, and what the generator had seen: of stored runs, else of the data."""
+    from discl.harness.leaderboard.setting import conditions, conditions_of
+    from discl.harness.leaderboard.stored import stored_results
+    from discl.harness.run.store import Store
+
+    return conditions(stored_results(spec, Store())) or conditions_of(spec)
 
 
 @click.command()

@@ -3,7 +3,8 @@
 Every part has a `version`, which is raised when its answers change. It may name constructor
 parameters in `not_hashed`: those that only say where files lie or how fast the work goes. They stay
 out of its identity. A generator, scorer or backbone may name in `trained_on` the sets of photos its
-weights were trained on, and a dataset in `must_be_held_out` those that no weights may have seen.
+weights were trained on, a generator may say it in words in `training_data`, which is shown beside
+results, and a dataset in `must_be_held_out` those that no weights may have seen.
 
 A photo is uint8 [h, w, 3], RGB. A level is a whole percent of the photo that survives (see
 `levels`). Shapes are written as [n, c]: n rows, b batch, c classes, d dimensions, g groups, h
@@ -245,7 +246,11 @@ class HardRule(Protocol):
     def select(
         self, photos: TrainingPhotos, predictions: FoldPredictions | None
     ) -> NDArray[np.bool_]:
-        """[n], whether each photo is hard; never one that is not `allowed`."""
+        """[n], whether each photo is hard; never one that is not `allowed`.
+
+        A rule that needs no models may also have `wider(photos)`: the change of its setting in
+        words, and a rule that selects more; None where there is none.
+        """
 
 
 # ---------------------------------------------------------------- spreading work

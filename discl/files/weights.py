@@ -6,6 +6,7 @@ import hashlib
 import queue
 import re
 import threading
+import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from discl.files.fetch import sha256_file
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 HUB_SECONDS = 10.0  # for the Hub's first answer
+TRAINING_DATA = "training_data.toml"  # no part of the digest
 _HASHED = (".json", ".safetensors", ".txt", ".model", ".bin")
 
 
@@ -139,6 +141,24 @@ def _within(seconds: float, call: Callable[[], None]) -> None:
         raise TimeoutError(f"no answer in {seconds:g} seconds") from None
     if error:
         raise error
+
+
+def training_data(folder: Path) -> str:
+    """What a checkpoint was trained on, as `training_data.toml` in its folder says by `seen`.
+
+    "unknown" where there is no such file. Raises UserError where it says something else.
+    """
+    path = folder / TRAINING_DATA
+    if not path.is_file():
+        return "unknown"
+    try:
+        seen = tomllib.loads(path.read_text("utf-8"))["seen"]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise UserError(
+            f'{path} does not say what the weights were trained on ({error}); write seen = "..."'
+            " into it, or remove it"
+        ) from error
+    return str(seen)
 
 
 def digest_of(folder: Path) -> str:

@@ -31,8 +31,8 @@ def print_board(board: Any) -> None:
     terminal = console(400)
     terminal.print(table)
     click.echo(board.caption)
-    if old := old_rows(board):
-        click.echo(old)
+    for sentence in filter(None, (old_rows(board), *board.about)):
+        click.echo(sentence)
     for papers in board.papers:
         print_published(papers, terminal)
     if len(board.declared_seeds) == 1:

@@ -37,7 +37,9 @@ def as_markdown(made: Board) -> str:
             "",
             *_markdown_table(header(made), lines(made)),
             "",
-            " ".join(filter(None, (reading(made), source_of_error(made), old_rows(made)))),
+            " ".join(
+                filter(None, (reading(made), source_of_error(made), old_rows(made), *made.about))
+            ),
             "",
             (
                 f"Comparability key: {comparability_line(made)}. Code: {'; '.join(made.code)}."
@@ -257,6 +259,7 @@ def as_json(made: Board) -> str:
         "columns": made.columns,
         "smallest_p": made.smallest_p,
         "reading": reading(made),
+        "about": list(made.about),
         "published": [asdict(table) | {"warning": table.warning} for table in made.papers],
     }
     return json.dumps({**head, "rows": rows}, indent=1, allow_nan=False) + "\n"
@@ -306,7 +309,7 @@ def as_html(made: Board) -> str:
 
     about = {
         "reading": reading(made),
-        "errors": " ".join(filter(None, (source_of_error(made), old_rows(made)))),
+        "errors": " ".join(filter(None, (source_of_error(made), old_rows(made), *made.about))),
         "differences": columns_of_differences(made),
     }
     return template("leaderboard/page.html").render(

@@ -18,6 +18,7 @@ from discl.harness.leaderboard import columns, statistics
 from discl.harness.leaderboard.ages import Ages, by_age
 from discl.harness.leaderboard.corrections import BEFORE
 from discl.harness.leaderboard.paper_results import PaperResults, paper_results
+from discl.harness.leaderboard.setting import conditions
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.run.result_parts import is_ordered
 
@@ -63,6 +64,7 @@ class Board:
     baselines: tuple[str, ...]
     caption: str  # what the columns mean
     lower_is_better: frozenset[str]  # of the columns
+    about: tuple[str, ...] = ()  # sentences: what is hard, what the generator had seen
     papers: Sequence[PaperResults] = ()  # shown below, never ranked with the rows
 
     @property
@@ -148,6 +150,7 @@ def board(
         baselines=against,
         caption=shown.caption,
         lower_is_better=shown.lower_is_better,
+        about=conditions(ages.compared or ages.before),
         papers=paper_results(spec.name, other_data=other_data),
     )
 

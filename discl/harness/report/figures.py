@@ -106,7 +106,7 @@ def _captions(comparison: Comparison, captions: Sequence[str], command: str) -> 
         "",
         *captions,
         "",
-        reading(board),
+        " ".join((reading(board), *board.about)),
         "",
         f"Figures: {command}",
         f"Runs: {board.command}",

@@ -84,7 +84,8 @@ class Section:
 
     @property
     def source_of_error(self) -> str:
-        return " ".join(filter(None, (source_of_error(self.board), old_rows(self.board))))
+        sentences = (source_of_error(self.board), old_rows(self.board))
+        return " ".join(filter(None, sentences))
 
     @property
     def published(self) -> Sequence[PaperResults]:

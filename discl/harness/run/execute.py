@@ -135,7 +135,9 @@ def _run(
             cost=cost,
             plugins=described_plugins(experiment.strategy, setup.data.metrics),
             provenance=canonical(
-                provenance() | {"command": shlex.join(commands.of_run(experiment))}
+                provenance()
+                | {"command": shlex.join(commands.of_run(experiment))}
+                | _seen_by_generator(bench, setup)
             ),
             **scores,
         )
@@ -145,6 +147,13 @@ def _run(
         return result
     finally:
         tracker.finish(summary)
+
+
+def _seen_by_generator(bench: Bench, setup: RunSetup) -> dict[str, str]:
+    """What the generator of the run's images had been trained on, in words."""
+    if setup.bank_id is None:
+        return {}
+    return {"training_data": getattr(bench.generator, "training_data", "unknown")}
 
 
 def _cost(history: Sequence[EpochReport], setup: RunSetup, seconds: float) -> dict[str, float]:

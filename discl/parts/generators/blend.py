@@ -22,6 +22,7 @@ class Blend:
     """
 
     version = 1
+    training_data = "nothing, since it is no network"
 
     def __init__(self, steps: int = 20, noise: float = 20.0) -> None:
         self.steps = steps

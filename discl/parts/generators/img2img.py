@@ -15,7 +15,7 @@ from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import denoising_steps
 from discl.files.shipped import trained_on
-from discl.files.weights import digest_of, folder_of
+from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
 from discl.parts.generators.base.schedulers import check_name, revision
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ _PHOTO_IN_LEVEL_0 = {"noise": False, "photo_trace": True}
 _SLICED = {"default": False, "sliced": True}
 _DTYPES = ("float32", "float16", "bfloat16")
 # not the single files that many repositories add
-_FILES = ("model_index.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model")
+_FILES = (
+    *("model_index.json", TRAINING_DATA),
+    *("*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model"),
+)
 
 
 class Img2Img:
@@ -129,6 +132,11 @@ class Img2Img:
         identity: dict[str, Any] = {"weights": digest_of(self._folder)}
         changed = revision(self._folder, self.scheduler)
         return identity if changed == 1 else identity | {"scheduler_version": changed}
+
+    @property
+    def training_data(self) -> str:
+        """What the checkpoint was trained on, as its folder says; else "unknown"."""
+        return training_data(self._folder)
 
     @property
     def trained_on(self) -> frozenset[str]:

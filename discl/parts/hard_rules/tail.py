@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +31,18 @@ class TailClasses:
 
     def expected(self, photos: TrainingPhotos) -> int:
         return int(self.select(photos, None).sum())
+
+    def wider(self, photos: TrainingPhotos) -> tuple[str, TailClasses] | None:
+        """The next limit of 1, 2, 5, 10, ... that selects more photos, in words and as a rule."""
+        selected = self.expected(photos)
+        if selected == int(photos.allowed.sum()):
+            return None
+        for limit in (step * 10**power for power in itertools.count() for step in (1, 2, 5)):
+            if limit > self.max_class_images:
+                rule = TailClasses(limit, self.exclude)
+                if rule.expected(photos) > selected:
+                    return f"max_class_images {self.max_class_images} -> {limit}", rule
+        return None
 
     def select(
         self, photos: TrainingPhotos, predictions: FoldPredictions | None

@@ -1,0 +1,85 @@
+"""Under which conditions a table's numbers hold: what is hard, and what the generator had seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import numpy as np
+
+from discl.config.benchmark import Benchmark
+from discl.config.identity import used_levels
+from discl.config.part_cache import PartCache
+from discl.core.errors import UserError
+from discl.core.levels import PHOTO
+from discl.core.registry import bind, names
+from discl.core.result import Result
+from discl.harness.hard.scope import scope
+
+UNKNOWN = "unknown"
+
+
+def conditions(results: Sequence[Result]) -> tuple[str, ...]:
+    """Sentences on the images that some results used; none where no result used any."""
+    for result in results:
+        if images := result.identity.get("images"):
+            return tuple(_sentences(result, images))
+    return ()
+
+
+def conditions_of(spec: Benchmark) -> tuple[str, ...]:
+    """The same of a benchmark whose data lies here, before anything is run."""
+    from discl.harness.run.assembly import Bench  # imports torch
+
+    parts = PartCache()
+    levels = {level for name in spec.strategies for level in used_levels(spec, name, parts)}
+    if not levels - {PHOTO}:
+        return ()
+    bench = Bench(spec)
+    rule = bench.hard_photos
+    hard = scope(rule.bound.name, rule.rule, bench.counts, bench.dataset.classes)
+    generator = getattr(bench.generator, "training_data", UNKNOWN)
+    return tuple(filter(None, (hard, seen(generator))))
+
+
+def seen(training_data: str) -> str:
+    """A sentence on what a generator had been trained on."""
+    if training_data == UNKNOWN:
+        return (
+            "What the generator had been trained on is unknown; it may have seen photos of the tail"
+            " classes."
+        )
+    return (
+        f"The generator had seen: {training_data}. That synthesis helps the tail is said of such a"
+        " generator."
+    )
+
+
+def _sentences(result: Result, images: Mapping[str, Any]) -> Iterator[str]:
+    if hard := _hard(result):
+        yield hard
+    yield seen(result.provenance.get("training_data") or _as_shipped(images["generator"]))
+
+
+def _hard(result: Result) -> str:
+    """What was hard, from the result's own counts and rule; "" where the rule is not installed."""
+    chosen = result.identity.get("hard_rule", {})
+    if not result.counts or chosen.get("name") not in names("hard_rules"):
+        return ""
+    try:
+        rule = bind("hard_rules", chosen["name"], chosen["parameters"]).build()
+    except UserError:  # of another version of the package
+        return ""
+    return scope(chosen["name"], rule, np.array(result.counts), result.classes)
+
+
+def _as_shipped(generator: Mapping[str, Any]) -> str:
+    """The training data of a generator that comes with discl, known by its weights."""
+    known = names("generators").get(generator["name"])
+    if known is None or isinstance(known, EntryPoint):
+        return UNKNOWN
+    part = bind("generators", generator["name"], {}).build()
+    if part.identity().get("weights") != generator.get("weights"):
+        return UNKNOWN
+    return str(getattr(part, "training_data", UNKNOWN))
