@@ -20,6 +20,7 @@ from discl.core.levels import PHOTO
 from discl.core.registry import bind
 from discl.files.disk import home, write_text
 from discl.files.figure import Figure, Tile, save_figure
+from discl.files.weights import TRAINING_DATA
 from discl.miniature import autoencoder, denoiser, judge, scorer
 from discl.miniature.card import model_card
 from discl.miniature.retention import Retention, by_captions, by_judge, retention
@@ -121,11 +122,22 @@ def _train_generator(
     )
     _follow("denoiser", denoiser.RECIPE, reports, console)
     ship(denoiser.assemble(networks.cpu(), tokenizer, vae), target)
+    write_text(target / TRAINING_DATA, training_record(len(pool.labels) // len(classes)))
 
 
 def _follow(name: str, recipe: Recipe, reports: Iterator[StepReport], console: Tracker) -> None:
     for report in reports:
         console.progress(f"training the {name}", report.step, recipe.steps)
+
+
+def training_record(per_class: int) -> str:
+    """The text of `training_data.toml`, which says what the generator was trained on."""
+    return (
+        "# What these weights were trained on, in words. discl reads it from the checkpoint's\n"
+        '# folder and says so beside results; without such a file it says "unknown".\n'
+        f'seen = "{per_class:,} labelled photos of every class of CIFAR-10,'
+        ' tail classes included"\n'
+    )
 
 
 def ship(pipeline: Any, folder: Path) -> None:

@@ -8,12 +8,14 @@ import torch
 from torch import nn
 
 from discl.files.disk import resource
+from discl.files.weights import TRAINING_DATA
 from discl.miniature import autoencoder
 from discl.miniature.card import model_card
+from discl.miniature.make import training_record
 from discl.miniature.pictures import to_signal
 from discl.miniature.training import Recipe, batches, train
 from discl.miniature.words import CONTEXT, build_tokenizer, captions
-from discl.parts.datasets.cifar10.photos import CLASSES
+from discl.parts.datasets.cifar10.photos import CLASSES, SEEN
 from discl.parts.datasets.cifar10_lt import Cifar10LT
 from discl.parts.generators._patches import PatchAutoencoder
 
@@ -103,7 +105,16 @@ def test_what_is_shipped_is_small_safe_and_described() -> None:
     assets = resource("pkg://discl/assets")
     files = [path for path in assets.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 16_000_000
-    assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt", ".md", ".png"}
+    assert {path.suffix for path in files} <= {
+        ".safetensors",
+        ".json",
+        ".txt",
+        ".md",
+        ".png",
+        ".toml",
+    }
+    (record,) = assets.rglob(TRAINING_DATA)
+    assert record.read_text("utf-8") == training_record(SEEN)
     report = json.loads((assets / "retention.json").read_text("utf-8"))
     assert (assets / "README.md").read_text("utf-8") == model_card(report)
 
