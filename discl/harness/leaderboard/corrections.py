@@ -15,6 +15,7 @@ from discl.core.result import Result
 
 BEFORE = "before 0.2"  # what tables call a number that a correction touches
 EVERY_METRIC = ("*",)
+_EMBEDDED = "5e9ab7c70b0ae059"  # digest of the embedded diffusion model's weights
 ABSENT = object()  # of a setting that an identity does not hold
 
 
@@ -109,6 +110,35 @@ class SettingRecorded:
 
 
 @dataclass(frozen=True)
+class SchedulerBefore:
+    """Images by one of some named schedulers, from before it was corrected.
+
+    With `weights` only those by that checkpoint's digest. A checkpoint's own scheduler is not told,
+    as an identity names none.
+    """
+
+    schedulers: tuple[str, ...]
+    version: int  # the first corrected one; an identity leaves out version 1
+    weights: str | None = None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Of the version."""
+        return ("images", "generator", "scheduler_version")
+
+    def applies(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the images are those of before."""
+        generator = _at(identity, self.path[:-1])
+        if not isinstance(generator, Mapping):
+            return False
+        return (
+            _at(generator, ("parameters", "scheduler")) in self.schedulers
+            and generator.get("scheduler_version", 1) < self.version
+            and self.weights in (None, generator.get("weights"))
+        )
+
+
+@dataclass(frozen=True)
 class Correction:
     """Something that was wrong, in a sentence."""
 
@@ -144,6 +174,23 @@ CORRECTIONS: tuple[Correction, ...] = (
         "generator-seen",
         "no table said what its generator had been trained on; the embedded one saw 2,500 labelled"
         " photos of every class of CIFAR-10, tail classes included",
+    ),
+    Correction(
+        "multistep-starts",
+        "levels above 0 began elsewhere, or by a step too long, with generator.scheduler ="
+        " 'PNDMScheduler' or 'LMSDiscreteScheduler'",
+        (SchedulerBefore(("LMSDiscreteScheduler", "PNDMScheduler"), 2),),
+    ),
+    Correction(
+        "clipped-latents",
+        "'DDIMScheduler' and 'DDPMScheduler' clipped latents where the checkpoint's own scheduler"
+        " says nothing about it",
+        (SchedulerBefore(("DDIMScheduler", "DDPMScheduler"), 2, _EMBEDDED),),
+    ),
+    Correction(
+        "overshooting-start",
+        "level 0 of the embedded checkpoint broke with 'HeunDiscreteScheduler', which overshoots",
+        (SchedulerBefore(("HeunDiscreteScheduler",), 2, _EMBEDDED),),
     ),
 )
 

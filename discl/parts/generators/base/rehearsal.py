@@ -13,7 +13,7 @@ from discl.parts.generators.base.descent import ERRORS, Descent, Grid
 TOLERANCE = 0.01  # of the photo's share of the latents that the denoiser sees
 _SHAPE = (4, 8, 8)
 _FLAT = 2.5  # a value of latents far from 0, which clipping to -1 .. 1 would change
-_TOO_WIDE = 3.0  # deviation of images whose latents have a deviation of 1
+_TOO_WIDE = 1.5  # deviation of images whose latents have a deviation of 1
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def _start_share(grid: Grid, begin: int) -> float:
 
 
 def _check_one(grid: Grid, begin: int) -> None:
-    where = f"{grid.name}, {grid.steps - begin} of {grid.steps} steps before the end"
+    left = f"{grid.steps - begin} of {grid.steps} steps before the end"
+    where = f"generator.scheduler ({grid.name}), {left}"
     way_out = "set generator.scheduler to another, or generator.steps"
     try:
         result = rehearsed(grid, begin, text_only=begin == 0)
