@@ -19,8 +19,9 @@ from discl.core.registry import bind
 from discl.core.result import Result
 from discl.harness.leaderboard.columns import of
 from discl.harness.leaderboard.stored import stored_results
-from discl.harness.leaderboard.table import board, header, lines
+from discl.harness.leaderboard.table import board
 from discl.harness.leaderboard.verify import verify
+from discl.harness.leaderboard.wording import header, lines
 from discl.harness.report.comparison import Comparison
 from discl.harness.report.histories import load_histories
 from discl.harness.run.store import Store

@@ -246,7 +246,7 @@ def _retest(
 
 def _show_gains(seeds: int, titles: dict[str, str], lines: Sequence[Gain]) -> None:
     from discl.cli.render.tables import show
-    from discl.harness.leaderboard.table import percent
+    from discl.harness.leaderboard.wording import percent
 
     header = ["strategy"]
     for title in titles.values():

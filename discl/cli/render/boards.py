@@ -13,7 +13,7 @@ def print_board(board: Any) -> None:
     from rich.table import Table
 
     from discl.cli.render.text import console
-    from discl.harness.leaderboard.table import header, lines, old_rows
+    from discl.harness.leaderboard.wording import header, lines, old_rows
 
     table = Table(
         title=(

@@ -31,7 +31,7 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left:
 
 def show_grid(title: str, table: GridTable) -> None:
     """The points of a grid, best first."""
-    from discl.harness.leaderboard.table import percent
+    from discl.harness.leaderboard.wording import percent
 
     header = [
         *(axis.rpartition(".")[2] if len(axis) > 24 else axis for axis in table.axes),

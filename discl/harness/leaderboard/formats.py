@@ -13,9 +13,8 @@ from typing import Any
 from discl.core.result import Result
 from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
-from discl.harness.leaderboard.table import (
-    Board,
-    BoardRow,
+from discl.harness.leaderboard.table import Board, BoardRow
+from discl.harness.leaderboard.wording import (
     columns_of_differences,
     comparability_line,
     header,

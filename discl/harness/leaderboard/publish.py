@@ -15,8 +15,9 @@ from discl.files.disk import write_text
 from discl.harness.leaderboard.ages import by_age
 from discl.harness.leaderboard.formats import as_markdown
 from discl.harness.leaderboard.stored import runs_of, with_runs
-from discl.harness.leaderboard.table import board, placed
+from discl.harness.leaderboard.table import board
 from discl.harness.leaderboard.verify import Verification, verify
+from discl.harness.leaderboard.wording import placed
 from discl.harness.run.store import Store
 
 

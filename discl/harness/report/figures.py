@@ -11,7 +11,7 @@ from typing import Any
 
 from discl.files.disk import clear_disk_errors, write_text
 from discl.files.vega import require_vl_convert, write_picture
-from discl.harness.leaderboard.table import comparability_line, reading
+from discl.harness.leaderboard.wording import comparability_line, reading
 from discl.harness.report.canvas import PAPER_INK, PAPER_QUIET, altair
 from discl.harness.report.chart import DrawnChart, draw_charts
 from discl.harness.report.charts.costs import PAPER_COST

@@ -21,8 +21,8 @@ from discl.engine.evaluation.metrics import definitions
 from discl.harness.html import template, text
 from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
-from discl.harness.leaderboard.table import (
-    Board,
+from discl.harness.leaderboard.table import Board
+from discl.harness.leaderboard.wording import (
     cell,
     old_rows,
     percent,

@@ -10,7 +10,8 @@ from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.result import Result
-from discl.harness.leaderboard.table import board, header, lines
+from discl.harness.leaderboard.table import board
+from discl.harness.leaderboard.wording import header, lines
 from discl.harness.run.store import Store
 from discl.harness.wandb import artifacts
 from discl.harness.wandb.session import Destination, RunInit, open_run

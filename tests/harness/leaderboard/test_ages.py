@@ -21,7 +21,8 @@ from discl.harness.leaderboard.corrections import Correction, PartBefore
 from discl.harness.leaderboard.formats import as_csv, as_json, as_markdown
 from discl.harness.leaderboard.publish import publish, verify_published
 from discl.harness.leaderboard.stored import runs_of
-from discl.harness.leaderboard.table import BoardRow, board, by_strategy, placed
+from discl.harness.leaderboard.table import BoardRow, board, by_strategy
+from discl.harness.leaderboard.wording import placed
 from discl.harness.report.comparison import Comparison
 from discl.harness.report.histories import Histories, load_histories
 from discl.harness.report.page import draw_section, page

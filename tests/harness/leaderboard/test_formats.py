@@ -19,7 +19,8 @@ from discl.harness.leaderboard.formats import (
     as_markdown,
 )
 from discl.harness.leaderboard.paper_results import paper_results
-from discl.harness.leaderboard.table import Board, board, percent, source_of_error
+from discl.harness.leaderboard.table import Board, board
+from discl.harness.leaderboard.wording import percent, source_of_error
 from tests import results
 
 NASTY = '<script>alert("x")</script>|$_^~ \\ 🙂 \u202eשלום ' + "n" * 300

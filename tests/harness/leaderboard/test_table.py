@@ -17,7 +17,8 @@ from discl.core.registry import find
 from discl.core.result import Result
 from discl.harness.leaderboard.formats import as_json, as_latex, as_markdown
 from discl.harness.leaderboard.publish import stale
-from discl.harness.leaderboard.table import board, header, lines
+from discl.harness.leaderboard.table import board
+from discl.harness.leaderboard.wording import header, lines
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SPEC = load(

@@ -15,7 +15,8 @@ from discl.core.registry import names
 from discl.harness.bank.dataset_overview import count_photos
 from discl.harness.leaderboard.formats import as_markdown
 from discl.harness.leaderboard.stored import stored_results
-from discl.harness.leaderboard.table import board, header
+from discl.harness.leaderboard.table import board
+from discl.harness.leaderboard.wording import header
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep

@@ -1,0 +1,129 @@
+"""A leaderboard in words: numbers as text, the table's cells, and how to read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from discl.harness.leaderboard.corrections import BEFORE
+from discl.harness.leaderboard.statistics import Estimate
+from discl.harness.leaderboard.table import Board, BoardRow
+
+
+def percent(value: Estimate, signed: bool = False) -> str:
+    """'37.3 ± 0.8', in percent; '-' where there is nothing."""
+    if value.n == 0 or math.isnan(value.mean):
+        return "-"
+    text = f"{100 * value.mean:+.1f}" if signed else f"{100 * value.mean:.1f}"
+    return text if value.half_width is None else f"{text} ± {100 * value.half_width:.1f}"
+
+
+def placed(row: BoardRow) -> str:
+    """'1', '2-5' where the intervals cannot tell, '-' where a row is not ranked.
+
+    A row from before a correction says so.
+    """
+    if row.before:
+        return BEFORE
+    if row.places is None:
+        return "-"
+    best, worst = row.places
+    return str(best) if best == worst else f"{best}-{worst}"
+
+
+def cell(row: BoardRow, metric: str) -> str:
+    """A number in percent; one from before a correction says so where the row does not."""
+    if metric not in row.old:
+        return percent(row.metrics[metric].mean)
+    number = percent(row.old[metric].mean)
+    return number if row.before else f"{number} ({BEFORE})"
+
+
+def columns_of_differences(made: Board) -> list[tuple[str, str]]:
+    """(baseline, metric) of every column with differences."""
+    return [
+        (base, metric)
+        for base in made.baselines
+        for metric in made.differences
+        if any(base in row.differences for row in made.rows)
+    ]
+
+
+def header(made: Board) -> list[str]:
+    """Column titles of the table."""
+    differences = [
+        f"Δ {made.columns[metric]} to {base}" for base, metric in columns_of_differences(made)
+    ]
+    return ["place", "strategy", "n", *made.columns.values(), *differences]
+
+
+def lines(made: Board) -> list[list[str]]:
+    """The table's cells as text. A difference whose interval excludes zero carries a star."""
+    return [_line(row, made) for row in made.rows]
+
+
+def _line(row: BoardRow, made: Board) -> list[str]:
+    cells = [
+        placed(row),
+        row.strategy + ("" if row.complete or row.before else " (incomplete)"),
+        f"{len(row.seeds)}",
+    ]
+    cells += [cell(row, metric) for metric in made.columns]
+    for base, metric in columns_of_differences(made):
+        difference = row.differences.get(base, {}).get(metric)
+        if difference is None:
+            cells.append("-")
+        else:
+            star = "*" if difference.mean.excludes_zero() else ""
+            cells.append(percent(difference.mean, signed=True) + star)
+    return cells
+
+
+def reading(made: Board) -> str:
+    """Sentences that say how to read the numbers of the table."""
+    n = len(made.declared_seeds)
+    limit = "One seed tells nothing apart. "
+    if n > 1:
+        limit = f"No sign-flip p of {n} seeds can be below {made.smallest_p:.3g}. "
+    return (
+        f"Percent; mean ± half the 95 % Student-t interval over seeds. {made.caption} Δ is the"
+        " difference paired by seed; * marks an interval that excludes zero (no correction for the"
+        " number of rows). A place is a range where the intervals of paired differences cannot"
+        f" tell rows apart. {limit}Epochs are chosen on val; test is read once."
+    )
+
+
+def old_rows(made: Board) -> str:
+    """A sentence on rows and numbers from before a correction; "" where there are none."""
+    names = dict.fromkeys(name for row in made.rows if row.old for name in row.corrections)
+    if not names:
+        return ""
+    return (
+        f"Numbers marked {BEFORE} are from before a correction ({', '.join(names)}): they have no"
+        " place, and no other number is compared with them."
+    )
+
+
+def source_of_error(made: Board) -> str:
+    """Both sources of error of the first column, over the complete rows, as a sentence."""
+    summaries = [row.metrics[made.first] for row in made.rows if row.complete]
+    seeds = [summary.seed_sd for summary in summaries if summary.seed_sd is not None]
+    photos = [summary.test_se for summary in summaries if summary.test_se is not None]
+    if not seeds or not photos:
+        return ""
+    return (
+        f"Of `{made.columns[made.first]}`, another seed moves a run by {_points(seeds)} points"
+        " (standard deviation over seeds), another draw of as many test photos by"
+        f" {_points(photos)} (standard error, in no interval above)."
+    )
+
+
+def _points(values: Sequence[float]) -> str:
+    low = 100 * min(values)
+    high = 100 * max(values)
+    return f"{low:.1f} to {high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else f"{low:.1f}"
+
+
+def comparability_line(made: Board) -> str:
+    """'bank `..`, comparison `..`'."""
+    return ", ".join(f"{key} `{value}`" for key, value in sorted(made.comparability.items()))
