@@ -69,7 +69,7 @@ class Grid:
         return self.steps - steps
 
     def timesteps(self, begin: int) -> Tensor:
-        """The timesteps that a start at place `begin` visits, one for each call of the denoiser."""
+        """The timesteps [calls] that a start at place `begin` visits: one a call of the denoiser."""
         calls = torch.tensor(self.calls[: self.steps - begin], device=self.places.device)
         return self.places[begin:].repeat_interleave(calls)
 
@@ -92,7 +92,7 @@ class Descent:
 
     @property
     def noise_scale(self) -> float | Tensor:
-        """Deviation of the latents that pure noise begins with."""
+        """Deviation of the latents that pure noise begins with, a number or of shape []."""
         return self._scheduler.init_noise_sigma  # type: ignore[no-any-return]
 
     def noised(self, clean: Tensor, noise: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class Descent:
 
     @property
     def timestep(self) -> Tensor:
-        """Of the next call of the denoiser."""
+        """Of the next call of the denoiser, of shape []."""
         return self.timesteps[self.taken]
 
     def inputs(self, latents: Tensor) -> Tensor:
