@@ -69,7 +69,7 @@ class Grid:
         return self.steps - steps
 
     def timesteps(self, begin: int) -> Tensor:
-        """The timesteps [calls] that a start at place `begin` visits: one a call of the denoiser."""
+        """The timesteps [calls] that a start at place `begin` visits, one for each call."""
         calls = torch.tensor(self.calls[: self.steps - begin], device=self.places.device)
         return self.places[begin:].repeat_interleave(calls)
 

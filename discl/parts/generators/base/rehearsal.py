@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -153,7 +154,9 @@ def _check_one(grid: Grid, begin: int) -> None:
             f"{where}: where the denoiser takes {result.expected[worst]:.1%} of its input to be the"
             f" photo (timestep {timestep:g}), {result.shares[worst]:.1%} are; {way_out}"
         )
-    if not result.spread <= _TOO_WIDE:
+    if not math.isfinite(result.spread):
+        raise UserError(f"{where}: its values are not finite; {way_out}")
+    if result.spread > _TOO_WIDE:
         raise UserError(
             f"{where}: it overshoots, images get {result.spread:.1f} times the contrast of photos;"
             f" {way_out}"
