@@ -1,4 +1,4 @@
-"""Statistics over few seeds: estimates with intervals, paired differences, ranks with ties."""
+"""Statistics over few seeds: estimates with intervals, paired differences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_DRAWN = 400_000
 class Estimate(NamedTuple):
     """A statistic over seeds with half the width of its 95 % interval.
 
-    The width is None where one seed cannot give it.
+    The width is None where the seeds cannot give it: one alone, or all with the same value.
     """
 
     mean: float
@@ -46,9 +46,9 @@ class SeedSummary(NamedTuple):
 
 
 class PairedDifference(NamedTuple):
-    """A strategy against a baseline, paired by seed."""
+    """A strategy against a baseline, by the seeds that both have."""
 
-    mean: Estimate
+    mean: Estimate  # with the interval that it was compared with
     # two-sided, by flipping the signs of the seeds' differences; None without a seed in common
     p: float | None
     p_holm: float | None  # corrected for the strategies compared with the same baseline
@@ -60,13 +60,15 @@ class PairedDifference(NamedTuple):
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and Student-t interval (n - 1 degrees of freedom)."""
+    """Mean and Student-t interval (n - 1 degrees of freedom); none where all values are equal."""
     n = len(values)
     if n == 0:
         return Estimate(math.nan, None, 0)
     if n == 1:
         return Estimate(float(values[0]), None, 1)
     spread = float(np.std(values, ddof=1))
+    if spread <= 1e-9 * float(np.abs(values).max()):  # all alike: says nothing of another seed
+        return Estimate(float(np.mean(values)), None, n)
     return Estimate(float(np.mean(values)), _quantile(n - 1) * spread / math.sqrt(n), n)
 
 
@@ -168,11 +170,16 @@ def _quantile(freedom: int) -> float:
 
 
 def differences(
-    strategies: Mapping[str, Mapping[int, float]], baseline: str, lower_is_better: bool = False
+    strategies: Mapping[str, Mapping[int, float]],
+    baseline: str,
+    lower_is_better: bool = False,
+    between: Callable[[str, str], Estimate] | None = None,
 ) -> dict[str, PairedDifference]:
     """Every other strategy (name -> seed -> value) against a baseline.
 
-    p-values are corrected for the number of strategies. Differences are value minus baseline, also
+    `between` gives the difference of two strategies with its interval, for example one that holds
+    together with others; without it the interval is Student's of the paired difference. p-values
+    are corrected for the number of strategies. Differences are value minus baseline, also
     where lower is better; `improvement` counts the better ones.
     """
     against = strategies[baseline]
@@ -182,7 +189,7 @@ def differences(
     corrected = holm({name: p for name, p in raw.items() if p is not None})
     return {
         name: PairedDifference(
-            paired(strategies[name], against),
+            between(name, baseline) if between else paired(strategies[name], against),
             raw[name],
             corrected.get(name),
             improvement(
@@ -246,25 +253,3 @@ def improvement(values: Sequence[float], baseline: Sequence[float]) -> float | N
         return None
     above = np.asarray(values)[:, None] - np.asarray(baseline)[None, :]
     return float(np.mean((above > 0) + 0.5 * (above == 0)))
-
-
-def ranks(
-    strategies: Mapping[str, Mapping[int, float]], lower_is_better: bool = False
-) -> dict[str, tuple[int, int]]:
-    """Best and worst place each strategy (name -> seed -> value) may have.
-
-    Another one is ahead where the 95 % interval of their paired difference excludes zero, and tied
-    otherwise.
-    """
-    sign = -1 if lower_is_better else 1
-    gains = {
-        (a, b): paired(strategies[a], strategies[b])
-        for a, b in itertools.permutations(strategies, 2)
-    }
-    ahead = {pair for pair, gain in gains.items() if sign * gain.mean > 0 and gain.excludes_zero()}
-    places = {}
-    for name in strategies:
-        better = sum((other, name) in ahead for other in strategies)
-        worse = sum((name, other) in ahead for other in strategies)
-        places[name] = (1 + better, len(strategies) - worse)
-    return places

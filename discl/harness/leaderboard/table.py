@@ -18,6 +18,7 @@ from discl.harness.leaderboard import columns, statistics
 from discl.harness.leaderboard.ages import Ages, by_age
 from discl.harness.leaderboard.paper_results import PaperResults, paper_results
 from discl.harness.leaderboard.setting import conditions
+from discl.harness.leaderboard.simultaneous import PairsOfBoard
 from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
 from discl.harness.run.result_parts import is_ordered
 
@@ -87,8 +88,16 @@ class Board:
                 if baseline in row.differences
             }
         return statistics.differences(
-            self.values(metric), baseline, lower_is_better=metric in self.lower_is_better
+            self.values(metric),
+            baseline,
+            lower_is_better=metric in self.lower_is_better,
+            between=self.pairs(metric).between,
         )
+
+    def pairs(self, metric: str) -> PairsOfBoard:
+        """The pairs of rows by a metric, with intervals that hold together."""
+        complete = [row.strategy for row in self.rows if row.complete]
+        return PairsOfBoard(self.values(metric), complete)
 
     @property
     def smallest_p(self) -> float:
@@ -205,8 +214,10 @@ def _rows(
     ]
     first = next(iter(shown.titles))
     scores = {metric: _scores(groups, metric, ages) for metric in shown.titles}
-    places = _places({name: scores[first][name] for name in complete}, shown)
-    compared = {base: _differences(scores, base, shown) for base in baselines}
+    wanted_pairs = dict.fromkeys([first, *shown.differences])
+    pairs = {metric: PairsOfBoard(scores[metric], complete) for metric in wanted_pairs}
+    places = pairs[first].complete.places(lower_is_better=first in shown.lower_is_better)
+    compared = {base: _differences(scores, base, shown, pairs) for base in baselines}
     rows = []
     for name, group in groups.items():
         old = [metric for metric in shown.titles if _is_old(group, metric, ages)]
@@ -246,15 +257,6 @@ def _rows(
     return rows
 
 
-def _places(
-    values: Mapping[str, Mapping[int, float]], shown: columns.BoardColumns
-) -> dict[str, tuple[int, int]]:
-    """Best and worst place by the first column, of the complete strategies that were measured."""
-    first = next(iter(shown.titles))
-    measured = {name: by_seed for name, by_seed in values.items() if by_seed}
-    return statistics.ranks(measured, lower_is_better=first in shown.lower_is_better)
-
-
 def _is_old(group: Sequence[Result], metric: str, ages: Ages) -> bool:
     """Whether a correction touches the metric in one of the results."""
     return any(metric in ages.old.get(result.id, ()) for result in group)
@@ -274,11 +276,15 @@ def _differences(
     scores: Mapping[str, Mapping[str, Mapping[int, float]]],
     base: str,
     shown: columns.BoardColumns,
+    pairs: Mapping[str, PairsOfBoard],
 ) -> dict[str, dict[str, PairedDifference]]:
     """Metric -> strategy -> difference to the strategy `base`."""
     return {
         metric: statistics.differences(
-            scores[metric], base, lower_is_better=metric in shown.lower_is_better
+            scores[metric],
+            base,
+            lower_is_better=metric in shown.lower_is_better,
+            between=pairs[metric].between,
         )
         for metric in shown.differences
     }

@@ -82,14 +82,14 @@ def _line(row: BoardRow, made: Board) -> list[str]:
 def reading(made: Board) -> str:
     """Sentences that say how to read the numbers of the table."""
     n = len(made.declared_seeds)
-    limit = "One seed tells nothing apart. "
+    limit = "One seed tells nothing apart: there is no claim. "
     if n > 1:
         limit = f"No sign-flip p of {n} seeds can be below {made.smallest_p:.3g}. "
     return (
         f"Percent; mean ± half the 95 % Student-t interval over seeds. {made.caption} Δ is the"
-        " difference paired by seed; * marks an interval that excludes zero (no correction for the"
-        " number of rows). A place is a range where the intervals of paired differences cannot"
-        f" tell rows apart. {limit}Epochs are chosen on val; test is read once."
+        " difference, ± half an interval that holds together with those of all pairs of rows in"
+        " 95 %; * marks one that excludes zero, and a place is a range where they cannot tell rows"
+        f" apart. {limit}Epochs are chosen on val; test is read once."
     )
 
 

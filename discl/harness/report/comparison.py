@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from discl.core.text import listed
-from discl.harness.leaderboard import statistics
+from discl.harness.leaderboard import simultaneous
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference
 from discl.harness.leaderboard.table import Board
 from discl.harness.report.headline import (
@@ -83,8 +83,7 @@ class Comparison:
         for other, title in self.board.columns.items():
             if other == metric or title not in ("all", "few", "ood"):
                 continue
-            scores = self.scores[other]
-            gain = statistics.paired(scores.get(best, {}), scores.get(base, {}))
+            gain = self.board.pairs(other).between(best, base)
             if gain.n:
                 sentences.append(f"{where(title)} {points_or_not(gain)}")
         return [f"Its difference elsewhere: {listed(sentences)}."] if sentences else []
@@ -109,7 +108,7 @@ class Comparison:
         leading = {}
         for metric in self.scores:
             scored = {name: seeds for name, seeds in self._complete(metric).items() if seeds}
-            places = statistics.ranks(scored, metric in self.board.lower_is_better)
+            places = simultaneous.places(scored, metric in self.board.lower_is_better)
             first = [name for name, (best, _) in places.items() if best == 1]
             leading[metric] = first if len(first) < len(places) else []
         return leading

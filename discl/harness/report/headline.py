@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from discl.core.text import listed
-from discl.harness.leaderboard.statistics import Estimate, paired
+from discl.harness.leaderboard.simultaneous import AllPairs, all_pairs
+from discl.harness.leaderboard.statistics import Estimate
 from discl.harness.leaderboard.table import Board, by_strategy
 
 REAL = "real_only"
@@ -85,12 +86,14 @@ def headline_metric(board: Board) -> str:
 def gain_steps(scores: Scores, ordered: Collection[str]) -> list[GainStep]:
     """From real photos over rebalancing and synthesis to order, as far as there are runs.
 
-    Each step is paired by seed; `ordered` are the strategies with an order of levels.
+    Their intervals hold together, with those of all pairs of rows; `ordered` are the strategies
+    with an order of levels.
     """
     pairs = [("rebalancing", REBALANCED, REAL), ("synthesis", ALL_LEVELS, REBALANCED)]
     pairs += [("order", name, ALL_LEVELS) for name in scores if name in ordered]
+    family = all_pairs(scores)
     steps = [
-        GainStep(step, name, over, paired(scores[name], scores[over]))
+        GainStep(step, name, over, family.between(name, over))
         for step, name, over in pairs
         if name in scores and over in scores
     ]
@@ -117,7 +120,8 @@ def headline(board: Board, metric: str, scores: Scores) -> Headline:
     base = next((name for name in board.baselines if name in complete), None)
     if base is None:
         return Headline(_no_baseline(board, partial, scores, title), missing, None, False)
-    gains = {name: paired(complete[name], complete[base]) for name in complete if name != base}
+    family = all_pairs(complete)
+    gains = {name: family.between(name, base) for name in complete if name != base}
     gains = {name: gain for name, gain in gains.items() if gain.n}
     if not gains:
         sentence = (
@@ -125,20 +129,20 @@ def headline(board: Board, metric: str, scores: Scores) -> Headline:
         )
         return Headline(sentence, missing, None, False, base)
     best = max(gains, key=lambda name: gains[name].mean)
-    if gains[best].half_width is None:
+    if gains[best].n == 1:
         return Headline(_one_seed(best, base, gains[best], title), missing, best, False, base)
     winners = [name for name in gains if gains[name].excludes_zero() and gains[name].mean > 0]
     if not winners:
-        notes = [*_order_notes(complete, best, ordered), _without_winner(gains, best), *missing]
+        notes = [*_order_notes(family, best, ordered), _without_winner(gains, best), *missing]
         return Headline(_no_winner(base, gains, title), notes, best, False, base)
     best = max(winners, key=lambda name: gains[name].mean)
     sentence = (
         f"{wording(best)} beats {wording(base)} by {points(gains[best], signed=False)} points"
-        f" {where(title)}{_share_of_order(best, complete, ordered)}."
+        f" {where(title)}{_share_of_order(best, family, ordered)}."
     )
     others = [name for name in winners if name != best]
     notes = [f"Told apart as well: {listed(others)}."] if others else []
-    notes += [*_order_notes(complete, best, ordered), _caution(board, gains, best), *missing]
+    notes += [*_order_notes(family, best, ordered), _caution(board, gains, best), *missing]
     return Headline(_capitalised(sentence), notes, best, True, base)
 
 
@@ -198,13 +202,13 @@ def _no_winner(base: str, gains: Mapping[str, Estimate], title: str) -> str:
     )
 
 
-def _share_of_order(best: str, scores: Scores, ordered: Collection[str]) -> str:
+def _share_of_order(best: str, family: AllPairs, ordered: Collection[str]) -> str:
     """How much of the gain is due to order: the same images in an order and all at once."""
-    if ALL_LEVELS not in scores:
+    if ALL_LEVELS not in family.names:
         return "; without runs of all_levels nothing says how much of it is order"
     if best == ALL_LEVELS:
-        return _better_orders(scores, ordered)
-    gain = paired(scores[best], scores[ALL_LEVELS])
+        return _better_orders(family, ordered)
+    gain = family.between(best, ALL_LEVELS)
     size = points(gain, signed=False)
     if best not in ordered:
         if not gain.excludes_zero():
@@ -217,9 +221,9 @@ def _share_of_order(best: str, scores: Scores, ordered: Collection[str]) -> str:
     return f"; order explains {size} of them"
 
 
-def _better_orders(scores: Scores, ordered: Collection[str]) -> str:
+def _better_orders(family: AllPairs, ordered: Collection[str]) -> str:
     """Whether an order beats all levels at once, where that is the best of the board."""
-    gains = _gains_of_order(scores, ordered)
+    gains = _gains_of_order(family, ordered)
     if not gains:
         return ", without any order of the levels"
     better = [name for name, gain in gains.items() if gain.mean > 0 and gain.excludes_zero()]
@@ -229,15 +233,15 @@ def _better_orders(scores: Scores, ordered: Collection[str]) -> str:
     return "; no order of the levels clearly adds to that"
 
 
-def _gains_of_order(scores: Scores, ordered: Collection[str]) -> dict[str, Estimate]:
+def _gains_of_order(family: AllPairs, ordered: Collection[str]) -> dict[str, Estimate]:
     """Gains of every order of the levels over the same images all at once."""
-    if ALL_LEVELS not in scores:
+    if ALL_LEVELS not in family.names:
         return {}
-    return {name: paired(scores[name], scores[ALL_LEVELS]) for name in scores if name in ordered}
+    return {name: family.between(name, ALL_LEVELS) for name in family.names if name in ordered}
 
 
-def _order_notes(scores: Scores, best: str, ordered: Collection[str]) -> list[str]:
-    gains = _gains_of_order(scores, ordered)
+def _order_notes(family: AllPairs, best: str, ordered: Collection[str]) -> list[str]:
+    gains = _gains_of_order(family, ordered)
     if [*gains] == [best]:  # the headline has it
         return []
     known = [
@@ -252,17 +256,16 @@ def _without_winner(gains: Mapping[str, Estimate], best: str) -> str:
     count = len(gains)
     return (
         f"{gains[best].n} seeds, {count} {'comparison' if count == 1 else 'comparisons'}; ± is half"
-        " the 95 % interval of the difference paired by seed."
+        " an interval that holds together with those of all pairs of rows in 95 %."
     )
 
 
 def _caution(board: Board, gains: Mapping[str, Estimate], best: str) -> str:
     """How the winner was chosen, and how little its number of seeds can show."""
     n = gains[best].n
-    if len(gains) == 1:
-        chosen = "the one comparison"
-    else:
-        chosen = f"the largest of {len(gains)} comparisons and not corrected for their number"
     least = board.smallest_p
     hint = f" No sign-flip p of {n} seeds can be below {least:.3g}." if least > 0.05 else ""
-    return f"{n} seeds, paired; ± is half the 95 % interval. It is {chosen}.{hint}"
+    return (
+        f"{n} seeds; ± is half an interval that holds together with those of all pairs of rows in"
+        f" 95 %, so choosing the largest difference is allowed for.{hint}"
+    )

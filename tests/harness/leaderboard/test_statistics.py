@@ -18,7 +18,6 @@ from discl.harness.leaderboard.statistics import (
     mean,
     median,
     paired,
-    ranks,
     sign_flip_p,
     smallest_p,
     summary,
@@ -55,9 +54,9 @@ def test_one_seed_gives_no_interval_and_none_gives_no_number() -> None:
 def test_pairing_cancels_what_seeds_share() -> None:
     difference = paired({0: 0.5, 1: 0.3, 2: 0.4}, {0: 0.4, 1: 0.2, 2: 0.3, 9: 0.9})
     assert difference.mean == pytest.approx(0.1)
-    assert difference.half_width == pytest.approx(0, abs=1e-9)
     assert difference.n == 3
-    assert difference.excludes_zero()
+    assert difference.half_width is None  # equal three times: nothing says that it always is
+    assert not difference.excludes_zero()
 
 
 # ---------------------------------------------------------------- against scipy
@@ -72,6 +71,8 @@ def test_the_interquartile_mean_is_scipys_trimmed_mean(values: list[float]) -> N
 def test_for_the_mean_the_bootstrap_interval_of_few_seeds_is_students(values: list[float]) -> None:
     few = values[:6]
     resampled, wanted = bootstrapped([few], mean), estimate(few)
+    if wanted.half_width is None:  # all alike
+        return
     assert resampled.half_width == pytest.approx(wanted.half_width, rel=1e-9, abs=1e-7)
 
 
@@ -167,19 +168,6 @@ def test_differences_are_corrected_for_their_number() -> None:
         None,
         None,
     )  # no seed in common
-
-
-def test_ranks_tie_where_the_interval_of_the_difference_holds_zero() -> None:
-    far = {
-        "best": {0: 0.9, 1: 0.91, 2: 0.9},
-        "good": {0: 0.5, 1: 0.6, 2: 0.52},
-        "fair": {0: 0.51, 1: 0.55, 2: 0.5},
-    }
-    assert ranks(far) == {"best": (1, 1), "good": (2, 3), "fair": (2, 3)}
-    assert ranks({"a": {0: 0.9}, "b": {0: 0.1}}) == {
-        "a": (1, 2),
-        "b": (1, 2),
-    }  # one seed tells nothing apart
 
 
 def test_both_sources_of_error_are_told_apart() -> None:
