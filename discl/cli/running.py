@@ -12,6 +12,7 @@ from discl.cli.render.boards import print_board
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
+    from discl.harness.sweep.cost import CostEstimate
 
 
 @click.command()
@@ -42,6 +43,22 @@ def plan(**selection: Any) -> None:
         f"  time here          {cost.minutes:>12.1f}   minutes, from a sample of each kind of"
         f" work{without}"
     )
+    _print_power(spec, cost)
+
+
+def _print_power(spec: Benchmark, cost: CostEstimate) -> None:
+    """What difference these seeds tell apart, and what smaller ones would take."""
+    from discl.harness.leaderboard.power import sentences, spreads_of
+    from discl.harness.leaderboard.stored import runs_of
+    from discl.harness.run.store import Store
+
+    _, results = runs_of(spec, Store())
+    todo = cost.experiments - cost.cached
+    a_run = cost.minutes / todo if todo else None
+    if results:
+        a_run = sum(result.cost["seconds"] for result in results) / 60 / len(results)
+    for sentence in sentences(spreads_of(results), len(spec.strategies), len(spec.seeds), a_run):
+        click.echo(f"  {sentence}")
 
 
 def _conditions(spec: Benchmark) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from discl.core.result import Result
+from discl.harness.leaderboard import columns
 from discl.harness.leaderboard.studentized_range import upper_quantile
 
 POWER = 0.8  # a true difference of this size is told apart four times out of five
@@ -31,7 +33,7 @@ def told_apart(seeds: int, spread: float, rows: int) -> float:
         return math.inf
     from scipy.special import stdtrit
 
-    freedom = 2.0 * (seeds - 1)
+    freedom = 1.5 * (seeds - 1)  # less than two rows have: a floor of spreads widens intervals
     quantile = float(upper_quantile(max(2, rows), np.array(freedom))) / math.sqrt(2)
     return (quantile + float(stdtrit(freedom, POWER))) * spread * math.sqrt(2 / seeds)
 
@@ -48,3 +50,56 @@ def seeds_needed(difference: float, spread: float, rows: int) -> int | None:
         else:
             high = middle
     return high
+
+
+def spreads_of(results: Sequence[Result]) -> dict[str, float]:
+    """Title -> standard deviation over seeds of the columns `all` and `few` of stored runs.
+
+    Empty where no strategy has two seeds.
+    """
+    if not results:
+        return {}
+    spreads = {}
+    for metric, title in columns.of(results).titles.items():
+        groups: dict[str, list[float]] = {}
+        for result in results:
+            value = result.metrics.get(metric, math.nan)
+            if math.isfinite(value):
+                groups.setdefault(result.strategy, []).append(value)
+        spread = pooled_spread(groups.values())
+        if title in ("all", "few") and spread:
+            spreads[title] = spread
+    return spreads
+
+
+def sentences(
+    spreads: Mapping[str, float], rows: int, seeds: int, minutes_a_run: float | None
+) -> list[str]:
+    """What `seeds` seeds tell apart, and what 5, 2 and 1 points take.
+
+    Without a stored spread, the stated one. `minutes_a_run` = None leaves the time out.
+    """
+    origin = "today's spread, from stored runs"
+    if not spreads:
+        spreads = {"few": STATED_SPREAD}
+        origin = "a stated spread, that of few at smoke in the published table; no stored run"
+    lines = []
+    for title, spread in spreads.items():
+        least = 100 * told_apart(seeds, spread, rows)
+        now = "one seed makes no claim"
+        if math.isfinite(least):
+            now = f"{seeds} seeds tell {least:.1f} points apart"
+        prices = [_price(points, spread, rows, minutes_a_run) for points in (5, 2, 1)]
+        lines.append(
+            f"power in {title}: {now}; {'; '.join(prices)} (4 of 5 times, {rows} rows, spread {100 * spread:.1f}: {origin})"
+        )
+    return lines
+
+
+def _price(points: int, spread: float, rows: int, minutes_a_run: float | None) -> str:
+    needed = seeds_needed(points / 100, spread, rows)
+    unit = "point" if points == 1 else "points"
+    if needed is None:
+        return f"{points} {unit}: more than {MOST_SEEDS:,} seeds"
+    price = "" if not minutes_a_run else f", {needed * rows * minutes_a_run:,.0f} minutes"
+    return f"{points} {unit}: {needed} seeds{price}"

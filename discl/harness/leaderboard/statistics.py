@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -77,17 +77,33 @@ def paired(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estima
     return estimate(_differences(values, baseline))
 
 
-def summary(values: Sequence[float], test_errors: Sequence[float] = ()) -> SeedSummary:
+def summary(
+    values: Sequence[float], test_errors: Sequence[float] = (), least_spread: float = 0.0
+) -> SeedSummary:
     """Mean, median and interquartile mean with 95 % intervals, and both sources of error.
 
     `test_errors` are the runs' standard errors from the choice of test photos: of the same networks
-    on other photos. The intervals are of other seeds on the same photos.
+    on other photos. The intervals are of other seeds on the same photos; a spread below
+    `least_spread`, or of zero, gives none. The median is that over seeds, the mean of the middle
+    two of an even number: not that over tasks, which rliable calls by the name.
     """
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     error = float(np.sqrt(np.mean(np.square(test_errors)))) if len(test_errors) else None
-    return SeedSummary(
-        estimate(values), bootstrapped([values], median), bootstrapped([values], iqm), spread, error
-    )
+    estimates = estimate(values), bootstrapped([values], median), bootstrapped([values], iqm)
+    if spread is not None and (spread < least_spread or estimates[0].half_width is None):
+        estimates = tuple(each._replace(half_width=None) for each in estimates)
+    middle, median_estimate, iqm_estimate = estimates
+    return SeedSummary(middle, median_estimate, iqm_estimate, spread, error)
+
+
+def believable_spread(groups: Iterable[Sequence[float]]) -> float:
+    """Half the median of the groups' standard deviations over seeds; 0 with fewer than three.
+
+    A row that varies less has all its seeds in one hump of a metric with two, or at zero, too often
+    for Student's interval to hold.
+    """
+    spreads = [float(np.std(group, ddof=1)) for group in groups if len(group) > 1]
+    return float(np.median(spreads)) / 2 if len(spreads) > 2 else 0.0
 
 
 def mean(values: Values) -> Values:

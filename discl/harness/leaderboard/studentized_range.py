@@ -13,7 +13,7 @@ import numpy as np
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
 CONFIDENCE = 0.95
-NODES = 400  # equally likely values of the standard error that a quantile averages over
+NODES = 300  # equally likely values of the standard error that a quantile averages over
 
 
 def upper_quantile(rows: int, freedom: Values) -> Values:
@@ -32,8 +32,8 @@ def _table(rows: int) -> tuple[Values, Values]:
 
     widths = np.linspace(0.0, 12.0, 361)
     within = _range_cdf(rows, widths)
-    tried = np.geomspace(1.0, 120.0, 240)
-    inverse = np.linspace(0.0, 1.0, 31)
+    tried = np.geomspace(1.0, 120.0, 200)
+    inverse = np.linspace(0.0, 1.0, 25)
     likely = (np.arange(NODES) + 0.5) / NODES
     quantiles = []
     for freedom in 1 / np.maximum(inverse, 1e-4):

@@ -218,6 +218,10 @@ def _rows(
     pairs = {metric: PairsOfBoard(scores[metric], complete) for metric in wanted_pairs}
     places = pairs[first].complete.places(lower_is_better=first in shown.lower_is_better)
     compared = {base: _differences(scores, base, shown, pairs) for base in baselines}
+    least = {
+        metric: statistics.believable_spread([*values.values()] for values in by_name.values())
+        for metric, by_name in scores.items()
+    }
     rows = []
     for name, group in groups.items():
         old = [metric for metric in shown.titles if _is_old(group, metric, ages)]
@@ -234,7 +238,7 @@ def _rows(
                 complete=name in complete,
                 places=places.get(name),
                 metrics={
-                    metric: _summary([] if metric in old else group, metric)
+                    metric: _summary([] if metric in old else group, metric, least[metric])
                     for metric in shown.titles
                 },
                 old={metric: _summary(group, metric) for metric in old},
@@ -325,10 +329,11 @@ def by_seed(results: Sequence[Result], metric: str) -> dict[int, float]:
     return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 
-def _summary(group: Sequence[Result], metric: str) -> SeedSummary:
+def _summary(group: Sequence[Result], metric: str, least: float = 0.0) -> SeedSummary:
     return statistics.summary(
         [*by_seed(group, metric).values()],
         [result.errors[metric] for result in group if metric in result.errors],
+        least,
     )
 
 

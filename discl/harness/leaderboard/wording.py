@@ -86,7 +86,8 @@ def reading(made: Board) -> str:
     if n > 1:
         limit = f"No sign-flip p of {n} seeds can be below {made.smallest_p:.3g}. "
     return (
-        f"Percent; mean ± half the 95 % Student-t interval over seeds. {made.caption} Δ is the"
+        f"Percent; mean ± half the 95 % Student-t interval over seeds (none where"
+        f" they vary less than half as much as those of the median row). {made.caption} Δ is the"
         " difference, ± half an interval that holds together with those of all pairs of rows in"
         " 95 %; * marks one that excludes zero, and a place is a range where they cannot tell rows"
         f" apart. {limit}Epochs are chosen on val; test is read once."
