@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from discl.config.schedule import READ_BY, in_epochs
 from discl.core import search_path
 from discl.core.errors import UserError
 from discl.core.hashing import canonical_json, rounded
@@ -128,10 +129,18 @@ class TrainTable(FixedTable):
     schedule: Literal["cosine", "tanh", "poly", "step", "multistep", "constant"] = "cosine"
     min_lr: Annotated[float, Field(ge=0)] = 0.0
     warmup_steps: NotNegative = 0
+    warmup_divisor: Annotated[float, Field(ge=1)] = 20.0
+    schedule_after_warmup: bool = False
+    milestones: list[int | float] = [0.5, 0.75]  # epochs, or shares of the run: 0.8
+    decay_every: int | float = 0.3  # epochs, or a share of the run
+    decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    poly_power: Annotated[float, Field(gt=0)] = 1.0
+    decay_norms: bool = False
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     accumulate: Positive = 1
     grad_clip: Annotated[float, Field(ge=0)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema_warmup: bool = True
     mixup: Annotated[float, Field(ge=0)] = 0.0
     cutmix: Annotated[float, Field(ge=0)] = 0.0
     crop: NotNegative = 0
@@ -142,6 +151,16 @@ class TrainTable(FixedTable):
     workers: NotNegative = 0
     # of training between two checkpoints; 0 = after every step
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+
+    def non_default(self) -> dict[str, Any]:
+        """Also the settings that the schedule and the average read, lengths in epochs."""
+        read = READ_BY.get(self.schedule, ()) + (("ema_warmup",) if self.ema else ())
+        values = super().non_default() | {name: getattr(self, name) for name in read}
+        if "milestones" in read:
+            values["milestones"] = [in_epochs(each, self.epochs) for each in self.milestones]
+        if "decay_every" in read:
+            values["decay_every"] = in_epochs(self.decay_every, self.epochs)
+        return values
 
 
 class MetricsTable(FixedTable):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from discl.config.benchmark import PART_KINDS, Benchmark, PartKind, SamplingTable
 from discl.config.part_cache import PartCache
+from discl.config.schedule import check_decay_every, check_milestones, check_warmup
 from discl.core.conventions import SHOTS, base_name
 from discl.core.errors import UserError, unknown
 from discl.core.levels import PHOTO, check_levels
@@ -22,7 +23,7 @@ def check_benchmark(bench: Benchmark, parts: PartCache) -> None:
     check_strategies(bench, bench.strategies, parts)
     _check_lists(bench)
     _check_metrics(bench, parts)
-    _check_numbers(bench)
+    _check_numbers(bench, parts)
 
 
 def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCache) -> None:
@@ -86,7 +87,7 @@ def _check_metrics(bench: Benchmark, parts: PartCache) -> None:
         )
 
 
-def _check_numbers(bench: Benchmark) -> None:
+def _check_numbers(bench: Benchmark, parts: PartCache) -> None:
     if len(bench.bank.size) == 1:
         raise UserError(
             f"bank.size = {bench.bank.size}: takes [height, width], or [] for the size of the"
@@ -104,6 +105,27 @@ def _check_numbers(bench: Benchmark) -> None:
             f"train.curriculum_epochs = {bench.train.curriculum_epochs} exceeds train.epochs ="
             f" {bench.train.epochs}"
         )
+    _check_schedule(bench, parts)
+
+
+def _check_schedule(bench: Benchmark, parts: PartCache) -> None:
+    """Raises UserError where a run, or an out-of-fold model, is too short for its schedule."""
+    train = bench.train
+    models = parts.get(bench.choices["hard_rules"]).traits.fold_models
+    runs = {"train.epochs": train.epochs}
+    if models and models.epochs:
+        runs["hard_rule.epochs"] = models.epochs
+    for setting, epochs in runs.items():
+        run_is = f"{setting} = {epochs}"
+        if not train.warmup_steps:
+            check_warmup("train.warmup_epochs", train.warmup_epochs, epochs, run_is)
+        elif steps := bench.sampling.images // train.batch:
+            run_is = f"{run_is} of {steps} steps"
+            check_warmup("train.warmup_steps", train.warmup_steps, epochs * steps, run_is)
+        if train.schedule == "multistep":
+            check_milestones(train.milestones, epochs)
+        if train.schedule == "step":
+            check_decay_every(train.decay_every, epochs)
 
 
 def _check_held_out(bench: Benchmark, parts: PartCache, images: bool) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from discl.config.schedule import check_decay_every, check_milestones, check_warmup
 from discl.core.errors import UserError
 
 
@@ -14,7 +15,9 @@ class TrainConfig:
     """Settings by which a classifier is trained.
 
     `curriculum_epochs` of `epochs` follow the strategy; the rest see photos only. Raises UserError
-    where a batch cannot be divided as `accumulate` and mixing need it.
+    where a batch cannot be divided as `accumulate` and mixing need it, where the warm-up is longer
+    than half the run, or where a schedule's decay lies outside the run. A length that is a float is
+    a share of the run, an int a number of epochs.
     """
 
     epochs: int
@@ -30,10 +33,19 @@ class TrainConfig:
     schedule: str = "cosine"  # any of timm's
     min_lr: float = 0.0
     warmup_steps: int = 0  # instead of warmup_epochs, where given
+    warmup_divisor: float = 20.0  # the warm-up begins at lr / warmup_divisor
+    # cosine, tanh and poly begin where the warm-up ends; False = they run under it
+    schedule_after_warmup: bool = False
+    milestones: Sequence[float] = (0.5, 0.75)  # of multistep, where lr is decayed (He et al. 2016)
+    decay_every: float = 0.3  # of step: length between two decays
+    decay_rate: float = 0.1  # of step and multistep: what lr is multiplied by
+    poly_power: float = 1.0  # of poly: lr * (1 - progress) ** power, which ends at min_lr
+    decay_norms: bool = False  # weight decay on biases and norms too
     momentum: float = 0.9
     accumulate: int = 1  # parts a batch is computed in; its gradients are summed
     grad_clip: float = 0.0  # largest norm of the gradient; 0 = any
     ema: float = 0.0  # decay of the running average of weights that is measured and kept; 0 = none
+    ema_warmup: bool = True  # the average forgets faster at first, see `weight_average`
     mixup: float = 0.0  # alpha (Zhang et al. 2018)
     cutmix: float = 0.0  # alpha (Yun et al. 2019)
     # side of the square the network sees, from the middle where nothing is random; 0 = the photo
@@ -55,6 +67,13 @@ class TrainConfig:
                 f"train.mixup and cutmix pair images: {self.batch} / {self.accumulate} images a"
                 " forward pass is odd; make it even"
             )
+        if not self.warmup_steps:
+            run_is = f"{self.epochs} epochs"
+            check_warmup("train.warmup_epochs", self.warmup_epochs, self.epochs, run_is)
+        if self.schedule == "multistep":
+            check_milestones(self.milestones, self.epochs)
+        if self.schedule == "step":
+            check_decay_every(self.decay_every, self.epochs)
 
     @property
     def mixing(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from discl.config.schedule import check_warmup, in_epochs
 from discl.core.errors import UserError
 from discl.engine.training.config import TrainConfig
 
@@ -18,13 +19,17 @@ def optimiser_and_schedule(
 ) -> tuple[torch.optim.Optimizer, Any]:
     """timm's optimiser and schedule, updated every step; `steps` are those of an epoch.
 
-    Raises UserError where an epoch has no step, or timm has no such optimiser or schedule.
+    Raises UserError where an epoch has no step, the warm-up is longer than half the run, or timm
+    has no such optimiser or schedule.
     """
     if steps < 1:
         raise UserError(
             f"train.batch = {config.batch} is larger than an epoch of images; lower it or raise"
             " sampling.images"
         )
+    run = config.epochs * steps
+    run_is = f"{config.epochs} epochs of {steps} steps"
+    check_warmup("train.warmup_steps", config.warmup_steps, run, run_is)
     optimiser = _optimiser(network, config)
     return optimiser, _schedule(optimiser, config, steps)
 
@@ -39,6 +44,7 @@ def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
             lr=config.lr,
             weight_decay=config.weight_decay,
             momentum=config.momentum,
+            filter_bias_and_bn=not config.decay_norms,
         )
     except (ValueError, KeyError, RuntimeError) as error:
         raise UserError(
@@ -48,21 +54,32 @@ def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
 
 
 def _schedule(optimiser: torch.optim.Optimizer, config: TrainConfig, steps: int) -> Any:
+    """Everything in steps, so that no length is rounded but those that are shares."""
     from timm.scheduler import create_scheduler_v2
 
-    warmup_epochs: Any = config.warmup_epochs
-    if config.warmup_steps:
-        warmup_epochs = config.warmup_steps / steps
+    run = config.epochs * steps
+    warmup = config.warmup_steps or config.warmup_epochs * steps
+    # the others have no length of their own that a warm-up could shorten
+    after_warmup = config.schedule_after_warmup and config.schedule in ("cosine", "tanh", "poly")
     try:
         schedule, _ = create_scheduler_v2(
             optimiser,
             sched=config.schedule,
-            num_epochs=config.epochs,
+            num_epochs=run - warmup if after_warmup else run,
             min_lr=config.min_lr,
-            warmup_lr=config.lr / 20,
-            warmup_epochs=warmup_epochs,
+            warmup_lr=config.lr / config.warmup_divisor,
+            warmup_epochs=warmup,
+            warmup_prefix=after_warmup,
+            # timm lowers the rate one step before a milestone, torch and the papers at it
+            decay_milestones=[
+                round(in_epochs(milestone, config.epochs) * steps) + 1
+                for milestone in config.milestones
+            ],
+            decay_epochs=max(1, round(in_epochs(config.decay_every, config.epochs) * steps)),
+            # timm calls the power of poly a rate
+            decay_rate=config.poly_power if config.schedule == "poly" else config.decay_rate,
             step_on_epochs=False,
-            updates_per_epoch=steps,
+            updates_per_epoch=1,
         )
     except ValueError as error:
         raise UserError(
@@ -73,10 +90,17 @@ def _schedule(optimiser: torch.optim.Optimizer, config: TrainConfig, steps: int)
 
 
 def weight_average(network: nn.Module, config: TrainConfig) -> Any:
-    """timm's running average of the weights; None where `ema` is 0."""
+    """timm's running average of the weights; None where `ema` is 0.
+
+    With `ema_warmup` the decay after step t is min(ema, 1 - (1 + t) ** (-2 / 3)) (Katherine
+    Crowson's rule, timm's default): a decay of 0.999 would else leave 57 % of the first step's
+    weights after 570 steps.
+    """
     from timm.utils import ModelEmaV3
 
-    return ModelEmaV3(network, decay=config.ema) if config.ema else None
+    if not config.ema:
+        return None
+    return ModelEmaV3(network, decay=config.ema, use_warmup=config.ema_warmup)
 
 
 def image_mixer(config: TrainConfig, classes: int) -> Any:
