@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from discl.core.errors import UserError
+from discl.core.renamed_splits import SPLITS
 
 KEYS = {  # dotted path in 0.1 -> in 0.2
     "train.shift": "train.random_translate",
@@ -28,6 +29,16 @@ KEYS = {  # dotted path in 0.1 -> in 0.2
     "hard.exclude": "hard_rule.exclude",
     "hard": "hard_rule",
 }
+
+
+def check_split(name: str) -> None:
+    """Raises UserError where a split of corrupted photos, or a metric of one, is one of 0.1."""
+    split = "/".join(name.split("/")[:2])
+    if split in SPLITS:
+        raise UserError(
+            f"{name} was renamed in 0.2; write {SPLITS[split]}{name[len(split) :]} (it is not the"
+            " corruption that CIFAR-10-C calls so)"
+        )
 
 
 def check_path(path: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
+from discl.core.renamed_splits import are_old
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Result:
         """
         try:
             stored = json.loads(path.read_text("utf-8"))
-            if "passport" in stored:
+            if "passport" in stored or are_old(stored.get("confusion_counts", ())):
                 raise UserError(
                     f"{path} was written by discl 0.1; `discl migrate` gives it the keys and the id"
                     " of this version (`discl migrate --results FOLDER` for published results)"

@@ -16,6 +16,7 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Floats, Ints
+from discl.core.renamed_splits import as_hashed
 
 MAX_UNPACKED_BYTES = 256 * 2**20  # of one split; result files may come from other people
 COLUMNS = 4  # group, truth, guess, photos
@@ -100,8 +101,9 @@ def unpack_all(packed: Mapping[str, Mapping[str, str]]) -> Iterator[ConfusionCou
 def predictions_digest(predictions: Mapping[str, Any]) -> str:
     """SHA-256 of saved predictions, whatever their order and compression; 64 hex digits."""
     digest = hashlib.sha256()
-    for name in sorted(predictions):
-        column = np.ascontiguousarray(predictions[name])
+    hashed = as_hashed(predictions)
+    for name in sorted(hashed):
+        column = np.ascontiguousarray(hashed[name])
         digest.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
         digest.update(column.tobytes())
     return digest.hexdigest()

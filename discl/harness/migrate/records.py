@@ -13,6 +13,7 @@ from discl.config.identity import FOLD_MODELS, SCHEMA
 from discl.config.renamed import KEYS
 from discl.core.errors import UserError
 from discl.core.hashing import canonical_json, joined_json, short, short_of_json
+from discl.core.renamed_splits import are_old, renamed
 
 Record = dict[str, Any]
 
@@ -59,7 +60,7 @@ def convert_result(stored: Mapping[str, Any], config: Mapping[str, Any] | None =
     Raises UserError where its id is not that of its identity, as after an edit by hand.
     """
     if not is_old_identity(stored["identity"]):
-        return dict(stored)
+        return _with_renamed_splits(stored)
     if short(stored["identity"]) != stored["id"]:
         raise UserError(f"the settings of result {stored['id']} are not those of its id")
     result = {RESULT_FIELDS.get(key, key): value for key, value in stored.items()}
@@ -71,7 +72,15 @@ def convert_result(stored: Mapping[str, Any], config: Mapping[str, Any] | None =
     result["id"] = short(identity)
     result["comparability"] = {**stored["passport"], "comparison": short(comparison)}
     result["plugins"] = {}
-    return result
+    return _with_renamed_splits(result)
+
+
+def _with_renamed_splits(stored: Mapping[str, Any]) -> Record:
+    """A result whose corrupted photos have the names of this version."""
+    if not are_old(stored.get("confusion_counts", ())):
+        return dict(stored)
+    by_split = ("confusion_counts", "metrics", "errors")
+    return {**stored, **{key: renamed(stored[key]) for key in by_split}}
 
 
 def convert_fold_models(description: Mapping[str, Any]) -> Record:

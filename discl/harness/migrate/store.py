@@ -67,7 +67,8 @@ def migrate_results(root: Path) -> Migration:
             if result == stored:
                 continue
             write_text(path.with_name(f"{result['id']}.json"), _result_text(result))
-            path.unlink()
+            if path.stem != result["id"]:
+                path.unlink()
             done.results[stored["id"]] = result["id"]
     return done
 
@@ -100,6 +101,7 @@ def _migrate_run(store: Store, folder: Path, done: Migration) -> None:
     ids = {attempt: _new_id(attempt) for attempt in attempts}
     new_ids = {id for id in ids.values() if id is not None and id != folder.name}
     if not new_ids:
+        _rename_splits(store, folder, attempts, done)
         return
     if len(new_ids) > 1:
         raise UserError(f"its attempts are of several runs: {', '.join(sorted(new_ids))}")
@@ -112,6 +114,17 @@ def _migrate_run(store: Store, folder: Path, done: Migration) -> None:
             _convert_attempt(attempt, new_id)
         os.rename(folder, target)
     done.runs[folder.name] = new_id
+
+
+def _rename_splits(store: Store, folder: Path, attempts: list[Path], done: Migration) -> None:
+    """A run whose id stays, and whose corrupted photos have names of before."""
+    results = [attempt / "result.json" for attempt in attempts]
+    old = [path for path in results if path.exists() and convert_result(_read(path)) != _read(path)]
+    if old:
+        with store.claimed(folder.name, wait=False):
+            for path in old:
+                _convert_file(path, lambda text: _result_text(convert_result(json.loads(text))))
+        done.runs[folder.name] = folder.name
 
 
 def _new_id(attempt: Path) -> str | None:

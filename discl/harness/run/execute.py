@@ -20,6 +20,7 @@ from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
 from discl.core.interfaces import EpochReport, Split
 from discl.core.metric_names import higher_is_better
+from discl.core.renamed_splits import as_hashed
 from discl.core.result import Result
 from discl.engine.evaluation.confusion import count_predictions, pack_all, predictions_digest
 from discl.engine.evaluation.metrics import (
@@ -251,7 +252,7 @@ def _comparability(
         "comparison": short(experiment.comparison()),
         "bank": setup.bank_id,
         "threshold": experiment.benchmark.bank.threshold if setup.bank_id else None,
-        "splits": digest(photos)[:16],
+        "splits": digest(as_hashed(photos))[:16],
         "counts": short(counts.tolist()),
     }
 

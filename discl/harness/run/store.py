@@ -18,6 +18,7 @@ import numpy as np
 
 from discl.config.identity import SCHEMA
 from discl.core.errors import DiskError, UserError
+from discl.core.renamed_splits import are_old, renamed, splits_of
 from discl.core.result import Result
 from discl.files.disk import atomic_write, clear_disk_errors, home, write_text
 
@@ -171,16 +172,17 @@ class Store:
             np.savez_compressed(opened, allow_pickle=False, **predictions)
 
     def predictions(self, folder: Path) -> dict[str, Any]:
-        """The arrays that `save_predictions` wrote.
+        """The arrays that `save_predictions` wrote, under the splits' names of this version.
 
         Raises UserError for a damaged file.
         """
         path = folder / "predictions.npz"
         try:
             with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+                arrays = {name: stored[name] for name in stored.files}
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}); run the experiment again") from error
+        return renamed(arrays) if are_old(splits_of(arrays)) else arrays
 
     def finish(self, folder: Path, result: Result) -> None:
         """Write result.json, which makes the run complete."""

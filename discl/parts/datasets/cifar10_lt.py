@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from discl.config.renamed import check_split
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Ints, Photos, Progress, Split
 from discl.parts.datasets.cifar10.corruptions import FAMILIES, corrupt
@@ -101,6 +102,7 @@ class Cifar10LT:
 
         Raises UserError for any other name.
         """
+        check_split(name)
         if name not in (*self.splits, "pool"):
             raise unknown("split of cifar10_lt", name, (*self.splits, "pool"))
         source = self._source

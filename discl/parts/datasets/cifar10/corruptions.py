@@ -1,4 +1,8 @@
-"""Corruptions similar to CIFAR-10-C (Hendrycks & Dietterich 2019), deterministic for each photo."""
+"""Corruptions after the kinds of Hendrycks & Dietterich (2019), deterministic for each photo.
+
+They are not those of CIFAR-10-C: names and severities are our own, and no number of one can stand
+beside a number of the other. `docs/explanation/corruptions.md` says how strong each is.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from discl.core.errors import UserError, unknown
 from discl.core.hashing import seed_of
 from discl.core.interfaces import Photos
+from discl.core.renamed_splits import word_of_0_1
 
 Signal = np.ndarray[Any, np.dtype[np.float64]]  # [h, w, 3], in [0, 1]
 Corruption = Callable[[Signal, int, np.random.Generator], Signal]
+SEVERITIES = range(1, 6)
 
 
-def gaussian_noise(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
+def sensor_noise(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
     return photo + rng.normal(0, (0.04, 0.06, 0.08, 0.09, 0.10)[severity - 1], photo.shape)
 
 
-def shot_noise(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
+def photon_noise(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
     photons = (500, 250, 100, 75, 50)[severity - 1]
     return rng.poisson(photo * photons) / photons
 
@@ -44,7 +51,7 @@ def smeared(photo: Signal, length: int, angle: float) -> Signal:
     return total / len(steps)
 
 
-def motion_blur(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
+def smear(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
     """Blur over 3 to 7 pixels in a random direction."""
     return smeared(photo, (3, 4, 5, 6, 7)[severity - 1], rng.uniform(0, np.pi))
 
@@ -72,14 +79,14 @@ def low_contrast(photo: Signal, severity: int, rng: np.random.Generator) -> Sign
     return np.asarray((photo - photo.mean()) * share + photo.mean())
 
 
-def fog(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
+def haze(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
     """White haze whose density varies smoothly over the photo."""
     density = (0.25, 0.4, 0.5, 0.6, 0.7)[severity - 1]
     coarse = Image.fromarray((rng.random((4, 4)) * 255).astype(np.uint8))
-    haze = (
+    cloud = (
         np.asarray(coarse.resize(photo.shape[1::-1], Image.Resampling.BICUBIC))[:, :, None] / 255.0
     )
-    veil = density * (0.5 + haze)
+    veil = density * (0.5 + cloud)
     return photo * (1 - veil) + 0.9 * veil
 
 
@@ -90,21 +97,21 @@ def compressed(photo: Signal, quality: int) -> Signal:
     return np.asarray(Image.open(buffer)) / 255.0
 
 
-def jpeg(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
+def low_quality(photo: Signal, severity: int, rng: np.random.Generator) -> Signal:
     return compressed(photo, (70, 50, 30, 20, 12)[severity - 1])
 
 
 FAMILIES: dict[str, Corruption] = {
     part.__name__: part
     for part in (
-        gaussian_noise,
-        shot_noise,
-        motion_blur,
+        sensor_noise,
+        photon_noise,
+        smear,
         zoom_out,
         low_light,
         low_contrast,
-        fog,
-        jpeg,
+        haze,
+        low_quality,
     )
 }
 
@@ -112,11 +119,16 @@ FAMILIES: dict[str, Corruption] = {
 def corrupt(family: str, severity: int, photos: Photos, ids: Iterable[str]) -> Photos:
     """Corrupted copies of photos, uint8 [n, h, w, 3], at `severity` 1 to 5.
 
-    The noise of a photo depends only on its id.
+    The noise of a photo depends only on its id. Raises UserError for another family or severity.
     """
+    if family not in FAMILIES:
+        raise unknown("corruption", family, FAMILIES)
+    if severity not in SEVERITIES:
+        raise UserError(f"corruption {family}: severity {severity} is not one of 1 to 5; take one")
+    word = word_of_0_1(family)  # the names changed in 0.2, and no pixel
     images = np.empty(photos.shape, np.uint8)
     for row, (photo, name) in enumerate(zip(photos, ids, strict=True)):
-        rng = np.random.default_rng(seed_of("corruption", family, severity, str(name)))
+        rng = np.random.default_rng(seed_of("corruption", word, severity, str(name)))
         corrupted = FAMILIES[family](photo / 255.0, severity, rng)
         images[row] = (np.clip(corrupted, 0, 1) * 255 + 0.5).astype(np.uint8)
     return images
