@@ -176,6 +176,11 @@ CORRECTIONS: tuple[Correction, ...] = (
         " photos of every class of CIFAR-10, tail classes included",
     ),
     Correction(
+        "pairs-together",
+        "places, stars and headlines used an interval for each pair alone, so tables of equal rows"
+        " claimed differences; equal seeds gave an interval of zero width",
+    ),
+    Correction(
         "multistep-starts",
         "levels above 0 began elsewhere, or by a step too long, with generator.scheduler ="
         " 'PNDMScheduler' or 'LMSDiscreteScheduler'",
