@@ -135,7 +135,7 @@ def _without_seeds(table: Values, variances: Values) -> Values:
     if fdtrc(free, (rows - 1) * free, ratio) >= SEEDS_MATTER:
         return variances
     own = (rest**2).sum(1) / free
-    return np.maximum(0.0, (own - noise / rows) / (1 - 2 / rows))
+    return np.asarray(np.maximum(0.0, (own - noise / rows) / (1 - 2 / rows)))
 
 
 class PairsOfBoard:

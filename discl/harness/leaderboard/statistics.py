@@ -89,11 +89,10 @@ def summary(
     """
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     error = float(np.sqrt(np.mean(np.square(test_errors)))) if len(test_errors) else None
-    estimates = estimate(values), bootstrapped([values], median), bootstrapped([values], iqm)
+    estimates = [estimate(values), bootstrapped([values], median), bootstrapped([values], iqm)]
     if spread is not None and (spread < least_spread or estimates[0].half_width is None):
-        estimates = tuple(each._replace(half_width=None) for each in estimates)
-    middle, median_estimate, iqm_estimate = estimates
-    return SeedSummary(middle, median_estimate, iqm_estimate, spread, error)
+        estimates = [each._replace(half_width=None) for each in estimates]
+    return SeedSummary(estimates[0], estimates[1], estimates[2], spread, error)
 
 
 def believable_spread(groups: Iterable[Sequence[float]]) -> float:

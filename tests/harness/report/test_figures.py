@@ -80,7 +80,7 @@ def test_captions_say_what_is_shown_and_how_to_make_it_again(tmp_path: Path) -> 
         -1
     ].read_text()
     assert "static beats rebalanced real photos by" in text
-    assert "cifar10_lt-smoke-differences: Difference to real_rebalanced paired by seed, few" in text
+    assert "cifar10_lt-smoke-differences: Difference to real_rebalanced by seed, few" in text
     assert "Figures: discl figures cifar10_lt" in text
     assert "Comparability key: bank `0123456789abcdef`" in text
 

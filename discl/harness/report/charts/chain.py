@@ -41,7 +41,8 @@ class ChainChart(ReportChart):
         return (
             "Each line adds one thing: rebalancing the classes, then synthetic images of all levels"
             " at once, then an order of the levels. Dots are mean gains in points, lines 95 %"
-            " intervals, paired by seed. A line across zero tells nothing apart."
+            " intervals that hold together over all pairs of rows. A line across zero tells nothing"
+            " apart."
         )
 
     def caption(self, comparison: Comparison) -> str:

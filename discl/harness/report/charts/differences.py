@@ -49,15 +49,15 @@ class DifferencesChart(ReportChart):
 
     def about(self, comparison: Comparison) -> str:
         return (
-            "Difference of each strategy to the baseline in points, paired by seed, with its 95 %"
-            " interval. No correction for the number of strategies; Holm's p is in the table."
+            "Difference of each strategy to the baseline in points, with an interval that holds"
+            " together with those of all pairs of rows in 95 %."
         )
 
     def caption(self, comparison: Comparison) -> str:
         title = comparison.board.columns[comparison.metric]
         return (
-            f"Difference to {comparison.board.baselines[0]} paired by seed, {title}, points; lines"
-            " are 95 % intervals, without correction for the number of strategies."
+            f"Difference to {comparison.board.baselines[0]} by seed, {title}, points; lines are"
+            " intervals that hold together over all pairs of rows in 95 %."
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:

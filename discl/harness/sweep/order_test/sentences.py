@@ -143,9 +143,10 @@ def _points(fraction: float) -> str:
 
 
 def _difference(difference: Estimate) -> str:
-    half_width = difference.half_width or 0.0
-    low = 100 * (difference.mean - half_width)
-    high = 100 * (difference.mean + half_width)
+    if difference.half_width is None:
+        return f"{100 * difference.mean:+.1f} points (without an interval: all seeds say the same)"
+    low = 100 * (difference.mean - difference.half_width)
+    high = 100 * (difference.mean + difference.half_width)
     tie = "" if difference.excludes_zero() else ", so a tie"
     return f"{100 * difference.mean:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}{tie})"
 
