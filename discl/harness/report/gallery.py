@@ -16,6 +16,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Photos
 from discl.core.levels import PHOTO
 from discl.core.result import Result
+from discl.engine.evaluation.confusion import predictions_digest
 from discl.files.disk import home
 from discl.files.figure import Tile
 from discl.harness.bank.spectrum import spectrum
@@ -183,7 +184,11 @@ def _failures(
         if not (folder / "predictions.npz").is_file():
             notes.append(f"no mistakes of {name}: its predictions are not on this machine")
             continue
-        mistakes.append(_of_run(bench, run, store.predictions(folder)))
+        predictions = store.predictions(folder)
+        if predictions_digest(predictions) != run.predictions:
+            notes.append(f"no mistakes of {name}: the run on this machine is another one")
+            continue
+        mistakes.append(_of_run(bench, run, predictions))
     return [of_run for of_run in mistakes if of_run.classes]
 
 

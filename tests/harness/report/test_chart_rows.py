@@ -3,6 +3,7 @@
 import pytest
 
 from discl.harness.leaderboard.statistics import Estimate
+from discl.harness.report.chart import draw_charts
 from discl.harness.report.charts.classes import ClassesChart
 from discl.harness.report.charts.costs import CostsChart
 from discl.harness.report.charts.differences import DifferencesChart
@@ -104,3 +105,12 @@ def test_curves_have_a_band_and_leave_out_what_was_not_measured() -> None:
     )  # sd 7.07 over sqrt(2)
     assert (second["mean"], second["low"], second["n"]) == (20.0, 20.0, 1)
     assert Histories({"static": [run(1, {100: 1.0})]}, "val/few_acc").val() == []
+
+
+@pytest.mark.parametrize("name", ["groups", "classes"])
+def test_axes_of_recall_run_from_0_to_100(name: str) -> None:
+    found = draw_charts(comparison_of({"static": [30, 34], "real_rebalanced": [2, 3]}))
+    (chart,) = [each for each in found if each.id == name]
+    axes = [layer["encoding"]["y"] for layer in chart.spec["layer"]]
+    assert axes
+    assert all(axis["scale"]["domain"] == [0, 100] for axis in axes)
