@@ -199,6 +199,7 @@ def test_a_walk_through_every_verb(tmp_path: Path) -> None:
             "dataset.ood_photos=10",
             "bank.variants=2",
             "train.epochs=2",
+            "train.warmup_epochs=1",
             "train.curriculum_epochs=1",
             "train.evaluate_every=2",
             "train.batch=32",

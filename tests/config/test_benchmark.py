@@ -280,7 +280,7 @@ def test_the_rule_for_hard_photos_has_parameters_of_its_own() -> None:
     assert _ids([*rule, "hard_rule.epochs=30"]) == with_models  # 30 is train.epochs
     for setting in (
         "hard_rule.folds=4",
-        "hard_rule.epochs=2",
+        "hard_rule.epochs=20",
         "hard_rule.seed=1",
         "hard_rule.fraction=0.2",
         "hard_rule.exclude=['cat']",

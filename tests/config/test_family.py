@@ -147,7 +147,7 @@ def test_every_shipped_benchmark_keeps_its_ids(name: str, scale: str) -> None:
     "settings",
     [
         {"hard_rule.name": "low_confidence", "hard_rule.fraction": 0.1},
-        {"hard_rule": {"name": "low_confidence", "threshold": 0.5}, "hard_rule.epochs": 3},
+        {"hard_rule": {"name": "low_confidence", "threshold": 0.5}, "hard_rule.epochs": 4},
         {"backbone.name": "open_clip", "loss.name": "flyp", "dataset.pool": 2500},
         {"generator.name": "img2img", "generator.steps": 30},
     ],

@@ -215,7 +215,7 @@ def test_what_is_said_of_a_benchmark_goes_on_top_and_settings_on_top_of_all(writ
     name = write(text)
     here, there = (
         load(name),
-        load(name, over="cifar10_cams", settings=["train.epochs=3", "train.curriculum_epochs=2"]),
+        load(name, over="cifar10_cams", settings=["train.epochs=4", "train.curriculum_epochs=2"]),
     )
     assert (here.benchmark, here.seeds, here.set) == (
         "cifar10_lt",
@@ -223,10 +223,10 @@ def test_what_is_said_of_a_benchmark_goes_on_top_and_settings_on_top_of_all(writ
         {"train.batch": 8, "train.epochs": 6},
     )
     assert (there.benchmark, there.seeds, there.grid) == ("cifar10_cams", [5], {"train.lr": [0.2]})
-    assert there.set == {"train.batch": 16, "train.epochs": 3, "train.curriculum_epochs": 2}
+    assert there.set == {"train.batch": 16, "train.epochs": 4, "train.curriculum_epochs": 2}
     (point,) = expand(there)
     assert (point.experiment.benchmark.train.epochs, point.experiment.benchmark.train.batch) == (
-        3,
+        4,
         16,
     )
 

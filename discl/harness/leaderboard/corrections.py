@@ -197,6 +197,39 @@ CORRECTIONS: tuple[Correction, ...] = (
         "level 0 of the embedded checkpoint broke with 'HeunDiscreteScheduler', which overshoots",
         (SchedulerBefore(("HeunDiscreteScheduler",), 2, _EMBEDDED),),
     ),
+    Correction(
+        "milestones-beyond",
+        "the schedules 'step' and 'multistep' never lowered the rate of runs below 90 epochs",
+        (
+            SettingIs("train.schedule", ("step", "multistep")),
+            SettingIs("train.decay_rate", (ABSENT,)),
+        ),
+    ),
+    Correction(
+        "poly-power",
+        "the schedule 'poly' had the power 0.1 and ended far from zero",
+        (
+            SettingIs("train.schedule", ("poly",)),
+            SettingIs("train.poly_power", (ABSENT,)),
+        ),
+    ),
+    Correction(
+        "average-start",
+        "an average of weights had no warm-up, so that the first steps' weights stayed in it",
+        (
+            SettingRecorded("train.ema"),
+            SettingIs("train.ema_warmup", (ABSENT,)),
+        ),
+    ),
+    Correction(
+        "papers-recipes",
+        "presets at scale 'paper' left biases and norms out of weight decay, and the warm-up and"
+        " the cosine of iWildCam's were not FLYP's",
+    ),
+    Correction(
+        "borrowed-names",
+        "five corruptions of cifar10_lt had names of CIFAR-10-C with other severities",
+    ),
 )
 
 

@@ -18,6 +18,7 @@ TINY = [
     "generator.name=blend",
     "bank.variants=1",
     "train.epochs=3",
+    "train.warmup_epochs=1",
     "levels=[0,50,100]",
     "train.curriculum_epochs=2",
     "train.evaluate_every=1",

@@ -127,7 +127,8 @@ def test_an_average_follows_from_its_first_steps_on() -> None:
     share = 1.0
     for t in range(1, 570):
         share *= min(0.999, 1 - (1 + t) ** (-2 / 3))
-    assert averaged(replace(SHORT, ema=0.999)) == pytest.approx(share, rel=1e-3) < 1e-6
+    assert averaged(replace(SHORT, ema=0.999)) == pytest.approx(share, rel=1e-3)
+    assert share < 1e-6
     assert averaged(replace(SHORT, ema=0.999, ema_warmup=False)) == pytest.approx(0.999**569)
     assert 0.56 < 0.999**569 < 0.57  # of the first step's weights
 
@@ -136,7 +137,7 @@ def test_an_average_follows_from_its_first_steps_on() -> None:
     ("settings", "says"),
     [
         ({"warmup_epochs": 16}, r"train.warmup_epochs = 16 is longer than half the run \(30 ep"),
-        ({"warmup_steps": 286}, r"train.warmup_steps = 286 .* 30 epochs of 19 steps.* to 285 or"),
+        ({"warmup_steps": 286}, r"train.warmup_steps = 286 .*30 (epochs )?of 19 steps.* to 285 or"),
         ({"schedule": "multistep", "milestones": (15, 30)}, r"\[15, 30\]: outside the run"),
         ({"schedule": "multistep", "milestones": (0.5, 1.2)}, r"\[0.5, 1.2\]: outside the run"),
         ({"schedule": "multistep", "milestones": (20, 0.5)}, "do not ascend"),
@@ -151,9 +152,7 @@ def test_what_lies_outside_the_run_is_refused(settings: dict[str, Any], says: st
     given = [setting.replace(")", "]").replace(",]", "]") for setting in given]
     if "warmup_steps" in settings:
         given.append("sampling.images=1216")  # 19 steps of 64
-    with pytest.raises(
-        UserError, match=says.replace("30 ep", "train.epochs = 30").split(r" \(")[0]
-    ):
+    with pytest.raises(UserError, match=says.split(r" \(30")[0]):
         load("cifar10_lt", settings=given)
 
 

@@ -10,6 +10,7 @@ from discl.config.experiment import Experiment
 from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.hashing import short
+from discl.core.renamed_splits import renamed
 from discl.harness.migrate import store as migration
 from discl.harness.migrate.store import COPIES, migrate, migrate_results
 from discl.harness.run.store import Store
@@ -63,7 +64,7 @@ def test_a_migrated_run_is_found_under_the_id_of_this_version(home: Path) -> Non
         result = store.find(_new_id(name))
         assert result is not None
         old = json.loads((OLD / name / "result.json").read_text("utf-8"))
-        assert result.metrics == old["metrics"]
+        assert result.metrics == renamed(old["metrics"])
         attempt = store.folder(result)
         readable = validated(attempt / "result.json", result.id)
         assert not isinstance(readable, str), readable

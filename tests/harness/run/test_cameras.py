@@ -29,6 +29,7 @@ SETTINGS = [
     "bank.variants=1",
     "levels=[50,100]",
     "train.epochs=2",
+    "train.warmup_epochs=1",
     "train.curriculum_epochs=1",
     "train.evaluate_every=1",
     "train.batch=16",

@@ -24,6 +24,7 @@ TINY = [
     "dataset.ood_photos=10",
     "bank.variants=1",
     "train.epochs=3",
+    "train.warmup_epochs=1",
     "levels=[0,50,100]",
     "train.curriculum_epochs=2",
     "train.evaluate_every=3",
