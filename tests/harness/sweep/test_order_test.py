@@ -166,8 +166,8 @@ def test_noise_is_not_taken_for_order() -> None:
 
 
 def test_differences_are_paired_by_seed(additive: OrderTestResult) -> None:
-    assert additive.to_best == (pytest.approx(-0.1), pytest.approx(0), 2)
-    assert additive.to_reverse == (pytest.approx(0.4), pytest.approx(0), 2)
+    assert additive.to_best == (pytest.approx(-0.1), None, 2)
+    assert additive.to_reverse == (pytest.approx(0.4), None, 2)
 
 
 def test_the_distance_counts_pairs_the_other_way_round() -> None:
@@ -390,7 +390,7 @@ def test_the_sentences_say_what_was_counted(additive: OrderTestResult) -> None:
         " well." in said[1]
     )
     assert "p = 0.33 (two-sided p = 0.67); no p below 0.17 can come of so many." in said[1]
-    assert "makes +40.0 points (95 % interval +40.0 to +40.0)." in said[4]
+    assert "makes +40.0 points (without an interval: all seeds say the same)." in said[4]
     assert "The best order (0, 100, 50, 65.0 %) was picked for being best" in said[4]
     assert (
         said[5]
