@@ -1,6 +1,6 @@
 """How far corrupted photos are from the clean ones: the table of docs/explanation/corruptions.md.
 
-python -m benchmarks.perf.corruptions [PHOTOS]
+python benchmarks/perf/corruptions.py [PHOTOS]
 """
 
 from __future__ import annotations
