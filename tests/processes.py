@@ -32,6 +32,8 @@ PRELOADED = [
     "discl.harness.tuning.tuner",
     "open_clip",
     "optuna",
+    "scipy.optimize",
+    "scipy.stats",
     "timm",
     "torch._dynamo",
 ]

@@ -17,8 +17,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from discl.core.result import Result
 from discl.harness.run.store import Store
+from discl.harness.sweep import run_list
+from discl.harness.tuning import study
 from discl.harness.tuning.slots import RUNS, SLOT
 from discl.harness.tuning.storage import database
+from discl.parts.executors import local
 from tests import processes
 from tests.processes import Started
 
@@ -53,12 +56,12 @@ type = "categorical"
 choices = [0, 50]
 
 [tune]
-trials = 6
-round = 3
-startup = 3
+trials = 4
+round = 2
+startup = 2
 seeds = [0, 1]
 """
-RUNS_IN_ALL = 24  # 2 strategies x 6 trials x 2 seeds
+RUNS_IN_ALL = 16  # 2 strategies x 4 trials x 2 seeds
 
 
 @dataclass(frozen=True)
@@ -179,9 +182,13 @@ def begin(
 
 
 def _launch(words: list[str], retry_s: float) -> None:
-    """As `discl`, but a launcher counts as dead after seconds: tests would wait for little else."""
-    database.open_storage = partial(database.open_storage, heartbeat_seconds=1, grace_seconds=4)
+    """As `discl`, but a launcher counts as dead after seconds, and what is waited for is looked at
+    ten times a second: tests would wait for little else.
+    """
+    database.open_storage = partial(database.open_storage, heartbeat_seconds=1, grace_seconds=3)
     database.RETRY_SECONDS = retry_s
+    local.LOOK_SECONDS = run_list.BUSY_PAUSE_SECONDS = 0.1
+    study.BUSY_PAUSE_SECONDS = study.DEAD_CHECK_SECONDS = 0.1
     processes.discl(words)
 
 

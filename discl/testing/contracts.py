@@ -519,9 +519,9 @@ class ExecutorContract(_Contract):
     def test_every_item_is_answered_once_by_workers_that_prepared_once(
         self, part: Executor, tmp_path: Path
     ) -> None:
-        answers = list(part.run(partial(squares, tmp_path), iter(range(5))))
+        answers = list(part.run(partial(squares, tmp_path), iter(range(3))))
         assert sorted((item, square) for item, (square, _) in answers) == [
-            (item, item * item) for item in range(5)
+            (item, item * item) for item in range(3)
         ]
         prepared = [path.name.split("-")[1] for path in tmp_path.glob("prepared-*")]
         assert len(prepared) == len(set(prepared))
@@ -568,22 +568,22 @@ class ExecutorContract(_Contract):
 
     def test_an_exception_ends_the_run_as_it_is(self, part: Executor, tmp_path: Path) -> None:
         with pytest.raises(UserError) as raised:
-            list(part.run(partial(raises, tmp_path, UserError("item 2 is bad")), iter(range(4))))
+            list(part.run(partial(raises, tmp_path, UserError("item 2 is bad")), iter((1, 2, 3))))
         assert str(raised.value) == "item 2 is bad"
         assert gone(self.workers(tmp_path))
 
     def test_the_item_of_a_worker_that_dies_is_given_to_another(
         self, part: Executor, tmp_path: Path
     ) -> None:
-        answers = list(part.run(partial(dies, tmp_path, os.getpid(), 1), iter(range(3))))
-        assert sorted(answers) == [(item, -item) for item in range(3)]
+        answers = list(part.run(partial(dies, tmp_path, os.getpid(), 1), iter((2, 3))))
+        assert sorted(answers) == [(2, -2), (3, -3)]
 
     def test_an_item_that_kills_three_workers_is_given_up_and_the_others_go_on(
         self, part: Executor, tmp_path: Path
     ) -> None:
-        answers = dict(part.run(partial(dies, tmp_path, os.getpid(), 99), iter(range(4))))
+        answers = dict(part.run(partial(dies, tmp_path, os.getpid(), 99), iter((2, 3))))
         died = answers.pop(2)
-        assert answers == {item: -item for item in (0, 1, 3)}
+        assert answers == {3: -3}
         # it cannot be tried out where the caller does the work
         if self.workers(tmp_path) != {os.getpid()}:
             assert isinstance(died, WorkersDied)

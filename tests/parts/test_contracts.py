@@ -110,7 +110,9 @@ def ray_cluster() -> Iterator[None]:
 
 class TestExecutors(testing.ExecutorContract):
     @pytest.fixture(params=[*sorted(names("executors")), "local in 2 processes"])
-    def part(self, request: pytest.FixtureRequest) -> Any:
+    def part(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+        for executor in ("local", "ray"):
+            monkeypatch.setattr(f"discl.parts.executors.{executor}.LOOK_SECONDS", 0.05)
         if request.param == "ray":
             request.getfixturevalue("ray_cluster")
         name, _, several = request.param.partition(" ")

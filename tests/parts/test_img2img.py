@@ -124,13 +124,23 @@ FIRST_FIVE = (
     "EulerAncestralDiscreteScheduler",
 )
 CASES = [
-    *((kind, name) for kind in ("sd", "sdxl", "refiner") for name in FIRST_FIVE),
+    *(("sd", name) for name in FIRST_FIVE),
+    ("sdxl", ""),
+    ("sdxl", "HeunDiscreteScheduler"),
+    ("refiner", ""),
     ("lcm", ""),
     *(
         pytest.param("sd", name, marks=pytest.mark.slow)
         for name in SCHEDULERS
         # these two begin elsewhere in diffusers: see test_schedulers.py
         if name not in (*FIRST_FIVE, "LMSDiscreteScheduler", "PNDMScheduler")
+    ),
+    # the kind of checkpoint and the scheduler are apart, and each is compared above
+    *(
+        pytest.param(kind, name, marks=pytest.mark.slow)
+        for kind in ("sdxl", "refiner")
+        for name in FIRST_FIVE[1:]
+        if (kind, name) != ("sdxl", "HeunDiscreteScheduler")
     ),
 ]
 
@@ -224,7 +234,10 @@ def test_a_size_is_cut_down_as_diffusers_does(checkpoint: Path, reference: Any) 
 # ---------------------------------------------------------------- work
 
 
-@pytest.mark.parametrize(("levels", "expected"), [((50, 60, 70, 80, 90), 75), ((10, 30, 50), 105)])
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [((50, 60, 70, 80, 90), 75), pytest.param((10, 30, 50), 105, marks=pytest.mark.slow)],
+)
 def test_an_image_costs_the_steps_of_its_level(
     checkpoint: Path, levels: tuple[int, ...], expected: int
 ) -> None:
@@ -260,7 +273,7 @@ def test_prompts_are_forgotten_when_they_are_many(
     assert generator.counts["prompts"] == 5
 
 
-@pytest.mark.parametrize("kind", ["sd", "sdxl", "lcm"])
+@pytest.mark.parametrize("kind", ["sd", pytest.param("sdxl", marks=pytest.mark.slow), "lcm"])
 def test_order_company_and_batch_change_no_byte(kind: str, folders: Any) -> None:
     requests = [Request(level, (CAT, DOG)[i % 2], i) for i, level in enumerate((0, 50, 90, 50, 0))]
     photos = PHOTOS[[0, 1, 0, 2, 2]]
@@ -272,8 +285,8 @@ def test_order_company_and_batch_change_no_byte(kind: str, folders: Any) -> None
     assert np.array_equal(together, np.concatenate(alone))
 
 
-WAYS: list[dict[str, Any]] = [
-    {"chunk": 1},
+WAYS: list[Any] = [
+    pytest.param({"chunk": 1}, marks=pytest.mark.slow),
     {"chunk": 5},
     {"channels_last": True},
     {"attention": "sliced"},
@@ -433,7 +446,12 @@ def test_text_only_level_0_begins_from_the_noise_of_the_levels_above(checkpoint:
 
 
 @pytest.mark.parametrize(
-    ("kind", "dtype"), [("sd", "bfloat16"), ("sdxl", "bfloat16"), ("sdxl", "float16")]
+    ("kind", "dtype"),
+    [
+        ("sd", "bfloat16"),
+        pytest.param("sdxl", "bfloat16", marks=pytest.mark.slow),
+        ("sdxl", "float16"),
+    ],
 )
 def test_half_precision_gives_nearly_the_same_picture(kind: str, dtype: str, folders: Any) -> None:
     requests = [Request(50, CAT, 1)]

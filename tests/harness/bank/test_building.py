@@ -18,11 +18,16 @@ TINY = (
     "dataset.largest=40",
     "dataset.ood_photos=10",
     "bank.variants=1",
-    "bank.batch=16",
     "levels=[50,70,100]",
 )
-BLEND = (*TINY, "generator.name=blend")
-DIFFUSION = (*TINY, "generator.steps=4", "generator.chunk=4", "hard_rule.max_class_images=7")
+BLEND = (*TINY, "bank.batch=16", "generator.name=blend")
+DIFFUSION = (
+    *TINY,
+    "generator.steps=4",
+    "generator.chunk=4",
+    "hard_rule.max_class_images=6",
+    "bank.batch=2",
+)
 
 
 def _digest(

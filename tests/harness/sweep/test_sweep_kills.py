@@ -73,7 +73,7 @@ class Doomed:
 
 def killed():
     held = np.ones(50_000_000)  # 400 MB
-    time.sleep(2.5)  # until somebody has looked
+    time.sleep(0.5)  # until somebody has looked
     os.kill(os.getpid(), signal.SIGKILL)
 
 

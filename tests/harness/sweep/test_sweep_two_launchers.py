@@ -19,7 +19,7 @@ from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, ends, finished, re
 
 GRID = f"""{sweeps.COMMON}
 [grid]
-"seed" = [0, 1, 2]
+"seed" = [0, 1]
 "train.lr" = [0.001, 0.01]
 """
 
@@ -74,13 +74,13 @@ def test_a_launch_whose_database_goes_ends_and_two_go_on_though_every_connection
     server.start()
 
     stored, left = finished(home), attempts(home)
-    assert stored < 12
+    assert stored < 7
     logs = [tmp_path / "log a", tmp_path / "log b"]
     with _held_up(url, "tiny/cifar100_lt/smoke/static"):
         launchers = [begin(tiny, home, "tiny", "--storage", url, log=log) for log in logs]
         until(lambda: _waiting(server) == 2, launchers[0], logs[0])
     dropped = 0
-    for at in (stored + 2, stored + 4, 16, 20):
+    for at in (stored + 2, stored + 4, 12, 14):
         until(lambda at=at: finished(home) >= at, launchers[0], logs[0])
         dropped += server.drop_connections()
     assert dropped >= 4
@@ -100,9 +100,9 @@ def test_two_launchers_of_one_grid_make_each_cell_once(tiny: Ready, tmp_path: Pa
     (tiny.folder / "sweeps" / "cells.toml").write_text(GRID)
     launchers = [begin(tiny, home, "cells", "--format", "json", log=log) for log in logs]
     for launcher, log in zip(launchers, logs, strict=True):
-        assert "12 of 12 runs are complete" in ends(launcher, log)
-    assert attempts(home) == 12
-    assert _complete(home) == [["start", *["epoch"] * 6, "finish"]] * 12
+        assert "8 of 8 runs are complete" in ends(launcher, log)
+    assert attempts(home) == 8
+    assert _complete(home) == [["start", *["epoch"] * 6, "finish"]] * 8
     outcomes = [re.search(r"^\{.*^\}", log.read_text(), re.S | re.M) for log in logs]
     one, two = (json.loads(outcome.group()) for outcome in outcomes if outcome)
     assert one == two

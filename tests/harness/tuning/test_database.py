@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -30,8 +29,8 @@ from discl.harness.tuning.storage import address, database
 from discl.harness.tuning.storage.database import FAILURE, study_lock, with_retries
 from discl.harness.tuning.storage.heartbeat import Heartbeat, claim, finish, requeue_dead
 from tests.postgres import Postgres
+from tests.processes import SERVER
 
-SPAWN = multiprocessing.get_context("spawn")
 NAME = "static"
 
 
@@ -71,7 +70,7 @@ def silent_port() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def other() -> Iterator[ProcessPoolExecutor]:
     """Another launcher on this machine."""
-    with ProcessPoolExecutor(1, SPAWN) as pool:
+    with ProcessPoolExecutor(1, SERVER) as pool:
         pool.submit(os.getpid).result()
         yield pool
 
@@ -149,13 +148,13 @@ def test_two_launchers_add_each_trial_once_and_claim_each_once(
     meeting = tmp_path / "meeting"
     meeting.mkdir()
     study = _study(storage)
-    for slot in range(100, 140):
+    for slot in range(100, 112):
         _add(study, slot)
-    theirs = other.submit(_add_and_claim, url, 8, str(meeting))
-    ours = _add_and_claim(url, 8, str(meeting))
-    assert sorted(ours + theirs.result()) == [*range(8), *range(100, 140)]
-    assert _slots(study) == _slots(study, TrialState.COMPLETE) == [*range(8), *range(100, 140)]
-    assert [trial.number for trial in study.trials] == list(range(48))
+    theirs = other.submit(_add_and_claim, url, 4, str(meeting))
+    ours = _add_and_claim(url, 4, str(meeting))
+    assert sorted(ours + theirs.result()) == [*range(4), *range(100, 112)]
+    assert _slots(study) == _slots(study, TrialState.COMPLETE) == [*range(4), *range(100, 112)]
+    assert [trial.number for trial in study.trials] == list(range(16))
 
 
 def _open_and_close(url: str) -> None:
@@ -204,8 +203,8 @@ def test_the_trial_of_a_killed_launcher_waits_again_once_as_it_was(
     with _opened(url, heartbeat_seconds=1, grace_seconds=1) as storage:
         study = _study(storage)
         _add(study, 7)
-        ours, theirs = SPAWN.Pipe()
-        launcher = SPAWN.Process(target=_claim_and_hang, args=(url, theirs), daemon=True)
+        ours, theirs = SERVER.Pipe()
+        launcher = SERVER.Process(target=_claim_and_hang, args=(url, theirs), daemon=True)
         launcher.start()
         os.kill(ours.recv(), signal.SIGKILL)
         reviving = other.submit(_revive_until_told, url, str(done))

@@ -284,7 +284,7 @@ def test_a_strategy_with_little_to_tune_gets_as_many_trials_as_there_are_setting
 
 
 @given(workers=some.integers(2, 5), order=some.lists(some.integers(0, 4), min_size=1, max_size=10))
-@examples(2)
+@examples(1)
 @example(workers=4, order=[3])
 def test_neither_the_number_of_workers_nor_the_order_of_their_answers_changes_a_trial(
     workers: int, order: list[int], database: Callable[[], str], undisturbed: dict[str, Any]
@@ -372,7 +372,7 @@ def _until_killed(found: SweepFile, url: str, statements: int, workers: int) -> 
 @given(
     kills=some.lists(some.tuples(some.integers(0, 70), some.integers(1, 3)), min_size=2, max_size=4)
 )
-@examples(4)
+@examples(2)
 def test_a_study_whose_launchers_die_anywhere_ends_as_if_they_had_not(
     kills: list[tuple[int, int]], database: Callable[[], str], undisturbed: dict[str, Any]
 ) -> None:
