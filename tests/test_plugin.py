@@ -55,6 +55,7 @@ metric = "val/g_mean"
 epochs = 3
 curriculum_epochs = 2
 evaluate_every = 1
+warmup_epochs = 1
 batch = 16
 random_translate = 1
 

@@ -36,7 +36,7 @@ def settings(photos: Path) -> list[str]:
     ]
 
 
-def words(photos: Path) -> list[str]:
+def words(photos: Path, seeds: Sequence[int] = SEEDS) -> list[str]:
     """The same for a command line, with the strategies and seeds."""
     sets = [word for setting in settings(photos) for word in ("--set", setting)]
     return [
@@ -44,7 +44,7 @@ def words(photos: Path) -> list[str]:
         "--strategies",
         ",".join(STRATEGIES),
         "--seeds",
-        ",".join(map(str, SEEDS)),
+        ",".join(map(str, seeds)),
         *sets,
     ]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
 
-from discl.core.errors import UserError
+from discl.core.errors import DiskError, UserError
+from discl.files.disk import data_home, write_text
 from discl.files.vega import require_vl_convert
 
 _BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
@@ -18,19 +22,28 @@ def drawing_library() -> Iterator[Callable[[], str]]:
     """Start to bundle the JavaScript, and give a function that waits for it.
 
     Bundling takes seconds and holds Python's lock, so it runs in a child process, which ends with
-    the context. Raises UserError where vl-convert is not installed.
+    the context. What it gives is kept under the data folder, by the version of vl-convert, and read
+    from there next time. Raises UserError where vl-convert is not installed.
     """
     require_vl_convert("report")
+    kept = _place()
+    if kept.is_file():
+        yield lambda: _checked(kept.read_text("utf-8"))
+        return
     with subprocess.Popen(
         [sys.executable, "-I", "-c", _BUNDLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:
-            yield lambda: _read(process)
+            yield lambda: _read(process, kept)
         finally:
             process.kill()
 
 
-def _read(process: subprocess.Popen[bytes]) -> str:
+def _place() -> Path:
+    return data_home() / "drawing" / f"vl-convert-{metadata.version('vl-convert-python')}.js"
+
+
+def _read(process: subprocess.Popen[bytes], kept: Path) -> str:
     script, errors = process.communicate()
     if process.returncode:
         last = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
@@ -38,7 +51,10 @@ def _read(process: subprocess.Popen[bytes]) -> str:
             f"vl-convert gives no JavaScript ({''.join(last)}); pip install"
             " 'vl-convert-python>=1.9,<2'"
         )
-    return _checked(script.decode("utf-8"))
+    text = _checked(script.decode("utf-8"))
+    with contextlib.suppress(DiskError, OSError):  # the page needs no copy of it
+        write_text(kept, text)
+    return text
 
 
 def _checked(script: str) -> str:

@@ -32,35 +32,26 @@ from discl.harness.wandb.sync import local_runs, status
 from discl.parts.trackers import wandb as wandb_tracker
 from discl.parts.trackers.jsonl import JsonLines
 from tests import stores, wandb_runs
-from tests.make_mini import make
 from tests.wandb_server import Server, serving
+
+SEEDS = wandb_runs.SEEDS[:1]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with 3 strategies x 3 seeds and their bank, that nobody told W&B of."""
+def made(tmp_path_factory: pytest.TempPathFactory, cifar100_photos: Path) -> Path:
+    """A home with 3 strategies and their bank, that nobody told W&B of."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DISCL_HOME", str(folder / "home"))
         patch.setenv("DISCL_DATA", str(folder / "data"))
-        photos = make("cifar100_lt", folder / "photos", images=600)
         choice = [
             f"strategies={list(wandb_runs.STRATEGIES)}",
-            f"seeds={list(wandb_runs.SEEDS)}",
+            f"seeds={list(SEEDS)}",
             "trackers=[]",
         ]
-        assert (
-            len(
-                list(
-                    sweep(
-                        load("cifar100_lt", settings=[*wandb_runs.settings(photos), *choice]),
-                        Store(),
-                        CompositeTracker.of([]),
-                    )
-                )
-            )
-            == 9
-        )
+        settings = [*wandb_runs.settings(cifar100_photos), *choice]
+        spec = load("cifar100_lt", settings=settings)
+        assert len(list(sweep(spec, Store(), CompositeTracker.of([])))) == 3
     return folder
 
 
@@ -104,7 +95,7 @@ def _ids() -> list[str]:
 
 @pytest.mark.slow  # tests/parts/test_wandb.py follows a run that goes on, with one run
 def test_a_bench_that_is_uploaded_while_it_runs_delivers_each_epoch_once(
-    home: Path, server: Server, made: Path
+    home: Path, server: Server, cifar100_photos: Path
 ) -> None:
     shutil.rmtree(home / "runs")
     server.share, server.where = 0.3, "/file_stream"
@@ -112,7 +103,7 @@ def test_a_bench_that_is_uploaded_while_it_runs_delivers_each_epoch_once(
     tracker = CompositeTracker.of(["wandb"])
     results = list(
         sweep(
-            load("cifar100_lt", settings=[*wandb_runs.settings(made / "photos"), *choice]),
+            load("cifar100_lt", settings=[*wandb_runs.settings(cifar100_photos), *choice]),
             Store(),
             tracker,
         )
@@ -137,10 +128,10 @@ def test_each_epoch_arrives_once_though_requests_fail_and_a_second_sync_sends_no
     first = _sync("cifar100_lt", "--scale", "smoke")
     server.share = 0.0
     wandb_runs.check_whole(server, Store(), _ids())
-    assert first.stdout.startswith("9 runs sent, 0 were there;")
+    assert first.stdout.startswith("3 runs sent, 0 were there;")
     assert server.failed
     before = {run.name: (run.rows, run.summary) for run in wandb_runs.trainings(server)}
-    assert _sync().stdout.startswith("0 runs sent, 9 were there;")
+    assert _sync().stdout.startswith("0 runs sent, 3 were there;")
     assert {run.name: (run.rows, run.summary) for run in wandb_runs.trainings(server)} == before
     assert status().waiting == ()
 
@@ -388,7 +379,7 @@ def test_no_key_a_wrong_key_and_nobody_there_are_sentences(
 def test_rows_that_a_server_took_and_lost_are_noticed(home: Path, server: Server) -> None:
     server.forgets = 2
     assert "4 of 6 epochs arrived" in _sync("--run", _ids()[0], code=2).stderr
-    assert len(status().waiting) == 9
+    assert len(status().waiting) == 3
 
 
 def test_without_the_photos_all_but_the_pictures_arrives(
@@ -457,10 +448,10 @@ def test_status_says_where_runs_go_and_which_wait(
     output = _invoke("status", "--ask").stdout
     assert f"server     {server.url}" in output
     assert "key        from WANDB_API_KEY" in output
-    assert "runs       9, of which 0 were sent whole from here" in output
+    assert "runs       3, of which 0 were sent whole from here" in output
     assert "known as   us" in output
     _sync("--run", (id := _ids()[0]))
-    assert "runs       9, of which 1 were sent whole from here" in _invoke("status").stdout
+    assert "runs       3, of which 1 were sent whole from here" in _invoke("status").stdout
     assert id not in _invoke("status").stdout
     monkeypatch.delenv("WANDB_API_KEY")
     monkeypatch.setenv("NETRC", str(home / "none"))
@@ -470,9 +461,9 @@ def test_status_says_where_runs_go_and_which_wait(
 
 
 def test_a_dashboard_compares_strategies_with_bands_over_seeds(
-    home: Path, server: Server, made: Path, tmp_path: Path
+    home: Path, server: Server, cifar100_photos: Path, tmp_path: Path
 ) -> None:
-    words = wandb_runs.words(made / "photos")
+    words = wandb_runs.words(cifar100_photos, SEEDS)
     output = _invoke("dashboard", *words, "-o", str(tmp_path / "spec.json")).stdout
     assert not server.asked  # building asks nobody
     assert "Tuning: 3 panels" in output
@@ -536,9 +527,9 @@ def _recorded_keys() -> set[str]:
 
 
 def test_a_dashboard_is_saved_as_a_view_and_a_report(
-    home: Path, server: Server, made: Path
+    home: Path, server: Server, cifar100_photos: Path
 ) -> None:
-    words = wandb_runs.words(made / "photos")
+    words = wandb_runs.words(cifar100_photos, SEEDS)
     assert (
         "runs must be there first: discl wandb sync" in _invoke("dashboard", *words, code=2).stderr
     )
@@ -563,9 +554,9 @@ def test_a_dashboard_needs_a_run_that_says_what_is_measured(server: Server) -> N
 
 
 def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(
-    home: Path, server: Server, made: Path, tmp_path: Path
+    home: Path, server: Server, cifar100_photos: Path, tmp_path: Path
 ) -> None:
-    words, root = wandb_runs.words(made / "photos"), tmp_path / "boards"
+    words, root = wandb_runs.words(cifar100_photos, SEEDS), tmp_path / "boards"
     published = CliRunner().invoke(main, ["leaderboard", "publish", *words, "--root", str(root)])
     assert published.exit_code == 0, published.output
     _invoke("leaderboard", *words, "--root", str(root))
@@ -590,12 +581,12 @@ def test_a_leaderboard_refers_to_published_results_and_the_runs_behind_them(
 
 
 def test_a_bank_that_is_built_is_uploaded_at_once(
-    home: Path, server: Server, made: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, server: Server, cifar100_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a child on a busy machine: the command waits until it is done, however long that takes
     monkeypatch.setattr(wandb_tracker, "CLOSE_TIMEOUT_S", 200.0)
     monkeypatch.setattr(wandb_tracker, "STALLED_S", 200.0)
-    answer = CliRunner().invoke(main, ["bank", "build", *wandb_runs.words(made / "photos")])
+    answer = CliRunner().invoke(main, ["bank", "build", *wandb_runs.words(cifar100_photos, SEEDS)])
     assert answer.exit_code == 0, answer.output
     (bank,) = (
         uploaded for uploaded in server.runs.values() if uploaded.labels.get("jobType") == "bank"
