@@ -57,9 +57,17 @@ def with_runs(
         others = sorted(ran - set(spec.strategies))
         update["strategies"] = [name for name in spec.strategies if name in ran] + others
     if every_seed:
-        current = [result for result in results if not corrections_of(result.identity)]
-        update["seeds"] = sorted({result.seed for result in current or results})
+        update["seeds"] = _seeds_of(results)
     return spec.model_copy(update=update)
+
+
+def _seeds_of(results: Sequence[Result]) -> list[int]:
+    """The seeds with a run that no correction touches; every seed where there is none."""
+    seeds: set[int] = set()
+    for result in results:
+        if result.seed not in seeds and not corrections_of(result.identity):
+            seeds.add(result.seed)
+    return sorted(seeds or {result.seed for result in results})
 
 
 class _Settings:
@@ -71,8 +79,8 @@ class _Settings:
 
     def made(self, result: Result) -> bool:
         """Whether the run was made with these settings, or was before a correction."""
-        touching = corrections_of(result.identity)
         if result.strategy not in names("strategies"):
+            touching = corrections_of(result.identity)
             own = without_marks(_but_strategy(result.identity), touching)
             return any(
                 own == without_marks(_but_strategy(known), touching)
@@ -81,6 +89,7 @@ class _Settings:
         experiment = self._experiment(result.strategy, result.seed)
         if experiment.id() == result.id:
             return True
+        touching = corrections_of(result.identity)
         if not touching:
             return False
         own = without_marks(result.identity, touching)

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from discl.config import commands
@@ -96,8 +97,15 @@ class Board:
 
     def pairs(self, metric: str) -> PairsOfBoard:
         """The pairs of rows by a metric, with intervals that hold together."""
-        complete = [row.strategy for row in self.rows if row.complete]
-        return PairsOfBoard(self.values(metric), complete)
+        if metric not in self._pairs:
+            complete = [row.strategy for row in self.rows if row.complete]
+            self._pairs[metric] = PairsOfBoard(self.values(metric), complete)
+        return self._pairs[metric]
+
+    @cached_property
+    def _pairs(self) -> dict[str, PairsOfBoard]:
+        """Metric -> pairs, of those that were asked for."""
+        return {}
 
     @property
     def smallest_p(self) -> float:
