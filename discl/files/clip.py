@@ -22,12 +22,17 @@ class ClipCheckpoint:
 
     `model` is a folder in open_clip's format (or `pkg://package/path`); with `pretrained`, a tag
     of open_clip's or a file of weights, it is a model name. `kind` is the table of the benchmark
-    that names them, for messages. Methods raise UserError where the checkpoint does not load.
+    that names them, for messages. `quick_gelu` says of a file whether its weights were trained with
+    QuickGELU, as OpenAI's were: a file does not tell, tags and folders do. Methods raise UserError
+    where the checkpoint does not load, or where `quick_gelu` is missing or cannot be chosen.
     """
 
-    def __init__(self, model: str, pretrained: str, kind: str) -> None:
+    def __init__(
+        self, model: str, pretrained: str, kind: str, quick_gelu: bool | None = None
+    ) -> None:
         self.model = model
         self.pretrained = pretrained
+        self.quick_gelu = quick_gelu
         self._kind = kind
 
     @cached_property
@@ -77,6 +82,46 @@ class ClipCheckpoint:
         return published
 
     @cached_property
+    def _forces_quick_gelu(self) -> bool:
+        """Whether open_clip must be told to build the model with QuickGELU.
+
+        A model's name stands for one activation in open_clip, whichever weights are loaded into it.
+        """
+        import open_clip
+
+        published = self._published
+        setting = f"{self._kind}.quick_gelu"
+        if self._file is None:
+            if self.quick_gelu is not None:
+                given = str(self.quick_gelu).lower()
+                source = "folder's configuration" if self._folder else "pretrained tag"
+                raise UserError(
+                    f"{setting} = {given}: the activation of {self.model!r} is that of its"
+                    f" {source}; leave the setting out, it is for a file of weights"
+                )
+            return bool(published.get("quick_gelu"))
+        if (open_clip.get_model_config(self.model) or {}).get("quick_gelu"):
+            if self.quick_gelu is False:
+                raise UserError(
+                    f"{setting} = false: {self.model!r} is open_clip's name for the model with"
+                    " QuickGELU; name the one without, or leave the setting out"
+                )
+            return True
+        trained_with = [
+            tag
+            for tag in open_clip.list_pretrained_tags_by_model(self.model)
+            if open_clip.get_pretrained_cfg(self.model, tag).get("quick_gelu")
+        ]
+        if trained_with and self.quick_gelu is None:
+            raise UserError(
+                f"{self._kind}.pretrained = {self.pretrained!r}: a file does not say which"
+                f" activation its weights were trained with, and of {self.model!r} some published"
+                f" weights have QuickGELU ({', '.join(map(repr, trained_with))}); set"
+                f" {setting} = true if these come from them, else false"
+            )
+        return bool(self.quick_gelu)
+
+    @cached_property
     def preprocess(self) -> dict[str, Any]:
         """`mean`, `std`, `interpolation` and `resize_mode` of the photos the model was trained on.
 
@@ -84,6 +129,7 @@ class ClipCheckpoint:
         """
         from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
+        _ = self._forces_quick_gelu  # what is missing is said before anything is loaded
         settings = self._published
         if self._folder:
             try:
@@ -123,12 +169,13 @@ class ClipCheckpoint:
 
         keys = ("mean", "std", "interpolation", "resize_mode")
         preprocess = {} if self._folder else {key: self.preprocess[key] for key in keys}
+        quick_gelu = self._forces_quick_gelu
         weights = self._weights()
         try:
             return open_clip.create_model(
                 self._name,
                 weights,
-                force_quick_gelu=bool(self._published.get("quick_gelu")),
+                force_quick_gelu=quick_gelu,
                 force_preprocess_cfg=preprocess,
                 require_pretrained=True,
             ).eval()

@@ -380,14 +380,35 @@ def test_a_published_model_comes_from_the_hub_s_cache_with_the_activation_it_was
     assert network.resize.squash
     with torch.no_grad():
         assert not torch.allclose(network(PHOTOS), plain(PHOTOS))
-    file = bind(
-        "backbones",
-        "open_clip",
-        {"model": "tiny-clip", "pretrained": str(published / "open_clip_model.safetensors")},
-    ).build()
-    assert set(file.identity()) == {"model", "weights"}
-    with torch.no_grad():
-        assert torch.allclose(file.build(TASK, 0).eval()(PHOTOS), plain(PHOTOS), atol=1e-6)
+    for quick, same in ((True, network), (False, plain)):
+        file = _from_file(published, quick)
+        assert set(file.build().identity()) == {"model", "weights"}
+        with torch.no_grad():
+            shown = file.build().build(TASK, 0).eval()
+            # the file says nothing of how photos are prepared
+            shown.resize = same.resize
+            assert torch.allclose(shown(PHOTOS), same(PHOTOS), atol=1e-6)
+    assert _from_file(published, True).identity() != _from_file(published, False).identity()
+
+
+def _from_file(published: Path, quick_gelu: bool | None) -> Any:
+    file = str(published / "open_clip_model.safetensors")
+    given = {} if quick_gelu is None else {"quick_gelu": quick_gelu}
+    return bind("backbones", "open_clip", {"model": "tiny-clip", "pretrained": file} | given)
+
+
+def test_the_activation_of_a_file_is_asked_for_where_published_weights_differ_in_it(
+    published: Path, folder: Path
+) -> None:
+    with pytest.raises(UserError, match=r"some published weights have QuickGELU \('own'\); set"):
+        _ = _from_file(published, None).build().mean
+    for kind in ("backbone", "scorer"):
+        for model, tag in (("tiny-clip", "own"), (str(folder), "")):
+            with pytest.raises(UserError, match=rf"{kind}.quick_gelu = true: the activation of"):
+                _ = ClipCheckpoint(model, tag, kind, quick_gelu=True).preprocess
+    file = str(published / "open_clip_model.safetensors")
+    with pytest.raises(UserError, match="name for the model with QuickGELU"):
+        _ = ClipCheckpoint("ViT-B-32-quickgelu", file, "scorer", quick_gelu=False).preprocess
 
 
 def test_a_published_model_that_is_not_here_says_so_at_once(published: Path) -> None:

@@ -25,7 +25,8 @@ class OpenClipBackbone:
     """CLIP as a classifier (Radford et al. 2021).
 
     `model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a
-    `pretrained` tag or file.
+    `pretrained` tag or file. `quick_gelu` says of a file whether its weights were trained with
+    QuickGELU.
 
     `templates` say where the class's name goes, in small letters; with none, the dataset's own
     captions are taken. `head` is "text" (the captions' embeddings, rebuilt for each evaluation;
@@ -49,6 +50,7 @@ class OpenClipBackbone:
         allow_shared: bool = False,
         frozen: bool = False,
         hidden: int = 0,
+        quick_gelu: bool | None = None,
     ) -> None:
         are_templates = not isinstance(templates, str) and all(
             isinstance(template, str) and "{name}" in template for template in templates
@@ -68,7 +70,7 @@ class OpenClipBackbone:
         self.allow_shared = allow_shared
         self.frozen = frozen
         self.hidden = hidden
-        self._checkpoint = ClipCheckpoint(model, pretrained, "backbone")
+        self._checkpoint = ClipCheckpoint(model, pretrained, "backbone", quick_gelu)
 
     def identity(self) -> dict[str, Any]:
         return self._checkpoint.identity()

@@ -17,16 +17,19 @@ class OpenClipScorer:
     """Cosines in the space of a CLIP model (Radford et al. 2021).
 
     `model` is a folder in open_clip's format (or `pkg://package/path`), or a model name with a
-    `pretrained` tag.
+    `pretrained` tag or file. `quick_gelu` says of a file whether its weights were trained with
+    QuickGELU.
     """
 
     version = 1
     not_hashed = ("model", "pretrained")
 
-    def __init__(self, model: str = EMBEDDED, pretrained: str = "") -> None:
+    def __init__(
+        self, model: str = EMBEDDED, pretrained: str = "", quick_gelu: bool | None = None
+    ) -> None:
         self.model = model
         self.pretrained = pretrained
-        self._checkpoint = ClipCheckpoint(model, pretrained, "scorer")
+        self._checkpoint = ClipCheckpoint(model, pretrained, "scorer", quick_gelu)
 
     def identity(self) -> dict[str, Any]:
         return self._checkpoint.identity()
