@@ -82,15 +82,24 @@ class SamplingTable(FixedTable):
     """How many photos and images an epoch has; see `discl.engine.training.sampler`."""
 
     images: NotNegative  # an epoch; 0 = as many as there are training photos
-    # "classes" = share of hard classes among classes; "photos" = see `synthetic_per_real`
-    tail_share: Share | Literal["classes", "photos"]
+    # "classes" = share of hard classes among classes; "photos" = see `synthetic_per_real`;
+    # "union" = none: images of the mix and photos are drawn alike, as in the paper's Algorithm 2
+    tail_share: Share | Literal["classes", "photos", "union"]
     max_repeats: Positive  # of one image in an epoch
-    keep_hard_real: bool = True  # every hard photo is in every epoch, whatever the mix
+    # every hard photo is in every epoch, whatever the mix (with tail_share = "union": among what is
+    # drawn from); "by_strategy" = not with the strategies of the paper's Algorithm 2 (adaptive,
+    # bandit, random), whose hard photos come in by the mix
+    keep_hard_real: bool | Literal["by_strategy"] = True
     include_easy: bool = True  # photos that are not hard are in the epochs at all
-    # hard classes get equal shares of the tail, or by their hard photos
-    tail_weighting: Literal["classes", "photos"] = "classes"
-    # tail_share = "photos": synthetic images an epoch for each hard photo (the paper's 3X)
+    # hard classes get equal shares of the tail ("classes"), or by their hard photos ("photos"), or
+    # the tail's images are drawn alike, whatever their class ("images", the paper's A.4.1)
+    tail_weighting: Literal["classes", "photos", "images"] = "classes"
+    # tail_share = "photos" or "union": synthetic images an epoch for each hard photo (the paper's
+    # 3X)
     synthetic_per_real: Annotated[float, Field(ge=0)] = 3.0
+    # a hard photo counts as not hard in training where no image of it is kept at the levels of the
+    # run, as in the released code
+    hard_needs_image: bool = False
 
 
 def _whole_epochs(given: Any, info: ValidationInfo) -> Any:

@@ -95,10 +95,15 @@ def _check_numbers(bench: Benchmark, parts: PartCache) -> None:
         )
     sampling = bench.sampling
     default = SamplingTable.model_fields["synthetic_per_real"].default
-    if sampling.synthetic_per_real != default and sampling.tail_share != "photos":
+    if sampling.synthetic_per_real != default and sampling.tail_share not in ("photos", "union"):
         raise UserError(
             f"sampling.synthetic_per_real = {sampling.synthetic_per_real:g} has no effect unless"
-            ' sampling.tail_share = "photos"; set both or neither'
+            ' sampling.tail_share = "photos" or "union"; set both or neither'
+        )
+    if sampling.tail_share == "union" and sampling.tail_weighting != "images":
+        raise UserError(
+            f"sampling.tail_weighting = {sampling.tail_weighting!r} has no effect with tail_share ="
+            ' "union", which draws all images alike; set sampling.tail_weighting = "images"'
         )
     if bench.train.curriculum_epochs > bench.train.epochs:
         raise UserError(

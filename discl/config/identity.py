@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # benchmark files are found without numpy
     from discl.core.interfaces import FoldModels
 
 SCHEMA = 2  # raised when a run of an unchanged description would give other numbers or another id
+PROBE = 2  # raised when a probe would measure other images where a threshold leaves images out
+KEEPS_ALL = -1.0  # a bank.threshold that leaves out no image
 FOLD_MODELS = 1  # raised when out-of-fold models would predict otherwise
 
 
@@ -56,6 +58,9 @@ def run_json(bench: Benchmark, strategy: str, seed: int, parts: PartCache) -> st
     levels = part.uses(bench.ascending_levels)
     if any(level != PHOTO for level in levels):
         values["images"] = _images_json(bench, levels, parts)
+        # with every image there, version 1 measured the same ones: those runs keep their ids
+        if part.traits.has_probe and bench.bank.threshold > KEEPS_ALL:
+            values["probe"] = str(PROBE)
     return joined_json(values)
 
 

@@ -20,6 +20,7 @@ class PartTraits(NamedTuple):
     trained_on: frozenset[str]
     must_be_held_out: frozenset[str]
     fold_models: FoldModels | None
+    has_probe: bool
 
 
 class CachedPart:
@@ -55,6 +56,7 @@ class CachedPart:
             getattr(part, "trained_on", frozenset()),
             getattr(part, "must_be_held_out", frozenset()),
             getattr(part, "models", None),
+            getattr(part, "probe", None) is not None,
         )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:

@@ -72,6 +72,10 @@ class Dataset(Protocol):
 
     version: int
 
+    Where `val` is cut from training photos that are published as such, a dataset may have
+    `published_counts` [c], the published training photos of each class: many, medium and few, and
+    hard rules, then go by them.
+
     def identity(self) -> dict[str, Any]:
         """All else that the photos depend on beside name and parameters, such as a file digest."""
 
@@ -221,7 +225,7 @@ class TrainingPhotos(NamedTuple):
 
     ids: NDArray[np.str_]  # [n]
     labels: Ints  # [n], 0 .. c-1
-    counts: Ints  # [c], training photos of each class
+    counts: Ints  # [c], training photos of each class, as published
     classes: tuple[str, ...]  # [c], names
     allowed: NDArray[np.bool_]  # [n], False where the photo is of a class in `HardRule.exclude`
 
@@ -312,7 +316,8 @@ class Probe:
     """The measurement an adaptive strategy needs before it chooses (paper: Algorithm 2).
 
     `holdout`: share of each hard class's photos kept out of training for the measurement (at least
-    one photo, where the class has two). `burst`: share of the epoch's steps spent on random real
+    one photo, where the class has two); only photos with an image at every level are taken, so that
+    levels are compared on the same photos. `burst`: share of the epoch's steps spent on random real
     photos between the two measurements.
     """
 
@@ -340,6 +345,8 @@ class Strategy(Protocol):
     """
 
     version: int
+    A strategy whose hard photos come in by its mix alone, as in the paper's Algorithm 2, may have
+    `keeps_hard_real = False`; `sampling.keep_hard_real = "by_strategy"` follows it.
     # hard classes get the sampler's tail share; False = the classes' natural frequencies
     rebalanced: bool
     # it takes the levels in an order, so that a gain over all of them at once is due to the order
@@ -436,6 +443,7 @@ class EpochReport:
 
 
 # ---------------------------------------------------------------- measuring
+    probe_photos: int | None = None  # that the gains of all levels are of; None = not probed
 
 
 class Metric(ABC):

@@ -43,6 +43,14 @@ class Result:
     # package is not installed: "strategy" -> {"ordered"}, "metrics" -> name -> title, better, ...
     plugins: dict[str, Any] = field(default_factory=dict)
 
+    # published training photos by label, where val is a part of them: groups go by these
+    published_counts: list[int] = field(default_factory=list)
+
+    @property
+    def group_counts(self) -> list[int]:
+        """Photos by label by which a class is many, medium or few."""
+        return self.published_counts or self.counts
+
     def to_json(self) -> str:
         """The text of result.json."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"

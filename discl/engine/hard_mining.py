@@ -20,9 +20,15 @@ _Answer = TypeVar("_Answer")
 
 
 def training_photos(
-    ids: NDArray[np.str_], labels: Ints, classes: Sequence[str], rule: HardRule
+    ids: NDArray[np.str_],
+    labels: Ints,
+    classes: Sequence[str],
+    rule: HardRule,
+    counts: Ints | None = None,
 ) -> TrainingPhotos:
     """The photos `ids` [n] with `labels` [n], as `rule` is given them.
+
+    `counts` [c] are the published photos of each class, where there are more than these.
 
     Raises UserError where the rule excludes a class there is not, or every photo.
     """
@@ -36,7 +42,8 @@ def training_photos(
             f"hard_rule.exclude = {list(rule.exclude)} leaves no photo to choose from; name fewer"
             " classes"
         )
-    counts = np.bincount(labels, minlength=len(classes))
+    if counts is None:
+        counts = np.bincount(labels, minlength=len(classes))
     return TrainingPhotos(ids, labels, counts, tuple(classes), allowed)
 
 

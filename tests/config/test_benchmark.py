@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from discl.config.experiment import experiments
+from discl.config.experiment import Experiment, experiments
 from discl.config.identity import fold_models_identity
 from discl.config.load import available, load, scales, title
 from discl.config.renamed import KEYS
@@ -174,6 +174,16 @@ def test_an_id_changes_with_what_changes_the_answer_and_with_nothing_else() -> N
     ):
         changed = _ids([setting])
         assert all(changed[name] != base[name] for name in base)
+
+
+@pytest.mark.parametrize("strategy", ["adaptive", "bandit", "static"])
+def test_a_probe_gives_new_ids_only_where_the_threshold_may_leave_images_out(strategy: str) -> None:
+    def identity(threshold: float) -> dict[str, Any]:
+        bench = load("cifar10_lt", "smoke", [f"bank.threshold={threshold}"])
+        return Experiment(bench, strategy, 0).identity()
+
+    assert "probe" not in identity(-1.0)  # as in version 0.1, whose probe measured the same images
+    assert identity(0.25).get("probe") == (None if strategy == "static" else 2)
 
 
 def test_a_run_without_generated_images_does_not_depend_on_how_they_are_made() -> None:

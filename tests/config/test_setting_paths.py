@@ -10,7 +10,7 @@ def test_a_path_tells_the_type_the_bounds_and_what_holds_without_it() -> None:
     bench = load("cifar10_lt")
     assert check_path("train.lr", bench) == Setting("train.lr", (float,), bench.train.lr, above=0)
     assert check_path("sampling.tail_share") == Setting(
-        "sampling.tail_share", (float, str), None, ("classes", "photos"), above=0, below=1
+        "sampling.tail_share", (float, str), None, ("classes", "photos", "union"), above=0, below=1
     )
     assert check_path("hard_rule.folds") == Setting("hard_rule.folds", (int,), 3)
     assert check_path("metric.acc", bench).path == "metric.acc"

@@ -1,6 +1,7 @@
 """iNaturalist 2018's JSON files, in miniature."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing
+from discl.core.registry import bind
+from discl.engine.hard_mining import training_photos
 from discl.parts.datasets.inaturalist2018 import (
     INaturalist2018,
     cut,
@@ -142,3 +145,20 @@ def test_numbers_for_names_are_no_prompts(mini: Path, tmp_path: Path) -> None:
         read_categories(tmp_path)
     (tmp_path / "categories.json").write_text((mini / "categories.json").read_text())
     assert read_categories(tmp_path)[8141] == ("Vipera berus", "Reptilia")
+
+
+def test_groups_and_hard_photos_go_by_the_published_counts(mini: Path) -> None:
+    dataset = INaturalist2018(root=str(mini), side=16)
+    annotations = json.loads((mini / "train2018.json").read_text())["annotations"]
+    published = Counter(item["category_id"] for item in annotations)
+    counts = dataset.published_counts
+    assert {label: int(counts[label]) for label in np.flatnonzero(counts)} == published
+    train = dataset.listing("train")
+    ours = np.bincount(train.labels, minlength=8142)
+    border = int(counts.max())  # val has photos of the largest species
+    assert ours[int(counts.argmax())] < border
+    rule = bind("hard_rules", "tail", {"max_class_images": border}).build()
+    photos = training_photos(train.refs, train.labels, dataset.classes, rule, counts)
+    assert set(train.labels[rule.select(photos, None)]) == {
+        label for label, number in published.items() if number < border
+    }

@@ -39,7 +39,7 @@ def print_run(run: StoredRun) -> None:
         _print_metrics(details.by_split(run.result), run.result.errors)
         _print_classes(details.class_recalls(run.result))
     if reports:
-        _print_levels(details.mix_intervals(reports))
+        _print_levels(details.mix_intervals(reports), details.probe_photos(reports))
         _print_curves(reports, details.selection_metric(run), run)
     show_lines("cost", _flat(run.result.cost) if run.result else [])
     show_lines("files", _files(run))
@@ -146,7 +146,7 @@ def _print_classes(classes: Sequence[ClassRecall]) -> None:
         )
 
 
-def _print_levels(intervals: Sequence[MixInterval]) -> None:
+def _print_levels(intervals: Sequence[MixInterval], probe_photos: int | None) -> None:
     probed = sorted({level for interval in intervals for level in interval.gains})
     rows = []
     for interval in intervals:
@@ -166,6 +166,8 @@ def _print_levels(intervals: Sequence[MixInterval]) -> None:
     if probed:
         title += " (gain of the probe at each, in points)"
     show_table(title, ["epochs", "levels", *map(str, probed)], rows, left=2)
+    if probe_photos is not None:
+        click.echo(f"each gain is the mean over the same {probe_photos:,} hard photos")
 
 
 def _print_curves(reports: Sequence[EpochReport], metric: str, run: StoredRun) -> None:

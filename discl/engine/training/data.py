@@ -44,8 +44,15 @@ class TrainingData:
     def _val_metrics(self) -> Metrics:
         return of_predictions(for_split(self.metrics, "val"))
 
+    @property
+    def group_counts(self) -> Ints:
+        """[c], the photos by which a class is many, medium or few."""
+        return self.counts if self.published_counts is None else self.published_counts
+
     def val_metrics(self, guess: Ints) -> dict[str, float]:
         """`val/<metric>` of predicted labels [n]."""
         groups = self.val.groups if len(np.unique(self.val.groups)) > 1 else None
-        measured = split_metrics(self.val.labels, guess, self.counts, self._val_metrics, groups)
+        measured = split_metrics(
+            self.val.labels, guess, self.group_counts, self._val_metrics, groups
+        )
         return {f"val/{key}": value for key, value in measured.items()}

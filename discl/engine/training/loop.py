@@ -73,7 +73,7 @@ class Fit:
         self.loss = loss
         self.training_data = training_data
         self.config = config
-        self.targets = targets
+        self.targets = targets.of(strategy, training_data.levels)
         self.preprocess = preprocess
         self.seed = seed
         self.device = device
@@ -126,11 +126,12 @@ class Fit:
                 self.position.gains = self._measure_gains(self.probe, burst, epoch)
         self.position.gains = gains = self.position.gains or {}
         mix = dict(REAL) if real_phase else self._mix(epoch, gains, rng)
+        targets = self.targets.of_real_phase if real_phase else self.targets
         plan = plan_epoch(
             self.sampler_view,
             mix,
             self.training_data.images,
-            replace(self.targets, images=self.steps * self.config.batch - len(burst)),
+            replace(targets, images=self.steps * self.config.batch - len(burst)),
             self.strategy.rebalanced,
             rng,
         )
@@ -148,6 +149,7 @@ class Fit:
             seconds=time.monotonic() - started,
             values=self._val_metrics(epoch),
             gains={level: float(np.mean(values)) for level, values in gains.items()},
+            probe_photos=len(self.probe.rows) if self.probe and gains else None,
             real_phase=real_phase,
             loss=float(self.loss_sum) / steps if steps else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,10 @@ from torch import nn
 from discl.core.interfaces import Ints, Strategy
 from discl.core.levels import PHOTO
 from discl.engine.evaluation.predict import Preprocess, logits_of
+from discl.engine.level_images import LevelImages
 from discl.engine.softmax import softmax_at
 from discl.engine.training.data import TrainingData
-from discl.engine.training.sampler import probe_rows
+from discl.engine.training.sampler import SamplerView
 
 _SEED = 0x9E0BE  # beside the run's seed: the probe's photos are drawn from a stream of their own
 
@@ -26,13 +28,14 @@ class ProbeImages:
 
     rows: Ints  # [n], training rows of the photos
     burst: float  # share of an epoch's steps spent on real photos between the two measurements
-    pixels: dict[int, Any]  # level -> uint8 [m, h, w, 3], or float features [m, d]
-    labels: dict[int, Ints]  # level -> [m]
+    # level -> uint8 [n, h, w, 3], or float features [n, d]; without the levels left out
+    pixels: dict[int, Any]
+    labels: dict[int, Ints]  # level -> [n]
 
     def true_class_probabilities(
         self, network: nn.Module, preprocess: Preprocess, device: torch.device
     ) -> dict[int, NDArray[np.float64]]:
-        """Level -> probability of the true class of each probe image [m], in [0, 1].
+        """Level -> probability of the true class of each probe image [n], in [0, 1].
 
         In eval mode: measuring must not move BatchNorm.
         """
@@ -47,27 +50,76 @@ class ProbeImages:
 def probe_images(strategy: Strategy, training_data: TrainingData, seed: int) -> ProbeImages | None:
     """The images that `strategy` wants measured; None where it has no probe.
 
-    Levels without an image of a probe photo are left out.
+    Every level is measured on the same photos: those that have an image at each. Where no photo
+    has, levels are left out until one has, the level of fewest photos first; of equals the lowest.
+    A level that is left out has no gain. The photos themselves are never left out.
     """
     if strategy.probe is None:
         return None
+    view = training_data.sampler_view
+    levels = strategy.uses(training_data.levels)
+    synthetic = [level for level in levels if level != PHOTO]
+    images = {level: training_data.images[level] for level in synthetic}
+    measured, complete = photos_with_all(view, images)
     rng = np.random.default_rng([seed, _SEED])
-    rows = probe_rows(training_data.sampler_view, strategy.probe.holdout, rng)
-    pixels: dict[int, Any] = {}
-    labels: dict[int, Ints] = {}
-    for level in strategy.uses(training_data.levels):
-        level_rows, level_pixels = _images_of(rows, level, training_data)
-        if len(level_rows):
-            pixels[level] = level_pixels
-            labels[level] = training_data.train.labels[level_rows]
+    rows = probe_rows(view, strategy.probe.holdout, rng, complete)
+    pixels = {
+        level: _pixels_of(rows, level, training_data)
+        for level in (level for level in levels if level == PHOTO or level in measured)
+        if len(rows)
+    }
+    labels = dict.fromkeys(pixels, training_data.train.labels[rows])
     return ProbeImages(rows, strategy.probe.burst, pixels, labels)
 
 
-def _images_of(rows: Ints, level: int, training_data: TrainingData) -> tuple[Ints, Any]:
-    """Training rows [m] and pixels of the first image at `level` of each photo that has one."""
+def photos_with_all(
+    view: SamplerView, images: Mapping[int, LevelImages]
+) -> tuple[tuple[int, ...], NDArray[np.bool_]]:
+    """The levels that can be measured, and which training photos [n] have an image at all of them.
+
+    Only hard photos that may be set aside are asked: those of classes with two or more.
+    """
+    hard = np.bincount(view.labels[view.hard], minlength=int(view.labels.max(initial=0)) + 1)
+    candidates = view.hard & (hard[view.labels] > 1)
+    has_image = {level: np.zeros(len(view.labels), bool) for level in images}
+    for level, level_images in images.items():
+        has_image[level][level_images.row] = True
+        has_image[level] &= candidates
+    levels = sorted(images)
+    while levels:
+        complete = np.logical_and.reduce([has_image[level] for level in levels])
+        if complete.any():
+            return tuple(levels), complete
+        levels.remove(min(levels, key=lambda level: (has_image[level].sum(), level)))
+    return (), candidates
+
+
+def probe_rows(
+    view: SamplerView,
+    share: float,
+    rng: np.random.Generator,
+    complete: NDArray[np.bool_] | None = None,
+) -> Ints:
+    """Rows [n] set aside for a probe: `share` of each hard class's photos.
+
+    At least one where a class has two or more, none where it has one. Only photos marked in
+    `complete` [n] are taken, so a class that has too few of them gives fewer.
+    """
+    chosen = []
+    for label in view.hard_labels:
+        rows = np.flatnonzero((view.labels == label) & view.hard)
+        count = max(1, round(share * len(rows))) if len(rows) > 1 else 0
+        drawn = rng.permutation(rows)
+        if complete is not None:
+            drawn = drawn[complete[drawn]]
+        chosen.append(drawn[:count])
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+
+
+def _pixels_of(rows: Ints, level: int, training_data: TrainingData) -> Any:
+    """Pixels of the first image at `level` of each photo of `rows` [n], in their order."""
     if level == PHOTO:
-        return rows, np.asarray(training_data.train.pixels[rows])
+        return np.asarray(training_data.train.pixels[rows])
     images = training_data.images[level]
-    first = [np.flatnonzero(images.row == row)[:1] for row in rows]
-    chosen = np.concatenate(first) if first else np.empty(0, np.int64)
-    return images.row[chosen], np.asarray(training_data.pixels[level][images.position[chosen]])
+    first = [int(np.flatnonzero(images.row == row)[0]) for row in rows]
+    return np.asarray(training_data.pixels[level][images.position[first]])

@@ -14,23 +14,32 @@ Where single photos are hard and not whole classes, both are generalised (`tail_
 classes, a class weighs as much as the share of its photos that is hard; counted by photos, as many
 as its hard photos are, so that nothing is rebalanced.
 
-Two of these can be switched off, because the paper's Algorithm 2 and its code do without them:
-`keep_hard_real` = False leaves the hard photos to the mix, and `include_easy` = False leaves out
-all photos that are not hard.
+A.4.1 itself knows no classes within the tail: with `alike`, every image of the tail is drawn alike,
+so that a class of 5 photos gets 20 images where one of 19 gets 76 (the paper's "3X").
+
+Algorithm 2 has no tail share: with `union`, an epoch is drawn from the images of the mix, the
+photos that are not hard and, where they belong to it, the hard ones, every one of them alike. An
+epoch of photos alone is then the training split as it is.
+
+Two more can be switched off: `keep_hard_real` = False leaves the hard photos to the mix, as
+Algorithm 2 does, and `include_easy` = False leaves out all photos that are not hard, as the
+released code does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discl.core.interfaces import Ints, Mix
+from discl.core.interfaces import Ints, Mix, Strategy
 from discl.core.levels import PHOTO
 from discl.engine.level_images import LevelImages
+
+_EASY = -1  # beside the levels: the photos that are not hard
 
 
 class Plan(NamedTuple):
@@ -52,8 +61,28 @@ class Targets:
     # split evenly over the hard classes, or given for each (label -> share of the epoch)
     tail_share: float | Mapping[int, float]
     max_repeats: int
-    keep_hard_real: bool = True  # every hard photo appears once, whatever the mix says
+    # every hard photo appears once, whatever the mix says; None = as the strategy has it
+    keep_hard_real: bool | None = True
     include_easy: bool = True  # photos that are not hard fill the rest
+    alike: bool = False  # images of the tail are drawn alike, whatever their class
+    # synthetic images in an epoch for each hard photo, where an epoch is drawn from all images
+    # alike and has no tail share; None = it has one
+    union: float | None = None
+    photos_for_images: bool = False  # with `union`: photos take the place of the images
+
+    def of(self, strategy: Strategy, levels: tuple[int, ...]) -> Targets:
+        """These targets for the curriculum of a strategy that uses `levels`."""
+        keeps = self.keep_hard_real
+        return replace(
+            self,
+            keep_hard_real=getattr(strategy, "keeps_hard_real", True) if keeps is None else keeps,
+            photos_for_images=all(level == PHOTO for level in levels),
+        )
+
+    @property
+    def of_real_phase(self) -> Targets:
+        """These targets after the curriculum, where photos stand for nothing but themselves."""
+        return replace(self, photos_for_images=False)
 
 
 @dataclass(frozen=True)
@@ -68,6 +97,16 @@ class SamplerView:
     def hard_labels(self) -> list[int]:
         """Labels of classes with a hard photo, ascending."""
         return sorted({int(label) for label in self.labels[self.hard]})
+
+    def with_images(self, images: Mapping[int, LevelImages]) -> SamplerView:
+        """The same photos, of which only those are hard that have an image at some level.
+
+        So the released code has it: what the filter left without an image is an easy photo there.
+        """
+        rows = [level_images.row for level_images in images.values()]
+        has_image = np.zeros(len(self.labels), bool)
+        has_image[np.concatenate(rows) if rows else np.empty(0, np.int64)] = True
+        return replace(self, hard=self.hard & has_image)
 
 
 def plan_epoch(
@@ -86,9 +125,15 @@ def plan_epoch(
         drawn = _even_draws(rows, targets.images, len(rows) * targets.images, rng)
         return _shuffled([_photos(drawn)], rng)
     parts: list[Plan] = []
-    for label, count in _images_by_class(view.hard_labels, targets).items():
-        class_rows = rows[(view.labels[rows] == label) & hard]
-        parts.extend(_fill_class(class_rows, count, mix, images, targets, rng))
+    if targets.union is not None:
+        parts.extend(_union(rows[hard], int((~hard).sum()), mix, images, targets, rng))
+    elif targets.alike:
+        count = _tail_images(targets)
+        parts.extend(_fill(rows[hard], count, mix, images, targets, rng))
+    else:
+        for label, count in _images_by_class(view.hard_labels, targets).items():
+            class_rows = rows[(view.labels[rows] == label) & hard]
+            parts.extend(_fill(class_rows, count, mix, images, targets, rng))
     left = targets.images - sum(map(len, parts))
     rest = rows[~hard if targets.include_easy else hard]
     # where a class is all there is, its photos fill the epoch whatever the cap says: the number of
@@ -104,53 +149,46 @@ def _images_by_class(hard_labels: Sequence[int], targets: Targets) -> dict[int, 
         total = sum(share.values())
         weights = {label: share[label] / total for label in hard_labels}
         return _apportion(weights, round(targets.images * (total if targets.include_easy else 1)))
-    images = round(targets.images * (share if targets.include_easy else 1))
-    return dict(zip(hard_labels, _split_evenly(images, len(hard_labels)), strict=True))
+    return dict(
+        zip(hard_labels, _split_evenly(_tail_images(targets), len(hard_labels)), strict=True)
+    )
 
 
-def tail_shares(
-    view: SamplerView, classes: int, share: float | str, weighting: str, synthetic_per_real: float
-) -> float | dict[int, float]:
-    """`Targets.tail_share` of a training split.
+def _tail_images(targets: Targets) -> int:
+    """Images of the tail, where its share is one number."""
+    share = targets.tail_share
+    total = sum(share.values()) if isinstance(share, Mapping) else share
+    return round(targets.images * (total if targets.include_easy else 1))
 
-    `share` is a number, or what it is counted by: "classes" or "photos". `weighting` is what it is
-    split by over the classes, one of the same two. Counted by photos, it is the share of the hard
-    photos with `synthetic_per_real` synthetic images of each, among all images.
+
+def _union(
+    hard_rows: Ints,
+    easy: int,
+    mix: Mix,
+    images: Mapping[int, LevelImages],
+    targets: Targets,
+    rng: np.random.Generator,
+) -> list[Plan]:
+    """What an epoch draws of hard photos `hard_rows` and of their images; the rest is easy photos.
+
+    A level has `union` images of each hard photo, times its weight; the hard photos count once, or
+    as the mix says. What no level holds is made up by photos.
     """
-    hard = np.bincount(view.labels[view.hard], minlength=classes)
-    photos = np.bincount(view.labels, minlength=classes)
-    if not isinstance(share, float):
-        share = _SHARES[share](hard, photos, synthetic_per_real)
-    weights = _WEIGHTS[weighting](hard, photos)[hard > 0]
-    if len(set(weights.tolist())) <= 1:
-        return share
-    shares = (share * weights / weights.sum()).tolist()
-    return dict(zip(np.flatnonzero(hard).tolist(), shares, strict=True))
+    made = (targets.union or 0.0) * len(hard_rows)
+    sizes = {level: weight * made for level, weight in mix.items() if level != PHOTO}
+    sizes[PHOTO] = len(hard_rows) * (1.0 if targets.keep_hard_real else mix.get(PHOTO, 0.0))
+    sizes[PHOTO] += made * targets.photos_for_images
+    sizes[_EASY] = float(easy * targets.include_easy)
+    total = sum(sizes.values())
+    counts = _apportion({key: size / total for key, size in sizes.items()}, targets.images)
+    del counts[_EASY]
+    photos = counts.pop(PHOTO)
+    parts, missing = _of_levels(hard_rows, counts, images, targets, rng)
+    photos += missing
+    return [*parts, _photos(_even_draws(hard_rows, photos, targets.max_repeats, rng))]
 
 
-def _share_of_classes(hard: Ints, photos: Ints, synthetic_per_real: float) -> float:
-    return float(_by_classes(hard, photos).sum()) / len(hard)
-
-
-def _share_of_photos(hard: Ints, photos: Ints, synthetic_per_real: float) -> float:
-    tail = float(hard.sum()) * (1 + synthetic_per_real)
-    return tail / (tail + float((photos - hard).sum()))
-
-
-def _by_classes(hard: Ints, photos: Ints) -> NDArray[np.float64]:
-    """1 for a class that is hard as a whole, as under the tail rule."""
-    return hard / np.maximum(photos, 1)
-
-
-def _by_photos(hard: Ints, photos: Ints) -> NDArray[np.float64]:
-    return hard.astype(np.float64)
-
-
-_SHARES = {"classes": _share_of_classes, "photos": _share_of_photos}
-_WEIGHTS = {"classes": _by_classes, "photos": _by_photos}
-
-
-def _fill_class(
+def _fill(
     rows: Ints,
     count: int,
     mix: Mix,
@@ -158,29 +196,41 @@ def _fill_class(
     targets: Targets,
     rng: np.random.Generator,
 ) -> list[Plan]:
-    """`count` images of one hard class, whose hard photos are `rows`: each once, then the mix.
+    """`count` images of the hard photos `rows`: each once, then the mix.
 
-    Levels without an image of the class fall back to photos.
+    Levels without an image of them fall back to photos.
     """
     if not len(rows):
         return []
     once = rng.permutation(rows)[: count if targets.keep_hard_real else 0]
-    parts = [_photos(once)]
+    parts, photos = _of_levels(rows, _apportion(mix, count - len(once)), images, targets, rng)
+    if photos:
+        repeats = targets.max_repeats - bool(targets.keep_hard_real)
+        parts.append(_photos(_even_draws(rows, photos, repeats, rng)))
+    return [_photos(once), *parts]
+
+
+def _of_levels(
+    rows: Ints,
+    counts: Mapping[int, int],
+    images: Mapping[int, LevelImages],
+    targets: Targets,
+    rng: np.random.Generator,
+) -> tuple[list[Plan], int]:
+    """`counts` images of each level, of the photos `rows`, and how many are left to photos."""
+    parts = []
     photos = 0
-    for level, share in _apportion(mix, count - len(once)).items():
+    for level, count in counts.items():
         pool = np.empty(0, np.int64)
         if level != PHOTO and level in images:
             pool = np.flatnonzero(np.isin(images[level].row, rows))
         if not len(pool):
-            photos += share
+            photos += count
             continue
-        drawn = _even_draws(pool, share, targets.max_repeats, rng)
+        drawn = _even_draws(pool, count, targets.max_repeats, rng)
         drawn_rows = images[level].row[drawn]
         parts.append(Plan(drawn_rows, np.full(len(drawn), level), images[level].position[drawn]))
-    if photos:
-        repeats = targets.max_repeats - targets.keep_hard_real
-        parts.append(_photos(_even_draws(rows, photos, repeats, rng)))
-    return parts
+    return parts, photos
 
 
 def _photos(rows: Ints) -> Plan:
@@ -217,16 +267,3 @@ def _shuffled(parts: Sequence[Plan], rng: np.random.Generator) -> Plan:
     columns = [np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)]
     order = rng.permutation(len(columns[0]))
     return Plan(*(column[order] for column in columns))
-
-
-def probe_rows(view: SamplerView, share: float, rng: np.random.Generator) -> Ints:
-    """Rows [n] set aside for a probe: `share` of each hard class's photos.
-
-    At least one where a class has two or more, none where it has one.
-    """
-    chosen = []
-    for label in view.hard_labels:
-        rows = np.flatnonzero((view.labels == label) & view.hard)
-        count = max(1, round(share * len(rows))) if len(rows) > 1 else 0
-        chosen.append(rng.permutation(rows)[:count])
-    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)

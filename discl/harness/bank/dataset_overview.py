@@ -40,7 +40,8 @@ def count_photos(dataset: Dataset, shots: str = "kang") -> PhotoCounts:
     columns = {name: name for name in dataset.splits if not alike or name not in ood[1:]}
     if alike:
         columns[ood[0]] = "each ood"
-    group_of = _groups_of_classes(counts["train"], shots)
+    published: Ints | None = getattr(dataset, "published_counts", None)
+    group_of = _groups_of_classes(counts["train"] if published is None else published, shots)
     rows = [
         (name, group_of[label], [int(counts[split][label]) for split in columns])
         for label, name in enumerate(dataset.classes)

@@ -32,12 +32,18 @@ class HardPhotos:
     """The hard photos of the training split, by the benchmark's hard rule."""
 
     def __init__(
-        self, spec: Benchmark, train: Split, classes: tuple[str, ...], fit: FitFoldModel
+        self,
+        spec: Benchmark,
+        train: Split,
+        classes: tuple[str, ...],
+        fit: FitFoldModel,
+        published_counts: Ints | None = None,
     ) -> None:
         self.spec = spec
         self.train = train
         self.classes = classes
         self.fit = fit
+        self.published_counts = published_counts  # [c]; None = as many as there are
         self.bound = spec.part("hard_rules")
 
     @cached_property
@@ -49,7 +55,9 @@ class HardPhotos:
     @cached_property
     def photos(self) -> TrainingPhotos:
         """The training photos as the rule is given them."""
-        return training_photos(self.train.ids, self.train.labels, self.classes, self.rule)
+        return training_photos(
+            self.train.ids, self.train.labels, self.classes, self.rule, self.published_counts
+        )
 
     @cached_property
     def out_of_fold(self) -> OutOfFold | None:

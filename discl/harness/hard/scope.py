@@ -12,18 +12,24 @@ from discl.engine.hard_mining import Mask, expected, select, training_photos
 
 
 def scope(
-    name: str, rule: HardRule, counts: Ints, classes: Sequence[str], hard: Mask | None = None
+    name: str,
+    rule: HardRule,
+    counts: Ints,
+    classes: Sequence[str],
+    hard: Mask | None = None,
+    published_counts: Ints | None = None,
 ) -> str:
     """What the rule called `name` selects of `counts` [c] training photos of each class.
 
     A rule that can be wider says by `wider` what the next one would take. `hard` [n] says which of
     the photos, class by class, are hard where only models can tell; without it only their number is
-    given. "" where the rule does not answer.
+    given. `published_counts` [c] are those the rule goes by, where there are more. The answer is ""
+    where the rule does not answer.
     """
     labels = np.repeat(np.arange(len(counts)), counts)
     ids = np.array([f"{row:09d}" for row in range(len(labels))])
     try:
-        photos = training_photos(ids, labels, classes, rule)
+        photos = training_photos(ids, labels, classes, rule, published_counts)
         if hard is None and rule.models is not None:
             number = expected(name, rule, photos)
             return (

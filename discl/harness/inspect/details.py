@@ -108,6 +108,11 @@ def _mean_gains(reports: Sequence[EpochReport]) -> dict[int, float]:
     }
 
 
+def probe_photos(reports: Sequence[EpochReport]) -> int | None:
+    """Photos that the gains of all levels are of; None where nothing was probed, or not said."""
+    return next((r.probe_photos for r in reports if r.probe_photos is not None), None)
+
+
 def curve(reports: Sequence[EpochReport], metric: str) -> dict[int, float]:
     """Epoch -> a metric, where it was measured."""
     return {report.epoch: report.values[metric] for report in reports if metric in report.values}
@@ -164,7 +169,7 @@ def by_split(result: Result) -> dict[tuple[str, str], dict[str, float]]:
 
 def class_recalls(result: Result) -> list[ClassRecall]:
     """Recall of each class, the class with most training photos first."""
-    members = SHOTS[_metrics_table(result).shots].members(np.array(result.counts, np.int64))
+    members = SHOTS[_metrics_table(result).shots].members(np.array(result.group_counts, np.int64))
     recalls = []
     for label, (name, photos, recall) in enumerate(
         zip(result.classes, result.counts, result.class_recalls, strict=True)
@@ -268,6 +273,7 @@ def as_dict(run: StoredRun) -> dict[str, Any]:
         "classes": [row._asdict() for row in class_recalls(result)] if result else [],
         "chosen_epoch": result.chosen_epoch if result else None,
         "levels": [interval._asdict() for interval in mix_intervals(reports)],
+        "probe_photos": probe_photos(reports),
         "val": {"metric": metric, "epochs": curve(reports, metric)},
         "loss": {report.epoch: report.loss for report in reports if report.loss is not None},
         "seen": result.seen if result else {},

@@ -139,6 +139,31 @@ class SchedulerBefore:
 
 
 @dataclass(frozen=True)
+class ProbeBefore:
+    """A strategy with a probe, where a threshold may have left images out, from before version 2.
+
+    With every image there the probe has always measured the same ones.
+    """
+
+    strategies: tuple[str, ...]
+    keeps_all: float = -1.0  # the threshold that leaves out no image
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Of the version."""
+        return ("probe",)
+
+    def applies(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the probe may have measured levels on different photos."""
+        threshold = _at(identity, ("images", "threshold"))
+        return (
+            _at(identity, ("strategy", "name")) in self.strategies
+            and threshold not in (ABSENT, self.keeps_all)
+            and _at(identity, self.path) is ABSENT
+        )
+
+
+@dataclass(frozen=True)
 class Correction:
     """Something that was wrong, in a sentence."""
 
@@ -225,6 +250,45 @@ CORRECTIONS: tuple[Correction, ...] = (
         "papers-recipes",
         "presets at scale 'paper' left biases and norms out of weight decay, and the warm-up and"
         " the cosine of iWildCam's were not FLYP's",
+    ),
+    Correction(
+        "probe-photos",
+        "where the filter left gaps, the probe of 'adaptive' and 'bandit' compared levels on"
+        " different photos",
+        (ProbeBefore(("adaptive", "bandit")),),
+    ),
+    Correction(
+        "algorithm-2",
+        "presets at scale 'paper' oversampled hard photos where an epoch has photos alone, as the"
+        " last epochs of iWildCam's, and left hard photos out of strategies of Algorithm 1",
+    ),
+    Correction(
+        "tail-alike",
+        "presets at scale 'paper' gave hard classes equal shares of the tail, which the paper does"
+        " not",
+    ),
+    Correction(
+        "published-groups",
+        "many, medium and few of iNaturalist 2018 were counted by the training photos that our val"
+        " leaves, not by the published ones",
+        (PartBefore("dataset", 2, "inaturalist2018"),),
+    ),
+    Correction(
+        "imbalance-as-counted",
+        "titles of benchmarks stated the field's imbalance where val has taken photos of the"
+        " largest classes",
+    ),
+    Correction(
+        "middle-square",
+        "random crops were taken from the middle square of a photo, not from the whole photo",
+        (
+            SettingRecorded("train.transform"),
+            SettingIs("train.whole_photos", (ABSENT,)),
+        ),
+    ),
+    Correction(
+        "activation-of-a-file",
+        "CLIP weights from a file were given GELU also where they were trained with QuickGELU",
     ),
     Correction(
         "borrowed-names",

@@ -38,7 +38,13 @@ def conditions_of(spec: Benchmark) -> tuple[str, ...]:
         return ()
     bench = Bench(spec)
     rule = bench.hard_photos
-    hard = scope(rule.bound.name, rule.rule, bench.counts, bench.dataset.classes)
+    hard = scope(
+        rule.bound.name,
+        rule.rule,
+        bench.counts,
+        bench.dataset.classes,
+        published_counts=bench.published_counts,
+    )
     generator = getattr(bench.generator, "training_data", UNKNOWN)
     return tuple(filter(None, (hard, seen(generator))))
 
@@ -71,7 +77,13 @@ def _hard(result: Result) -> str:
         rule = bind("hard_rules", chosen["name"], chosen["parameters"]).build()
     except UserError:  # of another version of the package
         return ""
-    return scope(chosen["name"], rule, np.array(result.counts), result.classes)
+    return scope(
+        chosen["name"],
+        rule,
+        np.array(result.counts),
+        result.classes,
+        published_counts=np.array(result.group_counts),
+    )
 
 
 def _as_shipped(generator: Mapping[str, Any]) -> str:

@@ -106,11 +106,12 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
         yield "its confusion counts name a class it does not have"
         return
     metrics = metrics_of_run(result.identity)
-    values = metrics_of(confusions, counts, metrics)
+    grouped = np.array(result.group_counts, np.int64)
+    values = metrics_of(confusions, grouped, metrics)
     id_test = id_test_split(result.confusion_counts)
     stored = {key: value for key, value in result.metrics.items() if key != "wise_alpha"}
     recalls = _recalls(confusions, id_test, len(counts))
-    errors = sampling_errors(confusions, [id_test], counts, metrics)
+    errors = sampling_errors(confusions, [id_test], grouped, metrics)
     anew = redefined(result)
     yield from _different("metrics", stored, values, anew)
     yield from _different("class_recalls", _by_class(result.class_recalls), _by_class(recalls))

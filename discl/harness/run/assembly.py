@@ -39,12 +39,13 @@ from discl.engine.level_images import LevelImages
 from discl.engine.training import distributed
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
-from discl.engine.training.sampler import SamplerView, Targets, tail_shares
+from discl.engine.training.sampler import SamplerView, Targets
 from discl.files.disk import data_home, home
 from discl.files.photos import PhotoRows, fitted
 from discl.harness.hard.hard_photos import HardPhotos, photo_lines
 from discl.harness.hard.out_of_fold import HeldOutPredictions
 from discl.harness.run.fold_model import fit_fold
+from discl.harness.run.epoch_targets import epoch_targets
 from discl.harness.run.inputs import FeatureInputs, ImageInputs, Inputs
 
 
@@ -128,9 +129,21 @@ class Bench:
         return np.bincount(self.train.labels, minlength=len(self.dataset.classes))
 
     @cached_property
+    @cached_property
+    def published_counts(self) -> Ints | None:
+        """[c], training photos of each class as published; None where those here are all."""
+        counts: Ints | None = getattr(self.dataset, "published_counts", None)
+        return counts
+
     def hard_photos(self) -> HardPhotos:
         """The hard rule and what it needs."""
-        return HardPhotos(self.spec, self.train, self.dataset.classes, self._fit_fold_model)
+        return HardPhotos(
+            self.spec,
+            self.train,
+            self.dataset.classes,
+            self._fit_fold_model,
+            self.published_counts,
+        )
 
     def _fit_fold_model(
         self, models: FoldModels, fitted: Ints, held_out: Ints, progress: Callable[[int, int], None]
@@ -315,11 +328,15 @@ class Bench:
         distributed.barrier()
         self.inputs.prepare(synthetic, progress)
         data = TrainingData(
+        images = {level: self.level_images(level) for level in synthetic}
+        view = self.sampler_view
+        if synthetic and self.spec.sampling.hard_needs_image:
+            view = view.with_images(images)
             train=self.inputs.split("train"),
-            sampler_view=self.sampler_view,
+            sampler_view=view,
             classes=len(self.dataset.classes),
             levels=tuple(levels) or (PHOTO,),
-            images={level: self.level_images(level) for level in synthetic},
+            images=images,
             pixels={level: self.inputs.level(level) for level in synthetic},
             val=self.inputs.split("val"),
             metrics=self.metrics,
@@ -327,7 +344,7 @@ class Bench:
         return RunSetup(
             data=data,
             inputs=self.inputs,
-            targets=self.targets,
+            targets=self.targets_of(view),
             classes=self.dataset.classes,
             scored=tuple(name for name in self.dataset.splits if name != "train"),
             id_test=id_test,
@@ -344,21 +361,13 @@ class Bench:
 
     @cached_property
     def targets(self) -> Targets:
-        sampling = self.spec.sampling
-        shares = tail_shares(
-            self.sampler_view,
-            len(self.dataset.classes),
-            sampling.tail_share,
-            sampling.tail_weighting,
-            sampling.synthetic_per_real,
-        )
-        return Targets(
-            self.epoch_images,
-            shares,
-            sampling.max_repeats,
-            sampling.keep_hard_real,
-            sampling.include_easy,
-        )
+        """What fills an epoch, where all photos are hard that the hard rule selects."""
+        return self.targets_of(self.sampler_view)
+
+    def targets_of(self, view: SamplerView) -> Targets:
+        """What fills an epoch of the training split as the sampler sees it."""
+        classes = len(self.dataset.classes)
+        return epoch_targets(self.spec.sampling, view, classes, self.epoch_images)
 
 
 def _reopened(spec: Benchmark, home_folder: str, data_folder: str) -> Bench:

@@ -131,6 +131,9 @@ def _run(
             comparability=_comparability(experiment, setup, splits, scores["metrics"]),
             classes=list(setup.classes),
             counts=setup.data.counts.tolist(),
+            published_counts=(
+                [] if setup.data.published_counts is None else setup.data.published_counts.tolist()
+            ),
             chosen_epoch=best.epoch,
             seen=_seen(fit.history),
             cost=cost,
@@ -230,10 +233,10 @@ def _scores(predictions: Mapping[str, Any], setup: RunSetup) -> dict[str, Any]:
     data = setup.data
     confusions = list(count_predictions(predictions, data.counts))
     return {
-        "metrics": metrics_of(confusions, data.counts, data.metrics),
+        "metrics": metrics_of(confusions, data.group_counts, data.metrics),
         "class_recalls": class_recalls(predictions, setup.id_test, data.classes),
         "confusion_counts": pack_all(confusions),
-        "errors": sampling_errors(confusions, [setup.id_test], data.counts, data.metrics),
+        "errors": sampling_errors(confusions, [setup.id_test], data.group_counts, data.metrics),
         "predictions": predictions_digest(predictions),
     }
 

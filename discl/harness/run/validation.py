@@ -16,7 +16,7 @@ TYPES: dict[str, type] = {
     **dict.fromkeys(("attempt", "seed", "chosen_epoch"), int),
     **dict.fromkeys(("identity", "comparability", "metrics", "seen", "cost"), dict),
     **dict.fromkeys(("provenance", "confusion_counts", "errors", "plugins"), dict),
-    **dict.fromkeys(("class_recalls", "classes", "counts"), list),
+    **dict.fromkeys(("class_recalls", "classes", "counts", "published_counts"), list),
 }
 
 
@@ -41,10 +41,11 @@ def _faults(result: Result, id: str) -> Iterator[str]:
         for key, value in getattr(result, name).items():
             if not _all_numbers([value]):
                 yield f"{name} holds something else than a number for {key!r}"
-    by_class = [*result.class_recalls, *result.counts]
+    by_class = [*result.class_recalls, *result.counts, *result.published_counts]
     if not _all_numbers(value for value in by_class if value is not None):
         yield "class_recalls or counts hold something else than numbers"
-    if len({len(result.class_recalls), len(result.classes), len(result.counts)}) > 1:
+    of_classes = (result.class_recalls, result.classes, result.counts, result.group_counts)
+    if len({len(values) for values in of_classes}) > 1:
         yield "class_recalls, classes and counts differ in length"
     if result.id != id:
         yield f"it says it is run {result.id!r}, and lies in the folder of {id!r}"

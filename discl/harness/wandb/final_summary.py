@@ -101,7 +101,7 @@ def _classes(run: Any, result: Result, folder: Path, config: Mapping[str, Any]) 
 
     confusion = _confusion(result, folder)
     shots = SHOTS[str((config.get("metrics") or {}).get("shots", "kang"))].members(
-        np.asarray(result.counts)
+        np.asarray(result.group_counts)
     )
     tested = (
         np.bincount(confusion.truth, confusion.photos, len(result.classes)).astype(int)

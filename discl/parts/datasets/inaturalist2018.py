@@ -43,10 +43,12 @@ class INaturalist2018(FileDataset):
     `root` holds train2018.json, val2018.json, categories.json and train_val2018/. The competition's
     validation photos are the test, as in most papers. Our `val` is cut from its training photos by
     the hash of their names: at most `held_out` per class and at most a fifth of it, so that a
-    species with fewer than five keeps all. The competition's files number the species;
+    species with fewer than five keeps all. Many, medium and few go by the published counts, val's
+    photos included, as in the field. The competition's files number the species;
     categories.json, released afterwards, gives their scientific names.
     """
 
+    version = 2  # 1 counted many, medium and few without val's photos
     folder_name = "inaturalist2018"
     layout = "train2018.json, val2018.json, categories.json and train_val2018/<group>/<id>/*.jpg"
     published: Mapping[str, int] = {"train": 437_513, "test": 24_426}  # of train, our val is a part
@@ -111,6 +113,12 @@ class INaturalist2018(FileDataset):
         held_out = cut(published, self.held_out)
         train = _part(published, ~held_out)
         return {"train": train, "val": _part(published, held_out), "test": test}
+
+    @property
+    def published_counts(self) -> Ints:
+        """[8142], training photos of each species in the competition's file: ours and val's."""
+        labels = [self.listing(split).labels for split in ("train", "val")]
+        return np.bincount(np.concatenate(labels), minlength=_CLASSES)
 
     def check_published(self, listings: Mapping[str, Listing]) -> None:
         columns = zip(listings["train"], listings["val"], strict=True)

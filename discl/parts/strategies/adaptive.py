@@ -21,6 +21,7 @@ class Adaptive:
     version = 1
     rebalanced = True
     ordered = True
+    keeps_hard_real = False
 
     def __init__(self, burst: float = 0.2, holdout: float = 0.2, trim: bool = True) -> None:
         self.probe = Probe(holdout=holdout, burst=burst)

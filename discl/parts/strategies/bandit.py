@@ -23,6 +23,7 @@ class Bandit:
     version = 1
     rebalanced = True
     ordered = True
+    keeps_hard_real = False
 
     def __init__(
         self,

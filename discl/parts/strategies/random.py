@@ -9,6 +9,7 @@ class Random:
     version = 1
     rebalanced = True
     ordered = False
+    keeps_hard_real = False
     probe = None
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:

@@ -203,3 +203,9 @@ def test_predictions_cover_every_photo_in_order() -> None:
     assert saved["val/logits"].dtype == np.float32
     assert saved["val/labels"].dtype == np.int64
     assert saved["val/ids"].tolist() == VAL.ids.tolist()
+
+
+def test_the_report_says_of_how_many_photos_the_gains_are() -> None:
+    reports = list(_fit("adaptive"))
+    assert [report.probe_photos for report in reports] == [1, 1, 1, None, None]  # 20 % of 6
+    assert {report.probe_photos for report in _fit("static")} == {None}

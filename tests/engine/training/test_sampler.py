@@ -4,14 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discl.engine.level_images import LevelImages
-from discl.engine.training.sampler import (
-    Plan,
-    SamplerView,
-    Targets,
-    plan_epoch,
-    probe_rows,
-    tail_shares,
-)
+from discl.engine.training.probe import probe_rows
+from discl.engine.training.sampler import Plan, SamplerView, Targets, plan_epoch
+from discl.engine.training.tail_share import tail_shares
 
 LABELS = np.repeat([0, 1, 2, 3], [60, 30, 6, 2])
 VIEW = SamplerView(LABELS, np.bincount(LABELS)[LABELS] < 20)

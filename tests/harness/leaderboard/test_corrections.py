@@ -59,6 +59,23 @@ def test_a_mark_tells_a_run_from_before(mark: Mark, touched: bool) -> None:
     assert corrections.corrections_of(IDENTITY, [correction]) == [correction] * touched
 
 
+@pytest.mark.parametrize(
+    ("changed", "touched"),
+    [
+        ({}, True),
+        ({"images": {"threshold": -1.0}}, False),  # every image is there
+        ({"probe": 2}, False),
+        ({"strategy": {"name": "static", "version": 1}}, False),
+    ],
+)
+def test_a_probe_is_old_only_where_a_threshold_may_have_left_gaps(
+    changed: dict[str, Any], touched: bool
+) -> None:
+    plain = {"strategy": {"name": "adaptive", "version": 1}, "images": {"threshold": 0.25}}
+    found = [correction.name for correction in corrections.corrections_of(plain | changed)]
+    assert ("probe-photos" in found) == touched
+
+
 def test_all_marks_must_be_there_and_without_any_nothing_is_touched() -> None:
     here = SettingIs("train.schedule", ("step",))
     elsewhere = SettingIs("train.schedule", ("poly",))
