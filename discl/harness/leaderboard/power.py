@@ -10,6 +10,7 @@ import numpy as np
 from discl.core.result import Result
 from discl.harness.leaderboard import columns
 from discl.harness.leaderboard.studentized_range import upper_quantile
+from discl.harness.leaderboard.table import Board
 
 POWER = 0.8  # a true difference of this size is told apart four times out of five
 MOST_SEEDS = 2_000
@@ -95,6 +96,44 @@ def sentences(
             f" rows, spread {100 * spread:.1f}: {origin})"
         )
     return lines
+
+
+def of_first_two(made: Board, metric: str) -> str:
+    """How many seeds would tell the best two complete rows apart, by a metric, as a sentence.
+
+    It takes the difference that was measured for the true one, which flatters the best row. ""
+    where no two complete rows have the metric.
+    """
+    complete = {row.strategy for row in made.rows if row.complete}
+    values = {
+        name: [*by_seed.values()]
+        for name, by_seed in made.values(metric).items()
+        if name in complete and by_seed
+    }
+    if len(values) < 2:
+        return ""
+    sign = 1 if metric in made.lower_is_better else -1
+    first, second, *_ = sorted(values, key=lambda name: sign * float(np.mean(values[name])))
+    pair = made.pairs(metric).between(first, second)
+    if not pair.n:
+        return ""
+    difference = abs(pair.mean)
+    begin = (
+        f"Power: in `{made.columns[metric]}` the first two, {first} and {second}, differ by"
+        f" {100 * difference:.1f} points"
+    )
+    spread = pooled_spread(values.values())
+    if not spread:
+        return f"{begin}; without a spread over seeds nothing says how many would tell them apart."
+    rows, seeds = len(values), len(made.declared_seeds)
+    least = told_apart(seeds, spread, rows)
+    needed = seeds_needed(difference, spread, rows)
+    count = f"more than {MOST_SEEDS:,}" if needed is None else f"{needed:,}"
+    return (
+        f"{begin}; if that is the true difference, {count} seeds would tell them apart four times"
+        f" out of five ({rows} rows, spread {100 * spread:.1f} points). {seeds} seeds tell"
+        f" {100 * least:.1f} points apart."
+    )
 
 
 def _price(points: int, spread: float, rows: int, minutes_a_run: float | None) -> str:

@@ -26,11 +26,14 @@ class Histories:
     chosen: str = ""  # the metric that chose the epoch
 
     def val(self) -> list[dict[str, Any]]:
-        """Strategy x epoch: the metric that chose the epoch, percent."""
+        """Strategy x epoch: the metric that chose the epoch, percent.
+
+        `low` and `high` are None where the runs of an epoch give no interval: one, or all alike.
+        """
         return self._curve(lambda report: report.values.get(self.chosen), 100.0)
 
     def loss(self) -> list[dict[str, Any]]:
-        """Strategy x epoch: mean training loss."""
+        """Strategy x epoch: mean training loss; `low` and `high` as of `val`."""
         return self._curve(lambda report: report.loss, 1.0)
 
     def _curve(
@@ -41,15 +44,15 @@ class Histories:
             pairs = [(report.epoch, value(report)) for run in runs for report in run]
             for epoch, values in _by_epoch(pairs):
                 estimate = statistics.estimate([scale * measured for measured in values])
-                half_width = estimate.half_width or 0.0
+                mean, half_width, n = estimate
                 rows.append(
                     {
                         "strategy": name,
                         "epoch": epoch + 1,
-                        "mean": round(estimate.mean, 4),
-                        "low": round(estimate.mean - half_width, 4),
-                        "high": round(estimate.mean + half_width, 4),
-                        "n": estimate.n,
+                        "mean": round(mean, 4),
+                        "low": None if half_width is None else round(mean - half_width, 4),
+                        "high": None if half_width is None else round(mean + half_width, 4),
+                        "n": n,
                     }
                 )
         return rows

@@ -26,7 +26,7 @@
       const value = bench.choice[word.dataset.says];
       word.textContent = word.dataset.says === "metric" ? bench.titles[value] : value;
     });
-    each(bench, ".answer", (one) => { one.hidden = one.dataset.metric !== bench.choice.metric; });
+    each(bench, ".answer, .power", (one) => { one.hidden = one.dataset.metric !== bench.choice.metric; });
     each(bench, "tr[data-strategy], .one[data-strategy]", (row) => {
       const { strategy, metric, baseline } = row.dataset;
       row.hidden = bench.hidden.has(strategy) || (metric !== undefined && metric !== bench.choice.metric) ||

@@ -20,6 +20,7 @@ from discl.core.text import listed
 from discl.engine.evaluation.metrics import definitions
 from discl.harness.html import template, text
 from discl.harness.leaderboard.paper_results import PaperResults
+from discl.harness.leaderboard.power import of_first_two
 from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import Board
 from discl.harness.leaderboard.wording import (
@@ -86,6 +87,12 @@ class Section:
     def source_of_error(self) -> str:
         sentences = (source_of_error(self.board), old_rows(self.board))
         return " ".join(filter(None, sentences))
+
+    @property
+    def power(self) -> dict[str, str]:
+        """Metric -> how many seeds would tell its best two rows apart, where two have it."""
+        found = {metric: of_first_two(self.board, metric) for metric in self.board.columns}
+        return {metric: sentence for metric, sentence in found.items() if sentence}
 
     @property
     def published(self) -> Sequence[PaperResults]:

@@ -182,3 +182,17 @@ def test_a_large_comparison_stays_under_three_megabytes() -> None:
         [draw_section(comparison_of(scores, histories=histories))], "x" * 900_000
     )  # the library takes about so much
     assert len(text.encode()) < 3_000_000
+
+
+def test_a_page_says_the_power_of_its_first_two_rows_and_holds_no_nan() -> None:
+    """By every column; the first shown is that of the headline."""
+    text = page([draw_section(comparison_of({**RUNS, "real_only": [1, float("nan")]}))], "")
+    said = re.findall(r'<p class="quiet power" data-metric="([^"]+)"( hidden)?>(.*?)</p>', text)
+    shown = [(metric, words) for metric, hidden, words in said if not hidden]
+    ((metric, words),) = shown
+    assert metric == "test/few_acc"
+    assert "the first two, static and adaptive, differ by 1.0 points" in words
+    assert "seeds would tell them apart four times out of five (5 rows, spread" in words
+    assert len(said) > 1
+    shown_text = text.partition("<script")[0]  # scripts are code, and their JSON refuses NaN
+    assert not re.search(r"\bnan\b", shown_text, re.IGNORECASE)

@@ -24,8 +24,8 @@ class LossChart(ReportChart):
 
     def about(self, comparison: Comparison) -> str:
         return (
-            "Mean training loss of an epoch, mean and 95 % band over seeds. Strategies train on"
-            " different images, so a lower loss is no better model."
+            "Mean training loss of an epoch, mean and 95 % band over seeds, of each epoch alone."
+            " Strategies train on different images, so a lower loss is no better model."
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:

@@ -24,8 +24,8 @@ class ValidationChart(ReportChart):
 
     def about(self, comparison: Comparison) -> str:
         return (
-            f"{comparison.histories.chosen} over epochs, mean and 95 % band over seeds; it chooses"
-            " the epoch that is tested. Test photos choose nothing."
+            f"{comparison.histories.chosen} over epochs, mean and 95 % band over seeds, of each"
+            " epoch alone; it chooses the epoch that is tested. Test photos choose nothing."
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
