@@ -259,8 +259,8 @@ def _show_gains(seeds: int, titles: dict[str, str], lines: Sequence[Gain]) -> No
             cells.append(percent(line.gain[metric], True))
         rows.append(cells)
     show(
-        f"default against tuned on {seeds} fresh seeds (percent, mean ± 95 % interval;"
-        " gains are paired by seed)",
+        f"default against tuned on {seeds} fresh seeds (percent, mean ± half a 95 % interval;"
+        " gains are paired by seed, and the interval of each stands alone)",
         header,
         rows,
     )

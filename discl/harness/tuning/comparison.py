@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +116,11 @@ def retests(tuner: Tuner, count: int) -> list[Retest]:
 
 @dataclass(frozen=True)
 class Gain:
-    """Default against tuned by metric, paired by seed."""
+    """Default against tuned by metric.
+
+    Gains are paired by seed, and the interval of each stands alone: those of several strategies or
+    metrics do not hold together.
+    """
 
     strategy: str
     default: dict[str, Estimate]
@@ -157,6 +162,7 @@ def _by_seed(
     scores = {}
     for point in points:
         result = results.get(point.experiment.id())
-        if result and metric in result.metrics:
-            scores[result.seed] = result.metrics[metric]
+        value = result.metrics.get(metric, math.nan) if result else math.nan
+        if result and math.isfinite(value):
+            scores[result.seed] = value
     return scores

@@ -57,8 +57,9 @@ def sentences(result: OrderTestResult, metric: str) -> list[str]:
             f" {_points(result.variance.noticeable)} points would be missed more than one time in"
             " five, so a test without a finding is no proof that order is nothing. Where the"
             " learning rate falls, what comes last is learnt at the lowest, so order here is order"
-            " under this schedule. The p-values are not corrected for there being several, and"
-            " other data, networks, lengths of stages and amounts of synthesis may say otherwise."
+            " under this schedule. Each p-value and each interval stands alone: none is corrected"
+            " for there being several. Other data, networks, lengths of stages and amounts of"
+            " synthesis may say otherwise."
         ),
     ]
 

@@ -97,7 +97,10 @@ class DistanceTrend:
 
 @dataclass(frozen=True)
 class OrderTestResult:
-    """The result of an order test; differences are paired by seed."""
+    """The result of an order test.
+
+    Differences are paired by seed, and the interval of each stands alone.
+    """
 
     paper: Order
     seeds: tuple[int, ...]
