@@ -154,6 +154,7 @@ class TrainTable(FixedTable):
     cutmix: Annotated[float, Field(ge=0)] = 0.0
     crop: NotNegative = 0
     transform: dict[str, Any] = {}
+    whole_photos: bool = True
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     channels_last: bool = False
     compile: bool = False
@@ -162,8 +163,10 @@ class TrainTable(FixedTable):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
 
     def non_default(self) -> dict[str, Any]:
-        """Also the settings that the schedule and the average read, lengths in epochs."""
-        read = READ_BY.get(self.schedule, ()) + (("ema_warmup",) if self.ema else ())
+        """Also the settings that schedule, average and transform read, lengths in epochs."""
+        read = READ_BY.get(self.schedule, ())
+        read += ("ema_warmup",) if self.ema else ()
+        read += ("whole_photos",) if self.transform else ()
         values = super().non_default() | {name: getattr(self, name) for name in read}
         if "milestones" in read:
             values["milestones"] = [in_epochs(each, self.epochs) for each in self.milestones]

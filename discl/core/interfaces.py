@@ -56,6 +56,9 @@ class Split:
     pixels: Photos  # [n, h, w, 3], possibly a memory map; at the size they are trained on
     # the photo of a row as it was taken, any size; None = there are only `pixels`
     original: Callable[[int], Photos] | None = None
+    # the photo of a row with its aspect kept, [h, w, 3], the shorter side as long as that of
+    # `pixels`; None = `pixels` has it whole
+    whole: Callable[[int], Photos] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,13 +71,13 @@ class Dataset(Protocol):
     There are `train`, `val` (chooses epochs), the in-distribution test split (`test`, or `id_test`
     where the field calls it so), any number of out-of-distribution test splits `ood/*`, and further
     splits that are scored, under names of their own.
-    """
-
-    version: int
 
     Where `val` is cut from training photos that are published as such, a dataset may have
     `published_counts` [c], the published training photos of each class: many, medium and few, and
     hard rules, then go by them.
+    """
+
+    version: int
 
     def identity(self) -> dict[str, Any]:
         """All else that the photos depend on beside name and parameters, such as a file digest."""
@@ -342,11 +345,11 @@ class Strategy(Protocol):
     """Decides what share of the synthetic images comes from each level, epoch by epoch.
 
     A pure function of its context: same context, same mix; nothing is kept on `self` between calls.
+    A strategy whose hard photos come in by its mix alone, as in the paper's Algorithm 2, may have
+    `keeps_hard_real = False`; `sampling.keep_hard_real = "by_strategy"` follows it.
     """
 
     version: int
-    A strategy whose hard photos come in by its mix alone, as in the paper's Algorithm 2, may have
-    `keeps_hard_real = False`; `sampling.keep_hard_real = "by_strategy"` follows it.
     # hard classes get the sampler's tail share; False = the classes' natural frequencies
     rebalanced: bool
     # it takes the levels in an order, so that a gain over all of them at once is due to the order
@@ -440,10 +443,10 @@ class EpochReport:
     gains: dict[int, float] = field(default_factory=dict)  # level -> mean gain, where probed
     real_phase: bool = False  # after the curriculum: photos only
     loss: float | None = None  # mean training loss of the steps; of the main process
+    probe_photos: int | None = None  # that the gains of all levels are of; None = not probed
 
 
 # ---------------------------------------------------------------- measuring
-    probe_photos: int | None = None  # that the gains of all levels are of; None = not probed
 
 
 class Metric(ABC):

@@ -16,6 +16,8 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Photos
 from discl.files.disk import atomic_output
 
+LONGEST = 8  # times its shorter side, of a photo that is read whole
+
 
 def encode(photo: Photos) -> bytes:
     """Lossless WebP of uint8 [h, w, 3]; method 0 is smaller and faster than PNG both ways."""
@@ -71,6 +73,30 @@ def decode_square(data: bytes, name: str, side: int) -> Photos:
     box = ((w - edge) / 2, (h - edge) / 2, (w + edge) / 2, (h + edge) / 2)
     return np.asarray(
         Image.fromarray(photo).resize((side, side), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
+    )
+
+
+def decode_whole(data: bytes, name: str, side: int) -> Photos:
+    """uint8 [h, w, 3]: a whole photo, its shorter side `side` pixels, antialiased.
+
+    Of a photo longer than `LONGEST` times its width the middle is taken. A photo of that size stays
+    as it is; a square one is what `decode_square` gives.
+    """
+    return shortened(decode(data, name, least_side=2 * side), side)
+
+
+def shortened(photo: Photos, side: int) -> Photos:
+    """A photo [h, w, 3] scaled to a shorter side of `side` pixels, as in `decode_whole`."""
+    h, w = photo.shape[:2]
+    short = min(h, w)
+    used_h = min(h, LONGEST * short)
+    used_w = min(w, LONGEST * short)
+    left = (w - used_w) / 2
+    top = (h - used_h) / 2
+    size = (max(side, round(side * used_w / short)), max(side, round(side * used_h / short)))
+    box = (left, top, left + used_w, top + used_h)
+    return np.asarray(
+        Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC, box, reducing_gap=3.0)
     )
 
 

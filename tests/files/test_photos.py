@@ -7,7 +7,7 @@ from PIL import Image
 
 from discl.core.errors import UserError
 from discl.files.disk import atomic_write
-from discl.files.photos import decode, encode, save_picture
+from discl.files.photos import decode, decode_square, decode_whole, encode, save_picture
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
 
@@ -152,3 +152,24 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((270, 480), (90, 160)), ((480, 270), (160, 90)), ((90, 90), (90, 90)), ((1, 40), (90, 720))],
+)
+def test_a_whole_photo_keeps_its_aspect_and_the_longest_ones_their_middle(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    photo = np.zeros((*size, 3), np.uint8)
+    assert decode_whole(encode(photo), "photo", 90).shape == (*expected, 3)
+
+
+def test_the_middle_of_a_whole_photo_is_its_middle_square() -> None:
+    ramp = np.repeat(np.linspace(0, 255, 320).astype(np.uint8)[None, :, None], 160, 0)
+    data = encode(np.repeat(ramp, 3, 2))
+    whole = decode_whole(data, "photo", 40).astype(int)
+    square = decode_square(data, "photo", 40).astype(int)
+    assert whole.shape == (40, 80, 3)
+    assert np.abs(whole[:, 20:60] - square)[:, 2:-2].max() <= 1
+    assert np.array_equal(decode_whole(encode(PHOTO[:, :8]), "photo", 8), PHOTO[:, :8])

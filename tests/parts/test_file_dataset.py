@@ -104,6 +104,9 @@ def test_photos_come_as_listed_at_training_size_and_as_they_were_taken(tmp_path:
     assert split.pixels[:, 0, 0, 0].tolist() == [30, 71, 112, 33, 74, 115]
     assert split.original is not None
     assert split.original(1).shape == (20, 24, 3)
+    assert split.whole is not None
+    side = split.pixels.shape[1]
+    assert split.whole(1).shape == (side, round(side * 24 / 20), 3)
     travelled = pickle.loads(pickle.dumps(toy))  # noqa: S301
     assert travelled.split("val").ids.tolist() == toy.split("val").ids.tolist()
 

@@ -27,6 +27,7 @@ from discl.core.levels import denoising_steps
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, ImageRecord
 from discl.engine.bank.generate import ImageMaker, SourceImages, key_of
 from discl.engine.bank.leases import Builder, CellGrid, missing
+from discl.engine.bank.whole_images import WholeImages
 from discl.engine.level_images import LevelImages
 from discl.files import shards
 from discl.files.disk import atomic_write, clear_disk_errors, write_text
@@ -335,6 +336,14 @@ class Bank:
             opened = (stamp, self._opened_map(level))
             self._maps[level] = opened
         return opened[1]
+
+    def whole(self, level: int) -> WholeImages:
+        """The images of `pixels(level)` with their aspect kept, by position.
+
+        Their shorter side is as long as that of `pixels`.
+        """
+        places = self.catalogue.stream(*_select("shard, offset, length", level))
+        return WholeImages(self.shards, places, min(self.pixels(level).shape[1:3]))
 
     def map_path(self, level: int) -> tuple[Path, int]:
         """(file, number of images) of a level's map.

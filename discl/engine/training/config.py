@@ -52,6 +52,9 @@ class TrainConfig:
     crop: int = 0
     # arguments of timm.data.create_transform; replaces random_translate and hflip
     transform: Mapping[str, Any] = field(default_factory=dict)
+    # with a `transform`, photos and images are read with their aspect kept, so that a random crop
+    # may lie anywhere; False = their middle square, which needs no decoding
+    whole_photos: bool = True
     precision: str = "auto"  # float32, bfloat16 or float16; auto: see `autocast_dtype`
     channels_last: bool = False
     compile: bool = False  # torch.compile: slow to start, pays on a GPU

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -34,20 +34,24 @@ class TrainingData:
     pixels: Mapping[int, Photos]  # level -> [m, h, w, 3], or float features [m, d]
     val: Split
     metrics: Metrics  # what is measured on val
+    # [c], training photos as published, where our val is a part of them; None = as they are here
+    published_counts: Ints | None = None
+    # level -> its images with their aspect kept, by position; none = `pixels` has them whole
+    whole: Mapping[int, Callable[[int], Photos]] = field(default_factory=dict)
 
     @cached_property
     def counts(self) -> Ints:
         """[c], real training photos by label."""
         return np.bincount(self.train.labels, minlength=self.classes)
 
-    @cached_property
-    def _val_metrics(self) -> Metrics:
-        return of_predictions(for_split(self.metrics, "val"))
-
     @property
     def group_counts(self) -> Ints:
         """[c], the photos by which a class is many, medium or few."""
         return self.counts if self.published_counts is None else self.published_counts
+
+    @cached_property
+    def _val_metrics(self) -> Metrics:
+        return of_predictions(for_split(self.metrics, "val"))
 
     def val_metrics(self, guess: Ints) -> dict[str, float]:
         """`val/<metric>` of predicted labels [n]."""

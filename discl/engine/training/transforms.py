@@ -13,6 +13,7 @@ from torch import Tensor
 
 from discl.core.errors import UserError
 from discl.core.hashing import seed_of
+from discl.core.interfaces import Photos
 from discl.core.levels import PHOTO
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
@@ -59,6 +60,7 @@ class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
         self.plan = plan
         self.training_data = training_data
         self.key = key
+        self.whole = config.whole_photos
         self.transform = transform_of(config, training_data.train.pixels.shape[1])
 
     def __len__(self) -> int:
@@ -68,11 +70,18 @@ class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
         from PIL import Image
 
         row, level, index = (int(column[position]) for column in self.plan)
-        train = self.training_data.train
-        photo = train.pixels[row] if level == PHOTO else self.training_data.pixels[level][index]
+        photo = self._photo(row) if level == PHOTO else self._image(level, index)
         with _seeded(seed_of("transform", *self.key, position)):
             picture = self.transform(Image.fromarray(np.asarray(photo)))
-        return torch.from_numpy(np.array(picture)), int(train.labels[row])
+        return torch.from_numpy(np.array(picture)), int(self.training_data.train.labels[row])
+
+    def _photo(self, row: int) -> Photos:
+        train = self.training_data.train
+        return train.whole(row) if self.whole and train.whole else train.pixels[row]
+
+    def _image(self, level: int, index: int) -> Photos:
+        whole = self.training_data.whole.get(level) if self.whole else None
+        return whole(index) if whole else self.training_data.pixels[level][index]
 
 
 def transform_of(config: TrainConfig, side: int) -> Any:

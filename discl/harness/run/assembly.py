@@ -35,6 +35,7 @@ from discl.core.registry import bind, singular
 from discl.engine.bank.bank import Bank, BuildReport, id_of
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
+from discl.engine.bank.whole_images import WholeImages
 from discl.engine.level_images import LevelImages
 from discl.engine.training import distributed
 from discl.engine.training.config import TrainConfig
@@ -44,8 +45,8 @@ from discl.files.disk import data_home, home
 from discl.files.photos import PhotoRows, fitted
 from discl.harness.hard.hard_photos import HardPhotos, photo_lines
 from discl.harness.hard.out_of_fold import HeldOutPredictions
-from discl.harness.run.fold_model import fit_fold
 from discl.harness.run.epoch_targets import epoch_targets
+from discl.harness.run.fold_model import fit_fold
 from discl.harness.run.inputs import FeatureInputs, ImageInputs, Inputs
 
 
@@ -129,12 +130,12 @@ class Bench:
         return np.bincount(self.train.labels, minlength=len(self.dataset.classes))
 
     @cached_property
-    @cached_property
     def published_counts(self) -> Ints | None:
         """[c], training photos of each class as published; None where those here are all."""
         counts: Ints | None = getattr(self.dataset, "published_counts", None)
         return counts
 
+    @cached_property
     def hard_photos(self) -> HardPhotos:
         """The hard rule and what it needs."""
         return HardPhotos(
@@ -327,11 +328,11 @@ class Bench:
         made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
         distributed.barrier()
         self.inputs.prepare(synthetic, progress)
-        data = TrainingData(
         images = {level: self.level_images(level) for level in synthetic}
         view = self.sampler_view
         if synthetic and self.spec.sampling.hard_needs_image:
             view = view.with_images(images)
+        data = TrainingData(
             train=self.inputs.split("train"),
             sampler_view=view,
             classes=len(self.dataset.classes),
@@ -340,6 +341,8 @@ class Bench:
             pixels={level: self.inputs.level(level) for level in synthetic},
             val=self.inputs.split("val"),
             metrics=self.metrics,
+            published_counts=self.published_counts,
+            whole=self._whole_images(synthetic),
         )
         return RunSetup(
             data=data,
@@ -352,6 +355,12 @@ class Bench:
             images_generated=made.images if made else 0,
             image_costs=self.costs(levels),
         )
+
+    def _whole_images(self, levels: Sequence[int]) -> dict[int, WholeImages]:
+        config = self.inputs.train_config
+        if not config.transform or not config.whole_photos:
+            return {}
+        return {level: self.bank.whole(level) for level in levels}
 
     @property
     def epoch_images(self) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
-from discl.core.interfaces import FoldModels, Ints, Metric, Split
+from discl.core.interfaces import FoldModels, Ints, Metric, Photos, Split
 from discl.core.levels import PHOTO
 from discl.core.registry import bind
 from discl.engine.hard_mining import true_class_probability
@@ -85,7 +86,13 @@ def _photos_only(
     from discl.engine.training.data import TrainingData
 
     pixels: Any = PhotoRows.of(train.pixels, rows)  # reads like an array, and copies nothing
-    part = Split(train.ids[rows], train.labels[rows], train.groups[rows], pixels)
+    part = Split(
+        train.ids[rows],
+        train.labels[rows],
+        train.groups[rows],
+        pixels,
+        whole=partial(_row_of, train.whole, rows) if train.whole else None,
+    )
     return TrainingData(
         train=part,
         sampler_view=SamplerView(part.labels, np.zeros(len(rows), bool)),
@@ -96,3 +103,7 @@ def _photos_only(
         val=val,
         metrics=metrics,
     )
+
+
+def _row_of(whole: Callable[[int], Photos], rows: Ints, row: int) -> Photos:
+    return whole(int(rows[row]))

@@ -450,6 +450,12 @@ def test_images_of_several_sizes_come_at_one(tmp_path: Path) -> None:
     assert np.array_equal(shown.pixels(0)[2], fitted(decode(list(bank.encoded(0))[2][1]), (5, 7)))
     assert Bank(tmp_path, PROCESS, (8, 8)).map_path(0) == bank.map_path(0)
     assert shown.map_path(0)[0].name == f"{bank.map_path(0)[0].stem}-5x7.npy"
+    whole = Bank(tmp_path, PROCESS, (6, 6)).whole(0)
+    stored = [decode(data) for _, data in bank.encoded(0)]
+    assert len(whole) == len(stored) == 15
+    wide = [position for position, image in enumerate(stored) if image.shape == (6, 12, 3)]
+    assert all(np.array_equal(whole(position), stored[position]) for position in wide)
+    assert {whole(position).shape for position in range(15)} == {(6, 6, 3), (6, 12, 3)}
 
 
 def _diffused(folder: Path, batch: int) -> str:

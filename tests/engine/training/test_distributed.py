@@ -17,10 +17,10 @@ from tests import processes
 TINY = [
     "generator.name=blend",
     "bank.variants=1",
-    "train.epochs=3",
+    "train.epochs=2",
     "train.warmup_epochs=1",
     "levels=[0,50,100]",
-    "train.curriculum_epochs=2",
+    "train.curriculum_epochs=1",
     "train.evaluate_every=1",
     "train.batch=32",
     "backbone.stem_stride=4",

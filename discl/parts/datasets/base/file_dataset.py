@@ -15,7 +15,7 @@ from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Listing, Photos, Progress, Split
 from discl.files import decoded
 from discl.files.disk import data_home
-from discl.files.photos import decode
+from discl.files.photos import decode, decode_whole
 from discl.files.sources import ByHand, Source, format_bytes, obtain, safe_path
 from discl.parts.datasets.base.survey import (
     Survey,
@@ -162,6 +162,7 @@ class FileDataset(ABC):
             listing.groups[opened.rows],
             opened.pixels,
             _Originals(self, refs),
+            _WholePhotos(self, refs),
         )
 
     def prepare(self, progress: Progress) -> None:
@@ -392,13 +393,26 @@ class _Originals:
 
     def __call__(self, row: int) -> Photos:
         ref = str(self._refs[row])
+        return self._pixels(self._bytes(ref), ref)
+
+    def _pixels(self, data: bytes, ref: str) -> Photos:
+        return decode(data, ref)
+
+    def _bytes(self, ref: str) -> bytes:
         try:
-            return decode(self._dataset.read(self._dataset.folder, ref), ref)
+            return self._dataset.read(self._dataset.folder, ref)
         except OSError as error:
             raise UserError(
                 f"{ref} cannot be read any more ({error.strerror or error}); put it back into"
                 f" {self._dataset.folder}"
             ) from error
+
+
+class _WholePhotos(_Originals):
+    """Photos with their aspect kept, the shorter side at training size, by row."""
+
+    def _pixels(self, data: bytes, ref: str) -> Photos:
+        return decode_whole(data, ref, self._dataset.side)
 
 
 _SURVEYS: dict[tuple[Any, ...], Survey] = {}
