@@ -197,7 +197,10 @@ def changed_records(a: StoredRun, b: StoredRun) -> list[Change]:
     """Recorded facts that differ: settings that change no answer, then provenance."""
     in_identity = {change.path for change in changed_settings(a, b)}
     config = _changed_config(a, b, in_identity)
-    return [*config, *_changes(_provenance(a), _provenance(b))]
+    provenance = _changes(_provenance(a), _provenance(b))
+    if _IMAGES_CHANGE in in_identity:  # what the generator had seen is no fact of a run without one
+        provenance = [change for change in provenance if change.path != "training_data"]
+    return [*config, *provenance]
 
 
 def _changed_config(a: StoredRun, b: StoredRun, in_identity: set[str]) -> list[Change]:
