@@ -83,7 +83,7 @@ log = true
 trials = 2
 round = 2
 startup = 2
-seeds = [0, 1]"""
+seeds = [0]"""
     ),
 }
 
