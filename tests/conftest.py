@@ -101,6 +101,7 @@ def one_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("default", "cifar10_lt"):
         shutil.copy(search_path.shipped("benchmarks") / f"{name}.toml", shipped / "benchmarks")
     monkeypatch.setattr(search_path, "shipped", lambda kind: shipped / kind)
+    monkeypatch.chdir(shipped)  # the source tree has all of them in `benchmarks`, too
 
 
 @pytest.fixture

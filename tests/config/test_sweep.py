@@ -116,7 +116,7 @@ AXES = {
         },
     )
 )
-@examples(25)
+@examples(12)
 def test_every_place_of_any_grid_is_there_once_under_an_id_of_its_own(
     grid: dict[str, list[Any]],
 ) -> None:

@@ -333,6 +333,7 @@ def test_before_training_plan_says_what_it_will_cost_and_trains_nothing(trained:
         _ = Bench(_tiny("hard_rule.fraction=0.25")).bank_id
 
 
+@pytest.mark.usefixtures("one_benchmark")
 def test_before_training_no_bank_of_the_dataset_is_taken_for_unused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[Any]
 ) -> None:

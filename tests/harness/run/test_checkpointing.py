@@ -1,5 +1,6 @@
 """A run that is killed goes on from its last checkpoint, and its result says nothing of it."""
 
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -73,6 +74,7 @@ def test_a_run_killed_at_a_random_step_ends_as_if_it_had_not_been(
     (experiment,) = experiments(spec)
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "uninterrupted"))
     uninterrupted = _result(spec)
+    shutil.copytree(tmp_path / "uninterrupted" / "banks", tmp_path / "killed" / "banks")
 
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "killed"))
     left = Store().checkpoints(experiment.id())

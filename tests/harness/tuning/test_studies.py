@@ -9,6 +9,7 @@ import http.client
 import json
 import re
 import shlex
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -28,40 +29,51 @@ from discl.cli import main
 from discl.config import sweep_expand
 from discl.config.experiment import experiments
 from discl.config.load import load
+from discl.config.sweep import SweepFile
 from discl.core.errors import UserError
 from discl.harness.sweep.planned_run import PlannedRun
 from discl.harness.tuning import description, history, slots
 from discl.harness.tuning.plots import draw as plots
 from discl.harness.tuning.plots import trial_charts
 from discl.harness.tuning.tuner import Tuner
+from tests.shared import made_once
 from tests.studies import REAL, SPACE, STATIC, opened, sweep_file, tune
 
 
-@pytest.fixture(scope="module")
+def _made_once(
+    factory: pytest.TempPathFactory, name: str, found: SweepFile, fails: str = ""
+) -> str:
+    folder = made_once(
+        factory,
+        name,
+        lambda folder: tune(found, f"sqlite:///{folder}/studies.db", fails=fails),
+    )
+    return f"sqlite:///{folder}/studies.db"
+
+
+@pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Two strategies with six trials each: some given up, one failed. Tests only read it."""
-    address = f"sqlite:///{tmp_path_factory.mktemp('studies')}/studies.db"
-    tune(sweep_file(6), address, fails="static trial 2,")
-    return address
+    return _made_once(tmp_path_factory, "studies", sweep_file(6), fails="static trial 2,")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pareto(tmp_path_factory: pytest.TempPathFactory) -> str:
-    address = f"sqlite:///{tmp_path_factory.mktemp('pareto')}/studies.db"
-    tune(
-        sweep_file(8, objective=["val/macro_acc", "cost/images"], seeds=[0]).model_copy(
-            update={"strategies": ["static"]}
-        ),
-        address,
-    )
-    return address
+    found = sweep_file(8, objective=["val/macro_acc", "cost/images"], seeds=[0])
+    static = found.model_copy(update={"strategies": ["static"]})
+    return _made_once(tmp_path_factory, "pareto studies", static)
+
+
+@pytest.fixture(scope="session")
+def _small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return _made_once(tmp_path_factory, "small studies", sweep_file(1, seeds=[0]))
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> str:
-    """One trial of each of two strategies, on one seed."""
+def small(_small: str, tmp_path: Path) -> str:
+    """One trial of each of two strategies, on one seed; a copy of the test's own."""
     address = f"sqlite:///{tmp_path}/small.db"
-    tune(sweep_file(1, seeds=[0]), address)
+    shutil.copy(_small.removeprefix("sqlite:///"), tmp_path / "small.db")
     return address
 
 
