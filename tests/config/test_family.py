@@ -14,7 +14,7 @@ from discl.config import load as loading
 from discl.config import toml
 from discl.config.benchmark import MAKERS, Benchmark
 from discl.config.experiment import Experiment, experiments
-from discl.config.identity import FOLD_MODELS, SCHEMA
+from discl.config.identity import FOLD_MODELS, PROBE, SCHEMA
 from discl.config.load import BenchmarkVariants, available, load, scales
 from discl.config.part_cache import PartCache
 from discl.core.errors import UserError
@@ -73,6 +73,8 @@ def _plainly(experiment: Experiment) -> dict[str, Any]:
         "strategy": strategy.identity(),
         "seed": experiment.seed,
     }
+    if bench.train.transform:  # recorded: version 0.1 read the middle square
+        described["train"]["whole_photos"] = bench.train.whole_photos
     if metrics := bench.metrics.model_dump(exclude_defaults=True):
         described["metrics"] = metrics
     if any(level != PHOTO for level in levels):
@@ -81,6 +83,8 @@ def _plainly(experiment: Experiment) -> dict[str, Any]:
             {singular(kind): whole(kind) for kind in MAKERS} | numbers | {"levels": levels}
         )
         described["images"] |= {"size": bank.size} if bank.size else {}
+        if strategy.build().probe and bank.threshold > -1:  # with every image it is as in 0.1
+            described["probe"] = PROBE
     return dict(canonical(described))
 
 

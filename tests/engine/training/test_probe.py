@@ -52,7 +52,7 @@ def _probe(rows_with_image: dict[int, Any], seed: int = 0, holdout: float = 0.4)
 def test_with_every_image_there_the_probe_is_that_of_version_1(seed: int) -> None:
     probe = _probe({0: HARD, 50: HARD}, seed)
     rng = np.random.default_rng([seed, 0x9E0BE])
-    drawn = []
+    drawn: list[int] = []
     for label in (2, 3, 4):
         rows = np.flatnonzero(label == LABELS)
         drawn.extend(rng.permutation(rows)[: round(0.4 * len(rows)) if len(rows) > 1 else 0])
