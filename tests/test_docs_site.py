@@ -143,7 +143,7 @@ def test_a_setting_is_told_with_its_bounds_default_and_reason(site: Path) -> Non
     )
     assert "epochs a whole number from 1 40" in settings
     assert (
-        'tail_share a number or one of classes , photos above 0, below 1 "classes" share of images'
+        'tail_share a number or one of classes , photos , union above 0, below 1 "classes" share of images'
         " from hard classes" in settings
     )
 
