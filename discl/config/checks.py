@@ -59,6 +59,21 @@ def _check_parts(bench: Benchmark, parts: PartCache) -> None:
         parts.get(bench.strategy_choice(name))
     for name in bench.trackers:
         bind("trackers", name, {})
+    if heads := chosen["losses"].traits.heads:
+        _check_head(bench, heads, chosen["backbones"].traits.head)
+
+
+def _check_head(bench: Benchmark, heads: Sequence[str], head: str) -> None:
+    """Raises UserError where the loss is not defined on the backbone's head.
+
+    A backbone that names no head is judged by what its network gives, in the first step.
+    """
+    if head and head not in heads:
+        fitting = " or ".join(f"'{name}'" for name in heads)
+        raise UserError(
+            f"loss {bench.loss['name']!r} is not defined on backbone.head = {head!r}; set"
+            f" backbone.head = {fitting} where the backbone has it, or take another loss"
+        )
 
 
 def _check_lists(bench: Benchmark) -> None:

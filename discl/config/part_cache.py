@@ -21,6 +21,8 @@ class PartTraits(NamedTuple):
     must_be_held_out: frozenset[str]
     fold_models: FoldModels | None
     has_probe: bool
+    head: str  # of a backbone; "" = it has but one
+    heads: tuple[str, ...]  # that a loss is defined on; () = any
 
 
 class CachedPart:
@@ -57,6 +59,8 @@ class CachedPart:
             getattr(part, "must_be_held_out", frozenset()),
             getattr(part, "models", None),
             getattr(part, "probe", None) is not None,
+            getattr(part, "head", ""),
+            getattr(part, "heads", ()),
         )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:

@@ -375,7 +375,12 @@ class Task(NamedTuple):
 
 
 class Backbone(Protocol):
-    """Builds a classifier."""
+    """Builds a classifier.
+
+    One with several heads has `head`, the name of the chosen one. With head "cosine" the network,
+    also that on frozen features, gives cosines of normalised features and class weights times
+    `cosine_scale`, and has that number as an attribute.
+    """
 
     version: int
     # only a head is trained, on features that are computed once
@@ -405,7 +410,12 @@ class Backbone(Protocol):
 
 
 class Loss(Protocol):
-    """The function that training minimises."""
+    """The function that training minimises.
+
+    A loss after which the network's logits hold no more than an even prior, since it has put the
+    real one in by `counts`, has `corrects_prior = True`: its predictions are not adjusted once
+    more. A loss that is defined on some heads of a backbone only names them in `heads`.
+    """
 
     version: int
 

@@ -368,6 +368,13 @@ class LossContract(_Contract):
             self.sure(-10.0), images, labels, counts, 0.5
         )
 
+    def test_one_that_says_it_corrects_the_prior_depends_on_the_counts(self, part: Loss) -> None:
+        assert getattr(part, "corrects_prior", False) in (True, False)
+        if getattr(part, "corrects_prior", False):
+            from discl.engine.training.prior import depends_on_counts
+
+            assert depends_on_counts(part)
+
     def network(self) -> Any:
         """A small classifier of three classes, which gives pairs as well."""
         from torch import nn
@@ -448,9 +455,10 @@ class MetricContract(_Contract):
 
 
 class _Network:
-    """Logits; with labels, pairs whose cosines are the unit logits."""
+    """Logits, as of a cosine head; with labels, pairs whose cosines are the unit logits."""
 
     gives_pairs = True
+    cosine_scale = 10.0
 
     def __init__(self, logits: Callable[[Any], Any], module: Any = None) -> None:
         self.logits = logits

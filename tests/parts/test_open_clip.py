@@ -242,6 +242,15 @@ def test_photos_are_brought_to_size_as_open_clip_does_it(
         assert (ours - theirs).abs().max() < 0.02
 
 
+def test_a_cosine_head_begins_as_the_text_head_with_a_scale_of_its_own(folder: Path) -> None:
+    text, cosine = _built(folder).eval(), _built(folder, head="cosine", cosine_scale=12.0).eval()
+    with torch.no_grad():
+        scale = text.clip.logit_scale.exp()
+        assert torch.allclose(cosine(PHOTOS), text(PHOTOS) / scale * 12, atol=1e-4)
+    assert cosine.cosine_scale == 12.0
+    assert _built(folder, head="linear").cosine_scale is None
+
+
 def test_equal_captions_are_refused_unless_they_may_share_a_logit(folder: Path) -> None:
     task = Task(("crane", "Crane", "ship"), (("a bird",), ("a machine",), ("a ship",)), 16)
     with pytest.raises(

@@ -79,3 +79,42 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, name: str, messa
 def test_two_sources_of_weights_exclude_each_other(weights: Path) -> None:
     with pytest.raises(UserError, match="exclude each other"):
         _part(weights=str(weights), pretrained=True)
+
+
+@pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_convnext"])
+def test_a_cosine_head_gives_scaled_cosines_of_features_and_class_weights(model: str) -> None:
+    network = _part(model=model, head="cosine", cosine_scale=20.0).build(TASK, 0).eval()
+    photos = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features = network.forward_head(network.forward_features(photos), pre_logits=True)
+        weight = network.get_classifier().weight
+        expected = [
+            [20 * float(row @ each / row.norm() / each.norm()) for each in weight]
+            for row in features
+        ]
+        assert torch.allclose(network(photos), torch.tensor(expected), atol=1e-4)
+    assert network.cosine_scale == 20.0
+
+
+def test_a_cosine_head_takes_over_a_stored_head(weights: Path) -> None:
+    cosine = _part(weights=str(weights), head="cosine").network(3, 0).fc.weight
+    linear = _part(weights=str(weights)).network(3, 0).fc.weight
+    assert torch.allclose(cosine, torch.nn.functional.normalize(linear, dim=1))
+
+
+@pytest.mark.parametrize("model", ["levit_128s", "deit_tiny_distilled_patch16_224"])
+def test_a_network_without_one_linear_layer_at_its_end_has_no_cosine_head(model: str) -> None:
+    with pytest.raises(UserError, match=f"timm's '{model}' ends in no single linear layer"):
+        _part(model=model, head="cosine").build(TASK, 0)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"head": "cosin"}, "did you mean 'cosine'"),
+        ({"head": "cosine", "cosine_scale": 0.0}, "cosine_scale = 0"),
+    ],
+)
+def test_wrong_heads_are_named(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        _part(**parameters)

@@ -120,13 +120,16 @@ def adjust(logits: Floats, counts: Ints) -> Floats:
     return np.asarray(logits - np.log(shares)[None, :].astype(np.float32), np.float32)
 
 
-def count_predictions(predictions: Mapping[str, Any], counts: Ints) -> Iterator[ConfusionCounts]:
+def count_predictions(
+    predictions: Mapping[str, Any], counts: Ints, adjusted: bool = True
+) -> Iterator[ConfusionCounts]:
     """Confusion counts of every split of saved predictions, under every prefix.
 
     `predictions` holds `<split>/logits` [n, c], `<split>/labels` [n] and, where there are several,
     `<split>/groups` [n]; `counts` [c] are the real training photos per class. The prefixes are
     those of the run's own logits, of interpolated weights where there are any, and of both with
-    adjusted logits.
+    adjusted logits; `adjusted` = False leaves these out, where training has corrected the prior
+    already.
     """
     for name in [key.removesuffix("/logits") for key in predictions if key.endswith("/logits")]:
         truth = predictions[f"{name}/labels"]
@@ -136,5 +139,6 @@ def count_predictions(predictions: Mapping[str, Any], counts: Ints) -> Iterator[
             if logits is None:
                 continue
             yield count(name, prefix, groups, truth, logits.argmax(1))
-            adjusted = adjust(logits, counts).argmax(1)
-            yield count(name, f"{prefix}adjusted_", groups, truth, adjusted)
+            if adjusted:
+                guess = adjust(logits, counts).argmax(1)
+                yield count(name, f"{prefix}adjusted_", groups, truth, guess)

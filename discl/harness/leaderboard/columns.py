@@ -52,6 +52,7 @@ class _ColumnChoice:
         self.values = {
             key: value for result in reversed(results) for key, value in result.metrics.items()
         }
+        self.packed = first.confusion_counts
         self.splits = sorted({key.rsplit("/", 1)[0] for key in self.values} - {"ood"})
         self.id_test = id_test_split(self.splits)
         self.metrics = metrics_of_result(first)
@@ -185,8 +186,14 @@ class _ColumnChoice:
     def _variant_sentences(self) -> Iterator[str]:
         if "all, adjusted" in self.titles.values():
             yield "`adjusted` adds post-hoc logit adjustment to the same predictions"
+        elif self._corrects_prior():
+            yield "no column is adjusted after training, since the loss has put the prior in"
         if {"all, wise", "ood, wise"} & set(self.titles.values()):
             yield "`wise` mixes the trained weights with those the network started from (WiSE-FT)"
+
+    def _corrects_prior(self) -> bool:
+        """Whether training corrected the prior: then predictions hold no adjusted ones."""
+        return not any("adjusted_" in key for key in self.values) and bool(self.packed)
 
     def _extra_sentences(self) -> Iterator[str]:
         for name in self._extra():

@@ -164,6 +164,29 @@ class ProbeBefore:
 
 
 @dataclass(frozen=True)
+class LossWithPrior:
+    """A loss that puts the prior in by itself, unless a parameter of it is 0.
+
+    Only what was computed after training differs, so a run and its repetition have one identity.
+    """
+
+    losses: tuple[tuple[str, str], ...]  # name, parameter
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Of nothing: no identity holds it."""
+        return ("loss", "corrects_prior")
+
+    def applies(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the run was trained by one of them."""
+        return any(
+            _at(identity, ("loss", "name")) == name
+            and _at(identity, ("loss", "parameters", parameter)) != 0
+            for name, parameter in self.losses
+        )
+
+
+@dataclass(frozen=True)
 class Correction:
     """Something that was wrong, in a sentence."""
 
@@ -289,6 +312,19 @@ CORRECTIONS: tuple[Correction, ...] = (
     Correction(
         "activation-of-a-file",
         "CLIP weights from a file were given GELU also where they were trained with QuickGELU",
+    ),
+    Correction(
+        "ldam-without-cosines",
+        "'ldam_drw' had margins on logits that were no cosines, at scale 1, and a floor where"
+        " loss.scale was 30",
+        (PartBefore("loss", 2, "ldam_drw"),),
+    ),
+    Correction(
+        "adjusted-twice",
+        "logits were adjusted once more where the loss had put the prior in: 'balanced_softmax',"
+        " 'logit_adjusted'",
+        (LossWithPrior((("balanced_softmax", ""), ("logit_adjusted", "tau"))),),
+        ("*/adjusted_*", "*/wise_adjusted_*"),
     ),
     Correction(
         "borrowed-names",

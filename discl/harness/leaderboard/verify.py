@@ -196,7 +196,9 @@ def _faults_of_predictions(result: Result, predictions: Mapping[str, Any]) -> li
         for confusion in unpack_all(result.confusion_counts)
     }
     faults = []
-    for counted in count_predictions(predictions, np.array(result.counts, np.int64)):
+    # none where training had corrected the prior
+    adjusted = any("adjusted_" in prefix for _, prefix in stored)
+    for counted in count_predictions(predictions, np.array(result.counts, np.int64), adjusted):
         confusion = stored.get((counted.split, counted.prefix))
         if confusion is None or not all(
             np.array_equal(getattr(confusion, name), getattr(counted, name))

@@ -80,6 +80,8 @@ def run(
     stored: Result | None = distributed.broadcast(store.find(experiment.id()))
     if stored:
         return stored
+    from discl.engine.training.prior import check_prior
+
     waiting = f"waiting for another process that makes {experiment.name}"
     with store.claimed(
         experiment.id(), options.wait, lambda done: tracker.progress(waiting, done, 1)
@@ -87,6 +89,7 @@ def run(
         stored = distributed.broadcast(store.find(experiment.id()))  # made meanwhile
         if stored:
             return stored
+        check_prior(experiment.benchmark.part("losses").build())
         bench.find_hard(tracker.progress)
         return _run(experiment, bench, store, tracker, options)
 
@@ -117,7 +120,8 @@ def _run(
         splits = {name: setup.inputs.split(name) for name in setup.scored}
         predictions, wise_cost = _predicted(experiment.benchmark, setup, fit, splits)
         store.save_predictions(folder, predictions)
-        scores = _scores(store.predictions(folder), setup)
+        corrects_prior = getattr(fit.loss, "corrects_prior", False)
+        scores = _scores(store.predictions(folder), setup, not corrects_prior)
         cost = _cost(fit.history, setup, checkpointer.spent_s) | wise_cost
         result = Result(
             id=experiment.id(),
@@ -228,10 +232,13 @@ def _predicted(
     return predictions | ensembled, {"wise_alpha": alpha}
 
 
-def _scores(predictions: Mapping[str, Any], setup: RunSetup) -> dict[str, Any]:
-    """The fields of a result that are computed from its saved predictions."""
+def _scores(predictions: Mapping[str, Any], setup: RunSetup, adjusted: bool) -> dict[str, Any]:
+    """The fields of a result that are computed from its saved predictions.
+
+    `adjusted`: with what adjusted logits give, which is nothing where training corrects the prior.
+    """
     data = setup.data
-    confusions = list(count_predictions(predictions, data.counts))
+    confusions = list(count_predictions(predictions, data.counts, adjusted))
     return {
         "metrics": metrics_of(confusions, data.group_counts, data.metrics),
         "class_recalls": class_recalls(predictions, setup.id_test, data.classes),

@@ -97,13 +97,17 @@ class FeatureInputs:
         self._split_files: dict[str, Path] = {}
 
     def network(self, seed: int) -> nn.Module:
-        from discl.engine.training.heads import head
+        from discl.parts.backbones.base.heads import feature_head
 
-        return head(
+        backbone = self.images.backbone
+        # a backbone of another package may have no other head than a linear one
+        cosine = getattr(backbone, "head", "linear") == "cosine"
+        return feature_head(
             self.split("train").pixels.shape[1],
             len(self.images.task.classes),
-            self.images.backbone.hidden,
+            backbone.hidden,
             seed,
+            backbone.cosine_scale if cosine else None,
         )
 
     def split(self, name: str) -> Split:

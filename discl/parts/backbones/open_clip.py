@@ -11,13 +11,14 @@ from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Task
 from discl.files.clip import EMBEDDED, ClipCheckpoint
 from discl.files.shipped import trained_on
+from discl.parts.backbones.base.head_choice import check_head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from discl.parts.backbones.base.clip import ClipResize
 
-HEADS = ("text", "linear")
+HEADS = ("text", "linear", "cosine")
 TUNED = ("all", "image")
 
 
@@ -30,15 +31,17 @@ class OpenClipBackbone:
 
     `templates` say where the class's name goes, in small letters; with none, the dataset's own
     captions are taken. `head` is "text" (the captions' embeddings, rebuilt for each evaluation;
-    what loss flyp trains) or "linear" (a layer that begins as the text head). `tuned` is "all" or
-    "image" (the text tower stays as it is). `allow_shared` lets classes of equal captions share a
-    logit. `frozen` trains only a new head on the image tower's features, with a hidden layer of
-    `hidden` units where that is not 0; captions play no part then.
+    what loss flyp trains), "linear" (a layer that begins as the text head) or "cosine" (the same
+    with normalised weights, its cosines times `cosine_scale`; what loss ldam_drw asks for). `tuned`
+    is "all" or "image" (the text tower stays as it is). `allow_shared` lets classes of equal
+    captions share a logit. `frozen` trains only a new head on the image tower's features, with a
+    hidden layer of `hidden` units where that is not 0; captions play no part then, and the head is
+    linear unless it is "cosine".
     """
 
     version = 1
     not_hashed = ("model", "pretrained", "allow_shared")
-    head_only = ("frozen", "hidden", "templates", "head", "tuned")
+    head_only = ("frozen", "hidden", "templates", "head", "tuned", "cosine_scale")
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class OpenClipBackbone:
         frozen: bool = False,
         hidden: int = 0,
         quick_gelu: bool | None = None,
+        cosine_scale: float = 30.0,
     ) -> None:
         are_templates = not isinstance(templates, str) and all(
             isinstance(template, str) and "{name}" in template for template in templates
@@ -60,12 +64,12 @@ class OpenClipBackbone:
                 f"backbone.templates = {templates!r} must be a list of texts, each with a {{name}}"
                 " in it"
             )
-        if head not in HEADS:
-            raise unknown("backbone.head", head, HEADS)
+        check_head(head, HEADS, cosine_scale)
         if tuned not in TUNED:
             raise unknown("backbone.tuned", tuned, TUNED)
         self.templates = tuple(templates)
-        self.head = head
+        self.head = "linear" if frozen and head == "text" else head
+        self.cosine_scale = cosine_scale
         self.tuned = tuned
         self.allow_shared = allow_shared
         self.frozen = frozen
@@ -87,8 +91,11 @@ class OpenClipBackbone:
         network = TextHead(clip, resize, self._tokens(task), self.tuned == "all")
         if self.head == "text":
             return network
-        scale = clip.logit_scale.detach().exp()
-        return LinearHead(ImageTower(clip, resize), scale * network.eval().weight().detach())
+        tower = ImageTower(clip, resize)
+        weight = network.eval().weight().detach()
+        if self.head == "cosine":
+            return LinearHead(tower, weight, self.cosine_scale)
+        return LinearHead(tower, clip.logit_scale.detach().exp() * weight)
 
     def trunk(self, task: Task, seed: int) -> nn.Module:
         """The image tower."""

@@ -11,9 +11,12 @@ from discl.core.interfaces import Task
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
 from discl.files.weights import folder_of
+from discl.parts.backbones.base.head_choice import check_head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+HEADS = ("linear", "cosine")
 
 
 class Timm:
@@ -23,12 +26,13 @@ class Timm:
     `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first
     stride as well. `pretrained` fetches timm's weights from the Hugging Face Hub; `weights` takes
     those of a safetensors file, of a folder with one, or of a Hub id, with their head where it has
-    as many classes. `frozen` trains only a head on its features, with a hidden layer of `hidden`
-    units where that is not 0.
+    as many classes. `head` is "linear" or "cosine" (features and weights are normalised, and the
+    cosines multiplied by `cosine_scale`; what loss ldam_drw asks for). `frozen` trains only a head
+    on its features, with a hidden layer of `hidden` units where that is not 0.
     """
 
     version = 1
-    head_only = ("frozen", "hidden")
+    head_only = ("frozen", "hidden", "head", "cosine_scale")
     not_hashed = ("weights",)
 
     def __init__(
@@ -42,7 +46,10 @@ class Timm:
         frozen: bool = False,
         hidden: int = 0,
         weights: str = "",
+        head: str = "linear",
+        cosine_scale: float = 30.0,
     ) -> None:
+        check_head(head, HEADS, cosine_scale)
         if weights and pretrained:
             raise UserError(
                 f"backbone.weights = {weights!r} and backbone.pretrained = true exclude each other;"
@@ -56,6 +63,8 @@ class Timm:
         self.frozen = frozen
         self.hidden = hidden
         self.weights = weights
+        self.head = head
+        self.cosine_scale = cosine_scale
         self.arguments = dict(arguments or {})
         self.mean = (mean[0], mean[1], mean[2])
         self.std = (std[0], std[1], std[2])
@@ -90,10 +99,13 @@ class Timm:
     def network(self, classes: int, seed: int) -> nn.Module:
         """The network for so many classes; 0 leaves the head away.
 
-        Raises UserError where timm has no such model, or does not take the arguments.
+        Raises UserError where timm has no such model, does not take the arguments, or where the
+        model cannot have the head.
         """
         import timm
         import torch
+
+        from discl.parts.backbones.base.heads import with_cosines
 
         if not timm.is_model(self.model):
             raise unknown("timm model", self.model, timm.list_models())
@@ -115,6 +127,8 @@ class Timm:
                 _load(network, self.model, self._file)
             if self.stem_stride < 4:
                 _shrink_stem(network, self.model, self.stem_stride)
+        if classes and self.head == "cosine":
+            return with_cosines(network, self.model, self.cosine_scale)
         return network
 
 

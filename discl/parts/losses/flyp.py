@@ -21,6 +21,7 @@ class Flyp:
     """
 
     version = 1
+    heads = ("text",)
 
     def __init__(self, mask_same: bool = False) -> None:
         self.mask_same = mask_same

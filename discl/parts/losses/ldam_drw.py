@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from discl.core.errors import UserError
-from discl.parts.losses.base.labels import shares
+from discl.parts.losses.base.class_weights import inverse_effective_number
+from discl.parts.losses.base.cosines import scale_of_cosines
+from discl.parts.losses.base.labels import image_classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,34 +16,34 @@ if TYPE_CHECKING:
 
 
 class LdamDrw:
-    """Cross-entropy with the true class's logit lowered by a margin that grows as count ** (-1/4).
+    """Cross-entropy with the true class's cosine lowered by a margin that grows as count ** (-1/4).
 
-    `margin` is that of the rarest class. From `defer` of the run on, a class weighs as the inverse
-    of its effective number of photos (`beta`, Cui et al. 2019). `scale` multiplies logits and
-    margins: the published 30 belongs to a classifier whose features and weights are normalised, so
-    that its logits are cosines; a plain linear one takes 1. Of a mixed image, the loss is the
-    expected one over its classes.
+    `margin` is that of the rarest class. A margin means something only where features and weights
+    are normalised, so the loss asks for a cosine head; its scale (30 as published) multiplies
+    cosines and margins alike. From `defer` of the run on, a class weighs as the inverse of its
+    effective number of photos (`beta`, Cui et al. 2019); `defer` 1 is LDAM alone. Of a mixed image
+    each class's loss counts by the class's share.
     """
 
-    version = 1
+    version = 2
+    heads = ("cosine",)
 
-    def __init__(
-        self, margin: float = 0.5, scale: float = 1.0, defer: float = 0.8, beta: float = 0.9999
-    ) -> None:
-        if margin < 0 or scale <= 0:
-            raise UserError(
-                f"loss.margin = {margin} and scale = {scale}: a margin is 0 or more, a scale"
-                " above 0"
-            )
+    def __init__(self, margin: float = 0.5, defer: float = 0.8, beta: float = 0.9999) -> None:
+        if margin < 0:
+            raise UserError(f"loss.margin = {margin}: a margin is 0 or more")
         if not 0 <= defer <= 1 or not 0 <= beta < 1:
             raise UserError(
                 f"loss.defer = {defer} and beta = {beta}: defer is a share of the run, 0 to 1, and"
                 " beta is from 0 to below 1"
             )
         self.margin = margin
-        self.scale = scale
         self.defer = defer
         self.beta = beta
+
+    @property
+    def corrects_prior(self) -> bool:
+        """The weights do, the margins do not."""
+        return self.defer < 1 and self.beta > 0
 
     def __call__(
         self,
@@ -51,18 +53,14 @@ class LdamDrw:
         counts: Tensor,
         progress: float,
     ) -> Tensor:
-        from torch.nn.functional import softplus
+        from torch.nn.functional import cross_entropy, one_hot
 
-        logits = network(images).float()
-        # at 0 the odds below would be log(0)
-        log_p = (self.scale * logits).log_softmax(1).clamp(max=-1e-7)
-        # lowering logit j by m multiplies the odds against j by exp(m); -log p is softplus of the
-        # log of those odds
-        log_odds_against = (-log_p.expm1()).log() - log_p
-        # [b, c], the loss if this were the class
-        losses = softplus(log_odds_against + self.scale * self._margins(counts))
-        weighted = shares(labels, logits.shape[1]) * self._weights(counts, progress)
-        return (weighted * losses).sum() / weighted.sum()
+        scale = scale_of_cosines(network, "ldam_drw")
+        logits, classes, shares = image_classes(network(images), labels)
+        margins = (scale * self._margins(counts)).to(logits.dtype)[classes]
+        lowered = logits - margins[:, None] * one_hot(classes, logits.shape[1])
+        weights = shares * self._weights(counts, progress).to(logits.dtype)[classes]
+        return (weights * cross_entropy(lowered, classes, reduction="none")).sum() / weights.sum()
 
     def _margins(self, counts: Tensor) -> Tensor:
         """[c], of which the rarest class's is `margin`."""
@@ -74,7 +72,4 @@ class LdamDrw:
         """[c], with mean 1."""
         if progress < self.defer:
             return counts.new_ones(len(counts))
-        # in float32, 0.9999 ** 1 loses four digits
-        effective = 1 - self.beta ** counts.clamp(min=1).double()
-        rarity = (1 - self.beta) / effective
-        return (rarity / rarity.mean()).to(counts.dtype)
+        return inverse_effective_number(counts, self.beta)

@@ -29,6 +29,11 @@ class LogitAdjusted:
             )
         self.tau = tau
 
+    @property
+    def corrects_prior(self) -> bool:
+        """At `tau` 0 it is cross-entropy."""
+        return self.tau > 0
+
     def __call__(
         self,
         network: Callable[..., Any],

@@ -36,6 +36,14 @@ def test_a_result_file_gives_every_metric_again(groups: bool) -> None:
     assert set(stored["test"]) == {"", "adjusted_"}
 
 
+def test_nothing_is_adjusted_where_training_corrected_the_prior() -> None:
+    stored = pack_all(count_predictions(_predictions(), COUNTS, adjusted=False))
+    assert set(stored["test"]) == {""}
+    measured = metrics_of(unpack_all(stored), COUNTS, DEFAULT)
+    assert "test/macro_acc" in measured
+    assert not [name for name in measured if "adjusted_" in name]
+
+
 @pytest.mark.parametrize(
     "text", ["?", "AAAA", pack(count("test", "", None, np.array([0]), np.array([1])))[:-8]]
 )

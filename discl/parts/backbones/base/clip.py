@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from discl.parts.backbones.base.heads import CosineLinear
+
 CHUNK = 256  # captions a forward pass, where the text tower does not learn
 
 
@@ -62,17 +64,24 @@ class ImageTower(nn.Module):
 
 
 class LinearHead(nn.Module):
-    """Logits by a linear layer on the image's unit vector."""
+    """Logits by a linear layer on the image's unit vector, or by its cosines with class weights."""
 
-    def __init__(self, trunk: ImageTower, weight: Tensor) -> None:
-        """`weight`: of the layer, [c, d]."""
+    def __init__(
+        self, trunk: ImageTower, weight: Tensor, cosine_scale: float | None = None
+    ) -> None:
+        """`weight`: of the layer, [c, d]. `cosine_scale`: of the cosines; None = a linear layer."""
         super().__init__()
-        classes, width = weight.shape
         self.trunk = trunk
-        self.head = nn.utils.skip_init(nn.Linear, width, classes)
-        with torch.no_grad():
-            self.head.weight.copy_(weight)
-            self.head.bias.zero_()
+        self.cosine_scale = cosine_scale
+        self.head: nn.Module
+        if cosine_scale is None:
+            self.head = _linear(weight)
+        else:
+            self.head = CosineLinear(weight, cosine_scale)
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer, as timm's networks have it."""
+        return self.head
 
     def forward(self, photos: Tensor) -> Tensor:
         """Logits [b, c] of photos [b, 3, h, w]."""
@@ -173,6 +182,16 @@ class TextHead(nn.Module):
             self._kept = (versions, torch.cat(parts))
             self.clip.train(was_training)
         return self._kept[1]
+
+
+def _linear(weight: Tensor) -> nn.Linear:
+    """A layer with these weights [c, d], without a bias at first."""
+    classes, width = weight.shape
+    linear = nn.utils.skip_init(nn.Linear, width, classes)
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        linear.bias.zero_()
+    return linear
 
 
 def _pooled(visual: nn.Module, photos: Tensor) -> Tensor:
