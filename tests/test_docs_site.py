@@ -143,8 +143,8 @@ def test_a_setting_is_told_with_its_bounds_default_and_reason(site: Path) -> Non
     )
     assert "epochs a whole number from 1 40" in settings
     assert (
-        'tail_share a number or one of classes , photos , union above 0, below 1 "classes" share of images'
-        " from hard classes" in settings
+        'tail_share a number or one of classes , photos , union above 0, below 1 "classes" share of'
+        " images from hard classes" in settings
     )
 
 

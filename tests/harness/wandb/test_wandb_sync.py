@@ -463,7 +463,7 @@ def test_status_says_where_runs_go_and_which_wait(
 def test_a_dashboard_compares_strategies_with_bands_over_seeds(
     home: Path, server: Server, cifar100_photos: Path, tmp_path: Path
 ) -> None:
-    words = wandb_runs.words(cifar100_photos, SEEDS)
+    words = wandb_runs.words(cifar100_photos)
     output = _invoke("dashboard", *words, "-o", str(tmp_path / "spec.json")).stdout
     assert not server.asked  # building asks nobody
     assert "Tuning: 3 panels" in output
