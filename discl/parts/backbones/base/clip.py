@@ -187,7 +187,7 @@ class TextHead(nn.Module):
 def _linear(weight: Tensor) -> nn.Linear:
     """A layer with these weights [c, d], without a bias at first."""
     classes, width = weight.shape
-    linear = nn.utils.skip_init(nn.Linear, width, classes)
+    linear: nn.Linear = nn.utils.skip_init(nn.Linear, width, classes)
     with torch.no_grad():
         linear.weight.copy_(weight)
         linear.bias.zero_()
