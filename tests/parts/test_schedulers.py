@@ -416,17 +416,6 @@ def test_rescaled_guidance_gives_the_images_of_diffusers(share: float, folders: 
     assert np.abs(image[0] - plain).max() > 2
 
 
-def test_rescaling_by_one_gives_the_deviation_of_the_prompts_prediction() -> None:
-    from discl.parts.generators.base.guidance import rescaled
-
-    guided, positive = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    guided = 5 * guided
-    whole = rescaled(guided, positive, 1.0)
-    assert torch.allclose(whole.flatten(1).std(1), positive.flatten(1).std(1))
-    assert torch.allclose(rescaled(guided, positive, 0.25), 0.25 * whole + 0.75 * guided)
-    assert rescaled(guided, positive, 0.0) is guided
-
-
 def test_rescaled_guidance_is_part_of_the_identity_unless_it_is_0() -> None:
     plain, zero, some = (
         bind("generators", "img2img", given).identity()

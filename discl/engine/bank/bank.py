@@ -27,7 +27,7 @@ from discl.core.levels import denoising_steps
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, ImageRecord
 from discl.engine.bank.generate import ImageMaker, SourceImages, key_of
 from discl.engine.bank.leases import Builder, CellGrid, missing
-from discl.engine.bank.whole_images import WholeImages
+from discl.engine.bank.whole_images import WholeImages, image_bytes
 from discl.engine.level_images import LevelImages
 from discl.files import shards
 from discl.files.disk import atomic_write, clear_disk_errors, write_text
@@ -389,10 +389,7 @@ class Bank:
             pixels.flush()
 
     def _bytes(self, shard: str, offset: int, length: int) -> bytes:
-        try:
-            return shards.read(self.shards, shard, offset, length)
-        except shards.BrokenShardError as error:
-            raise UserError(f"{error}; run `discl bank verify`, then `discl bank build`") from error
+        return image_bytes(self.shards, shard, offset, length)
 
     # -- checking
 

@@ -13,6 +13,14 @@ from discl.files import shards
 from discl.files.photos import decode, shortened
 
 
+def image_bytes(folder: Path, shard: str, offset: int, length: int) -> bytes:
+    """An image as it is stored; raises UserError where its shard in `folder` cannot be read."""
+    try:
+        return shards.read(folder, shard, offset, length)
+    except shards.BrokenShardError as error:
+        raise UserError(f"{error}; run `discl bank verify`, then `discl bank build`") from error
+
+
 class WholeImages:
     """Images uint8 [h, w, 3] by position, their shorter side `side` pixels.
 
@@ -39,8 +47,5 @@ class WholeImages:
     def __call__(self, position: int) -> Photos:
         """One image; raises UserError where its shard cannot be read."""
         shard, offset, length = self._places[position].tolist()
-        try:
-            data = shards.read(self._folder, self._shards[shard], offset, length)
-        except shards.BrokenShardError as error:
-            raise UserError(f"{error}; run `discl bank verify`, then `discl bank build`") from error
+        data = image_bytes(self._folder, self._shards[shard], offset, length)
         return shortened(decode(data), self._side)

@@ -87,8 +87,8 @@ def _half_widths(table: Values, known: Any, common: Values) -> Values:
     if several.sum() < 2:
         return widths
     variances = np.zeros(len(table))
-    variances[several] = [np.var(row[has], ddof=1) for row, has in zip(table, known, strict=True)
-                          if has.sum() > 1]  # fmt: skip
+    for row in np.flatnonzero(several):
+        variances[row] = np.var(table[row, known[row]], ddof=1)
     scale = float(np.abs(table[known]).max())
     variances[variances < (1e-9 * scale) ** 2] = 0.0  # rounding
     if known.all() and len(table) > 2 and table.shape[1] >= FEW_SEEDS:

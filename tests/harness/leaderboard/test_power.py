@@ -1,6 +1,8 @@
 """What a table's seeds can tell apart, in the words of plans and reports; NaN stays out of both."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from discl.harness.leaderboard.formats import as_markdown
 from discl.harness.leaderboard.power import (
     STATED_SPREAD,
     of_first_two,
+    pooled_spread,
     seeds_needed,
     sentences,
     spreads_of,
@@ -93,3 +96,14 @@ def test_nan_in_one_seed_is_left_out_of_row_difference_and_power() -> None:
     assert "4.0 points" not in of_first_two(board, FEW)  # over the seeds that both have: 5.0
     assert "differ by 5.0 points" in of_first_two(board, FEW)
     assert "nan" not in as_markdown(board).lower()
+
+
+def test_the_stated_spread_is_that_of_few_in_the_published_table() -> None:
+    by_strategy: dict[str, list[float]] = {}
+    for path in sorted(Path("leaderboards/results/cifar10_lt/smoke").rglob("*.json")):
+        stored = json.loads(path.read_text("utf-8"))
+        by_strategy.setdefault(stored["strategy"], []).append(stored["metrics"]["test/few_acc"])
+    assert len(by_strategy) == 9
+    spread = pooled_spread(by_strategy.values())
+    assert spread is not None
+    assert round(spread, 2) == STATED_SPREAD

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor
 
 from discl.core.errors import UserError
@@ -17,7 +18,6 @@ from discl.core.levels import TEXT_ONLY, denoising_steps
 from discl.parts.generators.base.descent import Descent, Grid
 from discl.parts.generators.base.families import PromptEmbeddings, StableDiffusion
 from discl.parts.generators.base.fixed_batches import FixedBatches
-from discl.parts.generators.base.guidance import rescaled
 from discl.parts.generators.base.rehearsal import check
 
 NOT_FINITE = "the checkpoint computed values that are not finite"
@@ -234,7 +234,12 @@ class SharedTrajectory:
             return noise
         negative, positive = noise.chunk(2)
         guided: Tensor = negative + self.sampling.text_guidance * (positive - negative)
-        return rescaled(guided, positive, self.sampling.guidance_rescale)
+        if not self.sampling.guidance_rescale:
+            return guided
+        # Lin et al. (2023, arXiv 2305.08891, section 3.4): guidance raises the deviation of a
+        # prediction, which overexposes images
+        rescaled: Tensor = rescale_noise_cfg(guided, positive, self.sampling.guidance_rescale)
+        return rescaled
 
     # ---------------------------------------------------------------- prompts
 
