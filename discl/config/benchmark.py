@@ -19,14 +19,29 @@ from discl.core.registry import Bound, bind, singular
 
 SCALES = search_path.SCALES
 PartKind = Literal[
-    "datasets", "generators", "scorers", "prompts", "hard_rules", "backbones", "losses"
+    "datasets",
+    "generators",
+    "scorers",
+    "prompts",
+    "hard_rules",
+    "backbones",
+    "losses",
+    "second_stages",
 ]
 MAKERS: tuple[Literal["generators"], Literal["scorers"], Literal["prompts"]] = (
     "generators",
     "scorers",
     "prompts",
 )
-PART_KINDS: tuple[PartKind, ...] = ("datasets", *MAKERS, "hard_rules", "backbones", "losses")
+PART_KINDS: tuple[PartKind, ...] = (
+    "datasets",
+    *MAKERS,
+    "hard_rules",
+    "backbones",
+    "losses",
+    "second_stages",
+)
+NO_SECOND_STAGE = {"name": "none"}
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -227,6 +242,7 @@ class Benchmark(_Model):
     hard_rule: dict[str, Any]
     backbone: dict[str, Any]
     loss: dict[str, Any]
+    second_stage: dict[str, Any] = NO_SECOND_STAGE
     levels: list[Annotated[int, Field(ge=0, le=PHOTO)]] = Field(min_length=1)
     strategies: list[str] = Field(min_length=1)
     strategy: dict[str, dict[str, Any]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from discl.config.benchmark import PART_KINDS, Benchmark, PartKind, SamplingTable
+from discl.config.benchmark import NO_SECOND_STAGE, PART_KINDS, Benchmark, PartKind, SamplingTable
 from discl.config.part_cache import PartCache
 from discl.config.schedule import check_decay_every, check_milestones, check_warmup
 from discl.core.conventions import SHOTS, base_name
@@ -53,26 +53,35 @@ def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCac
 def _check_parts(bench: Benchmark, parts: PartCache) -> None:
     chosen = {kind: parts.get(bench.choices[kind]) for kind in PART_KINDS}
     check_levels(bench.levels, chosen["generators"].traits.steps)
-    for kind in ("losses", "hard_rules"):  # raises for a parameter out of range
+    for kind in ("losses", "hard_rules", "second_stages"):  # raises for a parameter out of range
         _ = chosen[kind].traits
     for name in bench.strategy:
         parts.get(bench.strategy_choice(name))
     for name in bench.trackers:
         bind("trackers", name, {})
-    if heads := chosen["losses"].traits.heads:
-        _check_head(bench, heads, chosen["backbones"].traits.head)
+    choosers: tuple[PartKind, ...] = ("losses", "second_stages")
+    for kind in choosers:
+        if heads := chosen[kind].traits.heads:
+            chooser = f"{singular(kind).replace('_', ' ')} {bench.choices[kind].name!r}"
+            _check_head(chooser, heads, chosen["backbones"].traits.head)
+    if bench.second_stage != NO_SECOND_STAGE and bench.select.wise_ft_alphas:
+        raise UserError(
+            f"select.wise_ft_alphas = {bench.select.wise_ft_alphas} mixes weights with the first"
+            f" ones, and second_stage.name = {bench.second_stage['name']!r} replaces some; leave"
+            " one out"
+        )
 
 
-def _check_head(bench: Benchmark, heads: Sequence[str], head: str) -> None:
-    """Raises UserError where the loss is not defined on the backbone's head.
+def _check_head(chooser: str, heads: Sequence[str], head: str) -> None:
+    """Raises UserError where a loss or a second stage is not defined on the backbone's head.
 
     A backbone that names no head is judged by what its network gives, in the first step.
     """
     if head and head not in heads:
         fitting = " or ".join(f"'{name}'" for name in heads)
         raise UserError(
-            f"loss {bench.loss['name']!r} is not defined on backbone.head = {head!r}; set"
-            f" backbone.head = {fitting} where the backbone has it, or take another loss"
+            f"{chooser} is not defined on backbone.head = {head!r}; set backbone.head = {fitting}"
+            " where the backbone has it, or take another"
         )
 
 

@@ -10,7 +10,7 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from discl.config.benchmark import MAKERS, Benchmark, PartKind
+from discl.config.benchmark import MAKERS, NO_SECOND_STAGE, Benchmark, PartKind
 from discl.config.part_cache import CachedPart, PartCache
 from discl.core.hashing import canonical_json, joined_json
 from discl.core.levels import PHOTO
@@ -38,6 +38,8 @@ def comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
         **{name: getattr(bench, name).identity_json for name in ("sampling", "train", "select")},
         **_learned_json(bench, parts),
     }
+    if bench.second_stage != NO_SECOND_STAGE:
+        values["second_stage"] = _part(bench, "second_stages", parts).choice_json
     if bench.metrics.identity_json != "{}":
         values["metrics"] = bench.metrics.identity_json
     changed_metrics = parts.changed_metrics_json(bench)

@@ -436,6 +436,41 @@ class Loss(Protocol):
         """
 
 
+class TrainedFeatures(NamedTuple):
+    """What a second stage learns from: a trained classifier, and the features it is given."""
+
+    classifier: nn.Module  # from features [b, d] to logits [b, c]; a copy, which may be changed
+    features: Tensor  # float32 [n, d] of the real training photos, in eval mode
+    labels: Tensor  # int64 [n]
+    counts: Tensor  # float32 [c], real training photos of each class
+    # the metric that chooses epochs, on val; higher is better
+    score: Callable[[nn.Module], float]
+    batch: int  # photos an optimiser step
+    seed: int
+
+
+class SecondStageOutcome(NamedTuple):
+    """A classifier from features [b, d] to logits [b, c], and what it cost."""
+
+    classifier: nn.Module
+    epochs: int = 0
+    steps: int = 0
+
+
+class SecondStage(Protocol):
+    """What becomes of the classifier after training, while its features stay.
+
+    One that is defined on some heads of a backbone only names them in `heads`; one with
+    `idle = True` is never applied.
+    """
+
+    version: int
+    corrects_prior: bool  # its logits hold no more than an even prior, see `Loss`
+
+    def apply(self, trained: TrainedFeatures) -> SecondStageOutcome:
+        """The classifier that predicts, from what has been trained."""
+
+
 @dataclass(frozen=True)
 class EpochReport:
     """One epoch: mix of levels, images, cost, and metrics.

@@ -26,6 +26,7 @@ KINDS = (
     "prompts",
     "hard_rules",
     "losses",
+    "second_stages",
     "metrics",
     "trackers",
     "executors",

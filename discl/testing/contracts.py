@@ -38,9 +38,11 @@ from discl.core.interfaces import (
     Prompts,
     Request,
     Scorer,
+    SecondStage,
     Strategy,
     Task,
     Tracker,
+    TrainedFeatures,
     TrainingPhotos,
     WorkersDied,
     check_mix,
@@ -387,6 +389,58 @@ class LossContract(_Contract):
         import torch
 
         return _Network(lambda images: strength * torch.eye(3))
+
+
+class SecondStageContract(_Contract):
+    """Logits from features, decided by what was trained and by the seed."""
+
+    def trained(self) -> TrainedFeatures:
+        """75 features of three classes and a linear classifier; a fourth class has no photo."""
+        import torch
+        from torch import nn
+
+        labels = torch.tensor([0] * 60 + [1] * 12 + [2] * 3)
+        chance = torch.Generator().manual_seed(0)
+        centres = torch.eye(4, 5)[labels] * 3
+        features = centres + torch.randn(75, 5, generator=chance)
+        classifier = nn.Linear(5, 4)
+        with torch.no_grad():
+            classifier.weight.copy_(torch.eye(4, 5) * torch.tensor([2.0, 1.0, 0.5, 0.1])[:, None])
+            classifier.bias.copy_(torch.tensor([1.0, 0.0, -1.0, -4.0]))
+
+        def score(module: nn.Module) -> float:
+            return float((module(features).argmax(1) == labels).float().mean())
+
+        counts = torch.tensor([60.0, 12.0, 3.0, 0.0])
+        return TrainedFeatures(classifier, features, labels, counts, score, 16, 7)
+
+    def logits(self, part: SecondStage) -> Any:
+        """What the applied stage says of the features, [75, 4]."""
+        import torch
+
+        trained = self.trained()
+        classifier = part.apply(trained).classifier.eval()
+        with torch.no_grad():
+            return classifier(trained.features)
+
+    def test_gives_finite_logits_also_where_a_class_has_no_photo(self, part: SecondStage) -> None:
+        logits = self.logits(part)
+        assert logits.shape == (75, 4)
+        assert logits.isfinite().all()
+        assert not (logits.argmax(1) == 3).any()
+
+    def test_the_same_features_and_seed_give_the_same_logits(self, part: SecondStage) -> None:
+        import torch
+
+        first = self.logits(part)
+        torch.rand(3)
+        assert torch.equal(first, self.logits(part))
+
+    def test_says_whether_it_corrects_the_prior_and_what_it_cost(self, part: SecondStage) -> None:
+        assert isinstance(part.corrects_prior, bool)
+        outcome = part.apply(self.trained())
+        assert outcome.epochs >= 0
+        assert (outcome.steps > 0) == (outcome.epochs > 0)
 
 
 class MetricContract(_Contract):

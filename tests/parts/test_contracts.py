@@ -94,6 +94,10 @@ class TestLosses(testing.LossContract):
     part = _part_of("losses")
 
 
+class TestSecondStages(testing.SecondStageContract):
+    part = _part_of("second_stages")
+
+
 class TestTrackers(testing.TrackerContract):
     part = _part_of("trackers")
 

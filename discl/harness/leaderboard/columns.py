@@ -187,7 +187,7 @@ class _ColumnChoice:
         if "all, adjusted" in self.titles.values():
             yield "`adjusted` adds post-hoc logit adjustment to the same predictions"
         elif self._corrects_prior():
-            yield "no column is adjusted after training, since the loss has put the prior in"
+            yield "no column is adjusted after training, since training has put the prior in"
         if {"all, wise", "ood, wise"} & set(self.titles.values()):
             yield "`wise` mixes the trained weights with those the network started from (WiSE-FT)"
 

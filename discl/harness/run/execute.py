@@ -18,7 +18,7 @@ from discl.config.benchmark import Benchmark
 from discl.config.experiment import Experiment
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
-from discl.core.interfaces import EpochReport, Split
+from discl.core.interfaces import EpochReport, SecondStage, Split
 from discl.core.metric_names import higher_is_better
 from discl.core.renamed_splits import as_hashed
 from discl.core.result import Result
@@ -35,6 +35,7 @@ from discl.harness.run.assembly import Bench, RunSetup
 from discl.harness.run.checkpointing import BestEpoch, Checkpointer
 from discl.harness.run.provenance import provenance
 from discl.harness.run.result_parts import described_plugins
+from discl.harness.run.second_stage import check_classifier, staged
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 from discl.harness.run.wise_ft import wise_predictions
@@ -109,6 +110,8 @@ def _run(
     checkpoints = store.checkpoints(experiment.id())
     checkpointer = Checkpointer(checkpoints, train.checkpoint_seconds, best, started)
     fit = _fit(experiment, setup, checkpointer)
+    stage: SecondStage = experiment.benchmark.part("second_stages").build()
+    check_classifier(fit, stage)
     attempt, folder = store.new_attempt(experiment.id())
     config = _config(experiment)
     description = {"identity": experiment.identity(), "config": config}
@@ -118,11 +121,11 @@ def _run(
     try:
         _train(fit, best, tracker, options)
         splits = {name: setup.inputs.split(name) for name in setup.scored}
-        predictions, wise_cost = _predicted(experiment.benchmark, setup, fit, splits)
+        predictions, beyond_training = _predicted(experiment.benchmark, setup, fit, stage, splits)
         store.save_predictions(folder, predictions)
-        corrects_prior = getattr(fit.loss, "corrects_prior", False)
+        corrects_prior = getattr(fit.loss, "corrects_prior", False) or stage.corrects_prior
         scores = _scores(store.predictions(folder), setup, not corrects_prior)
-        cost = _cost(fit.history, setup, checkpointer.spent_s) | wise_cost
+        cost = _cost(fit.history, setup, checkpointer.spent_s) | beyond_training
         result = Result(
             id=experiment.id(),
             attempt=attempt,
@@ -218,14 +221,15 @@ def _train(fit: Fit, best: BestEpoch, tracker: CompositeTracker, options: RunOpt
 
 
 def _predicted(
-    spec: Benchmark, setup: RunSetup, fit: Fit, splits: Mapping[str, Split]
+    spec: Benchmark, setup: RunSetup, fit: Fit, stage: SecondStage, splits: Mapping[str, Split]
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """The arrays of `Store.save_predictions`, and the cost entry of WiSE-FT where it is on."""
+    """The arrays of `Store.save_predictions`, and the cost of a second stage or of WiSE-FT."""
     from discl.engine.evaluation.predict import predict
 
-    predictions = predict(fit.eval_network, splits, setup.inputs.preprocess, fit.device)
+    network, cost = staged(fit, stage, spec.select.metric)
+    predictions = predict(network, splits, setup.inputs.preprocess, fit.device)
     if not spec.select.wise_ft_alphas:
-        return predictions, {}
+        return predictions, cost
     alpha, ensembled = wise_predictions(
         fit, setup.inputs.network(fit.seed), spec.select.wise_ft_alphas, spec.select.metric, splits
     )

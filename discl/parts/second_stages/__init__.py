@@ -1,0 +1,1 @@
+"""Second stages: what becomes of a trained classifier while its features stay."""
