@@ -1,0 +1,1 @@
+"""The layouts of labelled photos that are read, a file for each."""
