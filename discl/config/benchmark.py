@@ -161,6 +161,7 @@ class TrainTable(FixedTable):
     poly_power: Annotated[float, Field(gt=0)] = 1.0
     decay_norms: bool = False
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    head_only_epochs: NotNegative = 0
     accumulate: Positive = 1
     grad_clip: Annotated[float, Field(ge=0)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0

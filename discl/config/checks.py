@@ -134,6 +134,17 @@ def _check_numbers(bench: Benchmark, parts: PartCache) -> None:
             f"train.curriculum_epochs = {bench.train.curriculum_epochs} exceeds train.epochs ="
             f" {bench.train.epochs}"
         )
+    if bench.train.head_only_epochs >= bench.train.epochs:
+        raise UserError(
+            f"train.head_only_epochs = {bench.train.head_only_epochs} leaves no epoch of"
+            f" {bench.train.epochs} for the whole network; lower it, or set backbone.frozen = true"
+            " where only a head shall be trained"
+        )
+    if bench.train.head_only_epochs and parts.get(bench.choices["backbones"]).traits.frozen:
+        raise UserError(
+            f"train.head_only_epochs = {bench.train.head_only_epochs} has no effect with"
+            " backbone.frozen = true, which trains the head alone; set it to 0"
+        )
     _check_schedule(bench, parts)
 
 

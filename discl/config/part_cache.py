@@ -23,6 +23,7 @@ class PartTraits(NamedTuple):
     has_probe: bool
     head: str  # of a backbone; "" = it has but one
     heads: tuple[str, ...]  # that a loss is defined on; () = any
+    frozen: bool  # of a backbone: only its head is trained
 
 
 class CachedPart:
@@ -61,6 +62,7 @@ class CachedPart:
             getattr(part, "probe", None) is not None,
             getattr(part, "head", ""),
             getattr(part, "heads", ()),
+            getattr(part, "frozen", False),
         )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:

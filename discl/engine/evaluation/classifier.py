@@ -17,10 +17,33 @@ def classifier_of(network: Any) -> nn.Module:
     found = network.get_classifier() if hasattr(network, "get_classifier") else None
     if not isinstance(found, nn.Module) or not hasattr(found, "weight"):
         raise UserError(
-            "this network ends in no single layer that a second stage could replace; set"
-            " backbone.head = 'linear' or 'cosine', or second_stage.name = 'none'"
+            "this network ends in no single layer that could be trained by itself; set backbone.head"
+            " = 'linear' or 'cosine', or second_stage.name = 'none' and train.head_only_epochs = 0"
         )
     return found
+
+
+class Trunk:
+    """All of a network but its classifier, which may be held still while the classifier learns.
+
+    Raises UserError as `classifier_of`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._classifier = classifier_of(network)
+        kept = {id(parameter) for parameter in self._classifier.parameters()}
+        self._parameters = [each for each in network.parameters() if id(each) not in kept]
+
+    def set_modes(self) -> None:
+        """The classifier trains; statistics of norms and dropout in the trunk stay as they are."""
+        self._network.eval()
+        self._classifier.train()
+
+    def drop_gradients(self) -> None:
+        """Optimisers pass over parameters without a gradient, weight decay included."""
+        for parameter in self._parameters:
+            parameter.grad = None
 
 
 class BeforeClassifier(nn.Module):

@@ -16,6 +16,7 @@ from discl.core.errors import UserError
 from discl.core.hashing import seed_of
 from discl.core.interfaces import EpochContext, EpochReport, Loss, Strategy, check_mix
 from discl.core.levels import PHOTO
+from discl.engine.evaluation.classifier import Trunk
 from discl.engine.evaluation.predict import Preprocess, logits_of
 from discl.engine.training import distributed
 from discl.engine.training.batches import Batch, batches
@@ -82,6 +83,7 @@ class Fit:
         self.network = network.to(device)
         if config.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.trunk = Trunk(self.network) if config.head_only_epochs else None
         self.average = weight_average(self.network, config)
         self.optimiser, self.schedule = optimiser_and_schedule(self.network, config, self.steps)
         parallel = distributed.parallel(self.network, device)
@@ -189,6 +191,9 @@ class Fit:
         `first` is the number of the plan's first step within the epoch.
         """
         self.network.train()
+        still = self.trunk if epoch < self.config.head_only_epochs else None
+        if still:
+            still.set_modes()
         global_state = torch.get_rng_state()
         if self.rng_state is None:
             torch.manual_seed(seed_of("steps", self.seed, epoch, first) % 2**62)
@@ -205,13 +210,14 @@ class Fit:
         )
         try:
             for step, batch in enumerate(plan_batches, first + skip):
-                self._step(batch, epoch, step)
+                self._step(batch, epoch, step, still)
                 self.rng_state = torch.get_rng_state()
                 yield
         finally:
             torch.set_rng_state(global_state)
 
-    def _step(self, batch: Batch, epoch: int, step: int) -> None:
+    def _step(self, batch: Batch, epoch: int, step: int, still: Trunk | None) -> None:
+        """Train on a batch; `still` is the part of the network that is held."""
         done = epoch * self.steps + step
         self.schedule.step_update(done)
         self.optimiser.zero_grad(set_to_none=True)
@@ -223,6 +229,8 @@ class Fit:
                 self._check_finite(loss, epoch, step)
                 self.loss_sum += loss.detach() / len(parts)
                 self.scaler.scale(loss / len(parts)).backward()  # type: ignore[no-untyped-call]
+        if still:
+            still.drop_gradients()
         if self.config.grad_clip:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.grad_clip)

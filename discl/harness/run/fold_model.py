@@ -49,7 +49,13 @@ def fit_fold(
     held_out_pixels: Any = PhotoRows.of(train.pixels, held_out)
     data = _photos_only(train, fitted, inputs.split("val"), classes, metrics)
     epochs = models.epochs
-    config = replace(inputs.train_config, epochs=epochs, curriculum_epochs=0, evaluate_every=epochs)
+    config = replace(
+        inputs.train_config,
+        epochs=epochs,
+        curriculum_epochs=0,
+        evaluate_every=epochs,
+        head_only_epochs=min(inputs.train_config.head_only_epochs, epochs - 1),
+    )
     targets = Targets(len(fitted) // config.batch * config.batch, 0.0, 1)
     strategy = bind("strategies", "real_only", {}).build()
     loss = spec.part("losses").build()

@@ -209,3 +209,43 @@ def test_the_report_says_of_how_many_photos_the_gains_are() -> None:
     reports = list(_fit("adaptive"))
     assert [report.probe_photos for report in reports] == [1, 1, 1, None, None]  # 20 % of 6
     assert {report.probe_photos for report in _fit("static")} == {None}
+
+
+class _Headed(nn.Sequential):
+    """A network that names its classifier, as timm's do."""
+
+    def get_classifier(self) -> nn.Module:
+        return self[-1]
+
+
+def _weights(network: nn.Module) -> dict[str, Any]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def test_head_only_epochs_are_a_linear_probe_of_the_features_as_they_are() -> None:
+    network = _Headed(*_network())
+    first = _weights(network)
+    config = replace(CONFIG, head_only_epochs=2, weight_decay=0.1, grad_clip=1.0, evaluate_every=1)
+    fit = Fit(
+        network,
+        bind("strategies", "real_only", {}).build(),
+        bind("losses", "ce", {}).build(),
+        TRAINING_DATA,
+        config,
+        TARGETS,
+        NORMALISER,
+        0,
+        torch.device("cpu"),
+    )
+    after = [_weights(network) for _ in fit]
+    trunk = [name for name in first if not name.startswith("5.")]
+    assert all(
+        torch.equal(after[1][name], first[name]) for name in trunk
+    )  # statistics of norms too
+    assert not torch.equal(after[1]["5.weight"], first["5.weight"])
+    assert not any(torch.equal(after[-1][name], first[name]) for name in first)
+
+
+def test_head_only_epochs_need_a_classifier() -> None:
+    with pytest.raises(UserError, match=r"no single layer .* train\.head_only_epochs = 0"):
+        _fit("real_only", replace(CONFIG, head_only_epochs=1))
