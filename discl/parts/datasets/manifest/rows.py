@@ -32,6 +32,8 @@ class ReadOptions:
     caption_column: str = ""
     configuration: str = ""  # of a Hugging Face dataset with several
     group_level: int = 0  # class folders: the folder level that is the group, 1 = the topmost
+    groups: str = ""  # a list that gives the groups only, and so is no list of photos
+    ood: tuple[str, ...] = ()  # names of splits that hold photos from elsewhere
 
 
 @dataclass(frozen=True)
