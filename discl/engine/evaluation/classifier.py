@@ -17,8 +17,9 @@ def classifier_of(network: Any) -> nn.Module:
     found = network.get_classifier() if hasattr(network, "get_classifier") else None
     if not isinstance(found, nn.Module) or not hasattr(found, "weight"):
         raise UserError(
-            "this network ends in no single layer that could be trained by itself; set backbone.head"
-            " = 'linear' or 'cosine', or second_stage.name = 'none' and train.head_only_epochs = 0"
+            "this network ends in no single layer that could be trained by itself; set"
+            " backbone.head = 'linear' or 'cosine', or second_stage.name = 'none' and"
+            " train.head_only_epochs = 0"
         )
     return found
 

@@ -42,8 +42,8 @@ class TrainConfig:
     poly_power: float = 1.0  # of poly: lr * (1 - progress) ** power, which ends at min_lr
     decay_norms: bool = False  # weight decay on biases and norms too
     momentum: float = 0.9
-    # epochs in which only the classifier is trained, and the trunk stays still (linear probing, then
-    # fine-tuning: Kumar et al. 2022); the schedule runs over both
+    # epochs in which only the classifier is trained, and the trunk stays still (linear probing,
+    # then fine-tuning: Kumar et al. 2022); the schedule runs over both
     head_only_epochs: int = 0
     accumulate: int = 1  # parts a batch is computed in; its gradients are summed
     grad_clip: float = 0.0  # largest norm of the gradient; 0 = any
