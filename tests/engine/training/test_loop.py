@@ -239,9 +239,8 @@ def test_head_only_epochs_are_a_linear_probe_of_the_features_as_they_are() -> No
     )
     after = [_weights(network) for _ in fit]
     trunk = [name for name in first if not name.startswith("5.")]
-    assert all(
-        torch.equal(after[1][name], first[name]) for name in trunk
-    )  # statistics of norms too
+    # statistics of norms too
+    assert all(torch.equal(after[1][name], first[name]) for name in trunk)
     assert not torch.equal(after[1]["5.weight"], first["5.weight"])
     assert not any(torch.equal(after[-1][name], first[name]) for name in first)
 
