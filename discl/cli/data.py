@@ -25,7 +25,7 @@ def set_option(command: Command) -> Command:
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
-        help="A setting of the dataset, e.g. --set dataset.root=photos; repeatable.",
+        help="A setting of the dataset, e.g. --set root=photos or dataset.root=photos; repeatable.",
     )(command)
 
 
@@ -37,12 +37,14 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
 
     tables = parse_settings(settings)
     parameters = tables.pop("dataset", {})
+    if not isinstance(parameters, dict) or "name" in parameters:
+        raise UserError(f"the dataset is {dataset!r} already; leave its name out of --set")
     for key, value in tables.items():
         if isinstance(value, dict):
             raise UserError(f"--set {key}...: this command takes only settings of the dataset")
-        raise UserError(f"--set {key}=... was renamed in 0.2; write --set dataset.{key}=...")
-    if not isinstance(parameters, dict) or "name" in parameters:
-        raise UserError(f"the dataset is {dataset!r} already; leave its name out of --set")
+        if key in parameters:
+            raise UserError(f"--set {key}=... and dataset.{key}=... are one setting; give it once")
+        parameters[key] = value
     return bind("datasets", dataset, parameters).build()
 
 

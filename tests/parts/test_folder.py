@@ -116,7 +116,8 @@ def test_a_hugging_face_dataset_with_a_group_column(
         }
         DatasetDict(tables).save_to_disk(tmp_path / "disk")
         root = tmp_path / "disk"
-    folder = Folder(root=str(root), group_column="camera", ood=("sketch",))
+    ood = ("sketch",) if form == "disk" else ()
+    folder = Folder(root=str(root), group_column="camera", ood=ood)
     assert folder.classes == ("airplane", "automobile", "bird", "cat", "deer")
     assert folder.splits == ("train", "val", "test", *(["ood/sketch"] if form == "disk" else []))
     assert len(folder.listing("train").refs) + len(folder.listing("val").refs) == 72
@@ -170,8 +171,9 @@ def test_groups_of_a_tree_come_from_a_csv_file(own: Path) -> None:
             ]
         )
     folder = Folder(root=str(own), groups="cameras.csv")
-    assert set(folder.listing("train").groups.tolist()) == {0, 1, 2}
-    assert set(folder.listing("val").groups.tolist()) == {0}
+    assert set(folder.listing("train").groups.tolist()) == {-1, 0, 1}
+    assert set(folder.listing("val").groups.tolist()) == {-1}
+    assert folder.group_names == ("c0", "c1")
     assert any("photo(s) are not in cameras.csv" in note for note in folder.notes)
     assert any("1 row(s) of cameras.csv name no photo (gone.jpg)" in note for note in folder.notes)
 

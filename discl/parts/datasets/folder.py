@@ -1,10 +1,10 @@
-"""Your own photos: a tree of class folders, or a Hugging Face dataset on disk or on the Hub."""
+"""Your own photos: folders, lists, camera-trap databases, or a Hugging Face dataset."""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Ints, Listing, Progress
+from discl.core.interfaces import Listing, Progress
 from discl.files.disk import data_home
-from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, obtain, safe_path
+from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, obtain
 from discl.parts.datasets.base.class_names import class_names, photo_of
 from discl.parts.datasets.base.file_dataset import FileDataset
-from discl.parts.datasets.base.long_tail import cut, thinned
-from discl.parts.datasets.base.survey import examples
-from discl.parts.datasets.layouts.class_folders import ClassFolders
-from discl.parts.datasets.layouts.interface import (
-    ColumnNames,
-    FolderContents,
-    FolderLayout,
-    SplitRows,
+from discl.parts.datasets.base.long_tail import thinned
+from discl.parts.datasets.manifest.build import (
+    ManifestSettings,
+    built,
+    layout_of,
+    layout_titled,
 )
-from discl.parts.datasets.layouts.metadata import MetadataList
-from discl.parts.datasets.layouts.tables import TableFiles
+from discl.parts.datasets.manifest.layouts.interface import Layout
+from discl.parts.datasets.manifest.listings import in_order, listings_of
+from discl.parts.datasets.manifest.rows import ReadOptions
+from discl.parts.datasets.manifest.store import Manifest, stored
+from discl.parts.datasets.manifest.tree import FileTree, path_of
 
-_LAYOUTS: tuple[FolderLayout, ...] = (TableFiles(), MetadataList(), ClassFolders())
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 
 
@@ -38,16 +38,23 @@ class Folder(FileDataset):
     """Photos of `root`, in one of the layouts below or as `owner/name` of a dataset on the Hub.
 
     `root`: a folder with a folder for each class, directly or below train/, val/, test/ and
-    ood/NAME/; or with Parquet files, `save_to_disk` files or a metadata.csv of `datasets`.
-    `image_column`, `label_column`: for tables whose columns cannot be recognised. `group_column`:
-    a column that says what belongs together, such as the camera; for class folders, `groups` is a
-    CSV file with the columns path and group. `ood`: names of splits with photos from elsewhere,
-    beside those below ood/. Where val or test is missing it is cut from train: `share` of each
-    class, by the hash of the photos' names. `largest` and `smallest`: thin train to a long tail
-    between these counts, the class with most photos first; 0 = leave it as it is.
+    ood/NAME/; or with Parquet files, `save_to_disk` files or a list of the photos. `table`: the
+    list, where there are several. `image_column`, `label_column`, `split_column`,
+    `sequence_column`, `caption_column`: for lists whose columns cannot be recognised.
+    `group_column`: a column that says what belongs together, such as the camera; for class folders,
+    `group_level` is the folder level that is the group, 1 = the topmost, and `groups` is a CSV file
+    with the columns path and group. `configuration`: of a Hugging Face dataset with several.
+    `multi_label`: drop, first or crop; what happens to photos of several classes. `crop`: a file
+    with a detector's boxes, those above `crop_confidence` are cut out with `crop_padding` around
+    them. `truncated`: read or drop; what happens to photos that end too early. `ood`: names of
+    splits with photos from elsewhere, beside those below ood/. `ood_groups`: groups that are held
+    out as such, by name or as a share. Where val or test is missing it is cut from train: `share`
+    of each class, by `split_by` (auto, sequence, group or photo). `allow_equal`: run although equal
+    photos are in train and in test. `largest` and `smallest`: thin train to a long tail between
+    these counts, the class with most photos first; 0 = leave it as it is.
     """
 
-    not_hashed = ("root", "most_unreadable")
+    not_hashed = ("root", "most_unreadable", "allow_equal")
     folder_name = "folder"
 
     def __init__(
@@ -59,10 +66,24 @@ class Folder(FileDataset):
         largest: int = 0,
         smallest: int = 0,
         ood: Sequence[str] = (),
-        groups: str = "",
-        group_column: str = "",
+        ood_groups: Sequence[str] | float = (),
+        split_by: str = "auto",
+        table: str = "",
         image_column: str = "",
         label_column: str = "",
+        split_column: str = "",
+        group_column: str = "",
+        sequence_column: str = "",
+        caption_column: str = "",
+        configuration: str = "",
+        group_level: int = 0,
+        groups: str = "",
+        multi_label: str = "drop",
+        crop: str = "",
+        crop_confidence: float = 0.2,
+        crop_padding: float = 0.0,
+        truncated: str = "drop",
+        allow_equal: bool = False,
     ) -> None:
         super().__init__(root, side, most_unreadable)
         if not 0 < share < 0.5:
@@ -72,68 +93,119 @@ class Folder(FileDataset):
                 f"dataset.largest = {largest} and smallest = {smallest}: needs 1 <= smallest <="
                 " largest, or 0 for both"
             )
-        if groups and group_column:
+        if sum(map(bool, (groups, group_column, group_level))) > 1:
             raise UserError(
-                "dataset.groups and dataset.group_column both say what belongs together; set one of"
-                " them"
+                "dataset.groups, dataset.group_column and dataset.group_level all say what belongs"
+                " together; set one of them"
+            )
+        if group_level < 0:
+            raise UserError(
+                f"dataset.group_level = {group_level}: takes 1 for the topmost folders, 2 for those"
+                " in them, or 0 for none"
+            )
+        for key, value, choices in (
+            ("split_by", split_by, ("auto", "sequence", "group", "photo")),
+            ("multi_label", multi_label, ("drop", "first", "crop")),
+            ("truncated", truncated, ("read", "drop")),
+        ):
+            if value not in choices:
+                raise UserError(f"dataset.{key} = {value!r}: takes {', '.join(choices)}")
+        if not 0 <= crop_confidence <= 1:
+            raise UserError(f"dataset.crop_confidence = {crop_confidence}: takes 0 to 1")
+        if not 0 <= crop_padding <= 1:
+            raise UserError(
+                f"dataset.crop_padding = {crop_padding}: takes 0 to 1, as a share of the box's side"
             )
         self.share = share
         self.largest = largest
         self.smallest = smallest
-        self.ood = tuple(ood)
-        self.groups = groups
-        self.columns = ColumnNames(image_column, label_column, group_column)
+        self.truncated = truncated
+        self.settings = ManifestSettings(
+            ReadOptions(
+                table,
+                image_column,
+                label_column,
+                split_column,
+                group_column,
+                sequence_column,
+                caption_column,
+                configuration,
+                group_level,
+                groups,
+                _names("ood", ood),
+            ),
+            _names_or_share("ood_groups", ood_groups),
+            split_by,
+            share,
+            multi_label,
+            crop,
+            crop_confidence,
+            crop_padding,
+            allow_equal,
+        )
 
     @property
     def grouped(self) -> bool:  # type: ignore[override]
-        return bool(self.groups or self.columns.group)
+        return self.manifest.rows["group"].null_count < self.manifest.rows.num_rows
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return class_names(self._written_names)
+        return class_names(self.manifest.names)
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names of the groups, in the order of their numbers."""
+        return self.manifest.groups
 
     def prompts(self, label: int) -> tuple[str, ...]:
         return (photo_of(self.classes[label]),)
 
     def holds(self, root: Path) -> bool:
-        return any(layout.recognises(root) for layout in _LAYOUTS)
+        if self._hub_id:  # a download may be incomplete
+            return layout_of(FileTree(root), self.settings.options) is not None
+        return any(not path.name.startswith(".") for path in root.iterdir())
 
     def listings(self, root: Path) -> Mapping[str, Listing]:
-        splits = {self._split_name(name): rows for name, rows in self._contents.splits.items()}
-        groups = self._group_codes(splits)
-        listings = {
-            split: Listing(np.array(rows.refs, np.str_), self._label_codes(rows), groups[split])
-            for split, rows in splits.items()
-        }
-        listings = _in_order(_completed(listings, self.share))
-        if self.largest:
-            train = listings["train"]
-            kept = thinned(train.refs, train.labels, len(self.classes), self.largest, self.smallest)
-            listings["train"] = _part(train, kept)
+        listings = in_order(listings_of(self.manifest))
+        if self.largest and "train" in listings:
+            refs, labels, groups = listings["train"]
+            kept = thinned(refs, labels, len(self.classes), self.largest, self.smallest)
+            listings["train"] = Listing(refs[kept], labels[kept], groups[kept])
         return listings
 
     def remarks(self) -> Sequence[str]:
-        splits = [self._split_name(name) for name in self._contents.splits]
-        missing = [name for name in ("val", "test") if name not in splits]
-        remarks = list(self._contents.remarks)
-        if missing:
-            remarks.append(
-                f"cut from train: {' and '.join(missing)}, {self.share:.0%} of each class, by the"
-                " hash of the names"
-            )
-        return (*remarks, *self._group_remarks)
+        return self.manifest.remarks
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
-        if not isinstance(self._layout, MetadataList):  # the other layouts list existing photos
+        if self.manifest.layout != "metadata list":  # the other layouts list existing photos
             return np.zeros(len(refs), bool), 0
         return super().missing(root, refs)
 
     def read(self, root: Path, ref: str) -> bytes:
         content = self._layout.read(root, ref)
-        return super().read(root, ref) if content is None else content
+        return (root / path_of(ref)).read_bytes() if content is None else content
 
     def stamp(self, root: Path, ref: str) -> tuple[int, int]:
-        return self._layout.stamp(root, ref) or super().stamp(root, ref)
+        stamp = self._layout.stamp(root, ref)
+        if stamp is not None:
+            return stamp
+        status = (root / path_of(ref)).stat()
+        return status.st_size, status.st_mtime_ns
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """Every photo with its class, split and group, and how it was found; opens no photo.
+
+        Raises UserError where the folder cannot be understood.
+        """
+        lists = (self.settings.options.table, self.settings.options.groups, self.settings.crop)
+        others = [self.folder / name for name in lists if name]
+        return stored(
+            self.folder,
+            asdict(self.settings),
+            others,
+            lambda tree: built(tree, self.settings, self._not_found()),
+        )
 
     # -- finding the folder
 
@@ -174,130 +246,37 @@ class Folder(FileDataset):
         problem = "dataset.root names no folder"
         if self.root:
             problem = f"{Path(self.root).expanduser().absolute()} is no folder with photos"
-        return (
-            f"{problem}. Give one: --set dataset.root=FOLDER, where FOLDER has\n  - a folder for"
-            " each class with its photos, as FOLDER/cat/1.jpg, or below splits:"
-            " FOLDER/train/cat/1.jpg,\n    with val/, test/ and ood/NAME/ beside train/ (what is"
-            " missing of val and test is cut from train);\n  - or a Hugging Face dataset: Parquet"
-            " files, what `save_to_disk` wrote, or a metadata.csv with file_name and label;\nor"
-            " the name of a dataset on the Hub, as owner/name."
+        return f"{problem}. {_WAY_OUT}"
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return layout_titled(self.manifest.layout)
+
+
+_WAY_OUT = (
+    "Give one: --set dataset.root=FOLDER, where FOLDER has\n  - a folder for"
+    " each class with its photos, as FOLDER/cat/1.jpg, or below splits:"
+    " FOLDER/train/cat/1.jpg,\n    with val/, test/ and ood/NAME/ beside train/ (what is"
+    " missing of val and test is cut from train);\n  - or a list of the photos: CSV, TSV, JSON"
+    " or text with the columns file_name and label,\n    COCO Camera Traps, Camtrap DP, or"
+    " Parquet and Arrow files of Hugging Face `datasets`;\nor the name of a dataset on the Hub,"
+    " as owner/name."
+)
+
+
+def _names(key: str, given: Any) -> tuple[str, ...]:
+    """A list of names; raises UserError for anything else."""
+    if isinstance(given, list | tuple) and all(isinstance(name, str) and name for name in given):
+        return tuple(given)
+    raise UserError(f'dataset.{key} = {given!r}: takes a list of names, such as ["night"]')
+
+
+def _names_or_share(key: str, given: Any) -> tuple[str, ...] | float:
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        if 0 < given < 0.9:
+            return float(given)
+        raise UserError(
+            f"dataset.{key} = {given}: takes a share of the groups of more than 0 and less than"
+            " 0.9, or a list of their names"
         )
-
-    # -- contents
-
-    @cached_property
-    def _layout(self) -> FolderLayout:
-        return next(layout for layout in _LAYOUTS if layout.recognises(self.folder))
-
-    @cached_property
-    def _contents(self) -> FolderContents:
-        contents = self._layout.contents(self.folder, self.columns)
-        if not any(rows.refs for rows in contents.splits.values()):
-            raise UserError(f"{self.folder} has folders but no photo in them; {self._not_found()}")
-        return contents
-
-    @cached_property
-    def _written_names(self) -> tuple[str, ...]:
-        """Class names as folders or columns have them, sorted; numbers before words."""
-        if self._contents.names is not None:
-            return self._contents.names
-        labels = {label for rows in self._contents.splits.values() for label in rows.labels}
-        labels.discard(None)
-        order = sorted(labels, key=lambda label: (isinstance(label, str), label))
-        return tuple(str(label) for label in order)
-
-    def _label_codes(self, rows: SplitRows) -> Ints:
-        """Labels as numbers [n]; -1 where there is none."""
-        if self._contents.names is not None:
-            return np.array([-1 if label is None else label for label in rows.labels], np.int64)
-        codes = {name: code for code, name in enumerate(self._written_names)}
-        return np.array([codes.get(str(label), -1) for label in rows.labels], np.int64)
-
-    def _split_name(self, split: str) -> str:
-        return f"ood/{split}" if split in self.ood else split or "train"
-
-    # -- groups
-
-    def _group_codes(self, splits: Mapping[str, SplitRows]) -> dict[str, Ints]:
-        """Groups of each split as numbers [n], in the alphabetical order of their names."""
-        names = {
-            split: [str(group) for group in self._groups_of(rows)] for split, rows in splits.items()
-        }
-        distinct = sorted({group for groups in names.values() for group in groups})
-        codes = {group: code for code, group in enumerate(distinct)}
-        return {
-            split: np.array([codes[group] for group in groups], np.int64)
-            for split, groups in names.items()
-        }
-
-    def _groups_of(self, rows: SplitRows) -> Sequence[Any]:
-        if self.groups:
-            return [self._group_table.get(ref, "") for ref in rows.refs]
-        return rows.groups or [""] * len(rows.refs)
-
-    @cached_property
-    def _group_table(self) -> dict[str, str]:
-        """Path -> group, from the file `groups`."""
-        if not self.groups:
-            return {}
-        path = self.folder / safe_path(self.groups)
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as opened:
-                rows = list(csv.DictReader(opened))
-        except (OSError, ValueError, csv.Error) as error:
-            raise UserError(
-                f"dataset.groups = {self.groups!r}: {path} cannot be read ({error})"
-            ) from error
-        if not rows or not {"path", "group"} <= rows[0].keys():
-            raise UserError(
-                f"dataset.groups: {path} needs the columns path and group, and a row for each photo"
-            )
-        table = {str(row["path"]): str(row["group"]) for row in rows}
-        if len(table) < len(rows):
-            raise UserError(
-                f"dataset.groups: {path} names {len(rows) - len(table)} photo(s) twice; name each"
-                " once"
-            )
-        return table
-
-    @property
-    def _group_remarks(self) -> list[str]:
-        """Sentences about photos without a row in the file `groups`, and rows without a photo."""
-        refs = {ref for rows in self._contents.splits.values() for ref in rows.refs}
-        table = self._group_table.keys()
-        ungrouped = sorted(refs - table) if self.groups else []
-        unknown = sorted(table - refs)
-        remarks = []
-        if ungrouped:
-            remarks.append(
-                f"{len(ungrouped)} photo(s) are not in {self.groups} and form a group of their own"
-                f" ({examples(ungrouped)})"
-            )
-        if unknown:
-            remarks.append(
-                f"{len(unknown)} row(s) of {self.groups} name no photo ({examples(unknown)})"
-            )
-        return remarks
-
-
-def _part(listing: Listing, rows: Any) -> Listing:
-    return Listing(listing.refs[rows], listing.labels[rows], listing.groups[rows])
-
-
-def _completed(listings: dict[str, Listing], share: float) -> dict[str, Listing]:
-    """Listings with val and test, cut from train where they are missing."""
-    if "train" not in listings:
-        return listings
-    wanted = ["val"] if "id_test" in listings else ["val", "test"]
-    for name in wanted:
-        if name not in listings:
-            train = listings["train"]
-            aside = cut(train.refs, train.labels, share)
-            listings = listings | {name: _part(train, aside), "train": _part(train, ~aside)}
-    return listings
-
-
-def _in_order(listings: Mapping[str, Listing]) -> dict[str, Listing]:
-    """Train, val and test, then the other splits by name."""
-    first = [name for name in ("train", "val", "test") if name in listings]
-    return {name: listings[name] for name in [*first, *sorted(listings.keys() - set(first))]}
+    return _names(key, given)

@@ -1,0 +1,180 @@
+"""How a folder becomes a manifest: the layout lists it, and each step cleans what is listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discl.core.errors import UserError
+from discl.parts.datasets.layouts.class_folders import ClassFolders
+from discl.parts.datasets.layouts.interface import ColumnNames
+from discl.parts.datasets.layouts.metadata import MetadataList
+from discl.parts.datasets.layouts.tables import TableFiles
+from discl.parts.datasets.manifest.group_table import with_groups
+from discl.parts.datasets.manifest.layouts.interface import Layout
+from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, RowBuilder
+from discl.parts.datasets.manifest.splits import assigned
+from discl.parts.datasets.manifest.store import Manifest
+from discl.parts.datasets.manifest.tree import FileTree
+
+
+class _Older:
+    """A layout of the package before."""
+
+    def __init__(self, title: str, layout: Any) -> None:
+        self.title = title
+        self.layout = layout
+
+    def recognises(self, tree: FileTree, options: ReadOptions) -> bool:
+        return bool(self.layout.recognises(tree.root))
+
+    def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
+        columns = ColumnNames(options.image_column, options.label_column, options.group_column)
+        found = self.layout.contents(tree.root, columns)
+        builder = RowBuilder()
+        for split, rows in found.splits.items():
+            labels = [None if label is None else str(label) for label in rows.labels]
+            if found.names is not None:
+                labels = [
+                    found.names[label] if label is not None and label >= 0 else None
+                    for label in rows.labels
+                ]
+            builder.extend(
+                rows.refs,
+                label=labels,
+                split=[split or None] * len(labels),
+                group=[str(group) for group in rows.groups] or None,
+            )
+        return Contents(builder.table(), found.names, remarks=found.remarks)
+
+    def read(self, root: Path, ref: str) -> bytes | None:
+        content: bytes | None = self.layout.read(root, ref)
+        return content
+
+    def stamp(self, root: Path, ref: str) -> tuple[int, int] | None:
+        stamp: tuple[int, int] | None = self.layout.stamp(root, ref)
+        return stamp
+
+
+# the first that recognises a folder reads it
+LAYOUTS: tuple[Layout, ...] = (
+    _Older("Hugging Face tables", TableFiles()),
+    _Older("metadata list", MetadataList()),
+    _Older("class folders", ClassFolders()),
+)
+
+
+@dataclass(frozen=True)
+class ManifestSettings:
+    """What the user says about the photos, beside where they lie."""
+
+    options: ReadOptions = field(default_factory=ReadOptions)
+    ood_groups: tuple[str, ...] | float = ()  # names of groups, or a share of them
+    split_by: str = "auto"
+    share: float = 0.15
+    multi_label: str = "drop"
+    crop: str = ""  # results of a detector
+    crop_confidence: float = 0.2
+    crop_padding: float = 0.0
+    allow_equal: bool = False
+
+
+def layout_of(tree: FileTree, options: ReadOptions) -> Layout | None:
+    """The first layout that recognises a folder."""
+    return next((layout for layout in LAYOUTS if layout.recognises(tree, options)), None)
+
+
+def layout_titled(title: str) -> Layout:
+    """The layout of a manifest."""
+    return next(layout for layout in LAYOUTS if layout.title == title)
+
+
+def built(tree: FileTree, settings: ManifestSettings, otherwise: str) -> Manifest:
+    """The manifest of a folder; opens no photo.
+
+    Raises UserError, which says `otherwise`, where no layout recognises the folder.
+    """
+    layout = layout_of(tree, settings.options)
+    if layout is None:
+        raise UserError(otherwise)
+    contents = layout.contents(tree, settings.options)
+    if not contents.rows.num_rows:
+        raise UserError(f"{tree.root} has folders but no photo in them; {otherwise}")
+    if settings.options.groups:
+        contents = with_groups(contents, tree, settings.options.groups)
+    contents = _labelled(contents)
+    contents = _with_ood(contents, settings.options.ood)
+    contents = assigned(contents, settings.share)
+    rows = contents.rows.take(_order(contents.rows))
+    return Manifest(
+        rows,
+        layout.title,
+        contents.names if contents.names is not None else _names(contents),
+        (Decision("layout", layout.title, "the first that fits"), *contents.decisions),
+        contents.remarks,
+    )
+
+
+def _labelled(contents: Contents) -> Contents:
+    """Contents without rows that have no label."""
+    import pyarrow.compute as pc
+
+    unlabelled = pc.is_null(contents.rows["label"])
+    count = pc.sum(unlabelled).as_py()
+    if not count:
+        return contents
+    if count == contents.rows.num_rows:
+        raise UserError("none of the photos has a class; set dataset.label_column")
+    return contents.with_rows(
+        contents.rows.filter(pc.invert(unlabelled)), f"{count} photo(s) without a class left out"
+    )
+
+
+def _with_ood(contents: Contents, ood: tuple[str, ...]) -> Contents:
+    """Contents in which the splits named by the user are out of distribution."""
+    import pyarrow as pa
+
+    if not ood:
+        return contents
+    splits = contents.rows["split"].to_pylist()
+    for name in ood:
+        if name not in splits and f"ood/{name}" not in splits:
+            known = ", ".join(sorted({split for split in splits if split})) or "none"
+            raise UserError(f"dataset.ood names a split {name!r}; the folder has {known}")
+    named = [f"ood/{split}" if split in ood else split for split in splits]
+    column = contents.rows.schema.get_field_index("split")
+    return contents.with_rows(
+        contents.rows.set_column(column, "split", pa.array(named, pa.string()))
+    )
+
+
+def _names(contents: Contents) -> tuple[str, ...]:
+    """Class names as written, sorted; numbers before words."""
+    names = contents.rows["label"].unique().to_pylist()
+    return tuple(
+        sorted(
+            names,
+            key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name),
+        )
+    )
+
+
+def _order(rows: Any) -> np.ndarray[Any, Any]:
+    """The order by reference; the rows of a table by their number in it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    refs = rows["ref"].combine_chunks()
+    inside = pc.extract_regex(refs, r"^(?P<file>.*#)(?P<row>\d{1,18})$")
+    key = pa.table(
+        {
+            "file": pc.coalesce(pc.struct_field(inside, "file"), refs),
+            "row": pc.cast(pc.struct_field(inside, "row"), pa.int64()),
+            "box": pc.cast(rows["box"].combine_chunks().is_valid(), pa.int8()),
+        }
+    )
+    order = pc.sort_indices(key, sort_keys=[("file", "ascending"), ("row", "ascending")])
+    return np.asarray(order)

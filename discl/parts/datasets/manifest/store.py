@@ -1,0 +1,165 @@
+"""Manifests on the disk: written whole or not at all, and made again when the folder changes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discl.core.errors import DiskError, UserError
+from discl.core.hashing import short
+from discl.files.disk import atomic_write, clear_disk_errors, data_home
+from discl.parts.datasets.manifest.rows import Decision
+from discl.parts.datasets.manifest.tree import FileTree, path_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = 1  # raised when the same folder is read otherwise
+_DESCRIPTION = b"discl"  # key of the Parquet file's metadata
+# a folder that was written so shortly before it was read may have been written once more after it,
+# within the resolution of the file system's times
+_SETTLED_NS = 50_000_000
+
+State = list[list[Any]]  # [path, size, time in ns] of each list and folder
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Every photo of a dataset with its class, split and group, ordered by reference.
+
+    `rows` has the columns of `rows.row_schema`, with a split and a label in every row.
+    """
+
+    rows: pa.Table
+    layout: str  # the title of the layout that lists the photos
+    names: tuple[str, ...]  # classes as folders or columns have them, in the order of their numbers
+    decisions: tuple[Decision, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups in alphabetical order, the order of their numbers."""
+        import pyarrow.compute as pc
+
+        return tuple(sorted(pc.unique(self.rows["group"].drop_null()).to_pylist()))
+
+    def described(self) -> dict[str, Any]:
+        """Everything but the rows, as JSON."""
+        return {
+            "layout": self.layout,
+            "names": list(self.names),
+            "decisions": [list(decision) for decision in self.decisions],
+            "remarks": list(self.remarks),
+        }
+
+
+def stored(
+    root: Path, settings: Any, others: Sequence[Path], make: Callable[[FileTree], Manifest]
+) -> Manifest:
+    """The manifest of a folder, from the disk where nothing has changed, else of `make`.
+
+    `settings` is all of JSON that its making depends on, beside the files: those below `root` and
+    `others`, lists elsewhere. Raises UserError where the folder changes while it is read.
+    """
+    folder = data_home() / "manifests" / short([VERSION, str(root.absolute()), settings])
+    path = folder / "manifest.parquet"
+    found = _read(path)
+    if found is not None and found[1] == _state_now(root, [str(entry[0]) for entry in found[1]]):
+        return found[0]
+    began_ns = time.time_ns()
+    tree = FileTree(root)
+    state = _state_of(tree, others)
+    manifest = make(tree)
+    names = [str(entry[0]) for entry in state]
+    if _state_now(root, names) != state:
+        changed = _first_change(state, _state_now(root, names))
+        raise UserError(
+            f"{root / changed} changed while the photos were listed; run the same again when"
+            f" nothing writes to {root}"
+        )
+    newest_ns = max(int(entry[2]) for entry in state)
+    if newest_ns < began_ns - _SETTLED_NS:
+        _write(path, manifest, state)
+    return manifest
+
+
+# -- what it was made of
+
+
+def _state_of(tree: FileTree, others: Iterable[Path]) -> State:
+    folders = ["", *_folders_below(tree, "")]
+    paths = [*folders, *tree.lists]
+    return _state_now(tree.root, [*map(path_of, paths), *map(str, others)])
+
+
+def _folders_below(tree: FileTree, folder: str) -> Iterable[str]:
+    for name in tree.folders(folder):
+        inner = f"{folder}/{name}".lstrip("/")
+        yield inner
+        yield from _folders_below(tree, inner)
+
+
+def _state_now(root: Path, paths: Iterable[str]) -> State:
+    """Size and time of each list, time of each folder; -1 where there is none any more."""
+    state: State = []
+    for path in paths:
+        try:
+            status = os.stat(root / path)
+        except OSError:
+            state.append([path, -1, -1])
+            continue
+        is_folder = os.path.isdir(root / path)
+        state.append([path, 0 if is_folder else status.st_size, status.st_mtime_ns])
+    return state
+
+
+def _first_change(before: State, after: State) -> str:
+    return next(str(old[0]) for old, new in zip(before, after, strict=True) if old != new)
+
+
+# -- the file
+
+
+def _read(path: Path) -> tuple[Manifest, State] | None:
+    """The manifest in a file with the state it was made of; None where it is damaged or missing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        return None
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        about = json.loads(table.schema.metadata[_DESCRIPTION])
+        manifest = Manifest(
+            table.replace_schema_metadata(None),
+            about["layout"],
+            tuple(about["names"]),
+            tuple(Decision(*decision) for decision in about["decisions"]),
+            tuple(about["remarks"]),
+        )
+        return manifest, about["state"]
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        logging.getLogger(__name__).info("%s is made again: %s", path, error)
+        return None
+
+
+def _write(path: Path, manifest: Manifest, state: State) -> None:
+    """Store a manifest; where the disk is full or read-only it is made again next time."""
+    import pyarrow.parquet as pq
+
+    about = json.dumps({**manifest.described(), "state": state})
+    table = manifest.rows.replace_schema_metadata({_DESCRIPTION: about.encode("utf-8")})
+    try:
+        with clear_disk_errors("storing a manifest", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as tmp:
+                pq.write_table(table, tmp, compression="zstd", write_page_checksum=True)
+    except DiskError as error:
+        logging.getLogger(__name__).info("%s", error)
