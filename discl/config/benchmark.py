@@ -83,7 +83,8 @@ class BankTable(FixedTable):
     threshold: Annotated[float, Field(ge=-1, le=1)]
     batch: Positive  # images in one lease and one shard; changes no image
     seed: NotNegative
-    # [height, width] of the images; [] = that of the training photos
+    # [height, width] of the photos that images are made from; [] = the generator's own size where
+    # the dataset has photos as they were taken, else that of the training photos
     size: list[Positive] = Field(default=[], max_length=2)
 
     @cached_property

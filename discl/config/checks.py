@@ -115,7 +115,13 @@ def _check_numbers(bench: Benchmark, parts: PartCache) -> None:
     if len(bench.bank.size) == 1:
         raise UserError(
             f"bank.size = {bench.bank.size}: takes [height, width], or [] for the size of the"
-            " training photos"
+            " generator"
+        )
+    size = bench.generator.get("size")
+    if bench.bank.size and isinstance(size, list | tuple) and list(size) != bench.bank.size[::-1]:
+        raise UserError(
+            f"bank.size = {bench.bank.size} (height, width) and generator.size = {list(size)}"
+            " (width, height) are two sizes for one image; set one of them"
         )
     sampling = bench.sampling
     default = SamplingTable.model_fields["synthetic_per_real"].default

@@ -59,6 +59,11 @@ class Split:
     # the photo of a row with its aspect kept, [h, w, 3], the shorter side as long as that of
     # `pixels`; None = `pixels` has it whole
     whole: Callable[[int], Photos] | None = None
+    # (row, side): as `original`, but a large photo may come at a part of its size, neither side
+    # shorter than `side`, where that decodes faster; None = `original` is asked
+    reduced: Callable[[int, int], Photos] | None = None
+    # (height, width) of the `original` of a row, told without decoding it; None = it is decoded
+    original_size: Callable[[int], tuple[int, int]] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -140,7 +145,9 @@ class Generated(NamedTuple):
 class Generator(Protocol):
     """Makes images between text and photo.
 
-    An image depends on nothing but its request and its photo.
+    An image depends on nothing but its request and its photo. A generator that works best at one
+    size may have `photo_size`, (height, width), or None: photos of which the dataset has the
+    originals are then given at that size.
     """
 
     version: int

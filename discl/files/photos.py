@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Photos
 from discl.files.disk import atomic_output
 
+_LYING = (5, 6, 7, 8)  # EXIF orientations of photos that are turned by a quarter
 LONGEST = 8  # times its shorter side, of a photo that is read whole
 
 
@@ -34,15 +36,33 @@ def decode(data: bytes, name: str = "image", least_side: int = 0) -> Photos:
     times faster, as long as neither side is then shorter than that. Raises UserError, which calls
     the file `name`, where the bytes are no image.
     """
+    with _opened(data, name) as opened:
+        if least_side:
+            opened.draft(None, (least_side, least_side))
+        return np.asarray(_rgb(ImageOps.exif_transpose(opened), opened.format))
+
+
+def size_of(data: bytes, name: str = "image") -> tuple[int, int]:
+    """(height, width) of the photo that `decode` gives, of the file's header; nothing is decoded.
+
+    Raises UserError, which calls the file `name`, where the bytes are no image.
+    """
+    with _opened(data, name) as opened:
+        width, height = opened.size
+        lies = opened.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
+        return (width, height) if lies else (height, width)
+
+
+@contextmanager
+def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
+    """An image file's bytes, opened; what goes wrong there or within is told as a UserError."""
     try:
         with warnings.catch_warnings():
             # a torn EXIF block, or 100 million pixels, is no reason to refuse a photo, nor to print
             # a line for each
             warnings.filterwarnings("ignore", module=r"PIL\.")
             with Image.open(io.BytesIO(data)) as opened:
-                if least_side:
-                    opened.draft(None, (least_side, least_side))
-                return np.asarray(_rgb(ImageOps.exif_transpose(opened), opened.format))
+                yield opened
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise UserError(

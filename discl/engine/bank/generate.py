@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,8 +116,13 @@ class ImageMaker:
             request_of(self.bank, cell, self.sources.choices(position))
             for cell, position in zip(cells, positions, strict=True)
         ]
-        generated = self.generator.make(requests, self.sources.photos[positions])
-        scores = self._scores(generated, positions)
+        # read once a lease, however many images are made of each
+        distinct, of_cell = np.unique(positions, return_inverse=True)
+        photos = np.asarray(self.sources.photos[distinct])
+        generated = self.generator.make(requests, photos[of_cell])
+        scores = self._scores(
+            generated, positions, dict(zip(distinct.tolist(), photos, strict=True))
+        )
         encoded = [
             b"" if i in generated.failed else encode(image)
             for i, image in enumerate(generated.images)
@@ -154,21 +159,28 @@ class ImageMaker:
             sha256="",
         )
 
-    def _scores(self, generated: Generated, positions: list[int]) -> list[_Scores]:
-        """Of each image; without numbers where there is no scorer, or no image."""
+    def _scores(
+        self, generated: Generated, positions: list[int], photos: Mapping[int, Photos]
+    ) -> list[_Scores]:
+        """Of each image, made from the photo of its position in `photos`.
+
+        Without numbers where there is no scorer, or no image.
+        """
         scores = [_Scores(None, None)] * len(positions)
         made = [i for i in range(len(positions)) if i not in generated.failed]
         if self.scorer is None or not made:
             return scores
         images = self.scorer.embed_images(generated.images[made])
-        captions, photos = self._embedded([positions[i] for i in made], self.scorer)
+        captions, sources = self._embedded([positions[i] for i in made], photos, self.scorer)
         text = (images * captions).sum(1)
-        photo = (images * photos).sum(1)
+        photo = (images * sources).sum(1)
         for k, i in enumerate(made):
             scores[i] = _Scores(round(float(text[k]), 6), round(float(photo[k]), 6))
         return scores
 
-    def _embedded(self, positions: list[int], scorer: Scorer) -> tuple[Floats, Floats]:
+    def _embedded(
+        self, positions: list[int], photos: Mapping[int, Photos], scorer: Scorer
+    ) -> tuple[Floats, Floats]:
         """Embeddings [n, d] of captions and of photos, each computed once."""
         captions = [self.sources.caption(position) for position in positions]
         new_captions = sorted(set(captions) - set(self._captions))
@@ -177,7 +189,7 @@ class ImageMaker:
             self._captions.update(zip(new_captions, embeddings, strict=True))
         new_photos = sorted(set(positions) - set(self._photos))
         if new_photos:
-            embeddings = scorer.embed_images(self.sources.photos[new_photos])
+            embeddings = scorer.embed_images(np.stack([photos[i] for i in new_photos]))
             self._photos.update(zip(new_photos, embeddings, strict=True))
         caption_embeddings = np.stack([self._captions[caption] for caption in captions])
         photo_embeddings = np.stack([self._photos[position] for position in positions])

@@ -35,6 +35,7 @@ from discl.core.registry import bind, singular
 from discl.engine.bank.bank import Bank, BuildReport, id_of
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
+from discl.engine.bank.source_photos import SourceRule, source_photos, source_rule
 from discl.engine.bank.whole_images import WholeImages
 from discl.engine.level_images import LevelImages
 from discl.engine.training import distributed
@@ -42,7 +43,6 @@ from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
 from discl.engine.training.sampler import SamplerView, Targets
 from discl.files.disk import data_home, home
-from discl.files.photos import PhotoRows, fitted
 from discl.harness.hard.hard_photos import HardPhotos, photo_lines
 from discl.harness.hard.out_of_fold import HeldOutPredictions
 from discl.harness.run.epoch_targets import epoch_targets
@@ -184,26 +184,20 @@ class Bench:
             rows=rows,
             ids=tuple(str(name) for name in self.train.ids[rows]),
             labels=self.train.labels[rows],
-            photos=self._photos(rows),
+            photos=source_photos(self.train, self.source_rule, rows),
             classes=self.dataset.classes,
             dataset_captions=self.task.prompts,
             prompts=self.prompts,
         )
 
-    def _photos(self, rows: Ints) -> PhotoRows:
-        """The photos of these rows, at the size of the bank where it has one of its own.
+    @cached_property
+    def source_rule(self) -> SourceRule:
+        """At which size the generator gets the photos, and whether they are the originals.
 
-        They then come from the photos as they were taken, where the dataset has those.
+        Raises UserError where the benchmark states two sizes.
         """
-        if not self.spec.bank.size:
-            return PhotoRows.of(self.train.pixels, rows)
-        size = (self.spec.bank.size[0], self.spec.bank.size[1])
-        original = self.train.original or (lambda row: np.asarray(self.train.pixels[row]))
-        return PhotoRows(
-            lambda some: np.stack([fitted(original(int(row)), size) for row in some]),
-            rows,
-            (*size, 3),
-        )
+        photo_size = getattr(self.generator, "photo_size", None)
+        return source_rule(self.train, self.spec.bank.size, photo_size)
 
     @cached_property
     def process(self) -> dict[str, object]:
@@ -226,14 +220,12 @@ class Bench:
         for kind in MAKERS:
             name = singular(kind)
             process[name] = self.spec.part(kind).identity() | getattr(self, name).identity()
-        if size := self._size():
-            process["size"] = size
+        rule = self.source_rule
+        if self.train.original or self.spec.bank.size:
+            process["size"] = list(rule.size)
+        if rule.originals:
+            process["source"] = "originals"
         return process
-
-    def _size(self) -> list[int]:
-        """[height, width] of the photos images are made from; [] where they have but one."""
-        decoded = list(self.train.pixels.shape[1:3]) if self.train.original else []
-        return self.spec.bank.size or decoded
 
     @property
     def bank_id(self) -> str:

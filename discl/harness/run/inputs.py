@@ -113,7 +113,9 @@ class FeatureInputs:
     def split(self, name: str) -> Split:
         split = self.images.split(name)
         features = self._stored(self._split_file(name, split), lambda: split.pixels)
-        return replace(split, pixels=features, original=None, whole=None)
+        return replace(
+            split, pixels=features, original=None, whole=None, reduced=None, original_size=None
+        )
 
     def level(self, level: int) -> Any:
         return self._stored(self._level_file(level), lambda: self.images.level(level))

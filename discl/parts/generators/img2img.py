@@ -16,6 +16,7 @@ from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import denoising_steps
 from discl.files.shipped import trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
+from discl.parts.generators.base.checkpoint_size import sample_size
 from discl.parts.generators.base.schedulers import check_name, revision
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ class Img2Img:
     `owner/name@revision`. `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and
     `negative_prompt` is then not used. `guidance_rescale`, from 0 to 1, mixes in guided predictions
     with the contrast of unguided ones (Lin et al. 2023). `size` is the (width, height) a photo is
-    resized to before and its image keeps; none = the photo's own. As diffusers does, sides are cut
-    down to multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270 gives 480x264. At
-    level 0, `level_0` = "noise" begins from pure noise, so from the text only; "photo_trace" is the
-    paper's strength 1.0, where 7.6 % of the photo remain in SDXL's first latents. `scheduler` is
-    the checkpoint's own or the name of one of diffusers' (docs/reference/schedulers.md). Before the
+    resized to before and its image keeps; none = the photo's own. Photos of which the dataset has
+    the originals come at that size, or at the one the checkpoint was made for. As diffusers does,
+    sides are cut down to multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270
+    gives 480x264. At level 0, `level_0` = "noise" begins from pure noise, so from the text only;
+    "photo_trace" is the paper's strength 1.0, where 7.6 % of the photo remain in SDXL's first
+    latents. `scheduler` is the checkpoint's own or the name of one of diffusers' (docs/reference/schedulers.md). Before the
     first image it rehearses with a denoiser that knows the answer, and is refused where levels
     would not begin or end where they should. The aesthetic scores are inputs of SDXL's refiner.
     Latent consistency models share the grid too: a level takes its last steps, where diffusers
@@ -141,6 +143,11 @@ class Img2Img:
     @property
     def trained_on(self) -> frozenset[str]:
         return trained_on(self.checkpoint)
+
+    @property
+    def photo_size(self) -> tuple[int, int] | None:
+        """(height, width) of the photos it works best from: `size`, or the checkpoint's own."""
+        return (self.size[1], self.size[0]) if self.size else sample_size(self._folder)
 
     @cached_property
     def family(self) -> StableDiffusion:
@@ -254,7 +261,7 @@ def _checked_size(given: Any) -> tuple[int, int] | None:
 
 
 def _resized(photos: Photos, size: tuple[int, int] | None) -> Photos:
-    if size is None:
+    if size is None or photos.shape[1:3] == (size[1], size[0]):
         return photos
     from PIL import Image
 

@@ -15,7 +15,7 @@ from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Listing, Photos, Progress, Split
 from discl.files import decoded
 from discl.files.disk import data_home
-from discl.files.photos import decode, decode_whole
+from discl.files.photos import decode, decode_whole, size_of
 from discl.files.sources import ByHand, Source, format_bytes, obtain, safe_path
 from discl.parts.datasets.base.survey import (
     Survey,
@@ -156,13 +156,16 @@ class FileDataset(ABC):
         listing = self.listing(name)
         opened = self._open_photos(name, no_progress)
         refs = listing.refs[opened.rows]
+        originals = _Originals(self, refs)
         return Split(
             refs,
             listing.labels[opened.rows],
             listing.groups[opened.rows],
             opened.pixels,
-            _Originals(self, refs),
-            _WholePhotos(self, refs),
+            original=originals,
+            whole=_WholePhotos(self, refs),
+            reduced=originals.reduced,
+            original_size=originals.size,
         )
 
     def prepare(self, progress: Progress) -> None:
@@ -394,6 +397,16 @@ class _Originals:
     def __call__(self, row: int) -> Photos:
         ref = str(self._refs[row])
         return self._pixels(self._bytes(ref), ref)
+
+    def reduced(self, row: int, side: int) -> Photos:
+        """A photo; a large JPEG may come smaller, neither side shorter than `side`."""
+        ref = str(self._refs[row])
+        return decode(self._bytes(ref), ref, least_side=side)
+
+    def size(self, row: int) -> tuple[int, int]:
+        """(height, width) of a photo, read from the header of its file."""
+        ref = str(self._refs[row])
+        return size_of(self._bytes(ref), ref)
 
     def _pixels(self, data: bytes, ref: str) -> Photos:
         return decode(data, ref)
