@@ -45,12 +45,12 @@ class Img2Img:
     sides are cut down to multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270
     gives 480x264. At level 0, `level_0` = "noise" begins from pure noise, so from the text only;
     "photo_trace" is the paper's strength 1.0, where 7.6 % of the photo remain in SDXL's first
-    latents. `scheduler` is the checkpoint's own or the name of one of diffusers' (docs/reference/schedulers.md). Before the
-    first image it rehearses with a denoiser that knows the answer, and is refused where levels
-    would not begin or end where they should. The aesthetic scores are inputs of SDXL's refiner.
-    Latent consistency models share the grid too: a level takes its last steps, where diffusers
-    would spread `steps` over the part below the level. diffusers' watermark is not added; an image
-    that a checkpoint's own safety checker flags has failed.
+    latents. `scheduler` is the checkpoint's own or the name of one of diffusers'
+    (docs/reference/schedulers.md). Before the first image it rehearses with a denoiser that knows
+    the answer, and is refused where levels would not begin or end where they should. The aesthetic
+    scores are inputs of SDXL's refiner. Latent consistency models share the grid too: a level takes
+    its last steps, where diffusers would spread `steps` over the part below the level. diffusers'
+    watermark is not added; an image that a checkpoint's own safety checker flags has failed.
 
     `chunk`, `device`, `channels_last`, `attention` and `compile` say how the work is done, not what
     comes out: they move a pixel by at most 2 of 255 (in float32), so they are no part of the
