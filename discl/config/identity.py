@@ -32,6 +32,10 @@ def used_levels(bench: Benchmark, strategy: str, parts: PartCache) -> tuple[int,
 
 def comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
     """The settings that all runs of one table share, by key, each as canonical JSON."""
+    return dict(parts.once(bench, "comparison", lambda: _comparison_json(bench, parts)))
+
+
+def _comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
     values = {
         "schema": str(SCHEMA),
         "hard_rule": _hard_rule_json(bench, parts),
@@ -59,7 +63,7 @@ def run_json(bench: Benchmark, strategy: str, seed: int, parts: PartCache) -> st
     values["seed"] = str(seed)
     levels = part.uses(bench.ascending_levels)
     if any(level != PHOTO for level in levels):
-        values["images"] = _images_json(bench, levels, parts)
+        values["images"] = parts.once(bench, levels, lambda: _images_json(bench, levels, parts))
         # with every image there, version 1 measured the same ones: those runs keep their ids
         if part.traits.has_probe and bench.bank.threshold > KEEPS_ALL:
             values["probe"] = str(PROBE)

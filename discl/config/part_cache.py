@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from discl.config.benchmark import Benchmark, PartChoice
 from discl.core.hashing import canonical_json
@@ -11,6 +12,8 @@ from discl.core.registry import Bound
 
 if TYPE_CHECKING:  # benchmark files are found without numpy
     from discl.core.interfaces import FoldModels
+
+T = TypeVar("T")
 
 
 class PartTraits(NamedTuple):
@@ -82,6 +85,7 @@ class PartCache:
     def __init__(self) -> None:
         self._parts = dict[tuple[str, str, str], CachedPart]()
         self._changed_metrics = dict[str, str]()
+        self._of_bench = dict[tuple[int, object], tuple[Benchmark, Any]]()
 
     def get(self, choice: PartChoice) -> CachedPart:
         """The part of a choice."""
@@ -89,6 +93,14 @@ class PartCache:
         if key not in self._parts:
             self._parts[key] = CachedPart(choice.bind())
         return self._parts[key]
+
+    def once(self, bench: Benchmark, what: object, compute: Callable[[], T]) -> T:
+        """`compute()`, once for each benchmark and `what`: its runs have most in common."""
+        key = id(bench), what
+        if key not in self._of_bench:
+            self._of_bench[key] = bench, compute()  # which keeps the benchmark, and so its id
+        value: T = self._of_bench[key][1]
+        return value
 
     def changed_metrics_json(self, bench: Benchmark) -> str:
         """Identities of metrics of a later version, or with parameters, by name; canonical JSON.
