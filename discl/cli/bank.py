@@ -67,6 +67,7 @@ def bank_build(
     """
     from discl.core.errors import UserError
     from discl.core.registry import bind
+    from discl.harness.bank.source_size import sentences, source_sizes
 
     extra = selection["settings"]
     if levels is not None:
@@ -83,6 +84,8 @@ def bank_build(
     bench.find_hard(tracker.progress)
     if retry_failed:
         bench.bank.drop(cell for cell, _ in bench.bank.failures())
+    for sentence in sentences(source_sizes(bench)):
+        click.echo(sentence)
     filled = bench.fill(bench.spec.levels, tracker.progress, built)
     rate = f", {filled.images / filled.seconds:.1f} images/s" if filled.images else ""
     click.echo(
@@ -139,12 +142,15 @@ def bank_show(output: Path, photos: int, **selection: Any) -> None:
     discl bank show cifar10_lt -o spectrum.svg --set bank.threshold=0.2
     """
     from discl.files.figure import check_figure, save_figure
+    from discl.harness.bank.source_size import sentences, source_sizes
     from discl.harness.bank.spectrum import spectrum
 
     check_figure(output)
     bench, tracker = opened(load(**selection))
     bench.find_hard(tracker.progress)
     bench.fill(bench.spec.levels, tracker.progress)
+    for sentence in sentences(source_sizes(bench)):
+        click.echo(sentence)
     click.echo(f"spectrum: {save_figure(spectrum(bench, photos), output)}")
 
 

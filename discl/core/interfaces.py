@@ -79,7 +79,8 @@ class Dataset(Protocol):
 
     Where `val` is cut from training photos that are published as such, a dataset may have
     `published_counts` [c], the published training photos of each class: many, medium and few, and
-    hard rules, then go by them.
+    hard rules, then go by them. A dataset whose splits have the `original` of a photo says so by
+    `has_originals = True`, since images are then made from those.
     """
 
     version: int

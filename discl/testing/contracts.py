@@ -261,6 +261,10 @@ class DatasetContract(_Contract):
             assert split.labels.max() < len(part.classes)
             assert len(set(split.ids.tolist())) == len(split)
 
+    def test_it_says_whether_it_has_photos_as_they_were_taken(self, part: Dataset) -> None:
+        has_originals = part.split("train").original is not None
+        assert getattr(part, "has_originals", False) == has_originals
+
     def test_what_was_read_is_ready(self, part: Dataset) -> None:
         part.split("train")
         assert part.ready is True

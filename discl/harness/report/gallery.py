@@ -19,6 +19,7 @@ from discl.core.result import Result
 from discl.engine.evaluation.confusion import predictions_digest
 from discl.files.disk import home
 from discl.files.figure import Tile
+from discl.harness.bank.source_size import sentences, source_sizes
 from discl.harness.bank.spectrum import spectrum
 from discl.harness.leaderboard.table import by_seed
 from discl.harness.report.comparison import Comparison
@@ -51,6 +52,7 @@ class Gallery(NamedTuple):
     levels: list[int]
     kept: list[tuple[str, int, list[int]]]  # (class, wanted at each level, kept by level)
     threshold: str
+    source: str  # sentences: at which size they are made from the photos
 
 
 class MistakePicture(NamedTuple):
@@ -137,6 +139,7 @@ def _gallery(bench: Bench, comparison: Comparison, notes: list[str]) -> Gallery 
         levels=levels,
         kept=_kept(bench, levels),
         threshold=f"{bench.spec.bank.threshold:g}",
+        source=" ".join(sentences(source_sizes(bench))),
     )
 
 

@@ -35,7 +35,7 @@ def seconds_per_denoising_step(bench: Bench, images: int = 16) -> float:
         "denoising",
         bench.spec.part("generators").identity(),
         bench.generator.identity(),
-        bench.spec.bank.size,
+        bench.source_rule.size,
         images,
     ]
     (seconds,) = _measured_once(work, lambda: [_time_denoising(bench, images)])

@@ -48,6 +48,7 @@ class FileDataset(ABC):
     layout: str = ""  # what lies in its folder, for people, such as "metadata.csv and train/*.jpg"
     sources: tuple[Source, ...] = ()  # where it can be had, in order
     published: Mapping[str, int] = {}  # split -> photos, as published
+    has_originals: bool = True  # see `discl.core.interfaces.Dataset`
     grouped: bool = False  # whether its metadata has a group column
     licence: str = ""  # what its publisher allows
     homepage: str = ""
