@@ -1,0 +1,246 @@
+"""Reads long arrays of records from large JSON files, in bounded memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from discl.core.errors import UserError
+
+Record = dict[str, Any]
+T = TypeVar("T")
+
+CHUNK = 50_000  # records at a time
+_BLOCK = 1 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# a long list of classes may stand before the first photo
+_MOST_OF_HEAD = 1 << 24
+# what Python writes and JSON does not know
+_NOT_JSON = re.compile(rb"(?<=[:\[,\s])(?:NaN|-?Infinity)(?=\s*[,\]}])")
+
+
+class _BrokenJsonError(Exception):
+    """A file that is no JSON, or ends too early."""
+
+
+class _NoRecordError(Exception):
+    """Something else than a record in an array of records."""
+
+
+def head(path: Path, arrays: tuple[str, ...]) -> dict[str, Record]:
+    """The first record of each of the `arrays` at the top of a file, as far as its beginning shows.
+
+    Reads on only until one of them has begun with a record; {} where the file is none of JSON with
+    an object at its top. An array that has begun, but holds no record, gives {}.
+    """
+    import ijson
+
+    seen: dict[str, Record] = {}
+    builder: Any = None
+    try:
+        with path.open("rb") as opened:
+            source = _Begun(opened, (), _MOST_OF_HEAD)
+            for prefix, event, value in ijson.parse(source, use_float=True):
+                array, _, rest = prefix.partition(".")
+                if array not in arrays:
+                    if prefix == "" and event not in ("start_map", "map_key"):
+                        break
+                    continue
+                if event == "start_array" and not rest:
+                    seen[array] = {}
+                elif rest == "item" and event == "start_map":
+                    builder = ijson.ObjectBuilder()
+                if builder is not None:
+                    builder.event(event, value)
+                    if rest == "item" and event == "end_map":
+                        seen[array] = builder.value
+                        break
+    except (OSError, ijson.JSONError, UnicodeDecodeError):
+        pass  # it is read as far as needed; whether all of it can be is known when it is
+    return seen
+
+
+def read_records(
+    path: Path, name: str, array: str, convert: Callable[[list[Record], int], T]
+) -> list[T]:
+    """What `convert` makes of each chunk of records of an array at the top of a JSON file.
+
+    `convert` is given the records and the number of the first, counted from 1. `name`: the file in
+    messages. NaN and infinities are read as null. Raises UserError for a file that is cut off or no
+    JSON, and for an array that holds something else than records.
+    """
+    spans = _spans(path, array)
+    problem = ""
+    for span, exact in [*((span, False) for span in spans), (None, True)]:
+        done = list[T]()
+        read = 0
+        try:
+            for chunk in _chunks(path, array, span, exact):
+                done.append(convert(chunk, read + 1))
+                read += len(chunk)
+            return done
+        except _BrokenJsonError as error:
+            problem = f"after {array} number {read:,}: {error}" if read else str(error)
+        except _NoRecordError as error:
+            raise UserError(
+                f"{name}: {array} holds {error}, which is no record of a photo; correct it"
+            ) from error
+    raise UserError(
+        f"{name} cannot be read as JSON ({problem}); it was cut off or damaged: get it again"
+    )
+
+
+def read_value(path: Path, name: str, key: str) -> Any:
+    """The value of a short entry at the top of a JSON file; None where it has none."""
+    import ijson
+
+    for exact in (False, True):
+        for span in [*_spans(path, key, opening=rb"[\[{]"), None]:
+            with suppress(_BrokenJsonError), path.open("rb") as opened:
+                values = _values(ijson, _stream(opened, span, exact), key, exact)
+                return next(values, None)
+    raise UserError(f"{name} cannot be read as JSON; it was cut off or damaged: get it again")
+
+
+def _chunks(
+    path: Path, array: str, span: tuple[int, int] | None, exact: bool
+) -> Iterator[list[Record]]:
+    import ijson
+
+    with path.open("rb") as opened:
+        records = _values(ijson, _stream(opened, span, exact), f"{array}.item", exact)
+        chunk: list[Record] = []
+        try:
+            while chunk := list(islice(records, CHUNK)):
+                if not all(type(record) is dict for record in chunk):
+                    wrong = next(record for record in chunk if type(record) is not dict)
+                    raise _NoRecordError(f"{wrong!r}"[:40])
+                yield chunk
+        finally:
+            records.close()
+
+
+def _values(ijson: Any, stream: Any, prefix: str, exact: bool) -> Iterator[Any]:
+    try:
+        yield from ijson.items(stream, prefix, use_float=not exact, buf_size=_BLOCK)
+    except (ijson.JSONError, UnicodeDecodeError) as error:
+        first = str(error).removeprefix("b'").strip().splitlines() or ["damaged"]
+        raise _BrokenJsonError(first[0].split("\\n")[0].rstrip(".")) from error
+
+
+def _spans(path: Path, key: str, opening: bytes = rb"\[") -> list[tuple[int, int] | None]:
+    """Where the value of a key may be read without the rest of the file; then the whole file.
+
+    Long arrays are read once each instead of with everything before and after them. Where a key
+    stands more than once in the file, it is not known which is the one at the top.
+    """
+    keys = sorted({"images", "annotations", "categories", key})
+    places = _places(path, keys, opening)
+    found = places[key]
+    if len(found) != 1:
+        return [None]
+    begin = found[0]
+    later = [at[0] for at in places.values() if len(at) == 1 and at[0] > begin]
+    return [(begin, min(later, default=-1)), None]
+
+
+_PLACES: dict[Any, dict[str, list[int]]] = {}
+
+
+def _places(path: Path, keys: list[str], opening: bytes) -> dict[str, list[int]]:
+    """The positions at which each key stands with a value behind it; at most two of each."""
+    status = path.stat()
+    asked = (path, status.st_size, status.st_mtime_ns, tuple(keys), opening)
+    if asked not in _PLACES:
+        while len(_PLACES) > 50:
+            _PLACES.pop(next(iter(_PLACES)))
+        _PLACES[asked] = _found_places(path, keys, opening)
+    return _PLACES[asked]
+
+
+def _found_places(path: Path, keys: list[str], opening: bytes) -> dict[str, list[int]]:
+    patterns = {
+        key: (
+            f'"{key}"'.encode(),
+            re.compile(rb'"%s"\s*:\s*%s' % (re.escape(key.encode()), opening)),
+        )
+        for key in keys
+    }
+    places: dict[str, list[int]] = {key: [] for key in keys}
+    overlap = 4096
+    with path.open("rb") as opened:
+        start, tail = 0, b""
+        while block := opened.read(8 * _BLOCK):
+            text = tail + block
+            for key, (quoted, pattern) in patterns.items():
+                if quoted in text:  # far faster than the pattern
+                    at = [start + found.start() for found in pattern.finditer(text)]
+                    new = [place for place in at if place not in places[key]]
+                    places[key] = (places[key] + new)[:2]
+            tail = text[-overlap:]
+            start += len(text) - len(tail)
+    return places
+
+
+def _stream(opened: BinaryIO, span: tuple[int, int] | None, exact: bool) -> Any:
+    if span is None:
+        return _Nulled(_Begun(opened, (), None)) if exact else _Begun(opened, (), None)
+    begin, end = span
+    opened.seek(begin)
+    if end < 0:
+        return _Begun(opened, (b"{",), None)
+    return _Begun(opened, (b"{",), end - begin, b'"":0}')
+
+
+class _Begun:
+    """A file from where it stands, with bytes before and after; without a byte order mark."""
+
+    def __init__(
+        self, opened: BinaryIO, before: tuple[bytes, ...], size: int | None, after: bytes = b""
+    ) -> None:
+        self._opened = opened
+        self._waiting = list(before)
+        self._left = size
+        self._after = after
+        if not before:
+            first = opened.read(len(_BYTE_ORDER_MARK))
+            self._waiting = [] if first == _BYTE_ORDER_MARK else [first]
+
+    def read(self, size: int = -1) -> bytes:
+        if size == 0:
+            return b""
+        if self._waiting:
+            return self._waiting.pop(0)
+        wanted = _BLOCK if size < 0 else size
+        block = self._opened.read(wanted if self._left is None else min(wanted, self._left))
+        if self._left is not None:
+            self._left -= len(block)
+        if not block:
+            block, self._after = self._after, b""
+        return block
+
+
+class _Nulled:
+    """A JSON file with NaN and infinities as null."""
+
+    def __init__(self, inner: _Begun) -> None:
+        self._inner = inner
+        self._tail = b""
+
+    def read(self, size: int = -1) -> bytes:
+        if size == 0:
+            return b""
+        while block := self._inner.read(_BLOCK):
+            text = self._tail + block
+            # a word at the end may go on in the next block
+            keep = min(64, len(text))
+            replaced = _NOT_JSON.sub(b"null", text)
+            self._tail = replaced[-keep:]
+            if out := replaced[:-keep]:
+                return out
+        rest, self._tail = self._tail, b""
+        return _NOT_JSON.sub(b"null", rest)
