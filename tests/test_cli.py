@@ -97,8 +97,8 @@ def test_light_commands_import_nothing_heavy() -> None:
         (["data", "info", "cifr"], "no dataset called 'cifr'"),
         (["data", "info", "cifar10_lt", "--set", "dataset.largst=3"], "did you mean 'largest'"),
         (
-            ["data", "info", "cifar10_lt", "--set", "root=photos"],
-            "--set root=... was renamed in 0.2; write --set dataset.root=...",
+            ["data", "info", "folder", "--set", "root=a", "--set", "dataset.root=b"],
+            "--set root=... and dataset.root=... are one setting; give it once",
         ),
         (
             ["data", "fetch", "folder", "--set", "train.epochs=2"],

@@ -37,14 +37,16 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
 
     tables = parse_settings(settings)
     parameters = tables.pop("dataset", {})
-    if not isinstance(parameters, dict) or "name" in parameters:
-        raise UserError(f"the dataset is {dataset!r} already; leave its name out of --set")
+    if not isinstance(parameters, dict):
+        parameters = {"name": parameters}
     for key, value in tables.items():
         if isinstance(value, dict):
             raise UserError(f"--set {key}...: this command takes only settings of the dataset")
         if key in parameters:
             raise UserError(f"--set {key}=... and dataset.{key}=... are one setting; give it once")
         parameters[key] = value
+    if "name" in parameters:
+        raise UserError(f"the dataset is {dataset!r} already; leave its name out of --set")
     return bind("datasets", dataset, parameters).build()
 
 

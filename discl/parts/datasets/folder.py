@@ -26,8 +26,8 @@ from discl.parts.datasets.manifest.build import (
     layout_titled,
 )
 from discl.parts.datasets.manifest.layouts.interface import Layout
-from discl.parts.datasets.manifest.listings import in_order, listings_of
 from discl.parts.datasets.manifest.rows import ReadOptions
+from discl.parts.datasets.manifest.splits import SPLIT_BY, SplitRule
 from discl.parts.datasets.manifest.store import Manifest, stored
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
@@ -104,7 +104,7 @@ class Folder(FileDataset):
                 " in them, or 0 for none"
             )
         for key, value, choices in (
-            ("split_by", split_by, ("auto", "sequence", "group", "photo")),
+            ("split_by", split_by, SPLIT_BY),
             ("multi_label", multi_label, ("drop", "first", "crop")),
             ("truncated", truncated, ("read", "drop")),
         ):
@@ -134,9 +134,7 @@ class Folder(FileDataset):
                 groups,
                 _names("ood", ood),
             ),
-            _names_or_share("ood_groups", ood_groups),
-            split_by,
-            share,
+            SplitRule(share, split_by, _names_or_share("ood_groups", ood_groups)),
             multi_label,
             crop,
             crop_confidence,
@@ -146,7 +144,7 @@ class Folder(FileDataset):
 
     @property
     def grouped(self) -> bool:  # type: ignore[override]
-        return self.manifest.rows["group"].null_count < self.manifest.rows.num_rows
+        return bool(self.manifest.groups)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -166,7 +164,7 @@ class Folder(FileDataset):
         return any(not path.name.startswith(".") for path in root.iterdir())
 
     def listings(self, root: Path) -> Mapping[str, Listing]:
-        listings = in_order(listings_of(self.manifest))
+        listings = self.manifest.listings
         if self.largest and "train" in listings:
             refs, labels, groups = listings["train"]
             kept = thinned(refs, labels, len(self.classes), self.largest, self.smallest)

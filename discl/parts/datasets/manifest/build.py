@@ -16,7 +16,7 @@ from discl.parts.datasets.layouts.tables import TableFiles
 from discl.parts.datasets.manifest.group_table import with_groups
 from discl.parts.datasets.manifest.layouts.interface import Layout
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, RowBuilder
-from discl.parts.datasets.manifest.splits import assigned
+from discl.parts.datasets.manifest.splits import SplitRule, assigned
 from discl.parts.datasets.manifest.store import Manifest
 from discl.parts.datasets.manifest.tree import FileTree
 
@@ -46,7 +46,7 @@ class _Older:
                 rows.refs,
                 label=labels,
                 split=[split or None] * len(labels),
-                group=[str(group) for group in rows.groups] or None,
+                group=[str(group) for group in rows.groups] or [None] * len(labels),
             )
         return Contents(builder.table(), found.names, remarks=found.remarks)
 
@@ -72,9 +72,7 @@ class ManifestSettings:
     """What the user says about the photos, beside where they lie."""
 
     options: ReadOptions = field(default_factory=ReadOptions)
-    ood_groups: tuple[str, ...] | float = ()  # names of groups, or a share of them
-    split_by: str = "auto"
-    share: float = 0.15
+    splits: SplitRule = field(default_factory=SplitRule)
     multi_label: str = "drop"
     crop: str = ""  # results of a detector
     crop_confidence: float = 0.2
@@ -107,7 +105,7 @@ def built(tree: FileTree, settings: ManifestSettings, otherwise: str) -> Manifes
         contents = with_groups(contents, tree, settings.options.groups)
     contents = _labelled(contents)
     contents = _with_ood(contents, settings.options.ood)
-    contents = assigned(contents, settings.share)
+    contents = assigned(contents, settings.splits)
     rows = contents.rows.take(_order(contents.rows))
     return Manifest(
         rows,

@@ -1,35 +1,320 @@
-"""Splits of a manifest: those that are given stay, missing ones are cut from train."""
+"""Splits of a manifest: given ones stay, groups are held out on request, missing ones are cut."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from discl.parts.datasets.base.long_tail import cut
-from discl.parts.datasets.manifest.rows import Contents
+from discl.core.errors import UserError, unknown
+from discl.core.interfaces import Ints
+from discl.parts.datasets.base.survey import examples
+from discl.parts.datasets.manifest.columns import coded, replaced
+from discl.parts.datasets.base.cutting import (
+    cut_units,
+    hashes_of,
+    shortfalls,
+    units_of,
+)
+from discl.parts.datasets.manifest.rows import Contents, Decision
+
+UNSEEN = "ood/unseen"  # the split of the groups that are held out
+SPLIT_BY = ("auto", "sequence", "group", "photo")
+_MOST_LEFT_OUT = 0.5  # of the photos, beside held-out groups
 
 
-def assigned(contents: Contents, share: float) -> Contents:
-    """Contents with a split in every row."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+@dataclass(frozen=True)
+class SplitRule:
+    """What the user says about splits."""
 
-    rows = contents.rows
-    splits = np.array(pc.fill_null(rows["split"], "train").to_pylist(), object)
+    share: float = 0.15  # of each class, for val and again for test
+    split_by: str = "auto"  # one of `SPLIT_BY`
+    ood_groups: tuple[str, ...] | float = ()  # names, or a share of the groups
+
+
+def assigned(
+    contents: Contents, rule: SplitRule, digests: NDArray[np.bytes_] | None = None
+) -> Contents:
+    """Contents with a split in every row.
+
+    Given splits are kept. Where val or test is missing it is cut from train, `rule.share` of each
+    class by the hash of the names, so that the order of the rows does not count and photos that are
+    added move few others. Rows of one photo, of equal `digests` [n], and of one sequence or group
+    where `rule` says so, stay together. No split takes more of a class than its share, rounded up,
+    and the largest sequence (or group) of the class; nor less than its share without that, where
+    sequences (or groups) have one class each. Every class stays in train.
+    """
+    contents = _completed(contents)
+    contents, digests = _held_out(contents, rule.ood_groups, digests)
+    splits = _values(contents, "split")
+    given = set(splits.tolist())
+    missing = ["val"] if "id_test" in given else ["val", "test"]
+    missing = [name for name in missing if name not in given]
+    if missing and "train" in given:
+        contents = _cut(contents, rule, missing, digests)
+        splits = _values(contents, "split")
     present = set(splits.tolist())
-    missing = ["val"] if "id_test" in present else ["val", "test"]
-    missing = [name for name in missing if name not in present]
-    remarks = list[str]()
-    if missing and "train" in present:
-        refs = np.array(rows["ref"].to_pylist(), np.str_)
-        labels = np.array(pc.dictionary_encode(rows["label"]).combine_chunks().indices)
-        for name in missing:
-            train = np.flatnonzero(splits == "train")
-            splits[train[cut(refs[train], labels[train], share)]] = name
-        remarks.append(
-            f"cut from train: {' and '.join(missing)}, {share:.0%} of each class, by the hash of"
-            " the names"
-        )
-    column = rows.schema.get_field_index("split")
-    return contents.with_rows(
-        rows.set_column(column, "split", pa.array(splits.tolist(), pa.string())), *remarks
+    told = ", ".join(
+        f"{name} ({'cut from train' if name in missing else 'given'})"
+        for name in dict.fromkeys(["train", "val", "test", *sorted(present)])
+        if name in present and name != UNSEEN
     )
+    return contents.decided(
+        Decision("split", told, "as listed" if given - {"train"} else "none is given")
+    )
+
+
+# -- given splits
+
+
+def _completed(contents: Contents) -> Contents:
+    """Contents in which rows without a split are train, or left out where others have train."""
+    splits = _values(contents, "split")
+    without = np.array([split is None for split in splits], bool)
+    if not without.any():
+        return contents
+    if "train" in splits:
+        refs = _values(contents, "ref")[without].tolist()
+        remark = (
+            f"{len(refs)} photo(s) without a split left out, as others have one ({examples(refs)})"
+        )
+        return contents.with_rows(contents.rows.filter(~without), remark)
+    splits[without] = "train"
+    completed = _with_splits(contents, splits)
+    if without.all():
+        return completed
+    remark = f"{int(without.sum())} photo(s) without a split are train, as no other is"
+    return completed.with_rows(completed.rows, remark)
+
+
+# -- groups held out
+
+
+def _held_out(
+    contents: Contents, wanted: tuple[str, ...] | float, digests: NDArray[np.bytes_] | None
+) -> tuple[Contents, NDArray[np.bytes_] | None]:
+    """Contents with the rows of some groups in the split `UNSEEN`."""
+    if not wanted:
+        return contents, digests
+    groups = _values(contents, "group")
+    names = sorted({group for group in groups if group is not None})
+    chosen = _share_of(names, wanted) if isinstance(wanted, float) else wanted
+    held = np.zeros(len(groups), bool)
+    for name in chosen:
+        held |= _rows_of(contents, name, groups, names)
+    if held.all():
+        raise UserError(
+            f"dataset.ood_groups holds out every photo ({examples(chosen)}); leave some groups for"
+            " train"
+        )
+    splits = _values(contents, "split")
+    splits[held] = UNSEEN
+    remarks = [
+        f"held out as {UNSEEN}: {int(held.sum())} photo(s) of {len(chosen)} group(s)"
+        f" ({', '.join(chosen) if len(chosen) <= 20 else examples(chosen)})"
+    ]
+    torn = ~held & np.isin(_codes(contents, "sequence"), _present(contents, "sequence", held))
+    if torn.sum() > _MOST_LEFT_OUT * (~held).sum():
+        raise UserError(
+            f"{int(torn.sum())} photos outside of dataset.ood_groups are of a sequence that has"
+            " photos in them: the sequences' numbers seem to begin anew in each group; give a"
+            " column with numbers that occur once, or write the group before each"
+        )
+    if torn.any():
+        remarks.append(
+            f"{int(torn.sum())} photo(s) left out, whose sequence has photos in a group that is"
+            f" held out ({examples(_values(contents, 'ref')[torn].tolist())})"
+        )
+    kept = _with_splits(contents, splits).rows.filter(~torn)
+    decision = Decision(
+        UNSEEN,
+        f"{len(chosen)} of {len(names)} groups",
+        "the hash of their names" if isinstance(wanted, float) else "dataset.ood_groups",
+    )
+    left = None if digests is None else digests[~torn]
+    return contents.with_rows(kept, *remarks).decided(decision), left
+
+
+def _share_of(names: list[str], share: float) -> tuple[str, ...]:
+    """A share of the groups, at least one and never all, by the hash of their names."""
+    if len(names) < 2:
+        raise UserError(
+            f"dataset.ood_groups = {share}: there are {len(names)} group(s) to choose from; it"
+            " needs two or more, which dataset.group_column, group_level or groups gives"
+        )
+    count = min(len(names) - 1, max(1, round(share * len(names))))
+    order = np.argsort(hashes_of(names))
+    return tuple(sorted(names[place] for place in order[:count].tolist()))
+
+
+def _rows_of(
+    contents: Contents, name: str, groups: NDArray[Any], names: list[str]
+) -> NDArray[np.bool_]:
+    """The mask of the rows of a group; of a folder where no group has the name."""
+    if name in names:
+        return np.asarray(groups == name)
+    folder = name.strip("/")
+    refs = _values(contents, "ref")
+    inside = np.array([f"/{folder}/" in f"/{ref}" for ref in refs], bool)
+    if not inside.any():
+        if not names:
+            raise UserError(
+                f"dataset.ood_groups names {name!r}, and no photo has a group; set"
+                " dataset.group_column, group_level or groups"
+            )
+        raise unknown("group of the photos", name, names)
+    return inside
+
+
+# -- missing splits
+
+
+def _cut(
+    contents: Contents, rule: SplitRule, missing: list[str], digests: NDArray[np.bytes_] | None
+) -> Contents:
+    """Contents with the missing splits cut from train."""
+    by, told = _unit_column(contents, rule)
+    splits, remarks = _with_cut(contents, rule.share, missing, by, digests)
+    if by == "group" and rule.split_by == "auto":
+        problem = _too_coarse(contents, splits, rule.share, missing)
+        if problem:
+            by, told = (
+                "",
+                (
+                    f"not cut by group, {problem}: photos of one group are in train and in"
+                    f" {' and '.join(missing)}; dataset.split_by=group cuts by it nevertheless"
+                ),
+            )
+            splits, remarks = _with_cut(contents, rule.share, missing, "", digests)
+    kinds = {"sequence": ", sequences whole", "group": ", groups whole", "": ""}
+    cut_remark = (
+        f"cut from train: {' and '.join(missing)}, {rule.share:.0%} of each class, by the hash of"
+        f" the names{kinds[by]}"
+    )
+    result = _with_splits(contents, splits)
+    return result.with_rows(result.rows, cut_remark, *([told] if told else []), *remarks)
+
+
+def _unit_column(contents: Contents, rule: SplitRule) -> tuple[str, str]:
+    """(the column whose values stay together or "", a sentence about it or "")."""
+    has = {
+        name: contents.rows[name].null_count < len(contents.rows) for name in ("sequence", "group")
+    }
+    if rule.split_by in ("sequence", "group"):
+        if not has[rule.split_by]:
+            raise UserError(
+                f"dataset.split_by = {rule.split_by!r}: no photo has a {rule.split_by}; set"
+                f" dataset.{rule.split_by}_column"
+            )
+        return rule.split_by, ""
+    if rule.split_by == "photo":
+        known = [name for name in has if has[name]]
+        if not known:
+            return "", ""
+        return "", (
+            f"cut photo by photo as dataset.split_by says: photos of one {known[0]} are in more"
+            " than one split"
+        )
+    if has["sequence"]:
+        return "sequence", _reused_numbers(contents)
+    if has["group"]:
+        return "group", (
+            "cut by group, as no sequences are known: val and test have groups that train has not;"
+            " dataset.split_by=photo cuts photo by photo"
+        )
+    return "", ""
+
+
+def _reused_numbers(contents: Contents) -> str:
+    """A sentence where most sequences have photos of several groups, else ""."""
+    groups, sequences = _codes(contents, "group"), _codes(contents, "sequence")
+    both = (groups >= 0) & (sequences >= 0)
+    pairs = np.unique(np.stack([sequences[both], groups[both]]), axis=1)[0]
+    numbers, counts = np.unique(pairs, return_counts=True)
+    several = int((counts > 1).sum())
+    if len(numbers) < 2 or 2 * several <= len(numbers):
+        return ""
+    return (
+        f"{several} of {len(numbers)} sequences have photos of several groups: if their numbers"
+        " begin anew in each group, write the group before each for a finer cut"
+    )
+
+
+def _with_cut(
+    contents: Contents,
+    share: float,
+    missing: list[str],
+    by: str,
+    digests: NDArray[np.bytes_] | None,
+) -> tuple[NDArray[Any], list[str]]:
+    """(the splits [n] with the missing ones, sentences about classes that could not be cut)."""
+    splits = _values(contents, "split")
+    labels = _codes(contents, "label")
+    refs = _values(contents, "ref")
+    together = [_codes(contents, "ref")]
+    together += [_codes(contents, by)] if by else []
+    if digests is not None:
+        _, codes = np.unique(digests, return_inverse=True)
+        together.append(np.where(digests == b"", -1, codes))
+    units = units_of(together)
+    remarks = []
+    for name in missing:
+        train = splits == "train"
+        # a unit with photos in another split stays where it is
+        train &= ~np.isin(units, units[~train])
+        rows = np.flatnonzero(train)
+        taken = cut_units(refs[rows], labels[rows], units[rows], share)
+        if by and (short := shortfalls(labels[rows], units[rows], taken, share)):
+            names = coded(contents.rows["label"]).values
+            classes = [names[label] for label in short]
+            remarks.append(
+                f"{name} has no photo of {len(classes)} class(es) whose {by}s are too few or too"
+                f" large to cut ({examples(classes)}): they stay in train"
+            )
+        splits[rows[taken]] = name
+    return splits, remarks
+
+
+def _too_coarse(contents: Contents, splits: NDArray[Any], share: float, missing: list[str]) -> str:
+    """Why a cut by group is no good split, "" where it is."""
+    count = len({group for group in _values(contents, "group") if group is not None})
+    labels = _codes(contents, "label")
+    from_train = np.isin(splits.astype(str), ["train", *missing])
+    for name in missing:
+        part = float((splits == name).sum() / max(1, from_train.sum()))
+        if not share / 2 <= part <= 2 * share:
+            return f"the {count} groups are too few or too large for {share:.0%} in {name}"
+        rows = np.bincount(labels[from_train])
+        large = np.flatnonzero(rows * share >= 1)
+        absent = np.setdiff1d(large, labels[splits == name])
+        if 2 * len(absent) > len(large):
+            return f"{len(absent)} of {len(large)} classes would have no photo in {name}"
+    return ""
+
+
+# -- columns
+
+
+def _values(contents: Contents, column: str) -> NDArray[Any]:
+    """A column as objects [n], None where there is nothing."""
+    return np.array(contents.rows[column].to_pylist(), object)
+
+
+def _codes(contents: Contents, column: str) -> Ints:
+    """A number for each value of a column, [n]; -1 where there is none."""
+    return coded(contents.rows[column]).codes
+
+
+def _present(contents: Contents, column: str, mask: NDArray[np.bool_]) -> Ints:
+    """The numbers of a column that occur in some rows, without -1."""
+    codes = np.unique(_codes(contents, column)[mask])
+    return codes[codes >= 0]
+
+
+def _with_splits(contents: Contents, splits: NDArray[Any]) -> Contents:
+    import pyarrow as pa
+
+    column = pa.chunked_array([pa.array(splits.tolist(), pa.string())])
+    return contents.with_rows(replaced(contents.rows, "split", column))

@@ -12,8 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
+from discl.core.interfaces import Ints, Listing
 from discl.files.disk import atomic_write, clear_disk_errors, data_home
 from discl.parts.datasets.manifest.rows import Decision
 from discl.parts.datasets.manifest.tree import FileTree, path_of
@@ -49,6 +52,23 @@ class Manifest:
         import pyarrow.compute as pc
 
         return tuple(sorted(pc.unique(self.rows["group"].drop_null()).to_pylist()))
+
+    @property
+    def listings(self) -> dict[str, Listing]:
+        """The listing of every split: train, val and test, then the others by name.
+
+        A photo without a group has the number -1; where no photo has one, all have 0.
+        """
+        refs = np.array(self.rows["ref"].to_pylist(), np.str_)
+        labels = _codes(self.rows["label"], self.names)
+        groups = _codes(self.rows["group"], self.groups) if self.groups else np.zeros_like(labels)
+        splits = np.array(self.rows["split"].to_pylist(), np.str_)
+        listings = {}
+        for split in dict.fromkeys(["train", "val", "test", *np.unique(splits).tolist()]):
+            chosen = splits == split
+            if chosen.any():
+                listings[split] = Listing(refs[chosen], labels[chosen], groups[chosen])
+        return listings
 
     def described(self) -> dict[str, Any]:
         """Everything but the rows, as JSON."""
@@ -163,3 +183,13 @@ def _write(path: Path, manifest: Manifest, state: State) -> None:
                 pq.write_table(table, tmp, compression="zstd", write_page_checksum=True)
     except DiskError as error:
         logging.getLogger(__name__).info("%s", error)
+
+
+def _codes(column: Any, names: tuple[str, ...]) -> Ints:
+    """The place of each value among the names, [n]; -1 where there is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    places = pc.index_in(column, value_set=pa.array(names, pa.string()))
+    codes: Ints = pc.fill_null(places, -1).to_numpy().astype(np.int64)
+    return codes
