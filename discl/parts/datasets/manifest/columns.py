@@ -1,0 +1,90 @@
+"""Columns of a manifest's rows as codes of their distinct values, and as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MOST = 4  # names in a remark
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column [n] as codes of its distinct values [v]; -1 where it is null."""
+
+    distinct: pa.Array  # [v], in the order of their first row
+    codes: NDArray[np.int64]  # [n]
+
+    @cached_property
+    def values(self) -> list[str]:
+        return cast("list[str]", self.distinct.to_pylist())
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """Rows [v] of each value."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self)).tolist()
+
+    def __len__(self) -> int:
+        return len(self.distinct)
+
+    def column(self, values: Sequence[str | None] | None = None) -> pa.ChunkedArray:
+        """The column, with other values [v] where they are given."""
+        import pyarrow as pa
+
+        distinct = self.distinct if values is None else pa.array(values, pa.string())
+        indices = pa.array(self.codes, mask=self.codes < 0)
+        return pa.chunked_array([distinct.take(indices)])
+
+
+def coded(column: pa.ChunkedArray) -> Coded:
+    """A column of text by its distinct values."""
+    import pyarrow as pa
+
+    encoded = column.dictionary_encode().unify_dictionaries()
+    if not encoded.num_chunks:
+        return Coded(pa.array([], pa.string()), np.zeros(0, np.int64))
+    parts = [chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks]
+    return Coded(encoded.chunk(0).dictionary, np.concatenate(parts).astype(np.int64))
+
+
+def replaced(rows: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+    """The rows with another column of a name."""
+    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
+
+
+def some(texts: Iterable[str], separator: str = ", ", most: int = _MOST) -> str:
+    """The first few texts, and how many more there are."""
+    listed = list(texts)
+    more = [f"and {len(listed) - most:,} more"] if len(listed) > most else []
+    return separator.join([*listed[:most], *more])
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 photo`, `2,000 photos`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def by_split(rows: pa.Table, mask: NDArray[np.bool_]) -> str:
+    """How many rows of a mask [n] each split has: `train 12, test 3`; "" where none has a split."""
+    splits = coded(rows["split"])
+    counts = np.bincount(splits.codes[mask] + 1, minlength=len(splits) + 1).tolist()
+    named = [(name, count) for name, count in zip(splits.values, counts[1:], strict=True) if count]
+    if counts[0] and named:
+        named.append(("without a split", counts[0]))
+    return ", ".join(f"{name} {count:,}" for name, count in named)
+
+
+def place(rows: pa.Table, index: int) -> str:
+    """Where a row stands, such as `labels.csv, row 7`; its photo where no file lists it."""
+    row = rows.slice(index, 1).to_pylist()[0]
+    if row["source"] is None:
+        return str(row["ref"])
+    return row["source"] if row["row"] is None else f"{row['source']}, row {row['row']}"
