@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ class ClipCheckpoint:
 
     `model` is a folder in open_clip's format (or `pkg://package/path`); with `pretrained`, a tag
     of open_clip's or a file of weights, it is a model name. `kind` is the table of the benchmark
-    that names them, for messages. `quick_gelu` says of a file whether its weights were trained with
-    QuickGELU, as OpenAI's were: a file does not tell, tags and folders do. Methods raise UserError
-    where the checkpoint does not load, or where `quick_gelu` is missing or cannot be chosen.
+    that names them, for messages. `quick_gelu` says of a file, or of a folder whose configuration
+    names no activation, whether its weights were trained with QuickGELU, as OpenAI's were. Methods
+    raise UserError where the checkpoint does not load, or where `quick_gelu` is missing or cannot
+    be chosen.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class ClipCheckpoint:
 
         published = self._published
         setting = f"{self._kind}.quick_gelu"
+        if self._folder and "quick_gelu" not in self._described.get("model_cfg", {}):
+            return self._told_for_folder(setting)
         if self._file is None:
             if self.quick_gelu is not None:
                 given = str(self.quick_gelu).lower()
@@ -107,11 +111,7 @@ class ClipCheckpoint:
                     " QuickGELU; name the one without, or leave the setting out"
                 )
             return True
-        trained_with = [
-            tag
-            for tag in open_clip.list_pretrained_tags_by_model(self.model)
-            if open_clip.get_pretrained_cfg(self.model, tag).get("quick_gelu")
-        ]
+        trained_with = _tags_with_quick_gelu(self.model)
         if trained_with and self.quick_gelu is None:
             raise UserError(
                 f"{self._kind}.pretrained = {self.pretrained!r}: a file does not say which"
@@ -120,6 +120,48 @@ class ClipCheckpoint:
                 f" {setting} = true if these come from them, else false"
             )
         return bool(self.quick_gelu)
+
+    def _told_for_folder(self, setting: str) -> bool:
+        """What the user says of a folder whose configuration names no activation.
+
+        Raises UserError where nothing is said and published weights of such a model differ in it.
+        """
+        import open_clip
+
+        towers = _towers(self._described.get("model_cfg", {}))
+        alike = (
+            name
+            for name in open_clip.list_models()
+            if _towers(open_clip.get_model_config(name) or {}) == towers
+        )
+        differing = next((name for name in alike if _tags_with_quick_gelu(name)), None)
+        if differing and self.quick_gelu is None:
+            raise UserError(
+                f"{self._kind}.model = {self.model!r}: its {_CONFIG} does not say which activation"
+                f" the weights were trained with, and some published weights of {differing!r},"
+                f" which is built alike, have QuickGELU; set {setting} = true if these come from"
+                " them, else false"
+            )
+        return bool(self.quick_gelu)
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        """The folder's configuration.
+
+        Raises UserError where it is no JSON object.
+        """
+        if not self._folder:
+            return {}
+        try:
+            config = json.loads((self._folder / _CONFIG).read_text("utf-8"))
+            if not isinstance(config, dict):
+                raise TypeError("no object")
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"{self._folder / _CONFIG} is not valid JSON of open_clip ({error}); save the"
+                " model again"
+            ) from error
+        return config
 
     @cached_property
     def preprocess(self) -> dict[str, Any]:
@@ -132,14 +174,7 @@ class ClipCheckpoint:
         _ = self._forces_quick_gelu  # what is missing is said before anything is loaded
         settings = self._published
         if self._folder:
-            try:
-                config = json.loads((self._folder / _CONFIG).read_text("utf-8"))
-                settings = config.get("preprocess_cfg", {})
-            except (ValueError, AttributeError) as error:
-                raise UserError(
-                    f"{self._folder / _CONFIG} is not valid JSON of open_clip ({error}); save the"
-                    " model again"
-                ) from error
+            settings = self._described.get("preprocess_cfg", {})
         merged: dict[str, Any] = merge_preprocess_dict(PreprocessCfg(), settings)
         return merged
 
@@ -202,3 +237,24 @@ class ClipCheckpoint:
     def _does_not_load(self, error: Exception) -> UserError:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         return UserError(f"{self._kind}.model = {self.model!r} does not load ({first})")
+
+
+def _tags_with_quick_gelu(model: str) -> list[str]:
+    """Tags of published weights of an open_clip model that were trained with QuickGELU."""
+    import open_clip
+
+    return [
+        tag
+        for tag in open_clip.list_pretrained_tags_by_model(model)
+        if open_clip.get_pretrained_cfg(model, tag).get("quick_gelu")
+    ]
+
+
+def _towers(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What both networks of a model are built of, without where its tokenizer lies."""
+    text = {
+        key: value
+        for key, value in (model.get("text_cfg") or {}).items()
+        if key != "hf_tokenizer_name"
+    }
+    return {"width": model.get("embed_dim"), "image": model.get("vision_cfg"), "text": text}

@@ -382,13 +382,17 @@ def test_a_published_model_comes_from_the_hub_s_cache_with_the_activation_it_was
         "pretrained": "own",
         "activation": "as trained",
     }
-    network, plain = backbone.build(TASK, 0).eval(), _built(folder).eval()
+    network = backbone.build(TASK, 0).eval()
+    plain = _from_folder(folder, False).build().build(TASK, 0).eval()
+    forced = _from_folder(folder, True).build().build(TASK, 0).eval()
     assert all(
         torch.equal(network.state_dict()[key], value) for key, value in plain.state_dict().items()
     )
     assert network.resize.squash
     with torch.no_grad():
         assert not torch.allclose(network(PHOTOS), plain(PHOTOS))
+        forced.resize = network.resize
+        assert torch.allclose(network(PHOTOS), forced(PHOTOS), atol=1e-6)
     for quick, same in ((True, network), (False, plain)):
         file = _from_file(published, quick)
         assert set(file.build().identity()) == {"model", "weights"}
@@ -398,6 +402,10 @@ def test_a_published_model_comes_from_the_hub_s_cache_with_the_activation_it_was
             shown.resize = same.resize
             assert torch.allclose(shown(PHOTOS), same(PHOTOS), atol=1e-6)
     assert _from_file(published, True).identity() != _from_file(published, False).identity()
+
+
+def _from_folder(folder: Path, quick_gelu: bool) -> Any:
+    return bind("backbones", "open_clip", {"model": str(folder), "quick_gelu": quick_gelu})
 
 
 def _from_file(published: Path, quick_gelu: bool | None) -> Any:
@@ -411,10 +419,19 @@ def test_the_activation_of_a_file_is_asked_for_where_published_weights_differ_in
 ) -> None:
     with pytest.raises(UserError, match=r"some published weights have QuickGELU \('own'\); set"):
         _ = _from_file(published, None).build().mean
+    with pytest.raises(UserError, match="does not say which activation .* of 'tiny-clip', which"):
+        _ = ClipCheckpoint(str(folder), "", "scorer").preprocess
     for kind in ("backbone", "scorer"):
-        for model, tag in (("tiny-clip", "own"), (str(folder), "")):
-            with pytest.raises(UserError, match=rf"{kind}.quick_gelu = true: the activation of"):
-                _ = ClipCheckpoint(model, tag, kind, quick_gelu=True).preprocess
+        with pytest.raises(UserError, match=rf"{kind}.quick_gelu = true: the activation of"):
+            _ = ClipCheckpoint("tiny-clip", "own", kind, quick_gelu=True).preprocess
+    config = folder / "open_clip_config.json"
+    described = json.loads(config.read_text())
+    described["model_cfg"]["quick_gelu"] = True
+    told = Path(shutil.copytree(folder, published / "told"))
+    (told / config.name).write_text(json.dumps(described))
+    with pytest.raises(UserError, match="is that of its folder's configuration; leave"):
+        _ = ClipCheckpoint(str(told), "", "scorer", quick_gelu=True).preprocess
+    _ = ClipCheckpoint(str(told), "", "scorer").preprocess
     file = str(published / "open_clip_model.safetensors")
     with pytest.raises(UserError, match="name for the model with QuickGELU"):
         _ = ClipCheckpoint("ViT-B-32-quickgelu", file, "scorer", quick_gelu=False).preprocess
