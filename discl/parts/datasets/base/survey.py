@@ -11,22 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Listing
+from discl.core.interfaces import NO_GROUP, Listing
 
+# formats that `files.photos.decode` reads
 PICTURE_ENDINGS = (
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-    ".jp2",
-    ".avif",
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo"),
+    *(".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx"),
+    *(".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"),
 )
 _MAX_EXAMPLES = 3  # names in a message
 
@@ -115,6 +107,7 @@ def split_remarks(
             " of the epoch"
         )
     groups = np.unique(np.concatenate([listing.groups for listing in listings.values()]))
+    groups = groups[groups != NO_GROUP]
     if len(groups) == 1 and (grouped or groups[0] != 0):
         yield "all photos are of one group: there is no worst group to report"
 

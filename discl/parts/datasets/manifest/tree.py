@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import posixpath
-import re
-from collections.abc import Iterator
+from bisect import bisect_left
 from functools import cached_property
 from pathlib import Path
 
-from discl.parts.datasets.base.survey import PICTURE_ENDINGS
+from discl.parts.datasets.manifest.files import beside, kinds, walk
+from discl.parts.datasets.manifest.files.kinds import LIST_ENDINGS
+from discl.parts.datasets.manifest.files.spelled import Resolved, Spellings
+from discl.parts.datasets.manifest.files.walk import path_of, ref_of
 
-LIST_ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".arrow")
+__all__ = ["LIST_ENDINGS", "FileTree", "Resolved", "path_of", "ref_of"]
+
+# kinds of which only the number is of interest: their names are those of systems
+_UNNAMED = (walk.SYSTEM, walk.PREVIEWS)
 
 
 class FileTree:
-    """Everything below `root`, walked once on first use; opens no file.
+    """Everything below `root`, walked once on first use.
 
     References of photos are paths below the root with forward slashes, as text (see `ref_of`).
+    No photo is decoded; files whose ending says nothing are told by their first bytes.
     """
 
     def __init__(self, root: Path) -> None:
@@ -25,86 +29,79 @@ class FileTree:
 
     @cached_property
     def pictures(self) -> list[str]:
-        """References of all picture files, sorted."""
-        return sorted(ref for ref in self._files if ref.lower().endswith(PICTURE_ENDINGS))
+        """References of all picture files, sorted, without masks of photos beside them."""
+        return self._without_masks[0]
 
     @cached_property
     def lists(self) -> list[str]:
         """References of files that may list photos, sorted, those nearest the root first."""
-        listed = [ref for ref in self._files if ref.lower().endswith(LIST_ENDINGS)]
-        return sorted(listed, key=lambda ref: (ref.count("/"), ref))
+        return sorted(self._walked.lists, key=lambda ref: (ref.count("/"), ref))
 
     @cached_property
     def left_out(self) -> dict[str, list[str]]:
-        """Why files are not used -> their references, such as "videos" -> ["a/1.mp4"]."""
-        return {}
+        """Why files or folders are not used -> their references: "video(s)" -> ["a/1.mp4"]."""
+        masks = self._without_masks[1]
+        left_out = {kind: sorted(refs) for kind, refs in self._walked.left_out.items()}
+        return {**left_out, beside.MASKS: masks} if masks else left_out
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """A sentence for each kind of what is left out, with how many lie in which folder.
+
+        Files that are neither pictures nor videos are left out without one.
+        """
+        return tuple(
+            f"{len(refs):,} {kind} left out" + (_where(kind, refs))
+            for kind, refs in sorted(self.left_out.items())
+            if kind != kinds.OTHERS
+        )
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly in a folder, sorted, without what systems leave behind."""
-        return sorted(self._folders.get(folder, []))
+        return sorted(self._walked.folders.get(folder, []))
+
+    def below(self, folder: str) -> list[str]:
+        """References of the pictures at any depth below a folder, sorted."""
+        if not folder:
+            return self.pictures
+        start = bisect_left(self.pictures, folder + "/")
+        return self.pictures[start : bisect_left(self.pictures, folder + "0", start)]  # "0" > "/"
 
     def resolve(self, written: str, folder: str = "") -> str | None:
-        """The reference of an existing picture that a list names; None where there is none.
+        """The reference of an existing picture that a list names; None where there is none."""
+        resolved = self.resolved(written, folder)
+        return None if resolved is None else resolved.ref
 
-        `written` may have backslashes, `./`, be absolute and inside the root, or lack its ending;
-        it is looked for from `folder` (that of the list), then from the root.
+    def resolved(self, written: str, folder: str = "") -> Resolved | None:
+        """As `resolve`, with how the picture is written in the list ("" = as it is called).
+
+        It is looked for from `folder` (that of the list), then from the root. `written` may have
+        backslashes, `./` or percent signs, lack its ending or have it in another case; be absolute
+        and inside the root; or come from another machine, `C:\\photos\\train\\1.jpg`: the longest
+        end of it counts that a picture's path has. Two pictures that fit are none.
         """
-        text = written.strip().replace("\\", "/")
-        for base in (folder, ""):
-            ref = posixpath.normpath(posixpath.join(base, text)).lstrip("/")
-            if ref in self._known:
-                return ref
-        return None
+        return self._spellings.find(written, folder)
 
     @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.pictures)
+    def _walked(self) -> walk.Walked:
+        return walk.walk(self.root)
 
     @cached_property
-    def _walked(self) -> tuple[list[str], dict[str, list[str]]]:
-        files = list[str]()
-        folders: dict[str, list[str]] = {}
-        for folder, name, is_folder in _walk(self.root, ""):
-            if is_folder:
-                folders.setdefault(folder, []).append(name)
-            else:
-                files.append(f"{folder}/{name}".lstrip("/"))
-        return files, folders
+    def _without_masks(self) -> tuple[list[str], list[str]]:
+        """(pictures, masks of pictures), sorted."""
+        found = sorted(self._walked.pictures)
+        masks = beside.masks(found, self._walked.folders)
+        return [ref for ref in found if ref not in masks], sorted(masks)
 
-    @property
-    def _files(self) -> list[str]:
-        return self._walked[0]
-
-    @property
-    def _folders(self) -> dict[str, list[str]]:
-        return self._walked[1]
+    @cached_property
+    def _spellings(self) -> Spellings:
+        return Spellings(self.root, self.pictures)
 
 
-def ref_of(path: bytes) -> str:
-    """A path's bytes as text: valid UTF-8, with a backslash and other bytes written as \\xNN."""
-    text = path.replace(b"\\", b"\\x5c").decode("utf-8", "surrogateescape")
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def path_of(ref: str) -> str:
-    """The path that a reference stands for, for `open`; the inverse of `ref_of`."""
-    raw = re.sub(
-        rb"\\x([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()), ref.encode("utf-8")
-    )
-    return os.fsdecode(raw)
-
-
-def _walk(root: Path, folder: str) -> Iterator[tuple[str, str, bool]]:
-    """(folder, name, whether it is a folder) of everything that is not hidden."""
-    with os.scandir(root / folder) as entries:
-        inner = []
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name[0] in ".@" or entry.name == "__MACOSX":
-                continue
-            if entry.is_dir():
-                inner.append(entry.name)
-                yield folder, entry.name, True
-            else:
-                yield folder, entry.name, False
-    for name in inner:
-        yield from _walk(root, f"{folder}/{name}".lstrip("/"))
+def _where(kind: str, refs: list[str]) -> str:
+    if kind in _UNNAMED:
+        return ""
+    if kind in (walk.LINKS_BACK, walk.CLOSED, walk.DEAD_LINKS):
+        more = ", ..." if len(refs) > 3 else ""
+        return f": {', '.join(refs[:3])}{more}"
+    return f" ({beside.by_folder(refs)})"
