@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Ints
-from discl.parts.datasets.base.survey import examples
-from discl.parts.datasets.manifest.columns import coded, replaced
 from discl.parts.datasets.base.cutting import (
     cut_units,
     hashes_of,
     shortfalls,
     units_of,
 )
+from discl.parts.datasets.base.survey import examples
+from discl.parts.datasets.manifest.columns import coded, replaced
 from discl.parts.datasets.manifest.rows import Contents, Decision
 
 UNSEEN = "ood/unseen"  # the split of the groups that are held out
