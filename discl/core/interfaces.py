@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # torch is only named here, never imported: this floor stays 
 Photos = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+NO_GROUP = -1  # of a photo for which its metadata gives none
 Progress = Callable[[str, int, int], None]  # (name of the work, units done, units in all)
 
 # ---------------------------------------------------------------- data
@@ -43,7 +44,8 @@ class Listing(NamedTuple):
     # [n], path under the dataset's folder with '/'; also the photo's id, which no other split has
     refs: NDArray[np.str_]
     labels: Ints  # [n]
-    groups: Ints  # [n], e.g. the camera; all zero where there are none
+    # [n], e.g. the camera; all zero where there are none, NO_GROUP where one photo has none
+    groups: Ints
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Split:
 
     ids: NDArray[np.str_]  # [n], stable names of the photos
     labels: Ints  # [n], 0 .. c-1
-    groups: Ints  # [n], e.g. the camera; all zero where a dataset has none
+    groups: Ints  # [n], e.g. the camera; all zero where a dataset has none; see NO_GROUP
     pixels: Photos  # [n, h, w, 3], possibly a memory map; at the size they are trained on
     # the photo of a row as it was taken, any size; None = there are only `pixels`
     original: Callable[[int], Photos] | None = None
@@ -64,6 +66,8 @@ class Split:
     reduced: Callable[[int, int], Photos] | None = None
     # (height, width) of the `original` of a row, told without decoding it; None = it is decoded
     original_size: Callable[[int], tuple[int, int]] | None = None
+    # [n], digests of the photos' contents, empty where a file cannot be read; None = `ids` say all
+    contents: NDArray[np.bytes_] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Floats, Ints
+from discl.core.interfaces import NO_GROUP, Floats, Ints
 from discl.core.renamed_splits import as_hashed
 
 MAX_UNPACKED_BYTES = 256 * 2**20  # of one split; result files may come from other people
@@ -27,10 +27,15 @@ class ConfusionCounts(NamedTuple):
 
     split: str
     prefix: str  # of the metric names: "", "adjusted_", "wise_", "wise_adjusted_"
-    groups: Ints | None  # [n]; None where the split has no groups
+    groups: Ints | None  # [n], NO_GROUP where a photo has none; None where the split has none
     truth: Ints  # [n]
     guess: Ints  # [n], the predicted label
     photos: Ints  # [n], number of photos
+
+
+def has_several_groups(groups: Ints) -> bool:
+    """Whether there is more than one group among `groups` [n], beside photos without one."""
+    return len(np.unique(groups[groups != NO_GROUP])) > 1
 
 
 PackedCounts = dict[str, dict[str, str]]  # split -> prefix -> packed counts, as in a result file
@@ -53,8 +58,8 @@ def count(
 
 
 def pack(confusion: ConfusionCounts) -> str:
-    """Base64 of zlib of int32 [4, n]: group (-1 where there are none), truth, guess, photos."""
-    no_group = np.full_like(confusion.truth, -1)
+    """Base64 of zlib of int32 [4, n]: group (-1 where there is none), truth, guess, photos."""
+    no_group = np.full_like(confusion.truth, NO_GROUP)
     groups = no_group if confusion.groups is None else confusion.groups
     table = np.stack([groups, confusion.truth, confusion.guess, confusion.photos]).astype("<i4")
     return base64.b64encode(zlib.compress(table.tobytes(), 9)).decode()
@@ -79,7 +84,7 @@ def unpack(split: str, prefix: str, text: str) -> ConfusionCounts:
         raise UserError(
             f"the confusion counts of {split} are wrong: a label or a count is negative"
         )
-    has_groups = not (groups == -1).all()
+    has_groups = not (groups == NO_GROUP).all()
     return ConfusionCounts(split, prefix, groups if has_groups else None, truth, guess, photos)
 
 

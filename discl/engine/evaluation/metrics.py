@@ -17,7 +17,7 @@ from discl.core.class_counts import ClassCounts
 from discl.core.conventions import base_name, prefixes_of
 from discl.core.errors import UserError
 from discl.core.hashing import short
-from discl.core.interfaces import Ints, Metric
+from discl.core.interfaces import NO_GROUP, Ints, Metric
 from discl.engine.evaluation.confusion import ConfusionCounts
 
 Metrics = Mapping[str, Metric]  # name -> metric
@@ -119,12 +119,17 @@ def split_metrics(
     """Metrics of one split by name, without prefix; what cannot be measured is left out.
 
     Labels `truth`, `guess` and `groups` are [n]; row i stands for `photos[i]` photos, one where
-    `photos` is left out. `counts` [c] are the real training photos per class.
+    `photos` is left out. `counts` [c] are the real training photos per class. Photos without a
+    group are in no group's metrics.
     """
     if not len(truth):
         return {}
     by_class = count_classes(truth, guess, len(counts), photos)
-    by_group = None if groups is None else count_groups(truth, guess, groups, len(counts), photos)
+    by_group = None
+    given = None if groups is None else groups != NO_GROUP
+    if groups is not None and given is not None and given.any():
+        weights = None if photos is None else photos[given]
+        by_group = count_groups(truth[given], guess[given], groups[given], len(counts), weights)
     values = {}
     for name, metric in metrics.items():
         counted = by_group if metric.by_group else by_class

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Floats, Photos, Split
+from discl.engine.evaluation.confusion import has_several_groups
 from discl.engine.training import distributed
 
 CHUNK = 500  # photos a forward pass
@@ -107,6 +108,6 @@ def predict(
         saved[f"{name}/logits"] = logits
         saved[f"{name}/labels"] = split.labels
         saved[f"{name}/ids"] = split.ids
-        if len(np.unique(split.groups)) > 1:
+        if has_several_groups(split.groups):
             saved[f"{name}/groups"] = split.groups
     return saved

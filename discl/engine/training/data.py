@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from discl.core.interfaces import Ints, Photos, Split
+from discl.engine.evaluation.confusion import has_several_groups
 from discl.engine.evaluation.metrics import (
     Metrics,
     for_split,
@@ -55,7 +56,7 @@ class TrainingData:
 
     def val_metrics(self, guess: Ints) -> dict[str, float]:
         """`val/<metric>` of predicted labels [n]."""
-        groups = self.val.groups if len(np.unique(self.val.groups)) > 1 else None
+        groups = self.val.groups if has_several_groups(self.val.groups) else None
         measured = split_metrics(
             self.val.labels, guess, self.group_counts, self._val_metrics, groups
         )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from discl.core.conventions import SHOTS
-from discl.core.interfaces import Dataset, InFiles, Ints, Split
+from discl.core.interfaces import NO_GROUP, Dataset, InFiles, Ints, Split
 from discl.files.figure import Figure, Tile, save_figure
 
 MOST_GROUPS = 25  # of a split, on the sheet
@@ -48,6 +48,7 @@ def count_photos(dataset: Dataset, shots: str = "kang") -> PhotoCounts:
     ]
     others = [name for name in dataset.splits if name not in ood]
     groups = {int(group) for name in others for group in np.unique(splits[name].groups)}
+    groups.discard(NO_GROUP)
     short = ", ".join(name.removeprefix("ood/") for name in ood)
     note = f"{len(ood)} ood splits: {short}; {len(groups)} group(s)"
     return PhotoCounts([*columns.values()], rows, note)
@@ -82,7 +83,8 @@ def photo_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:
             if only_group and name == "train":  # its classes are shown above
                 continue
             chosen = rows[np.linspace(0, len(rows) - 1, columns).astype(int)].tolist()
-            names.append(name if only_group else f"{name}, group {group}")
+            whose = "no group" if group == NO_GROUP else f"group {group}"
+            names.append(name if only_group else f"{name}, {whose}")
             lines.append(_tiles(split, chosen, columns))
     figure = Figure(heads=("",) * columns, names=(*names,), rows=(*lines,), legend=())
     return save_figure(figure, path)

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Metric
-from discl.engine.evaluation.confusion import adjust
+from discl.core.interfaces import NO_GROUP, Metric
+from discl.engine.evaluation.confusion import adjust, has_several_groups
 from discl.engine.evaluation.metrics import (
     class_recalls,
     definitions,
@@ -183,6 +183,18 @@ def test_the_worst_group_needs_support() -> None:
         truth, guess, counts, DEFAULT, groups
     )  # 20 photos: no group has them
     assert support(truth, groups) == {"groups_scored": 0}
+
+
+def test_photos_without_a_group_are_in_no_worst_group_and_in_all_else() -> None:
+    truth, guess = np.array([0, 0, 1, 1, 0, 1]), np.array([0, 0, 1, 0, 1, 0])
+    counts, metrics = np.array([30, 30]), metrics_with(min_group_size=2)
+    groups = np.array([5, 5, 8, 8, NO_GROUP, NO_GROUP])  # all wrong where there is no group
+    values = split_metrics(truth, guess, counts, metrics, groups)
+    assert (values["acc"], values["worst_group_acc"], values["groups_scored"]) == (0.5, 0.5, 2)
+    nowhere = split_metrics(truth, guess, counts, metrics, np.full(6, NO_GROUP))
+    assert nowhere == split_metrics(truth, guess, counts, metrics)
+    assert not has_several_groups(np.array([NO_GROUP, 3, 3]))
+    assert has_several_groups(np.array([4, 3, 3]))
 
 
 def test_a_tie_goes_to_the_first_class_and_an_empty_split_has_no_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from discl.parts.datasets.manifest.spelling import spelling_key, tidy
 
 
 def listed(
-    labels: list[str | None], names: tuple[str, ...] | None = None, **columns: list[Any]
+    labels: Sequence[str | None], names: tuple[str, ...] | None = None, **columns: list[Any]
 ) -> Contents:
     """A table labels.csv with a photo for each label."""
     builder = RowBuilder()
@@ -23,12 +24,12 @@ def listed(
         "row": list(range(1, len(labels) + 1)),
         **columns,
     }
-    builder.extend(refs, label=labels, **columns)
+    builder.extend(refs, label=[*labels], **columns)
     return Contents(builder.table(), names)
 
 
-def column(contents: Contents, name: str = "label") -> list[str | None]:
-    values: list[str | None] = contents.rows[name].to_pylist()
+def column(contents: Contents, name: str = "label") -> list[Any]:
+    values: list[Any] = contents.rows[name].to_pylist()
     return values
 
 

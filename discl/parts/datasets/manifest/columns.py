@@ -30,7 +30,8 @@ class Coded:
     @cached_property
     def counts(self) -> list[int]:
         """Rows [v] of each value."""
-        return np.bincount(self.codes[self.codes >= 0], minlength=len(self)).tolist()
+        counts: list[int] = np.bincount(self.codes[self.codes >= 0], minlength=len(self)).tolist()
+        return counts
 
     def __len__(self) -> int:
         return len(self.distinct)

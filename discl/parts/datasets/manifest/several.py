@@ -273,7 +273,8 @@ def _with_several_labels(sample: Ints, label: Ints) -> Mask:
     highest = np.full(len(lowest), -1, np.int64)
     np.minimum.at(lowest, sample, label)
     np.maximum.at(highest, sample, label)
-    return (lowest != highest)[sample]
+    several: Mask = lowest != highest
+    return several[sample]
 
 
 def _number(samples: Ints) -> int:
