@@ -271,7 +271,7 @@ def test_without_the_data_it_says_what_to_put_where(
     with pytest.raises(
         UserError,
         match=(
-            r"metadata.csv, categories.csv and train/\*.jpg[\s\S]*WILDS \(12 GB\)[\s\S]*discl data"
+            r"metadata.csv, categories.csv and train/\*.jpg[\s\S]*WILDS \(12 GB, as iwildcam_v2.0.tar.gz\)[\s\S]*discl data"
             r" fetch iwildcam"
         ),
     ):

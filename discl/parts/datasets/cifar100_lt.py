@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from discl.files.disk import resource
 from discl.files.photos import encode
 from discl.files.sources import Archives, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
+from discl.parts.datasets.base.photo_contents import Place
 from discl.parts.datasets.base.long_tail import long_tail
 
 _NAMES = "pkg://discl/assets/datasets/cifar100_names.json"
@@ -51,6 +52,7 @@ class Cifar100LT(FileDataset):
                 RemoteFile(
                     "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
                     bytes=168_513_733,
+                    sha256="58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
                     md5="03b5dce01913d631647c71ecec9e9cb8",
                 ),
             ),
@@ -118,12 +120,15 @@ class Cifar100LT(FileDataset):
     def read(self, root: Path, ref: str) -> bytes:
         file, _, row = ref.partition("/")
         with (root / file).open("rb") as opened:
-            opened.seek(int(row) * _RECORD + 2)
-            planes = np.frombuffer(opened.read(3072), np.uint8)
-        return encode(np.ascontiguousarray(planes.reshape(3, 32, 32).transpose(1, 2, 0)))
+            opened.seek(int(row) * _RECORD)
+            return _as_picture(np.frombuffer(opened.read(_RECORD), np.uint8))
 
-    def stamp(self, root: Path, ref: str) -> tuple[int, int]:
-        return super().stamp(root, ref.partition("/")[0])
+    def place(self, root: Path, ref: str) -> Place:
+        file, _, row = ref.partition("/")
+        return Place(file, row=int(row))
+
+    def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
+        return map(_as_picture, _records(root / path))
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
         return np.zeros(len(refs), bool), 0  # listings follow from the sizes of the files
@@ -138,6 +143,12 @@ def label_names() -> tuple[str, ...]:
 def _listing(file: str, rows: Ints, labels: Ints) -> Listing:
     refs = np.array([f"{file}/{row:05d}" for row in rows.tolist()], np.str_)
     return Listing(refs, labels[rows], np.zeros(len(rows), np.int64))
+
+
+def _as_picture(record: NDArray[np.uint8]) -> bytes:
+    """The photo of a record [3074] as the bytes of a picture file."""
+    pixels = np.ascontiguousarray(record[2:].reshape(3, 32, 32).transpose(1, 2, 0))
+    return b"P6 32 32 255\n" + pixels.tobytes()
 
 
 def _records(path: Path) -> NDArray[np.uint8]:

@@ -62,15 +62,31 @@ class INaturalist2018(FileDataset):
     )
     sources = (
         Archives(
-            "the iNaturalist 2018 competition, about 120 GB",
+            "the iNaturalist 2018 competition",
             (
-                RemoteFile(f"{_URL}/train2018.json.tar.gz", md5="bfa29d89d629cbf04d826a720c0a68b0"),
-                RemoteFile(f"{_URL}/val2018.json.tar.gz", md5="f2ed8bfe3e9901cdefceb4e53cd3775d"),
+                RemoteFile(
+                    f"{_URL}/train2018.json.tar.gz",
+                    bytes=20_951_917,
+                    sha256="be550dd4e2692458e508dd03e3a8d79f087453e2ad570a438a4ff198a7abc68f",
+                    md5="bfa29d89d629cbf04d826a720c0a68b0",
+                ),
+                RemoteFile(
+                    f"{_URL}/val2018.json.tar.gz",
+                    bytes=1_276_686,
+                    sha256="e23c47d61d3aa2a9095090dbc49de861445d9a8144884a78222873f11f7ef43e",
+                    md5="f2ed8bfe3e9901cdefceb4e53cd3775d",
+                ),
                 RemoteFile(
                     f"{_URL}/categories.json.tar.gz",
+                    bytes=139_473,
                     sha256="2287211e8da582419dc2ca66736005fdb079e0a89eaf38936a441d8277a8162e",
                 ),
-                RemoteFile(f"{_URL}/train_val2018.tar.gz", md5="b1c6952ce38f31868cc50ea72d066cc3"),
+                RemoteFile(
+                    f"{_URL}/train_val2018.tar.gz",
+                    bytes=127_945_569_561,
+                    sha256="276522b02b65d98ee5168a17415b2b1ec971b035bd62959e37b80b1092130495",
+                    md5="b1c6952ce38f31868cc50ea72d066cc3",
+                ),
             ),
         ),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing
 from discl.files.disk import resource
-from discl.files.sources import Archives, RemoteFile
+from discl.files.sources import Address, Archives, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
 
 # WILDS' name of a split -> ours. Its `val` has cameras unseen in training: it chooses no epoch.
@@ -46,14 +46,30 @@ class IWildCam(FileDataset):
     grouped = True
     folder_name = "iwildcam_v2.0"
     layout = "metadata.csv, categories.csv and train/*.jpg"
-    # WILDS publishes a size in disk blocks and no checksum, so the exact bytes are unknown
+    # docs/reference/sources.md says what the size and the digests are confirmed by
     sources = (
         Archives(
             "WILDS",
             (
                 RemoteFile(
                     "https://worksheets.codalab.org/rest/bundles/0x6313da2b204647e79a14b468131fcd64/contents/blob/",
-                    approximate_bytes=11_957_420_032,
+                    bytes=11_957_415_473,
+                    sha256="05c872f46eee44315f79bc90f4098c69ae3799a2b95116db02292ea1b4e370d2",
+                    file_name="iwildcam_v2.0.tar.gz",
+                    failing=(
+                        "server errors since 2025-06-23, github.com/p-lambda/wilds issues 171 and"
+                        " 174; certificate expired 2026-06-22,"
+                        " github.com/codalab/codalab-worksheets issue 4606"
+                    ),
+                    mirrors=(
+                        Address(
+                            "hf://datasets/emmilly/iwildcam-wilds-v2@main/iwildcam_v2.0.tar.gz"
+                        ),
+                        Address(
+                            "hf://datasets/FARBench/iwildcam-wilds-v2@main/iwildcam_v2.0.tar.gz"
+                        ),
+                    ),
+                    holds=(("metadata.csv", "ab4905ee40ac45ab66ddb176d473a4b4"),),
                 ),
             ),
         ),

@@ -1,0 +1,66 @@
+"""Archives, unpacked so that nothing leaves its folder."""
+
+from __future__ import annotations
+
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from discl.core.errors import UserError
+from discl.core.interfaces import Progress
+
+
+def safe_path(name: str) -> Path:
+    """The path that an archive or list names; raises UserError where it leaves its folder."""
+    path = Path(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise UserError(
+            f"{name!r} leaves its folder; this archive or list is damaged or not to be trusted"
+        )
+    return path
+
+
+def unpack(archive: Path, into: Path, progress: Progress) -> None:
+    """Everything in a tar (plain, gz, bz2, xz) or zip, inside `into`; it may be done again.
+
+    Raises UserError where the archive is damaged, or an entry leaves the folder.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    how: Callable[[Path, Path, Progress], None] = (
+        _unzip if archive.suffix.lower() == ".zip" else _untar
+    )
+    try:
+        how(archive, into, progress)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise UserError(
+            f"{archive} cannot be unpacked ({error}); remove it and run the same again to fetch it"
+            " anew"
+        ) from error
+
+
+def _untar(archive: Path, into: Path, progress: Progress) -> None:
+    size = archive.stat().st_size
+    with archive.open("rb") as raw, tarfile.open(fileobj=raw) as opened:
+        for count, member in enumerate(opened):
+            opened.extract(member, into, filter="data")
+            if count % 500 == 0:
+                progress(f"unpacking {archive.name}", raw.tell(), size)
+    progress(f"unpacking {archive.name}", size, size)
+
+
+def _unzip(archive: Path, into: Path, progress: Progress) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        members = opened.infolist()
+        for count, member in enumerate(members):
+            safe_path(member.filename)
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise UserError(
+                    f"{archive} holds a link ({member.filename!r}), which is not unpacked; it is"
+                    " not to be trusted"
+                )
+            opened.extract(member, into)
+            if count % 500 == 0:
+                progress(f"unpacking {archive.name}", count, len(members))
+    progress(f"unpacking {archive.name}", 1, 1)
