@@ -44,7 +44,8 @@ class Folder(FileDataset):
     `group_column`: a column that says what belongs together, such as the camera; for class folders,
     `group_level` is the folder level that is the group, 1 = the topmost, and `groups` is a CSV file
     with the columns path and group. `configuration`: of a Hugging Face dataset with several.
-    `multi_label`: drop, first or crop; what happens to photos of several classes. `crop`: a file
+    `drop_classes`: names of classes that are left out, such as empty. `multi_label`: drop, first or
+    crop; what happens to photos of several classes. `crop`: a file
     with a detector's boxes, those above `crop_confidence` are cut out with `crop_padding` around
     them. `truncated`: read or drop; what happens to photos that end too early. `ood`: names of
     splits with photos from elsewhere, beside those below ood/. `ood_groups`: groups that are held
@@ -78,6 +79,7 @@ class Folder(FileDataset):
         configuration: str = "",
         group_level: int = 0,
         groups: str = "",
+        drop_classes: Sequence[str] = (),
         multi_label: str = "drop",
         crop: str = "",
         crop_confidence: float = 0.2,
@@ -135,6 +137,7 @@ class Folder(FileDataset):
                 _names("ood", ood),
             ),
             SplitRule(share, split_by, _names_or_share("ood_groups", ood_groups)),
+            _names("drop_classes", drop_classes),
             multi_label,
             crop,
             crop_confidence,
@@ -183,12 +186,14 @@ class Folder(FileDataset):
         content = self._layout.read(root, ref)
         return (root / path_of(ref)).read_bytes() if content is None else content
 
-    def stamp(self, root: Path, ref: str) -> tuple[int, int]:
-        stamp = self._layout.stamp(root, ref)
-        if stamp is not None:
-            return stamp
-        status = (root / path_of(ref)).stat()
-        return status.st_size, status.st_mtime_ns
+    def place(self, root: Path, ref: str) -> Place:
+        place = self._layout.place(ref) if isinstance(self._layout, TableLayout) else None
+        return place or Place(path_of(ref))
+
+    def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
+        if isinstance(self._layout, TableLayout):
+            return self._layout.cells(root, path, column)
+        return super().cells(root, path, column)
 
     @cached_property
     def manifest(self) -> Manifest:

@@ -14,8 +14,10 @@ from discl.parts.datasets.layouts.interface import ColumnNames
 from discl.parts.datasets.layouts.metadata import MetadataList
 from discl.parts.datasets.layouts.tables import TableFiles
 from discl.parts.datasets.manifest.group_table import with_groups
+from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.layouts.interface import Layout
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, RowBuilder
+from discl.parts.datasets.manifest.several import resolved
 from discl.parts.datasets.manifest.splits import SplitRule, assigned
 from discl.parts.datasets.manifest.store import Manifest
 from discl.parts.datasets.manifest.tree import FileTree
@@ -73,7 +75,8 @@ class ManifestSettings:
 
     options: ReadOptions = field(default_factory=ReadOptions)
     splits: SplitRule = field(default_factory=SplitRule)
-    multi_label: str = "drop"
+    drop_classes: tuple[str, ...] = ()  # that are left out
+    multi_label: str = "drop"  # what becomes of photos with several labels
     crop: str = ""  # results of a detector
     crop_confidence: float = 0.2
     crop_padding: float = 0.0
@@ -103,31 +106,18 @@ def built(tree: FileTree, settings: ManifestSettings, otherwise: str) -> Manifes
         raise UserError(f"{tree.root} has folders but no photo in them; {otherwise}")
     if settings.options.groups:
         contents = with_groups(contents, tree, settings.options.groups)
-    contents = _labelled(contents)
+    contents = cleaned(contents)
+    contents = without_classes(contents, settings.drop_classes)
+    contents = numbered(resolved(contents, settings.multi_label))
     contents = _with_ood(contents, settings.options.ood)
     contents = assigned(contents, settings.splits)
     rows = contents.rows.take(_order(contents.rows))
     return Manifest(
         rows,
         layout.title,
-        contents.names if contents.names is not None else _names(contents),
+        contents.names or (),
         (Decision("layout", layout.title, "the first that fits"), *contents.decisions),
-        contents.remarks,
-    )
-
-
-def _labelled(contents: Contents) -> Contents:
-    """Contents without rows that have no label."""
-    import pyarrow.compute as pc
-
-    unlabelled = pc.is_null(contents.rows["label"])
-    count = pc.sum(unlabelled).as_py()
-    if not count:
-        return contents
-    if count == contents.rows.num_rows:
-        raise UserError("none of the photos has a class; set dataset.label_column")
-    return contents.with_rows(
-        contents.rows.filter(pc.invert(unlabelled)), f"{count} photo(s) without a class left out"
+        tuple(dict.fromkeys([*tree.remarks, *contents.remarks])),
     )
 
 
@@ -146,17 +136,6 @@ def _with_ood(contents: Contents, ood: tuple[str, ...]) -> Contents:
     column = contents.rows.schema.get_field_index("split")
     return contents.with_rows(
         contents.rows.set_column(column, "split", pa.array(named, pa.string()))
-    )
-
-
-def _names(contents: Contents) -> tuple[str, ...]:
-    """Class names as written, sorted; numbers before words."""
-    names = contents.rows["label"].unique().to_pylist()
-    return tuple(
-        sorted(
-            names,
-            key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name),
-        )
     )
 
 
