@@ -1,0 +1,214 @@
+"""A list beside the photos: CSV, TSV, JSON, JSONL or Parquet with their paths and classes."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from discl.core.errors import UserError
+from discl.core.text import listed
+from discl.parts.datasets.manifest.lists.choice import (
+    given_lists,
+    lists_of_one_kind,
+    split_of_list,
+)
+from discl.parts.datasets.manifest.lists.list_columns import (
+    AmbiguousColumnsError,
+    ListColumns,
+    found_columns,
+)
+from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
+from discl.parts.datasets.manifest.lists.reading import SAMPLE, TextTable, open_table
+from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
+from discl.parts.datasets.manifest.tree import FileTree, path_of
+from discl.parts.datasets.manifest.usual_names import split_of
+
+_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_ALSO = (".txt",)  # where it is asked for by name
+_MOST_LISTS = 50
+_DEEPEST = 3  # folders
+_LARGEST_JSON = 1 << 26  # bytes of a JSON array that is not asked for
+_ADDRESSES = ("http://", "https://", "s3://", "gs://")
+_NO_LIST = re.compile(r"submission", re.IGNORECASE)  # of Kaggle: made-up labels
+_LEAST_COVERED = 0.5  # share of photos in class folders that a list must name to be read instead
+
+
+class _Looked(NamedTuple):
+    """A file that may be a list of photos, and why it is none."""
+
+    ref: str
+    table: TextTable | None = None
+    columns: ListColumns | None = None
+    named: int = 0  # photos that the sample names
+    why_not: str = ""
+    ambiguous: AmbiguousColumnsError | None = None
+
+
+_LOOKED: weakref.WeakKeyDictionary[FileTree, dict[ReadOptions, list[_Looked]]]
+_LOOKED = weakref.WeakKeyDictionary()
+
+
+class PhotoLists:
+    """One list, or one for each split; columns are found by usual names and by their cells."""
+
+    title = "list of photos"
+
+    def recognises(self, tree: FileTree, options: ReadOptions) -> bool:
+        if options.table:
+            return options.table.lower().endswith((*_ENDINGS, *_ALSO))
+        looked = _looked_at(tree, options)
+        if _candidates(looked, tree):
+            return True
+        return not _are_in_class_folders(tree) and any(found.ambiguous for found in looked)
+
+    def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
+        if options.table:
+            given = given_lists(tree, options.table)
+            chosen = [_look(tree, ref, options, asked=True) for ref in given]
+        else:
+            chosen = _chosen(_looked_at(tree, options), tree)
+        lists = [
+            PhotoList(found.ref, found.table, found.columns, split_of_list(found.ref))
+            for found in chosen
+            if found.table is not None and found.columns is not None
+        ]
+        by_folder = not any(photos.columns.labels for photos in lists)
+        contents = list_contents(tree, lists, options, folder_labels=by_folder)
+        why = "dataset.table" if options.table else "its cells name the photos"
+        names = listed(photos.ref for photos in lists)
+        return contents.decided(Decision("list", names, why))
+
+    def read(self, root: Path, ref: str) -> None:
+        return None
+
+    def stamp(self, root: Path, ref: str) -> None:
+        return None
+
+
+def unused_lists(tree: FileTree, options: ReadOptions, used: Sequence[str]) -> list[str]:
+    """Sentences about lists beside the photos that are not `used`, each with the reason."""
+    if options.table:
+        return []
+    return [
+        f"{found.ref} is not used: {found.why_not or _beside(found)}"
+        for found in _looked_at(tree, options)
+        if found.ref not in used
+    ]
+
+
+def _beside(found: _Looked) -> str:
+    if _NO_LIST.search(found.ref):
+        return "its classes are made up"
+    return f"the photos have their classes from elsewhere; dataset.table = {found.ref!r} reads it"
+
+
+# -- finding the lists
+
+
+def _looked_at(tree: FileTree, options: ReadOptions) -> list[_Looked]:
+    """What each list of the folder is, looked at once."""
+    known = _LOOKED.setdefault(tree, {})
+    if options not in known:
+        refs = [
+            ref
+            for ref in tree.lists
+            if ref.lower().endswith(_ENDINGS)
+            and ref.count("/") <= _DEEPEST
+            and ref != options.groups
+        ]
+        known[options] = [_look(tree, ref, options) for ref in refs[:_MOST_LISTS]]
+    return known[options]
+
+
+def _look(tree: FileTree, ref: str, options: ReadOptions, asked: bool = False) -> _Looked:
+    """What a file lists; a problem of one that is asked for is raised."""
+    folder = ref.rpartition("/")[0]
+    path = tree.root / path_of(ref)
+
+    def is_picture(cell: str) -> bool:
+        return tree.resolve(cell, folder) is not None
+
+    if not asked and ref.lower().endswith(".json") and path.stat().st_size > _LARGEST_JSON:
+        return _Looked(ref, why_not="it is large; dataset.table reads it")
+    try:
+        table = open_table(path, ref, is_picture)
+        sample = table.sample()
+        columns = found_columns(sample, ref, options, is_picture)
+    except UserError as error:
+        if asked or (_names_a_column(options)):
+            raise
+        ambiguous = error if isinstance(error, AmbiguousColumnsError) else None
+        return _Looked(ref, why_not=str(error), ambiguous=ambiguous)
+    if columns is None:
+        why_not = _why_no_list(sample)
+        if asked:
+            raise UserError(f"{ref} lists no photo: {why_not}")
+        return _Looked(ref, why_not=why_not)
+    named = sum(is_picture(cell) for cell in set(sample[columns.image]) if cell)
+    return _Looked(ref, table, columns, named)
+
+
+def _why_no_list(sample: dict[str, list[str | None]]) -> str:
+    """Why no column names the photos."""
+    if not any(map(len, sample.values())):
+        return "it has a header and no row"
+    for name, cells in sample.items():
+        if any(
+            (cell or "").startswith(("http://", "https://", "s3://", "gs://")) for cell in cells
+        ):
+            return f"column {name} holds addresses; download the photos first"
+    return f"none of its cells names a picture (columns {', '.join(sample)})"
+
+
+def _names_a_column(options: ReadOptions) -> bool:
+    return bool(options.image_column or options.label_column)
+
+
+# -- choosing among them
+
+
+def _candidates(looked: Sequence[_Looked], tree: FileTree) -> list[_Looked]:
+    """The lists that give photos their classes; else one that gives splits or groups.
+
+    Where photos lie in folders of classes, a list of a few of them is no list of the dataset.
+    """
+    lists = [found for found in looked if found.columns and not _NO_LIST.search(found.ref)]
+    labelled = [found for found in lists if found.columns and found.columns.labels]
+    in_folders = _are_in_class_folders(tree)
+    if not labelled and in_folders:
+        labelled = [found for found in lists if found.columns and _says_more(found.columns)][:1]
+    if not in_folders:
+        return labelled
+    covered = sum(found.named for found in labelled)
+    return labelled if covered >= _LEAST_COVERED * min(len(tree.pictures), SAMPLE) else []
+
+
+def _chosen(looked: Sequence[_Looked], tree: FileTree) -> list[_Looked]:
+    """The lists that are read; raises UserError where several could be the one."""
+    candidates = _candidates(looked, tree)
+    if not candidates:
+        raise next(found.ambiguous for found in looked if found.ambiguous)
+    refs = lists_of_one_kind([found.ref for found in candidates])
+    splits = set(map(split_of_list, refs))
+    unlabelled = [
+        found.ref
+        for found in looked
+        if found.columns
+        and not found.columns.labels
+        and split_of_list(found.ref) not in splits | {None}
+    ]
+    return [found for found in looked if found.ref in {*refs, *unlabelled}]
+
+
+def _says_more(columns: ListColumns) -> bool:
+    """Whether a list without a class says what no folder says."""
+    return bool(columns.split or columns.group or columns.sequence)
+
+
+def _are_in_class_folders(tree: FileTree) -> bool:
+    """Whether the photos lie in several folders that are no splits."""
+    folders = {ref.rpartition("/")[0].rpartition("/")[2] for ref in tree.pictures}
+    return len([folder for folder in folders if folder and not split_of(folder)]) > 1

@@ -1,0 +1,100 @@
+"""Which of several lists are read: those of one set of splits, or the only one."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from discl.core.errors import UserError
+from discl.core.text import listed
+from discl.parts.datasets.manifest.tree import FileTree
+from discl.parts.datasets.manifest.usual_names import SPLITS, split_of
+
+_MAIN = "metadata"  # the name of lists of Hugging Face's image folders
+
+
+def split_of_list(ref: str) -> str | None:
+    """The split that a list's name or its folder says: `train.csv`, `Places_LT_val.txt`."""
+    folder, _, name = ref.rpartition("/")
+    stem = name.rpartition(".")[0]
+    words = {SPLITS[word] for word in re.split(r"[\W_]+", stem.lower()) if word in SPLITS}
+    found = split_of(stem) or (words.pop() if len(words) == 1 else None)
+    return found or split_of(folder.rpartition("/")[2])
+
+
+def lists_of_one_kind(refs: Sequence[str]) -> list[str]:
+    """Those of the lists of photos that are read.
+
+    Lists of splits whose names are else equal belong together, as do lists of one name in several
+    folders. Raises UserError where several could be the one.
+    """
+    families: dict[str, list[str]] = {}
+    single = list[str]()
+    for ref in refs:
+        if split_of_list(ref):
+            families.setdefault(_family(ref), []).append(ref)
+        else:
+            single.append(ref)
+    whole = {
+        key: found
+        for key, found in families.items()
+        if "train" in map(split_of_list, found) and (len(found) > 1 or not single)
+    }
+    if len(whole) > 1:
+        shortest = min(whole, key=len)
+        plain = [key for key in whole if not re.search(r"[^\W\d_]", key.rpartition("/")[2])]
+        if len(plain) != 1 or plain[0] != shortest:
+            raise _several([found[0] for found in whole.values()], " with * for the split's name")
+        return whole[shortest]
+    if whole:
+        (found,) = whole.values()
+        if len(set(map(split_of_list, found))) < len(found):
+            raise _several(found)
+        return found
+    if not single:
+        return [ref for found in families.values() for ref in found]
+    main = [ref for ref in single if Path(ref).stem == _MAIN]
+    if len(single) > 1 and len({Path(ref).name for ref in main or single}) > 1:
+        raise _several(single)
+    return main or single
+
+
+def given_lists(tree: FileTree, table: str) -> list[str]:
+    """The lists that `dataset.table` names, with * for any letters.
+
+    Raises UserError where there is none.
+    """
+    path = Path(table).expanduser()
+    if path.is_absolute():
+        if not path.resolve().is_relative_to(tree.root.resolve()):
+            raise UserError(f"dataset.table = {table!r} does not lie in {tree.root}; put it there")
+        table = path.resolve().relative_to(tree.root.resolve()).as_posix()
+    table = Path(table).as_posix()
+    if "*" in table and (found := fnmatch.filter(tree.lists, table)):
+        return found
+    if "*" in table or not (tree.root / table).is_file():
+        known = ", ".join(tree.lists[:5]) or "none"
+        raise UserError(f"dataset.table = {table!r} is not there; lists in {tree.root}: {known}")
+    return [table]
+
+
+def _family(ref: str) -> str:
+    """A list's path without the words that name its split."""
+    folder, _, name = ref.rpartition("/")
+    above, _, inner = folder.rpartition("/")
+    if split_of(inner):
+        folder = above
+    words = re.split(r"(?<=[\W_])|(?=[\W_])", Path(name).stem)
+    kept = "".join(word for word in words if word.lower() not in SPLITS)
+    if split_of(Path(name).stem):
+        kept = ""
+    return f"{folder}/{kept}{Path(name).suffix.lower()}"
+
+
+def _several(refs: Sequence[str], hint: str = "") -> UserError:
+    return UserError(
+        f"{listed(refs[:4])} all list photos with their classes; set dataset.table to the one to"
+        f" read{hint}"
+    )

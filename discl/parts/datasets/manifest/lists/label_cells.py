@@ -1,0 +1,204 @@
+"""What a list's cells say of classes: several in one cell, numbers with names beside them."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discl.core.errors import UserError
+from discl.core.text import listed
+from discl.parts.datasets.manifest.columns import coded, some
+from discl.parts.datasets.manifest.lists.list_columns import is_number
+from discl.parts.datasets.manifest.usual_names import is_missing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SEPARATORS = "|;,"
+
+
+class NamedNumbers(NamedTuple):
+    """Names of classes that a list numbers."""
+
+    names: Mapping[str, str]  # number as `plain_number` writes it -> name
+    source: str  # for people, such as "classes.txt"
+
+
+def plain_number(cell: str) -> str:
+    """`3` for `3.0`, ` 3` and `03`."""
+    return str(int(cell.strip().removesuffix(".0")))
+
+
+def with_single_labels(rows: pa.Table, where: str) -> tuple[pa.Table, list[str]]:
+    """(rows with one label each, remarks); a cell with several labels becomes several rows.
+
+    A cell holds several where it is a JSON array, or where `|`, `;` or `,` divides it into labels
+    that stand alone in other rows.
+    """
+    labels = coded(rows["label"])
+    known = set(labels.values)
+    parts = [_parts(value, known) for value in labels.values]
+    several = [value for value, found in zip(labels.values, parts, strict=True) if len(found) > 1]
+    if all(found == [value] for value, found in zip(labels.values, parts, strict=True)):
+        return rows, []
+    counts = np.array([*map(len, parts), 0])  # code -1 is the last
+    counts[counts == 0] = 1
+    of_row = counts[labels.codes]
+    taken = np.repeat(np.arange(rows.num_rows), of_row)
+    place = np.arange(len(taken)) - np.repeat(np.cumsum(of_row) - of_row, of_row)
+    exploded = rows.take(taken)
+    column = _label_column(parts, labels.codes[taken], place)
+    remarks = []
+    if several:
+        remarks.append(
+            f"{int((of_row > 1).sum()):,} photo(s) of {where} have several classes"
+            f" ({some(several)})"
+        )
+    return with_column(exploded, "label", column), remarks
+
+
+def with_column(rows: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+    """The rows with another column of a name, whatever its type."""
+    return rows.set_column(rows.schema.get_field_index(name), name, column)
+
+
+def _label_column(
+    parts: Sequence[list[str]], codes: NDArray[np.int64], place: NDArray[np.int64]
+) -> pa.ChunkedArray:
+    """The label of each row: the part at `place` [n] of the cell with `codes` [n]."""
+    import pyarrow as pa
+
+    flat = pa.array([part for found in parts for part in found], pa.string())
+    starts = np.cumsum([0, *map(len, parts)])[:-1]
+    empty = np.array([not found for found in parts] or [True])
+    none = (codes < 0) | empty[codes]
+    indices = np.where(none, 0, starts[codes] if len(parts) else 0) + np.where(none, 0, place)
+    return pa.chunked_array([flat.take(pa.array(indices, pa.int64(), mask=none))])
+
+
+def _parts(cell: str, known: set[str]) -> list[str]:
+    """The labels in a cell; [] = none is given."""
+    if is_missing(cell):
+        return []
+    text = cell.strip()
+    if text[0] in "[(" and text[-1] in "])":
+        items = _array(text)
+        if items is not None:
+            return list(dict.fromkeys(str(item) for item in items if not is_missing(item)))
+    for separator in _SEPARATORS:
+        if separator not in cell:
+            continue
+        found = [part.strip() for part in cell.split(separator)]
+        alone = sum(part in known for part in found)
+        # a class of its own may have a comma in its name, but hardly a bar
+        if all(found) and (alone == len(found) or (separator == "|" and alone)):
+            return list(dict.fromkeys(found))
+    return [cell]
+
+
+def _array(text: str) -> list[object] | None:
+    """The items of an array as JSON or Python writes it; None where it is none."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            items = parse(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(items, list | tuple):
+            return list(items)
+    return None
+
+
+def numbers_in(rows: pa.Table) -> bool:
+    """Whether every label that is given is a whole number."""
+    values = [value for value in coded(rows["label"]).values if not is_missing(value)]
+    return bool(values) and all(map(is_number, values))
+
+
+def named_beside(
+    rows: pa.Table, words: pa.ChunkedArray, columns: tuple[str, str], where: str
+) -> tuple[NamedNumbers, list[str]]:
+    """(names of the numbers in `label` from the column `words` beside it, remarks).
+
+    Raises UserError, with the rows, where a number has two names.
+    """
+    numbers, names = coded(rows["label"]), coded(words)
+    both = np.flatnonzero((numbers.codes >= 0) & (names.codes >= 0))
+    pairs, firsts = np.unique(
+        numbers.codes[both] * max(1, len(names.values)) + names.codes[both], return_index=True
+    )
+    found: dict[str, tuple[str, int]] = {}
+    for pair, first in zip(pairs.tolist(), both[firsts].tolist(), strict=True):
+        number, name = divmod(pair, len(names.values))
+        if is_missing(numbers.values[number]) or is_missing(names.values[name]):
+            continue
+        key, text = plain_number(numbers.values[number]), names.values[name].strip()
+        known, at = found.setdefault(key, (text, first))
+        if known.casefold() != text.casefold():
+            row = rows["row"]
+            raise UserError(
+                f"{where} names class {key} of column {columns[0]} {known!r} in row"
+                f" {row[at].as_py()} and {text!r} in row {row[first].as_py()} of column"
+                f" {columns[1]}; correct it, or set dataset.label_column to one of them"
+            )
+    remarks = []
+    by_name: dict[str, list[str]] = {}
+    for key, (text, _) in found.items():
+        by_name.setdefault(text, []).append(key)
+    for text, keys in by_name.items():
+        if len(keys) > 1:
+            remarks.append(f"{where}: the numbers {listed(keys)} are one class, {text!r}")
+    return NamedNumbers({key: text for key, (text, _) in found.items()}, where), remarks
+
+
+def named_by_folders(rows: pa.Table) -> NamedNumbers | None:
+    """Names of the numbers in `label` from the folders of the photos; None unless each fits one."""
+    import pyarrow.compute as pc
+
+    folders = coded(pc.replace_substring_regex(rows["ref"], r"/[^/]*$", ""))
+    numbers = coded(rows["label"])
+    known = numbers.codes >= 0
+    pairs = np.unique(numbers.codes[known] * len(folders.values) + folders.codes[known])
+    names: dict[str, str] = {}
+    for pair in pairs.tolist():
+        number, folder = divmod(pair, len(folders.values))
+        if is_missing(numbers.values[number]):
+            continue
+        name = folders.values[folder].rpartition("/")[2]
+        if names.setdefault(plain_number(numbers.values[number]), name) != name:
+            return None
+    if len(names) < 2 or len(set(names.values())) < len(names):
+        return None
+    return NamedNumbers(names, "the folders of the photos")
+
+
+def renamed(
+    rows: pa.Table, named: NamedNumbers, place: Callable[[int], str]
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """(rows with names for numbers, all names in the order of their numbers).
+
+    Raises UserError for a number without a name; `place` says where a row stands.
+    """
+    labels = coded(rows["label"])
+    names: list[str | None] = []
+    for code, value in enumerate(labels.values):
+        if is_missing(value) or (plain_number(value) == "-1" and "-1" not in named.names):
+            names.append(None)  # -1 = no label, as test splits have it
+            continue
+        name = named.names.get(plain_number(value))
+        if name is None:
+            row = int(np.argmax(labels.codes == code))
+            raise UserError(
+                f"{place(row)} has class {value}, which {named.source} does not name (it has"
+                f" {len(named.names)}); complete {named.source}"
+            )
+        names.append(name)
+    ordered = sorted(named.names, key=int)
+    column = labels.column(names)
+    return with_column(rows, "label", column), tuple(
+        dict.fromkeys(named.names[number] for number in ordered)
+    )

@@ -1,0 +1,306 @@
+"""Which column of a list says what: by the user's word, by usual names, by what the cells hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from discl.core.errors import UserError
+from discl.core.text import listed
+from discl.parts.datasets.manifest.lists.reading import Columns
+from discl.parts.datasets.manifest.rows import Decision, ReadOptions
+from discl.parts.datasets.manifest.usual_names import (
+    CAPTION_COLUMNS,
+    GROUP_COLUMNS,
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    SEQUENCE_COLUMNS,
+    SPLIT_COLUMNS,
+    SPLIT_FLAGS,
+    is_missing,
+    plain_name,
+    split_of,
+)
+
+_MOST_UNUSUAL = 0.5  # share of cells that must name pictures where a column has no usual name
+_YES = frozenset(["1", "1.0", "true", "yes", "y", "t"])
+_NO = frozenset(["0", "0.0", "false", "no", "n", "f"])
+
+
+class ListColumns(NamedTuple):
+    """Names of a list's columns; "" = there is none."""
+
+    image: str
+    labels: tuple[str, ...] = ()  # several = a column of 0 and 1 for each class
+    names: str = ""  # of the classes, where the label is a number
+    split: str = ""
+    group: str = ""
+    sequence: str = ""
+    caption: str = ""
+    decisions: tuple[Decision, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> list[str]:
+        """Every column that is read."""
+        alone = (self.image, self.names, self.split, self.group, self.sequence, self.caption)
+        return list(dict.fromkeys(name for name in (*alone, *self.labels) if name))
+
+
+class AmbiguousColumnsError(UserError):
+    """Several columns could be it, or none is; the user must name one."""
+
+
+def found_columns(
+    sample: Columns,
+    where: str,
+    options: ReadOptions,
+    is_picture: Callable[[str], bool],
+    image: str = "",
+) -> ListColumns | None:
+    """The columns of a list from a sample of its rows; None where none names a picture.
+
+    `image` is the column with the photos where that is known. A list without a class has no
+    `labels`. Raises UserError for a column that the user names and that is not there, and
+    `AmbiguousColumnsError` where several could be the class.
+    """
+    return _Search(sample, where, options, is_picture).columns(image)
+
+
+class _Search:
+    """Columns are taken one after the other; what is taken is no candidate any more."""
+
+    def __init__(
+        self,
+        sample: Columns,
+        where: str,
+        options: ReadOptions,
+        is_picture: Callable[[str], bool],
+    ) -> None:
+        self.sample = sample
+        self.where = where
+        self.options = options
+        self.is_picture = is_picture
+        self.free = list(sample)
+        self.decisions = list[Decision]()
+        self.remarks = list[str]()
+
+    def columns(self, image: str) -> ListColumns | None:
+        image = image or self._named("image") or self._image()
+        if not image:
+            return None
+        self._take(image)
+        for role in ("label", "split", "group", "sequence", "caption"):
+            self._take(self._named(role))
+        split = self._named("split") or self._split()
+        group = self._named("group") or self._usual("group", GROUP_COLUMNS)
+        sequence = self._named("sequence") or self._usual("sequence", SEQUENCE_COLUMNS)
+        caption = self._named("caption") or self._usual("caption", CAPTION_COLUMNS, least=1)
+        labels = self._labels()
+        names = self._names(labels[0]) if len(labels) == 1 else ""
+        return ListColumns(
+            image,
+            labels,
+            names,
+            split,
+            group,
+            sequence,
+            caption,
+            tuple(self.decisions),
+            tuple(self.remarks),
+        )
+
+    # -- by the user's word
+
+    def _named(self, role: str) -> str:
+        """The column that the user names for a role; "" = none."""
+        key = f"{role}_column"
+        asked = getattr(self.options, key)
+        if not asked:
+            return ""
+        name = asked if asked in self.sample else self._alike(asked)
+        if not name:
+            raise UserError(
+                f"dataset.{key} = {asked!r}: {self.where} has the columns {', '.join(self.sample)}"
+            )
+        decision = Decision(role, f"column {name} of {self.where}", f"dataset.{key}")
+        if decision not in self.decisions:
+            self.decisions.append(decision)
+        return name
+
+    def _alike(self, asked: str) -> str:
+        """The only column of a name but for capitals, blanks and underscores."""
+        alike = [name for name in self.sample if plain_name(name) == plain_name(asked)]
+        return alike[0] if len(alike) == 1 else ""
+
+    # -- by names and contents
+
+    def _image(self) -> str:
+        shares = {name: self._pictures(name) for name in self.sample}
+        usual = _usual(shares, IMAGE_COLUMNS)
+        able = [
+            name
+            for name, share in shares.items()
+            if share >= _MOST_UNUSUAL or (share and name in usual)
+        ]
+        if not able:
+            return ""
+        order = [*usual, *able]
+        best = min(able, key=lambda name: (-shares[name], order.index(name)))
+        self._decide("image", best, f"{shares[best]:.0%} of its cells name a picture", able)
+        return best
+
+    def _pictures(self, name: str) -> float:
+        """The share of a column's cells that name a picture."""
+        cells = [cell for cell in self.sample[name] if cell]
+        return sum(map(self.is_picture, cells)) / len(cells) if cells else 0.0
+
+    def _split(self) -> str:
+        usual = [name for name in _usual(self.free, SPLIT_COLUMNS) if self._cells(name)]
+        able = [name for name in usual if any(map(split_of, self._cells(name)))]
+        for name in usual:
+            if name not in able:
+                values = sorted(set(self._cells(name)))[:4]
+                self.remarks.append(
+                    f"column {name} of {self.where} holds no split's name ({', '.join(values)}) and"
+                    " is not used"
+                )
+        flags = [name for name in self.free if plain_name(name) in SPLIT_FLAGS]
+        flags = [name for name in flags if self._are_flags(name)]
+        by_content = [
+            name
+            for name in self.free
+            if all(map(split_of, self._cells(name)))
+            and "train" in {split_of(cell) for cell in self._cells(name)}
+            and len(set(self._cells(name))) > 1
+        ]
+        for found, why in (
+            (able, "a usual name"),
+            (flags, "it says yes or no"),
+            (by_content, "its cells are splits"),
+        ):
+            if found:
+                self._decide("split", found[0], why, found)
+                return self._take(found[0])
+        return ""
+
+    def _are_flags(self, name: str) -> bool:
+        return set(map(str.lower, self._cells(name))) <= _YES | _NO
+
+    def _usual(self, role: str, names: Sequence[str], least: int = 2) -> str:
+        """The first column of a usual name with at least so many distinct cells."""
+        able = [name for name in _usual(self.free, names) if len(set(self._cells(name))) >= least]
+        if not able:
+            return ""
+        self._decide(role, able[0], "a usual name", able)
+        return self._take(able[0])
+
+    # -- the class
+
+    def _labels(self) -> tuple[str, ...]:
+        if named := self._named("label"):
+            return (named,)
+        usual = [name for name in _usual(self.free, LABEL_COLUMNS) if self._cells(name)]
+        usual = [name for name in usual if len(set(self._cells(name))) > 1] or usual
+        if usual:
+            self._decide("label", usual[0], "a usual name", usual)
+            return (usual[0],)
+        flags = [name for name in self.free if set(self._cells(name)) <= _YES | _NO]
+        flags = [name for name in flags if set(self._cells(name))]
+        if len(flags) > 1 and self._are_classes(flags):
+            self.decisions.append(
+                Decision(
+                    "label",
+                    f"columns {listed(flags)} of {self.where}",
+                    "they hold 0 and 1, a column for each class",
+                )
+            )
+            return tuple(flags)
+        able = [name for name in self.free if self._could_be_class(name)]
+        if len(able) > 1:
+            raise AmbiguousColumnsError(
+                f"{self.where} has the columns {', '.join(self.sample)}: which of them is the"
+                f" class ({' or '.join(able)})? set dataset.label_column"
+            )
+        if able:
+            self._decide("label", able[0], "the only column whose cells could be classes", able)
+        return tuple(able)
+
+    def _are_classes(self, flags: Sequence[str]) -> bool:
+        """Whether nearly every row has a class in one of the columns of 0 and 1."""
+        rows = list(zip(*(self.sample[name] for name in flags), strict=True))
+        marked = sum(any(str(cell).lower() in _YES for cell in row) for row in rows)
+        return marked >= 0.9 * len(rows)
+
+    def _could_be_class(self, name: str) -> bool:
+        cells = self._cells(name)
+        distinct = len(set(cells))
+        if len(self.sample) == 2:  # photo and class
+            return bool(cells)
+        return 2 <= distinct <= len(cells) / 2 and not all(map(_is_fraction, set(cells)))
+
+    def _names(self, label: str) -> str:
+        """The column with the words of a column of numbers."""
+        if not self._is_numbers(label):
+            return ""
+        usual = _usual([name for name in self.free if name != label], (*LABEL_COLUMNS, "name"))
+        able = [name for name in usual if self._cells(name) and not self._is_numbers(name)]
+        able = [name for name in able if self._are_paired(label, name)]
+        if able:
+            self._decide("class names", able[0], f"it names the numbers of {label}", able)
+            return able[0]
+        return ""
+
+    def _are_paired(self, numbers: str, words: str) -> bool:
+        """Whether nearly every number goes with one word and every word with one number."""
+        pairs = [
+            pair for pair in zip(self.sample[numbers], self.sample[words], strict=True) if all(pair)
+        ]
+        distinct = set(pairs)
+        firsts = {number for number, _ in distinct}
+        seconds = {word for _, word in distinct}
+        return len(distinct) - len(firsts) <= 0.1 * len(pairs) and len(seconds) > 0.5 * len(firsts)
+
+    # -- small ones
+
+    def _cells(self, name: str) -> list[str]:
+        """The cells of a column that hold something."""
+        return [cell for cell in self.sample[name] if cell and not is_missing(cell)]
+
+    def _is_numbers(self, name: str) -> bool:
+        return all(is_number(cell) for cell in set(self._cells(name)))
+
+    def _take(self, name: str) -> str:
+        if name in self.free:
+            self.free.remove(name)
+        return name
+
+    def _decide(self, role: str, best: str, why: str, able: Sequence[str]) -> None:
+        others = [name for name in able if name != best]
+        could = f"; {listed(others)} could be it, too" if others else ""
+        self.decisions.append(Decision(role, f"column {best} of {self.where}", why + could))
+
+
+def is_number(cell: str) -> bool:
+    """Whether a class is written as a whole number, as `3` or `3.0`."""
+    return cell.strip().removesuffix(".0").lstrip("-").isdecimal()
+
+
+def is_yes(cell: str | None) -> bool | None:
+    """What a cell of 0 and 1, or of yes and no, says; None = neither."""
+    text = (cell or "").strip().lower()
+    return True if text in _YES else False if text in _NO else None
+
+
+def _is_fraction(cell: str) -> bool:
+    """Whether a cell is a measurement, such as `0.25` or `12,5`."""
+    try:
+        return not float(cell.replace(",", ".")).is_integer()
+    except (ValueError, OverflowError):
+        return False
+
+
+def _usual(names: Sequence[str] | dict[str, float], usual: Sequence[str]) -> list[str]:
+    """Those of the names that are usual, in the order of `usual`."""
+    ranks = {name: usual.index(plain_name(name)) for name in names if plain_name(name) in usual}
+    return sorted(ranks, key=ranks.__getitem__)

@@ -1,0 +1,372 @@
+"""Rows of a manifest from lists whose columns are known."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from discl.core.errors import UserError
+from discl.core.text import printable
+from discl.parts.datasets.base.survey import examples
+from discl.parts.datasets.manifest.columns import coded, counted, some
+from discl.parts.datasets.manifest.lists.class_lists import class_list
+from discl.parts.datasets.manifest.lists.label_cells import (
+    named_beside,
+    named_by_folders,
+    numbers_in,
+    renamed,
+    with_column,
+    with_single_labels,
+)
+from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_yes
+from discl.parts.datasets.manifest.lists.reading import BATCH, Columns, TextTable
+from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, row_schema
+from discl.parts.datasets.manifest.tree import FileTree
+from discl.parts.datasets.manifest.usual_names import (
+    SPLIT_FLAGS,
+    is_missing,
+    plain_name,
+    split_of,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TEXTS = ("label", "name", "split", "group")  # with few distinct values
+_TOLD = 3  # rows in a remark
+
+
+class PhotoList(NamedTuple):
+    """One list of photos: its file, how it is read, its columns, and the split that it is of."""
+
+    ref: str
+    table: TextTable
+    columns: ListColumns
+    split: str | None = None
+
+
+@dataclass
+class _Noticed:
+    """What is odd about the cells that should name photos: how many, and the first ones."""
+
+    missing: int = 0
+    nameless: int = 0
+    outside: int = 0
+    first: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, what: str, cell: str, row: int) -> None:
+        setattr(self, what, getattr(self, what) + 1)
+        told = self.first.setdefault(what, [])
+        if len(told) < _TOLD:
+            told.append(f"{printable(cell, 80)!r} in row {row}" if cell else f"row {row}")
+
+
+def list_contents(
+    tree: FileTree, lists: Sequence[PhotoList], options: ReadOptions, folder_labels: bool = False
+) -> Contents:
+    """The photos of lists, in their order; `folder_labels`: the class is the photo's folder.
+
+    Rows of photos that are not there are kept, so that they are counted. Raises UserError, with
+    the file and the row, for photos outside the root, splits of unknown names, numbers with two
+    names, and lists without a row.
+    """
+    import pyarrow as pa
+
+    remarks = list[str]()
+    tables = []
+    for photos in lists:
+        noticed = _Noticed()
+        batches = list(_raw_batches(tree, photos, noticed))
+        if not sum(batch.num_rows for batch in batches):
+            raise UserError(f"{photos.ref} lists no photo; complete it or remove it")
+        remarks += [*photos.table.remarks, *photos.columns.remarks]
+        remarks += _path_remarks(tree, photos, noticed)
+        rows = pa.concat_tables(batches).unify_dictionaries()
+        rows, split_remarks = _with_splits(rows, photos, options)
+        rows, label_remarks = with_single_labels(rows, photos.ref)
+        remarks += [*split_remarks, *label_remarks]
+        tables.append(rows)
+    rows = pa.concat_tables(tables).unify_dictionaries()
+    decisions = list(dict.fromkeys(made for photos in lists for made in photos.columns.decisions))
+    if folder_labels:
+        rows = with_column(rows, "label", _folder_column(rows))
+        decisions.append(Decision("label", "the folder of each photo", "no column is the class"))
+    names = None
+    if numbers_in(rows):
+        rows, names, named_decision, named_remarks = _with_names(tree, rows, lists)
+        decisions += named_decision
+        remarks += named_remarks
+    elif any(photos.columns.names for photos in lists):
+        rows = _with_words(rows)
+    rows, more, folder_remarks = _with_folder_splits(rows)
+    remarks += [*folder_remarks, *_unlisted(tree, rows)]
+    return Contents(_typed(rows), names, (*decisions, *more), tuple(remarks))
+
+
+# -- the cells
+
+
+def _raw_batches(tree: FileTree, photos: PhotoList, noticed: _Noticed) -> Iterator[pa.Table]:
+    """Rows with references and otherwise unchanged cells."""
+    import pyarrow as pa
+
+    columns = photos.columns
+    number = 0
+    for batch in photos.table.batches(columns.used, BATCH):
+        written = batch[columns.image]
+        rows = range(number + 1, number + 1 + len(written))
+        number += len(written)
+        refs = _refs(tree, photos, written, rows, noticed)
+        kept = [at for at, ref in enumerate(refs) if ref is not None]
+        given = {
+            "label": _labels(batch, columns.labels),
+            "name": batch.get(columns.names),
+            "split": batch.get(columns.split),
+            "group": batch.get(columns.group),
+            "sequence": batch.get(columns.sequence),
+            "caption": batch.get(columns.caption),
+        }
+        arrays: dict[str, Any] = {"ref": pa.array([refs[at] for at in kept], pa.string())}
+        for name, cells in given.items():
+            kept_cells = (
+                cells
+                if cells is None or len(kept) == len(refs)
+                else [*map(cells.__getitem__, kept)]
+            )
+            array = pa.array(
+                [cell or None for cell in kept_cells] if kept_cells else [None] * len(kept),
+                pa.string(),
+            )
+            arrays[name] = array.dictionary_encode() if name in _TEXTS else array
+        arrays["source"] = pa.array([photos.ref] * len(kept), pa.string()).dictionary_encode()
+        arrays["row"] = pa.array([rows[at] for at in kept], pa.int64())
+        yield pa.table(arrays)
+
+
+def _refs(
+    tree: FileTree,
+    photos: PhotoList,
+    written: Sequence[str | None],
+    rows: range,
+    noticed: _Noticed,
+) -> list[str | None]:
+    """The reference of each cell; that of a file that is not there is its path below the root.
+
+    Raises UserError for a path outside the root.
+    """
+    folder = photos.ref.rpartition("/")[0]
+    refs = list[str | None]()
+    for cell, row in zip(written, rows, strict=True):
+        if not cell or not cell.strip():
+            noticed.add("nameless", "", row)
+            refs.append(None)
+            continue
+        ref = tree.resolve(cell, folder)
+        if ref is None:
+            ref = _as_written(cell, folder)
+            noticed.add("missing" if ref else "outside", cell, row)
+        refs.append(ref)
+    return refs
+
+
+def _as_written(cell: str, folder: str) -> str | None:
+    """The path below the root of a file that is not there; None = it lies outside the root."""
+    text = cell.strip().replace("\\", "/")
+    if text.startswith("/") or re.match(r"[A-Za-z]:/|[a-z][a-z0-9+.-]+://", text):
+        return None
+    ref = posixpath.normpath(posixpath.join(folder, text))
+    return None if ref in (".", "..") or ref.startswith("../") else ref
+
+
+def _labels(batch: Columns, labels: Sequence[str]) -> list[str | None] | None:
+    """The cells of the label; of several columns of 0 and 1 the names of those with 1."""
+    if not labels:
+        return None
+    if len(labels) == 1:
+        return batch[labels[0]]
+    marked = [
+        [name for name, cell in zip(labels, cells, strict=True) if is_yes(cell)]
+        for cells in zip(*(batch[name] for name in labels), strict=True)
+    ]
+    # several are an array, as JSON writes it
+    return [
+        None if not found else found[0] if len(found) == 1 else _array(found) for found in marked
+    ]
+
+
+def _array(names: Sequence[str]) -> str:
+    import json
+
+    return json.dumps(list(names), ensure_ascii=False)
+
+
+def _path_remarks(tree: FileTree, photos: PhotoList, noticed: _Noticed) -> list[str]:
+    """What is said of cells that name no photo; raises UserError for one outside."""
+    column = photos.columns.image
+    if noticed.outside:
+        first = noticed.first["outside"][0]
+        kind = (
+            "is an address: download the photos first"
+            if "://" in first
+            else (f"does not lie in {tree.root}: write paths from the list's folder")
+        )
+        raise UserError(
+            f"{photos.ref}, column {column}: {first} {kind}"
+            + (f" ({noticed.outside:,} such rows)" if noticed.outside > 1 else "")
+        )
+    remarks = []
+    if noticed.nameless:
+        remarks.append(
+            f"{photos.ref}: {counted(noticed.nameless, 'row')} without a photo in column {column}"
+            f" left out ({', '.join(noticed.first['nameless'])})"
+        )
+    if noticed.missing:
+        remarks.append(
+            f"{photos.ref}: {counted(noticed.missing, 'row')} of photos that are not there"
+            f" ({', '.join(noticed.first['missing'])})"
+        )
+    return remarks
+
+
+# -- splits
+
+
+def _with_splits(
+    rows: pa.Table, photos: PhotoList, options: ReadOptions
+) -> tuple[pa.Table, list[str]]:
+    """Rows with our names of splits, from the column or the list's name.
+
+    Raises UserError for a split of an unknown name.
+    """
+    import pyarrow as pa
+
+    column = photos.columns.split
+    if not column:
+        split = pa.array([photos.split], pa.string()).take(pa.array([0] * rows.num_rows, pa.int8()))
+        return with_column(rows, "split", pa.chunked_array([split])), []
+    splits = coded(rows["split"])
+    flags = SPLIT_FLAGS.get(plain_name(column))
+    found = [_split(value, flags, options) for value in splits.values]
+    counts = dict(zip(splits.values, splits.counts, strict=True))
+    unknown = [
+        value
+        for value, split in zip(splits.values, found, strict=True)
+        if split is None and not is_missing(value)
+    ]
+    if unknown:
+        named = some(f"{value!r} in {counted(counts[value], 'row')}" for value in unknown)
+        raise UserError(
+            f"{photos.ref}, column {column}, holds {named}: no name of a split; write train, val or"
+            " test, or list names of splits with photos from elsewhere in dataset.ood"
+        )
+    rows = with_column(rows, "split", splits.column(found))
+    empty = rows["split"].null_count
+    if not empty:
+        return rows, []
+    return rows, [f"{photos.ref}: {counted(empty, 'row')} without a split in column {column}"]
+
+
+def _split(value: str, flags: tuple[str, str] | None, options: ReadOptions) -> str | None:
+    if flags is not None and (yes := is_yes(value)) is not None:
+        return flags[0] if yes else flags[1]
+    return value.strip() if value.strip() in options.ood else split_of(value)
+
+
+def _with_folder_splits(rows: pa.Table) -> tuple[pa.Table, list[Decision], list[str]]:
+    """Rows with the split that their folder names, where no list and no column says any."""
+    import pyarrow.compute as pc
+
+    if rows["split"].null_count < rows.num_rows:
+        return rows, [], []
+    folders = coded(pc.replace_substring_regex(rows["ref"], r"/?[^/]*$", ""))
+    labels = set(coded(rows["label"]).values)
+    depth = max((folder.count("/") for folder in folders.values), default=-1) + 1
+    for level in range(depth):
+        parts = [[*folder.split("/"), *[""] * depth][level] for folder in folders.values]
+        found = [None if part in labels else split_of(part) for part in parts]
+        if "train" not in found or len(set(found) - {None}) < 2:
+            continue
+        rows = with_column(rows, "split", folders.column(found))
+        empty = rows["split"].null_count
+        remarks = [f"{counted(empty, 'photo')} in no split's folder"] if empty else []
+        named = dict.fromkeys(part for part, split in zip(parts, found, strict=True) if split)
+        decision = Decision("split", f"folders {', '.join(named)}", "no column says the split")
+        return rows, [decision], remarks
+    return rows, [], []
+
+
+# -- classes
+
+
+def _folder_column(rows: pa.Table) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    folders = coded(pc.replace_substring_regex(rows["ref"], r"/?[^/]*$", ""))
+    names = [folder.rpartition("/")[2] for folder in folders.values]
+    return folders.column([name or None for name in names])
+
+
+def _with_words(rows: pa.Table) -> pa.Table:
+    """Rows whose label is the word beside it."""
+    import pyarrow.compute as pc
+
+    words = rows["name"].cast("string")
+    return with_column(rows, "label", pc.coalesce(words, rows["label"].cast("string")))
+
+
+def _with_names(
+    tree: FileTree, rows: pa.Table, lists: Sequence[PhotoList]
+) -> tuple[pa.Table, tuple[str, ...] | None, list[Decision], list[str]]:
+    """Rows with names for the numbers in `label`, where a column, a file or folders name them."""
+    numbers = [value for value in coded(rows["label"]).values if not is_missing(value)]
+    beside = next((photos for photos in lists if photos.columns.names), None)
+    folder = lists[0].ref.rpartition("/")[0]
+    remarks = list[str]()
+    if beside is not None:
+        pair = (beside.columns.labels[0], beside.columns.names)
+        named, remarks = named_beside(rows, rows["name"], pair, beside.ref)
+        decisions = list[Decision]()  # said where the column was found
+    elif listed := class_list(tree, folder, numbers):
+        named = listed
+        decisions = [Decision("class names", listed.source, "it names every number")]
+    elif by_folder := named_by_folders(rows):
+        named = by_folder
+        decisions = [Decision("class names", named.source, "each number fits one folder")]
+    else:
+        return rows, None, [], []
+
+    def place(row: int) -> str:
+        return f"{rows['source'][row].as_py()}, row {rows['row'][row].as_py()},"
+
+    rows, names = renamed(rows, named, place)
+    return rows, names, decisions, remarks
+
+
+# -- the end
+
+
+def _unlisted(tree: FileTree, rows: pa.Table) -> list[str]:
+    """A sentence about pictures that no list names."""
+    refs = set(rows["ref"].unique().to_pylist())
+    extra = [ref for ref in tree.pictures if ref not in refs]
+    if not extra:
+        return []
+    return [f"{counted(len(extra), 'picture')} that no list names ({examples(extra)}): not used"]
+
+
+def _typed(rows: pa.Table) -> pa.Table:
+    """Rows with the columns and types of a manifest."""
+    import pyarrow as pa
+
+    schema = row_schema()
+    boxes = pa.nulls(rows.num_rows, schema.field("box").type)
+    return pa.table(
+        {
+            field.name: boxes if field.name == "box" else rows[field.name].cast(field.type)
+            for field in schema
+        },
+        schema=schema,
+    )
