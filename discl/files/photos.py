@@ -50,7 +50,8 @@ def size_of(data: bytes, name: str = "image") -> tuple[int, int]:
     with _opened(data, name) as opened:
         width, height = opened.size
         lies = opened.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
-        return (width, height) if lies else (height, width)
+        # Pillow states the size of a TIFF as it is once it is turned
+        return (width, height) if lies and opened.format != "TIFF" else (height, width)
 
 
 @contextmanager

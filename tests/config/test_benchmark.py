@@ -129,6 +129,7 @@ def test_the_released_codes_imagenet_lt_differs_from_the_papers_where_it_says_so
         (["sampling.tail_share=1.5"], "sampling.tail_share"),
         (["sampling.synthetic_per_real=2"], 'has no effect unless sampling.tail_share = "photos"'),
         (["bank.size=[32]"], r"takes \[height, width\]"),
+        (["bank.size=[24, 40]", "generator.size=[24, 40]"], "two sizes for one image"),
         (["hard_rule.name=tial"], "did you mean 'tail'"),
         (["hard_rule.fraction=0.1"], "no parameter of hard_rule 'tail' called 'fraction'"),
         (["hard_rule.name=low_confidence"], "needs hard_rule.fraction .* or hard_rule.threshold"),

@@ -7,7 +7,7 @@ from PIL import Image
 
 from discl.core.errors import UserError
 from discl.files.disk import atomic_write
-from discl.files.photos import decode, decode_square, decode_whole, encode, save_picture
+from discl.files.photos import decode, decode_square, decode_whole, encode, save_picture, size_of
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
 
@@ -43,6 +43,22 @@ def test_a_rotated_photo_is_turned_upright(kind: str) -> None:
 def test_a_torn_exif_block_costs_the_rotation_and_not_the_photo() -> None:
     for exif in (b"Exif\0\0garbage", _turned().tobytes()[:20]):
         assert decode(_file(Image.fromarray(PHOTO), "JPEG", exif=exif)).shape == PHOTO.shape
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("exif", [b"", _turned().tobytes()])
+def test_the_size_in_a_header_is_that_of_the_decoded_photo(kind: str, exif: bytes) -> None:
+    data = _file(Image.new("RGB", (24, 10)), kind, exif=exif)
+    assert size_of(data) == decode(data).shape[:2] == ((24, 10) if exif else (10, 24))
+
+
+def test_a_torn_exif_block_costs_no_size() -> None:
+    assert size_of(_file(Image.new("RGB", (24, 10)), "JPEG", exif=b"Exif\0\0garbage")) == (10, 24)
+
+
+def test_the_size_of_no_image_is_a_sentence_with_its_name() -> None:
+    with pytest.raises(UserError, match="x.jpg cannot be read as an image"):
+        size_of(b"no image", "x.jpg")
 
 
 def _palette() -> Image.Image:

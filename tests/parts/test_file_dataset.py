@@ -104,11 +104,27 @@ def test_photos_come_as_listed_at_training_size_and_as_they_were_taken(tmp_path:
     assert split.pixels[:, 0, 0, 0].tolist() == [30, 71, 112, 33, 74, 115]
     assert split.original is not None
     assert split.original(1).shape == (20, 24, 3)
+    assert split.original_size is not None
+    assert split.original_size(1) == (20, 24)
     assert split.whole is not None
     side = split.pixels.shape[1]
     assert split.whole(1).shape == (side, round(side * 24 / 20), 3)
     travelled = pickle.loads(pickle.dumps(toy))  # noqa: S301
     assert travelled.split("val").ids.tolist() == toy.split("val").ids.tolist()
+
+
+def test_a_large_photo_is_decoded_at_a_part_of_its_size_where_that_is_enough(
+    tmp_path: Path,
+) -> None:
+    toy = Toy(write(tmp_path / "toy", usual()))
+    Image.fromarray(np.zeros((160, 240, 3), np.uint8)).save(
+        tmp_path / "toy" / "photos" / "e1.png", "JPEG"
+    )
+    split = toy.split("test")
+    assert split.reduced is not None
+    assert split.reduced(1, 40).shape == (40, 60, 3)
+    assert split.reduced(1, 41).shape == (80, 120, 3)
+    assert split.reduced(0, 4).shape == (20, 24, 3)  # no other format can
 
 
 def test_it_is_found_in_its_own_folder_or_one_level_below(tmp_path: Path) -> None:

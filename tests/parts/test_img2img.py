@@ -509,6 +509,38 @@ def test_a_device_that_is_not_there_is_named(checkpoint: Path) -> None:
 # ---------------------------------------------------------------- checkpoints
 
 
+@pytest.mark.parametrize(
+    ("sample_size", "blocks", "size", "expected"),
+    [
+        (64, 4, None, (512, 512)),  # Stable Diffusion
+        (128, 4, None, (1024, 1024)),  # SDXL and its refiner
+        (8, 3, None, (32, 32)),
+        ([33, 60], 4, None, (264, 480)),
+        (64, None, None, (512, 512)),  # an autoencoder that does not say
+        (None, 4, None, None),
+        ("64", 4, None, None),
+        (64, 4, (480, 264), (264, 480)),  # the benchmark's comes first
+    ],
+)
+def test_photos_come_at_the_size_a_checkpoint_was_made_for(
+    tmp_path: Path, sample_size: Any, blocks: Any, size: Any, expected: Any
+) -> None:
+    for part, config in (
+        ("unet", {"sample_size": sample_size}),
+        ("vae", {"block_out_channels": [1] * blocks} if blocks else {}),
+    ):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text(json.dumps(config))
+    assert Img2Img(str(tmp_path), size=size).photo_size == expected
+
+
+def test_a_checkpoint_without_a_readable_size_has_none(tmp_path: Path) -> None:
+    assert Img2Img(str(tmp_path)).photo_size is None
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text("{")
+    assert Img2Img(str(tmp_path)).photo_size is None
+
+
 def test_the_identity_follows_the_weights(checkpoint: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(checkpoint, tmp_path / "copy")
     assert _generator(copy).identity() == _generator(checkpoint).identity()

@@ -112,6 +112,25 @@ def test_images_are_made_from_whole_photos_and_only_from_those_that_are_needed()
     assert {decode(data).shape for _, data in bench.bank.encoded()} == {(24, 40, 3)}
 
 
+@pytest.mark.parametrize("batch", [4, 256])
+def test_a_photo_is_read_once_a_lease_for_images_and_filter_together(batch: int) -> None:
+    bench = _bench(SIZE, f"bank.batch={batch}")  # 2 levels x 2 variants of each photo
+    assert bench.bank.scores(50)[1].min() > 0  # the filter has seen the photos
+    assert sorted(bench.dataset.read) == [8, 9, 10]  # type: ignore[attr-defined]
+
+
+def test_a_generator_with_a_size_of_its_own_gets_originals_at_that() -> None:
+    own = _bench("generator.name=img2img", "generator.size=[40, 24]", fill=False)
+    assert own.process["size"] == [24, 40]
+    assert own.process["source"] == "originals"
+    assert np.array_equal(own.sources.photos[1], fitted(_original(9), (24, 40)))
+    checkpoint = _bench("generator.name=img2img", "bank.seed=1", fill=False)
+    assert checkpoint.sources.photos.shape == (3, 32, 32, 3)  # what its networks were made for
+    assert checkpoint.process["source"] == "originals"
+    embedded = _bench("generator.name=img2img", fill=False, original=False)
+    assert "source" not in embedded.process
+
+
 def test_without_whole_photos_those_of_training_are_enlarged() -> None:
     bench = _bench(SIZE, fill=False, original=False)
     assert np.array_equal(bench.sources.photos[0], fitted(bench.train.pixels[8], (24, 40)))
@@ -144,7 +163,9 @@ def test_the_size_names_another_bank_and_other_runs() -> None:
     plain, sized = _bench(fill=False), _bench(SIZE, fill=False)
     assert plain.bank_id != sized.bank_id
     assert plain.process["size"] == [32, 32]  # that of the photos as they were decoded
-    assert "size" not in Bench(load("cifar10_lt")).process  # whose photos have but one
+    assert "source" not in plain.process
+    assert sized.process["source"] == "originals"
+    assert Bench(load("cifar10_lt")).process.keys().isdisjoint({"size", "source"})  # but one size
     ids = [{run.strategy: run.id() for run in experiments(bench.spec)} for bench in (plain, sized)]
     assert {name for name in ids[0] if ids[0][name] == ids[1][name]} == {
         "real_only",
