@@ -59,7 +59,11 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
     help="Also write a picture sheet here: .png, .webp or .svg.",
 )
 def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> None:
-    """Photos per class and per split of DATASET."""
+    """What was understood of DATASET: photos per class, split and group, and each oddity.
+
+    No photo is decoded. What was understood wrong is set by hand, e.g. --set label_column=species,
+    or corrected in a table: see `discl data manifest`.
+    """
     from rich.markup import escape
     from rich.table import Table
 
@@ -81,11 +85,32 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     table.add_row("all", "", *map(str, totals))
     console(120).print(table)
     click.echo(counts.note)
+    _echo_understood(built)
     for note in built.notes if isinstance(built, InFiles) else ():
         click.echo(f"- {note}")
     if sheet:
         built.prepare(CompositeTracker.of(["console"]).progress)
         click.echo(f"picture sheet: {photo_sheet(built, sheet)}")
+
+
+def _echo_understood(dataset: Any) -> None:
+    """How a folder was read, and its groups; nothing for datasets that know their files."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from discl.cli.render.text import console
+    from discl.harness.bank.dataset_overview import count_groups
+
+    names = getattr(dataset, "group_names", ())
+    if names:
+        groups = count_groups(dataset, names)
+        table = Table("group", *groups.splits, "classes", title="photos per group", box=None)
+        for name, photos, classes in groups.rows:
+            table.add_row(escape(name), *map(str, photos), escape(classes))
+        console(120).print(table)
+        click.echo(groups.note)
+    for what, choice, why in getattr(dataset, "decisions", ()):
+        click.echo(f"understood: {what}: {choice} ({why})")
 
 
 @data.command("fetch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,52 @@ def count_photos(dataset: Dataset, shots: str = "kang") -> PhotoCounts:
     short = ", ".join(name.removeprefix("ood/") for name in ood)
     note = f"{len(ood)} ood splits: {short}; {len(groups)} group(s)"
     return PhotoCounts([*columns.values()], rows, note)
+
+
+class GroupCounts(NamedTuple):
+    """Photos per group and split, of datasets whose groups have names."""
+
+    splits: list[str]
+    rows: list[tuple[str, list[int], str]]  # (group, photos in each split, its classes)
+    note: str
+
+
+def count_groups(dataset: InFiles, names: Sequence[str]) -> GroupCounts:
+    """Photos of each group in every split; of many groups the largest ones. Reads no photo.
+
+    `names` are those of the groups, in the order of their numbers.
+    """
+    splits = [*dataset.splits]
+    listings = [dataset.listing(name) for name in splits]
+    in_split = [
+        np.bincount(listing.groups + 1, minlength=len(names) + 1) for listing in listings
+    ]  # the first is of photos without a group
+    photos = np.sum(in_split, axis=0)
+    groups = np.concatenate([listing.groups for listing in listings])
+    labels = np.concatenate([listing.labels for listing in listings])
+    largest = 1 + np.argsort(-photos[1:], kind="stable")[:MOST_GROUPS]
+    shown = [*np.sort(largest).tolist(), *([0] if photos[0] else [])]
+    rows = []
+    for place in shown:
+        classes = np.bincount(labels[groups == place - 1], minlength=len(dataset.classes))
+        order = [label for label in np.argsort(-classes, kind="stable").tolist() if classes[label]]
+        told = ", ".join(f"{dataset.classes[label]} {classes[label]:,}" for label in order[:3])
+        more = f" and {len(order) - 3} more" if len(order) > 3 else ""
+        name = names[place - 1] if place else "(no group)"
+        rows.append((name, [int(counts[place]) for counts in in_split], told + more))
+    used = photos[1:][photos[1:] > 0]
+    note = (
+        f"{len(used):,} groups of {used.min():,} to {used.max():,} photos, half of them of"
+        f" {np.median(used):,.0f} or more"
+        if len(used)
+        else "no photo has a group"
+    )
+    if len(used) > MOST_GROUPS:
+        note += f"; the {MOST_GROUPS} largest are shown"
+    held = np.array([counts[1:] > 0 for counts in in_split])
+    several = int((held.sum(axis=0) > 1).sum())
+    note += f"; {several:,} have photos in more than one split"
+    return GroupCounts(splits, rows, note)
 
 
 def _groups_of_classes(counts: Ints, shots: str) -> list[str]:
