@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from discl.parts.datasets.manifest.columns import coded, some
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -217,3 +219,13 @@ def _without_ending(refs: Any) -> Any:
     import pyarrow.compute as pc
 
     return pc.replace_substring_regex(_without_case(refs), r"\.[a-z0-9]{1,5}$", "")
+
+
+def counts_of(labels: pa.ChunkedArray) -> str:
+    """How many rows each label has, the most first: `lion 12, zebra 3`."""
+    column = coded(labels)
+    pairs = sorted(zip(column.values, column.counts, strict=True), key=lambda pair: -pair[1])
+    told = [f"{name} {count:,}" for name, count in pairs]
+    if unlabelled := int((column.codes < 0).sum()):
+        told.append(f"unlabelled {unlabelled:,}")
+    return some(told, most=8)
