@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # benchmark files are found without numpy
 SCHEMA = 2  # raised when a run of an unchanged description would give other numbers or another id
 PROBE = 2  # raised when a probe would measure other images where a threshold leaves images out
 KEEPS_ALL = -1.0  # a bank.threshold that leaves out no image
+SOURCE = "originals"  # what images are made from where the dataset has photos as they were taken
 FOLD_MODELS = 1  # raised when out-of-fold models would predict otherwise
 
 
@@ -141,6 +142,8 @@ def _fold_models(bench: Benchmark, models: FoldModels) -> dict[str, int]:
 
 def _images_json(bench: Benchmark, levels: tuple[int, ...], parts: PartCache) -> str:
     used = {"levels": _levels_json(levels), **bench.bank.images_json}
+    if _part(bench, "datasets", parts).traits.has_originals:
+        used["source"] = canonical_json(SOURCE)
     makers = {singular(kind): _part(bench, kind, parts).identity_json for kind in MAKERS}
     return joined_json(used | makers)
 

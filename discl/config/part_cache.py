@@ -24,6 +24,7 @@ class PartTraits(NamedTuple):
     must_be_held_out: frozenset[str]
     fold_models: FoldModels | None
     has_probe: bool
+    has_originals: bool  # of a dataset
     head: str  # of a backbone; "" = it has but one
     heads: tuple[str, ...]  # that a loss is defined on; () = any
     frozen: bool  # of a backbone: only its head is trained
@@ -63,6 +64,7 @@ class CachedPart:
             getattr(part, "must_be_held_out", frozenset()),
             getattr(part, "models", None),
             getattr(part, "probe", None) is not None,
+            getattr(part, "has_originals", False),
             getattr(part, "head", ""),
             getattr(part, "heads", ()),
             getattr(part, "frozen", False),

@@ -14,7 +14,7 @@ from discl.config import load as loading
 from discl.config import toml
 from discl.config.benchmark import MAKERS, Benchmark
 from discl.config.experiment import Experiment, experiments
-from discl.config.identity import FOLD_MODELS, PROBE, SCHEMA
+from discl.config.identity import FOLD_MODELS, PROBE, SCHEMA, SOURCE
 from discl.config.load import BenchmarkVariants, available, load, scales
 from discl.config.part_cache import PartCache
 from discl.core.errors import UserError
@@ -83,6 +83,8 @@ def _plainly(experiment: Experiment) -> dict[str, Any]:
             {singular(kind): whole(kind) for kind in MAKERS} | numbers | {"levels": levels}
         )
         described["images"] |= {"size": bank.size} if bank.size else {}
+        if getattr(bench.part("datasets").build(), "has_originals", False):
+            described["images"]["source"] = SOURCE
         if strategy.build().probe and bank.threshold > -1:  # with every image it is as in 0.1
             described["probe"] = PROBE
     return dict(canonical(described))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from discl.config.benchmark import MAKERS, Benchmark
-from discl.config.identity import hard_rule_of_bank
+from discl.config.identity import SOURCE, hard_rule_of_bank
 from discl.config.metrics import built
 from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
@@ -224,7 +224,7 @@ class Bench:
         if self.train.original or self.spec.bank.size:
             process["size"] = list(rule.size)
         if rule.originals:
-            process["source"] = "originals"
+            process["source"] = SOURCE
         return process
 
     @property
