@@ -1,22 +1,23 @@
 """Photos at training size: decoded once from the user's files into a memory map.
 
-A map is a folder: `pixels` (raw uint8, one photo after the other, as listed), `stamps` (size and
-time of each file when it was read), `log.jsonl` (which chunks are done, and which of their photos
-could not be read) and, last, `done.json`. The log is appended after the pixels are on the disk,
-every few seconds, so that a kill or a power cut costs seconds of work.
+A map is a folder that is named by the contents of its photos: `pixels` (raw uint8, one photo after
+the other, as listed), `contents` (the digest of each file), `log.jsonl` (which chunks are done, and
+which of their photos could not be read) and, last, `done.json`. The log is appended after the
+pixels are on the disk, every few seconds, so that a kill or a power cut costs seconds of work.
+
+Photos that another map holds are copied from there, so that a folder in which some files changed or
+came is decoded in a moment. A map never changes once it is done: a run goes on with the photos that
+it began with.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,18 +29,19 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Photos, Progress
+from discl.files.contents import DIGITS, Digests, digest_of
 from discl.files.disk import clear_disk_errors, folder_lock, write_text
 from discl.files.photos import decode_square
-from discl.files.processes import as_worker, workers
+from discl.files.processes import in_processes, workers
 from discl.files.sources import format_bytes
 
-VERSION = 1  # raised when the same file gives other pixels
+VERSION = 2  # raised when the same file gives other pixels
 CHUNK_BYTES = 4 << 20
 CHUNK_PHOTOS = 64
 FEW = 512  # photos that are decoded sooner than processes start
-CHECKED = 1000  # files whose size and time are compared whenever a map is opened
 LOG_SECONDS = 2.0  # between two writes of the log
 
+_DIGEST = np.dtype(f"S{DIGITS}")
 Unreadable = dict[int, str]  # position -> why the photo could not be read
 
 
@@ -47,10 +49,7 @@ class PhotoFiles(Protocol):
     """Source of the bytes of photos; sent to other processes by pickle."""
 
     def read(self, ref: str) -> bytes:
-        """The bytes of the image file."""
-
-    def stamp(self, ref: str) -> tuple[int, int]:
-        """(size, time in ns) of the file; raises OSError where there is none."""
+        """The bytes of the image file; raises OSError where it cannot be read."""
 
 
 class OpenedPhotos(NamedTuple):
@@ -65,19 +64,32 @@ class OpenedPhotos(NamedTuple):
 class DecodedPhotos:
     """The map of the photos `refs`, in that order, under `home`.
 
-    Its name holds all it depends on but the contents of the files.
+    Its name holds all that its pixels depend on. They are read in the order `reading`, which is
+    faster where several photos lie in one file.
     """
 
     home: Path
     origin: str  # where the files lie
     refs: NDArray[np.str_]
+    contents: Digests  # [n], of each photo's file
     side: int
     files: PhotoFiles
+    reading: Ints | None = None  # [n], positions; None = as listed
 
     @cached_property
     def folder(self) -> Path:
+        contents = hashlib.sha256(self._digests.tobytes()).hexdigest()
+        return self.home / short(["decoded", VERSION, self.side, contents])
+
+    @cached_property
+    def _digests(self) -> Digests:
+        return np.asarray(self.contents, _DIGEST)
+
+    @cached_property
+    def _place(self) -> str:
+        """Equal for maps of the same photos before and after some of their files changed."""
         listed = hashlib.sha256("\n".join(self.refs.tolist()).encode()).hexdigest()
-        return self.home / short(["decoded", VERSION, self.origin, self.side, listed])
+        return short([self.origin, self.side, listed])
 
     @property
     def bytes(self) -> int:
@@ -92,18 +104,11 @@ class DecodedPhotos:
         return max(0, self.bytes - written)
 
     def open(self) -> OpenedPhotos | None:
-        """The map, where it is complete and the files have not changed; None otherwise.
-
-        Reads no photo.
-        """
-        try:
-            done = json.loads((self.folder / "done.json").read_text("utf-8"))
-        except FileNotFoundError:
+        """The map, where it is complete; None otherwise. Reads no photo."""
+        done = _done(self.folder)
+        if done is None:
             return None
         unreadable = {int(position): str(why) for position, why in done["unreadable"].items()}
-        sample = np.linspace(0, len(self.refs) - 1, min(CHECKED, len(self.refs)), dtype=int)
-        if self._changed(sorted({*sample.tolist(), *unreadable})):
-            return None
         rows, _ = _compact(len(self.refs), unreadable)
         shape = (len(rows), self.side, self.side, 3)
         pixels: Photos = np.empty(shape, np.uint8)
@@ -124,37 +129,92 @@ class DecodedPhotos:
                 few = len(self.refs) <= FEW
                 self._complete(what, progress, processes or (1 if few else workers()))
                 opened = self.open()
-            if opened is None:
-                raise UserError(
-                    f"{what} changed while they were decoded; run the same again when nothing"
-                    f" writes to {self.origin}"
-                )
-            return opened
+                if opened is None:
+                    raise UserError(f"{self.folder} was removed while it was made; run it again")
+        self._remove_outdated()
+        return opened
 
     # -- making it
 
     def _complete(self, what: str, progress: Progress, processes: int) -> None:
-        done = self._logged()
-        done -= self._outdated(done)
-        (self.folder / "done.json").unlink(missing_ok=True)
-        for name, row_bytes in (("pixels", self._row_bytes), ("stamps", 16)):
-            with (self.folder / name).open("ab") as opened:
-                opened.truncate(len(self.refs) * row_bytes)
-        todo = [
-            (start, self.refs[start : start + self._chunk].tolist())
-            for start in range(0, len(self.refs), self._chunk)
-            if start not in done
-        ]
+        (self.folder / "contents").write_bytes(self._digests.tobytes())
+        with (self.folder / "pixels").open("ab") as opened:
+            opened.truncate(self.bytes)
+        done = self._entries()
+        todo = [number for number in range(len(self._chunks)) if number not in done]
+        elsewhere = self._elsewhere([p for number in todo for p in self._chunks[number].tolist()])
+        items = [self._item(number, elsewhere) for number in todo]
         total = len(self.refs)
-        finished = total - sum(len(refs) for _, refs in todo)
+        finished = total - sum(len(self._chunks[number]) for number in todo)
         progress(what, finished, total)
         decode = partial(_decode_chunk, self.folder, self.side, self.files)
         with _ChunkLog(self.folder) as log:
-            for start, unreadable in _in_processes(decode, todo, processes):
-                log.add({"chunk": start, "unreadable": unreadable})
-                finished += len(self.refs[start : start + self._chunk])
+            for number, unreadable in in_processes(decode, items, processes):
+                log.add({"chunk": number, "unreadable": unreadable})
+                finished += len(self._chunks[number])
                 progress(what, finished, total)
         self._finish()
+
+    @cached_property
+    def _chunks(self) -> list[Ints]:
+        """Positions of the photos of each chunk, in the order in which they are read."""
+        order = np.arange(len(self.refs)) if self.reading is None else self.reading
+        size = max(1, min(CHUNK_PHOTOS, CHUNK_BYTES // self._row_bytes))
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    def _item(self, number: int, elsewhere: Mapping[int, _Copy]) -> _Chunk:
+        return _Chunk(
+            number,
+            [
+                _Photo(
+                    position,
+                    str(self.refs[position]),
+                    bytes(self._digests[position]),
+                    elsewhere.get(position),
+                )
+                for position in self._chunks[number].tolist()
+            ],
+        )
+
+    def _elsewhere(self, positions: Sequence[int]) -> dict[int, _Copy]:
+        """Position -> where its pixels are in another map, of those that are in one."""
+        found: dict[int, _Copy] = {}
+        wanted = np.array(positions, np.int64)
+        for folder, done in self._others():
+            if done.get("side") != self.side or not len(wanted):
+                continue
+            try:
+                stored = np.fromfile(folder / "contents", _DIGEST)
+                rows, _ = _compact(len(stored), map(int, done["unreadable"]))
+            except (OSError, ValueError):
+                continue
+            held = stored[rows]
+            order = np.argsort(held)
+            place = np.searchsorted(held, self._digests[wanted], sorter=order)
+            row = order[np.minimum(place, len(order) - 1)] if len(order) else place * 0
+            same = held[row] == self._digests[wanted] if len(order) else place < 0
+            copies = zip(wanted[same].tolist(), row[same].tolist(), strict=True)
+            found |= {
+                position: _Copy(str(folder / "pixels"), copied) for position, copied in copies
+            }
+            wanted = wanted[~same]
+        return found
+
+    def _others(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Complete maps beside this one, of this version."""
+        for folder in sorted(self.home.iterdir()) if self.home.is_dir() else ():
+            done = _done(folder) if folder != self.folder else None
+            if done is not None and done.get("version") == VERSION:
+                yield folder, done
+
+    def _remove_outdated(self) -> None:
+        """Remove the map of the same photos before some of their files changed.
+
+        Who has it open keeps it.
+        """
+        for folder, done in self._others():
+            if done.get("place") == self._place:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _finish(self) -> None:
         """Fill the positions of unreadable photos from the end.
@@ -174,7 +234,9 @@ class DecodedPhotos:
         listed = (f"{self.refs[position]}\t{why}\n" for position, why in sorted(unreadable.items()))
         write_text(self.folder / "unreadable.txt", "".join(listed))
         done = {
+            "version": VERSION,
             "of": self.origin,
+            "place": self._place,
             "photos": len(self.refs),
             "side": self.side,
             "unreadable": unreadable,
@@ -184,11 +246,6 @@ class DecodedPhotos:
     @property
     def _row_bytes(self) -> int:
         return self.side * self.side * 3
-
-    @property
-    def _chunk(self) -> int:
-        """Photos decoded at a time."""
-        return max(1, min(CHUNK_PHOTOS, CHUNK_BYTES // self._row_bytes))
 
     # -- what is done
 
@@ -205,29 +262,37 @@ class DecodedPhotos:
                 continue  # the line that a kill cut short; its chunk is made again
         return entries
 
-    def _logged(self) -> set[int]:
-        has_arrays = (self.folder / "pixels").exists() and (self.folder / "stamps").exists()
-        return set(self._entries()) if has_arrays else set()
 
-    def _outdated(self, done: Iterable[int]) -> set[int]:
-        """Chunks with a file that has changed.
+class _Copy(NamedTuple):
+    """A row of another map's pixels."""
 
-        Looks at every file, but only where something is to be made anyway.
-        """
-        positions: list[int] = []
-        for start in sorted(done):
-            positions += range(start, min(start + self._chunk, len(self.refs)))
-        return {position // self._chunk * self._chunk for position in self._changed(positions)}
+    pixels: str
+    row: int
 
-    def _changed(self, positions: Sequence[int]) -> list[int]:
-        if not positions:
-            return []
-        stamps = np.fromfile(self.folder / "stamps", np.int64).reshape(-1, 2)
-        return [
-            position
-            for position in positions
-            if _stamp(self.files, str(self.refs[position])) != tuple(stamps[position].tolist())
-        ]
+
+class _Photo(NamedTuple):
+    """A photo that is to be decoded, or copied."""
+
+    position: int
+    ref: str
+    digest: bytes
+    copy: _Copy | None
+
+
+class _Chunk(NamedTuple):
+    """Photos that one process reads one after the other."""
+
+    number: int
+    photos: list[_Photo]
+
+
+def _done(folder: Path) -> dict[str, Any] | None:
+    """What is known of a complete map; None where there is none."""
+    try:
+        done = json.loads((folder / "done.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return done if isinstance(done, dict) and isinstance(done.get("unreadable"), dict) else None
 
 
 class _ChunkLog:
@@ -250,9 +315,8 @@ class _ChunkLog:
             self._write()
 
     def _write(self) -> None:
-        for name in ("pixels", "stamps"):
-            with (self._folder / name).open("rb") as opened:
-                os.fsync(opened.fileno())
+        with (self._folder / "pixels").open("rb") as opened:
+            os.fsync(opened.fileno())
         with (self._folder / "log.jsonl").open("a", encoding="utf-8") as log:
             # a line that was cut short must not spoil the next one
             log.write("\n" + "".join(self._held))
@@ -278,33 +342,77 @@ def check_room(maps: Iterable[DecodedPhotos], home: Path) -> int:
 
 
 def _decode_chunk(
-    folder: Path, side: int, files: PhotoFiles, chunk: tuple[int, list[str]]
+    folder: Path, side: int, files: PhotoFiles, chunk: _Chunk
 ) -> tuple[int, Unreadable]:
-    """Write the photos of a chunk; returns (start of the chunk, its unreadable photos)."""
-    start, refs = chunk
-    pixels = np.zeros((len(refs), side, side, 3), np.uint8)
-    stamps = np.zeros((len(refs), 2), np.int64)
+    """Write the photos of a chunk; returns (its number, its unreadable photos).
+
+    Raises UserError for a file that has changed since its digest was made.
+    """
     unreadable: Unreadable = {}
-    for i, ref in enumerate(refs):
-        stamps[i] = _stamp(files, ref)  # before it is read: a change in between is then noticed
-        try:
-            pixels[i] = decode_square(files.read(ref), ref, side)
-        except UserError as error:
-            unreadable[start + i] = str(error)
-        except OSError as error:
-            unreadable[start + i] = f"{ref} cannot be read ({error.strerror or error})"
-    for name, array in (("pixels", pixels), ("stamps", stamps)):
-        with (folder / name).open("r+b") as opened:
-            opened.seek(start * array[0].nbytes)
-            opened.write(array.tobytes())
-    return start, unreadable
+    row_bytes = side * side * 3
+    with (folder / "pixels").open("r+b", buffering=0) as opened:
+        target = opened.fileno()
+        for run in _runs(chunk.photos):
+            rows = []
+            for photo in run:
+                row = _copied(photo.copy, row_bytes)
+                if row is None:
+                    row, why = _decoded(photo, side, files)
+                    if why:
+                        unreadable[photo.position] = why
+                rows.append(row)
+            os.pwrite(target, b"".join(rows), run[0].position * row_bytes)
+    return chunk.number, unreadable
 
 
-def _stamp(files: PhotoFiles, ref: str) -> tuple[int, int]:
+def _runs(photos: Sequence[_Photo]) -> Iterator[list[_Photo]]:
+    """Photos in pieces that stand one after the other in the map."""
+    run: list[_Photo] = []
+    for photo in photos:
+        if run and photo.position != run[-1].position + 1:
+            yield run
+            run = []
+        run.append(photo)
+    if run:
+        yield run
+
+
+def _copied(copy: _Copy | None, row_bytes: int) -> bytes | None:
+    """Pixels from another map; None where they are not there any more."""
+    if copy is None:
+        return None
     try:
-        return files.stamp(ref)
+        with open(copy.pixels, "rb", buffering=0) as opened:
+            row = os.pread(opened.fileno(), row_bytes, copy.row * row_bytes)
     except OSError:
-        return (-1, -1)
+        return None
+    return row if len(row) == row_bytes else None
+
+
+def _decoded(photo: _Photo, side: int, files: PhotoFiles) -> tuple[bytes, str]:
+    """(pixels, why the photo cannot be read); its pixels are black then."""
+    why = ""
+    try:
+        data = files.read(photo.ref)
+        if digest_of(data) != photo.digest:
+            raise _changed(photo.ref)
+    except OSError as error:
+        if photo.digest:
+            raise _changed(photo.ref) from error
+        why = f"{photo.ref} cannot be read ({error.strerror or error})"
+    else:
+        try:
+            return decode_square(data, photo.ref, side).tobytes(), ""
+        except UserError as error:
+            why = str(error)
+    return bytes(side * side * 3), why
+
+
+def _changed(ref: str) -> UserError:
+    return UserError(
+        f"{ref} changed while photos were decoded; run the same again when nothing writes to the"
+        " folder"
+    )
 
 
 def _compact(count: int, holes: Iterable[int]) -> tuple[Ints, list[tuple[int, int]]]:
@@ -321,32 +429,3 @@ def _compact(count: int, holes: Iterable[int]) -> tuple[Ints, list[tuple[int, in
     for hole, source in moves:
         rows[hole] = source
     return rows, moves
-
-
-def _in_processes(
-    work: Callable[[Any], Any], items: Sequence[Any], processes: int
-) -> Iterator[Any]:
-    """Results as they come, in any order."""
-    if min(processes, len(items)) <= 1:
-        yield from map(work, items)
-        return
-    waiting = iter(items)
-    spawn = multiprocessing.get_context("spawn")  # a fork would inherit our threads' locks
-    with ProcessPoolExecutor(min(processes, len(items)), spawn, as_worker) as pool:
-        running: set[Future[Any]] = set()
-        try:
-            while True:
-                free = range(2 * processes - len(running))
-                for _, item in zip(free, waiting, strict=False):
-                    running.add(pool.submit(work, item))
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a process that decoded photos died, most often for lack of memory; set"
-                " DISCL_WORKERS to fewer; the same command goes on"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)

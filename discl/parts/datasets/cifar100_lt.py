@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing
 from discl.files.disk import resource
-from discl.files.photos import encode
 from discl.files.sources import Archives, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
-from discl.parts.datasets.base.photo_contents import Place
 from discl.parts.datasets.base.long_tail import long_tail
+from discl.parts.datasets.base.photo_contents import Place
 
 _NAMES = "pkg://discl/assets/datasets/cifar100_names.json"
 _PUBLISHED = {"train.bin": 50_000, "test.bin": 10_000}  # photos

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +19,14 @@ from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, 
 from discl.parts.datasets.base.class_names import class_names, photo_of
 from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.long_tail import thinned
+from discl.parts.datasets.base.photo_contents import Place
 from discl.parts.datasets.manifest.build import (
     ManifestSettings,
     built,
     layout_of,
     layout_titled,
 )
-from discl.parts.datasets.manifest.layouts.interface import Layout
+from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
 from discl.parts.datasets.manifest.rows import ReadOptions
 from discl.parts.datasets.manifest.splits import SPLIT_BY, SplitRule
 from discl.parts.datasets.manifest.store import Manifest, stored

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Listing, Photos, Progress, Split
 from discl.files import decoded
+from discl.files.contents import ContentDigests
 from discl.files.disk import data_home
 from discl.files.photos import decode, decode_whole, size_of
 from discl.files.sources import ByHand, Source, format_bytes, obtain, safe_path
+from discl.parts.datasets.base.photo_contents import Look, Place, SplitContents, look
 from discl.parts.datasets.base.survey import (
     Survey,
     check_listings,
     examples,
     files_state,
-    listings_digest,
     photo_folders,
     picture_files,
     split_remarks,
@@ -93,10 +94,13 @@ class FileDataset(ABC):
         """The bytes of a photo's file."""
         return (root / safe_path(ref)).read_bytes()
 
-    def stamp(self, root: Path, ref: str) -> tuple[int, int]:
-        """(size, time in ns) of the file a photo lies in. Raises OSError where there is none."""
-        status = (root / ref).stat()
-        return status.st_size, status.st_mtime_ns
+    def place(self, root: Path, ref: str) -> Place:
+        """The file a photo lies in, and where in it."""
+        return Place(ref)
+
+    def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
+        """The contents of all rows of a table that `place` names, None where a row has none."""
+        raise NotImplementedError(f"{self.name} has no tables")
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
         """(which of the photos [n] have no file, how many picture files beside them have no row).
@@ -138,8 +142,8 @@ class FileDataset(ABC):
         return type(self).__module__.rpartition(".")[2]
 
     def identity(self) -> dict[str, Any]:
-        """A digest of the listings; a picture that changes under its name is not noticed."""
-        return {"photos": self._survey.digest, "side": self.side}
+        """A digest of what is listed and of every photo's content, and the side."""
+        return {"photos": self._contents.digest, "side": self.side}
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -154,19 +158,20 @@ class FileDataset(ABC):
 
         Raises UserError for a split that does not exist.
         """
-        listing = self.listing(name)
+        self.listing(name)  # says which splits there are
         opened = self._open_photos(name, no_progress)
-        refs = listing.refs[opened.rows]
-        originals = _Originals(self, refs)
+        photos = self._contents.splits[name]
+        originals = _Originals(self, photos.listing.refs[opened.rows])
         return Split(
-            refs,
-            listing.labels[opened.rows],
-            listing.groups[opened.rows],
+            photos.ids[opened.rows],
+            photos.listing.labels[opened.rows],
+            photos.listing.groups[opened.rows],
             opened.pixels,
             original=originals,
-            whole=_WholePhotos(self, refs),
+            whole=_WholePhotos(self, photos.listing.refs[opened.rows]),
             reduced=originals.reduced,
             original_size=originals.size,
+            contents=photos.contents[opened.rows],
         )
 
     def prepare(self, progress: Progress) -> None:
@@ -293,15 +298,38 @@ class FileDataset(ABC):
 
     # -- what is listed
 
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        parameters = tuple((key, repr(value)) for key, value in sorted(self.__getstate__().items()))
+        return (type(self), str(self.folder), parameters)
+
     @cached_property
     def _survey(self) -> Survey:
         """Cached in the process for equal parameters until files change: every run id needs it."""
-        parameters = tuple((key, repr(value)) for key, value in sorted(self.__getstate__().items()))
-        key = (type(self), str(self.folder), parameters)
-        survey = _SURVEYS.get(key)
+        survey = _SURVEYS.get(self._key)
         if survey is None or survey.state != files_state(self.folder, survey.folders):
-            survey = _SURVEYS[key] = self._make_survey()
+            survey = _SURVEYS[self._key] = self._make_survey()
         return survey
+
+    @cached_property
+    def _contents(self) -> Look:
+        return self._look(no_progress)
+
+    def _look(self, progress: Progress) -> Look:
+        """The photos' contents, cached in the process where looking again would take long."""
+        listings = self._survey.listings
+        found = _LOOKS.get(self._key)
+        if found is None or not found.holds(listings):
+            found = _LOOKS[self._key] = look(
+                ContentDigests(data_home(), self.folder),
+                listings,
+                partial(self.place, self.folder),
+                partial(self.cells, self.folder),
+                (self.classes, getattr(self, "group_names", ())),
+                f"reading the photos of {self.name}",
+                progress,
+            )
+        return found
 
     def _make_survey(self) -> Survey:
         listings = {split: typed(listing) for split, listing in self.listings(self.folder).items()}
@@ -329,7 +357,7 @@ class FileDataset(ABC):
             )
         folders = photo_folders(listings.values())
         state = files_state(self.folder, folders)
-        return Survey(existing, listings_digest(existing), tuple(notes), folders, state)
+        return Survey(existing, tuple(notes), folders, state)
 
     def _check_share(self, split: str, problem: str, refs: Sequence[str], count: int) -> None:
         """Raise UserError where more photos than `most_unreadable` have a problem."""
@@ -343,12 +371,15 @@ class FileDataset(ABC):
     # -- the pixels
 
     def _decoded(self, split: str) -> decoded.DecodedPhotos:
+        photos: SplitContents = self._contents.splits[split]
         return decoded.DecodedPhotos(
             data_home() / "decoded",
             str(self.folder),
-            self._survey.listings[split].refs,
+            photos.listing.refs,
+            photos.contents,
             self.side,
             _Reader(self, self.folder),
+            photos.reading,
         )
 
     def _open_photos(self, split: str, progress: Progress) -> decoded.OpenedPhotos:
@@ -383,9 +414,6 @@ class _Reader:
 
     def read(self, ref: str) -> bytes:
         return self._dataset.read(self._root, ref)
-
-    def stamp(self, ref: str) -> tuple[int, int]:
-        return self._dataset.stamp(self._root, ref)
 
 
 class _Originals:
@@ -430,6 +458,7 @@ class _WholePhotos(_Originals):
 
 
 _SURVEYS: dict[tuple[Any, ...], Survey] = {}
+_LOOKS: dict[tuple[Any, ...], Look] = {}
 
 
 def no_progress(what: str, done: int, total: int) -> None:

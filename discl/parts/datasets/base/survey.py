@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,6 @@ class Survey(NamedTuple):
     """The listings of a dataset with what was noticed about its files."""
 
     listings: dict[str, Listing]  # without the photos whose files are missing
-    digest: str
     notes: tuple[str, ...]
     folders: tuple[str, ...]  # with photos
     state: tuple[Any, ...]  # of the folders; when it changes, the survey is made again
@@ -110,15 +108,6 @@ def split_remarks(
     groups = groups[groups != NO_GROUP]
     if len(groups) == 1 and (grouped or groups[0] != 0):
         yield "all photos are of one group: there is no worst group to report"
-
-
-def listings_digest(listings: Mapping[str, Listing]) -> str:
-    """A hash of every split's name, paths, labels and groups."""
-    digest = hashlib.sha256()
-    for split, listing in listings.items():
-        digest.update("\n".join([split, *listing.refs.tolist()]).encode())
-        digest.update(listing.labels.tobytes() + listing.groups.tobytes())
-    return digest.hexdigest()[:16]
 
 
 def photo_folders(listings: Iterable[Listing]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -64,18 +65,32 @@ class TableFiles:
     def read(self, root: Path, ref: str) -> bytes:
         name, image, row = ref.rsplit(_SEPARATOR, 2)
         path = root / safe_path(name)
-        cell = _cell(path, path.stat().st_mtime_ns, image, int(row))
-        image_bytes = cell.get("bytes") if isinstance(cell, dict) else cell
-        if isinstance(image_bytes, bytes):
-            return image_bytes
-        image_path = cell.get("path") if isinstance(cell, dict) else None
-        if isinstance(image_path, str) and image_path:
-            return (root / safe_path(image_path)).read_bytes()
-        raise UserError(f"{ref} holds no picture; write it again, or remove the row")
+        content = _content(_cell(path, path.stat().st_mtime_ns, image, int(row)), root)
+        if content is None:
+            raise UserError(f"{ref} holds no picture; write it again, or remove the row")
+        return content
+
+    def cells(self, root: Path, path: str, column: str) -> Iterator[bytes | None]:
+        """The contents of all rows."""
+        changed_ns = (root / path).stat().st_mtime_ns
+        for group in range(len(_starts(root / path, changed_ns, column))):
+            for cell in _group(root / path, changed_ns, column, group):
+                yield _content(cell.as_py(), root)
 
     def stamp(self, root: Path, ref: str) -> tuple[int, int]:
         status = (root / ref.partition(_SEPARATOR)[0]).stat()
         return status.st_size, status.st_mtime_ns
+
+
+def _content(cell: Any, root: Path) -> bytes | None:
+    """The bytes of a picture; None where the cell has none."""
+    image_bytes = cell.get("bytes") if isinstance(cell, dict) else cell
+    if isinstance(image_bytes, bytes):
+        return image_bytes
+    image_path = cell.get("path") if isinstance(cell, dict) else None
+    if isinstance(image_path, str) and image_path:
+        return (root / safe_path(image_path)).read_bytes()
+    return None
 
 
 def _parquets(root: Path) -> list[Path]:

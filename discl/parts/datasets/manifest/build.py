@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from discl.core.errors import UserError
+from discl.parts.datasets.base.photo_contents import Place
 from discl.parts.datasets.layouts.class_folders import ClassFolders
 from discl.parts.datasets.layouts.interface import ColumnNames
 from discl.parts.datasets.layouts.metadata import MetadataList
@@ -61,9 +63,19 @@ class _Older:
         return stamp
 
 
+class _OlderTables(_Older):
+    def place(self, ref: str) -> Place | None:
+        path, column, row = ref.rsplit("#", 2)
+        return Place(path, column, int(row))
+
+    def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
+        cells: Iterable[bytes | None] = self.layout.cells(root, path, column)
+        return cells
+
+
 # the first that recognises a folder reads it
 LAYOUTS: tuple[Layout, ...] = (
-    _Older("Hugging Face tables", TableFiles()),
+    _OlderTables("Hugging Face tables", TableFiles()),
     _Older("metadata list", MetadataList()),
     _Older("class folders", ClassFolders()),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from discl.parts.datasets.base.photo_contents import Place
 from discl.parts.datasets.manifest.rows import Contents, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree
 
@@ -26,5 +28,16 @@ class Layout(Protocol):
     def read(self, root: Path, ref: str) -> bytes | None:
         """The bytes of a photo; None = `ref` is the path of its file."""
 
-    def stamp(self, root: Path, ref: str) -> tuple[int, int] | None:
-        """(size, time in ns) of the file the photo lies in; None = `ref` is its path."""
+
+@runtime_checkable
+class TableLayout(Layout, Protocol):
+    """A layout whose photos lie in tables, some or all; each row of a table has its digest."""
+
+    def place(self, ref: str) -> Place | None:
+        """The table and row a photo lies in; None = `ref` is the path of its file."""
+
+    def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
+        """What `read` gives of all rows of a table, in their order, None where a row has none.
+
+        `path` and `column` are those of a place.
+        """
