@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -17,7 +17,14 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Photos
 from discl.files.disk import atomic_output
 
+_JPEG = b"\xff\xd8\xff"
+_SCAN_OF_JPEG = b"\xff\xda"
+_END_OF_JPEG = b"\xff\xd9"
+_ROWS_MISSING = "rows are missing"
 _LYING = (5, 6, 7, 8)  # EXIF orientations of photos that are turned by a quarter
+_FORMAT_LEVELS = (0, 65535)  # of 16-bit grey
+LEVEL_PHOTOS = 256  # of a set, whose pixels say what is black and white
+_LEVEL_PIXELS = 4096  # of each of them
 LONGEST = 8  # times its shorter side, of a photo that is read whole
 
 
@@ -28,18 +35,54 @@ def encode(photo: Photos) -> bytes:
     return buffer.getvalue()
 
 
-def decode(data: bytes, name: str = "image", least_side: int = 0) -> Photos:
+class Reading(NamedTuple):
+    """How the photos of a set are read where their files leave it open."""
+
+    truncated: bool = False  # also JPEGs that lack their end, if half of their rows are there
+    # values that are black and white in grey photos of more than 8 bits; None = those of the format
+    levels: tuple[float, float] | None = None
+
+
+AS_STORED = Reading()
+
+
+class CutOffError(UserError):
+    """A photo's file ends too early."""
+
+
+def decode(
+    data: bytes, name: str = "image", least_side: int = 0, reading: Reading = AS_STORED
+) -> Photos:
     """RGB pixels uint8 [h, w, 3] of an image file's bytes.
 
     Upright, on white where transparent, the first frame of several. Colour profiles are not
     applied. With `least_side` a JPEG may come at 1/2, 1/4 or 1/8 of its size, which decodes several
-    times faster, as long as neither side is then shorter than that. Raises UserError, which calls
-    the file `name`, where the bytes are no image.
+    times faster, as long as neither side is then shorter than that. Rows that a cut-off JPEG lacks
+    are mid-grey. Raises UserError, which calls the file `name`, where the bytes are no image, and
+    CutOffError where they are the beginning of one.
     """
-    with _opened(data, name) as opened:
+    try:
+        return _decoded(data, name, least_side, reading.levels)
+    except CutOffError:
+        if not reading.truncated or not data.startswith(_JPEG):
+            raise
+        return _decoded(data, name, least_side, reading.levels, is_cut_off=True)
+
+
+def _decoded(
+    data: bytes,
+    name: str,
+    least_side: int,
+    levels: tuple[float, float] | None,
+    is_cut_off: bool = False,
+) -> Photos:
+    # an end of its own makes the decoder give what it has; Pillow's switch for that is global
+    with _opened(data, name, _END_OF_JPEG if is_cut_off else b"") as opened:
         if least_side:
             opened.draft(None, (least_side, least_side))
-        return np.asarray(_rgb(ImageOps.exif_transpose(opened), opened.format))
+        if is_cut_off:
+            _check_rows(opened)
+        return np.asarray(_rgb(ImageOps.exif_transpose(opened), opened.format, levels))
 
 
 def size_of(data: bytes, name: str = "image") -> tuple[int, int]:
@@ -55,14 +98,16 @@ def size_of(data: bytes, name: str = "image") -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """An image file's bytes, opened; what goes wrong there or within is told as a UserError."""
+def _opened(data: bytes, name: str, end: bytes = b"") -> Iterator[Image.Image]:
+    """An image file, its bytes and `end`, opened; problems there and within become a UserError."""
     try:
         with warnings.catch_warnings():
             # a torn EXIF block, or 100 million pixels, is no reason to refuse a photo, nor to print
             # a line for each
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            with Image.open(io.BytesIO(data)) as opened:
+            if data[4:8] == b"ftyp" and data[8:11] != b"avi":
+                _open_heif()
+            with Image.open(io.BytesIO(data + end if end else data)) as opened:
                 yield opened
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
@@ -76,19 +121,57 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
             if isinstance(error, UnidentifiedImageError)
             else str(error) or type(error).__name__
         )
-        raise UserError(
-            f"{name} cannot be read as an image ({len(data)} bytes: {why}); replace or remove the"
-            " file"
+        cut_off = _is_cut_off(data, why)
+        raise (CutOffError if cut_off else UserError)(
+            f"{name} cannot be read as an image ({len(data)} bytes: {'cut off, ' * cut_off}{why});"
+            " replace or remove the file"
         ) from error
 
 
-def decode_square(data: bytes, name: str, side: int) -> Photos:
+@cache
+def _open_heif() -> None:
+    """Teach Pillow HEIC and HEIF; only where there is such a photo, as it loads a large library."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+
+def _is_cut_off(data: bytes, why: str) -> bool:
+    """Whether an unreadable file is the beginning of a picture."""
+    if not data:
+        return False
+    if data.startswith(_JPEG):  # the preview in its header has an end of its own
+        lacks_end = data.rfind(_END_OF_JPEG) < data.rfind(_SCAN_OF_JPEG)
+    elif data.startswith(b"\x89PNG"):
+        lacks_end = b"IEND" not in data
+    elif data.startswith(b"RIFF"):
+        lacks_end = int.from_bytes(data[4:8], "little") + 8 > len(data)
+    elif data.startswith(b"BM"):
+        lacks_end = int.from_bytes(data[2:6], "little") > len(data)
+    else:
+        lacks_end = False
+    return lacks_end or "truncat" in why.lower() or why.endswith(_ROWS_MISSING)
+
+
+def _check_rows(image: Image.Image) -> None:
+    """Raise ValueError where more than half of the rows of a cut-off JPEG are missing.
+
+    Its decoder leaves them at the middle of every channel, which whole rows of a photo never are.
+    """
+    values = np.asarray(image).reshape(image.height, -1)
+    is_missing = (values == values[-1, -1]).all(1) & (values[:, -1] >= 127) & (values[:, -1] <= 128)
+    rows = image.height if is_missing.all() else int(np.argmin(is_missing[::-1]))
+    if rows > image.height / 2:
+        raise ValueError(f"{rows} of {image.height} {_ROWS_MISSING}")
+
+
+def decode_square(data: bytes, name: str, side: int, reading: Reading = AS_STORED) -> Photos:
     """uint8 [side, side, 3]: the middle square of a photo, as large as fits, antialiased.
 
     A photo of that size stays as it is. Large JPEGs are first decoded at a half, a quarter or an
     eighth, at least twice as large as `side`.
     """
-    photo = decode(data, name, least_side=2 * side)
+    photo = decode(data, name, 2 * side, reading)
     h, w = photo.shape[:2]
     edge = min(h, w)
     box = ((w - edge) / 2, (h - edge) / 2, (w + edge) / 2, (h + edge) / 2)
@@ -97,13 +180,13 @@ def decode_square(data: bytes, name: str, side: int) -> Photos:
     )
 
 
-def decode_whole(data: bytes, name: str, side: int) -> Photos:
+def decode_whole(data: bytes, name: str, side: int, reading: Reading = AS_STORED) -> Photos:
     """uint8 [h, w, 3]: a whole photo, its shorter side `side` pixels, antialiased.
 
     Of a photo longer than `LONGEST` times its width the middle is taken. A photo of that size stays
     as it is; a square one is what `decode_square` gives.
     """
-    return shortened(decode(data, name, least_side=2 * side), side)
+    return shortened(decode(data, name, 2 * side, reading), side)
 
 
 def shortened(photo: Photos, side: int) -> Photos:
@@ -121,22 +204,71 @@ def shortened(photo: Photos, side: int) -> Photos:
     )
 
 
-def _rgb(image: Image.Image, form: str | None) -> Image.Image:
-    if image.mode.startswith("I;16") or (image.mode == "I" and form == "PPM"):
-        return _from_16_bits(image).convert("RGB")
+def _rgb(image: Image.Image, form: str | None, levels: tuple[float, float] | None) -> Image.Image:
+    if _is_deep(image, form):
+        return _from_deep(image, levels or _FORMAT_LEVELS).convert("RGB")
     if image.mode in ("I", "F"):
-        raise ValueError("32 bits a pixel: nothing says which value is white; save it with 8 or 16")
+        if levels is None:
+            raise ValueError(
+                "32 bits a pixel: nothing says which value is white; save it with 8 or 16"
+            )
+        return _from_deep(image, levels).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Grey of 8 bits. 65535 is white, as the format says, not the brightest pixel of a photo."""
-    wide = np.asarray(image).astype(np.uint32)
-    wide[wide == image.info.get("transparency")] = 65535
-    return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
+def _is_deep(image: Image.Image, form: str | None) -> bool:
+    """Whether a grey photo has 16 bits a pixel."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and form == "PPM")
+
+
+def _from_deep(image: Image.Image, levels: tuple[float, float]) -> Image.Image:
+    """Grey of 8 bits. Without other levels 65535 is white, not the brightest pixel of a photo."""
+    low, high = levels
+    deep = np.asarray(image)
+    if levels == _FORMAT_LEVELS:
+        scaled = (deep.astype(np.uint32) * 255 + 32767) // 65535
+    else:
+        scaled = np.nan_to_num((deep.astype(np.float64) - low) * (255 / (high - low))).round()
+    scaled[deep == image.info.get("transparency")] = 255
+    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
+
+
+def grey_levels(
+    rule: str, refs: Sequence[str], read: Callable[[str], bytes]
+) -> tuple[float, float] | None:
+    """Black and white for the deep grey photos of a set, for `Reading.levels`, by a named rule.
+
+    "depth": those of the format, None. "range": the 0.1th and the 99.9th percentile of the set's
+    own values, of pixels spread evenly over at most `LEVEL_PHOTOS` photos, which are spread evenly
+    over `refs`; None where none of them is grey of more than 8 bits. "auto": as "range" where that
+    percentile is below a quarter of the format's white, as of sensors of 14 bits, or where the
+    format has no white (32 bits); else None. The same files in the same order give the same.
+    """
+    if rule == "depth":
+        return None
+    values = []
+    has_white = True
+    for position in sorted({*np.linspace(0, len(refs) - 1, LEVEL_PHOTOS).astype(int).tolist()}):
+        try:
+            ref = refs[position]
+            with _opened(read(ref), ref) as opened:
+                deep = _is_deep(opened, opened.format)
+                if deep or opened.mode in ("I", "F"):
+                    has_white = has_white and deep
+                    pixels = np.asarray(opened, np.float64).ravel()
+                    pixels = pixels[np.isfinite(pixels)]
+                    values.append(pixels[:: max(1, len(pixels) // _LEVEL_PIXELS)])
+        except (UserError, OSError):  # told when the photos are decoded
+            continue
+    if not sum(map(len, values)):
+        return None
+    low, high = np.quantile(np.concatenate(values), [0.001, 0.999], method="nearest").tolist()
+    if rule == "auto" and has_white and high >= _FORMAT_LEVELS[1] / 4:
+        return None
+    return low, max(high, low + 1)
 
 
 def fitted(photo: Photos, size: tuple[int, int]) -> Photos:

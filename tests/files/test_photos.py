@@ -7,7 +7,17 @@ from PIL import Image
 
 from discl.core.errors import UserError
 from discl.files.disk import atomic_write
-from discl.files.photos import decode, decode_square, decode_whole, encode, save_picture, size_of
+from discl.files.photos import (
+    CutOffError,
+    Reading,
+    decode,
+    decode_square,
+    decode_whole,
+    encode,
+    grey_levels,
+    save_picture,
+    size_of,
+)
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
 
@@ -189,3 +199,83 @@ def test_the_middle_of_a_whole_photo_is_its_middle_square() -> None:
     assert whole.shape == (40, 80, 3)
     assert np.abs(whole[:, 20:60] - square)[:, 2:-2].max() <= 1
     assert np.array_equal(decode_whole(encode(PHOTO[:, :8]), "photo", 8), PHOTO[:, :8])
+
+
+def _jpeg(height: int, cut: float, **options: object) -> bytes:
+    """The first part of a JPEG file of a bright photo, without its last bytes."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(160, 256, (height, 48, 3), dtype=np.uint8)
+    data = _file(Image.fromarray(pixels), "JPEG", quality=90, **options)
+    return data[: round(cut * len(data))]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_cut_off_jpeg_is_read_on_request_and_said_to_be_one(progressive: bool) -> None:
+    whole, most = (_jpeg(64, part, progressive=progressive) for part in (1, 0.9))
+    with pytest.raises(CutOffError, match=r"^c.jpg cannot be read .* bytes: cut off"):
+        decode(most, "c.jpg")
+    read = decode(most, "c.jpg", reading=Reading(truncated=True))
+    assert read.shape == (64, 48, 3)
+    assert np.abs(read[:40].astype(int) - decode(whole)[:40]).mean() < (12 if progressive else 0.01)
+    assert np.array_equal(decode(whole, reading=Reading(truncated=True)), decode(whole))
+
+
+def test_rows_that_a_cut_off_jpeg_lacks_are_grey_and_half_must_be_there() -> None:
+    read = decode(_jpeg(64, 0.7), "c.jpg", reading=Reading(truncated=True))
+    assert (read[-8:] == 128).all()
+    for part in (0.3, 0.01):
+        with pytest.raises(UserError, match=r"^c.jpg cannot be read"):
+            decode(_jpeg(64, part), "c.jpg", reading=Reading(truncated=True))
+    with pytest.raises(CutOffError, match=r"cut off, \d+ of 64 rows are missing"):
+        decode(_jpeg(64, 0.3), "c.jpg", reading=Reading(truncated=True))
+
+
+def test_a_cut_off_night_photo_is_not_taken_for_missing_rows() -> None:
+    data = _file(Image.fromarray(np.zeros((64, 48, 3), np.uint8)), "JPEG")
+    read = decode(data[:-4], "night.jpg", reading=Reading(truncated=True))
+    assert (read[:48] == 0).all()
+
+
+def test_a_heic_photo_stands_upright_and_says_its_size() -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    photo = np.zeros((32, 64, 3), np.uint8)
+    photo[:, :32] = 255
+    buffer = io.BytesIO()
+    heif = pillow_heif.from_pillow(Image.fromarray(photo))
+    heif.save(buffer, quality=90, exif=_turned().tobytes())
+    data = buffer.getvalue()
+    turned = decode(data, "IMG_0001.HEIC")
+    assert turned.shape[:2] == size_of(data) == (64, 32)
+    assert turned[8].min() > 240
+    assert turned[-8].max() < 15
+    with pytest.raises(UserError, match=r"^IMG_1.HEIC cannot be read as an image"):
+        decode(b"\0\0\0\x18ftypheic" + b"\0" * 64, "IMG_1.HEIC")
+
+
+def _thermal(values: list[int]) -> bytes:
+    return _file(Image.fromarray(np.array([values], np.uint16)), "TIFF")
+
+
+def test_grey_of_14_bits_is_scaled_by_the_set_and_not_by_each_photo() -> None:
+    files = {"a.tif": _thermal([7000] * 4), "b.tif": _thermal([7000, 8000, 8500, 9000])}
+    levels = grey_levels("auto", list(files), files.__getitem__)
+    assert levels == (7000, 9000)
+    read = Reading(levels=levels)
+    assert decode(files["a.tif"], reading=read).max() == 0
+    assert decode(files["b.tif"], reading=read)[0, :, 0].tolist() == [0, 128, 191, 255]
+    assert decode(_thermal([6000, 10000]), reading=read)[0, :, 0].tolist() == [0, 255]
+    assert grey_levels("depth", list(files), files.__getitem__) is None
+
+
+def test_grey_of_16_bits_keeps_its_white_unless_the_range_is_asked_for() -> None:
+    files = {"a.png": _file(GREY16, "PNG"), "torn.png": b"", "c.jpg": _jpeg(8, 1)}
+    assert grey_levels("auto", list(files), files.__getitem__) is None
+    assert grey_levels("range", list(files), files.__getitem__) == (0, 65535)
+    assert grey_levels("range", ["c.jpg"], files.__getitem__) is None
+
+
+def test_temperatures_are_scaled_by_the_set_too() -> None:
+    data = _file(Image.fromarray(np.array([[20.0, 30.0, 40.0]], np.float32)), "TIFF")
+    levels = grey_levels("auto", ["t.tif"], lambda _: data)
+    assert levels == (20, 40)
+    assert decode(data, reading=Reading(levels=levels))[0, :, 0].tolist() == [0, 128, 255]

@@ -12,7 +12,7 @@ _MASK_OF = re.compile(
     r"(?:[ _-]?\d+)?\.[^./]*",
     re.IGNORECASE,
 )
-_MASK_WORDS = ("mask", "seg", "gt", "groundtruth", "matte")
+_MAY_BE_MASK = re.compile(r"mask|seg|gt|groundtruth|matte", re.IGNORECASE)
 _MASK_FOLDERS = frozenset(
     [
         *("mask", "masks", "segmentation", "segmentations", "segmentationclass", "gt"),
@@ -25,6 +25,7 @@ _PHOTO_FOLDERS = frozenset(
         *("originals", "original", "inputs", "input", "jpg", "jpeg", "jpegs"),
     ]
 )
+_TAIL = 24  # characters of a path in which a mask's name says so
 _MOST_OF = 0.5  # share of a mask folder's pictures that must have their photo
 
 
@@ -41,7 +42,7 @@ def masks(pictures: list[str], folders: dict[str, list[str]]) -> set[str]:
         for name in names
         if name.lower() in _MASK_FOLDERS
     }
-    by_name = [ref for ref in pictures if _may_be_mask(ref)]
+    by_name = [ref for ref in pictures if _MAY_BE_MASK.search(ref, len(ref) - _TAIL)]
     if not by_name and not mask_folders:
         return set()
     stems = {_stem(ref) for ref in pictures}
@@ -58,11 +59,6 @@ def masks(pictures: list[str], folders: dict[str, list[str]]) -> set[str]:
         if len(of_photos) > _MOST_OF * len(inside):
             found.update(inside)
     return found
-
-
-def _may_be_mask(ref: str) -> bool:
-    tail = ref[-24:].lower()
-    return any(word in tail for word in _MASK_WORDS)
 
 
 def _has_photo(below: str, photo_folders: list[str], stems: set[str]) -> bool:

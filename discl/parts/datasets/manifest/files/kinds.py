@@ -80,7 +80,7 @@ def is_preview_folder(name: str) -> bool:
 
 def is_system_file(name: str) -> bool:
     """Whether systems made the file: hidden ones, indexes of previews, halves of Mac files."""
-    return _SYSTEM_FILE.match(name) is not None
+    return name[0] in ".~TtEeDdFfIi" and _SYSTEM_FILE.match(name) is not None
 
 
 def kind_of(name: str) -> str:
@@ -90,8 +90,8 @@ def kind_of(name: str) -> str:
 
 def ending_of(name: str) -> str:
     """The lower-case ending with its dot; "" where there is none."""
-    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
-    return dot + ending.lower() if stem else ""
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 and name[dot - 1] != "/" and "/" not in name[dot:] else ""
 
 
 def is_picture(start: bytes) -> bool:

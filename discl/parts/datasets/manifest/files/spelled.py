@@ -120,15 +120,18 @@ class Spellings:
         ending = _ending(end)
         return [
             ref
-            for ref in self._by_name.get(key.rpartition("/")[2], ())
-            if f"/{_key(ref)}".endswith(f"/{key}") and ending in ("", _ending(ref))
+            for folder, ref in self._by_name.get(key.rpartition("/")[2], ())
+            if f"/{folder}{key[key.rfind('/') + 1 :]}".endswith(f"/{key}")
+            and ending in ("", _ending(ref))
         ]
 
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        names: dict[str, list[str]] = {}
+    def _by_name(self) -> dict[str, list[tuple[str, str]]]:
+        """Key of a name -> (key of its folder with the slash, picture)."""
+        names: dict[str, list[tuple[str, str]]] = {}
         for ref in sorted(self._known):
-            names.setdefault(_key(ref).rpartition("/")[2], []).append(ref)
+            folder, slash, name = _key(ref).rpartition("/")
+            names.setdefault(name, []).append((folder + slash, ref))
         return names
 
     def _left_out(self, text: str, folder: str) -> Resolved | None:

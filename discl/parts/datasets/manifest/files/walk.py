@@ -92,7 +92,9 @@ def _scan(
     inner = []
     with os.scandir(path) as entries:
         for entry in entries:
-            name = ref_of(os.fsencode(entry.name))
+            name = entry.name
+            if not name.isascii() or not name.isprintable() or "\\" in name:
+                name = ref_of(os.fsencode(name))
             if entry.is_file(follow_symlinks=False):
                 _note_file(walked, start + name, name, entry)
             elif entry.is_dir():
@@ -136,9 +138,6 @@ def _note_file(walked: Walked, ref: str, name: str, entry: os.DirEntry[str]) -> 
 
 def ref_of(path: bytes) -> str:
     r"""A path's bytes as text: one line of UTF-8, backslashes, controls and other bytes as \xNN."""
-    if path.isascii() and b"\\" not in path:
-        text = path.decode("ascii")
-        return text if text.isprintable() else _CONTROLS.sub(_escape, text)
     text = path.replace(b"\\", b"\\x5c").decode("utf-8", "backslashreplace")
     return _CONTROLS.sub(_escape, text)
 
