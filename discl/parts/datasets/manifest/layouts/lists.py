@@ -19,7 +19,9 @@ from discl.parts.datasets.manifest.lists.list_columns import (
     AmbiguousColumnsError,
     ListColumns,
     found_columns,
+    is_header,
 )
+from discl.parts.datasets.manifest.lists.lookup import tree_lookup
 from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
 from discl.parts.datasets.manifest.lists.reading import SAMPLE, TextTable, open_table
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
@@ -128,15 +130,17 @@ def _look(tree: FileTree, ref: str, options: ReadOptions, asked: bool = False) -
     folder = ref.rpartition("/")[0]
     path = tree.root / path_of(ref)
 
-    def is_picture(cell: str) -> bool:
-        return tree.resolve(cell, folder) is not None
+    finders = (tree_lookup(tree, folder), lambda cell: tree.resolve(cell, folder))
+
+    def is_first(cells: Sequence[str]) -> bool:
+        return is_header(cells) or not any(find(cell) for find in finders for cell in cells)
 
     if not asked and ref.lower().endswith(".json") and path.stat().st_size > _LARGEST_JSON:
         return _Looked(ref, why_not="it is large; dataset.table reads it")
     try:
-        table = open_table(path, ref, is_picture)
+        table = open_table(path, ref, is_first)
         sample = table.sample()
-        columns = found_columns(sample, ref, options, is_picture)
+        columns = found_columns(sample, ref, options, finders)
     except UserError as error:
         if asked or (_names_a_column(options)):
             raise
@@ -147,7 +151,8 @@ def _look(tree: FileTree, ref: str, options: ReadOptions, asked: bool = False) -
         if asked:
             raise UserError(f"{ref} lists no photo: {why_not}")
         return _Looked(ref, why_not=why_not)
-    named = sum(is_picture(cell) for cell in set(sample[columns.image]) if cell)
+    cells = {cell for cell in sample[columns.image] if cell}
+    named = sum(any(find(cell) for find in finders) for cell in cells)
     return _Looked(ref, table, columns, named)
 
 

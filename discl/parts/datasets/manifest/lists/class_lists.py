@@ -63,7 +63,7 @@ def _names(tree: FileTree, ref: str, asked: set[str]) -> dict[str, str] | None:
 
 def _from_table(tree: FileTree, ref: str) -> dict[str, str] | None:
     """From a column of numbers and one of words."""
-    table = open_table(tree.root / path_of(ref), ref, lambda cell: False)
+    table = open_table(tree.root / path_of(ref), ref, lambda first: True)
     cells = table.sample()
     numbers = [
         name for name in table.names if all(cell and is_number(cell) for cell in cells[name])

@@ -22,6 +22,9 @@ from discl.parts.datasets.manifest.usual_names import (
     split_of,
 )
 
+Finder = Callable[[str], str | None]
+
+_MOST_TRIED = 200  # cells of a column
 _MOST_UNUSUAL = 0.5  # share of cells that must name pictures where a column has no usual name
 _YES = frozenset(["1", "1.0", "true", "yes", "y", "t"])
 _NO = frozenset(["0", "0.0", "false", "no", "n", "f"])
@@ -55,16 +58,17 @@ def found_columns(
     sample: Columns,
     where: str,
     options: ReadOptions,
-    is_picture: Callable[[str], bool],
+    finders: Sequence[Finder],
     image: str = "",
 ) -> ListColumns | None:
     """The columns of a list from a sample of its rows; None where none names a picture.
 
+    `finders` look for the picture that a cell names; the next is asked where one finds none.
     `image` is the column with the photos where that is known. A list without a class has no
     `labels`. Raises UserError for a column that the user names and that is not there, and
     `AmbiguousColumnsError` where several could be the class.
     """
-    return _Search(sample, where, options, is_picture).columns(image)
+    return _Search(sample, where, options, finders).columns(image)
 
 
 class _Search:
@@ -75,12 +79,12 @@ class _Search:
         sample: Columns,
         where: str,
         options: ReadOptions,
-        is_picture: Callable[[str], bool],
+        finders: Sequence[Finder],
     ) -> None:
         self.sample = sample
         self.where = where
         self.options = options
-        self.is_picture = is_picture
+        self.finders = finders
         self.free = list(sample)
         self.decisions = list[Decision]()
         self.remarks = list[str]()
@@ -136,24 +140,26 @@ class _Search:
     # -- by names and contents
 
     def _image(self) -> str:
-        shares = {name: self._pictures(name) for name in self.sample}
-        usual = _usual(shares, IMAGE_COLUMNS)
-        able = [
-            name
-            for name, share in shares.items()
-            if share >= _MOST_UNUSUAL or (share and name in usual)
-        ]
-        if not able:
-            return ""
-        order = [*usual, *able]
-        best = min(able, key=lambda name: (-shares[name], order.index(name)))
-        self._decide("image", best, f"{shares[best]:.0%} of its cells name a picture", able)
-        return best
+        usual = _usual(list(self.sample), IMAGE_COLUMNS)
+        for finds in self.finders:
+            shares = {name: self._pictures(name, finds) for name in self.sample}
+            able = [
+                name
+                for name, share in shares.items()
+                if share >= _MOST_UNUSUAL or (share and name in usual)
+            ]
+            if able:
+                order = [*usual, *able]
+                best = min(able, key=lambda name: (-shares[name], order.index(name)))
+                self._decide("image", best, f"{shares[best]:.0%} of its cells name a picture", able)
+                return best
+        return ""
 
-    def _pictures(self, name: str) -> float:
-        """The share of a column's cells that name a picture."""
-        cells = [cell for cell in self.sample[name] if cell]
-        return sum(map(self.is_picture, cells)) / len(cells) if cells else 0.0
+    def _pictures(self, name: str, finds: Finder) -> float:
+        """The share of a column's cells that name a picture, by a few hundred of them."""
+        cells = list(dict.fromkeys(cell for cell in self.sample[name] if cell))
+        cells = cells[:: max(1, len(cells) // _MOST_TRIED)]
+        return sum(finds(cell) is not None for cell in cells) / len(cells) if cells else 0.0
 
     def _split(self) -> str:
         usual = [name for name in _usual(self.free, SPLIT_COLUMNS) if self._cells(name)]
@@ -279,6 +285,12 @@ class _Search:
         others = [name for name in able if name != best]
         could = f"; {listed(others)} could be it, too" if others else ""
         self.decisions.append(Decision(role, f"column {best} of {self.where}", why + could))
+
+
+def is_header(cells: Sequence[str]) -> bool:
+    """Whether a row holds usual names of columns."""
+    usual = {*IMAGE_COLUMNS, *LABEL_COLUMNS, *SPLIT_COLUMNS}
+    return any(plain_name(cell) in usual for cell in cells)
 
 
 def is_number(cell: str) -> bool:

@@ -22,6 +22,7 @@ from discl.parts.datasets.manifest.lists.label_cells import (
     with_single_labels,
 )
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_yes
+from discl.parts.datasets.manifest.lists.lookup import tree_lookup
 from discl.parts.datasets.manifest.lists.reading import BATCH, Columns, TextTable
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, row_schema
 from discl.parts.datasets.manifest.tree import FileTree
@@ -158,13 +159,14 @@ def _refs(
     Raises UserError for a path outside the root.
     """
     folder = photos.ref.rpartition("/")[0]
+    find = tree_lookup(tree, folder)
     refs = list[str | None]()
     for cell, row in zip(written, rows, strict=True):
         if not cell or not cell.strip():
             noticed.add("nameless", "", row)
             refs.append(None)
             continue
-        ref = tree.resolve(cell, folder)
+        ref = find(cell) or tree.resolve(cell, folder)
         if ref is None:
             ref = _as_written(cell, folder)
             noticed.add("missing" if ref else "outside", cell, row)

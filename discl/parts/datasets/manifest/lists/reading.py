@@ -47,8 +47,8 @@ class TextTable:
         return next(self.batches(self.names, SAMPLE), {name: [] for name in self.names})
 
 
-def open_table(path: Path, where: str, is_picture: Callable[[str], bool]) -> TextTable:
-    """The list in a file, by its ending; `is_picture` tells a row without header from a header.
+def open_table(path: Path, where: str, is_header: Callable[[Sequence[str]], bool]) -> TextTable:
+    """The list in a file, by its ending; `is_header` tells a header from a first row.
 
     Raises UserError where it cannot be read as a list.
     """
@@ -60,7 +60,7 @@ def open_table(path: Path, where: str, is_picture: Callable[[str], bool]) -> Tex
             return _json_lines(path, where)
         if ending == ".json":
             return _json_array(path, where)
-        return _delimited(path, where, is_picture)
+        return _delimited(path, where, is_header)
     except (OSError, ValueError, csv.Error) as error:
         raise _damaged(where, error) from error
 
@@ -119,7 +119,7 @@ def delimiter_of(sample: str) -> str:
 # -- delimited text
 
 
-def _delimited(path: Path, where: str, is_picture: Callable[[str], bool]) -> TextTable:
+def _delimited(path: Path, where: str, is_header: Callable[[Sequence[str]], bool]) -> TextTable:
     encoding, remarks = encoding_of(path, where)
     with path.open(encoding=encoding, newline="") as opened:
         sample = opened.read(1 << 16)
@@ -132,7 +132,7 @@ def _delimited(path: Path, where: str, is_picture: Callable[[str], bool]) -> Tex
     else:
         delimiter = said[1]
     first = next(_csv_rows(path, encoding, delimiter, skip=1 if said else 0))
-    headed = not any(is_picture(cell) for cell in first)
+    headed = is_header(first)
     names = _unique(first if headed else [""] * len(first))
 
     def batches(columns: Sequence[str], size: int) -> Iterator[Columns]:
