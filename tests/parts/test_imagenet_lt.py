@@ -1,13 +1,14 @@
 """ImageNet-LT's lists over ImageNet's folders, in miniature."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from discl.core.errors import UserError
+from discl.files.sources import RemoteFile
 from discl.parts.datasets.imagenet_lt import ImageNetLT, class_names, synsets
 from tests.make_mini import make
 from tests.mini.imagenet_lt import SYNSETS, TEST, VAL
@@ -160,3 +161,110 @@ def test_without_the_photos_it_says_what_to_get_and_where_to_put_it() -> None:
     assert "155 GB" in message
     assert "image-net.org" in message
     assert "data/imagenet_lt" in message
+
+
+# ---------------------------------------------------------------- the Hub's shards
+
+
+def _shards(mini: Path, folder: Path, named: Callable[[Path], str | None]) -> Path:
+    """The miniature's photos as shards like the Hub's, three a split, rows in another order."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "data").mkdir(parents=True)
+    for path in mini.glob("ImageNet_LT_*.txt"):
+        shutil.copy(path, folder)
+    for split, source in (("train", "train"), ("validation", "val")):
+        files = sorted((mini / source).glob("*/*.JPEG"))
+        shuffled = np.random.default_rng(0).permutation(len(files))
+        for shard, rows in enumerate(np.array_split(shuffled, 3)):
+            pictures = [
+                {"bytes": files[row].read_bytes(), "path": named(files[row])} for row in rows
+            ]
+            label = [list(synsets()).index(files[row].parent.name) for row in rows]
+            pq.write_table(
+                pa.table({"image": pictures, "label": label}),
+                folder / "data" / f"{split}-{shard:05d}-of-00003.parquet",
+                row_group_size=7,
+            )
+    return folder
+
+
+def _hubs(path: Path) -> str:
+    return f"{path.stem}_{path.parent.name}.JPEG"
+
+
+@pytest.mark.parametrize("named", [_hubs, lambda path: path.name, str], ids=["hub", "name", "path"])
+def test_the_hubs_shards_are_read_as_they_are_and_give_the_same_photos(
+    mini: Path, tmp_path: Path, named: Callable[[Path], str]
+) -> None:
+    shards = ImageNetLT(root=str(_shards(mini, tmp_path / "hub", named)), side=16)
+    folders = ImageNetLT(root=str(mini), side=16)
+    for split in ("train", "val", "test"):
+        there, here = shards.split(split), folders.split(split)
+        assert there.ids.tolist() == here.ids.tolist()
+        assert there.labels.tolist() == here.labels.tolist()
+        assert np.array_equal(there.pixels, here.pixels)
+    assert there.original is not None
+    assert here.original is not None
+    assert np.array_equal(there.original(3), here.original(3))
+    assert shards.identity() == folders.identity()
+
+
+def test_names_of_shards_are_read_once_and_again_where_a_shard_changed(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from discl.parts.datasets.base import parquet_photos
+
+    read: list[str] = []
+    real = parquet_photos.leaves
+
+    def counted(shard: Path, column: str) -> object:
+        read.append(f"{shard.name} {column}")
+        return real(shard, column)
+
+    monkeypatch.setattr(parquet_photos, "leaves", counted)
+    root = _shards(mini, tmp_path / "hub", _hubs)
+    shards = sorted((root / "data").glob("*.parquet"))
+    photos = parquet_photos.ParquetPhotos(shards)
+    moved = Path(shutil.move(root, tmp_path / "moved"))
+    again = parquet_photos.ParquetPhotos(sorted((moved / "data").glob("*.parquet")))
+    assert len(read) == len(shards) == 6
+    assert again.rows(["train/x/absent.JPEG"])[0].tolist() == [-1]
+    first = (moved / "ImageNet_LT_train.txt").read_text().split()[0]
+    assert photos.rows([first])[1].tolist() == again.rows([first])[1].tolist() != [-1]
+    changed = next((moved / "data").glob("train-*"))
+    changed.write_bytes(changed.read_bytes())
+    parquet_photos.ParquetPhotos(sorted((moved / "data").glob("*.parquet")))
+    assert len(read) == 12
+
+
+def test_shards_without_file_names_or_cut_short_are_refused(mini: Path, tmp_path: Path) -> None:
+    nameless = _shards(mini, tmp_path / "nameless", lambda path: None)
+    with pytest.raises(UserError, match=r"of-00003.parquet: \d+ pictures have no file name"):
+        ImageNetLT(root=str(nameless), side=16).splits  # noqa: B018
+    cut = _shards(mini, tmp_path / "cut", _hubs)
+    shard = next((cut / "data").glob("train-00001*"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"train-00001-of-00003.parquet: no image.path can be read"):
+        ImageNetLT(root=str(cut), side=16).splits  # noqa: B018
+    shard.unlink()
+    with pytest.raises(UserError, match=r"of split train of imagenet_lt are listed but not there"):
+        ImageNetLT(root=str(cut), side=16).splits  # noqa: B018
+
+
+def test_every_file_of_the_source_is_pinned(mini: Path) -> None:
+    files: Sequence[RemoteFile] = ImageNetLT.sources[0].files
+    lists, shards = files[:3], files[3:]
+    assert [file.name for file in lists] == [
+        f"ImageNet_LT_{split}.txt" for split in ("train", "val", "test")
+    ]
+    assert all(file.bytes and file.sha256 and len(file.addresses) > 1 for file in lists)
+    assert [
+        len([s for s in shards if f"/{kind}-" in s.url]) for kind in ("train", "validation")
+    ] == [
+        294,
+        14,
+    ]
+    assert all("@49e2ee26f3810fb5a7536bbf732a7b07389a47b5/" in file.url for file in shards)
+    assert not ImageNetLT.sources[0].automatic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -83,8 +83,8 @@ class ImageNetLT(FileDataset):
     )
     sources = (
         Archives(
-            f"the lists, and the Hub's ImageNet-1k: accept the terms at {_HUB_PAGE}, and put a token"
-            " into HF_TOKEN",
+            f"the lists, and the Hub's ImageNet-1k (accept the terms at {_HUB_PAGE}, put a token"
+            " into HF_TOKEN)",
             (
                 _list(
                     "train",
@@ -142,13 +142,16 @@ class ImageNetLT(FileDataset):
         photos = _photos(root)
         return photos.read(ref) if photos else super().read(root, self._path(root, ref))
 
-    def place(self, root: Path, ref: str) -> Place:
+    def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
         photos = _photos(root)
         if photos is None:
-            return Place(self._path(root, ref))
-        shards, rows = photos.rows([ref])
-        path = photos.shards[int(shards[0])].relative_to(root).as_posix()
-        return Place(path, photos.column, int(rows[0]))
+            return [Place(self._path(root, ref)) for ref in refs]
+        paths = [shard.relative_to(root).as_posix() for shard in photos.shards]
+        shards, rows = photos.rows(refs)
+        return [
+            Place(paths[shard], photos.column, row)
+            for shard, row in zip(shards.tolist(), rows.tolist(), strict=True)
+        ]
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
         return pictures_of(root / path, column)
