@@ -54,7 +54,7 @@ def find_photos(
     import pyarrow.compute as pc
 
     names = _tidied(written)
-    refs = pa.array(known, pa.string())
+    refs = known if isinstance(known, pa.Array) else pa.array(known, pa.string())
     positions = np.full(len(names), -1, np.int64)
     listed = np.asarray(names.is_valid())
     heads: list[tuple[str, str]] = []
@@ -69,8 +69,9 @@ def find_photos(
             heads += search.heads
     missing = np.flatnonzero((positions < 0) & listed)
     if single is not None and any(single(names[row].as_py()) for row in _sample(missing)):
-        found = pa.array([single(name) for name in names.take(missing).to_pylist()], pa.string())
-        positions[missing] = pc.fill_null(pc.index_in(found, refs, skip_nulls=True), -1)
+        search = _Search(names.take(missing), refs, positions[positions >= 0])
+        search.use_each(single)
+        positions[missing] = search.positions
     found = pc.take(refs, pa.array(positions, mask=positions < 0))
     return Found(found, tuple(dict.fromkeys(heads)))
 
@@ -111,6 +112,20 @@ class _Search:
             self.heads.append((old, new))
         return count
 
+    def use_each(self, single: Callable[[str], str | None]) -> None:
+        """Ask for each missing name; what two names are is neither of them."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        distinct = self.names.unique()
+        refs = pa.array([single(name) for name in distinct.to_pylist()], pa.string())
+        several = refs.value_counts()
+        taken = several.field("values").filter(pc.greater(several.field("counts"), 1))
+        refs = pc.if_else(pc.is_in(refs, taken), pa.scalar(None, pa.string()), refs)
+        places = _codes(pc.index_in(refs, self.known, skip_nulls=True))
+        places[np.isin(places, self.used)] = -1
+        self.positions = places[_codes(pc.index_in(self.names, distinct))]
+
     def learned(self) -> list[tuple[str, str]]:
         """What to replace at the beginnings of names, by a sample of names and of photos."""
         taken = [self.used, self.positions[self.positions >= 0]]
@@ -139,9 +154,7 @@ class _Search:
 
     def _place(self, rows: NDArray[np.int64], found: Any) -> int:
         """Note what is found, unless two different names would be one photo."""
-        import pyarrow.compute as pc
-
-        places = np.asarray(pc.fill_null(found, -1)).astype(np.int64)
+        places = _codes(found)
         hit = places >= 0
         rows, places = rows[hit], places[hit]
         photos = np.unique(places)
@@ -152,6 +165,13 @@ class _Search:
         self.positions[rows] = places
         self.missing = np.flatnonzero(self.positions < 0)
         return len(rows)
+
+
+def _codes(found: Any) -> NDArray[np.int64]:
+    """Positions [n] as numbers; -1 for none."""
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.fill_null(found, -1)).astype(np.int64)
 
 
 def _tidied(written: Any) -> Any:

@@ -113,15 +113,11 @@ def _chunks(
 
     with path.open("rb") as opened:
         records = _values(ijson, _stream(opened, span, exact), f"{array}.item", exact)
-        chunk: list[Record] = []
-        try:
-            while chunk := list(islice(records, CHUNK)):
-                if not all(type(record) is dict for record in chunk):
-                    wrong = next(record for record in chunk if type(record) is not dict)
-                    raise _NoRecordError(f"{wrong!r}"[:40])
-                yield chunk
-        finally:
-            records.close()
+        while chunk := list(islice(records, CHUNK)):
+            if not all(type(record) is dict for record in chunk):
+                wrong = next(record for record in chunk if type(record) is not dict)
+                raise _NoRecordError(f"{wrong!r}"[:40])
+            yield chunk
 
 
 def _values(ijson: Any, stream: Any, prefix: str, exact: bool) -> Iterator[Any]:

@@ -26,7 +26,7 @@ def share_boxes(
     """
     import pyarrow as pa
 
-    remarks = []
+    remarks: list[str] = []
     column = annotations["box"]
     kind = pa.list_(pa.float64(), 4)
     drawn = np.flatnonzero(np.asarray(column.is_valid()))
@@ -39,14 +39,14 @@ def share_boxes(
         remarks.append("boxes are shares of the photo, not pixels, for none is larger than 1")
         relative = np.ones_like(relative)
     size = np.where(relative[:, None], 1, size)
-    sized = (size > 0).all(1)
+    sized: NDArray[np.bool_] = (size > 0).all(1)
     if unsized := int((~sized).sum()):
         remarks.append(
             f"{counted(unsized, 'box', 'boxes')} not used: their images have no width and height"
         )
     clipped, inside = clip_boxes(boxes / np.tile(np.where(sized[:, None], size, np.nan), 2))
-    good = inside >= _MIN_INSIDE
-    if (bad := np.flatnonzero(sized & ~good)).size:
+    good: NDArray[np.bool_] = inside >= _MIN_INSIDE
+    if (bad := np.flatnonzero(np.logical_and(sized, ~good))).size:
         remarks.append(
             f"{counted(len(bad), 'box', 'boxes')} outside the photo or of no size, not used (first:"
             f" annotation {numbers[drawn[bad[0]]] + 1:,}, {boxes[bad[0]].tolist()})"

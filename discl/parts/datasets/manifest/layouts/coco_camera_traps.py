@@ -49,9 +49,6 @@ class CocoJson:
     def read(self, root: Path, ref: str) -> bytes | None:
         return None
 
-    def stamp(self, root: Path, ref: str) -> tuple[int, int] | None:
-        return None
-
 
 def _coco_files(tree: FileTree, table: str) -> list[str]:
     """References of the COCO files; those that `dataset.table` names, where it is given."""

@@ -1,0 +1,130 @@
+"""Reads what a detector of animals found in photos: results of MegaDetector and SpeciesNet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discl.core.errors import UserError
+from discl.parts.datasets.manifest.json_records import Record, head, read_records, read_value
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Ints = NDArray[np.int64]
+# where each tool writes its photos, and their paths
+_ARRAYS = ("images", "predictions")
+_PATHS = ("file", "filepath", "file_name", "id")
+_OF_A_RESULT = ("detections", "failure", "failures", "max_detection_conf")
+# MegaDetector's, where a file does not say
+_USUAL_CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
+
+
+class DetectorResults(NamedTuple):
+    """Entries [n] of a results file, one a photo, and their detections [d]."""
+
+    files: pa.Array  # [n] paths as written
+    failed: NDArray[np.bool_]  # [n]
+    video: NDArray[np.bool_]  # [n]
+    entry: Ints  # [d]
+    category: pa.Array  # [d] text
+    confidence: NDArray[np.float64]  # [d] NaN where it is no number
+    boxes: NDArray[np.float64]  # [d, 4] shares of the photo
+    categories: Mapping[str, str]  # number of a category -> its name
+
+
+def read_results(path: Path, name: str) -> DetectorResults:
+    """Read results in MegaDetector's format, 1.0 to 1.6, or SpeciesNet's; `name` in messages.
+
+    Raises UserError for a file that is damaged or holds something else.
+    """
+    import pyarrow as pa
+
+    parts = read_records(path, name, _array(path, name), _converted)
+    if not parts:
+        raise UserError(f"dataset.crop = {name!r} lists no photo; run the detector again")
+    starts = np.cumsum([0] + [len(part.files) for part in parts[:-1]])
+    return DetectorResults(
+        pa.concat_arrays([part.files for part in parts]),
+        np.concatenate([part.failed for part in parts]),
+        np.concatenate([part.video for part in parts]),
+        np.concatenate([part.entry + start for part, start in zip(parts, starts, strict=True)]),
+        pa.concat_arrays([part.category for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        _categories(path, name),
+    )
+
+
+def _categories(path: Path, name: str) -> dict[str, str]:
+    named = read_value(path, name, "detection_categories")
+    categories = named if isinstance(named, Mapping) else _USUAL_CATEGORIES
+    return {str(number): str(title) for number, title in categories.items()}
+
+
+def _converted(records: list[Record], first: int) -> DetectorResults:
+    import pyarrow as pa
+
+    files, failed, video = list[str | None](), list[bool](), list[bool]()
+    entries, categories = list[int](), list[str]()
+    numbers = list[float]()
+    for place, record in enumerate(records):
+        path = next((record[field] for field in _PATHS if record.get(field) is not None), None)
+        files.append(None if path is None else str(path))
+        found = record.get("detections")
+        failed.append(bool(record.get("failure") or record.get("failures")))
+        video.append("frame_rate" in record or "frames_processed" in record)
+        if not isinstance(found, list) or video[-1]:
+            continue
+        for detection in found:
+            if not isinstance(detection, dict):
+                continue
+            entries.append(place)
+            categories.append(str(detection.get("category")))
+            numbers += _numbers(detection)
+    table = np.array(numbers, np.float64).reshape(-1, 5)
+    return DetectorResults(
+        pa.array(files, pa.string()),
+        np.array(failed, bool),
+        np.array(video, bool),
+        np.array(entries, np.int64),
+        pa.array(categories, pa.string()),
+        table[:, 0],
+        table[:, 1:],
+        {},
+    )
+
+
+def _numbers(detection: Record) -> Sequence[float]:
+    """Confidence and box of a detection; NaN for what is no number."""
+    box = detection.get("bbox")
+    try:
+        x, y, width, height = box if box is not None else ()
+        return (
+            float(detection.get("conf", math.nan)),
+            float(x),
+            float(y),
+            float(width),
+            float(height),
+        )
+    except (TypeError, ValueError):
+        return (math.nan,) * 5
+
+
+def _array(path: Path, name: str) -> str:
+    """The array with a record for each photo. Raises UserError for another kind of file."""
+    first = head(path, _ARRAYS)
+    for array, record in first.items():
+        if not record or any(field in record for field in _OF_A_RESULT):
+            return array
+    has = [f"its {array} have {', '.join(record)}" for array, record in first.items()]
+    raise UserError(
+        f"dataset.crop = {name!r} holds no results of a detector"
+        f" ({'; '.join(has) or 'it has no images'}); give a JSON in MegaDetector's format,"
+        " with a file and detections for each of its images"
+    )
