@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 
 from discl.core.errors import UserError
 from discl.files import decoded
+from discl.files.contents import digest_of
 from discl.files.decoded import DecodedPhotos, OpenedPhotos, check_room
 from discl.files.photos import decode_square
 
@@ -35,10 +36,6 @@ class Folder:
             log.write(f"{ref}\n")
         return (self.root / ref).read_bytes()
 
-    def stamp(self, ref: str) -> tuple[int, int]:
-        state = (self.root / ref).stat()
-        return state.st_size, state.st_mtime_ns
-
     def asked(self) -> list[str]:
         """What was read since the last question."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
@@ -57,9 +54,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def a_map(root: Path, home: Path, slow_s: float = 0.0) -> DecodedPhotos:
-    refs = np.array(sorted(path.name for path in root.iterdir()), np.str_)
-    return DecodedPhotos(home / "maps", str(root), refs, SIDE, Folder(root, home / "log", slow_s))
+def a_map(root: Path, home: Path, slow_s: float = 0.0, first: int = 0) -> DecodedPhotos:
+    names = sorted(path.name for path in root.iterdir())[first:]
+    contents = np.array([digest_of((root / name).read_bytes()) for name in names])
+    files = Folder(root, home / "log", slow_s)
+    refs = np.array(names, np.str_)
+    return DecodedPhotos(home / "maps", str(root), refs, contents, SIDE, files)
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -94,7 +94,7 @@ def test_two_processes_make_the_bytes_that_one_makes(photos: Path, tmp_path: Pat
         a_map(photos, home).build("decoding", silent, processes)
     one, two = (a_map(photos, tmp_path / name).folder for name in "12")
     assert (one / "pixels").read_bytes() == (two / "pixels").read_bytes()
-    assert (one / "stamps").read_bytes() == (two / "stamps").read_bytes()
+    assert one.name == two.name
     assert json.loads((one / "done.json").read_text()) == json.loads(
         (two / "done.json").read_text()
     )
@@ -105,6 +105,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from discl.files import decoded
+from discl.files.contents import digest_of
 from test_decoded import a_map, silent
 decoded.LOG_SECONDS, decoded.CHUNK_PHOTOS = 0.0, 16
 a_map(Path(sys.argv[1]), Path(sys.argv[2]), slow_s=0.01).build("decoding", silent, 1)
@@ -156,45 +157,82 @@ def test_unreadable_photos_are_left_out_and_listed(own: Path, tmp_path: Path) ->
     )
 
 
-def test_a_photo_that_is_repaired_comes_back(own: Path, tmp_path: Path) -> None:
+def test_a_photo_that_is_repaired_comes_back_and_the_others_are_copied(
+    own: Path, tmp_path: Path
+) -> None:
     whole = (own / "003.jpg").read_bytes()
     (own / "003.jpg").write_bytes(b"no picture")
-    one = a_map(own, tmp_path)
-    one.build("decoding", silent)
+    before = a_map(own, tmp_path)
+    before.build("decoding", silent)
     (own / "003.jpg").write_bytes(whole)
     files = Folder(own, tmp_path / "log")
     files.asked()
+    one = a_map(own, tmp_path)
     assert one.open() is None
     made = one.build("decoding", silent)
     assert not made.unreadable
     assert made.rows.tolist() == list(range(COUNT))
     assert holds_its_photos(made, one, own)
-    assert len(files.asked()) == decoded.CHUNK_PHOTOS
+    assert files.asked() == ["003.jpg"]
+    assert not before.folder.exists()
 
 
-def test_a_photo_that_changed_is_decoded_again_with_its_chunk_alone(
+def test_a_map_that_is_open_stays_as_it_was_when_a_photo_is_replaced(
     own: Path, tmp_path: Path
 ) -> None:
-    one = a_map(own, tmp_path)
-    one.build("decoding", silent)
+    before = a_map(own, tmp_path)
+    opened = before.build("decoding", silent)
+    kept = np.array(opened.pixels)
     shutil.copyfile(own / "000.png", own / "100.png")
-    files = Folder(own, tmp_path / "log")
-    files.asked()
+    one = a_map(own, tmp_path)
     made = one.build("decoding", silent)
     assert holds_its_photos(made, one, own)
-    assert len(files.asked()) == decoded.CHUNK_PHOTOS
+    assert np.array_equal(opened.pixels, kept)
+    assert not np.array_equal(made.pixels, kept)
 
 
-def test_other_photos_another_size_or_another_place_are_another_map(
+def test_the_same_photos_elsewhere_are_the_same_map_and_part_of_them_is_copied(
+    own: Path, photos: Path, tmp_path: Path
+) -> None:
+    made = a_map(photos, tmp_path).build("decoding", silent)
+    files = Folder(own, tmp_path / "log")
+    files.asked()
+    assert np.array_equal(a_map(own, tmp_path).build("decoding", silent).pixels, made.pixels)
+    part = a_map(own, tmp_path, first=50).build("decoding", silent)
+    assert np.array_equal(part.pixels, made.pixels[50:])
+    assert files.asked() == []
+    assert len(list((tmp_path / "maps").iterdir())) == 2
+
+
+def test_photos_are_read_in_the_order_that_is_fast_and_stand_in_theirs(
     photos: Path, tmp_path: Path
 ) -> None:
+    one = replace(a_map(photos, tmp_path), reading=np.arange(COUNT)[::-1])
+    made = one.build("decoding", silent)
+    assert holds_its_photos(made, one, photos)
+    assert Folder(photos, tmp_path / "log").asked() == one.refs[::-1].tolist()
+
+
+def test_a_file_that_changed_since_its_digest_was_made_is_said(own: Path, tmp_path: Path) -> None:
+    one = a_map(own, tmp_path)
+    (own / "100.png").write_bytes((own / "000.png").read_bytes())
+    with pytest.raises(UserError, match=r"100\.png changed while photos were decoded"):
+        one.build("decoding", silent)
+    assert one.open() is None
+
+
+def test_other_photos_or_another_size_are_another_map(photos: Path, tmp_path: Path) -> None:
     one = a_map(photos, tmp_path)
+    swapped = one.contents.copy()
+    swapped[:2] = one.contents[1::-1]
     others = [
-        DecodedPhotos(one.home, one.origin, one.refs[1:], SIDE, one.files),
-        DecodedPhotos(one.home, one.origin, one.refs, SIDE + 1, one.files),
-        DecodedPhotos(one.home, "elsewhere", one.refs, SIDE, one.files),
+        replace(one, refs=one.refs[1:], contents=one.contents[1:]),
+        replace(one, side=SIDE + 1),
+        replace(one, contents=swapped),
     ]
     assert len({each.folder for each in [one, *others]}) == 4
+    renamed = replace(one, refs=np.char.add("new/", one.refs), origin="elsewhere")
+    assert renamed.folder == one.folder
 
 
 def test_a_disk_without_room_is_said_before_anything_is_decoded(

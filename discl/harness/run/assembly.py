@@ -206,7 +206,8 @@ class Bench:
         Which variants are used, and the threshold, change no image.
         """
         sources = self.sources
-        photos = photo_lines(np.array(sources.ids), sources.labels)
+        contents = None if self.train.contents is None else self.train.contents[sources.rows]
+        photos = photo_lines(np.array(sources.ids), sources.labels, contents)
         captions = [[sources.choices(i), sources.caption(i)] for i in range(len(sources.ids))]
         process: dict[str, object] = {
             "dataset": {

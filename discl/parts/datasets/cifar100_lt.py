@@ -122,9 +122,9 @@ class Cifar100LT(FileDataset):
             opened.seek(int(row) * _RECORD)
             return _as_picture(np.frombuffer(opened.read(_RECORD), np.uint8))
 
-    def place(self, root: Path, ref: str) -> Place:
-        file, _, row = ref.partition("/")
-        return Place(file, row=int(row))
+    def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
+        parts = [ref.partition("/") for ref in refs]
+        return [Place(file, row=int(row)) for file, _, row in parts]
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
         return map(_as_picture, _records(root / path))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,29 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing, Progress
+from discl.files.contents import ContentDigests
 from discl.files.disk import data_home
 from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, obtain
 from discl.parts.datasets.base.class_names import class_names, photo_of
-from discl.parts.datasets.base.file_dataset import FileDataset
+from discl.parts.datasets.base.file_dataset import FileDataset, no_progress
 from discl.parts.datasets.base.long_tail import thinned
-from discl.parts.datasets.base.photo_contents import Place
+from discl.parts.datasets.base.photo_contents import Place, digests_of
+from discl.parts.datasets.manifest.boxes import split_box
 from discl.parts.datasets.manifest.build import (
     ManifestSettings,
     built,
     layout_of,
     layout_titled,
+    pictures_digest,
 )
 from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
-from discl.parts.datasets.manifest.rows import ReadOptions
-from discl.parts.datasets.manifest.splits import SPLIT_BY, SplitRule
+from discl.parts.datasets.manifest.rows import Decision, ReadOptions
+from discl.parts.datasets.manifest.splits import SPLIT_BY, Pictures, SplitRule
 from discl.parts.datasets.manifest.store import Manifest, stored
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
+# of the reading of photos in `prepare`; no part of a dataset, which is sent to other processes
+_PROGRESS: ContextVar[Progress] = ContextVar("progress", default=no_progress)
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 
 
@@ -155,6 +161,11 @@ class Folder(FileDataset):
         return class_names(self.manifest.names)
 
     @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What was understood about the folder, and why."""
+        return self.manifest.decisions
+
+    @property
     def group_names(self) -> tuple[str, ...]:
         """Names of the groups, in the order of their numbers."""
         return self.manifest.groups
@@ -179,17 +190,19 @@ class Folder(FileDataset):
         return self.manifest.remarks
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
-        if self.manifest.layout != "metadata list":  # the other layouts list existing photos
-            return np.zeros(len(refs), bool), 0
-        return super().missing(root, refs)
+        absent = set(self.manifest.missing)
+        return np.array([split_box(ref)[0] in absent for ref in refs.tolist()], bool), 0
 
     def read(self, root: Path, ref: str) -> bytes:
-        content = self._layout.read(root, ref)
-        return (root / path_of(ref)).read_bytes() if content is None else content
+        photo = split_box(ref)[0]
+        content = self._layout.read(root, photo)
+        return (root / path_of(photo)).read_bytes() if content is None else content
 
-    def place(self, root: Path, ref: str) -> Place:
-        place = self._layout.place(ref) if isinstance(self._layout, TableLayout) else None
-        return place or Place(path_of(ref))
+    def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
+        photos = [split_box(ref)[0] for ref in refs]
+        if isinstance(self._layout, TableLayout):
+            return [self._layout.place(photo) or Place(path_of(photo)) for photo in photos]
+        return [Place(path_of(photo)) for photo in photos]
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
         if isinstance(self._layout, TableLayout):
@@ -208,8 +221,29 @@ class Folder(FileDataset):
             self.folder,
             asdict(self.settings),
             others,
-            lambda tree: built(tree, self.settings, self._not_found()),
+            lambda tree: built(tree, self.settings, self._pictures, self._not_found()),
+            lambda manifest: pictures_digest(manifest, self._pictures),
         )
+
+    def _pictures(self, layout: Layout, refs: Sequence[str]) -> Pictures:
+        """The contents of photos; they are read where they are new or have changed."""
+        is_table = isinstance(layout, TableLayout)
+        places = [(layout.place(ref) if is_table else None) or Place(path_of(ref)) for ref in refs]
+        digests = digests_of(
+            ContentDigests(data_home(), self.folder),
+            places,
+            partial(layout.cells, self.folder) if is_table else super().cells,
+            f"reading the photos of {self.name}",
+            _PROGRESS.get(),
+        )
+        return Pictures(digests, np.array([place.named for place in places], bool))
+
+    def prepare(self, progress: Progress) -> None:
+        token = _PROGRESS.set(progress)
+        try:
+            super().prepare(progress)
+        finally:
+            _PROGRESS.reset(token)
 
     # -- finding the folder
 

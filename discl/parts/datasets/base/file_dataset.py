@@ -94,12 +94,12 @@ class FileDataset(ABC):
         """The bytes of a photo's file."""
         return (root / safe_path(ref)).read_bytes()
 
-    def place(self, root: Path, ref: str) -> Place:
-        """The file a photo lies in, and where in it."""
-        return Place(ref)
+    def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
+        """The file each photo lies in, and where in it."""
+        return [Place(ref) for ref in refs]
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
-        """The contents of all rows of a table that `place` names, None where a row has none."""
+        """The contents of all rows of a table that `places` names, None where a row has none."""
         raise NotImplementedError(f"{self.name} has no tables")
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
@@ -284,7 +284,9 @@ class FileDataset(ABC):
         sought = f" for {self.layout}" if self.layout else ""
         lines = [f"{self.name} is not on this machine. Looked in {candidates}{sought}."]
         if self.sources:
-            lines += ["It can be had from", *(f"  - {source}" for source in self.sources)]
+            lines.append("It can be had from")
+            for source in self.sources:
+                lines += [f"  - {source}", *(f"    {detail}" for detail in source.details)]
         if any(not isinstance(source, ByHand) for source in self.sources):
             lines.append(
                 f"`discl data fetch {self.name}` downloads it and goes on where it broke off; an"
@@ -323,7 +325,7 @@ class FileDataset(ABC):
             found = _LOOKS[self._key] = look(
                 ContentDigests(data_home(), self.folder),
                 listings,
-                partial(self.place, self.folder),
+                partial(self.places, self.folder),
                 partial(self.cells, self.folder),
                 (self.classes, getattr(self, "group_names", ())),
                 f"reading the photos of {self.name}",

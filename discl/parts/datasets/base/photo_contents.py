@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 from discl.core.interfaces import Ints, Listing, Progress
 from discl.files.contents import DIGITS, ContentDigests, Digests, digest_of_all
 
-# files are looked at again in one process once that costs at most this share of its time
-_SHARE_OF_LOOKING = 0.05
+# many files are looked at again in one process only after so long: every run id needs a look
+_SECONDS_PER_PHOTO = 2e-4
+_FEW = 5000  # photos, which are always looked at again
 
 
 class Place(NamedTuple):
     """Where a photo lies, below the dataset's folder."""
 
     path: str
-    column: str = ""  # of a table that may be written in any order; "" = records have fixed numbers
-    row: int = -1  # -1 = the file is the photo
+    column: str = ""  # of a table
+    row: int = -1  # of a table, or of records in a file; -1 = the file is the photo
+    named: bool = True  # False = the reference is no name but a row's number, which may change
 
 
 Cells = Callable[[str, str], Iterable[bytes | None]]  # (path, column) -> contents of all its rows
@@ -45,18 +47,18 @@ class Look(NamedTuple):
     digest: str  # of the dataset
     listings: Mapping[str, Listing]  # that were looked at
     ended_s: float
-    seconds: float
 
     def holds(self, listings: Mapping[str, Listing]) -> bool:
-        """Whether it may still be taken for the present: looking again would cost too much."""
-        age = time.monotonic() - self.ended_s
-        return self.listings is listings and age * _SHARE_OF_LOOKING < self.seconds
+        """Whether it may still be taken for the present."""
+        photos = sum(len(split.ids) for split in self.splits.values())
+        age_s = time.monotonic() - self.ended_s
+        return self.listings is listings and photos > _FEW and age_s < photos * _SECONDS_PER_PHOTO
 
 
 def look(
     cache: ContentDigests,
     listings: Mapping[str, Listing],
-    place: Callable[[str], Place],
+    places: Callable[[Sequence[str]], Sequence[Place]],
     cells: Cells,
     names: Sequence[Sequence[str]],
     what: str,
@@ -67,24 +69,20 @@ def look(
     `names` are those of classes and groups, which belong to the identity. Raises UserError for a
     file that changes while it is read.
     """
-    began = time.monotonic()
     refs = np.concatenate([listing.refs for listing in listings.values()]).tolist()
-    places = [place(ref) for ref in refs]
-    contents = digests_of(cache, places, cells, what, progress)
-    in_table = np.array([bool(of.column) for of in places], bool)
-    ids = _ids(np.array(refs, np.str_), contents, in_table, listings)
+    placed = places(refs)
+    contents = digests_of(cache, placed, cells, what, progress)
+    ids = _ids(np.array(refs, np.str_), contents, placed, listings)
     splits: dict[str, SplitContents] = {}
     start = 0
     for split, listing in listings.items():
         part = slice(start, start + len(listing.refs))
         start = part.stop
         order = np.asarray(_order(ids[part]))
-        reading = np.argsort(order, kind="stable") if in_table[part].any() else None
+        reading = _reading([placed[part.start + row] for row in order.tolist()])
         ordered = Listing(*(column[order] for column in listing))
         splits[split] = SplitContents(ids[part][order], contents[part][order], ordered, reading)
-    digest = _digest(splits, names)
-    ended = time.monotonic()
-    return Look(splits, digest, listings, ended, ended - began)
+    return Look(splits, _digest(splits, names), listings, time.monotonic())
 
 
 def digests_of(
@@ -114,16 +112,17 @@ def _reader(cells: Cells, path: str, column: str) -> Callable[[], Iterable[bytes
 def _ids(
     refs: NDArray[np.str_],
     contents: Digests,
-    in_table: NDArray[np.bool_],
+    places: Sequence[Place],
     listings: Mapping[str, Listing],
 ) -> NDArray[np.str_]:
     """Names of photos [n] that do not depend on the order of a table's rows.
 
-    Equal pictures in tables are numbered by split, label and group.
+    Rows without a name have the digest of their picture; equal ones are numbered by split, label
+    and group.
     """
-    if not in_table.any():
+    rows = np.flatnonzero([not place.named for place in places])
+    if not len(rows):
         return refs
-    rows = np.flatnonzero(in_table)
     split = np.repeat(
         np.arange(len(listings)), [len(listing.refs) for listing in listings.values()]
     )
@@ -137,6 +136,14 @@ def _ids(
     for row, digest, repeat in zip(order.tolist(), ordered.tolist(), number.tolist(), strict=True):
         ids[row] = digest.decode() + (f"#{repeat}" if repeat else "")
     return ids.astype(np.str_)
+
+
+def _reading(places: Sequence[Place]) -> Ints | None:
+    """The order in which photos are read fastest, [n]; None = as they stand."""
+    if all(place.row < 0 for place in places):
+        return None
+    order = sorted(range(len(places)), key=lambda row: places[row][:3])
+    return np.array(order, np.int64)
 
 
 def _order(ids: NDArray[np.str_]) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 
 from discl.core.errors import UserError
+from discl.files.contents import digest_of_all
 from discl.parts.datasets.base.photo_contents import Place
 from discl.parts.datasets.layouts.class_folders import ClassFolders
 from discl.parts.datasets.layouts.interface import ColumnNames
-from discl.parts.datasets.layouts.metadata import MetadataList
 from discl.parts.datasets.layouts.tables import TableFiles
+from discl.parts.datasets.manifest.columns import coded
 from discl.parts.datasets.manifest.group_table import with_groups
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
-from discl.parts.datasets.manifest.layouts.interface import Layout
+from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson
+from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
+from discl.parts.datasets.manifest.layouts.lists import PhotoLists
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, RowBuilder
 from discl.parts.datasets.manifest.several import resolved
-from discl.parts.datasets.manifest.splits import SplitRule, assigned
+from discl.parts.datasets.manifest.splits import Pictures, SplitRule, assigned, is_complete
 from discl.parts.datasets.manifest.store import Manifest
-from discl.parts.datasets.manifest.tree import FileTree
+from discl.parts.datasets.manifest.tree import FileTree, path_of
 
 
 class _Older:
@@ -33,7 +36,7 @@ class _Older:
         self.layout = layout
 
     def recognises(self, tree: FileTree, options: ReadOptions) -> bool:
-        return bool(self.layout.recognises(tree.root))
+        return not options.table and bool(self.layout.recognises(tree.root))
 
     def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
         columns = ColumnNames(options.image_column, options.label_column, options.group_column)
@@ -66,7 +69,7 @@ class _Older:
 class _OlderTables(_Older):
     def place(self, ref: str) -> Place | None:
         path, column, row = ref.rsplit("#", 2)
-        return Place(path, column, int(row))
+        return Place(path, column, int(row), named=False)
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
         cells: Iterable[bytes | None] = self.layout.cells(root, path, column)
@@ -76,7 +79,8 @@ class _OlderTables(_Older):
 # the first that recognises a folder reads it
 LAYOUTS: tuple[Layout, ...] = (
     _OlderTables("Hugging Face tables", TableFiles()),
-    _Older("metadata list", MetadataList()),
+    CocoJson(),
+    PhotoLists(),
     _Older("class folders", ClassFolders()),
 )
 
@@ -105,8 +109,13 @@ def layout_titled(title: str) -> Layout:
     return next(layout for layout in LAYOUTS if layout.title == title)
 
 
-def built(tree: FileTree, settings: ManifestSettings, otherwise: str) -> Manifest:
-    """The manifest of a folder; opens no photo.
+PicturesOf = Callable[[Layout, Sequence[str]], Pictures]  # of references
+
+
+def built(
+    tree: FileTree, settings: ManifestSettings, pictures_of: PicturesOf, otherwise: str
+) -> Manifest:
+    """The manifest of a folder; the photos' contents are asked for where splits are to be cut.
 
     Raises UserError, which says `otherwise`, where no layout recognises the folder.
     """
@@ -122,7 +131,13 @@ def built(tree: FileTree, settings: ManifestSettings, otherwise: str) -> Manifes
     contents = without_classes(contents, settings.drop_classes)
     contents = numbered(resolved(contents, settings.multi_label))
     contents = _with_ood(contents, settings.options.ood)
-    contents = assigned(contents, settings.splits)
+    pictures = None
+    photo = coded(contents.rows["ref"])
+    if not is_complete(contents):
+        pictures = pictures_of(layout, photo.values)
+    contents = assigned(
+        contents, settings.splits, None if pictures is None else pictures.of(photo.codes)
+    )
     rows = contents.rows.take(_order(contents.rows))
     return Manifest(
         rows,
@@ -130,6 +145,8 @@ def built(tree: FileTree, settings: ManifestSettings, otherwise: str) -> Manifes
         contents.names or (),
         (Decision("layout", layout.title, "the first that fits"), *contents.decisions),
         tuple(dict.fromkeys([*tree.remarks, *contents.remarks])),
+        _missing(rows, tree, layout),
+        "" if pictures is None else _digest(rows, photo.distinct, pictures),
     )
 
 
@@ -148,6 +165,35 @@ def _with_ood(contents: Contents, ood: tuple[str, ...]) -> Contents:
     column = contents.rows.schema.get_field_index("split")
     return contents.with_rows(
         contents.rows.set_column(column, "split", pa.array(named, pa.string()))
+    )
+
+
+def pictures_digest(manifest: Manifest, pictures_of: PicturesOf) -> str:
+    """What `Manifest.pictures` is by the files as they are now."""
+    refs = manifest.rows["ref"].unique().to_pylist()
+    return digest_of_all(pictures_of(layout_titled(manifest.layout), refs).digests.tolist())
+
+
+def _digest(rows: Any, refs: Any, pictures: Pictures) -> str:
+    import pyarrow.compute as pc
+
+    places = pc.index_in(rows["ref"].unique(), value_set=refs).to_numpy()
+    return digest_of_all(pictures.digests[places].tolist())
+
+
+def _missing(rows: Any, tree: FileTree, layout: Layout) -> tuple[str, ...]:
+    """References of listed photos that have no file, sorted."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    refs = rows["ref"].unique()
+    others = refs.filter(pc.invert(pc.is_in(refs, pa.array(tree.pictures, pa.string()))))
+    place = layout.place if isinstance(layout, TableLayout) else lambda ref: None
+    return tuple(
+        ref
+        for ref in others.to_pylist()
+        # a listed file may have an ending that is none of a picture
+        if place(ref) is None and not (tree.root / path_of(ref)).is_file()
     )
 
 
