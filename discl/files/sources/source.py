@@ -50,6 +50,10 @@ class Source(Protocol):
         Raises UserError where the files cannot be had, or are not the expected ones.
         """
 
+    @property
+    def details(self) -> tuple[str, ...]:
+        """Lines for people: its files and where each lies."""
+
     def __str__(self) -> str: ...
 
 
@@ -127,16 +131,17 @@ class Archives:
             if archive != given:
                 archive.unlink(missing_ok=True)
 
+    @property
+    def details(self) -> tuple[str, ...]:
+        named = [
+            f"{remote.name}: {', else '.join(map(str, remote.addresses))}"
+            for remote in self.files[:_LISTED]
+        ]
+        more = len(self.files) - len(named)
+        return (*named, f"and {more} more files") if more else tuple(named)
+
     def __str__(self) -> str:
-        listed = []
-        for remote in self.files[:_LISTED]:
-            first, *others = map(str, remote.addresses)
-            listed.append(f"{first}{''.join(f', else {other}' for other in others)}")
-        more = len(self.files) - len(listed)
-        rest = f", and {more} more files" if more > 0 else ""
-        names = {remote.name for remote in self.files if remote.name not in remote.url}
-        named = f", as {', '.join(sorted(names))}" if names else ""
-        return f"{self.title} ({format_bytes(self.bytes)}{named}): {', '.join(listed)}{rest}"
+        return f"{self.title} ({format_bytes(self.bytes)})"
 
 
 def _by_hand(remote: RemoteFile) -> Path:
@@ -171,6 +176,8 @@ class Hub:
     bytes: int = 0
     revision: str = ""
     patterns: tuple[str, ...] = ("*",)
+
+    details = ()
 
     @property
     def room(self) -> int:
@@ -219,6 +226,7 @@ class ByHand:
 
     automatic = False
     room = 0
+    details = ()
 
     def is_reachable(self) -> bool:
         return False
