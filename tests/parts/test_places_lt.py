@@ -1,5 +1,6 @@
 """Places-LT's lists over Places365's folders, in miniature."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing
-from discl.parts.datasets.places_lt import PlacesLT, names_of, scene_name
+from discl.parts.datasets.places_lt import PlacesLT, file_of, names_of, scene_name
 from tests.make_mini import make
 from tests.mini.places_lt import SCENES, TEST
 
@@ -51,6 +52,41 @@ def test_photos_and_labels_are_the_lists_and_classes_are_called_as_their_folders
 )
 def test_both_layouts_of_places365_give_the_same_names(ref: str, name: str) -> None:
     assert scene_name(ref) == name
+
+
+@pytest.mark.parametrize(
+    ("easy", "small"),
+    [
+        ("train/airfield/00004851.jpg", "data_256/a/airfield/00004851.jpg"),
+        (
+            "train/apartment_building-outdoor/00000001.jpg",
+            "data_256/a/apartment_building/outdoor/00000001.jpg",
+        ),
+        ("train/bakery-shop/00000007.jpg", "data_256/b/bakery/shop/00000007.jpg"),
+    ],
+)
+def test_a_photo_of_one_layout_is_found_in_the_other(easy: str, small: str) -> None:
+    assert file_of(easy, small=True) == small
+    assert file_of(small, small=False) == easy
+    assert file_of(easy, small=False) == easy
+    assert file_of(small, small=True) == small
+    assert file_of("val/airfield/Places365_val_00003597.jpg", small=True) == (
+        "val_256/Places365_val_00003597.jpg"
+    )
+
+
+def test_the_small_archives_give_the_same_photos_as_the_easy_format(
+    mini: Path, tmp_path: Path
+) -> None:
+    for path in [*mini.glob("*/*/*.jpg"), *mini.glob("*.txt")]:
+        target = tmp_path / "small" / file_of(path.relative_to(mini).as_posix(), small=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    easy, small = (
+        PlacesLT(root=str(root), side=16).split("test") for root in (mini, tmp_path / "small")
+    )
+    assert small.ids.tolist() == easy.ids.tolist()
+    assert np.array_equal(small.pixels, easy.pixels)
 
 
 def test_a_label_with_two_folders_is_refused() -> None:

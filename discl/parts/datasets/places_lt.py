@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing
-from discl.files.sources import ByHand
+from discl.files.sources import Address, Archives, ByHand, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
+from discl.parts.datasets.base.photo_contents import Place
 from discl.parts.datasets.base.text_lists import find_list, read_lists
 
 _CLASSES = 365
 _LISTS = "Places_LT_{}.txt"
+_PHOTOS = "http://data.csail.mit.edu/places/places365"  # http, as others have it: digests decide
+_COPIES = tuple(  # of the authors' lists, at fixed commits
+    f"https://raw.githubusercontent.com/{copy}/data/Places_LT"
+    for copy in (
+        "facebookresearch/classifier-balancing/f162adef63fdf592d0b8a0f6e52bc481fc08785f",
+        "Dylanhj/BALLAD/189603c1750944b3688755ad0725c4811999c0e8",
+    )
+)
 _UNNAMED_FOLDERS = ("train", "val", "test", "data_256", "val_256", "data_large", "val_large")
 _SUFFIXES = ("shop", "platform", "door")  # "bakery shop", but "outdoor apartment building"
+
+
+def _list(split: str, bytes: int, sha256: str) -> RemoteFile:
+    first, *others = [f"{copy}/{_LISTS.format(split)}" for copy in _COPIES]
+    mirrors = tuple(map(Address, others))
+    return RemoteFile(first, bytes, sha256, unpack=False, mirrors=mirrors)
 
 
 class PlacesLT(FileDataset):
     """Places-LT (Liu et al. 2019).
 
-    `root` is a Places365 folder; the lists Places_LT_train.txt, _val.txt and _test.txt lie in it,
-    or in `lists`. Their paths start from `root`: train/airfield/*.jpg in the "easy format",
-    data_256/a/airfield/*.jpg in the small one. By the lists, 131 classes have more than 100
+    `root` is a Places365 folder of 256 px: the "easy format" (train/airfield/*.jpg,
+    val/airfield/*.jpg) or the small archives (data_256/a/airfield/*.jpg and val_256/*.jpg), whose
+    files have the same names. The lists Places_LT_train.txt, _val.txt and _test.txt lie in it, or
+    in `lists`, and may name photos in either way. By the lists, 131 classes have more than 100
     training photos and 71 fewer than 20. Class names are those of the folders.
     """
 
@@ -31,8 +50,8 @@ class PlacesLT(FileDataset):
 
     folder_name = "places_lt"
     layout = (
-        "train/ and val/ of Places365, and Places_LT_train.txt, Places_LT_val.txt and"
-        " Places_LT_test.txt"
+        "train/ and val/, or data_256/ and val_256/, of Places365; and Places_LT_train.txt,"
+        " Places_LT_val.txt and Places_LT_test.txt"
     )
     published: Mapping[str, int] = {"train": 62_500, "val": 7_300, "test": 36_500}
     licence = "Places365: non-commercial research and education, as its publishers' page says"
@@ -43,17 +62,43 @@ class PlacesLT(FileDataset):
         " database for scene recognition (TPAMI 2018)"
     )
     sources = (
-        ByHand(
-            "http://data.csail.mit.edu/places/places365/places365standard_easyformat.tar",
-            "unpack it: its places365_standard/ holds train/ and val/ (no checksum is published)",
-            24_000_000_000,
+        Archives(
+            "Places365-Standard of 256 px, whose download accepts its terms, and the lists",
+            (
+                _list(
+                    "train",
+                    2_092_674,
+                    "726c4871dcbf07ce2f857703bfe32e9a83ffbf52d704239f6d95c4f4f4c247f7",
+                ),
+                _list(
+                    "val",
+                    253_480,
+                    "719e3cf3766c09134ea28f56f1036c78def511ac1ed2c2532a6beef78f2439ba",
+                ),
+                _list(
+                    "test",
+                    1_705_400,
+                    "44eee8441c8098c59195465abede425721bc35525d75209f9433b161a6eb37bc",
+                ),
+                RemoteFile(
+                    f"{_PHOTOS}/val_256.tar",
+                    bytes=525_158_400,
+                    sha256="24b4e639ef12a0012af525bc4cb443e4ab4aaea8369a1fb009b70e4a4aad5d48",
+                    md5="e27b17d8d44f4af9a78502beb927f808",
+                ),
+                RemoteFile(
+                    f"{_PHOTOS}/train_256_places365standard.tar",
+                    bytes=26_103_685_120,
+                    sha256="0ade5d7d38c682aa0203014a2b99ad3bf608bf1de0f151dc0d80efba54660a0a",
+                    md5="53ca1c756c3d1e7809517cc47c5561c5",
+                ),
+            ),
         ),
         ByHand(
-            homepage,
-            "the three lists, to put beside train/ and val/;"
-            " github.com/facebookresearch/classifier-balancing has them too, in data/Places_LT,"
-            " with 2,092,674, 253,480 and 1,705,400 bytes",
-            4_100_000,
+            f"{_PHOTOS}/places365standard_easyformat.tar",
+            "unpack it, so that its places365_standard/ holds train/ and val/ (no checksum is"
+            " published), and put the three lists beside them",
+            24_000_000_000,
         ),
     )
 
@@ -80,8 +125,42 @@ class PlacesLT(FileDataset):
     def listings(self, root: Path) -> Mapping[str, Listing]:
         return read_lists(_LISTS, self._folders(root), _CLASSES)
 
+    def read(self, root: Path, ref: str) -> bytes:
+        return super().read(root, file_of(ref, _is_small(root)))
+
+    def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
+        small = _is_small(root)
+        return [Place(file_of(ref, small)) for ref in refs]
+
+    def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
+        small = _is_small(root)
+        files = [file_of(ref, small) for ref in refs.tolist()]
+        return super().missing(root, np.array(files, np.str_))
+
     def _folders(self, root: Path) -> list[Path]:
         return [*([Path(self.lists).expanduser()] if self.lists else []), root, root / "Places_LT"]
+
+
+def _is_small(root: Path) -> bool:
+    """Whether a folder holds the small archives, and not the easy format."""
+    return (root / "data_256").is_dir()
+
+
+def file_of(ref: str, small: bool) -> str:
+    """The file of a photo that a list names, in the easy format or the `small` archives.
+
+    "train/apartment_building-outdoor/1.jpg" of the one is
+    "data_256/a/apartment_building/outdoor/1.jpg" of the other; both keep the publisher's numbers.
+    """
+    *folders, name = ref.split("/")
+    if small and folders[:1] == ["train"] and len(folders) == 2:
+        scene = folders[1]
+        return "/".join(["data_256", scene[0], *scene.split("-"), name])
+    if small and folders[:1] == ["val"]:
+        return f"val_256/{name}"
+    if not small and folders[:1] == ["data_256"] and len(folders) > 2:
+        return "/".join(["train", "-".join(folders[2:]), name])
+    return ref
 
 
 def names_of(listings: Mapping[str, Listing]) -> tuple[str, ...]:
