@@ -199,15 +199,10 @@ class Folder(FileDataset):
         return (root / path_of(photo)).read_bytes() if content is None else content
 
     def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
-        photos = [split_box(ref)[0] for ref in refs]
-        if isinstance(self._layout, TableLayout):
-            return [self._layout.place(photo) or Place(path_of(photo)) for photo in photos]
-        return [Place(path_of(photo)) for photo in photos]
+        return [_place(self._layout, split_box(ref)[0]) for ref in refs]
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
-        if isinstance(self._layout, TableLayout):
-            return self._layout.cells(root, path, column)
-        return super().cells(root, path, column)
+        return _cells(self._layout, root, path, column)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -227,12 +222,11 @@ class Folder(FileDataset):
 
     def _pictures(self, layout: Layout, refs: Sequence[str]) -> Pictures:
         """The contents of photos; they are read where they are new or have changed."""
-        is_table = isinstance(layout, TableLayout)
-        places = [(layout.place(ref) if is_table else None) or Place(path_of(ref)) for ref in refs]
+        places = [_place(layout, ref) for ref in refs]
         digests = digests_of(
             ContentDigests(data_home(), self.folder),
             places,
-            partial(layout.cells, self.folder) if is_table else super().cells,
+            partial(_cells, layout, self.folder),
             f"reading the photos of {self.name}",
             _PROGRESS.get(),
         )
@@ -300,6 +294,17 @@ _WAY_OUT = (
     " Parquet and Arrow files of Hugging Face `datasets`;\nor the name of a dataset on the Hub,"
     " as owner/name."
 )
+
+
+def _place(layout: Layout, ref: str) -> Place:
+    """Where a whole photo lies."""
+    in_table = layout.place(ref) if isinstance(layout, TableLayout) else None
+    return in_table or Place(path_of(ref))
+
+
+def _cells(layout: Layout, root: Path, path: str, column: str) -> Iterable[bytes | None]:
+    """The contents of the rows of a table."""
+    return layout.cells(root, path, column) if isinstance(layout, TableLayout) else ()
 
 
 def _names(key: str, given: Any) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.parts.datasets.base.long_tail import cut
 from discl.parts.datasets.manifest.rows import Contents, RowBuilder
-from discl.parts.datasets.manifest.splits import UNSEEN, SplitRule, assigned
+from discl.parts.datasets.manifest.splits import UNSEEN, Pictures, SplitRule, assigned
 from tests.properties import examples
 
 Row = dict[str, Any]
@@ -39,6 +40,11 @@ def photos(count: int, label: str = "cat", **values: Any) -> list[Row]:
 
 def split_of_refs(found: Contents) -> dict[str, str]:
     return dict(zip(found.rows["ref"].to_pylist(), found.rows["split"].to_pylist(), strict=True))
+
+
+def named(digests: NDArray[np.bytes_]) -> Pictures:
+    """Pictures of files."""
+    return Pictures(digests, np.ones(len(digests), bool))
 
 
 def counts(found: Contents) -> Counter[str]:
@@ -84,7 +90,8 @@ def test_photos_that_are_added_move_few_others() -> None:
 
 def test_bursts_stay_whole_by_themselves_and_cameras_where_they_are_many() -> None:
     for column in ("sequence", "group"):
-        found = assigned(contents(photos(120, **{column: lambda i: f"b{i // 4}"})), SplitRule())
+        values: Any = {column: lambda i: f"b{i // 4}"}
+        found = assigned(contents(photos(120, **values)), SplitRule())
         assert not straddling(found, column)
         assert counts(found) == {"train": 88, "val": 16, "test": 16}
     assert any("val and test have groups that train has not" in r for r in found.remarks)
@@ -135,10 +142,17 @@ def test_crops_of_one_photo_and_equal_pictures_stay_together() -> None:
     ]
     assert not straddling(assigned(contents(rows), SplitRule()), "ref")
     pictures = np.array([f"{i % 20}" for i in range(80)], "S32")
-    found = assigned(contents(photos(80)), SplitRule(), pictures)
+    found = assigned(contents(photos(80)), SplitRule(), named(pictures))
     splits = np.array(found.rows["split"].to_pylist())
     assert all(len(set(splits[pictures == picture])) == 1 for picture in np.unique(pictures))
     assert set(splits) == {"train", "val", "test"}
+
+
+def test_rows_of_a_table_are_cut_by_their_pictures_whatever_their_order() -> None:
+    pictures = Pictures(np.array([b"%032x" % i for i in range(40)]), np.zeros(40, bool))
+    found = assigned(contents(photos(40)), SplitRule(), pictures)
+    turned = assigned(contents(photos(40)), SplitRule(), pictures.of(np.arange(40)[::-1]))
+    assert found.rows["split"].to_pylist() == turned.rows["split"].to_pylist()[::-1]
 
 
 def test_groups_are_held_out_by_name_by_folder_and_by_share() -> None:
@@ -220,7 +234,7 @@ def test_no_sequence_and_no_equal_picture_straddles_splits(
     drawn: tuple[list[Row], Any], share: float
 ) -> None:
     rows, pictures = drawn
-    found = assigned(contents(rows), SplitRule(share, "auto"), pictures)
+    found = assigned(contents(rows), SplitRule(share, "auto"), named(pictures))
     splits = found.rows["split"].to_pylist()
     assert len(splits) == len(rows)
     assert not straddling(found, "sequence")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,17 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.files.contents import digest_of_all
-from discl.parts.datasets.base.photo_contents import Place
 from discl.parts.datasets.layouts.class_folders import ClassFolders
 from discl.parts.datasets.layouts.interface import ColumnNames
-from discl.parts.datasets.layouts.tables import TableFiles
 from discl.parts.datasets.manifest.columns import coded
 from discl.parts.datasets.manifest.group_table import with_groups
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson
+from discl.parts.datasets.manifest.layouts.cub import CubLists
 from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
-from discl.parts.datasets.manifest.layouts.lists import PhotoLists
+from discl.parts.datasets.manifest.layouts.lists import PhotoLists, unused_lists
+from discl.parts.datasets.manifest.layouts.tables import TableFiles
+from discl.parts.datasets.manifest.layouts.text_lists import TextLists
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, RowBuilder
 from discl.parts.datasets.manifest.several import resolved
 from discl.parts.datasets.manifest.splits import Pictures, SplitRule, assigned, is_complete
@@ -66,20 +67,12 @@ class _Older:
         return stamp
 
 
-class _OlderTables(_Older):
-    def place(self, ref: str) -> Place | None:
-        path, column, row = ref.rsplit("#", 2)
-        return Place(path, column, int(row), named=False)
-
-    def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
-        cells: Iterable[bytes | None] = self.layout.cells(root, path, column)
-        return cells
-
-
 # the first that recognises a folder reads it
 LAYOUTS: tuple[Layout, ...] = (
-    _OlderTables("Hugging Face tables", TableFiles()),
     CocoJson(),
+    CubLists(),
+    TableFiles(),
+    TextLists(),
     PhotoLists(),
     _Older("class folders", ClassFolders()),
 )
@@ -121,10 +114,13 @@ def built(
     """
     layout = layout_of(tree, settings.options)
     if layout is None:
-        raise UserError(otherwise)
+        raise UserError(". ".join([*unused_lists(tree, settings.options, ()), otherwise]))
     contents = layout.contents(tree, settings.options)
     if not contents.rows.num_rows:
-        raise UserError(f"{tree.root} has folders but no photo in them; {otherwise}")
+        unused = unused_lists(tree, settings.options, ())
+        reasons = f" ({'; '.join(unused)})" if unused else ""
+        raise UserError(f"{tree.root} has folders but no photo in them{reasons}; {otherwise}")
+    contents = contents.with_rows(contents.rows, *_unused(contents, tree, settings))
     if settings.options.groups:
         contents = with_groups(contents, tree, settings.options.groups)
     contents = cleaned(contents)
@@ -148,6 +144,13 @@ def built(
         _missing(rows, tree, layout),
         "" if pictures is None else _digest(rows, photo.distinct, pictures),
     )
+
+
+def _unused(contents: Contents, tree: FileTree, settings: ManifestSettings) -> list[str]:
+    """Sentences about lists that nothing is read from."""
+    read = [*coded(contents.rows["source"]).values, settings.crop]
+    named = [decision.choice for decision in contents.decisions]
+    return unused_lists(tree, settings.options, [*read, *named])
 
 
 def _with_ood(contents: Contents, ood: tuple[str, ...]) -> Contents:

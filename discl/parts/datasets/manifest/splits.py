@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,26 +34,41 @@ class SplitRule:
     ood_groups: tuple[str, ...] | float = ()  # names, or a share of the groups
 
 
-def assigned(
-    contents: Contents, rule: SplitRule, digests: NDArray[np.bytes_] | None = None
-) -> Contents:
+class Pictures(NamedTuple):
+    """The contents of the photos of rows."""
+
+    digests: NDArray[np.bytes_]  # [n]; empty = there is none
+    # [n]; else the reference is the number of a row in a table, and the digest is used as its name
+    named: NDArray[np.bool_]
+
+    def of(self, rows: NDArray[Any]) -> Pictures:
+        """Those of some rows."""
+        return Pictures(self.digests[rows], self.named[rows])
+
+
+def is_complete(contents: Contents) -> bool:
+    """Whether no split is missing, so that `assigned` needs no pictures."""
+    given = set(coded(contents.rows["split"]).values)
+    return not given or not _missing_of(given)
+
+
+def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = None) -> Contents:
     """Contents with a split in every row.
 
     Given splits are kept. Where val or test is missing it is cut from train, `rule.share` of each
     class by the hash of the names, so that the order of the rows does not count and photos that are
-    added move few others. Rows of one photo, of equal `digests` [n], and of one sequence or group
+    added move few others. Rows of one photo, of equal `pictures`, and of one sequence or group
     where `rule` says so, stay together. No split takes more of a class than its share, rounded up,
     and the largest sequence (or group) of the class; nor less than its share without that, where
     sequences (or groups) have one class each. Every class stays in train.
     """
-    contents = _completed(contents)
-    contents, digests = _held_out(contents, rule.ood_groups, digests)
+    contents, pictures = _completed(contents, pictures)
+    contents, pictures = _held_out(contents, rule.ood_groups, pictures)
     splits = _values(contents, "split")
     given = set(splits.tolist())
-    missing = ["val"] if "id_test" in given else ["val", "test"]
-    missing = [name for name in missing if name not in given]
+    missing = _missing_of(given)
     if missing and "train" in given:
-        contents = _cut(contents, rule, missing, digests)
+        contents = _cut(contents, rule, missing, pictures)
         splits = _values(contents, "split")
     present = set(splits.tolist())
     told = ", ".join(
@@ -66,38 +81,44 @@ def assigned(
     )
 
 
+def _missing_of(given: set[str]) -> list[str]:
+    wanted = ["val"] if "id_test" in given else ["val", "test"]
+    return [name for name in wanted if name not in given]
+
+
 # -- given splits
 
 
-def _completed(contents: Contents) -> Contents:
+def _completed(contents: Contents, pictures: Pictures | None) -> tuple[Contents, Pictures | None]:
     """Contents in which rows without a split are train, or left out where others have train."""
     splits = _values(contents, "split")
     without = np.array([split is None for split in splits], bool)
     if not without.any():
-        return contents
+        return contents, pictures
     if "train" in splits:
         refs = _values(contents, "ref")[without].tolist()
         remark = (
             f"{len(refs)} photo(s) without a split left out, as others have one ({examples(refs)})"
         )
-        return contents.with_rows(contents.rows.filter(~without), remark)
+        left = None if pictures is None else pictures.of(~without)
+        return contents.with_rows(contents.rows.filter(~without), remark), left
     splits[without] = "train"
     completed = _with_splits(contents, splits)
     if without.all():
-        return completed
+        return completed, pictures
     remark = f"{int(without.sum())} photo(s) without a split are train, as no other is"
-    return completed.with_rows(completed.rows, remark)
+    return completed.with_rows(completed.rows, remark), pictures
 
 
 # -- groups held out
 
 
 def _held_out(
-    contents: Contents, wanted: tuple[str, ...] | float, digests: NDArray[np.bytes_] | None
-) -> tuple[Contents, NDArray[np.bytes_] | None]:
+    contents: Contents, wanted: tuple[str, ...] | float, pictures: Pictures | None
+) -> tuple[Contents, Pictures | None]:
     """Contents with the rows of some groups in the split `UNSEEN`."""
     if not wanted:
-        return contents, digests
+        return contents, pictures
     groups = _values(contents, "group")
     names = sorted({group for group in groups if group is not None})
     chosen = _share_of(names, wanted) if isinstance(wanted, float) else wanted
@@ -133,7 +154,7 @@ def _held_out(
         f"{len(chosen)} of {len(names)} groups",
         "the hash of their names" if isinstance(wanted, float) else "dataset.ood_groups",
     )
-    left = None if digests is None else digests[~torn]
+    left = None if pictures is None else pictures.of(~torn)
     return contents.with_rows(kept, *remarks).decided(decision), left
 
 
@@ -172,11 +193,11 @@ def _rows_of(
 
 
 def _cut(
-    contents: Contents, rule: SplitRule, missing: list[str], digests: NDArray[np.bytes_] | None
+    contents: Contents, rule: SplitRule, missing: list[str], pictures: Pictures | None
 ) -> Contents:
     """Contents with the missing splits cut from train."""
     by, told = _unit_column(contents, rule)
-    splits, remarks = _with_cut(contents, rule.share, missing, by, digests)
+    splits, remarks = _with_cut(contents, rule.share, missing, by, pictures)
     if by == "group" and rule.split_by == "auto":
         problem = _too_coarse(contents, splits, rule.share, missing)
         if problem:
@@ -187,7 +208,7 @@ def _cut(
                     f" {' and '.join(missing)}; dataset.split_by=group cuts by it nevertheless"
                 ),
             )
-            splits, remarks = _with_cut(contents, rule.share, missing, "", digests)
+            splits, remarks = _with_cut(contents, rule.share, missing, "", pictures)
     kinds = {"sequence": ", sequences whole", "group": ", groups whole", "": ""}
     cut_remark = (
         f"cut from train: {' and '.join(missing)}, {rule.share:.0%} of each class, by the hash of"
@@ -247,7 +268,7 @@ def _with_cut(
     share: float,
     missing: list[str],
     by: str,
-    digests: NDArray[np.bytes_] | None,
+    pictures: Pictures | None,
 ) -> tuple[NDArray[Any], list[str]]:
     """(the splits [n] with the missing ones, sentences about classes that could not be cut)."""
     splits = _values(contents, "split")
@@ -255,9 +276,11 @@ def _with_cut(
     refs = _values(contents, "ref")
     together = [_codes(contents, "ref")]
     together += [_codes(contents, by)] if by else []
-    if digests is not None:
-        _, codes = np.unique(digests, return_inverse=True)
-        together.append(np.where(digests == b"", -1, codes))
+    names = refs
+    if pictures is not None:
+        _, codes = np.unique(pictures.digests, return_inverse=True)
+        together.append(np.where(pictures.digests == b"", -1, codes))
+        names = np.where(pictures.named, refs, pictures.digests.astype(str))
     units = units_of(together)
     remarks = []
     for name in missing:
@@ -265,10 +288,9 @@ def _with_cut(
         # a unit with photos in another split stays where it is
         train &= ~np.isin(units, units[~train])
         rows = np.flatnonzero(train)
-        taken = cut_units(refs[rows], labels[rows], units[rows], share)
+        taken = cut_units(names[rows], labels[rows], units[rows], share)
         if by and (short := shortfalls(labels[rows], units[rows], taken, share)):
-            names = coded(contents.rows["label"]).values
-            classes = [names[label] for label in short]
+            classes = [coded(contents.rows["label"]).values[label] for label in short]
             remarks.append(
                 f"{name} has no photo of {len(classes)} class(es) whose {by}s are too few or too"
                 f" large to cut ({examples(classes)}): they stay in train"

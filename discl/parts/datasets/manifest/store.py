@@ -18,6 +18,7 @@ from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Listing
 from discl.files.disk import atomic_write, clear_disk_errors, data_home
+from discl.parts.datasets.manifest.boxes import ref_with_box
 from discl.parts.datasets.manifest.rows import Decision
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
@@ -45,6 +46,8 @@ class Manifest:
     names: tuple[str, ...]  # classes as folders or columns have them, in the order of their numbers
     decisions: tuple[Decision, ...] = ()
     remarks: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # references in `rows` that have no file
+    pictures: str = ""  # a digest of the contents that the splits depend on; "" = on none
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -57,9 +60,13 @@ class Manifest:
     def listings(self) -> dict[str, Listing]:
         """The listing of every split: train, val and test, then the others by name.
 
-        A photo without a group has the number -1; where no photo has one, all have 0.
+        A part of a photo has its box in its reference. A photo without a group has the number -1;
+        where no photo has one, all have 0.
         """
-        refs = np.array(self.rows["ref"].to_pylist(), np.str_)
+        names = self.rows["ref"].to_pylist()
+        for row in np.flatnonzero(self.rows["box"].is_valid()).tolist():
+            names[row] = ref_with_box(names[row], self.rows["box"][row].as_py())
+        refs = np.array(names, np.str_)
         labels = _codes(self.rows["label"], self.names)
         groups = _codes(self.rows["group"], self.groups) if self.groups else np.zeros_like(labels)
         splits = np.array(self.rows["split"].to_pylist(), np.str_)
@@ -77,22 +84,31 @@ class Manifest:
             "names": list(self.names),
             "decisions": [list(decision) for decision in self.decisions],
             "remarks": list(self.remarks),
+            "missing": list(self.missing),
+            "pictures": self.pictures,
         }
 
 
 def stored(
-    root: Path, settings: Any, others: Sequence[Path], make: Callable[[FileTree], Manifest]
+    root: Path,
+    settings: Any,
+    others: Sequence[Path],
+    make: Callable[[FileTree], Manifest],
+    pictures_of: Callable[[Manifest], str],
 ) -> Manifest:
     """The manifest of a folder, from the disk where nothing has changed, else of `make`.
 
     `settings` is all of JSON that its making depends on, beside the files: those below `root` and
-    `others`, lists elsewhere. Raises UserError where the folder changes while it is read.
+    `others`, lists elsewhere. `pictures_of` gives what `Manifest.pictures` is now. Raises
+    UserError where the folder changes while it is read.
     """
     folder = data_home() / "manifests" / short([VERSION, str(root.absolute()), settings])
     path = folder / "manifest.parquet"
     found = _read(path)
     if found is not None and found[1] == _state_now(root, [str(entry[0]) for entry in found[1]]):
-        return found[0]
+        manifest = found[0]
+        if not manifest.pictures or manifest.pictures == pictures_of(manifest):
+            return manifest
     began_ns = time.time_ns()
     tree = FileTree(root)
     state = _state_of(tree, others)
@@ -163,6 +179,8 @@ def _read(path: Path) -> tuple[Manifest, State] | None:
             tuple(about["names"]),
             tuple(Decision(*decision) for decision in about["decisions"]),
             tuple(about["remarks"]),
+            tuple(about["missing"]),
+            str(about["pictures"]),
         )
         return manifest, about["state"]
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:

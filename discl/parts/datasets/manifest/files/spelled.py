@@ -83,7 +83,7 @@ class Spellings:
 
         The longest such end counts. Of several pictures it is the one in `folder` or in the root,
         else the one below `folder`, else none. A bare name is not enough where `text` has folders,
-        unless the picture lies in `folder` or in the root itself.
+        or where pictures lie in `folder`, unless the picture lies there or in the root itself.
         """
         parts = [part for part in _ABSOLUTE.sub("", text, 1).split("/") if part not in ("", ".")]
         if not parts or ".." in parts:
@@ -93,7 +93,8 @@ class Spellings:
             own = [end, f"{folder}/{end}".lstrip("/")][: 1 if start else 2]
             candidates = self._candidates(end)
             at_home = [ref for ref in candidates if _key(ref) in map(_key, own)]
-            if whole or (start and start == len(parts) - 1):
+            bare = start == len(parts) - 1 and (start or folder in self._folders_of_pictures)
+            if whole or bare:
                 candidates = at_home
             below = [ref for ref in candidates if folder and ref.startswith(folder + "/")]
             for choice in (at_home, below, candidates):
@@ -104,6 +105,11 @@ class Spellings:
             if candidates or any(posixpath.dirname(path) in self._folders for path in own):
                 return None  # it lacks in a folder that is there: a namesake is another photo
         return None
+
+    @cached_property
+    def _folders_of_pictures(self) -> frozenset[str]:
+        """Folders below the root with a picture directly in them."""
+        return frozenset(ref.rpartition("/")[0] for ref in self._known) - {""}
 
     @cached_property
     def _folders(self) -> frozenset[str]:
