@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.text import listed
+from discl.parts.datasets.manifest.columns import some
 from discl.parts.datasets.manifest.lists.choice import (
     given_lists,
     lists_of_one_kind,
@@ -94,10 +95,13 @@ def unused_lists(tree: FileTree, options: ReadOptions, used: Sequence[str]) -> l
     """Sentences about lists beside the photos that are not `used`, each with the reason."""
     if options.table:
         return []
+    reasons: dict[str, list[str]] = {}
+    for found in _looked_at(tree, options):
+        if found.ref not in used:
+            reasons.setdefault(found.why_not or _beside(found), []).append(found.ref)
     return [
-        f"{found.ref} is not used: {found.why_not or _beside(found)}"
-        for found in _looked_at(tree, options)
-        if found.ref not in used
+        f"{some(refs)} {'is' if len(refs) == 1 else 'are'} not used: {reason}"
+        for reason, refs in reasons.items()
     ]
 
 
@@ -120,6 +124,7 @@ def _looked_at(tree: FileTree, options: ReadOptions) -> list[_Looked]:
             if ref.lower().endswith(_ENDINGS)
             and ref.count("/") <= _DEEPEST
             and ref != options.groups
+            and not (ref.lower().endswith(".json") and not _may_list(tree.root / path_of(ref)))
         ]
         known[options] = [_look(tree, ref, options) for ref in refs[:_MOST_LISTS]]
     return known[options]
@@ -166,6 +171,13 @@ def _why_no_list(sample: dict[str, list[str | None]]) -> str:
         ):
             return f"column {name} holds addresses; download the photos first"
     return f"none of its cells names a picture (columns {', '.join(sample)})"
+
+
+def _may_list(path: Path) -> bool:
+    """Whether a JSON file begins as an array of objects or an object of labels."""
+    with path.open("rb") as opened:
+        start = opened.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return bool(re.match(rb"\[\s*\{|\{\s*\"[^\"]+\.[A-Za-z]{3,4}\"\s*:\s*[\"\d\[]", start))
 
 
 def _names_a_column(options: ReadOptions) -> bool:

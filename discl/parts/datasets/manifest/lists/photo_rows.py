@@ -47,6 +47,7 @@ class PhotoList(NamedTuple):
     table: TextTable
     columns: ListColumns
     split: str | None = None
+    are_refs: bool = False  # whether the cells of the image column are references already
 
 
 @dataclass
@@ -91,7 +92,7 @@ def list_contents(
         remarks += [*split_remarks, *label_remarks]
         tables.append(rows)
     rows = pa.concat_tables(tables).unify_dictionaries()
-    decisions = list(dict.fromkeys(made for photos in lists for made in photos.columns.decisions))
+    decisions = _decisions(lists)
     if folder_labels:
         rows = with_column(rows, "label", _folder_column(rows))
         decisions.append(Decision("label", "the folder of each photo", "no column is the class"))
@@ -102,9 +103,24 @@ def list_contents(
         remarks += named_remarks
     elif any(photos.columns.names for photos in lists):
         rows = _with_words(rows)
-    rows, more, folder_remarks = _with_folder_splits(rows)
+    more, folder_remarks = list[Decision](), list[str]()
+    if not any(photos.are_refs for photos in lists):
+        rows, more, folder_remarks = _with_folder_splits(rows)
     remarks += [*folder_remarks, *_unlisted(tree, rows)]
     return Contents(_typed(rows), names, (*decisions, *more), tuple(remarks))
+
+
+def _decisions(lists: Sequence[PhotoList]) -> list[Decision]:
+    """What was decided of the lists, once where it is the same of several."""
+    if len(lists) == 1:
+        return list(lists[0].columns.decisions)
+    return list(
+        dict.fromkeys(
+            made._replace(choice=made.choice.replace(f" of {photos.ref}", " of the lists"))
+            for photos in lists
+            for made in photos.columns.decisions
+        )
+    )
 
 
 # -- the cells
@@ -120,7 +136,7 @@ def _raw_batches(tree: FileTree, photos: PhotoList, noticed: _Noticed) -> Iterat
         written = batch[columns.image]
         rows = range(number + 1, number + 1 + len(written))
         number += len(written)
-        refs = _refs(tree, photos, written, rows, noticed)
+        refs = written if photos.are_refs else _refs(tree, photos, written, rows, noticed)
         kept = [at for at, ref in enumerate(refs) if ref is not None]
         given = {
             "label": _labels(batch, columns.labels),
@@ -334,7 +350,7 @@ def _with_names(
     elif listed := class_list(tree, folder, numbers):
         named = listed
         decisions = [Decision("class names", listed.source, "it names every number")]
-    elif by_folder := named_by_folders(rows):
+    elif not lists[0].are_refs and (by_folder := named_by_folders(rows)):
         named = by_folder
         decisions = [Decision("class names", named.source, "each number fits one folder")]
     else:

@@ -1,0 +1,372 @@
+"""Pictures inside the files of Hugging Face `datasets`: Parquet, `save_to_disk`, its cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from discl.core.errors import UserError
+from discl.core.text import listed
+from discl.files.sources import safe_path
+from discl.parts.datasets.base.photo_contents import Place
+from discl.parts.datasets.manifest.layouts.table_cells import (
+    Features,
+    batches_of,
+    cell_of,
+    features_of,
+    paths_alone,
+    picture,
+    pictures_of,
+    rows_of,
+    schema_of,
+)
+from discl.parts.datasets.manifest.lists.choice import given_lists, split_of_list
+from discl.parts.datasets.manifest.lists.list_columns import ListColumns, found_columns
+from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
+from discl.parts.datasets.manifest.lists.reading import SAMPLE, Columns, TextTable, text_of
+from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
+from discl.parts.datasets.manifest.tree import FileTree, path_of
+from discl.parts.datasets.manifest.usual_names import IMAGE_COLUMNS, LABEL_COLUMNS, plain_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_REF = re.compile(r"(?P<path>.+\.(parquet|arrow))#(?P<column>.+)#(?P<row>\d+)", re.IGNORECASE)
+_SHARD = re.compile(r"-\d{4,}(-of-\d{4,})?(-[0-9a-f]+)?$")
+_DEEPEST = 6  # folders, as in the cache of `datasets`
+_UNUSED = re.compile(r"(^|/)(cache-[^/]*|tmp[^/]*|[^/]*dataset_info[^/]*)$")
+
+
+class _Table(NamedTuple):
+    """A file with pictures."""
+
+    ref: str
+    image: str  # the column
+    schema: pa.Schema
+    features: Features
+
+
+class TableFiles:
+    """Columns are found by the types that `datasets` wrote, by usual names and by their cells.
+
+    A photo's reference is its file, column and row; where a cell holds a path and no picture, it is
+    that of the file as long as it lies below the root.
+    """
+
+    title = "tables with pictures"
+
+    def recognises(self, tree: FileTree, options: ReadOptions) -> bool:
+        return any(
+            _pictures(schema_of(tree.root / path_of(ref)))
+            for ref in _first_of_each(_refs(tree, options))
+        )
+
+    def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
+        tables = [table for ref in _refs(tree, options) if (table := _table(tree, ref, options))]
+        tables, chosen = _of_one_configuration(tables, options, tree.root)
+        lists = [_photo_list(tree, table, options) for table in tables]
+        contents = list_contents(tree, lists, options, folder_labels=False)
+        orders = [_class_names(table, photos) for table, photos in zip(tables, lists, strict=True)]
+        if orders[0] is not None and all(order == orders[0] for order in orders):
+            contents = replace(contents, names=orders[0])
+        skipped = sorted(set(_refs(tree, options)) - {table.ref for table in tables})
+        remarks = [f"{listed(skipped[:4])} not used: no pictures in it"] if skipped else []
+        return contents.with_rows(contents.rows, *(remarks if not chosen else [])).decided(*chosen)
+
+    def read(self, root: Path, ref: str) -> bytes | None:
+        place = self.place(ref)
+        if place is None:
+            return None
+        path = root / safe_path(place.path)
+        cell = cell_of(path, place.column, place.row)
+        content = picture(cell, root)
+        if content is None:
+            raise UserError(f"{ref} holds no picture{_where(cell)}; write the table again")
+        return content
+
+    def place(self, ref: str) -> Place | None:
+        found = _REF.fullmatch(ref)
+        if not found:
+            return None
+        return Place(path_of(found["path"]), found["column"], int(found["row"]), named=False)
+
+    def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
+        return pictures_of(root / path, column, root)
+
+
+def _where(cell: object) -> str:
+    """What a cell names that has no picture."""
+    path = cell.get("path") if isinstance(cell, dict) else None
+    return f", and {path} is not there" if path else ""
+
+
+# -- the files
+
+
+def _refs(tree: FileTree, options: ReadOptions) -> list[str]:
+    """Parquet and Arrow files, without those that `datasets` makes on its way."""
+    if options.table:
+        if not options.table.lower().endswith((".parquet", ".arrow")):
+            return []
+        return given_lists(tree, options.table)
+    return [
+        ref
+        for ref in tree.lists
+        if ref.lower().endswith((".parquet", ".arrow"))
+        and ref.count("/") <= _DEEPEST
+        and not _UNUSED.search(ref.rpartition(".")[0])
+    ]
+
+
+def _first_of_each(refs: Sequence[str]) -> Iterator[str]:
+    """One file of each set of shards."""
+    seen = set[str]()
+    for ref in refs:
+        stem = re.sub(r"\d+", "", ref)
+        if stem not in seen:
+            seen.add(stem)
+            yield ref
+
+
+def _table(tree: FileTree, ref: str, options: ReadOptions) -> _Table | None:
+    schema = schema_of(tree.root / path_of(ref))
+    image = _image_column(ref, schema, options)
+    return _Table(ref, image, schema, features_of(schema)) if image else None
+
+
+def _split_of_file(tree: FileTree, ref: str) -> str | None:
+    """By the file's name (`train-00000-of-00001`, `beans-test.arrow`), else by its folder's."""
+    folder, _, name = ref.rpartition("/")
+    stem, _, ending = name.rpartition(".")
+    plain = _SHARD.sub("", stem)
+    found = split_of_list(f"{folder}/{plain}.{ending}".lstrip("/"))
+    if found:
+        return found
+    above, _, inner = folder.rpartition("/")
+    if (tree.root / path_of(above) / "dataset_dict.json").is_file():
+        return inner
+    return plain if plain not in (stem, "data", "part") else None
+
+
+def _of_one_configuration(
+    tables: Sequence[_Table], options: ReadOptions, root: Path
+) -> tuple[list[_Table], list[Decision]]:
+    """The tables of the configuration that is asked for, or of the only one.
+
+    Raises UserError where there are several and none is named.
+    """
+    by_name: dict[str, list[_Table]] = {}
+    for table in tables:
+        by_name.setdefault(_configuration(table.ref), []).append(table)
+    asked = options.configuration
+    if asked:
+        fits = [name for name in by_name if asked == name or asked in name.split("/")]
+        if len(fits) != 1:
+            raise UserError(
+                f"dataset.configuration = {asked!r}: {root} has"
+                f" {', '.join(filter(None, by_name)) or 'only one, without a name'}"
+            )
+        return by_name[fits[0]], [Decision("configuration", fits[0], "dataset.configuration")]
+    if len(by_name) > 1:
+        names = ", ".join(name or "the files at the top" for name in by_name)
+        raise UserError(
+            f"{root} has several configurations ({names}); set dataset.configuration to one of them"
+        )
+    return list(tables), []
+
+
+def _configuration(ref: str) -> str:
+    """The folders of a table, without those that name a split."""
+    parts = ref.split("/")[:-1]
+    kept = [part for part in parts if part != "data" and not split_of_list(f"{part}/x.parquet")]
+    return "/".join(kept)
+
+
+# -- the columns
+
+
+def _pictures(schema: pa.Schema) -> list[str]:
+    """The columns that hold pictures, those that `datasets` calls so first."""
+    import pyarrow as pa
+
+    features = features_of(schema)
+    typed = [
+        name
+        for name in schema.names
+        if features.get(name, {}).get("_type") == "Image"
+        and not pa.types.is_string(schema.field(name).type)
+    ]
+    with_bytes = [
+        field.name
+        for field in schema
+        if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
+    ]
+    binary = [
+        field.name
+        for field in schema
+        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
+    ]
+    usual = [name for name in binary if plain_name(name) in IMAGE_COLUMNS]
+    return typed or with_bytes or usual or binary[:1]
+
+
+def _image_column(ref: str, schema: pa.Schema, options: ReadOptions) -> str:
+    """The column with the pictures; "" = none holds any."""
+    able = _pictures(schema)
+    if options.image_column:
+        if options.image_column not in schema.names:
+            raise UserError(
+                f"dataset.image_column = {options.image_column!r}: {ref} has the columns"
+                f" {', '.join(schema.names)}"
+            )
+        return options.image_column if options.image_column in able else ""
+    usual = [name for name in able if plain_name(name) in IMAGE_COLUMNS]
+    if len(able) > 1 and len(usual) != 1:
+        raise UserError(
+            f"{ref} has the columns {', '.join(schema.names)}: several could be the image"
+            f" ({', '.join(able)}); set dataset.image_column"
+        )
+    return (usual or able or [""])[0]
+
+
+def _photo_list(tree: FileTree, table: _Table, options: ReadOptions) -> PhotoList:
+    """A table as a list whose cells of the image column are references."""
+    text = _text_table(tree, table)
+    sample = text.sample()
+    label = options.label_column or _typed_label(table)
+    found = found_columns(
+        sample, table.ref, replace(options, image_column="", label_column=label), (), table.image
+    )
+    columns = found or ListColumns(table.image)
+    if label and not options.label_column:
+        columns = columns._replace(
+            decisions=tuple(
+                decision._replace(why="its type is that of a class")
+                if decision.why == "dataset.label_column"
+                else decision
+                for decision in columns.decisions
+            )
+        )
+    if not columns.labels:
+        raise UserError(
+            f"{table.ref} has the columns {', '.join(table.schema.names)}: which of them is the"
+            " class? set dataset.label_column"
+        )
+    return PhotoList(table.ref, text, columns, _split_of_file(tree, table.ref), are_refs=True)
+
+
+def _typed_label(table: _Table) -> str:
+    """The column that `datasets` calls a class; "" = none, or several without a usual name."""
+    typed = [name for name in table.schema.names if _names_of(table.features.get(name))]
+    typed = [name for name in typed if plain_name(name) not in ("split", "fold")]
+    usual = [name for name in LABEL_COLUMNS if name in map(plain_name, typed)]
+    if len(typed) > 1 and not usual:
+        raise UserError(
+            f"{table.ref} has the columns {', '.join(table.schema.names)}: several could be the"
+            f" label ({', '.join(typed)}); set dataset.label_column"
+        )
+    return next((name for name in typed if not usual or plain_name(name) == usual[0]), "")
+
+
+def _names_of(feature: object) -> tuple[str, ...]:
+    """The class names of a column's type, of one label or of a list of them; () = none."""
+    if isinstance(feature, list):  # as older versions write a list
+        feature = feature[0] if feature else None
+    if not isinstance(feature, dict):
+        return ()
+    if feature.get("_type") in ("Sequence", "List", "LargeList"):
+        return _names_of(feature.get("feature"))
+    names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _class_names(table: _Table, photos: PhotoList) -> tuple[str, ...] | None:
+    names = _names_of(table.features.get(photos.columns.labels[0]))
+    return names or None
+
+
+# -- the cells
+
+
+def _text_table(tree: FileTree, table: _Table) -> TextTable:
+    path = tree.root / path_of(table.ref)
+    names = [field.name for field in table.schema if _is_plain(field.type)]
+    columns = (table.image, *(name for name in names if name != table.image))
+    class_names = {name: _names_of(table.features.get(name)) for name in columns}
+
+    def batches(wanted: Sequence[str], size: int) -> Iterator[Columns]:
+        texts = [name for name in wanted if name != table.image]
+        refs = _row_refs(tree, table, path) if size > SAMPLE else None
+        start = 0
+        for batch in batches_of(path, texts, size):
+            found: Columns = {
+                name: _texts(batch.column(name).to_pylist(), class_names[name]) for name in texts
+            }
+            rows = range(start, start + batch.num_rows)
+            start += batch.num_rows
+            if table.image in wanted:
+                found[table.image] = [refs[row] for row in rows] if refs else [""] * len(rows)
+            yield found
+
+    return TextTable(table.ref, columns, batches)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether cells are texts, numbers, or lists of them."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _is_plain(kind.value_type)
+    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind)) and not (
+        pa.types.is_large_binary(kind)
+    )
+
+
+def _texts(values: Sequence[object], names: Sequence[str]) -> list[str | None]:
+    """Cells as text, numbers of classes as their names; -1 = no class, as test splits have it."""
+    if not names:
+        return [text_of(value) for value in values]
+
+    def name(value: object) -> str | None:
+        if isinstance(value, int):
+            return names[value] if 0 <= value < len(names) else None
+        return text_of(value)
+
+    return [
+        json.dumps([*filter(None, map(name, value))], ensure_ascii=False)
+        if isinstance(value, list)
+        else name(value)
+        for value in values
+    ]
+
+
+def _row_refs(tree: FileTree, table: _Table, path: Path) -> Sequence[str | None]:
+    """The reference of each row.
+
+    Raises UserError where cells hold paths, no pictures, and none of the paths is there.
+    """
+    count = rows_of(path)
+    refs: list[str | None] = [f"{table.ref}#{table.image}#{row}" for row in range(count)]
+    paths = paths_alone(path, table.image)
+    if not paths:
+        return refs
+    folder = table.ref.rpartition("/")[0]
+    missing = 0
+    for row, written in enumerate(paths):
+        if not written:
+            continue
+        inside = tree.resolve(written, folder)
+        refs[row] = inside or refs[row]
+        missing += inside is None and not os.path.isfile(os.path.join(tree.root, written))
+    if missing == len(paths):
+        raise UserError(
+            f"{table.ref} holds paths and no pictures, such as {paths[0]} in row 1, and none of"
+            f" them is there; put the photos back or into {tree.root}, or write the table with the"
+            " pictures in it"
+        )
+    return refs
