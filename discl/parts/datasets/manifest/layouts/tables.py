@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _REF = re.compile(r"(?P<path>.+\.(parquet|arrow))#(?P<column>.+)#(?P<row>\d+)", re.IGNORECASE)
 _SHARD = re.compile(r"-\d{4,}(-of-\d{4,})?(-[0-9a-f]+)?$")
+_SAVED_SPLITS = "dataset_dict.json"  # names the folders beside it, a split each
 _DEEPEST = 6  # folders, as in the cache of `datasets`
 _UNUSED = re.compile(r"(^|/)(cache-[^/]*|tmp[^/]*|[^/]*dataset_info[^/]*)$")
 
@@ -148,7 +149,7 @@ def _split_of_file(tree: FileTree, ref: str) -> str | None:
     if found:
         return found
     above, _, inner = folder.rpartition("/")
-    if (tree.root / path_of(above) / "dataset_dict.json").is_file():
+    if (tree.root / path_of(above) / _SAVED_SPLITS).is_file():
         return inner
     return plain if plain not in (stem, "data", "part") else None
 
@@ -162,7 +163,7 @@ def _of_one_configuration(
     """
     by_name: dict[str, list[_Table]] = {}
     for table in tables:
-        by_name.setdefault(_configuration(table.ref), []).append(table)
+        by_name.setdefault(_configuration(table.ref, root), []).append(table)
     asked = options.configuration
     if asked:
         fits = [name for name in by_name if asked == name or asked in name.split("/")]
@@ -180,9 +181,11 @@ def _of_one_configuration(
     return list(tables), []
 
 
-def _configuration(ref: str) -> str:
+def _configuration(ref: str, root: Path) -> str:
     """The folders of a table, without those that name a split."""
     parts = ref.split("/")[:-1]
+    if parts and (root / path_of("/".join(parts[:-1])) / _SAVED_SPLITS).is_file():
+        parts = parts[:-1]
     kept = [part for part in parts if part != "data" and not split_of_list(f"{part}/x.parquet")]
     return "/".join(kept)
 
@@ -295,8 +298,9 @@ def _class_names(table: _Table, photos: PhotoList) -> tuple[str, ...] | None:
 
 def _text_table(tree: FileTree, table: _Table) -> TextTable:
     path = tree.root / path_of(table.ref)
-    names = [field.name for field in table.schema if _is_plain(field.type)]
-    columns = (table.image, *(name for name in names if name != table.image))
+    columns = tuple(
+        field.name for field in table.schema if field.name == table.image or _is_plain(field.type)
+    )
     class_names = {name: _names_of(table.features.get(name)) for name in columns}
 
     def batches(wanted: Sequence[str], size: int) -> Iterator[Columns]:
