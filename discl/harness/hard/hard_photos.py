@@ -106,6 +106,15 @@ class HardPhotos:
         return select(self.bound.name, self.rule, self.photos, self.predictions)
 
 
-def photo_lines(ids: NDArray[np.str_], labels: Ints) -> list[str]:
-    """A line for each photo: its id of `ids` [n] and its label of `labels` [n]."""
-    return [f"{name} {label}" for name, label in zip(ids.tolist(), labels.tolist(), strict=True)]
+def photo_lines(
+    ids: NDArray[np.str_], labels: Ints, contents: NDArray[np.bytes_] | None = None
+) -> list[str]:
+    """A line for each photo: its id of `ids` [n], its label of `labels` [n], its content's digest.
+
+    Without `contents` [n], ids stand for contents.
+    """
+    lines = [f"{name} {label}" for name, label in zip(ids.tolist(), labels.tolist(), strict=True)]
+    if contents is None:
+        return lines
+    digests = contents.astype(np.str_).tolist()
+    return [f"{line} {digest}" for line, digest in zip(lines, digests, strict=True)]
