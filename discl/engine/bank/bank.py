@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,9 @@ from discl.files.photos import decode, fitted
 SCHEMA = 2
 WAIT_SECONDS = 0.5  # between checks of what other builders still hold
 
+_OTHER_GENERATOR = (
+    "try another generator.checkpoint, or generator.dtype = float32 where it is not that already"
+)
 _RECORD = ", ".join(ImageRecord._fields)
 
 
@@ -241,6 +245,22 @@ class Bank:
         query = "SELECT source, level, variant, why FROM images WHERE status != ? ORDER BY 1, 2, 3"
         return [(Cell(*row[:3]), row[3]) for row in self.catalogue.fetch(query, (MADE,))]
 
+    def no_image(self, levels: Iterable[int] = ()) -> UserError:
+        """Why there is no image of some levels (none named = of any), as an error to raise."""
+        wanted = sorted(set(levels))
+        named = f"of level {', '.join(map(str, wanted))}" if wanted else "of the bank"
+        reasons = Counter(
+            why for cell, why in self.failures() if not wanted or cell.level in wanted
+        ).most_common()
+        if not reasons:
+            return UserError(f"the bank holds no image {named}; run `discl bank build` first")
+        total = sum(count for _, count in reasons)
+        told = reasons[0][0]
+        if len(reasons) > 1:
+            told = "; ".join(f"{why} ({count})" for why, count in reasons)
+        all_of_them = "the only image" if total == 1 else f"all {total} images"
+        return UserError(f"{all_of_them} {named} failed: {told}; {_OTHER_GENERATOR}")
+
     def records(self, level: int | None = None, status: str = MADE) -> Iterator[ImageRecord]:
         """All that is known of every image of a status, ordered by (level, source, variant)."""
         query, values = _select(_RECORD, level, status)
@@ -313,6 +333,11 @@ class Bank:
         )
         rows = self.catalogue.fetch(query, (*cell, MADE))
         if not rows:
+            failed = self.catalogue.fetch(
+                "SELECT why FROM images WHERE source = ? AND level = ? AND variant = ?", tuple(cell)
+            )
+            if failed:
+                raise UserError(f"the image of {cell} failed: {failed[0][0]}; {_OTHER_GENERATOR}")
             raise UserError(f"the bank holds no image of {cell}; run `discl bank build` first")
         *columns, shard = rows[0]
         record = ImageRecord(*columns)
@@ -328,7 +353,8 @@ class Bank:
     def pixels(self, level: int) -> Photos:
         """Pixels [n, h, w, 3] of a level as a memory map, ordered by (source, variant).
 
-        Raises UserError where the bank holds no image of the level.
+        Raises UserError where the bank holds no image of the level, with the reason where images
+        failed.
         """
         stamp = self.catalogue.stamp()
         opened = self._maps.get(level)
@@ -370,9 +396,7 @@ class Bank:
     def _opened_map(self, level: int) -> Photos:
         path, count = self.map_path(level)
         if not count:
-            raise UserError(
-                f"the bank holds no image of level {level}; run `discl bank build` first"
-            )
+            raise self.no_image((level,))
         if not path.exists():
             self._write_map(level, path, count)
         pixels: Photos = np.load(path, mmap_mode="r")

@@ -76,6 +76,8 @@ def export_bank(
     Holds one batch in memory. Raises UserError where the bank holds no image, or one is damaged.
     """
     total = sum(bank.count().values())
+    if not total and bank.failures():
+        raise bank.no_image()
     if not total:
         raise UserError(
             f"bank {bank.id} holds no image yet; make some with `discl bank build` first"

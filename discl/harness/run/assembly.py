@@ -279,6 +279,23 @@ class Bench:
         bank = self.spec.bank
         return self.bank.view(level, bank.variants, self.sources, bank.threshold, bank.best_of)
 
+    def _usable_images(self, level: int) -> LevelImages:
+        """`level_images`; raises UserError where there is none: photos would take their place."""
+        images = self.level_images(level)
+        bank = self.spec.bank
+        if len(images.row):
+            return images
+        scores = self.bank.scores(level)[0]
+        if bank.threshold is None or not len(scores):
+            raise self.bank.no_image((level,))
+        known = scores[~np.isnan(scores)]
+        best = f"the best has a cosine of {known.max():.3f}" if len(known) else "they have no score"
+        raise UserError(
+            f"none of {len(scores)} images of level {level} reaches bank.threshold ="
+            f" {bank.threshold:g}: {best}; lower the threshold (`discl bank report` draws the"
+            " scores), or leave the level out"
+        )
+
     def costs(self, levels: Sequence[int]) -> dict[str, float]:
         """Images of `levels` and their denoising steps, whether they are made or not."""
         synthetic = [level for level in levels if level != PHOTO]
@@ -321,7 +338,7 @@ class Bench:
         made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
         distributed.barrier()
         self.inputs.prepare(synthetic, progress)
-        images = {level: self.level_images(level) for level in synthetic}
+        images = {level: self._usable_images(level) for level in synthetic}
         view = self.sampler_view
         if synthetic and self.spec.sampling.hard_needs_image:
             view = view.with_images(images)

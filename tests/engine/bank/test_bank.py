@@ -250,6 +250,18 @@ def test_an_image_that_cannot_be_made_is_named_and_not_tried_again(tmp_path: Pat
     assert len(_fill(bank, _wanted()).asked) == 6
 
 
+def test_a_level_whose_images_all_failed_says_why(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, PROCESS)
+    assert str(bank.no_image((0,))).endswith("run `discl bank build` first")
+    _fill(bank, _wanted(), generator=CountingGenerator(lambda request: request.level == 0))
+    with pytest.raises(UserError, match="all 15 images of level 0 failed: it is late; try another"):
+        bank.pixels(0)
+    with pytest.raises(UserError, match="the image of .* failed: it is late"):
+        bank.image(Cell("photo1", 0, 0))
+    with pytest.raises(UserError, match="no image of .*`discl bank build` first"):
+        bank.image(Cell("photo1", 20, 0))
+
+
 def _damage(bank: Bank, how: Callable[[bytes], bytes]) -> Path:
     shard = sorted(bank.shards.iterdir())[0]
     shard.write_bytes(how(shard.read_bytes()))

@@ -9,6 +9,7 @@ import pytest
 
 from discl.config.experiment import experiments
 from discl.config.load import load
+from discl.core.errors import UserError
 from discl.core.interfaces import Photos, Split
 from discl.engine.bank.exchange import export_bank
 from discl.engine.training.batches import gather_pixels
@@ -36,7 +37,8 @@ def _original(row: int) -> Photos:
 class Wide:
     """Photos of 40 x 60, trained on at 32 x 32."""
 
-    version, classes, splits, ready = 1, ("wide", "rare"), ("train", "val"), True
+    version, classes, ready = 1, ("wide", "rare"), True
+    splits: tuple[str, ...] = ("train", "val")
 
     def __init__(self, original: bool = True) -> None:
         self.original = original
@@ -58,6 +60,10 @@ class Wide:
     def _read(self, row: int) -> Photos:
         self.read.append(row)
         return _original(row)
+
+
+class WideWithTest(Wide):
+    splits = ("train", "val", "test")
 
 
 class Shades:
@@ -195,3 +201,10 @@ def test_report_figure_and_export_work_at_any_size(tmp_path: Path) -> None:
         )
         == 12
     )
+
+
+def test_a_level_of_which_no_image_passes_the_threshold_is_no_run() -> None:
+    bench = _bench("bank.threshold=1")  # the cosine of a grey photo
+    bench.dataset = WideWithTest()
+    with pytest.raises(UserError, match=r"none of 6 images of level 50 reaches bank.threshold = 1"):
+        bench.setup([50], lambda *_: None)

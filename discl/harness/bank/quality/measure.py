@@ -103,6 +103,8 @@ def _check(bench: Bench, images: ImageTable) -> None:
 
     Raises UserError.
     """
+    if not len(images) and bench.bank.failures() and not bench.bank.count():
+        raise bench.bank.no_image()
     if not len(images):
         raise UserError(
             f"the bank {bench.bank.folder} holds no image of this benchmark; run `discl bank build"
