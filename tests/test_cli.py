@@ -217,6 +217,7 @@ def test_a_walk_through_every_verb(tmp_path: Path) -> None:
     assert "of which stored 0" in plan
     assert "Images are made for " in plan
     assert "The generator had seen: nothing, since it is no network" in plan
+    assert "Images are made from the photos as training has them, at 32x32." in plan
     first = discl("bench", "--trackers", "console")
     assert "static" in first
     assert "one seed: no interval" in first

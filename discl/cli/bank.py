@@ -85,7 +85,7 @@ def bank_build(
     if retry_failed:
         bench.bank.drop(cell for cell, _ in bench.bank.failures())
     for sentence in sentences(source_sizes(bench)):
-        click.echo(sentence)
+        click.echo(sentence, err=True)
     filled = bench.fill(bench.spec.levels, tracker.progress, built)
     rate = f", {filled.images / filled.seconds:.1f} images/s" if filled.images else ""
     click.echo(

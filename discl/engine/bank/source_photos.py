@@ -39,9 +39,11 @@ def source_rule(
     the first of the two that there is. Without either they are as training sees them, and so are
     photos of a dataset that has no others, unless the benchmark states a size.
     """
-    if train.original is not None and (bank_size or photo_size):
-        return SourceRule(_pair(bank_size) or photo_size or (0, 0), True)
-    return SourceRule(_pair(bank_size) or _pair(train.pixels.shape[1:3]), False)
+    stated = (bank_size[0], bank_size[1]) if bank_size else None
+    wanted = stated or photo_size
+    if train.original is not None and wanted:
+        return SourceRule(wanted, True)
+    return SourceRule(stated or train.pixels.shape[1:3], False)
 
 
 def source_photos(train: Split, rule: SourceRule, rows: Ints) -> PhotoRows:
@@ -68,7 +70,3 @@ def _photo(train: Split, rule: SourceRule, row: int) -> Photos:
     if train.reduced is None:
         return train.original(row)
     return train.reduced(row, _DECODED_TIMES * max(rule.size))
-
-
-def _pair(size: Sequence[int]) -> tuple[int, int] | tuple[()]:
-    return (size[0], size[1]) if size else ()

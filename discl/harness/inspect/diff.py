@@ -20,8 +20,8 @@ from discl.harness.inspect.details import (
 )
 from discl.harness.inspect.index import StoredRun, experiment_file
 
-# keys of identity["images"] that benchmark files have in the table bank
-_BANK_KEYS = ("variants", "best_of", "threshold", "seed", "size")
+# keys of identity["images"] that are of the bank, not of a part
+_BANK_KEYS = ("variants", "best_of", "threshold", "seed", "size", "source")
 # settings that only runs with generated images have
 _IMAGE_SETTINGS = ("levels", "bank.", "generator.", "scorer.", "prompts.")
 _IMAGES_CHANGE = "levels of generated images"

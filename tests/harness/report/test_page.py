@@ -149,11 +149,13 @@ def test_a_level_without_a_kept_image_is_marked() -> None:
         [0],
         [("truck", 8, [0])],
         "0.3",
+        "Images are made from the photos at 40x24 (originals 60x40 in the median).",
     )
     text = page([draw_section(comparison_of(RUNS), gallery=shown)], "")
     assert '<td style="--v:0.00" class="nothing">0 of 8</td>' in text
     assert "✕ dropped" in text
     assert 'class="hole"' in text
+    assert "originals 60x40 in the median" in text
 
 
 def test_strategies_look_alike_on_every_chart_and_differ_from_each_other() -> None:
