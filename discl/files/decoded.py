@@ -29,9 +29,8 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Photos, Progress
-from discl.files.contents import DIGITS, Digests, digest_of
+from discl.files.contents import DIGITS, Digests
 from discl.files.disk import clear_disk_errors, folder_lock, write_text
-from discl.files.photos import decode_square
 from discl.files.processes import in_processes, workers
 from discl.files.sources import format_bytes
 
@@ -46,10 +45,20 @@ Unreadable = dict[int, str]  # position -> why the photo could not be read
 
 
 class PhotoFiles(Protocol):
-    """Source of the bytes of photos; sent to other processes by pickle."""
+    """Source of photos; sent to other processes by pickle."""
+
+    @property
+    def how(self) -> str:
+        """What pixels depend on beside the contents of files, such as how deep grey is scaled."""
 
     def read(self, ref: str) -> bytes:
         """The bytes of the image file; raises OSError where it cannot be read."""
+
+    def digest(self, ref: str, data: bytes) -> bytes:
+        """The digest of a photo's content, where `data` is its file's bytes."""
+
+    def square(self, ref: str, data: bytes, side: int) -> Photos:
+        """uint8 [side, side, 3]; raises UserError where `data` is no image."""
 
 
 class OpenedPhotos(NamedTuple):
@@ -71,7 +80,7 @@ class DecodedPhotos:
     home: Path
     origin: str  # where the files lie
     refs: NDArray[np.str_]
-    contents: Digests  # [n], of each photo's file
+    contents: Digests  # [n]; empty where the file cannot be read
     side: int
     files: PhotoFiles
     reading: Ints | None = None  # [n], positions; None = as listed
@@ -79,7 +88,7 @@ class DecodedPhotos:
     @cached_property
     def folder(self) -> Path:
         contents = hashlib.sha256(self._digests.tobytes()).hexdigest()
-        return self.home / short(["decoded", VERSION, self.side, contents])
+        return self.home / short(["decoded", VERSION, self.side, self.files.how, contents])
 
     @cached_property
     def _digests(self) -> Digests:
@@ -89,7 +98,7 @@ class DecodedPhotos:
     def _place(self) -> str:
         """Equal for maps of the same photos before and after some of their files changed."""
         listed = hashlib.sha256("\n".join(self.refs.tolist()).encode()).hexdigest()
-        return short([self.origin, self.side, listed])
+        return short([self.origin, self.side, self.files.how, listed])
 
     @property
     def bytes(self) -> int:
@@ -181,7 +190,8 @@ class DecodedPhotos:
         found: dict[int, _Copy] = {}
         wanted = np.array(positions, np.int64)
         for folder, done in self._others():
-            if done.get("side") != self.side or not len(wanted):
+            same_kind = done.get("side") == self.side and done.get("how") == self.files.how
+            if not same_kind or not len(wanted):
                 continue
             try:
                 stored = np.fromfile(folder / "contents", _DIGEST)
@@ -237,6 +247,7 @@ class DecodedPhotos:
             "version": VERSION,
             "of": self.origin,
             "place": self._place,
+            "how": self.files.how,
             "photos": len(self.refs),
             "side": self.side,
             "unreadable": unreadable,
@@ -394,7 +405,7 @@ def _decoded(photo: _Photo, side: int, files: PhotoFiles) -> tuple[bytes, str]:
     why = ""
     try:
         data = files.read(photo.ref)
-        if digest_of(data) != photo.digest:
+        if files.digest(photo.ref, data) != photo.digest:
             raise _changed(photo.ref)
     except OSError as error:
         if photo.digest:
@@ -402,7 +413,7 @@ def _decoded(photo: _Photo, side: int, files: PhotoFiles) -> tuple[bytes, str]:
         why = f"{photo.ref} cannot be read ({error.strerror or error})"
     else:
         try:
-            return decode_square(data, photo.ref, side).tobytes(), ""
+            return files.square(photo.ref, data, side).tobytes(), ""
         except UserError as error:
             why = str(error)
     return bytes(side * side * 3), why

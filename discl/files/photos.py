@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from discl.core.errors import UserError
@@ -171,7 +172,11 @@ def decode_square(data: bytes, name: str, side: int, reading: Reading = AS_STORE
     A photo of that size stays as it is. Large JPEGs are first decoded at a half, a quarter or an
     eighth, at least twice as large as `side`.
     """
-    photo = decode(data, name, 2 * side, reading)
+    return squared(decode(data, name, 2 * side, reading), side)
+
+
+def squared(photo: Photos, side: int) -> Photos:
+    """The middle square of a photo [h, w, 3] at `side` pixels, as in `decode_square`."""
     h, w = photo.shape[:2]
     edge = min(h, w)
     box = ((w - edge) / 2, (h - edge) / 2, (w + edge) / 2, (h + edge) / 2)
@@ -228,6 +233,7 @@ def _from_deep(image: Image.Image, levels: tuple[float, float]) -> Image.Image:
     """Grey of 8 bits. Without other levels 65535 is white, not the brightest pixel of a photo."""
     low, high = levels
     deep = np.asarray(image)
+    scaled: NDArray[Any]
     if levels == _FORMAT_LEVELS:
         scaled = (deep.astype(np.uint32) * 255 + 32767) // 65535
     else:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from discl.core.errors import UserError
+from discl.core.interfaces import Photos
 from discl.files import decoded
 from discl.files.contents import digest_of
 from discl.files.decoded import DecodedPhotos, OpenedPhotos, check_room
@@ -29,6 +30,13 @@ class Folder:
     root: Path
     log: Path
     slow_s: float = 0.0
+    how: str = ""
+
+    def digest(self, ref: str, data: bytes) -> bytes:
+        return digest_of(data)
+
+    def square(self, ref: str, data: bytes, side: int) -> Photos:
+        return decode_square(data, ref, side)
 
     def read(self, ref: str) -> bytes:
         time.sleep(self.slow_s)
@@ -104,6 +112,7 @@ BUILD = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
+from discl.core.interfaces import Photos
 from discl.files import decoded
 from discl.files.contents import digest_of
 from test_decoded import a_map, silent
@@ -228,9 +237,10 @@ def test_other_photos_or_another_size_are_another_map(photos: Path, tmp_path: Pa
     others = [
         replace(one, refs=one.refs[1:], contents=one.contents[1:]),
         replace(one, side=SIDE + 1),
+        replace(one, files=replace(one.files, how="otherwise")),
         replace(one, contents=swapped),
     ]
-    assert len({each.folder for each in [one, *others]}) == 4
+    assert len({each.folder for each in [one, *others]}) == 5
     renamed = replace(one, refs=np.char.add("new/", one.refs), origin="elsewhere")
     assert renamed.folder == one.folder
 

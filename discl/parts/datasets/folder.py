@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -14,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Listing, Progress
+from discl.core.interfaces import Listing, Photos, Progress
 from discl.files.contents import ContentDigests
 from discl.files.disk import data_home
+from discl.files.photos import Reading, grey_levels
 from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, obtain
 from discl.parts.datasets.base.class_names import class_names, photo_of
 from discl.parts.datasets.base.file_dataset import FileDataset, no_progress
 from discl.parts.datasets.base.long_tail import thinned
 from discl.parts.datasets.base.photo_contents import Place, digests_of
-from discl.parts.datasets.manifest.boxes import split_box
+from discl.parts.datasets.manifest.boxes import Box, crop_pixels, split_box
 from discl.parts.datasets.manifest.build import (
     ManifestSettings,
     built,
@@ -36,6 +38,8 @@ from discl.parts.datasets.manifest.splits import SPLIT_BY, Pictures, SplitRule
 from discl.parts.datasets.manifest.store import Manifest, stored
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
+# endings of photos with 8 bits a channel
+_SHALLOW = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".heic", ".heif")
 # of the reading of photos in `prepare`; no part of a dataset, which is sent to other processes
 _PROGRESS: ContextVar[Progress] = ContextVar("progress", default=no_progress)
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
@@ -54,7 +58,9 @@ class Folder(FileDataset):
     `drop_classes`: names of classes that are left out, such as empty. `multi_label`: drop, first or
     crop; what happens to photos of several classes. `crop`: a file
     with a detector's boxes, those above `crop_confidence` are cut out with `crop_padding` around
-    them. `truncated`: read or drop; what happens to photos that end too early. `ood`: names of
+    them. `truncated`: read or drop; what happens to photos that end too early. `grey`: what is white
+    in grey photos of more than 8 bits: that of the format (depth), the set's own brightest (range),
+    or the latter for sensors of 14 bits and less (auto). `ood`: names of
     splits with photos from elsewhere, beside those below ood/. `ood_groups`: groups that are held
     out as such, by name or as a share. Where val or test is missing it is cut from train: `share`
     of each class, by `split_by` (auto, sequence, group or photo). `allow_equal`: run although equal
@@ -92,6 +98,7 @@ class Folder(FileDataset):
         crop_confidence: float = 0.2,
         crop_padding: float = 0.0,
         truncated: str = "drop",
+        grey: str = "auto",
         allow_equal: bool = False,
     ) -> None:
         super().__init__(root, side, most_unreadable)
@@ -116,6 +123,7 @@ class Folder(FileDataset):
             ("split_by", split_by, SPLIT_BY),
             ("multi_label", multi_label, ("drop", "first", "crop")),
             ("truncated", truncated, ("read", "drop")),
+            ("grey", grey, ("auto", "range", "depth")),
         ):
             if value not in choices:
                 raise UserError(f"dataset.{key} = {value!r}: takes {', '.join(choices)}")
@@ -129,6 +137,7 @@ class Folder(FileDataset):
         self.largest = largest
         self.smallest = smallest
         self.truncated = truncated
+        self.grey = grey
         self.settings = ManifestSettings(
             ReadOptions(
                 table,
@@ -193,13 +202,52 @@ class Folder(FileDataset):
         absent = set(self.manifest.missing)
         return np.array([split_box(ref)[0] in absent for ref in refs.tolist()], bool), 0
 
+    @cached_property
+    def reading(self) -> Reading:
+        refs = [
+            ref
+            for ref in self.manifest.rows["ref"].unique().to_pylist()
+            if not ref.lower().endswith(_SHALLOW)
+        ]
+        levels = grey_levels(self.grey, refs, partial(self.read, self.folder)) if refs else None
+        return Reading(self.truncated == "read", levels)
+
+    def decode(self, data: bytes, ref: str, least_side: int = 0) -> Photos:
+        box = split_box(ref)[1]
+        if box is None:
+            return super().decode(data, ref, least_side)
+        # as many pixels for the box as for a photo
+        whole = math.ceil(least_side / min(1, *box[2:])) if least_side else 0
+        return crop_pixels(super().decode(data, ref, whole), box, self.settings.crop_padding)
+
     def read(self, root: Path, ref: str) -> bytes:
         photo = split_box(ref)[0]
         content = self._layout.read(root, photo)
         return (root / path_of(photo)).read_bytes() if content is None else content
 
     def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
-        return [_place(self._layout, split_box(ref)[0]) for ref in refs]
+        return [self._place(*split_box(ref)) for ref in refs]
+
+    def _place(self, photo: str, box: Box | None) -> Place:
+        place = _place(self._layout, photo)
+        if box is None:
+            return place
+        return place._replace(part=f"{box} and {self.settings.crop_padding} around it")
+
+    def decode(self, data: bytes, ref: str, least_side: int = 0) -> Photos:
+        photo, box = split_box(ref)
+        if box is None:
+            return super().decode(data, ref, least_side)
+        smaller = round(least_side / max(min(box[2:]), 1e-3))  # so that the box is large enough
+        pixels = super().decode(data, photo, smaller)
+        return crop_pixels(pixels, box, self.settings.crop_padding)
+
+    def size(self, data: bytes, ref: str) -> tuple[int, int]:
+        photo, box = split_box(ref)
+        if box is None:
+            return super().size(data, photo)
+        height, width = self.decode(data, ref).shape[:2]
+        return height, width
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
         return _cells(self._layout, root, path, column)

@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Listing, Photos, Progress, Split
 from discl.files import decoded
-from discl.files.contents import ContentDigests
+from discl.files.contents import ContentDigests, Digests, digest_of
 from discl.files.disk import data_home
-from discl.files.photos import decode, decode_whole, size_of
+from discl.files.photos import AS_STORED, Reading, decode, shortened, size_of, squared
 from discl.files.sources import ByHand, Source, format_bytes, obtain, safe_path
-from discl.parts.datasets.base.photo_contents import Look, Place, SplitContents, look
+from discl.parts.datasets.base.photo_contents import (
+    Look,
+    Place,
+    SplitContents,
+    digest_of_part,
+    look,
+)
 from discl.parts.datasets.base.survey import (
     Survey,
     check_listings,
@@ -98,6 +104,22 @@ class FileDataset(ABC):
         """The file each photo lies in, and where in it."""
         return [Place(ref) for ref in refs]
 
+    @property
+    def reading(self) -> Reading:
+        """How the photos are read where their files leave it open."""
+        return AS_STORED
+
+    def decode(self, data: bytes, ref: str, least_side: int = 0) -> Photos:
+        """The pixels [h, w, 3] of a photo, of its file's bytes; see `discl.files.photos.decode`.
+
+        A photo whose `places` names a part is that part.
+        """
+        return decode(data, ref, least_side, self.reading)
+
+    def size(self, data: bytes, ref: str) -> tuple[int, int]:
+        """(height, width) of what `decode` gives; nothing is decoded where that can be told so."""
+        return size_of(data, ref)
+
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
         """The contents of all rows of a table that `places` names, None where a row has none."""
         raise NotImplementedError(f"{self.name} has no tables")
@@ -161,17 +183,19 @@ class FileDataset(ABC):
         self.listing(name)  # says which splits there are
         opened = self._open_photos(name, no_progress)
         photos = self._contents.splits[name]
-        originals = _Originals(self, photos.listing.refs[opened.rows])
+        refs = photos.listing.refs[opened.rows]
+        contents = photos.contents[opened.rows]
+        originals = _Originals(self, refs, contents)
         return Split(
             photos.ids[opened.rows],
             photos.listing.labels[opened.rows],
             photos.listing.groups[opened.rows],
             opened.pixels,
             original=originals,
-            whole=_WholePhotos(self, photos.listing.refs[opened.rows]),
+            whole=_WholePhotos(self, refs, contents),
             reduced=originals.reduced,
             original_size=originals.size,
-            contents=photos.contents[opened.rows],
+            contents=contents,
         )
 
     def prepare(self, progress: Progress) -> None:
@@ -414,49 +438,65 @@ class _Reader:
         self._dataset = dataset
         self._root = root
 
+    @property
+    def how(self) -> str:
+        reading = self._dataset.reading
+        return "" if reading == AS_STORED else repr(reading)
+
     def read(self, ref: str) -> bytes:
         return self._dataset.read(self._root, ref)
 
+    def digest(self, ref: str, data: bytes) -> bytes:
+        (place,) = self._dataset.places(self._root, [ref])
+        return digest_of_part(digest_of(data), place.part)
+
+    def square(self, ref: str, data: bytes, side: int) -> Photos:
+        return squared(self._dataset.decode(data, ref, 2 * side), side)
+
 
 class _Originals:
-    """Photos at full size, by row."""
+    """Photos at full size, by row; raises UserError for a file that has changed meanwhile."""
 
-    def __init__(self, dataset: FileDataset, refs: NDArray[np.str_]) -> None:
+    def __init__(self, dataset: FileDataset, refs: NDArray[np.str_], contents: Digests) -> None:
         self._dataset = dataset
+        self._files = _Reader(dataset, dataset.folder)
         self._refs = refs
+        self._contents = contents
 
     def __call__(self, row: int) -> Photos:
-        ref = str(self._refs[row])
-        return self._pixels(self._bytes(ref), ref)
+        return self.reduced(row, 0)
 
     def reduced(self, row: int, side: int) -> Photos:
         """A photo; a large JPEG may come smaller, neither side shorter than `side`."""
-        ref = str(self._refs[row])
-        return decode(self._bytes(ref), ref, least_side=side)
+        return self._dataset.decode(self._bytes(row), str(self._refs[row]), side)
 
     def size(self, row: int) -> tuple[int, int]:
         """(height, width) of a photo, read from the header of its file."""
+        return self._dataset.size(self._bytes(row), str(self._refs[row]))
+
+    def _bytes(self, row: int) -> bytes:
         ref = str(self._refs[row])
-        return size_of(self._bytes(ref), ref)
-
-    def _pixels(self, data: bytes, ref: str) -> Photos:
-        return decode(data, ref)
-
-    def _bytes(self, ref: str) -> bytes:
         try:
-            return self._dataset.read(self._dataset.folder, ref)
+            data = self._files.read(ref)
         except OSError as error:
             raise UserError(
                 f"{ref} cannot be read any more ({error.strerror or error}); put it back into"
                 f" {self._dataset.folder}"
             ) from error
+        if self._files.digest(ref, data) != self._contents[row]:
+            raise UserError(
+                f"{ref} has changed since the photos were decoded; run the same again when nothing"
+                f" writes to {self._dataset.folder}"
+            )
+        return data
 
 
 class _WholePhotos(_Originals):
     """Photos with their aspect kept, the shorter side at training size, by row."""
 
-    def _pixels(self, data: bytes, ref: str) -> Photos:
-        return decode_whole(data, ref, self._dataset.side)
+    def __call__(self, row: int) -> Photos:
+        side = self._dataset.side
+        return shortened(self.reduced(row, 2 * side), side)
 
 
 _SURVEYS: dict[tuple[Any, ...], Survey] = {}

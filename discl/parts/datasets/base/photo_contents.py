@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.interfaces import Ints, Listing, Progress
-from discl.files.contents import DIGITS, ContentDigests, Digests, digest_of_all
+from discl.files.contents import DIGITS, ContentDigests, Digests, digest_of, digest_of_all
 
 # many files are looked at again in one process only after so long: every run id needs a look
 _SECONDS_PER_PHOTO = 2e-4
@@ -26,6 +26,7 @@ class Place(NamedTuple):
     column: str = ""  # of a table
     row: int = -1  # of a table, or of records in a file; -1 = the file is the photo
     named: bool = True  # False = the reference is no name but a row's number, which may change
+    part: str = ""  # of the photo, such as a box; "" = all of it
 
 
 Cells = Callable[[str, str], Iterable[bytes | None]]  # (path, column) -> contents of all its rows
@@ -72,6 +73,8 @@ def look(
     refs = np.concatenate([listing.refs for listing in listings.values()]).tolist()
     placed = places(refs)
     contents = digests_of(cache, placed, cells, what, progress)
+    for row in np.flatnonzero([bool(place.part) for place in placed]).tolist():
+        contents[row] = digest_of_part(bytes(contents[row]), placed[row].part)
     ids = _ids(np.array(refs, np.str_), contents, placed, listings)
     splits: dict[str, SplitContents] = {}
     start = 0
@@ -103,6 +106,11 @@ def digests_of(
             there = rows < len(of_rows)
             digests[np.array(tables[key])[there]] = of_rows[rows[there]]
     return digests
+
+
+def digest_of_part(digest: bytes, part: str) -> bytes:
+    """The digest of a part of a photo, given that of its file."""
+    return digest_of(digest + part.encode()) if digest and part else digest
 
 
 def _reader(cells: Cells, path: str, column: str) -> Callable[[], Iterable[bytes | None]]:
