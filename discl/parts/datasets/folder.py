@@ -49,23 +49,23 @@ class Folder(FileDataset):
     """Photos of `root`, in one of the layouts below or as `owner/name` of a dataset on the Hub.
 
     `root`: a folder with a folder for each class, directly or below train/, val/, test/ and
-    ood/NAME/; or with Parquet files, `save_to_disk` files or a list of the photos. `table`: the
-    list, where there are several. `image_column`, `label_column`, `split_column`,
-    `sequence_column`, `caption_column`: for lists whose columns cannot be recognised.
-    `group_column`: a column that says what belongs together, such as the camera; for class folders,
-    `group_level` is the folder level that is the group, 1 = the topmost, and `groups` is a CSV file
-    with the columns path and group. `configuration`: of a Hugging Face dataset with several.
-    `drop_classes`: names of classes that are left out, such as empty. `multi_label`: drop, first or
-    crop; what happens to photos of several classes. `crop`: a file
-    with a detector's boxes, those above `crop_confidence` are cut out with `crop_padding` around
-    them. `truncated`: read or drop; what happens to photos that end too early. `grey`: what is white
-    in grey photos of more than 8 bits: that of the format (depth), the set's own brightest (range),
-    or the latter for sensors of 14 bits and less (auto). `ood`: names of
-    splits with photos from elsewhere, beside those below ood/. `ood_groups`: groups that are held
-    out as such, by name or as a share. Where val or test is missing it is cut from train: `share`
-    of each class, by `split_by` (auto, sequence, group or photo). `allow_equal`: run although equal
-    photos are in train and in test. `largest` and `smallest`: thin train to a long tail between
-    these counts, the class with most photos first; 0 = leave it as it is.
+    ood/NAME/; or with a list of the photos, Parquet or Arrow files. `table`: the list, where there
+    are several. `image_column`, `label_column`, `split_column`, `sequence_column`,
+    `caption_column`: for lists whose columns cannot be recognised. `group_column`: a column that
+    says what belongs together, such as the camera; for class folders, `group_level` is the folder
+    level that is the group, 1 = the topmost, and `groups` is a CSV file with the columns path and
+    group. `configuration`: of a Hugging Face dataset with several. `drop_classes`: names of classes
+    that are left out, such as empty. `multi_label`: drop, first or crop; what happens to photos of
+    several classes. `crop`: a file with a detector's boxes; those above `crop_confidence` are cut
+    out, with `crop_padding` around them as a share of their sides. `truncated`: read or drop; what
+    happens to photos that end too early. `grey`: what is white in grey photos of more than 8 bits:
+    that of the format (depth), the set's own brightest (range), or the latter for sensors of 14
+    bits and less (auto). `ood`: names of splits with photos from elsewhere, beside those below
+    ood/. `ood_groups`: groups that are held out as such, by name or as a share. Where val or test
+    is missing it is cut from train: `share` of each class, by `split_by` (auto, sequence, group or
+    photo). `allow_equal`: run although equal photos are in train and in test. `largest` and
+    `smallest`: thin train to a long tail between these counts, the class with most photos first;
+    0 = leave it as it is.
     """
 
     not_hashed = ("root", "most_unreadable", "allow_equal")
@@ -212,14 +212,6 @@ class Folder(FileDataset):
         levels = grey_levels(self.grey, refs, partial(self.read, self.folder)) if refs else None
         return Reading(self.truncated == "read", levels)
 
-    def decode(self, data: bytes, ref: str, least_side: int = 0) -> Photos:
-        box = split_box(ref)[1]
-        if box is None:
-            return super().decode(data, ref, least_side)
-        # as many pixels for the box as for a photo
-        whole = math.ceil(least_side / min(1, *box[2:])) if least_side else 0
-        return crop_pixels(super().decode(data, ref, whole), box, self.settings.crop_padding)
-
     def read(self, root: Path, ref: str) -> bytes:
         photo = split_box(ref)[0]
         content = self._layout.read(root, photo)
@@ -232,15 +224,14 @@ class Folder(FileDataset):
         place = _place(self._layout, photo)
         if box is None:
             return place
-        return place._replace(part=f"{box} and {self.settings.crop_padding} around it")
+        return place._replace(part=f"{box}")
 
     def decode(self, data: bytes, ref: str, least_side: int = 0) -> Photos:
         photo, box = split_box(ref)
         if box is None:
             return super().decode(data, ref, least_side)
-        smaller = round(least_side / max(min(box[2:]), 1e-3))  # so that the box is large enough
-        pixels = super().decode(data, photo, smaller)
-        return crop_pixels(pixels, box, self.settings.crop_padding)
+        whole = math.ceil(least_side / max(min(box[2:]), 1e-3))  # so that the box is large enough
+        return crop_pixels(super().decode(data, photo, whole), box)
 
     def size(self, data: bytes, ref: str) -> tuple[int, int]:
         photo, box = split_box(ref)

@@ -13,7 +13,9 @@ from discl.core.errors import UserError
 from discl.files.contents import digest_of_all
 from discl.parts.datasets.layouts.class_folders import ClassFolders
 from discl.parts.datasets.layouts.interface import ColumnNames
-from discl.parts.datasets.manifest.columns import coded
+from discl.parts.datasets.manifest.boxes import clip_boxes
+from discl.parts.datasets.manifest.columns import coded, replaced
+from discl.parts.datasets.manifest.detections import cropped
 from discl.parts.datasets.manifest.group_table import with_groups
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson
@@ -125,7 +127,12 @@ def built(
         contents = with_groups(contents, tree, settings.options.groups)
     contents = cleaned(contents)
     contents = without_classes(contents, settings.drop_classes)
-    contents = numbered(resolved(contents, settings.multi_label))
+    contents = resolved(contents, settings.multi_label)
+    contents = _padded(contents, settings.crop_padding)
+    contents = cropped(
+        contents, tree.root, settings.crop, settings.crop_confidence, settings.crop_padding
+    )
+    contents = numbered(contents)
     contents = _with_ood(contents, settings.options.ood)
     pictures = None
     photo = coded(contents.rows["ref"])
@@ -151,6 +158,24 @@ def _unused(contents: Contents, tree: FileTree, settings: ManifestSettings) -> l
     read = [*coded(contents.rows["source"]).values, settings.crop]
     named = [decision.choice for decision in contents.decisions]
     return unused_lists(tree, settings.options, [*read, *named])
+
+
+def _padded(contents: Contents, padding: float) -> Contents:
+    """Contents whose boxes have grown by a share of their sides on each side."""
+    import pyarrow as pa
+
+    boxes = contents.rows["box"].combine_chunks()
+    has_box = np.asarray(boxes.is_valid())
+    if not padding or not has_box.any():
+        return contents
+    given = np.array(boxes.filter(boxes.is_valid()).to_pylist(), np.float64)
+    start, size = given[:, :2], given[:, 2:]
+    grown, _ = clip_boxes(np.concatenate([start - padding * size, (1 + 2 * padding) * size], 1))
+    padded: list[list[float] | None] = [None] * len(has_box)
+    for row, box in zip(np.flatnonzero(has_box).tolist(), grown.tolist(), strict=True):
+        padded[row] = box
+    column = pa.chunked_array([pa.array(padded, boxes.type)])
+    return contents.with_rows(replaced(contents.rows, "box", column))
 
 
 def _with_ood(contents: Contents, ood: tuple[str, ...]) -> Contents:
