@@ -7,7 +7,7 @@ from pathlib import Path
 from discl.core.errors import UserError
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns
 from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
-from discl.parts.datasets.manifest.lists.reading import TextTable, encoding_of
+from discl.parts.datasets.manifest.lists.reading import Columns, TextTable, encoding_of
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
@@ -47,7 +47,7 @@ class CubLists:
                 f"{folder}{_LABELS} gives photo {unnamed} the class {labels[unnamed]}, which"
                 f" {folder}{_CLASSES} does not name; get the lists again"
             )
-        columns = {
+        columns: Columns = {
             "path": list(paths.values()),
             "class": [names.get(labels.get(key, ""), labels.get(key)) for key in paths],
             "is_train": [splits.get(key) for key in paths],

@@ -308,13 +308,14 @@ def _text_table(tree: FileTree, table: _Table) -> TextTable:
         refs = _row_refs(tree, table, path) if size > SAMPLE else None
         start = 0
         for batch in batches_of(path, texts, size):
-            found: Columns = {
-                name: _texts(batch.column(name).to_pylist(), class_names[name]) for name in texts
-            }
             rows = range(start, start + batch.num_rows)
             start += batch.num_rows
-            if table.image in wanted:
-                found[table.image] = [refs[row] for row in rows] if refs else [""] * len(rows)
+            found: Columns = {}
+            for name in wanted:
+                if name == table.image:
+                    found[name] = [refs[row] for row in rows] if refs else [""] * len(rows)
+                else:
+                    found[name] = _texts(batch.column(name).to_pylist(), class_names[name])
             yield found
 
     return TextTable(table.ref, columns, batches)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.text import listed
-from discl.parts.datasets.manifest.columns import coded, some
+from discl.parts.datasets.manifest.columns import coded
 from discl.parts.datasets.manifest.lists.list_columns import is_number
 from discl.parts.datasets.manifest.usual_names import is_missing
 
@@ -43,7 +43,11 @@ def with_single_labels(rows: pa.Table, where: str) -> tuple[pa.Table, list[str]]
     labels = coded(rows["label"])
     known = set(labels.values)
     parts = [_parts(value, known) for value in labels.values]
-    several = [value for value, found in zip(labels.values, parts, strict=True) if len(found) > 1]
+    divided = [
+        value
+        for value, found in zip(labels.values, parts, strict=True)
+        if len(found) > 1 and value.strip()[0] not in "[("
+    ]
     if all(found == [value] for value, found in zip(labels.values, parts, strict=True)):
         return rows, []
     counts = np.array([*map(len, parts), 0])  # code -1 is the last
@@ -53,12 +57,9 @@ def with_single_labels(rows: pa.Table, where: str) -> tuple[pa.Table, list[str]]
     place = np.arange(len(taken)) - np.repeat(np.cumsum(of_row) - of_row, of_row)
     exploded = rows.take(taken)
     column = _label_column(parts, labels.codes[taken], place)
-    remarks = []
-    if several:
-        remarks.append(
-            f"{int((of_row > 1).sum()):,} photo(s) of {where} have several classes"
-            f" ({some(several)})"
-        )
+    remarks = list[str]()
+    if divided:
+        remarks.append(f"{where}: cells such as {divided[0]!r} are read as several classes")
     return with_column(exploded, "label", column), remarks
 
 
