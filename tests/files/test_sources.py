@@ -181,7 +181,7 @@ def test_a_wrong_checksum_is_explained_and_the_file_set_aside(
     with pytest.raises(UserError, match=rf"{kind} .*0000 was expected.*a\.bin\.wrong"):
         download(RemoteFile(f"{web.url}/a.bin", **{kind: wrong[kind]}), tmp_path / "a.bin", silent)
     assert not (tmp_path / "a.bin").exists()
-    right = {
+    right: dict[str, Any] = {
         "sha256": hashlib.sha256(BODY).hexdigest(),
         "md5": hashlib.md5(BODY, usedforsecurity=False).hexdigest(),
     }
@@ -402,8 +402,11 @@ def test_a_mirror_with_other_bytes_is_told_and_the_publisher_asked(
 ) -> None:
     file = mirrored(web, mirror)
     mirror.files["a.bin"] = BODY[::-1]
-    assert download(file, tmp_path / "a.bin", silent).read_bytes() == BODY
+    told: list[str] = []
+    got = download(file, tmp_path / "a.bin", lambda what, done, total: told.append(what))
+    assert got.read_bytes() == BODY
     assert web.asked == [("a.bin", "")]
+    assert any(what.startswith(f"{mirror.url}/a.bin has sha256") for what in told)
     (tmp_path / "a.bin").unlink()
     mirror.files["a.bin"], web.code = BODY + b"!", 500
     with pytest.raises(UserError) as raised:

@@ -214,14 +214,14 @@ def test_the_hubs_shards_are_read_as_they_are_and_give_the_same_photos(
 def test_names_of_shards_are_read_once_and_again_where_a_shard_changed(
     mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from discl.files.parquet_rows import leaves
     from discl.parts.datasets.base import parquet_photos
 
     read: list[str] = []
-    real = parquet_photos.leaves
 
     def counted(shard: Path, column: str) -> object:
         read.append(f"{shard.name} {column}")
-        return real(shard, column)
+        return leaves(shard, column)
 
     monkeypatch.setattr(parquet_photos, "leaves", counted)
     root = _shards(mini, tmp_path / "hub", _hubs)

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from email.message import Message
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlparse
@@ -52,6 +53,7 @@ def download(remote: RemoteFile, target: Path, progress: Progress) -> Path:
         except UserError as error:
             known = f" (known to fail: {address.failing})" if address.failing else ""
             problems.append(f"{address.web()} {error}{known}")
+            progress(problems[-1], 0, 1)
             continue
         os.replace(part, target)
         return target
@@ -266,7 +268,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             self.sha256 = stated
 
     def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Message, newurl: str
+        self, req: Any, fp: Any, code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         self.note(headers)
         return super().redirect_request(req, fp, code, msg, headers, newurl)

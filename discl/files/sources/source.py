@@ -261,6 +261,7 @@ def obtain(sources: Sequence[Source], folder: Path, progress: Progress, asked: b
                 raise
             except WrongLocalFileError as error:
                 problems.append(str(error))
+                progress(str(error), 0, 1)
                 tries_left += 1  # it is set aside, so that the web is asked for that file
             except UserError as error:
                 problems.append(str(error))
