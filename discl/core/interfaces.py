@@ -4,7 +4,9 @@ Every part has a `version`, which is raised when its answers change. It may name
 parameters in `not_hashed`: those that only say where files lie or how fast the work goes. They stay
 out of its identity. A generator, scorer or backbone may name in `trained_on` the sets of photos its
 weights were trained on, a generator may say it in words in `training_data`, which is shown beside
-results, and a dataset in `must_be_held_out` those that no weights may have seen.
+results, and a dataset in `must_be_held_out` those that no weights may have seen. A scorer or
+backbone with weights from the network may have `fetch()`, which gets them; it is called before any
+work, raises UserError where they cannot be had, and returns at once the second time.
 
 A photo is uint8 [h, w, 3], RGB. A level is a whole percent of the photo that survives (see
 `levels`). Shapes are written as [n, c]: n rows, b batch, c classes, d dimensions, g groups, h

@@ -189,13 +189,25 @@ class ClipCheckpoint:
             return None
         if self._file:
             return str(self._file)
-        repository, _, listed = str(self._published["hf_hub"]).rpartition("/")
+        at_hub = str(self._published.get("hf_hub") or "")
+        if not at_hub:
+            raise UserError(
+                f"{self._kind}.pretrained = {self.pretrained!r}: the Hugging Face Hub does not have"
+                f" these weights of {self.model!r}; fetch them by hand and give"
+                f" {self._kind}.pretrained = FILE"
+            )
+        repository, _, listed = at_hub.rpartition("/")
         listed = listed or "open_clip_pytorch_model.bin"
         safe = str(Path(listed).with_suffix(".safetensors"))
         if listed == "open_clip_pytorch_model.bin":
             safe = "open_clip_model.safetensors"
-        what = f"{self._kind}.pretrained = {self.pretrained!r}"
-        return str(hub_file(repository, (safe, listed), what))
+        setting = f"{self._kind}.pretrained"
+        what = f"{setting} = {self.pretrained!r} is no file"
+        return str(hub_file(repository, (safe, listed), what, f"give {setting} = FILE"))
+
+    def fetch(self) -> None:
+        """Fetch published weights, once, so that what is missing is said before any work."""
+        self._weights()
 
     def network(self) -> Any:
         """The model, in float32 on the CPU, in eval mode."""
@@ -235,8 +247,18 @@ class ClipCheckpoint:
             raise self._does_not_load(error) from error
 
     def _does_not_load(self, error: Exception) -> UserError:
+        import open_clip
+
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        return UserError(f"{self._kind}.model = {self.model!r} does not load ({first})")
+        config = self._described.get("model_cfg") or open_clip.get_model_config(self.model) or {}
+        tokenizer = (config.get("text_cfg") or {}).get("hf_tokenizer_name")
+        hint = ""
+        if tokenizer and isinstance(error, OSError):
+            hint = (
+                f"; its tokenizer is {tokenizer} of the Hugging Face Hub: where that cannot be"
+                " reached, point HF_HOME at a cache that has it"
+            )
+        return UserError(f"{self._kind}.model = {self.model!r} does not load ({first}){hint}")
 
 
 def _tags_with_quick_gelu(model: str) -> list[str]:

@@ -43,25 +43,25 @@ def folder_of(
         )
     name, _, revision = checkpoint.partition("@")
     cached = _cached(name, revision, files)
-    return cached or _fetched(name, revision, files, f"{key} = {checkpoint!r}")
+    what = f"{key} = {checkpoint!r} is no local folder"
+    return cached or _fetched(name, revision, files, what, "give a local folder")
 
 
-def hub_file(repository: str, names: Sequence[str], what: str) -> Path:
+def hub_file(repository: str, names: Sequence[str], what: str, instead: str) -> Path:
     """The first of `names` that a Hub repository holds; fetched once, as in `folder_of`.
 
-    Raises UserError, which begins with `what`, where it holds none of them.
+    Raises UserError, which begins with `what` and offers to do something `instead`, where it holds
+    none of them or does not deliver it.
     """
     stored = _cached(repository, "", names)
     for name in names:
         if stored and (stored / name).is_file():
             return stored / name
     for name in names:
-        fetched = _fetched(repository, "", (name,), what) / name
+        fetched = _fetched(repository, "", (name,), what, instead) / name
         if fetched.is_file():
             return fetched
-    raise UserError(
-        f"{what}: the Hub's {repository!r} has none of {', '.join(names)}; take other weights"
-    )
+    raise UserError(f"{what}: the Hub's {repository!r} has none of {', '.join(names)}; {instead}")
 
 
 def _cached(name: str, revision: str, files: Sequence[str]) -> Path | None:
@@ -77,13 +77,14 @@ def _cached(name: str, revision: str, files: Sequence[str]) -> Path | None:
         return None
 
 
-def _fetched(name: str, revision: str, files: Sequence[str], what: str) -> Path:
+def _fetched(name: str, revision: str, files: Sequence[str], what: str, instead: str) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     def ask() -> None:
         HfApi().model_info(name, revision=revision or None, timeout=HUB_SECONDS)
 
-    otherwise = "it cannot be reached; give a local folder, or point HF_HOME at a cache that has it"
+    elsewhere = f"{instead}, or point HF_HOME at a cache that has it"
+    otherwise = f"it cannot be reached; {elsewhere}"
     try:
         # asked first: the download itself tries for 23 seconds before it gives up on a network that
         # is not there
@@ -93,12 +94,12 @@ def _fetched(name: str, revision: str, files: Sequence[str], what: str) -> Path:
     except Exception as error:  # the Hub's client lets its HTTP library's own errors through
         first = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise UserError(
-            f"{what} is no local folder and the Hub did not deliver it:"
-            f" {_way_out(error, otherwise)} ({first})"
+            f"{what} and the Hub did not deliver {name}:"
+            f" {_way_out(error, elsewhere, otherwise)} ({first})"
         ) from error
 
 
-def _way_out(error: Exception, otherwise: str) -> str:
+def _way_out(error: Exception, elsewhere: str, otherwise: str) -> str:
     from huggingface_hub import errors
 
     known = (
@@ -111,11 +112,7 @@ def _way_out(error: Exception, otherwise: str) -> str:
             errors.RepositoryNotFoundError,
             "there is no such repository, or it is private; check the name, or set HF_TOKEN",
         ),
-        (
-            errors.OfflineModeIsEnabled,
-            "HF_HUB_OFFLINE is set; unset it, give a local folder, or point HF_HOME at a cache that"
-            " has it",
-        ),
+        (errors.OfflineModeIsEnabled, f"HF_HUB_OFFLINE is set; unset it, {elsewhere}"),
     )
     return next((way_out for kind, way_out in known if isinstance(error, kind)), otherwise)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from discl.core.errors import UserError
@@ -118,3 +119,36 @@ def test_a_network_without_one_linear_layer_at_its_end_has_no_cosine_head(model:
 def test_wrong_heads_are_named(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         _part(**parameters)
+
+
+def test_published_weights_that_cannot_be_had_are_a_sentence_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    expected = (
+        r"backbone.pretrained = true: 'test_resnet' is not in the Hub's cache and the Hub did not"
+        r" deliver timm/test_resnet.r160_in1k: HF_HUB_OFFLINE is set; unset it, give"
+        r" backbone.weights = FILE, or point HF_HOME at a cache that has it"
+    )
+    for use in (lambda part: part.fetch(), lambda part: part.network(3, 0)):
+        with pytest.raises(UserError, match=expected):
+            use(_part(pretrained=True))
+    with pytest.raises(UserError, match=r"timm has no weights of 'botnet50ts_256'"):
+        _part(pretrained=True, model="botnet50ts_256").fetch()
+
+
+def test_published_weights_are_taken_from_the_cache_without_asking(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--timm--test_resnet.r160_in1k"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("0" * 40)
+    snapshot = folder / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    stored = timm.create_model("test_resnet", num_classes=1000).state_dict()
+    save_file(stored, str(snapshot / "model.safetensors"))
+    part = _part(pretrained=True)
+    part.fetch()
+    assert torch.equal(part.network(3, 0).state_dict()["conv1.0.weight"], stored["conv1.0.weight"])

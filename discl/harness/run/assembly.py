@@ -102,6 +102,11 @@ class Bench:
         return built
 
     @cached_property
+    def backbone(self) -> Backbone:
+        built: Backbone = self.spec.part("backbones").build()
+        return built
+
+    @cached_property
     def prompts(self) -> Prompts:
         built: Prompts = self.spec.part("prompts").build()
         return built
@@ -264,6 +269,7 @@ class Bench:
                 " (for the rule 'tail', raise hard_rule.max_class_images), or compare real_only and"
                 " real_rebalanced only"
             )
+        _fetch(self.scorer)
         executor = executor or bind("executors", "local", {}).build()
         return self.bank.build(
             self.wanted(levels),
@@ -314,7 +320,7 @@ class Bench:
     def inputs(self) -> Inputs:
         """Inputs of the networks of this benchmark."""
         bound = self.spec.part("backbones")
-        backbone: Backbone = bound.build()
+        backbone = self.backbone
         config = TrainConfig(**self.spec.train.model_dump(exclude={"checkpoint_seconds"}))
         images = ImageInputs(
             self.dataset, backbone, self.task, config, lambda level: self.bank.pixels(level)
@@ -333,6 +339,8 @@ class Bench:
 
         Under torchrun all processes call this; the first makes the images.
         """
+        if not self.backbone.frozen:  # else its features may be stored
+            _fetch(self.backbone)
         id_test = id_test_split(self.dataset.splits)  # a dataset without one fails before the work
         synthetic = [level for level in levels if level != PHOTO]
         made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
@@ -387,6 +395,13 @@ class Bench:
         """What fills an epoch of the training split as the sampler sees it."""
         classes = len(self.dataset.classes)
         return epoch_targets(self.spec.sampling, view, classes, self.epoch_images)
+
+
+def _fetch(part: Scorer | Backbone) -> None:
+    """Fetch a part's weights, where it has some to fetch: what is missing is said before work."""
+    fetch = getattr(part, "fetch", None)
+    if fetch is not None:
+        fetch()
 
 
 def _reopened(spec: Benchmark, home_folder: str, data_folder: str) -> Bench:

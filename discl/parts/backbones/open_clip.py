@@ -79,6 +79,10 @@ class OpenClipBackbone:
     def identity(self) -> dict[str, Any]:
         return self._checkpoint.identity()
 
+    def fetch(self) -> None:
+        """Fetch published weights; raises UserError where they cannot be had."""
+        self._checkpoint.fetch()
+
     @property
     def trained_on(self) -> frozenset[str]:
         return trained_on(self._checkpoint.model)

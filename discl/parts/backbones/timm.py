@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Task
 from discl.files.disk import resource
-from discl.files.fetch import sha256_file
-from discl.files.weights import folder_of
+from discl.files.fetch import offline, sha256_file
+from discl.files.weights import folder_of, hub_file
 from discl.parts.backbones.base.head_choice import check_head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HEADS = ("linear", "cosine")
+_FILES = ("model.safetensors", "pytorch_model.bin")  # of a repository of timm's
+_OWN_WEIGHTS = "give backbone.weights = FILE"
 
 
 class Timm:
@@ -90,6 +93,27 @@ class Timm:
             )
         return files[0]
 
+    def fetch(self) -> None:
+        """Fetch published weights, once, so that what is missing is said before any work.
+
+        Raises UserError where they cannot be had.
+        """
+        import timm
+
+        if not self.pretrained or not timm.is_model(self.model):
+            return
+        published = timm.get_pretrained_cfg(self.model)
+        what = f"backbone.pretrained = true: {self.model!r} is not in the Hub's cache"
+        if published is None or not published.has_weights:
+            raise UserError(
+                f"backbone.pretrained = true: timm has no weights of {self.model!r};"
+                f" {_OWN_WEIGHTS}, or leave it out"
+            )
+        if published.hf_hub_id:  # the few that are not on the Hub are fetched as they load
+            repository = published.hf_hub_id.partition("@")[0]
+            named = (published.hf_hub_filename,) if published.hf_hub_filename else _FILES
+            hub_file(repository, named, what, _OWN_WEIGHTS)
+
     def build(self, task: Task, seed: int) -> nn.Module:
         return self.network(len(task.classes), seed)
 
@@ -109,7 +133,10 @@ class Timm:
 
         if not timm.is_model(self.model):
             raise unknown("timm model", self.model, timm.list_models())
-        with torch.random.fork_rng(devices=[]):
+        self.fetch()
+        # what was fetched is taken as it lies there: asking again would wait for the network
+        fetched = self.pretrained and timm.get_pretrained_cfg(self.model).hf_hub_id
+        with torch.random.fork_rng(devices=[]), offline() if fetched else nullcontext():
             torch.manual_seed(seed)
             try:
                 network: nn.Module = timm.create_model(
@@ -122,6 +149,12 @@ class Timm:
                 raise UserError(
                     f"timm model {self.model!r} does not take backbone.arguments {self.arguments}:"
                     f" {error}"
+                ) from error
+            except OSError as error:  # of a download from elsewhere than the Hub
+                first = (str(error).splitlines() or [type(error).__name__])[0]
+                raise UserError(
+                    f"backbone.pretrained = true: timm's weights of {self.model!r} did not arrive"
+                    f" ({first}); {_OWN_WEIGHTS}"
                 ) from error
             if self._file:
                 _load(network, self.model, self._file)

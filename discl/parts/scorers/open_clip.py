@@ -46,6 +46,10 @@ class OpenClipScorer:
         preprocess = image_transform_v2(settings, is_train=False)
         return model, preprocess, self._checkpoint.tokenizer(), device
 
+    def fetch(self) -> None:
+        """Fetch published weights; raises UserError where they cannot be had."""
+        self._checkpoint.fetch()
+
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """Unit vectors [b, d] of b texts."""
         import torch
