@@ -237,7 +237,7 @@ def test_what_is_odd_about_a_tree_is_said(own: Path) -> None:
     assert "1 class folder(s) without a photo (val/deer)" in notes
     assert "val has no photo of 1 of 5 classes (deer)" in notes
     assert "1 picture file(s) beside the class folders" in notes
-    assert "not used: thumbnails" in notes
+    assert "1 folder(s) of previews left out" in notes
     assert "MACOSX" not in notes
 
 
@@ -272,8 +272,9 @@ def no_photo(root: Path) -> dict[str, Any]:
 
 
 def groups_without_columns(root: Path) -> dict[str, Any]:
-    (root / "train" / "cat").mkdir(parents=True)
-    (root / "train" / "cat" / "1.jpg").touch()
+    for name in ("cat", "dog"):
+        (root / "train" / name).mkdir(parents=True)
+        (root / "train" / name / "1.jpg").write_bytes(b"x")
     (root / "groups.csv").write_text("file,camera\na,b\n")
     return {"groups": "groups.csv"}
 

@@ -4,70 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from discl.parts.datasets.manifest.group_table import with_groups
 
 from discl.core.errors import UserError
 from discl.files.contents import digest_of_all
-from discl.parts.datasets.layouts.class_folders import ClassFolders
-from discl.parts.datasets.layouts.interface import ColumnNames
 from discl.parts.datasets.manifest.boxes import clip_boxes
 from discl.parts.datasets.manifest.columns import coded, replaced
 from discl.parts.datasets.manifest.detections import cropped
-from discl.parts.datasets.manifest.group_table import with_groups
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
+from discl.parts.datasets.manifest.layouts.class_folders import ClassFolders
 from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson
 from discl.parts.datasets.manifest.layouts.cub import CubLists
 from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
 from discl.parts.datasets.manifest.layouts.lists import PhotoLists, unused_lists
 from discl.parts.datasets.manifest.layouts.tables import TableFiles
 from discl.parts.datasets.manifest.layouts.text_lists import TextLists
-from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, RowBuilder
+from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.several import resolved
 from discl.parts.datasets.manifest.splits import Pictures, SplitRule, assigned, is_complete
 from discl.parts.datasets.manifest.store import Manifest
 from discl.parts.datasets.manifest.tree import FileTree, path_of
-
-
-class _Older:
-    """A layout of the package before."""
-
-    def __init__(self, title: str, layout: Any) -> None:
-        self.title = title
-        self.layout = layout
-
-    def recognises(self, tree: FileTree, options: ReadOptions) -> bool:
-        return not options.table and bool(self.layout.recognises(tree.root))
-
-    def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
-        columns = ColumnNames(options.image_column, options.label_column, options.group_column)
-        found = self.layout.contents(tree.root, columns)
-        builder = RowBuilder()
-        for split, rows in found.splits.items():
-            labels = [None if label is None else str(label) for label in rows.labels]
-            if found.names is not None:
-                labels = [
-                    found.names[label] if label is not None and label >= 0 else None
-                    for label in rows.labels
-                ]
-            builder.extend(
-                rows.refs,
-                label=labels,
-                split=[split or None] * len(labels),
-                group=[str(group) for group in rows.groups] or [None] * len(labels),
-            )
-        return Contents(builder.table(), found.names, remarks=found.remarks)
-
-    def read(self, root: Path, ref: str) -> bytes | None:
-        content: bytes | None = self.layout.read(root, ref)
-        return content
-
-    def stamp(self, root: Path, ref: str) -> tuple[int, int] | None:
-        stamp: tuple[int, int] | None = self.layout.stamp(root, ref)
-        return stamp
-
 
 # the first that recognises a folder reads it
 LAYOUTS: tuple[Layout, ...] = (
@@ -76,7 +35,7 @@ LAYOUTS: tuple[Layout, ...] = (
     TableFiles(),
     TextLists(),
     PhotoLists(),
-    _Older("class folders", ClassFolders()),
+    ClassFolders(),
 )
 
 
@@ -116,12 +75,15 @@ def built(
     """
     layout = layout_of(tree, settings.options)
     if layout is None:
-        raise UserError(". ".join([*unused_lists(tree, settings.options, ()), otherwise]))
+        reasons = [*unused_lists(tree, settings.options, ()), *tree.remarks]
+        if tree.folders() and not tree.pictures:
+            reasons = [f"{tree.root} has folders but no photo in them", *reasons]
+        raise UserError(". ".join([*reasons, otherwise]))
     contents = layout.contents(tree, settings.options)
     if not contents.rows.num_rows:
         unused = unused_lists(tree, settings.options, ())
-        reasons = f" ({'; '.join(unused)})" if unused else ""
-        raise UserError(f"{tree.root} has folders but no photo in them{reasons}; {otherwise}")
+        why = f" ({'; '.join(unused)})" if unused else ""
+        raise UserError(f"{tree.root} has folders but no photo in them{why}; {otherwise}")
     contents = contents.with_rows(contents.rows, *_unused(contents, tree, settings))
     if settings.options.groups:
         contents = with_groups(contents, tree, settings.options.groups)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # after lower-casing; underscores, blanks and hyphens count alike
 SPLITS = {
@@ -17,22 +18,19 @@ SPLITS = {
     "testing": "test",
     "tst": "test",
     "eval": "test",
+    "evaluation": "test",
+    "holdout": "test",
+    "trainval": "train",
+    "validate": "val",
     "id_val": "id_val",
     "id_test": "id_test",
 }
 # words that are put around a split's name: train_images, training_set, seg_train, data_val
 SPLIT_AFFIXES = (
-    "images",
-    "image",
-    "imgs",
-    "img",
-    "set",
-    "data",
-    "split",
-    "photos",
-    "seg",
-    "dataset",
-)
+    "images", "image", "imgs", "img", "pictures", "pics", "photos", "jpg", "jpeg", "png", "set",
+    "sets", "data", "dataset", "datasets", "split", "subset", "partition", "folder", "files", "seg",
+    "resized", "cropped", "crops", "raw", "full", "all", "labeled", "labelled",
+)  # fmt: skip
 # names of columns are compared as `plain_name` writes them
 IMAGE_COLUMNS = (
     "ref", "file_name", "filename", "filepath", "file_path", "file", "path", "image", "image_path",
@@ -90,16 +88,46 @@ def plain_name(column: str) -> str:
 def split_of(name: str) -> str | None:
     """The split that a folder, a file or a column's value stands for; None = for none.
 
-    `validation` is `val`, `train_images` and `training_set` are `train`, `ood_night` is
-    `ood/night`.
+    `validation` is `val`; `train_images`, `training_set`, `TrainData` and `train2017` are `train`;
+    `ood_night` is `ood/night`.
     """
     text = name.strip().lower().replace("-", "_").replace(" ", "_")
     if text.startswith(("ood_", "ood/")) and len(text) > 4:
         return "ood/" + name.strip()[4:]
     if text in SPLITS:
         return SPLITS[text]
+    words = plain_name(name)
+    while (shorter := _without_affix(words)) != words:
+        words = shorter
+    return SPLITS.get(words)
+
+
+def splits_of(names: Sequence[str]) -> dict[str, str]:
+    """The names beside each other that stand for splits -> their splits.
+
+    As `split_of`; and where names differ by a split's word alone, as `birds_train` and
+    `birds_test` do, by that word.
+    """
+    found = {name: split for name in names if (split := split_of(name)) is not None}
+    of_rest: dict[str, dict[str, str]] = {}
+    for name in names:
+        words = plain_name(name).split("_")
+        for word, rest in ((words[0], words[1:]), (words[-1], words[:-1])):
+            if name not in found and word in SPLITS and rest:
+                of_rest.setdefault("_".join(rest), {})[name] = SPLITS[word]
+    for splits in of_rest.values():
+        if len(set(splits.values())) > 1:
+            found |= splits
+    return found
+
+
+def _without_affix(words: str) -> str:
+    """A plain name without one word around that of a split, or without digits at its end."""
     for affix in SPLIT_AFFIXES:
-        for rest in (text.removeprefix(affix + "_"), text.removesuffix("_" + affix)):
-            if rest != text and rest in SPLITS:
-                return SPLITS[rest]
-    return None
+        for rest in (words.removeprefix(affix + "_"), words.removesuffix("_" + affix)):
+            if rest != words and rest:
+                return rest
+        joined = words.removesuffix(affix)
+        if joined in SPLITS:
+            return joined
+    return re.sub(r"_?\d{1,4}$", "", words) or words

@@ -89,7 +89,7 @@ def _scan(
 ) -> list[tuple[str, str]]:
     """(path, reference) of the folders in a folder; links to folders go to `links`."""
     start = ref + "/" if ref else ""
-    inner = []
+    inner: list[tuple[str, str]] = []
     with os.scandir(path) as entries:
         for entry in entries:
             name = entry.name

@@ -1,1 +1,0 @@
-"""Layouts of own photos that the dataset `folder` reads."""
