@@ -22,7 +22,7 @@ from discl.parts.datasets.manifest.lists.list_columns import (
     found_columns,
     is_header,
 )
-from discl.parts.datasets.manifest.lists.lookup import tree_lookup
+from discl.parts.datasets.manifest.lists.lookup import finders
 from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
 from discl.parts.datasets.manifest.lists.reading import SAMPLE, TextTable, open_table
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
@@ -132,22 +132,20 @@ def _looked_at(tree: FileTree, options: ReadOptions) -> list[_Looked]:
 
 def _look(tree: FileTree, ref: str, options: ReadOptions, asked: bool = False) -> _Looked:
     """What a file lists; a problem of one that is asked for is raised."""
-    folder = ref.rpartition("/")[0]
     path = tree.root / path_of(ref)
-
-    finders = (tree_lookup(tree, folder), lambda cell: tree.resolve(cell, folder))
+    finds = finders(tree, ref, split_of_list(ref))
 
     def is_first(cells: Sequence[str]) -> bool:
-        return is_header(cells) or not any(find(cell) for find in finders for cell in cells)
+        return is_header(cells) or not any(find(cell) for find in finds for cell in cells)
 
     if not asked and ref.lower().endswith(".json") and path.stat().st_size > _LARGEST_JSON:
         return _Looked(ref, why_not="it is large; dataset.table reads it")
     try:
         table = open_table(path, ref, is_first)
         sample = table.sample()
-        columns = found_columns(sample, ref, options, finders)
+        columns = found_columns(sample, ref, options, finds)
     except UserError as error:
-        if asked or (_names_a_column(options)):
+        if asked or _names_a_column(options):
             raise
         ambiguous = error if isinstance(error, AmbiguousColumnsError) else None
         return _Looked(ref, why_not=str(error), ambiguous=ambiguous)
@@ -157,7 +155,7 @@ def _look(tree: FileTree, ref: str, options: ReadOptions, asked: bool = False) -
             raise UserError(f"{ref} lists no photo: {why_not}")
         return _Looked(ref, why_not=why_not)
     cells = {cell for cell in sample[columns.image] if cell}
-    named = sum(any(find(cell) for find in finders) for cell in cells)
+    named = sum(any(find(cell) for find in finds) for cell in cells)
     return _Looked(ref, table, columns, named)
 
 

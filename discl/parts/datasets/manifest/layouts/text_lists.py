@@ -15,8 +15,8 @@ from discl.parts.datasets.manifest.lists.choice import (
     lists_of_one_kind,
     split_of_list,
 )
-from discl.parts.datasets.manifest.lists.list_columns import Finder, ListColumns, is_header
-from discl.parts.datasets.manifest.lists.lookup import tree_lookup
+from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_header
+from discl.parts.datasets.manifest.lists.lookup import finders
 from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
 from discl.parts.datasets.manifest.lists.reading import Columns, TextTable, encoding_of
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
@@ -95,7 +95,6 @@ def _found(tree: FileTree, options: ReadOptions) -> list[_Lines]:
 def _lines(tree: FileTree, ref: str) -> _Lines | None:
     """How the lines of a file are divided; None where they name no pictures."""
     path = tree.root / path_of(ref)
-    folder = ref.rpartition("/")[0]
     try:
         encoding, remarks = encoding_of(path, ref)
     except UserError:
@@ -106,8 +105,7 @@ def _lines(tree: FileTree, ref: str) -> _Lines | None:
     sample = sample[1:] if header else sample
     if not sample:
         return None
-    finders: Sequence[Finder] = (tree_lookup(tree, folder), lambda cell: tree.resolve(cell, folder))
-    for finds in finders:
+    for finds in finders(tree, ref, split_of_list(ref)):
         shares = {separator: _share(sample, separator, finds) for separator in _SEPARATORS}
         best = max(shares, key=lambda separator: shares[separator])
         if shares[best] >= _LEAST_FOUND:

@@ -43,11 +43,10 @@ def lists_of_one_kind(refs: Sequence[str]) -> list[str]:
         if "train" in map(split_of_list, found) and (len(found) > 1 or not single)
     }
     if len(whole) > 1:
-        shortest = min(whole, key=len)
-        plain = [key for key in whole if not re.search(r"[^\W\d_]", key.rpartition("/")[2])]
-        if len(plain) != 1 or plain[0] != shortest:
+        plain = [key for key in whole if not re.search(r"\w", key.rpartition("/")[2])]
+        if len(plain) != 1:
             raise _several([found[0] for found in whole.values()], " with * for the split's name")
-        return whole[shortest]
+        return whole[plain[0]]
     if whole:
         (found,) = whole.values()
         if len(set(map(split_of_list, found))) < len(found):
@@ -90,7 +89,7 @@ def _family(ref: str) -> str:
     kept = "".join(word for word in words if word.lower() not in SPLITS)
     if split_of(Path(name).stem):
         kept = ""
-    return f"{folder}/{kept}{Path(name).suffix.lower()}"
+    return f"{Path(name).suffix.lower()}/{folder}/{kept}"
 
 
 def _several(refs: Sequence[str], hint: str = "") -> UserError:

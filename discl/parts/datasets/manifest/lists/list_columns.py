@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.text import listed
+from discl.parts.datasets.manifest.lists.lookup import Finder
 from discl.parts.datasets.manifest.lists.reading import Columns
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
 from discl.parts.datasets.manifest.usual_names import (
@@ -21,8 +22,6 @@ from discl.parts.datasets.manifest.usual_names import (
     plain_name,
     split_of,
 )
-
-Finder = Callable[[str], str | None]
 
 _MOST_TRIED = 200  # cells of a column
 _MOST_UNUSUAL = 0.5  # share of cells that must name pictures where a column has no usual name

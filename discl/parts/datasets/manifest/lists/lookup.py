@@ -7,25 +7,52 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 from discl.parts.datasets.manifest.tree import FileTree
+from discl.parts.datasets.manifest.usual_names import split_of
+
+Finder = Callable[[str], str | None]
 
 
-def tree_lookup(tree: FileTree, folder: str) -> Callable[[str], str | None]:
-    """What finds a photo by its path from `folder` or the root; None = no photo is at that path.
+def finders(tree: FileTree, ref: str, split: str | None) -> tuple[Finder, Finder]:
+    """(what finds a photo by its path, what finds it by other spellings) for the cells of a list.
 
-    `tree.resolve` finds more, at a hundred times the cost where there is nothing to find.
+    Paths start from the folders of the list's split, where they lie beside the list, then from the
+    list's folder, then from the root. The second costs a hundred times more where there is nothing.
     """
+    folder = ref.rpartition("/")[0]
+    folders = [*_split_folders(tree, folder, split), folder, ""]
+    starts = tuple(dict.fromkeys(f"{each}/" if each else "" for each in folders))
     pictures = tree.pictures
-    starts = (f"{folder}/", "") if folder else ("",)
 
     def find(cell: str) -> str | None:
         for start in starts:
-            ref = start + cell
-            at = bisect_left(pictures, ref)
-            if at < len(pictures) and pictures[at] == ref:
-                return ref
+            found = start + cell
+            at = bisect_left(pictures, found)
+            if at < len(pictures) and pictures[at] == found:
+                return found
         if "./" in cell or "//" in cell or "\\" in cell:
             plain = posixpath.normpath(cell.replace("\\", "/"))
             return None if plain == cell else find(plain)
         return None
 
-    return find
+    def resolve(cell: str) -> str | None:
+        for each in folders[:-1]:
+            found = tree.resolve(cell, each)
+            if found is not None and (found.startswith(each) or each == folder):
+                return found
+        return None
+
+    return find, resolve
+
+
+def _split_folders(tree: FileTree, folder: str, split: str | None) -> list[str]:
+    """Folders of a split in the folder of a list, or one below it."""
+    if split is None:
+        return []
+    found = []
+    for name in tree.folders(folder):
+        path = f"{folder}/{name}".lstrip("/")
+        if split_of(name) == split:
+            found.append(path)
+        inner = [each for each in tree.folders(path) if split_of(each) == split]
+        found += [f"{path}/{each}" for each in inner]
+    return found

@@ -22,7 +22,7 @@ from discl.parts.datasets.manifest.lists.label_cells import (
     with_single_labels,
 )
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_yes
-from discl.parts.datasets.manifest.lists.lookup import tree_lookup
+from discl.parts.datasets.manifest.lists.lookup import finders
 from discl.parts.datasets.manifest.lists.reading import BATCH, Columns, TextTable
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, row_schema
 from discl.parts.datasets.manifest.tree import FileTree
@@ -136,7 +136,7 @@ def _raw_batches(tree: FileTree, photos: PhotoList, noticed: _Noticed) -> Iterat
         written = batch[columns.image]
         rows = range(number + 1, number + 1 + len(written))
         number += len(written)
-        refs = written if photos.are_refs else _refs(tree, photos, written, rows, noticed)
+        refs = written if photos.are_refs else _refs(tree, photos, batch, rows, noticed)
         kept = [at for at, ref in enumerate(refs) if ref is not None]
         given = {
             "label": _labels(batch, columns.labels),
@@ -164,25 +164,29 @@ def _raw_batches(tree: FileTree, photos: PhotoList, noticed: _Noticed) -> Iterat
 
 
 def _refs(
-    tree: FileTree,
-    photos: PhotoList,
-    written: Sequence[str | None],
-    rows: range,
-    noticed: _Noticed,
+    tree: FileTree, photos: PhotoList, batch: Columns, rows: range, noticed: _Noticed
 ) -> list[str | None]:
     """The reference of each cell; that of a file that is not there is its path below the root.
 
-    Raises UserError for a path outside the root.
+    Where the same name lies in the folders of several splits, the split of the row says which.
     """
     folder = photos.ref.rpartition("/")[0]
-    find = tree_lookup(tree, folder)
+    known = {photos.split: finders(tree, photos.ref, photos.split)}
+    written = batch[photos.columns.image]
+    splits = batch.get(photos.columns.split)
     refs = list[str | None]()
-    for cell, row in zip(written, rows, strict=True):
+    find, resolve = known[photos.split]
+    for at, (cell, row) in enumerate(zip(written, rows, strict=True)):
         if not cell or not cell.strip():
             noticed.add("nameless", "", row)
             refs.append(None)
             continue
-        ref = find(cell) or tree.resolve(cell, folder)
+        if splits is not None:
+            split = split_of(splits[at] or "")
+            if split not in known:
+                known[split] = finders(tree, photos.ref, split)
+            find, resolve = known[split]
+        ref = find(cell) or resolve(cell)
         if ref is None:
             ref = _as_written(cell, folder)
             noticed.add("missing" if ref else "outside", cell, row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import itertools
@@ -43,8 +44,26 @@ class TextTable:
     headed: bool = True  # whether the names are the file's own
 
     def sample(self) -> Columns:
-        """The first `SAMPLE` rows of all columns."""
-        return next(self.batches(self.names, SAMPLE), {name: [] for name in self.names})
+        """The first `SAMPLE` rows of all columns, or those before the first damaged one."""
+        found: Columns = {name: [] for name in self.names}
+        try:
+            _add(found, self.batches(self.names, SAMPLE))
+        except UserError:
+            found = {name: [] for name in self.names}
+            with contextlib.suppress(UserError):
+                _add(found, self.batches(self.names, 1))
+            if not any(found.values()):
+                raise
+        return found
+
+
+def _add(found: Columns, batches: Iterator[Columns]) -> None:
+    """Adds batches until there are `SAMPLE` rows."""
+    for batch in batches:
+        for name, cells in batch.items():
+            found[name] += cells[: SAMPLE - len(found[name])]
+        if all(len(cells) >= SAMPLE for cells in found.values()):
+            return
 
 
 def open_table(path: Path, where: str, is_header: Callable[[Sequence[str]], bool]) -> TextTable:
