@@ -113,6 +113,46 @@ def _echo_understood(dataset: Any) -> None:
         click.echo(f"understood: {what}: {choice} ({why})")
 
 
+@data.command("manifest")
+@click.argument("dataset", shell_complete=datasets)
+@set_option
+@click.option(
+    "--export",
+    "target",
+    type=click.Path(path_type=Path),
+    help="Write a row for each photo here, as CSV; a new file, outside of the photos' folder.",
+)
+def data_manifest(dataset: str, settings: tuple[str, ...], target: Path | None) -> None:
+    """How DATASET was read, photo by photo, to be corrected by hand.
+
+    \b
+    discl data manifest folder --set root=photos --export photos.csv
+    discl data info folder --set root=photos --set table=photos.csv
+    """
+    from discl.core.errors import UserError
+    from discl.files.disk import check_output
+    from discl.harness.run.trackers import CompositeTracker
+
+    built = _build(dataset, settings)
+    if not hasattr(built, "export"):
+        raise UserError(
+            f"{dataset} knows how its files are laid out and has no manifest; `discl data manifest`"
+            " is for folders of your own, as `discl data manifest folder --set root=FOLDER`"
+        )
+    if target is not None:
+        check_output(target)
+    if target is not None and target.exists():
+        raise UserError(
+            f"{target} is there already; name a new file, so that no correction is lost"
+        )
+    _echo_understood(built)
+    if target is None:
+        click.echo("--export FILE.csv writes a row for each photo, to be corrected by hand")
+        return
+    rows = built.export(target, CompositeTracker.of(["console"]).progress)
+    click.echo(f"{target}: {rows:,} rows; --set dataset.table={target} reads it back")
+
+
 @data.command("fetch")
 @click.argument("dataset", shell_complete=datasets)
 @set_option

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,14 +15,14 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing, Photos, Progress
-from discl.files.contents import ContentDigests
+from discl.core.progress import showing, shown_progress
 from discl.files.disk import data_home
 from discl.files.photos import Reading, grey_levels
 from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, obtain
 from discl.parts.datasets.base.class_names import class_names, photo_of
-from discl.parts.datasets.base.file_dataset import FileDataset, no_progress
+from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.long_tail import thinned
-from discl.parts.datasets.base.photo_contents import Place, digests_of
+from discl.parts.datasets.base.photo_contents import Place
 from discl.parts.datasets.manifest.boxes import Box, crop_pixels, split_box
 from discl.parts.datasets.manifest.build import (
     ManifestSettings,
@@ -32,7 +31,9 @@ from discl.parts.datasets.manifest.build import (
     layout_titled,
     pictures_digest,
 )
-from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
+from discl.parts.datasets.manifest.layouts.exported import export, table_path
+from discl.parts.datasets.manifest.layouts.interface import Layout
+from discl.parts.datasets.manifest.pictures import cells_of, pictures_of, place_of
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
 from discl.parts.datasets.manifest.splits import SPLIT_BY, Pictures, SplitRule
 from discl.parts.datasets.manifest.store import Manifest, stored
@@ -40,8 +41,6 @@ from discl.parts.datasets.manifest.tree import FileTree, path_of
 
 # endings of photos with 8 bits a channel
 _SHALLOW = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".heic", ".heif")
-# of the reading of photos in `prepare`; no part of a dataset, which is sent to other processes
-_PROGRESS: ContextVar[Progress] = ContextVar("progress", default=no_progress)
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 
 
@@ -221,7 +220,7 @@ class Folder(FileDataset):
         return [self._place(*split_box(ref)) for ref in refs]
 
     def _place(self, photo: str, box: Box | None) -> Place:
-        place = _place(self._layout, photo)
+        place = place_of(self._layout, photo)
         if box is None:
             return place
         return place._replace(part=f"{box}")
@@ -241,7 +240,7 @@ class Folder(FileDataset):
         return height, width
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
-        return _cells(self._layout, root, path, column)
+        return cells_of(self._layout, root, path, column)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -250,33 +249,35 @@ class Folder(FileDataset):
         Raises UserError where the folder cannot be understood.
         """
         lists = (self.settings.options.table, self.settings.options.groups, self.settings.crop)
-        others = [self.folder / name for name in lists if name]
+        others = [table_path(self.folder, name) for name in lists if name]
         return stored(
             self.folder,
-            asdict(self.settings),
+            [asdict(self.settings), *map(str, others)],
             others,
             lambda tree: built(tree, self.settings, self._pictures, self._not_found()),
             lambda manifest: pictures_digest(manifest, self._pictures),
         )
 
-    def _pictures(self, layout: Layout, refs: Sequence[str]) -> Pictures:
-        """The contents of photos; they are read where they are new or have changed."""
-        places = [_place(layout, ref) for ref in refs]
-        digests = digests_of(
-            ContentDigests(data_home(), self.folder),
-            places,
-            partial(_cells, layout, self.folder),
-            f"reading the photos of {self.name}",
-            _PROGRESS.get(),
-        )
-        return Pictures(digests, np.array([place.named for place in places], bool))
+    def export(self, path: Path, progress: Progress) -> int:
+        """Write the manifest as CSV, to be corrected and read back as `table`; returns the rows.
 
-    def prepare(self, progress: Progress) -> None:
-        token = _PROGRESS.set(progress)
-        try:
-            super().prepare(progress)
-        finally:
-            _PROGRESS.reset(token)
+        Raises UserError for a file in the photos' folder, which would be taken for their list.
+        """
+        if path.absolute().resolve().is_relative_to(self.folder.resolve()):
+            raise UserError(
+                f"{path} lies in {self.folder}, where it would be taken for a list of the photos;"
+                " name a file elsewhere"
+            )
+        rows = self.manifest.rows
+        refs = rows["ref"].unique()
+        with showing(progress):
+            digests = self._pictures(self._layout, refs.to_pylist()).digests
+        export(self.manifest, digests, path)
+        return int(rows.num_rows)
+
+    def _pictures(self, layout: Layout, refs: Sequence[str]) -> Pictures:
+        what = f"reading the photos of {self.name}"
+        return pictures_of(self.folder, layout, refs, what, shown_progress())
 
     # -- finding the folder
 
@@ -333,17 +334,6 @@ _WAY_OUT = (
     " Parquet and Arrow files of Hugging Face `datasets`;\nor the name of a dataset on the Hub,"
     " as owner/name."
 )
-
-
-def _place(layout: Layout, ref: str) -> Place:
-    """Where a whole photo lies."""
-    in_table = layout.place(ref) if isinstance(layout, TableLayout) else None
-    return in_table or Place(path_of(ref))
-
-
-def _cells(layout: Layout, root: Path, path: str, column: str) -> Iterable[bytes | None]:
-    """The contents of the rows of a table."""
-    return layout.cells(root, path, column) if isinstance(layout, TableLayout) else ()
 
 
 def _names(key: str, given: Any) -> tuple[str, ...]:

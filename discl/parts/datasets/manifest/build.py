@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from discl.parts.datasets.manifest.group_table import with_groups
 
 from discl.core.errors import UserError
 from discl.files.contents import digest_of_all
@@ -18,10 +17,12 @@ from discl.parts.datasets.manifest.labels import cleaned, numbered, without_clas
 from discl.parts.datasets.manifest.layouts.class_folders import ClassFolders
 from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson
 from discl.parts.datasets.manifest.layouts.cub import CubLists
+from discl.parts.datasets.manifest.layouts.exported import ExportedManifest
 from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
 from discl.parts.datasets.manifest.layouts.lists import PhotoLists, unused_lists
 from discl.parts.datasets.manifest.layouts.tables import TableFiles
 from discl.parts.datasets.manifest.layouts.text_lists import TextLists
+from discl.parts.datasets.manifest.lists.group_table import with_groups
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.several import resolved
 from discl.parts.datasets.manifest.splits import Pictures, SplitRule, assigned, is_complete
@@ -30,6 +31,7 @@ from discl.parts.datasets.manifest.tree import FileTree, path_of
 
 # the first that recognises a folder reads it
 LAYOUTS: tuple[Layout, ...] = (
+    ExportedManifest(),
     CocoJson(),
     CubLists(),
     TableFiles(),
