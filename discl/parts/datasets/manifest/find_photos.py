@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from discl.parts.datasets.manifest.columns import coded, some
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SAMPLES = 48  # names that are searched for in each round
+_SAMPLES = 24  # names that are searched for in each round
 _MOST_HEADS = 200  # pairs of folders that are learned
 
 
@@ -56,20 +56,24 @@ def find_photos(
     names = _tidied(written)
     refs = known if isinstance(known, pa.Array) else pa.array(known, pa.string())
     positions = np.full(len(names), -1, np.int64)
-    listed = np.asarray(names.is_valid())
+    taken = np.zeros(len(refs), bool)
+    missing = np.flatnonzero(np.asarray(names.is_valid()))
     heads: list[tuple[str, str]] = []
-    for key in (_as_written, _without_case, _without_ending):
-        missing = np.flatnonzero((positions < 0) & listed)
-        if missing.size and len(refs):
-            search = _Search(
-                key(names.take(missing)), _single(key(refs)), positions[positions >= 0]
-            )
-            search.run(folders)
-            positions[missing] = search.positions
-            heads += search.heads
-    missing = np.flatnonzero((positions < 0) & listed)
+    for key in (None, _without_case, _without_ending):
+        if not missing.size or not len(refs):
+            break
+        wanted = _take(names, missing)
+        search = (
+            _Search(wanted, refs, taken)
+            if key is None
+            else _Search(key(wanted), _single(key(refs)), taken)
+        )
+        search.run(folders)
+        positions[missing] = search.positions
+        missing = missing[search.missing]
+        heads += search.heads
     if single is not None and any(single(names[row].as_py()) for row in _sample(missing)):
-        search = _Search(names.take(missing), refs, positions[positions >= 0])
+        search = _Search(_take(names, missing), refs, taken)
         search.use_each(single)
         positions[missing] = search.positions
     found = pc.take(refs, pa.array(positions, mask=positions < 0))
@@ -79,10 +83,10 @@ def find_photos(
 class _Search:
     """Which of the known photos each name is."""
 
-    def __init__(self, names: pa.Array, known: pa.Array, used: NDArray[np.int64]) -> None:
+    def __init__(self, names: pa.Array, known: pa.Array, taken: NDArray[np.bool_]) -> None:
         self.names = names
         self.known = known
-        self.used = used  # photos of other names
+        self.taken = taken  # known photos that are of a name
         self.positions = np.full(len(names), -1, np.int64)  # in `known`
         self.missing = np.arange(len(names))
         self.heads: list[tuple[str, str]] = []
@@ -90,10 +94,16 @@ class _Search:
 
     def run(self, folders: Sequence[str]) -> None:
         """Look for the names from folders, then where others of them are."""
+        import pyarrow.compute as pc
+
+        sample = self.names.take(_sample(self.missing))
         for folder in dict.fromkeys(folders):
-            self.use("", f"{folder}/" if folder else "")
+            new = f"{folder}/" if folder else ""
+            tried = pc.binary_join_element_wise(new, sample, "")
+            if pc.any(pc.is_in(self.known, tried)).as_py():  # far faster than all of them
+                self.use("", new)
         while self.missing.size and len(self.heads) < _MOST_HEADS:
-            if not sum(self.use(*pair) for pair in self.learned()):
+            if not any(self.use(*pair) for pair in self.learned()):
                 break
 
     def use(self, old: str, new: str) -> int:
@@ -102,7 +112,7 @@ class _Search:
 
         self.tried.add((old, new))
         rows = self.missing
-        names = self.names.take(rows)
+        names = _take(self.names, rows)
         if old:
             fits = np.asarray(pc.starts_with(names, old))
             rows, names = rows[fits], pc.utf8_slice_codeunits(names.filter(fits), len(old))
@@ -118,27 +128,21 @@ class _Search:
         import pyarrow.compute as pc
 
         distinct = self.names.unique()
-        refs = pa.array([single(name) for name in distinct.to_pylist()], pa.string())
-        several = refs.value_counts()
-        taken = several.field("values").filter(pc.greater(several.field("counts"), 1))
-        refs = pc.if_else(pc.is_in(refs, taken), pa.scalar(None, pa.string()), refs)
+        refs = _single(pa.array([single(name) for name in distinct.to_pylist()], pa.string()))
         places = _codes(pc.index_in(refs, self.known, skip_nulls=True))
-        places[np.isin(places, self.used)] = -1
+        places[self.taken[places]] = -1
         self.positions = places[_codes(pc.index_in(self.names, distinct))]
 
-    def learned(self) -> list[tuple[str, str]]:
+    def learned(self) -> Iterator[tuple[str, str]]:
         """What to replace at the beginnings of names, by a sample of names and of photos."""
-        taken = [self.used, self.positions[self.positions >= 0]]
-        unused = np.setdiff1d(np.flatnonzero(self.known.is_valid()), np.concatenate(taken))
-        pairs = [
-            *(
-                self._pair(self.names[row].as_py(), self.known, True)
-                for row in _sample(self.missing)
-            ),
-            *(self._pair(self.known[row].as_py(), self.names, False) for row in _sample(unused)),
-        ]
-        new = {pair for pair in pairs if pair is not None} - self.tried
-        return sorted(new, key=lambda pair: (len(pair[0]), pair))
+        for row in _sample(self.missing):
+            pair = self._pair(self.names[row].as_py(), self.known, True)
+            if pair is not None and pair not in self.tried:
+                yield pair
+        for row in _sample(np.flatnonzero(np.asarray(self.known.is_valid()) & ~self.taken)):
+            pair = self._pair(self.known[row].as_py(), self.names, False)
+            if pair is not None and pair not in self.tried:
+                yield pair
 
     def _pair(self, path: str, pool: Any, is_name: bool) -> tuple[str, str] | None:
         """How a path begins, and the one of a pool that it fits best; None where several do."""
@@ -157,14 +161,21 @@ class _Search:
         places = _codes(found)
         hit = places >= 0
         rows, places = rows[hit], places[hit]
-        photos = np.unique(places)
-        if len(photos) < len(places) and len(photos) < len(self.names.take(rows).unique()):
+        uses = np.bincount(places, minlength=len(self.known))
+        photos = int((uses > 0).sum())
+        if photos < len(places) and photos < len(self.names.take(rows).unique()):
             return 0
-        if np.isin(photos, np.concatenate([self.used, self.positions])).any():
+        if self.taken[uses > 0].any():
             return 0
+        self.taken |= uses > 0
         self.positions[rows] = places
         self.missing = np.flatnonzero(self.positions < 0)
         return len(rows)
+
+
+def _take(column: Any, rows: NDArray[np.int64]) -> Any:
+    """Rows of a column, which are often all of them."""
+    return column if len(rows) == len(column) else column.take(rows)
 
 
 def _codes(found: Any) -> NDArray[np.int64]:
@@ -174,20 +185,24 @@ def _codes(found: Any) -> NDArray[np.int64]:
     return np.asarray(pc.fill_null(found, -1)).astype(np.int64)
 
 
-def _tidied(written: Any) -> Any:
+def _tidied(written: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Names without blanks around them, with slashes and without dots as folders."""
     import pyarrow as pa
+
+    if isinstance(written, pa.ChunkedArray):
+        return pa.concat_arrays(
+            [_tidied(chunk) for chunk in written.chunks] or [pa.nulls(0, pa.string())]
+        )
     import pyarrow.compute as pc
 
-    names = written.combine_chunks() if isinstance(written, pa.ChunkedArray) else written
-    names = pc.utf8_trim_whitespace(names)
+    names = pc.utf8_trim_whitespace(written)
     if pc.any(pc.match_substring(names, "\\")).as_py():
         names = pc.replace_substring(names, "\\", "/")
-    odd = pc.match_substring_regex(names, r"^\.\.?/|/\.\.?/|//")
-    if pc.any(odd).as_py():
-        cleaned = [
-            posixpath.normpath(name) if name else name for name in names.filter(odd).to_pylist()
-        ]
-        names = pc.replace_with_mask(names, odd, pa.array(cleaned, pa.string()))
+    dotted = pc.or_(pc.match_substring(names, "./"), pc.match_substring(names, "//"))
+    if pc.any(dotted).as_py():
+        dotted = pc.match_substring_regex(names, r"^\.\.?/|/\.\.?/|//")
+        cleaned = [posixpath.normpath(name) for name in names.filter(dotted).to_pylist()]
+        names = pc.replace_with_mask(names, dotted, pa.array(cleaned, pa.string()))
     return names
 
 
@@ -223,10 +238,6 @@ def _single(keys: Any) -> Any:
     counts = keys.value_counts()
     several = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     return pc.if_else(pc.is_in(keys, several), pa.scalar(None, pa.string()), keys)
-
-
-def _as_written(refs: Any) -> Any:
-    return refs
 
 
 def _without_case(refs: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -14,8 +16,9 @@ from discl.core.errors import UserError
 Record = dict[str, Any]
 T = TypeVar("T")
 
-CHUNK = 50_000  # records at a time
-_BLOCK = 1 << 20
+_CHUNK = 25_000  # records at a time
+_BLOCK = 1 << 23
+_MOST_BRACES = 4  # that are tried as the end of a block's last record
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # a long list of classes may stand before the first photo
 _MOST_OF_HEAD = 1 << 24
@@ -65,12 +68,17 @@ def head(path: Path, arrays: tuple[str, ...]) -> dict[str, Record]:
 
 
 def read_records(
-    path: Path, name: str, array: str, convert: Callable[[list[Record], int], T]
+    path: Path,
+    name: str,
+    array: str,
+    convert: Callable[[list[Record], int], T],
+    block: int = _BLOCK,
 ) -> list[T]:
     """What `convert` makes of each chunk of records of an array at the top of a JSON file.
 
     `convert` is given the records and the number of the first, counted from 1. `name`: the file in
-    messages. NaN and infinities are read as null. Raises UserError for a file that is cut off or no
+    messages. About `block` bytes are in memory at a time, as text and as records. NaN and
+    infinities may be read as null. Raises UserError for a file that is cut off or no
     JSON, and for an array that holds something else than records.
     """
     spans = _spans(path, array)
@@ -79,9 +87,10 @@ def read_records(
         done = list[T]()
         read = 0
         try:
-            for chunk in _chunks(path, array, span, exact):
-                done.append(convert(chunk, read + 1))
-                read += len(chunk)
+            with _without_collector():
+                for chunk in _chunks(path, array, span, exact, block):
+                    done.append(convert(chunk, read + 1))
+                    read += len(chunk)
             return done
         except _BrokenJsonError as error:
             problem = f"after {array} number {read:,}: {error}" if read else str(error)
@@ -107,22 +116,68 @@ def read_value(path: Path, name: str, key: str) -> Any:
 
 
 def _chunks(
-    path: Path, array: str, span: tuple[int, int] | None, exact: bool
+    path: Path, array: str, span: tuple[int, int] | None, exact: bool, block: int
 ) -> Iterator[list[Record]]:
     import ijson
 
     with path.open("rb") as opened:
-        records = _values(ijson, _stream(opened, span, exact), f"{array}.item", exact)
-        while chunk := list(islice(records, CHUNK)):
-            if not all(type(record) is dict for record in chunk):
-                wrong = next(record for record in chunk if type(record) is not dict)
-                raise _NoRecordError(f"{wrong!r}"[:40])
-            yield chunk
+        stream = _stream(opened, span, exact)
+        if span is not None:
+            rest = yield from _whole_records(stream, block)
+            stream = _Begun(opened, (b'{"%s":[' % array.encode() + rest,), *stream.left())
+        records = _values(ijson, stream, f"{array}.item", exact)
+        while chunk := list(islice(records, _CHUNK)):
+            yield _checked(chunk)
+
+
+def _whole_records(stream: _Begun, block: int) -> Generator[list[Record], None, bytes]:
+    """Yields the records of each block that can be read by itself; gives what is left.
+
+    Text from the beginning of a record to a closing brace that is JSON in square brackets is a row
+    of whole records, whatever follows. `json` is faster than a parser that may stop anywhere. A
+    block in which the array ends, or in which braces are no ends of records, is left.
+    """
+    text = b""
+    while len(text) < block and (more := stream.read(block)):
+        text += more
+    text = text[text.index(b"[") + 1 :]
+    while len(text) >= block // 2:
+        end = len(text)
+        for _ in range(_MOST_BRACES):
+            end = text.rfind(b"}", 0, end)
+            if end < 0:
+                return text
+            with suppress(ValueError):
+                records = json.loads(b"[" + text[: end + 1] + b"]")
+                break
+        else:
+            return text
+        yield _checked(records)
+        text = text[end + 1 :].lstrip().removeprefix(b",") + stream.read(block)
+    return text
+
+
+def _checked(records: list[Any]) -> list[Record]:
+    if all(type(record) is dict for record in records):
+        return records
+    raise _NoRecordError(f"{next(one for one in records if type(one) is not dict)!r}"[:40])
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Records hold no cycles, and looking for some takes longer than reading them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _values(ijson: Any, stream: Any, prefix: str, exact: bool) -> Iterator[Any]:
     try:
-        yield from ijson.items(stream, prefix, use_float=not exact, buf_size=_BLOCK)
+        yield from ijson.items(stream, prefix, use_float=not exact, buf_size=1 << 20)
     except (ijson.JSONError, UnicodeDecodeError) as error:
         first = str(error).removeprefix("b'").strip().splitlines() or ["damaged"]
         raise _BrokenJsonError(first[0].split("\\n")[0].rstrip(".")) from error
@@ -170,7 +225,7 @@ def _found_places(path: Path, keys: list[str], opening: bytes) -> dict[str, list
     overlap = 4096
     with path.open("rb") as opened:
         start, tail = 0, b""
-        while block := opened.read(8 * _BLOCK):
+        while block := opened.read(_BLOCK):
             text = tail + block
             for key, (quoted, pattern) in patterns.items():
                 if quoted in text:  # far faster than the pattern
@@ -184,12 +239,11 @@ def _found_places(path: Path, keys: list[str], opening: bytes) -> dict[str, list
 
 def _stream(opened: BinaryIO, span: tuple[int, int] | None, exact: bool) -> Any:
     if span is None:
-        return _Nulled(_Begun(opened, (), None)) if exact else _Begun(opened, (), None)
+        whole = _Begun(opened, (), None)
+        return _Nulled(whole) if exact else whole
     begin, end = span
     opened.seek(begin)
-    if end < 0:
-        return _Begun(opened, (b"{",), None)
-    return _Begun(opened, (b"{",), end - begin, b'"":0}')
+    return _Begun(opened, (b"{",), None if end < 0 else end - begin, b"" if end < 0 else b'"":0}')
 
 
 class _Begun:
@@ -200,7 +254,7 @@ class _Begun:
     ) -> None:
         self._opened = opened
         self._waiting = list(before)
-        self._left = size
+        self._size = size
         self._after = after
         if not before:
             first = opened.read(len(_BYTE_ORDER_MARK))
@@ -212,12 +266,16 @@ class _Begun:
         if self._waiting:
             return self._waiting.pop(0)
         wanted = _BLOCK if size < 0 else size
-        block = self._opened.read(wanted if self._left is None else min(wanted, self._left))
-        if self._left is not None:
-            self._left -= len(block)
+        block = self._opened.read(wanted if self._size is None else min(wanted, self._size))
+        if self._size is not None:
+            self._size -= len(block)
         if not block:
             block, self._after = self._after, b""
         return block
+
+    def left(self) -> tuple[int | None, bytes]:
+        """(bytes of the file to come, bytes after them)."""
+        return self._size, self._after
 
 
 class _Nulled:

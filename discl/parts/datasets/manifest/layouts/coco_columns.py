@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.parts.datasets.manifest.json_records import Record, read_records, read_value
@@ -34,14 +35,23 @@ class Category(NamedTuple):
     name: str
 
 
+class Boxes(NamedTuple):
+    """Boxes [b] as they are written: x, y, width, height; NaN for what is no box."""
+
+    annotation: NDArray[np.int64]  # [b] counted from 0
+    relative: NDArray[np.bool_]  # [b] whether they are written as shares of the photo
+    values: NDArray[np.float64]  # [b, 4]
+
+
 @dataclass(frozen=True)
 class CocoFile:
     """What a COCO JSON lists."""
 
-    images: (
-        pa.Table
-    )  # number; id, file, group, sequence, split, caption (text), width, height (float)
-    annotations: pa.Table  # image, category (text), box (4 floats as written), relative, sequence
+    # id, file (text), width, height (float), corrupt; and group, sequence, split, caption where
+    # there is a field of them
+    images: pa.Table
+    annotations: pa.Table  # image, category (text), of_sequence (whether it is of a whole one)
+    boxes: Boxes
     categories: tuple[Category, ...]  # in the order of their numbers
     fields: Mapping[str, str]  # what a field of images holds -> its name; where there is one
 
@@ -57,11 +67,17 @@ def read_coco(path: Path, name: str, options: ReadOptions) -> CocoFile:
     images = read_records(path, name, "images", fields.images)
     if not images:
         raise UserError(f"{name} lists no image; complete it, or remove it from the folder")
-    annotations = read_records(path, name, "annotations", _annotations)
+    annotations = read_records(path, name, "annotations", _annotations) or [_annotations([], 1)]
     fields.check()
     return CocoFile(
-        pa.concat_tables(images).combine_chunks(),
-        pa.concat_tables(annotations).combine_chunks() if annotations else _annotations([], 1),
+        pa.concat_tables(images, promote_options="default").unify_dictionaries(),
+        pa.concat_tables([table for table, _ in annotations]).unify_dictionaries(),
+        Boxes(
+            *(
+                np.concatenate(parts)
+                for parts in zip(*(boxes for _, boxes in annotations), strict=True)
+            )
+        ),
         _categories(path, name, options),
         fields.found,
     )
@@ -88,17 +104,11 @@ class _Fields:
         for record in [*records[:1000], records[-1]]:
             self._seen.update(dict.fromkeys(record))
         self._find()
-        columns: dict[str, Any] = {
-            "id": texts([record.get("id") for record in records]),
-            "number": pa.array(range(first, first + len(records)), pa.int64()),
-        }
-        for what in self._asked:
-            field = self.found.get(what)
-            columns[what] = (
-                texts([record.get(field) for record in records])
-                if field
-                else pa.nulls(len(records), pa.string())
-            )
+        columns: dict[str, Any] = {"id": texts([record.get("id") for record in records])}
+        for what, field in self.found.items():
+            columns[what] = texts([record.get(field) for record in records])
+        if "group" in columns:
+            columns["group"] = columns["group"].dictionary_encode()
         for what in ("width", "height"):
             columns[what] = floats([record.get(what) for record in records])
         columns["corrupt"] = pa.array([record.get("corrupt") is True for record in records])
@@ -126,24 +136,30 @@ class _Fields:
                 self.found.setdefault(what, field)
 
 
-def _annotations(records: list[Record], first: int) -> pa.Table:
+def _annotations(records: list[Record], first: int) -> tuple[pa.Table, Boxes]:
     import pyarrow as pa
 
-    relative = np.array(["bbox_relative" in record for record in records], bool)
-    boxes = [
-        record["bbox_relative"] if is_relative else record.get("bbox")
-        for record, is_relative in zip(records, relative.tolist(), strict=True)
-    ]
-    return pa.table(
+    table = pa.table(
         {
             "image": texts([record.get("image_id") for record in records]),
             "category": texts([record.get("category_id") for record in records]),
-            "box": _boxes(boxes),
-            "relative": relative,
             "of_sequence": pa.array(
                 [record.get("sequence_level_annotation") is True for record in records], pa.bool_()
             ),
         }
+    )
+    relative = [place for place, record in enumerate(records) if record.get("bbox_relative")]
+    absolute = [
+        place
+        for place, record in enumerate(records)
+        if record.get("bbox") and not record.get("bbox_relative")
+    ]
+    values = [_box(records[place]["bbox_relative"]) for place in relative]
+    values += [_box(records[place]["bbox"]) for place in absolute]
+    return table, Boxes(
+        np.array([*relative, *absolute], np.int64) + first - 1,
+        np.arange(len(values)) < len(relative),
+        np.array(values, np.float64).reshape(-1, 4),
     )
 
 
@@ -218,20 +234,8 @@ def floats(values: Sequence[Any]) -> pa.Array:
     import pyarrow as pa
 
     if set(map(type, values)) <= {int, float, type(None)}:
-        return pa.array(values, pa.float64(), from_pandas=True)
-    return pa.array([_number(value) for value in values], pa.float64(), from_pandas=True)
-
-
-def _boxes(values: Sequence[Any]) -> pa.Array:
-    """Boxes as they are written; null where there is none, four NaN where it is no box."""
-    import pyarrow as pa
-
-    kind = pa.list_(pa.float64(), 4)
-    if set(map(type, values)) <= {type(None)}:
-        return pa.nulls(len(values), kind)
-    return pa.array(
-        [None if value is None or value == [] else _box(value) for value in values], kind
-    )
+        return pa.array(values, pa.float32(), from_pandas=True)
+    return pa.array([_number(value) for value in values], pa.float32(), from_pandas=True)
 
 
 def _box(value: Any) -> list[float]:
