@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from discl.cli.completion import completion
 from discl.cli.data import data
 from discl.cli.doctor import doctor
 from discl.cli.hard import hard
+from discl.cli.init import init
 from discl.cli.leaderboard import leaderboard
 from discl.cli.listing import list_parts
 from discl.cli.options.group import CommandGroup
@@ -27,6 +29,7 @@ from discl.cli.runs import migrate, runs
 from discl.cli.study import study
 from discl.cli.sweep import sweep
 from discl.cli.wandb import wandb
+from discl.core.progress import PatientProgress, showing
 
 
 class _Program(CommandGroup):
@@ -38,11 +41,12 @@ class _Program(CommandGroup):
         given = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in given  # anywhere: people add it to the end of a command that failed
         try:
-            code = super().main(
-                [word for word in given if word != "--debug"],
-                *rest,
-                **{**kwargs, "standalone_mode": False},
-            )
+            with showing(PatientProgress(_on_console)):
+                code = super().main(
+                    [word for word in given if word != "--debug"],
+                    *rest,
+                    **{**kwargs, "standalone_mode": False},
+                )
             sys.exit(code if isinstance(code, int) else 0)  # click returns the code of an Exit
         except UserError as error:
             if debug:
@@ -71,6 +75,17 @@ class _Program(CommandGroup):
             sys.exit(1)
 
 
+def _on_console(what: str, done: int, total: int) -> None:
+    _console().progress(what, done, total)
+
+
+@cache
+def _console() -> Any:
+    from discl.harness.run.trackers import CompositeTracker
+
+    return CompositeTracker.of(["console"])
+
+
 @click.group(
     cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
@@ -82,6 +97,7 @@ def main(debug: bool) -> None:
     """Does a synthetic-to-real curriculum help on your data, where, and at what price?
 
     \b
+    discl init photos                    a benchmark of your own photos
     discl list strategies                list what can be compared
     discl hard cifar10_lt                show the photos that images are made from
     discl plan cifar10_lt                the cost of a comparison, before it is run
@@ -101,6 +117,7 @@ def main(debug: bool) -> None:
 
 
 for command in (
+    init,
     list_parts,
     data,
     hard,

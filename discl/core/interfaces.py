@@ -87,6 +87,10 @@ class Dataset(Protocol):
     `published_counts` [c], the published training photos of each class: many, medium and few, and
     hard rules, then go by them. A dataset whose splits have the `original` of a photo says so by
     `has_originals = True`, since images are then made from those.
+
+    A dataset may have `check_splits()`, which raises UserError where no run should be made of its
+    photos, and `overlaps()`: {"equal_photos": n, "near_equal_photos": n}, how many photos of test
+    splits are in train, too, byte for byte or by their looks.
     """
 
     version: int

@@ -1,9 +1,10 @@
 """Photos at training size: decoded once from the user's files into a memory map.
 
 A map is a folder that is named by the contents of its photos: `pixels` (raw uint8, one photo after
-the other, as listed), `contents` (the digest of each file), `log.jsonl` (which chunks are done, and
-which of their photos could not be read) and, last, `done.json`. The log is appended after the
-pixels are on the disk, every few seconds, so that a kill or a power cut costs seconds of work.
+the other, as listed), `small` (a small picture of each), `contents` (the digest of each),
+`log.jsonl` (which chunks are done, and which of their photos could not be read) and, last,
+`done.json`. The log is appended after the pixels are on the disk, every few seconds, so that a kill
+or a power cut costs seconds of work.
 
 Photos that another map holds are copied from there, so that a folder in which some files changed or
 came is decoded in a moment. A map never changes once it is done: a run goes on with the photos that
@@ -31,10 +32,11 @@ from discl.core.hashing import short
 from discl.core.interfaces import Ints, Photos, Progress
 from discl.files.contents import DIGITS, Digests
 from discl.files.disk import clear_disk_errors, folder_lock, write_text
+from discl.files.photos import SMALL, small_pictures
 from discl.files.processes import in_processes, workers
 from discl.files.sources import format_bytes
 
-VERSION = 2  # raised when the same file gives other pixels
+VERSION = 3  # raised when the same file gives other pixels
 CHUNK_BYTES = 4 << 20
 CHUNK_PHOTOS = 64
 FEW = 512  # photos that are decoded sooner than processes start
@@ -126,6 +128,13 @@ class DecodedPhotos:
         reasons = {str(self.refs[position]): why for position, why in sorted(unreadable.items())}
         return OpenedPhotos(rows, pixels, reasons)
 
+    def small(self) -> NDArray[np.uint8]:
+        """Small pictures [n, 256] of a complete map, as of `discl.files.photos.small_pictures`.
+
+        They are black where a photo could not be read.
+        """
+        return np.fromfile(self.folder / "small", np.uint8).reshape(-1, SMALL)
+
     def build(self, what: str, progress: Progress, processes: int = 0) -> OpenedPhotos:
         """The map; made or completed where it is not complete.
 
@@ -147,8 +156,9 @@ class DecodedPhotos:
 
     def _complete(self, what: str, progress: Progress, processes: int) -> None:
         (self.folder / "contents").write_bytes(self._digests.tobytes())
-        with (self.folder / "pixels").open("ab") as opened:
-            opened.truncate(self.bytes)
+        for name, row_bytes in (("pixels", self._row_bytes), ("small", SMALL)):
+            with (self.folder / name).open("ab") as opened:
+                opened.truncate(len(self.refs) * row_bytes)
         done = self._entries()
         todo = [number for number in range(len(self._chunks)) if number not in done]
         elsewhere = self._elsewhere([p for number in todo for p in self._chunks[number].tolist()])
@@ -326,8 +336,9 @@ class _ChunkLog:
             self._write()
 
     def _write(self) -> None:
-        with (self._folder / "pixels").open("rb") as opened:
-            os.fsync(opened.fileno())
+        for name in ("pixels", "small"):
+            with (self._folder / name).open("rb") as opened:
+                os.fsync(opened.fileno())
         with (self._folder / "log.jsonl").open("a", encoding="utf-8") as log:
             # a line that was cut short must not spoil the next one
             log.write("\n" + "".join(self._held))
@@ -361,8 +372,10 @@ def _decode_chunk(
     """
     unreadable: Unreadable = {}
     row_bytes = side * side * 3
-    with (folder / "pixels").open("r+b", buffering=0) as opened:
-        target = opened.fileno()
+    with (
+        (folder / "pixels").open("r+b", buffering=0) as pixels,
+        (folder / "small").open("r+b", buffering=0) as small,
+    ):
         for run in _runs(chunk.photos):
             rows = []
             for photo in run:
@@ -372,7 +385,10 @@ def _decode_chunk(
                     if why:
                         unreadable[photo.position] = why
                 rows.append(row)
-            os.pwrite(target, b"".join(rows), run[0].position * row_bytes)
+            written = b"".join(rows)
+            os.pwrite(pixels.fileno(), written, run[0].position * row_bytes)
+            seen = small_pictures(np.frombuffer(written, np.uint8).reshape(-1, side, side, 3))
+            os.pwrite(small.fileno(), seen.tobytes(), run[0].position * SMALL)
     return chunk.number, unreadable
 
 

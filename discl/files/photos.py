@@ -26,6 +26,9 @@ _LYING = (5, 6, 7, 8)  # EXIF orientations of photos that are turned by a quarte
 _FORMAT_LEVELS = (0, 65535)  # of 16-bit grey
 LEVEL_PHOTOS = 256  # of a set, whose pixels say what is black and white
 _LEVEL_PIXELS = 4096  # of each of them
+CELLS = 16  # of a side of a small picture
+SMALL = CELLS * CELLS  # bytes of a small picture
+_SAMPLES = 4  # of a side of a cell
 LONGEST = 8  # times its shorter side, of a photo that is read whole
 
 
@@ -192,6 +195,19 @@ def decode_whole(data: bytes, name: str, side: int, reading: Reading = AS_STORED
     as it is; a square one is what `decode_square` gives.
     """
     return shortened(decode(data, name, 2 * side, reading), side)
+
+
+def small_pictures(photos: Photos) -> NDArray[np.uint8]:
+    """uint8 [n, SMALL] of photos [n, s, s, 3]: the mean green of samples in each of 16 x 16 cells.
+
+    Samples cost a tenth of what all pixels cost, which counts where photos are decoded.
+    """
+    side = photos.shape[1]
+    count = CELLS * _SAMPLES
+    at = ((np.arange(count) + 0.5) * side / count).astype(np.int64)
+    samples = photos[:, at[:, None], at, 1].reshape(-1, CELLS, _SAMPLES, CELLS, _SAMPLES)
+    sums = samples.sum((2, 4), dtype=np.uint16)
+    return (sums // _SAMPLES**2).astype(np.uint8).reshape(-1, SMALL)
 
 
 def shortened(photo: Photos, side: int) -> Photos:

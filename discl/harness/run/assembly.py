@@ -89,6 +89,8 @@ class Bench:
     @cached_property
     def dataset(self) -> Dataset:
         built: Dataset = self.spec.part("datasets").build()
+        if check := getattr(built, "check_splits", None):
+            check()
         return built
 
     @cached_property

@@ -18,7 +18,7 @@ from discl.config.benchmark import Benchmark
 from discl.config.experiment import Experiment
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
-from discl.core.interfaces import EpochReport, SecondStage, Split
+from discl.core.interfaces import Dataset, EpochReport, SecondStage, Split
 from discl.core.metric_names import higher_is_better
 from discl.core.renamed_splits import as_hashed
 from discl.core.result import Result
@@ -135,7 +135,8 @@ def _run(
             strategy=experiment.strategy,
             seed=experiment.seed,
             identity=experiment.identity(),
-            comparability=_comparability(experiment, setup, splits, scores["metrics"]),
+            comparability=_comparability(experiment, setup, splits, scores["metrics"])
+            | _overlaps(bench.dataset),
             classes=list(setup.classes),
             counts=setup.data.counts.tolist(),
             published_counts=(
@@ -269,6 +270,12 @@ def _comparability(
         "splits": digest(as_hashed(photos))[:16],
         "counts": short(counts.tolist()),
     }
+
+
+def _overlaps(dataset: Dataset) -> dict[str, int]:
+    """Test photos that are in train, too; see `discl.core.interfaces.Dataset`."""
+    overlaps = getattr(dataset, "overlaps", None)
+    return dict(overlaps()) if overlaps else {}
 
 
 def _seen(history: Sequence[EpochReport]) -> dict[int, int]:

@@ -135,6 +135,7 @@ class Folder(FileDataset):
         self.share = share
         self.largest = largest
         self.smallest = smallest
+        self.allow_equal = allow_equal
         self.truncated = truncated
         self.grey = grey
         self.settings = ManifestSettings(

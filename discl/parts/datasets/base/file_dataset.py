@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Listing, Photos, Progress, Split
+from discl.core.progress import showing, shown_progress
 from discl.files import decoded
 from discl.files.contents import ContentDigests, Digests, digest_of
 from discl.files.disk import data_home
 from discl.files.photos import AS_STORED, Reading, decode, shortened, size_of, squared
 from discl.files.sources import ByHand, Source, format_bytes, obtain, safe_path
+from discl.parts.datasets.base import duplicates
 from discl.parts.datasets.base.photo_contents import (
     Look,
     Place,
@@ -56,6 +58,7 @@ class FileDataset(ABC):
     sources: tuple[Source, ...] = ()  # where it can be had, in order
     published: Mapping[str, int] = {}  # split -> photos, as published
     has_originals: bool = True  # see `discl.core.interfaces.Dataset`
+    allow_equal: bool = True  # whether photos of train may be in a test split, as published
     grouped: bool = False  # whether its metadata has a group column
     licence: str = ""  # what its publisher allows
     homepage: str = ""
@@ -181,7 +184,7 @@ class FileDataset(ABC):
         Raises UserError for a split that does not exist.
         """
         self.listing(name)  # says which splits there are
-        opened = self._open_photos(name, no_progress)
+        opened = self._open_photos(name, shown_progress())
         photos = self._contents.splits[name]
         refs = photos.listing.refs[opened.rows]
         contents = photos.contents[opened.rows]
@@ -201,9 +204,11 @@ class FileDataset(ABC):
     def prepare(self, progress: Progress) -> None:
         """Fetch what may be fetched unasked, list the files, and decode every split."""
         self._find_or_fetch(progress)
-        progress(f"listing {self.name}", 0, 1)
-        splits = [self._decoded(split) for split in self.splits]
-        progress(f"listing {self.name}", 1, 1)
+        with showing(progress):
+            progress(f"listing {self.name}", 0, 1)
+            names = self.splits
+            progress(f"listing {self.name}", 1, 1)
+            splits = [self._decoded(split) for split in names]
         decoded.check_room([photos for photos in splits if photos.open() is None], data_home())
         for split in self.splits:
             self._open_photos(split, progress)
@@ -240,8 +245,14 @@ class FileDataset(ABC):
                     f" ({examples(opened.unreadable)}); each with its reason in"
                     f" {photos.folder / 'unreadable.txt'}"
                 )
+        found = self._contents
         notes = [f"files: {self.folder}", *(f"{what}: {text}" for what, text in terms if text)]
+        notes.append(f"digest of the photos and of what is listed: {found.digest}")
         notes += [*self._survey.notes, *unreadable]
+        near = self._near
+        notes += duplicates.remarks(found.splits, near or (), self.classes)
+        if near is None:
+            notes.append("photos that look alike are told once they are decoded")
         if bytes_to_decode:
             notes.append(
                 f"not decoded yet: the first run writes {format_bytes(bytes_to_decode)} at"
@@ -250,10 +261,57 @@ class FileDataset(ABC):
             )
         return tuple(notes)
 
+    def check_splits(self) -> None:
+        """Raise UserError where photos of train are in a test split, unless that is allowed."""
+        if self.allow_equal:
+            return
+        leaks = [
+            pair
+            for pair in duplicates.equal_across(self._contents.splits)
+            if pair.other == "train" and duplicates.is_test(pair.split)
+        ]
+        for pair in leaks:
+            raise UserError(
+                f"{len(pair.rows):,} of {len(self._contents.splits[pair.split].ids):,} photos of"
+                f" {pair.split} are in train too, byte for byte"
+                f" ({duplicates.shown(self._contents.splits, pair)}), so that a test on them says"
+                f" nothing; remove them from one of the two in {self.folder}, or set"
+                " dataset.allow_equal = true to go on, which the table then says"
+            )
+
+    def overlaps(self) -> dict[str, int]:
+        """How many photos of test splits are in train, too: byte for byte, and by their looks.
+
+        Decodes the photos where they are not yet.
+        """
+        found = self._contents
+        if self._near is None:
+            self.prepare(shown_progress())
+            self.__dict__.pop("_near")
+        equal = duplicates.equal_across(found.splits)
+        return {
+            "equal_photos": duplicates.tests_in_train(equal),
+            "near_equal_photos": duplicates.tests_in_train(self._near or ()),
+        }
+
+    @cached_property
+    def _near(self) -> list[duplicates.Pair] | None:
+        """Photos that look like one of train; None where not all are decoded."""
+        found = self._contents
+        maps = {split: self._decoded(split) for split in found.splits}
+        if any(photos.open() is None for photos in maps.values()):
+            return None
+        return duplicates.stored_alike(
+            data_home() / "alike",
+            [photos.folder.name for photos in maps.values()],
+            found.splits,
+            lambda: {split: photos.small() for split, photos in maps.items()},
+        )
+
     @cached_property
     def folder(self) -> Path:
         """The folder with the dataset, fetched where that may be done unasked."""
-        return self._find_or_fetch(no_progress)
+        return self._find_or_fetch(shown_progress())
 
     # -- finding the files
 
@@ -339,9 +397,6 @@ class FileDataset(ABC):
 
     @cached_property
     def _contents(self) -> Look:
-        return self._look(no_progress)
-
-    def _look(self, progress: Progress) -> Look:
         """The photos' contents, cached in the process where looking again would take long."""
         listings = self._survey.listings
         found = _LOOKS.get(self._key)
@@ -353,7 +408,7 @@ class FileDataset(ABC):
                 partial(self.cells, self.folder),
                 (self.classes, getattr(self, "group_names", ())),
                 f"reading the photos of {self.name}",
-                progress,
+                shown_progress(),
             )
         return found
 
@@ -501,7 +556,3 @@ class _WholePhotos(_Originals):
 
 _SURVEYS: dict[tuple[Any, ...], Survey] = {}
 _LOOKS: dict[tuple[Any, ...], Look] = {}
-
-
-def no_progress(what: str, done: int, total: int) -> None:
-    """A progress callback that does nothing."""

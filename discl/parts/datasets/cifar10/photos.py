@@ -15,13 +15,13 @@ import numpy as np
 from discl.core.errors import UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import Ints, Photos, Progress
+from discl.core.progress import no_progress
 from discl.files.disk import atomic_write, data_home, folder_lock
 from discl.files.fetch import npm_pack
 from discl.files.photos import decode
 from discl.files.shipped import CIFAR10_POOL
 from discl.files.sources import hub_is_reachable
 from discl.parts.datasets.base.class_names import photo_of
-from discl.parts.datasets.base.file_dataset import no_progress
 from discl.parts.datasets.base.long_tail import long_tail
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
