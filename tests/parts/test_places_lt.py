@@ -1,5 +1,6 @@
 """Places-LT's lists over Places365's folders, in miniature."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing
+from discl.files.sources import RemoteFile
 from discl.parts.datasets.places_lt import PlacesLT, file_of, names_of, scene_name
 from tests.make_mini import make
 from tests.mini.places_lt import SCENES, TEST
@@ -114,6 +116,32 @@ def test_a_missing_list_is_named(mini: Path, tmp_path: Path) -> None:
         (tmp_path / "lists" / f"Places_LT_{name}.txt").write_text(
             (mini / f"Places_LT_{name}.txt").read_text()
         )
-    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "train").mkdir(parents=True)
     with pytest.raises(UserError, match=r"Places_LT_test.txt is missing; it lies in none of"):
         _ = PlacesLT(root=str(tmp_path / "photos"), lists=str(tmp_path / "lists")).splits
+
+
+def test_lists_that_photos_lack_are_fetched_alone_and_checked(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, given = tmp_path / "photos", tmp_path / "data" / "downloads"
+    shutil.copytree(mini, root)
+    given.mkdir(parents=True)
+    files = []
+    for path in sorted(root.glob("*.txt")):
+        body = path.read_bytes()
+        digest = hashlib.sha256(body).hexdigest()
+        files.append(RemoteFile(f"http://127.0.0.1:9/{path.name}", len(body), digest, unpack=False))
+        path.rename(given / path.name)
+    monkeypatch.setattr(PlacesLT, "list_files", tuple(files))
+    dataset = PlacesLT(root=str(root), side=16)
+    assert not dataset.ready
+    assert dataset.fetch(lambda what, done, total: None) == root
+    assert len(PlacesLT(root=str(root), side=16).split("test")) == TEST * len(SCENES)
+    shutil.rmtree(tmp_path / "data" / "places_lt_lists")
+    (given / "Places_LT_val.txt").write_text("another")
+    with pytest.raises(UserError) as raised:
+        PlacesLT(root=str(root), side=16).splits  # noqa: B018
+    assert f"the photos of places_lt lie in {root}, its lists do not" in str(raised.value)
+    assert "Places_LT_val.txt has 7 bytes" in str(raised.value)
+    assert "http://127.0.0.1:9/Places_LT_val.txt does not answer" in str(raised.value)

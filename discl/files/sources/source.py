@@ -13,12 +13,7 @@ from discl.core.errors import DiskError, UserError
 from discl.core.interfaces import Progress
 from discl.files.disk import atomic_write, clear_disk_errors, data_home, folder_lock, write_text
 from discl.files.sources.downloading import check, checksum, download
-from discl.files.sources.reach import (
-    host_is_reachable,
-    hub_is_reachable,
-    hub_refusal,
-    hub_token,
-)
+from discl.files.sources.reach import hub_is_reachable, hub_refusal, hub_token
 from discl.files.sources.remote import RemoteFile, format_bytes
 from discl.files.sources.unpacking import safe_path, unpack
 
@@ -88,22 +83,7 @@ class Archives:
         )
 
     def is_reachable(self) -> bool:
-        """Whether every file is here or has an address that is worth trying.
-
-        Only what can be asked fast is asked: the rest is told when it is tried.
-        """
-        asked: dict[str, bool] = {}
-        for remote in self.files:
-            if _by_hand(remote).exists() or len(remote.addresses) > 1:
-                continue
-            address = remote.addresses[0]
-            if address.on_hub:
-                continue  # its refusals are sentences, and it is asked in a moment
-            host = address.url.split("/")[2]
-            if host not in asked:
-                asked[host] = host_is_reachable(address.url)
-            if not asked[host]:
-                return False
+        """Each address is asked when it is tried, which says what is wrong there."""
         return True
 
     def fetch(self, folder: Path, progress: Progress) -> None:
@@ -138,7 +118,7 @@ class Archives:
             for remote in self.files[:_LISTED]
         ]
         more = len(self.files) - len(named)
-        return (*named, f"and {more} more files") if more else tuple(named)
+        return (*named, f"and {more} more") if more else tuple(named)
 
     def __str__(self) -> str:
         return f"{self.title} ({format_bytes(self.bytes)})"
@@ -264,7 +244,7 @@ def obtain(sources: Sequence[Source], folder: Path, progress: Progress, asked: b
                 progress(str(error), 0, 1)
                 tries_left += 1  # it is set aside, so that the web is asked for that file
             except UserError as error:
-                problems.append(str(error))
+                problems.append(f"{source}: {error}")
     if not problems:
         problems = [f"nothing may be downloaded into {folder} without being asked for"]
     raise UserError("; ".join(problems))

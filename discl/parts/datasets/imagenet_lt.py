@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing
 from discl.files.sources import Address, Archives, ByHand, RemoteFile
-from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.parquet_photos import ParquetPhotos, pictures_of
 from discl.parts.datasets.base.photo_contents import Place
-from discl.parts.datasets.base.text_lists import find_list, read_lists
+from discl.parts.datasets.base.text_lists import ListedDataset
 
 _CLASSES = 1000
 _LISTS = "ImageNet_LT_{}.txt"
@@ -55,7 +54,7 @@ def _shards() -> tuple[RemoteFile, ...]:
     )
 
 
-class ImageNetLT(FileDataset):
+class ImageNetLT(ListedDataset):
     """ImageNet-LT (Liu et al. 2019).
 
     `root` is an ImageNet folder as ILSVRC ships it: `train/<synset>/*.JPEG`, and `val/` sorted into
@@ -65,8 +64,9 @@ class ImageNetLT(FileDataset):
     385 classes have more than 100 training photos and 136 fewer than 20 (1,643 photos).
     """
 
-    not_hashed = ("root", "lists", "most_unreadable")
-
+    list_name = _LISTS
+    list_folder = "ImageNet_LT"
+    labels = _CLASSES
     folder_name = "imagenet_lt"
     layout = (
         "train/ and val/ of ImageNet's photos, or the Hub's shards data/train-*.parquet and"
@@ -81,28 +81,31 @@ class ImageNetLT(FileDataset):
         " (CVPR 2019); Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge (IJCV"
         " 2015)"
     )
+    list_files = (
+        _list(
+            "train",
+            4_658_674,
+            "efdbdad4f050237c310b2f354cf95a8b1d7c8d57a63c4ea4bb6bf2bcb012f37f",
+            "1Sl1cwy6Dei1I1BMS1YKjI35fkaR1UA_7",
+        ),
+        _list(
+            "val",
+            804_172,
+            "9af7ba688acf9532ff5845a8fb14a1e97fdc4c51ac48bc72c08ea9c3f7ff142e",
+            "1AjYczW4khrQrwPIygXUkHF-Qv4QGEsCF",
+        ),
+        _list(
+            "test",
+            2_344_500,
+            "d1590191cf8a71fada7b1aaedaa2d139a2aea93ff2f1b755319d0bd8dbaa55d5",
+        ),
+    )
     sources = (
         Archives(
             f"the lists, and the Hub's ImageNet-1k (accept the terms at {_HUB_PAGE}, put a token"
             " into HF_TOKEN)",
             (
-                _list(
-                    "train",
-                    4_658_674,
-                    "efdbdad4f050237c310b2f354cf95a8b1d7c8d57a63c4ea4bb6bf2bcb012f37f",
-                    "1Sl1cwy6Dei1I1BMS1YKjI35fkaR1UA_7",
-                ),
-                _list(
-                    "val",
-                    804_172,
-                    "9af7ba688acf9532ff5845a8fb14a1e97fdc4c51ac48bc72c08ea9c3f7ff142e",
-                    "1AjYczW4khrQrwPIygXUkHF-Qv4QGEsCF",
-                ),
-                _list(
-                    "test",
-                    2_344_500,
-                    "d1590191cf8a71fada7b1aaedaa2d139a2aea93ff2f1b755319d0bd8dbaa55d5",
-                ),
+                *list_files,
                 *_shards(),
             ),
         ),
@@ -115,12 +118,6 @@ class ImageNetLT(FileDataset):
         ),
     )
 
-    def __init__(
-        self, root: str = "", side: int = 256, lists: str = "", most_unreadable: float = 0.001
-    ) -> None:
-        super().__init__(root, side, most_unreadable)
-        self.lists = lists
-
     @property
     def classes(self) -> tuple[str, ...]:
         return class_names()
@@ -128,12 +125,11 @@ class ImageNetLT(FileDataset):
     def prompts(self, label: int) -> tuple[str, ...]:
         return (f"a photo of {class_names()[label]}",)
 
-    def holds(self, root: Path) -> bool:
-        has_photos = (root / "train").is_dir() or bool(_shards_in(root))
-        return has_photos and find_list(_LISTS.format("train"), self._folders(root)) is not None
+    def has_photos(self, root: Path) -> bool:
+        return (root / "train").is_dir() or bool(_shards_in(root))
 
     def listings(self, root: Path) -> Mapping[str, Listing]:
-        listings = read_lists(_LISTS, self._folders(root), _CLASSES)
+        listings = super().listings(root)
         for name, listing in listings.items():
             _check_synsets(name, listing)
         return listings
@@ -163,13 +159,6 @@ class ImageNetLT(FileDataset):
         return super().missing(
             root, np.array([self._path(root, ref) for ref in refs.tolist()], np.str_)
         )
-
-    def _folders(self, root: Path) -> list[Path]:
-        return [
-            *([Path(self.lists).expanduser()] if self.lists else []),
-            root,
-            root / "ImageNet_LT",
-        ]
 
     def _path(self, root: Path, ref: str) -> str:
         """The path of a photo; val/ may be flat, while the lists name it sorted into synsets."""

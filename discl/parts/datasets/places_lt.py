@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing
 from discl.files.sources import Address, Archives, ByHand, RemoteFile
-from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.photo_contents import Place
-from discl.parts.datasets.base.text_lists import find_list, read_lists
+from discl.parts.datasets.base.text_lists import ListedDataset
 
 _CLASSES = 365
 _LISTS = "Places_LT_{}.txt"
@@ -36,7 +35,7 @@ def _list(split: str, bytes: int, sha256: str) -> RemoteFile:
     return RemoteFile(first, bytes, sha256, unpack=False, mirrors=mirrors)
 
 
-class PlacesLT(FileDataset):
+class PlacesLT(ListedDataset):
     """Places-LT (Liu et al. 2019).
 
     `root` is a Places365 folder of 256 px: the "easy format" (train/airfield/*.jpg,
@@ -46,8 +45,9 @@ class PlacesLT(FileDataset):
     training photos and 71 fewer than 20. Class names are those of the folders.
     """
 
-    not_hashed = ("root", "lists", "most_unreadable")
-
+    list_name = _LISTS
+    list_folder = "Places_LT"
+    labels = _CLASSES
     folder_name = "places_lt"
     layout = (
         "train/ and val/, or data_256/ and val_256/, of Places365; and Places_LT_train.txt,"
@@ -61,25 +61,28 @@ class PlacesLT(FileDataset):
         " (CVPR 2019); Zhou, Lapedriza, Khosla, Oliva, Torralba: Places, a 10 million image"
         " database for scene recognition (TPAMI 2018)"
     )
+    list_files = (
+        _list(
+            "train",
+            2_092_674,
+            "726c4871dcbf07ce2f857703bfe32e9a83ffbf52d704239f6d95c4f4f4c247f7",
+        ),
+        _list(
+            "val",
+            253_480,
+            "719e3cf3766c09134ea28f56f1036c78def511ac1ed2c2532a6beef78f2439ba",
+        ),
+        _list(
+            "test",
+            1_705_400,
+            "44eee8441c8098c59195465abede425721bc35525d75209f9433b161a6eb37bc",
+        ),
+    )
     sources = (
         Archives(
             "Places365-Standard of 256 px, whose download accepts its terms, and the lists",
             (
-                _list(
-                    "train",
-                    2_092_674,
-                    "726c4871dcbf07ce2f857703bfe32e9a83ffbf52d704239f6d95c4f4f4c247f7",
-                ),
-                _list(
-                    "val",
-                    253_480,
-                    "719e3cf3766c09134ea28f56f1036c78def511ac1ed2c2532a6beef78f2439ba",
-                ),
-                _list(
-                    "test",
-                    1_705_400,
-                    "44eee8441c8098c59195465abede425721bc35525d75209f9433b161a6eb37bc",
-                ),
+                *list_files,
                 RemoteFile(
                     f"{_PHOTOS}/val_256.tar",
                     bytes=525_158_400,
@@ -102,12 +105,6 @@ class PlacesLT(FileDataset):
         ),
     )
 
-    def __init__(
-        self, root: str = "", side: int = 256, lists: str = "", most_unreadable: float = 0.001
-    ) -> None:
-        super().__init__(root, side, most_unreadable)
-        self.lists = lists
-
     @property
     def classes(self) -> tuple[str, ...]:
         return self._names
@@ -119,11 +116,17 @@ class PlacesLT(FileDataset):
     def prompts(self, label: int) -> tuple[str, ...]:
         return (f"a photo of {self.classes[label]}",)
 
-    def holds(self, root: Path) -> bool:
-        return find_list(_LISTS.format("train"), self._folders(root)) is not None
+    def has_photos(self, root: Path) -> bool:
+        return any((root / name).is_dir() for name in ("train", "data_256", "data_large"))
 
     def listings(self, root: Path) -> Mapping[str, Listing]:
-        return read_lists(_LISTS, self._folders(root), _CLASSES)
+        """With references in the easy format, whichever copy of the lists it is."""
+        return {
+            split: listing._replace(
+                refs=np.array([file_of(ref, small=False) for ref in listing.refs.tolist()], np.str_)
+            )
+            for split, listing in super().listings(root).items()
+        }
 
     def read(self, root: Path, ref: str) -> bytes:
         return super().read(root, file_of(ref, _is_small(root)))
@@ -136,9 +139,6 @@ class PlacesLT(FileDataset):
         small = _is_small(root)
         files = [file_of(ref, small) for ref in refs.tolist()]
         return super().missing(root, np.array(files, np.str_))
-
-    def _folders(self, root: Path) -> list[Path]:
-        return [*([Path(self.lists).expanduser()] if self.lists else []), root, root / "Places_LT"]
 
 
 def _is_small(root: Path) -> bool:

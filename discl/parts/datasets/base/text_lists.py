@@ -2,16 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from discl.core.errors import UserError
-from discl.core.interfaces import Listing
-from discl.files.sources import safe_path
+from discl.core.interfaces import Listing, Progress
+from discl.files.disk import data_home
+from discl.files.sources import Archives, RemoteFile, obtain, safe_path
+from discl.parts.datasets.base.file_dataset import FileDataset
 
 SPLITS = ("train", "val", "test")
+
+
+class ListedDataset(FileDataset):
+    """Base of a dataset whose splits are lists over the photos of a larger one.
+
+    The lists lie in the folder `lists`, in `root` or in its `list_folder`; where the photos are
+    there and no lists, these are fetched, since they are small.
+    """
+
+    not_hashed = ("root", "lists", "most_unreadable")
+
+    list_name: str  # such as "ImageNet_LT_{}.txt"
+    list_folder: str  # in which the authors have them
+    list_files: tuple[RemoteFile, ...]  # where they can be had
+    labels: int  # below which labels are
+
+    def __init__(
+        self, root: str = "", side: int = 256, lists: str = "", most_unreadable: float = 0.001
+    ) -> None:
+        super().__init__(root, side, most_unreadable)
+        self.lists = lists
+
+    @abstractmethod
+    def has_photos(self, root: Path) -> bool:
+        """Whether the photos of the larger dataset lie in `root`; must be fast."""
+
+    def holds(self, root: Path) -> bool:
+        return self.has_photos(root) and self._has_lists(root)
+
+    def listings(self, root: Path) -> Mapping[str, Listing]:
+        return read_lists(self.list_name, self._folders(root), self.labels)
+
+    def _has_lists(self, root: Path) -> bool:
+        return find_list(self.list_name.format("train"), self._folders(root)) is not None
+
+    def _folders(self, root: Path) -> list[Path]:
+        given = [Path(self.lists).expanduser()] if self.lists else []
+        return [*given, root, root / self.list_folder, self._fetched_lists]
+
+    @property
+    def _fetched_lists(self) -> Path:
+        return data_home() / f"{self.folder_name}_lists"
+
+    def _fetch(self, progress: Progress, asked: bool) -> Path:
+        """The lists alone, where the photos are there; else everything."""
+        with_photos = [
+            root
+            for candidate in self._candidates()
+            if candidate.is_dir()
+            for root in (candidate, *self._inner_folders(candidate))
+            if self.has_photos(root)
+        ]
+        if not with_photos or any(map(self._has_lists, with_photos)):
+            return super()._fetch(progress, asked)
+        source = Archives(f"the lists of {self.name}", self.list_files)
+        try:
+            obtain([source], self._fetched_lists, progress, asked)
+        except UserError as error:
+            names = ", ".join(self.list_name.format(split) for split in SPLITS)
+            raise UserError(
+                f"the photos of {self.name} lie in {with_photos[0]}, its lists do not ({names});"
+                " put them there, or into the folder that dataset.lists names. Tried just now:"
+                f" {error}"
+            ) from error
+        return with_photos[0].absolute()
 
 
 def find_list(name: str, folders: Sequence[Path]) -> Path | None:
