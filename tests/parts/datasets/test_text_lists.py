@@ -78,7 +78,7 @@ def test_other_families_of_lists_are_told_or_asked_about(tmp_path: Path) -> None
     )
     assert len(rows(read(root, table="small_*.txt"))) == 2
     for name in ("train.txt", "test.txt"):
-        (root / name).rename(root / f"full_{name}")
+        (root / name).rename(root / f"cub_{name}")
     with pytest.raises(UserError, match=r"set dataset.table to the one to read with \* for the s"):
         read(root)
 
