@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +19,6 @@ PICTURE_ENDINGS = (
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx"),
     *(".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"),
 )
-_ESCAPED_BYTE = re.compile(
-    r"\\x[0-9a-f]{2}"
-)  # of a name that is no UTF-8, see `manifest.tree.ref_of`
 _MAX_EXAMPLES = 3  # names in a message
 
 
@@ -49,8 +45,7 @@ def typed(listing: Listing) -> Listing:
     """
     refs = np.asarray(listing.refs, np.str_)
     for ref in refs.tolist():
-        leaves = not ref or ref[0] == "/" or (".." in ref and ".." in ref.split("/"))
-        if leaves or ("\\" in ref and "\\" in _ESCAPED_BYTE.sub("", ref)):
+        if leads_out(ref):
             raise UserError(
                 f"the metadata names a photo {ref!r}, which does not lie in the dataset's folder;"
                 " correct it"

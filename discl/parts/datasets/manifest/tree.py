@@ -6,10 +6,10 @@ from bisect import bisect_left
 from functools import cached_property
 from pathlib import Path
 
+from discl.parts.datasets.base.references import path_of, ref_of
 from discl.parts.datasets.manifest.files import beside, kinds, walk
 from discl.parts.datasets.manifest.files.kinds import LIST_ENDINGS
 from discl.parts.datasets.manifest.files.spelled import Resolved, Spellings
-from discl.parts.datasets.manifest.files.walk import path_of, ref_of
 
 __all__ = ["LIST_ENDINGS", "FileTree", "Resolved", "path_of", "ref_of"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from discl.parts.datasets.base.references import path_of, ref_of
 from discl.parts.datasets.manifest.files import kinds
-from discl.parts.datasets.manifest.files.walk import path_of, ref_of
 
 _ABSOLUTE = re.compile(r"^(?:(?:[A-Za-z]:)?/|~/|file://)", re.IGNORECASE)
 _SAME_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from discl.core.errors import UserError
+from discl.parts.datasets.base.references import ref_of
 from discl.parts.datasets.manifest.files import kinds
 
 EMPTY = "file(s) of zero bytes"
@@ -16,8 +16,6 @@ PREVIEWS = "folder(s) of previews"
 CLOSED = "folder(s) that cannot be read"
 LINKS_BACK = "link(s) to a folder that is read already, or that lies above"
 DEAD_LINKS = "link(s) to nothing"
-_ESCAPES = re.compile(rb"\\x(5c|[89a-f][0-9a-f]|[01][0-9a-f]|7f)")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 Identity = tuple[int, int]  # device and inode
 
@@ -134,21 +132,3 @@ def _note_file(walked: Walked, ref: str, name: str, entry: os.DirEntry[str]) -> 
         walked.lists.append(ref)
     else:
         walked.leave_out(kind, ref)
-
-
-def ref_of(path: bytes) -> str:
-    r"""A path's bytes as text: one line of UTF-8, backslashes, controls and other bytes as \xNN."""
-    text = path.replace(b"\\", b"\\x5c").decode("utf-8", "backslashreplace")
-    return _CONTROLS.sub(_escape, text)
-
-
-def path_of(ref: str) -> str:
-    """The path that a reference stands for, for `open`; the inverse of `ref_of`."""
-    if "\\" not in ref:
-        return ref
-    raw = _ESCAPES.sub(lambda found: bytes.fromhex(found[1].decode()), ref.encode("utf-8"))
-    return os.fsdecode(raw)
-
-
-def _escape(found: re.Match[str]) -> str:
-    return f"\\x{ord(found[0]):02x}"
