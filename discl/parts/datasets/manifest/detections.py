@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.parts.datasets.manifest.boxes import clip_boxes
 from discl.parts.datasets.manifest.columns import coded, counted, replaced
-from discl.parts.datasets.manifest.find_photos import counts_of, find_photos
 from discl.parts.datasets.manifest.lists.detector_results import read_results
+from discl.parts.datasets.manifest.lists.find_photos import counts_of, find_photos
 from discl.parts.datasets.manifest.rows import Contents, Decision
 
 if TYPE_CHECKING:

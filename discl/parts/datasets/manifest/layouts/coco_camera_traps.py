@@ -10,9 +10,9 @@ from pathlib import Path
 
 from discl.core.errors import UserError
 from discl.parts.datasets.manifest.columns import some
-from discl.parts.datasets.manifest.json_records import Record, head
 from discl.parts.datasets.manifest.layouts.coco_columns import FILE_FIELDS
 from discl.parts.datasets.manifest.layouts.coco_rows import coco_contents
+from discl.parts.datasets.manifest.lists.json_records import Record, head
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import SPLITS, split_of

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.parts.datasets.manifest.json_records import Record, read_records, read_value
+from discl.parts.datasets.manifest.lists.json_records import Record, read_records, read_value
 from discl.parts.datasets.manifest.rows import ReadOptions
 from discl.parts.datasets.manifest.usual_names import (
     CAPTION_COLUMNS,

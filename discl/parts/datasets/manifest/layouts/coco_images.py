@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.parts.datasets.manifest.columns import coded, counted
-from discl.parts.datasets.manifest.find_photos import counts_of, find_photos
+from discl.parts.datasets.manifest.lists.find_photos import counts_of, find_photos
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree
 from discl.parts.datasets.manifest.usual_names import split_of

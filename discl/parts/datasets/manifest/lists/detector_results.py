@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.parts.datasets.manifest.json_records import Record, head, read_records, read_value
+from discl.parts.datasets.manifest.lists.json_records import Record, head, read_records, read_value
 
 if TYPE_CHECKING:
     import pyarrow as pa

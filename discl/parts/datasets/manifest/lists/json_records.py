@@ -158,7 +158,7 @@ def _whole_records(stream: _Begun, block: int) -> Generator[list[Record], None, 
 
 
 def _checked(records: list[Any]) -> list[Record]:
-    if all(type(record) is dict for record in records):
+    if set(map(type, records)) <= {dict}:
         return records
     raise _NoRecordError(f"{next(one for one in records if type(one) is not dict)!r}"[:40])
 
