@@ -11,6 +11,7 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.core.interfaces import NO_GROUP, Listing
+from discl.parts.datasets.base.references import leads_out
 
 # formats that `files.photos.decode` reads
 PICTURE_ENDINGS = (
