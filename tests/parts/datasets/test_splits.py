@@ -82,6 +82,12 @@ def test_photos_without_a_split_beside_a_given_test_are_train() -> None:
     assert any("are train, as no other is" in remark for remark in found.remarks)
 
 
+def test_sequences_over_given_splits_are_told() -> None:
+    rows = photos(30, sequence=lambda i: f"s{i // 5}", split=lambda i: "val" if i < 7 else "train")
+    (told,) = [r for r in assigned(contents(rows), SplitRule()).remarks if "as listed" in r]
+    assert told.startswith("1 of 6 sequences have photos in more than one split, as listed (s1)")
+
+
 def test_photos_that_are_added_move_few_others() -> None:
     before = split_of_refs(assigned(contents(photos(200)), SplitRule()))
     after = split_of_refs(assigned(contents(photos(210)), SplitRule()))

@@ -49,7 +49,7 @@ class Pictures(NamedTuple):
 def is_complete(contents: Contents) -> bool:
     """Whether no split is missing, so that `assigned` needs no pictures."""
     given = set(coded(contents.rows["split"]).values)
-    return not given or not _missing_of(given)
+    return bool(given) and not _missing_of(given)
 
 
 def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = None) -> Contents:
@@ -76,6 +76,8 @@ def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = No
         for name in dict.fromkeys(["train", "val", "test", *sorted(present)])
         if name in present and name != UNSEEN
     )
+    if given - {"train"}:
+        contents = contents.with_rows(contents.rows, *_straddling(contents))
     return contents.decided(
         Decision("split", told, "as listed" if given - {"train"} else "none is given")
     )
@@ -108,6 +110,23 @@ def _completed(contents: Contents, pictures: Pictures | None) -> tuple[Contents,
         return completed, pictures
     remark = f"{int(without.sum())} photo(s) without a split are train, as no other is"
     return completed.with_rows(completed.rows, remark), pictures
+
+
+def _straddling(contents: Contents) -> list[str]:
+    """A sentence where sequences have photos in several splits, as given."""
+    sequences = coded(contents.rows["sequence"])
+    splits = _codes(contents, "split")
+    known = sequences.codes >= 0
+    pairs = np.unique(np.stack([sequences.codes[known], splits[known]]), axis=1)[0]
+    several = np.flatnonzero(np.bincount(pairs, minlength=len(sequences)) > 1)
+    if not len(several):
+        return []
+    names = examples([sequences.values[code] for code in several.tolist()])
+    return [
+        f"{len(several)} of {len(sequences)} sequences have photos in more than one split, as"
+        f" listed ({names}): photos of one sequence look alike, so that test results may be too"
+        " good"
+    ]
 
 
 # -- groups held out
