@@ -165,13 +165,14 @@ def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
     discl data fetch iwildcam
     discl data fetch folder --set dataset.root=owner/name
     """
-    from discl.core.interfaces import InFiles
     from discl.harness.run.trackers import CompositeTracker
 
     built = _build(dataset, settings)
     progress = CompositeTracker.of(["console"]).progress
-    if isinstance(built, InFiles):
-        click.echo(f"{dataset} is at {built.fetch(progress)}")
+    # not isinstance(built, InFiles), which reads its properties, and these need the files
+    fetch = getattr(built, "fetch", None)
+    if fetch is not None:
+        click.echo(f"{dataset} is at {fetch(progress)}")
         return
     built.prepare(progress)
     click.echo(f"{dataset} is ready")

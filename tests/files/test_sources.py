@@ -592,6 +592,17 @@ def test_what_the_hub_refuses_is_said_with_the_way_out(
     assert len(hub.asked) == (1 if token else 0)  # without a token nothing is asked
 
 
+def test_a_gated_source_without_a_token_is_refused_before_its_other_files_are_fetched(
+    hub: Web, mirror: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("HF_TOKEN", "")
+    both = Archives("x", (remote(mirror, "list.txt", b"listed", unpack=False), ON_HUB))
+    with pytest.raises(UserError, match="x .*: the Hub lets only known users read owner/name"):
+        obtain([both], tmp_path / "toy", silent, asked=True)
+    assert (hub.asked, mirror.asked) == ([], [])
+
+
 def test_the_hub_is_not_asked_where_the_environment_forbids_it(
     hub: Web, mirror: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

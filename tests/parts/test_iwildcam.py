@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from discl.cli import main
 from discl.config.load import load
 from discl.core.errors import UserError
+from discl.core.interfaces import Progress
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
@@ -278,6 +281,28 @@ def test_without_the_data_it_says_what_to_put_where(
         ),
     ):
         dataset.splits  # noqa: B018
+
+
+def test_data_fetch_downloads_what_no_other_command_would(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Elsewhere:
+        bytes = room = 120
+        automatic = False
+        details = ()
+
+        def is_reachable(self) -> bool:
+            return True
+
+        def fetch(self, folder: Path, progress: Progress) -> None:
+            shutil.copytree(mini / "iwildcam_v2.0", folder, dirs_exist_ok=True)
+
+    monkeypatch.setenv("DISCL_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(IWildCam, "sources", (Elsewhere(),))
+    result = CliRunner().invoke(main, ["data", "fetch", "iwildcam"])
+    assert result.exit_code == 0, result.output
+    assert f"iwildcam is at {tmp_path / 'data' / 'iwildcam_v2.0'}" in result.output
+    assert IWildCam(side=32).ready
 
 
 # ---------------------------------------------------------------- the benchmark

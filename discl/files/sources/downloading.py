@@ -72,6 +72,13 @@ def check(remote: RemoteFile, path: Path, progress: Progress) -> None:
         raise UserError(f"{path} {fault}: {_set_aside(path)}")
 
 
+def check_token(remote: RemoteFile) -> None:
+    """Raise UserError where a gated file of the Hub could not be had for lack of a token."""
+    repo = remote.addresses[0].repo
+    if not hub_token():
+        raise UserError(hub_refusal(repo, 401, False, remote.terms))
+
+
 def checksum(path: Path, kind: str) -> str:
     """Hex digits of the "md5" or "sha256" of a file."""
     with path.open("rb") as opened:
@@ -106,8 +113,8 @@ class _Attempt(NamedTuple):
             return
         if hub_is_offline():
             raise UserError("is not asked, since HF_HUB_OFFLINE is set")
-        if self.remote.terms and not hub_token():
-            raise UserError(hub_refusal(self.address.repo, 401, False, self.remote.terms))
+        if self.remote.terms:
+            check_token(self.remote)
         if not host_is_reachable(self._web()):
             raise UserError("does not answer")
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from discl.core.errors import DiskError, UserError
 from discl.core.interfaces import Progress
 from discl.files.disk import atomic_write, clear_disk_errors, data_home, folder_lock, write_text
-from discl.files.sources.downloading import check, checksum, download
+from discl.files.sources.downloading import check, check_token, checksum, download
 from discl.files.sources.reach import hub_is_reachable, hub_refusal, hub_token
 from discl.files.sources.remote import RemoteFile, format_bytes
 from discl.files.sources.unpacking import safe_path, unpack
@@ -87,6 +87,9 @@ class Archives:
         return True
 
     def fetch(self, folder: Path, progress: Progress) -> None:
+        for remote in self.files:
+            if remote.terms and not _by_hand(remote).exists():
+                check_token(remote)  # before anything is fetched
         for remote in self.files:
             marker = folder / ".fetched" / f"{remote.name}.done"
             if marker.exists():
@@ -268,7 +271,7 @@ def _check_room(source: Source, tmp: Path) -> None:
     free = shutil.disk_usage(tmp).free
     if needed > free:
         raise UserError(
-            f"{source} needs about {format_bytes(needed)} at {tmp.parent} for the download and what"
-            f" is in it, where {format_bytes(free)} are free; free some space or point DISCL_DATA"
-            " at a larger disk"
+            f"needs about {format_bytes(needed)} at {tmp.parent} for the download and what is in"
+            f" it, where {format_bytes(free)} are free; free some space or point DISCL_DATA at a"
+            " larger disk"
         )
