@@ -21,11 +21,15 @@ UNKNOWN = "unknown"
 
 
 def conditions(results: Sequence[Result]) -> tuple[str, ...]:
-    """Sentences on the images that some results used; none where no result used any."""
+    """Sentences on the images that some results used, and on test photos that are in train, too."""
+    sentences = list[str]()
     for result in results:
         if images := result.identity.get("images"):
-            return tuple(_sentences(result, images))
-    return ()
+            sentences += _sentences(result, images)
+            break
+    if results and (overlap := _overlap(results[0].comparability)):
+        sentences.append(overlap)
+    return tuple(sentences)
 
 
 def conditions_of(spec: Benchmark) -> tuple[str, ...]:
@@ -66,6 +70,19 @@ def _sentences(result: Result, images: Mapping[str, Any]) -> Iterator[str]:
     if hard := _hard(result):
         yield hard
     yield seen(result.provenance.get("training_data") or _as_shipped(images["generator"]))
+
+
+def _overlap(comparability: Mapping[str, Any]) -> str:
+    """A sentence on test photos that are in train, too; "" where none is or nothing is known."""
+    equal = comparability.get("equal_photos", 0)
+    near = comparability.get("near_equal_photos", 0)
+    if not equal and not near:
+        return ""
+    told = [f"{equal:,} are in train byte for byte"] if equal else []
+    told += [f"{near:,} look like one of train"] if near else []
+    return (
+        f"Of the test photos {' and '.join(told)}: numbers flatter what has learned them by heart."
+    )
 
 
 def _hard(result: Result) -> str:
