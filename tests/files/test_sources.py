@@ -592,6 +592,18 @@ def test_what_the_hub_refuses_is_said_with_the_way_out(
     assert len(hub.asked) == (1 if token else 0)  # without a token nothing is asked
 
 
+@pytest.mark.parametrize(
+    ("code", "says"), [(401, "does not know the token"), (403, "accept its terms at .*owner/name")]
+)
+def test_a_repository_that_the_hubs_client_is_refused_is_said_with_the_way_out(
+    hub: Web, tmp_path: Path, code: int, says: str
+) -> None:
+    hub.code = code
+    with pytest.raises(UserError, match=says):
+        obtain([Hub("owner/name", 10)], tmp_path / "toy", silent, asked=True)
+    assert "Bearer hf_secret" in hub.tokens
+
+
 def test_a_gated_source_without_a_token_is_refused_before_its_other_files_are_fetched(
     hub: Web, mirror: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

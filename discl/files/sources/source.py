@@ -186,7 +186,7 @@ class Hub:
                 allow_patterns=list(self.patterns),
             )
         except Exception as error:  # the Hub's client lets its HTTP library's own errors through
-            code = getattr(getattr(error, "response", None), "status_code", 0)
+            code = _status_of(error)
             refusal = hub_refusal(self.repo, code, bool(hub_token())) if code != 404 else ""
             if refusal:
                 raise UserError(refusal) from error
@@ -197,6 +197,16 @@ class Hub:
 
     def __str__(self) -> str:
         return f"Hugging Face Hub ({format_bytes(self.bytes)}): {self.repo}"
+
+
+def _status_of(error: BaseException | None) -> int:
+    """The HTTP status that the Hub's client was answered with, also where it wraps the error."""
+    while error is not None:
+        code = getattr(getattr(error, "response", None), "status_code", 0)
+        if code:
+            return int(code)
+        error = error.__cause__
+    return 0
 
 
 @dataclass(frozen=True)
