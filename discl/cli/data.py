@@ -29,11 +29,13 @@ def set_option(command: Command) -> Command:
     )(command)
 
 
-def _build(dataset: str, settings: Sequence[str]) -> Any:
-    """The dataset with the settings of its table; raises UserError for other settings."""
+def parameters_of(dataset: str, settings: Sequence[str]) -> dict[str, Any]:
+    """Parameters of a dataset, given as `root=...` or `dataset.root=...`.
+
+    Raises UserError for other settings.
+    """
     from discl.config.toml import parse_settings
     from discl.core.errors import UserError
-    from discl.core.registry import bind
 
     tables = parse_settings(settings)
     parameters = tables.pop("dataset", {})
@@ -47,7 +49,20 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
         parameters[key] = value
     if "name" in parameters:
         raise UserError(f"the dataset is {dataset!r} already; leave its name out of --set")
-    return bind("datasets", dataset, parameters).build()
+    return parameters
+
+
+def _build(dataset: str, settings: Sequence[str]) -> Any:
+    """The dataset, or that of a benchmark, with the settings of its table."""
+    from discl.config.load import available, load
+    from discl.config.toml import to_toml
+    from discl.core.registry import bind, names
+
+    parameters = parameters_of(dataset, settings)
+    if dataset in names("datasets") or dataset not in available():
+        return bind("datasets", dataset, parameters).build()
+    given = [f"dataset.{key}={to_toml(value)}" for key, value in parameters.items()]
+    return load(dataset, settings=given).part("datasets").build()
 
 
 @data.command("info")

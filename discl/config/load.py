@@ -5,6 +5,7 @@ A file that loads describes a benchmark that can run.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,11 @@ def _scales_in(files: Sequence[Mapping[str, Any]]) -> list[str]:
 def _tree(name: str, scale: str) -> toml.Tree:
     """All files of a benchmark at a scale, laid over each other."""
     if name not in available():
+        if Path(name).is_dir():
+            raise UserError(
+                f"{name!r} is a folder, and no benchmark; `discl init {shlex.quote(name)}` writes a"
+                " benchmark file for the photos in it"
+            )
         raise unknown("benchmark", name, available())
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -104,11 +105,14 @@ def to_toml(value: Any) -> str:
         return repr(rounded(value))  # a point means something: 1.0 of the epochs is all of them
     if isinstance(value, dict):
         items = [
-            f"{canonical_json(key)} = {to_toml(item)}"
+            f"{to_toml(key)} = {to_toml(item)}"
             for key, item in value.items()
             if item is not None
         ]
         return f"{{{', '.join(items)}}}"
-    if isinstance(value, list):
+    if isinstance(value, str):
+        # JSON's own escapes are halves of characters beyond the 16-bit ones, which TOML has not
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
         return f"[{', '.join(map(to_toml, value))}]"
     return canonical_json(value)

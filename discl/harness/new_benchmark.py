@@ -1,0 +1,144 @@
+"""A benchmark file for a folder of photos, with what was understood of them beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discl.config import toml
+from discl.config.load import load
+from discl.core import search_path
+from discl.core.errors import UserError
+from discl.core.interfaces import InFiles, Ints
+from discl.core.registry import bind, names
+from discl.core.text import listed, printable
+from discl.files.disk import write_text
+
+HARD_BELOW = (20, 50, 100)  # training photos of a class
+_MOST_GROUPS = 10  # that are named in the file
+_MOST_REMARKS = 30
+
+
+def benchmark_name(folder: Path, into: Path = Path("benchmarks")) -> str:
+    """A name for the benchmark of a folder: its own in lower case, and none that is taken."""
+    plain = re.sub(r"[^a-z0-9]+", "_", folder.absolute().name.lower()).strip("_")
+    name = plain if plain[:1].isalpha() else f"photos_{plain}".rstrip("_")
+    return f"my_{name}" if name in _taken(into) else name
+
+
+def write_benchmark(
+    folder: Path, name: str, settings: Mapping[str, Any], into: Path = Path("benchmarks")
+) -> Path:
+    """Write `into`/`name`.toml for the photos of `folder`, read with `settings`; returns its path.
+
+    Raises UserError where the photos cannot be understood, the name is no name or taken, or the
+    file exists.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _taken(into):
+        why = "is taken" if name in _taken(into) else "takes lower-case letters, digits and _"
+        raise UserError(f"--name {name!r} {why}; give another, e.g. --name my_photos")
+    path = into / f"{name}.toml"
+    if path.exists():
+        raise UserError(
+            f"{path} is there already; edit it, remove it, or give another --name to start anew"
+        )
+    dataset = bind("datasets", "folder", {**settings, "root": str(folder)}).build()
+    text = "\n".join(_lines(folder, name, settings, dataset)) + "\n"
+    try:
+        write_text(path, text)
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{printable(str(folder))}: the folder's name is no UTF-8, which a benchmark file must"
+            " be; make a link to it with another name"
+        ) from error
+    try:
+        load(name)
+    except UserError:
+        path.unlink()
+        raise
+    return path
+
+
+def _taken(into: Path) -> set[str]:
+    """Names of datasets, and of benchmarks that lie elsewhere."""
+    ours = search_path.shipped("benchmarks")
+    elsewhere = [] if into.resolve() == ours else [path.stem for path in ours.glob("*.toml")]
+    return {*names("datasets"), *elsewhere, "default"}
+
+
+def _lines(folder: Path, name: str, settings: Mapping[str, Any], dataset: InFiles) -> Iterator[str]:
+    yield f"# The photos of {printable(str(folder))}, as `discl init` understood them."
+    yield f"# `discl data info {name}` shows the same with every count; what is wrong is set below,"
+    yield "# e.g. label_column."
+    yield "#"
+    yield from _understood(dataset)
+    yield 'based_on = "folder"'
+    yield f"title = {toml.to_toml(printable(folder.absolute().name))}"
+    yield ""
+    yield "[dataset]"
+    yield f"root = {toml.to_toml(str(folder.absolute()))}"
+    yield from (f"{key} = {toml.to_toml(value)}" for key, value in settings.items())
+    yield from _suggested(dataset, settings)
+    yield ""
+    yield "[hard_rule]"
+    yield from _hard(dataset)
+
+
+def _understood(dataset: InFiles) -> Iterator[str]:
+    for what, choice, why in getattr(dataset, "decisions", ()):
+        yield f"# {printable(what)}: {printable(choice)} ({printable(why)})"
+    for split in dataset.splits:
+        labels = dataset.listing(split).labels
+        yield f"# {split}: {len(labels):,} photos of {len(np.unique(labels)):,} classes"
+    remarks = [printable(remark) for remark in dataset.notes]
+    yield from (f"# - {remark}" for remark in remarks[:_MOST_REMARKS])
+    if len(remarks) > _MOST_REMARKS:
+        yield f"# - and {len(remarks) - _MOST_REMARKS} more"
+    yield ""
+
+
+def _suggested(dataset: InFiles, settings: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that people often want next, as comments."""
+    groups = getattr(dataset, "group_names", ())
+    if groups and "ood_groups" not in settings:
+        named = [printable(group) for group in groups[:_MOST_GROUPS]]
+        more = ["more"] if len(groups) > _MOST_GROUPS else []
+        yield f"# {len(groups)} groups: {listed([*named, *more])}. To hold a fifth of them out, so"
+        yield "# that the table has photos of places which training never saw:"
+        yield "# ood_groups = 0.2"
+    if not groups and not {"group_column", "groups", "group_level"} & settings.keys():
+        yield "# what belongs together, such as the camera, so that no burst lies in two splits:"
+        yield '# group_column = "camera"'
+
+
+def _hard(dataset: InFiles) -> Iterator[str]:
+    """The rule of the tail, with how much it would take."""
+    counts = np.bincount(dataset.listing("train").labels, minlength=len(dataset.classes))
+    taken = {below: _taken_below(counts, below) for below in HARD_BELOW}
+    yield "# images are made for the photos of classes with fewer training photos than this:"
+    for below, (photos, classes) in taken.items():
+        yield f"# {below}: {photos:,} photos of {classes} of {len(counts)} classes"
+    fitting = [below for below, (_, classes) in taken.items() if 0 < classes < len(counts)]
+    if not any(classes for _, classes in taken.values()):
+        yield "# No class is so rare. Thin train to a long tail (dataset.largest = 200,"
+        yield "# dataset.smallest = 5), or take another rule (`discl list hard_rules`)."
+    yield f"max_class_images = {fitting[0] if fitting else HARD_BELOW[0]}"
+
+
+def _taken_below(counts: Ints, below: int) -> tuple[int, int]:
+    """(photos, classes) of the classes with fewer than `below` training photos."""
+    rare = (counts > 0) & (counts < below)
+    return int(counts[rare].sum()), int(rare.sum())
+
+
+def next_commands(name: str) -> Iterable[str]:
+    """What people do next."""
+    return (
+        f"discl data info {name}    # classes, splits, groups, what was left out and why",
+        f"discl plan {name}         # what a comparison costs here",
+        f"discl bench {name}        # run it, and print the table",
+    )

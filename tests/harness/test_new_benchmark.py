@@ -1,0 +1,95 @@
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from discl.cli import main
+from discl.config.load import load
+from discl.config.toml import parse_setting, to_toml
+from discl.core.errors import UserError
+from discl.harness.new_benchmark import benchmark_name, write_benchmark
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Classes of 40 and of 8 photos, in a folder whose name may break TOML and the terminal."""
+    folder = tmp_path / 'Zebras "at night" \U0001f993\x7f'
+    for label, count in (("zebra", 40), ("lion", 8)):
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            picture = Image.new("RGB", (8, 8), (number * 5, 20 * len(label), 7))
+            picture.save(folder / label / f"{number}.png")
+    monkeypatch.setenv("DISCL_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def _said(*words: str) -> str:
+    return CliRunner().invoke(main, list(words)).output
+
+
+def test_a_folder_becomes_a_benchmark_that_needs_no_settings(photos: Path) -> None:
+    said = _said("init", photos.name)
+    assert "layout: class folders" in said
+    assert "20: 4 photos of 1 of 2 classes" in said  # 8 lions, of which val and test have two each
+    written = tomllib.loads(Path("benchmarks/zebras_at_night.toml").read_text("utf-8"))
+    assert written["dataset"] == {"root": str(photos)}
+    assert written["hard_rule"] == {"max_class_images": 20}
+    loaded = load("zebras_at_night").part("datasets").build()
+    assert loaded.classes == ("lion", "zebra")
+    assert " lion " in _said("data", "info", "zebras_at_night")
+    with_setting = _said("data", "info", "zebras_at_night", "--set", "drop_classes=['lion']")
+    assert " lion " not in with_setting
+
+
+def test_what_is_set_is_kept(photos: Path) -> None:
+    assert "written" in _said("init", photos.name, "--name", "mine", "--set", "dataset.share=0.25")
+    assert load("mine").dataset["share"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere"], "nowhere is no folder"),
+        (["FOLDER", "--name", "iwildcam"], "'iwildcam' is taken"),
+        (["FOLDER", "--name", "../x"], "takes lower-case letters"),
+        (["FOLDER", "--set", "root=x"], "leave root out"),
+        (["FOLDER", "--set", "share=2"], "dataset.share = 2"),
+        (["FOLDER", "--set", "train.epochs=2"], "only settings of the dataset"),
+    ],
+)
+def test_bad_words_write_nothing(photos: Path, words: list[str], says: str) -> None:
+    done = CliRunner().invoke(main, ["init", *(photos.name if w == "FOLDER" else w for w in words)])
+    assert done.exit_code == 2
+    assert says in done.output
+    assert not Path("benchmarks").exists()
+
+
+def test_a_file_is_never_overwritten_and_names_are_none_of_ours(photos: Path) -> None:
+    _said("init", photos.name)
+    before = Path("benchmarks/zebras_at_night.toml").read_bytes()
+    assert "is there already" in _said("init", photos.name)
+    assert Path("benchmarks/zebras_at_night.toml").read_bytes() == before
+    assert benchmark_name(Path("iwildcam")) == "my_iwildcam"
+    assert benchmark_name(Path("2024-08")) == "photos_2024_08"
+
+
+def test_a_folder_in_the_place_of_a_benchmark_is_told_of_init(photos: Path) -> None:
+    said = _said("bench", photos.name)
+    assert "is a folder, and no benchmark; `discl init" in said
+
+
+def test_a_folder_s_name_that_is_no_text_is_told(photos: Path) -> None:
+    odd = photos.rename(os.fsdecode(os.fsencode(photos.parent) + b"/\xe9"))
+    with pytest.raises(UserError, match=r"no UTF-8"):
+        write_benchmark(odd, "odd", {})
+
+
+@pytest.mark.parametrize("text", ["\U0001f993", 'a"b\\', "\x7f\x00\t\n", "é"])
+def test_words_survive_a_setting(text: str) -> None:
+    assert parse_setting(f"dataset.root={to_toml(text)}") == ("dataset.root", text)
+    assert parse_setting(f"a={to_toml({text: [text]})}") == ("a", {text: [text]})
