@@ -225,6 +225,22 @@ def test_paths_below_splits_folders_say_the_split(tmp_path: Path) -> None:
     assert column(contents, "split") == ["train", "train", "test", "test"]
 
 
+def test_text_lists_of_paths_alone_give_the_splits_of_a_list(tmp_path: Path) -> None:
+    texts = {"train_val_list__txt": "a1.jpg\na2.jpg\nb1.jpg\n", "test_list__txt": "b2.jpg\n"}
+    contents = read(folder(tmp_path, labels__csv=TABLE, **texts))
+    assert column(contents, "split") == ["train", "train", "train", "test"]
+    (tmp_path / "test_list.txt").write_text("a1.jpg\n")
+    with pytest.raises(UserError, match=r"images/a1.jpg stands in test_list.txt and in train_val"):
+        read(tmp_path)
+
+
+def test_equal_names_in_the_folders_of_splits_are_told_apart_by_the_split(tmp_path: Path) -> None:
+    photos = ["train_images/1.jpg", "train_images/2.jpg", "test_images/1.jpg"]
+    text = "name,label,split\n1,x,train\n2,y,train\n1,y,test\n"
+    contents = read(folder(tmp_path, photos, labels__csv=text))
+    assert column(contents, "ref") == photos
+
+
 def test_photos_that_are_not_there_and_photos_without_a_row_are_told(tmp_path: Path) -> None:
     text = TABLE.replace("b2.jpg", "b9.jpg") + ",gnu\n"
     contents = read(folder(tmp_path, labels__csv=text))

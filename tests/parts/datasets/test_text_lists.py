@@ -74,7 +74,7 @@ def test_other_families_of_lists_are_told_or_asked_about(tmp_path: Path) -> None
     contents = read(root)
     assert rows(contents) == ANSWER
     assert contents.remarks[-1] == (
-        "small_test.txt and small_train.txt not used: test.txt and train.txt list the photos"
+        "small_test.txt and small_train.txt are not used: beside test.txt and train.txt"
     )
     assert len(rows(read(root, table="small_*.txt"))) == 2
     for name in ("train.txt", "test.txt"):
@@ -89,6 +89,20 @@ def test_a_class_without_a_name_and_a_line_without_a_class_are_refused(tmp_path:
     (root / "train.txt").write_text(TRAIN + "images/gnu/y1.jp")
     with pytest.raises(UserError, match=r"train.txt, row 3: 'images/gnu/y1.jp' is not a path, a b"):
         read(root)
+
+
+@pytest.mark.parametrize(
+    ("train", "labels"),
+    [
+        (TRAIN.replace(" 0", " Boeing 737-300"), ["Boeing 737-300"] * 2),  # blanks on both sides
+        (TRAIN.replace(" 0", " 4 2 1"), ["4", "4"]),  # the first of several numbers
+        (TRAIN.replace(" 0", " 1 0 1"), ["0", "2", "0", "2"]),  # flags of classes
+        ("# path class\n" + TRAIN.replace(" 0", " red"), ["red", "red"]),
+    ],
+)
+def test_what_follows_a_path_is_the_class(tmp_path: Path, train: str, labels: list[str]) -> None:
+    contents = read(folder(tmp_path, train=train))
+    assert contents.rows["label"].to_pylist() == labels
 
 
 def test_texts_that_name_no_photo_are_no_lists(tmp_path: Path) -> None:

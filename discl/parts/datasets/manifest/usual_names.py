@@ -62,7 +62,8 @@ SPLIT_FLAGS = {
 }
 GROUP_COLUMNS = (
     "group", "camera", "camera_id", "location", "location_id", "site", "site_id", "station",
-    "station_id", "deployment", "deployment_id", "patient", "patient_id", "plot", "trap",
+    "station_id", "deployment", "deployment_id", "patient", "patient_id", "subject",
+    "subject_id", "lesion_id", "plot", "trap",
 )  # fmt: skip
 SEQUENCE_COLUMNS = (
     "sequence", "seq", "seq_id", "sequence_id", "burst", "burst_id", "event", "event_id",

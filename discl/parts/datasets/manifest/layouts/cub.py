@@ -63,9 +63,6 @@ class CubLists:
     def read(self, root: Path, ref: str) -> None:
         return None
 
-    def stamp(self, root: Path, ref: str) -> None:
-        return None
-
 
 def _folder(tree: FileTree) -> str | None:
     """The folder with the lists, with a slash; None where there is none."""

@@ -25,6 +25,7 @@ from discl.parts.datasets.manifest.lists.list_columns import (
 from discl.parts.datasets.manifest.lists.lookup import finders
 from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
 from discl.parts.datasets.manifest.lists.reading import SAMPLE, TextTable, open_table
+from discl.parts.datasets.manifest.lists.split_lists import with_split_lists
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import split_of
@@ -80,14 +81,12 @@ class PhotoLists:
         ]
         by_folder = not any(photos.columns.labels for photos in lists)
         contents = list_contents(tree, lists, options, folder_labels=by_folder)
+        contents = with_split_lists(contents, tree)
         why = "dataset.table" if options.table else "its cells name the photos"
         names = listed(photos.ref for photos in lists)
         return contents.decided(Decision("list", names, why))
 
     def read(self, root: Path, ref: str) -> None:
-        return None
-
-    def stamp(self, root: Path, ref: str) -> None:
         return None
 
 

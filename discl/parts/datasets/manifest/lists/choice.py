@@ -20,6 +20,8 @@ def split_of_list(ref: str) -> str | None:
     folder, _, name = ref.rpartition("/")
     stem = name.rpartition(".")[0]
     words = {SPLITS[word] for word in re.split(r"[\W_]+", stem.lower()) if word in SPLITS}
+    if words == {"train", "val"}:  # both together, to be divided
+        words = {"train"}
     found = split_of(stem) or (words.pop() if len(words) == 1 else None)
     return found or split_of(folder.rpartition("/")[2])
 
@@ -87,12 +89,13 @@ def _family(ref: str) -> str:
         folder = above
     words = re.split(r"(?<=[\W_])|(?=[\W_])", Path(name).stem)
     kept = "".join(word for word in words if word.lower() not in SPLITS)
+    kept = re.sub(r"[\W_]+", "_", kept).strip("_")
     if split_of(Path(name).stem):
         kept = ""
     return f"{Path(name).suffix.lower()}/{folder}/{kept}"
 
 
-def _several(refs: Sequence[str], hint: str = "") -> UserError:
+def _several(refs: Sequence[str], hint: str = ", * stands for any letters") -> UserError:
     return UserError(
         f"{listed(refs[:4])} all list photos with their classes; set dataset.table to the one to"
         f" read{hint}"

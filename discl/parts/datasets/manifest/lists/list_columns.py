@@ -150,7 +150,10 @@ class _Search:
             if able:
                 order = [*usual, *able]
                 best = min(able, key=lambda name: (-shares[name], order.index(name)))
-                self._decide("image", best, f"{shares[best]:.0%} of its cells name a picture", able)
+                others = [name for name in able if name in usual]
+                self._decide(
+                    "image", best, f"{shares[best]:.0%} of its cells name a picture", others
+                )
                 return best
         return ""
 

@@ -176,7 +176,7 @@ def _csv_rows(path: Path, encoding: str, delimiter: str, skip: int) -> Iterator[
     with path.open(encoding=encoding, newline="") as opened:
         for _ in range(skip):
             opened.readline()
-        yield from filter(None, csv.reader(opened, delimiter=delimiter))
+        yield from filter(None, csv.reader(opened, delimiter=delimiter, skipinitialspace=True))
 
 
 def _evened(
