@@ -53,6 +53,7 @@ class ManifestSettings:
     crop_confidence: float = 0.2
     crop_padding: float = 0.0
     allow_equal: bool = False
+    not_missing: tuple[str, ...] = ()  # names that read as if nothing was there, such as None
 
 
 def layout_of(tree: FileTree, options: ReadOptions) -> Layout | None:
@@ -89,10 +90,13 @@ def built(
     contents = contents.with_rows(contents.rows, *_unused(contents, tree, settings))
     if settings.options.groups:
         contents = with_groups(contents, tree, settings.options.groups)
-    contents = cleaned(contents)
+    contents = cleaned(contents, settings.not_missing)
     contents = without_classes(contents, settings.drop_classes)
-    contents = resolved(contents, settings.multi_label)
-    contents = _padded(contents, settings.crop_padding)
+    if contents.has_final_boxes and contents.rows["box"].null_count < len(contents.rows):
+        contents = resolved(contents, "crop")
+    else:
+        contents = resolved(contents, settings.multi_label)
+        contents = _padded(contents, settings.crop_padding)
     contents = cropped(
         contents, tree.root, settings.crop, settings.crop_confidence, settings.crop_padding
     )

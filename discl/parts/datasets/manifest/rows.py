@@ -50,6 +50,7 @@ class Contents:
     names: tuple[str, ...] | None = None
     decisions: tuple[Decision, ...] = ()
     remarks: tuple[str, ...] = ()  # a sentence for each guess, dropped row and unused file
+    has_final_boxes: bool = False  # whether a row with a box is that part, whatever the user sets
 
     def with_rows(self, rows: pa.Table, *remarks: str) -> Contents:
         """These contents with other rows, and further remarks."""
