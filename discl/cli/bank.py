@@ -67,6 +67,7 @@ def bank_build(
     """
     from discl.core.errors import UserError
     from discl.core.registry import bind
+    from discl.harness.bank.prompt_remarks import prompt_remarks
     from discl.harness.bank.source_size import sentences, source_sizes
 
     extra = selection["settings"]
@@ -84,7 +85,7 @@ def bank_build(
     bench.find_hard(tracker.progress)
     if retry_failed:
         bench.bank.drop(cell for cell, _ in bench.bank.failures())
-    for sentence in sentences(source_sizes(bench)):
+    for sentence in (*sentences(source_sizes(bench)), *prompt_remarks(bench)):
         click.echo(sentence, err=True)
     filled = bench.fill(bench.spec.levels, tracker.progress, built)
     rate = f", {filled.images / filled.seconds:.1f} images/s" if filled.images else ""

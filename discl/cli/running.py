@@ -38,9 +38,10 @@ def plan(**selection: Any) -> None:
     for sentence in _conditions(spec):
         click.echo(f"  {sentence}")
     if cost.experiments > cost.cached:  # the data are prepared then
+        from discl.harness.bank.prompt_remarks import prompt_lines
         from discl.harness.bank.source_size import source_lines
 
-        for sentence in source_lines(spec):
+        for sentence in (*source_lines(spec), *prompt_lines(spec)):
             click.echo(f"  {sentence}")
     print_work(cost, models_note=f"; `discl hard {spec.name}` does only that")
     without = "" if cost.hard is not None else ", without the images"

@@ -153,12 +153,21 @@ class Generated(NamedTuple):
     failed: Mapping[int, str] = {}  # index in the batch -> reason
 
 
+class TextsRead(NamedTuple):
+    """What a text encoder reads of texts [n]."""
+
+    most: int  # tokens that it reads; what is behind them is cut off
+    tokens: tuple[tuple[int, ...], ...]  # [n], what is read; equal where texts come to the same
+    cut: tuple[bool, ...]  # [n], whether a text is longer than that
+
+
 class Generator(Protocol):
     """Makes images between text and photo.
 
     An image depends on nothing but its request and its photo. A generator that works best at one
     size may have `photo_size`, (height, width), or None: photos of which the dataset has the
-    originals are then given at that size.
+    originals are then given at that size. A generator may have `texts_read`, from texts to
+    `TextsRead`, which loads no weights; a scorer too.
     """
 
     version: int

@@ -599,3 +599,17 @@ def test_a_truncated_weight_file_is_named(checkpoint: Path, tmp_path: Path) -> N
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(UserError, match="does not load"):
         _generator(copy).make([Request(50, CAT, 0)], PHOTOS[:1])
+
+
+def test_what_the_text_encoder_reads_of_prompts_is_known_without_its_weights(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    part = bind("generators", "img2img", {}).build()
+    long = "a small nocturnal animal with long striped fur seen from the side"
+    read = part.texts_read(["a cat", f"{long} in grass", f"{long} in snow"])
+    assert read.most == 16
+    assert read.cut == (False, True, True)
+    assert read.tokens[0] != read.tokens[1] == read.tokens[2]
+    assert len(read.tokens[1]) == 16
+    assert "family" not in vars(part)
+    assert "longer than" not in capsys.readouterr().err

@@ -442,8 +442,8 @@ def test_a_published_model_that_is_not_here_says_so_at_once(published: Path) -> 
     with pytest.raises(
         UserError,
         match=(
-            r"backbone.pretrained = 'own' is no local folder and the Hub did not deliver it:"
-            r" HF_HUB_OFFLINE"
+            r"backbone.pretrained = 'own' is no file and the Hub did not deliver owner/tiny:"
+            r" HF_HUB_OFFLINE is set; unset it, give backbone.pretrained = FILE"
         ),
     ):
         ClipCheckpoint("tiny-clip", "own", "backbone").network()
@@ -453,3 +453,11 @@ def test_a_copy_of_the_network_keeps_its_answers(folder: Path) -> None:
     network = _built(folder).eval()
     with torch.no_grad():
         assert torch.equal(copy.deepcopy(network)(PHOTOS), network(PHOTOS))
+
+
+def test_what_the_scorer_reads_of_texts_is_known_without_its_weights() -> None:
+    part = bind("scorers", "open_clip", {}).build()
+    long = "a small nocturnal animal with long striped fur seen from the side"
+    read = part.texts_read(["a cat", f"{long} in grass", f"{long} in snow"])
+    assert (read.most, read.cut) == (16, (False, True, True))
+    assert read.tokens[0] != read.tokens[1] == read.tokens[2]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from discl.core.errors import UserError, unknown
-from discl.core.interfaces import Generated, Photos, Request
+from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import denoising_steps
 from discl.files.shipped import trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
@@ -148,6 +148,12 @@ class Img2Img:
     def photo_size(self) -> tuple[int, int] | None:
         """(height, width) of the photos it works best from: `size`, or the checkpoint's own."""
         return (self.size[1], self.size[0]) if self.size else sample_size(self._folder)
+
+    def texts_read(self, texts: Sequence[str]) -> TextsRead:
+        """What the checkpoint's text encoders read of texts [n]; loads no weights."""
+        from discl.parts.generators.base.text_limits import texts_read
+
+        return texts_read(self._folder, texts)
 
     @cached_property
     def family(self) -> StableDiffusion:

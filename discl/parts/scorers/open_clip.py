@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from discl.core.interfaces import Floats, Photos
+from discl.core.interfaces import Floats, Photos, TextsRead
 from discl.files.clip import EMBEDDED, ClipCheckpoint
 from discl.files.shipped import trained_on
+
+_LONGER = 8  # times the tokens that a text tower reads, to see what it cuts
 
 
 class OpenClipScorer:
@@ -49,6 +51,16 @@ class OpenClipScorer:
     def fetch(self) -> None:
         """Fetch published weights; raises UserError where they cannot be had."""
         self._checkpoint.fetch()
+
+    def texts_read(self, texts: Sequence[str]) -> TextsRead:
+        """What the text tower reads of texts [n]; loads no weights."""
+        tokenizer = self._checkpoint.tokenizer()
+        read = tokenizer(list(texts))
+        most = int(read.shape[1])
+        # a longer row begins like the shorter one, unless the end mark was put over a word
+        whole = tokenizer(list(texts), context_length=_LONGER * most)
+        cut = (whole[:, :most] != read).any(1).tolist()
+        return TextsRead(most, tuple(map(tuple, read.tolist())), tuple(cut))
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """Unit vectors [b, d] of b texts."""

@@ -107,6 +107,7 @@ def _class_in(folder: Path, checkpoint: str) -> str:
 def _pipeline(folder: Path, checkpoint: str, dtype: torch.dtype) -> Any:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # what a text encoder cuts off is told beforehand
     transformers_logging.disable_progress_bar()
     try:
         pipeline = diffusers.AutoPipelineForImage2Image.from_pretrained(

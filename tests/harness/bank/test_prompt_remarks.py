@@ -1,0 +1,92 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discl.config.load import load
+from discl.core.errors import UserError
+from discl.core.interfaces import Split, TextsRead
+from discl.harness.bank.prompt_remarks import prompt_remarks
+from discl.harness.run.assembly import Bench
+
+
+class Named:
+    """Photos of 8 px, three of each class and 30 of the last, which are not hard."""
+
+    version, splits, ready = 1, ("train", "val"), True
+
+    def __init__(self, *classes: str) -> None:
+        self.classes = classes
+
+    def prompts(self, label: int) -> tuple[str, ...]:
+        return (f"a photo of a {self.classes[label]}",)
+
+    def split(self, name: str) -> Split:
+        labels = np.repeat(np.arange(len(self.classes)), [3] * (len(self.classes) - 1) + [30])
+        rows = np.arange(len(labels))
+        pixels = np.zeros((len(labels), 8, 8, 3), np.uint8)
+        return Split(rows.astype(str), labels, np.zeros_like(rows), pixels)
+
+
+class Reader:
+    """Reads three words of a text."""
+
+    def texts_read(self, texts: Sequence[str]) -> TextsRead:
+        words = [text.split() for text in texts]
+        tokens = tuple(tuple(map(hash, some[:3])) for some in words)
+        return TextsRead(3, tokens, tuple(len(some) > 3 for some in words))
+
+
+def _bench(benchmark: str, *classes: str, settings: Sequence[str] = ()) -> Bench:
+    words = ["generator.name=blend", "hard_rule.max_class_images=20", *settings]
+    bench = Bench(load(benchmark, settings=words))
+    bench.dataset = Named(*classes)
+    return bench
+
+
+def test_classes_whose_names_are_no_words_are_named_with_the_file_to_write() -> None:
+    said = [*prompt_remarks(_bench("cifar10_lt", "17", "c3", "cat", "99"))]
+    assert said == [
+        "2 of 3 classes that images are made of have names that are no English words (17, c3):"
+        ' images are made from \'a photo of a 17\'; write prompts.json with {"17": ["a photo of a'
+        ' plains zebra"], ...}, and set [prompts] name = "descriptions", file = "prompts.json"'
+    ]
+    (said_of_folder,) = prompt_remarks(_bench("folder", "17", "cat", "99"))
+    assert 'set dataset.names = "names.json"' in said_of_folder
+    assert list(prompt_remarks(_bench("folder", "zebra", "cat", "99"))) == []
+
+
+def test_descriptions_without_the_name_say_enough(tmp_path: Path) -> None:
+    file = tmp_path / "descriptions.json"
+    file.write_text(json.dumps({"17": ["a plains zebra"], "99": ["a cat"]}))
+    described = ["prompts.name=descriptions", f"prompts.file={file}"]
+    assert list(prompt_remarks(_bench("cifar10_lt", "17", "99", settings=described))) == []
+
+
+def test_texts_that_are_cut_and_those_that_become_one_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "descriptions.json"
+    dogs = ["a red dog that runs", "a red dog that sleeps"]
+    file.write_text(json.dumps({"dog": dogs, "cat": ["a cat"], "yak": ["a yak"]}))
+    described = ["prompts.name=descriptions", f"prompts.file={file}"]
+    bench = _bench("cifar10_lt", "dog", "cat", "yak", settings=described)
+    bench.generator = bench.scorer = Reader()  # type: ignore[assignment]
+    assert list(prompt_remarks(bench)) == [
+        "2 of 3 prompts are longer than the 3 tokens that the generator reads, and cut (dog: a red"
+        " dog that runs); shorten them, or put what matters first",
+        "2 of them differ only behind the cut: to the generator they are 1 prompt (dog)",
+        "2 of 2 captions are longer than the 3 tokens that the scorer reads, and cut (dog: a photo"
+        " of dog); shorten them, or put what matters first",
+        "2 of them differ only behind the cut: to the scorer they are 1 caption (cat, dog)",
+    ]
+
+
+def test_a_part_that_cannot_be_loaded_here_says_nothing_of_texts() -> None:
+    class Absent:
+        def texts_read(self, texts: Any) -> TextsRead:
+            raise UserError("not here")
+
+    bench = _bench("cifar10_lt", "dog", "cat")
+    bench.scorer = Absent()  # type: ignore[assignment]
+    assert list(prompt_remarks(bench)) == []
