@@ -23,7 +23,7 @@ from discl.parts.datasets.base.class_names import class_names, photo_of
 from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.long_tail import thinned
 from discl.parts.datasets.base.photo_contents import Place
-from discl.parts.datasets.manifest.boxes import Box, crop_pixels, split_box
+from discl.parts.datasets.manifest.boxes import Box, crop_pixels, crop_size, split_box
 from discl.parts.datasets.manifest.build import (
     ManifestSettings,
     built,
@@ -235,10 +235,8 @@ class Folder(FileDataset):
 
     def size(self, data: bytes, ref: str) -> tuple[int, int]:
         photo, box = split_box(ref)
-        if box is None:
-            return super().size(data, photo)
-        height, width = self.decode(data, ref).shape[:2]
-        return height, width
+        height, width = super().size(data, photo)
+        return (height, width) if box is None else crop_size(height, width, box)
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
         return cells_of(self._layout, root, path, column)

@@ -43,12 +43,25 @@ def crop_pixels(photo: Photos, box: Sequence[float], padding: float = 0.0) -> Ph
     made as long as the longer as far as the photo reaches, so that a square cut from the middle
     holds all of the box; at the edge the square is moved inwards.
     """
-    height, width = photo.shape[:2]
+    (top, bottom), (left, right) = _edges(photo.shape[0], photo.shape[1], box, padding)
+    return photo[top:bottom, left:right]
+
+
+def crop_size(
+    height: int, width: int, box: Sequence[float], padding: float = 0.0
+) -> tuple[int, int]:
+    """(height, width) of what `crop_pixels` gives of a photo of that size."""
+    (top, bottom), (left, right) = _edges(height, width, box, padding)
+    return bottom - top, right - left
+
+
+def _edges(
+    height: int, width: int, box: Sequence[float], padding: float
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """((top, bottom), (left, right)) in pixels."""
     x, y, w, h = box[0] * width, box[1] * height, box[2] * width, box[3] * height
     side = max(w, h) * (1 + 2 * padding)
-    left, right = _extent(x, w, side, width)
-    top, bottom = _extent(y, h, side, height)
-    return photo[top:bottom, left:right]
+    return _extent(y, h, side, height), _extent(x, w, side, width)
 
 
 def _extent(start: float, length: float, side: float, limit: int) -> tuple[int, int]:
