@@ -60,12 +60,13 @@ def serving() -> Iterator[Web]:
             here.tokens.append(self.headers.get("Authorization", ""))
             while here.silent and not over.wait(0.01):
                 pass
-            if here.code or (name not in here.files and not here.sent_on_to):
+            sent_on = here.sent_on_to if "/" in name else ""
+            if here.code or (name not in here.files and not sent_on):
                 self.send_error(here.code or 404)
                 return
-            if here.sent_on_to:
+            if sent_on:
                 self.send_response(302)
-                self.send_header("Location", f"{here.sent_on_to}/{name.rpartition('/')[2]}")
+                self.send_header("Location", f"{sent_on}/{name.rpartition('/')[2]}")
                 if here.stated:
                     self.send_header("X-Linked-ETag", f'"{here.stated}"')
                 self.end_headers()
@@ -558,6 +559,14 @@ def test_a_file_on_the_hub_is_fetched_from_where_it_sends_us_and_no_token_goes_t
     assert hub.tokens == ["Bearer hf_secret"] * 2
     assert mirror.tokens == ["", ""]
     assert mirror.asked[1] == ("a.bin", "bytes=1000-")
+
+
+def test_a_repository_that_was_renamed_on_the_hub_still_sees_the_token(
+    hub: Web, tmp_path: Path
+) -> None:
+    hub.files["a.bin"], hub.sent_on_to = BODY, hub.url
+    assert download(ON_HUB, tmp_path / "a.bin", silent).read_bytes() == BODY
+    assert hub.tokens == ["Bearer hf_secret"] * 2
 
 
 def test_what_the_hub_states_of_a_file_is_held_against_it(

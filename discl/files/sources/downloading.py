@@ -278,7 +278,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, req: Any, fp: Any, code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         self.note(headers)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        token = req.unredirected_hdrs.get("Authorization")
+        if request is not None and token and urlparse(newurl).netloc == req.host:
+            request.add_unredirected_header("Authorization", token)  # a repository's new name
+        return request
 
 
 def _fault(remote: RemoteFile, path: Path, sha256: str, progress: Progress) -> str:
