@@ -15,6 +15,7 @@ from discl.parts.datasets.manifest.columns import coded, replaced
 from discl.parts.datasets.manifest.detections import cropped
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.layouts.class_folders import ClassFolders
+from discl.parts.datasets.manifest.layouts.camtrap_dp import CamtrapDp
 from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson
 from discl.parts.datasets.manifest.layouts.cub import CubLists
 from discl.parts.datasets.manifest.layouts.exported import ExportedManifest
@@ -22,6 +23,7 @@ from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
 from discl.parts.datasets.manifest.layouts.lists import PhotoLists, unused_lists
 from discl.parts.datasets.manifest.layouts.tables import TableFiles
 from discl.parts.datasets.manifest.layouts.text_lists import TextLists
+from discl.parts.datasets.manifest.lists.detector_results import results_in
 from discl.parts.datasets.manifest.lists.group_table import with_groups
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.several import resolved
@@ -32,6 +34,7 @@ from discl.parts.datasets.manifest.tree import FileTree, path_of
 # the first that recognises a folder reads it
 LAYOUTS: tuple[Layout, ...] = (
     ExportedManifest(),
+    CamtrapDp(),
     CocoJson(),
     CubLists(),
     TableFiles(),
@@ -125,7 +128,12 @@ def _unused(contents: Contents, tree: FileTree, settings: ManifestSettings) -> l
     """Sentences about lists that nothing is read from."""
     read = [*coded(contents.rows["source"]).values, settings.crop]
     named = [decision.choice for decision in contents.decisions]
-    return unused_lists(tree, settings.options, [*read, *named])
+    boxes = [
+        f"{ref} has boxes of a detector, which are not used; dataset.crop = {ref!r} crops to them"
+        for ref in results_in(tree)
+        if ref != settings.crop
+    ]
+    return unused_lists(tree, settings.options, [*read, *named]) + boxes
 
 
 def _padded(contents: Contents, padding: float) -> Contents:

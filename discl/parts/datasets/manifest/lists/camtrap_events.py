@@ -63,6 +63,6 @@ def seconds_of(written: str | None) -> float | None:
 
 def _parsed(written: str, form: str) -> datetime | None:
     try:
-        return datetime.strptime(written, form)  # noqa: DTZ007
+        return datetime.strptime(written, form)
     except ValueError:
         return None

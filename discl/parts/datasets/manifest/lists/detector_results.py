@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.parts.datasets.manifest.lists.json_records import Record, head, read_records, read_value
+from discl.parts.datasets.manifest.tree import FileTree, path_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Ints = NDArray[np.int64]
+_MOST_FILES = 32  # whose beginning is read
 # where each tool writes its photos, and their paths
 _ARRAYS = ("images", "predictions")
 _PATHS = ("file", "filepath", "file_name", "id")
@@ -59,6 +61,16 @@ def read_results(path: Path, name: str) -> DetectorResults:
         np.concatenate([part.boxes for part in parts]),
         _categories(path, name),
     )
+
+
+def results_in(tree: FileTree) -> list[str]:
+    """References of the files in a folder that hold results of a detector."""
+    named = [ref for ref in tree.lists if ref.lower().endswith(".json")][:_MOST_FILES]
+    return [ref for ref in named if _has_results(head(tree.root / path_of(ref), _ARRAYS))]
+
+
+def _has_results(first: Mapping[str, Record]) -> bool:
+    return any(field in record for record in first.values() for field in _OF_A_RESULT)
 
 
 def _categories(path: Path, name: str) -> dict[str, str]:
