@@ -32,7 +32,7 @@ from discl.core.hashing import short
 from discl.core.interfaces import Ints, Photos, Progress
 from discl.files.contents import DIGITS, Digests
 from discl.files.disk import clear_disk_errors, folder_lock, write_text
-from discl.files.photos import SMALL, small_pictures
+from discl.files.photos import SMALL, lacks_end, small_pictures
 from discl.files.processes import in_processes, workers
 from discl.files.sources import format_bytes
 
@@ -69,6 +69,7 @@ class OpenedPhotos(NamedTuple):
     rows: Ints  # [n], position in the list of photos of each row of `pixels`
     pixels: Photos  # [n, side, side, 3], a memory map
     unreadable: dict[str, str]  # photo -> why it is not among them
+    cut_off: tuple[str, ...] = ()  # photos whose files lack their end
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ class DecodedPhotos:
         if len(rows):
             pixels = np.memmap(self.folder / "pixels", np.uint8, "r", shape=shape)
         reasons = {str(self.refs[position]): why for position, why in sorted(unreadable.items())}
-        return OpenedPhotos(rows, pixels, reasons)
+        cut_off = tuple(str(self.refs[position]) for position in done.get("cut_off", ()))
+        return OpenedPhotos(rows, pixels, reasons, cut_off)
 
     def small(self) -> NDArray[np.uint8]:
         """Small pictures [n, 256] of a complete map, as of `discl.files.photos.small_pictures`.
@@ -168,8 +170,8 @@ class DecodedPhotos:
         progress(what, finished, total)
         decode = partial(_decode_chunk, self.folder, self.side, self.files)
         with _ChunkLog(self.folder) as log:
-            for number, unreadable in in_processes(decode, items, processes):
-                log.add({"chunk": number, "unreadable": unreadable})
+            for number, unreadable, cut_off in in_processes(decode, items, processes):
+                log.add({"chunk": number, "unreadable": unreadable, "cut_off": cut_off})
                 finished += len(self._chunks[number])
                 progress(what, finished, total)
         self._finish()
@@ -209,6 +211,8 @@ class DecodedPhotos:
             except (OSError, ValueError):
                 continue
             held = stored[rows]
+            # those that are cut off are decoded, and so noticed, again
+            held[np.isin(rows, done.get("cut_off", []))] = b"-"
             order = np.argsort(held)
             place = np.searchsorted(held, self._digests[wanted], sorter=order)
             row = order[np.minimum(place, len(order) - 1)] if len(order) else place * 0
@@ -242,8 +246,10 @@ class DecodedPhotos:
         Repeating it changes nothing: what is copied stays where it was.
         """
         unreadable: Unreadable = {}
-        for _, chunk_unreadable in sorted(self._entries().items()):
+        cut_off: list[int] = []
+        for _, (chunk_unreadable, chunk_cut_off) in sorted(self._entries().items()):
             unreadable |= chunk_unreadable
+            cut_off += chunk_cut_off
         _, moves = _compact(len(self.refs), unreadable)
         with (self.folder / "pixels").open("r+b") as opened:
             number = opened.fileno()
@@ -261,6 +267,7 @@ class DecodedPhotos:
             "photos": len(self.refs),
             "side": self.side,
             "unreadable": unreadable,
+            "cut_off": sorted(cut_off),
         }
         write_text(self.folder / "done.json", json.dumps(done))
 
@@ -270,15 +277,16 @@ class DecodedPhotos:
 
     # -- what is done
 
-    def _entries(self) -> dict[int, Unreadable]:
-        """Start of each chunk in the log -> its unreadable photos; the last entry counts."""
-        entries: dict[int, Unreadable] = {}
+    def _entries(self) -> dict[int, tuple[Unreadable, list[int]]]:
+        """Chunk in the log -> (its unreadable photos, its cut-off ones); the last entry counts."""
+        entries: dict[int, tuple[Unreadable, list[int]]] = {}
         path = self.folder / "log.jsonl"
         for line in path.read_text("utf-8").splitlines() if path.exists() else ():
             try:
                 entry = json.loads(line)
                 reasons = entry["unreadable"].items()
-                entries[int(entry["chunk"])] = {int(key): str(why) for key, why in reasons}
+                unreadable = {int(key): str(why) for key, why in reasons}
+                entries[int(entry["chunk"])] = (unreadable, list(entry["cut_off"]))
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # the line that a kill cut short; its chunk is made again
         return entries
@@ -365,12 +373,13 @@ def check_room(maps: Iterable[DecodedPhotos], home: Path) -> int:
 
 def _decode_chunk(
     folder: Path, side: int, files: PhotoFiles, chunk: _Chunk
-) -> tuple[int, Unreadable]:
-    """Write the photos of a chunk; returns (its number, its unreadable photos).
+) -> tuple[int, Unreadable, list[int]]:
+    """Write the photos of a chunk; returns (its number, its unreadable photos, the cut-off ones).
 
     Raises UserError for a file that has changed since its digest was made.
     """
     unreadable: Unreadable = {}
+    cut_off: list[int] = []
     row_bytes = side * side * 3
     with (
         (folder / "pixels").open("r+b", buffering=0) as pixels,
@@ -381,15 +390,17 @@ def _decode_chunk(
             for photo in run:
                 row = _copied(photo.copy, row_bytes)
                 if row is None:
-                    row, why = _decoded(photo, side, files)
+                    row, why, lacks_end = _decoded(photo, side, files)
                     if why:
                         unreadable[photo.position] = why
+                    if lacks_end:
+                        cut_off.append(photo.position)
                 rows.append(row)
             written = b"".join(rows)
             os.pwrite(pixels.fileno(), written, run[0].position * row_bytes)
             seen = small_pictures(np.frombuffer(written, np.uint8).reshape(-1, side, side, 3))
             os.pwrite(small.fileno(), seen.tobytes(), run[0].position * SMALL)
-    return chunk.number, unreadable
+    return chunk.number, unreadable, cut_off
 
 
 def _runs(photos: Sequence[_Photo]) -> Iterator[list[_Photo]]:
@@ -416,8 +427,11 @@ def _copied(copy: _Copy | None, row_bytes: int) -> bytes | None:
     return row if len(row) == row_bytes else None
 
 
-def _decoded(photo: _Photo, side: int, files: PhotoFiles) -> tuple[bytes, str]:
-    """(pixels, why the photo cannot be read); its pixels are black then."""
+def _decoded(photo: _Photo, side: int, files: PhotoFiles) -> tuple[bytes, str, bool]:
+    """(pixels, why the photo cannot be read, whether it is read but cut off).
+
+    One that cannot be read is black.
+    """
     why = ""
     try:
         data = files.read(photo.ref)
@@ -429,10 +443,10 @@ def _decoded(photo: _Photo, side: int, files: PhotoFiles) -> tuple[bytes, str]:
         why = f"{photo.ref} cannot be read ({error.strerror or error})"
     else:
         try:
-            return files.square(photo.ref, data, side).tobytes(), ""
+            return files.square(photo.ref, data, side).tobytes(), "", lacks_end(data)
         except UserError as error:
             why = str(error)
-    return bytes(side * side * 3), why
+    return bytes(side * side * 3), why, False
 
 
 def _changed(ref: str) -> UserError:

@@ -21,6 +21,7 @@ from discl.files.disk import atomic_output
 _JPEG = b"\xff\xd8\xff"
 _SCAN_OF_JPEG = b"\xff\xda"
 _END_OF_JPEG = b"\xff\xd9"
+_TAIL = 1 << 16  # bytes of a JPEG in which its end is looked for
 _ROWS_MISSING = "rows are missing"
 _LYING = (5, 6, 7, 8)  # EXIF orientations of photos that are turned by a quarter
 _FORMAT_LEVELS = (0, 65535)  # of 16-bit grey
@@ -140,21 +141,32 @@ def _open_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
+def lacks_end(data: bytes) -> bool:
+    """Whether a file is a JPEG that was cut off."""
+    if not data.startswith(_JPEG):
+        return False
+    tail = data[-_TAIL:]
+    if len(data) > _TAIL or _END_OF_JPEG not in tail:
+        return _END_OF_JPEG not in tail
+    # the preview in its header has an end of its own
+    return data.rfind(_END_OF_JPEG) < data.rfind(_SCAN_OF_JPEG)
+
+
 def _is_cut_off(data: bytes, why: str) -> bool:
     """Whether an unreadable file is the beginning of a picture."""
     if not data:
         return False
-    if data.startswith(_JPEG):  # the preview in its header has an end of its own
-        lacks_end = data.rfind(_END_OF_JPEG) < data.rfind(_SCAN_OF_JPEG)
+    if data.startswith(_JPEG):
+        is_short = lacks_end(data)
     elif data.startswith(b"\x89PNG"):
-        lacks_end = b"IEND" not in data
+        is_short = b"IEND" not in data
     elif data.startswith(b"RIFF"):
-        lacks_end = int.from_bytes(data[4:8], "little") + 8 > len(data)
+        is_short = int.from_bytes(data[4:8], "little") + 8 > len(data)
     elif data.startswith(b"BM"):
-        lacks_end = int.from_bytes(data[2:6], "little") > len(data)
+        is_short = int.from_bytes(data[2:6], "little") > len(data)
     else:
-        lacks_end = False
-    return lacks_end or "truncat" in why.lower() or why.endswith(_ROWS_MISSING)
+        is_short = False
+    return is_short or "truncat" in why.lower() or why.endswith(_ROWS_MISSING)
 
 
 def _check_rows(image: Image.Image) -> None:

@@ -57,7 +57,7 @@ class Folder(FileDataset):
     that are left out, such as empty. `multi_label`: drop, first or crop; what happens to photos of
     several classes. `crop`: a file with a detector's boxes; those above `crop_confidence` are cut
     out, with `crop_padding` around them as a share of their sides. `truncated`: read or drop; what
-    happens to photos that end too early. `grey`: what is white in grey photos of more than 8 bits:
+    happens to JPEGs that end too early but have half their rows. `grey`: what is white in grey photos of more than 8 bits:
     that of the format (depth), the set's own brightest (range), or the latter for sensors of 14
     bits and less (auto). `ood`: names of splits with photos from elsewhere, beside those below
     ood/. `ood_groups`: groups that are held out as such, by name or as a share. Where val or test
@@ -96,7 +96,7 @@ class Folder(FileDataset):
         crop: str = "",
         crop_confidence: float = 0.2,
         crop_padding: float = 0.0,
-        truncated: str = "drop",
+        truncated: str = "read",
         grey: str = "auto",
         allow_equal: bool = False,
     ) -> None:

@@ -167,8 +167,10 @@ class FileDataset(ABC):
         return type(self).__module__.rpartition(".")[2]
 
     def identity(self) -> dict[str, Any]:
-        """A digest of what is listed and of every photo's content, and the side."""
-        return {"photos": self._contents.digest, "side": self.side}
+        """A digest of what is listed and of every photo's content, the side, and how it is read."""
+        reading = self.reading._asdict().items() - AS_STORED._asdict().items()
+        told = {"reading": dict(sorted(reading))} if reading else {}
+        return {"photos": self._contents.digest, "side": self.side, **told}
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -244,6 +246,11 @@ class FileDataset(ABC):
                     f"{split}: {len(opened.unreadable)} unreadable photo(s) left out"
                     f" ({examples(opened.unreadable)}); each with its reason in"
                     f" {photos.folder / 'unreadable.txt'}"
+                )
+            if opened is not None and opened.cut_off:
+                unreadable.append(
+                    f"{split}: {len(opened.cut_off)} cut-off photo(s) are read as far as they go,"
+                    f" grey below ({self._by_class(split, opened.cut_off)})"
                 )
         found = self._contents
         notes = [f"files: {self.folder}", *(f"{what}: {text}" for what, text in terms if text)]
@@ -473,9 +480,19 @@ class FileDataset(ABC):
             opened = photos.build(title, progress)
         first = next(iter(opened.unreadable.values()), "")
         listed = photos.folder / "unreadable.txt"
-        problem = f"unreadable (listed in {listed}; the first: {first})"
+        cut_off = [ref for ref, why in opened.unreadable.items() if "cut off" in why]
+        told = f"; cut off: {self._by_class(split, cut_off)}" if cut_off else ""
+        problem = f"unreadable (listed in {listed}; the first: {first}{told})"
         self._check_share(split, problem, list(opened.unreadable), len(photos.refs))
         return opened
+
+    def _by_class(self, split: str, refs: Sequence[str]) -> str:
+        """How many of the photos each class has, most first: `mink 3, otter 1`."""
+        listing = self._survey.listings[split]
+        some = np.isin(listing.refs, np.array(refs, np.str_))
+        counts = np.bincount(listing.labels[some], minlength=len(self.classes))
+        order = [label for label in np.argsort(-counts, kind="stable").tolist() if counts[label]]
+        return ", ".join(f"{self.classes[label]} {counts[label]}" for label in order[:8])
 
     def __getstate__(self) -> dict[str, Any]:
         """Only the parameters: caches are not sent to other processes."""
