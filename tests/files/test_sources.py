@@ -92,7 +92,11 @@ def serving() -> Iterator[Web]:
         def log_message(self, *words: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *words: Any) -> None:
+            """A client that hangs up is what some tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     here = Web(f"http://127.0.0.1:{server.server_port}")
     over = threading.Event()
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
