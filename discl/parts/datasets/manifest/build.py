@@ -14,8 +14,8 @@ from discl.parts.datasets.manifest.boxes import clip_boxes
 from discl.parts.datasets.manifest.columns import coded, replaced
 from discl.parts.datasets.manifest.detections import cropped
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
-from discl.parts.datasets.manifest.layouts.class_folders import ClassFolders
 from discl.parts.datasets.manifest.layouts.camtrap_dp import CamtrapDp
+from discl.parts.datasets.manifest.layouts.class_folders import ClassFolders
 from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson
 from discl.parts.datasets.manifest.layouts.cub import CubLists
 from discl.parts.datasets.manifest.layouts.exported import ExportedManifest
@@ -85,7 +85,7 @@ def built(
         if tree.folders() and not tree.pictures:
             reasons = [f"{tree.root} has folders but no photo in them", *reasons]
         raise UserError(". ".join([*reasons, otherwise]))
-    contents = layout.contents(tree, settings.options)
+    contents = _listed(layout, tree, settings.options)
     if not contents.rows.num_rows:
         unused = unused_lists(tree, settings.options, ())
         why = f" ({'; '.join(unused)})" if unused else ""
@@ -122,6 +122,16 @@ def built(
         _missing(rows, tree, layout),
         "" if pictures is None else _digest(rows, photo.distinct, pictures),
     )
+
+
+def _listed(layout: Layout, tree: FileTree, options: ReadOptions) -> Contents:
+    """What a layout lists; where folders list nothing it is said why the lists are not read."""
+    try:
+        return layout.contents(tree, options)
+    except UserError as error:
+        if not isinstance(layout, ClassFolders):
+            raise
+        raise UserError("; ".join([str(error), *unused_lists(tree, options, ())])) from error
 
 
 def _unused(contents: Contents, tree: FileTree, settings: ManifestSettings) -> list[str]:

@@ -24,7 +24,12 @@ from discl.parts.datasets.manifest.lists.list_columns import (
 )
 from discl.parts.datasets.manifest.lists.lookup import finders
 from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
-from discl.parts.datasets.manifest.lists.reading import SAMPLE, TextTable, open_table
+from discl.parts.datasets.manifest.lists.reading import (
+    SAMPLE,
+    TextTable,
+    delimiter_of,
+    open_table,
+)
 from discl.parts.datasets.manifest.lists.split_lists import with_split_lists
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
@@ -37,6 +42,8 @@ _DEEPEST = 3  # folders
 _LARGEST_JSON = 1 << 26  # bytes of a JSON array that is not asked for
 _ADDRESSES = ("http://", "https://", "s3://", "gs://")
 _NO_LIST = re.compile(r"submission", re.IGNORECASE)  # of Kaggle: made-up labels
+# an array of objects, or an object of labels
+_JSON_LIST = re.compile(rb'\[\s*\{|\{\s*"[^"]+\.[A-Za-z]{3,4}"\s*:\s*["\d\[]')
 _LEAST_COVERED = 0.5  # share of photos in class folders that a list must name to be read instead
 
 
@@ -96,7 +103,7 @@ def unused_lists(tree: FileTree, options: ReadOptions, used: Sequence[str]) -> l
         return []
     reasons: dict[str, list[str]] = {}
     for found in _looked_at(tree, options):
-        if found.ref not in used:
+        if found.ref not in used and (found.columns or not found.ref.endswith(_ALSO)):
             reasons.setdefault(found.why_not or _beside(found), []).append(found.ref)
     return [
         f"{some(refs)} {'is' if len(refs) == 1 else 'are'} not used: {reason}"
@@ -105,8 +112,14 @@ def unused_lists(tree: FileTree, options: ReadOptions, used: Sequence[str]) -> l
 
 
 def _beside(found: _Looked) -> str:
+    """Why nothing is read from a list of photos."""
     if _NO_LIST.search(found.ref):
         return "its classes are made up"
+    if found.columns and found.table and not found.columns.labels:
+        return (
+            f"no column is the class (it has {', '.join(found.table.names)}); set"
+            " dataset.label_column"
+        )
     return f"the photos have their classes from elsewhere; dataset.table = {found.ref!r} reads it"
 
 
@@ -117,14 +130,8 @@ def _looked_at(tree: FileTree, options: ReadOptions) -> list[_Looked]:
     """What each list of the folder is, looked at once."""
     known = _LOOKED.setdefault(tree, {})
     if options not in known:
-        refs = [
-            ref
-            for ref in tree.lists
-            if ref.lower().endswith(_ENDINGS)
-            and ref.count("/") <= _DEEPEST
-            and ref != options.groups
-            and not (ref.lower().endswith(".json") and not _may_list(tree.root / path_of(ref)))
-        ]
+        refs = [ref for ref in tree.lists if ref.count("/") <= _DEEPEST and _may_list(tree, ref)]
+        refs = [ref for ref in refs if ref != options.groups]
         known[options] = [_look(tree, ref, options) for ref in refs[:_MOST_LISTS]]
     return known[options]
 
@@ -170,11 +177,16 @@ def _why_no_list(sample: dict[str, list[str | None]]) -> str:
     return f"none of its cells names a picture (columns {', '.join(sample)})"
 
 
-def _may_list(path: Path) -> bool:
-    """Whether a JSON file begins as an array of objects or an object of labels."""
-    with path.open("rb") as opened:
+def _may_list(tree: FileTree, ref: str) -> bool:
+    """Whether a file may be a list by its ending and, where that says too little, its beginning."""
+    ending = ref.lower()
+    if not ending.endswith((".json", ".txt")):
+        return ending.endswith(_ENDINGS)
+    with (tree.root / path_of(ref)).open("rb") as opened:
         start = opened.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-    return bool(re.match(rb"\[\s*\{|\{\s*\"[^\"]+\.[A-Za-z]{3,4}\"\s*:\s*[\"\d\[]", start))
+    if ending.endswith(".json"):
+        return _JSON_LIST.match(start) is not None
+    return bool(delimiter_of(start.decode("latin-1")))
 
 
 def _names_a_column(options: ReadOptions) -> bool:
@@ -189,13 +201,19 @@ def _candidates(looked: Sequence[_Looked], tree: FileTree) -> list[_Looked]:
 
     Where photos lie in folders of classes, a list of a few of them is no list of the dataset.
     """
-    lists = [found for found in looked if found.columns and not _NO_LIST.search(found.ref)]
-    labelled = [found for found in lists if found.columns and found.columns.labels]
     in_folders = _are_in_class_folders(tree)
-    if not labelled and in_folders:
-        labelled = [found for found in lists if found.columns and _says_more(found.columns)][:1]
+    lists = [found for found in looked if found.columns and not _NO_LIST.search(found.ref)]
+    labelled = [
+        found
+        for found in lists
+        if found.columns
+        and found.columns.labels
+        and not (in_folders and found.columns.guessed_numbers)
+    ]
     if not in_folders:
         return labelled
+    if not labelled:
+        labelled = [found for found in lists if found.columns and _says_more(found.columns)][:1]
     covered = sum(found.named for found in labelled)
     return labelled if covered >= _LEAST_COVERED * min(len(tree.pictures), SAMPLE) else []
 

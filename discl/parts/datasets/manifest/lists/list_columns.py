@@ -25,6 +25,13 @@ from discl.parts.datasets.manifest.usual_names import (
 
 _MOST_TRIED = 200  # cells of a column
 _MOST_UNUSUAL = 0.5  # share of cells that must name pictures where a column has no usual name
+# columns that are no classes though their cells repeat
+_MEASURES = (
+    "width", "height", "size", "filesize", "file_size", "age", "year", "month", "day", "hour",
+    "date", "time", "datetime", "timestamp", "latitude", "longitude", "lat", "lon", "lng", "depth",
+    "elevation", "temperature", "xmin", "ymin", "xmax", "ymax", "x_min", "y_min", "x_max", "y_max",
+    "x1", "y1", "x2", "y2", "count", "confidence", "score", "fold", "index",
+)  # fmt: skip
 _YES = frozenset(["1", "1.0", "true", "yes", "y", "t"])
 _NO = frozenset(["0", "0.0", "false", "no", "n", "f"])
 
@@ -39,6 +46,7 @@ class ListColumns(NamedTuple):
     group: str = ""
     sequence: str = ""
     caption: str = ""
+    guessed_numbers: bool = False  # whether the class are numbers in a column of no usual name
     decisions: tuple[Decision, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -67,10 +75,10 @@ def found_columns(
     `labels`. Raises UserError for a column that the user names and that is not there, and
     `AmbiguousColumnsError` where several could be the class.
     """
-    return _Search(sample, where, options, finders).columns(image)
+    return _ColumnSearch(sample, where, options, finders).columns(image)
 
 
-class _Search:
+class _ColumnSearch:
     """Columns are taken one after the other; what is taken is no candidate any more."""
 
     def __init__(
@@ -87,6 +95,7 @@ class _Search:
         self.free = list(sample)
         self.decisions = list[Decision]()
         self.remarks = list[str]()
+        self.guessed = False
 
     def columns(self, image: str) -> ListColumns | None:
         image = image or self._named("image") or self._image()
@@ -109,6 +118,7 @@ class _Search:
             group,
             sequence,
             caption,
+            self.guessed,
             tuple(self.decisions),
             tuple(self.remarks),
         )
@@ -225,6 +235,7 @@ class _Search:
             )
             return tuple(flags)
         able = [name for name in self.free if self._could_be_class(name)]
+        self.guessed = bool(able) and self._is_numbers(able[0])
         if len(able) > 1:
             raise AmbiguousColumnsError(
                 f"{self.where} has the columns {', '.join(self.sample)}: which of them is the"
@@ -243,6 +254,8 @@ class _Search:
     def _could_be_class(self, name: str) -> bool:
         cells = self._cells(name)
         distinct = len(set(cells))
+        if plain_name(name) in _MEASURES:
+            return False
         if len(self.sample) == 2:  # photo and class
             return bool(cells)
         return 2 <= distinct <= len(cells) / 2 and not all(map(_is_fraction, set(cells)))

@@ -127,7 +127,9 @@ def delimiter_of(sample: str) -> str:
     """The delimiter that divides every line of a sample alike; "" = there is one column."""
     best = ("", 0.0, 1)
     for delimiter in _DELIMITERS:
-        rows = [row for row in csv.reader(io.StringIO(sample), delimiter=delimiter) if row][:200]
+        rows = [
+            row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if row
+        ][:200]
         width = len(rows[0]) if rows else 1
         alike = sum(len(row) == width for row in rows) / len(rows) if rows else 0.0
         if width > 1 and (alike, width) > best[1:]:
@@ -265,9 +267,14 @@ def _is_cell(value: Any) -> bool:
 def _of_records(
     records: Callable[[], Iterable[dict[str, Any]]], where: str, remarks: tuple[str, ...]
 ) -> TextTable:
-    names = tuple(
-        dict.fromkeys(key for record in itertools.islice(records(), SAMPLE) for key in record)
-    )
+    known: dict[str, None] = {}
+    try:
+        for record in itertools.islice(records(), SAMPLE):
+            known |= dict.fromkeys(record)
+    except UserError:
+        if not known:
+            raise
+    names = tuple(known)
 
     def batches(columns: Sequence[str], size: int) -> Iterator[Columns]:
         rest = iter(records())
@@ -317,7 +324,7 @@ def texts_of(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
 
 
 def text_of(value: Any) -> str | None:
-    """A cell as text: whole floats as whole numbers, lists and objects as JSON."""
+    """A cell as text: whole floats as whole numbers, lists as JSON; None for objects."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -326,7 +333,9 @@ def text_of(value: Any) -> str | None:
         if value != value:
             return None
         return str(int(value)) if value.is_integer() else str(value)
-    if isinstance(value, list | dict):
+    if isinstance(value, dict) or (isinstance(value, list) and dict in map(type, value)):
+        return None
+    if isinstance(value, list):
         return json.dumps(value, default=str, ensure_ascii=False)
     return str(value)
 

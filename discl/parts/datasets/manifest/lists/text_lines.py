@@ -12,7 +12,12 @@ from discl.core.errors import UserError
 from discl.parts.datasets.manifest.lists.choice import split_of_list
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_header
 from discl.parts.datasets.manifest.lists.lookup import Finder, finders
-from discl.parts.datasets.manifest.lists.reading import Columns, TextTable, encoding_of
+from discl.parts.datasets.manifest.lists.reading import (
+    Columns,
+    TextTable,
+    delimiter_of,
+    encoding_of,
+)
 from discl.parts.datasets.manifest.rows import Decision
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
@@ -59,13 +64,15 @@ def text_lines(tree: FileTree, ref: str) -> TextLines | None:
     sample = [line for line in sample if line[0] != "#"]
     header = bool(sample) and is_header(sample[0].replace(",", " ").split())
     sample = sample[1:] if header else sample
-    if not sample:
+    if not sample or (header and delimiter_of("\n".join(sample))):
         return None
     for finds in finders(tree, ref, split_of_list(ref)):
         found = {separator: _found(sample, separator, finds) for separator in _SEPARATORS}
         best = max(found, key=lambda separator: len(found[separator]))
         if len(found[best]) >= _LEAST_FOUND * len(sample):
             labels = [_divided(line, best, finds)[1] for line in sample]
+            if best in "\t,;" and best and any(best in label for label in labels):
+                return None  # more columns than two
             numbers, flags = _numbers(labels)
             return TextLines(
                 ref, encoding, best, header, numbers, flags, found[best], finds, remarks
