@@ -76,6 +76,10 @@ def _conditions(spec: Benchmark) -> tuple[str, ...]:
     return conditions(stored_results(spec, Store())) or conditions_of(spec)
 
 
+def _tell(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
 @click.command()
 @selection
 @click.option(
@@ -100,7 +104,7 @@ def bench(trackers: str | None, **selection: Any) -> None:
     tracker = CompositeTracker.of(spec.trackers if trackers is None else words(trackers))
     fresh = {"runs": 0, "steps": 0, "images": 0}
     stored = {result.id for result in stored_results(spec, store)}
-    for result in sweep(spec, store, tracker):
+    for result in sweep(spec, store, tracker, _tell):
         if result.id not in stored:
             fresh["runs"] += 1
             fresh["steps"] += int(result.cost["steps"])
@@ -138,7 +142,7 @@ def run(trackers: str | None, **selection: Any) -> None:
         )
     tracker = CompositeTracker.of(spec.trackers if trackers is None else words(trackers))
     store = Store()
-    (result,) = sweep(spec, store, tracker)
+    (result,) = sweep(spec, store, tracker, _tell)
     if distributed.is_main_process():
         click.echo(
             json.dumps(

@@ -59,9 +59,23 @@ def prompt_remarks(bench: Bench) -> Iterator[str]:
 
 def prompt_lines(spec: Benchmark) -> tuple[str, ...]:
     """`prompt_remarks` of a benchmark whose data are prepared; none where it makes no image."""
+    return tuple(prompt_remarks(Bench(spec))) if _levels(spec) else ()
+
+
+def remarks_before_images(bench: Bench) -> Iterator[str]:
+    """`prompt_remarks` where images of the benchmark's strategies are still to be made."""
+    levels = _levels(bench.spec)
+    models = bench.hard_photos.out_of_fold
+    unknown = models is not None and bool(models.missing())
+    if levels and (unknown or next(bench.bank.missing(bench.wanted([*levels])), None)):
+        yield from prompt_remarks(bench)
+
+
+def _levels(spec: Benchmark) -> set[int]:
+    """Levels of which images are made."""
     parts = PartCache()
-    levels = {level for name in spec.strategies for level in used_levels(spec, name, parts)}
-    return tuple(prompt_remarks(Bench(spec))) if levels - {PHOTO} else ()
+    used = {level for name in spec.strategies for level in used_levels(spec, name, parts)}
+    return used - {PHOTO}
 
 
 def _without_words(bench: Bench, of_class: Mapping[int, set[str]]) -> Iterator[str]:

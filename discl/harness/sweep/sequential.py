@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,16 +11,23 @@ from discl.config.benchmark import Benchmark
 from discl.config.experiment import experiments
 from discl.core.result import Result
 from discl.engine.training import distributed
+from discl.harness.bank.prompt_remarks import remarks_before_images
 from discl.harness.run.assembly import Bench
 from discl.harness.run.execute import RunOptions, run
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 
 
-def sweep(benchmark: Benchmark, store: Store, tracker: CompositeTracker) -> Iterator[Result]:
+def sweep(
+    benchmark: Benchmark,
+    store: Store,
+    tracker: CompositeTracker,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> Iterator[Result]:
     """Run every strategy and seed that the store lacks; yields all results as they come.
 
-    Under torchrun the main process writes and prints; what the others would write goes into a
+    Before images are made, `tell` is given sentences about their prompts, if there are any. Under
+    torchrun the main process writes and prints; what the others would write goes into a
     temporary folder.
     """
     distributed.join()
@@ -28,10 +35,12 @@ def sweep(benchmark: Benchmark, store: Store, tracker: CompositeTracker) -> Iter
         if not distributed.is_main_process():
             store = Store(Path(stack.enter_context(tempfile.TemporaryDirectory())))
             tracker = CompositeTracker([])
-        yield from _sweep(benchmark, store, tracker)
+        yield from _sweep(benchmark, store, tracker, tell)
 
 
-def _sweep(benchmark: Benchmark, store: Store, tracker: CompositeTracker) -> Iterator[Result]:
+def _sweep(
+    benchmark: Benchmark, store: Store, tracker: CompositeTracker, tell: Callable[[str], None]
+) -> Iterator[Result]:
     all_experiments = experiments(benchmark)
     bench = Bench(benchmark)
     todo = distributed.broadcast(
@@ -39,6 +48,9 @@ def _sweep(benchmark: Benchmark, store: Store, tracker: CompositeTracker) -> Ite
     )
     if todo:
         bench.dataset.prepare(tracker.progress)
+        if distributed.is_main_process():
+            for sentence in remarks_before_images(bench):
+                tell(sentence)
     for experiment in all_experiments:
         number = todo.index(experiment) + 1 if experiment in todo else 0
         yield run(experiment, bench, store, tracker, RunOptions((number, len(todo))))

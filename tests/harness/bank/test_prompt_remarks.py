@@ -8,8 +8,9 @@ import numpy as np
 from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Split, TextsRead
-from discl.harness.bank.prompt_remarks import prompt_remarks
+from discl.harness.bank.prompt_remarks import prompt_remarks, remarks_before_images
 from discl.harness.run.assembly import Bench
+from tests.banks import InlineExecutor
 
 
 class Named:
@@ -19,6 +20,11 @@ class Named:
 
     def __init__(self, *classes: str) -> None:
         self.classes = classes
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def prepare(self, progress: Any) -> None: ...
 
     def prompts(self, label: int) -> tuple[str, ...]:
         return (f"a photo of a {self.classes[label]}",)
@@ -30,7 +36,22 @@ class Named:
         return Split(rows.astype(str), labels, np.zeros_like(rows), pixels)
 
 
-class Reader:
+class Deaf:
+    """Gives every text and image one vector, and has no limit."""
+
+    version = 1
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def embed_images(self, images: Any) -> Any:
+        return np.ones((len(images), 1), np.float32)
+
+    def embed_texts(self, texts: Sequence[str]) -> Any:
+        return np.ones((len(texts), 1), np.float32)
+
+
+class Reader(Deaf):
     """Reads three words of a text."""
 
     def texts_read(self, texts: Sequence[str]) -> TextsRead:
@@ -42,7 +63,7 @@ class Reader:
 def _bench(benchmark: str, *classes: str, settings: Sequence[str] = ()) -> Bench:
     words = ["generator.name=blend", "hard_rule.max_class_images=20", *settings]
     bench = Bench(load(benchmark, settings=words))
-    bench.dataset = Named(*classes)
+    bench.dataset, bench.scorer = Named(*classes), Deaf()
     return bench
 
 
@@ -71,7 +92,8 @@ def test_texts_that_are_cut_and_those_that_become_one_are_named(tmp_path: Path) 
     file.write_text(json.dumps({"dog": dogs, "cat": ["a cat"], "yak": ["a yak"]}))
     described = ["prompts.name=descriptions", f"prompts.file={file}"]
     bench = _bench("cifar10_lt", "dog", "cat", "yak", settings=described)
-    bench.generator = bench.scorer = Reader()  # type: ignore[assignment]
+    bench.scorer = Reader()
+    bench.generator = Reader()  # type: ignore[assignment]
     assert list(prompt_remarks(bench)) == [
         "2 of 3 prompts are longer than the 3 tokens that the generator reads, and cut (dog: a red"
         " dog that runs); shorten them, or put what matters first",
@@ -83,10 +105,17 @@ def test_texts_that_are_cut_and_those_that_become_one_are_named(tmp_path: Path) 
 
 
 def test_a_part_that_cannot_be_loaded_here_says_nothing_of_texts() -> None:
-    class Absent:
+    class Absent(Deaf):
         def texts_read(self, texts: Any) -> TextsRead:
             raise UserError("not here")
 
     bench = _bench("cifar10_lt", "dog", "cat")
-    bench.scorer = Absent()  # type: ignore[assignment]
+    bench.scorer = Absent()
     assert list(prompt_remarks(bench)) == []
+
+
+def test_images_that_are_there_need_no_remark() -> None:
+    bench = _bench("cifar10_lt", "17", "99", settings=["strategies=['text_only']"])
+    assert len(list(remarks_before_images(bench))) == 1
+    bench.fill([0], lambda *_: None, InlineExecutor())
+    assert list(remarks_before_images(bench)) == []
