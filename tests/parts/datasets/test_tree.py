@@ -106,6 +106,7 @@ def test_links_that_lead_back_are_not_followed_and_named(tmp_path: Path) -> None
     (root / "above").symlink_to(tmp_path)
     (root / "all").symlink_to("zebra")
     (root / "dead.jpg").symlink_to("nothing.jpg")
+    (root / "lion" / "loop.jpg").symlink_to("loop.jpg")
     (root / "gnu").symlink_to(elsewhere)  # placed there by the user
     (elsewhere / "back").symlink_to(root / "gnu")
     (root / "lion" / "2.jpg").symlink_to(elsewhere / "1.jpg")
@@ -116,7 +117,7 @@ def test_links_that_lead_back_are_not_followed_and_named(tmp_path: Path) -> None
     assert tree.remarks == (
         "5 link(s) to a folder that is read already, or that lies above left out: above, all,"
         " gnu/back, ...",
-        "1 link(s) to nothing left out: dead.jpg",
+        "2 link(s) to nothing left out: dead.jpg, lion/loop.jpg",
     )
 
 

@@ -26,45 +26,10 @@ _SEQUENCE = re.compile(
 _CONDITIONS = frozenset(
     [
         *("day", "night", "dusk", "dawn", "rgb", "ir", "infrared", "colour", "color", "grey"),
-        *("gray", "adult", "adults", "juvenile", "juveniles", "young", "male", "males", "left"),
-        *(
-            "female",
-            "females",
-            "right",
-            "front",
-            "back",
-            "side",
-            "top",
-            "original",
-            "originals",
-            "raw",
-            "cropped",
-        ),
-        *(
-            "raw",
-            "cropped",
-            "crops",
-            "resized",
-            "extra",
-            "extras",
-            "more",
-            "new",
-            "old",
-            "misc",
-            "various",
-        ),
-        *(
-            "photos",
-            "photo",
-            "additional",
-            "augmented",
-            "spring",
-            "summer",
-            "autumn",
-            "fall",
-            "winter",
-        ),
-        *("good", "bad", "blurry", "selected", "rest", "web", "own", "indoor", "outdoor"),
+        *("gray", "adult", "adults", "juvenile", "juveniles", "young", "male", "males", "female"),
+        *("females", "left", "right", "front", "back", "side", "top", "original", "originals"),
+        *("raw", "cropped", "crops", "resized", "extra", "extras", "more", "misc", "various"),
+        *("photos", "photo", "additional", "augmented", "spring", "summer", "autumn", "winter"),
     ]
 )
 # names of classes that say nothing alone, and recur below classes of any kind
@@ -107,7 +72,11 @@ def _decide(levels: Levels, folders: list[Folder], depth: int, group_depths: lis
     """Say what folders at one depth are, and go below those that are no classes."""
     deep = [folder for folder in folders if folder.inner]
     flat = [folder for folder in folders if folder.is_flat]
-    if 2 * len(flat) >= len(folders):
+    upper = _kind([Folder((), 0, {folder.name: folder for folder in folders})], [])
+    lower = _kind(deep, deep)
+    # cameras with photos that nobody has sorted yet
+    are_groups = upper in ("group", "sequence") and not lower and 2 * len(deep) >= len(folders)
+    if 2 * len(flat) >= len(folders) and not are_groups:
         names = {folder.name.lower() for folder in flat}
         parts = {name for folder in flat for name in folder.inner}
         for folder in folders:
@@ -121,8 +90,6 @@ def _decide(levels: Levels, folders: list[Folder], depth: int, group_depths: lis
                 levels.stray += [folder.path] if folder.own else []
                 _decide(levels, folder.below(), depth + 1, group_depths)
         return
-    upper = _kind([Folder((), 0, {folder.name: folder for folder in folders})], [])
-    lower = _kind(deep, deep)
     lowest = not any(inner.inner for folder in deep for inner in folder.inner.values())
     # day/cam1/*.jpg has classes day and night, day/cam1/zebra/*.jpg has not
     if lower and (not upper or (upper == "condition" and lower != "condition" and lowest)):

@@ -55,6 +55,7 @@ _SYSTEM_FOLDERS = frozenset(
         *("msdownld.tmp", "$windows.~bt", "node_modules"),
     ]
 )
+_SYSTEM_ENDINGS = (".lrdata", ".lrcat-data", ".photoslibrary", ".cocatalog", ".tmp")
 _PREVIEW_FOLDERS = frozenset(
     ["thumbnails", "thumbs", "_thumbs", "_thumbnails", "thumbnail", "picasaoriginals"]
 )
@@ -70,7 +71,8 @@ _BITMAP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 def is_system_folder(name: str) -> bool:
     """Whether systems, servers or editors made the folder: hidden ones, recycle bins, indexes."""
-    return name[0] == "." or name.lower() in _SYSTEM_FOLDERS
+    lower = name.lower()
+    return name[0] == "." or lower in _SYSTEM_FOLDERS or lower.endswith(_SYSTEM_ENDINGS)
 
 
 def is_preview_folder(name: str) -> bool:

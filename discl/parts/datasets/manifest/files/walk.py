@@ -95,7 +95,7 @@ def _scan(
                 name = ref_of(os.fsencode(name))
             if entry.is_file(follow_symlinks=False):
                 _note_file(walked, start + name, name, entry)
-            elif entry.is_dir():
+            elif _leads_to_folder(entry):
                 if kinds.is_system_folder(name):
                     walked.leave_out(SYSTEM, start + name)
                 elif kinds.is_preview_folder(name):
@@ -103,11 +103,18 @@ def _scan(
                 else:
                     folders = links if entry.is_symlink() else inner
                     folders.append((entry.path, start + name))
-            elif entry.is_file():
+            elif os.path.isfile(entry.path):
                 _note_file(walked, start + name, name, entry)
             elif entry.is_symlink() and not kinds.is_system_file(name):
                 walked.leave_out(DEAD_LINKS, start + name)
     return inner
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _note_file(walked: Walked, ref: str, name: str, entry: os.DirEntry[str]) -> None:

@@ -185,7 +185,7 @@ class _Reader:
         yield Decision(
             "label",
             f"folders of level {' and '.join(map(str, depths))}"
-            f" ({examples(sorted(set(labels.values())))})",
+            f"{' below the splits' if self.parts.why else ''} ({examples(sorted(set(labels.values())))})",
             why,
         )
         groups = {self.places[folder].group for folder in labels} - {None}
