@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from discl.parts.datasets.manifest.files.folders import CONTAINERS, Folder, Path
+from discl.parts.datasets.manifest.files.folders import CONTAINERS, Path, PictureFolder
 
 _GROUP = re.compile(
     r"(cam|camera|cams|cameratrap|ct|site|loc|location|station|trap|deployment|deploy|transect|plot"
@@ -55,7 +55,7 @@ class Levels:
     whys: dict[str, str] = field(default_factory=dict)  # what was decided, and why
 
 
-def levels_of(top: Folder) -> Levels:
+def levels_of(top: PictureFolder) -> Levels:
     """The classes, groups and sequences of the folders below `top`."""
     levels = Levels()
     _decide(levels, top.below(), 1, [])
@@ -68,11 +68,13 @@ def looks_like_groups(names: Iterable[str]) -> bool:
     return len(listed) > 1 and all(_GROUP.fullmatch(name) for name in listed)
 
 
-def _decide(levels: Levels, folders: list[Folder], depth: int, group_depths: list[int]) -> None:
+def _decide(
+    levels: Levels, folders: list[PictureFolder], depth: int, group_depths: list[int]
+) -> None:
     """Say what folders at one depth are, and go below those that are no classes."""
     deep = [folder for folder in folders if folder.inner]
     flat = [folder for folder in folders if folder.is_flat]
-    upper = _kind([Folder((), 0, {folder.name: folder for folder in folders})], [])
+    upper = _kind([PictureFolder((), 0, {folder.name: folder for folder in folders})], [])
     lower = _kind(deep, deep)
     # cameras with photos that nobody has sorted yet
     are_groups = upper in ("group", "sequence") and not lower and 2 * len(deep) >= len(folders)
@@ -117,7 +119,9 @@ _WHY_LOWER = {
 }
 
 
-def _classes(levels: Levels, folders: list[Folder], depth: int, group_depths: list[int]) -> None:
+def _classes(
+    levels: Levels, folders: list[PictureFolder], depth: int, group_depths: list[int]
+) -> None:
     """Note folders as classes, with all that lies below them."""
     for folder in folders:
         numbered = _kind([folder], folders) == "sequence"
@@ -135,7 +139,7 @@ def _classes(levels: Levels, folders: list[Folder], depth: int, group_depths: li
                 levels.sequence[path] = "/".join(path)
 
 
-def _kind(folders: list[Folder], beside: list[Folder]) -> str:
+def _kind(folders: list[PictureFolder], beside: list[PictureFolder]) -> str:
     """What the folders in `folders` are that are no classes; "" where they may be classes.
 
     `beside` are the folders in which names may recur, all of `folders` among them.
@@ -170,7 +174,7 @@ def _mostly(facts: Iterable[bool]) -> bool:
     return sum(listed) >= _MOST * len(listed)
 
 
-def _recurrence(folders: list[Folder]) -> float:
+def _recurrence(folders: list[PictureFolder]) -> float:
     """The share of the names of inner folders, or of pictures, that several of `folders` have."""
     counts = Counter(
         name for folder in folders for name in folder.inner if name.lower() not in _REMAINDERS

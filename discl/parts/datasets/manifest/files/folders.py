@@ -18,12 +18,12 @@ _STRAY = 0.2  # of a folder's pictures, beside its folders: fewer do not make it
 
 
 @dataclass
-class Folder:
+class PictureFolder:
     """A folder with pictures in it or below it."""
 
     path: Path
     own: int = 0  # pictures directly in it
-    inner: dict[str, Folder] = field(default_factory=dict)
+    inner: dict[str, PictureFolder] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -42,25 +42,25 @@ class Folder:
     def is_container(self) -> bool:
         return self.name.lower() in CONTAINERS
 
-    def below(self) -> list[Folder]:
+    def below(self) -> list[PictureFolder]:
         """The folders directly in it, by name."""
         return [self.inner[name] for name in sorted(self.inner)]
 
-    def all(self) -> Iterator[Folder]:
+    def all(self) -> Iterator[PictureFolder]:
         """It and every folder below."""
         yield self
         for folder in self.below():
             yield from folder.all()
 
 
-def folder_tree(counts: Iterable[tuple[Path, int]]) -> Folder:
+def folder_tree(counts: Iterable[tuple[Path, int]]) -> PictureFolder:
     """The top of the folders whose paths hold so many pictures."""
-    top = Folder(())
+    top = PictureFolder(())
     for path, count in counts:
         folder = top
         for depth, name in enumerate(path, 1):
             if name not in folder.inner:
-                folder.inner[name] = Folder(path[:depth])
+                folder.inner[name] = PictureFolder(path[:depth])
             folder = folder.inner[name]
         folder.own += count
     return top

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.parts.datasets.base.survey import examples
-from discl.parts.datasets.manifest.files.folders import CONTAINERS, Folder, Path
+from discl.parts.datasets.manifest.files.folders import CONTAINERS, Path, PictureFolder
 from discl.parts.datasets.manifest.usual_names import split_of, splits_of
 
 _WRAPPER = 0.9  # of the pictures lie in a folder around everything
@@ -28,7 +28,7 @@ class Parts(NamedTuple):
     unused: tuple[Path, ...] = ()  # folders beside them
 
 
-def parts_of(top: Folder, ood: tuple[str, ...]) -> Parts:
+def parts_of(top: PictureFolder, ood: tuple[str, ...]) -> Parts:
     """The folders below `top` that hold class folders, with the splits they are.
 
     `ood` are names of splits that the user gives. Raises UserError where there are splits but no
@@ -47,7 +47,7 @@ def parts_of(top: Folder, ood: tuple[str, ...]) -> Parts:
         folder = inner
 
 
-def _wrapped(folder: Folder, ood: tuple[str, ...]) -> Folder | None:
+def _wrapped(folder: PictureFolder, ood: tuple[str, ...]) -> PictureFolder | None:
     """The folder in a folder that holds everything, where its name says nothing."""
     inner = folder.below()
     deep = [one for one in inner if one.inner]
@@ -60,7 +60,7 @@ def _wrapped(folder: Folder, ood: tuple[str, ...]) -> Folder | None:
     return one if wraps and one.total >= _WRAPPER * folder.total else None
 
 
-def _splits_in(folder: Folder, ood: tuple[str, ...]) -> Parts | None:
+def _splits_in(folder: PictureFolder, ood: tuple[str, ...]) -> Parts | None:
     """The splits directly in a folder; None where its folders are something else."""
     splits = _named(folder, ood)
     named = [one for one in folder.below() if one.name in splits]
@@ -94,13 +94,15 @@ def _splits_in(folder: Folder, ood: tuple[str, ...]) -> Parts | None:
     return Parts(tuple(parts), told, tuple(unused))
 
 
-def _named(folder: Folder, ood: tuple[str, ...]) -> dict[str, str]:
+def _named(folder: PictureFolder, ood: tuple[str, ...]) -> dict[str, str]:
     """Names of folders that stand for splits -> the splits."""
     splits = splits_of(sorted(folder.inner))
     return splits | {name: name for name in folder.inner if name in ood and name not in splits}
 
 
-def _are_splits_among(named: list[Folder], trains: list[Folder], others: list[Folder]) -> bool:
+def _are_splits_among(
+    named: list[PictureFolder], trains: list[PictureFolder], others: list[PictureFolder]
+) -> bool:
     """Whether folders named as splits are some, although others lie beside them.
 
     A class `train` lies beside bus and plane: no val or test is there, and its folders are not
@@ -117,7 +119,7 @@ def _are_splits_among(named: list[Folder], trains: list[Folder], others: list[Fo
     )
 
 
-def _ood_in(folder: Folder) -> list[Part]:
+def _ood_in(folder: PictureFolder) -> list[Part]:
     """ood/NAME/CLASS, or ood/CLASS."""
     folder = unwrapped(folder)
     inner = folder.below()
@@ -126,7 +128,7 @@ def _ood_in(folder: Folder) -> list[Part]:
     return [Part(folder.path, "ood/ood")]
 
 
-def _splits_below(folder: Folder) -> Parts | None:
+def _splits_below(folder: PictureFolder) -> Parts | None:
     """Splits in class folders: zebra/train, zebra/test, lion/train, ..."""
     classes = folder.below()
     splits = {one.path: splits_of(sorted(one.inner)) for one in classes}
@@ -147,7 +149,7 @@ def _splits_below(folder: Folder) -> Parts | None:
     return Parts(tuple(parts), told, tuple(unused))
 
 
-def unwrapped(folder: Folder) -> Folder:
+def unwrapped(folder: PictureFolder) -> PictureFolder:
     """The folder that holds the class folders: train/train/, train/images/ and so on."""
     while len(folder.inner) == 1 and not folder.is_flat:
         (inner,) = folder.below()

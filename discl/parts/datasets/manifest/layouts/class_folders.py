@@ -33,7 +33,7 @@ class ClassFolders:
         return not options.table and any("/" in ref for ref in tree.pictures)
 
     def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
-        return _Reader(tree, options).contents()
+        return _FolderReader(tree, options).contents()
 
     def read(self, root: FilePath, ref: str) -> bytes | None:
         return None
@@ -50,7 +50,7 @@ class _Place(NamedTuple):
     group: str | None  # that one
 
 
-class _Reader:
+class _FolderReader:
     """Reads one folder."""
 
     def __init__(self, tree: FileTree, options: ReadOptions) -> None:
@@ -182,12 +182,10 @@ class _Reader:
             yield Decision("splits", self.parts.why, "their names")
         depths = sorted({self._level_of(self.places[folder]) for folder in labels})
         why = self.levels.whys.get("label", "the deepest that are no cameras, bursts or containers")
-        yield Decision(
-            "label",
-            f"folders of level {' and '.join(map(str, depths))}"
-            f"{' below the splits' if self.parts.why else ''} ({examples(sorted(set(labels.values())))})",
-            why,
-        )
+        where = " below the splits" if self.parts.why else ""
+        some = examples(sorted(set(labels.values())))
+        level = f"folders of level {' and '.join(map(str, depths))}{where} ({some})"
+        yield Decision("label", level, why)
         groups = {self.places[folder].group for folder in labels} - {None}
         why = f"dataset.group_level = {self.options.group_level}"
         if not groups:
