@@ -43,11 +43,12 @@ def head(path: Path, arrays: tuple[str, ...]) -> dict[str, Record]:
     import ijson
 
     seen: dict[str, Record] = {}
+    array = ""
     builder: Any = None
     try:
         with path.open("rb") as opened:
-            source = _Begun(opened, (), _MOST_OF_HEAD)
-            for prefix, event, value in ijson.parse(source, use_float=True):
+            source = _Nulled(_Begun(opened, (), _MOST_OF_HEAD))
+            for prefix, event, value in ijson.parse(source):
                 array, _, rest = prefix.partition(".")
                 if array not in arrays:
                     if prefix == "" and event not in ("start_map", "map_key"):
@@ -63,7 +64,9 @@ def head(path: Path, arrays: tuple[str, ...]) -> dict[str, Record]:
                         seen[array] = builder.value
                         break
     except (OSError, ijson.JSONError, UnicodeDecodeError):
-        pass  # it is read as far as needed; whether all of it can be is known when it is
+        # it is read as far as needed; whether all of it can be is known when it is
+        if builder is not None:
+            seen[array] = builder.value
     return seen
 
 
@@ -288,7 +291,7 @@ class _Nulled:
     def read(self, size: int = -1) -> bytes:
         if size == 0:
             return b""
-        while block := self._inner.read(_BLOCK):
+        while block := self._inner.read(max(size, 1 << 12)):
             text = self._tail + block
             # a word at the end may go on in the next block
             keep = min(64, len(text))
