@@ -219,7 +219,8 @@ def small_pictures(photos: Photos) -> NDArray[np.uint8]:
     at = ((np.arange(count) + 0.5) * side / count).astype(np.int64)
     samples = photos[:, at[:, None], at, 1].reshape(-1, CELLS, _SAMPLES, CELLS, _SAMPLES)
     sums = samples.sum((2, 4), dtype=np.uint16)
-    return (sums // _SAMPLES**2).astype(np.uint8).reshape(-1, SMALL)
+    small: NDArray[np.uint8] = (sums // _SAMPLES**2).astype(np.uint8).reshape(-1, SMALL)
+    return small
 
 
 def shortened(photo: Photos, side: int) -> Photos:

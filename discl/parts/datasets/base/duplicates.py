@@ -75,7 +75,10 @@ def stored_alike(
     splits: Mapping[str, SplitContents],
     small: Callable[[], Mapping[str, NDArray[np.uint8]]],
 ) -> list[Pair]:
-    """`alike_to_train`, remembered under `home` for the decoded maps of these names."""
+    """`alike_to_train`, remembered under `home` for the decoded maps of these names.
+
+    `small` gives the small pictures [n, 256] of each split.
+    """
     path = home / f"{short([VERSION, list(splits), list(maps)])}.json"
     try:
         stored = json.loads(path.read_text("utf-8"))
@@ -173,4 +176,5 @@ def _is_repeat(contents: NDArray[np.bytes_]) -> NDArray[np.bool_]:
     """[n], whether the same content stands in an earlier row."""
     repeat = np.ones(len(contents), bool)
     repeat[np.unique(contents, return_index=True)[1]] = False
-    return repeat & (contents != b"")
+    repeat[contents == b""] = False
+    return repeat

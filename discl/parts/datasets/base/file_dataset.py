@@ -125,7 +125,7 @@ class FileDataset(ABC):
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
         """The contents of all rows of a table that `places` names, None where a row has none."""
-        raise NotImplementedError(f"{self.name} has no tables")
+        return ()
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
         """(which of the photos [n] have no file, how many picture files beside them have no row).
@@ -466,7 +466,7 @@ class FileDataset(ABC):
             photos.listing.refs,
             photos.contents,
             self.side,
-            _Reader(self, self.folder),
+            _DatasetFiles(self, self.folder),
             photos.reading,
         )
 
@@ -503,7 +503,7 @@ class FileDataset(ABC):
         }
 
 
-class _Reader:
+class _DatasetFiles:
     """Reads the files of a dataset, as `decoded.PhotoFiles`."""
 
     def __init__(self, dataset: FileDataset, root: Path) -> None:
@@ -531,7 +531,7 @@ class _Originals:
 
     def __init__(self, dataset: FileDataset, refs: NDArray[np.str_], contents: Digests) -> None:
         self._dataset = dataset
-        self._files = _Reader(dataset, dataset.folder)
+        self._files = _DatasetFiles(dataset, dataset.folder)
         self._refs = refs
         self._contents = contents
 

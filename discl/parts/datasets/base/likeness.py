@@ -45,7 +45,8 @@ def alike(small: NDArray[np.uint8], others: NDArray[np.uint8]) -> Ints:
 
 
 def _std(small: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return small.std(axis=1, dtype=np.float32)
+    deviation: NDArray[np.float32] = small.std(axis=1, dtype=np.float32)
+    return deviation
 
 
 def _hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -83,7 +83,7 @@ def look(
         start = part.stop
         order = np.asarray(_order(ids[part]))
         reading = _reading([placed[part.start + row] for row in order.tolist()])
-        ordered = Listing(*(column[order] for column in listing))
+        ordered = Listing(listing.refs[order], listing.labels[order], listing.groups[order])
         splits[split] = SplitContents(ids[part][order], contents[part][order], ordered, reading)
     return Look(splits, _digest(splits, names), listings, time.monotonic())
 
