@@ -267,3 +267,15 @@ def test_the_share_of_a_class_is_off_by_at_most_its_largest_sequence(
         assert abs(val - share * count) <= max(1, largest[label])
         rest = count - val
         assert abs(by_split[label, "test"] - share * rest) <= max(1, largest[label])
+
+
+def test_beside_held_out_groups_the_others_are_in_every_split() -> None:
+    rows = photos(120, group=lambda i: f"c{i % 12}")
+    found = assigned(contents(rows), SplitRule(ood_groups=0.25))
+    groups = {
+        split: set(found.rows.filter(np.array(found.rows["split"]) == split)["group"].to_pylist())
+        for split in ("train", "val", "test", UNSEEN)
+    }
+    assert groups["val"] | groups["test"] <= groups["train"]
+    assert not groups[UNSEEN] & groups["train"]
+    assert any("photos of one group are in train and in val" in r for r in found.remarks)

@@ -14,10 +14,15 @@ from discl.core.interfaces import Ints
 _PASSES = 3  # over the units; a later one fills what an earlier one made room for
 
 
-def hashes_of(names: Iterable[str]) -> NDArray[np.bytes_]:
-    """SHA-256 of names [n], as bytes that sort like its hex digits."""
-    hashes = [hashlib.sha256(str(name).encode()).hexdigest() for name in names]
-    return np.array(hashes, "S64")
+Hashes = NDArray[np.uint64]
+
+
+def hashes_of(names: Iterable[str | bytes]) -> Hashes:
+    """The first 64 bits of SHA-256 of names [n], which sort like its hex digits."""
+    encoded = (name if isinstance(name, bytes) else name.encode() for name in names)
+    return np.frombuffer(
+        b"".join(hashlib.sha256(name).digest()[:8] for name in encoded), ">u8"
+    ).astype(np.uint64)
 
 
 def units_of(together: Iterable[Ints]) -> Ints:
@@ -26,44 +31,62 @@ def units_of(together: Iterable[Ints]) -> Ints:
     Rows are of one unit where any of the columns `together` [n] has one number in both; -1 binds
     nothing.
     """
+    columns = [_shared(column) for column in together]
+    count = len(columns[0])
+    binding = [column for column in columns if (column >= 0).any()]
+    if len(binding) < 2:
+        units = np.array(binding[0]) if binding else np.full(count, -1)
+        alone = units < 0
+        units[alone] = int(units.max(initial=-1)) + 1 + np.arange(int(alone.sum()))
+        return _dense(units)
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    columns = list(together)
-    count = len(columns[0])
     rows = []
     nodes = []
     first_node = count
-    for column in columns:
+    for column in binding:
         bound = np.flatnonzero(column >= 0)
         rows.append(bound)
         nodes.append(first_node + column[bound])
-        first_node += int(column.max(initial=-1)) + 1
+        first_node += int(column.max()) + 1
     row, node = np.concatenate(rows), np.concatenate(nodes)
     edges = coo_matrix((np.ones(len(row), np.int8), (row, node)), (first_node, first_node))
     _, labels = connected_components(edges, directed=False)
-    _, units = np.unique(labels[:count], return_inverse=True)
-    return np.asarray(units, np.int64)
+    return _dense(labels[:count].astype(np.int64))
 
 
-def cut_units(
-    refs: NDArray[np.str_] | NDArray[np.object_], labels: Ints, units: Ints, share: float
-) -> NDArray[np.bool_]:
-    """The mask [n] of rows to set aside: `share` of each class, whole units by hash of names.
+def _shared(column: Ints) -> Ints:
+    """Numbers [n] that several rows have, and -1."""
+    counts = np.bincount(column + 1)
+    return np.where(counts[column + 1] > 1, column, -1)
+
+
+def _dense(numbers: Ints) -> Ints:
+    """The same numbers from 0 without gaps, in their order."""
+    present = np.zeros(int(numbers.max(initial=-1)) + 1, bool)
+    present[numbers] = True
+    return (np.cumsum(present) - 1)[numbers]
+
+
+def cut_units(hashes: Hashes, labels: Ints, units: Ints, share: float) -> NDArray[np.bool_]:
+    """The mask [n] of rows to set aside: `share` of each class, whole units by their hashes [n].
 
     Rare classes come first. A unit is taken where that brings the parts of its classes nearer to
     their shares in sum, and the best one for a class that would have none. Of a class no part is
     more than its share and its largest unit, and never all.
     """
     counts = np.bincount(labels)
-    hashes = hashes_of(refs.tolist())
-    order = np.argsort(hashes, kind="stable")
+    if not len(counts):
+        return np.zeros(0, bool)
     # units are numbered in the order of the least hash of their rows
-    _, first, dense = np.unique(units[order], return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
+    order = np.argsort(hashes, kind="stable")
+    numbered = _dense(units)
+    first = np.empty(int(numbered.max()) + 1, np.int64)
+    first[numbered[order[::-1]]] = np.arange(len(order))[::-1]  # of equal ones the last is kept
+    rank = np.empty_like(first)
     rank[np.argsort(first)] = np.arange(len(first))
-    numbered = np.empty(len(units), np.int64)
-    numbered[order] = rank[dense]
+    numbered = rank[numbered]
     key, sizes = np.unique(numbered * len(counts) + labels, return_counts=True)
     taken = _Cut(counts, share, key // len(counts), key % len(counts), sizes).taken()
     return taken[numbered]
@@ -87,8 +110,10 @@ class _Cut:
         units = int(unit_of.max(initial=-1)) + 1
         self.starts = np.searchsorted(unit_of, np.arange(units + 1)).tolist()
         self.parts = list(zip(class_of.tolist(), sizes.tolist(), strict=True))
-        by_class = unit_of[np.argsort(class_of, kind="stable")]
-        self.members = np.split(by_class, np.cumsum(np.bincount(class_of, minlength=len(counts))))
+        by_class = np.argsort(class_of, kind="stable")
+        ends = np.cumsum(np.bincount(class_of, minlength=len(counts)))
+        self.members = np.split(unit_of[by_class], ends)
+        self.sizes = np.split(sizes[by_class], ends)
         self.is_taken = np.zeros(units, bool)
 
     def taken(self) -> NDArray[np.bool_]:
@@ -108,9 +133,12 @@ class _Cut:
         return self.is_taken
 
     def _fill(self, label: int) -> None:
-        for unit in self.members[label].tolist():
-            if self.got[label] >= self.target[label]:
-                return
+        """Take units of a class that bring its part, and those of all classes, nearer."""
+        small = self.sizes[label] < 2 * (self.target[label] - self.got[label])
+        members, sizes = self.members[label][small], self.sizes[label][small]
+        for unit, size in zip(members.tolist(), sizes.tolist(), strict=True):
+            if size >= 2 * (self.target[label] - self.got[label]):
+                continue
             if not self.is_taken[unit] and self._gain(unit) > 1e-12:
                 self._take(unit)
 
@@ -131,7 +159,7 @@ class _Cut:
             self.got[label] += size
 
 
-def shortfalls(labels: Ints, units: Ints, taken: NDArray[np.bool_], share: float) -> list[int]:
+def shortfalls(labels: Ints, taken: NDArray[np.bool_], share: float) -> list[int]:
     """Classes of which nothing is set aside although their share is a photo or more."""
     counts = np.bincount(labels)
     got = np.bincount(labels[taken], minlength=len(counts))

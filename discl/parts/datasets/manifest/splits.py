@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Ints
 from discl.parts.datasets.base.cutting import (
+    Hashes,
     cut_units,
     hashes_of,
     shortfalls,
     units_of,
 )
 from discl.parts.datasets.base.survey import examples
-from discl.parts.datasets.manifest.columns import coded, replaced
+from discl.parts.datasets.manifest.columns import Coded, coded, replaced
 from discl.parts.datasets.manifest.rows import Contents, Decision
 
 UNSEEN = "ood/unseen"  # the split of the groups that are held out
 SPLIT_BY = ("auto", "sequence", "group", "photo")
+_BATCH = 100_000  # references in memory as Python objects
 _MOST_LEFT_OUT = 0.5  # of the photos, beside held-out groups
 
 
@@ -64,23 +66,20 @@ def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = No
     """
     contents, pictures = _completed(contents, pictures)
     contents, pictures = _held_out(contents, rule.ood_groups, pictures)
-    splits = _values(contents, "split")
-    given = set(splits.tolist())
+    given = set(coded(contents.rows["split"]).values)
     missing = _missing_of(given)
     if missing and "train" in given:
         contents = _cut(contents, rule, missing, pictures)
-        splits = _values(contents, "split")
-    present = set(splits.tolist())
+    present = set(coded(contents.rows["split"]).values)
     told = ", ".join(
         f"{name} ({'cut from train' if name in missing else 'given'})"
         for name in dict.fromkeys(["train", "val", "test", *sorted(present)])
         if name in present and name != UNSEEN
     )
-    if given - {"train"}:
+    listed = given - {"train", UNSEEN}
+    if listed:
         contents = contents.with_rows(contents.rows, *_straddling(contents))
-    return contents.decided(
-        Decision("split", told, "as listed" if given - {"train"} else "none is given")
-    )
+    return contents.decided(Decision("split", told, "as listed" if listed else "none is given"))
 
 
 def _missing_of(given: set[str]) -> list[str]:
@@ -93,19 +92,18 @@ def _missing_of(given: set[str]) -> list[str]:
 
 def _completed(contents: Contents, pictures: Pictures | None) -> tuple[Contents, Pictures | None]:
     """Contents in which rows without a split are train, or left out where others have train."""
-    splits = _values(contents, "split")
-    without = np.array([split is None for split in splits], bool)
+    splits = coded(contents.rows["split"])
+    without = splits.codes < 0
     if not without.any():
         return contents, pictures
-    if "train" in splits:
-        refs = _values(contents, "ref")[without].tolist()
+    if "train" in splits.values:
+        told = examples(contents.rows["ref"].filter(without).to_pylist())
         remark = (
-            f"{len(refs)} photo(s) without a split left out, as others have one ({examples(refs)})"
+            f"{int(without.sum())} photo(s) without a split left out, as others have one ({told})"
         )
         left = None if pictures is None else pictures.of(~without)
         return contents.with_rows(contents.rows.filter(~without), remark), left
-    splits[without] = "train"
-    completed = _with_splits(contents, splits)
+    completed = _with_split(contents, "train", without)
     if without.all():
         return completed, pictures
     remark = f"{int(without.sum())} photo(s) without a split are train, as no other is"
@@ -115,10 +113,9 @@ def _completed(contents: Contents, pictures: Pictures | None) -> tuple[Contents,
 def _straddling(contents: Contents) -> list[str]:
     """A sentence where sequences have photos in several splits, as given."""
     sequences = coded(contents.rows["sequence"])
-    splits = _codes(contents, "split")
+    splits = coded(contents.rows["split"]).codes
     known = sequences.codes >= 0
-    pairs = np.unique(np.stack([sequences.codes[known], splits[known]]), axis=1)[0]
-    several = np.flatnonzero(np.bincount(pairs, minlength=len(sequences)) > 1)
+    several = np.flatnonzero(_others(sequences.codes[known], splits[known]) > 1)
     if not len(several):
         return []
     names = examples([sequences.values[code] for code in several.tolist()])
@@ -138,24 +135,26 @@ def _held_out(
     """Contents with the rows of some groups in the split `UNSEEN`."""
     if not wanted:
         return contents, pictures
-    groups = _values(contents, "group")
-    names = sorted({group for group in groups if group is not None})
+    groups = coded(contents.rows["group"])
+    names = sorted(groups.values)
     chosen = _share_of(names, wanted) if isinstance(wanted, float) else wanted
-    held = np.zeros(len(groups), bool)
+    held = np.zeros(len(contents.rows), bool)
     for name in chosen:
-        held |= _rows_of(contents, name, groups, names)
+        held |= _rows_of(contents, name, groups)
     if held.all():
         raise UserError(
             f"dataset.ood_groups holds out every photo ({examples(chosen)}); leave some groups for"
             " train"
         )
-    splits = _values(contents, "split")
-    splits[held] = UNSEEN
     remarks = [
         f"held out as {UNSEEN}: {int(held.sum())} photo(s) of {len(chosen)} group(s)"
         f" ({', '.join(chosen) if len(chosen) <= 20 else examples(chosen)})"
     ]
-    torn = ~held & np.isin(_codes(contents, "sequence"), _present(contents, "sequence", held))
+    sequences = coded(contents.rows["sequence"])
+    is_held = np.zeros(len(sequences) + 1, bool)  # the last is of photos without a sequence
+    is_held[sequences.codes[held]] = True
+    is_held[-1] = False
+    torn = ~held & is_held[sequences.codes]
     if torn.sum() > _MOST_LEFT_OUT * (~held).sum():
         raise UserError(
             f"{int(torn.sum())} photos outside of dataset.ood_groups are of a sequence that has"
@@ -165,9 +164,9 @@ def _held_out(
     if torn.any():
         remarks.append(
             f"{int(torn.sum())} photo(s) left out, whose sequence has photos in a group that is"
-            f" held out ({examples(_values(contents, 'ref')[torn].tolist())})"
+            f" held out ({examples(contents.rows['ref'].filter(torn).to_pylist())})"
         )
-    kept = _with_splits(contents, splits).rows.filter(~torn)
+    kept = _with_split(contents, UNSEEN, held).rows.filter(~torn)
     decision = Decision(
         UNSEEN,
         f"{len(chosen)} of {len(names)} groups",
@@ -189,23 +188,23 @@ def _share_of(names: list[str], share: float) -> tuple[str, ...]:
     return tuple(sorted(names[place] for place in order[:count].tolist()))
 
 
-def _rows_of(
-    contents: Contents, name: str, groups: NDArray[Any], names: list[str]
-) -> NDArray[np.bool_]:
+def _rows_of(contents: Contents, name: str, groups: Coded) -> NDArray[np.bool_]:
     """The mask of the rows of a group; of a folder where no group has the name."""
-    if name in names:
-        return np.asarray(groups == name)
-    folder = name.strip("/")
-    refs = _values(contents, "ref")
-    inside = np.array([f"/{folder}/" in f"/{ref}" for ref in refs], bool)
-    if not inside.any():
-        if not names:
+    import pyarrow.compute as pc
+
+    if name in groups.values:
+        return np.equal(groups.codes, groups.values.index(name))
+    folder = name.strip("/") + "/"
+    refs = contents.rows["ref"]
+    inside = pc.or_(pc.starts_with(refs, folder), pc.match_substring(refs, f"/{folder}"))
+    if not pc.any(inside).as_py():
+        if not groups.values:
             raise UserError(
                 f"dataset.ood_groups names {name!r}, and no photo has a group; set"
                 " dataset.group_column, group_level or groups"
             )
-        raise unknown("group of the photos", name, names)
-    return inside
+        raise unknown("group of the photos", name, groups.values)
+    return np.asarray(inside)
 
 
 # -- missing splits
@@ -216,25 +215,24 @@ def _cut(
 ) -> Contents:
     """Contents with the missing splits cut from train."""
     by, told = _unit_column(contents, rule)
-    splits, remarks = _with_cut(contents, rule.share, missing, by, pictures)
+    found, remarks = _with_cut(contents, rule.share, missing, by, pictures)
     if by == "group" and rule.split_by == "auto":
-        problem = _too_coarse(contents, splits, rule.share, missing)
+        problem = _too_coarse(contents, found, rule.share)
         if problem:
-            by, told = (
-                "",
-                (
-                    f"not cut by group, {problem}: photos of one group are in train and in"
-                    f" {' and '.join(missing)}; dataset.split_by=group cuts by it nevertheless"
-                ),
+            told = (
+                f"not cut by group, {problem}: photos of one group are in train and in"
+                f" {' and '.join(missing)}; dataset.split_by=group cuts by it nevertheless"
             )
-            splits, remarks = _with_cut(contents, rule.share, missing, "", pictures)
+            by = ""
+            found, remarks = _with_cut(contents, rule.share, missing, "", pictures)
     kinds = {"sequence": ", sequences whole", "group": ", groups whole", "": ""}
     cut_remark = (
         f"cut from train: {' and '.join(missing)}, {rule.share:.0%} of each class, by the hash of"
         f" the names{kinds[by]}"
     )
-    result = _with_splits(contents, splits)
-    return result.with_rows(result.rows, cut_remark, *([told] if told else []), *remarks)
+    for name, rows in found.items():
+        contents = _with_split(contents, name, rows)
+    return contents.with_rows(contents.rows, cut_remark, *([told] if told else []), *remarks)
 
 
 def _unit_column(contents: Contents, rule: SplitRule) -> tuple[str, str]:
@@ -259,6 +257,11 @@ def _unit_column(contents: Contents, rule: SplitRule) -> tuple[str, str]:
         )
     if has["sequence"]:
         return "sequence", _reused_numbers(contents)
+    if has["group"] and rule.ood_groups:
+        return "", (
+            "cut photo by photo, as groups are held out and no sequences are known: photos of one"
+            " group are in train and in val; dataset.split_by=group keeps groups whole"
+        )
     if has["group"]:
         return "group", (
             "cut by group, as no sequences are known: val and test have groups that train has not;"
@@ -269,11 +272,11 @@ def _unit_column(contents: Contents, rule: SplitRule) -> tuple[str, str]:
 
 def _reused_numbers(contents: Contents) -> str:
     """A sentence where most sequences have photos of several groups, else ""."""
-    groups, sequences = _codes(contents, "group"), _codes(contents, "sequence")
+    groups, sequences = (coded(contents.rows[name]).codes for name in ("group", "sequence"))
     both = (groups >= 0) & (sequences >= 0)
-    pairs = np.unique(np.stack([sequences[both], groups[both]]), axis=1)[0]
-    numbers, counts = np.unique(pairs, return_counts=True)
-    several = int((counts > 1).sum())
+    numbers = _others(sequences[both], groups[both])
+    numbers = numbers[numbers > 0]
+    several = int((numbers > 1).sum())
     if len(numbers) < 2 or 2 * several <= len(numbers):
         return ""
     return (
@@ -288,74 +291,72 @@ def _with_cut(
     missing: list[str],
     by: str,
     pictures: Pictures | None,
-) -> tuple[NDArray[Any], list[str]]:
-    """(the splits [n] with the missing ones, sentences about classes that could not be cut)."""
-    splits = _values(contents, "split")
-    labels = _codes(contents, "label")
-    refs = _values(contents, "ref")
-    together = [_codes(contents, "ref")]
-    together += [_codes(contents, by)] if by else []
-    names = refs
+) -> tuple[dict[str, NDArray[np.bool_]], list[str]]:
+    """(the rows [n] of each missing split, sentences about classes that could not be cut)."""
+    labels, splits = coded(contents.rows["label"]), coded(contents.rows["split"])
+    together = [coded(contents.rows[name]).codes for name in ("ref", *([by] if by else []))]
     if pictures is not None:
         _, codes = np.unique(pictures.digests, return_inverse=True)
         together.append(np.where(pictures.digests == b"", -1, codes))
-        names = np.where(pictures.named, refs, pictures.digests.astype(str))
     units = units_of(together)
+    elsewhere = np.zeros(int(units.max(initial=-1)) + 1, bool)
+    elsewhere[units[splits.codes != splits.values.index("train")]] = True
+    # a unit with photos in another split stays where it is
+    left = np.flatnonzero(~elsewhere[units])
+    hashes = _hashes(contents, pictures)[left]
+    found = {}
     remarks = []
     for name in missing:
-        train = splits == "train"
-        # a unit with photos in another split stays where it is
-        train &= ~np.isin(units, units[~train])
-        rows = np.flatnonzero(train)
-        taken = cut_units(names[rows], labels[rows], units[rows], share)
-        if by and (short := shortfalls(labels[rows], units[rows], taken, share)):
-            classes = [coded(contents.rows["label"]).values[label] for label in short]
+        taken = cut_units(hashes, labels.codes[left], units[left], share)
+        if by and (short := shortfalls(labels.codes[left], taken, share)):
+            classes = [labels.values[label] for label in short]
             remarks.append(
                 f"{name} has no photo of {len(classes)} class(es) whose {by}s are too few or too"
                 f" large to cut ({examples(classes)}): they stay in train"
             )
-        splits[rows[taken]] = name
-    return splits, remarks
+        found[name] = np.zeros(len(units), bool)
+        found[name][left[taken]] = True
+        left, hashes = left[~taken], hashes[~taken]
+    return found, remarks
 
 
-def _too_coarse(contents: Contents, splits: NDArray[Any], share: float, missing: list[str]) -> str:
+def _hashes(contents: Contents, pictures: Pictures | None) -> Hashes:
+    """Of each row's name, [n]; of its picture where the name is a row in a table."""
+    hashes = [
+        hashes_of(contents.rows["ref"].slice(start, _BATCH).to_pylist())
+        for start in range(0, len(contents.rows), _BATCH)
+    ]
+    joined = np.concatenate(hashes)
+    if pictures is not None and not pictures.named.all():
+        joined[~pictures.named] = hashes_of(pictures.digests[~pictures.named].tolist())
+    return joined
+
+
+def _too_coarse(contents: Contents, found: dict[str, NDArray[np.bool_]], share: float) -> str:
     """Why a cut by group is no good split, "" where it is."""
-    count = len({group for group in _values(contents, "group") if group is not None})
-    labels = _codes(contents, "label")
-    from_train = np.isin(splits.astype(str), ["train", *missing])
-    for name in missing:
-        part = float((splits == name).sum() / max(1, from_train.sum()))
-        if not share / 2 <= part <= 2 * share:
-            return f"the {count} groups are too few or too large for {share:.0%} in {name}"
-        rows = np.bincount(labels[from_train])
-        large = np.flatnonzero(rows * share >= 1)
-        absent = np.setdiff1d(large, labels[splits == name])
+    groups, labels = coded(contents.rows["group"]), coded(contents.rows["label"])
+    splits = coded(contents.rows["split"])
+    cut_from = splits.codes == splits.values.index("train")
+    large = np.flatnonzero(np.bincount(labels.codes[cut_from], minlength=len(labels)) * share >= 1)
+    for name, rows in found.items():
+        if not share / 2 <= rows.sum() / cut_from.sum() <= 2 * share:
+            return f"the {len(groups)} groups are too few or too large for {share:.0%} in {name}"
+        absent = np.setdiff1d(large, labels.codes[rows])
         if 2 * len(absent) > len(large):
             return f"{len(absent)} of {len(large)} classes would have no photo in {name}"
     return ""
 
 
-# -- columns
+def _others(codes: Ints, others: Ints) -> Ints:
+    """How many different `others` [n] stand beside each of the codes [n]."""
+    width = int(others.max(initial=0)) + 1
+    return np.bincount(np.unique(codes * width + others) // width)
 
 
-def _values(contents: Contents, column: str) -> NDArray[Any]:
-    """A column as objects [n], None where there is nothing."""
-    return np.array(contents.rows[column].to_pylist(), object)
-
-
-def _codes(contents: Contents, column: str) -> Ints:
-    """A number for each value of a column, [n]; -1 where there is none."""
-    return coded(contents.rows[column]).codes
-
-
-def _present(contents: Contents, column: str, mask: NDArray[np.bool_]) -> Ints:
-    """The numbers of a column that occur in some rows, without -1."""
-    codes = np.unique(_codes(contents, column)[mask])
-    return codes[codes >= 0]
-
-
-def _with_splits(contents: Contents, splits: NDArray[Any]) -> Contents:
-    import pyarrow as pa
-
-    column = pa.chunked_array([pa.array(splits.tolist(), pa.string())])
+def _with_split(contents: Contents, split: str, mask: NDArray[np.bool_]) -> Contents:
+    """Contents with some rows [n] in a split."""
+    splits = coded(contents.rows["split"])
+    values = [*splits.values, split]
+    codes = np.where(mask, len(splits), splits.codes)
+    column = Coded(splits.distinct, codes).column(values)
     return contents.with_rows(replaced(contents.rows, "split", column))
