@@ -242,5 +242,11 @@ def _says_more(columns: ListColumns) -> bool:
 
 def _are_in_class_folders(tree: FileTree) -> bool:
     """Whether the photos lie in several folders that are no splits."""
-    folders = {ref.rpartition("/")[0].rpartition("/")[2] for ref in tree.pictures}
-    return len([folder for folder in folders if folder and not split_of(folder)]) > 1
+    found = set[str]()
+    for ref in tree.pictures:
+        folder = ref.rpartition("/")[0].rpartition("/")[2]
+        if folder and folder not in found and not split_of(folder):
+            found.add(folder)
+            if len(found) > 1:
+                return True
+    return False

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from discl.core.errors import UserError
 from discl.core.text import printable
 from discl.parts.datasets.base.survey import examples
@@ -22,7 +24,7 @@ from discl.parts.datasets.manifest.lists.label_cells import (
     with_single_labels,
 )
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_yes
-from discl.parts.datasets.manifest.lists.lookup import finders
+from discl.parts.datasets.manifest.lists.lookup import Finder, finders
 from discl.parts.datasets.manifest.lists.reading import BATCH, Columns, TextTable
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, row_schema
 from discl.parts.datasets.manifest.tree import FileTree
@@ -137,8 +139,8 @@ def _raw_batches(tree: FileTree, photos: PhotoList, noticed: _Noticed) -> Iterat
         rows = range(number + 1, number + 1 + len(written))
         number += len(written)
         refs = written if photos.are_refs else _refs(tree, photos, batch, rows, noticed)
-        kept = [at for at, ref in enumerate(refs) if ref is not None]
         given = {
+            "ref": refs,
             "label": _labels(batch, columns.labels),
             "name": batch.get(columns.names),
             "split": batch.get(columns.split),
@@ -146,21 +148,26 @@ def _raw_batches(tree: FileTree, photos: PhotoList, noticed: _Noticed) -> Iterat
             "sequence": batch.get(columns.sequence),
             "caption": batch.get(columns.caption),
         }
-        arrays: dict[str, Any] = {"ref": pa.array([refs[at] for at in kept], pa.string())}
-        for name, cells in given.items():
-            kept_cells = (
-                cells
-                if cells is None or len(kept) == len(refs)
-                else [*map(cells.__getitem__, kept)]
-            )
-            array = pa.array(
-                [cell or None for cell in kept_cells] if kept_cells else [None] * len(kept),
-                pa.string(),
-            )
-            arrays[name] = array.dictionary_encode() if name in _TEXTS else array
-        arrays["source"] = pa.array([photos.ref] * len(kept), pa.string()).dictionary_encode()
-        arrays["row"] = pa.array([rows[at] for at in kept], pa.int64())
-        yield pa.table(arrays)
+        arrays = {name: _texts(cells, len(refs), name in _TEXTS) for name, cells in given.items()}
+        arrays["source"] = pa.array([photos.ref], pa.string()).dictionary_encode()
+        arrays["source"] = arrays["source"].take(pa.array(np.zeros(len(refs), np.int8)))
+        arrays["row"] = pa.array(np.asarray(rows), pa.int64())
+        found = pa.table(arrays)
+        yield found if None not in refs else found.filter(arrays["ref"].is_valid())
+
+
+def _texts(cells: Sequence[str | None] | None, count: int, few: bool) -> Any:
+    """Cells as Arrow text, null where they are empty; `few`: coded by distinct values."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if cells is None:
+        array = pa.nulls(count, pa.string())
+        return array.dictionary_encode() if few else array
+    array = pa.array(cells, pa.string())
+    if "" in cells:
+        array = pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
+    return array.dictionary_encode() if few else array
 
 
 def _refs(
@@ -171,25 +178,26 @@ def _refs(
     Where the same name lies in the folders of several splits, the split of the row says which.
     """
     folder = photos.ref.rpartition("/")[0]
-    known = {photos.split: finders(tree, photos.ref, photos.split)}
-    written = batch[photos.columns.image]
+    of_split = {photos.split: finders(tree, photos.ref, photos.split)}
+    find, resolve = of_split[photos.split]
+    of_cell: dict[str | None, tuple[Finder, Finder]] = {}
     splits = batch.get(photos.columns.split)
     refs = list[str | None]()
-    find, resolve = known[photos.split]
-    for at, (cell, row) in enumerate(zip(written, rows, strict=True)):
-        if not cell or not cell.strip():
-            noticed.add("nameless", "", row)
-            refs.append(None)
-            continue
+    for at, cell in enumerate(batch[photos.columns.image]):
         if splits is not None:
-            split = split_of(splits[at] or "")
-            if split not in known:
-                known[split] = finders(tree, photos.ref, split)
-            find, resolve = known[split]
-        ref = find(cell) or resolve(cell)
+            if (written := splits[at]) not in of_cell:
+                split = split_of(written or "")
+                if split not in of_split:
+                    of_split[split] = finders(tree, photos.ref, split)
+                of_cell[written] = of_split[split]
+            find, resolve = of_cell[written]
+        ref = find(cell) if cell else None
         if ref is None:
-            ref = _as_written(cell, folder)
-            noticed.add("missing" if ref else "outside", cell, row)
+            if not cell or not cell.strip():
+                noticed.add("nameless", "", rows[at])
+            elif (ref := resolve(cell)) is None:
+                ref = _as_written(cell, folder)
+                noticed.add("missing" if ref else "outside", cell, rows[at])
         refs.append(ref)
     return refs
 
@@ -372,11 +380,15 @@ def _with_names(
 
 def _unlisted(tree: FileTree, rows: pa.Table) -> list[str]:
     """A sentence about pictures that no list names."""
-    refs = set(rows["ref"].unique().to_pylist())
-    extra = [ref for ref in tree.pictures if ref not in refs]
-    if not extra:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    pictures = pa.array(tree.pictures, pa.string())
+    extra = pictures.filter(pc.invert(pc.is_in(pictures, rows["ref"].combine_chunks())))
+    if not len(extra):
         return []
-    return [f"{counted(len(extra), 'picture')} that no list names ({examples(extra)}): not used"]
+    told = f"{counted(len(extra), 'picture')} that no list names"
+    return [f"{told} ({examples(extra.to_pylist())}): not used"]
 
 
 def _typed(rows: pa.Table) -> pa.Table:

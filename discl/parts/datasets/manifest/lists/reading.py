@@ -163,7 +163,7 @@ def _delimited(path: Path, where: str, is_header: Callable[[Sequence[str]], bool
         number = 0
         try:
             while block := list(itertools.islice(rows, size)):
-                if any(len(row) != len(names) for row in block):
+                if set(map(len, block)) != {len(names)}:
                     block = list(_evened(block, len(names), number, where, path))
                 number += len(block)
                 yield {name: [row[at] for row in block] for name, at in places.items()}
