@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
+from discl.core.hashing import digest
 from discl.core.interfaces import Listing, Photos, Progress
 from discl.core.progress import showing, shown_progress
 from discl.files.disk import data_home
 from discl.files.photos import Reading, grey_levels
 from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, obtain
-from discl.parts.datasets.base.class_names import class_names, photo_of
+from discl.parts.datasets.base.class_names import photo_of
 from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.long_tail import thinned
 from discl.parts.datasets.base.photo_contents import Place
@@ -31,13 +32,15 @@ from discl.parts.datasets.manifest.build import (
     layout_titled,
     pictures_digest,
 )
+from discl.parts.datasets.manifest.held_out import Pictures
 from discl.parts.datasets.manifest.layouts.exported import export, table_path
 from discl.parts.datasets.manifest.layouts.interface import Layout
 from discl.parts.datasets.manifest.pictures import cells_of, pictures_of, place_of
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
-from discl.parts.datasets.manifest.splits import SPLIT_BY, Pictures, SplitRule
+from discl.parts.datasets.manifest.splits import SPLIT_BY, SplitRule
 from discl.parts.datasets.manifest.store import Manifest, stored
 from discl.parts.datasets.manifest.tree import FileTree, path_of
+from discl.parts.datasets.manifest.words import Named, named
 
 # endings of photos with 8 bits a channel
 _SHALLOW = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".heic", ".heif")
@@ -54,20 +57,23 @@ class Folder(FileDataset):
     says what belongs together, such as the camera; for class folders, `group_level` is the folder
     level that is the group, 1 = the topmost, and `groups` is a CSV file with the columns path and
     group. `configuration`: of a Hugging Face dataset with several. `drop_classes`: names of classes
-    that are left out, such as empty. `multi_label`: drop, first or crop; what happens to photos of
-    several classes. `crop`: a file with a detector's boxes; those above `crop_confidence` are cut
-    out, with `crop_padding` around them as a share of their sides. `truncated`: read or drop; what
-    happens to JPEGs that end too early but have half their rows. `grey`: what is white in grey photos of more than 8 bits:
-    that of the format (depth), the set's own brightest (range), or the latter for sensors of 14
-    bits and less (auto). `ood`: names of splits with photos from elsewhere, beside those below
-    ood/. `ood_groups`: groups that are held out as such, by name or as a share. Where val or test
-    is missing it is cut from train: `share` of each class, by `split_by` (auto, sequence, group or
-    photo). `allow_equal`: run although equal photos are in train and in test. `largest` and
-    `smallest`: thin train to a long tail between these counts, the class with most photos first;
-    0 = leave it as it is.
+    that are left out, such as empty; `not_missing`: labels and groups that are names although they
+    read as if nothing was there, such as None. `names`: a JSON file with the English names of
+    classes, {"17": "plains zebra"}, for the prompts. `multi_label`: drop, first or crop; what
+    happens to photos of several classes. `crop`: a file with a detector's boxes; those above
+    `crop_confidence` are cut out, with `crop_padding` around them as a share of their sides.
+    `truncated`: read or drop; what happens to JPEGs that end too early but have half their rows.
+    `grey`: what is white in grey photos of more than 8 bits: that of the format (depth), the set's
+    own brightest (range), or the latter for sensors of 14 bits and less (auto). `ood`: names of
+    splits with photos from elsewhere, beside those below ood/. `ood_groups`: groups that are held
+    out as such, by name or as a share. Where val or test is missing it is cut from train: `share`
+    of each class, by `split_by` (auto, sequence, group or photo). `allow_equal`: run although equal
+    photos are in train and in test. `largest` and `smallest`: thin train to a long tail between
+    these counts, the class with most photos first; 0 = leave it as it is.
     """
 
-    not_hashed = ("root", "most_unreadable", "allow_equal")
+    # of `names`, what the file says is in the identity
+    not_hashed = ("root", "most_unreadable", "allow_equal", "names")
     folder_name = "folder"
 
     def __init__(
@@ -92,6 +98,8 @@ class Folder(FileDataset):
         group_level: int = 0,
         groups: str = "",
         drop_classes: Sequence[str] = (),
+        not_missing: Sequence[str] = (),
+        names: str = "",
         multi_label: str = "drop",
         crop: str = "",
         crop_confidence: float = 0.2,
@@ -159,7 +167,9 @@ class Folder(FileDataset):
             crop_confidence,
             crop_padding,
             allow_equal,
+            _names("not_missing", not_missing),
         )
+        self.names = names
 
     @property
     def grouped(self) -> bool:  # type: ignore[override]
@@ -167,7 +177,15 @@ class Folder(FileDataset):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return class_names(self.manifest.names)
+        return self._named.names
+
+    @cached_property
+    def _named(self) -> Named:
+        file = str(table_path(self.folder, self.names)) if self.names else ""
+        return named(self.manifest.names, file)
+
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | {"classes": digest(self.classes)[:16]}
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -196,7 +214,7 @@ class Folder(FileDataset):
         return listings
 
     def remarks(self) -> Sequence[str]:
-        return self.manifest.remarks
+        return (*self.manifest.remarks, *self._named.remarks)
 
     def missing(self, root: Path, refs: NDArray[np.str_]) -> tuple[NDArray[np.bool_], int]:
         absent = set(self.manifest.missing)

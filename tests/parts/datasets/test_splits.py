@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.parts.datasets.base.long_tail import cut
+from discl.parts.datasets.manifest.held_out import UNSEEN, Pictures
 from discl.parts.datasets.manifest.rows import Contents, RowBuilder
-from discl.parts.datasets.manifest.splits import UNSEEN, Pictures, SplitRule, assigned
+from discl.parts.datasets.manifest.splits import SplitRule, assigned
 from tests.properties import examples
 
 Row = dict[str, Any]

@@ -13,6 +13,7 @@ from discl.files.contents import digest_of_all
 from discl.parts.datasets.manifest.boxes import clip_boxes
 from discl.parts.datasets.manifest.columns import coded, replaced
 from discl.parts.datasets.manifest.detections import cropped
+from discl.parts.datasets.manifest.held_out import Pictures
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.layouts.camtrap_dp import CamtrapDp
 from discl.parts.datasets.manifest.layouts.class_folders import ClassFolders
@@ -27,7 +28,7 @@ from discl.parts.datasets.manifest.lists.detector_results import results_in
 from discl.parts.datasets.manifest.lists.group_table import with_groups
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.several import resolved
-from discl.parts.datasets.manifest.splits import Pictures, SplitRule, assigned, is_complete
+from discl.parts.datasets.manifest.splits import SplitRule, assigned, is_complete
 from discl.parts.datasets.manifest.store import Manifest
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 

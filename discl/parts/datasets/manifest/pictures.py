@@ -12,8 +12,8 @@ from discl.core.interfaces import Progress
 from discl.files.contents import ContentDigests
 from discl.files.disk import data_home
 from discl.parts.datasets.base.photo_contents import Place, digests_of
+from discl.parts.datasets.manifest.held_out import Pictures
 from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
-from discl.parts.datasets.manifest.splits import Pictures
 from discl.parts.datasets.manifest.tree import path_of
 
 

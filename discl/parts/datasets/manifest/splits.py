@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discl.core.errors import UserError, unknown
+from discl.core.errors import UserError
 from discl.core.interfaces import Ints
 from discl.parts.datasets.base.cutting import (
     Hashes,
@@ -18,13 +17,12 @@ from discl.parts.datasets.base.cutting import (
     units_of,
 )
 from discl.parts.datasets.base.survey import examples
-from discl.parts.datasets.manifest.columns import Coded, coded, replaced
+from discl.parts.datasets.manifest.columns import coded
+from discl.parts.datasets.manifest.held_out import UNSEEN, Pictures, with_held_out, with_split
 from discl.parts.datasets.manifest.rows import Contents, Decision
 
-UNSEEN = "ood/unseen"  # the split of the groups that are held out
 SPLIT_BY = ("auto", "sequence", "group", "photo")
 _BATCH = 100_000  # references in memory as Python objects
-_MOST_LEFT_OUT = 0.5  # of the photos, beside held-out groups
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,6 @@ class SplitRule:
     share: float = 0.15  # of each class, for val and again for test
     split_by: str = "auto"  # one of `SPLIT_BY`
     ood_groups: tuple[str, ...] | float = ()  # names, or a share of the groups
-
-
-class Pictures(NamedTuple):
-    """The contents of the photos of rows."""
-
-    digests: NDArray[np.bytes_]  # [n]; empty = there is none
-    # [n]; else the reference is the number of a row in a table, and the digest is used as its name
-    named: NDArray[np.bool_]
-
-    def of(self, rows: NDArray[Any]) -> Pictures:
-        """Those of some rows."""
-        return Pictures(self.digests[rows], self.named[rows])
 
 
 def is_complete(contents: Contents) -> bool:
@@ -65,7 +51,7 @@ def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = No
     sequences (or groups) have one class each. Every class stays in train.
     """
     contents, pictures = _completed(contents, pictures)
-    contents, pictures = _held_out(contents, rule.ood_groups, pictures)
+    contents, pictures = with_held_out(contents, rule.ood_groups, pictures)
     given = set(coded(contents.rows["split"]).values)
     missing = _missing_of(given)
     if missing and "train" in given:
@@ -103,7 +89,7 @@ def _completed(contents: Contents, pictures: Pictures | None) -> tuple[Contents,
         )
         left = None if pictures is None else pictures.of(~without)
         return contents.with_rows(contents.rows.filter(~without), remark), left
-    completed = _with_split(contents, "train", without)
+    completed = with_split(contents, "train", without)
     if without.all():
         return completed, pictures
     remark = f"{int(without.sum())} photo(s) without a split are train, as no other is"
@@ -124,87 +110,6 @@ def _straddling(contents: Contents) -> list[str]:
         f" listed ({names}): photos of one sequence look alike, so that test results may be too"
         " good"
     ]
-
-
-# -- groups held out
-
-
-def _held_out(
-    contents: Contents, wanted: tuple[str, ...] | float, pictures: Pictures | None
-) -> tuple[Contents, Pictures | None]:
-    """Contents with the rows of some groups in the split `UNSEEN`."""
-    if not wanted:
-        return contents, pictures
-    groups = coded(contents.rows["group"])
-    names = sorted(groups.values)
-    chosen = _share_of(names, wanted) if isinstance(wanted, float) else wanted
-    held = np.zeros(len(contents.rows), bool)
-    for name in chosen:
-        held |= _rows_of(contents, name, groups)
-    if held.all():
-        raise UserError(
-            f"dataset.ood_groups holds out every photo ({examples(chosen)}); leave some groups for"
-            " train"
-        )
-    remarks = [
-        f"held out as {UNSEEN}: {int(held.sum())} photo(s) of {len(chosen)} group(s)"
-        f" ({', '.join(chosen) if len(chosen) <= 20 else examples(chosen)})"
-    ]
-    sequences = coded(contents.rows["sequence"])
-    is_held = np.zeros(len(sequences) + 1, bool)  # the last is of photos without a sequence
-    is_held[sequences.codes[held]] = True
-    is_held[-1] = False
-    torn = ~held & is_held[sequences.codes]
-    if torn.sum() > _MOST_LEFT_OUT * (~held).sum():
-        raise UserError(
-            f"{int(torn.sum())} photos outside of dataset.ood_groups are of a sequence that has"
-            " photos in them: the sequences' numbers seem to begin anew in each group; give a"
-            " column with numbers that occur once, or write the group before each"
-        )
-    if torn.any():
-        remarks.append(
-            f"{int(torn.sum())} photo(s) left out, whose sequence has photos in a group that is"
-            f" held out ({examples(contents.rows['ref'].filter(torn).to_pylist())})"
-        )
-    kept = _with_split(contents, UNSEEN, held).rows.filter(~torn)
-    decision = Decision(
-        UNSEEN,
-        f"{len(chosen)} of {len(names)} groups",
-        "the hash of their names" if isinstance(wanted, float) else "dataset.ood_groups",
-    )
-    left = None if pictures is None else pictures.of(~torn)
-    return contents.with_rows(kept, *remarks).decided(decision), left
-
-
-def _share_of(names: list[str], share: float) -> tuple[str, ...]:
-    """A share of the groups, at least one and never all, by the hash of their names."""
-    if len(names) < 2:
-        raise UserError(
-            f"dataset.ood_groups = {share}: there are {len(names)} group(s) to choose from; it"
-            " needs two or more, which dataset.group_column, group_level or groups gives"
-        )
-    count = min(len(names) - 1, max(1, round(share * len(names))))
-    order = np.argsort(hashes_of(names))
-    return tuple(sorted(names[place] for place in order[:count].tolist()))
-
-
-def _rows_of(contents: Contents, name: str, groups: Coded) -> NDArray[np.bool_]:
-    """The mask of the rows of a group; of a folder where no group has the name."""
-    import pyarrow.compute as pc
-
-    if name in groups.values:
-        return np.equal(groups.codes, groups.values.index(name))
-    folder = name.strip("/") + "/"
-    refs = contents.rows["ref"]
-    inside = pc.or_(pc.starts_with(refs, folder), pc.match_substring(refs, f"/{folder}"))
-    if not pc.any(inside).as_py():
-        if not groups.values:
-            raise UserError(
-                f"dataset.ood_groups names {name!r}, and no photo has a group; set"
-                " dataset.group_column, group_level or groups"
-            )
-        raise unknown("group of the photos", name, groups.values)
-    return np.asarray(inside)
 
 
 # -- missing splits
@@ -231,7 +136,7 @@ def _cut(
         f" the names{kinds[by]}"
     )
     for name, rows in found.items():
-        contents = _with_split(contents, name, rows)
+        contents = with_split(contents, name, rows)
     return contents.with_rows(contents.rows, cut_remark, *([told] if told else []), *remarks)
 
 
@@ -351,12 +256,3 @@ def _others(codes: Ints, others: Ints) -> Ints:
     """How many different `others` [n] stand beside each of the codes [n]."""
     width = int(others.max(initial=0)) + 1
     return np.bincount(np.unique(codes * width + others) // width)
-
-
-def _with_split(contents: Contents, split: str, mask: NDArray[np.bool_]) -> Contents:
-    """Contents with some rows [n] in a split."""
-    splits = coded(contents.rows["split"])
-    values = [*splits.values, split]
-    codes = np.where(mask, len(splits), splits.codes)
-    column = Coded(splits.distinct, codes).column(values)
-    return contents.with_rows(replaced(contents.rows, "split", column))
