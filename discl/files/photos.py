@@ -122,7 +122,7 @@ def _opened(data: bytes, name: str, end: bytes = b"") -> Iterator[Image.Image]:
         ) from error
     except Exception as error:  # decoders raise errors of many kinds for broken bytes
         why = (
-            "no known format"
+            _unknown(data)
             if isinstance(error, UnidentifiedImageError)
             else str(error) or type(error).__name__
         )
@@ -139,6 +139,16 @@ def _open_heif() -> None:
     import pillow_heif
 
     pillow_heif.register_heif_opener()
+
+
+def _unknown(data: bytes) -> str:
+    """What bytes are that no decoder knows."""
+    start = data[:64].lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "no photo but a pointer to it, which `git lfs pull` replaces"
+    if start.startswith((b"<!doctype", b"<html")):
+        return "no photo but a web page"
+    return "no known format"
 
 
 def lacks_end(data: bytes) -> bool:

@@ -153,6 +153,19 @@ def test_an_unreadable_photo_is_named(data: bytes) -> None:
         decode(data, "camera7.jpg")
 
 
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "`git lfs pull` replaces"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"not a picture", "no known format"),
+    ],
+)
+def test_what_came_in_place_of_a_photo_is_said(data: bytes, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        decode(data)
+
+
 def test_a_picture_made_to_fill_the_memory_is_refused_before_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

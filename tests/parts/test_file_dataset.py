@@ -259,7 +259,7 @@ def test_unreadable_photos_are_counted_listed_and_refused_where_they_are_many(
     assert len(toy.split("train")) == 23
     assert "photos/t4.png" not in toy.split("train").ids
     (note,) = [note for note in toy.notes if "unreadable photo" in note]
-    assert note.startswith("train: 1 unreadable photo(s) left out (photos/t4.png)")
+    assert note.startswith("train: 1 unreadable photo(s) left out (dog 1: photos/t4.png)")
     assert "photos/t4.png" in Path(note.rpartition(" in ")[2]).read_text()
     with pytest.raises(
         UserError, match=r"1 of 24 photos of split train .* are unreadable .*no known format"

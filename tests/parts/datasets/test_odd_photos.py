@@ -49,7 +49,7 @@ def test_cut_off_photos_are_left_out_on_request_and_counted_by_class(photos: Pat
     kept = _decoded(root=str(photos), truncated="drop", most_unreadable=0.9)
     assert sum(len(kept.split(split).labels) for split in kept.splits) == 13
     assert kept.identity() != Folder(root=str(photos), side=8).identity()
-    with pytest.raises(UserError, match=r"unreadable .* cut off: mink \d\)"):
+    with pytest.raises(UserError, match=r"unreadable \(mink \d, cut off: mink \d; listed"):
         _decoded(root=str(photos), truncated="drop")
 
 

@@ -244,7 +244,8 @@ class FileDataset(ABC):
             elif opened.unreadable:
                 unreadable.append(
                     f"{split}: {len(opened.unreadable)} unreadable photo(s) left out"
-                    f" ({examples(opened.unreadable)}); each with its reason in"
+                    f" ({self._by_class(split, list(opened.unreadable))}:"
+                    f" {examples(opened.unreadable)}); each with its reason in"
                     f" {photos.folder / 'unreadable.txt'}"
                 )
             if opened is not None and opened.cut_off:
@@ -481,9 +482,11 @@ class FileDataset(ABC):
         first = next(iter(opened.unreadable.values()), "")
         listed = photos.folder / "unreadable.txt"
         cut_off = [ref for ref, why in opened.unreadable.items() if "cut off" in why]
-        told = f"; cut off: {self._by_class(split, cut_off)}" if cut_off else ""
-        problem = f"unreadable (listed in {listed}; the first: {first}{told})"
-        self._check_share(split, problem, list(opened.unreadable), len(photos.refs))
+        told = f", cut off: {self._by_class(split, cut_off)}" if cut_off else ""
+        unreadable = list(opened.unreadable)
+        counts = self._by_class(split, unreadable)
+        problem = f"unreadable ({counts}{told}; listed in {listed}; the first: {first})"
+        self._check_share(split, problem, unreadable, len(photos.refs))
         return opened
 
     def _by_class(self, split: str, refs: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ SYSTEM = "folder(s) or picture(s) that systems leave behind"
 PREVIEWS = "folder(s) of previews"
 CLOSED = "folder(s) that cannot be read"
 LINKS_BACK = "link(s) to a folder that is read already, or that lies above"
+SPECIAL = "pipe(s), socket(s) or device(s)"
 DEAD_LINKS = "link(s) to nothing"
 
 Identity = tuple[int, int]  # device and inode
@@ -105,8 +106,8 @@ def _scan(
                     folders.append((entry.path, start + name))
             elif os.path.isfile(entry.path):
                 _note_file(walked, start + name, name, entry)
-            elif entry.is_symlink() and not kinds.is_system_file(name):
-                walked.leave_out(DEAD_LINKS, start + name)
+            elif not kinds.is_system_file(name):
+                walked.leave_out(DEAD_LINKS if entry.is_symlink() else SPECIAL, start + name)
     return inner
 
 
