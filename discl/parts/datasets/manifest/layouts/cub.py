@@ -6,7 +6,8 @@ from pathlib import Path
 
 from discl.core.errors import UserError
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns
-from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
+from discl.parts.datasets.manifest.lists.photo_rows import list_contents
+from discl.parts.datasets.manifest.lists.raw_rows import PhotoList
 from discl.parts.datasets.manifest.lists.reading import Columns, TextTable, encoding_of
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of

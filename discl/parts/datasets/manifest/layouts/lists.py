@@ -23,7 +23,8 @@ from discl.parts.datasets.manifest.lists.list_columns import (
     is_header,
 )
 from discl.parts.datasets.manifest.lists.lookup import finders
-from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
+from discl.parts.datasets.manifest.lists.photo_rows import list_contents
+from discl.parts.datasets.manifest.lists.raw_rows import PhotoList
 from discl.parts.datasets.manifest.lists.reading import (
     SAMPLE,
     TextTable,

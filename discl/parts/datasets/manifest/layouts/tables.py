@@ -25,11 +25,17 @@ from discl.parts.datasets.manifest.layouts.table_cells import (
     rows_of,
     schema_of,
 )
-from discl.parts.datasets.manifest.lists.choice import given_lists, split_of_list
+from discl.parts.datasets.manifest.layouts.table_files import (
+    first_of_each,
+    of_one_configuration,
+    split_of_table,
+    table_refs,
+)
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, found_columns
-from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
+from discl.parts.datasets.manifest.lists.photo_rows import list_contents
+from discl.parts.datasets.manifest.lists.raw_rows import PhotoList
 from discl.parts.datasets.manifest.lists.reading import SAMPLE, Columns, TextTable, text_of
-from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
+from discl.parts.datasets.manifest.rows import Contents, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import IMAGE_COLUMNS, LABEL_COLUMNS, plain_name
 
@@ -37,10 +43,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _REF = re.compile(r"(?P<path>.+\.(parquet|arrow))#(?P<column>.+)#(?P<row>\d+)", re.IGNORECASE)
-_SHARD = re.compile(r"-\d{4,}(-of-\d{4,})?(-[0-9a-f]+)?$")
-_SAVED_SPLITS = "dataset_dict.json"  # names the folders beside it, a split each
-_DEEPEST = 6  # folders, as in the cache of `datasets`
-_UNUSED = re.compile(r"(^|/)(cache-[^/]*|tmp[^/]*|[^/]*dataset_info[^/]*)$")
 
 
 class _Table(NamedTuple):
@@ -64,18 +66,24 @@ class TableFiles:
     def recognises(self, tree: FileTree, options: ReadOptions) -> bool:
         return any(
             _pictures(schema_of(tree.root / path_of(ref)))
-            for ref in _first_of_each(_refs(tree, options))
+            for ref in first_of_each(table_refs(tree, options))
         )
 
     def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
-        tables = [table for ref in _refs(tree, options) if (table := _table(tree, ref, options))]
-        tables, chosen = _of_one_configuration(tables, options, tree.root)
+        skipped = sorted(
+            set(table_refs(tree, options)) - {table.ref for table in tables}
+        )
+            table for ref in table_refs(tree, options) if (table := _table(tree, ref, options))
+        ]
+        refs = [table.ref for table in tables]
+        refs, chosen = of_one_configuration(refs, options.configuration, tree.root)
+        tables = [table for table in tables if table.ref in refs]
         lists = [_photo_list(tree, table, options) for table in tables]
         contents = list_contents(tree, lists, options, folder_labels=False)
         orders = [_class_names(table, photos) for table, photos in zip(tables, lists, strict=True)]
         if orders[0] is not None and all(order == orders[0] for order in orders):
             contents = replace(contents, names=orders[0])
-        skipped = sorted(set(_refs(tree, options)) - {table.ref for table in tables})
+        skipped = sorted(set(table_refs(tree, options)) - {table.ref for table in tables})
         remarks = [f"{listed(skipped[:4])} not used: no pictures in it"] if skipped else []
         return contents.with_rows(contents.rows, *(remarks if not chosen else [])).decided(*chosen)
 
@@ -106,91 +114,13 @@ def _where(cell: object) -> str:
     return f", and {path} is not there" if path else ""
 
 
-# -- the files
-
-
-def _refs(tree: FileTree, options: ReadOptions) -> list[str]:
-    """Parquet and Arrow files, without those that `datasets` makes on its way."""
-    if options.table:
-        if not options.table.lower().endswith((".parquet", ".arrow")):
-            return []
-        return given_lists(tree, options.table)
-    return [
-        ref
-        for ref in tree.lists
-        if ref.lower().endswith((".parquet", ".arrow"))
-        and ref.count("/") <= _DEEPEST
-        and not _UNUSED.search(ref.rpartition(".")[0])
-    ]
-
-
-def _first_of_each(refs: Sequence[str]) -> Iterator[str]:
-    """One file of each set of shards."""
-    seen = set[str]()
-    for ref in refs:
-        stem = re.sub(r"\d+", "", ref)
-        if stem not in seen:
-            seen.add(stem)
-            yield ref
+# -- the columns
 
 
 def _table(tree: FileTree, ref: str, options: ReadOptions) -> _Table | None:
     schema = schema_of(tree.root / path_of(ref))
     image = _image_column(ref, schema, options)
     return _Table(ref, image, schema, features_of(schema)) if image else None
-
-
-def _split_of_file(tree: FileTree, ref: str) -> str | None:
-    """By the file's name (`train-00000-of-00001`, `beans-test.arrow`), else by its folder's."""
-    folder, _, name = ref.rpartition("/")
-    stem, _, ending = name.rpartition(".")
-    plain = _SHARD.sub("", stem)
-    found = split_of_list(f"{folder}/{plain}.{ending}".lstrip("/"))
-    if found:
-        return found
-    above, _, inner = folder.rpartition("/")
-    if (tree.root / path_of(above) / _SAVED_SPLITS).is_file():
-        return inner
-    return plain if plain not in (stem, "data", "part") else None
-
-
-def _of_one_configuration(
-    tables: Sequence[_Table], options: ReadOptions, root: Path
-) -> tuple[list[_Table], list[Decision]]:
-    """The tables of the configuration that is asked for, or of the only one.
-
-    Raises UserError where there are several and none is named.
-    """
-    by_name: dict[str, list[_Table]] = {}
-    for table in tables:
-        by_name.setdefault(_configuration(table.ref, root), []).append(table)
-    asked = options.configuration
-    if asked:
-        fits = [name for name in by_name if asked == name or asked in name.split("/")]
-        if len(fits) != 1:
-            raise UserError(
-                f"dataset.configuration = {asked!r}: {root} has"
-                f" {', '.join(filter(None, by_name)) or 'only one, without a name'}"
-            )
-        return by_name[fits[0]], [Decision("configuration", fits[0], "dataset.configuration")]
-    if len(by_name) > 1:
-        names = ", ".join(name or "the files at the top" for name in by_name)
-        raise UserError(
-            f"{root} has several configurations ({names}); set dataset.configuration to one of them"
-        )
-    return list(tables), []
-
-
-def _configuration(ref: str, root: Path) -> str:
-    """The folders of a table, without those that name a split."""
-    parts = ref.split("/")[:-1]
-    if parts and (root / path_of("/".join(parts[:-1])) / _SAVED_SPLITS).is_file():
-        parts = parts[:-1]
-    kept = [part for part in parts if part != "data" and not split_of_list(f"{part}/x.parquet")]
-    return "/".join(kept)
-
-
-# -- the columns
 
 
 def _pictures(schema: pa.Schema) -> list[str]:
@@ -260,7 +190,7 @@ def _photo_list(tree: FileTree, table: _Table, options: ReadOptions) -> PhotoLis
             f"{table.ref} has the columns {', '.join(table.schema.names)}: which of them is the"
             " class? set dataset.label_column"
         )
-    return PhotoList(table.ref, text, columns, _split_of_file(tree, table.ref), are_refs=True)
+    return PhotoList(table.ref, text, columns, split_of_table(tree, table.ref), are_refs=True)
 
 
 def _typed_label(table: _Table) -> str:
@@ -305,7 +235,7 @@ def _text_table(tree: FileTree, table: _Table) -> TextTable:
 
     def batches(wanted: Sequence[str], size: int) -> Iterator[Columns]:
         texts = [name for name in wanted if name != table.image]
-        refs = _row_refs(tree, table, path) if size > SAMPLE else None
+        refs = _rowtable_refs(tree, table, path) if size > SAMPLE else None
         start = 0
         for batch in batches_of(path, texts, size):
             rows = range(start, start + batch.num_rows)
@@ -350,7 +280,7 @@ def _texts(values: Sequence[object], names: Sequence[str]) -> list[str | None]:
     ]
 
 
-def _row_refs(tree: FileTree, table: _Table, path: Path) -> Sequence[str | None]:
+def _rowtable_refs(tree: FileTree, table: _Table, path: Path) -> Sequence[str | None]:
     """The reference of each row.
 
     Raises UserError where cells hold paths, no pictures, and none of the paths is there.

@@ -11,7 +11,8 @@ from discl.parts.datasets.manifest.lists.choice import (
     lists_of_one_kind,
     split_of_list,
 )
-from discl.parts.datasets.manifest.lists.photo_rows import PhotoList, list_contents
+from discl.parts.datasets.manifest.lists.photo_rows import list_contents
+from discl.parts.datasets.manifest.lists.raw_rows import PhotoList
 from discl.parts.datasets.manifest.lists.text_lines import (
     TextLines,
     lines_columns,
