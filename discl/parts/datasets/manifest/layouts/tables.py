@@ -70,9 +70,7 @@ class TableFiles:
         )
 
     def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
-        skipped = sorted(
-            set(table_refs(tree, options)) - {table.ref for table in tables}
-        )
+        tables = [
             table for ref in table_refs(tree, options) if (table := _table(tree, ref, options))
         ]
         refs = [table.ref for table in tables]
@@ -83,8 +81,8 @@ class TableFiles:
         orders = [_class_names(table, photos) for table, photos in zip(tables, lists, strict=True)]
         if orders[0] is not None and all(order == orders[0] for order in orders):
             contents = replace(contents, names=orders[0])
-        skipped = sorted(set(table_refs(tree, options)) - {table.ref for table in tables})
-        remarks = [f"{listed(skipped[:4])} not used: no pictures in it"] if skipped else []
+        unused = sorted(set(table_refs(tree, options)) - set(refs))
+        remarks = [f"{listed(unused[:4])} not used: no pictures in it"] if unused else []
         return contents.with_rows(contents.rows, *(remarks if not chosen else [])).decided(*chosen)
 
     def read(self, root: Path, ref: str) -> bytes | None:
