@@ -27,7 +27,8 @@ def share_boxes(
     remarks: list[str] = []
     placed = np.full((len(image), 4), np.nan, np.float32)
     known = image[boxes.annotation] >= 0
-    annotation, relative, values = (column[known] for column in boxes)
+    annotation, relative = boxes.annotation[known], boxes.relative[known]
+    values = boxes.values[known]
     if not len(annotation):
         return placed, remarks
     if not relative.all() and np.nanmax(values[~relative], initial=0) <= 1:
@@ -41,7 +42,7 @@ def share_boxes(
         1,
     )
     size = np.where(relative[:, None], 1, size)
-    sized: NDArray[np.bool_] = (size > 0).all(1)
+    sized: NDArray[np.bool_] = np.all(size > 0, axis=1)
     if unsized := int((~sized).sum()):
         remarks.append(
             f"{counted(unsized, 'box', 'boxes')} not used: their images have no width and height"

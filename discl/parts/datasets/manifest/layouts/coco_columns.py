@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -104,13 +105,13 @@ class _Fields:
         for record in [*records[:1000], records[-1]]:
             self._seen.update(dict.fromkeys(record))
         self._find()
-        columns: dict[str, Any] = {"id": texts([record.get("id") for record in records])}
+        columns: dict[str, Any] = {"id": texts(_values(records, "id"))}
         for what, field in self.found.items():
-            columns[what] = texts([record.get(field) for record in records])
+            columns[what] = texts(_values(records, field))
         if "group" in columns:
             columns["group"] = columns["group"].dictionary_encode()
         for what in ("width", "height"):
-            columns[what] = floats([record.get(what) for record in records])
+            columns[what] = floats(_values(records, what))
         columns["corrupt"] = pa.array([record.get("corrupt") is True for record in records])
         return pa.table(columns)
 
@@ -141,8 +142,8 @@ def _annotations(records: list[Record], first: int) -> tuple[pa.Table, Boxes]:
 
     table = pa.table(
         {
-            "image": texts([record.get("image_id") for record in records]),
-            "category": texts([record.get("category_id") for record in records]),
+            "image": texts(_values(records, "image_id")),
+            "category": texts(_values(records, "category_id")),
             "of_sequence": pa.array(
                 [record.get("sequence_level_annotation") is True for record in records], pa.bool_()
             ),
@@ -201,6 +202,14 @@ def _by_number(category: Category) -> tuple[bool, int]:
     """Numbers by their value; the others stay in their order."""
     is_number = category.number.isdecimal()
     return not is_number, int(category.number) if is_number else 0
+
+
+def _values(records: list[Record], field: str) -> list[Any]:
+    """A field of each record; None where it has none."""
+    try:
+        return list(map(itemgetter(field), records))
+    except KeyError:
+        return [record.get(field) for record in records]
 
 
 # -- columns of values that may have any type

@@ -52,12 +52,13 @@ def seconds_of(written: str | None) -> float | None:
     """A time as seconds; None where it is none. Without an offset it counts as UTC."""
     if not written:
         return None
+    time: datetime | None
     try:
         time = datetime.fromisoformat(written)
     except ValueError:
         time = next((found for form in _FORMATS if (found := _parsed(written, form))), None)
-        if time is None:
-            return None
+    if time is None:
+        return None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 

@@ -25,6 +25,7 @@ _PATHS = ("file", "filepath", "file_name", "id")
 _OF_A_RESULT = ("detections", "failure", "failures", "max_detection_conf")
 # MegaDetector's, where a file does not say
 _USUAL_CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
+_NO_NUMBERS = (math.nan,) * 5
 
 
 class DetectorResults(NamedTuple):
@@ -114,18 +115,11 @@ def _converted(records: list[Record], first: int) -> DetectorResults:
 
 def _numbers(detection: Record) -> Sequence[float]:
     """Confidence and box of a detection; NaN for what is no number."""
-    box = detection.get("bbox")
     try:
-        x, y, width, height = box if box is not None else ()
-        return (
-            float(detection.get("conf", math.nan)),
-            float(x),
-            float(y),
-            float(width),
-            float(height),
-        )
+        numbers = [detection.get("conf", math.nan), *(detection.get("bbox") or ())]
+        return [float(number) for number in numbers] if len(numbers) == 5 else _NO_NUMBERS
     except (TypeError, ValueError):
-        return (math.nan,) * 5
+        return _NO_NUMBERS
 
 
 def _array(path: Path, name: str) -> str:
