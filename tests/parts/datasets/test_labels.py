@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from discl.core.errors import UserError
+from discl.parts.datasets.manifest.cleaning.spelling import spelling_key, tidy
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.rows import Contents, RowBuilder
-from discl.parts.datasets.manifest.spelling import spelling_key, tidy
 
 
 def listed(
@@ -149,6 +149,24 @@ def test_cells_with_several_labels_become_rows() -> None:
     assert contents.remarks[0].startswith("2 rows with several labels in one cell")
 
 
+@pytest.mark.parametrize(
+    ("labels", "read"),
+    [
+        (["zebra;gnu", "zebra"], ["zebra", "gnu", "zebra"]),  # gnu never stands alone
+        (["zebra/gnu", "zebra"], ["zebra/gnu", "zebra"]),  # perhaps a name
+        (["zebra/gnu", "zebra", "gnu"], ["zebra", "gnu", "zebra", "gnu"]),
+        (["crane, bird", "crane, machine"], ["crane, bird", "crane, machine"]),
+        (["sea lion", "sea", "lion"], ["sea lion", "sea", "lion"]),
+        (["(3, 4)", "3"], ["3", "4", "3"]),
+        (["[unclear]", "zebra"], ["[unclear]", "zebra"]),
+    ],
+)
+def test_a_cell_is_several_labels_where_they_are_labels_elsewhere(
+    labels: list[str], read: list[str]
+) -> None:
+    assert column(cleaned(listed(labels))) == read
+
+
 def test_whole_numbers_that_a_gap_made_decimal_are_whole() -> None:
     contents = cleaned(listed(["1.0", "2.0", "", "10.0"]))
     assert column(contents) == ["1", "2", "10"]
@@ -157,6 +175,8 @@ def test_whole_numbers_that_a_gap_made_decimal_are_whole() -> None:
 
 def test_numbers_keep_their_order_and_names_that_of_their_digits() -> None:
     assert numbered(listed(["10", "9", "-1", "1.5"])).names == ("-1", "1.5", "9", "10")
+    (remark,) = cleaned(listed(["01", "1", "2"])).remarks
+    assert remark.startswith("01 and 1 are classes of their own")
     assert numbered(listed(["zebra", "c10", "c2", "7"])).names == ("7", "c2", "c10", "zebra")
 
 
@@ -173,8 +193,15 @@ def test_a_missing_group_is_no_group() -> None:
     assert column(contents, "group") == ["C1", "C1", None, None, None, "C2"]
     assert column(contents, "sequence") == ["s", None, "s", "s", "s", "s"]
     told = " ".join(contents.remarks)
+    unknown = cleaned(
+        listed(
+            ["gnu"] * 4, group=["1", "2", "-1", "unknown"], sequence=["d : unknown"] * 2 + ["s"] * 2
+        )
+    )
+    assert column(unknown, "group") == ["1", "2", None, None]
+    assert column(unknown, "sequence") == [None, None, "s", "s"]
     assert "3 rows without a group (empty 2, NA 1): they form no group" in told
-    assert "groups that differ only in spelling are one: 'C1' (1), 'c1' (1)" in told
+    assert "groups that differ only in case, blanks, hyphens or Unicode form are one: 'C1'" in told
     assert "1 row without a sequence (- 1)" in told
 
 

@@ -71,7 +71,26 @@ SEQUENCE_COLUMNS = (
 )  # fmt: skip
 CAPTION_COLUMNS = ("caption", "text", "description")
 MISSING = frozenset(
-    ["", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "nil", "<na>", "?", "-", "--"]
+    [
+        "",
+        "na",
+        "n/a",
+        "#n/a",
+        "nan",
+        "-nan",
+        "null",
+        "none",
+        "nil",
+        "<na>",
+        "?",
+        "-",
+        "--",
+        ".",
+        "n.a.",
+        "<null>",
+        "(null)",
+        "\\n",
+    ]
 )
 
 

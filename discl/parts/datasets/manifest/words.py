@@ -17,8 +17,8 @@ from discl.core.errors import UserError, unknown
 from discl.files.captions import read_captions
 from discl.files.disk import resource
 from discl.parts.datasets.base.class_names import class_names
+from discl.parts.datasets.manifest.cleaning.spelling import spelling_key
 from discl.parts.datasets.manifest.columns import counted, some
-from discl.parts.datasets.manifest.spelling import spelling_key
 
 _SYNSET = re.compile(r"n\d{8}")
 _TWO_WORDS = re.compile(r"([A-Za-z][a-z]+)[ _]([a-z-]+)")

@@ -1,0 +1,1 @@
+"""What cells of a list mean: spelling, gaps, and several labels in one."""
