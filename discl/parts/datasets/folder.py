@@ -72,8 +72,35 @@ class Folder(FileDataset):
     these counts, the class with most photos first; 0 = leave it as it is.
     """
 
-    # of `names`, what the file says is in the identity
-    not_hashed = ("root", "most_unreadable", "allow_equal", "names")
+    # the identity holds what is listed: splits, classes, groups, boxes and contents of the photos
+    not_hashed = (
+        "root",
+        "most_unreadable",
+        "share",
+        "largest",
+        "smallest",
+        "ood",
+        "ood_groups",
+        "split_by",
+        "table",
+        "image_column",
+        "label_column",
+        "split_column",
+        "group_column",
+        "sequence_column",
+        "caption_column",
+        "configuration",
+        "group_level",
+        "groups",
+        "drop_classes",
+        "not_missing",
+        "names",
+        "multi_label",
+        "crop",
+        "crop_confidence",
+        "crop_padding",
+        "allow_equal",
+    )
     folder_name = "folder"
 
     def __init__(
