@@ -29,7 +29,7 @@ VERSION = 1  # raised when the same folder is read otherwise
 _DESCRIPTION = b"discl"  # key of the Parquet file's metadata
 # a folder that was written so shortly before it was read may have been written once more after it,
 # within the resolution of the file system's times
-_SETTLED_NS = 50_000_000
+SETTLED_NS = 50_000_000
 
 State = list[list[Any]]  # [path, size, time in ns] of each list and folder
 
@@ -121,7 +121,7 @@ def stored(
             f" nothing writes to {root}"
         )
     newest_ns = max(int(entry[2]) for entry in state)
-    if newest_ns < began_ns - _SETTLED_NS:
+    if newest_ns < began_ns - SETTLED_NS:
         _write(path, manifest, state)
     return manifest
 
