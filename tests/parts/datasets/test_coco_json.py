@@ -196,6 +196,18 @@ def test_one_file_for_all_splits_takes_them_from_the_folders_of_photos(tmp_path:
     ]
 
 
+def test_a_file_of_places_gives_their_splits(tmp_path: Path) -> None:
+    """As LILA publishes them beside Caltech Camera Traps and Snapshot Serengeti."""
+    _photos(tmp_path, "0.jpg", "1.jpg", "2.jpg")
+    images = [{"id": n, "file_name": f"{n}.jpg", "location": str(n)} for n in range(3)]
+    _json(tmp_path / "a.json", images)
+    splits = {"train": ["0"], "val": [1]}
+    (tmp_path / "a_splits.json").write_text(json.dumps({"info": {}, "splits": splits}))
+    contents = _read(tmp_path)
+    assert contents.rows["split"].to_pylist() == ["train", "val", None]
+    assert _said(contents, "no split of 2 in a_splits.json")
+
+
 def test_of_several_files_the_user_chooses(tmp_path: Path) -> None:
     _photos(tmp_path, "0.jpg")
     _json(tmp_path / "images_2020.json", [{"id": 0, "file_name": "0.jpg"}])

@@ -84,7 +84,7 @@ def test_what_is_not_sure_enough_or_no_animal_is_left_out_and_counted(tmp_path: 
         "1 photo that the detector could not read left out: zebra 1",
         "2 photos without a detection that is sure enough left out: zebra 2",
         "1 photo in which only something else than their class was found left out: zebra 1",
-        "1 entry of 7 of no photo of this dataset, not used (first: other.jpg)",
+        "1 entry of 7 are of no photo among these, not used (first: other.jpg)",
         "1 video not used",
     ):
         assert _said(after, words), words
@@ -161,7 +161,7 @@ def test_rows_with_a_box_keep_it_and_photos_of_several_labels_are_left_out(tmp_p
         ([1, 2], r"holds no results of a detector"),
         ({"images": []}, r"dataset\.crop = 'md\.json' lists no photo"),
         ({"images": [{"file": "9.jpg", "detections": _found(A)}]},
-         r"no photo is left to crop: .*of no photo"),
+         r"no photo is left to crop: .*of no photo among these"),
     ],
 )  # fmt: skip
 def test_another_kind_of_file_is_refused(tmp_path: Path, content: Any, message: str) -> None:

@@ -139,8 +139,8 @@ class _Cropping:
         row = np.asarray(pc.fill_null(pc.index_in(found.refs, rows["ref"], skip_nulls=True), -1))
         if strange := np.flatnonzero((row < 0) & ~self.results.video).tolist():
             self._note(
-                f"{counted(len(strange), 'entry', 'entries')} of {len(files):,} of no photo of this"
-                f" dataset, not used (first: {files[strange[0]].as_py()})"
+                f"{counted(len(strange), 'entry', 'entries')} of {len(files):,} are of no photo"
+                f" among these, not used (first: {files[strange[0]].as_py()})"
             )
         if videos := int(self.results.video.sum()):
             self._note(f"{counted(videos, 'video')} not used")

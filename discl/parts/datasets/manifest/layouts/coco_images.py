@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from discl.parts.datasets.manifest.columns import coded, counted
+from discl.parts.datasets.manifest.columns import coded, counted, some
+from discl.parts.datasets.manifest.layouts.coco_columns import as_text
 from discl.parts.datasets.manifest.lists.find_photos import counts_of, find_photos
+from discl.parts.datasets.manifest.lists.json_records import read_value
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
-from discl.parts.datasets.manifest.tree import FileTree
+from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import split_of
 
 if TYPE_CHECKING:
@@ -125,7 +127,31 @@ class ImageColumns:
         if split is None and (by_folder := _splits_of_folders(photos)) is not None:
             self.notes.decide("split", "folders of the photos")
             return by_folder
+        if split is None and (by_group := self._splits_of_groups()) is not None:
+            return by_group
         return pa.chunked_array([pa.array([split] * len(photos), pa.string())])
+
+    def _splits_of_groups(self) -> pa.ChunkedArray | None:
+        """The split of each image by a file of places for each split, as LILA publishes them."""
+        group = coded(self.column("group"))
+        for ref in self.tree.lists:
+            if not (ref.lower().endswith(".json") and "split" in posixpath.basename(ref).lower()):
+                continue
+            listed = read_value(self.tree.root / path_of(ref), ref, "splits")
+            splits = {
+                as_text(place): split_of(str(name))
+                for name, places in (listed.items() if isinstance(listed, Mapping) else ())
+                for place in (places if isinstance(places, list) else ())
+            }
+            found = [splits.get(place) for place in group.values]
+            if any(found):
+                self.notes.decisions.append(
+                    Decision("split", ref, "its places are those of photos")
+                )
+                if others := [p for p, split in zip(group.values, found, strict=True) if not split]:
+                    self.notes.remark(f"no split of {some(others)} in {ref}")
+                return group.column(found)
+        return None
 
 
 def _splits_of_folders(photos: pa.Array) -> pa.ChunkedArray | None:
