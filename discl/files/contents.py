@@ -30,7 +30,7 @@ VERSION = 1  # raised when a digest means something else
 DIGITS = 32  # hex digits of a digest
 TICK_SECONDS = 2.0  # the coarsest clock of a disk
 SAVE_SECONDS = 20.0  # of reading that a kill may cost
-_BLOCK = 1 << 20  # bytes read at a time
+_BLOCK = 1 << 22  # bytes read at a time
 _TASK = 64  # files of a task
 _SLOW_STAT_SECONDS = 1e-4  # beyond it, as on a network disk, files are looked at side by side
 _TRIES = 3  # readings of a file that changes meanwhile
@@ -45,6 +45,14 @@ class Stamp(NamedTuple):
     changed_ns: int  # content
     entry_changed_ns: int  # content, name, owner or rights
     inode: int
+
+
+class FileContents(NamedTuple):
+    """The contents of files at one moment."""
+
+    digests: Digests  # [n]
+    # [n, 4], see `Stamp`; none is equal to that of a file that may have changed since it was read
+    stamps: NDArray[np.int64]
 
 
 class _Task(NamedTuple):
@@ -85,9 +93,13 @@ class ContentDigests:
         `paths` are relative to the root. Files that changed are read side by side. Raises UserError
         for a file that changes while it is read.
         """
+        return self.files(paths, what, progress).digests
+
+    def files(self, paths: Sequence[str], what: str, progress: Progress) -> FileContents:
+        """The same, with the stamps of the files when they were read."""
         tasks = [_Task(os.fsencode(path), path, None) for path in paths]
-        found = self._of(tasks, what, progress)
-        return np.array(found, f"S{DIGITS}")
+        found, stamps = self._of(tasks, what, progress)
+        return FileContents(np.array(found, f"S{DIGITS}"), stamps)
 
     def of_tables(
         self,
@@ -104,7 +116,7 @@ class ContentDigests:
             _Task(os.fsencode(f"{path}\0{column}"), path, read)
             for (path, column), read in cells.items()
         ]
-        found = self._of(tasks, what, progress)
+        found, _ = self._of(tasks, what, progress)
         return {
             key: np.frombuffer(digests.replace(b"-", b"\0"), f"S{DIGITS}")
             for key, digests in zip(cells, found, strict=True)
@@ -112,7 +124,9 @@ class ContentDigests:
 
     # -- looking
 
-    def _of(self, tasks: Sequence[_Task], what: str, progress: Progress) -> list[bytes]:
+    def _of(
+        self, tasks: Sequence[_Task], what: str, progress: Progress
+    ) -> tuple[list[bytes], NDArray[np.int64]]:
         stamps = _stamps(self.root, [task.path for task in tasks])
         keys = [task.key for task in tasks]
         known = self._known(keys, stamps)
@@ -121,14 +135,15 @@ class ContentDigests:
                 known = self._known(keys, stamps)  # another process may have read them meanwhile
                 todo = [i for i, digests in enumerate(known) if digests is None]
                 if todo:
-                    self._read(tasks, todo, known, what, progress)
-        return [digests or b"" for digests in known]
+                    self._read(tasks, todo, known, stamps, what, progress)
+        return [digests or b"" for digests in known], stamps
 
     def _read(
         self,
         tasks: Sequence[_Task],
         todo: Sequence[int],
         known: list[bytes | None],
+        stamps: NDArray[np.int64],
         what: str,
         progress: Progress,
     ) -> None:
@@ -142,6 +157,7 @@ class ContentDigests:
             for batch in _side_by_side(self.root, [(i, tasks[i]) for i in todo]):
                 for i, stamp, digests in batch:
                     known[i] = digests
+                    stamps[i] = stamp
                     if stamp != _NO_FILE:
                         fresh[tasks[i].key] = (stamp, digests)
                 done += len(batch)
@@ -298,9 +314,9 @@ def _read(root: Path, task: _Task) -> tuple[Stamp, bytes]:
     for _ in range(_TRIES):
         looked = time.time()
         try:
-            before = stamp_of(os.stat(path))
-            digests = _of_file(path) if task.cells is None else _of_cells(task.cells())
-            after = stamp_of(os.stat(path))
+            before, digests, after = (
+                _of_file(path) if task.cells is None else _of_cells(path, task.cells())
+            )
         except (OSError, ValueError):
             return _NO_FILE, b""
         if before == after:
@@ -312,14 +328,30 @@ def _read(root: Path, task: _Task) -> tuple[Stamp, bytes]:
     )
 
 
-def _of_file(path: str) -> bytes:
-    digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as opened:
-        while block := opened.read(_BLOCK):
+def _of_file(path: str) -> tuple[Stamp, bytes, Stamp]:
+    """(stamp before, digest, stamp after)."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        before = stamp_of(os.fstat(number))
+        size = min(before.size + 1, _BLOCK)  # one more, so that the end shows with the first block
+        digest = hashlib.sha256()
+        read = 0
+        while block := os.read(number, size):
             digest.update(block)
-    return digest.hexdigest()[:DIGITS].encode()
+            read += len(block)
+            if read == before.size and len(block) < size:
+                break
+        after = stamp_of(os.fstat(number))
+    finally:
+        os.close(number)
+    return before, digest.hexdigest()[:DIGITS].encode(), after
 
 
-def _of_cells(cells: Iterable[bytes | None]) -> bytes:
-    """Digests one after the other; that of a row without a content is dashes."""
-    return b"".join(b"-" * DIGITS if cell is None else digest_of(cell) for cell in cells)
+def _of_cells(path: str, cells: Iterable[bytes | None]) -> tuple[Stamp, bytes, Stamp]:
+    """(stamp before, digests one after the other, stamp after).
+
+    The digest of a row without a content is dashes.
+    """
+    before = stamp_of(os.stat(path))
+    digests = b"".join(b"-" * DIGITS if cell is None else digest_of(cell) for cell in cells)
+    return before, digests, stamp_of(os.stat(path))

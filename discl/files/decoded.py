@@ -56,6 +56,9 @@ class PhotoFiles(Protocol):
     def read(self, ref: str) -> bytes:
         """The bytes of the image file; raises OSError where it cannot be read."""
 
+    def stamp(self, ref: str) -> tuple[int, ...]:
+        """As in `contents.Stamp`, of the file a photo lies in; OSError where there is none."""
+
     def digest(self, ref: str, data: bytes) -> bytes:
         """The digest of a photo's content, where `data` is its file's bytes."""
 
@@ -87,6 +90,8 @@ class DecodedPhotos:
     side: int
     files: PhotoFiles
     reading: Ints | None = None  # [n], positions; None = as listed
+    # [n, 4], of the files when their digests were made; None = digests are compared once more
+    stamps: NDArray[np.int64] | None = None
 
     @cached_property
     def folder(self) -> Path:
@@ -191,6 +196,7 @@ class DecodedPhotos:
                     position,
                     str(self.refs[position]),
                     bytes(self._digests[position]),
+                    () if self.stamps is None else tuple(self.stamps[position].tolist()),
                     elsewhere.get(position),
                 )
                 for position in self._chunks[number].tolist()
@@ -305,6 +311,7 @@ class _Photo(NamedTuple):
     position: int
     ref: str
     digest: bytes
+    stamp: tuple[int, ...]  # () = unknown
     copy: _Copy | None
 
 
@@ -435,7 +442,9 @@ def _decoded(photo: _Photo, side: int, files: PhotoFiles) -> tuple[bytes, str, b
     why = ""
     try:
         data = files.read(photo.ref)
-        if files.digest(photo.ref, data) != photo.digest:
+        # looked at after it is read: what changes a file later is no matter
+        unchanged = bool(photo.stamp) and files.stamp(photo.ref) == photo.stamp
+        if not unchanged and files.digest(photo.ref, data) != photo.digest:
             raise _changed(photo.ref)
     except OSError as error:
         if photo.digest:

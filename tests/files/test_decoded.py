@@ -16,7 +16,7 @@ from PIL import Image
 from discl.core.errors import UserError
 from discl.core.interfaces import Photos
 from discl.files import decoded
-from discl.files.contents import digest_of
+from discl.files.contents import digest_of, stamp_of
 from discl.files.decoded import DecodedPhotos, OpenedPhotos, check_room
 from discl.files.photos import decode_square
 
@@ -31,6 +31,9 @@ class Folder:
     log: Path
     slow_s: float = 0.0
     how: str = ""
+
+    def stamp(self, ref: str) -> tuple[int, ...]:
+        return stamp_of((self.root / ref).stat())
 
     def digest(self, ref: str, data: bytes) -> bytes:
         return digest_of(data)
@@ -114,7 +117,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from discl.core.interfaces import Photos
 from discl.files import decoded
-from discl.files.contents import digest_of
+from discl.files.contents import digest_of, stamp_of
 from test_decoded import a_map, silent
 decoded.LOG_SECONDS, decoded.CHUNK_PHOTOS = 0.0, 16
 a_map(Path(sys.argv[1]), Path(sys.argv[2]), slow_s=0.01).build("decoding", silent, 1)
@@ -228,6 +231,19 @@ def test_a_file_that_changed_since_its_digest_was_made_is_said(own: Path, tmp_pa
     with pytest.raises(UserError, match=r"100\.png changed while photos were decoded"):
         one.build("decoding", silent)
     assert one.open() is None
+
+
+def test_a_file_with_its_stamp_is_not_compared_again_and_one_with_another_is(
+    own: Path, tmp_path: Path
+) -> None:
+    one = a_map(own, tmp_path)
+    stamps = np.array([one.files.stamp(ref) for ref in one.refs.tolist()])
+    wrong = np.array([b"0" * 32] * COUNT)
+    replace(one, contents=wrong, stamps=stamps).build("decoding", silent)
+    other = np.array([b"1" * 32] * COUNT)
+    stamps[7] += 1
+    with pytest.raises(UserError, match=r"007\.jpg changed"):
+        replace(one, contents=other, stamps=stamps).build("decoding", silent)
 
 
 def test_other_photos_or_another_size_are_another_map(photos: Path, tmp_path: Path) -> None:

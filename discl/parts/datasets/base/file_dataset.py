@@ -15,7 +15,7 @@ from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Listing, Photos, Progress, Split
 from discl.core.progress import showing, shown_progress
 from discl.files import decoded
-from discl.files.contents import ContentDigests, Digests, digest_of
+from discl.files.contents import ContentDigests, Digests, digest_of, stamp_of
 from discl.files.disk import data_home
 from discl.files.photos import AS_STORED, Reading, decode, shortened, size_of, squared
 from discl.files.sources import ByHand, Source, format_bytes, obtain, safe_path
@@ -469,6 +469,7 @@ class FileDataset(ABC):
             self.side,
             _DatasetFiles(self, self.folder),
             photos.reading,
+            photos.stamps,
         )
 
     def _open_photos(self, split: str, progress: Progress) -> decoded.OpenedPhotos:
@@ -520,6 +521,10 @@ class _DatasetFiles:
 
     def read(self, ref: str) -> bytes:
         return self._dataset.read(self._root, ref)
+
+    def stamp(self, ref: str) -> tuple[int, ...]:
+        (place,) = self._dataset.places(self._root, [ref])
+        return stamp_of((self._root / place.path).stat())
 
     def digest(self, ref: str, data: bytes) -> bytes:
         (place,) = self._dataset.places(self._root, [ref])

@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.interfaces import Ints, Listing, Progress
-from discl.files.contents import DIGITS, ContentDigests, Digests, digest_of, digest_of_all
+from discl.files.contents import (
+    DIGITS,
+    ContentDigests,
+    Digests,
+    FileContents,
+    digest_of,
+    digest_of_all,
+)
 
 # many files are looked at again in one process only after so long: every run id needs a look
 _SECONDS_PER_PHOTO = 2e-4
@@ -38,6 +45,7 @@ class SplitContents(NamedTuple):
     ids: NDArray[np.str_]  # [n]; the reference, or for the row of a table its digest
     contents: Digests  # [n]
     listing: Listing  # in that order
+    stamps: NDArray[np.int64]  # [n, 4], of the files they lie in; see `files.contents.FileContents`
     reading: Ints | None  # [n], the order in which they are read fastest; None = this one
 
 
@@ -72,7 +80,7 @@ def look(
     """
     refs = np.concatenate([listing.refs for listing in listings.values()]).tolist()
     placed = places(refs)
-    contents = digests_of(cache, placed, cells, what, progress)
+    contents, stamps = _contents_of(cache, placed, cells, what, progress)
     for row in np.flatnonzero([bool(place.part) for place in placed]).tolist():
         contents[row] = digest_of_part(bytes(contents[row]), placed[row].part)
     ids = _ids(np.array(refs, np.str_), contents, placed, listings)
@@ -84,7 +92,9 @@ def look(
         order = np.asarray(_order(ids[part]))
         reading = _reading([placed[part.start + row] for row in order.tolist()])
         ordered = Listing(listing.refs[order], listing.labels[order], listing.groups[order])
-        splits[split] = SplitContents(ids[part][order], contents[part][order], ordered, reading)
+        splits[split] = SplitContents(
+            ids[part][order], contents[part][order], ordered, stamps[part][order], reading
+        )
     return Look(splits, _digest(splits, names), listings, time.monotonic())
 
 
@@ -92,9 +102,16 @@ def digests_of(
     cache: ContentDigests, places: Sequence[Place], cells: Cells, what: str, progress: Progress
 ) -> Digests:
     """Digests [n] of photos, in files of their own or in tables; empty where there is none."""
+    return _contents_of(cache, places, cells, what, progress).digests
+
+
+def _contents_of(
+    cache: ContentDigests, places: Sequence[Place], cells: Cells, what: str, progress: Progress
+) -> FileContents:
+    stamps = np.full((len(places), 4), -3, np.int64)  # photos in tables are compared by digest
     digests = np.zeros(len(places), f"S{DIGITS}")
     alone = [i for i, place in enumerate(places) if place.row < 0]
-    digests[alone] = cache.of_files([places[i].path for i in alone], what, progress)
+    digests[alone], stamps[alone] = cache.files([places[i].path for i in alone], what, progress)
     tables: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, place in enumerate(places):
         if place.row >= 0:
@@ -105,7 +122,7 @@ def digests_of(
             rows = np.array([places[i].row for i in tables[key]])
             there = rows < len(of_rows)
             digests[np.array(tables[key])[there]] = of_rows[rows[there]]
-    return digests
+    return FileContents(digests, stamps)
 
 
 def digest_of_part(digest: bytes, part: str) -> bytes:
