@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from discl.core.errors import UserError
+from discl.parts.datasets.manifest.layouts.lists import PhotoLists
 from discl.parts.datasets.manifest.layouts.tables import TableFiles
 from discl.parts.datasets.manifest.rows import Contents, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree
@@ -197,3 +198,19 @@ def test_what_is_not_clear_is_asked(
     write(tmp_path / "t.parquet", table({"image": pictures(2), "n": [1, 1], **columns}, **types))
     with pytest.raises(UserError, match=says):
         read(tmp_path, **options)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_shards_of_paths_are_lists_of_photos(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        (tmp_path / "photos" / f"{number}.jpg").write_bytes(b"photo")
+    for shard in (0, 1):
+        paths = [f"photos/{2 * shard + number}.jpg" for number in (0, 1)]
+        columns = {"path": paths, "kind": [0, -1]}
+        write(tmp_path / f"train-0000{shard}-of-00002.{ending}", table(columns, kind=CLASSES))
+    assert not TableFiles().recognises(FileTree(tmp_path), ReadOptions())
+    contents = PhotoLists().contents(FileTree(tmp_path), ReadOptions())
+    assert column(contents, "ref") == [f"photos/{number}.jpg" for number in range(4)]
+    assert column(contents, "label") == ["gnu", None, "gnu", None]
+    assert column(contents, "split") == ["train"] * 4

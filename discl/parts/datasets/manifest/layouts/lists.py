@@ -36,7 +36,7 @@ from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import split_of
 
-_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
 _ALSO = (".txt",)  # where it is asked for by name
 _MOST_LISTS = 50
 _DEEPEST = 3  # folders

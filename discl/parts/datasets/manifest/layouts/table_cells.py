@@ -42,6 +42,29 @@ def features_of(schema: pa.Schema) -> Features:
     return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
 
 
+def names_of_type(feature: object) -> tuple[str, ...]:
+    """The class names of a column's type, of one label or of a list of them; () = none."""
+    if isinstance(feature, list):  # as older versions write a list
+        feature = feature[0] if feature else None
+    if not isinstance(feature, dict):
+        return ()
+    if feature.get("_type") in ("Sequence", "List", "LargeList"):
+        return names_of_type(feature.get("feature"))
+    names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """Whether cells are texts, numbers, or lists of them."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return is_plain(kind.value_type)
+    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind)) and not (
+        pa.types.is_large_binary(kind)
+    )
+
+
 def batches_of(path: Path, columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
     """Some columns, `size` rows at most at a time; raises UserError for a damaged file."""
     import pyarrow as pa
@@ -113,6 +136,44 @@ def _all_have_bytes(path: Path, column: str) -> bool:
         if leaf.statistics is None or leaf.statistics.null_count != 0:
             return False
     return True
+
+
+# -- text
+
+
+def texts_of(values: Sequence[object], names: Sequence[str]) -> list[str | None]:
+    """Cells as text, numbers of classes as their names; -1 = no class, as test splits have it."""
+    if not names:
+        return [text_of(value) for value in values]
+
+    def name(value: object) -> str | None:
+        if isinstance(value, int):
+            return names[value] if 0 <= value < len(names) else None
+        return text_of(value)
+
+    return [
+        json.dumps([*filter(None, map(name, value))], ensure_ascii=False)
+        if isinstance(value, list)
+        else name(value)
+        for value in values
+    ]
+
+
+def text_of(value: Any) -> str | None:
+    """A cell as text: whole floats as whole numbers, lists as JSON; None for objects."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        if value != value:
+            return None
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, dict) or (isinstance(value, list) and dict in map(type, value)):
+        return None
+    if isinstance(value, list):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
 
 
 # -- pictures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +18,14 @@ from discl.parts.datasets.manifest.layouts.table_cells import (
     batches_of,
     cell_of,
     features_of,
+    is_plain,
+    names_of_type,
     paths_alone,
     picture,
     pictures_of,
     rows_of,
     schema_of,
+    texts_of,
 )
 from discl.parts.datasets.manifest.layouts.table_files import (
     first_of_each,
@@ -34,7 +36,7 @@ from discl.parts.datasets.manifest.layouts.table_files import (
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, found_columns
 from discl.parts.datasets.manifest.lists.photo_rows import list_contents
 from discl.parts.datasets.manifest.lists.raw_rows import PhotoList
-from discl.parts.datasets.manifest.lists.reading import SAMPLE, Columns, TextTable, text_of
+from discl.parts.datasets.manifest.lists.reading import SAMPLE, Columns, TextTable
 from discl.parts.datasets.manifest.rows import Contents, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import IMAGE_COLUMNS, LABEL_COLUMNS, plain_name
@@ -193,7 +195,7 @@ def _photo_list(tree: FileTree, table: _Table, options: ReadOptions) -> PhotoLis
 
 def _typed_label(table: _Table) -> str:
     """The column that `datasets` calls a class; "" = none, or several without a usual name."""
-    typed = [name for name in table.schema.names if _names_of(table.features.get(name))]
+    typed = [name for name in table.schema.names if names_of_type(table.features.get(name))]
     typed = [name for name in typed if plain_name(name) not in ("split", "fold")]
     usual = [name for name in LABEL_COLUMNS if name in map(plain_name, typed)]
     if len(typed) > 1 and not usual:
@@ -204,20 +206,8 @@ def _typed_label(table: _Table) -> str:
     return next((name for name in typed if not usual or plain_name(name) == usual[0]), "")
 
 
-def _names_of(feature: object) -> tuple[str, ...]:
-    """The class names of a column's type, of one label or of a list of them; () = none."""
-    if isinstance(feature, list):  # as older versions write a list
-        feature = feature[0] if feature else None
-    if not isinstance(feature, dict):
-        return ()
-    if feature.get("_type") in ("Sequence", "List", "LargeList"):
-        return _names_of(feature.get("feature"))
-    names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
-    return tuple(map(str, names)) if isinstance(names, list) else ()
-
-
 def _class_names(table: _Table, photos: PhotoList) -> tuple[str, ...] | None:
-    names = _names_of(table.features.get(photos.columns.labels[0]))
+    names = names_of_type(table.features.get(photos.columns.labels[0]))
     return names or None
 
 
@@ -227,13 +217,13 @@ def _class_names(table: _Table, photos: PhotoList) -> tuple[str, ...] | None:
 def _text_table(tree: FileTree, table: _Table) -> TextTable:
     path = tree.root / path_of(table.ref)
     columns = tuple(
-        field.name for field in table.schema if field.name == table.image or _is_plain(field.type)
+        field.name for field in table.schema if field.name == table.image or is_plain(field.type)
     )
-    class_names = {name: _names_of(table.features.get(name)) for name in columns}
+    class_names = {name: names_of_type(table.features.get(name)) for name in columns}
 
     def batches(wanted: Sequence[str], size: int) -> Iterator[Columns]:
         texts = [name for name in wanted if name != table.image]
-        refs = _rowtable_refs(tree, table, path) if size > SAMPLE else None
+        refs = _row_refs(tree, table, path) if size > SAMPLE else None
         start = 0
         for batch in batches_of(path, texts, size):
             rows = range(start, start + batch.num_rows)
@@ -243,42 +233,13 @@ def _text_table(tree: FileTree, table: _Table) -> TextTable:
                 if name == table.image:
                     found[name] = [refs[row] for row in rows] if refs else [""] * len(rows)
                 else:
-                    found[name] = _texts(batch.column(name).to_pylist(), class_names[name])
+                    found[name] = texts_of(batch.column(name).to_pylist(), class_names[name])
             yield found
 
     return TextTable(table.ref, columns, batches)
 
 
-def _is_plain(kind: pa.DataType) -> bool:
-    """Whether cells are texts, numbers, or lists of them."""
-    import pyarrow as pa
-
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _is_plain(kind.value_type)
-    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind)) and not (
-        pa.types.is_large_binary(kind)
-    )
-
-
-def _texts(values: Sequence[object], names: Sequence[str]) -> list[str | None]:
-    """Cells as text, numbers of classes as their names; -1 = no class, as test splits have it."""
-    if not names:
-        return [text_of(value) for value in values]
-
-    def name(value: object) -> str | None:
-        if isinstance(value, int):
-            return names[value] if 0 <= value < len(names) else None
-        return text_of(value)
-
-    return [
-        json.dumps([*filter(None, map(name, value))], ensure_ascii=False)
-        if isinstance(value, list)
-        else name(value)
-        for value in values
-    ]
-
-
-def _rowtable_refs(tree: FileTree, table: _Table, path: Path) -> Sequence[str | None]:
+def _row_refs(tree: FileTree, table: _Table, path: Path) -> Sequence[str | None]:
     """The reference of each row.
 
     Raises UserError where cells hold paths, no pictures, and none of the paths is there.

@@ -12,13 +12,14 @@ from discl.core.text import listed
 from discl.parts.datasets.manifest.tree import FileTree
 from discl.parts.datasets.manifest.usual_names import SPLITS, split_of
 
+_SHARD = re.compile(r"-\d{4,}(-of-\d{4,})?(-[0-9a-f]+)?$")  # of `datasets`
 _MAIN = "metadata"  # the name of lists of Hugging Face's image folders
 
 
 def split_of_list(ref: str) -> str | None:
     """The split that a list's name or its folder says: `train.csv`, `Places_LT_val.txt`."""
     folder, _, name = ref.rpartition("/")
-    stem = name.rpartition(".")[0]
+    stem = _SHARD.sub("", name.rpartition(".")[0])
     words = {SPLITS[word] for word in re.split(r"[\W_]+", stem.lower()) if word in SPLITS}
     if words == {"train", "val"}:  # both together, to be divided
         words = {"train"}
@@ -51,11 +52,13 @@ def lists_of_one_kind(refs: Sequence[str]) -> list[str]:
         return whole[plain[0]]
     if whole:
         (found,) = whole.values()
-        if len(set(map(split_of_list, found))) < len(found):
+        if len(set(map(split_of_list, found))) < len(set(map(_without_shard, found))):
             raise _several(found)
         return found
     if not single:
         return [ref for found in families.values() for ref in found]
+    if len(set(map(_without_shard, single))) == 1:
+        return single
     main = [ref for ref in single if Path(ref).stem == _MAIN]
     if len(single) > 1 and len({Path(ref).name for ref in main or single}) > 1:
         raise _several(single)
@@ -81,8 +84,15 @@ def given_lists(tree: FileTree, table: str) -> list[str]:
     return [table]
 
 
+def _without_shard(ref: str) -> str:
+    """A list's path without the number of the part of it."""
+    stem, _, ending = ref.rpartition(".")
+    return f"{_SHARD.sub('', stem)}.{ending}"
+
+
 def _family(ref: str) -> str:
-    """A list's path without the words that name its split."""
+    """A list's path without the words that name its split, and the number of its part."""
+    ref = _without_shard(ref)
     folder, _, name = ref.rpartition("/")
     above, _, inner = folder.rpartition("/")
     if split_of(inner):

@@ -12,13 +12,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from discl.core.errors import UserError
 from discl.core.text import printable
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from discl.parts.datasets.manifest.layouts.table_cells import (
+    batches_of,
+    features_of,
+    is_plain,
+    names_of_type,
+    schema_of,
+    text_of,
+    texts_of,
+)
 
 BATCH = 100_000  # rows in memory as Python objects
 SAMPLE = 2_000  # rows that columns are recognised by
@@ -73,8 +79,8 @@ def open_table(path: Path, where: str, is_header: Callable[[Sequence[str]], bool
     """
     ending = path.suffix.lower()
     try:
-        if ending == ".parquet":
-            return _parquet(path, where)
+        if ending in (".parquet", ".arrow"):
+            return _table_of_paths(path, where)
         if ending in (".jsonl", ".ndjson"):
             return _json_lines(path, where)
         if ending == ".json":
@@ -284,60 +290,21 @@ def _of_records(
     return TextTable(where, names, batches, remarks)
 
 
-def _parquet(path: Path, where: str) -> TextTable:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(path)
-    except pa.ArrowException as error:
-        raise _damaged(where, error) from error
-    names = tuple(field.name for field in schema if not _holds_bytes(field.type))
+def _table_of_paths(path: Path, where: str) -> TextTable:
+    """The columns of a Parquet or Arrow file, without its pictures."""
+    schema = schema_of(path)
+    names = tuple(field.name for field in schema if is_plain(field.type))
+    features = features_of(schema)
+    class_names = {name: names_of_type(features.get(name)) for name in names}
 
     def batches(columns: Sequence[str], size: int) -> Iterator[Columns]:
-        try:
-            with pq.ParquetFile(path, pre_buffer=False) as opened:
-                for batch in opened.iter_batches(size, columns=list(columns)):
-                    yield {name: texts_of(batch[name]) for name in columns}
-        except pa.ArrowException as error:
-            raise _damaged(where, error) from error
+        for batch in batches_of(path, columns, size):
+            yield {
+                name: texts_of(batch.column(name).to_pylist(), class_names[name])
+                for name in columns
+            }
 
     return TextTable(where, names, batches)
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind)) or (
-        pa.types.is_struct(kind)
-    )
-
-
-def texts_of(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
-    """The cells of an Arrow column as text."""
-    import pyarrow as pa
-
-    values = column.to_pylist()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return list(values)
-    return [text_of(value) for value in values]
-
-
-def text_of(value: Any) -> str | None:
-    """A cell as text: whole floats as whole numbers, lists as JSON; None for objects."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        if value != value:
-            return None
-        return str(int(value)) if value.is_integer() else str(value)
-    if isinstance(value, dict) or (isinstance(value, list) and dict in map(type, value)):
-        return None
-    if isinstance(value, list):
-        return json.dumps(value, default=str, ensure_ascii=False)
-    return str(value)
 
 
 def _damaged(where: str, error: Exception) -> UserError:
