@@ -59,7 +59,7 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
     from discl.core.registry import bind, names
 
     parameters = parameters_of(dataset, settings)
-    if dataset in names("datasets") or dataset not in available():
+    if dataset in names("datasets"):
         return bind("datasets", dataset, parameters).build()
     given = [f"dataset.{key}={to_toml(value)}" for key, value in parameters.items()]
     return load(dataset, settings=given).part("datasets").build()
@@ -93,8 +93,10 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     built = _build(dataset, settings)
     counts = count_photos(built)
     table = Table("class", "group", *counts.splits, title=f"{dataset}: photos per class", box=None)
+    species = getattr(built, "species", {})
     for name, group, photos in counts.rows:
-        table.add_row(escape(name), group, *map(str, photos))
+        title = f"{species[name]} ({name})" if name in species else name
+        table.add_row(escape(title), group, *map(str, photos))
     table.add_section()
     totals = [sum(photos) for photos in zip(*(row[2] for row in counts.rows), strict=True)]
     table.add_row("all", "", *map(str, totals))

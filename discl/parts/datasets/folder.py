@@ -40,7 +40,7 @@ from discl.parts.datasets.manifest.rows import Decision, ReadOptions
 from discl.parts.datasets.manifest.splits import SPLIT_BY, SplitRule
 from discl.parts.datasets.manifest.store import Manifest, stored
 from discl.parts.datasets.manifest.tree import FileTree, path_of
-from discl.parts.datasets.manifest.words import Named, named
+from discl.parts.datasets.manifest.words import Named, is_latin, named
 
 # endings of photos with 8 bits a channel
 _SHALLOW = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".heic", ".heif")
@@ -205,6 +205,12 @@ class Folder(FileDataset):
     @property
     def classes(self) -> tuple[str, ...]:
         return self._named.names
+
+    @property
+    def species(self) -> dict[str, str]:
+        """English name of a class -> the Latin name that is written for it."""
+        pairs = zip(self.classes, self.manifest.names, strict=True)
+        return {name: written for name, written in pairs if name != written and is_latin(written)}
 
     @cached_property
     def _named(self) -> Named:

@@ -65,6 +65,11 @@ def named(written: Sequence[str], names_file: str = "") -> Named:
     return Named(names, tuple(_remarks(written, spelt, names, given)))
 
 
+def is_latin(written: str) -> bool:
+    """Whether a class has the form of a species' Latin name, `Panthera leo`."""
+    return _BINOMIAL.fullmatch(written) is not None
+
+
 def _given(written: Sequence[str], spelt: Sequence[str], names_file: str) -> dict[str, str]:
     """Names by what they stand for, from the file."""
     if not names_file:
