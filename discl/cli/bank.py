@@ -93,6 +93,12 @@ def bank_build(
         f"{filled.images} images made ({filled.denoising_steps} denoising steps{rate}),"
         f" {sum(bench.bank.count().values())} in {bench.bank.folder}"
     )
+    _tell_failures(bench)
+    _upload(bench)
+
+
+def _tell_failures(bench: Bench) -> None:
+    """How many images could not be made, and why the first one could not."""
     if failures := bench.bank.failures():
         cell, why = failures[0]
         click.echo(
@@ -100,7 +106,6 @@ def bank_build(
             f" {cell.variant}: {why}",
             err=True,
         )
-    _upload(bench)
 
 
 def _upload(bench: Bench) -> None:
@@ -143,13 +148,17 @@ def bank_show(output: Path, photos: int, **selection: Any) -> None:
     discl bank show cifar10_lt -o spectrum.svg --set bank.threshold=0.2
     """
     from discl.files.figure import check_figure, save_figure
+    from discl.harness.bank.prompt_remarks import remarks_before_images
     from discl.harness.bank.source_size import sentences, source_sizes
     from discl.harness.bank.spectrum import spectrum
 
     check_figure(output)
     bench, tracker = opened(load(**selection))
     bench.find_hard(tracker.progress)
+    for sentence in remarks_before_images(bench):
+        click.echo(sentence, err=True)
     bench.fill(bench.spec.levels, tracker.progress)
+    _tell_failures(bench)
     for sentence in sentences(source_sizes(bench)):
         click.echo(sentence)
     click.echo(f"spectrum: {save_figure(spectrum(bench, photos), output)}")

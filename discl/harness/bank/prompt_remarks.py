@@ -26,7 +26,7 @@ _SHOWN = 60  # characters of a prompt
 class _Texts(NamedTuple):
     """Texts of one use, with the class that each is first used for."""
 
-    classes: Mapping[str, int]  # text -> label
+    classes: Mapping[str, int | None]  # text -> label; None = it is of no class
     what: str  # one of them is, such as "prompt"
     reader: str  # such as "the generator"
     part: Any  # that reads them
@@ -43,8 +43,8 @@ def prompt_remarks(bench: Bench) -> Iterator[str]:
     rows = bench.hard if known else np.arange(len(bench.train))
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(MOST_PHOTOS, len(rows))).astype(int))]
     sources = bench.sources_of(rows)
-    prompts: dict[str, int] = {}
-    captions: dict[str, int] = {}
+    prompts: dict[str, int | None] = {}
+    captions: dict[str, int | None] = {}
     of_class: dict[int, set[str]] = defaultdict(set)
     for position, label in enumerate(sources.labels.tolist()):
         choices = sources.choices(position)
@@ -54,6 +54,10 @@ def prompt_remarks(bench: Bench) -> Iterator[str]:
         captions.setdefault(sources.caption(position), label)
     yield from _without_words(bench, of_class)
     yield from _cut(bench, _Texts(prompts, "prompt", "the generator", bench.generator))
+    if negative := getattr(bench.generator, "negative_prompt", ""):
+        yield from _cut(
+            bench, _Texts({negative: None}, "negative prompt", "the generator", bench.generator)
+        )
     yield from _cut(bench, _Texts(captions, "caption", "the scorer", bench.scorer))
 
 
@@ -124,10 +128,11 @@ def _cut(bench: Bench, texts: _Texts) -> Iterator[str]:
     cut = [text for text, is_cut in zip(listed, read.cut, strict=True) if is_cut]
     if not cut:
         return
-    name = bench.dataset.classes[texts.classes[cut[0]]]
+    label = texts.classes[cut[0]]
+    name = "" if label is None else f"{bench.dataset.classes[label]}: "
     yield (
         f"{len(cut)} of {len(listed)} {texts.what}s {'is' if len(cut) == 1 else 'are'} longer than"
-        f" the {read.most} tokens that {texts.reader} reads, and cut ({name}: {_short(cut[0])});"
+        f" the {read.most} tokens that {texts.reader} reads, and cut ({name}{_short(cut[0])});"
         " shorten them, or put what matters first"
     )
     alike = defaultdict(list)
@@ -135,7 +140,8 @@ def _cut(bench: Bench, texts: _Texts) -> Iterator[str]:
         alike[tokens].append(text)
     same = [members for members in alike.values() if len(members) > 1]
     if same:
-        names = {bench.dataset.classes[texts.classes[text]] for members in same for text in members}
+        labels = {texts.classes[text] for members in same for text in members}
+        names = {bench.dataset.classes[label] for label in labels if label is not None}
         yield (
             f"{sum(map(len, same))} of them differ only behind the cut: to {texts.reader} they are"
             f" {len(same)} {texts.what}{'s' if len(same) > 1 else ''} ({_some(sorted(names))})"

@@ -104,6 +104,17 @@ def test_texts_that_are_cut_and_those_that_become_one_are_named(tmp_path: Path) 
     ]
 
 
+def test_a_negative_prompt_is_cut_too() -> None:
+    bench = _bench("cifar10_lt", "dog", "yak")
+    bench.generator = Reader()  # type: ignore[assignment]
+    bench.generator.negative_prompt = "blurry, dark and without a dog"  # type: ignore[attr-defined]
+    told = [*prompt_remarks(bench)]
+    assert told[-1].startswith(
+        "1 of 1 negative prompts is longer than the 3 tokens that the generator reads, and cut"
+        " (blurry, dark and without a dog)"
+    )
+
+
 def test_a_part_that_cannot_be_loaded_here_says_nothing_of_texts() -> None:
     class Absent(Deaf):
         def texts_read(self, texts: Any) -> TextsRead:
