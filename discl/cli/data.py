@@ -56,11 +56,14 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
     """The dataset, or that of a benchmark, with the settings of its table."""
     from discl.config.load import available, load
     from discl.config.toml import to_toml
+    from discl.core.errors import unknown
     from discl.core.registry import bind, names
 
     parameters = parameters_of(dataset, settings)
     if dataset in names("datasets"):
         return bind("datasets", dataset, parameters).build()
+    if dataset not in available() and not Path(dataset).is_dir():  # of a folder `load` says more
+        raise unknown("dataset", dataset, sorted({*names("datasets"), *available()}))
     given = [f"dataset.{key}={to_toml(value)}" for key, value in parameters.items()]
     return load(dataset, settings=given).part("datasets").build()
 

@@ -93,7 +93,8 @@ def _understood(dataset: InFiles) -> Iterator[str]:
         yield f"# {printable(what)}: {printable(choice)} ({printable(why)})"
     for split in dataset.splits:
         labels = dataset.listing(split).labels
-        yield f"# {split}: {len(labels):,} photos of {len(np.unique(labels)):,} classes"
+        classes = len(np.unique(labels))
+        yield f"# {split}: {len(labels):,} photos of {classes:,} class{'es' * (classes != 1)}"
     remarks = [printable(remark) for remark in dataset.notes]
     yield from (f"# - {remark}" for remark in remarks[:_MOST_REMARKS])
     if len(remarks) > _MOST_REMARKS:

@@ -79,8 +79,8 @@ def test_a_file_is_never_overwritten_and_names_are_none_of_ours(photos: Path) ->
 
 
 def test_a_folder_in_the_place_of_a_benchmark_is_told_of_init(photos: Path) -> None:
-    said = _said("bench", photos.name)
-    assert "is a folder, and no benchmark; `discl init" in said
+    for words in (["bench"], ["data", "info"]):
+        assert "is a folder, and no benchmark; `discl init" in _said(*words, photos.name)
 
 
 def test_a_folder_s_name_that_is_no_text_is_told(photos: Path) -> None:

@@ -280,3 +280,18 @@ def test_beside_held_out_groups_the_others_are_in_every_split() -> None:
     assert groups["val"] | groups["test"] <= groups["train"]
     assert not groups[UNSEEN] & groups["train"]
     assert any("photos of one group are in train and in val" in r for r in found.remarks)
+
+
+def test_a_split_for_which_nothing_is_left_is_told() -> None:
+    bursts = [
+        *photos(4, sequence=lambda i: f"a{i // 2}"),
+        *photos(4, "dog", sequence=lambda i: f"b{i // 2}"),
+    ]
+    found = assigned(contents(bursts), SplitRule())
+    assert counts(found) == {"train": 4, "val": 4}
+    assert any("no photo for test: the sequences" in remark for remark in found.remarks)
+    (split,) = [decision.choice for decision in found.decisions if decision.what == "split"]
+    assert split == "train (what is left), val (cut from train)"
+    by_photo = assigned(contents(bursts), SplitRule(split_by="photo"))
+    assert counts(by_photo)["test"]
+    assert not any("no photo for" in remark for remark in by_photo.remarks)

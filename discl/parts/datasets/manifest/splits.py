@@ -50,6 +50,7 @@ def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = No
     and the largest sequence (or group) of the class; nor less than its share without that, where
     sequences (or groups) have one class each. Every class stays in train.
     """
+    has = "given" if coded(contents.rows["split"]).values else "what is left"
     contents, pictures = _completed(contents, pictures)
     contents, pictures = with_held_out(contents, rule.ood_groups, pictures)
     given = set(coded(contents.rows["split"]).values)
@@ -58,7 +59,7 @@ def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = No
         contents = _cut(contents, rule, missing, pictures)
     present = set(coded(contents.rows["split"]).values)
     told = ", ".join(
-        f"{name} ({'cut from train' if name in missing else 'given'})"
+        f"{name} ({'cut from train' if name in missing else has})"
         for name in dict.fromkeys(["train", "val", "test", *sorted(present)])
         if name in present and name != UNSEEN
     )
@@ -131,13 +132,20 @@ def _cut(
             by = ""
             found, remarks = _with_cut(contents, rule.share, missing, "", pictures)
     kinds = {"sequence": ", sequences whole", "group": ", groups whole", "": ""}
-    cut_remark = (
-        f"cut from train: {' and '.join(missing)}, {rule.share:.0%} of each class, by the hash of"
-        f" the names{kinds[by]}"
-    )
+    none = [name for name, rows in found.items() if not rows.any()]
+    if cut := [name for name in missing if name not in none]:
+        remarks.insert(
+            0,
+            f"cut from train: {' and '.join(cut)}, {rule.share:.0%} of each class, by the hash of"
+            f" the names{kinds[by]}",
+        )
+    if none:
+        why = f"the {by}s of each class are" if by else "the photos of each class are"
+        way_out = "; dataset.split_by=photo cuts photo by photo" if by else ""
+        remarks.append(f"no photo for {' and '.join(none)}: {why} too few to cut{way_out}")
     for name, rows in found.items():
         contents = with_split(contents, name, rows)
-    return contents.with_rows(contents.rows, cut_remark, *([told] if told else []), *remarks)
+    return contents.with_rows(contents.rows, *([told] if told else []), *remarks)
 
 
 def _unit_column(contents: Contents, rule: SplitRule) -> tuple[str, str]:
