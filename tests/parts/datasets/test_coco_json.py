@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from discl.core.errors import UserError
+from discl.parts.datasets.folder import Folder
 from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson
 from discl.parts.datasets.manifest.rows import Contents, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree
@@ -320,3 +321,29 @@ def test_other_json_files_are_left_to_other_layouts(tmp_path: Path, content: Any
     _photos(tmp_path, "1.jpg")
     (tmp_path / "a.json").write_text(json.dumps(content))
     assert not CocoJson().recognises(FileTree(tmp_path), ReadOptions())
+
+
+def test_cameras_that_training_never_saw_are_held_out_whole(tmp_path: Path) -> None:
+    """The data part of going from a LILA JSON to a table with unseen cameras."""
+    images = [
+        {
+            "id": str(n),
+            "file_name": f"S{n % 4}/{n}.jpg",
+            "location": f"S{n % 4}",
+            "seq_id": f"q{n % 4}-{n // 8}",
+        }
+        for n in range(96)
+    ]
+    annotations = [{"image_id": str(n), "category_id": 1 + n // 8 % 2} for n in range(96)]
+    for image in images:
+        _photos(tmp_path, f"photos/{image['file_name']}")
+        (tmp_path / "photos" / image["file_name"]).write_bytes(image["id"].encode())
+    _json(tmp_path / "metadata" / "set.json", images, annotations)
+    folder = Folder(root=str(tmp_path), ood_groups=["S2"])
+    refs = {split: set(folder.listing(split).refs.tolist()) for split in folder.splits}
+    assert set(refs) == {"train", "val", "test", "ood/unseen"}
+    assert refs["ood/unseen"] == {f"photos/S2/{n}.jpg" for n in range(2, 96, 4)}
+    sequence = {f"photos/{image['file_name']}": image["seq_id"] for image in images}
+    of_split = [{sequence[ref] for ref in listed} for listed in refs.values()]
+    assert sum(map(len, of_split)) == len(set().union(*of_split)) == 48
+    assert folder.classes == ("zebra", "lion")
