@@ -62,6 +62,7 @@ def answer(contents: Contents) -> list[tuple[object, object]]:
         {"labels__csv": "sep=;\r\n" + TABLE.replace(",", ";").replace("\n", "\r\n")},
         {"labels__csv": TABLE.replace(",", ",,").replace("\n", ",\n") + ",,,\n\n"},
         {"labels__csv": TABLE.partition("\n")[2]},  # no header
+        {"labels__csv": TABLE.replace(",", ", ")},
         {"labels__csv": TABLE.replace(".jpg", "")},  # names without ending
         {"labels__csv": '"file_name","label"\n' + TABLE.partition("\n")[2]},
         {"labels__csv": TABLE.replace("a1.jpg", "C:\\photos\\images\\a1.jpg")},

@@ -31,7 +31,7 @@ from discl.parts.datasets.manifest.lists.reading import (
     delimiter_of,
     open_table,
 )
-from discl.parts.datasets.manifest.lists.split_lists import with_split_lists
+from discl.parts.datasets.manifest.lists.text_lines import with_split_lists
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import split_of

@@ -158,12 +158,17 @@ def _delimited(path: Path, where: str, is_header: Callable[[Sequence[str]], bool
         delimiter = delimiter_of(cut) or ("\t" if path.suffix.lower() == ".tsv" else ",")
     else:
         delimiter = said[1]
-    first = next(_csv_rows(path, encoding, delimiter, skip=1 if said else 0))
+    skip = 1 if said else 0
+    header = sample[said.end() if said else 0 :].lstrip().partition("\n")[0]
+    spaced = f"{delimiter} " in header  # `filename, label`
+    first = next(_csv_rows(path, encoding, delimiter, skip, spaced), None)
+    if first is None:
+        raise UserError(f"{where} is empty; complete it or remove it")
     headed = is_header(first)
     names = _unique(first if headed else [""] * len(first))
 
     def batches(columns: Sequence[str], size: int) -> Iterator[Columns]:
-        rows = _csv_rows(path, encoding, delimiter, skip=1 if said else 0)
+        rows = _csv_rows(path, encoding, delimiter, skip, spaced)
         rows = itertools.islice(rows, 1 if headed else 0, None)
         places = {name: names.index(name) for name in columns}
         number = 0
@@ -179,12 +184,14 @@ def _delimited(path: Path, where: str, is_header: Callable[[Sequence[str]], bool
     return TextTable(where, names, batches, remarks, headed)
 
 
-def _csv_rows(path: Path, encoding: str, delimiter: str, skip: int) -> Iterator[list[str]]:
+def _csv_rows(
+    path: Path, encoding: str, delimiter: str, skip: int, spaced: bool
+) -> Iterator[list[str]]:
     """The rows of a file, without empty lines."""
     with path.open(encoding=encoding, newline="") as opened:
         for _ in range(skip):
             opened.readline()
-        yield from filter(None, csv.reader(opened, delimiter=delimiter, skipinitialspace=True))
+        yield from filter(None, csv.reader(opened, delimiter=delimiter, skipinitialspace=spaced))
 
 
 def _evened(

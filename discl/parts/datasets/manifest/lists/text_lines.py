@@ -9,16 +9,20 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from discl.core.errors import UserError
-from discl.parts.datasets.manifest.lists.choice import split_of_list
+from discl.core.text import listed
+from discl.parts.datasets.manifest.columns import coded, counted
+from discl.parts.datasets.manifest.lists.choice import lists_of_one_kind, split_of_list
+from discl.parts.datasets.manifest.lists.label_cells import with_column
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_header
 from discl.parts.datasets.manifest.lists.lookup import Finder, finders
 from discl.parts.datasets.manifest.lists.reading import (
+    BATCH,
     Columns,
     TextTable,
     delimiter_of,
     encoding_of,
 )
-from discl.parts.datasets.manifest.rows import Decision
+from discl.parts.datasets.manifest.rows import Contents, Decision
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
 _SEPARATORS = ("\t", ",", ";", " ", "")  # "" = a line is a path
@@ -154,3 +158,43 @@ def lines_columns(lines: TextLines) -> ListColumns:
         choice = f"the first of the {lines.numbers} numbers after the path"
     decision = Decision("label", choice, "of each line")
     return ListColumns("path", ("class",), decisions=(decision,))
+
+
+def with_split_lists(contents: Contents, tree: FileTree) -> Contents:
+    """Contents with the splits that text lists of paths alone give, where nothing else gives any.
+
+    Raises UserError for a photo that stands in the lists of two splits.
+    """
+    if contents.rows["split"].null_count < contents.rows.num_rows:
+        return contents
+    found = {
+        lines.ref: lines
+        for lines in text_lists(tree)
+        if not lines.separator and split_of_list(lines.ref)
+    }
+    chosen = lists_of_one_kind(list(found)) if found else []
+    known_splits = set(map(split_of_list, chosen))
+    chosen += [ref for ref in found if split_of_list(ref) not in known_splits]
+    splits: dict[str, tuple[str, str]] = {}  # photo -> (split, list)
+    for ref in chosen:
+        lines = found[ref]
+        split = split_of_list(ref) or ""
+        for batch in lines_table(tree, lines).batches(("path",), BATCH):
+            for cell in batch["path"]:
+                photo = lines.finds(cell or "") or cell or ""
+                known, first = splits.setdefault(photo, (split, ref))
+                if known != split:
+                    raise UserError(
+                        f"{photo} stands in {first} and in {ref}: it can be in one split alone;"
+                        " correct the lists"
+                    )
+    photos = coded(contents.rows["ref"])
+    named = [splits[photo][0] if photo in splits else None for photo in photos.values]
+    if not any(named):
+        return contents
+    rows = with_column(contents.rows, "split", photos.column(named))
+    left = rows["split"].null_count
+    remarks = [f"{counted(left, 'row')} of photos in none of {listed(chosen)}"] if left else []
+    return contents.with_rows(rows, *remarks).decided(
+        Decision("split", listed(chosen), "their lines are paths of photos")
+    )
