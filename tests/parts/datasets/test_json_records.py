@@ -44,12 +44,19 @@ def test_records_are_the_same_in_small_and_large_blocks(
 def test_a_file_that_is_cut_anywhere_is_refused(tmp_path: Path, block: int, array: str) -> None:
     text = json.dumps({key: [{"id": n} for n in range(20)] for key in ("images", "annotations")})
     path = tmp_path / "cut.json"
-    for end in range(12, len(text) - 1, 7):
+    for end in range(12, len(text) - 1, 17):
         path.write_text(text[:end])
         if array == "images" and '"annotations": [' in text[:end]:
             continue  # whole, and what is cut is found where that is read
         with pytest.raises(UserError, match=r"cut\.json cannot be read as JSON .*get it again"):
             _read(path, array, block)
+
+
+def test_where_a_file_is_cut_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "cut.json"
+    path.write_text('{"images": [{"id": 1}, {"id": 2}, {"id"')
+    with pytest.raises(UserError, match=r"\(after number 2 of images: premature EOF\)"):
+        _read(path)
 
 
 def test_what_python_writes_and_json_does_not_know_is_read(tmp_path: Path) -> None:

@@ -54,7 +54,8 @@ def _coco_files(tree: FileTree, table: str) -> list[str]:
     """References of the COCO files; those that `dataset.table` names, where it is given."""
     named = [ref for ref in tree.lists if ref.lower().endswith(".json")]
     if table:
-        pattern = posixpath.normpath(table.replace("\\", "/"))
+        written = table.replace("\\", "/").removeprefix(f"{tree.root.as_posix()}/")
+        pattern = posixpath.normpath(written)
         named = [ref for ref in named if ref == pattern or fnmatch.fnmatchcase(ref, pattern)]
     if len(named) > _MOST_FILES:
         sizes = {ref: (tree.root / path_of(ref)).stat().st_size for ref in named}

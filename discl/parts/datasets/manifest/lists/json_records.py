@@ -27,7 +27,11 @@ _NOT_JSON = re.compile(rb"(?<=[:\[,\s])(?:NaN|-?Infinity)(?=\s*[,\]}])")
 
 
 class _BrokenJsonError(Exception):
-    """A file that is no JSON, or ends too early."""
+    """A file that is no JSON, or ends too early; after so many values."""
+
+    def __init__(self, problem: str, values: int) -> None:
+        super().__init__(problem)
+        self.values = values
 
 
 class _NoRecordError(Exception):
@@ -96,7 +100,8 @@ def read_records(
                     read += len(chunk)
             return done
         except _BrokenJsonError as error:
-            problem = f"after {array} number {read:,}: {error}" if read else str(error)
+            # the last try reads the whole file, and counts from its first record
+            problem = f"after number {error.values:,} of {array}: {error}"
         except _NoRecordError as error:
             raise UserError(
                 f"{name}: {array} holds {error}, which is no record of a photo; correct it"
@@ -179,11 +184,15 @@ def _without_collector() -> Iterator[None]:
 
 
 def _values(ijson: Any, stream: Any, prefix: str, exact: bool) -> Iterator[Any]:
+    number = 0
     try:
-        yield from ijson.items(stream, prefix, use_float=not exact, buf_size=1 << 20)
+        for value in ijson.items(stream, prefix, use_float=not exact, buf_size=1 << 20):
+            number += 1
+            yield value
     except (ijson.JSONError, UnicodeDecodeError) as error:
         first = str(error).removeprefix("b'").strip().splitlines() or ["damaged"]
-        raise _BrokenJsonError(first[0].split("\\n")[0].rstrip(".")) from error
+        problem = first[0].split("\\n")[0].removeprefix("parse error: ").rstrip(".")
+        raise _BrokenJsonError(problem, number) from error
 
 
 def _spans(path: Path, key: str, opening: bytes = rb"\[") -> list[tuple[int, int] | None]:
