@@ -312,6 +312,8 @@ def test_oddities_are_told_and_go_on(tmp_path: Path) -> None:
             "images": [{"file": "1.jpg", "detections": []}],
             "detection_categories": {},
         },  # a detector's
+        {"images": [{"id": "1", "detections": []}]},  # iWildCam 2020's
+        {"images": [{"file": "1.jpg", "failure": "cannot be read"}]},
         {"1.jpg": "zebra"},
         {"images": ["1.jpg"]},
         {"version": "5", "shapes": [], "imagePath": "1.jpg"},  # one file a photo

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from discl.core.errors import UserError
 from discl.parts.datasets.manifest.columns import some
-from discl.parts.datasets.manifest.layouts.coco_columns import FILE_FIELDS
 from discl.parts.datasets.manifest.layouts.coco_rows import coco_contents
 from discl.parts.datasets.manifest.lists.json_records import Record, head
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
@@ -69,7 +68,7 @@ def _coco_files(tree: FileTree, table: str) -> list[str]:
 def _is_coco(first: dict[str, Record]) -> bool:
     image, annotation = first.get("images"), first.get("annotations")
     if image:
-        return "detections" not in image and any(field in image for field in ("id", *FILE_FIELDS))
+        return "id" in image and "detections" not in image and "failure" not in image
     if annotation:
         return "image_id" in annotation
     return image is not None and annotation is not None  # both are empty
