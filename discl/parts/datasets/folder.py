@@ -24,7 +24,7 @@ from discl.parts.datasets.base.class_names import photo_of
 from discl.parts.datasets.base.file_dataset import FileDataset
 from discl.parts.datasets.base.long_tail import thinned
 from discl.parts.datasets.base.photo_contents import Place
-from discl.parts.datasets.manifest.boxes import Box, crop_pixels, crop_size, split_box
+from discl.parts.datasets.manifest.boxes import crop_pixels, crop_size, split_box
 from discl.parts.datasets.manifest.build import (
     ManifestSettings,
     built,
@@ -35,7 +35,7 @@ from discl.parts.datasets.manifest.build import (
 from discl.parts.datasets.manifest.held_out import Pictures
 from discl.parts.datasets.manifest.layouts.exported import export, table_path
 from discl.parts.datasets.manifest.layouts.interface import Layout
-from discl.parts.datasets.manifest.pictures import cells_of, pictures_of, place_of
+from discl.parts.datasets.manifest.pictures import cells_of, pictures_of, places_of
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
 from discl.parts.datasets.manifest.splits import SPLIT_BY, SplitRule
 from discl.parts.datasets.manifest.store import Manifest, stored
@@ -269,13 +269,11 @@ class Folder(FileDataset):
         return (root / path_of(photo)).read_bytes() if content is None else content
 
     def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
-        return [self._place(*split_box(ref)) for ref in refs]
-
-    def _place(self, photo: str, box: Box | None) -> Place:
-        place = place_of(self._layout, photo)
-        if box is None:
-            return place
-        return place._replace(part=f"{box}")
+        photos, boxes = zip(*map(split_box, refs), strict=True) if refs else ((), ())
+        return [
+            place if box is None else place._replace(part=f"{box}")
+            for place, box in zip(places_of(self._layout, photos), boxes, strict=True)
+        ]
 
     def decode(self, data: bytes, ref: str, least_side: int = 0) -> Photos:
         photo, box = split_box(ref)

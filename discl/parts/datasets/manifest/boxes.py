@@ -28,7 +28,7 @@ def ref_with_box(ref: str, box: Sequence[float]) -> str:
 
 def split_box(ref: str) -> tuple[str, Box | None]:
     """(reference of the photo, the box as shares); None where the reference is a whole photo."""
-    found = _WITH_BOX.fullmatch(ref)
+    found = _WITH_BOX.fullmatch(ref) if "#" in ref else None
     if not found:
         return ref, None
     x, y, width, height = (int(number) / _PARTS for number in found.groups()[1:])

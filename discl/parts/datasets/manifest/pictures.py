@@ -21,17 +21,18 @@ def pictures_of(
     root: Path, layout: Layout, refs: Sequence[str], what: str, progress: Progress
 ) -> Pictures:
     """The contents of photos; they are read where they are new or have changed."""
-    places = [place_of(layout, ref) for ref in refs]
+    places = places_of(layout, refs)
     digests = digests_of(
         ContentDigests(data_home(), root), places, partial(cells_of, layout, root), what, progress
     )
     return Pictures(digests, np.array([place.named for place in places], bool))
 
 
-def place_of(layout: Layout, ref: str) -> Place:
-    """Where a whole photo lies."""
-    in_table = layout.place(ref) if isinstance(layout, TableLayout) else None
-    return in_table or Place(path_of(ref))
+def places_of(layout: Layout, refs: Sequence[str]) -> list[Place]:
+    """Where whole photos lie."""
+    if not isinstance(layout, TableLayout):
+        return [Place(path_of(ref)) for ref in refs]
+    return [layout.place(ref) or Place(path_of(ref)) for ref in refs]
 
 
 def cells_of(layout: Layout, root: Path, path: str, column: str) -> Iterable[bytes | None]:

@@ -171,7 +171,9 @@ def _read(path: Path) -> tuple[Manifest, State] | None:
     if not path.exists():
         return None
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        # `read_table` would import pandas
+        with pq.ParquetFile(path, page_checksum_verification=True) as opened:
+            table = opened.read()
         about = json.loads(table.schema.metadata[_DESCRIPTION])
         manifest = Manifest(
             table.replace_schema_metadata(None),
