@@ -295,6 +295,14 @@ def test_two_lists_of_the_same_photos_are_asked_about(tmp_path: Path) -> None:
     assert "cow" in column(read(root, table="old.csv"), "label")
 
 
+def test_a_list_may_lie_elsewhere(tmp_path: Path) -> None:
+    root = folder(tmp_path / "photos")
+    folder(tmp_path / "test", [], labels__csv=TABLE)
+    contents = read(root, table=str(tmp_path / "test" / "labels.csv"))
+    assert answer(contents) == ANSWER
+    assert column(contents, "split") == [None] * 4
+
+
 def test_lists_that_name_no_photo_are_passed_over_and_told(tmp_path: Path) -> None:
     photos = ["gnu/1.jpg", "gnu/2.jpg", "lion/1.jpg", "lion/2.jpg"]
     root = folder(

@@ -22,7 +22,7 @@ def table_refs(tree: FileTree, options: ReadOptions) -> list[str]:
     if options.table:
         if not options.table.lower().endswith((".parquet", ".arrow")):
             return []
-        return given_lists(tree, options.table)
+        return [ref for ref in given_lists(tree, options.table) if not ref.startswith("/")]
     return [
         ref
         for ref in tree.lists

@@ -18,13 +18,18 @@ _MAIN = "metadata"  # the name of lists of Hugging Face's image folders
 
 def split_of_list(ref: str) -> str | None:
     """The split that a list's name or its folder says: `train.csv`, `Places_LT_val.txt`."""
-    folder, _, name = ref.rpartition("/")
+    folder, name = folder_of_list(ref), ref.rpartition("/")[2]
     stem = _SHARD.sub("", name.rpartition(".")[0])
     words = {SPLITS[word] for word in re.split(r"[\W_]+", stem.lower()) if word in SPLITS}
     if words == {"train", "val"}:  # both together, to be divided
         words = {"train"}
     found = split_of(stem) or (words.pop() if len(words) == 1 else None)
     return found or split_of(folder.rpartition("/")[2])
+
+
+def folder_of_list(ref: str) -> str:
+    """The folder that a list's paths start from; of a list elsewhere it is the root."""
+    return "" if ref.startswith("/") else ref.rpartition("/")[0]
 
 
 def lists_of_one_kind(refs: Sequence[str]) -> list[str]:
@@ -66,16 +71,17 @@ def lists_of_one_kind(refs: Sequence[str]) -> list[str]:
 
 
 def given_lists(tree: FileTree, table: str) -> list[str]:
-    """The lists that `dataset.table` names, with * for any letters.
+    """The lists that `dataset.table` names, with * for any letters; elsewhere, an absolute path.
 
-    Raises UserError where there is none.
+    They are looked for below the root, then from the working folder. Raises UserError where there
+    is none.
     """
     path = Path(table).expanduser()
-    if path.is_absolute():
+    if (path.is_absolute() or not (tree.root / path).is_file()) and path.is_file():
         if not path.resolve().is_relative_to(tree.root.resolve()):
-            raise UserError(f"dataset.table = {table!r} does not lie in {tree.root}; put it there")
-        table = path.resolve().relative_to(tree.root.resolve()).as_posix()
-    table = Path(table).as_posix()
+            return [path.absolute().as_posix()]
+        path = path.resolve().relative_to(tree.root.resolve())
+    table = path.as_posix()
     if "*" in table and (found := fnmatch.filter(tree.lists, table)):
         return found
     if "*" in table or not (tree.root / table).is_file():

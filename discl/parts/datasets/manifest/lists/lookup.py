@@ -6,6 +6,7 @@ import posixpath
 from bisect import bisect_left
 from collections.abc import Callable
 
+from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.tree import FileTree
 from discl.parts.datasets.manifest.usual_names import split_of
 
@@ -18,7 +19,7 @@ def finders(tree: FileTree, ref: str, split: str | None) -> tuple[Finder, Finder
     Paths start from the folders of the list's split, where they lie beside the list, then from the
     list's folder, then from the root. The second costs a hundred times more where there is nothing.
     """
-    folder = ref.rpartition("/")[0]
+    folder = folder_of_list(ref)
     folders = [*_split_folders(tree, folder, split), folder, ""]
     starts = tuple(dict.fromkeys(f"{each}/" if each else "" for each in folders))
     pictures = tree.pictures

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from discl.core.errors import UserError
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.columns import coded, counted, some
+from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.lists.class_lists import class_list
 from discl.parts.datasets.manifest.lists.label_cells import (
     named_beside,
@@ -61,7 +62,8 @@ def list_contents(
         rows, split_remarks = _with_splits(rows, photos, options)
         rows, label_remarks = with_single_labels(rows, photos.ref)
         remarks += [*split_remarks, *label_remarks]
-        tables.append(rows)
+        # of one type in all lists, whether cells were changed or not
+        tables.append(with_column(rows, "label", rows["label"].dictionary_encode()))
     rows = pa.concat_tables(tables).unify_dictionaries()
     decisions = _decisions(lists)
     if folder_labels:
@@ -186,7 +188,7 @@ def _with_names(
     """Rows with names for the numbers in `label`, where a column, a file or folders name them."""
     numbers = [value for value in coded(rows["label"]).values if not is_missing(value)]
     beside = next((photos for photos in lists if photos.columns.names), None)
-    folder = lists[0].ref.rpartition("/")[0]
+    folder = folder_of_list(lists[0].ref)
     remarks = list[str]()
     if beside is not None:
         pair = (beside.columns.labels[0], beside.columns.names)

@@ -14,6 +14,7 @@ import numpy as np
 from discl.core.errors import UserError
 from discl.core.text import printable
 from discl.parts.datasets.manifest.columns import counted
+from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_yes
 from discl.parts.datasets.manifest.lists.lookup import Finder, finders
 from discl.parts.datasets.manifest.lists.reading import BATCH, Columns, TextTable
@@ -102,7 +103,7 @@ def _refs(
 
     Where the same name lies in the folders of several splits, the split of the row says which.
     """
-    folder = photos.ref.rpartition("/")[0]
+    folder = folder_of_list(photos.ref)
     of_split = {photos.split: finders(tree, photos.ref, photos.split)}
     find, resolve = of_split[photos.split]
     of_cell: dict[str | None, tuple[Finder, Finder]] = {}
