@@ -112,7 +112,10 @@ def read_records(
 
 
 def read_value(path: Path, name: str, key: str) -> Any:
-    """The value of a short entry at the top of a JSON file; None where it has none."""
+    """The value of a short entry at the top of a JSON file; None where it has none.
+
+    `name`: the file in messages. Raises UserError for a file that is cut off or no JSON.
+    """
     import ijson
 
     for exact in (False, True):
