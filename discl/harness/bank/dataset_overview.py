@@ -130,11 +130,17 @@ def photo_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:
             if only_group and name == "train":  # its classes are shown above
                 continue
             chosen = rows[np.linspace(0, len(rows) - 1, columns).astype(int)].tolist()
-            whose = "no group" if group == NO_GROUP else f"group {group}"
+            whose = "no group" if group == NO_GROUP else f"group {group_name(dataset, group)}"
             names.append(name if only_group else f"{name}, {whose}")
             lines.append(_tiles(split, chosen, columns))
     figure = Figure(heads=("",) * columns, names=(*names,), rows=(*lines,), legend=())
     return save_figure(figure, path)
+
+
+def group_name(dataset: Dataset, group: int) -> str:
+    """The name of a group where the dataset has names, else its number."""
+    names: Sequence[str] = getattr(dataset, "group_names", ())
+    return names[group] if 0 <= group < len(names) else str(group)
 
 
 def _tiles(split: Split, rows: list[int], columns: int) -> tuple[Tile, ...]:
