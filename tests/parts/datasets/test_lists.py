@@ -295,6 +295,12 @@ def test_two_lists_of_the_same_photos_are_asked_about(tmp_path: Path) -> None:
     assert "cow" in column(read(root, table="old.csv"), "label")
 
 
+def test_a_named_column_chooses_among_lists(tmp_path: Path) -> None:
+    sharp = TABLE.replace("label", "kind of blur").replace("gnu", "none")
+    root = folder(tmp_path, labels__csv=TABLE, sharp__csv=sharp, rain__csv="day,rain\n1,2\n")
+    assert answer(read(root, label_column="label")) == ANSWER
+
+
 def test_a_list_may_lie_elsewhere(tmp_path: Path) -> None:
     root = folder(tmp_path / "photos")
     folder(tmp_path / "test", [], labels__csv=TABLE)

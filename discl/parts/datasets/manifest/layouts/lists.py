@@ -74,7 +74,8 @@ class PhotoLists:
         looked = _looked_at(tree, options)
         if _candidates(looked, tree):
             return True
-        return not _are_in_class_folders(tree) and any(found.ambiguous for found in looked)
+        unclear = any(found.ambiguous for found in looked)
+        return unclear and (_names_a_column(options) or not _are_in_class_folders(tree))
 
     def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
         if options.table:
@@ -152,7 +153,7 @@ def _look(tree: FileTree, ref: str, options: ReadOptions, asked: bool = False) -
         sample = table.sample()
         columns = found_columns(sample, ref, options, finds)
     except UserError as error:
-        if asked or _names_a_column(options):
+        if asked:
             raise
         ambiguous = error if isinstance(error, AmbiguousColumnsError) else None
         return _Looked(ref, why_not=str(error), ambiguous=ambiguous)

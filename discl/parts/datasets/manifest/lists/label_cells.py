@@ -19,7 +19,7 @@ from discl.parts.datasets.manifest.usual_names import is_missing
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SEPARATORS = "|;,"
+_SEPARATORS = "|;,+/&"
 
 
 class NamedNumbers(NamedTuple):
@@ -83,9 +83,9 @@ def _label_column(
 
 
 def _parts(cell: str, known: set[str]) -> list[str]:
-    """The labels in a cell; [] = none is given."""
+    """The labels in a cell; [] = none is given. What reads as missing stays as it is written."""
     if is_missing(cell):
-        return []
+        return [cell]
     text = cell.strip()
     if text[0] in "[(" and text[-1] in "])":
         items = _array(text)
@@ -97,7 +97,7 @@ def _parts(cell: str, known: set[str]) -> list[str]:
         found = [part.strip() for part in cell.split(separator)]
         alone = sum(part in known for part in found)
         # a class of its own may have a comma in its name, but hardly a bar
-        if all(found) and (alone == len(found) or (separator == "|" and alone)):
+        if all(found) and (alone == len(found) or (separator in "|;" and alone)):
             return list(dict.fromkeys(found))
     return [cell]
 

@@ -58,7 +58,7 @@ class ListColumns(NamedTuple):
 
 
 class AmbiguousColumnsError(UserError):
-    """Several columns could be it, or none is; the user must name one."""
+    """Several columns could be it, or the one that the user names is not there."""
 
 
 def found_columns(
@@ -133,7 +133,7 @@ class _ColumnSearch:
             return ""
         name = asked if asked in self.sample else self._alike(asked)
         if not name:
-            raise UserError(
+            raise AmbiguousColumnsError(
                 f"dataset.{key} = {asked!r}: {self.where} has the columns {', '.join(self.sample)}"
             )
         decision = Decision(role, f"column {name} of {self.where}", f"dataset.{key}")
