@@ -139,34 +139,6 @@ def test_no_label_at_all_is_an_error_with_the_way_out() -> None:
         cleaned(listed(["", None]))
 
 
-def test_cells_with_several_labels_become_rows() -> None:
-    labels = ["zebra|gnu", "gnu", "zebra", "['zebra', 'gnu']", "['gnu']", "ibex, alpine"]
-    contents = cleaned(listed(labels))
-    assert column(contents) == [
-        *["zebra", "gnu"], "gnu", "zebra", *["zebra", "gnu"], "gnu", "ibex, alpine",
-    ]  # fmt: skip
-    assert column(contents, "row") == [1, 1, 2, 3, 4, 4, 5, 6]
-    assert contents.remarks[0].startswith("2 rows with several labels in one cell")
-
-
-@pytest.mark.parametrize(
-    ("labels", "read"),
-    [
-        (["zebra;gnu", "zebra"], ["zebra", "gnu", "zebra"]),  # gnu never stands alone
-        (["zebra/gnu", "zebra"], ["zebra/gnu", "zebra"]),  # perhaps a name
-        (["zebra/gnu", "zebra", "gnu"], ["zebra", "gnu", "zebra", "gnu"]),
-        (["crane, bird", "crane, machine"], ["crane, bird", "crane, machine"]),
-        (["sea lion", "sea", "lion"], ["sea lion", "sea", "lion"]),
-        (["(3, 4)", "3"], ["3", "4", "3"]),
-        (["[unclear]", "zebra"], ["[unclear]", "zebra"]),
-    ],
-)
-def test_a_cell_is_several_labels_where_they_are_labels_elsewhere(
-    labels: list[str], read: list[str]
-) -> None:
-    assert column(cleaned(listed(labels))) == read
-
-
 def test_whole_numbers_that_a_gap_made_decimal_are_whole() -> None:
     contents = cleaned(listed(["1.0", "2.0", "", "10.0"]))
     assert column(contents) == ["1", "2", "10"]

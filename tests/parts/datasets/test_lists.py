@@ -166,7 +166,7 @@ def test_columns_of_0_and_1_are_classes(tmp_path: Path) -> None:
     ("cells", "labels"),
     [
         (['["lion", "gnu"]', "lion", "gnu", "gnu"], ["lion", "gnu", "lion", "gnu", "gnu"]),
-        (["['lion']", "[]", "gnu", "NA"], ["lion", None, "gnu", None]),
+        (["['lion']", "[]", "gnu", "NA"], ["lion", None, "gnu", "NA"]),
         (["lion;gnu", "lion", "gnu", "gnu"], ["lion", "gnu", "lion", "gnu", "gnu"]),
         (["lion|hare", "lion", "gnu", "gnu"], ["lion", "hare", "lion", "gnu", "gnu"]),
         (["lion, young", "lion", "gnu", "gnu"], ["lion, young", "lion", "gnu", "gnu"]),

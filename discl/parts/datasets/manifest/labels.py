@@ -16,9 +16,9 @@ from discl.parts.datasets.manifest.cleaning.gaps import (
     labelled,
     without_gaps,
 )
-from discl.parts.datasets.manifest.cleaning.label_cells import separated, whole_numbers
 from discl.parts.datasets.manifest.cleaning.same_names import one_spelling
 from discl.parts.datasets.manifest.cleaning.spelling import are_tidy, spelling_key, tidy
+from discl.parts.datasets.manifest.cleaning.whole_numbers import whole_numbers
 from discl.parts.datasets.manifest.columns import coded, counted, replaced, some
 from discl.parts.datasets.manifest.rows import Contents
 
@@ -26,15 +26,14 @@ from discl.parts.datasets.manifest.rows import Contents
 def cleaned(contents: Contents, not_missing: Collection[str] = ()) -> Contents:
     """Contents whose labels are names of classes, one spelling each, on every row.
 
-    Cells with several labels (`zebra|gnu`, `['zebra', 'gnu']`) become a row for each. Rows without
-    a label are left out and counted; a missing group, sequence or split is null. `not_missing`:
-    values that are names although they read as if nothing was there, such as a class `None`; names
-    of `contents.names` and of folders are so by themselves.
+    Rows without a label are left out and counted; a missing group, sequence or split is null.
+    `not_missing`: values that are names although they read as if nothing was there, such as a class
+    `None`; names of `contents.names` and of folders are so by themselves.
 
     Raises UserError where no row has a label, or where two spellings of one name have numbers of
     their own in `contents.names`, and photos both.
     """
-    contents = whole_numbers(separated(_tidied(contents)))
+    contents = whole_numbers(_tidied(contents))
     contents = one_spelling(labelled(contents, not_missing), "label", "class names")
     for column in ("group", "sequence"):
         contents = without_gaps(contents, column, not_missing)

@@ -16,7 +16,7 @@ from discl.core.class_words import without_words
 from discl.core.errors import UserError, unknown
 from discl.files.captions import read_captions
 from discl.files.disk import resource
-from discl.parts.datasets.base.class_names import class_names
+from discl.parts.datasets.base.class_names import class_names, photo_of
 from discl.parts.datasets.manifest.cleaning.spelling import spelling_key
 from discl.parts.datasets.manifest.columns import counted, some
 
@@ -140,7 +140,7 @@ def _remarks(
         first = unspoken[0]
         remarks.append(
             f"{len(unspoken)} of {len(names)} class names are no English words"
-            f" ({some(unspoken)}), so that prompts would be such as 'a photo of a {first}'; write"
+            f" ({some(unspoken)}), so that prompts would be such as {photo_of(first)!r}; write"
             f' names.json with {{"{first}": "an English name"}} for each, and set'
             ' dataset.names = "names.json"'
         )
