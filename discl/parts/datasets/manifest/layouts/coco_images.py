@@ -160,10 +160,13 @@ def _splits_of_folders(photos: pa.Array) -> pa.ChunkedArray | None:
     import pyarrow.compute as pc
 
     folder = coded(pa.chunked_array([pc.replace_substring_regex(photos, r"/?[^/]*$", "")]))
-    splits = [next(_splits_in(path), None) for path in folder.values]
-    if None in splits or "train" not in splits or len(set(splits)) < 2:
-        return None
-    return folder.column(splits)
+    splits = list[str]()
+    for path in folder.values:  # of very many folders, the first mostly has none
+        split = next(_splits_in(path), None)
+        if split is None:
+            return None
+        splits.append(split)
+    return folder.column(splits) if "train" in splits and len(set(splits)) > 1 else None
 
 
 def _splits_in(folder: str) -> Iterator[str]:
