@@ -242,6 +242,20 @@ def test_equal_names_in_the_folders_of_splits_are_told_apart_by_the_split(tmp_pa
     assert column(contents, "ref") == photos
 
 
+def test_corners_of_boxes_become_shares_of_the_photo(tmp_path: Path) -> None:
+    text = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+    text += "a1.jpg,100,50,lion,25,0,75,25\na1.jpg,100,50,gnu,90,10,120,30\na2.jpg,100,50,gnu,,,,\n"
+    contents = read(folder(tmp_path, labels__csv=text))
+    boxes = column(contents, "box")
+    assert boxes[0] == [0.25, 0.0, 0.5, 0.5]
+    assert boxes[1] == pytest.approx([0.9, 0.2, 0.1, 0.4])
+    assert boxes[2] is None
+    without = text.replace("width,height", "w,h")
+    contents = read(folder(tmp_path, labels__csv=without))
+    assert column(contents, "box") == [None] * 3
+    assert "columns xmin, ymin, xmax, ymax hold boxes in pixels" in contents.remarks[0]
+
+
 def test_photos_that_are_not_there_and_photos_without_a_row_are_told(tmp_path: Path) -> None:
     text = TABLE.replace("b2.jpg", "b9.jpg") + ",gnu\n"
     contents = read(folder(tmp_path, labels__csv=text))
@@ -318,6 +332,8 @@ def test_lists_that_name_no_photo_are_passed_over_and_told(tmp_path: Path) -> No
         links__csv="url,label\nhttp://a.b/1.jpg,gnu\n",
         blurred__csv="file,reason\ngnu/1.jpg,fog\n",
         notes__csv=b"\x00\x01\x02",
+        labels__xlsx=b"PK",
+        other__csv="file,label\nc.JPG,lion\n",
     )
     tree = FileTree(root)
     assert not PhotoLists().recognises(tree, ReadOptions())
@@ -326,7 +342,10 @@ def test_lists_that_name_no_photo_are_passed_over_and_told(tmp_path: Path) -> No
         " 'blurred.csv' reads it",
         "links.csv is not used: column url holds addresses; download the photos first",
         "notes.csv is not used: notes.csv is no text; give a list as CSV, TSV, JSONL or Parquet",
+        "other.csv is not used: none of its cells names a picture, such as 'c.JPG' (columns file,"
+        " label)",
         "weather.csv is not used: none of its cells names a picture (columns day, rain)",
+        "labels.xlsx is not used: save it as CSV, unpacked, to be read",
     ]
 
 

@@ -41,10 +41,12 @@ _ALSO = (".txt",)  # where it is asked for by name
 _MOST_LISTS = 50
 _DEEPEST = 3  # folders
 _LARGEST_JSON = 1 << 26  # bytes of a JSON array that is not asked for
+_SHEETS = (".xlsx", ".xls", ".ods", ".csv.gz", ".csv.zip", ".tsv.gz", ".feather", ".pkl")
 _ADDRESSES = ("http://", "https://", "s3://", "gs://")
 _NO_LIST = re.compile(r"submission", re.IGNORECASE)  # of Kaggle: made-up labels
 # an array of objects, or an object of labels
 _JSON_LIST = re.compile(rb'\[\s*\{|\{\s*"[^"]+\.[A-Za-z]{3,4}"\s*:\s*["\d\[]')
+_PATH = re.compile(r"\.(jpe?g|png|tiff?|bmp|webp|heic)$", re.IGNORECASE)
 _LEAST_COVERED = 0.5  # share of photos in class folders that a list must name to be read instead
 
 
@@ -107,6 +109,14 @@ def unused_lists(tree: FileTree, options: ReadOptions, used: Sequence[str]) -> l
     for found in _looked_at(tree, options):
         if found.ref not in used and (found.columns or not found.ref.endswith(_ALSO)):
             reasons.setdefault(found.why_not or _beside(found), []).append(found.ref)
+    sheets = [
+        ref
+        for refs in tree.left_out.values()
+        for ref in refs
+        if ref.lower().endswith(_SHEETS) and ref.count("/") <= _DEEPEST
+    ]
+    if sheets:
+        reasons["save it as CSV, unpacked, to be read"] = sheets
     return [
         f"{some(refs)} {'is' if len(refs) == 1 else 'are'} not used: {reason}"
         for reason, refs in reasons.items()
@@ -176,7 +186,9 @@ def _why_no_list(sample: dict[str, list[str | None]]) -> str:
             (cell or "").startswith(("http://", "https://", "s3://", "gs://")) for cell in cells
         ):
             return f"column {name} holds addresses; download the photos first"
-    return f"none of its cells names a picture (columns {', '.join(sample)})"
+    paths = [cell for cells in sample.values() for cell in cells if _PATH.search(cell or "")]
+    such = f", such as {paths[0]!r}" if paths else ""
+    return f"none of its cells names a picture{such} (columns {', '.join(sample)})"
 
 
 def _may_list(tree: FileTree, ref: str) -> bool:

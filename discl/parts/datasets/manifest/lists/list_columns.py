@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.text import listed
+from discl.parts.datasets.manifest.lists.list_boxes import box_columns
 from discl.parts.datasets.manifest.lists.lookup import Finder
 from discl.parts.datasets.manifest.lists.reading import Columns
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
@@ -46,6 +47,7 @@ class ListColumns(NamedTuple):
     group: str = ""
     sequence: str = ""
     caption: str = ""
+    box: tuple[str, ...] = ()  # left, top, right, bottom, and the photo's width and height
     guessed_numbers: bool = False  # whether the class are numbers in a column of no usual name
     decisions: tuple[Decision, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ class ListColumns(NamedTuple):
     def used(self) -> list[str]:
         """Every column that is read."""
         alone = (self.image, self.names, self.split, self.group, self.sequence, self.caption)
-        return list(dict.fromkeys(name for name in (*alone, *self.labels) if name))
+        return list(dict.fromkeys(name for name in (*alone, *self.labels, *self.box) if name))
 
 
 class AmbiguousColumnsError(UserError):
@@ -118,6 +120,7 @@ class _ColumnSearch:
             group,
             sequence,
             caption,
+            self._box(),
             self.guessed,
             tuple(self.decisions),
             tuple(self.remarks),
@@ -201,6 +204,16 @@ class _ColumnSearch:
                 self._decide("split", found[0], why, found)
                 return self._take(found[0])
         return ""
+
+    def _box(self) -> tuple[str, ...]:
+        columns, remark = box_columns(self.sample)
+        if remark:
+            self.remarks.append(f"{self.where}: {remark}")
+        if columns:
+            self.decisions.append(
+                Decision("box", f"columns {listed(columns)} of {self.where}", "usual names")
+            )
+        return columns
 
     def _are_flags(self, name: str) -> bool:
         return set(map(str.lower, self._cells(name))) <= _YES | _NO

@@ -9,8 +9,8 @@ from discl.core.errors import UserError
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.columns import coded, counted, some
 from discl.parts.datasets.manifest.lists.choice import folder_of_list
-from discl.parts.datasets.manifest.lists.class_lists import class_list
 from discl.parts.datasets.manifest.lists.label_cells import (
+    class_list,
     named_beside,
     named_by_folders,
     numbers_in,
@@ -59,9 +59,9 @@ def list_contents(
         remarks += [*photos.table.remarks, *photos.columns.remarks]
         remarks += path_remarks(tree, photos, noticed)
         rows = pa.concat_tables(batches).unify_dictionaries()
-        rows, split_remarks = _with_splits(rows, photos, options)
+        rows = _with_splits(rows, photos, options)
         rows, label_remarks = with_single_labels(rows, photos.ref)
-        remarks += [*split_remarks, *label_remarks]
+        remarks += label_remarks
         # of one type in all lists, whether cells were changed or not
         tables.append(with_column(rows, "label", rows["label"].dictionary_encode()))
     rows = pa.concat_tables(tables).unify_dictionaries()
@@ -99,9 +99,7 @@ def _decisions(lists: Sequence[PhotoList]) -> list[Decision]:
 # -- splits
 
 
-def _with_splits(
-    rows: pa.Table, photos: PhotoList, options: ReadOptions
-) -> tuple[pa.Table, list[str]]:
+def _with_splits(rows: pa.Table, photos: PhotoList, options: ReadOptions) -> pa.Table:
     """Rows with our names of splits, from the column or the list's name.
 
     Raises UserError for a split of an unknown name.
@@ -111,7 +109,7 @@ def _with_splits(
     column = photos.columns.split
     if not column:
         split = pa.array([photos.split], pa.string()).take(pa.array([0] * rows.num_rows, pa.int8()))
-        return with_column(rows, "split", pa.chunked_array([split])), []
+        return with_column(rows, "split", pa.chunked_array([split]))
     splits = coded(rows["split"])
     flags = SPLIT_FLAGS.get(plain_name(column))
     found = [_split(value, flags, options) for value in splits.values]
@@ -127,11 +125,7 @@ def _with_splits(
             f"{photos.ref}, column {column}, holds {named}: no name of a split; write train, val or"
             " test, or list names of splits with photos from elsewhere in dataset.ood"
         )
-    rows = with_column(rows, "split", splits.column(found))
-    empty = rows["split"].null_count
-    if not empty:
-        return rows, []
-    return rows, [f"{photos.ref}: {counted(empty, 'row')} without a split in column {column}"]
+    return with_column(rows, "split", splits.column(found))
 
 
 def _split(value: str, flags: tuple[str, str] | None, options: ReadOptions) -> str | None:
@@ -231,11 +225,7 @@ def _typed(rows: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     schema = row_schema()
-    boxes = pa.nulls(rows.num_rows, schema.field("box").type)
     return pa.table(
-        {
-            field.name: boxes if field.name == "box" else rows[field.name].cast(field.type)
-            for field in schema
-        },
+        {field.name: rows[field.name].cast(field.type) for field in schema},
         schema=schema,
     )

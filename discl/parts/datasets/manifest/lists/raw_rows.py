@@ -15,6 +15,7 @@ from discl.core.errors import UserError
 from discl.core.text import printable
 from discl.parts.datasets.manifest.columns import counted
 from discl.parts.datasets.manifest.lists.choice import folder_of_list
+from discl.parts.datasets.manifest.lists.list_boxes import boxes_of
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_yes
 from discl.parts.datasets.manifest.lists.lookup import Finder, finders
 from discl.parts.datasets.manifest.lists.reading import BATCH, Columns, TextTable
@@ -77,6 +78,7 @@ def raw_batches(tree: FileTree, photos: PhotoList, noticed: Noticed) -> Iterator
         arrays = {name: _texts(cells, len(refs), name in _TEXTS) for name, cells in given.items()}
         arrays["source"] = pa.array([photos.ref], pa.string()).dictionary_encode()
         arrays["source"] = arrays["source"].take(pa.array(np.zeros(len(refs), np.int8)))
+        arrays["box"] = boxes_of(batch, columns.box)
         arrays["row"] = pa.array(np.asarray(rows), pa.int64())
         found = pa.table(arrays)
         yield found if None not in refs else found.filter(arrays["ref"].is_valid())
