@@ -39,7 +39,7 @@ _READS_AS_NONE = frozenset(
 
 
 def labelled(contents: Contents, not_missing: Collection[str]) -> Contents:
-    """Contents without the rows that have no label."""
+    """Contents without the rows that have no label; raises UserError where none has one."""
     rows = contents.rows
     labels = coded(rows["label"])
     is_gap = np.array([*_label_gaps(labels, contents.names, not_missing), True])
