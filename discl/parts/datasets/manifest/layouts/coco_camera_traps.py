@@ -114,7 +114,7 @@ def _together(parts: list[Contents], chosen: dict[str, str | None]) -> Contents:
         parts[0],
         rows=pa.concat_tables([part.rows for part in parts]).unify_dictionaries(),
         names=tuple(names),
-        decisions=tuple(dict.fromkeys(one for part in parts for one in part.decisions)),
+        decisions=tuple({one[:2]: one for part in parts[::-1] for one in part.decisions}.values()),
         remarks=tuple(remark for part in parts for remark in part.remarks),
     )
     return contents.decided(Decision("split", told, "names of the files or of their folders"))

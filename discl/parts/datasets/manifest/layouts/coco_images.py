@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from discl.parts.datasets.manifest.columns import coded, counted, some
 from discl.parts.datasets.manifest.layouts.coco_columns import as_text
-from discl.parts.datasets.manifest.lists.find_photos import counts_of, find_photos
+from discl.parts.datasets.manifest.lists.find_photos import Found, counts_of, find_photos
 from discl.parts.datasets.manifest.lists.json_records import read_value
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
@@ -73,7 +73,8 @@ class ImageColumns:
         )
         field = self.fields["file"]
         self.notes.decide("photos", f"{field} of its images", "image_column")
-        if how := found.sentence():
+        own = Found(found.refs, (("", f"{folder}/" if folder else ""),))
+        if (how := found.sentence()) != own.sentence():
             self.notes.remark(f"{field} is read as {how}")
         absent = ~np.asarray(found.refs.is_valid())
         if absent.any():

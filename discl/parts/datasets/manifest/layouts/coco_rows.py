@@ -207,7 +207,7 @@ class _Reading:
             if name.casefold() in _NO_ANIMALS
         ]
         self.notes.decide(
-            "label", f"categories of {self.ref}, {len(labels)} with photos", "label_column"
+            "label", f"names of its categories, {len(labels)} with photos", "label_column"
         )
         if others:
             self.notes.remark(
