@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Listing
 from discl.files.disk import atomic_write, clear_disk_errors, data_home
 from discl.parts.datasets.manifest.boxes import ref_with_box
+from discl.parts.datasets.manifest.columns import coded
 from discl.parts.datasets.manifest.rows import Decision
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
@@ -63,18 +65,15 @@ class Manifest:
         A part of a photo has its box in its reference. A photo without a group has the number -1;
         where no photo has one, all have 0.
         """
-        names = self.rows["ref"].to_pylist()
-        for row in np.flatnonzero(self.rows["box"].is_valid()).tolist():
-            names[row] = ref_with_box(names[row], self.rows["box"][row].as_py())
-        refs = np.array(names, np.str_)
         labels = _codes(self.rows["label"], self.names)
         groups = _codes(self.rows["group"], self.groups) if self.groups else np.zeros_like(labels)
-        splits = np.array(self.rows["split"].to_pylist(), np.str_)
+        splits = coded(self.rows["split"])
         listings = {}
-        for split in dict.fromkeys(["train", "val", "test", *np.unique(splits).tolist()]):
-            chosen = splits == split
-            if chosen.any():
-                listings[split] = Listing(refs[chosen], labels[chosen], groups[chosen])
+        for split in dict.fromkeys(["train", "val", "test", *sorted(splits.values)]):
+            if split not in splits.values:
+                continue
+            rows = np.flatnonzero(splits.codes == splits.values.index(split))
+            listings[split] = Listing(_refs(self.rows.take(rows)), labels[rows], groups[rows])
         return listings
 
     def described(self) -> dict[str, Any]:
@@ -203,6 +202,17 @@ def _write(path: Path, manifest: Manifest, state: State) -> None:
                 pq.write_table(table, tmp, compression="zstd", write_page_checksum=True)
     except DiskError as error:
         logging.getLogger(__name__).info("%s", error)
+
+
+def _refs(rows: pa.Table) -> NDArray[np.str_]:
+    """References of samples [n], with the box of a part of a photo."""
+    refs = rows["ref"].to_pylist()
+    if rows["box"].null_count < len(rows):
+        boxes = rows["box"].to_pylist()
+        refs = [
+            ref_with_box(ref, box) if box else ref for ref, box in zip(refs, boxes, strict=True)
+        ]
+    return np.array(refs, np.str_)
 
 
 def _codes(column: Any, names: tuple[str, ...]) -> Ints:
