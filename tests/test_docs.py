@@ -23,8 +23,10 @@ import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
+from discl.config.load import load
 from discl.core import registry
 from discl.core.errors import UserError
+from tests import trees
 from tests.make_mini import make
 from tests.pages import (
     DOCS,
@@ -63,6 +65,17 @@ arguments = { layers = [1, 1, 1, 1], channels = [8, 8, 8, 8], stem_type = "deep"
 [scale.small]
 [scale.paper]
 """
+# words of the benchmark of own photos -> what tests put in their place
+QUICKER = {
+    'strategies = ["static", "adaptive", "real_only", "real_rebalanced"]': (
+        'strategies = ["static", "real_only"]'
+    ),
+    "levels = [0, 50, 70, 100]": "levels = [0, 100]",
+    "variants = 2": "variants = 1",
+    "channels = [32, 64, 96, 128]": "channels = [8, 8, 8, 8]",
+    "epochs = 6\ncurriculum_epochs = 5": "epochs = 2\ncurriculum_epochs = 1",
+    "batch = 32": "batch = 8",
+}
 SWEEPS = {
     "losses": (
         'strategies = ["static", "real_rebalanced"]\n[grid]\n"loss.name" = ["ce",'
@@ -124,10 +137,10 @@ def folder(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     shutil.copytree(photos, root / "photos")
     (root / "benchmarks" / "cifar10_lt.toml").write_text(BENCHMARK)
     shipped = (ROOT / "benchmarks" / "folder.toml").read_text("utf-8")
-    quick = shipped.replace(
-        "epochs = 6\ncurriculum_epochs = 5", "epochs = 2\ncurriculum_epochs = 1"
-    )
-    assert quick != shipped
+    quick = shipped
+    for written, instead in QUICKER.items():
+        assert written in quick
+        quick = quick.replace(written, instead, 1)
     (root / "benchmarks" / "folder.toml").write_text(
         'trackers = ["console"]\nhard_rule = { max_class_images = 6 }\n'
         f"generator = {{ steps = 4, chunk = 8 }}\n{quick}"
@@ -153,6 +166,8 @@ class Reader:
         self._monkeypatch = monkeypatch
         self._stand_ins = stand_ins
         self._python: dict[str, Any] = {"__name__": "page"}
+        self._drawn = set[str]()  # files of the trees that the page draws
+        self.said = dict[str, str]()  # what each command printed
         self._programs: dict[str, Callable[[list[str]], None]] = {
             "discl": self._discl,
             "make": self._make,
@@ -169,7 +184,12 @@ class Reader:
                     " ... -->"
                 )
                 self._programs[words[0]](words[1:])
+        elif block.language == "text" and trees.is_tree(block.text):
+            self._drawn |= {name for name, _ in trees.files_of(block.text)}
+            trees.plant(block.text, self.folder)
         elif block.title:
+            if block.language == "text":
+                assert block.title in self._drawn, f"no tree of the page has {block.title}"
             path = self.folder / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
@@ -178,11 +198,17 @@ class Reader:
         elif block.language == "toml":
             tomllib.loads(block.text)
 
+    def check_drawn(self) -> None:
+        """What trees show is there, lists included, which the page has to write."""
+        absent = [name for name in self._drawn if not (self.folder / name).is_file()]
+        assert not absent, f"the page draws {absent}, and does not say what is in them"
+
     def _discl(self, words: list[str]) -> None:
         words, target = _redirected(words)
         check_words(words)
         done = CliRunner().invoke(main, words)
         assert done.exit_code == 0, f"discl {' '.join(words)}\n{done.output}"
+        self.said[" ".join(words)] = done.output
         if target:
             Path(target).write_text(done.stdout)
 
@@ -262,28 +288,62 @@ def test_what_a_page_says_works(
         )
         try:
             if block.reason:
-                _check_only(block, monkeypatch)
+                _check_only(block, folder, monkeypatch)
             else:
                 reader.do(block)
         except Exception as error:
             raise AssertionError(f"{where}: {error}") from error
+    reader.check_drawn()
+    if page in AFTERWARDS:
+        AFTERWARDS[page](reader.said)
 
 
-def _check_only(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parse the commands of a block that cannot run here, with the benchmarks that are shipped."""
-    with monkeypatch.context() as patch:
-        patch.chdir(ROOT)
-        for line in commands(block):
-            words = discl_of(line)
-            if words is not None:
+def _cameras_are_unseen(said: Mapping[str, str]) -> None:
+    """The table has a column of cameras that no training saw, and no burst is in two splits."""
+    assert re.search(r"\bstatic\b", said["bench traps"])
+    assert re.search(r"\bood\b", said["bench traps"])
+    assert "ood/unseen" in said["data info traps"]
+    rows = load("traps").part("datasets").build().manifest.rows.to_pylist()
+    assert len(rows) == 60
+    for column in ("group", "sequence"):
+        unseen, seen = (
+            {row[column] for row in rows if (row["split"] == "ood/unseen") is wanted}
+            for wanted in (True, False)
+        )
+        assert unseen
+        assert not unseen & seen
+    splits = {(row["sequence"], row["split"]) for row in rows}
+    assert len(splits) == len({sequence for sequence, _ in splits})
+
+
+# what must be true once a page was followed
+AFTERWARDS = {"howto/own-data.md": _cameras_are_unseen}
+
+
+def _check_only(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse the commands of a block that cannot run here.
+
+    With the benchmarks that are shipped, or that the page wrote into `folder`.
+    """
+    own = {path.stem for path in (folder / "benchmarks").glob("*.toml")}
+    own -= {path.stem for path in (ROOT / "benchmarks").glob("*.toml")}
+    for line in commands(block):
+        words = discl_of(line)
+        if words is not None:
+            with monkeypatch.context() as patch:
+                patch.chdir(folder if own & set(words) else ROOT)
                 check_words(words)
 
 
 # ---------------------------------------------------------------- the pages as a whole
 
 
-def test_every_command_of_the_readme_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_every_command_of_the_readme_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "benchmarks").mkdir()  # what `discl init photos` writes
+    (tmp_path / "benchmarks" / "photos.toml").write_text('based_on = "folder"\ntitle = "Photos"\n')
+    monkeypatch.chdir(tmp_path)
     readme = blocks("README.md", (ROOT / "README.md").read_text("utf-8"))
     shell = [block for block in readme if block.language in SHELL]
     lines = [discl_of(words) for block in shell for words in commands(block)]
