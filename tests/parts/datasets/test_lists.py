@@ -330,9 +330,10 @@ def test_lists_that_name_no_photo_are_passed_over_and_told(tmp_path: Path) -> No
         photos,
         weather__csv="day,rain\n1,0.5\n",
         links__csv="url,label\nhttp://a.b/1.jpg,gnu\n",
-        blurred__csv="file,reason\ngnu/1.jpg,fog\n",
+        blurred__csv="file,label\ngnu/1.jpg,fog\n",
         notes__csv=b"\x00\x01\x02",
         labels__xlsx=b"PK",
+        people__csv="photo,taken by\n" + "".join(f"{photo},Ada\n" for photo in photos),
         other__csv="file,label\nc.JPG,lion\n",
     )
     tree = FileTree(root)
@@ -344,6 +345,8 @@ def test_lists_that_name_no_photo_are_passed_over_and_told(tmp_path: Path) -> No
         "notes.csv is not used: notes.csv is no text; give a list as CSV, TSV, JSONL or Parquet",
         "other.csv is not used: none of its cells names a picture, such as 'c.JPG' (columns file,"
         " label)",
+        "people.csv is not used: the folders are the classes; dataset.label_column = 'taken by'"
+        " takes them from it",
         "weather.csv is not used: none of its cells names a picture (columns day, rain)",
         "labels.xlsx is not used: save it as CSV, unpacked, to be read",
     ]

@@ -46,6 +46,7 @@ _ADDRESSES = ("http://", "https://", "s3://", "gs://")
 _NO_LIST = re.compile(r"submission", re.IGNORECASE)  # of Kaggle: made-up labels
 # an array of objects, or an object of labels
 _JSON_LIST = re.compile(rb'\[\s*\{|\{\s*"[^"]+\.[A-Za-z]{3,4}"\s*:\s*["\d\[]')
+_OF_CLASSES = re.compile(r"label|annot|class|species|truth|train|test|val", re.IGNORECASE)
 _PATH = re.compile(r"\.(jpe?g|png|tiff?|bmp|webp|heic)$", re.IGNORECASE)
 _LEAST_COVERED = 0.5  # share of photos in class folders that a list must name to be read instead
 
@@ -132,6 +133,11 @@ def _beside(found: _Looked) -> str:
             f"no column is the class (it has {', '.join(found.table.names)}); set"
             " dataset.label_column"
         )
+    if found.columns and found.columns.guessed:
+        return (
+            f"the folders are the classes; dataset.label_column = {found.columns.labels[0]!r} takes"
+            " them from it"
+        )
     return f"the photos have their classes from elsewhere; dataset.table = {found.ref!r} reads it"
 
 
@@ -213,7 +219,8 @@ def _names_a_column(options: ReadOptions) -> bool:
 def _candidates(looked: Sequence[_Looked], tree: FileTree) -> list[_Looked]:
     """The lists that give photos their classes; else one that gives splits or groups.
 
-    Where photos lie in folders of classes, a list of a few of them is no list of the dataset.
+    Where photos lie in folders of classes, a list of a few of them is no list of the dataset, nor
+    is one with a column of any name whose cells could be classes.
     """
     in_folders = _are_in_class_folders(tree)
     lists = [found for found in looked if found.columns and not _NO_LIST.search(found.ref)]
@@ -222,7 +229,11 @@ def _candidates(looked: Sequence[_Looked], tree: FileTree) -> list[_Looked]:
         for found in lists
         if found.columns
         and found.columns.labels
-        and not (in_folders and found.columns.guessed_numbers)
+        and not (
+            in_folders
+            and found.columns.guessed
+            and not _OF_CLASSES.search(found.ref.rpartition("/")[2])
+        )
     ]
     if not in_folders:
         return labelled

@@ -25,6 +25,7 @@ from discl.parts.datasets.manifest.usual_names import (
 )
 
 _MOST_TRIED = 200  # cells of a column
+_MOST_CLASSES = 0.8  # of the cells; more distinct ones describe photos
 _MOST_UNUSUAL = 0.5  # share of cells that must name pictures where a column has no usual name
 # columns that are no classes though their cells repeat
 _MEASURES = (
@@ -48,7 +49,7 @@ class ListColumns(NamedTuple):
     sequence: str = ""
     caption: str = ""
     box: tuple[str, ...] = ()  # left, top, right, bottom, and the photo's width and height
-    guessed_numbers: bool = False  # whether the class are numbers in a column of no usual name
+    guessed: bool = False  # whether the class has no usual name, and the user did not name it
     decisions: tuple[Decision, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -248,7 +249,7 @@ class _ColumnSearch:
             )
             return tuple(flags)
         able = [name for name in self.free if self._could_be_class(name)]
-        self.guessed = bool(able) and self._is_numbers(able[0])
+        self.guessed = bool(able)
         if len(able) > 1:
             raise AmbiguousColumnsError(
                 f"{self.where} has the columns {', '.join(self.sample)}: which of them is the"
@@ -270,7 +271,7 @@ class _ColumnSearch:
         if plain_name(name) in _MEASURES:
             return False
         if len(self.sample) == 2:  # photo and class
-            return bool(cells)
+            return 0 < distinct <= max(2, _MOST_CLASSES * len(cells))
         return 2 <= distinct <= len(cells) / 2 and not all(map(_is_fraction, set(cells)))
 
     def _names(self, label: str) -> str:
