@@ -18,7 +18,7 @@ from discl.core.hashing import digest
 from discl.core.interfaces import Listing, Photos, Progress
 from discl.core.progress import showing, shown_progress
 from discl.files.disk import data_home
-from discl.files.photos import Reading, grey_levels
+from discl.files.photos import Reading, grey_levels, squared
 from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, obtain
 from discl.parts.datasets.base.class_names import photo_of
 from discl.parts.datasets.base.file_dataset import FileDataset
@@ -281,6 +281,11 @@ class Folder(FileDataset):
             return super().decode(data, ref, least_side)
         whole = math.ceil(least_side / max(min(box[2:]), 1e-3))  # so that the box is large enough
         return crop_pixels(super().decode(data, photo, whole), box)
+
+    def square(self, data: bytes, ref: str, side: int) -> Photos:
+        if split_box(ref)[1] is None:
+            return super().square(data, ref, side)
+        return squared(self.decode(data, ref, 2 * side), side)
 
     def size(self, data: bytes, ref: str) -> tuple[int, int]:
         photo, box = split_box(ref)

@@ -17,7 +17,7 @@ from discl.core.progress import showing, shown_progress
 from discl.files import decoded
 from discl.files.contents import ContentDigests, Digests, digest_of, stamp_of
 from discl.files.disk import data_home
-from discl.files.photos import AS_STORED, Reading, decode, shortened, size_of, squared
+from discl.files.photos import AS_STORED, Reading, decode, decode_square, shortened, size_of
 from discl.files.sources import ByHand, Source, format_bytes, obtain, safe_path
 from discl.parts.datasets.base import duplicates
 from discl.parts.datasets.base.photo_contents import (
@@ -118,6 +118,10 @@ class FileDataset(ABC):
         A photo whose `places` names a part is that part.
         """
         return decode(data, ref, least_side, self.reading)
+
+    def square(self, data: bytes, ref: str, side: int) -> Photos:
+        """The middle square [side, side, 3] of what `decode` gives."""
+        return decode_square(data, ref, side, self.reading)
 
     def size(self, data: bytes, ref: str) -> tuple[int, int]:
         """(height, width) of what `decode` gives; nothing is decoded where that can be told so."""
@@ -531,7 +535,7 @@ class _DatasetFiles:
         return digest_of_part(digest_of(data), place.part)
 
     def square(self, ref: str, data: bytes, side: int) -> Photos:
-        return squared(self._dataset.decode(data, ref, 2 * side), side)
+        return self._dataset.square(data, ref, side)
 
 
 class _Originals:
