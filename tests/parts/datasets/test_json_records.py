@@ -75,6 +75,13 @@ def test_an_array_of_something_else_is_refused_with_what_it_holds(tmp_path: Path
         _read(path)
 
 
+def test_an_object_is_no_array(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"images": {"1.jpg": [{"id": 1}]}, "categories": {"1": "zebra"}}')
+    assert _read(path) == []
+    assert read_value(path, "a.json", "categories") == {"1": "zebra"}
+
+
 def test_only_entries_at_the_top_of_a_file_count(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(

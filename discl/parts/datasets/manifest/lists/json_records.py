@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 _CHUNK = 25_000  # records at a time
 _BLOCK = 1 << 23
+_BEGINNING = 4096  # bytes in which a key, blanks and the beginning of its value lie
+# of which the arrays and objects at the top of files are read
+_KEYS = ("images", "annotations", "categories", "predictions", "detection_categories", "splits")
 _MOST_BRACES = 4  # that are tried as the end of a block's last record
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # a long list of classes may stand before the first photo
@@ -119,7 +122,7 @@ def read_value(path: Path, name: str, key: str) -> Any:
     import ijson
 
     for exact in (False, True):
-        for span in [*_spans(path, key, opening=rb"[\[{]"), None]:
+        for span in [*_spans(path, key), None]:
             with suppress(_BrokenJsonError), path.open("rb") as opened:
                 values = _values(ijson, _stream(opened, span, exact), key, exact)
                 return next(values, None)
@@ -132,8 +135,11 @@ def _chunks(
     import ijson
 
     with path.open("rb") as opened:
-        stream = _stream(opened, span, exact)
         if span is not None:
+            opened.seek(span[0])
+            is_array = re.match(rb'"[^"]*"\s*:\s*\[', opened.read(_BEGINNING)) is not None
+        stream = _stream(opened, span, exact)
+        if span is not None and is_array:
             rest = yield from _whole_records(stream, block)
             stream = _Begun(opened, (b'{"%s":[' % array.encode() + rest,), *stream.left())
         records = _values(ijson, stream, f"{array}.item", exact)
@@ -198,15 +204,14 @@ def _values(ijson: Any, stream: Any, prefix: str, exact: bool) -> Iterator[Any]:
         raise _BrokenJsonError(problem, number) from error
 
 
-def _spans(path: Path, key: str, opening: bytes = rb"\[") -> list[tuple[int, int] | None]:
+def _spans(path: Path, key: str) -> list[tuple[int, int] | None]:
     """Where the value of a key may be read without the rest of the file; then the whole file.
 
     Long arrays are read once each instead of with everything before and after them. Where a key
     stands more than once in the file, it is not known which is the one at the top.
     """
-    keys = sorted({"images", "annotations", "categories", key})
-    places = _places(path, keys, opening)
-    found = places[key]
+    places = _places(path)
+    found = places.get(key, [])
     if len(found) != 1:
         return [None]
     begin = found[0]
@@ -217,37 +222,31 @@ def _spans(path: Path, key: str, opening: bytes = rb"\[") -> list[tuple[int, int
 _PLACES: dict[Any, dict[str, list[int]]] = {}
 
 
-def _places(path: Path, keys: list[str], opening: bytes) -> dict[str, list[int]]:
-    """The positions at which each key stands with a value behind it; at most two of each."""
+def _places(path: Path) -> dict[str, list[int]]:
+    """Where each of `_KEYS` stands in a file with an array or object; at most two of each."""
     status = path.stat()
-    asked = (path, status.st_size, status.st_mtime_ns, tuple(keys), opening)
+    asked = (path, status.st_size, status.st_mtime_ns)
     if asked not in _PLACES:
         while len(_PLACES) > 50:
             _PLACES.pop(next(iter(_PLACES)))
-        _PLACES[asked] = _found_places(path, keys, opening)
+        _PLACES[asked] = _found_places(path)
     return _PLACES[asked]
 
 
-def _found_places(path: Path, keys: list[str], opening: bytes) -> dict[str, list[int]]:
-    patterns = {
-        key: (
-            f'"{key}"'.encode(),
-            re.compile(rb'"%s"\s*:\s*%s' % (re.escape(key.encode()), opening)),
-        )
-        for key in keys
-    }
-    places: dict[str, list[int]] = {key: [] for key in keys}
-    overlap = 4096
+def _found_places(path: Path) -> dict[str, list[int]]:
+    quoted = {key: f'"{key}"'.encode() for key in _KEYS}
+    places: dict[str, list[int]] = {key: [] for key in _KEYS}
     with path.open("rb") as opened:
         start, tail = 0, b""
         while block := opened.read(_BLOCK):
             text = tail + block
-            for key, (quoted, pattern) in patterns.items():
-                if quoted in text:  # far faster than the pattern
+            for key, word in quoted.items():
+                if len(places[key]) < 2 and word in text:  # far faster than the pattern
+                    pattern = re.compile(word + rb"\s*:\s*[\[{]")
                     at = [start + found.start() for found in pattern.finditer(text)]
                     new = [place for place in at if place not in places[key]]
                     places[key] = (places[key] + new)[:2]
-            tail = text[-overlap:]
+            tail = text[-_BEGINNING:]
             start += len(text) - len(tail)
     return places
 
