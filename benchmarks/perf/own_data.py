@@ -1,0 +1,150 @@
+"""What reading a COCO Camera Traps JSON of millions of images costs, and its memory.
+
+    python benchmarks/perf/own_data.py
+
+The JSON is made up (100 cameras a thousand images each, bursts of three, one annotation an image,
+as Snapshot Serengeti has it), about 400 bytes an image. Its photos are not on the disk: the tree of
+files is given the names, and each photo has a made-up digest of its contents. Beside it, what
+`json.load` of the same file costs. Seconds by the clock and of the processor, each in a process of
+its own. Results go to benchmarks/perf/own_data.json.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+from _report import report  # noqa: E402
+
+from discl.parts.datasets.manifest.build import ManifestSettings, built  # noqa: E402
+from discl.parts.datasets.manifest.held_out import Pictures  # noqa: E402
+from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson  # noqa: E402
+from discl.parts.datasets.manifest.rows import ReadOptions  # noqa: E402
+from discl.parts.datasets.manifest.tree import FileTree  # noqa: E402
+
+OUTPUT = Path(__file__).with_suffix(".json")
+CLASSES = 50
+
+
+@click.command()
+@click.option("--images", default=3_000_000, help="Images in the JSON.")
+def main(images: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "annotations.json"
+        write(path, images)
+        report(
+            OUTPUT,
+            f"COCO Camera Traps, {images:,} images",
+            {
+                "megabytes_of_json": round(path.stat().st_size / 1e6),
+                "listed": alone(listed, path, images),
+                "manifest": alone(manifest, path, images),
+                "json.load": alone(loaded, path, images),
+            },
+        )
+
+
+def name_of(image: int) -> str:
+    return f"S1/B{image // 30_000:03d}/B{image // 1000:05d}/S1_R1_PICT{image:08d}.JPG"
+
+
+def write(path: Path, images: int) -> None:
+    """A COCO Camera Traps JSON, written piece by piece."""
+    with path.open("w") as opened:
+        categories = [{"id": number, "name": f"species {number}"} for number in range(CLASSES)]
+        opened.write(f'{{"info": {{"version": "2.1"}}, "categories": {json.dumps(categories)}')
+        opened.write(', "images": [')
+        for image in range(images):
+            record = {
+                "id": f"S1/B{image // 30_000:03d}/S1_R1_PICT{image:08d}",
+                "file_name": name_of(image),
+                "width": 2048,
+                "height": 1536,
+                "location": f"B{image // 1000:05d}",
+                "seq_id": f"S1#B{image // 1000:05d}#1#{image // 3}",
+                "seq_num_frames": 3,
+                "frame_num": image % 3,
+                "datetime": "2012-03-14 09:52:50",
+            }
+            opened.write((",\n" if image else "") + json.dumps(record))
+        opened.write('], "annotations": [')
+        for image in range(images):
+            record = {
+                "id": f"{image:08d}-7f3a-11ea",
+                "image_id": f"S1/B{image // 30_000:03d}/S1_R1_PICT{image:08d}",
+                "category_id": image // 3 % CLASSES,
+                "sequence_level_annotation": True,
+            }
+            opened.write((",\n" if image else "") + json.dumps(record))
+        opened.write("]}")
+
+
+class NamedTree(FileTree):
+    """A tree whose photos are names alone."""
+
+    def __init__(self, root: Path, images: int) -> None:
+        super().__init__(root)
+        self._pictures = [f"images/{name_of(image)}" for image in range(images)]
+
+    @property
+    def pictures(self) -> list[str]:  # type: ignore[override]
+        return self._pictures
+
+
+def listed(path: Path, images: int) -> Any:
+    tree = NamedTree(path.parent, images)
+    yield
+    assert CocoJson().recognises(tree, ReadOptions())  # noqa: S101
+    yield CocoJson().contents(tree, ReadOptions()).rows.num_rows
+
+
+def manifest(path: Path, images: int) -> Any:
+    tree = NamedTree(path.parent, images)
+
+    def pictures_of(layout: Any, refs: Sequence[str]) -> Pictures:
+        return Pictures(np.arange(len(refs)).astype("S32"), np.ones(len(refs), bool))
+
+    yield
+    yield built(tree, ManifestSettings(), pictures_of, "").rows.num_rows
+
+
+def loaded(path: Path, images: int) -> Any:
+    yield
+    with path.open() as opened:
+        yield len(json.load(opened)["images"])
+
+
+def alone(measured: Callable[[Path, int], Any], path: Path, images: int) -> dict[str, Any]:
+    """What a function measures in a new process; it begins at its first `yield`."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measured, (measured, path, images))
+
+
+def _measured(measured: Callable[[Path, int], Any], path: Path, images: int) -> dict[str, Any]:
+    steps = measured(path, images)
+    next(steps)
+    began, began_processor = time.perf_counter(), time.process_time()
+    rows = next(steps)
+    return {
+        "rows": rows,
+        "seconds": round(time.perf_counter() - began, 1),
+        "processor_seconds": round(time.process_time() - began_processor, 1),
+        "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+if __name__ == "__main__":
+    main()
