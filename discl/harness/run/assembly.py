@@ -343,7 +343,14 @@ class Bench:
         """
         if not self.backbone.frozen:  # else its features may be stored
             _fetch(self.backbone)
-        id_test = id_test_split(self.dataset.splits)  # a dataset without one fails before the work
+        # what cannot be trained on fails before the work
+        id_test = id_test_split(self.dataset.splits)
+        if not self.epoch_images:
+            epoch = self.spec.sampling.images or len(self.train)
+            raise UserError(
+                f"train.batch = {self.spec.train.batch} is larger than an epoch of {epoch} images;"
+                " lower it, or raise sampling.images"
+            )
         synthetic = [level for level in levels if level != PHOTO]
         made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
         distributed.barrier()

@@ -204,7 +204,15 @@ def test_report_figure_and_export_work_at_any_size(tmp_path: Path) -> None:
 
 
 def test_a_level_of_which_no_image_passes_the_threshold_is_no_run() -> None:
-    bench = _bench("bank.threshold=1")  # the cosine of a grey photo
+    bench = _bench("bank.threshold=1", "train.batch=8")  # the cosine of a grey photo
     bench.dataset = WideWithTest()
     with pytest.raises(UserError, match=r"none of 6 images of level 50 reaches bank.threshold = 1"):
         bench.setup([50], lambda *_: None)
+
+
+def test_a_batch_larger_than_an_epoch_is_refused_before_images_are_made() -> None:
+    bench = _bench("train.batch=16", fill=False)
+    bench.dataset = WideWithTest()
+    with pytest.raises(UserError, match=r"train\.batch = 16 .* an epoch of 11 images"):
+        bench.setup([0, 50, 100], lambda *_: None)
+    assert not bench.bank.count()
