@@ -190,6 +190,7 @@ NUMBERED = "path,y\na1.jpg,{0}\na2.jpg,{0}\nb1.jpg,{1}\n"
         {"labels__csv": NUMBERED.format(2, 0), "classes__txt": "gnu\ncow\nlion"},
         {"labels__csv": NUMBERED.format(3, 1), "names__txt": "gnu\ncow\nlion"},
         {"labels__csv": NUMBERED.format(7, 2), "classes__csv": "y,name\n2,gnu\n7,lion"},
+        {"a__csv": NUMBERED.format(7, 2), "categories__csv": "id,y,name\n2,7,lion\n7,2,gnu"},
         {"labels__csv": NUMBERED.format("7.0", "02"), "classes__txt": "2 gnu\n7 lion"},
     ],
 )
@@ -198,6 +199,14 @@ def test_numbers_of_classes_get_names(tmp_path: Path, lists: dict[str, str]) -> 
     assert column(contents, "label") == ["lion", "lion", "gnu"]
     assert contents.names is not None
     assert [name for name in contents.names if name != "cow"] == ["gnu", "lion"]
+
+
+@pytest.mark.parametrize("name", ["labels__csv", "classes__csv"])
+def test_a_list_of_photos_names_no_classes(tmp_path: Path, name: str) -> None:
+    contents = read(folder(tmp_path, PHOTOS[:3], **{name: NUMBERED.format(7, 2)}))
+    assert column(contents, "label") == ["7", "7", "2"]
+    contents = read(folder(tmp_path, PHOTOS[:3], **{name: "path,y\na1.jpg,0\nb1.jpg,1\n"}))
+    assert column(contents, "label") == ["0", "1"]
 
 
 def test_a_list_for_each_split_in_its_folder_or_in_its_name(tmp_path: Path) -> None:

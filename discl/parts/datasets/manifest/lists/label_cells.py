@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.text import listed
 from discl.parts.datasets.manifest.columns import coded
+from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.lists.list_columns import is_number
 from discl.parts.datasets.manifest.lists.reading import encoding_of, open_table
 from discl.parts.datasets.manifest.tree import FileTree, path_of
@@ -216,16 +217,21 @@ def renamed(
 # -- files that name classes
 
 
-def class_list(tree: FileTree, folder: str, numbers: Iterable[str]) -> NamedNumbers | None:
-    """The names that a file in `folder` or at the root gives to all `numbers`; None = no file does.
+def class_list(
+    tree: FileTree, numbers: Iterable[str], column: str, lists: Sequence[str]
+) -> NamedNumbers | None:
+    """The names that a file gives to all `numbers` of a column of `lists`; None = no file does.
+
+    It lies in the folder of the first list or at the root, and is none of the lists.
 
     A file has a name on each line, in the order of the numbers from 0 or from 1; or a number and a
     name; or, as CSV, a column of each.
     """
     asked = {plain_number(number) for number in numbers} - {"-1"}
+    folder = folder_of_list(lists[0])
     found = [ref for stem in _STEMS for ref in _class_files(tree, stem, folder)]
     for ref in found:
-        names = _names_in(tree, ref, asked)
+        names = _names_in(tree, ref, asked, column) if ref not in lists else None
         if names is not None and asked <= names.keys():
             return NamedNumbers(names, ref)
     return None
@@ -242,26 +248,26 @@ def _class_files(tree: FileTree, stem: str, folder: str) -> list[str]:
     ]
 
 
-def _names_in(tree: FileTree, ref: str, asked: set[str]) -> dict[str, str] | None:
+def _names_in(tree: FileTree, ref: str, asked: set[str], column: str) -> dict[str, str] | None:
     path = tree.root / path_of(ref)
     if path.stat().st_size > _MOST:
         return None
     if not ref.lower().endswith(".txt"):
-        return _from_table(tree, ref)
+        return _from_table(tree, ref, asked, column)
     encoding, _ = encoding_of(path, ref)
     lines = [line.strip() for line in path.read_text(encoding).splitlines() if line.strip()]
     first = [line.replace("\t", " ").replace(",", " ").partition(" ") for line in lines]
     if lines and all(is_number(number) and rest.strip() for number, _, rest in first):
-        return {plain_number(number): rest.strip(" :\t") for number, _, rest in first}
+        return _paired((number, rest.strip(" :\t")) for number, _, rest in first)
     last = [line.replace("\t", " ").replace(",", " ").rpartition(" ") for line in lines]
     if lines and all(is_number(number) and rest.strip() for rest, _, number in last):
-        return {plain_number(number): rest.strip(" :\t") for rest, _, number in last}
+        return _paired((number, rest.strip(" :\t")) for rest, _, number in last)
     start = 1 if str(len(lines)) in asked else 0
     return {str(number): line for number, line in enumerate(lines, start)}
 
 
-def _from_table(tree: FileTree, ref: str) -> dict[str, str] | None:
-    """From a column of numbers and one of words."""
+def _from_table(tree: FileTree, ref: str, asked: set[str], column: str) -> dict[str, str] | None:
+    """From a column of numbers, that of the name `column` or the first with all, and of words."""
     table = open_table(tree.root / path_of(ref), ref, lambda first: True)
     cells = table.sample()
     numbers = [
@@ -270,7 +276,19 @@ def _from_table(tree: FileTree, ref: str) -> dict[str, str] | None:
     words = [name for name in table.names if name not in numbers and all(cells[name])]
     usual = (*LABEL_COLUMNS, "name")
     words.sort(key=lambda name: usual.index(plain_name(name)) if plain_name(name) in usual else 99)
-    if not numbers or not words:
-        return None
-    pairs = zip(cells[numbers[0]], cells[words[0]], strict=True)
-    return {plain_number(number): word.strip() for number, word in pairs if number and word}
+    numbers.sort(key=lambda name: plain_name(name) != plain_name(column))
+    for name in numbers if words else ():
+        pairs = zip(cells[name], cells[words[0]], strict=True)
+        found = _paired((number or "", word or "") for number, word in pairs)
+        if found is not None and asked <= found.keys():
+            return found
+    return None
+
+
+def _paired(pairs: Iterable[tuple[str, str]]) -> dict[str, str] | None:
+    """Number -> name; None where a number has two."""
+    found: dict[str, str] = {}
+    for number, name in pairs:
+        if found.setdefault(plain_number(number), name.strip()) != name.strip():
+            return None
+    return found

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from discl.core.errors import UserError
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.columns import coded, counted, some
-from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.lists.label_cells import (
     class_list,
     named_beside,
@@ -182,13 +181,13 @@ def _with_names(
     """Rows with names for the numbers in `label`, where a column, a file or folders name them."""
     numbers = [value for value in coded(rows["label"]).values if not is_missing(value)]
     beside = next((photos for photos in lists if photos.columns.names), None)
-    folder = folder_of_list(lists[0].ref)
+    column = next((photos.columns.labels[0] for photos in lists if photos.columns.labels), "")
     remarks = list[str]()
     if beside is not None:
         pair = (beside.columns.labels[0], beside.columns.names)
         named, remarks = named_beside(rows, rows["name"], pair, beside.ref)
         decisions = list[Decision]()  # said where the column was found
-    elif listed := class_list(tree, folder, numbers):
+    elif listed := class_list(tree, numbers, column, [photos.ref for photos in lists]):
         named = listed
         decisions = [Decision("class names", listed.source, "it names every number")]
     elif not lists[0].are_refs and (by_folder := named_by_folders(rows)):
