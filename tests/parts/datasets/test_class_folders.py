@@ -69,6 +69,12 @@ def test_a_validation_split_has_many_names(tmp_path: Path, val: str) -> None:
     assert set(contents.rows["split"].to_pylist()) == {"train", "val"}
 
 
+def test_a_lone_split_is_all_there_is_and_said(tmp_path: Path) -> None:
+    contents = _read(tmp_path, {"test/zebra": 2, "test/lion": 2})
+    assert set(contents.rows["split"].to_pylist()) == {None}
+    assert contents.decisions[0].choice == "test/ is the only folder and taken for all photos"
+
+
 def test_a_class_above_its_splits(tmp_path: Path) -> None:
     folders = {"zebra/train": 3, "zebra/test": 1, "lion/train": 2, "lion/test": 1}
     assert _counts(_read(tmp_path, folders), "split", "label") == SPLIT

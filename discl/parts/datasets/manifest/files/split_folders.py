@@ -79,7 +79,8 @@ def _splits_in(folder: PictureFolder, ood: tuple[str, ...]) -> Parts | None:
         return None
     if not trains:
         if len(named) == 1 and not others:
-            return Parts((Part(unwrapped(named[0]).path, None),), "")
+            why = f"{_text(named[0].path)}/ is the only folder and taken for all photos"
+            return Parts((Part(unwrapped(named[0]).path, None),), why)
         raise UserError(
             f"{examples(_text(one.path) + '/' for one in (*named, *others))}: none of these"
             " folders is called train; rename the one with the photos to learn from"

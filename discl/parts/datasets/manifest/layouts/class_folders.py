@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.parts.datasets.base.survey import examples
+from discl.parts.datasets.manifest.files.beside import MASKS
 from discl.parts.datasets.manifest.files.class_levels import (
     Levels,
     levels_of,
@@ -244,11 +245,13 @@ class _FolderReader:
 
     def _remark_empty(self, labels: dict[Path, str]) -> None:
         parents = {folder[:-1] for folder in labels}
+        masks = {ref.rpartition("/")[0] for ref in self.tree.left_out.get(MASKS, ())}
         empty = [
             "/".join((*parent, name))
             for parent in sorted(parents)
             for name in self.tree.folders("/".join(parent))
             if not self.tree.below("/".join((*parent, name)))
+            and "/".join((*parent, name)) not in masks
         ]
         if empty:
             self.remarks.append(f"{len(empty)} class folder(s) without a photo ({examples(empty)})")
