@@ -32,7 +32,8 @@ from discl.core.hashing import short
 from discl.core.interfaces import Ints, Photos, Progress
 from discl.files.contents import DIGITS, Digests
 from discl.files.disk import clear_disk_errors, folder_lock, write_text
-from discl.files.photos import SMALL, lacks_end, small_pictures
+from discl.files.formats.damage import lacks_end
+from discl.files.photos import SMALL, small_pictures
 from discl.files.processes import in_processes, workers
 from discl.files.sources import format_bytes
 
@@ -397,10 +398,10 @@ def _decode_chunk(
             for photo in run:
                 row = _copied(photo.copy, row_bytes)
                 if row is None:
-                    row, why, lacks_end = _decoded(photo, side, files)
+                    row, why, is_cut_off = _decoded(photo, side, files)
                     if why:
                         unreadable[photo.position] = why
-                    if lacks_end:
+                    if is_cut_off:
                         cut_off.append(photo.position)
                 rows.append(row)
             written = b"".join(rows)

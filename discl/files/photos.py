@@ -17,14 +17,10 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Photos
 from discl.files.disk import atomic_output
+from discl.files.formats.damage import END_OF_JPEG, JPEG, check_rows, is_cut_off, unknown
+from discl.files.formats.deep_grey import FORMAT_LEVELS, from_deep, is_deep
 
-_JPEG = b"\xff\xd8\xff"
-_SCAN_OF_JPEG = b"\xff\xda"
-_END_OF_JPEG = b"\xff\xd9"
-_TAIL = 1 << 16  # bytes of a JPEG in which its end is looked for
-_ROWS_MISSING = "rows are missing"
 _LYING = (5, 6, 7, 8)  # EXIF orientations of photos that are turned by a quarter
-_FORMAT_LEVELS = (0, 65535)  # of 16-bit grey
 LEVEL_PHOTOS = 256  # of a set, whose pixels say what is black and white
 _LEVEL_PIXELS = 4096  # of each of them
 CELLS = 16  # of a side of a small picture
@@ -80,7 +76,7 @@ def _decoded(
     try:
         return _finished(data, name, least_side, reading.levels, finish)
     except CutOffError:
-        if not reading.truncated or not data.startswith(_JPEG):
+        if not reading.truncated or not data.startswith(JPEG):
             raise
         return _finished(data, name, least_side, reading.levels, finish, is_cut_off=True)
 
@@ -94,11 +90,11 @@ def _finished(
     is_cut_off: bool = False,
 ) -> Photos:
     # an end of its own makes the decoder give what it has; Pillow's switch for that is global
-    with _opened(data, name, _END_OF_JPEG if is_cut_off else b"") as opened:
+    with _opened(data, name, END_OF_JPEG if is_cut_off else b"") as opened:
         if least_side:
             opened.draft(None, (least_side, least_side))
         if is_cut_off:
-            _check_rows(opened)
+            check_rows(opened)
         form = opened.format
         ImageOps.exif_transpose(opened, in_place=True)
         return finish(_rgb(opened, form, levels))
@@ -136,11 +132,11 @@ def _opened(data: bytes, name: str, end: bytes = b"") -> Iterator[Image.Image]:
         ) from error
     except Exception as error:  # decoders raise errors of many kinds for broken bytes
         why = (
-            _unknown(data)
+            unknown(data)
             if isinstance(error, UnidentifiedImageError)
             else str(error) or type(error).__name__
         )
-        cut_off = _is_cut_off(data, why)
+        cut_off = is_cut_off(data, why)
         raise (CutOffError if cut_off else UserError)(
             f"{name} cannot be read as an image ({len(data)} bytes: {'cut off, ' * cut_off}{why});"
             " replace or remove the file"
@@ -153,56 +149,6 @@ def _open_heif() -> None:
     import pillow_heif
 
     pillow_heif.register_heif_opener()
-
-
-def _unknown(data: bytes) -> str:
-    """What bytes are that no decoder knows."""
-    start = data[:64].lstrip().lower()
-    if start.startswith(b"version https://git-lfs"):
-        return "no photo but a pointer to it, which `git lfs pull` replaces"
-    if start.startswith((b"<!doctype", b"<html")):
-        return "no photo but a web page"
-    return "no known format"
-
-
-def lacks_end(data: bytes) -> bool:
-    """Whether a file is a JPEG that was cut off."""
-    if not data.startswith(_JPEG):
-        return False
-    tail = data[-_TAIL:]
-    if len(data) > _TAIL or _END_OF_JPEG not in tail:
-        return _END_OF_JPEG not in tail
-    # the preview in its header has an end of its own
-    return data.rfind(_END_OF_JPEG) < data.rfind(_SCAN_OF_JPEG)
-
-
-def _is_cut_off(data: bytes, why: str) -> bool:
-    """Whether an unreadable file is the beginning of a picture."""
-    if not data:
-        return False
-    if data.startswith(_JPEG):
-        is_short = lacks_end(data)
-    elif data.startswith(b"\x89PNG"):
-        is_short = b"IEND" not in data
-    elif data.startswith(b"RIFF"):
-        is_short = int.from_bytes(data[4:8], "little") + 8 > len(data)
-    elif data.startswith(b"BM"):
-        is_short = int.from_bytes(data[2:6], "little") > len(data)
-    else:
-        is_short = False
-    return is_short or "truncat" in why.lower() or why.endswith(_ROWS_MISSING)
-
-
-def _check_rows(image: Image.Image) -> None:
-    """Raise ValueError where more than half of the rows of a cut-off JPEG are missing.
-
-    Its decoder leaves them at the middle of every channel, which whole rows of a photo never are.
-    """
-    values = np.asarray(image).reshape(image.height, -1)
-    is_missing = (values == values[-1, -1]).all(1) & (values[:, -1] >= 127) & (values[:, -1] <= 128)
-    rows = image.height if is_missing.all() else int(np.argmin(is_missing[::-1]))
-    if rows > image.height / 2:
-        raise ValueError(f"{rows} of {image.height} {_ROWS_MISSING}")
 
 
 def decode_square(data: bytes, name: str, side: int, reading: Reading = AS_STORED) -> Photos:
@@ -265,36 +211,18 @@ def shortened(photo: Photos, side: int) -> Photos:
 
 
 def _rgb(image: Image.Image, form: str | None, levels: tuple[float, float] | None) -> Image.Image:
-    if _is_deep(image, form):
-        return _from_deep(image, levels or _FORMAT_LEVELS).convert("RGB")
+    if is_deep(image, form):
+        return from_deep(image, levels or FORMAT_LEVELS).convert("RGB")
     if image.mode in ("I", "F"):
         if levels is None:
             raise ValueError(
                 "32 bits a pixel: nothing says which value is white; save it with 8 or 16"
             )
-        return _from_deep(image, levels).convert("RGB")
+        return from_deep(image, levels).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _is_deep(image: Image.Image, form: str | None) -> bool:
-    """Whether a grey photo has 16 bits a pixel."""
-    return image.mode.startswith("I;16") or (image.mode == "I" and form == "PPM")
-
-
-def _from_deep(image: Image.Image, levels: tuple[float, float]) -> Image.Image:
-    """Grey of 8 bits. Without other levels 65535 is white, not the brightest pixel of a photo."""
-    low, high = levels
-    deep = np.asarray(image)
-    scaled: NDArray[Any]
-    if levels == _FORMAT_LEVELS:
-        scaled = (deep.astype(np.uint32) * 255 + 32767) // 65535
-    else:
-        scaled = np.nan_to_num((deep.astype(np.float64) - low) * (255 / (high - low))).round()
-    scaled[deep == image.info.get("transparency")] = 255
-    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
 
 
 def grey_levels(
@@ -316,7 +244,7 @@ def grey_levels(
         try:
             ref = refs[position]
             with _opened(read(ref), ref) as opened:
-                deep = _is_deep(opened, opened.format)
+                deep = is_deep(opened, opened.format)
                 if deep or opened.mode in ("I", "F"):
                     has_white = has_white and deep
                     pixels = np.asarray(opened, np.float64).ravel()
@@ -327,7 +255,7 @@ def grey_levels(
     if not sum(map(len, values)):
         return None
     low, high = np.quantile(np.concatenate(values), [0.001, 0.999], method="nearest").tolist()
-    if rule == "auto" and has_white and high >= _FORMAT_LEVELS[1] / 4:
+    if rule == "auto" and has_white and high >= FORMAT_LEVELS[1] / 4:
         return None
     return low, max(high, low + 1)
 
