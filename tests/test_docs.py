@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import os
 import re
 import shlex
@@ -24,8 +25,10 @@ from click.testing import CliRunner
 
 from discl.cli import main
 from discl.config.load import load
+from discl.config.toml import to_toml
 from discl.core import registry
 from discl.core.errors import UserError
+from discl.core.registry import find
 from tests import trees
 from tests.make_mini import make
 from tests.pages import (
@@ -412,3 +415,16 @@ def test_every_extra_is_explained() -> None:
     assert {name for cell in first_cells for name in re.findall(r"`(.+?)`", cell)} == of_users
     named = {name for page in pages() for name in re.findall(r"'discl\[([\w-]+)\]'", text_of(page))}
     assert named <= of_users
+
+
+def test_every_setting_of_own_photos_is_explained() -> None:
+    table = text_of("reference/parts.md").partition("## The settings of your own photos")[2]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", table, re.M)
+    settings = inspect.signature(find("datasets", "folder").__init__).parameters
+    usual = {name: setting.default for name, setting in settings.items() if name != "self"}
+    assert {name for name, _, _ in rows} == set(usual)
+    for name, default, sentence in rows:
+        if name != "root":
+            value = usual[name]
+            assert default == f"`{to_toml(list(value) if isinstance(value, tuple) else value)}`"
+        assert len(sentence.split()) > 3, name

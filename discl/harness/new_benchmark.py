@@ -113,7 +113,8 @@ def _suggested(dataset: InFiles, settings: Mapping[str, Any]) -> Iterator[str]:
         yield "# ood_groups = 0.2"
     if not groups and not {"group_column", "groups", "group_level"} & settings.keys():
         yield "# what belongs together, such as the camera, so that no burst lies in two splits:"
-        yield '# group_column = "camera"'
+        yield '# group_column = "camera"    # of a list of the photos'
+        yield '# groups = "groups.csv"      # a CSV with the columns path and group'
 
 
 def _hard(dataset: InFiles) -> Iterator[str]:
