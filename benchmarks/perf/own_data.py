@@ -30,7 +30,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 from _report import report  # noqa: E402
 
 from discl.parts.datasets.manifest.build import ManifestSettings, built  # noqa: E402
-from discl.parts.datasets.manifest.held_out import Pictures  # noqa: E402
+from discl.parts.datasets.manifest.held_out import RowPictures  # noqa: E402
 from discl.parts.datasets.manifest.layouts.coco_camera_traps import CocoJson  # noqa: E402
 from discl.parts.datasets.manifest.rows import ReadOptions  # noqa: E402
 from discl.parts.datasets.manifest.tree import FileTree  # noqa: E402
@@ -114,8 +114,8 @@ def listed(path: Path, images: int) -> Any:
 def manifest(path: Path, images: int) -> Any:
     tree = NamedTree(path.parent, images)
 
-    def pictures_of(layout: Any, refs: Sequence[str]) -> Pictures:
-        return Pictures(np.arange(len(refs)).astype("S32"), np.ones(len(refs), bool))
+    def pictures_of(layout: Any, refs: Sequence[str]) -> RowPictures:
+        return RowPictures(np.arange(len(refs)).astype("S32"), np.ones(len(refs), bool))
 
     yield
     yield built(tree, ManifestSettings(), pictures_of, "").rows.num_rows

@@ -166,6 +166,8 @@ def data_manifest(dataset: str, settings: tuple[str, ...], target: Path | None) 
             f"{target} is there already; name a new file, so that no correction is lost"
         )
     _echo_understood(built)
+    for remark in built.remarks():
+        click.echo(f"- {remark}")
     if target is None:
         click.echo("--export FILE.csv writes a row for each photo, to be corrected by hand")
         return

@@ -32,7 +32,7 @@ from discl.parts.datasets.manifest.build import (
     layout_titled,
     pictures_digest,
 )
-from discl.parts.datasets.manifest.held_out import Pictures
+from discl.parts.datasets.manifest.held_out import RowPictures
 from discl.parts.datasets.manifest.layouts.exported import export, table_path
 from discl.parts.datasets.manifest.layouts.interface import Layout
 from discl.parts.datasets.manifest.pictures import cells_of, pictures_of, places_of
@@ -307,7 +307,7 @@ class Folder(FileDataset):
             self.folder,
             [asdict(self.settings), *map(str, others)],
             others,
-            lambda tree: built(tree, self.settings, self._pictures, self._not_found()),
+            lambda tree: built(tree, self.settings, self._pictures, _WAY_OUT),
             lambda manifest: pictures_digest(manifest, self._pictures),
         )
 
@@ -328,7 +328,7 @@ class Folder(FileDataset):
         export(self.manifest, digests, path)
         return int(rows.num_rows)
 
-    def _pictures(self, layout: Layout, refs: Sequence[str]) -> Pictures:
+    def _pictures(self, layout: Layout, refs: Sequence[str]) -> RowPictures:
         what = f"reading the photos of {self.name}"
         return pictures_of(self.folder, layout, refs, what, shown_progress())
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.parts.datasets.base.long_tail import cut
-from discl.parts.datasets.manifest.held_out import UNSEEN, Pictures
+from discl.parts.datasets.manifest.held_out import UNSEEN, RowPictures
 from discl.parts.datasets.manifest.rows import Contents, RowBuilder
 from discl.parts.datasets.manifest.splits import SplitRule, assigned
 from tests.properties import examples
@@ -43,9 +43,9 @@ def split_of_refs(found: Contents) -> dict[str, str]:
     return dict(zip(found.rows["ref"].to_pylist(), found.rows["split"].to_pylist(), strict=True))
 
 
-def named(digests: NDArray[np.bytes_]) -> Pictures:
-    """Pictures of files."""
-    return Pictures(digests, np.ones(len(digests), bool))
+def named(digests: NDArray[np.bytes_]) -> RowPictures:
+    """RowPictures of files."""
+    return RowPictures(digests, np.ones(len(digests), bool))
 
 
 def counts(found: Contents) -> Counter[str]:
@@ -156,7 +156,7 @@ def test_crops_of_one_photo_and_equal_pictures_stay_together() -> None:
 
 
 def test_rows_of_a_table_are_cut_by_their_pictures_whatever_their_order() -> None:
-    pictures = Pictures(np.array([b"%032x" % i for i in range(40)]), np.zeros(40, bool))
+    pictures = RowPictures(np.array([b"%032x" % i for i in range(40)]), np.zeros(40, bool))
     found = assigned(contents(photos(40)), SplitRule(), pictures)
     turned = assigned(contents(photos(40)), SplitRule(), pictures.of(np.arange(40)[::-1]))
     assert found.rows["split"].to_pylist() == turned.rows["split"].to_pylist()[::-1]

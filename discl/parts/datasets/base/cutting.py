@@ -160,7 +160,10 @@ class _Cut:
 
 
 def shortfalls(labels: Ints, taken: NDArray[np.bool_], share: float) -> list[int]:
-    """Classes of which nothing is set aside although their share is a photo or more."""
+    """Classes of which nothing is set aside although their share is a photo or more.
+
+    `labels` [n], `taken` [n].
+    """
     counts = np.bincount(labels)
     got = np.bincount(labels[taken], minlength=len(counts))
     return np.flatnonzero((counts > 0) & (got == 0) & (counts * share >= 1)).tolist()

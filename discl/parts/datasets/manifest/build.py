@@ -10,10 +10,11 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.files.contents import digest_of_all
+from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.boxes import clip_boxes
 from discl.parts.datasets.manifest.columns import coded, replaced
 from discl.parts.datasets.manifest.detections import cropped
-from discl.parts.datasets.manifest.held_out import Pictures
+from discl.parts.datasets.manifest.held_out import RowPictures
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.layouts.camtrap_dp import CamtrapDp
 from discl.parts.datasets.manifest.layouts.class_folders import ClassFolders
@@ -70,33 +71,32 @@ def layout_titled(title: str) -> Layout:
     return next(layout for layout in LAYOUTS if layout.title == title)
 
 
-PicturesOf = Callable[[Layout, Sequence[str]], Pictures]  # of references
+PicturesOf = Callable[[Layout, Sequence[str]], RowPictures]  # of references
 
 
 def built(
-    tree: FileTree, settings: ManifestSettings, pictures_of: PicturesOf, otherwise: str
+    tree: FileTree, settings: ManifestSettings, pictures_of: PicturesOf, way_out: str
 ) -> Manifest:
     """The manifest of a folder; the photos' contents are asked for where splits are to be cut.
 
-    Raises UserError, which says `otherwise`, where no layout recognises the folder.
+    Raises UserError, which ends in `way_out`, where no layout recognises the folder.
     """
     layout = layout_of(tree, settings.options)
     if layout is None:
         reasons = [*unused_lists(tree, settings.options, ()), *tree.remarks]
-        if tree.folders() and not tree.pictures:
-            reasons = [f"{tree.root} has folders but no photo in them", *reasons]
-        raise UserError(". ".join([*reasons, otherwise]))
+        raise UserError(". ".join([_problem(tree), *reasons, way_out]))
     contents = _listed(layout, tree, settings.options)
     if not contents.rows.num_rows:
         unused = unused_lists(tree, settings.options, ())
         why = f" ({'; '.join(unused)})" if unused else ""
-        raise UserError(f"{tree.root} has folders but no photo in them{why}; {otherwise}")
+        raise UserError(f"{tree.root} has folders but no photo in them{why}. {way_out}")
     contents = contents.with_rows(contents.rows, *_unused(contents, tree, settings))
     if settings.options.groups:
         contents = with_groups(contents, tree, settings.options.groups)
-    contents = cleaned(contents, settings.not_missing)
+    names = [*coded(contents.rows["label"]).values, *coded(contents.rows["group"]).values]
+    contents = cleaned(contents, (*settings.not_missing, *(names if contents.is_final else ())))
     contents = without_classes(contents, settings.drop_classes)
-    if contents.has_final_boxes and contents.rows["box"].null_count < len(contents.rows):
+    if contents.is_final and contents.rows["box"].null_count < len(contents.rows):
         contents = resolved(contents, "crop")
     else:
         contents = resolved(contents, settings.multi_label)
@@ -123,6 +123,18 @@ def built(
         _missing(rows, tree, layout),
         "" if pictures is None else _digest(rows, photo.distinct, pictures),
     )
+
+
+def _problem(tree: FileTree) -> str:
+    """Why no layout reads a folder."""
+    if tree.pictures:
+        return (
+            f"{tree.root} has {len(tree.pictures):,} photo(s) ({examples(tree.pictures)}) in no"
+            " folder of a class, and no list that names them"
+        )
+    if tree.folders():
+        return f"{tree.root} has folders but no photo in them"
+    return f"{tree.root} is no folder with photos"
 
 
 def _listed(layout: Layout, tree: FileTree, options: ReadOptions) -> Contents:
@@ -189,7 +201,7 @@ def pictures_digest(manifest: Manifest, pictures_of: PicturesOf) -> str:
     return digest_of_all(pictures_of(layout_titled(manifest.layout), refs).digests.tolist())
 
 
-def _digest(rows: Any, refs: Any, pictures: Pictures) -> str:
+def _digest(rows: Any, refs: Any, pictures: RowPictures) -> str:
     import pyarrow.compute as pc
 
     places = pc.index_in(rows["ref"].unique(), value_set=refs).to_numpy()

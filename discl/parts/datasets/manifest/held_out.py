@@ -17,22 +17,25 @@ UNSEEN = "ood/unseen"  # the split of the groups that are held out
 _MOST_LEFT_OUT = 0.5  # of the photos, beside held-out groups
 
 
-class Pictures(NamedTuple):
+class RowPictures(NamedTuple):
     """The contents of the photos of rows."""
 
     digests: NDArray[np.bytes_]  # [n]; empty = there is none
     # [n]; else the reference is the number of a row in a table, and the digest is used as its name
     named: NDArray[np.bool_]
 
-    def of(self, rows: NDArray[Any]) -> Pictures:
-        """Those of some rows."""
-        return Pictures(self.digests[rows], self.named[rows])
+    def of(self, rows: NDArray[Any]) -> RowPictures:
+        """Those of some rows, as a mask [n] or numbers [m]."""
+        return RowPictures(self.digests[rows], self.named[rows])
 
 
 def with_held_out(
-    contents: Contents, wanted: tuple[str, ...] | float, pictures: Pictures | None
-) -> tuple[Contents, Pictures | None]:
-    """Contents with the rows of some groups in the split `UNSEEN`."""
+    contents: Contents, wanted: tuple[str, ...] | float, pictures: RowPictures | None
+) -> tuple[Contents, RowPictures | None]:
+    """Contents with the rows of some groups in the split `UNSEEN`, and their pictures.
+
+    Raises UserError for a group that there is not, and where too little is left.
+    """
     if not wanted:
         return contents, pictures
     groups = coded(contents.rows["group"])

@@ -12,20 +12,20 @@ from discl.core.interfaces import Progress
 from discl.files.contents import ContentDigests
 from discl.files.disk import data_home
 from discl.parts.datasets.base.photo_contents import Place, digests_of
-from discl.parts.datasets.manifest.held_out import Pictures
+from discl.parts.datasets.manifest.held_out import RowPictures
 from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
 from discl.parts.datasets.manifest.tree import path_of
 
 
 def pictures_of(
     root: Path, layout: Layout, refs: Sequence[str], what: str, progress: Progress
-) -> Pictures:
+) -> RowPictures:
     """The contents of photos; they are read where they are new or have changed."""
     places = places_of(layout, refs)
     digests = digests_of(
         ContentDigests(data_home(), root), places, partial(cells_of, layout, root), what, progress
     )
-    return Pictures(digests, np.array([place.named for place in places], bool))
+    return RowPictures(digests, np.array([place.named for place in places], bool))
 
 
 def places_of(layout: Layout, refs: Sequence[str]) -> list[Place]:

@@ -50,7 +50,8 @@ class Contents:
     names: tuple[str, ...] | None = None
     decisions: tuple[Decision, ...] = ()
     remarks: tuple[str, ...] = ()  # a sentence for each guess, dropped row and unused file
-    has_final_boxes: bool = False  # whether a row with a box is that part, whatever the user sets
+    # whether labels and groups are names, and boxes parts of photos, whatever they read as
+    is_final: bool = False
 
     def with_rows(self, rows: pa.Table, *remarks: str) -> Contents:
         """These contents with other rows, and further remarks."""

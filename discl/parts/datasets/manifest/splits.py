@@ -18,7 +18,7 @@ from discl.parts.datasets.base.cutting import (
 )
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.columns import coded
-from discl.parts.datasets.manifest.held_out import UNSEEN, Pictures, with_held_out, with_split
+from discl.parts.datasets.manifest.held_out import UNSEEN, RowPictures, with_held_out, with_split
 from discl.parts.datasets.manifest.rows import Contents, Decision
 
 SPLIT_BY = ("auto", "sequence", "group", "photo")
@@ -40,7 +40,7 @@ def is_complete(contents: Contents) -> bool:
     return bool(given) and not _missing_of(given)
 
 
-def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = None) -> Contents:
+def assigned(contents: Contents, rule: SplitRule, pictures: RowPictures | None = None) -> Contents:
     """Contents with a split in every row.
 
     Given splits are kept. Where val or test is missing it is cut from train, `rule.share` of each
@@ -50,7 +50,8 @@ def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = No
     and the largest sequence (or group) of the class; nor less than its share without that, where
     sequences (or groups) have one class each. Every class stays in train.
     """
-    has = "given" if coded(contents.rows["split"]).values else "what is left"
+    is_given = bool(coded(contents.rows["split"]).values)
+    has = "given" if is_given else "what is left"
     contents, pictures = _completed(contents, pictures)
     contents, pictures = with_held_out(contents, rule.ood_groups, pictures)
     given = set(coded(contents.rows["split"]).values)
@@ -66,7 +67,7 @@ def assigned(contents: Contents, rule: SplitRule, pictures: Pictures | None = No
     listed = given - {"train", UNSEEN}
     if listed:
         contents = contents.with_rows(contents.rows, *_straddling(contents))
-    return contents.decided(Decision("split", told, "as listed" if listed else "none is given"))
+    return contents.decided(Decision("split", told, "as listed" if is_given else "none is given"))
 
 
 def _missing_of(given: set[str]) -> list[str]:
@@ -77,7 +78,9 @@ def _missing_of(given: set[str]) -> list[str]:
 # -- given splits
 
 
-def _completed(contents: Contents, pictures: Pictures | None) -> tuple[Contents, Pictures | None]:
+def _completed(
+    contents: Contents, pictures: RowPictures | None
+) -> tuple[Contents, RowPictures | None]:
     """Contents in which rows without a split are train, or left out where others have train."""
     splits = coded(contents.rows["split"])
     without = splits.codes < 0
@@ -117,7 +120,7 @@ def _straddling(contents: Contents) -> list[str]:
 
 
 def _cut(
-    contents: Contents, rule: SplitRule, missing: list[str], pictures: Pictures | None
+    contents: Contents, rule: SplitRule, missing: list[str], pictures: RowPictures | None
 ) -> Contents:
     """Contents with the missing splits cut from train."""
     by, told = _unit_column(contents, rule)
@@ -142,7 +145,14 @@ def _cut(
     if none:
         why = f"the {by}s of each class are" if by else "the photos of each class are"
         way_out = "; dataset.split_by=photo cuts photo by photo" if by else ""
-        remarks.append(f"no photo for {' and '.join(none)}: {why} too few to cut{way_out}")
+        told_none = f"no photo for {' and '.join(none)}: {why} too few to cut{way_out}"
+        if "val" in none:
+            raise UserError(
+                told_none
+                if by
+                else f"{told_none}; three photos of a class are the least for train, val and test"
+            )
+        remarks.append(told_none)
     for name, rows in found.items():
         contents = with_split(contents, name, rows)
     return contents.with_rows(contents.rows, *([told] if told else []), *remarks)
@@ -203,7 +213,7 @@ def _with_cut(
     share: float,
     missing: list[str],
     by: str,
-    pictures: Pictures | None,
+    pictures: RowPictures | None,
 ) -> tuple[dict[str, NDArray[np.bool_]], list[str]]:
     """(the rows [n] of each missing split, sentences about classes that could not be cut)."""
     labels, splits = coded(contents.rows["label"]), coded(contents.rows["split"])
@@ -233,7 +243,7 @@ def _with_cut(
     return found, remarks
 
 
-def _hashes(contents: Contents, pictures: Pictures | None) -> Hashes:
+def _hashes(contents: Contents, pictures: RowPictures | None) -> Hashes:
     """Of each row's name, [n]; of its picture where the name is a row in a table."""
     hashes = [
         hashes_of(contents.rows["ref"].slice(start, _BATCH).to_pylist())

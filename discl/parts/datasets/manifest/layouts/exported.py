@@ -94,7 +94,7 @@ class ExportedManifest:
             builder.table(),
             decisions=(Decision("list", path.name, "dataset.table, an exported manifest"),),
             remarks=tuple(remarks),
-            has_final_boxes=True,
+            is_final=True,
         )
 
     def read(self, root: Path, ref: str) -> bytes | None:
