@@ -201,6 +201,12 @@ def test_numbers_of_classes_get_names(tmp_path: Path, lists: dict[str, str]) -> 
     assert [name for name in contents.names if name != "cow"] == ["gnu", "lion"]
 
 
+@pytest.mark.parametrize("content", ["0", "null", '["a"]', "{}", '{"a.jpg": {"b": 1}}'])
+def test_json_of_another_kind_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    with pytest.raises(UserError, match=r"labels.json is neither a JSON array of objects nor an"):
+        read(folder(tmp_path, labels__json=content), table="labels.json")
+
+
 @pytest.mark.parametrize("name", ["labels__csv", "classes__csv"])
 def test_a_list_of_photos_names_no_classes(tmp_path: Path, name: str) -> None:
     contents = read(folder(tmp_path, PHOTOS[:3], **{name: NUMBERED.format(7, 2)}))

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from discl.core.errors import UserError
-from discl.parts.datasets.manifest.layouts.lists import PhotoLists
+from discl.parts.datasets.manifest.layouts.lists import PhotoLists, unused_lists
 from discl.parts.datasets.manifest.layouts.tables import TableFiles
 from discl.parts.datasets.manifest.rows import Contents, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree
@@ -177,6 +177,16 @@ def test_tables_without_pictures_are_passed_over(tmp_path: Path) -> None:
     assert not TableFiles().recognises(FileTree(tmp_path), ReadOptions())
     write(tmp_path / "data" / "train.parquet", pa.table({"image": pictures(2), "y": ["a", "b"]}))
     assert read(tmp_path).remarks == ("embeddings.parquet not used: no pictures in it",)
+
+
+def test_a_damaged_table_is_refused_unless_pictures_lie_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"no table")
+    with pytest.raises(UserError, match=r"x.parquet cannot be read"):
+        TableFiles().recognises(FileTree(tmp_path), ReadOptions())
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    tree = FileTree(tmp_path)
+    assert not TableFiles().recognises(tree, ReadOptions())
+    assert "x.parquet is not used" in unused_lists(tree, ReadOptions(), [])[0]
 
 
 @pytest.mark.parametrize(

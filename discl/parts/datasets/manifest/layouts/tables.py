@@ -67,8 +67,9 @@ class TableFiles:
 
     def recognises(self, tree: FileTree, options: ReadOptions) -> bool:
         return any(
-            _pictures(schema_of(tree.root / path_of(ref)))
+            _pictures(schema)
             for ref in first_of_each(table_refs(tree, options))
+            if (schema := _schema(tree, ref)) is not None
         )
 
     def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
@@ -106,6 +107,16 @@ class TableFiles:
 
     def cells(self, root: Path, path: str, column: str) -> Iterable[bytes | None]:
         return pictures_of(root / path, column, root)
+
+
+def _schema(tree: FileTree, ref: str) -> pa.Schema | None:
+    """The schema of a file; None where it is damaged and pictures lie beside it."""
+    try:
+        return schema_of(tree.root / path_of(ref))
+    except UserError:
+        if not tree.pictures:
+            raise
+        return None
 
 
 def _where(cell: object) -> str:

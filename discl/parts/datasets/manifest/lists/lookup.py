@@ -36,6 +36,8 @@ def finders(tree: FileTree, ref: str, split: str | None) -> tuple[Finder, Finder
         return None
 
     def resolve(cell: str) -> str | None:
+        if "\0" in cell:  # in no path
+            return None
         for each in folders[:-1]:
             found = tree.resolve(cell, each)
             if found is not None and (found.startswith(each) or each == folder):

@@ -265,7 +265,8 @@ def _json_array(path: Path, where: str) -> TextTable:
         content = [{"file": key, "label": value} for key, value in pairs if _is_cell(value)]
         if len(content) < len(pairs):
             content = []
-    records = [record for record in content if isinstance(record, dict)]
+    given = content if isinstance(content, list) else []
+    records = [record for record in given if isinstance(record, dict)]
     if not records:
         raise UserError(f"{where} is neither a JSON array of objects nor an object of labels")
     return _of_records(lambda: iter(records), where, remarks)
