@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Listing
+from discl.files.contents import digest_of_all
 from discl.files.disk import atomic_write, clear_disk_errors, data_home
 from discl.parts.datasets.manifest.boxes import ref_with_box
 from discl.parts.datasets.manifest.columns import coded
@@ -27,7 +28,6 @@ from discl.parts.datasets.manifest.tree import FileTree, path_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1  # raised when the same folder is read otherwise
 _DESCRIPTION = b"discl"  # key of the Parquet file's metadata
 # a folder that was written so shortly before it was read may have been written once more after it,
 # within the resolution of the file system's times
@@ -101,7 +101,7 @@ def stored(
     `others`, lists elsewhere. `pictures_of` gives what `Manifest.pictures` is now. Raises
     UserError where the folder changes while it is read.
     """
-    folder = data_home() / "manifests" / short([VERSION, str(root.absolute()), settings])
+    folder = data_home() / "manifests" / short([_reader(), str(root.absolute()), settings])
     path = folder / "manifest.parquet"
     found = _read(path)
     if found is not None and found[1] == _state_now(root, [str(entry[0]) for entry in found[1]]):
@@ -126,6 +126,14 @@ def stored(
 
 
 # -- what it was made of
+
+
+@cache
+def _reader() -> str:
+    """A digest of the code that reads folders: other code may read the same folder otherwise."""
+    packages = (Path(__file__).parent, Path(__file__).parent.parent / "base")
+    files = sorted(path for package in packages for path in package.rglob("*.py"))
+    return digest_of_all(path.read_bytes() for path in files)
 
 
 def _state_of(tree: FileTree, others: Iterable[Path]) -> State:
