@@ -266,6 +266,12 @@ def a_column_that_is_not_there(root: Path) -> dict[str, Any]:
     return {"label_column": "fine", "group_column": "camra"}
 
 
+def unsorted(root: Path) -> dict[str, Any]:
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(root / f"cat_{number}.png")
+    return {}
+
+
 def no_photo(root: Path) -> dict[str, Any]:
     (root / "train" / "cat").mkdir(parents=True)
     return {}
@@ -292,6 +298,7 @@ def groups_without_columns(root: Path) -> dict[str, Any]:
             a_column_that_is_not_there,
             r"dataset.group_column = 'camra': .* has the columns image, coarse, fine",
         ),
+        (unsorted, r"has 3 photo\(s\) \(cat_0.png, .*\) in no folder of a class, and no list"),
         (no_photo, r"has folders but no photo in them"),
         (groups_without_columns, r"needs the columns path and group"),
         (lambda root: {}, r"is no folder with photos. Give one: --set dataset.root=FOLDER"),

@@ -235,13 +235,21 @@ def tolerances(rows: list[Row]) -> tuple[Counter[str], Counter[str]]:
     return Counter(row["label"] for row in rows), largest
 
 
+def cut_or_reject(rows: list[Row], share: float, pictures: Any = None) -> Contents:
+    """The splits, of photos that suffice for a val."""
+    try:
+        return assigned(contents(rows), SplitRule(share, "auto"), pictures)
+    except UserError:
+        hypothesis.reject()
+
+
 @examples(40)
 @hypothesis.given(photo_sets(one_class=False), st.sampled_from([0.1, 0.15, 0.3]))
 def test_no_sequence_and_no_equal_picture_straddles_splits(
     drawn: tuple[list[Row], Any], share: float
 ) -> None:
     rows, pictures = drawn
-    found = assigned(contents(rows), SplitRule(share, "auto"), named(pictures))
+    found = cut_or_reject(rows, share, named(pictures))
     splits = found.rows["split"].to_pylist()
     assert len(splits) == len(rows)
     assert not straddling(found, "sequence")
@@ -257,7 +265,7 @@ def test_the_share_of_a_class_is_off_by_at_most_its_largest_sequence(
     drawn: tuple[list[Row], Any], share: float
 ) -> None:
     rows, _ = drawn
-    found = assigned(contents(rows), SplitRule(share, "auto"))
+    found = cut_or_reject(rows, share)
     by_split = Counter(
         (row["label"], split)
         for row, split in zip(rows, found.rows["split"].to_pylist(), strict=True)
@@ -289,9 +297,11 @@ def test_a_split_for_which_nothing_is_left_is_told() -> None:
     ]
     found = assigned(contents(bursts), SplitRule())
     assert counts(found) == {"train": 4, "val": 4}
-    assert any("no photo for test: the sequences" in remark for remark in found.remarks)
+    assert any("no photo for test, as the sequences" in remark for remark in found.remarks)
     (split,) = [decision.choice for decision in found.decisions if decision.what == "split"]
     assert split == "train (what is left), val (cut from train)"
     by_photo = assigned(contents(bursts), SplitRule(split_by="photo"))
     assert counts(by_photo)["test"]
     assert not any("no photo for" in remark for remark in by_photo.remarks)
+    with pytest.raises(UserError, match=r"no photo for val and test, as the photos .* three of"):
+        assigned(contents([*photos(1), *photos(1, "dog")]), SplitRule())

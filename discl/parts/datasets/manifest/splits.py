@@ -49,6 +49,8 @@ def assigned(contents: Contents, rule: SplitRule, pictures: RowPictures | None =
     where `rule` says so, stay together. No split takes more of a class than its share, rounded up,
     and the largest sequence (or group) of the class; nor less than its share without that, where
     sequences (or groups) have one class each. Every class stays in train.
+
+    Raises UserError where val is missing and nothing can be cut for it.
     """
     is_given = bool(coded(contents.rows["split"]).values)
     has = "given" if is_given else "what is left"
@@ -143,16 +145,16 @@ def _cut(
             f" the names{kinds[by]}",
         )
     if none:
-        why = f"the {by}s of each class are" if by else "the photos of each class are"
-        way_out = "; dataset.split_by=photo cuts photo by photo" if by else ""
-        told_none = f"no photo for {' and '.join(none)}: {why} too few to cut{way_out}"
+        what, way_out = "photos", "three of a class are the least for train, val and test"
+        if by:
+            what, way_out = f"{by}s", "dataset.split_by=photo cuts photo by photo"
+        nothing = (
+            f"no photo for {' and '.join(none)}, as the {what} of each class are too few to cut;"
+            f" {way_out}"
+        )
         if "val" in none:
-            raise UserError(
-                told_none
-                if by
-                else f"{told_none}; three photos of a class are the least for train, val and test"
-            )
-        remarks.append(told_none)
+            raise UserError(nothing)
+        remarks.append(nothing)
     for name, rows in found.items():
         contents = with_split(contents, name, rows)
     return contents.with_rows(contents.rows, *([told] if told else []), *remarks)
