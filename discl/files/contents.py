@@ -30,6 +30,9 @@ VERSION = 1  # raised when a digest means something else
 DIGITS = 32  # hex digits of a digest
 TICK_SECONDS = 2.0  # the coarsest clock of a disk
 SAVE_SECONDS = 20.0  # of reading that a kill may cost
+# many files are looked at again in one process only after so long: every run id needs a look
+SECONDS_PER_FILE = 2e-4
+FEW = 5000  # files, which are always looked at again
 _BLOCK = 1 << 22  # bytes read at a time
 _TASK = 64  # files of a task
 _SLOW_STAT_SECONDS = 1e-4  # beyond it, as on a network disk, files are looked at side by side
@@ -53,6 +56,28 @@ class FileContents(NamedTuple):
     digests: Digests  # [n]
     # [n, 4], see `Stamp`; none is equal to that of a file that may have changed since it was read
     stamps: NDArray[np.int64]
+
+
+class _Recent:
+    """The contents of many files, which hold in this process for as long as looking again costs."""
+
+    def __init__(self, paths: Sequence[str], contents: FileContents) -> None:
+        self._rows = {path: row for row, path in enumerate(paths)}
+        self._contents = contents
+        self._looked_s = time.monotonic()
+
+    def contents_of(self, paths: Sequence[str]) -> FileContents | None:
+        """Those of some of the files; None where they are too old or others are asked for."""
+        age_s = time.monotonic() - self._looked_s
+        if age_s > SECONDS_PER_FILE * len(self._rows) or not paths:
+            return None
+        rows = [self._rows.get(path, -1) for path in paths]
+        if -1 in rows:
+            return None
+        return FileContents(self._contents.digests[rows], self._contents.stamps[rows])
+
+
+_RECENT: dict[Path, _Recent] = {}
 
 
 class _Task(NamedTuple):
@@ -97,9 +122,17 @@ class ContentDigests:
 
     def files(self, paths: Sequence[str], what: str, progress: Progress) -> FileContents:
         """The same, with the stamps of the files when they were read."""
-        tasks = [_Task(os.fsencode(path), path, None) for path in paths]
-        found, stamps = self._of(tasks, what, progress)
-        return FileContents(np.array(found, f"S{DIGITS}"), stamps)
+        recent = _RECENT.get(self.folder)
+        if recent is not None and (found := recent.contents_of(paths)) is not None:
+            return found
+        keys = [os.fsencode(path) for path in paths]
+        digests, stamps = self._of(
+            keys, paths, lambda i: _Task(keys[i], paths[i], None), what, progress
+        )
+        contents = FileContents(np.array(digests, f"S{DIGITS}"), stamps)
+        if len(paths) > FEW:
+            _RECENT[self.folder] = _Recent(paths, contents)
+        return contents
 
     def of_tables(
         self,
@@ -116,7 +149,13 @@ class ContentDigests:
             _Task(os.fsencode(f"{path}\0{column}"), path, read)
             for (path, column), read in cells.items()
         ]
-        found, _ = self._of(tasks, what, progress)
+        found, _ = self._of(
+            [task.key for task in tasks],
+            [task.path for task in tasks],
+            tasks.__getitem__,
+            what,
+            progress,
+        )
         return {
             key: np.frombuffer(digests.replace(b"-", b"\0"), f"S{DIGITS}")
             for key, digests in zip(cells, found, strict=True)
@@ -125,23 +164,27 @@ class ContentDigests:
     # -- looking
 
     def _of(
-        self, tasks: Sequence[_Task], what: str, progress: Progress
+        self,
+        keys: Sequence[bytes],
+        paths: Sequence[str],
+        task: Callable[[int], _Task],
+        what: str,
+        progress: Progress,
     ) -> tuple[list[bytes], NDArray[np.int64]]:
-        stamps = _stamps(self.root, [task.path for task in tasks])
-        keys = [task.key for task in tasks]
+        stamps = _stamps(self.root, paths)
         known = self._known(keys, stamps)
         if None in known:
             with folder_lock(self.folder):
                 known = self._known(keys, stamps)  # another process may have read them meanwhile
                 todo = [i for i, digests in enumerate(known) if digests is None]
                 if todo:
-                    self._read(tasks, todo, known, stamps, what, progress)
+                    tasks = [(i, task(i)) for i in todo]
+                    self._read(tasks, known, stamps, what, progress)
         return [digests or b"" for digests in known], stamps
 
     def _read(
         self,
-        tasks: Sequence[_Task],
-        todo: Sequence[int],
+        tasks: Sequence[tuple[int, _Task]],
         known: list[bytes | None],
         stamps: NDArray[np.int64],
         what: str,
@@ -150,16 +193,17 @@ class ContentDigests:
         fresh: dict[bytes, tuple[Stamp, bytes]] = {}
         saved = time.monotonic()
         pause = SAVE_SECONDS
-        total = len(todo)
+        total = len(tasks)
+        keys = {i: task.key for i, task in tasks}
         done = 0
         progress(what, 0, total)
         try:
-            for batch in _side_by_side(self.root, [(i, tasks[i]) for i in todo]):
+            for batch in _side_by_side(self.root, tasks):
                 for i, stamp, digests in batch:
                     known[i] = digests
                     stamps[i] = stamp
                     if stamp != _NO_FILE:
-                        fresh[tasks[i].key] = (stamp, digests)
+                        fresh[keys[i]] = (stamp, digests)
                 done += len(batch)
                 progress(what, done, total)
                 if time.monotonic() - saved > pause:

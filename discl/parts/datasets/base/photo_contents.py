@@ -14,16 +14,14 @@ from numpy.typing import NDArray
 from discl.core.interfaces import Ints, Listing, Progress
 from discl.files.contents import (
     DIGITS,
+    FEW,
+    SECONDS_PER_FILE,
     ContentDigests,
     Digests,
     FileContents,
     digest_of,
     digest_of_all,
 )
-
-# many files are looked at again in one process only after so long: every run id needs a look
-_SECONDS_PER_PHOTO = 2e-4
-_FEW = 5000  # photos, which are always looked at again
 
 
 class Place(NamedTuple):
@@ -61,7 +59,7 @@ class Look(NamedTuple):
         """Whether it may still be taken for the present."""
         photos = sum(len(split.ids) for split in self.splits.values())
         age_s = time.monotonic() - self.ended_s
-        return self.listings is listings and photos > _FEW and age_s < photos * _SECONDS_PER_PHOTO
+        return self.listings is listings and photos > FEW and age_s < photos * SECONDS_PER_FILE
 
 
 def look(
