@@ -276,6 +276,8 @@ def test_photos_that_are_not_there_and_photos_without_a_row_are_told(tmp_path: P
     contents = read(folder(tmp_path, labels__csv=text))
     assert column(contents, "ref")[-1] == "b9.jpg"
     assert contents.remarks == (
+        "labels.csv: 3 rows found by another spelling or folder ('a1.jpg' in row 1 is"
+        " images/a1.jpg)",
         "labels.csv: 1 row without a photo in column file_name left out (row 5)",
         "labels.csv: 1 row of photos that are not there ('b9.jpg' in row 4)",
         "1 picture that no list names (images/b2.jpg): not used",

@@ -46,13 +46,14 @@ class Noticed:
     missing: int = 0
     nameless: int = 0
     outside: int = 0
+    spelled: int = 0
     first: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, what: str, cell: str, row: int) -> None:
+    def add(self, what: str, cell: str, row: int, more: str = "") -> None:
         setattr(self, what, getattr(self, what) + 1)
         told = self.first.setdefault(what, [])
         if len(told) < _TOLD:
-            told.append(f"{printable(cell, 80)!r} in row {row}" if cell else f"row {row}")
+            told.append(f"{printable(cell, 80)!r} in row {row}{more}" if cell else f"row {row}")
 
 
 def raw_batches(tree: FileTree, photos: PhotoList, noticed: Noticed) -> Iterator[pa.Table]:
@@ -126,6 +127,8 @@ def _refs(
             elif (ref := resolve(cell)) is None:
                 ref = _as_written(cell, folder)
                 noticed.add("missing" if ref else "outside", cell, rows[at])
+            else:
+                noticed.add("spelled", cell, rows[at], f" is {ref}")
         refs.append(ref)
     return refs
 
@@ -171,6 +174,11 @@ def path_remarks(tree: FileTree, photos: PhotoList, noticed: Noticed) -> list[st
             + (f" ({noticed.outside:,} such rows)" if noticed.outside > 1 else "")
         )
     remarks = []
+    if noticed.spelled:
+        remarks.append(
+            f"{photos.ref}: {counted(noticed.spelled, 'row')} found by another spelling or folder"
+            f" ({noticed.first['spelled'][0]})"
+        )
     if noticed.nameless:
         remarks.append(
             f"{photos.ref}: {counted(noticed.nameless, 'row')} without a photo in column {column}"
