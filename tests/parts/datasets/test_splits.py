@@ -131,6 +131,22 @@ def test_a_rare_class_with_one_sequence_stays_in_train_and_is_named() -> None:
     assert any("val has no photo of 1 class(es)" in r and "(lynx)" in r for r in found.remarks)
 
 
+def test_cameras_of_many_classes_leave_each_class_near_its_share() -> None:
+    rng = np.random.default_rng(0)
+    kinds = rng.dirichlet(np.ones(6), 60)  # of each camera
+    rows = photos(3000, "photo", group=lambda i: f"c{i % 60}", sequence=lambda i: f"s{i % 60}")
+    for i, row in enumerate(rows):
+        row["label"] = f"class {rng.choice(6, p=kinds[i % 60])}"
+    found = assigned(contents(rows), SplitRule())
+    totals, largest = tolerances(rows)
+    parts = Counter(
+        zip(*(found.rows[name].to_pylist() for name in ("label", "split")), strict=True)
+    )
+    for label, count in totals.items():
+        assert abs(parts[label, "val"] - 0.15 * count) <= largest[label] / 2
+        assert abs(parts[label, "test"] - 0.15 * 0.85 * count) <= largest[label] / 2
+
+
 def test_a_class_with_three_sequences_has_one_in_each_split() -> None:
     rows = photos(30, sequence=lambda i: f"b{i // 10}") + photos(90, "gnu")
     found = assigned(contents(rows), SplitRule())

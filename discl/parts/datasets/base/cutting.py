@@ -73,8 +73,8 @@ def cut_units(hashes: Hashes, labels: Ints, units: Ints, share: float) -> NDArra
     """The mask [n] of rows to set aside: `share` of each class, whole units by their hashes [n].
 
     Rare classes come first. A unit is taken where that brings the parts of its classes nearer to
-    their shares in sum, and the best one for a class that would have none. Of a class no part is
-    more than its share and its largest unit, and never all.
+    their shares (in squares, summed), and the best one for a class that would have none. Of a class
+    no part is more than its share and its largest unit, and never all.
     """
     counts = np.bincount(labels)
     if not len(counts):
@@ -122,6 +122,7 @@ class _Cut:
             before = list(self.got)
             for label in self.order:
                 self._fill(label)
+            self._trim()
             if self.got == before:
                 break
         for label in self.order:
@@ -139,7 +140,17 @@ class _Cut:
         for unit, size in zip(members.tolist(), sizes.tolist(), strict=True):
             if size >= 2 * (self.target[label] - self.got[label]):
                 continue
-            if not self.is_taken[unit] and self._gain(unit) > 1e-12:
+            if not self.is_taken[unit] and self._gain(unit) > 0:
+                self._take(unit)
+
+    def _trim(self) -> None:
+        """Put back units without which the parts of all classes are nearer, and none is empty."""
+        for unit in np.flatnonzero(self.is_taken)[::-1].tolist():
+            parts = self.parts[self.starts[unit] : self.starts[unit + 1]]
+            if any(self.got[label] == size for label, size in parts):
+                continue
+            self._take(unit, -1)
+            if self._gain(unit) >= 0:
                 self._take(unit)
 
     def _gain(self, unit: int) -> float:
@@ -149,14 +160,14 @@ class _Cut:
             after = self.got[label] + size
             if after > self.most[label]:
                 return -math.inf
-            before = abs(self.got[label] - self.target[label])
-            gain += self.weight[label] * (before - abs(after - self.target[label]))
+            before = self.weight[label] * (self.got[label] - self.target[label])
+            gain += before**2 - (self.weight[label] * (after - self.target[label])) ** 2
         return gain
 
-    def _take(self, unit: int) -> None:
-        self.is_taken[unit] = True
+    def _take(self, unit: int, sign: int = 1) -> None:
+        self.is_taken[unit] = sign > 0
         for label, size in self.parts[self.starts[unit] : self.starts[unit + 1]]:
-            self.got[label] += size
+            self.got[label] += sign * size
 
 
 def shortfalls(labels: Ints, taken: NDArray[np.bool_], share: float) -> list[int]:
