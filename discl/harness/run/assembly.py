@@ -339,22 +339,23 @@ class Bench:
     def setup(self, levels: Sequence[int], progress: Progress) -> RunSetup:
         """All that a run with images of `levels` needs, once the bank holds them.
 
-        Under torchrun all processes call this; the first makes the images.
+        Under torchrun all processes call this; the first makes the images. Raises UserError where
+        a level has no usable image, or an epoch no whole batch.
         """
         if not self.backbone.frozen:  # else its features may be stored
             _fetch(self.backbone)
-        # what cannot be trained on fails before the work
-        id_test = id_test_split(self.dataset.splits)
+        id_test = id_test_split(self.dataset.splits)  # a dataset without one fails before the work
+        synthetic = [level for level in levels if level != PHOTO]
+        made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
+        distributed.barrier()
+        self.inputs.prepare(synthetic, progress)
+        # after the images, which are few then: a level of which all failed is the graver fault
         if not self.epoch_images:
             epoch = self.spec.sampling.images or len(self.train)
             raise UserError(
                 f"train.batch = {self.spec.train.batch} is larger than an epoch of {epoch} images;"
                 " lower it, or raise sampling.images"
             )
-        synthetic = [level for level in levels if level != PHOTO]
-        made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
-        distributed.barrier()
-        self.inputs.prepare(synthetic, progress)
         images = {level: self._usable_images(level) for level in synthetic}
         view = self.sampler_view
         if synthetic and self.spec.sampling.hard_needs_image:
