@@ -282,7 +282,7 @@ def groups_without_columns(root: Path) -> dict[str, Any]:
     for name in ("cat", "dog"):
         (root / "train" / name).mkdir(parents=True)
         (root / "train" / name / "1.jpg").write_bytes(b"x")
-    (root / "groups.csv").write_text("file,camera\na,b\n")
+    (root / "groups.csv").write_text("file,colour\na,b\n")
     return {"groups": "groups.csv"}
 
 

@@ -63,7 +63,9 @@ SPLIT_FLAGS = {
 GROUP_COLUMNS = (
     "group", "camera", "camera_id", "location", "location_id", "site", "site_id", "station",
     "station_id", "deployment", "deployment_id", "patient", "patient_id", "subject",
-    "subject_id", "lesion_id", "plot", "trap",
+    "subject_id", "lesion_id", "plot", "trap", "camera_name", "camera_number", "location_name",
+    "site_name", "station_name", "deployment_name", "camera_trap", "camera_trap_id", "cameratrap",
+    "trap_id", "trap_name", "plot_id", "plot_name", "locality", "transect", "cam", "cam_id",
 )  # fmt: skip
 SEQUENCE_COLUMNS = (
     "sequence", "seq", "seq_id", "sequence_id", "burst", "burst_id", "event", "event_id",

@@ -129,10 +129,10 @@ def _beside(found: _Looked) -> str:
     if _NO_LIST.search(found.ref):
         return "its classes are made up"
     if found.columns and found.table and not found.columns.labels:
-        return (
-            f"no column is the class (it has {', '.join(found.table.names)}); set"
-            " dataset.label_column"
-        )
+        way_out = "set dataset.label_column"
+        if found.columns.group:
+            way_out = f"dataset.groups = {found.ref!r} takes the groups from it"
+        return f"no column is the class (it has {', '.join(found.table.names)}); {way_out}"
     if found.columns and found.columns.guessed:
         return (
             f"the folders are the classes; dataset.label_column = {found.columns.labels[0]!r} takes"
