@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
     subprocess.run(
-        [*pip, "install", "--quiet", "--no-deps", "--no-index", wheel], check=True, timeout=120
+        [*pip, "install", "--quiet", "--no-deps", "--no-index", "--no-compile", wheel],
+        check=True,
+        timeout=120,
     )
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     beside = folder / "lib" / version / "site-packages" / "dependencies.pth"
@@ -59,11 +62,35 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
+# commands one after the other in one process, which imports what they need once
+COMMANDS = """
+import json, sys
+from discl.cli import main
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words)
+    except SystemExit as end:
+        if end.code:
+            raise
+    print("\\f", flush=True)
+"""
+
+
 def run(installed: Path, folder: Path, *words: str) -> str:
     """What the installed command prints in a folder."""
+    return _printed([installed, *words], folder)
+
+
+def run_all(installed: Path, folder: Path, *commands: Sequence[str]) -> list[str]:
+    """What each of several commands of the installed package prints in a folder."""
+    python = installed.with_name("python")
+    return _printed([python, "-c", COMMANDS, json.dumps(commands)], folder).split("\f")[:-1]
+
+
+def _printed(command: Sequence[str | Path], folder: Path) -> str:
     home = {"DISCL_HOME": str(folder / "home"), "COLUMNS": "200"}
     done = subprocess.run(
-        [installed, *words],
+        command,
         cwd=folder,
         env={**os.environ, **home},
         capture_output=True,
@@ -100,14 +127,16 @@ def test_a_wheel_holds_what_the_commands_need_and_no_more(wheel: Path) -> None:
 def test_an_installed_package_knows_its_benchmarks_sweeps_and_results(
     installed: Path, elsewhere: Path
 ) -> None:
-    shown = run(installed, elsewhere, "list", "benchmarks")
-    expected = {path.stem for path in (ROOT / "benchmarks").glob("*.toml")} - {"default"}
-    assert {line.split()[0] for line in shown.splitlines()} == expected
-    sweeps = run(installed, elsewhere, "sweep")
-    assert all(path.stem in sweeps for path in (ROOT / "sweeps").glob("*.toml"))
-    board = run(
-        installed, elsewhere, "leaderboard", "cifar10_lt", "--published", "--format", "json"
+    shown, sweeps, board = run_all(
+        installed,
+        elsewhere,
+        ("list", "benchmarks"),
+        ("sweep",),
+        ("leaderboard", "cifar10_lt", "--published", "--format", "json"),
     )
+    expected = {path.stem for path in (ROOT / "benchmarks").glob("*.toml")} - {"default"}
+    assert {line.split()[0] for line in shown.splitlines() if line.strip()} == expected
+    assert all(path.stem in sweeps for path in (ROOT / "sweeps").glob("*.toml"))
     assert len(json.loads(board)["rows"]) == 9
 
 
@@ -143,8 +172,12 @@ def test_an_installed_package_plans_compares_and_shows(
 ) -> None:
     make("folder", elsewhere / "photos", images=120)
     words = ("folder", "--set", generator, *TINY)
-    run(installed, elsewhere, "bench", *words)
-    plan = run(installed, elsewhere, "plan", *words[:-2])
+    _, plan, board = run_all(
+        installed,
+        elsewhere,
+        ("bench", *words),
+        ("plan", *words[:-2]),
+        ("leaderboard", *words[:-2], "--format", "json"),
+    )
     assert re.search(r"runs +1 +of which stored 1", plan)
-    board = run(installed, elsewhere, "leaderboard", *words[:-2], "--format", "json")
     assert {row["strategy"] for row in json.loads(board)["rows"]} == {"all_levels"}

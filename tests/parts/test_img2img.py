@@ -294,22 +294,28 @@ WAYS: list[Any] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def plainly_made(folders: Any) -> tuple[dict[str, Any], list[Request], Photos]:
+    """An identity, what it is asked for, and the images."""
+    plain = bind("generators", "img2img", {**_at(folders("sd")), "chunk": 2})
+    requests = [Request(level, CAT, level) for level in (0, 30, 80)]
+    return plain.identity(), requests, plain.build().make(requests, PHOTOS).images
+
+
+def _at(checkpoint: Path) -> dict[str, Any]:
+    return {"checkpoint": str(checkpoint), "steps": STEPS}
+
+
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_how_the_work_is_done_is_no_part_of_the_identity(
-    way: dict[str, Any], checkpoint: Path
+    way: dict[str, Any],
+    checkpoint: Path,
+    plainly_made: tuple[dict[str, Any], list[Request], Photos],
 ) -> None:
-    plain, other = (
-        bind("generators", "img2img", {"checkpoint": str(checkpoint), "steps": STEPS, **more})
-        for more in ({"chunk": 2}, way)
-    )
-    assert plain.identity() == other.identity()
-    requests = [Request(level, CAT, level) for level in (0, 30, 80)]
-    assert (
-        _apart(
-            plain.build().make(requests, PHOTOS).images, other.build().make(requests, PHOTOS).images
-        )
-        <= TOLERANCE
-    )
+    identity, requests, images = plainly_made
+    other = bind("generators", "img2img", {**_at(checkpoint), **way})
+    assert other.identity() == identity
+    assert _apart(images, other.build().make(requests, PHOTOS).images) <= TOLERANCE
 
 
 def test_the_denoiser_is_compiled_where_that_is_asked_for(
