@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import zlib
+from multiprocessing import forkserver
 from pathlib import Path
 
 import hypothesis
@@ -66,6 +67,9 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+    if "PYTEST_XDIST_WORKER" in os.environ and "tests.processes" in sys.modules:
+        # many tests go by until the first that needs it; else that one waits for its imports
+        forkserver.ensure_running()
 
 
 @pytest.fixture(scope="session", autouse=True)
