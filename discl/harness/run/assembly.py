@@ -349,6 +349,7 @@ class Bench:
         made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
         distributed.barrier()
         self.inputs.prepare(synthetic, progress)
+        images = {level: self._usable_images(level) for level in synthetic}
         # after the images, which are few then: a level of which all failed is the graver fault
         if not self.epoch_images:
             epoch = self.spec.sampling.images or len(self.train)
@@ -356,7 +357,6 @@ class Bench:
                 f"train.batch = {self.spec.train.batch} is larger than an epoch of {epoch} images;"
                 " lower it, or raise sampling.images"
             )
-        images = {level: self._usable_images(level) for level in synthetic}
         view = self.sampler_view
         if synthetic and self.spec.sampling.hard_needs_image:
             view = view.with_images(images)
