@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -190,7 +189,7 @@ def test_nobody_there_costs_a_run_nothing_but_one_sentence(
     assert "`discl wandb sync` sends it later" in message
 
 
-def test_a_server_that_hangs_is_given_up_and_a_wrong_key_is_said(
+def test_a_wrong_key_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: Server
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "b" * 40)
@@ -198,16 +197,8 @@ def test_a_server_that_hangs_is_given_up_and_a_wrong_key_is_said(
     _Run(tracker).epoch(0)
     _until(lambda: tracker.status().get("error"))
     tracker.close()
-    assert "refuses the key from WANDB_API_KEY (401)" in capsys.readouterr().err
-    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections and never answers
-        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}")
-        tracker = Wandb()
-        run = _Run(tracker, attempt=1)
-        run.epoch(0)
-        run.finish({"test/macro_acc": 0.5})
-        tracker.close()
     message = capsys.readouterr().err
-    assert "timed out" in message
+    assert "refuses the key from WANDB_API_KEY (401)" in message
     assert "`discl wandb sync`" in message
 
 

@@ -1,5 +1,6 @@
 """W&B settings: those that its own client finds."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from discl.core.errors import UserError
-from discl.harness.wandb.client import read_settings
+from discl.harness.wandb.client import UnreachableError, read_settings, whoami
 
 # what the client itself finds, in a process of its own: it reads its settings once
 ITS_OWN = """
@@ -110,3 +111,11 @@ def test_a_mode_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "ofline")
     with pytest.raises(UserError, match="WANDB_MODE = 'ofline' is no mode of W&B"):
         read_settings()
+
+
+def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections and never answers
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        with pytest.raises(UnreachableError, match="timed out"):
+            whoami(read_settings(), timeout_s=0.1)
