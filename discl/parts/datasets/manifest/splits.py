@@ -218,10 +218,12 @@ def _with_cut(
     pictures: RowPictures | None,
 ) -> tuple[dict[str, NDArray[np.bool_]], list[str]]:
     """(the rows [n] of each missing split, sentences about classes that could not be cut)."""
+    import pyarrow as pa
+
     labels, splits = coded(contents.rows["label"]), coded(contents.rows["split"])
     together = [coded(contents.rows[name]).codes for name in ("ref", *([by] if by else []))]
     if pictures is not None:
-        _, codes = np.unique(pictures.digests, return_inverse=True)
+        codes = coded(pa.chunked_array([pa.array(pictures.digests)])).codes
         together.append(np.where(pictures.digests == b"", -1, codes))
     units = units_of(together)
     elsewhere = np.zeros(int(units.max(initial=-1)) + 1, bool)
