@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from discl.core.errors import DiskError, UserError
@@ -24,6 +26,11 @@ def data_home() -> Path:
     return Path(os.environ.get("DISCL_DATA") or home() / "data").expanduser()
 
 
+_UNFINISHED = ".tmp"  # of a file or folder that is being written beside the one it will be
+_ASIDE = ".old"  # of a folder whose successor takes its place
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
+_NEW_S = 5.0  # an empty folder so young may be about to be locked
+_FEW = 256  # files that are flushed one by one; of more the whole disk is
 _ELSEWHERE = "point DISCL_HOME and DISCL_DATA elsewhere"
 _WRITABLE = "permission denied; point DISCL_HOME and DISCL_DATA at a folder you may write"
 _IN_THE_WAY = f"a file stands where a folder is needed; {_ELSEWHERE}"
@@ -101,8 +108,9 @@ def _renamed(path: Path) -> Iterator[Path]:
     tmp = _beside(path)
     try:
         yield tmp
-        _flush(tmp)
+        flush(tmp)
         os.replace(tmp, path)
+        flush(path.parent)
     finally:
         tmp.unlink(missing_ok=True)
 
@@ -117,27 +125,160 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} is there and not empty; give a new folder, or move that one away")
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file; give a new folder")
+    with _folder_beside(path, _take_free_place) as tmp:
+        yield tmp
+
+
+@contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to fill, which takes the place of `path` when the block ends well.
+
+    Readers, a kill and a full disk find the old folder or the new one, and never a mixture. Where
+    the disk can exchange two folders in one step there is no moment without either; elsewhere that
+    moment is as long as a rename, and `recovered` ends it. Raises DiskError where the disk is full
+    or cannot be written.
+    """
+    with _folder_beside(path, _take_place) as tmp:
+        yield tmp
+
+
+@contextmanager
+def _folder_beside(path: Path, take_place: Callable[[Path, Path], None]) -> Iterator[Path]:
+    path = path.resolve()
     with clear_disk_errors("writing", path):
-        tmp = _beside(path.absolute())
-        tmp.mkdir(parents=True)
-        try:
-            yield tmp
-            for written in tmp.rglob("*"):
-                if written.is_file():
-                    _flush(written)
-            os.replace(tmp, path)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
+        recovered(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tmp = _beside(path)
+        with _held_folder(tmp):
+            try:
+                yield tmp
+                flush_all(tmp)
+                take_place(tmp, path)
+                flush(path.parent)
+            finally:
+                shutil.rmtree(tmp, ignore_errors=True)  # the old one, or an unfinished new one
+
+
+def _take_free_place(new: Path, path: Path) -> None:
+    """Rename `new` to `path`, which is missing or an empty folder."""
+    try:
+        os.rename(new, path)
+    except OSError as error:
+        if error.errno not in _NOT_EMPTY:
+            raise
+        raise UserError(
+            f"{path} was filled by another process meanwhile; give a new folder"
+        ) from error
+
+
+def _take_place(new: Path, path: Path) -> None:
+    """Put `new` where `path` is; afterwards `new` is the old folder, or gone."""
+    try:
+        os.rename(new, path)
+    except OSError as error:
+        if error.errno not in _NOT_EMPTY:
+            raise
+    else:
+        return
+    if not exchange(new, path):
+        aside = new.with_suffix(_ASIDE)
+        os.rename(path, aside)
+        os.rename(new, path)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def recovered(path: Path) -> Path:
+    """`path`, after what a process left that died while it replaced that folder is put right.
+
+    A folder that was set aside and has no successor yet comes back; a superseded or unfinished one
+    of a dead process is removed. Nothing is touched that a living process is at work on.
+    """
+    if not path.parent.is_dir():
+        return path
+    for aside in sorted(path.parent.glob(f".{glob.escape(path.name)}.????????{_ASIDE}")):
+        if not _is_held(aside.with_suffix(_UNFINISHED)):
+            if path.exists():
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                os.rename(aside, path)
+    for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.????????{_UNFINISHED}")):
+        if left.is_dir() and not _is_held(left):
+            shutil.rmtree(left, ignore_errors=True)
+    return path
+
+
+@contextmanager
+def _held_folder(path: Path) -> Iterator[None]:
+    """Make a folder and hold its lock, which says that a process is at work on it."""
+    path.mkdir()
+    number = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network disks lock no folders
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a process is at work on a folder of `_held_folder`, or it is too new to tell."""
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # between the making of a folder and its lock lies a moment
+        return time.time() - os.fstat(number).st_ctime < _NEW_S and not os.listdir(number)
+    except OSError:
+        return True
+    finally:
+        os.close(number)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step; False, and nothing done, where that is impossible.
+
+    It needs Linux and a disk that can (`renameat2` with RENAME_EXCHANGE).
+    """
+    import ctypes
+
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if swap is None:
+        return False
+    here, in_one_step = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if swap(here, os.fsencode(one), here, os.fsencode(other), in_one_step) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{_UNFINISHED}")
 
 
-def _flush(path: Path) -> None:
-    """Wait until the bytes of a file are on the disk."""
-    with path.open("rb") as opened:
-        os.fsync(opened.fileno())
+def flush(path: Path) -> None:
+    """Wait until the bytes of a file, or the names in a folder, are on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # a disk that syncs no folders
+            raise
+    finally:
+        os.close(number)
+
+
+def flush_all(folder: Path) -> None:
+    """Wait until a folder with everything in it is on the disk."""
+    inside = [path for path in folder.rglob("*") if not path.is_symlink()]
+    if len(inside) > _FEW:
+        os.sync()
+        return
+    for path in (*inside, folder):
+        flush(path)
 
 
 def write_text(path: Path, text: str) -> None:
