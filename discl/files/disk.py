@@ -200,7 +200,8 @@ def recovered(path: Path) -> Path:
             if path.exists():
                 shutil.rmtree(aside, ignore_errors=True)
             else:
-                os.rename(aside, path)
+                with suppress(OSError):  # another process did it, or only reads are allowed here
+                    os.rename(aside, path)
     for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.????????{_UNFINISHED}")):
         if left.is_dir() and not _is_held(left):
             shutil.rmtree(left, ignore_errors=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from discl.config.benchmark import SCALES, Benchmark
@@ -11,7 +10,7 @@ from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.core.search_path import folders
-from discl.files.disk import write_text
+from discl.files.disk import atomic_write, recovered, replaced_folder
 from discl.harness.leaderboard.ages import by_age
 from discl.harness.leaderboard.formats import as_markdown
 from discl.harness.leaderboard.stored import runs_of, with_runs
@@ -24,23 +23,22 @@ from discl.harness.run.store import Store
 def publish(spec: Benchmark, store: Store, root: Path) -> list[Path]:
     """Publish the complete results of a benchmark, and render its page; returns the files.
 
-    Results go to `<root>/results/<benchmark>/<scale>/`, where they replace those of before.
+    Results go to `<root>/results/<benchmark>/<scale>/`, where they replace those of before. Raises
+    UserError, and replaces nothing, where one does not verify.
     """
     ages = by_age(_runs(spec, store))
     results = [*ages.compared, *ages.before]
-    board(spec, results)  # refuses a mixture before anything is written
-    folder = _folder(root, spec.name, spec.scale)
-    if folder.exists():
-        shutil.rmtree(folder)
+    board(spec, results)  # refuses a mixture
+    _verified(results, spec, store, root)
     return _write(results, spec, root)
 
 
 def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], str]:
     """Add complete results to the published ones: (files, text of the pull request).
 
-    Raises UserError for results of code that is in no commit, of fewer seeds than the benchmark
-    has, and for those that do not compare with what is published or do not verify. Runs from before
-    a correction are not submitted.
+    Raises UserError, and writes nothing, for results of code that is in no commit, of fewer seeds
+    than the benchmark has, and for those that do not compare with what is published or do not
+    verify. Runs from before a correction are not submitted.
     """
     results = by_age(_runs(spec, store)).compared
     if not results:
@@ -50,11 +48,9 @@ def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], str]:
     others = [result for result in committed(root, spec.name, spec.scale) if result.id not in ids]
     seeds = sorted({result.seed for result in (*results, *others)})
     made = board(spec.model_copy(update={"seeds": seeds}), [*others, *results])
-    paths = _write(results, spec, root)
-    verification = verify(paths[:-1], store)
-    if verification.faults:
-        first = verification.faults[0]
-        raise UserError(f"{len(verification.faults)} faults, the first: {first}")
+    verification = _verified(results, spec, store, root)
+    *_, page = _write([*others, *results], spec, root)
+    paths = [*_paths(results, spec, root), page]
     strategies = {result.strategy for result in results}
     lines = [
         f"# {spec.title}, scale {spec.scale}: {', '.join(sorted(strategies))}",
@@ -71,6 +67,18 @@ def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], str]:
         "",
     ]
     return paths, "\n".join(lines)
+
+
+def _verified(results: Sequence[Result], spec: Benchmark, store: Store, root: Path) -> Verification:
+    """Verify results as they will lie under `root`; raises UserError where one has a fault."""
+    as_published = dict(zip(_paths(results, spec, root), results, strict=True))
+    verification = verify(list(as_published), store, as_published.__getitem__)
+    if verification.faults:
+        raise UserError(
+            f"{len(verification.faults)} faults, so nothing is written; the first:"
+            f" {verification.faults[0]}"
+        )
+    return verification
 
 
 def _runs(spec: Benchmark, store: Store) -> list[Result]:
@@ -107,13 +115,25 @@ def _made_with(results: Sequence[Result]) -> str:
 
 
 def _write(results: Sequence[Result], spec: Benchmark, root: Path) -> list[Path]:
-    """Write result files, then the page that shows them; returns them in this order."""
-    paths = [_folder(root, spec.name, spec.scale) / f"{result.id}.json" for result in results]
-    for path, result in zip(paths, results, strict=True):
-        write_text(path, result.to_json())
+    """Let these be all published results of a scale, and render the page; returns the files.
+
+    All is written beside before anything takes its place, so that old files or new ones are there.
+    """
+    results = sorted(results, key=lambda result: result.id)  # as they are read
     page = root / f"{spec.name}.md"
-    write_text(page, render(spec.name, root))
-    return [*paths, page]
+    folder = _folder(root, spec.name, spec.scale)
+    # the page's rename follows at once; a kill in between leaves one that `render` finds stale
+    with atomic_write(page) as new_page:
+        new_page.write_text(render(spec.name, root, {spec.scale: results}), "utf-8")
+        with replaced_folder(folder) as new:
+            for result in results:
+                (new / f"{result.id}.json").write_text(result.to_json(), "utf-8")
+    return [*_paths(results, spec, root), page]
+
+
+def _paths(results: Sequence[Result], spec: Benchmark, root: Path) -> list[Path]:
+    folder = _folder(root, spec.name, spec.scale)
+    return [folder / f"{result.id}.json" for result in results]
 
 
 def _folder(root: Path, benchmark: str, scale: str) -> Path:
@@ -122,7 +142,8 @@ def _folder(root: Path, benchmark: str, scale: str) -> Path:
 
 def committed(root: Path, benchmark: str, scale: str) -> list[Result]:
     """Published results of a benchmark at a scale."""
-    return [Result.read(path) for path in sorted(_folder(root, benchmark, scale).glob("*.json"))]
+    folder = recovered(_folder(root, benchmark, scale))
+    return [Result.read(path) for path in sorted(folder.glob("*.json"))]
 
 
 def shipped_results(
@@ -149,8 +170,12 @@ def shipped_results(
     )
 
 
-def render(name: str, root: Path) -> str:
-    """The page of a benchmark from its published results, all scales."""
+def render(name: str, root: Path, instead: Mapping[str, Sequence[Result]] | None = None) -> str:
+    """The page of a benchmark from its published results, all scales.
+
+    At the scales of `instead` its results are taken for the published ones.
+    """
+    instead = instead or {}
     parts = [
         f"# Leaderboard: {name}",
         "",
@@ -158,7 +183,8 @@ def render(name: str, root: Path) -> str:
         "",
     ]
     for scale in SCALES:
-        if results := committed(root, name, scale):
+        results = instead[scale] if scale in instead else committed(root, name, scale)
+        if results:
             plain = load(name, scale)
             spec = with_runs(plain, results, every_strategy=True, every_seed=True)
             parts.append(as_markdown(board(spec, results)))
@@ -177,4 +203,10 @@ def _is_current(page: Path, name: str, root: Path) -> bool:
 
 def verify_published(root: Path, store: Store) -> Verification:
     """Verify every published result under `root`."""
-    return verify(sorted((root / "results").glob("*/*/*.json")), store)
+    paths = [
+        path
+        for benchmark in sorted((root / "results").glob("*"))
+        for scale in SCALES
+        for path in sorted(recovered(_folder(root, benchmark.name, scale)).glob("*.json"))
+    ]
+    return verify(paths, store)

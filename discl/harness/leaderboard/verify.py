@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,10 @@ class Verification:
     old: list[str]
 
 
-def verify(paths: Sequence[Path], store: Store) -> Verification:
-    """Compute every number of result files again.
+def verify(
+    paths: Sequence[Path], store: Store, read: Callable[[Path], Result] = Result.read
+) -> Verification:
+    """Compute every number of result files again; `read` gives those that are not written yet.
 
     From their own confusion counts and, where this machine has them, from saved predictions. A
     result from before a correction is named with it. Its numbers must follow from what was
@@ -59,7 +61,7 @@ def verify(paths: Sequence[Path], store: Store) -> Verification:
     from_predictions = 0
     for path in paths:
         try:
-            result = Result.read(path)
+            result = read(path)
             if touched := _age(result):
                 old.append(f"{path}: {touched}")
             wrong = list(_faults(path, result))
