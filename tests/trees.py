@@ -31,6 +31,7 @@ def files_of(tree: str) -> Iterator[tuple[str, str]]:
         drawn, _, words = line.partition("#")
         indent = len(line) - len(line.lstrip())
         first, *rest = re.split(r"  +", drawn.strip(), maxsplit=1)
+        assert "/ " not in first, f"{line!r}: two blanks are before the files of a folder"
         files = [*rest] if first.endswith("/") else [first, *rest]
         while folders and folders[-1][0] >= indent:
             folders.pop()

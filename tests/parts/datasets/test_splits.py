@@ -178,6 +178,16 @@ def test_rows_of_a_table_are_cut_by_their_pictures_whatever_their_order() -> Non
     assert found.rows["split"].to_pylist() == turned.rows["split"].to_pylist()[::-1]
 
 
+def test_splits_by_sequence_are_the_same_whatever_the_order_of_the_rows() -> None:
+    rows = [
+        {"ref": f"{i}.jpg", "label": ("lion", "Zebra")[i % 2], "sequence": f"s{i // 2}"}
+        for i in range(1, 13)
+    ]
+    orders = [rows, rows[::-1], sorted(rows, key=lambda row: row["label"])]
+    found = [split_of_refs(assigned(contents(order), SplitRule())) for order in orders]
+    assert found[0] == found[1] == found[2]
+
+
 def test_groups_are_held_out_by_name_by_folder_and_by_share() -> None:
     rows = photos(60, group=lambda i: f"c{i % 6}", sequence=lambda i: f"s{i % 30}")
     named = assigned(contents(rows), SplitRule(ood_groups=("c1", "c4")))

@@ -17,7 +17,7 @@ from discl.parts.datasets.base.cutting import (
     units_of,
 )
 from discl.parts.datasets.base.survey import examples
-from discl.parts.datasets.manifest.columns import coded
+from discl.parts.datasets.manifest.columns import Coded, coded
 from discl.parts.datasets.manifest.held_out import UNSEEN, RowPictures, with_held_out, with_split
 from discl.parts.datasets.manifest.rows import Contents, Decision
 
@@ -220,7 +220,7 @@ def _with_cut(
     """(the rows [n] of each missing split, sentences about classes that could not be cut)."""
     import pyarrow as pa
 
-    labels, splits = coded(contents.rows["label"]), coded(contents.rows["split"])
+    labels, splits = _by_name(coded(contents.rows["label"])), coded(contents.rows["split"])
     together = [coded(contents.rows[name]).codes for name in ("ref", *([by] if by else []))]
     if pictures is not None:
         codes = coded(pa.chunked_array([pa.array(pictures.digests)])).codes
@@ -245,6 +245,14 @@ def _with_cut(
         found[name][left[taken]] = True
         left, hashes = left[~taken], hashes[~taken]
     return found, remarks
+
+
+def _by_name(labels: Coded) -> Coded:
+    """Labels numbered by their names, so that the order of the rows does not count."""
+    order = np.argsort(np.array(labels.values, np.object_), kind="stable")
+    number = np.empty(len(labels), np.int64)
+    number[order] = np.arange(len(labels))
+    return Coded(labels.distinct.take(order), number[labels.codes])
 
 
 def _hashes(contents: Contents, pictures: RowPictures | None) -> Hashes:
