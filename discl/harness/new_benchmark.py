@@ -93,8 +93,11 @@ def _understood(dataset: InFiles) -> Iterator[str]:
         yield f"# {printable(what)}: {printable(choice)} ({printable(why)})"
     for split in dataset.splits:
         labels = dataset.listing(split).labels
-        classes = len(np.unique(labels))
-        yield f"# {split}: {len(labels):,} photos of {classes:,} class{'es' * (classes != 1)}"
+        photos, classes = len(labels), len(np.unique(labels))
+        yield (
+            f"# {split}: {photos:,} photo{'s' * (photos != 1)} of {classes:,}"
+            f" class{'es' * (classes != 1)}"
+        )
     remarks = [printable(remark) for remark in dataset.notes]
     yield from (f"# - {remark}" for remark in remarks[:_MOST_REMARKS])
     if len(remarks) > _MOST_REMARKS:

@@ -273,6 +273,13 @@ def unsorted(root: Path) -> dict[str, Any]:
     return {}
 
 
+def one_class_in_a_list(root: Path) -> dict[str, Any]:
+    unsorted(root)
+    rows = "".join(f"cat_{number}.png,cat\n" for number in range(3))
+    (root / "list.csv").write_text(f"file,label\n{rows}")
+    return {}
+
+
 def no_photo(root: Path) -> dict[str, Any]:
     (root / "train" / "cat").mkdir(parents=True)
     return {}
@@ -300,6 +307,7 @@ def groups_without_columns(root: Path) -> dict[str, Any]:
             r"dataset.group_column = 'camra': .* has the columns image, coarse, fine",
         ),
         (unsorted, r"has 3 photo\(s\) \(cat_0.png, .*\) in no folder of a class, and no list"),
+        (one_class_in_a_list, r"1 class\(es\) \(cat\), read from column label of list.csv"),
         (no_photo, r"has folders but no photo in them"),
         (groups_without_columns, r"needs the columns path and group"),
         (lambda root: {}, r"is no folder with photos. Give one: --set dataset.root=FOLDER"),

@@ -51,7 +51,7 @@ def count_photos(dataset: Dataset, shots: str = "kang") -> PhotoCounts:
     groups = {int(group) for name in others for group in np.unique(splits[name].groups)}
     groups.discard(NO_GROUP)
     short = ", ".join(name.removeprefix("ood/") for name in ood)
-    note = f"{len(ood)} ood splits: {short}; {len(groups)} group(s)"
+    note = f"ood splits: {short or 'none'}; groups: {len(groups)}"
     return PhotoCounts([*columns.values()], rows, note)
 
 

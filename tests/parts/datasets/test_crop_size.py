@@ -20,9 +20,10 @@ def test_the_size_of_a_crop_is_known_without_its_pixels(
 
 
 def test_a_folder_tells_the_size_of_a_crop_from_the_header_of_its_photo(tmp_path: Path) -> None:
-    for name in ("cat/1.jpg", "cat/2.jpg", "owl/1.jpg", "owl/2.jpg"):
+    names = [f"{label}/{number}.jpg" for label in ("cat", "owl") for number in (1, 2, 3)]
+    for shade, name in enumerate(names):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (90, 61)).save(tmp_path / name)
+        Image.new("RGB", (90, 61), (40 * shade, 0, 0)).save(tmp_path / name)
     dataset, data = Folder(str(tmp_path)), (tmp_path / "cat/1.jpg").read_bytes()
     ref = ref_with_box("cat/1.jpg", (0.1, 0.2, 0.5, 0.3))
     header = data[: data.index(b"\xff\xda") + 20]  # without a pixel

@@ -105,6 +105,7 @@ def built(
         contents, tree.root, settings.crop, settings.crop_confidence, settings.crop_padding
     )
     contents = numbered(contents)
+    _check_classes(contents, tree)
     contents = _with_ood(contents, settings.options.ood)
     pictures = None
     photo = coded(contents.rows["ref"])
@@ -123,6 +124,17 @@ def built(
         _missing(rows, tree, layout),
         "" if pictures is None else _digest(rows, photo.distinct, pictures),
     )
+
+
+def _check_classes(contents: Contents, tree: FileTree) -> None:
+    names = contents.names or ()
+    if len(names) < 2:
+        read = next((d.choice for d in contents.decisions if d.what == "label"), "its folders")
+        raise UserError(
+            f"{tree.root} has photos of {len(names)} class(es) ({', '.join(names) or 'none'}), read"
+            f" from {read}; at least two are needed. Set dataset.label_column where another column"
+            " is the class, or leave fewer out"
+        )
 
 
 def _problem(tree: FileTree) -> str:
