@@ -44,7 +44,13 @@ strategies = ["static", "real_rebalanced"]
 "train.evaluate_every" = 2
 "train.batch" = 32
 """
-TUNE = f"""{COMMON}
+EPOCHS = 3  # half of them, for many such sweeps are run; as many times looked at
+SHORT = (
+    COMMON.replace('epochs" = 6', f'epochs" = {EPOCHS}')
+    .replace('epochs" = 4', 'epochs" = 2')
+    .replace('every" = 2', 'every" = 1')
+)
+TUNE = f"""{SHORT}
 [space."train.lr"]
 type = "float"
 low = 1e-4

@@ -31,7 +31,7 @@ from tests.sweeps import (
 
 TUNED = ("static", "real_rebalanced", "text_only")
 
-DOOMED = f"""{sweeps.COMMON}
+DOOMED = f"""{sweeps.SHORT}
 [space."strategy.doomed.end"]
 type = "categorical"
 choices = ["well", "killed", "starved"]
@@ -73,7 +73,7 @@ class Doomed:
 
 def killed():
     held = np.ones(50_000_000)  # 400 MB
-    time.sleep(0.5)  # until somebody has looked
+    time.sleep(0.3)  # until somebody has looked
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -15,7 +15,7 @@ import pytest
 from discl.harness.tuning.storage.database import close_storage, open_storage, study_lock
 from tests import sweeps
 from tests.postgres import Postgres
-from tests.sweeps import RUNS_IN_ALL, Ready, attempts, begin, ends, finished, read, until
+from tests.sweeps import EPOCHS, RUNS_IN_ALL, Ready, attempts, begin, ends, finished, read, until
 
 GRID = f"""{sweeps.COMMON}
 [grid]
@@ -92,7 +92,7 @@ def test_a_launch_whose_database_goes_ends_and_two_go_on_though_every_connection
         assert "error" not in said
     assert read(home, url) == tiny.done
     assert attempts(home) - left == RUNS_IN_ALL - stored  # nobody began what somebody else was at
-    assert _complete(home) == [["start", *["epoch"] * 6, "finish"]] * RUNS_IN_ALL
+    assert _complete(home) == [["start", *["epoch"] * EPOCHS, "finish"]] * RUNS_IN_ALL
 
 
 def test_two_launchers_of_one_grid_make_each_cell_once(tiny: Ready, tmp_path: Path) -> None:
