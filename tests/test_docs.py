@@ -307,7 +307,7 @@ def _cameras_are_unseen(said: Mapping[str, str]) -> None:
     assert re.search(r"\bood\b", said["bench traps"])
     assert "ood/unseen" in said["data info traps"]
     rows = load("traps").part("datasets").build().manifest.rows.to_pylist()
-    assert len(rows) == 60
+    assert len(rows) == 72
     for column in ("group", "sequence"):
         unseen, seen = (
             {row[column] for row in rows if (row["split"] == "ood/unseen") is wanted}

@@ -86,6 +86,7 @@ def _lines(folder: Path, name: str, settings: Mapping[str, Any], dataset: InFile
     yield ""
     yield "[hard_rule]"
     yield from _hard(dataset)
+    yield from _batch(dataset)
 
 
 def _understood(dataset: InFiles) -> Iterator[str]:
@@ -132,6 +133,15 @@ def _hard(dataset: InFiles) -> Iterator[str]:
         yield "# No class is so rare. Thin train to a long tail (dataset.largest = 200,"
         yield "# dataset.smallest = 5), or take another rule (`discl list hard_rules`)."
     yield f"max_class_images = {fitting[0] if fitting else HARD_BELOW[0]}"
+
+
+def _batch(dataset: InFiles) -> Iterator[str]:
+    """A batch that an epoch fills, where the usual one is larger."""
+    usual, photos = load("folder").train.batch, len(dataset.listing("train").labels)
+    if photos < usual:
+        yield ""
+        yield f"[scale.smoke.train]  # train has fewer photos than a batch of {usual}"
+        yield f"batch = {max(1, photos // 2)}"
 
 
 def _taken_below(counts: Ints, below: int) -> tuple[int, int]:

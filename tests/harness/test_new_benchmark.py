@@ -93,3 +93,14 @@ def test_a_folder_s_name_that_is_no_text_is_told(photos: Path) -> None:
 def test_words_survive_a_setting(text: str) -> None:
     assert parse_setting(f"dataset.root={to_toml(text)}") == ("dataset.root", text)
     assert parse_setting(f"a={to_toml({text: [text]})}") == ("a", {text: [text]})
+
+
+def test_few_photos_get_a_batch_that_they_fill(photos: Path) -> None:
+    _said("init", photos.name)
+    assert load("zebras_at_night").train.batch == 32
+    for number in range(25):
+        (photos / "zebra" / f"{number}.png").unlink()
+    _said("init", photos.name, "--name", "small")
+    few = len(load("small").part("datasets").build().listing("train").labels)
+    assert load("small").train.batch == few // 2 < 10
+    assert load("small", "paper").train.batch == load("folder", "paper").train.batch
