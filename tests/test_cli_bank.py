@@ -103,13 +103,16 @@ def test_ls_lists_and_gc_removes_what_nobody_refers_to() -> None:
     assert listed["bytes"]["shards"] > 0
     assert "--json was renamed in 0.2; write --format json" in _discl("ls", "--json").stderr
     assert "0%:3 50%:3" in _discl("ls").stdout
-    done = _discl("gc")
+    assert "was used within the last hour; --recent takes it, too" in _discl("gc", "--yes").stdout
+    done = _discl("gc", "--recent")
     assert "no benchmark and no run refers to it" in done.stdout
-    assert "would be freed; add --yes" in done.stdout
+    assert "add --yes to do so" in done.stdout
     assert bench.bank.folder.exists()
-    done = _discl("gc", "--yes")
-    assert "freed" in done.stdout
+    done = _discl("gc", "--recent", "--yes")
+    assert f"can be moved back to {home() / 'banks'}" in " ".join(done.stdout.split())
     assert not bench.bank.folder.exists()
+    done = _discl("gc", "--yes")
+    assert "in the trash since" in done.stdout
     assert list((home() / "banks").iterdir()) == []
     assert "nothing to remove" in _discl("gc", "--yes").stdout
 
@@ -117,7 +120,9 @@ def test_ls_lists_and_gc_removes_what_nobody_refers_to() -> None:
 @pytest.mark.usefixtures("one_benchmark")
 def test_gc_keeps_the_bank_of_a_benchmark() -> None:
     bank = Bench(load("cifar10_lt")).bank
-    done = _discl("gc", "--yes")
+    assert f"kept   {bank.id}  it is in use" in _discl("gc", "--yes", "--recent").stdout
+    bank.close()
+    done = _discl("gc", "--yes", "--recent")
     assert f"kept   {bank.id}  cifar10_lt/smoke" in done.stdout
     assert bank.folder.exists()
     assert "cifar10_lt/smoke" in _discl("ls").stdout

@@ -422,34 +422,49 @@ def _megabytes(count: int) -> str:
 
 
 @bank.command("gc")
-@click.option("--yes", is_flag=True, help="Remove what is listed; without it nothing is touched.")
-def bank_gc(yes: bool) -> None:
-    """Remove banks and leftover files that nothing uses.
+@click.option("--yes", is_flag=True, help="Do what is listed; without it nothing is touched.")
+@click.option("--recent", is_flag=True, help="Take banks, too, that were used within a day.")
+def bank_gc(yes: bool, recent: bool) -> None:
+    """Move banks and leftover files that nothing uses to the trash, and empty that of before.
 
-    Without --yes they are only listed, with their size. Removed are banks that no benchmark file
-    (at any scale) and no complete run refers to; in other banks, caches and shards whose images
-    were replaced, damaged catalogues, and files left half-written for a day. Kept are banks that
-    are being filled, and banks of a dataset whose photos are not on this machine, because it is
-    unknown which bank they need. A bank made with --set belongs to no benchmark file until a run of
-    it is complete.
+    Without --yes they are only listed, with their size. Banks go that no benchmark file (at any
+    scale) and no run refers to; in other banks, caches and shards whose images were replaced,
+    damaged catalogues, and files left half-written for a day. They are renamed into the folder
+    banks/trash: until the next `discl bank gc --yes`, which empties it, they can be moved back.
+
+    Kept are banks that are open or being filled, those of runs that are under way or have a
+    checkpoint, all while a sweep is under way, banks of a dataset whose photos are not on this
+    machine, because it is unknown which bank they need, and without --recent those that were used
+    within a day. A bank made with --set belongs to no benchmark file.
     """
     from discl.config.load import folders
-    from discl.harness.bank.gc import plan_removals, remove
+    from discl.harness.bank.gc import plan_removals, remove, trash_folder
     from discl.harness.bank.references import find_references
     from discl.harness.run.trackers import CompositeTracker
 
-    plan = plan_removals(find_references(), CompositeTracker.of(["console"]).progress)
+    progress = CompositeTracker.of(["console"]).progress
+    plan = plan_removals(find_references(), progress, recent=recent)
     click.echo(f"benchmarks asked: those in {', '.join(map(str, folders()))}")
     for bank, reason in plan.kept:
         click.echo(f"kept   {bank}  {reason}")
     for removal in plan.removals:
-        click.echo(f"goes   {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
+        verb = "freed " if removal.trash else "goes  "
+        click.echo(f"{verb} {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
     if not plan.removals:
         click.echo("nothing to remove")
     elif not yes:
-        click.echo(f"{_megabytes(plan.bytes)} would be freed; add --yes to remove what goes")
+        click.echo(
+            f"{_megabytes(plan.freed)} of the trash would be freed, and {_megabytes(plan.moved)}"
+            " moved there, which the time after frees; add --yes to do so"
+        )
     else:
-        freed, failures = remove(plan)
-        for failure in failures:
+        removed = remove(plan)
+        for failure in removed.failures:
             click.echo(f"stayed {failure}")
-        click.echo(f"{_megabytes(freed)} freed")
+        click.echo(f"{_megabytes(removed.freed)} freed")
+        if removed.moved:
+            click.echo(
+                f"{_megabytes(removed.moved)} moved to {removed.trash}; `discl bank gc --yes` frees"
+                f" them, and until then what lies there can be moved back to"
+                f" {trash_folder().parent}"
+            )

@@ -2,14 +2,17 @@
 
 On disk, under `banks/<id>/`: `bank.json` (the process the id stands for), `shards/` (lossless WebP
 bytes and their records: the truth), `catalogue.sqlite` (a row per image: an index that can be made
-again from the shards), `builders/` (locks, see `leases`) and `cache/` (can be made again).
+again from the shards), `builders/` and `in_use` (locks, see `leases`) and `cache/` (can be made
+again).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ from discl.core.interfaces import Executor, Floats, Ints, Photos, Progress, Work
 from discl.core.levels import denoising_steps
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, ImageRecord
 from discl.engine.bank.generate import ImageMaker, SourceImages, key_of
-from discl.engine.bank.leases import Builder, CellGrid, missing
+from discl.engine.bank.leases import Builder, CellGrid, hold, missing
 from discl.engine.bank.whole_images import WholeImages, image_bytes
 from discl.engine.level_images import LevelImages
 from discl.files import shards
@@ -89,9 +92,21 @@ class Bank:
         self.folder = root / self.id
         self.shards = self.folder / "shards"
         self._maps: dict[int, tuple[tuple[int, int], Photos]] = {}  # level -> (stamp, pixels)
+        self._let_go: Callable[[], object] = lambda: None
+        self._make_folder()
+
+    def _make_folder(self) -> None:
         with clear_disk_errors("opening the bank", self.folder):
             self.shards.mkdir(parents=True, exist_ok=True)
             self._check_or_write_identity()
+
+    def hold(self) -> Bank:
+        """Keep others from removing the bank until `close`, or the end of this process."""
+        self._let_go()
+        held = hold(self.folder, self._make_folder)
+        if held is not None:
+            self._let_go = weakref.finalize(self, os.close, held)
+        return self
 
     @classmethod
     def at(cls, folder: Path) -> Bank:
@@ -140,7 +155,11 @@ class Bank:
             return Catalogue(self.folder / "catalogue.sqlite")
 
     def close(self) -> None:
-        """Close the catalogue; it is opened again where it is needed."""
+        """Close the catalogue, which is opened again where it is needed, and hold no longer."""
+        self._let_go()
+        self._close_catalogue()
+
+    def _close_catalogue(self) -> None:
         if "catalogue" in self.__dict__:
             self.__dict__.pop("catalogue").close()
 
@@ -209,7 +228,7 @@ class Bank:
         try:
             self.catalogue.check()
         except DamagedCatalogueError:
-            self.close()
+            self._close_catalogue()
             for path in self.folder.glob("catalogue.sqlite*"):
                 path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
             made_again = True

@@ -3,20 +3,24 @@
 A builder takes cells by entering them into the catalogue under its id; other builders pass over
 them while it is alive. A builder is alive as long as it holds the lock on its file in `builders/`:
 the kernel releases the lock of a process that died, so no clock and no process number is compared.
+Who has a bank open for its work shares the lock on `in_use`, so that nobody removes it meanwhile.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.engine.bank.catalogue import Catalogue, Cell
+
+IN_USE = "in_use"  # a file in a bank: locked while it is open, and as old as its last use
 
 
 class CellGrid(NamedTuple):
@@ -111,6 +115,46 @@ def is_being_filled(bank: Path) -> bool:
     return any(_is_alive(folder, name) for name in _entered(folder))
 
 
+def hold(bank: Path, make: Callable[[], None]) -> int | None:
+    """Open the bank in a folder for work: until the returned descriptor is closed it stays there.
+
+    `make` makes the folder, and is called again where another process has just moved it away. None
+    where the bank can only be read, so that nobody can remove it either.
+    """
+    while True:
+        make()
+        try:
+            number = os.open(bank / IN_USE, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return None
+        with suppress(OSError):  # a disk without locks
+            fcntl.flock(number, fcntl.LOCK_SH)
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(number), os.stat(bank / IN_USE)):
+                os.utime(number)
+                return number
+        os.close(number)
+
+
+def is_in_use(bank: Path) -> bool:
+    """Whether a living process has the bank open for its work."""
+    return _is_alive(bank, IN_USE, fcntl.LOCK_EX)
+
+
+@contextmanager
+def unused(bank: Path) -> Iterator[None]:
+    """Nobody has the bank open for work until the block ends.
+
+    Raises UserError where somebody has.
+    """
+    with (bank / IN_USE).open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{bank} is in use; try again when that work is done") from error
+        yield
+
+
 @contextmanager
 def exclusive(catalogue: Catalogue) -> Iterator[sqlite3.Connection]:
     """A transaction in which no builder can take a cell.
@@ -147,10 +191,10 @@ def _entered(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("*") if not path.name.startswith(".")}
 
 
-def _is_alive(folder: Path, builder: str) -> bool:
+def _is_alive(folder: Path, builder: str, kind: int = fcntl.LOCK_SH) -> bool:
     try:
         with (folder / builder).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -1,14 +1,17 @@
-"""Finds and removes banks that nothing refers to, and leftovers inside the others.
+"""Finds banks that nothing uses, and leftovers inside the others, and moves them to the trash.
 
-Finding and removing are two steps.
+Finding and removing are two steps. What is removed goes by rename into `banks/trash/<when>/`, from
+where it can be moved back; the next removal empties that.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +19,8 @@ from typing import NamedTuple
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
 from discl.engine.bank.bank import Bank
-from discl.engine.bank.leases import exclusive, is_being_filled
-from discl.files.disk import clear_disk_errors, home
+from discl.engine.bank.leases import IN_USE, exclusive, is_being_filled, is_in_use, unused
+from discl.files.disk import clear_disk_errors, flush, home
 from discl.harness.bank.inventory import (
     bank_folders,
     bank_record,
@@ -29,7 +32,9 @@ from discl.harness.bank.inventory import (
 from discl.harness.bank.references import References
 
 UNFINISHED_AGE_S = 24 * 3600  # the writer of an unfinished file is gone after so long
-_TRASH = ".trash-"
+RECENT_S = 24 * 3600  # what was used since may be used again soon
+_USED = ("bank.json", IN_USE, "shards", "cache", "builders")  # what an image or a reader changes
+_OLD_TRASH = ".trash-*"  # beside the banks, of a stopped removal by an earlier version
 
 
 class Removal(NamedTuple):
@@ -39,6 +44,7 @@ class Removal(NamedTuple):
     what: str
     paths: tuple[Path, ...]
     bytes: int
+    trash: bool = False  # it lies in the trash, and is removed for good
 
 
 @dataclass
@@ -50,26 +56,54 @@ class RemovalPlan:
     unreadable: set[Path] = field(default_factory=set)  # banks whose catalogue cannot be read
 
     @property
-    def bytes(self) -> int:
-        return sum(removal.bytes for removal in self.removals)
+    def freed(self) -> int:
+        """Bytes in the trash, which is emptied."""
+        return sum(removal.bytes for removal in self.removals if removal.trash)
+
+    @property
+    def moved(self) -> int:
+        """Bytes that go to the trash."""
+        return sum(removal.bytes for removal in self.removals if not removal.trash)
 
 
-def plan_removals(references: References, progress: Progress) -> RemovalPlan:
-    """Find what can be removed; changes nothing."""
+class Removed(NamedTuple):
+    """What a removal did."""
+
+    freed: int  # bytes
+    moved: int  # bytes that lie in `trash` now
+    trash: Path
+    failures: list[str]  # for each removal that failed, why
+
+
+def trash_folder() -> Path:
+    """Where removed banks wait; beside the banks, so that a rename is enough."""
+    return home() / "banks" / "trash"
+
+
+def plan_removals(
+    references: References, progress: Progress, *, recent: bool = False
+) -> RemovalPlan:
+    """Find what can be removed; changes nothing.
+
+    Banks that were used within a day are kept, unless `recent`.
+    """
     plan = RemovalPlan()
     folders = bank_folders()
     for done, folder in enumerate(folders):
         progress("looking into banks", done, len(folders))
-        _plan_bank(folder, references, plan)
+        _plan_bank(folder, references, plan, recent)
     if folders:
         progress("looking into banks", len(folders), len(folders))
-    for path in sorted((home() / "banks").glob(f"{_TRASH}*")):
-        what = "left by a removal that was stopped"
-        plan.removals.append(Removal(path, what, (path,), size_of(path)))
+    for path in sorted([*trash_folder().glob("*"), *(home() / "banks").glob(_OLD_TRASH)]):
+        what = "removed before, and in the trash since"
+        plan.removals.append(Removal(path, what, (path,), size_of(path), trash=True))
     return plan
 
 
-def _plan_bank(folder: Path, references: References, plan: RemovalPlan) -> None:
+def _plan_bank(folder: Path, references: References, plan: RemovalPlan, recent: bool) -> None:
+    if is_in_use(folder):
+        plan.kept.append((folder.name, "it is in use, so nothing in it is removed"))
+        return
     leftovers = _leftovers_of(folder, plan)
     if is_being_filled(folder):
         plan.kept.append((folder.name, "it is being filled, so nothing in it is removed"))
@@ -81,12 +115,20 @@ def _plan_bank(folder: Path, references: References, plan: RemovalPlan) -> None:
         part_name(record, "dataset"),
         generator if isinstance(generator, dict) else None,
     )
+    idle_s = time.time() - max(changed_at(folder / name) for name in _USED)
+    if not reason and not recent and idle_s < RECENT_S:
+        reason = f"nothing refers to it, but it was used {_ago(idle_s)}; --recent takes it, too"
     if reason:
         plan.kept.append((folder.name, reason))
         plan.removals += leftovers
     else:
         what = "the whole bank: no benchmark and no run refers to it"
         plan.removals.append(Removal(folder, what, (folder,), size_of(folder)))
+
+
+def _ago(seconds: float) -> str:
+    hours = int(seconds // 3600)
+    return f"{hours} hour{'s' if hours > 1 else ''} ago" if hours else "within the last hour"
 
 
 def _leftovers_of(folder: Path, plan: RemovalPlan) -> list[Removal]:
@@ -121,55 +163,65 @@ def _removal(folder: Path, what: str, paths: Iterable[Path]) -> Iterator[Removal
         yield Removal(folder, f"{what} ({len(files)})", files, sum(map(size_of, files)))
 
 
-def remove(plan: RemovalPlan) -> tuple[int, list[str]]:
-    """Remove what `plan_removals` found.
-
-    Returns the bytes freed and, for each removal that failed, why.
-    """
+def remove(plan: RemovalPlan) -> Removed:
+    """Empty the trash, then move there what else `plan_removals` found."""
     freed = 0
+    moved = 0
     failures = []
-    for removal in plan.removals:
+    when = time.strftime("%Y-%m-%dT%H-%M-%S")
+    trash = trash_folder() / f"{when}-{uuid.uuid4().hex[:4]}"
+    for removal in sorted(plan.removals, key=lambda removal: not removal.trash):
         try:
             with clear_disk_errors("removing", removal.bank):
-                _remove(removal, plan)
-            freed += removal.bytes
+                if removal.trash:
+                    _remove_for_good(removal.bank)
+                    freed += removal.bytes
+                else:
+                    _move(removal, plan, trash)
+                    moved += removal.bytes
         except UserError as error:
             failures.append(str(error))
-    return freed, failures
+    with suppress(OSError):
+        trash_folder().rmdir()  # where nothing is in it
+    return Removed(freed, moved, trash, failures)
 
 
-def _remove(removal: Removal, plan: RemovalPlan) -> None:
-    if removal.paths != (removal.bank,):
-        _remove_inside(removal)
-    elif removal.bank.name.startswith(_TRASH):
-        shutil.rmtree(removal.bank)
-    else:
-        shutil.rmtree(_renamed_to_trash(removal.bank, removal.bank not in plan.unreadable))
+def _remove_for_good(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # another process may be at it, too
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
-def _renamed_to_trash(folder: Path, readable: bool) -> Path:
-    """A bank's folder under a name that no reader looks for.
+def _move(removal: Removal, plan: RemovalPlan, trash: Path) -> None:
+    """Move a bank, or files of it, to their places below `trash`.
 
-    The bank goes by one rename and its files afterwards, so that a kill leaves trash and never a
-    part of a bank.
+    Each goes by one rename: a kill leaves it here or there, and a bank never in part.
     """
-    trash = folder.with_name(f"{_TRASH}{folder.name}-{time.time_ns()}")
-    if not readable:
-        return folder.rename(trash)
-    with closing(open_bank(folder)) as bank, exclusive(bank.catalogue):
-        return folder.rename(trash)
-
-
-def _remove_inside(removal: Removal) -> None:
-    with closing(open_bank(removal.bank)) as bank, exclusive(bank.catalogue) as db:
-        unused = bank.unused_shards()  # asked again, since no builder can change it here
+    with unused(removal.bank), ExitStack() as stack:
+        if removal.bank in plan.unreadable:
+            _move_to_trash(removal.paths, removal.bank, trash)
+            return
+        bank = stack.enter_context(closing(open_bank(removal.bank)))
+        db = stack.enter_context(exclusive(bank.catalogue))
+        unused_shards = bank.unused_shards()  # asked again, since no builder can change it here
         paths = [
             path
             for path in removal.paths
-            if path.parent != bank.shards or path in unused or path.name.startswith(".")
+            if path.parent != bank.shards or path in unused_shards or path.name.startswith(".")
         ]
-        for path in paths:
-            path.unlink(missing_ok=True)
+        _move_to_trash(paths, removal.bank, trash)
         # entries go after the files: a shard without an entry would be taken for one that a killed
         # builder left, and entered again
-        db.executemany("DELETE FROM shards WHERE name = ?", [(path.name,) for path in paths])
+        if removal.paths != (removal.bank,):
+            names = [(path.name,) for path in paths]
+            db.executemany("DELETE FROM shards WHERE name = ?", names)
+
+
+def _move_to_trash(paths: Iterable[Path], bank: Path, trash: Path) -> None:
+    for path in paths:
+        target = trash / path.relative_to(bank.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process was faster
+            os.rename(path, target)
+            flush(target.parent)
+            flush(path.parent)

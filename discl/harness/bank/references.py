@@ -40,6 +40,7 @@ class References:
 
     benchmarks: dict[str, list[str]] = field(default_factory=dict)  # bank -> benchmark/scale
     runs: Counter[str] = field(default_factory=Counter)  # bank -> complete runs
+    unfinished: Counter[str] = field(default_factory=Counter)  # bank -> runs under way or stopped
     possible: list[PossibleReference] = field(default_factory=list)
 
     def reason_to_keep(
@@ -49,6 +50,8 @@ class References:
         names = list(self.benchmarks.get(bank, []))
         if count := self.runs[bank]:
             names.append(f"{count} run{'s' if count > 1 else ''}")
+        if count := self.unfinished[bank]:
+            names.append(f"{count} run{'s' if count > 1 else ''} under way or to be gone on with")
         if names:
             return ", ".join(names)
         for possible in self.possible:
@@ -58,8 +61,9 @@ class References:
 
 
 def find_references() -> References:
-    """The references of every benchmark at every scale, and of every complete run.
+    """The references of every benchmark at every scale, and of every run and sweep.
 
+    Of runs those count that are complete, are being made, or have a checkpoint to go on from.
     Nothing is fetched; what remains open without that is in `possible`.
     """
     references = References()
@@ -75,7 +79,21 @@ def find_references() -> References:
             continue
         if bank:
             references.runs[bank] += 1
+    _add_work_under_way(references)
     return references
+
+
+def _add_work_under_way(references: References) -> None:
+    store = Store()
+    if store.is_swept():
+        why = "a sweep is under way, and may come to use it"
+        references.possible.append(PossibleReference(None, why))
+    for id, bank in store.unfinished():
+        if bank is None:
+            why = f"run {id} is under way, and its bank is not known yet"
+            references.possible.append(PossibleReference(None, why))
+        else:
+            references.unfinished[bank] += 1
 
 
 def _add_benchmark(name: str, references: References) -> None:

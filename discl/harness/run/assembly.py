@@ -242,7 +242,7 @@ class Bench:
 
     @cached_property
     def bank(self) -> Bank:
-        return Bank(home() / "banks", self.process, self.train.pixels.shape[1:3])
+        return Bank(home() / "banks", self.process, self.train.pixels.shape[1:3]).hold()
 
     def wanted(self, levels: Sequence[int]) -> CellGrid:
         """All images of these levels, made or not."""

@@ -114,7 +114,8 @@ def _run(
     check_classifier(fit, stage)
     attempt, folder = store.new_attempt(experiment.id())
     config = _config(experiment)
-    description = {"identity": experiment.identity(), "config": config}
+    # the bank, so that nobody removes it before there is a result
+    description = {"identity": experiment.identity(), "config": config, "bank": setup.bank_id}
     write_text(folder / "experiment.json", json.dumps(description, indent=1) + "\n")
     tracker.start(_described(experiment, folder, config, options))
     summary: dict[str, float] | None = None

@@ -19,8 +19,10 @@ import numpy as np
 from discl.config.identity import SCHEMA
 from discl.core.errors import DiskError, UserError
 from discl.core.renamed_splits import are_old, renamed, splits_of
-from discl.core.result import Result
+from discl.core.result import WAY_OUT, Result
+from discl.core.seals import damaged
 from discl.files.disk import atomic_write, clear_disk_errors, home, write_text
+from discl.files.sealed import load_archive
 
 
 def _is_of_0_1(record: Path) -> bool:
@@ -28,6 +30,17 @@ def _is_of_0_1(record: Path) -> bool:
         return bool(json.loads(record.read_text("utf-8"))["identity"]["schema"] == 1)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _bank_of(run: Path) -> str | None:
+    """The bank of the last attempt that says which one it uses."""
+    for record in sorted(run.glob("*/experiment.json"), reverse=True):
+        try:
+            bank = json.loads(record.read_text("utf-8"))["bank"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+        return str(bank or "none")
+    return None
 
 
 class BusyError(Exception):
@@ -63,7 +76,12 @@ class Store:
         """
         self.check_version()
         complete = sorted((self.root / id).glob("*/result.json"))
-        return Result.read(complete[-1]) if complete else None
+        if not complete:
+            return None
+        result = Result.read(complete[-1])
+        if result.id != id:
+            raise damaged(complete[-1], f"is the result of run {result.id!r}", WAY_OUT)
+        return result
 
     def mark_migrated(self) -> None:
         """Note that no run of discl 0.1 is to be looked for here."""
@@ -143,6 +161,43 @@ class Store:
             return False
         return False
 
+    @contextmanager
+    def sweeping(self) -> Iterator[None]:
+        """A sweep with this store is under way until the block ends, or the process dies."""
+        with clear_disk_errors("starting a sweep", self.root):
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            lock = self._sweeps_file.open("ab")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+
+    def is_swept(self) -> bool:
+        """Whether a sweep is under way."""
+        try:
+            with self._sweeps_file.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    @property
+    def _sweeps_file(self) -> Path:
+        return self.root.with_name(f"{self.root.name}.sweeps")
+
+    def unfinished(self) -> Iterator[tuple[str, str | None]]:
+        """(id, bank) of each run without a result that a process makes, or can go on with.
+
+        The bank is None where it is not known: where the run has not come to train yet.
+        """
+        for folder in sorted(self.root.glob("*")):
+            if self.being_made(folder.name) or (
+                any(self.checkpoints(folder.name).glob("*"))
+                and not any(folder.glob("*/result.json"))
+            ):
+                yield folder.name, _bank_of(folder)
+
     def note(self, id: str, failure: Failure) -> None:
         """Append a failed attempt to those of the run."""
         with clear_disk_errors("recording a failure", self.root):
@@ -177,11 +232,9 @@ class Store:
         Raises UserError for a damaged file.
         """
         path = folder / "predictions.npz"
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}); run the experiment again") from error
+        arrays = load_archive(
+            path, "`discl verify` sets it aside; the numbers of the run's result do not need it"
+        )
         return renamed(arrays) if are_old(splits_of(arrays)) else arrays
 
     def finish(self, folder: Path, result: Result) -> None:

@@ -53,7 +53,7 @@ def launch(
         [name for name in trackers if name != "console"],
     )
     lost_in_a_row = 0
-    with interrupted_gently() as interrupted:
+    with Store().sweeping(), interrupted_gently() as interrupted:
         for planned, answer in executor.run(prepare, _runs(agenda, observer, interrupted)):
             outcome = answer if isinstance(answer, Outcome) else _lost(planned, answer)
             agenda.take(planned, outcome)

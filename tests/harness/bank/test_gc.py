@@ -1,7 +1,7 @@
 """Banks and leftovers that nothing refers to go; everything else stays."""
 
 import os
-from pathlib import Path
+import time
 from typing import Any
 
 import pytest
@@ -11,15 +11,18 @@ from discl.engine.bank.catalogue import Cell, ImageRecord
 from discl.engine.bank.leases import Builder
 from discl.files import shards
 from discl.files.disk import home
-from discl.harness.bank import gc
 from discl.harness.bank.gc import RemovalPlan, plan_removals, remove
-from discl.harness.bank.inventory import bank_summaries
 from discl.harness.bank.references import PossibleReference, References
 from tests.banks import CELLS, put, referred, toy_bank
 
 
 def _quiet(*_: Any) -> None:
     return None
+
+
+def _plan(references: References) -> RemovalPlan:
+    """As for one who gives --recent: banks of tests are young."""
+    return plan_removals(references, _quiet, recent=True)
 
 
 def _going(plan: RemovalPlan) -> list[str]:
@@ -31,22 +34,31 @@ def test_a_bank_nobody_refers_to_goes_and_the_others_stay() -> None:
     for each in (bank, other):
         put(each, CELLS)
         each.close()
-    plan = plan_removals(referred(bank), _quiet)
+    plan = _plan(referred(bank))
     assert _going(plan) == ["the whole bank"]
     assert plan.kept == [(bank.id, "toy/smoke")]
-    assert plan.bytes >= sum(path.stat().st_size for path in other.shards.iterdir())
+    assert plan.moved >= sum(path.stat().st_size for path in other.shards.iterdir())
     assert other.folder.exists()  # looking removes nothing
-    freed, stayed = remove(plan)
-    assert (freed, stayed) == (plan.bytes, [])
+    digest = other.digest()
+    other.close()
+    removed = remove(plan)
+    assert (removed.freed, removed.moved, removed.failures) == (0, plan.moved, [])
+    assert not other.folder.exists()
+    (removed.trash / other.id).rename(other.folder)  # moved back, it is as it was
+    assert toy_bank("other").digest() == digest
+    trash = remove(_plan(referred(bank))).trash
+    plan = _plan(referred(bank))
+    assert [removal.paths for removal in plan.removals] == [(trash,)]
+    assert remove(plan).freed == plan.freed > 0
     assert [path.name for path in (home() / "banks").iterdir()] == [bank.id]
     assert list(toy_bank().verify()) == []
-    assert plan_removals(referred(bank), _quiet).removals == []
+    assert _plan(referred(bank)).removals == []
 
 
 def test_a_bank_in_doubt_is_kept_and_says_why() -> None:
     bank = toy_bank()
     put(bank, CELLS)
-    plan = plan_removals(References(possible=[PossibleReference("toy", "who knows")]), _quiet)
+    plan = _plan(References(possible=[PossibleReference("toy", "who knows")]))
     assert plan.removals == []
     assert plan.kept == [(bank.id, "perhaps: who knows")]
 
@@ -64,9 +76,9 @@ def test_maps_of_the_images_that_are_there_stay_at_whatever_size() -> None:
     ]
     for each in (bank, *sizes):
         each.pixels(50)
-    assert plan_removals(referred(bank), _quiet).removals == []
+    assert _plan(referred(bank)).removals == []
     bank.drop([CELLS[1]])
-    assert len(plan_removals(referred(bank), _quiet).removals[0].paths) == 3
+    assert len(_plan(referred(bank)).removals[0].paths) == 3
 
 
 def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
@@ -92,14 +104,14 @@ def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
         bank.shards, ImageRecord._fields, [], [b"of a killed builder"]
     )
     digest = bank.digest()
-    plan = plan_removals(referred(bank), _quiet)
+    plan = _plan(referred(bank))
     assert {path for removal in plan.removals for path in removal.paths} == {
         old_map,
         replaced,
         unfinished,
         bank.folder / "damaged-1-catalogue.sqlite",
     }
-    assert remove(plan)[1] == []
+    assert remove(plan).failures == []
     assert not any(path.exists() for removal in plan.removals for path in removal.paths)
     assert all(path.exists() for path in (fresh, unentered, bank.folder / "notes.txt"))
     assert bank.digest() == digest
@@ -113,7 +125,7 @@ def test_a_shard_that_is_used_again_in_between_stays() -> None:
     bank = toy_bank()
     shard = put(bank, CELLS[:1])
     bank.drop(CELLS[:1])
-    plan = plan_removals(referred(bank), _quiet)
+    plan = _plan(referred(bank))
     assert len(plan.removals) == 1
     assert put(bank, CELLS[:1]) == shard
     remove(plan)
@@ -124,40 +136,59 @@ def test_a_bank_that_is_being_filled_is_left_alone() -> None:
     bank = toy_bank()
     put(bank, CELLS)
     (bank.folder / "damaged-1-catalogue.sqlite").touch()
-    before = plan_removals(References(), _quiet)
+    before = _plan(References())
     with Builder(bank.catalogue):
-        plan = plan_removals(References(), _quiet)
+        plan = _plan(References())
         assert plan.removals == []
         assert "being filled" in plan.kept[0][1]
-        freed, stayed = remove(before)  # it began after the look
-        assert freed == 0
-        assert "is being filled" in stayed[0]
+        removed = remove(before)  # it began after the look
+        assert removed.moved == 0
+        assert "is being filled" in removed.failures[0]
     assert bank.folder.exists()
-    assert remove(plan_removals(References(), _quiet))[1] == []
+    assert remove(_plan(References())).failures == []
     assert not bank.folder.exists()
 
 
-def test_a_removal_that_is_killed_leaves_trash_and_the_next_one_takes_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_bank_that_is_open_for_work_is_left_alone_and_noted_as_used() -> None:
     bank = toy_bank()
     put(bank, CELLS)
+    before = _plan(References())
+    bank.hold()
+    plan = _plan(References())
+    assert plan.removals == []
+    assert "in use" in plan.kept[0][1]
+    assert "is in use; try again" in remove(before).failures[0]  # it was opened after the look
+    bank.close()
+    assert _going(_plan(References())) == ["the whole bank"]
+    assert bank.folder.exists()
 
-    def killed(_: Path) -> None:
-        raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        patched.setattr(gc.shutil, "rmtree", killed)
-        with pytest.raises(KeyboardInterrupt):
-            remove(plan_removals(References(), _quiet))
-    assert not bank.folder.exists()
-    (trash,) = (home() / "banks").iterdir()
-    assert trash.name.startswith(f".trash-{bank.id}-")
-    assert list(bank_summaries(References())) == []
+def test_a_bank_that_was_used_within_a_day_needs_a_second_word() -> None:
+    bank = toy_bank()
+    put(bank, CELLS)
     plan = plan_removals(References(), _quiet)
-    assert _going(plan) == ["left by a removal that was stopped"]
-    assert remove(plan) == (plan.bytes, [])
-    assert list((home() / "banks").iterdir()) == []
+    assert plan.removals == []
+    assert "used within the last hour; --recent takes it, too" in plan.kept[0][1]
+    for path in (*bank.folder.rglob("*"), bank.folder):
+        os.utime(path, (0, time.time() - 23 * 3600 - 5))
+    assert "used 23 hours ago" in plan_removals(References(), _quiet).kept[0][1]
+    for path in (*bank.folder.rglob("*"), bank.folder):
+        os.utime(path, (0, time.time() - 24 * 3600 - 5))
+    assert _going(plan_removals(References(), _quiet)) == ["the whole bank"]
+    bank.hold()
+    bank.close()
+    assert plan_removals(References(), _quiet).removals == []
+
+
+def test_a_bank_moved_away_before_it_is_held_is_made_again() -> None:
+    bank = toy_bank()
+    assert remove(_plan(References())).failures == []
+    assert not bank.folder.exists()
+    bank.hold()
+    put(bank, CELLS)
+    assert list(bank.verify()) == []
+    assert _plan(References()).kept[0] == (bank.id, "it is in use, so nothing in it is removed")
+    bank.close()
 
 
 @pytest.mark.parametrize("how", ["torn", "gone"])
@@ -170,12 +201,12 @@ def test_without_its_catalogue_a_kept_bank_is_not_looked_into_and_another_one_go
     (bank.folder / "damaged-1-catalogue.sqlite").touch()
     path = bank.folder / "catalogue.sqlite"
     path.write_bytes(b"not a database" * 100) if how == "torn" else path.unlink()
-    assert plan_removals(referred(bank), _quiet).removals == []
-    assert remove(plan_removals(References(), _quiet))[1] == []
+    assert _plan(referred(bank)).removals == []
+    assert remove(_plan(References())).failures == []
     assert not bank.folder.exists()
 
 
 def test_what_is_no_bank_is_not_touched() -> None:
     stranger = home() / "banks" / "my notes"
     stranger.mkdir(parents=True)
-    assert plan_removals(References(), _quiet).removals == []
+    assert _plan(References()).removals == []

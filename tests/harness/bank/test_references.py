@@ -13,6 +13,7 @@ from discl.files.disk import home
 from discl.files.fetch import offline
 from discl.harness.bank.references import PossibleReference, References, find_references
 from discl.harness.run.assembly import Bench
+from discl.harness.run.store import Store
 from discl.parts.datasets.base.file_dataset import FileDataset
 
 
@@ -48,6 +49,46 @@ def test_a_complete_run_refers_to_its_bank() -> None:
     assert known.runs == {"b" * 16: 1}
     assert known.reason_to_keep("b" * 16, "toy") == "1 run"
     assert known.reason_to_keep("c" * 16, "toy") == ""
+
+
+def _stopped(id: str, bank: str) -> Path:
+    """A run that was stopped and can be gone on with."""
+    folder = home() / "runs" / id
+    (folder / "000").mkdir(parents=True)
+    (folder / "000" / "experiment.json").write_text(json.dumps({"bank": bank}))
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "1.safetensors").touch()
+    return folder
+
+
+@pytest.mark.usefixtures("one_benchmark")
+def test_a_run_that_can_be_gone_on_with_refers_to_its_bank_until_another_attempt_is_complete() -> (
+    None
+):
+    folder = _stopped("0" * 16, "b" * 16)
+    known = find_references()
+    assert known.reason_to_keep("b" * 16, "toy") == "1 run under way or to be gone on with"
+    assert known.reason_to_keep("c" * 16, "toy") == ""
+    (folder / "001").mkdir()
+    (folder / "001" / "result.json").write_text(json.dumps({"comparability": {"bank": None}}))
+    assert find_references().reason_to_keep("b" * 16, "toy") == ""
+
+
+@pytest.mark.usefixtures("one_benchmark")
+def test_a_run_under_way_may_come_to_any_bank_until_it_has_said_which() -> None:
+    store = Store()
+    with store.claimed("0" * 16):
+        assert "its bank is not known yet" in find_references().reason_to_keep("c" * 16, "toy")
+        _stopped("0" * 16, "b" * 16)
+        assert find_references().reason_to_keep("c" * 16, "toy") == ""
+    assert find_references().reason_to_keep("b" * 16, "toy")
+
+
+@pytest.mark.usefixtures("one_benchmark")
+def test_while_a_sweep_is_under_way_every_bank_stays() -> None:
+    with Store().sweeping(), Store().sweeping():
+        assert "a sweep is under way" in find_references().reason_to_keep("c" * 16, "toy")
+    assert find_references().reason_to_keep("c" * 16, "toy") == ""
 
 
 @pytest.mark.usefixtures("one_benchmark")
