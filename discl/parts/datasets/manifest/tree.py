@@ -14,7 +14,7 @@ from discl.parts.datasets.manifest.files.spelled import Resolved, Spellings
 __all__ = ["LIST_ENDINGS", "FileTree", "Resolved", "path_of", "ref_of"]
 
 # kinds of which only the number is of interest: their names are those of systems
-_UNNAMED = (walk.SYSTEM, walk.PREVIEWS)
+_UNNAMED = (walk.SYSTEM,)
 
 
 class FileTree:
@@ -101,7 +101,7 @@ class FileTree:
 def _where(kind: str, refs: list[str]) -> str:
     if kind in _UNNAMED:
         return ""
-    if kind in (walk.LINKS_BACK, walk.CLOSED, walk.DEAD_LINKS):
+    if kind in (walk.LINKS_BACK, walk.CLOSED, walk.DEAD_LINKS, walk.PREVIEWS):
         more = ", ..." if len(refs) > 3 else ""
         return f": {', '.join(refs[:3])}{more}"
     return f" ({beside.by_folder(refs)})"

@@ -42,15 +42,26 @@ IMAGE_COLUMNS = (
 LABEL_COLUMNS = (
     "label", "labels", "class", "class_name", "category", "category_name", "species", "target",
     "fine_label", "breed", "common_name", "scientific_name", "label_name", "species_name", "animal",
-    "taxon", "diagnosis", "dx", "identity", "individual", "individual_id", "tag", "tags",
-    "ground_truth", "gt", "finding_labels", "cell_type", "class_label", "class_id", "category_id",
-    "label_id", "species_id", "class_index", "y",
+    "taxon", "vernacular_name", "species_common_name", "species_scientific_name", "choice",
+    "prediction_string", "diagnosis", "dx", "identity", "individual", "individual_id", "tag",
+    "tags", "ground_truth", "gt", "finding_labels", "cell_type", "class_label", "class_id",
+    "category_id", "label_id", "species_id", "class_index", "y",
+)  # fmt: skip
+# ranks of a taxonomy: beside them `class` is one, such as Mammalia
+RANKS = frozenset(["kingdom", "phylum", "order", "family", "genus"])
+# columns with the folder of a file name, beside those of cameras and of classes
+FOLDER_COLUMNS = (
+    "relative_path", "rel_path", "folder", "folder_name", "directory", "dir", "dirname",
+    "subfolder", "sub_folder", "subdir", "path", "image_path", "file_path", "filepath", "parent",
+    "image_folder", "img_folder", "root_folder", "media_folder",
 )  # fmt: skip
 SPLIT_COLUMNS = (
     "split", "subset", "partition", "data_split", "original_split", "fold", "set", "usage", "phase",
     "data_set",
 )  # fmt: skip
 # yes and no -> the splits that they mean
+# 0, 1 and 2 in these are train, val and test, as in CelebA and WILDS
+NUMBERED_SPLITS = {"0": "train", "1": "val", "2": "test"}
 SPLIT_FLAGS = {
     "is_train": ("train", "test"),
     "is_training": ("train", "test"),

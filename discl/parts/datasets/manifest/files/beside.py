@@ -17,6 +17,7 @@ _MASK_FOLDERS = frozenset(
     [
         *("mask", "masks", "segmentation", "segmentations", "segmentationclass", "gt"),
         *("segmentationobject", "groundtruth", "ground_truth", "annotations", "labels", "mattes"),
+        *("trimap", "trimaps", "annotation"),
     ]
 )
 _PHOTO_FOLDERS = frozenset(
@@ -62,9 +63,13 @@ def masks(pictures: list[str], folders: dict[str, list[str]]) -> set[str]:
 
 
 def _has_photo(below: str, photo_folders: list[str], stems: set[str]) -> bool:
-    """Whether one of the photo folders has a picture of the name of a mask, `/x` or `/x_mask`."""
+    """Whether one of the photo folders has a picture of the name of a mask, `/x` or `/x_mask`.
+
+    Masks of several kinds lie in folders of their own: annotations/trimaps/x.png.
+    """
     named = _MASK_OF.fullmatch(below)
     names = [_stem(below), *([named[1]] if named else [])]
+    names += [name[name.rindex("/") :] for name in names if name.count("/") == 2]
     return any(folder + name in stems for folder in photo_folders for name in names)
 
 

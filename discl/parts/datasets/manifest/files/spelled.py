@@ -15,7 +15,11 @@ from urllib.parse import unquote
 from discl.parts.datasets.base.references import path_of, ref_of
 from discl.parts.datasets.manifest.files import kinds
 
-_ABSOLUTE = re.compile(r"^(?:(?:[A-Za-z]:)?/|~/|file://)", re.IGNORECASE)
+# a bucket's paths are kept when it is copied
+_ABSOLUTE = re.compile(r"^(?:(?:[A-Za-z]:)?/|~/|file://|gs://|s3://)", re.IGNORECASE)
+# Label Studio's copy of an uploaded file, with eight digits before its name, and of a served one
+_UPLOADED = re.compile(r"/?data/upload/(?:\d+/)?(?:([0-9a-f]{8})-)?([^/]+)")
+_SERVED = re.compile(r"/?data/local-files/\?d=(.+)")
 _SAME_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
 
 
@@ -35,6 +39,8 @@ class Spellings:
 
     def find(self, written: str, folder: str) -> Resolved | None:
         """The picture that `written` names, from `folder` or else from the root."""
+        if "\0" in written:  # in no path
+            return None
         readings = list(_readings(written))
         for how, text in readings:
             if (ref := self._at(text, folder)) is not None:
@@ -161,8 +167,14 @@ def _readings(written: str) -> Iterator[tuple[str, str]]:
     text = written.strip()
     yield "", text
     if "\\" in text:
-        text = text.replace("\\", "/")
+        text = re.sub("/{2,}", "/", text.replace("\\", "/"))
         yield "with backslashes", text
+    if (served := _SERVED.fullmatch(text)) is not None:
+        yield "as Label Studio writes it", unquote(served[1])
+    if (uploaded := _UPLOADED.fullmatch(text)) is not None:
+        digits, name = uploaded[1], unquote(uploaded[2])
+        for each in [f"{digits}-{name}", name] if digits else [name]:
+            yield "as Label Studio writes it", each
     if "%" in text:
         yield "with percent signs for other signs", unquote(text)
     if not text.isascii():
@@ -173,7 +185,7 @@ def _readings(written: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_address(text: str) -> bool:
-    return "://" in text and not text.lower().startswith("file://")
+    return "://" in text and not text.lower().startswith(("file://", "gs://", "s3://"))
 
 
 def _joined(*hows: str) -> str:

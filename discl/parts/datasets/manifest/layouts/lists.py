@@ -24,7 +24,7 @@ from discl.parts.datasets.manifest.lists.list_columns import (
 )
 from discl.parts.datasets.manifest.lists.lookup import finders
 from discl.parts.datasets.manifest.lists.photo_rows import list_contents
-from discl.parts.datasets.manifest.lists.raw_rows import PhotoList
+from discl.parts.datasets.manifest.lists.raw_rows import PhotoList, image_cells
 from discl.parts.datasets.manifest.lists.reading import (
     SAMPLE,
     TextTable,
@@ -178,7 +178,7 @@ def _look(tree: FileTree, ref: str, options: ReadOptions, asked: bool = False) -
         if asked:
             raise UserError(f"{ref} lists no photo: {why_not}")
         return _Looked(ref, why_not=why_not)
-    cells = {cell for cell in sample[columns.image] if cell}
+    cells = {cell for cell in image_cells(sample, columns) if cell}
     named = sum(any(find(cell) for find in finds) for cell in cells)
     return _Looked(ref, table, columns, named)
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.text import listed
 from discl.parts.datasets.manifest.lists.list_boxes import box_columns
-from discl.parts.datasets.manifest.lists.lookup import Finder
-from discl.parts.datasets.manifest.lists.reading import Columns
+from discl.parts.datasets.manifest.lists.lookup import Finder, joined
+from discl.parts.datasets.manifest.lists.reading import SAMPLE, Columns
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
 from discl.parts.datasets.manifest.usual_names import (
     CAPTION_COLUMNS,
+    FOLDER_COLUMNS,
     GROUP_COLUMNS,
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
+    NUMBERED_SPLITS,
+    RANKS,
     SEQUENCE_COLUMNS,
     SPLIT_COLUMNS,
     SPLIT_FLAGS,
@@ -34,6 +39,11 @@ _MEASURES = (
     "elevation", "temperature", "xmin", "ymin", "xmax", "ymax", "x_min", "y_min", "x_max", "y_max",
     "x1", "y1", "x2", "y2", "count", "confidence", "score", "fold", "index",
 )  # fmt: skip
+# words in the names of such columns
+_MEASURE_WORDS = frozenset(
+    ["rank", "number", "num", "no", "nr", "idx", "index", "frame", "count", "quality", "flag"]
+)
+_PATH = re.compile(r"://|\.(jpe?g|png|tiff?|bmp|webp|heic)$", re.IGNORECASE)
 _YES = frozenset(["1", "1.0", "true", "yes", "y", "t"])
 _NO = frozenset(["0", "0.0", "false", "no", "n", "f"])
 
@@ -49,6 +59,7 @@ class ListColumns(NamedTuple):
     sequence: str = ""
     caption: str = ""
     box: tuple[str, ...] = ()  # left, top, right, bottom, and the photo's width and height
+    folder: str = ""  # of the photo, where the other column has its name alone
     guessed: bool = False  # whether the class has no usual name, and the user did not name it
     decisions: tuple[Decision, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -56,7 +67,15 @@ class ListColumns(NamedTuple):
     @property
     def used(self) -> list[str]:
         """Every column that is read."""
-        alone = (self.image, self.names, self.split, self.group, self.sequence, self.caption)
+        alone = (
+            self.image,
+            self.folder,
+            self.names,
+            self.split,
+            self.group,
+            self.sequence,
+            self.caption,
+        )
         return list(dict.fromkeys(name for name in (*alone, *self.labels, *self.box) if name))
 
 
@@ -101,7 +120,9 @@ class _ColumnSearch:
         self.guessed = False
 
     def columns(self, image: str) -> ListColumns | None:
-        image = image or self._named("image") or self._image()
+        folder = ""
+        if not image:
+            image, folder = self._image(self._named("image"))
         if not image:
             return None
         self._take(image)
@@ -122,6 +143,7 @@ class _ColumnSearch:
             sequence,
             caption,
             self._box(),
+            folder,
             self.guessed,
             tuple(self.decisions),
             tuple(self.remarks),
@@ -152,7 +174,8 @@ class _ColumnSearch:
 
     # -- by names and contents
 
-    def _image(self) -> str:
+    def _image(self, named: str) -> tuple[str, str]:
+        """(the column that names the photos, the column with their folder); "" = there is none."""
         usual = _usual(list(self.sample), IMAGE_COLUMNS)
         for finds in self.finders:
             shares = {name: self._pictures(name, finds) for name in self.sample}
@@ -161,25 +184,60 @@ class _ColumnSearch:
                 for name, share in shares.items()
                 if share >= _MOST_UNUSUAL or (share and name in usual)
             ]
-            if able:
-                order = [*usual, *able]
-                best = min(able, key=lambda name: (-shares[name], order.index(name)))
+            order = [*usual, *able]
+            best = min(able, key=lambda name: (-shares[name], order.index(name)), default="")
+            image, folder, share = self._in_folders(named, finds)
+            if image and share > shares.get(named or best, 0.0):
+                self._take(image)
+                why = f"{share:.0%} of its cells name a picture in the folder of column {folder}"
+                self._decide("image", image, why, [])
+                return image, folder
+            if best and not named:
                 others = [name for name in able if name in usual]
                 self._decide(
                     "image", best, f"{shares[best]:.0%} of its cells name a picture", others
                 )
-                return best
-        return ""
+                return best, ""
+        return named, ""
 
-    def _pictures(self, name: str, finds: Finder) -> float:
+    def _in_folders(self, named: str, finds: Finder) -> tuple[str, str, float]:
+        """(column of names, column of their folders, share that names a picture)."""
+        images = [named] if named else _usual(list(self.sample), IMAGE_COLUMNS)
+        images = images or [name for name in self.sample if self._are_paths(name)]
+        folders = _usual(
+            list(self.sample),
+            (*FOLDER_COLUMNS, *GROUP_COLUMNS, *SEQUENCE_COLUMNS, *LABEL_COLUMNS),
+        )
+        best = ("", "", 0.0)
+        for image in images:
+            for folder in folders:
+                if folder == image or not any(self.sample[folder]) or self._are_paths(folder):
+                    continue
+                share = self._pictures(image, finds, folder)
+                if share >= _MOST_UNUSUAL and share > best[2]:
+                    best = (image, folder, share)
+        return best
+
+    def _pictures(self, name: str, finds: Finder, folder: str = "") -> float:
         """The share of a column's cells that name a picture, by a few hundred of them."""
-        cells = list(dict.fromkeys(cell for cell in self.sample[name] if cell))
+        names = self.sample[name]
+        if folder:
+            names = [joined(*pair) for pair in zip(self.sample[folder], names, strict=True)]
+        cells = list(dict.fromkeys(cell for cell in names if cell))
         cells = cells[:: max(1, len(cells) // _MOST_TRIED)]
         return sum(finds(cell) is not None for cell in cells) / len(cells) if cells else 0.0
+
+    def _are_paths(self, name: str) -> bool:
+        """Whether the cells of a column are paths or addresses of files."""
+        cells = self._cells(name)[:_MOST_TRIED]
+        return (
+            bool(cells) and sum(_PATH.search(cell) is not None for cell in cells) > len(cells) / 2
+        )
 
     def _split(self) -> str:
         usual = [name for name in _usual(self.free, SPLIT_COLUMNS) if self._cells(name)]
         able = [name for name in usual if any(map(split_of, self._cells(name)))]
+        able += [name for name in usual if are_numbered_splits(name, Counter(self._cells(name)))]
         for name in usual:
             if name not in able:
                 values = sorted(set(self._cells(name)))[:4]
@@ -220,9 +278,19 @@ class _ColumnSearch:
         return set(map(str.lower, self._cells(name))) <= _YES | _NO
 
     def _usual(self, role: str, names: Sequence[str], least: int = 2) -> str:
-        """The first column of a usual name with at least so many distinct cells."""
-        able = [name for name in _usual(self.free, names) if len(set(self._cells(name))) >= least]
+        """The first column of a usual name with at least so many distinct cells.
+
+        In a list that is longer than its sample one will do: it may be sorted by that column.
+        """
+        usual = [name for name in _usual(self.free, names) if not self._are_paths(name)]
+        if any(len(cells) >= SAMPLE for cells in self.sample.values()):
+            least = 1
+        able = [name for name in usual if len(set(self._cells(name))) >= least]
         if not able:
+            for name in usual:
+                value = next(iter(self._cells(name)), "")
+                told = f"the same everywhere, {value}," if value else "empty"
+                self.remarks.append(f"column {name} of {self.where} is {told} and is no {role}")
             return ""
         self._decide(role, able[0], "a usual name", able)
         return self._take(able[0])
@@ -234,6 +302,7 @@ class _ColumnSearch:
             return (named,)
         usual = [name for name in _usual(self.free, LABEL_COLUMNS) if self._cells(name)]
         usual = [name for name in usual if len(set(self._cells(name))) > 1] or usual
+        usual = self._without_ranks(usual)
         if usual:
             self._decide("label", usual[0], "a usual name", usual)
             return (usual[0],)
@@ -259,6 +328,25 @@ class _ColumnSearch:
             self._decide("label", able[0], "the only column whose cells could be classes", able)
         return tuple(able)
 
+    def _without_ranks(self, usual: list[str]) -> list[str]:
+        """Columns of classes without those of a taxonomy's ranks, if others are left.
+
+        `class` beside `order` and `family` is Mammalia; `species` beside `genus` may be the second
+        half of a name, vulpes.
+        """
+        plain = {name: plain_name(name) for name in self.sample}
+        if len(RANKS & set(plain.values())) < 2:
+            return usual
+        others = [name for name in usual if plain[name] != "class"]
+        halves = "genus" in plain.values() and not any(
+            " " in cell.strip()
+            for name in usual
+            if plain[name] == "species"
+            for cell in self._cells(name)
+        )
+        whole = [name for name in others if not (halves and plain[name] == "species")]
+        return whole or others or usual
+
     def _are_classes(self, flags: Sequence[str]) -> bool:
         """Whether nearly every row has a class in one of the columns of 0 and 1."""
         rows = list(zip(*(self.sample[name] for name in flags), strict=True))
@@ -268,7 +356,7 @@ class _ColumnSearch:
     def _could_be_class(self, name: str) -> bool:
         cells = self._cells(name)
         distinct = len(set(cells))
-        if plain_name(name) in _MEASURES:
+        if plain_name(name) in _MEASURES or _MEASURE_WORDS & set(plain_name(name).split("_")):
             return False
         if len(self.sample) == 2:  # photo and class
             return 0 < distinct <= max(2, _MOST_CLASSES * len(cells))
@@ -325,6 +413,17 @@ def is_header(cells: Sequence[str]) -> bool:
 def is_number(cell: str) -> bool:
     """Whether a class is written as a whole number, as `3` or `3.0`."""
     return cell.strip().removesuffix(".0").lstrip("-").isdecimal()
+
+
+def are_numbered_splits(name: str, values: Mapping[str, int]) -> bool:
+    """Whether the values 0, 1 and 2 of a column, with their counts, are train, val and test.
+
+    Most are 0 then; folds are no splits.
+    """
+    if plain_name(name) not in SPLIT_COLUMNS or plain_name(name) == "fold":
+        return False
+    counts = {value.strip().removesuffix(".0"): count for value, count in values.items()}
+    return counts.keys() == NUMBERED_SPLITS.keys() and counts["0"] == max(counts.values())
 
 
 def is_yes(cell: str | None) -> bool | None:

@@ -13,6 +13,13 @@ from discl.parts.datasets.manifest.usual_names import split_of
 Finder = Callable[[str], str | None]
 
 
+def joined(folder: str | None, name: str | None) -> str:
+    """The path of a file whose folder stands in another column; "" where no file is named."""
+    if not name or not folder or folder.strip() in ("", "."):
+        return name or ""
+    return f"{folder.strip().rstrip('/' + chr(92))}/{name.strip()}"
+
+
 def finders(tree: FileTree, ref: str, split: str | None) -> tuple[Finder, Finder]:
     """(what finds a photo by its path, what finds it by other spellings) for the cells of a list.
 

@@ -17,7 +17,7 @@ from discl.parts.datasets.manifest.lists.label_cells import (
     with_column,
     with_single_labels,
 )
-from discl.parts.datasets.manifest.lists.list_columns import is_yes
+from discl.parts.datasets.manifest.lists.list_columns import are_numbered_splits, is_yes
 from discl.parts.datasets.manifest.lists.raw_rows import (
     Noticed,
     PhotoList,
@@ -27,6 +27,7 @@ from discl.parts.datasets.manifest.lists.raw_rows import (
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, row_schema
 from discl.parts.datasets.manifest.tree import FileTree
 from discl.parts.datasets.manifest.usual_names import (
+    NUMBERED_SPLITS,
     SPLIT_FLAGS,
     is_missing,
     plain_name,
@@ -113,6 +114,8 @@ def _with_splits(rows: pa.Table, photos: PhotoList, options: ReadOptions) -> pa.
     flags = SPLIT_FLAGS.get(plain_name(column))
     found = [_split(value, flags, options) for value in splits.values]
     counts = dict(zip(splits.values, splits.counts, strict=True))
+    if are_numbered_splits(column, counts):
+        found = [NUMBERED_SPLITS[value.strip().removesuffix(".0")] for value in splits.values]
     unknown = [
         value
         for value, split in zip(splits.values, found, strict=True)
@@ -164,6 +167,8 @@ def _folder_column(rows: pa.Table) -> pa.ChunkedArray:
 
     folders = coded(pc.replace_substring_regex(rows["ref"], r"/?[^/]*$", ""))
     names = [folder.rpartition("/")[2] for folder in folders.values]
+    if not all(map(split_of, names)):  # a flat folder of a split has no class
+        names = ["" if split_of(name) else name for name in names]
     return folders.column([name or None for name in names])
 
 

@@ -17,7 +17,7 @@ from discl.parts.datasets.manifest.columns import counted
 from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.lists.list_boxes import boxes_of
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_yes
-from discl.parts.datasets.manifest.lists.lookup import Finder, finders
+from discl.parts.datasets.manifest.lists.lookup import Finder, finders, joined
 from discl.parts.datasets.manifest.lists.reading import BATCH, Columns, TextTable
 from discl.parts.datasets.manifest.tree import FileTree
 from discl.parts.datasets.manifest.usual_names import split_of
@@ -112,7 +112,7 @@ def _refs(
     of_cell: dict[str | None, tuple[Finder, Finder]] = {}
     splits = batch.get(photos.columns.split)
     refs = list[str | None]()
-    for at, cell in enumerate(batch[photos.columns.image]):
+    for at, cell in enumerate(image_cells(batch, photos.columns)):
         if splits is not None:
             if (written := splits[at]) not in of_cell:
                 split = split_of(written or "")
@@ -131,6 +131,15 @@ def _refs(
                 noticed.add("spelled", cell, rows[at], f" is {ref}")
         refs.append(ref)
     return refs
+
+
+def image_cells(batch: Columns, columns: ListColumns) -> Sequence[str | None]:
+    """What names the photos of rows, with the folder from another column before it."""
+    cells = batch[columns.image]
+    if not columns.folder:
+        return cells
+    pairs = zip(batch[columns.folder], cells, strict=True)
+    return [joined(folder, cell) for folder, cell in pairs]
 
 
 def _as_written(cell: str, folder: str) -> str | None:
