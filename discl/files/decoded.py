@@ -245,6 +245,7 @@ class DecodedPhotos:
         """
         for folder, done in self._others():
             if done.get("place") == self._place:
+                (folder / "done.json").unlink(missing_ok=True)  # a kill leaves no map that is done
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _finish(self) -> None:

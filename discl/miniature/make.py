@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from torch import nn
 from discl.core.interfaces import Generator, Request, Split, Tracker
 from discl.core.levels import PHOTO
 from discl.core.registry import bind
-from discl.files.disk import home, write_text
+from discl.files.disk import home, replaced_folder, write_text
 from discl.files.figure import Figure, Tile, save_figure
 from discl.files.weights import TRAINING_DATA
 from discl.miniature import autoencoder, denoiser, judge, scorer
@@ -121,8 +120,8 @@ def _train_generator(
         networks, tokenizer, vae, pool.pixels, pool.labels, classes, denoiser.RECIPE, work, device
     )
     _follow("denoiser", denoiser.RECIPE, reports, console)
-    ship(denoiser.assemble(networks.cpu(), tokenizer, vae), target)
-    write_text(target / TRAINING_DATA, training_record(len(pool.labels) // len(classes)))
+    record = training_record(len(pool.labels) // len(classes))
+    ship(denoiser.assemble(networks.cpu(), tokenizer, vae), target, record)
 
 
 def _follow(name: str, recipe: Recipe, reports: Iterator[StepReport], console: Tracker) -> None:
@@ -140,10 +139,14 @@ def training_record(per_class: int) -> str:
     )
 
 
-def ship(pipeline: Any, folder: Path) -> None:
-    """Write a pipeline as float16 safetensors, in place of what was there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+def ship(pipeline: Any, folder: Path, record: str) -> None:
+    """Write a pipeline as float16 safetensors with its training record, in place of an older one.
+
+    Whatever happens meanwhile, the folder holds the older one or this one, whole.
+    """
+    with replaced_folder(folder) as new:
+        pipeline.to(torch.float16).save_pretrained(new, safe_serialization=True)
+        (new / TRAINING_DATA).write_text(record, "utf-8")
 
 
 def measure(

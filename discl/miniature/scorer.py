@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
 from discl.core.interfaces import Ints, Photos
+from discl.files.disk import replaced_folder
 from discl.miniature.pictures import augment, to_signal
 from discl.miniature.training import Recipe, Rows, StepReport, train
 from discl.miniature.words import CONTEXT, captions
@@ -92,13 +93,11 @@ def fit(
 def save(
     model: torch.nn.Module, tokenizer: CLIPTokenizer, folder: Path, dtype: torch.dtype
 ) -> None:
-    """Write a folder in open_clip's format: configuration, weights, tokenizer."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a folder in open_clip's format, in place of an older one: all of it, or nothing."""
     weights = {
         key: (value.to(dtype) if value.dtype.is_floating_point else value).contiguous()
         for key, value in model.state_dict().items()
     }
-    save_file(weights, str(folder / "open_clip_model.safetensors"))
     preprocess = PreprocessCfg(
         size=IMAGE_SIZE,
         mean=(0.5,) * 3,
@@ -107,5 +106,7 @@ def save(
         resize_mode="squash",
     )
     written = {"model_cfg": config(tokenizer), "preprocess_cfg": preprocess.__dict__}
-    (folder / "open_clip_config.json").write_text(json.dumps(written, indent=2) + "\n")
-    tokenizer.save_pretrained(folder)
+    with replaced_folder(folder) as new:
+        save_file(weights, str(new / "open_clip_model.safetensors"))
+        (new / "open_clip_config.json").write_text(json.dumps(written, indent=2) + "\n")
+        tokenizer.save_pretrained(new)

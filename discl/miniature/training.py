@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from discl.core.interfaces import Ints
+from discl.files.disk import atomic_write
 
 Rows = Ints
 LossOf = Callable[[Rows, torch.Generator], dict[str, Tensor]]
@@ -156,9 +156,8 @@ def _save(
         "optimiser": optimiser.state_dict(),
         "average": average,
     }
-    tmp = folder / "state.pt.tmp"
-    torch.save(state, tmp)
-    os.replace(tmp, folder / "state.pt")
+    with atomic_write(folder / "state.pt") as tmp:
+        torch.save(state, tmp)
 
 
 def _restore(

@@ -11,7 +11,15 @@ from typing import Protocol
 
 from discl.core.errors import DiskError, UserError
 from discl.core.interfaces import Progress
-from discl.files.disk import atomic_write, clear_disk_errors, data_home, folder_lock, write_text
+from discl.files.disk import (
+    atomic_write,
+    clear_disk_errors,
+    data_home,
+    flush,
+    flush_all,
+    folder_lock,
+    write_text,
+)
 from discl.files.sources.downloading import check, check_token, checksum, download
 from discl.files.sources.reach import hub_is_reachable, hub_refusal, hub_token
 from discl.files.sources.remote import RemoteFile, format_bytes
@@ -272,7 +280,9 @@ def _fill(source: Source, folder: Path, number: int, progress: Progress) -> None
             _check_room(source, tmp)
             source.fetch(tmp, progress)
             shutil.rmtree(tmp / ".fetched", ignore_errors=True)
+            flush_all(tmp)
             os.replace(tmp, folder)
+            flush(folder.parent)
 
 
 def _check_room(source: Source, tmp: Path) -> None:
