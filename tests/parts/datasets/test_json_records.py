@@ -39,6 +39,15 @@ def test_records_are_the_same_in_small_and_large_blocks(
         assert _read(path, key, block) == arrays[key]
 
 
+@pytest.mark.parametrize("block", [103, 104, 115])
+def test_no_record_is_read_twice_wherever_blocks_end(tmp_path: Path, block: int) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"images": [{"id": n} for n in range(10, 90)]}))
+    read: list[int] = []
+    read_records(path, "a.json", "images", lambda records, first: read.append(first), block)
+    assert read == sorted(set(read))
+
+
 @pytest.mark.parametrize("block", [64, 1 << 20])
 @pytest.mark.parametrize("array", ["images", "annotations"])
 def test_a_file_that_is_cut_anywhere_is_refused(tmp_path: Path, block: int, array: str) -> None:

@@ -170,7 +170,8 @@ def _whole_records(stream: _Begun, block: int) -> Generator[list[Record], None, 
         else:
             return text
         yield _checked(records)
-        text = text[end + 1 :].lstrip().removeprefix(b",") + stream.read(block)
+        # the comma may begin the next block
+        text = (text[end + 1 :] + stream.read(block)).lstrip().removeprefix(b",")
     return text
 
 
