@@ -58,6 +58,10 @@ os.environ.setdefault(
 )
 os.environ.pop("WANDB_API_KEY", None)
 
+# pydantic looks for each class of W&B's client through all modules there are, again for each
+# function that is being called: late, and from within a test, its import takes seconds.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    import wandb.sdk.launch  # noqa: F401
 
 # Modules are imported to stay: to look through them for garbage, again and again, takes a fifth of
 # the imports' time, and later much of the tests'.
