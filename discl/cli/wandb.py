@@ -66,7 +66,7 @@ def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> No
     busy = f", {result.busy} running or being uploaded now" if result.busy else ""
     click.echo(
         f"{result.sent} runs sent, {result.already_there} were there{busy};"
-        f" {destination.settings.url} as {destination.entity}"
+        f" {destination.settings.shown} as {destination.entity}"
     )
     if result.failures:
         for failure in result.failures[:MAX_SHOWN]:
@@ -85,6 +85,7 @@ def wandb_status(ask: bool) -> None:
     The account is shown, too.
     """
     from discl.core.errors import UserError
+    from discl.files.sources import public
     from discl.harness.wandb.client import read_settings, whoami
     from discl.harness.wandb.sync import status
 
@@ -97,7 +98,7 @@ def wandb_status(ask: bool) -> None:
     mode = current.mode
     if mode != current.requested_mode:
         mode += f" (WANDB_MODE or a settings file says {current.requested_mode})"
-    click.echo(f"server     {current.url}")
+    click.echo(f"server     {public(current.url)}")
     click.echo(f"key        {key}")
     click.echo(f"mode       {mode}")
     click.echo(f"entity     {current.entity or 'the one of the key'}")
@@ -175,4 +176,4 @@ def wandb_leaderboard(root: Path, **selection: Any) -> None:
 
     destination = online_destination()
     name = upload_leaderboard(load(**selection), root, Store(), destination)
-    click.echo(f"{name}; {destination.settings.url} as {destination.entity}")
+    click.echo(f"{name}; {destination.settings.shown} as {destination.entity}")

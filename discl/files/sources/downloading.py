@@ -20,6 +20,7 @@ from urllib.parse import urlparse
 from discl.core.errors import DiskError, UserError
 from discl.core.interfaces import Progress
 from discl.files.disk import write_text
+from discl.files.sources.origin import Origin
 from discl.files.sources.reach import host_is_reachable, hub_is_offline, hub_refusal, hub_token
 from discl.files.sources.remote import Address, RemoteFile, format_bytes
 
@@ -280,7 +281,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self.note(headers)
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         token = req.unredirected_hdrs.get("Authorization")
-        if request is not None and token and urlparse(newurl).netloc == req.host:
+        if request is not None and token and Origin.of(newurl) == Origin.of(req.full_url):
             request.add_unredirected_header("Authorization", token)  # a repository's new name
         return request
 

@@ -6,15 +6,9 @@ import importlib.util
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
-from urllib.parse import urlsplit, urlunsplit
 
+from discl.files.sources import public
 from discl.harness.doctor.finding import NOTE, OK, Finding
-
-
-def public(url: str) -> str:
-    """An address without user, password and query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def hub(timeout_seconds: float) -> Iterator[Finding]:
@@ -91,7 +85,7 @@ def wandb(timeout_seconds: float) -> Iterator[Finding]:
             "runs go on without it, and `discl wandb sync` sends them later; WANDB_MODE=offline"
             " asks no more"
         )
-        yield Finding(NOTE, str(error).replace(settings.url, url), way_out)
+        yield Finding(NOTE, str(error), way_out)
     else:
         seconds = time.monotonic() - started
         yield Finding(OK, f"W&B: online at {url}, with {key}: answered in {seconds:.1f} s")

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import netrc
 import os
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
+from discl.files.sources import OneOrigin, Origin, public
 
 ONLINE = "online"
 OFFLINE = "offline"
@@ -43,6 +45,8 @@ REQUEST_TIMEOUT_S = 30.0
 TRIES = 8
 PAGE = 500  # runs in one answer
 SYNC_LATER = "events.jsonl has everything, and `discl wandb sync` sends it later"
+# settings that decide where a key goes, on what way, or which one
+_CONNECTION = re.compile("proxy|ssl|key|token|credential|url|header|transport|^_|^x_")
 
 _WHO = "query Viewer { viewer { id entity username } }"
 _RUNS = """
@@ -74,6 +78,11 @@ class WandbSettings:
     project: str | None  # replaces the one project per benchmark
 
     @property
+    def shown(self) -> str:
+        """The server as messages show it."""
+        return public(self.url)
+
+    @property
     def mode(self) -> str:
         """The mode that is used: online needs a key."""
         return OFFLINE if self.requested_mode == ONLINE and not self.key else self.requested_mode
@@ -90,10 +99,21 @@ class ServerRun:
 def read_settings() -> WandbSettings:
     """Settings from the environment, then from W&B's files; no server is asked.
 
-    Raises UserError where WANDB_MODE is none of W&B's modes.
+    Raises UserError where WANDB_MODE is none of W&B's modes, and where the working folder names a
+    server, or a way to it, that the user's own settings do not.
     """
-    files = dict(_file_settings())
+    users, folders = _file_settings()
+    files = users | folders
     url = (os.environ.get("WANDB_BASE_URL") or files.get("base_url") or _service()).rstrip("/")
+    if not os.environ.get("WANDB_BASE_URL") and "base_url" in folders:
+        _check_allowed(url, users.get("base_url", ""))
+    for name, value in folders.items():
+        # W&B's own client reads the same file
+        if name != "base_url" and _CONNECTION.search(name) and users.get(name) != value:
+            raise UserError(
+                f"the settings of W&B in this folder say {name}, which decides how your key"
+                " travels, and your own settings do not; remove it there, or set it for yourself"
+            )
     key, key_from = _key(url)
     mode = os.environ.get("WANDB_MODE") or files.get("mode") or ""
     if mode not in MODES:
@@ -111,22 +131,52 @@ def _service() -> str:
     return SERVICE if (int(major), int(minor)) >= (0, 31) else LEGACY_SERVICE
 
 
-def _file_settings() -> Iterator[tuple[str, str]]:
-    """Settings written by `wandb login`, `wandb offline` and `wandb init`; later ones win."""
+def _file_settings() -> tuple[dict[str, str], dict[str, str]]:
+    """Settings by `wandb login`, `wandb offline` and `wandb init`: the user's, the folder's."""
     config = os.environ.get("WANDB_CONFIG_DIR") or Path.home() / ".config" / "wandb"
     working = Path(os.environ.get("WANDB_DIR") or ".")
-    for path in (
-        Path(config).expanduser() / "settings",
-        working / "wandb" / "settings",
-        working / ".wandb" / "settings",
-    ):
-        parser = configparser.ConfigParser(interpolation=None)
+    of_folder = [working / name / "settings" for name in ("wandb", ".wandb")]  # later ones win
+    users = _settings_in(Path(config).expanduser() / "settings")
+    return users, {key: value for path in of_folder for key, value in _settings_in(path).items()}
+
+
+def _settings_in(path: Path) -> dict[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(path, "utf-8")
+    except (configparser.Error, OSError, UnicodeDecodeError):
+        return {}
+    return dict(parser.items("default")) if parser.has_section("default") else {}
+
+
+def _check_allowed(url: str, users_url: str) -> None:
+    """Raise UserError where only the working folder names this server.
+
+    A folder may have come from anybody, and the key would go to whatever it names.
+    """
+    named = Origin.of(url)
+    own = [SERVICE, LEGACY_SERVICE, *([users_url] if users_url else [])]
+    if named in map(Origin.of, own):
+        return
+    host = urllib.parse.urlsplit(url).netloc
+    # not netrc's `default`, which is for any host and so for none in particular
+    if named.is_private and any(host in logins.hosts for _, logins in _logins()):
+        return
+    raise UserError(
+        f"the settings of W&B in this folder name the server {public(url)}, and your own name it"
+        " nowhere, so no key is sent there; if it is yours, `wandb login --host"
+        f" {public(url)}` or WANDB_BASE_URL={public(url)} says so"
+    )
+
+
+def _logins() -> Iterator[tuple[Path, netrc.netrc]]:
+    """The user's files of logins."""
+    named = os.environ.get("NETRC")
+    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
         try:
-            parser.read(path, "utf-8")
-        except (configparser.Error, OSError, UnicodeDecodeError):
+            yield path, netrc.netrc(path.expanduser())
+        except (OSError, netrc.NetrcParseError):
             continue
-        if parser.has_section("default"):
-            yield from parser.items("default")
 
 
 def _key(url: str) -> tuple[str | None, str]:
@@ -136,14 +186,7 @@ def _key(url: str) -> tuple[str | None, str]:
     # a login from before the service moved is still valid
     servers = [url, LEGACY_SERVICE] if url == SERVICE else [url]
     hosts = [urllib.parse.urlsplit(server).netloc for server in servers]
-    netrc_file = os.environ.get("NETRC")
-    for path in (
-        [Path(netrc_file)] if netrc_file else [Path.home() / ".netrc", Path.home() / "_netrc"]
-    ):
-        try:
-            logins = netrc.netrc(path.expanduser())
-        except (OSError, netrc.NetrcParseError):
-            continue
+    for path, logins in _logins():
         for host in hosts:
             login = logins.authenticators(host)
             if login and login[2]:
@@ -162,7 +205,7 @@ def whoami(settings: WandbSettings, timeout_s: float = WHOAMI_TIMEOUT_S, tries: 
     viewer = graphql(settings, _WHO, {}, timeout_s, tries).get("viewer")
     if not viewer:
         raise UnreachableError(
-            f"W&B at {settings.url} does not know the key from {settings.key_from}; `wandb login`"
+            f"W&B at {settings.shown} does not know the key from {settings.key_from}; `wandb login`"
             " takes a new one"
         )
     return str(settings.entity or viewer.get("entity") or viewer.get("username"))
@@ -218,21 +261,25 @@ def graphql(
     while True:
         left -= 1
         try:
-            with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+            with urllib.request.build_opener(OneOrigin).open(request, timeout=timeout_s) as answer:
                 data = json.loads(answer.read()).get("data")
                 return data if isinstance(data, dict) else {}
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise UnreachableError(
-                    f"W&B at {settings.url} refuses the key from {settings.key_from or 'nowhere'}"
+                    f"W&B at {settings.shown} refuses the key from {settings.key_from or 'nowhere'}"
                     f" ({error.code}); `wandb login` takes a new one"
                 ) from error
             retryable = error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= 500
             if left and retryable:
                 time.sleep(min(2.0, 0.1 * 2 ** (tries - left)))
                 continue
-            raise UnreachableError(f"W&B at {settings.url} answers {error.code}") from error
+            raise UnreachableError(f"W&B at {settings.shown} answers {error.code}") from error
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
-            raise UnreachableError(f"W&B at {settings.url} cannot be reached ({reason})") from error
+            raise UnreachableError(
+                f"W&B at {settings.shown} cannot be reached ({reason})"
+            ) from error
+        except UserError as elsewhere:
+            raise UnreachableError(f"W&B: {elsewhere} by WANDB_BASE_URL") from elsewhere

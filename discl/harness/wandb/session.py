@@ -100,6 +100,7 @@ def open_run(init: RunInit, destination: Destination) -> Any:
         resume="allow" if destination.online else None,
         reinit="create_new",
         settings=wandb.Settings(
+            base_url=destination.settings.url,
             init_timeout=INIT_TIMEOUT_S,
             console="off",
             silent=True,

@@ -119,7 +119,7 @@ def online_destination() -> Destination:
     settings = read_settings()
     if not settings.key:
         raise UserError(
-            f"there is no key for W&B at {settings.url}; set WANDB_API_KEY or run `wandb login`"
+            f"there is no key for W&B at {settings.shown}; set WANDB_API_KEY or run `wandb login`"
         )
     settings = replace(settings, requested_mode=ONLINE)
     return Destination(settings, whoami(settings))

@@ -20,10 +20,10 @@ from huggingface_hub import constants
 
 from discl.cli import main
 from discl.core.errors import UserError
+from discl.files.sources import public
 from discl.harness.doctor import diagnosis, software, storage
 from discl.harness.doctor.diagnosis import examine
 from discl.harness.doctor.finding import CHECKS, NOTE, OK, PROBLEM, STATES, Finding
-from discl.harness.doctor.network import public
 from discl.harness.run.store import Store
 from discl.harness.wandb.client import read_settings
 from tests.stores import complete, result
