@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
 from discl.core.renamed_splits import are_old
+from discl.core.seals import read_sealed, sealed_text
+
+WAY_OUT = (
+    "`discl verify` sets a damaged result of this machine aside, so that `discl bench` makes it"
+    " again; a published one is taken back by git"
+)
 
 
 @dataclass(frozen=True)
@@ -52,17 +57,18 @@ class Result:
         return self.published_counts or self.counts
 
     def to_json(self) -> str:
-        """The text of result.json."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+        """The text of result.json, with its seal."""
+        return sealed_text(asdict(self))
 
     @staticmethod
     def read(path: Path) -> Result:
         """A stored result.
 
-        Raises UserError where the file is none of this version.
+        Raises UserError where the file is none of this version, and DamagedFileError where it is
+        not as it was written.
         """
+        stored = read_sealed(path, WAY_OUT)
         try:
-            stored = json.loads(path.read_text("utf-8"))
             if "passport" in stored or are_old(stored.get("confusion_counts", ())):
                 raise UserError(
                     f"{path} was written by discl 0.1; `discl migrate` gives it the keys and the id"
@@ -70,7 +76,7 @@ class Result:
                 )
             stored["seen"] = {int(level): count for level, count in stored["seen"].items()}
             return Result(**stored)
-        except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise UserError(
-                f"{path} is not a result of this version ({error}); remove it or run again"
+                f"{path} is not a result of this version ({error}); {WAY_OUT}"
             ) from error

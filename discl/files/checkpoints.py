@@ -1,4 +1,7 @@
-"""Checkpoints on disk: a safetensors file each, with plain facts as JSON in its header."""
+"""Checkpoints on disk: a safetensors file each, with plain facts as JSON in its header.
+
+The header holds a digest of everything in the file, and whose checkpoint it is.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discl.core.seals import DamagedFileError, damaged
 from discl.files.disk import atomic_write, clear_disk_errors
+from discl.files.sealed import told
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,26 +30,58 @@ def save(folder: Path, number: int, tensors: dict[str, Tensor], facts: Any) -> P
     from safetensors.torch import save_file
 
     path = folder / f"{number:09d}.v{FORMAT}.safetensors"
+    text = json.dumps(facts)
+    metadata = {"facts": text, "digest": _digest(path, tensors, text)}
     with clear_disk_errors("writing a checkpoint", folder), atomic_write(path) as tmp:
-        save_file(tensors, tmp, metadata={"facts": json.dumps(facts)})
+        save_file(tensors, tmp, metadata=metadata)
     for old in _stored(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
 
 
 def newest(folder: Path) -> tuple[dict[str, Tensor], Any] | None:
-    """(tensors [...] by name, facts) of the newest readable checkpoint of this format, or None."""
-    from safetensors import SafetensorError, safe_open
+    """(tensors [...] by name, facts) of the newest whole checkpoint of this format, or None.
 
+    That one is damaged is told, and the one before it is taken.
+    """
     for path in reversed(_stored(folder)):
         try:
-            with safe_open(path, "pt") as opened:
-                facts = json.loads(opened.metadata()["facts"])
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-                return tensors, facts
-        except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError):
-            continue
+            return _read(path)
+        except DamagedFileError as error:
+            told(error)
     return None
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """Raises DamagedFileError where the file is not as it was written."""
+    from safetensors import SafetensorError, safe_open
+
+    way_out = "the run goes on from the checkpoint before it, or from the beginning"
+    try:
+        with safe_open(path, "pt") as opened:
+            metadata = opened.metadata()
+            text = metadata["facts"]
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+        facts = json.loads(text)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise damaged(path, f"cannot be read ({error})", way_out) from error
+    # earlier versions wrote no digest
+    if "digest" in metadata and metadata["digest"] != _digest(path, tensors, text):
+        raise damaged(path, "is damaged (its content is not what was sealed)", way_out)
+    return tensors, facts
+
+
+def _digest(path: Path, tensors: dict[str, Tensor], facts: str) -> str:
+    """Of all that a checkpoint holds, and of its run and number."""
+    import torch
+    from xxhash import xxh3_128
+
+    seen = xxh3_128(f"{path.parent.parent.name} {path.name} {facts}".encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        seen.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        seen.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return seen.hexdigest()
 
 
 def _stored(folder: Path) -> list[Path]:

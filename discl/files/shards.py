@@ -77,10 +77,16 @@ def read_index(folder: Path, name: str) -> tuple[list[str], list[list[Any]]]:
         raise BrokenShardError(f"shard {name} has lost its end") from error
 
 
-def read(folder: Path, name: str, offset: int, length: int) -> bytes:
-    """One blob; raises BrokenShardError where the shard cannot be read."""
+def read(folder: Path, name: str, offset: int, length: int, sha256: str) -> bytes:
+    """One blob, compared with its SHA-256 (64 hex digits).
+
+    Raises BrokenShardError where the shard cannot be read, or the blob is another one.
+    """
     try:
         with path_of(folder, name).open("rb") as opened:
-            return os.pread(opened.fileno(), length, offset)
+            blob = os.pread(opened.fileno(), length, offset)
     except OSError as error:
         raise BrokenShardError(f"shard {name} cannot be read ({error.strerror})") from error
+    if hashlib.sha256(blob).hexdigest() != sha256:
+        raise BrokenShardError(f"shard {name} is damaged")
+    return blob

@@ -33,7 +33,7 @@ from discl.engine.bank.generate import ImageMaker, SourceImages, key_of
 from discl.engine.bank.leases import Builder, CellGrid, hold, missing
 from discl.engine.bank.whole_images import WholeImages, image_bytes
 from discl.engine.level_images import LevelImages
-from discl.files import shards
+from discl.files import sealed, shards
 from discl.files.disk import atomic_write, clear_disk_errors, write_text
 from discl.files.photos import decode, fitted
 
@@ -360,14 +360,14 @@ class Bank:
             raise UserError(f"the bank holds no image of {cell}; run `discl bank build` first")
         *columns, shard = rows[0]
         record = ImageRecord(*columns)
-        return decode(self._bytes(shard, record.offset, record.length)), record
+        return decode(self._bytes(shard, record.offset, record.length, record.sha256)), record
 
     def encoded(self, level: int | None = None) -> Iterator[tuple[ImageRecord, bytes]]:
         """Every image made, as stored, ordered by (level, source, variant)."""
         query, values = _select(f"{_RECORD}, shard", level)
         for *columns, shard in self.catalogue.stream(query, values):
             record = ImageRecord(*columns)
-            yield record, self._bytes(shard, record.offset, record.length)
+            yield record, self._bytes(shard, record.offset, record.length, record.sha256)
 
     def pixels(self, level: int) -> Photos:
         """Pixels [n, h, w, 3] of a level as a memory map, ordered by (source, variant).
@@ -387,7 +387,7 @@ class Bank:
 
         Their shorter side is as long as that of `pixels`.
         """
-        places = self.catalogue.stream(*_select("shard, offset, length", level))
+        places = self.catalogue.stream(*_select("shard, offset, length, sha256", level))
         return WholeImages(self.shards, places, min(self.pixels(level).shape[1:3]))
 
     def map_path(self, level: int) -> tuple[Path, int]:
@@ -408,7 +408,7 @@ class Bank:
 
     def _stored_size(self, level: int) -> tuple[int, int] | None:
         """(height, width) of a level's first image."""
-        query, values = _select("shard, offset, length", level)
+        query, values = _select("shard, offset, length, sha256", level)
         rows = self.catalogue.fetch(f"{query} LIMIT 1", values)
         return decode(self._bytes(*rows[0])).shape[:2] if rows else None
 
@@ -416,10 +416,17 @@ class Bank:
         path, count = self.map_path(level)
         if not count:
             raise self.no_image((level,))
-        if not path.exists():
-            self._write_map(level, path, count)
-        pixels: Photos = np.load(path, mmap_mode="r")
+        pixels: Photos = sealed.cached_array(
+            path,
+            lambda: self._write_map(level, path, count),
+            self._name_of(path),
+            dtype=np.uint8,
+            rows=count,
+        )
         return pixels
+
+    def _name_of(self, path: Path) -> str:
+        return f"{self.id} {path.name}"
 
     def _write_map(self, level: int, path: Path, count: int) -> None:
         images = (decode(data) for _, data in self.encoded(level))
@@ -430,9 +437,11 @@ class Bank:
             for index, image in enumerate(chain([first], images)):
                 pixels[index] = fitted(image, size)
             pixels.flush()
+            del pixels
+            sealed.seal(tmp, self._name_of(path))
 
-    def _bytes(self, shard: str, offset: int, length: int) -> bytes:
-        return image_bytes(self.shards, shard, offset, length)
+    def _bytes(self, shard: str, offset: int, length: int, sha256: str) -> bytes:
+        return image_bytes(self.shards, shard, offset, length, sha256)
 
     # -- checking
 
@@ -467,11 +476,9 @@ class Bank:
     def _fault(self, shard: str, record: ImageRecord) -> str:
         """The fault of an image's bytes; "" where there is none."""
         try:
-            data = shards.read(self.shards, shard, record.offset, record.length)
+            shards.read(self.shards, shard, record.offset, record.length, record.sha256)
         except shards.BrokenShardError as error:
             return str(error)
-        if hashlib.sha256(data).hexdigest() != record.sha256:
-            return f"bytes of shard {shard} changed"
         return ""
 
     def unused_shards(self) -> list[Path]:

@@ -13,7 +13,8 @@ import numpy as np
 from discl.core.hashing import digest, short
 from discl.core.interfaces import Backbone, Dataset, Photos, Progress, Split, Task
 from discl.engine.training.config import TrainConfig
-from discl.files.disk import atomic_write, folder_lock, home
+from discl.files.disk import folder_lock, home
+from discl.files.sealed import cached_array, save_array
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -112,7 +113,7 @@ class FeatureInputs:
 
     def split(self, name: str) -> Split:
         split = self.images.split(name)
-        features = self._stored(self._split_file(name, split), lambda: split.pixels)
+        features = self._stored(self._split_file(name, split), lambda: split.pixels, len(split.ids))
         return replace(
             split, pixels=features, original=None, whole=None, reduced=None, original_size=None
         )
@@ -159,15 +160,16 @@ class FeatureInputs:
     def _level_file(self, level: int) -> Path:
         return self.folder / "levels" / self.level_key(level)
 
-    def _stored(self, path: Path, photos: Callable[[], Any]) -> Any:
+    def _stored(self, path: Path, photos: Callable[[], Any], rows: int | None = None) -> Any:
         """float32 [n, d], as a memory map; computed where it is not there yet."""
-        if not path.exists():
+        what = f"{self.folder.name} {path.parent.name} {path.name}"
+
+        def make() -> None:
             with folder_lock(self.folder):
                 if not path.exists():
-                    features = self._embedded(photos())
-                    with atomic_write(path) as tmp, tmp.open("wb") as opened:
-                        np.save(opened, features)
-        return np.load(path, mmap_mode="r")
+                    save_array(path, self._embedded(photos()), what)
+
+        return cached_array(path, make, what, rows, np.float32)
 
     def _embedded(self, photos: Any) -> Any:
         from discl.engine.evaluation.predict import embedded

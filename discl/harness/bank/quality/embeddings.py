@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from discl.core.hashing import short
 from discl.core.interfaces import Floats, Photos, Progress, Scorer
-from discl.files.disk import atomic_write
+from discl.files.sealed import save_array, whole_array
 
 BATCH = 128  # also how often progress is reported
 
@@ -32,7 +32,8 @@ def embedded(
     A kill loses the input in work.
     """
     paths = {photos.name: _path(folder, photos.name, photos.content) for photos in inputs}
-    todo = [photos for photos in inputs if not paths[photos.name].exists()]
+    found = {photos.name: _stored(paths[photos.name], len(photos.pixels)) for photos in inputs}
+    todo = [photos for photos in inputs if found[photos.name] is None]
     done = 0
     total = sum(len(photos.pixels) for photos in todo)
     for photos in todo:
@@ -43,9 +44,10 @@ def embedded(
             parts.append(_units(scorer.embed_images(batch)))
             done += len(batch)
         _keep(paths[photos.name], np.concatenate(parts))
+        found[photos.name] = _stored(paths[photos.name], len(photos.pixels))
     if todo:
         progress("embedding photos and images", total, total)
-    return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
+    return found
 
 
 def anchors(
@@ -56,20 +58,29 @@ def anchors(
     Kept in `folder`, as those of photos are.
     """
     path = _path(folder, "captions", [identity, captions])
-    if not path.exists():
+    kept: Floats | None = _stored(path, len(captions))
+    if kept is None:
         flat = [text for texts in captions for text in texts]
         batches = [flat[start : start + BATCH] for start in range(0, len(flat), BATCH)]
         vectors = np.concatenate([_units(scorer.embed_texts(batch)) for batch in batches])
         ends = np.cumsum([len(texts) for texts in captions])
         means = [part.mean(0) for part in np.split(vectors, ends[:-1])]
-        _keep(path, _units(np.stack(means)))
-    kept: Floats = np.load(path)
+        kept = _units(np.stack(means))
+        _keep(path, kept)
     return kept
 
 
 def _keep(path: Path, vectors: Floats) -> None:
-    with atomic_write(path) as tmp, tmp.open("wb") as opened:
-        np.save(opened, vectors)
+    save_array(path, vectors, _name_of(path))
+
+
+def _stored(path: Path, rows: int) -> Any:
+    """The vectors [n, d] in a file; None where they are to be computed."""
+    return whole_array(path, _name_of(path), rows, np.float32)
+
+
+def _name_of(path: Path) -> str:
+    return f"{path.parent.parent.name} {path.name}"
 
 
 def _path(folder: Path, name: str, content: object) -> Path:
