@@ -56,7 +56,7 @@ epochs = 3
 curriculum_epochs = 2
 evaluate_every = 1
 warmup_epochs = 1
-batch = 16
+batch = 32
 random_translate = 1
 
 [scale.smoke]
