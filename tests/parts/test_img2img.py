@@ -168,7 +168,7 @@ def test_the_comparison_with_diffusers_would_notice(kind: str, folders: Any) -> 
     def image(prompt: str = CAT, **parameters: Any) -> Photos:
         return (
             _generator(folders(kind), **parameters)
-            .make([Request(30, prompt, 0)], PHOTOS[:1])
+            .make([Request(60, prompt, 0)], PHOTOS[:1])
             .images
         )  # type: ignore[no-any-return]
 
