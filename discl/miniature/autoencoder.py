@@ -13,6 +13,8 @@ from discl.core.interfaces import Photos
 from discl.miniature.pictures import to_signal
 from discl.parts.generators._patches import PATCH, PatchAutoencoder
 
+_AT_A_TIME = 1000  # photos, of which memory then holds no second copy in float64
+
 
 @torch.no_grad()
 def fit(photos: Photos, latent_channels: int = 16) -> PatchAutoencoder:
@@ -21,14 +23,13 @@ def fit(photos: Photos, latent_channels: int = 16) -> PatchAutoencoder:
     Each is divided by the root of its standard deviation. Full whitening would give the faintest
     detail the weight of the colours; none would leave detail to the last steps.
     """
-    signal = to_signal(photos, torch.device("cpu")).double()
-    n, c, h, w = signal.shape
-    patches = (
-        signal.reshape(n, c, h // PATCH, PATCH, w // PATCH, PATCH)
-        .permute(0, 2, 4, 1, 3, 5)
-        .reshape(-1, c * PATCH * PATCH)
-    )
-    variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
+    size = photos.shape[3] * PATCH * PATCH
+    squares, count = torch.zeros(size, size, dtype=torch.float64), 0
+    for i in range(0, len(photos), _AT_A_TIME):
+        patches = _patches(to_signal(photos[i : i + _AT_A_TIME], torch.device("cpu")).double())
+        squares += patches.T @ patches
+        count += len(patches)
+    variances, directions = torch.linalg.eigh(squares / count)
     top = directions[:, -latent_channels:].flip(1)  # columns, strongest first
     # eigenvectors are free in sign: the largest entry is made positive, so that two fits agree
     top = top * top.gather(0, top.abs().argmax(0, keepdim=True)).sign()
@@ -36,17 +37,24 @@ def fit(photos: Photos, latent_channels: int = 16) -> PatchAutoencoder:
     # so that the latents have unit variance over all channels
     scale = scale * scale.pow(2).mean().sqrt()
     autoencoder: PatchAutoencoder = PatchAutoencoder(latent_channels)
-    shape = (latent_channels, c, PATCH, PATCH)
+    shape = (latent_channels, photos.shape[3], PATCH, PATCH)
     autoencoder.encoder.weight.copy_((top / scale).T.reshape(shape))
     autoencoder.decoder.weight.copy_((top * scale).T.reshape(shape))
     return autoencoder
+
+
+def _patches(signal: Tensor) -> Tensor:
+    """Patches [n * h/4 * w/4, c * 16] of photos [n, c, h, w]."""
+    n, c, h, w = signal.shape
+    split = signal.reshape(n, c, h // PATCH, PATCH, w // PATCH, PATCH)
+    return split.permute(0, 2, 4, 1, 3, 5).reshape(-1, c * PATCH * PATCH)
 
 
 @torch.no_grad()
 def encode(vae: PatchAutoencoder, photos: Photos, device: torch.device) -> Tensor:
     """Latents float32 [n, c, h/4, w/4] of photos [n, h, w, 3], scaled as for the denoiser."""
     parts = [
-        vae.encode(to_signal(photos[i : i + 1000], device)).latents.cpu()
-        for i in range(0, len(photos), 1000)
+        vae.encode(to_signal(photos[i : i + _AT_A_TIME], device)).latents.cpu()
+        for i in range(0, len(photos), _AT_A_TIME)
     ]
     return torch.cat(parts) * float(vae.config["scaling_factor"])
