@@ -7,13 +7,14 @@ import fcntl
 import glob
 import os
 import shutil
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from discl.core.errors import DiskError, UserError
+from discl.core.errors import UserError
+from discl.files.disks.errors import clear_disk_errors as clear_disk_errors
+from discl.files.disks.errors import errors_name
+from discl.files.disks.leftovers import UNFINISHED, beside, collect, held_file, held_folder, is_held
 
 
 def home() -> Path:
@@ -26,55 +27,33 @@ def data_home() -> Path:
     return Path(os.environ.get("DISCL_DATA") or home() / "data").expanduser()
 
 
-_UNFINISHED = ".tmp"  # of a file or folder that is being written beside the one it will be
 _ASIDE = ".old"  # of a folder whose successor takes its place
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
-_NEW_S = 5.0  # an empty folder so young may be about to be locked
 _FEW = 256  # files that are flushed one by one; of more the whole disk is
-_ELSEWHERE = "point DISCL_HOME and DISCL_DATA elsewhere"
-_WRITABLE = "permission denied; point DISCL_HOME and DISCL_DATA at a folder you may write"
-_IN_THE_WAY = f"a file stands where a folder is needed; {_ELSEWHERE}"
-_WAYS_OUT = {
-    errno.ENOSPC: f"the disk is full; free some space or {_ELSEWHERE}",
-    errno.EDQUOT: f"the disk quota is used up; {_ELSEWHERE}",
-    errno.EROFS: "the disk is read-only; point DISCL_HOME and DISCL_DATA at a writable folder",
-    errno.EACCES: _WRITABLE,
-    errno.EPERM: _WRITABLE,
-    errno.ENOTDIR: _IN_THE_WAY,
-    errno.EEXIST: _IN_THE_WAY,
-}
-
-
-@contextmanager
-def clear_disk_errors(doing: str, where: Path) -> Iterator[None]:
-    """Turn a full, read-only or forbidden disk into a sentence.
-
-    Raises DiskError for these, and lets any other OSError through.
-    """
-    try:
-        yield
-    except OSError as error:
-        way_out = _WAYS_OUT.get(error.errno or 0)
-        if way_out is None:
-            raise
-        raise DiskError(f"{doing} failed at {where}: {way_out}") from error
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, renamed over `path` when the block ends well.
 
-    It is removed when the block does not.
+    It is removed when the block does not; what died writers left in the folder, too. Raises
+    DiskError where the disk is full or cannot be written.
     """
-    with clear_disk_errors("writing", path), _renamed(path) as tmp:
-        yield tmp
+    with clear_disk_errors("writing", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        collect(path.parent)
+        with _renamed(path) as tmp:
+            yield tmp
 
 
 @contextmanager
 def atomic_output(path: Path) -> Iterator[Path]:
     """`atomic_write` for a file the user named: errors are sentences about that file."""
-    with _errors_name(path), _renamed(path) as tmp:
-        yield tmp
+    with errors_name(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        collect(path.parent, path.name)  # in a folder of the user's nothing else is touched
+        with _renamed(path) as tmp:
+            yield tmp
 
 
 def check_output(path: Path) -> None:
@@ -84,35 +63,24 @@ def check_output(path: Path) -> None:
     """
     if path.is_dir():
         raise UserError(f"{str(path)!r} is a folder; name a file")
-    trial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.trial")
-    with _errors_name(path):
+    trial = beside(path).with_suffix(".trial")
+    with errors_name(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         trial.touch()
         trial.unlink()
 
 
 @contextmanager
-def _errors_name(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{str(path)!r} cannot be written ({error.strerror or error}); name a file in a folder"
-            " you may write"
-        ) from error
-
-
-@contextmanager
 def _renamed(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = _beside(path)
-    try:
-        yield tmp
-        flush(tmp)
-        os.replace(tmp, path)
-        flush(path.parent)
-    finally:
-        tmp.unlink(missing_ok=True)
+    tmp = beside(path)
+    with held_file(tmp):
+        try:
+            yield tmp
+            flush(tmp)
+            os.replace(tmp, path)
+            flush(path.parent)
+        finally:
+            tmp.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -148,8 +116,8 @@ def _folder_beside(path: Path, take_place: Callable[[Path, Path], None]) -> Iter
     with clear_disk_errors("writing", path):
         recovered(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = _beside(path)
-        with _held_folder(tmp):
+        tmp = beside(path)
+        with held_folder(tmp):
             try:
                 yield tmp
                 flush_all(tmp)
@@ -196,45 +164,16 @@ def recovered(path: Path) -> Path:
     if not path.parent.is_dir():
         return path
     for aside in sorted(path.parent.glob(f".{glob.escape(path.name)}.????????{_ASIDE}")):
-        if not _is_held(aside.with_suffix(_UNFINISHED)):
+        if not is_held(aside.with_suffix(UNFINISHED)):
             if path.exists():
                 shutil.rmtree(aside, ignore_errors=True)
             else:
                 with suppress(OSError):  # another process did it, or only reads are allowed here
                     os.rename(aside, path)
-    for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.????????{_UNFINISHED}")):
-        if left.is_dir() and not _is_held(left):
+    for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.????????{UNFINISHED}")):
+        if left.is_dir() and not is_held(left):
             shutil.rmtree(left, ignore_errors=True)
     return path
-
-
-@contextmanager
-def _held_folder(path: Path) -> Iterator[None]:
-    """Make a folder and hold its lock, which says that a process is at work on it."""
-    path.mkdir()
-    number = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network disks lock no folders
-            fcntl.flock(number, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(number)
-
-
-def _is_held(folder: Path) -> bool:
-    """Whether a process is at work on a folder of `_held_folder`, or it is too new to tell."""
-    try:
-        number = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # between the making of a folder and its lock lies a moment
-        return time.time() - os.fstat(number).st_ctime < _NEW_S and not os.listdir(number)
-    except OSError:
-        return True
-    finally:
-        os.close(number)
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -254,10 +193,6 @@ def exchange(one: Path, other: Path) -> bool:
     if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
         return False
     raise OSError(code, os.strerror(code), str(other))
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{_UNFINISHED}")
 
 
 def flush(path: Path) -> None:
