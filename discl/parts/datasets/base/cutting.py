@@ -19,10 +19,11 @@ Hashes = NDArray[np.uint64]
 
 def hashes_of(names: Iterable[str | bytes]) -> Hashes:
     """The first 64 bits of SHA-256 of names [n], which sort like its hex digits."""
-    encoded = (name if isinstance(name, bytes) else name.encode() for name in names)
-    return np.frombuffer(
-        b"".join(hashlib.sha256(name).digest()[:8] for name in encoded), ">u8"
-    ).astype(np.uint64)
+    sha256 = hashlib.sha256
+    digests = [
+        sha256(name if isinstance(name, bytes) else name.encode()).digest()[:8] for name in names
+    ]
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
 def units_of(together: Iterable[Ints]) -> Ints:

@@ -12,8 +12,9 @@ from discl.core.errors import UserError
 from discl.files.contents import digest_of_all
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.boxes import clip_boxes
-from discl.parts.datasets.manifest.columns import coded, replaced
+from discl.parts.datasets.manifest.columns import ascends, coded, replaced
 from discl.parts.datasets.manifest.detections import cropped
+from discl.parts.datasets.manifest.files.foreign import foreign
 from discl.parts.datasets.manifest.held_out import RowPictures
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.layouts.camtrap_dp import CamtrapDp
@@ -83,7 +84,7 @@ def built(
     """
     layout = layout_of(tree, settings.options)
     if layout is None:
-        reasons = [*unused_lists(tree, settings.options, ()), *tree.remarks]
+        reasons = [*unused_lists(tree, settings.options, ()), *foreign(tree), *tree.remarks]
         raise UserError(". ".join([_problem(tree), *reasons, way_out]))
     contents = _listed(layout, tree, settings.options)
     if not contents.rows.num_rows:
@@ -110,11 +111,11 @@ def built(
     pictures = None
     photo = coded(contents.rows["ref"])
     if not is_complete(contents):
-        pictures = pictures_of(layout, photo.values)
+        pictures = pictures_of(layout, photo.distinct.to_pylist())
     contents = assigned(
         contents, settings.splits, None if pictures is None else pictures.of(photo.codes)
     )
-    rows = contents.rows.take(_order(contents.rows))
+    rows = _ordered(contents.rows)
     return Manifest(
         rows,
         layout.title,
@@ -154,9 +155,8 @@ def _listed(layout: Layout, tree: FileTree, options: ReadOptions) -> Contents:
     try:
         return layout.contents(tree, options)
     except UserError as error:
-        if not isinstance(layout, ClassFolders):
-            raise
-        raise UserError("; ".join([str(error), *unused_lists(tree, options, ())])) from error
+        reasons = unused_lists(tree, options, ()) if isinstance(layout, ClassFolders) else []
+        raise UserError("; ".join([str(error), *reasons, *foreign(tree)])) from error
 
 
 def _unused(contents: Contents, tree: FileTree, settings: ManifestSettings) -> list[str]:
@@ -168,7 +168,7 @@ def _unused(contents: Contents, tree: FileTree, settings: ManifestSettings) -> l
         for ref in results_in(tree)
         if ref != settings.crop
     ]
-    return unused_lists(tree, settings.options, [*read, *named]) + boxes
+    return [*unused_lists(tree, settings.options, [*read, *named]), *boxes, *foreign(tree)]
 
 
 def _padded(contents: Contents, padding: float) -> Contents:
@@ -210,14 +210,20 @@ def _with_ood(contents: Contents, ood: tuple[str, ...]) -> Contents:
 def pictures_digest(manifest: Manifest, pictures_of: PicturesOf) -> str:
     """What `Manifest.pictures` is by the files as they are now."""
     refs = manifest.rows["ref"].unique().to_pylist()
-    return digest_of_all(pictures_of(layout_titled(manifest.layout), refs).digests.tolist())
+    return digest_of_all(pictures_of(layout_titled(manifest.layout), refs).digests)
 
 
 def _digest(rows: Any, refs: Any, pictures: RowPictures) -> str:
     import pyarrow.compute as pc
 
-    places = pc.index_in(rows["ref"].unique(), value_set=refs).to_numpy()
-    return digest_of_all(pictures.digests[places].tolist())
+    distinct = _distinct(rows["ref"])
+    if distinct.equals(refs):
+        return digest_of_all(pictures.digests)
+    return digest_of_all(pictures.digests[pc.index_in(distinct, value_set=refs).to_numpy()])
+
+
+def _distinct(refs: Any) -> Any:
+    return refs.combine_chunks() if ascends(refs) else refs.unique()
 
 
 def _missing(rows: Any, tree: FileTree, layout: Layout) -> tuple[str, ...]:
@@ -225,8 +231,11 @@ def _missing(rows: Any, tree: FileTree, layout: Layout) -> tuple[str, ...]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    refs = rows["ref"].unique()
-    others = refs.filter(pc.invert(pc.is_in(refs, pa.array(tree.pictures, pa.string()))))
+    refs = _distinct(rows["ref"])
+    pictures = pa.array(tree.pictures, pa.string())
+    if refs.equals(pictures):
+        return ()
+    others = refs.filter(pc.invert(pc.is_in(refs, pictures)))
     place = layout.place if isinstance(layout, TableLayout) else lambda ref: None
     return tuple(
         ref
@@ -236,19 +245,22 @@ def _missing(rows: Any, tree: FileTree, layout: Layout) -> tuple[str, ...]:
     )
 
 
-def _order(rows: Any) -> np.ndarray[Any, Any]:
-    """The order by reference; the rows of a table by their number in it."""
+def _ordered(rows: Any) -> Any:
+    """Rows in the order of their references; those of a table by their number in it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     refs = rows["ref"].combine_chunks()
+    if not pc.any(pc.match_substring(refs, "#")).as_py():
+        if ascends(rows["ref"]):
+            return rows
+        return rows.take(pc.sort_indices(refs))
     inside = pc.extract_regex(refs, r"^(?P<file>.*#)(?P<row>\d{1,18})$")
     key = pa.table(
         {
             "file": pc.coalesce(pc.struct_field(inside, "file"), refs),
             "row": pc.cast(pc.struct_field(inside, "row"), pa.int64()),
-            "box": pc.cast(rows["box"].combine_chunks().is_valid(), pa.int8()),
         }
     )
-    order = pc.sort_indices(key, sort_keys=[("file", "ascending"), ("row", "ascending")])
-    return np.asarray(order)
+    keys = [("file", "ascending"), ("row", "ascending")]
+    return rows.take(pc.sort_indices(key, sort_keys=keys))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -49,6 +50,8 @@ def coded(column: pa.ChunkedArray) -> Coded:
     """A column of text by its distinct values."""
     import pyarrow as pa
 
+    if ascends(column):
+        return Coded(column.combine_chunks(), np.arange(len(column)))
     # chunks that are encoded here have one dictionary; to unify equal ones takes far longer
     is_encoded = pa.types.is_dictionary(column.type)
     encoded = column.unify_dictionaries() if is_encoded else column.dictionary_encode()
@@ -56,6 +59,20 @@ def coded(column: pa.ChunkedArray) -> Coded:
         return Coded(pa.array([], pa.string()), np.zeros(0, np.int64))
     parts = [chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks]
     return Coded(encoded.chunk(0).dictionary, np.concatenate(parts).astype(np.int64))
+
+
+def ascends(column: pa.ChunkedArray) -> bool:
+    """Whether each text is behind the one before, so that all differ; told without their hashes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type) or column.null_count or len(column) < 2:
+        return False
+    first, *rest = [chunk for chunk in column.chunks if len(chunk)]
+    ends = [first, *rest]
+    return all(
+        before[-1].as_py() < after[0].as_py() for before, after in pairwise(ends)
+    ) and all(pc.all(pc.less(chunk[:-1], chunk[1:])).as_py() for chunk in ends)
 
 
 def replaced(rows: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:

@@ -43,6 +43,8 @@ def resolved(contents: Contents, rule: str = "drop") -> Contents:
     if rule not in RULES:
         raise unknown("rule for photos with several labels (dataset.multi_label)", rule, RULES)
     photo = coded(contents.rows["ref"])
+    if 0 < len(photo) == len(contents.rows):
+        return contents if rule == "crop" else _whole(contents)
     several = np.bincount(photo.codes, minlength=len(photo))[photo.codes] > 1
     single = contents.rows.filter(~several)
     repeated = _once(_agreed(contents.with_rows(_in_order(contents.rows.filter(several)))))

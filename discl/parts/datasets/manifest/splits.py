@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints
+from discl.files.contents import Digests
 from discl.parts.datasets.base.cutting import (
     Hashes,
     cut_units,
@@ -23,6 +24,7 @@ from discl.parts.datasets.manifest.rows import Contents, Decision
 
 SPLIT_BY = ("auto", "sequence", "group", "photo")
 _BATCH = 100_000  # references in memory as Python objects
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # a multiplier that spreads the bits of what it multiplies
 
 
 @dataclass(frozen=True)
@@ -218,13 +220,10 @@ def _with_cut(
     pictures: RowPictures | None,
 ) -> tuple[dict[str, NDArray[np.bool_]], list[str]]:
     """(the rows [n] of each missing split, sentences about classes that could not be cut)."""
-    import pyarrow as pa
-
     labels, splits = _by_name(coded(contents.rows["label"])), coded(contents.rows["split"])
     together = [coded(contents.rows[name]).codes for name in ("ref", *([by] if by else []))]
     if pictures is not None:
-        codes = coded(pa.chunked_array([pa.array(pictures.digests)])).codes
-        together.append(np.where(pictures.digests == b"", -1, codes))
+        together.append(_equal_pictures(pictures.digests))
     units = units_of(together)
     elsewhere = np.zeros(int(units.max(initial=-1)) + 1, bool)
     elsewhere[units[splits.codes != splits.values.index("train")]] = True
@@ -247,6 +246,26 @@ def _with_cut(
     return found, remarks
 
 
+def _equal_pictures(digests: Digests) -> Ints:
+    """A number [n] for each picture that occurs several times; -1 for the others, and for none."""
+    import pyarrow as pa
+
+    width = -(-digests.dtype.itemsize // 8)
+    words = digests.astype(f"S{8 * width}", copy=False).view(np.uint64).reshape(-1, width)
+    numbers = np.zeros(len(digests), np.uint64)
+    for word in range(width):
+        numbers = (numbers ^ words[:, word]) * _ODD
+        numbers ^= numbers >> np.uint64(29)
+    ordered = np.sort(numbers)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    places = np.minimum(np.searchsorted(repeated, numbers), max(0, len(repeated) - 1))
+    perhaps = np.flatnonzero((repeated[places] == numbers) & (digests != b"")) if len(repeated) else []
+    codes = np.full(len(digests), -1, np.int64)
+    if len(perhaps):
+        codes[perhaps] = coded(pa.chunked_array([pa.array(digests[perhaps])])).codes
+    return codes
+
+
 def _by_name(labels: Coded) -> Coded:
     """Labels numbered by their names, so that the order of the rows does not count."""
     order = np.argsort(np.array(labels.values, np.object_), kind="stable")
@@ -257,8 +276,11 @@ def _by_name(labels: Coded) -> Coded:
 
 def _hashes(contents: Contents, pictures: RowPictures | None) -> Hashes:
     """Of each row's name, [n]; of its picture where the name is a row in a table."""
+    import pyarrow as pa
+
+    refs = contents.rows["ref"].cast(pa.binary())
     hashes = [
-        hashes_of(contents.rows["ref"].slice(start, _BATCH).to_pylist())
+        hashes_of(refs.slice(start, _BATCH).to_pylist())
         for start in range(0, len(contents.rows), _BATCH)
     ]
     joined = np.concatenate(hashes)

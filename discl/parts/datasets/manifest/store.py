@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Listing
+from discl.core.seals import DamagedFileError
 from discl.files.contents import digest_of_all
 from discl.files.disk import atomic_write, clear_disk_errors, data_home
+from discl.files.sealed import AGAIN, mapped, seal, told
 from discl.parts.datasets.manifest.boxes import ref_with_box
 from discl.parts.datasets.manifest.columns import coded
 from discl.parts.datasets.manifest.files.walk import EMPTY
@@ -181,7 +183,8 @@ def _read(path: Path) -> tuple[Manifest, State] | None:
         return None
     try:
         # `read_table` would import pandas
-        with pq.ParquetFile(path, page_checksum_verification=True) as opened:
+        content = pa.py_buffer(mapped(path, path.name, AGAIN))
+        with pq.ParquetFile(content, page_checksum_verification=True) as opened:
             table = opened.read()
         about = json.loads(table.schema.metadata[_DESCRIPTION])
         manifest = Manifest(
@@ -194,6 +197,9 @@ def _read(path: Path) -> tuple[Manifest, State] | None:
             str(about["pictures"]),
         )
         return manifest, about["state"]
+    except DamagedFileError as error:
+        told(error)
+        return None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         logging.getLogger(__name__).info("%s is made again: %s", path, error)
         return None
@@ -210,6 +216,7 @@ def _write(path: Path, manifest: Manifest, state: State) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as tmp:
                 pq.write_table(table, tmp, compression="zstd", write_page_checksum=True)
+                seal(tmp, path.name)
     except DiskError as error:
         logging.getLogger(__name__).info("%s", error)
 

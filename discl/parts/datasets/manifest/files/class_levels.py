@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.files.folders import CONTAINERS, Path, PictureFolder
 
 _GROUP = re.compile(
@@ -20,6 +21,13 @@ _SEQUENCE = re.compile(
     r"|week|month|year|date|part|batch|roll|trip|encounter|capture)[ _.-]?\d[\d_.-]*"
     r"|(19|20)\d\d([-_. ]?\d\d){0,2}([-_ T]\d[\d_.:-]*)?|\d{1,2}[-_.]\d{1,2}[-_.](19|20)\d\d"
     r"|\d{3}[_-]?[A-Z][A-Z_]{2,7}|dcim",  # 100RECNX
+    re.IGNORECASE,
+)
+# of those, names that are hardly ever classes
+_NO_CLASS = re.compile(
+    r"(19|20)\d\d[-_. ]?\d\d[-_. ]?\d\d([-_ T]\d[\d_.:-]*)?|\d{1,2}[-_.]\d{1,2}[-_.](19|20)\d\d"
+    r"|\d{3}[_-]?(RECNX|BTCF|MEDIA|EK113|MSDCF|CANON|OLYMP|_PANA|GOPRO|APPLE)|dcim"
+    r"|(seq|sequence|burst|event|clip|session|part|batch|roll|trip)[ _.-]?\d+",
     re.IGNORECASE,
 )
 # what may be said of the photos of any class
@@ -63,9 +71,11 @@ def levels_of(top: PictureFolder) -> Levels:
 
 
 def looks_like_groups(names: Iterable[str]) -> bool:
-    """Whether names are those of cameras, sites or patients, not of classes."""
+    """Whether names are those of cameras, sites, patients, days or bursts, not of classes."""
     listed = list(names)
-    return len(listed) > 1 and all(_GROUP.fullmatch(name) for name in listed)
+    return len(listed) > 1 and any(
+        all(pattern.fullmatch(name) for name in listed) for pattern in (_GROUP, _NO_CLASS)
+    )
 
 
 def _decide(
@@ -95,7 +105,8 @@ def _decide(
     lowest = not any(inner.inner for folder in deep for inner in folder.inner.values())
     # day/cam1/*.jpg has classes day and night, day/cam1/zebra/*.jpg has not
     if lower and (not upper or (upper == "condition" and lower != "condition" and lowest)):
-        levels.whys["label"] = _WHY_LOWER[lower].format(depth=depth + 1)
+        inner = sorted({name for folder in deep for name in folder.inner})
+        levels.whys["label"] = _WHY_LOWER[lower].format(depth=depth + 1, names=examples(inner))
         _classes(levels, folders, depth, group_depths)
         return
     recurs = len(deep) > 1 and _recurrence(deep) >= _SHARED
@@ -114,8 +125,8 @@ def _decide(
 _WHY_LOWER = {
     "group": "the folders of level {depth} have names of cameras, sites or patients",
     "sequence": "the folders of level {depth} have names of bursts or dates",
-    "condition": "the folders of level {depth} have names that any class's photos may have",
-    "same": "the folders of level {depth} have the same name everywhere",
+    "condition": "those of level {depth} have names that any class's photos may have: {names}",
+    "same": "the folders of level {depth} have the same name everywhere: {names}",
 }
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from discl.core.errors import UserError
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.files.folders import CONTAINERS, Path, PictureFolder
-from discl.parts.datasets.manifest.usual_names import split_of, splits_of
+from discl.parts.datasets.manifest.usual_names import plain_name, split_of, splits_of
 
+_SIZES = ("mini", "small", "tiny", "sample", "balanced", "clean")
 _WRAPPER = 0.9  # of the pictures lie in a folder around everything
 
 
@@ -98,7 +99,19 @@ def _splits_in(folder: PictureFolder, ood: tuple[str, ...]) -> Parts | None:
 def _named(folder: PictureFolder, ood: tuple[str, ...]) -> dict[str, str]:
     """Names of folders that stand for splits -> the splits."""
     splits = splits_of(sorted(folder.inner))
+    small = {name: split_of(rest) for name in folder.inner if (rest := _without_size(name))}
+    splits |= {
+        name: split
+        for name, split in small.items()
+        if split is not None and name not in splits and split not in splits.values()
+    }
     return splits | {name: name for name in folder.inner if name in ood and name not in splits}
+
+
+def _without_size(name: str) -> str:
+    """The name of a split's smaller copy without the word that says so: train_mini."""
+    words = plain_name(name).split("_")
+    return "_".join(words[:-1]) if len(words) > 1 and words[-1] in _SIZES else ""
 
 
 def _are_splits_among(

@@ -19,6 +19,7 @@ from discl.parts.datasets.manifest.files.class_levels import (
 )
 from discl.parts.datasets.manifest.files.folders import Path, folder_tree
 from discl.parts.datasets.manifest.files.split_folders import Part, parts_of
+from discl.parts.datasets.manifest.naming.numbered_names import named_numbers
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, RowBuilder
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
@@ -99,8 +100,10 @@ class _FolderReader:
             builder.extend(refs, **{name: [value] * len(refs) for name, value in values.items()})
         self._remark_unused(labels, copies)
         self._remark_empty(labels)
-        decisions = tuple(self._decisions(labels))
-        return Contents(builder.table(), None, decisions, tuple(self.remarks))
+        contents = Contents(
+            builder.table(), None, tuple(self._decisions(labels)), tuple(self.remarks)
+        )
+        return named_numbers(self.tree, contents)
 
     def _placed(self) -> Iterator[tuple[Path, _Place]]:
         part_at = {part.path: part for part in self.parts.parts}
@@ -172,8 +175,8 @@ class _FolderReader:
         if looks_like_groups(classes):
             raise UserError(
                 f"{self.tree.root} is sorted by {examples(sorted(classes))}, which are names of"
-                " cameras, sites or patients and no classes; add a list with the columns file_name"
-                " and label, or rename the folders"
+                " cameras, sites, patients or days and no classes; add a list with the columns"
+                " file_name and label, or rename the folders"
             )
 
     # -- what is told

@@ -45,7 +45,9 @@ _SHEETS = (".xlsx", ".xls", ".ods", ".csv.gz", ".csv.zip", ".tsv.gz", ".feather"
 _ADDRESSES = ("http://", "https://", "s3://", "gs://")
 _NO_LIST = re.compile(r"submission", re.IGNORECASE)  # of Kaggle: made-up labels
 # an array of objects, or an object of labels
-_JSON_LIST = re.compile(rb'\[\s*\{|\{\s*"[^"]+\.[A-Za-z]{3,4}"\s*:\s*["\d\[]')
+_JSON_LIST = re.compile(
+    rb'\[\s*\{|\{\s*"(?:classes|labels)"\s*:\s*[\[{]|\{\s*"[^"]+\.[A-Za-z]{3,4}"\s*:\s*["\d\[]'
+)
 _OF_CLASSES = re.compile(r"label|annot|class|species|truth|train|test|val", re.IGNORECASE)
 _PATH = re.compile(r"\.(jpe?g|png|tiff?|bmp|webp|heic)$", re.IGNORECASE)
 _LEAST_COVERED = 0.5  # share of photos in class folders that a list must name to be read instead
@@ -188,10 +190,18 @@ def _why_no_list(sample: dict[str, list[str | None]]) -> str:
     if not any(map(len, sample.values())):
         return "it has a header and no row"
     for name, cells in sample.items():
-        if any(
-            (cell or "").startswith(("http://", "https://", "s3://", "gs://")) for cell in cells
-        ):
+        if any((cell or "").startswith(_ADDRESSES) for cell in cells):
             return f"column {name} holds addresses; download the photos first"
+    nested = [
+        name
+        for name, cells in sample.items()
+        if any((cell or "").startswith(("{", "[{")) for cell in cells)
+    ]
+    if nested:
+        return (
+            f"{', '.join(nested)} hold(s) JSON, as exports of Zooniverse do; write a row for each"
+            " photo with the columns file_name and label"
+        )
     paths = [cell for cells in sample.values() for cell in cells if _PATH.search(cell or "")]
     such = f", such as {paths[0]!r}" if paths else ""
     return f"none of its cells names a picture{such} (columns {', '.join(sample)})"

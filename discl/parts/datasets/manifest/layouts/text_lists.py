@@ -66,7 +66,11 @@ class TextLists:
 
 def _found(tree: FileTree, options: ReadOptions) -> list[TextLines]:
     if not options.table:
-        return text_lists(tree)
+        found = text_lists(tree)
+        numbered = [lines for lines in found if lines.separator]
+        if all(lines.counts for lines in numbered):  # as ILSVRC's: its classes are elsewhere
+            return [lines for lines in found if not lines.separator]
+        return found
     given = given_lists(tree, options.table)
     return [lines for ref in given if (lines := text_lines(tree, ref))]
 
@@ -77,7 +81,7 @@ def _chosen(found: Sequence[TextLines]) -> list[str]:
     chosen = lists_of_one_kind(with_class or [lines.ref for lines in found])
     splits = {split_of_list(ref) for ref in chosen} | {None}
     others = [lines.ref for lines in found if split_of_list(lines.ref) not in splits]
-    return [*chosen, *others] if with_class else chosen
+    return [*chosen, *(lists_of_one_kind(others) if others else [])] if with_class else chosen
 
 
 def _are_in_class_folders(found: Sequence[TextLines]) -> bool:

@@ -103,12 +103,18 @@ def _family(ref: str) -> str:
     above, _, inner = folder.rpartition("/")
     if split_of(inner):
         folder = above
-    words = re.split(r"(?<=[\W_])|(?=[\W_])", Path(name).stem)
-    kept = "".join(word for word in words if word.lower() not in SPLITS)
-    kept = re.sub(r"[\W_]+", "_", kept).strip("_")
+    elif split_of_list(f"{inner}.") and inner:  # Training_GroundTruth/
+        folder = f"{above}/{_without_splits(inner)}"
+    kept = _without_splits(Path(name).stem)
     if split_of(Path(name).stem):
         kept = ""
     return f"{Path(name).suffix.lower()}/{folder}/{kept}"
+
+
+def _without_splits(name: str) -> str:
+    words = re.split(r"(?<=[\W_])|(?=[\W_])", name)
+    kept = "".join(word for word in words if word.lower() not in SPLITS)
+    return re.sub(r"[\W_]+", "_", kept).strip("_")
 
 
 def _several(refs: Sequence[str], hint: str = ", * stands for any letters") -> UserError:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.tree import FileTree
-from discl.parts.datasets.manifest.usual_names import split_of
+from discl.parts.datasets.manifest.usual_names import split_of, splits_of
 
 Finder = Callable[[str], str | None]
 
@@ -59,10 +59,15 @@ def _split_folders(tree: FileTree, folder: str, split: str | None) -> list[str]:
     if split is None:
         return []
     found = []
-    for name in tree.folders(folder):
+    names = tree.folders(folder)
+    splits = splits_of(names)  # cars_train beside cars_test
+    for name in names:
         path = f"{folder}/{name}".lstrip("/")
-        if split_of(name) == split:
+        own = splits.get(name) == split
+        if own:
             found.append(path)
-        inner = [each for each in tree.folders(path) if split_of(each) == split]
+        inner = [
+            each for each in tree.folders(path) if split_of(each) == split or (own and each == name)
+        ]
         found += [f"{path}/{each}" for each in inner]
     return found

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 from discl.core.errors import UserError
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.columns import coded, counted, some
-from discl.parts.datasets.manifest.lists.label_cells import (
-    class_list,
-    named_beside,
-    named_by_folders,
-    numbers_in,
-    renamed,
-    with_column,
-    with_single_labels,
-)
+from discl.parts.datasets.manifest.lists.label_cells import with_column, with_single_labels
 from discl.parts.datasets.manifest.lists.list_columns import are_numbered_splits, is_yes
 from discl.parts.datasets.manifest.lists.raw_rows import (
     Noticed,
     PhotoList,
     path_remarks,
     raw_batches,
+)
+from discl.parts.datasets.manifest.naming.class_files import class_list
+from discl.parts.datasets.manifest.naming.numbered_names import (
+    named_beside,
+    named_by_folders,
+    named_by_photos,
+    numbers_in,
+    renamed,
 )
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, row_schema
 from discl.parts.datasets.manifest.tree import FileTree
@@ -198,6 +198,9 @@ def _with_names(
     elif not lists[0].are_refs and (by_folder := named_by_folders(rows)):
         named = by_folder
         decisions = [Decision("class names", named.source, "each number fits one folder")]
+    elif not lists[0].are_refs and (by_photo := named_by_photos(rows)):
+        named = by_photo
+        decisions = [Decision("class names", named.source, "each number fits one name")]
     else:
         return rows, None, [], []
 

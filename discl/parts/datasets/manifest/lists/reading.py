@@ -261,6 +261,8 @@ def _json_array(path: Path, where: str) -> TextTable:
     encoding, remarks = encoding_of(path, where)
     content = json.loads(path.read_text(encoding))
     if isinstance(content, dict):
+        content = _labels_in(content)
+    if isinstance(content, dict):
         pairs = content.items()
         content = [{"file": key, "label": value} for key, value in pairs if _is_cell(value)]
         if len(content) < len(pairs):
@@ -270,6 +272,22 @@ def _json_array(path: Path, where: str) -> TextTable:
     if not records:
         raise UserError(f"{where} is neither a JSON array of objects nor an object of labels")
     return _of_records(lambda: iter(records), where, remarks)
+
+
+def _labels_in(content: dict[str, Any]) -> Any:
+    """What stands below `labels`: FiftyOne has the names beside it, StyleGAN has pairs."""
+    labels, classes = content.get("labels"), content.get("classes")
+    if isinstance(labels, dict) and isinstance(classes, list):
+        return {
+            key: str(classes[value])
+            if isinstance(value, int) and 0 <= value < len(classes)
+            else value
+            for key, value in labels.items()
+        }
+    pairs = labels if isinstance(labels, list) else [None]
+    if all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        return {str(key): value for key, value in pairs}
+    return content
 
 
 def _is_cell(value: Any) -> bool:

@@ -45,6 +45,7 @@ class TextLines(NamedTuple):
     refs: tuple[str, ...]  # photos of the first lines
     finds: Finder
     remarks: tuple[str, ...]
+    counts: bool = False  # whether what follows the paths are the numbers of the lines
 
 
 def text_lists(tree: FileTree) -> list[TextLines]:
@@ -78,8 +79,10 @@ def text_lines(tree: FileTree, ref: str) -> TextLines | None:
             if best in "\t,;" and best and any(best in label for label in labels):
                 return None  # more columns than two
             numbers, flags = _numbers(labels)
+            counted_from = [[str(n + first) for n in range(len(labels))] for first in (0, 1)]
+            counts = len(labels) > 2 and labels in counted_from
             return TextLines(
-                ref, encoding, best, header, numbers, flags, found[best], finds, remarks
+                ref, encoding, best, header, numbers, flags, found[best], finds, remarks, counts
             )
     return None
 

@@ -1,0 +1,86 @@
+"""What lies beside the photos and is not read: archives, databases, boxes of detectors."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from discl.parts.datasets.manifest.columns import some
+from discl.parts.datasets.manifest.files import kinds
+from discl.parts.datasets.manifest.files.kinds import OTHERS
+from discl.parts.datasets.manifest.tree import FileTree, path_of
+
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+_PACKED_LISTS = (".csv.zip", ".tsv.zip")
+_DATABASES = (".db", ".sqlite", ".sqlite3", ".mdb", ".accdb", ".ddb")
+_BINARY = (".mat", ".npy", ".npz", ".h5", ".hdf5", ".pkl", ".pickle", ".tfrecord", ".lmdb", ".rec")
+_BOX = re.compile(rb"\s*\d+(\s+\d*\.?\d+){4}")
+_LEAST = 0.5  # share of photos that have a file of their own name
+
+
+def foreign(tree: FileTree) -> list[str]:
+    """A sentence for each kind of file that may hold photos or classes but is not read."""
+    others = tree.left_out.get(OTHERS, [])
+    found = [
+        (
+            _ending_in(others, _ARCHIVES, _PACKED_LISTS),
+            "not read: unpack what it holds there",
+        ),
+        (_ending_in(others, _DATABASES), "no list: export its table as CSV"),
+        (
+            _ending_in(others, _BINARY),
+            "not read: write what it says as CSV with the columns file_name and label",
+        ),
+    ]
+    sentences = [
+        f"{some(refs)} {'is' if len(refs) == 1 else 'are'} {what}" for refs, what in found if refs
+    ]
+    return [*sentences, *_boxes(tree, others)]
+
+
+def _ending_in(refs: list[str], endings: tuple[str, ...], but: tuple[str, ...] = ()) -> list[str]:
+    return [
+        ref
+        for ref in refs
+        if ref.lower().endswith(endings) and not ref.lower().endswith(but or " ")
+    ]
+
+
+def _boxes(tree: FileTree, others: list[str]) -> list[str]:
+    """Sentences about boxes in a file for each photo, and in those of annotation tools."""
+    stems = {_stem(ref) for ref in tree.pictures}
+    texts = [ref for ref in tree.lists if ref.lower().endswith(".txt") and _stem(ref) in stems]
+    pages = [ref for ref in others if ref.lower().endswith(".xml")]
+    of_photos = [ref for ref in pages if _stem(ref) in stems]
+    sentences = []
+    if len(texts) >= max(1, _LEAST * len(stems)) and _BOX.match(_start(tree, texts[0])):
+        sentences.append(_told(texts, "text file(s) with the boxes of YOLO"))
+    if of_photos:
+        sentences.append(_told(of_photos, "XML file(s) with boxes of photos"))
+    sentences += [
+        f"{ref} holds annotations of CVAT, which are not read; export them as COCO JSON"
+        for ref in pages
+        if ref not in of_photos and b"<annotations>" in _start(tree, ref)
+    ]
+    return sentences
+
+
+def _told(refs: list[str], what: str) -> str:
+    folders = Counter(ref.rpartition("/")[0] or "the folder itself" for ref in refs)
+    return (
+        f"{len(refs):,} {what} are not read ({some(folders)}); export the boxes as COCO JSON, or"
+        " sort the photos into a folder for each class"
+    )
+
+
+def _stem(ref: str) -> str:
+    name = ref.rpartition("/")[2]
+    return name[: -len(kinds.ending_of(name))] if kinds.ending_of(name) else name
+
+
+def _start(tree: FileTree, ref: str) -> bytes:
+    try:
+        with (tree.root / path_of(ref)).open("rb") as opened:
+            return opened.read(4096)
+    except OSError:
+        return b""

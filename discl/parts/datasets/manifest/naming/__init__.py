@@ -1,0 +1,1 @@
+"""Names of classes that lists and folders number, from files beside them."""
