@@ -42,9 +42,20 @@ PART_KINDS: tuple[PartKind, ...] = (
     "second_stages",
 )
 NO_SECOND_STAGE = {"name": "none"}
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
+# Every number has an end on both sides: beyond it lies a slip of the hand, and what memory, 64 bits
+# or patience cannot hold. The ends are far above what anybody was seen to use.
+MOST = 100_000_000  # of what is counted: images, photos, steps
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+NotNegative = Annotated[int, Field(ge=0, le=MOST)]
+LARGEST_SEED = 2**32 - 1
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]  # what every generator of random numbers takes
+Few = Annotated[int, Field(ge=1, le=100_000)]  # of what is made or done in turn
+Pixels = Annotated[int, Field(ge=1, le=10_000)]  # of a side of a picture
+FewOrNone = Annotated[int, Field(ge=0, le=100_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Factor = Annotated[float, Field(ge=0, le=1_000)]
+# epochs, or a share of the run
+Length = Annotated[int, Field(ge=0, le=100_000)] | Annotated[float, Field(ge=0, le=100_000)]
 
 
 class _Model(BaseModel):
@@ -77,15 +88,15 @@ class FixedTable(_Model):
 class BankTable(FixedTable):
     """How many images are made of each hard photo, and which of them are used."""
 
-    variants: Positive  # images per photo and level
-    best_of: Positive  # draws an image is the best of, by image-text cosine; 1 = no picking
+    variants: Few  # images per photo and level
+    best_of: Few  # draws an image is the best of, by image-text cosine; 1 = no picking
     # lowest image-text cosine used; -1 keeps everything
     threshold: Annotated[float, Field(ge=-1, le=1)]
     batch: Positive  # images in one lease and one shard; changes no image
-    seed: NotNegative
+    seed: Seed
     # [height, width] of the photos that images are made from; [] = the generator's own size where
     # the dataset has photos as they were taken, else that of the training photos
-    size: list[Positive] = Field(default=[], max_length=2)
+    size: list[Pixels] = Field(default=[], max_length=2)
 
     @cached_property
     def images_json(self) -> dict[str, str]:
@@ -112,7 +123,7 @@ class SamplingTable(FixedTable):
     tail_weighting: Literal["classes", "photos", "images"] = "classes"
     # tail_share = "photos" or "union": synthetic images an epoch for each hard photo (the paper's
     # 3X)
-    synthetic_per_real: Annotated[float, Field(ge=0)] = 3.0
+    synthetic_per_real: Factor = 3.0
     # a hard photo counts as not hard in training where no image of it is kept at the levels of the
     # run, as in the released code
     hard_needs_image: bool = False
@@ -140,44 +151,46 @@ class TrainTable(FixedTable):
     # how fast and from where, not what: the answer stays the same
     not_hashed: ClassVar[set[str]] = {"channels_last", "compile", "workers", "checkpoint_seconds"}
 
-    epochs: Positive
+    epochs: Few
     # a number of epochs, or a share of them: 0.8, 1.0
-    curriculum_epochs: Annotated[int, BeforeValidator(_whole_epochs, int | float), Field(ge=0)]
+    curriculum_epochs: Annotated[
+        int, BeforeValidator(_whole_epochs, int | float), Field(ge=0, le=100_000)
+    ]
     batch: Positive
-    lr: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    lr: Annotated[float, Field(gt=0, le=1_000)]
+    weight_decay: Factor
     optimiser: str
-    warmup_epochs: NotNegative
-    random_translate: NotNegative  # pixels, at most
+    warmup_epochs: FewOrNone
+    random_translate: Annotated[int, Field(ge=0, le=10_000)]  # pixels, at most
     hflip: bool
-    evaluate_every: Positive
+    evaluate_every: Few
     schedule: Literal["cosine", "tanh", "poly", "step", "multistep", "constant"] = "cosine"
-    min_lr: Annotated[float, Field(ge=0)] = 0.0
+    min_lr: Factor = 0.0
     warmup_steps: NotNegative = 0
-    warmup_divisor: Annotated[float, Field(ge=1)] = 20.0
+    warmup_divisor: Annotated[float, Field(ge=1, le=1e9)] = 20.0
     schedule_after_warmup: bool = False
-    milestones: list[int | float] = [0.5, 0.75]  # epochs, or shares of the run: 0.8
-    decay_every: int | float = 0.3  # epochs, or a share of the run
+    milestones: list[Length] = [0.5, 0.75]  # epochs, or shares of the run: 0.8
+    decay_every: Length = 0.3  # epochs, or a share of the run
     decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
-    poly_power: Annotated[float, Field(gt=0)] = 1.0
+    poly_power: Annotated[float, Field(gt=0, le=1_000)] = 1.0
     decay_norms: bool = False
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    head_only_epochs: NotNegative = 0
-    accumulate: Positive = 1
-    grad_clip: Annotated[float, Field(ge=0)] = 0.0
+    head_only_epochs: FewOrNone = 0
+    accumulate: Few = 1
+    grad_clip: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema_warmup: bool = True
-    mixup: Annotated[float, Field(ge=0)] = 0.0
-    cutmix: Annotated[float, Field(ge=0)] = 0.0
-    crop: NotNegative = 0
+    mixup: Factor = 0.0
+    cutmix: Factor = 0.0
+    crop: Annotated[int, Field(ge=0, le=10_000)] = 0
     transform: dict[str, Any] = {}
     whole_photos: bool = True
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     channels_last: bool = False
     compile: bool = False
-    workers: NotNegative = 0
+    workers: Annotated[int, Field(ge=0, le=1_000)] = 0
     # of training between two checkpoints; 0 = after every step
-    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=1e9)] = 60.0
 
     def non_default(self) -> dict[str, Any]:
         """Also the settings that schedule, average and transform read, lengths in epochs."""
@@ -248,7 +261,7 @@ class Benchmark(_Model):
     levels: list[Annotated[int, Field(ge=0, le=PHOTO)]] = Field(min_length=1)
     strategies: list[str] = Field(min_length=1)
     strategy: dict[str, dict[str, Any]]
-    seeds: list[NotNegative] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     bank: BankTable
     sampling: SamplingTable
     train: TrainTable

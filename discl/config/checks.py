@@ -13,7 +13,7 @@ from discl.config.schedule import check_decay_every, check_milestones, check_war
 from discl.core.conventions import SHOTS, base_name
 from discl.core.errors import UserError, unknown
 from discl.core.levels import PHOTO, check_levels
-from discl.core.metric_names import default_names
+from discl.core.metric_names import default_names, measured_on
 from discl.core.registry import bind, find, names, singular
 
 
@@ -104,6 +104,16 @@ def _check_metrics(bench: Benchmark, parts: PartCache) -> None:
     name = base_name(bench.select.metric)
     if name not in names("metrics"):
         raise unknown("metric (select.metric)", name, names("metrics"))
+    if bench.select.metric != f"val/{name}":
+        raise UserError(
+            f"select.metric = {bench.select.metric!r} is not measured after each epoch, which is"
+            f" that of the plain logits on the one split val; write 'val/{name}'"
+        )
+    if not measured_on(name, "val"):
+        raise UserError(
+            f"select.metric = {bench.select.metric!r}: {name} says nothing of predictions on val;"
+            " choose another metric"
+        )
     if name not in (*default_names(), *bench.metrics.extra):
         raise UserError(
             f"select.metric = {bench.select.metric!r} is not computed here; add {name!r} to"

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from discl.config import renamed, toml
-from discl.config.benchmark import FIXED_TABLES, SCALES, Benchmark, FixedTable
+from discl.config.benchmark import FIXED_TABLES, LARGEST_SEED, SCALES, Benchmark, FixedTable
 from discl.config.checks import check_benchmark, check_strategies
 from discl.config.experiment import Experiment
 from discl.config.part_cache import PartCache
@@ -116,8 +116,10 @@ class BenchmarkVariants:
         bench = self.benchmark(settings)
         strategy = variation["strategy"]
         seed = variation["seed"]
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise UserError(f"seed = {seed!r}: takes a whole number from 0 up")
+        if type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
+            raise UserError(
+                f"seed = {toml.shown(seed)}: takes a whole number from 0 up to {LARGEST_SEED}"
+            )
         if strategy not in bench.strategies:  # those are checked with the benchmark
             check_strategies(bench, [strategy], self._parts)
         return Experiment(bench, strategy, seed, self._parts)
@@ -149,7 +151,7 @@ def _check_settable(setting: str) -> None:
     """Raises UserError for `scale=...` and `name=...`, which no setting may change."""
     head = setting.partition("=")[0].strip().partition(".")[0]
     if head in CHOSEN:
-        raise UserError(f"--set {setting!r}: {head!r} is no setting; {CHOSEN[head]}")
+        raise UserError(f"--set {toml.shown(setting)}: {head!r} is no setting; {CHOSEN[head]}")
 
 
 def _merge_order(setting: tuple[str, Any]) -> tuple[int, bool, str]:
@@ -170,6 +172,7 @@ def _path(name: str) -> Path:
 def _read(path: Path) -> toml.Tree:
     tree = toml.read(path)
     renamed.check_tree(tree, str(path))
+    _check_scales(tree, path)
     return tree
 
 
@@ -197,6 +200,21 @@ def _scales_in(files: Sequence[Mapping[str, Any]]) -> list[str]:
     return [scale for scale in SCALES if any(scale in tree.get("scale", {}) for tree in files)]
 
 
+def _check_scales(tree: Mapping[str, Any], path: Path) -> None:
+    """Raises UserError unless [scale.<name>] are tables, each of a scale there is."""
+    scales = tree.get("scale", {})
+    if not isinstance(scales, dict):
+        raise UserError(f"{path}: scale = {toml.shown(scales)} is a value; {_A_SCALE}")
+    for name, table in scales.items():
+        if name not in SCALES:
+            raise unknown(f"scale, in {path},", name, SCALES)
+        if not isinstance(table, dict):
+            raise UserError(f"{path}: scale.{name} = {toml.shown(table)} is a value; {_A_SCALE}")
+
+
+_A_SCALE = "write a table for each scale, such as [scale.smoke]"
+
+
 def _tree(name: str, scale: str) -> toml.Tree:
     """All files of a benchmark at a scale, laid over each other."""
     if name not in available():
@@ -209,9 +227,6 @@ def _tree(name: str, scale: str) -> toml.Tree:
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     files = _files(name)
-    for own in files:
-        if strange := set(own.get("scale", {})) - set(SCALES):
-            raise unknown("scale", sorted(strange)[0], SCALES)
     if scale not in _scales_in(files):
         raise UserError(
             f"benchmark {name!r} has no scale {scale!r}; it has {', '.join(_scales_in(files))}"
@@ -239,4 +254,4 @@ def _readable(error: ValidationError) -> UserError:
     if first["type"] == "missing":
         return UserError(f"{path} is missing; add it to the benchmark file")
     message = first["msg"]
-    return UserError(f"{path} = {first['input']!r}: {message[0].lower()}{message[1:]}")
+    return UserError(f"{path} = {toml.shown(first['input'])}: {message[0].lower()}{message[1:]}")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from discl.config import renamed
-from discl.config.benchmark import PART_KINDS, Benchmark
+from discl.config.benchmark import LARGEST_SEED, PART_KINDS, Benchmark
 from discl.config.load import CHOICES, UNVARIED
 from discl.core.errors import UserError, unknown
 from discl.core.registry import names, settings, singular
@@ -43,7 +43,8 @@ def check_path(path: str, bench: Benchmark | None = None) -> Setting:
     if path in UNVARIED:
         raise UserError(f"{path!r} is no setting of an experiment: {UNVARIED[path]}")
     if head == "seed":
-        return _in_open_table(path, keys, (int,)) if keys else Setting(path, (int,), least=0)
+        seed = Setting(path, (int,), least=0, most=LARGEST_SEED)
+        return _in_open_table(path, keys, (int,)) if keys else seed
     if head == "strategy" and not keys:
         return Setting(path, (str,), choices=tuple(sorted(names("strategies"))))
     if head == "strategy":

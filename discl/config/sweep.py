@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from discl.config.benchmark import NotNegative, Positive
+from discl.config.benchmark import Few, FewOrNone, Positive, Seed
 from discl.config.experiment import Experiment
 from discl.core.hashing import rounded
 
@@ -102,29 +102,29 @@ class Rung(_SweepTable):
 
     scale: str | None = None
     set: dict[str, Any] = {}
-    trials: Positive
+    trials: Few
 
 
 class TuneTable(_SweepTable):
     """How the space is searched: one study for each strategy, all with the same budget."""
 
-    trials: Positive  # of each strategy
+    trials: Few  # of each strategy
     # val/ metrics, and costs for a Pareto study; [] = what the benchmark chooses epochs by
     objective: list[str] = []
     # replicates of a trial, one run each
-    seeds: list[NotNegative] = Field(default=[0, 1, 2], min_length=1)
+    seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
     also: list[str] = []  # further benchmarks a trial is scored on, each with every seed
     sampler: Literal["auto", "gp", "tpe", "random"] = "auto"  # auto: gp up to 60 trials, tpe beyond
-    startup: Positive = 8  # trials before the sampler learns; the first is the benchmark's own
-    round: Positive = 4  # trials proposed at a time: as many can run in parallel
-    seed: NotNegative = 0  # of the sampler
+    startup: Few = 8  # trials before the sampler learns; the first is the benchmark's own
+    round: Few = 4  # trials proposed at a time: as many can run in parallel
+    seed: Seed = 0  # of the sampler
     pruner: Literal["wilcoxon", "none"] = "wilcoxon"  # over replicates
     # one-sided; below it a trial is given up: twice worse is 0.25, three times 0.125
     p: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    prune_after: Annotated[int, Field(ge=2)] = 2  # replicates every trial gets
+    prune_after: Annotated[int, Field(ge=2, le=100_000)] = 2  # replicates every trial gets
     # evaluations on val without progress before an epoch below the median ends a run; 0 = never
-    patience: NotNegative = 0
-    keep: Positive = 3  # trials of a rung that open the next one
+    patience: FewOrNone = 0
+    keep: Few = 3  # trials of a rung that open the next one
     ladder: list[Rung] = []  # [] = one rung, as the file stands
 
 
@@ -132,7 +132,7 @@ class OrderTable(_SweepTable):
     """The order test: every order of the levels, each level equally long."""
 
     orders: Positive | Literal["all"] = "all"  # how many permutations
-    seed: NotNegative = 0  # draws them where they are not all
+    seed: Seed = 0  # draws them where they are not all
     metrics: list[str] = []  # read in the end; [] = all, few and ood
 
 
@@ -144,7 +144,7 @@ class SweepFile(_SweepTable):
     benchmark: str
     scale: str = "smoke"
     strategies: list[str] = []  # [] = the benchmark's
-    seeds: list[NotNegative] = []  # [] = the benchmark's
+    seeds: list[Seed] = []  # [] = the benchmark's
     set: dict[str, Any] = {}  # dotted path -> value, for all points
     grid: dict[str, list[Any]] = {}
     include: list[dict[str, Any]] = []  # points beside the grid

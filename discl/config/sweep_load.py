@@ -14,7 +14,6 @@ from discl.config.sweep import Dimension, OrderTable, Rung, SweepFile, TuneTable
 from discl.config.sweep_checks import check_sweep
 from discl.core import search_path
 from discl.core.errors import UserError, unknown
-from discl.core.hashing import canonical
 
 
 def available() -> dict[str, Path]:
@@ -38,7 +37,7 @@ def load(
     if name not in available():
         raise unknown("sweep", name, available())
     path = available()[name]
-    tree = _read(path)
+    tree = toml.read(path)
     chosen = _benchmark(tree, over, path)
     tree = _merged(
         {key: value for key, value in tree.items() if key != "on"},
@@ -85,15 +84,6 @@ def _benchmark(tree: Mapping[str, Any], over: str | None, path: Path) -> str:
     if chosen:
         raise unknown(f"benchmark, named in {path},", chosen, benchmarks.available())
     raise UserError(f'{path} names no benchmark; add benchmark = "cifar10_lt", or use --benchmark')
-
-
-def _read(path: Path) -> dict[str, Any]:
-    tree = toml.read(path)
-    try:
-        canonical(tree)
-    except (ValueError, TypeError) as error:  # infinity, not a number, a date
-        raise UserError(f"{path}: {error}; no setting takes that") from error
-    return tree
 
 
 def _table(tree: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
@@ -166,4 +156,4 @@ def _readable(error: ValidationError) -> str:
         )
     if first["type"] == "missing":
         return f"{at} is missing"
-    return f"{at} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{at} = {toml.shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"

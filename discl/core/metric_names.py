@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING
@@ -41,6 +42,14 @@ def is_share(name: str) -> bool:
     """Whether the values are shares in [0, 1], shown in percent."""
     known = described(name)
     return known is None or known.unit == "share"
+
+
+def measured_on(name: str, split: str) -> bool:
+    """Whether a metric is computed of predictions on a split; True where it is not installed."""
+    known = described(name)
+    return known is None or (
+        not known.labels_only and any(fnmatchcase(split, pattern) for pattern in known.splits)
+    )
 
 
 def described(name: str) -> type[Metric] | None:

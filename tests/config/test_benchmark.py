@@ -108,10 +108,10 @@ def test_the_released_codes_imagenet_lt_differs_from_the_papers_where_it_says_so
             ),
         ),
         (["train.curriculum_epochs=-0.5"], "with a point it is a share"),
-        (["train.curriculum_epochs=nan"], "with a point it is a share"),
+        (["train.curriculum_epochs=nan"], "no setting takes that; give a finite number"),
         (["train.curriculum_epochs=0.5", "train.epochs=many"], "train.epochs = 'many'"),
         (["train.lr=inf"], "train.lr = inf"),
-        (["loss.smoothing=inf"], "smoothing = inf has no identity; it takes a finite number"),
+        (["loss.smoothing=inf"], "loss.smoothing = inf: no setting takes that; give a finite"),
         (["strategies=['real_only']", "strategy.adaptive.brst=0.1"], "did you mean 'burst'"),
         (
             ["metrics.shots=kangg"],

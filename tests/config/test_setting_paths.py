@@ -8,7 +8,9 @@ from discl.core.registry import names
 
 def test_a_path_tells_the_type_the_bounds_and_what_holds_without_it() -> None:
     bench = load("cifar10_lt")
-    assert check_path("train.lr", bench) == Setting("train.lr", (float,), bench.train.lr, above=0)
+    assert check_path("train.lr", bench) == Setting(
+        "train.lr", (float,), bench.train.lr, above=0, most=1000
+    )
     assert check_path("sampling.tail_share") == Setting(
         "sampling.tail_share", (float, str), None, ("classes", "photos", "union"), above=0, below=1
     )
@@ -27,7 +29,7 @@ def test_a_path_tells_the_type_the_bounds_and_what_holds_without_it() -> None:
         "multistep",
         "constant",
     )
-    assert check_path("seed") == Setting("seed", (int,), least=0)
+    assert check_path("seed") == Setting("seed", (int,), least=0, most=2**32 - 1)
 
 
 def test_a_path_into_a_part_is_that_of_the_chosen_part_or_of_any() -> None:

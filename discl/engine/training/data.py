@@ -52,12 +52,22 @@ class TrainingData:
 
     @cached_property
     def _val_metrics(self) -> Metrics:
-        return of_predictions(for_split(self.metrics, "val"))
+        return for_val(self.metrics)
 
     def val_metrics(self, guess: Ints) -> dict[str, float]:
         """`val/<metric>` of predicted labels [n]."""
-        groups = self.val.groups if has_several_groups(self.val.groups) else None
-        measured = split_metrics(
-            self.val.labels, guess, self.group_counts, self._val_metrics, groups
-        )
-        return {f"val/{key}": value for key, value in measured.items()}
+        return metrics_on_val(self.val, guess, self.group_counts, self._val_metrics)
+
+
+def for_val(metrics: Metrics) -> Metrics:
+    """Those metrics that are measured on val after each epoch."""
+    return of_predictions(for_split(metrics, "val"))
+
+
+def metrics_on_val(
+    val: Split, guess: Ints, group_counts: Ints, metrics: Metrics
+) -> dict[str, float]:
+    """`val/<metric>` of predicted labels [n]; `group_counts` [c] as of `TrainingData`."""
+    groups = val.groups if has_several_groups(val.groups) else None
+    measured = split_metrics(val.labels, guess, group_counts, metrics, groups)
+    return {f"val/{key}": value for key, value in measured.items()}

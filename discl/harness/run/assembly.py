@@ -40,7 +40,7 @@ from discl.engine.bank.whole_images import WholeImages
 from discl.engine.level_images import LevelImages
 from discl.engine.training import distributed
 from discl.engine.training.config import TrainConfig
-from discl.engine.training.data import TrainingData
+from discl.engine.training.data import TrainingData, for_val, metrics_on_val
 from discl.engine.training.sampler import SamplerView, Targets
 from discl.files.disk import data_home, home
 from discl.harness.hard.hard_photos import HardPhotos, photo_lines
@@ -160,6 +160,23 @@ class Bench:
         return fit_fold(
             self.inputs, self.spec, self.metrics, classes, models, fitted, held_out, progress
         )
+
+    def check_selection(self) -> None:
+        """Raises UserError where `select.metric` cannot be measured on these val photos.
+
+        Some metrics are of groups, or of classes that are few or many, and val may have none.
+        """
+        val = self.dataset.split("val")
+        counts = self.published_counts
+        if counts is None:
+            counts = np.bincount(self.train.labels, minlength=len(self.dataset.classes))
+        measured = metrics_on_val(val, val.labels, counts, for_val(self.metrics))
+        if self.spec.select.metric not in measured:
+            raise UserError(
+                f"select.metric = {self.spec.select.metric!r} cannot be measured on the val photos"
+                f" of dataset {self.spec.dataset['name']!r}; choose one of"
+                f" {', '.join(sorted(measured))}"
+            )
 
     def find_hard(self, progress: Progress) -> None:
         """Train the models that say which photos are hard, where some are missing."""

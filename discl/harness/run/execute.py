@@ -5,7 +5,6 @@ A run that was stopped goes on from its last checkpoint.
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from discl.core.interfaces import Dataset, EpochReport, SecondStage, Split
 from discl.core.metric_names import higher_is_better
 from discl.core.renamed_splits import as_hashed
 from discl.core.result import Result
+from discl.core.seals import sealed_text
 from discl.engine.evaluation.confusion import count_predictions, pack_all, predictions_digest
 from discl.engine.evaluation.metrics import (
     class_recalls,
@@ -91,6 +91,7 @@ def run(
         if stored:
             return stored
         check_prior(experiment.benchmark.part("losses").build())
+        bench.check_selection()
         bench.find_hard(tracker.progress)
         return _run(experiment, bench, store, tracker, options)
 
@@ -116,7 +117,7 @@ def _run(
     config = _config(experiment)
     # the bank, so that nobody removes it before there is a result
     description = {"identity": experiment.identity(), "config": config, "bank": setup.bank_id}
-    write_text(folder / "experiment.json", json.dumps(description, indent=1) + "\n")
+    write_text(folder / "experiment.json", sealed_text(description))
     tracker.start(_described(experiment, folder, config, options))
     summary: dict[str, float] | None = None
     try:
