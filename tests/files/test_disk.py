@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 
 from discl.core.errors import UserError
-from discl.files.disk import atomic_folder, atomic_write, clear_disk_errors, resource
+from discl.files.disk import (
+    atomic_folder,
+    atomic_write,
+    clear_disk_errors,
+    replaced_folder,
+    resource,
+)
 from discl.files.weights import digest_of, folder_of
 
 
@@ -52,6 +58,38 @@ def test_a_published_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     for taken in (path, path / "file.txt"):
         with pytest.raises(UserError, match="give a new folder"), atomic_folder(taken):
             pass
+
+
+def test_a_folder_that_another_process_is_replacing_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with replaced_folder(path) as ours:
+        (ours / "file.txt").write_text("ours")
+        with replaced_folder(path) as theirs:
+            (theirs / "file.txt").write_text("theirs")
+        assert (path / "file.txt").read_text() == "theirs"
+        assert ours.exists()
+    assert (path / "file.txt").read_text() == "ours"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_where_a_folder_is_to_be_replaced_stays(tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_text("mine")
+    says = "a file stands where a folder is needed"
+    with pytest.raises(UserError, match=says), replaced_folder(path) as tmp:
+        (tmp / "file.txt").touch()
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_folder_that_another_process_filled_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    says = "filled by another process"
+    with pytest.raises(UserError, match=says), atomic_folder(path) as tmp:  # noqa: PT012 - it is filled inside
+        (tmp / "file.txt").write_text("ours")
+        path.mkdir()
+        (path / "file.txt").write_text("theirs")
+    assert (path / "file.txt").read_text() == "theirs"
 
 
 def test_a_resource_stays_inside_its_package() -> None:

@@ -57,8 +57,12 @@ class Builder:
         # locked before it has its name, so that no process finds it without its lock
         unnamed = self._folder / f".{self.id}"
         self._lock = unnamed.open("wb")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        unnamed.rename(self._folder / self.id)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            unnamed.rename(self._folder / self.id)
+        except BaseException:
+            self._lock.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -102,6 +102,16 @@ def test_an_edited_result_is_named_and_refused(
     assert CliRunner().invoke(main, ["leaderboard", "verify", "--root", str(root)]).exit_code == 1
 
 
+def test_what_does_not_verify_replaces_nothing(root: Path) -> None:
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    for experiment in results.experiments(SPEC)[:1]:
+        results.store(experiment, metrics=results.result(experiment, skill=9.0).metrics)
+    for replace in (publish, submit):
+        with pytest.raises(UserError, match="faults, so nothing is written; the first: .*metrics"):
+            replace(SPEC, Store(), root)
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
 def test_a_forged_result_that_fits_itself_is_caught_by_the_predictions(root: Path) -> None:
     path = _one(root)
     stored = json.loads(path.read_text("utf-8"))
