@@ -34,6 +34,7 @@ SAVE_SECONDS = 20.0  # of reading that a kill may cost
 SECONDS_PER_FILE = 2e-4
 FEW = 5000  # files, which are always looked at again
 _BLOCK = 1 << 22  # bytes read at a time
+_BATCH = 1 << 16  # digests joined at a time
 _TASK = 64  # files of a task
 _SLOW_STAT_SECONDS = 1e-4  # beyond it, as on a network disk, files are looked at side by side
 _TRIES = 3  # readings of a file that changes meanwhile
@@ -96,13 +97,26 @@ def digest_of(data: bytes) -> bytes:
     return hashlib.sha256(data).hexdigest()[:DIGITS].encode()
 
 
-def digest_of_all(digests: Iterable[bytes | str]) -> str:
+def digest_of_all(digests: Iterable[bytes | str] | Digests) -> str:
     """A digest of digests or texts in their order, `DIGITS` hex digits."""
     joined = hashlib.sha256()
+    if isinstance(digests, np.ndarray):
+        for start in range(0, len(digests), _BATCH):
+            joined.update(_with_lengths(digests[start : start + _BATCH]))
+        return joined.hexdigest()[:DIGITS]
     for item in digests:
         data = item.encode("utf-8", "surrogatepass") if isinstance(item, str) else item
         joined.update(len(data).to_bytes(4, "big") + data)
     return joined.hexdigest()[:DIGITS]
+
+
+def _with_lengths(digests: Digests) -> bytes:
+    """Each of the digests after its length, in one piece."""
+    lengths = np.strings.str_len(digests).astype(">u4")
+    digits = np.ascontiguousarray(digests).view(np.uint8).reshape(len(digests), -1)
+    both = np.concatenate([lengths.view(np.uint8).reshape(-1, 4), digits], axis=1)
+    used: bytes = both[np.arange(both.shape[1]) < 4 + lengths[:, None]].tobytes()
+    return used
 
 
 class ContentDigests:

@@ -70,9 +70,9 @@ def ascends(column: pa.ChunkedArray) -> bool:
         return False
     first, *rest = [chunk for chunk in column.chunks if len(chunk)]
     ends = [first, *rest]
-    return all(
-        before[-1].as_py() < after[0].as_py() for before, after in pairwise(ends)
-    ) and all(pc.all(pc.less(chunk[:-1], chunk[1:])).as_py() for chunk in ends)
+    return all(before[-1].as_py() < after[0].as_py() for before, after in pairwise(ends)) and all(
+        pc.all(pc.less(chunk[:-1], chunk[1:])).as_py() for chunk in ends
+    )
 
 
 def replaced(rows: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:

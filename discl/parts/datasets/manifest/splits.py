@@ -257,12 +257,9 @@ def _equal_pictures(digests: Digests) -> Ints:
         numbers = (numbers ^ words[:, word]) * _ODD
         numbers ^= numbers >> np.uint64(29)
     ordered = np.sort(numbers)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    places = np.minimum(np.searchsorted(repeated, numbers), max(0, len(repeated) - 1))
-    perhaps = np.flatnonzero((repeated[places] == numbers) & (digests != b"")) if len(repeated) else []
+    several = np.isin(numbers, ordered[1:][ordered[1:] == ordered[:-1]]) & (digests != b"")
     codes = np.full(len(digests), -1, np.int64)
-    if len(perhaps):
-        codes[perhaps] = coded(pa.chunked_array([pa.array(digests[perhaps])])).codes
+    codes[several] = coded(pa.chunked_array([pa.array(digests[several])])).codes
     return codes
 
 
