@@ -264,9 +264,9 @@ def _struck(
 
 
 def _points(names: list[str]) -> list[int]:
-    """Numbers of the calls to strike at: the one that lets the new one show, and the last."""
+    """Numbers of the calls to strike at: those that may let the new one show, and the last."""
     shows = [i for i, name in enumerate(names) if name in ("rename", "replace", "exchange")]
-    return sorted({shows[-1] if shows else len(names) // 2, len(names) - 1})
+    return sorted({*(shows or [len(names) // 2]), len(names) - 1})
 
 
 def _attack(
