@@ -35,6 +35,7 @@ from discl.parts.datasets.manifest.build import (
 from discl.parts.datasets.manifest.held_out import RowPictures
 from discl.parts.datasets.manifest.layouts.exported import export, table_path
 from discl.parts.datasets.manifest.layouts.interface import Layout
+from discl.parts.datasets.manifest.layouts.name_patterns import compiled
 from discl.parts.datasets.manifest.pictures import cells_of, pictures_of, places_of
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
 from discl.parts.datasets.manifest.splits import SPLIT_BY, SplitRule
@@ -56,11 +57,13 @@ class Folder(FileDataset):
     `caption_column`: for lists whose columns cannot be recognised. `group_column`: a column that
     says what belongs together, such as the camera; for class folders, `group_level` is the folder
     level that is the group, 1 = the topmost, and `groups` is a CSV file with the columns path and
-    group. `configuration`: of a Hugging Face dataset with several. `drop_classes`: names of classes
-    that are left out, such as empty; `not_missing`: labels and groups that are names although they
-    read as if nothing was there, such as None. `names`: a JSON file with the English names of
-    classes, {"17": "plains zebra"}, for the prompts. `multi_label`: drop, first or crop; what
-    happens to photos of several classes. `crop`: a file with a detector's boxes; those above
+    group. `name_pattern`: where names of photos say the class, such as {label}_{number} for
+    Abyssinian_1.jpg; `*` stands for anything. `configuration`: of a Hugging Face dataset with
+    several. `drop_classes`: names of classes that are left out, such as empty; `not_missing`:
+    labels and groups that are names although they read as if nothing was there, such as None.
+    `names`: a JSON file with the English names of classes, {"17": "plains zebra"}, for the prompts.
+    `multi_label`: drop, first or crop; what happens to photos of several classes. `crop`: a file
+    with a detector's boxes; those above
     `crop_confidence` are cut out, with `crop_padding` around them as a share of their sides.
     `truncated`: read or drop; what happens to JPEGs that end too early but have half their rows.
     `grey`: what is white in grey photos of more than 8 bits: that of the format (depth), the set's
@@ -92,6 +95,7 @@ class Folder(FileDataset):
         "configuration",
         "group_level",
         "groups",
+        "name_pattern",
         "drop_classes",
         "not_missing",
         "names",
@@ -124,6 +128,7 @@ class Folder(FileDataset):
         configuration: str = "",
         group_level: int = 0,
         groups: str = "",
+        name_pattern: str = "",
         drop_classes: Sequence[str] = (),
         not_missing: Sequence[str] = (),
         names: str = "",
@@ -148,6 +153,12 @@ class Folder(FileDataset):
                 "dataset.groups, dataset.group_column and dataset.group_level all say what belongs"
                 " together; set one of them"
             )
+        if name_pattern:
+            compiled(name_pattern)
+            if table:
+                raise UserError(
+                    "dataset.table and dataset.name_pattern both say the classes; set one of them"
+                )
         if group_level < 0:
             raise UserError(
                 f"dataset.group_level = {group_level}: takes 1 for the topmost folders, 2 for those"
@@ -186,6 +197,7 @@ class Folder(FileDataset):
                 group_level,
                 groups,
                 _names("ood", ood),
+                name_pattern,
             ),
             SplitRule(share, split_by, _names_or_share("ood_groups", ood_groups)),
             _names("drop_classes", drop_classes),
@@ -210,7 +222,11 @@ class Folder(FileDataset):
     def species(self) -> dict[str, str]:
         """English name of a class -> the Latin name that is written for it."""
         pairs = zip(self.classes, self.manifest.names, strict=True)
-        return {name: written for name, written in pairs if name.lower() != written.lower() and is_latin(written)}
+        return {
+            name: written
+            for name, written in pairs
+            if name.lower() != written.lower() and is_latin(written)
+        }
 
     @cached_property
     def _named(self) -> Named:

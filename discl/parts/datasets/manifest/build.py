@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from discl.core.errors import UserError
+from discl.core.text import listed
 from discl.files.contents import digest_of_all
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.boxes import clip_boxes
 from discl.parts.datasets.manifest.columns import ascends, coded, replaced
+from discl.parts.datasets.manifest.combined import with_other_splits
 from discl.parts.datasets.manifest.detections import cropped
 from discl.parts.datasets.manifest.files.foreign import foreign
 from discl.parts.datasets.manifest.held_out import RowPictures
@@ -24,6 +26,7 @@ from discl.parts.datasets.manifest.layouts.cub import CubLists
 from discl.parts.datasets.manifest.layouts.exported import ExportedManifest
 from discl.parts.datasets.manifest.layouts.interface import Layout, TableLayout
 from discl.parts.datasets.manifest.layouts.lists import PhotoLists, unused_lists
+from discl.parts.datasets.manifest.layouts.name_patterns import NamePatterns, hint
 from discl.parts.datasets.manifest.layouts.tables import TableFiles
 from discl.parts.datasets.manifest.layouts.text_lists import TextLists
 from discl.parts.datasets.manifest.lists.detector_results import results_in
@@ -37,6 +40,7 @@ from discl.parts.datasets.manifest.tree import FileTree, path_of
 # the first that recognises a folder reads it
 LAYOUTS: tuple[Layout, ...] = (
     ExportedManifest(),
+    NamePatterns(),
     CamtrapDp(),
     CocoJson(),
     CubLists(),
@@ -84,7 +88,12 @@ def built(
     """
     layout = layout_of(tree, settings.options)
     if layout is None:
-        reasons = [*unused_lists(tree, settings.options, ()), *foreign(tree), *tree.remarks]
+        reasons = [
+            *unused_lists(tree, settings.options, ()),
+            *foreign(tree),
+            *hint(tree),
+            *tree.remarks,
+        ]
         raise UserError(". ".join([_problem(tree), *reasons, way_out]))
     contents = _listed(layout, tree, settings.options)
     if not contents.rows.num_rows:
@@ -95,7 +104,9 @@ def built(
     if settings.options.groups:
         contents = with_groups(contents, tree, settings.options.groups)
     names = [*coded(contents.rows["label"]).values, *coded(contents.rows["group"]).values]
+    before = contents
     contents = cleaned(contents, (*settings.not_missing, *(names if contents.is_final else ())))
+    _check_train(before, contents)
     contents = without_classes(contents, settings.drop_classes)
     if contents.is_final and contents.rows["box"].null_count < len(contents.rows):
         contents = resolved(contents, "crop")
@@ -153,9 +164,11 @@ def _problem(tree: FileTree) -> str:
 def _listed(layout: Layout, tree: FileTree, options: ReadOptions) -> Contents:
     """What a layout lists; where folders list nothing it is said why the lists are not read."""
     try:
-        return layout.contents(tree, options)
+        return with_other_splits(layout.contents(tree, options), layout, tree, options)
     except UserError as error:
-        reasons = unused_lists(tree, options, ()) if isinstance(layout, ClassFolders) else []
+        reasons = []
+        if isinstance(layout, ClassFolders):
+            reasons = [*hint(tree), *unused_lists(tree, options, ())]
         raise UserError("; ".join([str(error), *reasons, *foreign(tree)])) from error
 
 
@@ -169,6 +182,17 @@ def _unused(contents: Contents, tree: FileTree, settings: ManifestSettings) -> l
         if ref != settings.crop
     ]
     return [*unused_lists(tree, settings.options, [*read, *named]), *boxes, *foreign(tree)]
+
+
+def _check_train(before: Contents, after: Contents) -> None:
+    """Raises UserError where train had photos before those without a class were left out."""
+    splits, left = (coded(contents.rows["split"]) for contents in (before, after))
+    counts = dict(zip(splits.values, splits.counts, strict=True))
+    if counts.get("train") and "train" not in left.values and left.values:
+        raise UserError(
+            f"no photo of train has a class ({counts['train']:,} without one; {listed(left.values)}"
+            " has some): there is nothing to learn from; write the classes of train"
+        )
 
 
 def _padded(contents: Contents, padding: float) -> Contents:

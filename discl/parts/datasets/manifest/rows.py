@@ -34,6 +34,7 @@ class ReadOptions:
     group_level: int = 0  # class folders: the folder level that is the group, 1 = the topmost
     groups: str = ""  # a list that gives the groups only, and so is no list of photos
     ood: tuple[str, ...] = ()  # names of splits that hold photos from elsewhere
+    name_pattern: str = ""  # what the names of photos say, such as {label}_{number}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,6 +103,24 @@ class PhotoLists:
 
     def read(self, root: Path, ref: str) -> None:
         return None
+
+
+def lists_with_classes(tree: FileTree, options: ReadOptions) -> list[str]:
+    """The lists that name photos and their classes, whether they are read or not."""
+    return [
+        found.ref
+        for found in _looked_at(tree, options)
+        if found.columns and found.columns.labels and not _NO_LIST.search(found.ref)
+    ]
+
+
+def lists_with_splits(tree: FileTree, options: ReadOptions) -> list[str]:
+    """The lists that name photos and their splits, and no classes."""
+    return [
+        found.ref
+        for found in _looked_at(tree, replace(options, label_column="", split_column=""))
+        if found.columns and found.columns.split and not found.columns.labels
+    ]
 
 
 def unused_lists(tree: FileTree, options: ReadOptions, used: Sequence[str]) -> list[str]:

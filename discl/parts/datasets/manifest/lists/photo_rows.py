@@ -79,7 +79,7 @@ def list_contents(
     more, folder_remarks = list[Decision](), list[str]()
     if not any(photos.are_refs for photos in lists):
         rows, more, folder_remarks = _with_folder_splits(rows)
-    remarks += [*folder_remarks, *_unlisted(tree, rows)]
+    remarks += [*folder_remarks, *unlisted(tree, rows)]
     return Contents(_typed(rows), names, (*decisions, *more), tuple(remarks))
 
 
@@ -214,7 +214,7 @@ def _with_names(
 # -- the end
 
 
-def _unlisted(tree: FileTree, rows: pa.Table) -> list[str]:
+def unlisted(tree: FileTree, rows: pa.Table) -> list[str]:
     """A sentence about pictures that no list names."""
     import pyarrow as pa
     import pyarrow.compute as pc
