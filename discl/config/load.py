@@ -18,7 +18,7 @@ from discl.config.checks import check_benchmark, check_strategies
 from discl.config.experiment import Experiment
 from discl.config.part_cache import PartCache
 from discl.core import search_path
-from discl.core.errors import UserError, unknown
+from discl.core.errors import UserError, shown, unknown
 
 CHOICES = ("strategy", "seed")  # what makes an experiment of a benchmark
 CHOSEN = {
@@ -118,7 +118,7 @@ class BenchmarkVariants:
         seed = variation["seed"]
         if type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
             raise UserError(
-                f"seed = {toml.shown(seed)}: takes a whole number from 0 up to {LARGEST_SEED}"
+                f"seed = {shown(seed)}: takes a whole number from 0 up to {LARGEST_SEED}"
             )
         if strategy not in bench.strategies:  # those are checked with the benchmark
             check_strategies(bench, [strategy], self._parts)
@@ -151,7 +151,7 @@ def _check_settable(setting: str) -> None:
     """Raises UserError for `scale=...` and `name=...`, which no setting may change."""
     head = setting.partition("=")[0].strip().partition(".")[0]
     if head in CHOSEN:
-        raise UserError(f"--set {toml.shown(setting)}: {head!r} is no setting; {CHOSEN[head]}")
+        raise UserError(f"--set {shown(setting)}: {head!r} is no setting; {CHOSEN[head]}")
 
 
 def _merge_order(setting: tuple[str, Any]) -> tuple[int, bool, str]:
@@ -204,12 +204,12 @@ def _check_scales(tree: Mapping[str, Any], path: Path) -> None:
     """Raises UserError unless [scale.<name>] are tables, each of a scale there is."""
     scales = tree.get("scale", {})
     if not isinstance(scales, dict):
-        raise UserError(f"{path}: scale = {toml.shown(scales)} is a value; {_A_SCALE}")
+        raise UserError(f"{path}: scale = {shown(scales)} is a value; {_A_SCALE}")
     for name, table in scales.items():
         if name not in SCALES:
             raise unknown(f"scale, in {path},", name, SCALES)
         if not isinstance(table, dict):
-            raise UserError(f"{path}: scale.{name} = {toml.shown(table)} is a value; {_A_SCALE}")
+            raise UserError(f"{path}: scale.{name} = {shown(table)} is a value; {_A_SCALE}")
 
 
 _A_SCALE = "write a table for each scale, such as [scale.smoke]"
@@ -254,4 +254,4 @@ def _readable(error: ValidationError) -> UserError:
     if first["type"] == "missing":
         return UserError(f"{path} is missing; add it to the benchmark file")
     message = first["msg"]
-    return UserError(f"{path} = {toml.shown(first['input'])}: {message[0].lower()}{message[1:]}")
+    return UserError(f"{path} = {shown(first['input'])}: {message[0].lower()}{message[1:]}")

@@ -13,7 +13,7 @@ from discl.config import toml
 from discl.config.sweep import Dimension, OrderTable, Rung, SweepFile, TuneTable
 from discl.config.sweep_checks import check_sweep
 from discl.core import search_path
-from discl.core.errors import UserError, unknown
+from discl.core.errors import UserError, shown, unknown
 
 
 def available() -> dict[str, Path]:
@@ -156,4 +156,4 @@ def _readable(error: ValidationError) -> str:
         )
     if first["type"] == "missing":
         return f"{at} is missing"
-    return f"{at} = {toml.shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{at} = {shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"

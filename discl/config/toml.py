@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.config import renamed
-from discl.core.errors import UserError
+from discl.core.errors import LONGEST_SHOWN, UserError, shown
 from discl.core.hashing import canonical_json, rounded
 from discl.core.text import printable
 
@@ -18,7 +18,6 @@ Tree = dict[str, Any]
 
 MOST_BYTES = 4 << 20  # of a file; ours have a few thousand
 DEEPEST = 16  # tables and lists in each other; settings have five
-LONGEST_SHOWN = 200  # characters of a setting in a message
 _LARGEST = 2**63 - 1  # whole numbers are stored with 64 bits
 
 
@@ -83,15 +82,6 @@ def _fault(value: Any) -> str:
         kind = type(value).__name__
         return f" is a {kind}, and no setting takes that; write it as a text, in quotes"
     return " needs more than 64 bits; no setting takes that" if abs(value) > _LARGEST else ""
-
-
-def shown(value: Any) -> str:
-    """A value in a message: as Python writes it, cut where that is long."""
-    try:
-        written = repr(value)
-    except ValueError:  # a whole number of more digits than Python writes
-        written = f"a whole number of {value.bit_length()} bits"
-    return printable(written, LONGEST_SHOWN)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_SHOWN = 200  # characters of a value in a message
+
 
 class UserError(Exception):
     """Bad input or a bad environment: a sentence with the value, the cause and the way out.
@@ -23,6 +25,15 @@ def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     For example: no strategy called 'adaptve'; did you mean 'adaptive'?
     """
     names = sorted(known)
-    nearest = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(given[:LONGEST_SHOWN], names, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"there is {', '.join(names) or 'none'}"
-    return UserError(f"no {what} called {given!r}; {hint}")
+    return UserError(f"no {what[:LONGEST_SHOWN]} called {shown(given)}; {hint}")
+
+
+def shown(value: object) -> str:
+    """A value in a message: as Python writes it, cut where that is long."""
+    try:
+        written = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a whole number of thousands of digits"
+    return written if len(written) <= LONGEST_SHOWN else f"{written[: LONGEST_SHOWN - 1]}…"

@@ -7,14 +7,15 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from discl.core.errors import UserError, unknown
+from discl.core.errors import UserError, shown, unknown
 from discl.core.hashing import canonical
 
 KINDS = (
@@ -168,8 +169,22 @@ class Bound:
     parameters: dict[str, Any]
 
     def build(self) -> Any:
-        """The part itself."""
-        return find(self.kind, self.name)(**self.parameters)
+        """The part itself.
+
+        Raises UserError where the part takes none of these parameters: each has the right type, and
+        one may still have a value that the part cannot work with.
+        """
+        part = find(self.kind, self.name)
+        if not self.parameters:
+            return part()
+        try:
+            return part(**self.parameters)
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+            given = ", ".join(f"{key} = {shown(value)}" for key, value in self.parameters.items())
+            raise UserError(
+                f"{singular(self.kind)} {self.name!r} cannot be made with {given}"
+                f" ({type(error).__name__}: {error}); change one of them"
+            ) from error
 
     def identity(self) -> dict[str, Any]:
         """Name, version, and the parameters that differ from their default.
@@ -220,13 +235,63 @@ def _check_type(kind: str, name: str, key: str, default: Any, given: Any) -> Non
     elif isinstance(default, float):
         fits = isinstance(given, int | float) and not isinstance(given, bool)
     else:
+        _check_annotation(kind, name, key, given)
         return
     if not fits:
         wanted = type(default).__name__
         raise UserError(
-            f"{singular(kind)} {name!r}: {key} = {given!r} is a {type(given).__name__}; it takes a"
-            f" {wanted}, e.g. {default!r}"
+            f"{singular(kind)} {name!r}: {key} = {shown(given)} is a {type(given).__name__}; it"
+            f" takes a {wanted}, e.g. {default!r}"
         )
+
+
+def _check_annotation(kind: str, name: str, key: str, given: Any) -> None:
+    """The same where the default says nothing: by the annotation of the constructor."""
+    annotation = _annotations(find(kind, name)).get(key, Any)
+    if not _fits(given, annotation):
+        wanted = getattr(annotation, "__name__", "") if isinstance(annotation, type) else ""
+        raise UserError(
+            f"{singular(kind)} {name!r}: {key} = {shown(given)} does not fit; it takes"
+            f" {wanted or str(annotation).replace('collections.abc.', '')}"
+        )
+
+
+@cache
+def _annotations(part: type[Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(part.__init__)
+    except (NameError, AttributeError, TypeError):  # of names that only a type checker imports
+        return {}
+
+
+def _fits(given: Any, annotation: Any) -> bool:
+    """Whether a value of a settings file is one of an annotated type; True where that is unclear.
+
+    Lists stand for sequences and tuples.
+    """
+    origin = get_origin(annotation) or annotation
+    inner = get_args(annotation)
+    if origin in (Union, UnionType):
+        return any(_fits(given, option) for option in inner)
+    if origin is float:
+        return isinstance(given, int | float) and not isinstance(given, bool)
+    if origin is int:
+        return isinstance(given, int) and not isinstance(given, bool)
+    if origin in (bool, str, NoneType):
+        return isinstance(given, origin)
+    if origin is tuple and inner and inner[-1] is not ...:
+        return (
+            isinstance(given, list | tuple)
+            and len(given) == len(inner)
+            and all(map(_fits, given, inner))
+        )
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(given, Mapping)
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return isinstance(given, list | tuple) and (
+            not inner or all(_fits(each, inner[0]) for each in given)
+        )
+    return True
 
 
 def _plain(value: Any) -> Any:
