@@ -50,12 +50,13 @@ def test_what_one_machine_exports_another_imports(
     monkeypatch.setenv("DISCL_HOME", str(tmp_path / "another machine"))
     done = _discl("import", *CHOICE, str(tmp_path / "shared"))
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("6 images taken, 0 were there, 0 set aside")
+    assert done.stdout.startswith("6 images taken, 0 were there; ")
     assert _discl("digest", *CHOICE).stdout == digest
     (tmp_path / "shared" / "failed.jsonl").write_text("torn\n")
     done = _discl("import", *CHOICE, str(tmp_path / "shared"))
-    assert done.exit_code == 1
-    assert "set aside: failed.jsonl line 1: it is torn" in done.stdout
+    assert done.exit_code == 2
+    assert "at fault: failed.jsonl line 1: it is torn" in done.stdout
+    assert "nothing was taken: 1 rows of" in done.stderr
 
 
 @pytest.mark.parametrize(

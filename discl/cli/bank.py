@@ -245,12 +245,14 @@ def bank_report(
 @bank.command("verify")
 @selection
 def bank_verify(**selection: Any) -> None:
-    """Re-hash every stored byte, and name damaged images.
+    """Check every image of BENCH, and name damaged ones.
 
-    Damaged images are dropped, so that the next build makes them again.
+    Every stored byte is hashed again, every image is decoded, and what is known of it is compared
+    with what the generator is asked for; `discl bank import` asks the same. Damaged images are
+    dropped, so that the next build makes them again.
     """
     bench, _ = opened(load(**selection))
-    damaged = list(bench.bank.verify())
+    damaged = list(bench.bank.verify(bench.image_rules()))
     for damage in damaged:
         where = (
             f"{damage.cell.source} level {damage.cell.level} variant {damage.cell.variant}: "
@@ -320,25 +322,27 @@ def bank_import(folder: Path, **selection: Any) -> None:
     """Import the images in FOLDER into the bank of BENCH.
 
     FOLDER was written by `discl bank export`. The images must come from the same process (dataset,
-    generator, prompts, scorer, seed). Every image is checked against its hash; a damaged one is
-    named and left out, so that the next build makes it. An image that the bank already has stays as
-    it is.
+    generator, prompts, scorer, seed). Every row is checked and every image decoded; where one is at
+    fault, it is named and nothing is taken. An image that the bank already has stays as it is.
     """
+    from discl.core.errors import UserError
     from discl.engine.bank.exchange import import_bank
 
     bench, tracker = opened(load(**selection))
-    done = import_bank(bench.bank, folder, tracker.progress)
+    done = import_bank(bench.bank, folder, tracker.progress, bench.image_rules())
     for row in done.rejected[:SHOWN]:
-        click.echo(f"set aside: {row.name}: {row.why}")
+        click.echo(f"at fault: {row.name}: {row.why}")
     if len(done.rejected) > SHOWN:
         click.echo(f"... and {len(done.rejected) - SHOWN} more")
+    if done.rejected:
+        raise UserError(
+            f"nothing was taken: {len(done.rejected)} rows of {folder} are at fault; export them"
+            " again where they were made, after `discl bank verify` there"
+        )
     differing = f" ({done.differing} with other bytes, left as they are)" if done.differing else ""
     click.echo(
-        f"{done.new} images taken, {done.existing} were there{differing}, {len(done.rejected)} set"
-        f" aside; {bench.bank.folder}"
+        f"{done.new} images taken, {done.existing} were there{differing}; {bench.bank.folder}"
     )
-    if done.rejected:
-        raise click.exceptions.Exit(1)
 
 
 @bank.command("ls")

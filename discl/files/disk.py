@@ -111,6 +111,23 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to work in, on the same disk, which is removed when the block ends.
+
+    Those of processes that died go, too.
+    """
+    tmp = beside(path)
+    with clear_disk_errors("writing", path):
+        recovered(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with held_folder(tmp):
+            try:
+                yield tmp
+            finally:
+                shutil.rmtree(tmp, ignore_errors=True)
+
+
+@contextmanager
 def _folder_beside(path: Path, take_place: Callable[[Path, Path], None]) -> Iterator[Path]:
     path = path.resolve()
     with clear_disk_errors("writing", path):
@@ -179,7 +196,8 @@ def recovered(path: Path) -> Path:
 def exchange(one: Path, other: Path) -> bool:
     """Let two paths change places in one step; False, and nothing done, where that is impossible.
 
-    It needs Linux and a disk that can (`renameat2` with RENAME_EXCHANGE).
+    It needs Linux and a disk that can (`renameat2` with RENAME_EXCHANGE). Raises OSError where one of
+    them is missing, or may not be changed.
     """
     import ctypes
 

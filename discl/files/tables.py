@@ -13,6 +13,7 @@ from discl.core.errors import UserError
 
 BATCH = 256  # rows read at a time
 FILE_BYTES = 256 << 20
+GROUP_BYTES = 4 << 30  # of a row group that is read, unpacked
 PICTURE = "image"  # the column {"bytes": ..., "path": ...}
 
 Record = dict[str, Any]
@@ -64,6 +65,13 @@ class _Parquet:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(path, pre_buffer=False) as opened:  # it would buffer the whole file
+            groups = range(opened.metadata.num_row_groups)
+            largest = max((opened.metadata.row_group(n).total_byte_size for n in groups), default=0)
+            if largest > GROUP_BYTES:
+                raise UserError(
+                    f"{path} has a row group of {largest:,} bytes, more than the {GROUP_BYTES:,}"
+                    " that are read at a time; write it with smaller ones"
+                )
             yield from opened.iter_batches(BATCH)
 
 
@@ -205,6 +213,4 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{path} cannot be read ({first}); get it again, what came before it is kept"
-        ) from error
+        raise UserError(f"{path} cannot be read ({first}); get it again") from error

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -28,14 +29,16 @@ from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
 from discl.core.interfaces import Executor, Floats, Ints, Photos, Progress, WorkersDied
 from discl.core.levels import denoising_steps
+from discl.core.text import echo
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, ImageRecord
-from discl.engine.bank.generate import ImageMaker, SourceImages, key_of
+from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import Builder, CellGrid, hold, missing
+from discl.engine.bank.rules import ImageRules
 from discl.engine.bank.whole_images import WholeImages, image_bytes
 from discl.engine.level_images import LevelImages
 from discl.files import sealed, shards
 from discl.files.disk import atomic_write, clear_disk_errors, write_text
-from discl.files.photos import decode, fitted
+from discl.files.photos import decode, fitted, size_of
 
 SCHEMA = 2
 WAIT_SECONDS = 0.5  # between checks of what other builders still hold
@@ -93,6 +96,7 @@ class Bank:
         self.shards = self.folder / "shards"
         self._maps: dict[int, tuple[tuple[int, int], Photos]] = {}  # level -> (stamp, pixels)
         self._let_go: Callable[[], object] = lambda: None
+        self._is_checked = False
         self._make_folder()
 
     def _make_folder(self) -> None:
@@ -139,10 +143,12 @@ class Bank:
             stored = json.loads(path.read_text("utf-8"))
             keys = {*stored, *self.process}
             differing = sorted(key for key in keys if stored.get(key) != self.process.get(key))
-        except (ValueError, AttributeError) as error:
-            raise UserError(
-                f"{path} is damaged ({error}); delete that file and run again"
-            ) from error
+        except (ValueError, AttributeError, TypeError):
+            # the folder's name says what was in it
+            echo(f"{path} is damaged; it is written again", err=True)
+            path.unlink()
+            self._check_or_write_identity()
+            return
         if differing:
             raise UserError(
                 f"bank {self.folder} was made from another {' and '.join(differing)}; move that"
@@ -159,7 +165,19 @@ class Bank:
         self._let_go()
         self._close_catalogue()
 
+    def _check_catalogue(self) -> None:
+        """Read the whole catalogue once, before the first answer from it."""
+        if not self._is_checked:
+            self.catalogue.check()
+            self._is_checked = True
+
+    @property
+    def _checked(self) -> Catalogue:
+        self._check_catalogue()
+        return self.catalogue
+
     def _close_catalogue(self) -> None:
+        self._is_checked = False
         if "catalogue" in self.__dict__:
             self.__dict__.pop("catalogue").close()
 
@@ -226,8 +244,9 @@ class Bank:
         """
         made_again = False
         try:
-            self.catalogue.check()
-        except DamagedCatalogueError:
+            self._check_catalogue()
+        except DamagedCatalogueError as error:
+            echo(error, err=True)
             self._close_catalogue()
             for path in self.folder.glob("catalogue.sqlite*"):
                 path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
@@ -246,10 +265,12 @@ class Bank:
             return  # it is cut off, and its images are made again
         if tuple(columns) != ImageRecord._fields:
             return
-        records = [ImageRecord(*row) for row in rows]
-        own = [record for record in records if record.key == key_of(self.id, record.cell)]
+        rules = ImageRules(self.id)
+        records = [ImageRecord(*row) for row in rows if len(row) == len(columns)]
         if check_bytes:
-            own = [record for record in own if not self._fault(shard, record)]
+            own = [record for record in records if not self._fault(shard, record, rules)]
+        else:
+            own = [record for record in records if not rules.record_fault(record)]
         self.catalogue.add(shard, own)
 
     # -- reading
@@ -283,7 +304,7 @@ class Bank:
     def records(self, level: int | None = None, status: str = MADE) -> Iterator[ImageRecord]:
         """All that is known of every image of a status, ordered by (level, source, variant)."""
         query, values = _select(_RECORD, level, status)
-        return (ImageRecord(*row) for row in self.catalogue.stream(query, values))
+        return (ImageRecord(*row) for row in self._checked.stream(query, values))
 
     def scores(self, level: int) -> tuple[Floats, Floats, Ints]:
         """(text score, photo score, label) of a level's images, each [n], by (source, variant).
@@ -291,7 +312,7 @@ class Bank:
         NaN where no scorer ran.
         """
         query, values = _select("text_score, photo_score, label", level)
-        table = np.array(self.catalogue.fetch(query, values), dtype=np.float64).reshape(-1, 3)
+        table = np.array(self._checked.fetch(query, values), dtype=np.float64).reshape(-1, 3)
         text = table[:, 0].astype(np.float32)
         photo = table[:, 1].astype(np.float32)
         return text, photo, table[:, 2].astype(np.int64)
@@ -331,9 +352,7 @@ class Bank:
                 position,
                 -np.inf if score is None else score,
             )
-            for position, (source, variant, score) in enumerate(
-                self.catalogue.stream(query, values)
-            )
+            for position, (source, variant, score) in enumerate(self._checked.stream(query, values))
         )
         columns = [(name, np.int64) for name in ("row", "variant", "position")]
         table = np.fromiter(images, [*columns, ("score", np.float64)])
@@ -365,7 +384,7 @@ class Bank:
     def encoded(self, level: int | None = None) -> Iterator[tuple[ImageRecord, bytes]]:
         """Every image made, as stored, ordered by (level, source, variant)."""
         query, values = _select(f"{_RECORD}, shard", level)
-        for *columns, shard in self.catalogue.stream(query, values):
+        for *columns, shard in self._checked.stream(query, values):
             record = ImageRecord(*columns)
             yield record, self._bytes(shard, record.offset, record.length, record.sha256)
 
@@ -387,7 +406,7 @@ class Bank:
 
         Their shorter side is as long as that of `pixels`.
         """
-        places = self.catalogue.stream(*_select("shard, offset, length, sha256", level))
+        places = self._checked.stream(*_select("shard, offset, length, sha256", level))
         return WholeImages(self.shards, places, min(self.pixels(level).shape[1:3]))
 
     def map_path(self, level: int) -> tuple[Path, int]:
@@ -397,7 +416,7 @@ class Bank:
         """
         images = hashlib.sha256()
         count = 0
-        for (sha256,) in self.catalogue.stream(*_select("sha256", level)):
+        for (sha256,) in self._checked.stream(*_select("sha256", level)):
             images.update(sha256.encode())
             count += 1
         size = ""
@@ -406,11 +425,19 @@ class Bank:
         name = f"level-{level:03d}-{images.hexdigest()[:16]}{size}.npy"
         return self.folder / "cache" / name, count
 
+    def image_size(self) -> tuple[int, int] | None:
+        """(height, width) of the images as they are stored; None where none can be read."""
+        query, values = _select("shard, offset, length, sha256", None)
+        for row in self.catalogue.fetch(f"{query} LIMIT 8", values):
+            with suppress(UserError):
+                return size_of(self._bytes(*row))
+        return None
+
     def _stored_size(self, level: int) -> tuple[int, int] | None:
         """(height, width) of a level's first image."""
         query, values = _select("shard, offset, length, sha256", level)
         rows = self.catalogue.fetch(f"{query} LIMIT 1", values)
-        return decode(self._bytes(*rows[0])).shape[:2] if rows else None
+        return size_of(self._bytes(*rows[0])) if rows else None
 
     def _opened_map(self, level: int) -> Photos:
         path, count = self.map_path(level)
@@ -433,11 +460,12 @@ class Bank:
         with atomic_write(path) as tmp:
             first = next(images)
             size = self.size or (first.shape[0], first.shape[1])
-            pixels = np.lib.format.open_memmap(tmp, "w+", np.uint8, (count, *size, 3))
-            for index, image in enumerate(chain([first], images)):
-                pixels[index] = fitted(image, size)
-            pixels.flush()
-            del pixels
+            shape = {"descr": "|u1", "fortran_order": False, "shape": (count, *size, 3)}
+            # written and not mapped: a full disk is an error then, and no signal that kills
+            with tmp.open("wb") as opened:
+                np.lib.format.write_array_header_1_0(opened, shape)
+                for image in chain([first], images):
+                    opened.write(np.ascontiguousarray(fitted(image, size)).data)
             sealed.seal(tmp, self._name_of(path))
 
     def _bytes(self, shard: str, offset: int, length: int, sha256: str) -> bytes:
@@ -448,14 +476,18 @@ class Bank:
     def digest(self) -> str:
         """One SHA-256 over the sorted (key, hash of bytes) pairs: equal banks, equal digest."""
         pairs = hashlib.sha256()
-        for key, sha256 in self.catalogue.stream("SELECT key, sha256 FROM images ORDER BY key"):
+        for key, sha256 in self._checked.stream("SELECT key, sha256 FROM images ORDER BY key"):
             pairs.update(f"{key} {sha256}\n".encode())
         return pairs.hexdigest()
 
-    def verify(self) -> Iterator[Damage]:
-        """Re-hash every byte; yields each image that is damaged or gone, or the torn catalogue."""
+    def verify(self, rules: ImageRules | None = None) -> Iterator[Damage]:
+        """Re-hash every byte, decode every image, and compare it with what `rules` say.
+
+        Yields each image that is damaged, gone or against the rules, or the torn catalogue.
+        """
         try:
-            self.catalogue.check()
+            self._is_checked = False
+            self._check_catalogue()
         except DamagedCatalogueError as error:
             yield Damage(None, str(error))
             return
@@ -467,19 +499,21 @@ class Bank:
                 f"the catalogue lacks {len(unknown)} of the shards that are there; `discl bank"
                 " build` enters them",
             )
+        rules = rules or ImageRules(self.id)
         query = f"SELECT {_RECORD}, shard FROM images ORDER BY shard, offset"
         for *columns, shard in self.catalogue.stream(query):
             record = ImageRecord(*columns)
-            if why := self._fault(shard, record):
+            if why := self._fault(shard, record, rules):
                 yield Damage(record.cell, why)
+        yield from (Damage(cell, why) for cell, why in rules.odd_ones())
 
-    def _fault(self, shard: str, record: ImageRecord) -> str:
-        """The fault of an image's bytes; "" where there is none."""
+    def _fault(self, shard: str, record: ImageRecord, rules: ImageRules) -> str:
+        """The fault of an image's bytes or record; "" where there is none."""
         try:
-            shards.read(self.shards, shard, record.offset, record.length, record.sha256)
+            data = shards.read(self.shards, shard, record.offset, record.length, record.sha256)
         except shards.BrokenShardError as error:
             return str(error)
-        return ""
+        return rules.fault(record, data)
 
     def unused_shards(self) -> list[Path]:
         """Shards that were entered and whose images have all been dropped since."""

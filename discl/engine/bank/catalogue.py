@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xxhash import xxh3_64_intdigest
+
 from discl.core.errors import UserError
 
 
@@ -55,7 +57,7 @@ CREATE TABLE IF NOT EXISTS images (
     seed INTEGER NOT NULL, denoising_steps INTEGER NOT NULL,
     text_score REAL, photo_score REAL, status TEXT NOT NULL, why TEXT NOT NULL,
     offset INTEGER NOT NULL, length INTEGER NOT NULL, sha256 TEXT NOT NULL, shard TEXT NOT NULL,
-    PRIMARY KEY (source, level, variant)
+    digest INTEGER, PRIMARY KEY (source, level, variant)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_level ON images (level, status, source, variant, text_score);
 CREATE INDEX IF NOT EXISTS by_shard ON images (shard);
@@ -66,9 +68,10 @@ CREATE TABLE IF NOT EXISTS leases (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_builder ON leases (builder);
 """
+_COLUMNS = ", ".join((*ImageRecord._fields, "shard", "digest"))  # of a row; NULL = not sealed
 _INSERT = (
-    f"INSERT OR IGNORE INTO images ({', '.join(ImageRecord._fields)}, shard)"
-    f" VALUES ({', '.join('?' * (len(ImageRecord._fields) + 1))})"
+    f"INSERT OR IGNORE INTO images ({_COLUMNS})"
+    f" VALUES ({', '.join('?' * (len(ImageRecord._fields) + 2))})"
 )
 BUSY_SECONDS = 120  # how long a query waits for other processes
 
@@ -87,19 +90,40 @@ class Catalogue:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._seed = xxh3_64_intdigest(path.parent.name.encode())
         with self._clear_errors():
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_TABLES)
+            # catalogues of earlier versions have no digests
+            if not self.fetch("SELECT 1 FROM pragma_table_info('images') WHERE name = 'digest'"):
+                self._db.execute("ALTER TABLE images ADD COLUMN digest INTEGER")
 
     def close(self) -> None:
         self._db.close()
 
     def check(self) -> None:
-        """Read every page; raises DamagedCatalogueError where one is torn."""
-        if self.fetch("PRAGMA quick_check(1)") != [("ok",)]:
+        """Read everything: about 0.8 s for 100,000 images.
+
+        Raises DamagedCatalogueError where a page is torn, an index says something else than its
+        table, or a row is not as it was written.
+        """
+        if self.fetch("PRAGMA integrity_check(1)") != [("ok",)]:
             raise self._damaged("a page is torn")
+        for *row, digest in self.stream(f"SELECT {_COLUMNS} FROM images NOT INDEXED"):
+            if digest is not None and digest != self._digest(row):
+                raise self._damaged(f"the row of {Cell(*row[:3])} is not as it was written")
+
+    def unsealed(self) -> int:
+        """Rows of earlier versions, which have no digest."""
+        ((count,),) = self.fetch("SELECT COUNT(*) FROM images WHERE digest IS NULL")
+        return int(count)
+
+    def _digest(self, row: Sequence[Any]) -> int:
+        """64 bits, signed as SQLite holds them, of a row's columns and of whose catalogue it is."""
+        text = "\x1f".join(map(str, row))
+        return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"), self._seed) - 2**63
 
     def fetch(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows that a query answers."""
@@ -127,7 +151,8 @@ class Catalogue:
     def add(self, shard: str, records: Iterable[ImageRecord]) -> None:
         """Enter a shard and its images; an image that is there already stays as it is."""
         with self.writing() as db:
-            db.executemany(_INSERT, ((*record, shard) for record in records))
+            rows = ((*_as_stored(record), shard) for record in records)
+            db.executemany(_INSERT, ((*row, self._digest(row)) for row in rows))
             db.execute("INSERT OR IGNORE INTO shards VALUES (?)", (shard,))
 
     def stamp(self) -> tuple[int, int]:
@@ -159,3 +184,10 @@ class Catalogue:
             f"the catalogue {self.path} is damaged ({why}); `discl bank build` makes it again from"
             " the images, which are kept apart"
         )
+
+
+def _as_stored(record: ImageRecord) -> ImageRecord:
+    """A record as SQLite gives it back: scores are real numbers."""
+    scores = (record.text_score, record.photo_score)
+    text, photo = (None if score is None else float(score) for score in scores)
+    return record._replace(text_score=text, photo_score=photo)

@@ -7,8 +7,8 @@ trip gives the same digest.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -17,25 +17,23 @@ from typing import Any, NamedTuple, get_type_hints
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
 from discl.engine.bank.bank import Bank
-from discl.engine.bank.catalogue import FAILED, MADE, ImageRecord
-from discl.engine.bank.generate import key_of
+from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.leases import Builder
+from discl.engine.bank.rules import ImageRules
 from discl.files import shards, tables
-from discl.files.disk import atomic_folder, clear_disk_errors
+from discl.files.disk import atomic_folder, clear_disk_errors, flush, scratch_folder
 
 BATCH_IMAGES = 256
 BATCH_BYTES = 16 << 20  # of images in memory at a time: a row group, a record batch, a shard
 _TYPES = {str: "string", int: "int64", float | None: "float64"}
 _COLUMNS = {name: _TYPES[kind] for name, kind in get_type_hints(ImageRecord).items()}
-_OPTIONAL = {"text_score", "photo_score"}  # a bank without a scorer has none
-_PYTHON: dict[str, type | tuple[type, ...]] = {"string": str, "int64": int, "float64": (int, float)}
 
 Image = tuple[ImageRecord, bytes]
 Offer = tuple[dict[str, Any], bytes, str]  # columns, bytes, and the status the image must have
 
 
 class Rejected(NamedTuple):
-    """A row that was not taken."""
+    """A row at fault, for which nothing was taken."""
 
     name: str
     why: str
@@ -44,7 +42,7 @@ class Rejected(NamedTuple):
 class ImportReport(NamedTuple):
     """Result of an import; cells that could not be made count like images."""
 
-    new: int
+    new: int  # 0 where one is rejected
     existing: int  # left as they are
     differing: int  # of those: have other bytes than the ones offered
     rejected: list[Rejected]
@@ -118,34 +116,43 @@ def _described(bank: str, classes: Sequence[str], record: ImageRecord) -> dict[s
     return {"bank": bank, "class_name": classes[record.label], **record._asdict()}
 
 
-def _name(record: ImageRecord) -> str:
-    return f"{record.source} level {record.level} variant {record.variant}"
+def _name(of: ImageRecord | Cell) -> str:
+    return f"{of.source} level {of.level} variant {of.variant}"
 
 
 # ---------------------------------------------------------------- import
 
 
-def import_bank(bank: Bank, folder: Path, progress: Progress) -> ImportReport:
-    """Enter what an export of the same process holds, each image checked.
+def import_bank(
+    bank: Bank, folder: Path, progress: Progress, rules: ImageRules | None = None
+) -> ImportReport:
+    """Enter all that an export of the same process holds, or nothing where a row is at fault.
 
-    What the bank has stays as it is. Raises UserError where the export is of another process, or
-    cannot be read.
+    Every row is checked by `rules`, and images are decoded; then all are entered. What the bank has
+    stays as it is. Raises UserError where the export is of another process, or cannot be read.
     """
     _check_process(bank, folder)
     total = tables.count(folder)
-    new = 0
-    existing = 0
-    differing = 0
     rejected: list[Rejected] = []
     bank.repair()
+    rules = rules or ImageRules(bank.id)
+    rules.size = bank.image_size()
     progress("importing images", 0, total)
     offers = chain(_images_of(folder), _failures_of(folder, rejected))
-    with clear_disk_errors("writing images", bank.folder), Builder(bank.catalogue):
-        for batch in _batches(_accepted(bank.id, offers, rejected)):
+    with (
+        clear_disk_errors("writing images", bank.folder),
+        Builder(bank.catalogue),
+        scratch_folder(bank.folder / "import") as aside,
+    ):
+        new = 0
+        existing = 0
+        differing = 0
+        names = []
+        for batch in _batches(_accepted(rules, offers, rejected)):
             known = [_stored_sha256(bank, record) for record, _ in batch]
             fresh = [image for image, sha256 in zip(batch, known, strict=True) if sha256 is None]
-            if fresh:
-                _publish(bank, fresh)
+            if fresh and not rejected:
+                names.append(_written(aside, fresh))
             new += len(fresh)
             existing += len(batch) - len(fresh)
             differing += sum(
@@ -153,8 +160,11 @@ def import_bank(bank: Bank, folder: Path, progress: Progress) -> ImportReport:
                 for (record, _), sha256 in zip(batch, known, strict=True)
             )
             progress("importing images", min(new + existing, total - 1), total)
+        rejected += [Rejected(_name(cell), why) for cell, why in rules.odd_ones()]
+        if not rejected:
+            _publish(bank, aside, names)
     progress("importing images", total, total)
-    return ImportReport(new, existing, differing, rejected)
+    return ImportReport(0 if rejected else new, existing, differing, rejected)
 
 
 def _check_process(bank: Bank, folder: Path) -> None:
@@ -212,34 +222,23 @@ def _failures_of(folder: Path, rejected: list[Rejected]) -> Iterator[Offer]:
                 rejected.append(Rejected(f"{path.name} line {number}", "it is torn"))
 
 
-def _accepted(bank: str, offers: Iterable[Offer], rejected: list[Rejected]) -> Iterator[Image]:
+def _accepted(
+    rules: ImageRules, offers: Iterable[Offer], rejected: list[Rejected]
+) -> Iterator[Image]:
     """The images without a fault; the others are added to `rejected`."""
+    seen: set[Cell] = set()
     for columns, data, status in offers:
         record = ImageRecord(**columns)
-        if why := _fault(bank, record, data, status):
+        why = rules.fault(record, data)
+        if not why and record.status != status:
+            why = f"its status is {record.status!r}, and it stands among those {status}"
+        if not why and record.cell in seen:
+            why = "it is there twice"
+        if why:
             rejected.append(Rejected(_name(record), why))
         else:
+            seen.add(record.cell)
             yield record, data
-
-
-def _fault(bank: str, record: ImageRecord, data: bytes, status: str) -> str:
-    """Why an image is not taken; "" where nothing is wrong."""
-    for name, value in record._asdict().items():
-        if not (value is None and name in _OPTIONAL) and not _fits(value, _COLUMNS[name]):
-            return f"its {name} is {value!r}"
-    if record.key != key_of(bank, record.cell):
-        return "its key is not that of this image in this bank"
-    if record.sha256 != hashlib.sha256(data).hexdigest():
-        return "its bytes are not those its sha256 names"
-    if record.status != status or (status == MADE) == (not data):
-        return f"its status is {record.status!r} and it has {len(data)} bytes"
-    return ""
-
-
-def _fits(value: Any, column_type: str) -> bool:
-    if isinstance(value, int) and value.bit_length() > 63:
-        return False
-    return isinstance(value, _PYTHON[column_type])
 
 
 def _stored_sha256(bank: Bank, record: ImageRecord) -> str | None:
@@ -249,13 +248,24 @@ def _stored_sha256(bank: Bank, record: ImageRecord) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def _publish(bank: Bank, images: list[Image]) -> None:
-    """One shard, then its records: a kill in between leaves a shard that the next build enters."""
+def _written(folder: Path, images: list[Image]) -> str:
+    """The name of a shard in `folder` that holds these images."""
     records = []
     offset = 0
     for record, data in images:
         records.append(record._replace(offset=offset, length=len(data)))
         offset += len(data)
-    encoded = [data for _, data in images]
-    shard = shards.write(bank.shards, ImageRecord._fields, records, encoded)
-    bank.catalogue.add(shard, records)
+    return shards.write(folder, ImageRecord._fields, records, [data for _, data in images])
+
+
+def _publish(bank: Bank, aside: Path, names: Sequence[str]) -> None:
+    """Move shards into the bank, then enter them.
+
+    A kill in between leaves shards that the next build enters; all in them is checked.
+    """
+    for name in names:
+        os.replace(shards.path_of(aside, name), shards.path_of(bank.shards, name))
+    flush(bank.shards)
+    for name in names:
+        _, rows = shards.read_index(bank.shards, name)
+        bank.catalogue.add(name, [ImageRecord(*row) for row in rows])

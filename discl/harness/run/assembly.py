@@ -35,6 +35,7 @@ from discl.core.registry import bind, singular
 from discl.engine.bank.bank import Bank, BuildReport, id_of
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
+from discl.engine.bank.rules import ImageRules
 from discl.engine.bank.source_photos import SourceRule, source_photos, source_rule
 from discl.engine.bank.whole_images import WholeImages
 from discl.engine.level_images import LevelImages
@@ -273,6 +274,10 @@ class Bench:
     def image_maker(self) -> ImageMaker:
         """Makes the images, in this process or in another."""
         return ImageMaker(self.bank.id, self.bank.shards, self.sources, self.generator, self.scorer)
+
+    def image_rules(self) -> ImageRules:
+        """What every image of the bank fulfils."""
+        return ImageRules(self.bank.id, self.sources, self.generator.steps)
 
     def fill(
         self, levels: Sequence[int], progress: Progress, executor: Executor | None = None
