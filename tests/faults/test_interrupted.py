@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from discl.config.experiment import experiments
 from discl.core.errors import UserError
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import Cell
@@ -50,16 +51,16 @@ class Attack:
 
 
 def _publish_old(folder: Path) -> None:
-    for each in results.experiments(SPEC):
+    for each in experiments(SPEC):
         results.store(each, skill=1.0)
     publish(SPEC, Store(), folder / "leaderboards")
-    for each in results.experiments(SPEC):
+    for each in experiments(SPEC):
         results.store(each, skill=3.0)
 
 
 def _publish_one(folder: Path) -> None:
     old = SPEC.model_copy(update={"strategies": ["real_only"]})
-    for each in results.experiments(SPEC):
+    for each in experiments(SPEC):
         results.store(each)
     publish(old, Store(), folder / "leaderboards")
 
@@ -176,7 +177,7 @@ def _newest(folder: Path) -> object:
 
 
 def _finished(skill: float) -> Callable[[Path], None]:
-    (experiment,) = results.experiments(MORE)
+    (experiment,) = experiments(MORE)
     return lambda folder: Store().finish(folder, results.result(experiment, skill))
 
 
