@@ -196,8 +196,8 @@ def recovered(path: Path) -> Path:
 def exchange(one: Path, other: Path) -> bool:
     """Let two paths change places in one step; False, and nothing done, where that is impossible.
 
-    It needs Linux and a disk that can (`renameat2` with RENAME_EXCHANGE). Raises OSError where one of
-    them is missing, or may not be changed.
+    It needs Linux and a disk that can (`renameat2` with RENAME_EXCHANGE). Raises OSError where
+    one of them is missing, or may not be changed.
     """
     import ctypes
 
