@@ -86,6 +86,8 @@ def built(
 
     Raises UserError, which ends in `way_out`, where no layout recognises the folder.
     """
+    import pyarrow as pa
+
     layout = layout_of(tree, settings.options)
     if layout is None:
         reasons = [
@@ -107,6 +109,7 @@ def built(
     before = contents
     contents = cleaned(contents, (*settings.not_missing, *(names if contents.is_final else ())))
     _check_train(before, contents)
+    del before
     contents = without_classes(contents, settings.drop_classes)
     if contents.is_final and contents.rows["box"].null_count < len(contents.rows):
         contents = resolved(contents, "crop")
@@ -119,6 +122,8 @@ def built(
     contents = numbered(contents)
     _check_classes(contents, tree)
     contents = _with_ood(contents, settings.options.ood)
+    contents = contents.with_rows(_ordered(contents.rows))
+    pa.default_memory_pool().release_unused()
     pictures = None
     photo = coded(contents.rows["ref"])
     if not is_complete(contents):
@@ -126,7 +131,7 @@ def built(
     contents = assigned(
         contents, settings.splits, None if pictures is None else pictures.of(photo.codes)
     )
-    rows = _ordered(contents.rows)
+    rows = contents.rows
     return Manifest(
         rows,
         layout.title,
@@ -134,7 +139,7 @@ def built(
         (Decision("layout", layout.title, "the first that fits"), *contents.decisions),
         tuple(dict.fromkeys([*tree.remarks, *contents.remarks])),
         _missing(rows, tree, layout),
-        "" if pictures is None else _digest(rows, photo.distinct, pictures),
+        "" if pictures is None else _digest(coded(rows["ref"]).distinct, photo.distinct, pictures),
     )
 
 
@@ -233,21 +238,17 @@ def _with_ood(contents: Contents, ood: tuple[str, ...]) -> Contents:
 
 def pictures_digest(manifest: Manifest, pictures_of: PicturesOf) -> str:
     """What `Manifest.pictures` is by the files as they are now."""
-    refs = manifest.rows["ref"].unique().to_pylist()
+    refs = coded(manifest.rows["ref"]).distinct.to_pylist()
     return digest_of_all(pictures_of(layout_titled(manifest.layout), refs).digests)
 
 
-def _digest(rows: Any, refs: Any, pictures: RowPictures) -> str:
+def _digest(refs: Any, known: Any, pictures: RowPictures) -> str:
+    """The digest of the pictures of references, which are some of the known ones."""
     import pyarrow.compute as pc
 
-    distinct = _distinct(rows["ref"])
-    if distinct.equals(refs):
+    if refs.equals(known):
         return digest_of_all(pictures.digests)
-    return digest_of_all(pictures.digests[pc.index_in(distinct, value_set=refs).to_numpy()])
-
-
-def _distinct(refs: Any) -> Any:
-    return refs.combine_chunks() if ascends(refs) else refs.unique()
+    return digest_of_all(pictures.digests[pc.index_in(refs, value_set=known).to_numpy()])
 
 
 def _missing(rows: Any, tree: FileTree, layout: Layout) -> tuple[str, ...]:
@@ -255,7 +256,7 @@ def _missing(rows: Any, tree: FileTree, layout: Layout) -> tuple[str, ...]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    refs = _distinct(rows["ref"])
+    refs = coded(rows["ref"]).distinct
     pictures = pa.array(tree.pictures, pa.string())
     if refs.equals(pictures):
         return ()

@@ -49,9 +49,13 @@ class Coded:
 def coded(column: pa.ChunkedArray) -> Coded:
     """A column of text by its distinct values."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if ascends(column):
-        return Coded(column.combine_chunks(), np.arange(len(column)))
+        texts = column.combine_chunks()
+        changes = np.append(True, pc.not_equal(texts[1:], texts[:-1]))
+        distinct = texts if changes.all() else texts.filter(changes)
+        return Coded(distinct, np.cumsum(changes) - 1)
     # chunks that are encoded here have one dictionary; to unify equal ones takes far longer
     is_encoded = pa.types.is_dictionary(column.type)
     encoded = column.unify_dictionaries() if is_encoded else column.dictionary_encode()
@@ -62,7 +66,7 @@ def coded(column: pa.ChunkedArray) -> Coded:
 
 
 def ascends(column: pa.ChunkedArray) -> bool:
-    """Whether each text is behind the one before, so that all differ; told without their hashes."""
+    """Whether no text is before the one above it: equal ones lie together, and need no hashes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -70,8 +74,8 @@ def ascends(column: pa.ChunkedArray) -> bool:
         return False
     first, *rest = [chunk for chunk in column.chunks if len(chunk)]
     ends = [first, *rest]
-    return all(before[-1].as_py() < after[0].as_py() for before, after in pairwise(ends)) and all(
-        pc.all(pc.less(chunk[:-1], chunk[1:])).as_py() for chunk in ends
+    return all(before[-1].as_py() <= after[0].as_py() for before, after in pairwise(ends)) and all(
+        pc.all(pc.less_equal(chunk[:-1], chunk[1:])).as_py() for chunk in ends
     )
 
 

@@ -83,7 +83,8 @@ def _label_gaps(
 def _has_numbers_from_0(values: Iterable[str]) -> bool:
     """Whether all values are numbers from 0 up, beside -1 and what is missing."""
     others = [value for value in values if value != "-1" and not is_missing(value)]
-    return bool(others) and all(NUMBER.fullmatch(value) and float(value) >= 0 for value in others)
+    numbers = all(NUMBER.fullmatch(value) and float(value) >= 0 for value in others)
+    return len(others) > 1 and numbers  # -1 and 1 are no and yes
 
 
 def _without_unlabelled_splits(

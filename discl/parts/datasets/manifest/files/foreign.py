@@ -48,9 +48,10 @@ def _ending_in(refs: list[str], endings: tuple[str, ...], but: tuple[str, ...] =
 
 def _boxes(tree: FileTree, others: list[str]) -> list[str]:
     """Sentences about boxes in a file for each photo, and in those of annotation tools."""
-    stems = {_stem(ref) for ref in tree.pictures}
-    texts = [ref for ref in tree.lists if ref.lower().endswith(".txt") and _stem(ref) in stems]
+    texts = [ref for ref in tree.lists if ref.lower().endswith(".txt")]
     pages = [ref for ref in others if ref.lower().endswith(".xml")]
+    stems = {_stem(ref) for ref in tree.pictures} if texts or pages else set()
+    texts = [ref for ref in texts if _stem(ref) in stems]
     of_photos = [ref for ref in pages if _stem(ref) in stems]
     sentences = []
     if len(texts) >= max(1, _LEAST * len(stems)) and _BOX.match(_start(tree, texts[0])):

@@ -29,8 +29,12 @@ def coco_contents(tree: FileTree, ref: str, split: str | None, options: ReadOpti
 
     `split`: what its name says. Raises UserError, with file and record, for contradictions.
     """
+    import pyarrow as pa
+
     reading = _Reading(tree, ref, read_coco(tree.root / path_of(ref), ref, options), options)
-    return reading.contents(split)
+    contents = reading.contents(split)
+    pa.default_memory_pool().release_unused()  # else it is kept for later columns
+    return contents
 
 
 class _Reading:
@@ -56,6 +60,7 @@ class _Reading:
         positions, classes, boxes = self._labelled(image, self._classes(names), self._boxes(image))
         self.annotations = self.boxes = None  # of millions; not needed any more
         labels = Coded(pa.array(names, pa.string()), classes).column()
+        del image, classes
         self.images = self.images.drop_columns(["id"])
         images = ImageColumns(self.tree, self.images, self.fields, self.notes)
         photos = images.photos(positions, labels)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from discl.core.errors import UserError
 from discl.core.text import listed
 from discl.parts.datasets.manifest.columns import some
+from discl.parts.datasets.manifest.files.hub_card import splits_of_card
 from discl.parts.datasets.manifest.lists.choice import (
     given_lists,
     lists_of_one_kind,
@@ -84,13 +85,22 @@ class PhotoLists:
         return unclear and (_names_a_column(options) or not _are_in_class_folders(tree))
 
     def contents(self, tree: FileTree, options: ReadOptions) -> Contents:
+        card: dict[str, str | None] = {}
         if options.table:
             given = given_lists(tree, options.table)
             chosen = [_look(tree, ref, options, asked=True) for ref in given]
         else:
-            chosen = _chosen(_looked_at(tree, options), tree)
+            looked = _looked_at(tree, options)
+            card = splits_of_card(tree, options)
+            chosen = [found for found in looked if found.ref in card and found.columns]
+            chosen = chosen or _chosen(looked, tree)
         lists = [
-            PhotoList(found.ref, found.table, found.columns, split_of_list(found.ref))
+            PhotoList(
+                found.ref,
+                found.table,
+                found.columns,
+                card.get(found.ref) or split_of_list(found.ref),
+            )
             for found in chosen
             if found.table is not None and found.columns is not None
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +13,7 @@ from discl.core.errors import UserError
 from discl.core.text import listed
 from discl.files.sources import safe_path
 from discl.parts.datasets.base.photo_contents import Place
+from discl.parts.datasets.manifest.files.hub_card import splits_of_card
 from discl.parts.datasets.manifest.layouts.table_cells import (
     Features,
     batches_of,
@@ -37,7 +38,7 @@ from discl.parts.datasets.manifest.lists.list_columns import ListColumns, found_
 from discl.parts.datasets.manifest.lists.photo_rows import list_contents
 from discl.parts.datasets.manifest.lists.raw_rows import PhotoList
 from discl.parts.datasets.manifest.lists.reading import SAMPLE, Columns, TextTable
-from discl.parts.datasets.manifest.rows import Contents, ReadOptions
+from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import IMAGE_COLUMNS, LABEL_COLUMNS, plain_name
 
@@ -77,9 +78,19 @@ class TableFiles:
             table for ref in table_refs(tree, options) if (table := _table(tree, ref, options))
         ]
         refs = [table.ref for table in tables]
-        refs, chosen = of_one_configuration(refs, options.configuration, tree.root)
+        card = {} if options.table else splits_of_card(tree, options)
+        if card.keys() & set(refs):
+            refs = [ref for ref in refs if ref in card]
+            chosen = [Decision("split", f"README.md for {listed(refs[:4])}", "its configs")]
+        else:
+            card = {}
+            refs, chosen = of_one_configuration(refs, options.configuration, tree.root)
         tables = [table for table in tables if table.ref in refs]
-        lists = [_photo_list(tree, table, options) for table in tables]
+        splits = [card.get(ref) or split_of_table(tree, ref) for ref in refs]
+        lists = [
+            _photo_list(tree, table, options, split)
+            for table, split in zip(tables, splits, strict=True)
+        ]
         contents = list_contents(tree, lists, options, folder_labels=False)
         orders = [_class_names(table, photos) for table, photos in zip(tables, lists, strict=True)]
         if orders[0] is not None and all(order == orders[0] for order in orders):
@@ -178,7 +189,9 @@ def _image_column(ref: str, schema: pa.Schema, options: ReadOptions) -> str:
     return (usual or able or [""])[0]
 
 
-def _photo_list(tree: FileTree, table: _Table, options: ReadOptions) -> PhotoList:
+def _photo_list(
+    tree: FileTree, table: _Table, options: ReadOptions, split: str | None
+) -> PhotoList:
     """A table as a list whose cells of the image column are references."""
     text = _text_table(tree, table)
     sample = text.sample()
@@ -201,7 +214,7 @@ def _photo_list(tree: FileTree, table: _Table, options: ReadOptions) -> PhotoLis
             f"{table.ref} has the columns {', '.join(table.schema.names)}: which of them is the"
             " class? set dataset.label_column"
         )
-    return PhotoList(table.ref, text, columns, split_of_table(tree, table.ref), are_refs=True)
+    return PhotoList(table.ref, text, columns, split, are_refs=True)
 
 
 def _typed_label(table: _Table) -> str:
@@ -242,7 +255,7 @@ def _text_table(tree: FileTree, table: _Table) -> TextTable:
             found: Columns = {}
             for name in wanted:
                 if name == table.image:
-                    found[name] = [refs[row] for row in rows] if refs else [""] * len(rows)
+                    found[name] = refs(rows) if refs else [""] * len(rows)
                 else:
                     found[name] = texts_of(batch.column(name).to_pylist(), class_names[name])
             yield found
@@ -250,16 +263,19 @@ def _text_table(tree: FileTree, table: _Table) -> TextTable:
     return TextTable(table.ref, columns, batches)
 
 
-def _row_refs(tree: FileTree, table: _Table, path: Path) -> Sequence[str | None]:
-    """The reference of each row.
+def _row_refs(tree: FileTree, table: _Table, path: Path) -> Callable[[range], list[str | None]]:
+    """What gives the references of rows.
 
     Raises UserError where cells hold paths, no pictures, and none of the paths is there.
     """
-    count = rows_of(path)
-    refs: list[str | None] = [f"{table.ref}#{table.image}#{row}" for row in range(count)]
     paths = paths_alone(path, table.image)
+
+    def refs_in_table(rows: range) -> list[str | None]:
+        return [f"{table.ref}#{table.image}#{row}" for row in rows]
+
     if not paths:
-        return refs
+        return refs_in_table
+    refs = refs_in_table(range(rows_of(path)))
     folder = table.ref.rpartition("/")[0]
     missing = 0
     for row, written in enumerate(paths):
@@ -274,4 +290,4 @@ def _row_refs(tree: FileTree, table: _Table, path: Path) -> Sequence[str | None]
             f" them is there; put the photos back or into {tree.root}, or write the table with the"
             " pictures in it"
         )
-    return refs
+    return lambda rows: refs[rows.start : rows.stop]

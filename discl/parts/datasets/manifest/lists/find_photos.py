@@ -196,6 +196,8 @@ def _tidied(written: pa.Array | pa.ChunkedArray) -> pa.Array:
     import pyarrow.compute as pc
 
     names = pc.utf8_trim_whitespace(written)
+    if names.equals(written):
+        names = written  # of millions, one copy less
     if pc.any(pc.match_substring(names, "\\")).as_py():
         names = pc.replace_substring(names, "\\", "/")
     dotted = pc.or_(pc.match_substring(names, "./"), pc.match_substring(names, "//"))

@@ -186,8 +186,9 @@ class _ColumnSearch:
             ]
             order = [*usual, *able]
             best = min(able, key=lambda name: (-shares[name], order.index(name)), default="")
-            image, folder, share = self._in_folders(named, finds)
-            if image and share > shares.get(named or best, 0.0):
+            alone = shares.get(named or best, 0.0)
+            image, folder, share = self._in_folders(named, finds) if alone < 1 else ("", "", 0.0)
+            if share > alone:
                 self._take(image)
                 why = f"{share:.0%} of its cells name a picture in the folder of column {folder}"
                 self._decide("image", image, why, [])
