@@ -1,8 +1,11 @@
 """Imports of exports whose hashes are right and whose rows are not: all or nothing."""
 
 import hashlib
+import io
 import math
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,9 @@ from discl.engine.bank.generate import SourceImages, key_of, request_of
 from discl.engine.bank.rules import ImageRules
 from discl.files import shards, tables
 from discl.files.photos import encode
+from discl.files.sources.unpacking import unpack
 from discl.parts.prompts.template import Template
+from tests.faults import damage
 
 CLASSES = ("cat", "dog")
 PROCESS: dict[str, object] = {"dataset": {"name": "toy"}}
@@ -240,3 +245,61 @@ def test_a_row_group_that_fills_the_memory_is_refused(
         import_bank(bank, shared, _quiet, _rules(bank))
     assert bank.count() == {}
     bank.close()
+
+
+# ---------------------------------------------------------------- archives
+
+
+def _zip(path: Path, entry: zipfile.ZipInfo) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(entry, b"a" * 10_000)
+
+
+def _tar(path: Path, entry: tarfile.TarInfo) -> None:
+    entry.size = 10_000 if entry.isreg() else 0
+    with tarfile.open(path, "w:gz") as archive:
+        archive.addfile(entry, io.BytesIO(b"a" * 10_000))
+
+
+def _tar_entry(kind: bytes) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo("entry")
+    entry.type = kind
+    entry.linkname = "elsewhere/../../outside"
+    return entry
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_links_out_of_the_folder_and_pipes_are_not_unpacked(kind: bytes, tmp_path: Path) -> None:
+    _tar(tmp_path / "a.tar.gz", _tar_entry(kind))
+    with pytest.raises(UserError, match=r"a\.tar\.gz cannot be unpacked"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "in" / "to", _quiet)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.tar.gz", "in", "to"]
+
+
+def test_an_archive_larger_than_the_disk_is_refused_before_it_fills_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _zip(tmp_path / "a.zip", zipfile.ZipInfo("entry"))
+    _tar(tmp_path / "a.tar.gz", tarfile.TarInfo("entry"))
+    usage = shutil.disk_usage(tmp_path)._replace(free=9_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    for name in ("a.zip", "a.tar.gz"):
+        with pytest.raises(UserError, match="unpacks to 10,000 bytes, and .* has 9,000 free"):
+            unpack(tmp_path / name, tmp_path / "into", _quiet)
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", damage.KINDS.values(), ids=damage.KINDS)
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_a_damaged_archive_is_a_sentence(
+    damage: Callable[[Path], None], name: str, tmp_path: Path
+) -> None:
+    chance = np.random.default_rng(0).bytes(20_000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("entry", chance)
+    (tmp_path / "entry").write_bytes(chance)
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "entry", "entry")
+    damage(tmp_path / name)
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        unpack(tmp_path / name, tmp_path / "into", _quiet)

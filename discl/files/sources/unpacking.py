@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
+
+_CHUNK = 1 << 20
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error),
+    *(EOFError, ValueError, RuntimeError),  # RuntimeError: a zip with a password
+)
 
 
 def safe_path(name: str) -> Path:
@@ -25,7 +35,8 @@ def safe_path(name: str) -> Path:
 def unpack(archive: Path, into: Path, progress: Progress) -> None:
     """Everything in a tar (plain, gz, bz2, xz) or zip, inside `into`; it may be done again.
 
-    Raises UserError where the archive is damaged, or an entry leaves the folder.
+    Raises UserError where the archive is damaged, an entry leaves the folder, or the disk has not
+    the room that the entries claim.
     """
     into.mkdir(parents=True, exist_ok=True)
     how: Callable[[Path, Path, Progress], None] = (
@@ -33,7 +44,7 @@ def unpack(archive: Path, into: Path, progress: Progress) -> None:
     )
     try:
         how(archive, into, progress)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
+    except _DAMAGED as error:
         raise UserError(
             f"{archive} cannot be unpacked ({error}); remove it and run the same again to fetch it"
             " anew"
@@ -44,15 +55,20 @@ def _untar(archive: Path, into: Path, progress: Progress) -> None:
     size = archive.stat().st_size
     with archive.open("rb") as raw, tarfile.open(fileobj=raw) as opened:
         for count, member in enumerate(opened):
+            _check_room(archive, member.size, into)
             opened.extract(member, into, filter="data")
             if count % 500 == 0:
                 progress(f"unpacking {archive.name}", raw.tell(), size)
+        # the checksum of compressed ones stands at their end, which a tar's last entry is before
+        while opened.fileobj is not None and opened.fileobj.read(_CHUNK):
+            pass
     progress(f"unpacking {archive.name}", size, size)
 
 
 def _unzip(archive: Path, into: Path, progress: Progress) -> None:
     with zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
+        _check_room(archive, sum(member.file_size for member in members), into)
         for count, member in enumerate(members):
             safe_path(member.filename)
             if stat.S_ISLNK(member.external_attr >> 16):
@@ -64,3 +80,13 @@ def _unzip(archive: Path, into: Path, progress: Progress) -> None:
             if count % 500 == 0:
                 progress(f"unpacking {archive.name}", count, len(members))
     progress(f"unpacking {archive.name}", 1, 1)
+
+
+def _check_room(archive: Path, needed: int, into: Path) -> None:
+    """Raise UserError where the disk has no room for so many bytes, as an archive may claim."""
+    free = shutil.disk_usage(into).free
+    if needed > free:
+        raise UserError(
+            f"{archive} unpacks to {needed:,} bytes, and {into} has {free:,} free; free some space,"
+            " or do not trust the archive"
+        )
