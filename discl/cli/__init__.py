@@ -6,8 +6,10 @@ Everything slow is imported by the command that needs it.
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from functools import cache
+from io import StringIO
 from typing import Any
 
 import click
@@ -30,10 +32,18 @@ from discl.cli.study import study
 from discl.cli.sweep import sweep
 from discl.cli.wandb import wandb
 from discl.core.progress import PatientProgress, showing
+from discl.core.text import echo
 
 
 class _Program(CommandGroup):
     """Prints a UserError and Ctrl-C as a sentence and ends with an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            # an empty file that something read; click would take it for Ctrl-C
+            raise RuntimeError(f"a file ends too early ({error})") from error
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         from discl.core.errors import UserError
@@ -50,14 +60,14 @@ class _Program(CommandGroup):
             sys.exit(code if isinstance(code, int) else 0)  # click returns the code of an Exit
         except UserError as error:
             if debug:
-                raise
-            click.echo(f"error: {error}", err=True)
+                _echo_traceback(error)
+            echo(f"error: {error}", err=True)
             sys.exit(2)
         except click.ClickException as error:
-            error.show()
+            echo(_shown(error), err=True)
             sys.exit(2)
         except (KeyboardInterrupt, click.Abort):
-            click.echo(
+            echo(
                 "stopped; what was finished is kept, and the same command goes on from there",
                 err=True,
             )
@@ -66,13 +76,31 @@ class _Program(CommandGroup):
             sys.exit(0)
         except Exception as error:
             if debug:
-                raise
-            click.echo(
+                _echo_traceback(error)
+                sys.exit(1)
+            from discl.files.disks.errors import sentence
+
+            if refused := sentence(error):
+                echo(f"error: {refused}", err=True)
+                sys.exit(2)
+            echo(
                 f"error: {type(error).__name__}: {error}\n(this is a defect; run again with --debug"
                 " for the details)",
                 err=True,
             )
             sys.exit(1)
+
+
+def _shown(error: click.ClickException) -> str:
+    """What click writes of an error: with the usage, where the command was called wrong."""
+    written = StringIO()
+    error.show(written)
+    return written.getvalue().rstrip("\n")
+
+
+def _echo_traceback(error: BaseException) -> None:
+    """The traceback, in which names are as harmless as in any other output."""
+    echo("".join(traceback.format_exception(error)), err=True, nl=False)
 
 
 def _on_console(what: str, done: int, total: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from discl.cli.options.completion import executors
 from discl.cli.options.group import CommandGroup
 from discl.cli.options.renamed import renamed_option
 from discl.cli.options.selection import load, opened, selection
+from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
     from discl.harness.bank.inventory import BankSummary
@@ -86,10 +86,10 @@ def bank_build(
     if retry_failed:
         bench.bank.drop(cell for cell, _ in bench.bank.failures())
     for sentence in (*sentences(source_sizes(bench)), *prompt_remarks(bench)):
-        click.echo(sentence, err=True)
+        echo(sentence, err=True)
     filled = bench.fill(bench.spec.levels, tracker.progress, built)
     rate = f", {filled.images / filled.seconds:.1f} images/s" if filled.images else ""
-    click.echo(
+    echo(
         f"{filled.images} images made ({filled.denoising_steps} denoising steps{rate}),"
         f" {sum(bench.bank.count().values())} in {bench.bank.folder}"
     )
@@ -101,7 +101,7 @@ def _tell_failures(bench: Bench) -> None:
     """How many images could not be made, and why the first one could not."""
     if failures := bench.bank.failures():
         cell, why = failures[0]
-        click.echo(
+        echo(
             f"{len(failures)} could not be made, e.g. {cell.source} level {cell.level} variant"
             f" {cell.variant}: {why}",
             err=True,
@@ -156,12 +156,12 @@ def bank_show(output: Path, photos: int, **selection: Any) -> None:
     bench, tracker = opened(load(**selection))
     bench.find_hard(tracker.progress)
     for sentence in remarks_before_images(bench):
-        click.echo(sentence, err=True)
+        echo(sentence, err=True)
     bench.fill(bench.spec.levels, tracker.progress)
     _tell_failures(bench)
     for sentence in sentences(source_sizes(bench)):
-        click.echo(sentence)
-    click.echo(f"spectrum: {save_figure(spectrum(bench, photos), output)}")
+        echo(sentence)
+    echo(f"spectrum: {save_figure(spectrum(bench, photos), output)}")
 
 
 @bank.command("report")
@@ -235,9 +235,9 @@ def bank_report(
     bench, tracker = opened(load(**selection))
     report = measure_quality(bench, tracker.progress, QualityLimits(few, quantile, listed))
     if html_file:
-        click.echo(f"page: {save_page(report, bench, html_file)}", err=form == "json")
+        echo(f"page: {save_page(report, bench, html_file)}", err=form == "json")
     if form == "json":
-        click.echo(json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False))
+        echo_json(as_json(report), finite=True)
     elif not html_file:
         print_quality(report)
 
@@ -259,11 +259,11 @@ def bank_verify(**selection: Any) -> None:
             if damage.cell
             else ""
         )
-        click.echo(f"damaged: {where}{damage.why}")
+        echo(f"damaged: {where}{damage.why}")
     if not any(damage.cell is None for damage in damaged):
         total = sum(bench.bank.count().values())
         lost = bench.bank.drop(damage.cell for damage in damaged if damage.cell)
-        click.echo(
+        echo(
             f"{total - lost} of {total} images are whole"
             + ("; run `discl bank build` to make the others again" if lost else "")
         )
@@ -279,7 +279,7 @@ def bank_digest(**selection: Any) -> None:
     Two banks with the same digest hold the same bytes.
     """
     bench, _ = opened(load(**selection))
-    click.echo(bench.bank.digest())
+    echo(bench.bank.digest())
 
 
 @bank.command("export")
@@ -309,7 +309,7 @@ def bank_export(folder: Path, form: str, **selection: Any) -> None:
 
     bench, tracker = opened(load(**selection))
     count = export_bank(bench.bank, bench.dataset.classes, folder, form, tracker.progress)
-    click.echo(
+    echo(
         f"{count} images and {len(bench.bank.failures())} cells that could not be made are in"
         f" {folder}"
     )
@@ -331,18 +331,16 @@ def bank_import(folder: Path, **selection: Any) -> None:
     bench, tracker = opened(load(**selection))
     done = import_bank(bench.bank, folder, tracker.progress, bench.image_rules())
     for row in done.rejected[:SHOWN]:
-        click.echo(f"at fault: {row.name}: {row.why}")
+        echo(f"at fault: {row.name}: {row.why}")
     if len(done.rejected) > SHOWN:
-        click.echo(f"... and {len(done.rejected) - SHOWN} more")
+        echo(f"... and {len(done.rejected) - SHOWN} more")
     if done.rejected:
         raise UserError(
             f"nothing was taken: {len(done.rejected)} rows of {folder} are at fault; export them"
             " again where they were made, after `discl bank verify` there"
         )
     differing = f" ({done.differing} with other bytes, left as they are)" if done.differing else ""
-    click.echo(
-        f"{done.new} images taken, {done.existing} were there{differing}; {bench.bank.folder}"
-    )
+    echo(f"{done.new} images taken, {done.existing} were there{differing}; {bench.bank.folder}")
 
 
 @bank.command("ls")
@@ -368,13 +366,13 @@ def bank_ls(form: str) -> None:
     references = find_references()
     summaries = list(bank_summaries(references))
     if form == "json":
-        click.echo(json.dumps([_plain(summary) for summary in summaries], indent=1))
+        echo_json([_plain(summary) for summary in summaries])
     elif not summaries:
-        click.echo("no bank on this machine yet; `discl bank build BENCH` makes one")
+        echo("no bank on this machine yet; `discl bank build BENCH` makes one")
     else:
         _print_banks(summaries)
         for possible in references.possible:
-            click.echo(f"not known: {possible.why}")
+            echo(f"not known: {possible.why}")
 
 
 def _plain(summary: BankSummary) -> dict[str, Any]:
@@ -393,10 +391,9 @@ def _plain(summary: BankSummary) -> dict[str, Any]:
 def _print_banks(summaries: list[BankSummary]) -> None:
     from datetime import datetime
 
-    from rich.markup import escape
     from rich.table import Table
 
-    from discl.cli.render.text import console
+    from discl.core.text import console
 
     table = Table("bank", "dataset", "generator", "prompts", "images by level", box=None)
     for title in ("failed", "shards", "cache", "written", "referred to by"):
@@ -417,7 +414,7 @@ def _print_banks(summaries: list[BankSummary]) -> None:
             written.strftime("%Y-%m-%d %H:%M"),
             ", ".join([*summary.benchmarks, *runs]) or "none known",
         ]
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     console(250).print(table)
 
 
@@ -448,26 +445,26 @@ def bank_gc(yes: bool, recent: bool) -> None:
 
     progress = CompositeTracker.of(["console"]).progress
     plan = plan_removals(find_references(), progress, recent=recent)
-    click.echo(f"benchmarks asked: those in {', '.join(map(str, folders()))}")
+    echo(f"benchmarks asked: those in {', '.join(map(str, folders()))}")
     for bank, reason in plan.kept:
-        click.echo(f"kept   {bank}  {reason}")
+        echo(f"kept   {bank}  {reason}")
     for removal in plan.removals:
         verb = "freed " if removal.trash else "goes  "
-        click.echo(f"{verb} {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
+        echo(f"{verb} {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
     if not plan.removals:
-        click.echo("nothing to remove")
+        echo("nothing to remove")
     elif not yes:
-        click.echo(
+        echo(
             f"{_megabytes(plan.freed)} of the trash would be freed, and {_megabytes(plan.moved)}"
             " moved there, which the time after frees; add --yes to do so"
         )
     else:
         removed = remove(plan)
         for failure in removed.failures:
-            click.echo(f"stayed {failure}")
-        click.echo(f"{_megabytes(removed.freed)} freed")
+            echo(f"stayed {failure}")
+        echo(f"{_megabytes(removed.freed)} freed")
         if removed.moved:
-            click.echo(
+            echo(
                 f"{_megabytes(removed.moved)} moved to {removed.trash}; `discl bank gc --yes` frees"
                 f" them, and until then what lies there can be moved back to"
                 f" {trash_folder().parent}"

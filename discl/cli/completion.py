@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from discl.core.text import echo
+
 SHELLS = ("bash", "zsh", "fish")
 PROGRAM = "discl"
 VARIABLE = "_DISCL_COMPLETE"
@@ -32,4 +34,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     completion = completion_class(program, {}, PROGRAM, VARIABLE)
     script = completion_class.source_template % completion.source_vars()
     # click's script for fish splits at every comma, and lists of strategies have commas
-    click.echo(script.replace('string split "," ', 'string split --max 1 "," '))
+    echo(script.replace('string split "," ', 'string split --max 1 "," '))

@@ -10,6 +10,7 @@ import click
 
 from discl.cli.options.completion import datasets
 from discl.cli.options.group import CommandGroup
+from discl.core.text import echo
 
 Command = Callable[..., Any]
 
@@ -82,11 +83,10 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     No photo is decoded. What was understood wrong is set by hand, e.g. --set label_column=species,
     or corrected in a table: see `discl data manifest`.
     """
-    from rich.markup import escape
     from rich.table import Table
 
-    from discl.cli.render.text import console
     from discl.core.interfaces import InFiles
+    from discl.core.text import console
     from discl.files.figure import check_figure
     from discl.harness.bank.dataset_overview import count_photos, photo_sheet
     from discl.harness.run.trackers import CompositeTracker
@@ -99,26 +99,25 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
     species = getattr(built, "species", {})
     for name, group, photos in counts.rows:
         title = f"{species[name]} ({name})" if name in species else name
-        table.add_row(escape(title), group, *map(str, photos))
+        table.add_row(title, group, *map(str, photos))
     table.add_section()
     totals = [sum(photos) for photos in zip(*(row[2] for row in counts.rows), strict=True)]
     table.add_row("all", "", *map(str, totals))
     console(120).print(table)
-    click.echo(counts.note)
+    echo(counts.note)
     _echo_understood(built)
     for note in built.notes if isinstance(built, InFiles) else ():
-        click.echo(f"- {note}")
+        echo(f"- {note}")
     if sheet:
         built.prepare(CompositeTracker.of(["console"]).progress)
-        click.echo(f"picture sheet: {photo_sheet(built, sheet)}")
+        echo(f"picture sheet: {photo_sheet(built, sheet)}")
 
 
 def _echo_understood(dataset: Any) -> None:
     """How a folder was read, and its groups; nothing for datasets that know their files."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from discl.cli.render.text import console
+    from discl.core.text import console
     from discl.harness.bank.dataset_overview import count_groups
 
     names = getattr(dataset, "group_names", ())
@@ -126,11 +125,11 @@ def _echo_understood(dataset: Any) -> None:
         groups = count_groups(dataset, names)
         table = Table("group", *groups.splits, "classes", title="photos per group", box=None)
         for name, photos, classes in groups.rows:
-            table.add_row(escape(name), *map(str, photos), escape(classes))
+            table.add_row(name, *map(str, photos), classes)
         console(120).print(table)
-        click.echo(groups.note)
+        echo(groups.note)
     for what, choice, why in getattr(dataset, "decisions", ()):
-        click.echo(f"understood: {what}: {choice} ({why})")
+        echo(f"understood: {what}: {choice} ({why})")
 
 
 @data.command("manifest")
@@ -167,12 +166,12 @@ def data_manifest(dataset: str, settings: tuple[str, ...], target: Path | None) 
         )
     _echo_understood(built)
     for remark in built.remarks():
-        click.echo(f"- {remark}")
+        echo(f"- {remark}")
     if target is None:
-        click.echo("--export FILE.csv writes a row for each photo, to be corrected by hand")
+        echo("--export FILE.csv writes a row for each photo, to be corrected by hand")
         return
     rows = built.export(target, CompositeTracker.of(["console"]).progress)
-    click.echo(f"{target}: {rows:,} rows; --set dataset.table={target} reads it back")
+    echo(f"{target}: {rows:,} rows; --set dataset.table={target} reads it back")
 
 
 @data.command("fetch")
@@ -194,7 +193,7 @@ def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
     # not isinstance(built, InFiles), which reads its properties, and these need the files
     fetch = getattr(built, "fetch", None)
     if fetch is not None:
-        click.echo(f"{dataset} is at {fetch(progress)}")
+        echo(f"{dataset} is at {fetch(progress)}")
         return
     built.prepare(progress)
-    click.echo(f"{dataset} is ready")
+    echo(f"{dataset} is ready")

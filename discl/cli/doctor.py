@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from discl.cli.options.completion import checks
+from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
     from discl.harness.doctor.finding import Finding
@@ -50,7 +50,7 @@ def doctor(ctx: click.Context, check: tuple[str, ...], form: str) -> None:
             for result in examined
             for finding in result.findings
         ]
-        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        echo_json(rows)
     else:
         _print(findings)
     ctx.exit(1 if any(finding.state == "problem" for finding in findings) else 0)
@@ -58,22 +58,20 @@ def doctor(ctx: click.Context, check: tuple[str, ...], form: str) -> None:
 
 def _print(findings: list[Finding]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
-    from discl.cli.render.text import console
-    from discl.core.text import printable
+    from discl.core.text import console, printable, styled
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:
-        state = Text(finding.state, style=_COLOURS[finding.state])
-        table.add_row(state, Text(printable(finding.message)))
+        state = styled(finding.state, _COLOURS[finding.state])
+        table.add_row(state, printable(finding.message))
         if finding.way_out:
-            table.add_row("", Text(f"-> {printable(finding.way_out)}", style="dim"))
+            table.add_row("", styled(f"-> {printable(finding.way_out)}", "dim"))
     console(160).print(table)
     problems = sum(finding.state == "problem" for finding in findings)
     notes = sum(finding.state == "note" for finding in findings)
-    click.echo(
+    echo(
         f"{problems} problem{'s' if problems != 1 else ''}, {notes} note{'s' if notes != 1 else ''}"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.options.selection import load, opened, selection
+from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
     from discl.harness.bank.hard_examples import HardClass, HardSummary, OutOfFoldSummary
@@ -42,7 +43,6 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
     \b
     discl hard cifar10_lt --set hard_rule.name=low_confidence --set hard_rule.fraction=0.05
     """
-    import json
     from dataclasses import asdict
 
     from discl.engine.training import distributed
@@ -58,20 +58,20 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
         return
     summary = hard_examples.summary(bench)
     if form == "json":
-        click.echo(json.dumps(asdict(summary), indent=1, ensure_ascii=False))
+        echo_json(asdict(summary))
     else:
         _print(summary)
     if sheet:
-        click.echo(f"sheet: {save_figure(hard_examples.sheet(bench), sheet)}", err=form == "json")
+        echo(f"sheet: {save_figure(hard_examples.sheet(bench), sheet)}", err=form == "json")
 
 
 def _print(summary: HardSummary) -> None:
     from rich.table import Table
 
-    from discl.cli.render.text import console
+    from discl.core.text import console
 
     rule = ", ".join(f"{key} = {value}" for key, value in summary.hard_rule.items())
-    click.echo(
+    echo(
         f"{summary.benchmark} at scale {summary.scale}: {summary.hard_photos:,} of"
         f" {summary.training_photos:,} training photos are hard (hard_rule: {rule})"
     )
@@ -88,25 +88,24 @@ def _print(summary: HardSummary) -> None:
         table.add_row(*_row(counted, bool(summary.out_of_fold)))
     console(120).print(table)
     if len(summary.classes) > SHOWN:
-        click.echo(
+        echo(
             f"the {SHOWN} classes with the most hard photos of {len(summary.classes)};"
             " --format json has them all"
         )
     if summary.out_of_fold:
         _print_out_of_fold(summary.out_of_fold)
-    click.echo(
+    echo(
         f"the bank needs {summary.images:,} images of them,"
         f" {summary.denoising_steps:,} denoising steps"
     )
 
 
 def _row(counted: HardClass, with_median: bool) -> list[str]:
-    from rich.markup import escape
 
     share = f"{counted.hard / counted.photos:.0%}" if counted.photos else "–"
     median = "–" if counted.median_probability is None else f"{counted.median_probability:.3f}"
     return [
-        escape(counted.class_name),
+        counted.class_name,
         str(counted.photos),
         "excluded" if counted.excluded else str(counted.hard),
         share,
@@ -121,18 +120,18 @@ def _print_out_of_fold(models: OutOfFoldSummary) -> None:
     validation = ", ".join(
         "not measured" if value is None else f"{value:.1%}" for value in models.validation
     )
-    click.echo(f"probability of the true class, all photos:   {line(models.probabilities)}")
-    click.echo(f"                               hard photos:  {line(models.hard_probabilities)}")
-    click.echo(
+    echo(f"probability of the true class, all photos:   {line(models.probabilities)}")
+    echo(f"                               hard photos:  {line(models.hard_probabilities)}")
+    echo(
         "a threshold would select:"
         f" {', '.join(f'{count:,} below {mark}' for mark, count in models.below.items())}"
     )
-    click.echo(
+    echo(
         f"out-of-fold models: {len(models.folds)}, {models.metric} {validation};"
         f" kept in {models.folder}"
     )
     if models.unseen_class:
-        click.echo(
+        echo(
             f"{models.unseen_class:,} photos are of classes their model has not seen, so their"
             " probability means nothing"
         )

@@ -12,6 +12,7 @@ from discl.cli.options.completion import benchmarks
 from discl.cli.options.group import CommandGroup
 from discl.cli.options.selection import load, selection, words
 from discl.cli.render.boards import print_board
+from discl.core.text import echo
 
 if TYPE_CHECKING:
     from discl.harness.leaderboard.verify import Verification
@@ -132,9 +133,9 @@ def leaderboard_show(
     elif output:
         with atomic_output(output) as tmp:
             tmp.write_text(WRITERS[form](comparison), "utf-8")
-        click.echo(str(output))
+        echo(str(output))
     else:
-        click.echo(WRITERS[form](comparison), nl=False)
+        echo(WRITERS[form](comparison), nl=False)
 
 
 @leaderboard.command("publish")
@@ -152,7 +153,7 @@ def leaderboard_publish(root: Path, **selection: Any) -> None:
 
     spec, _ = runs_of(load(**selection), Store(), **_every(selection))
     for path in publish(spec, Store(), root):
-        click.echo(str(path))
+        echo(str(path))
 
 
 @leaderboard.command("submit")
@@ -174,9 +175,9 @@ def leaderboard_submit(root: Path, **selection: Any) -> None:
     spec, _ = runs_of(load(**selection), Store(), **_every(selection))
     paths, text = submit(spec, Store(), root)
     for path in paths:
-        click.echo(str(path), err=True)
-    click.echo("commit these files, run `make check`, and open a pull request that says:", err=True)
-    click.echo(text, nl=False)
+        echo(str(path), err=True)
+    echo("commit these files, run `make check`, and open a pull request that says:", err=True)
+    echo(text, nl=False)
 
 
 @leaderboard.command("verify")
@@ -192,16 +193,16 @@ def leaderboard_verify(root: Path) -> None:
 
     verification = verify_published(root, Store())
     for sentence in verification.old:
-        click.echo(sentence)
+        echo(sentence)
     for fault in verification.faults:
-        click.echo(fault, err=True)
+        echo(fault, err=True)
     agree = ""
     if verification.from_predictions:
         agree = (
             f"; of {verification.from_predictions} the saved predictions are on this machine and"
             " agree"
         )
-    click.echo(
+    echo(
         f"{verification.results} results, {verification.numbers:,} numbers computed again from what"
         f" was predicted{agree}; {len(verification.faults)} faults{_before(verification)}"
     )
@@ -234,7 +235,7 @@ def leaderboard_check(root: Path) -> None:
         )
     if outdated := stale(root):
         raise UserError(f"{root / (outdated[0] + '.md')} is stale; run: discl leaderboard render")
-    click.echo(
+    echo(
         f"leaderboards are current; {verification.numbers:,} numbers of {verification.results}"
         f" results hold{_before(verification)}"
     )
@@ -249,4 +250,4 @@ def leaderboard_render(root: Path) -> None:
 
     for name in stale(root):
         write_text(root / f"{name}.md", render(name, root))
-        click.echo(str(root / f"{name}.md"))
+        echo(str(root / f"{name}.md"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from discl.cli.options.completion import kinds
+from discl.core.text import echo
 
 
 @click.command("list")
@@ -15,23 +16,23 @@ def list_parts(kind: str | None) -> None:
     A KIND is benchmarks, datasets, backbones, strategies, generators, scorers, prompts, losses,
     hard_rules, metrics, trackers or executors; without one, the kinds are listed.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from discl.core import registry
     from discl.core.errors import unknown
+    from discl.core.text import console, styled
 
     kinds = ("benchmarks", *registry.KINDS)
     if kind is None:
         for name in kinds:
-            click.echo(name)
+            echo(name)
         return
     if kind not in kinds:
         raise unknown("kind", kind, kinds)
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, summary in _summaries(kind):
-        table.add_row(f"[bold]{name}[/bold]", summary)
-    Console().print(table)
+        table.add_row(styled(name, "bold"), summary)
+    console().print(table)
 
 
 def _summaries(kind: str) -> list[tuple[str, str]]:

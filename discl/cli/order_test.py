@@ -19,6 +19,7 @@ from discl.cli.options.launching import (
     run_points,
     wants_json,
 )
+from discl.core.text import echo
 
 if TYPE_CHECKING:
     from discl.config.sweep import SweepFile
@@ -109,5 +110,5 @@ def _test(sweep: SweepFile, output: Path | None, given: dict[str, Any]) -> None:
         print_json({"sweep": sweep.model_dump(mode="json"), "readings": results})
     else:
         for metric, reading in readings.items():
-            click.echo("\n  ".join([f"{metric}:", *reading.sentences]))
+            echo("\n  ".join([f"{metric}:", *reading.sentences]))
     end(done, given)

@@ -11,6 +11,7 @@ import click
 
 from discl.cli.options.completion import benchmarks, scales, strategies
 from discl.cli.options.selection import load, words
+from discl.core.text import echo
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
@@ -136,8 +137,8 @@ def report(
         _command("report", benches),
     )
     for note in save_report(request, output):
-        click.echo(note, err=True)
-    click.echo(str(output))
+        echo(note, err=True)
+    echo(str(output))
 
 
 @click.command()
@@ -190,7 +191,7 @@ def figures(
         command=_command("figures", benches),
     )
     for path in save_figures_of(request, output, words(formats)):
-        click.echo(str(path))
+        echo(str(path))
 
 
 def _studies(study: str | None) -> str:

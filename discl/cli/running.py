@@ -9,6 +9,7 @@ import click
 from discl.cli.options.completion import trackers as tracker_names
 from discl.cli.options.selection import load, selection, words
 from discl.cli.render.boards import print_board
+from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
@@ -30,22 +31,22 @@ def plan(**selection: Any) -> None:
 
     spec = load(**selection)
     cost = estimate_cost(experiments(spec), Store(), CompositeTracker.of(["console"]).progress)
-    click.echo(
+    echo(
         f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)}"
         " seeds"
     )
-    click.echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
+    echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
     for sentence in _conditions(spec):
-        click.echo(f"  {sentence}")
+        echo(f"  {sentence}")
     if cost.experiments > cost.cached:  # the data are prepared then
         from discl.harness.bank.prompt_remarks import prompt_lines
         from discl.harness.bank.source_size import source_lines
 
         for sentence in (*source_lines(spec), *prompt_lines(spec)):
-            click.echo(f"  {sentence}")
+            echo(f"  {sentence}")
     print_work(cost, models_note=f"; `discl hard {spec.name}` does only that")
     without = "" if cost.hard is not None else ", without the images"
-    click.echo(
+    echo(
         f"  time here          {cost.minutes:>12.1f}   minutes, from a sample of each kind of"
         f" work{without}"
     )
@@ -64,7 +65,7 @@ def _print_power(spec: Benchmark, cost: CostEstimate) -> None:
     if results:
         a_run = sum(result.cost["seconds"] for result in results) / 60 / len(results)
     for sentence in sentences(spreads_of(results), len(spec.strategies), len(spec.seeds), a_run):
-        click.echo(f"  {sentence}")
+        echo(f"  {sentence}")
 
 
 def _conditions(spec: Benchmark) -> tuple[str, ...]:
@@ -77,7 +78,7 @@ def _conditions(spec: Benchmark) -> tuple[str, ...]:
 
 
 def _tell(sentence: str) -> None:
-    click.echo(sentence, err=True)
+    echo(sentence, err=True)
 
 
 @click.command()
@@ -112,7 +113,7 @@ def bench(trackers: str | None, **selection: Any) -> None:
     if not distributed.is_main_process():
         return
     print_board(board(spec, stored_results(spec, store)))
-    click.echo(
+    echo(
         f"this time: {fresh['images']} images made, {fresh['steps']} steps trained, {fresh['runs']}"
         f" runs; {len(stored)} runs were stored"
     )
@@ -126,7 +127,6 @@ def run(trackers: str | None, **selection: Any) -> None:
 
     Takes exactly one strategy and one seed.
     """
-    import json
 
     from discl.core.errors import UserError
     from discl.engine.training import distributed
@@ -144,9 +144,4 @@ def run(trackers: str | None, **selection: Any) -> None:
     store = Store()
     (result,) = sweep(spec, store, tracker, _tell)
     if distributed.is_main_process():
-        click.echo(
-            json.dumps(
-                {"id": result.id, "folder": str(store.folder(result)), "metrics": result.metrics},
-                indent=1,
-            )
-        )
+        echo_json({"id": result.id, "folder": str(store.folder(result)), "metrics": result.metrics})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from discl.cli.options.completion import benchmarks, run_ids, scales, strategies
 from discl.cli.options.group import CommandGroup
+from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
     from discl.harness.inspect.index import StoredRun
@@ -96,7 +96,7 @@ def runs_ls(
     shown = list(islice(matching, most or None))
     more = bool(most) and next(matching, None) is not None
     if form == "csv":
-        click.echo(as_csv(shown), nl=False)
+        echo(as_csv(shown), nl=False)
     elif form == "json":
         _print_json([as_dict(run) for run in shown])
     else:
@@ -106,7 +106,7 @@ def runs_ls(
 def _print_json(value: Any) -> None:
     from discl.cli.render.text import finite
 
-    click.echo(json.dumps(finite(value), indent=1, ensure_ascii=False))
+    echo_json(finite(value))
 
 
 def _matches(run: StoredRun, bench: str | None, scale: str | None, strategies: list[str]) -> bool:
@@ -234,11 +234,11 @@ def migrate(ctx: click.Context, results: Path | None) -> None:
     counts = {"runs": done.runs, "out-of-fold models": done.fold_models, "results": done.results}
     for what, ids in counts.items():
         for old, new in ids.items():
-            click.echo(f"{old} -> {new}")
+            echo(f"{old} -> {new}")
         if ids:
-            click.echo(f"{len(ids):,} {what} migrated")
+            echo(f"{len(ids):,} {what} migrated")
     if not any(counts.values()):
-        click.echo(f"nothing of discl 0.1 to migrate in {results or home()}")
+        echo(f"nothing of discl 0.1 to migrate in {results or home()}")
     for path, reason in done.left.items():
-        click.echo(f"left as it is: {path}: {reason}", err=True)
+        echo(f"left as it is: {path}: {reason}", err=True)
     ctx.exit(1 if done.left else 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.options.group import CommandGroup
+from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -66,7 +66,7 @@ def _url(given: str | None) -> str:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1))
+    echo_json(value)
 
 
 # ---------------------------------------------------------------- ls
@@ -239,9 +239,9 @@ def _show(study: StudySnapshot, sort: str) -> None:
 
     lines = describe(study)
     width = max(len(term) for term, _ in lines)
-    click.echo(study.name)
+    echo(study.name)
     for term, explanation in lines:
-        click.echo(f"  {term:<{width}}  {explanation}")
+        echo(f"  {term:<{width}}  {explanation}")
     rows = [_trial_row(slot, trial) for slot, trial in _sorted(study, sort)]
     paths = sorted({path for row in rows for path in row["settings"]})
     header = [
@@ -261,10 +261,10 @@ def _show(study: StudySnapshot, sort: str) -> None:
     )
     for row in rows:
         if row["failure"]:
-            click.echo(f"failed: slot {row['slot']}: {row['failure']}")
+            echo(f"failed: slot {row['slot']}: {row['failure']}")
     for trial in study.front:
         slot = study.slots.index(trial)
-        click.echo(f"best, slot {slot}:\n  {shlex.join(command(study, trial))}")
+        echo(f"best, slot {slot}:\n  {shlex.join(command(study, trial))}")
 
 
 def _cells(row: dict[str, Any], paths: list[str], study: StudySnapshot) -> list[str]:
@@ -324,9 +324,7 @@ def _show_importances(study: StudySnapshot, importances: dict[str, float]) -> No
     objective = study.objective[0]
     if len(study.objective) > 1:
         objective = f"the Pareto front of {' and '.join(study.objective)}"
-    click.echo(
-        f"{study.name}: settings that separate the best trials for {objective} from the rest"
-    )
+    echo(f"{study.name}: settings that separate the best trials for {objective} from the rest")
     largest = max(importances.values())
     rows = [
         [path, "█" * round(30 * share / largest), f"{100 * share:.0f}"]
@@ -335,7 +333,7 @@ def _show_importances(study: StudySnapshot, importances: dict[str, float]) -> No
     show("", ["setting", "", "share (%)"], rows, left=2)
     count = len(study.scored)
     best = -(-count // 10)  # Optuna's tenth
-    click.echo(
+    echo(
         f"from {count} trials, {study.states['given up']} of them given up and so estimated; the"
         f" best are {best}: a hint, no more (see --help)"
     )
@@ -375,7 +373,7 @@ def study_plot(name: str, output: Path, kind: str | None, url: str | None) -> No
     from discl.harness.tuning.plots.draw import check_picture, draw
 
     check_picture(output)
-    click.echo(str(draw(chosen_studies(_url(url), name), kind, output)))
+    echo(str(draw(chosen_studies(_url(url), name), kind, output)))
 
 
 # ---------------------------------------------------------------- dashboard
@@ -403,11 +401,11 @@ def study_dashboard(port: int, url: str | None) -> None:
     from discl.harness.tuning.history import reading
 
     with reading(_url(url)) as database, server(database, port) as serving:
-        click.echo(f"http://{HOST}:{serving.server_port}/ shows the studies; Ctrl-C ends it")
+        echo(f"http://{HOST}:{serving.server_port}/ shows the studies; Ctrl-C ends it")
         try:
             serving.serve_forever()
         except KeyboardInterrupt:
-            click.echo("ended", err=True)
+            echo("ended", err=True)
 
 
 # ---------------------------------------------------------------- rm
@@ -435,9 +433,9 @@ def study_rm(name: str, yes: bool, url: str | None) -> None:
     if yes:
         remove(_url(url), [study.name for study in studies])
     for study in studies:
-        click.echo(
+        echo(
             f"{'removed' if yes else 'would remove'} {study.name} with {len(study.trials)} trials;"
             " its runs stay in the store"
         )
     if not yes:
-        click.echo("nothing was removed; add --yes")
+        echo("nothing was removed; add --yes")

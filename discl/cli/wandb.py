@@ -10,6 +10,7 @@ import click
 from discl.cli.options.completion import benchmarks
 from discl.cli.options.group import CommandGroup
 from discl.cli.options.selection import load, selection
+from discl.core.text import echo
 
 MAX_SHOWN = 10  # ids and failures on the terminal
 
@@ -60,17 +61,17 @@ def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> No
     destination = online_destination()
     runs = [run for run in local_runs(store, ids) if run.matches(bench, scale)]
     if not runs:
-        click.echo("no run to send; `discl runs ls` lists what there is")
+        echo("no run to send; `discl runs ls` lists what there is")
         return
     result = sync(store, runs, CompositeTracker.of(["console"]).progress, destination)
     busy = f", {result.busy} running or being uploaded now" if result.busy else ""
-    click.echo(
+    echo(
         f"{result.sent} runs sent, {result.already_there} were there{busy};"
         f" {destination.settings.shown} as {destination.entity}"
     )
     if result.failures:
         for failure in result.failures[:MAX_SHOWN]:
-            click.echo(f"not whole: {failure}", err=True)
+            echo(f"not whole: {failure}", err=True)
         raise UserError(
             f"{len(result.failures)} of {len(runs)} runs are not at W&B whole; the same command"
             " tries them again"
@@ -98,18 +99,18 @@ def wandb_status(ask: bool) -> None:
     mode = current.mode
     if mode != current.requested_mode:
         mode += f" (WANDB_MODE or a settings file says {current.requested_mode})"
-    click.echo(f"server     {public(current.url)}")
-    click.echo(f"key        {key}")
-    click.echo(f"mode       {mode}")
-    click.echo(f"entity     {current.entity or 'the one of the key'}")
-    click.echo(f"project    {current.project or 'discl-<benchmark>'}")
-    click.echo(f"runs       {current.runs}, of which {current.sent} were sent whole from here")
+    echo(f"server     {public(current.url)}")
+    echo(f"key        {key}")
+    echo(f"mode       {mode}")
+    echo(f"entity     {current.entity or 'the one of the key'}")
+    echo(f"project    {current.project or 'discl-<benchmark>'}")
+    echo(f"runs       {current.runs}, of which {current.sent} were sent whole from here")
     if current.waiting:
         ids = " ".join(current.waiting[:MAX_SHOWN])
         ids += " ..." if len(current.waiting) > MAX_SHOWN else ""
-        click.echo(f"waiting    {len(current.waiting)}: {ids}; `discl wandb sync` sends them")
+        echo(f"waiting    {len(current.waiting)}: {ids}; `discl wandb sync` sends them")
     if ask:
-        click.echo(f"known as   {whoami(read_settings())}")
+        echo(f"known as   {whoami(read_settings())}")
 
 
 @wandb.command("dashboard")
@@ -147,13 +148,13 @@ def wandb_dashboard(dry_run: bool, output: Path | None, **selection: Any) -> Non
     if output:
         with atomic_output(output) as tmp:
             tmp.write_text(json.dumps(dashboard.specs(), indent=1) + "\n", "utf-8")
-        click.echo(f"spec: {output}")
+        echo(f"spec: {output}")
     if unsaved:
         for section in dashboard.workspace.sections:
-            click.echo(f"{section.name}: {len(section.panels)} panels")
+            echo(f"{section.name}: {len(section.panels)} panels")
         return
     for what, url in zip(("workspace", "report"), dashboard.save(), strict=True):
-        click.echo(f"{what}: {url}")
+        echo(f"{what}: {url}")
 
 
 @wandb.command("leaderboard")
@@ -176,4 +177,4 @@ def wandb_leaderboard(root: Path, **selection: Any) -> None:
 
     destination = online_destination()
     name = upload_leaderboard(load(**selection), root, Store(), destination)
-    click.echo(f"{name}; {destination.settings.shown} as {destination.entity}")
+    echo(f"{name}; {destination.settings.shown} as {destination.entity}")

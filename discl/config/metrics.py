@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -15,6 +14,7 @@ from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Ints, Metric
 from discl.core.metric_names import default_names, in_order
 from discl.core.registry import Bound, bind, names, settings
+from discl.core.text import echo
 
 
 def bound(
@@ -148,7 +148,7 @@ class GuardedMetric(Metric):
         self._name = name
         self._source = source
         self._metric = metric
-        self._tell = tell or (lambda sentence: print(sentence, file=sys.stderr))
+        self._tell = tell or (lambda sentence: echo(sentence, err=True))
         self._failed = False
         self.version = metric.version
         self.better = metric.better

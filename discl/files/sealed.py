@@ -15,7 +15,6 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from discl.core.seals import DamagedFileError, damaged
+from discl.core.text import echo
 from discl.files.disk import atomic_write
 
 BLOCK = 1 << 20
@@ -111,6 +111,24 @@ def check(path: Path, what: str, way_out: str) -> int | None:
     if stamp is not None:
         _CHECKED[key] = (stamp, found.bytes)
     return found.bytes
+
+
+def check_length(path: Path, what: str, way_out: str, expected: int) -> None:
+    """Raise DamagedFileError where the content of a file has another length in bytes."""
+    found = seal_of(path, what, way_out)
+    length = path.stat().st_size if found is None else found.bytes
+    if length != expected:
+        raise damaged(path, f"has {length:,} bytes and not {expected:,}", way_out)
+
+
+def mapped(path: Path, what: str, way_out: str) -> memoryview:
+    """The content of a file, mapped from the disk and checked; all of it where it has no seal.
+
+    Raises DamagedFileError where it is not as it was written.
+    """
+    size = check(path, what, way_out)
+    with path.open("rb") as opened:
+        return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))[:size]
 
 
 def _digests(number: int, size: int) -> list[int]:
@@ -201,8 +219,7 @@ def load_array(
     """
     what = what or path.name
     found = seal_of(path, what, way_out)
-    lazy = found is not None and found.bytes > EAGER_BYTES
-    if not lazy:
+    if not _is_large(found):
         check(path, what, way_out)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -216,12 +233,38 @@ def load_array(
         raise damaged(path, f"has the shape {array.shape} and not {rows} rows", way_out)
     if dtype is not None and array.dtype != np.dtype(dtype):
         raise damaged(path, f"holds {array.dtype} and not {np.dtype(dtype)}", way_out)
-    if lazy and found is not None:
-        guarded = array.view(SealedArray)
-        row_bytes = array.nbytes // max(1, len(array))
-        guarded._guard = _Guard(path, found, array.offset, row_bytes, way_out)
-        return guarded
-    return array
+    return _guarded(array, path, found, way_out)
+
+
+def load_bytes(path: Path, way_out: str, what: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The beginning of a file as an array of bytes of this shape [n, ...], mapped from the disk.
+
+    Raises DamagedFileError as `load_array` does.
+    """
+    found = seal_of(path, what, way_out)
+    if not _is_large(found):
+        check(path, what, way_out)
+    if not np.prod(shape):
+        return np.empty(shape, np.uint8)
+    try:
+        array = np.memmap(path, np.uint8, "r", shape=shape)
+    except _ERRORS as error:
+        raise damaged(path, f"cannot be read ({_words(error)})", way_out) from error
+    return _guarded(array, path, found, way_out)
+
+
+def _is_large(found: Seal | None) -> bool:
+    return found is not None and found.bytes > EAGER_BYTES
+
+
+def _guarded(array: Any, path: Path, found: Seal | None, way_out: str) -> Any:
+    """The array itself, or one that checks what is read from it."""
+    if found is None or not _is_large(found):
+        return array
+    guarded = array.view(SealedArray)
+    row_bytes = array.nbytes // max(1, len(array))
+    guarded._guard = _Guard(path, found, array.offset, row_bytes, way_out)
+    return guarded
 
 
 def cached_array(
@@ -273,9 +316,9 @@ def load_archive(path: Path, way_out: str) -> dict[str, Any]:
         raise damaged(path, f"cannot be read ({_words(error)})", way_out) from error
 
 
-def told(error: DamagedFileError) -> None:
+def told(error: BaseException) -> None:
     """Say in a line that something damaged is made again."""
-    print(error, file=sys.stderr)
+    echo(error, err=True)
 
 
 def _words(error: BaseException) -> str:

@@ -9,18 +9,29 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from discl.core.text import visible
+
 
 def template(path: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> Template:
     """A template below `discl/harness`; `{{ colours }}` in it is the style sheet of all pages.
 
-    Every word is escaped, and a missing one is an error.
+    Every word is escaped and without control characters, and a missing one is an error.
     """
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        finalize=_without_controls,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= filters or {}
     environment.globals["colours"] = Markup(text("colours.css"))  # noqa: S704
     return environment.from_string(text(path))
+
+
+def _without_controls(value: Any) -> Any:
+    """What is put in, without characters that change the direction of writing or are no text."""
+    return visible(value) if type(value) is str else value
 
 
 def text(path: str) -> str:

@@ -17,6 +17,7 @@ from torch import nn
 from discl.core.interfaces import Generator, Request, Split, Tracker
 from discl.core.levels import PHOTO
 from discl.core.registry import bind
+from discl.core.text import echo
 from discl.files.disk import home, replaced_folder, write_text
 from discl.files.figure import Figure, Tile, save_figure
 from discl.files.weights import TRAINING_DATA
@@ -198,15 +199,15 @@ def measure(
     write_text(assets / "retention.json", json.dumps(report, indent=1) + "\n")
     write_text(assets / "README.md", model_card(report))
     for level in levels:
-        click.echo(
+        echo(
             f"level {level.level:3d}: "
             + ", ".join(f"{name} {share:.1%}" for name, share in level.overall.items())
         )
-    click.echo(
+    echo(
         "accuracy on test photos: "
         + ", ".join(f"{name} {share:.1%}" for name, share in report["test_accuracy"].items())
     )
-    click.echo(f"contact sheet: {contact_sheet(dataset, val, generator, assets / 'spectrum.png')}")
+    echo(f"contact sheet: {contact_sheet(dataset, val, generator, assets / 'spectrum.png')}")
     return levels
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from discl.cli.options.completion import benchmarks, executors, scales, trackers
 from discl.cli.options.renamed import renamed_option
+from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
     from discl.config.sweep import Point, SweepFile
@@ -144,20 +144,18 @@ def print_cost(sweep: SweepFile, store: Store) -> None:
     cost = estimate_cost(experiments(sweep), store, CompositeTracker.of(["console"]).progress)
     most = most_runs(sweep)
     times = most / max(1, cost.experiments) if most else 1.0
-    click.echo(
+    echo(
         f"{sweep.name}: {sweep.title or sweep.benchmark}, {sweep.benchmark} at scale {sweep.scale}"
     )
     if most:
-        click.echo(
+        echo(
             f"  runs               {most:>12,}   at most: trials x replicates x strategies; priced"
             " by each strategy as it stands"
         )
     else:
-        click.echo(
-            f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}"
-        )
+        echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
     print_work(cost, times)
-    click.echo(
+    echo(
         f"  time here          {cost.minutes / 60 * times:>12.2f}   hours with one worker, from"
         " stored runs or a sample of the work"
     )
@@ -205,7 +203,7 @@ def wants_json(given: Mapping[str, Any]) -> bool:
 
 
 def print_json(outcome: Any) -> None:
-    click.echo(json.dumps(outcome, indent=1))
+    echo_json(outcome)
 
 
 def as_json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
@@ -215,7 +213,7 @@ def as_json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 
 def end(done: RunList, given: Mapping[str, Any]) -> None:
     """Say how many runs are complete; exit with 1 where some failed."""
-    click.echo(
+    echo(
         f"{len(done.results)} of {len(done.experiments)} runs are complete, {done.stored} were"
         " stored before",
         err=wants_json(given),
@@ -231,9 +229,9 @@ def end(done: RunList, given: Mapping[str, Any]) -> None:
 def end_failed(failures: Mapping[str, str]) -> None:
     """List failures by name on standard error; raises Exit with code 1 where there are some."""
     for name, why in failures.items():
-        click.echo(f"failed: {name}: {why}", err=True)
+        echo(f"failed: {name}: {why}", err=True)
     if failures:
-        click.echo(
+        echo(
             f"{len(failures)} failed (tracebacks: failures.jsonl in each run's folder); the same"
             " command tries them again",
             err=True,

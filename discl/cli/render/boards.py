@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
+from discl.core.text import echo
 
 
 def print_board(board: Any) -> None:
     """A leaderboard, then what papers report."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from discl.cli.render.text import console
+    from discl.core.text import console
     from discl.harness.leaderboard.wording import header, lines, old_rows
 
     table = Table(
-        title=(
-            f"{escape(board.title)}, scale {board.scale} (percent, mean ± 95 % interval over seeds)"
-        ),
+        title=(f"{board.title}, scale {board.scale} (percent, mean ± 95 % interval over seeds)"),
         box=None,
         header_style="bold",
     )
@@ -27,27 +24,26 @@ def print_board(board: Any) -> None:
             title.replace(" to ", " to\n"), justify="left" if column == 1 else "right", no_wrap=True
         )
     for cells in lines(board):
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     terminal = console(400)
     terminal.print(table)
-    click.echo(board.caption)
+    echo(board.caption)
     for sentence in filter(None, (old_rows(board), *board.about)):
-        click.echo(sentence)
+        echo(sentence)
     for papers in board.papers:
         print_published(papers, terminal)
     if len(board.declared_seeds) == 1:
-        click.echo(
+        echo(
             "one seed: no interval can be given; add --seeds 0,1,2 before you believe a difference"
         )
 
 
 def print_published(papers: Any, terminal: Any) -> None:
     """The results of a paper, faint and apart."""
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(
-        title=f"{escape(papers.of)} ({escape(papers.source)}; {papers.warning})",
+        title=f"{papers.of} ({papers.source}; {papers.warning})",
         box=None,
         style="dim",
         title_style="dim",
@@ -55,5 +51,5 @@ def print_published(papers: Any, terminal: Any) -> None:
     for column, title in enumerate(("method", *papers.titles)):
         table.add_column(title, justify="left" if column == 0 else "right")
     for method, cells in papers.rows:
-        table.add_row(escape(method), *cells)
+        table.add_row(method, *cells)
     terminal.print(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
+from discl.core.text import echo
 
 if TYPE_CHECKING:
     from discl.harness.sweep.cost import CostEstimate
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 def print_work(cost: CostEstimate, times: float = 1.0, models_note: str = "") -> None:
     """Models, images and optimiser steps to be made; `times` as many steps as were counted."""
     if cost.fold_models:
-        click.echo(
+        echo(
             f"  models to train    {cost.fold_models:>12,}   they find the hard photos{models_note}"
         )
     if cost.hard is None:
-        click.echo(
+        echo(
             f"  images to make     {'unknown':>12}   which photos are hard is known once the"
             " out-of-fold models are trained"
         )
     else:
-        click.echo(
+        echo(
             f"  images to make     {cost.images:>12,}   {cost.denoising_steps:,} denoising steps,"
             f" about {cost.bytes / 1e6:.1f} MB"
         )
     steps = round(cost.optimiser_steps * times)
     images = round(cost.trained_images * times)
-    click.echo(f"  optimiser steps    {steps:>12,}   {images:,} images trained on")
+    echo(f"  optimiser steps    {steps:>12,}   {images:,} images trained on")

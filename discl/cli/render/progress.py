@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import click
+from discl.core.text import console, echo
 
 if TYPE_CHECKING:
     from discl.harness.sweep.planned_run import Outcome, PlannedRun
@@ -35,15 +35,14 @@ class Screen:
         self._stack = ExitStack()
 
     def __enter__(self) -> Screen:
-        from rich.console import Console
         from rich.live import Live
 
-        console = Console(file=sys.stderr)
-        self.plain = not console.is_terminal
+        terminal = console(file=sys.stderr)
+        self.plain = not terminal.is_terminal
         if not self.plain:
             live = Live(
                 get_renderable=self.picture,
-                console=console,
+                console=terminal,
                 refresh_per_second=2,
                 transient=True,
             )
@@ -87,9 +86,7 @@ class Screen:
         if self.plain:
             left = self.time_left()
             left = f", about {left} left" if left else ""
-            click.echo(
-                f"{self.stored + self.done}/{self.total} {text} ({seconds:.1f} s{left})", err=True
-            )
+            echo(f"{self.stored + self.done}/{self.total} {text} ({seconds:.1f} s{left})", err=True)
 
     def time_left(self) -> str:
         """h:mm:ss at the pace of the runs since the launch; "" while it is not known."""
@@ -124,14 +121,14 @@ class Screen:
         from rich.table import Table
         from rich.text import Text
 
-        counts = f"{self.stored + self.done}/{self.total} done"
+        counts = Text(f"{self.stored + self.done}/{self.total} done")
         if self.stored:
-            counts += f" ({self.stored} were stored)"
-        counts += f", {len(self.running)} running"
+            counts.append(f" ({self.stored} were stored)")
+        counts.append(f", {len(self.running)} running")
         if self.failed:
-            counts += f", [red]{len(self.failed)} failed[/]"
+            counts.append(", ").append(f"{len(self.failed)} failed", style="red")
         if self.given_up:
-            counts += f", {self.given_up} given up"
+            counts.append(f", {self.given_up} given up")
         bar = ProgressBar(max(1, self.total), self.stored + self.done, width=30)
         head = Table.grid(padding=(0, 2))
         head.add_row(Text(self.title, style="bold"), bar, counts)
@@ -139,7 +136,6 @@ class Screen:
 
     def _running_runs(self) -> Any:
         from rich.table import Table
-        from rich.text import Text
 
         from discl.harness.sweep.run_status import status
 
@@ -151,6 +147,5 @@ class Screen:
             if noted:
                 what, done, total = noted
                 doing = f"{what} {done}/{total}"
-            # Text, since a name may look like markup
-            rows.add_row("  ", Text(planned.name), Text(doing), f"{now - started:.0f} s")
+            rows.add_row("  ", planned.name, doing, f"{now - started:.0f} s")
         return rows

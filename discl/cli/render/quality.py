@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from discl.cli.render.text import console
+from discl.core.text import console, styled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,18 +24,17 @@ HEADS = ("kept/made", "text", "photo", "probe", "captions", "diversity", "copies
 
 def print_quality(report: QualityReport) -> None:
     """Warnings, then levels, then classes by level, then the near-duplicates."""
-    from rich.markup import escape
 
     terminal = console(WIDTH)
     terminal.print(
-        f"[bold]bank {report.bank} as {escape(report.benchmark)} at scale {report.scale} uses it[/]"
+        f"bank {report.bank} as {report.benchmark} at scale {report.scale} uses it", style="bold"
     )
     terminal.print(
         f"{report.variants} images a photo and level, best of {report.best_of}, threshold"
         f" {report.threshold:g}\n"
     )
     for warning in report.warnings:
-        terminal.print(f"[bold red]![/] {escape(warning)}")
+        terminal.print(styled("!", "bold red").append(f" {warning}", style="not bold default"))
     terminal.print()
     terminal.print(_levels(report), end="\n\n")
     terminal.print(_classes(report))
@@ -62,7 +61,6 @@ def _classes(report: QualityReport) -> Table:
 
     Of many classes those with the fewest kept images.
     """
-    from rich.markup import escape
 
     table = _table("class", "level", *HEADS)
     by_class: dict[int | None, list[ClassLevelStats]] = {}
@@ -71,7 +69,7 @@ def _classes(report: QualityReport) -> Table:
     kept = {label: sum(stats.kept for stats in levels) for label, levels in by_class.items()}
     fewest = sorted(report.real, key=lambda photos: kept[photos.label])[:MOST_CLASSES]
     for photos in sorted(fewest, key=lambda photos: photos.label):
-        name = escape(photos.class_name)
+        name = photos.class_name
         for stats in by_class[photos.label]:
             table.add_row(name, f"{stats.level} %", *_cells(stats))
             name = ""
@@ -135,7 +133,6 @@ def _print_explanation(terminal: Console, report: QualityReport) -> None:
 
 
 def _print_duplicates(terminal: Console, report: QualityReport) -> None:
-    from rich.markup import escape
 
     near = report.near_duplicates
     if near.cosine_limit is None:
@@ -147,9 +144,7 @@ def _print_duplicates(terminal: Console, report: QualityReport) -> None:
     )
     for image in near.listed[:MOST_DUPLICATES]:
         terminal.print(
-            escape(
-                f"  {image.cosine:.4f}  {image.class_name} level {image.level} draw {image.variant}"
-                f" of {image.source}  ~  {image.split} {image.photo_id}  (pixels differ by"
-                f" {image.pixel_difference:.3f}, {'kept' if image.kept else 'dropped'})"
-            )
+            f"  {image.cosine:.4f}  {image.class_name} level {image.level} draw {image.variant}"
+            f" of {image.source}  ~  {image.split} {image.photo_id}  (pixels differ by"
+            f" {image.pixel_difference:.3f}, {'kept' if image.kept else 'dropped'})"
         )

@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from discl.cli.render.tables import short_setting
 from discl.cli.render.text import MAX_WORD, percent, points, show_lines, show_table, spark
-from discl.core.text import printable
+from discl.core.text import echo, printable
 from discl.harness.inspect.index import COMPLETE, StoredRun
 
 if TYPE_CHECKING:
@@ -140,7 +138,7 @@ def _print_classes(classes: Sequence[ClassRecall]) -> None:
         left=2,
     )
     if len(shown) < len(classes):
-        click.echo(
+        echo(
             f"the {MAX_CLASSES // 2} largest and smallest classes of {len(classes):,}; --format"
             " json has them all"
         )
@@ -167,7 +165,7 @@ def _print_levels(intervals: Sequence[MixInterval], probe_photos: int | None) ->
         title += " (gain of the probe at each, in points)"
     show_table(title, ["epochs", "levels", *map(str, probed)], rows, left=2)
     if probe_photos is not None:
-        click.echo(f"each gain is the mean over the same {probe_photos:,} hard photos")
+        echo(f"each gain is the mean over the same {probe_photos:,} hard photos")
 
 
 def _print_curves(reports: Sequence[EpochReport], metric: str, run: StoredRun) -> None:
@@ -223,8 +221,8 @@ def print_diff(diff: RunDiff, sort: str, most: int) -> None:
     """Print the differences of two runs; `most` metrics and half as many classes, 0 = all."""
     for letter, run in (("A", diff.a), ("B", diff.b)):
         state = "" if run.state == COMPLETE else f"  ({run.state}: {printable(run.why)})"
-        click.echo(f"{letter}  {run.id}  {printable(run.name, 120)}{state}")
-    click.echo(diff.headline)
+        echo(f"{letter}  {run.id}  {printable(run.name, 120)}{state}")
+    echo(diff.headline)
     _print_changes("settings", diff.settings)
     _print_changes("recorded beside them; changes no identity", diff.recorded)
     if diff.comparability:
@@ -233,7 +231,7 @@ def print_diff(diff: RunDiff, sort: str, most: int) -> None:
     _print_metric_differences(diff, sort, most)
     _print_class_differences(diff, max(1, most // 2) if most else None)
     if diff.classes_note:
-        click.echo(f"classes are not compared: {diff.classes_note}")
+        echo(f"classes are not compared: {diff.classes_note}")
 
 
 def _print_metric_differences(diff: RunDiff, sort: str, most: int) -> None:
@@ -290,13 +288,13 @@ def _print_counts(diff: RunDiff, not_shown: int) -> None:
     """Say how many metrics are equal, and how many differ and are not shown."""
     if not diff.metrics:
         lacking = [f"{run.id} is {run.state}" for run in (diff.a, diff.b) if not run.result]
-        click.echo(f"no metric to compare: {' and '.join(lacking) or 'they have none in common'}")
+        echo(f"no metric to compare: {' and '.join(lacking) or 'they have none in common'}")
         return
     equal = sum(metric.difference == 0 for metric in diff.metrics)
     parts = [f"{equal} metrics are equal"] if equal else []
     parts += [f"{not_shown} more differ, --most 0 shows them"] if not_shown else []
     if parts:
-        click.echo("; ".join(parts))
+        echo("; ".join(parts))
 
 
 def _print_changes(title: str, changes: Sequence[Change]) -> None:

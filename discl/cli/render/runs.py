@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import click
-
-from discl.cli.render.text import MAX_WORD, console, percent, show_list
-from discl.core.text import printable
+from discl.cli.render.text import MAX_WORD, WIDTH, percent, show_list
+from discl.core.text import console, csv_text, echo, printable
 from discl.harness.inspect.index import COMPLETE, STATES, StoredRun
 from discl.harness.run.store import Store
 
@@ -47,25 +43,15 @@ def as_dict(run: StoredRun) -> dict[str, Any]:
 def as_csv(runs: Sequence[StoredRun]) -> str:
     """A row per run; board metrics as shares, under their titles."""
     titles = _titles(runs)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     words = ("id", "name", "benchmark", "scale", "strategy", "seed", "state")
-    writer.writerow([*words, *titles, "minutes", "when", "commit", "why"])
+    rows = []
     for run in runs:
         metrics = run.board_metrics
         values = [metrics[title].value if title in metrics else "" for title in titles]
         minutes = "" if run.minutes is None else f"{run.minutes:.2f}"
-        writer.writerow(
-            [
-                *(getattr(run, name) for name in words),
-                *values,
-                minutes,
-                run.when,
-                run.commit,
-                run.why,
-            ]
-        )
-    return out.getvalue()
+        named = [getattr(run, name) for name in words]
+        rows.append([*named, *values, minutes, run.when, run.commit, run.why])
+    return csv_text([*words, *titles, "minutes", "when", "commit", "why"], rows)
 
 
 def print_list(shown: Sequence[StoredRun], more: bool, store: Store) -> None:
@@ -74,17 +60,17 @@ def print_list(shown: Sequence[StoredRun], more: bool, store: Store) -> None:
 
     total = count_runs(store)
     if not total:
-        click.echo(f"no run yet in {store.root}; make some with: discl bench cifar10_lt")
+        echo(f"no run yet in {store.root}; make some with: discl bench cifar10_lt")
         return
     digits = _digits(run_ids(store))
     if shown:
         _print_table(shown, digits)
     for run in shown:
         if run.state != COMPLETE:
-            click.echo(f"{run.id[:digits]} {run.state}: {printable(run.why)}")
+            echo(f"{run.id[:digits]} {run.state}: {printable(run.why)}")
     counts = Counter(run.state for run in shown)
     states = [f"{counts[state]:,} {state}" for state in STATES if counts[state]]
-    click.echo(
+    echo(
         f"{'the newest ' if more else ''}{len(shown):,} of {total:,} runs:"
         f" {', '.join(states) or 'none fits'}{'; --most 0 shows all' if more else ''}"
     )
@@ -95,7 +81,7 @@ def _print_table(shown: Sequence[StoredRun], digits: int) -> None:
     words = ["id", "benchmark", "scale", "strategy", "seed", "state"]
     header = [*words, *titles, "min", "when (UTC)", "commit"]
     rows = [_cells(run, titles, digits) for run in shown]
-    removed = _remove_columns(header, rows, console().width)
+    removed = _remove_columns(header, rows, console(WIDTH).width)
     show_list(
         "runs, newest first (percent)",
         [name.replace(" ", "\n") for name in header],
@@ -103,7 +89,7 @@ def _print_table(shown: Sequence[StoredRun], digits: int) -> None:
         left=header.index("state") + 1,
     )
     if removed:
-        click.echo(f"no room for {', '.join(removed)}: --format csv has everything")
+        echo(f"no room for {', '.join(removed)}: --format csv has everything")
 
 
 def _titles(runs: Iterable[StoredRun]) -> list[str]:

@@ -11,21 +11,20 @@ if TYPE_CHECKING:
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """A table whose first `left` columns are words."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from discl.cli.render.text import console
+    from discl.core.text import console
 
-    table = Table(title=escape(title), box=None, header_style="bold")
+    table = Table(title=title, box=None, header_style="bold")
     for column, name in enumerate(header):
         table.add_column(
-            escape(name),
+            name,
             justify="left" if column < left else "right",
             overflow="fold",
             no_wrap=column >= left,
         )
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     console(400).print(table)
 
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import click
+from discl.core.text import console, echo, printable
 
-from discl.core.text import printable
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
+WIDTH = 200  # columns, where the output is no terminal
 MAX_WORD = 40  # characters of a word in a table
 BARS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 60  # characters of a curve
@@ -56,33 +51,24 @@ def points(difference: float, error: float | None) -> str:
     return f"{100 * difference:+.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
 
 
-def console(width: int = 200) -> Console:
-    """The terminal, or `width` columns where the output is no terminal."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else width, highlight=False)
-
-
 def show_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1
 ) -> None:
     """Print a table whose first `left` columns are words; words fold, numbers do not."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column, name in enumerate(header):
         table.add_column(
-            Text("\n".join(printable(part) for part in name.split("\n"))),
+            "\n".join(printable(part) for part in name.split("\n")),
             justify="left" if column < left else "right",
             overflow="fold",
             no_wrap=column >= left,
         )
     for row in rows:
-        # Text, because rich would read a string as markup
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    click.echo(f"\n{title}")
-    console().print(table)
+        table.add_row(*map(printable, row))
+    echo(f"\n{title}")
+    console(WIDTH).print(table)
 
 
 def show_list(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
@@ -95,28 +81,27 @@ def show_list(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], 
     cells = [list(line) for line in zip(*title_lines, strict=True)]
     cells += [[printable(cell) for cell in row] for row in rows]
     widths = [max(cell_len(row[column]) for row in cells) for column in range(len(header))]
-    click.echo(f"\n{title}")
+    echo(f"\n{title}")
     for number, row in enumerate(cells):
         padded = []
         for column, cell in enumerate(row):
             blanks = " " * (widths[column] - cell_len(cell))
             padded.append(cell + blanks if column < left else blanks + cell)
         text = "  ".join(padded).rstrip()
-        click.echo(click.style(text, dim=True) if number < height else text)
+        echo(text, dim=number < height)
 
 
 def show_lines(title: str, lines: Sequence[tuple[str, str]]) -> None:
     """Print words with the text beside them; long text folds in its own column."""
     from rich.table import Table
-    from rich.text import Text
 
     if not lines:
         return
     if title:
-        click.echo(f"\n{title}")
+        echo(f"\n{title}")
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for word, text in lines:
-        table.add_row(Text(printable(word, MAX_WORD)), Text(printable(text)))
-    console().print(table)
+        table.add_row(printable(word, MAX_WORD), printable(text))
+    console(WIDTH).print(table)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_128
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Floats, FoldModels, FoldPredictions, Ints, Progress
+from discl.core.seals import DamagedFileError, damaged
 from discl.engine.hard_mining import assign_folds
 from discl.engine.training import distributed
 from discl.files.disk import atomic_write, folder_lock, write_text
+from discl.files.sealed import AGAIN, load_archive, told
 
 _VALIDATION = b"selected"  # key in the table's metadata: select.metric of each model
+_DIGEST = b"digest"
+_COLUMNS = ("fold", "probability", "guess")
 
 
 class HeldOutPredictions(NamedTuple):
@@ -103,32 +107,44 @@ class OutOfFold:
 
         Raises UserError where a model is still to be trained, and where the file cannot be read.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         if not self.table.exists():
             raise UserError(
                 f"which photos of {self.benchmark} are hard is not known yet; run `discl hard"
                 f" {self.benchmark}` with the same --scale and --set, which trains"
                 f" {len(self.missing())} models to find out"
             )
-        try:
-            table = pq.read_table(self.table, columns=["fold", "probability", "guess"])
-            return FoldPredictions(
-                table["fold"].to_numpy(), table["probability"].to_numpy(), table["guess"].to_numpy()
-            )
-        except (OSError, KeyError, pa.ArrowException) as error:
-            raise UserError(
-                f"{self.table} cannot be read ({error}); delete it and run `discl hard"
-                f" {self.benchmark}`"
-            ) from error
+        table, _ = self._read_table()
+        return FoldPredictions(table["fold"], table["probability"], table["guess"])
 
     def validation(self) -> list[float | None]:
         """Each model's value of select.metric on val."""
+        _, values = self._read_table()
+        return [None if value is None else float(value) for value in values]
+
+    def _read_table(self) -> tuple[dict[str, NDArray[Any]], list[Any]]:
+        """(columns [n] by name, value of each model on val).
+
+        Raises DamagedFileError where the file is not as it was written.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        values = json.loads(pq.read_schema(self.table).metadata[_VALIDATION])
-        return [None if value is None else float(value) for value in values]
+        way_out = f"delete it and run `discl hard {self.benchmark}`"
+        try:
+            with pq.ParquetFile(self.table, page_checksum_verification=True) as opened:
+                stored = opened.read(["id", *_COLUMNS])
+            table = {name: stored[name].to_numpy() for name in _COLUMNS}
+            metadata = stored.schema.metadata
+            text = metadata[_VALIDATION].decode()
+            values = json.loads(text)
+            if list(stored["id"].to_pylist()) != self.ids.tolist():
+                raise ValueError("it is of other photos")
+            # earlier versions wrote no digest
+            if metadata.get(_DIGEST, b"") not in (b"", _digest(self.folder.name, table, text)):
+                raise ValueError("its content is not what was sealed")
+        except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+            raise damaged(self.table, f"cannot be read ({error})", way_out) from error
+        return table, values
 
     def _train(self, number: int, progress: Progress) -> HeldOutPredictions:
         doing = f"training out-of-fold model {number + 1} of {self.models.folds}"
@@ -150,12 +166,15 @@ class OutOfFold:
 
     def _stored(self, number: int) -> HeldOutPredictions | None:
         """The answer of a fold's model; None where it is not trained, or its file is torn."""
+        if not self._file(number).exists():
+            return None
         try:
-            with np.load(self._file(number), allow_pickle=False) as stored:
-                return HeldOutPredictions(
-                    stored["probability"], stored["guess"], float(stored["selected"])
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            stored = load_archive(self._file(number), AGAIN)
+            return HeldOutPredictions(
+                stored["probability"], stored["guess"], float(stored["selected"])
+            )
+        except (DamagedFileError, KeyError, ValueError, TypeError) as error:
+            told(error)
             return None
 
     def _write_table(self, answers: list[HeldOutPredictions]) -> None:
@@ -176,8 +195,19 @@ class OutOfFold:
             "guess": predicted,
         }
         values = [None if math.isnan(a.validation) else a.validation for a in answers]
-        metadata = {_VALIDATION: json.dumps(values)}
+        text = json.dumps(values)
+        sealed = {name: np.asarray(columns[name]) for name in _COLUMNS}
+        metadata = {_VALIDATION: text, _DIGEST: _digest(self.folder.name, sealed, text)}
+        table = pa.table(columns).replace_schema_metadata(metadata)
         with atomic_write(self.table) as tmp:
-            pq.write_table(pa.table(columns).replace_schema_metadata(metadata), tmp)
+            pq.write_table(table, tmp, write_page_checksum=True)
         for number in range(self.models.folds):
             self._file(number).unlink(missing_ok=True)
+
+
+def _digest(models: str, columns: Mapping[str, NDArray[Any]], values: str) -> bytes:
+    """Of the predictions, and of the models that made them."""
+    digest = xxh3_128(f"{models} {values}".encode())
+    for name in _COLUMNS:
+        digest.update(np.ascontiguousarray(columns[name]).tobytes())
+    return digest.hexdigest().encode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +9,12 @@ from dataclasses import asdict
 from typing import Any
 
 from discl.core.result import Result
+from discl.core.text import Latex, Markdown, csv_text
 from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import Board, BoardRow
 from discl.harness.leaderboard.wording import (
     columns_of_differences,
-    comparability_line,
     header,
     lines,
     old_rows,
@@ -25,24 +23,30 @@ from discl.harness.leaderboard.wording import (
     source_of_error,
 )
 
+_STARRED = re.compile(r"[+-][\d.]+( ± [\d.]+)?\*")  # a difference that excludes zero
 
-def as_markdown(made: Board) -> str:
+
+def as_markdown(made: Board) -> Markdown:
     """The table, what its numbers mean, the command that makes them, and what papers report."""
-    return "\n".join(
+    explained = " ".join(
+        filter(None, (reading(made), source_of_error(made), old_rows(made), *made.about))
+    )
+    key = Markdown(", ").join(
+        Markdown("{} {}").format(name, Markdown.code(value))
+        for name, value in sorted(made.comparability.items())
+    )
+    return Markdown("\n").join(
         [
-            f"## {made.title}, scale `{made.scale}`",
+            Markdown("## {}, scale {}").format(made.title, Markdown.code(made.scale)),
             "",
-            f"`{made.command}`",
+            Markdown.code(made.command),
             "",
             *_markdown_table(header(made), lines(made)),
             "",
-            " ".join(
-                filter(None, (reading(made), source_of_error(made), old_rows(made), *made.about))
-            ),
+            Markdown.sentence(explained),
             "",
-            (
-                f"Comparability key: {comparability_line(made)}. Code: {'; '.join(made.code)}."
-                f" Hardware: {'; '.join(made.hardware)}."
+            Markdown("Comparability key: {}. Code: {}. Hardware: {}.").format(
+                key, "; ".join(made.code), "; ".join(made.hardware)
             ),
             "",
             *(line for table in made.papers for line in _paper_markdown(table)),
@@ -50,68 +54,50 @@ def as_markdown(made: Board) -> str:
     )
 
 
-def _paper_markdown(table: PaperResults) -> list[str]:
+def _paper_markdown(table: PaperResults) -> list[Markdown]:
     rows = [[method, *cells] for method, cells in table.rows]
     return [
-        f"**{table.of}** ({table.source}; {table.warning}), percent:",
-        "",
+        Markdown("**{}** ({}; {}), percent:").format(table.of, table.source, table.warning),
+        Markdown(),
         *_markdown_table(["method", *table.titles], rows),
-        "",
+        Markdown(),
     ]
 
 
-def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(_in_markdown(cell) for cell in cells) + " |"
+def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Markdown]:
+    def line(cells: Sequence[str]) -> Markdown:
+        shown = (Markdown(cell) if _STARRED.fullmatch(cell) else cell for cell in cells)
+        return Markdown("| {} |").format(Markdown(" | ").join(shown))
 
-    return [line(titles), "|" + " --- |" * len(titles), *map(line, rows)]
-
-
-def _in_markdown(cell: str) -> str:
-    """Escaped, so that it neither ends its column nor is read as HTML."""
-    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return [line(titles), Markdown("|" + " --- |" * len(titles)), *map(line, rows)]
 
 
 # ---------------------------------------------------------------- for papers
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "Δ": r"$\Delta$",
-}
-_LATEX |= {letter: f"\\{letter}" for letter in "&%$#_{}"}
 
-
-def as_latex(made: Board) -> str:
+def as_latex(made: Board) -> Latex:
     """A booktabs table; the best complete row of each column is bold."""
     titles = header(made)
     best = _best(made)
     body = []
     for row, cells in zip(made.rows, lines(made), strict=True):
-        shown = [_in_latex(cell) for cell in cells]
+        shown = [Latex.escape(cell) for cell in cells]
         for column, metric in enumerate(made.columns, 3):
             if row.complete and best.get(metric) == row.strategy:
-                shown[column] = rf"\textbf{{{shown[column]}}}"
-        body.append(" & ".join(shown) + r" \\")
+                shown[column] = Latex("").join([Latex(r"\textbf{"), shown[column], Latex("}")])
+        body.append(_latex_row(shown))
     head = [
-        f"% {made.command}",
-        f"% comparability: {json.dumps(made.comparability, sort_keys=True)}",
-        r"\begin{tabular}{rl" + "r" * (len(titles) - 2) + "}",
-        r"\toprule",
+        Latex.comment(made.command),
+        Latex.comment(f"comparability: {json.dumps(made.comparability, sort_keys=True)}"),
+        Latex(r"\begin{tabular}{rl" + "r" * (len(titles) - 2) + "}"),
+        Latex(r"\toprule"),
     ]
-    return "\n".join(
-        [
-            *head,
-            " & ".join(map(_in_latex, titles)) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    foot = [Latex(r"\bottomrule"), Latex(r"\end{tabular}"), Latex()]
+    return Latex("\n").join([*head, _latex_row(titles), Latex(r"\midrule"), *body, *foot])
+
+
+def _latex_row(cells: Sequence[str]) -> Latex:
+    return Latex("").join([Latex(" & ").join(cells), Latex(r" \\")])
 
 
 def _best(made: Board) -> dict[str, str]:
@@ -127,10 +113,6 @@ def _best(made: Board) -> dict[str, str]:
             better = min if metric in made.lower_is_better else max
             best[metric] = better(means, key=lambda strategy: means[strategy])
     return best
-
-
-def _in_latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
 # ---------------------------------------------------------------- for programs
@@ -159,14 +141,13 @@ _CSV = (
 
 def as_csv(made: Board) -> str:
     """One line per strategy and metric, and per baseline it is compared with; fractions."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, _CSV, lineterminator="\n", restval="")
-    writer.writeheader()
-    for row in made.rows:
-        for metric in made.columns:
-            for compared in _differences_for_csv(row, metric):
-                writer.writerow({**_csv_head(made, row, metric), **compared})
-    return out.getvalue()
+    rows = (
+        _csv_head(made, row, metric) | compared
+        for row in made.rows
+        for metric in made.columns
+        for compared in _differences_for_csv(row, metric)
+    )
+    return csv_text(_CSV, ([row.get(name, "") for name in _CSV] for row in rows))
 
 
 def _csv_head(made: Board, row: BoardRow, metric: str) -> dict[str, Any]:
@@ -174,7 +155,7 @@ def _csv_head(made: Board, row: BoardRow, metric: str) -> dict[str, Any]:
     cells = {
         "benchmark": made.benchmark,
         "scale": made.scale,
-        "strategy": _no_formula(row.strategy),
+        "strategy": row.strategy,
         "complete": row.complete,
         "place": placed(row),
         "metric": metric,
@@ -190,11 +171,6 @@ def _csv_head(made: Board, row: BoardRow, metric: str) -> dict[str, Any]:
         cells["median"] = summary.median.mean
         cells["iqm"] = summary.iqm.mean
     return cells
-
-
-def _no_formula(text: str) -> str:
-    """Quoted where it begins like a formula, which a spreadsheet would compute."""
-    return "'" + text if re.match(r"[=+\-@\t\r]", text) else text
 
 
 def _differences_for_csv(row: BoardRow, metric: str) -> list[dict[str, Any]]:

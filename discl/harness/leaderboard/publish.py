@@ -10,6 +10,7 @@ from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.core.search_path import folders
+from discl.core.text import Markdown
 from discl.files.disk import atomic_write, recovered, replaced_folder
 from discl.harness.leaderboard.ages import by_age
 from discl.harness.leaderboard.formats import as_markdown
@@ -33,7 +34,7 @@ def publish(spec: Benchmark, store: Store, root: Path) -> list[Path]:
     return _write(results, spec, root)
 
 
-def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], str]:
+def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], Markdown]:
     """Add complete results to the published ones: (files, text of the pull request).
 
     Raises UserError, and writes nothing, for results of code that is in no commit, of fewer seeds
@@ -53,10 +54,14 @@ def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], str]:
     paths = [*_paths(results, spec, root), page]
     strategies = {result.strategy for result in results}
     lines = [
-        f"# {spec.title}, scale {spec.scale}: {', '.join(sorted(strategies))}",
+        Markdown("# {}, scale {}: {}").format(
+            spec.title, spec.scale, ", ".join(sorted(strategies))
+        ),
         "",
         *(
-            f"- `{row.strategy}`: place {placed(row)}, seeds {row.seeds}"
+            Markdown("- {}: place {}, seeds {}").format(
+                Markdown.code(row.strategy), placed(row), ", ".join(map(str, row.seeds))
+            )
             for row in made.rows
             if row.strategy in strategies
         ),
@@ -66,7 +71,7 @@ def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], str]:
         f"{verification.numbers:,} numbers were computed again from what was predicted.",
         "",
     ]
-    return paths, "\n".join(lines)
+    return paths, Markdown("\n").join(lines)
 
 
 def _verified(results: Sequence[Result], spec: Benchmark, store: Store, root: Path) -> Verification:
@@ -170,17 +175,21 @@ def shipped_results(
     )
 
 
-def render(name: str, root: Path, instead: Mapping[str, Sequence[Result]] | None = None) -> str:
+def render(
+    name: str, root: Path, instead: Mapping[str, Sequence[Result]] | None = None
+) -> Markdown:
     """The page of a benchmark from its published results, all scales.
 
     At the scales of `instead` its results are taken for the published ones.
     """
     instead = instead or {}
     parts = [
-        f"# Leaderboard: {name}",
-        "",
-        "Made by `discl leaderboard publish`; do not edit. The reading of it is in LOG.md.",
-        "",
+        Markdown("# Leaderboard: {}").format(name),
+        Markdown(),
+        Markdown(
+            "Made by `discl leaderboard publish`; do not edit. The reading of it is in LOG.md."
+        ),
+        Markdown(),
     ]
     for scale in SCALES:
         results = instead[scale] if scale in instead else committed(root, name, scale)
@@ -188,7 +197,7 @@ def render(name: str, root: Path, instead: Mapping[str, Sequence[Result]] | None
             plain = load(name, scale)
             spec = with_runs(plain, results, every_strategy=True, every_seed=True)
             parts.append(as_markdown(board(spec, results)))
-    return "\n".join(parts)
+    return Markdown("\n").join(parts)
 
 
 def stale(root: Path) -> list[str]:

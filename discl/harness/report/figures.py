@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from discl.core.text import visible
 from discl.files.disk import clear_disk_errors, write_text
 from discl.files.vega import require_vl_convert, write_picture
 from discl.harness.leaderboard.wording import comparability_line, reading
@@ -113,4 +114,4 @@ def _captions(comparison: Comparison, captions: Sequence[str], command: str) -> 
         f"Comparability key: {comparability_line(board)}.",
         f"Code: {'; '.join(board.code)}. Hardware: {'; '.join(board.hardware)}.",
     ]
-    return "\n".join([*lines, ""])
+    return visible("\n".join([*lines, ""]))

@@ -5,8 +5,6 @@ A summary is overwritten, so it may be written twice; the history holds nothing 
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,8 @@ from discl.config.benchmark import Benchmark
 from discl.core.conventions import SHOTS, id_test_split
 from discl.core.errors import UserError
 from discl.core.result import Result
+from discl.core.seals import read_sealed
+from discl.core.text import echo
 from discl.engine.evaluation.confusion import ConfusionCounts, count, unpack
 from discl.files.fetch import offline
 from discl.harness.run.assembly import Bench
@@ -48,10 +48,10 @@ def write(run: Any, result: Result, folder: Path, on_step: Callable[[str], None]
         try:
             part(run, result, folder, config)
         except Exception as error:  # photos may be gone, and plug-ins may raise anything
-            print(
+            echo(
                 f"{part.__name__.strip('_')} of {result.name} are not shown"
                 f" ({type(error).__name__}: {error})",
-                file=sys.stderr,
+                err=True,
             )
         on_step(part.__name__)
     bank = result.comparability.get("bank")
@@ -80,8 +80,8 @@ def _numbers(result: Result) -> dict[str, float]:
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / "experiment.json").read_text("utf-8"))["config"]
-    except (OSError, ValueError, KeyError, TypeError):
+        config = read_sealed(folder / "experiment.json", "")["config"]
+    except (UserError, KeyError):
         return {}
     return config if isinstance(config, dict) else {}
 

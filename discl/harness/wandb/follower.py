@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -22,6 +21,7 @@ from typing import Any
 
 from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
+from discl.core.text import echo
 from discl.files.disk import write_text
 from discl.harness.wandb.bank import upload_bank
 from discl.harness.wandb.client import (
@@ -130,7 +130,7 @@ class Follower:
         self.status.steps += 1
         if description:
             clock = time.strftime("%H:%M:%S")
-            print(f"{clock} {description}", file=sys.stderr, flush=True)
+            echo(f"{clock} {description}", err=True)
         self._write_status_at_times()
 
     def _write_status_at_times(self) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 from discl.core.conventions import base_name, id_test_split
 from discl.core.interfaces import EpochReport
 from discl.core.metric_names import higher_is_better, is_share
+from discl.core.text import console
 
 
 class Console:
     version = 1
 
     def __init__(self) -> None:
-        from rich.console import Console as Terminal
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -26,16 +26,16 @@ class Console:
             TimeRemainingColumn,
         )
 
-        self._terminal = Terminal(file=sys.stderr)
+        self._terminal = console(file=sys.stderr)
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=self._terminal,
             transient=True,
         )
@@ -47,7 +47,7 @@ class Console:
     def progress(self, what: str, done: int, total: int) -> None:
         if not self._terminal.is_terminal:
             if done == 0 or done >= total:
-                self._terminal.print(f"{what}: {done}/{total}", highlight=False)
+                self._terminal.print(f"{what}: {done}/{total}")
             return
         task = self._task(what, total)
         self._progress.update(task, completed=done, total=total)
@@ -81,7 +81,7 @@ class Console:
         if self._terminal.is_terminal:
             self._remove(self._title())
         if summary is None:
-            self._terminal.print(f"{self._title()}: stopped before the end", highlight=False)
+            self._terminal.print(f"{self._title()}: stopped before the end")
             return
         id_test = id_test_split({key.rsplit("/", 1)[0] for key in summary})
         primary = self._run["config"]["select"]["metric"].removeprefix("val/")
@@ -93,12 +93,12 @@ class Console:
         values = ", ".join(
             f"{name} {_shown(key, summary[key])}" for name, key in shown.items() if key in summary
         )
-        self._terminal.print(f"{self._title()}: {values}", highlight=False)
+        self._terminal.print(f"{self._title()}: {values}")
 
     def _title(self) -> str:
         number, total = self._run["position"]
         if self._terminal.is_terminal:
-            return f"\\[{number}/{total}] {self._run['name']}"
+            return f"[{number}/{total}] {self._run['name']}"
         return f"{number}/{total} {self._run['name']}"
 
     def _task(self, what: str, total: int) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from discl.core.dashboard_rows import AXIS, DashboardRows, truncated
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport
+from discl.core.text import echo
 from discl.files.disk import home
 
 
@@ -55,9 +56,9 @@ class Trackio:
                 self._run.log(row, step=report.epoch)
             except Exception as error:  # a failing tracker must not stop the run
                 self._run = None
-                print(
+                echo(
                     f"trackio: {type(error).__name__}: {error}; the run goes on without it",
-                    file=sys.stderr,
+                    err=True,
                 )
 
     def finish(self, summary: Mapping[str, float] | None) -> None:

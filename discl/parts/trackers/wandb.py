@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import EpochReport
+from discl.core.text import echo
 from discl.files.disk import home
 
 CLOSE_TIMEOUT_S = 20.0  # how long the end of this process waits for uploads that make progress
@@ -156,4 +157,4 @@ class Wandb:
 
 def _print(line: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # standard error may be closed
-        print(line, file=sys.stderr, flush=True)
+        echo(line, err=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from discl.core.interfaces import NOT_READY, WorkersDied
+from discl.core.text import echo
 
 TRIES = 3  # workers an item may cost
 
@@ -30,7 +30,7 @@ class WorkItem:
         self.deaths += 1
         if self.deaths == TRIES:
             return WorkersDied(how, TRIES, peak_bytes)
-        print(f"a worker died ({how}); its item is given to another", file=sys.stderr)
+        echo(f"a worker died ({how}); its item is given to another", err=True)
         return None
 
 

@@ -1,4 +1,4 @@
-"""Text for messages and the terminal."""
+"""Lists of words, and text without characters that steer a terminal."""
 
 from __future__ import annotations
 
@@ -19,5 +19,24 @@ def printable(text: str, most: int = 0) -> str:
 
     Characters that move the cursor or change the direction of writing are replaced.
     """
-    safe = "".join(char if char.isprintable() or char == _JOINER else _REPLACEMENT for char in text)
+    safe = visible(text, keep="")
     return safe if not most or len(safe) <= most else f"{safe[: most - 1]}…"
+
+
+def visible(text: str, keep: str = "\n\t") -> str:
+    """`text` without characters that steer what shows it, such as escapes and bidi controls.
+
+    Each of them is replaced by one that is seen, but for those in `keep`; blanks stay blanks.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char.isprintable() or char == _JOINER or char in keep
+        else (
+            " "
+            if char.isspace() and char > "\x7f" and char not in "\x85\u2028\u2029"
+            else _REPLACEMENT
+        )
+        for char in text
+    )

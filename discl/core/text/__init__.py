@@ -1,0 +1,25 @@
+"""Text that leaves: escaped for what reads it, since names may come from anybody.
+
+- words.py: lists of words, and text without characters that steer a terminal.
+- terminal.py: `echo` and `console`, the only ways of the project to a terminal.
+- markup.py: Markdown and LaTeX as types, into which plain text is put escaped; cells of CSV.
+"""
+
+from discl.core.text.markup import Escaped, Latex, Markdown, csv_cell, csv_text
+from discl.core.text.terminal import console, echo, echo_json, styled
+from discl.core.text.words import listed, printable, visible
+
+__all__ = [
+    "Escaped",
+    "Latex",
+    "Markdown",
+    "console",
+    "csv_cell",
+    "csv_text",
+    "echo",
+    "echo_json",
+    "listed",
+    "printable",
+    "styled",
+    "visible",
+]
