@@ -26,7 +26,7 @@ from discl.harness.leaderboard.publish import committed, publish, stale, submit,
 from discl.harness.run.store import Store
 from discl.parts.datasets.manifest.store import Manifest, stored
 from tests import results
-from tests.banks import CELLS, put, toy_bank
+from tests.banks import CELLS, put, referred, toy_bank
 from tests.faults.file_calls import FileCalls, KilledError, watched
 
 SPEC = results.spec('strategies=["real_only", "real_rebalanced"]', "seeds=[0]")
@@ -303,6 +303,39 @@ def test_where_folders_cannot_be_exchanged_the_next_look_puts_right_what_a_kill_
     name: str, before: Path, tmp_path: Path
 ) -> None:
     _attack(name, before, tmp_path, full=False, one_step=False, every=False)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_leftovers_that_go_in_part_cost_no_image(full: bool, tmp_path: Path) -> None:
+    with _at_home(tmp_path / "before"), closing(toy_bank()) as bank:
+        put(bank, CELLS)
+        bank.pixels(50)  # a map of images of which one goes
+        put(bank, [Cell("c", 50, 0)], shade=9)  # a shard whose image goes
+        bank.drop([Cell("c", 50, 0), CELLS[1]])
+        put(bank, [CELLS[1]], shade=30)
+        digest = bank.digest()
+
+    def collect() -> None:
+        with closing(toy_bank()) as bank:
+            remove(plan_removals(referred(bank), _quiet))
+
+    def struck(calls: FileCalls, folder: Path) -> list[str]:
+        shutil.copytree(tmp_path / "before", folder)
+        with _at_home(folder):
+            with watched(calls), suppress(KilledError):
+                collect()
+            collect()
+            collect()  # empties the trash
+            with closing(toy_bank()) as bank:
+                assert bank.digest() == digest
+                assert list(bank.verify()) == []
+                assert plan_removals(referred(bank), _quiet).removals == []
+        return calls.names
+
+    names = struck(FileCalls(full=full), tmp_path / "whole")
+    assert len(names) > 3
+    for at in range(0, len(names), max(1, len(names) // 4)):
+        struck(FileCalls(at, full), tmp_path / str(at))
 
 
 @pytest.mark.slow(reason="strikes at every call of every command")
