@@ -34,6 +34,7 @@ from discl.parts.datasets.manifest.lists.reading import (
     open_table,
 )
 from discl.parts.datasets.manifest.lists.text_lines import with_split_lists
+from discl.parts.datasets.manifest.naming.joined_tables import joined_table
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import split_of
@@ -64,6 +65,7 @@ class _Looked(NamedTuple):
     named: int = 0  # photos that the sample names
     why_not: str = ""
     ambiguous: AmbiguousColumnsError | None = None
+    joined: Decision | None = None  # with the file of the classes
 
 
 _LOOKED: weakref.WeakKeyDictionary[FileTree, dict[ReadOptions, list[_Looked]]]
@@ -107,6 +109,7 @@ class PhotoLists:
         by_folder = not any(photos.columns.labels for photos in lists)
         contents = list_contents(tree, lists, options, folder_labels=by_folder)
         contents = with_split_lists(contents, tree)
+        contents = contents.decided(*(found.joined for found in chosen if found.joined))
         why = "dataset.table" if options.table else "its cells name the photos"
         names = listed(photos.ref for photos in lists)
         return contents.decided(Decision("list", names, why))
@@ -181,8 +184,44 @@ def _looked_at(tree: FileTree, options: ReadOptions) -> list[_Looked]:
     if options not in known:
         refs = [ref for ref in tree.lists if ref.count("/") <= _DEEPEST and _may_list(tree, ref)]
         refs = [ref for ref in refs if ref != options.groups]
-        known[options] = [_look(tree, ref, options) for ref in refs[:_MOST_LISTS]]
+        looked = [_look(tree, ref, options) for ref in refs[:_MOST_LISTS]]
+        known[options] = _with_classes_elsewhere(looked, tree, options)
     return known[options]
+
+
+def _with_classes_elsewhere(
+    looked: list[_Looked], tree: FileTree, options: ReadOptions
+) -> list[_Looked]:
+    """What was looked at; a list without classes gets those of a table that names no photo."""
+    if any(found.columns and found.columns.labels for found in looked):
+        return looked
+    others = [found.ref for found in looked if not found.columns and not found.ambiguous]
+    return [
+        (_joined(found, others, tree, options) or found) if found.columns else found
+        for found in looked
+    ]
+
+
+def _joined(
+    found: _Looked, others: Sequence[str], tree: FileTree, options: ReadOptions
+) -> _Looked | None:
+    if found.table is None or found.columns is None:
+        return None
+    for ref in others:
+        try:
+            other = open_table(tree.root / path_of(ref), ref, lambda first: True)
+            joined = joined_table(found.table, found.columns.image, other)
+            if joined is None:
+                continue
+            table, key = joined
+            finds = finders(tree, found.ref, split_of_list(found.ref))
+            columns = found_columns(table.sample(), found.ref, options, finds)
+        except UserError:
+            continue
+        if columns is not None and columns.labels:
+            why = f"{found.ref} has the photos, and column {key} in common with it"
+            return found._replace(table=table, columns=columns, joined=Decision("table", ref, why))
+    return None
 
 
 def _look(tree: FileTree, ref: str, options: ReadOptions, asked: bool = False) -> _Looked:

@@ -44,6 +44,8 @@ _MEASURE_WORDS = frozenset(
     ["rank", "number", "num", "no", "nr", "idx", "index", "frame", "count", "quality", "flag"]
 )
 _PATH = re.compile(r"://|\.(jpe?g|png|tiff?|bmp|webp|heic)$", re.IGNORECASE)
+# how names of columns of classes end
+_ENDS = frozenset(["species", "class", "label", "category"])
 _YES = frozenset(["1", "1.0", "true", "yes", "y", "t"])
 _NO = frozenset(["0", "0.0", "false", "no", "n", "f"])
 
@@ -307,6 +309,14 @@ class _ColumnSearch:
         if usual:
             self._decide("label", usual[0], "a usual name", usual)
             return (usual[0],)
+        ending = [
+            name
+            for name in self.free
+            if could_name_classes(name) and len(set(self._cells(name))) > 1
+        ]
+        if len(ending) == 1:
+            self._decide("label", ending[0], "its name ends as that of a class", [])
+            return (ending[0],)
         flags = [name for name in self.free if set(self._cells(name)) <= _YES | _NO]
         flags = [name for name in flags if set(self._cells(name))]
         if len(flags) > 1 and self._are_classes(flags):
@@ -425,6 +435,12 @@ def are_numbered_splits(name: str, values: Mapping[str, int]) -> bool:
         return False
     counts = {value.strip().removesuffix(".0"): count for value, count in values.items()}
     return counts.keys() == NUMBERED_SPLITS.keys() and counts["0"] == max(counts.values())
+
+
+def could_name_classes(name: str) -> bool:
+    """Whether a column's name is that of a class, or ends so: question__species."""
+    plain = plain_name(name)
+    return plain in LABEL_COLUMNS or plain.split("_")[-1] in _ENDS
 
 
 def is_yes(cell: str | None) -> bool | None:
