@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Progress
+from discl.core.seals import DamagedFileError
 from discl.files.disk import atomic_write, folder_lock
 from discl.files.processes import cores
+from discl.files.sealed import mapped, seal, told
 
 VERSION = 1  # raised when a digest means something else
 DIGITS = 32  # hex digits of a digest
@@ -235,14 +237,23 @@ class ContentDigests:
     def _path(self) -> Path:
         return self.folder / "digests.arrow"
 
+    @property
+    def _name(self) -> str:
+        return f"{self.folder.name} {self._path.name}"
+
     def _stored(self) -> Any:
         """The table of what is remembered; None where there is none, or it is damaged."""
         import pyarrow as pa
 
+        if not self._path.exists():
+            return None
         try:
-            with pa.memory_map(str(self._path)) as mapped, pa.ipc.open_file(mapped) as opened:
+            content = mapped(self._path, self._name, "the files are read again")
+            with pa.ipc.open_file(pa.py_buffer(content)) as opened:
                 table = opened.read_all()
-        except (OSError, pa.ArrowException):
+        except (DamagedFileError, OSError, pa.ArrowException) as error:
+            told(error)
+            self._path.unlink(missing_ok=True)
             return None
         return table if table.schema.equals(_schema()) else None
 
@@ -286,12 +297,13 @@ class ContentDigests:
             others = pc.invert(pc.is_in(stored["key"], table["key"]))
             table = pa.concat_tables([stored.filter(others), table])
         table = table.sort_by("key").combine_chunks()
-        with (
-            atomic_write(self._path) as path,
-            pa.OSFile(str(path), "wb") as sink,
-            pa.ipc.new_file(sink, table.schema) as writer,
-        ):
-            writer.write_table(table)
+        with atomic_write(self._path) as path:
+            with (
+                pa.OSFile(str(path), "wb") as sink,
+                pa.ipc.new_file(sink, table.schema) as writer,
+            ):
+                writer.write_table(table)
+            seal(path, self._name)
 
 
 def _schema() -> Any:

@@ -30,11 +30,13 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Photos, Progress
+from discl.core.seals import DamagedFileError, damaged, read_sealed, sealed_text
 from discl.files.contents import DIGITS, Digests
-from discl.files.disk import clear_disk_errors, folder_lock, write_text
+from discl.files.disk import clear_disk_errors, flush, folder_lock, write_text
 from discl.files.formats.damage import lacks_end
 from discl.files.photos import SMALL, small_pictures
 from discl.files.processes import in_processes, workers
+from discl.files.sealed import check, check_length, load_bytes, seal, told
 from discl.files.sources import format_bytes
 
 VERSION = 3  # raised when the same file gives other pixels
@@ -126,12 +128,29 @@ class DecodedPhotos:
         done = _done(self.folder)
         if done is None:
             return None
+        try:
+            return self._opened(done)
+        except DamagedFileError as error:
+            told(error)
+            for name in ("done.json", "log.jsonl"):  # without them nothing counts as decoded
+                (self.folder / name).unlink(missing_ok=True)
+            return None
+
+    def _opened(self, done: Mapping[str, Any]) -> OpenedPhotos:
+        """Raises DamagedFileError where a file is not as it was written."""
+        again = "the photos are decoded again"
+        if done["photos"] != len(self.refs) or done["side"] != self.side:
+            raise damaged(self.folder / "done.json", "is of other photos", again)
         unreadable = {int(position): str(why) for position, why in done["unreadable"].items()}
         rows, _ = _compact(len(self.refs), unreadable)
         shape = (len(rows), self.side, self.side, 3)
-        pixels: Photos = np.empty(shape, np.uint8)
-        if len(rows):
-            pixels = np.memmap(self.folder / "pixels", np.uint8, "r", shape=shape)
+        row_bytes = {"small": SMALL, "contents": DIGITS, "pixels": self._row_bytes}
+        for name, each in row_bytes.items():
+            check_length(self.folder / name, self._name_of(name), again, len(self.refs) * each)
+        for name in ("small", "contents"):
+            check(self.folder / name, self._name_of(name), again)
+        path = self.folder / "pixels"
+        pixels: Photos = load_bytes(path, again, self._name_of("pixels"), shape)
         reasons = {str(self.refs[position]): why for position, why in sorted(unreadable.items())}
         cut_off = tuple(str(self.refs[position]) for position in done.get("cut_off", ()))
         return OpenedPhotos(rows, pixels, reasons, cut_off)
@@ -141,7 +160,11 @@ class DecodedPhotos:
 
         They are black where a photo could not be read.
         """
-        return np.fromfile(self.folder / "small", np.uint8).reshape(-1, SMALL)
+        count = len(self.refs) * SMALL
+        return np.fromfile(self.folder / "small", np.uint8, count).reshape(-1, SMALL)
+
+    def _name_of(self, name: str) -> str:
+        return f"{self.folder.name} {name}"
 
     def build(self, what: str, progress: Progress, processes: int = 0) -> OpenedPhotos:
         """The map; made or completed where it is not complete.
@@ -213,9 +236,11 @@ class DecodedPhotos:
             if not same_kind or not len(wanted):
                 continue
             try:
-                stored = np.fromfile(folder / "contents", _DIGEST)
+                for name in ("pixels", "contents"):
+                    check(folder / name, f"{folder.name} {name}", "nothing is copied from it")
+                stored = np.fromfile(folder / "contents", _DIGEST, int(done["photos"]))
                 rows, _ = _compact(len(stored), map(int, done["unreadable"]))
-            except (OSError, ValueError):
+            except (DamagedFileError, OSError, ValueError, KeyError):
                 continue
             held = stored[rows]
             # those that are cut off are decoded, and so noticed, again
@@ -277,7 +302,10 @@ class DecodedPhotos:
             "unreadable": unreadable,
             "cut_off": sorted(cut_off),
         }
-        write_text(self.folder / "done.json", json.dumps(done))
+        for name in ("pixels", "small", "contents"):
+            seal(self.folder / name, self._name_of(name))
+            flush(self.folder / name)
+        write_text(self.folder / "done.json", sealed_text(done))
 
     @property
     def _row_bytes(self) -> int:
@@ -327,10 +355,10 @@ class _Chunk(NamedTuple):
 def _done(folder: Path) -> dict[str, Any] | None:
     """What is known of a complete map; None where there is none."""
     try:
-        done = json.loads((folder / "done.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        done = read_sealed(folder / "done.json", "") if (folder / "done.json").exists() else {}
+    except DamagedFileError:
         return None
-    return done if isinstance(done, dict) and isinstance(done.get("unreadable"), dict) else None
+    return done if isinstance(done.get("unreadable"), dict) else None
 
 
 class _ChunkLog:

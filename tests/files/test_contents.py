@@ -11,6 +11,7 @@ import pytest
 
 from discl.core.errors import UserError
 from discl.files.contents import ContentDigests, digest_of, digest_of_all
+from discl.files.sealed import mapped
 
 OLD = 1_600_000_000
 
@@ -238,10 +239,9 @@ def test_a_digest_of_digests_keeps_their_bounds_and_order() -> None:
     assert digest_of_all(["ab"]) == digest_of_all([b"ab"])
 
 
-def test_what_is_remembered_is_one_arrow_file(root: Path, told: Told) -> None:
+def test_what_is_remembered_is_one_arrow_file_with_a_seal_behind_it(root: Path, told: Told) -> None:
     digests(root, told)
     (stored,) = (root.parent / "home").rglob("digests.arrow")
-    with pa.memory_map(str(stored)) as mapped:
-        assert pa.ipc.open_file(mapped).read_all()["key"].to_pylist() == [
-            path.encode() for path in PATHS
-        ]
+    content = mapped(stored, f"{stored.parent.name} {stored.name}", "")
+    table = pa.ipc.open_file(pa.py_buffer(content)).read_all()
+    assert table["key"].to_pylist() == [path.encode() for path in PATHS]

@@ -233,7 +233,12 @@ class _Attempt(NamedTuple):
         """What this address called the version of the part; "" where it did not."""
         if self._digest_decides or not self._version_file.exists():
             return ""
-        noted = json.loads(self._version_file.read_text("utf-8"))
+        try:
+            noted = json.loads(self._version_file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return ""  # a damaged note is none
+        if not isinstance(noted, dict):
+            return ""
         return str(noted.get("version", "")) if noted.get("url") == self.address.url else ""
 
     def _note_version(self, headers: Message) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from discl.config.load import available, load, scales
 from discl.core.errors import UserError
+from discl.core.seals import read_sealed
 from discl.files.fetch import offline
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
@@ -72,8 +72,8 @@ def find_references() -> References:
             _add_benchmark(name, references)
     for path in sorted(Store().root.glob("*/*/result.json")):
         try:
-            bank = json.loads(path.read_text("utf-8"))["comparability"]["bank"]
-        except (OSError, ValueError, KeyError, TypeError):
+            bank = read_sealed(path, "")["comparability"]["bank"]
+        except (UserError, KeyError, TypeError):
             why = f"{path} cannot be read, so the bank of that run is not known"
             references.possible.append(PossibleReference(None, why))
             continue

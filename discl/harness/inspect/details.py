@@ -19,6 +19,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport
 from discl.core.metric_names import position
 from discl.core.result import Result
+from discl.core.seals import DamagedFileError
 from discl.files.fetch import offline
 from discl.harness.inspect.index import StoredRun, experiment_file, progress_text
 from discl.harness.run import events
@@ -234,8 +235,8 @@ def attempts(run: StoredRun) -> list[Attempt]:
 def _progress(folder: Path) -> str:
     try:
         return progress_text(folder)
-    except OSError:
-        return "its record cannot be read"
+    except DamagedFileError as error:
+        return str(error)
 
 
 def _sizes(folder: Path) -> dict[str, int]:

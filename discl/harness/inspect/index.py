@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.result import Result
+from discl.core.seals import DamagedFileError, read_sealed
 from discl.harness.leaderboard import columns
 from discl.harness.run import events
 from discl.harness.run.store import Failure, Store
@@ -176,6 +176,8 @@ def _read(store: Store, folder: _RunFolder) -> StoredRun:
             if folder.result:
                 return _complete(folder, folder.result, failures)
             return _incomplete(folder, failures)
+    except DamagedFileError as error:
+        problem = str(error)
     except OSError as error:
         problem = f"{error.filename or folder.path} cannot be read ({error.strerror})"
     return StoredRun(
@@ -256,7 +258,10 @@ def _start_words(attempt: Path) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         return {}
     seed = config.get("seed")
-    start = next(events.events(attempt), {})
+    try:
+        start = next(events.events(attempt), {})
+    except DamagedFileError:
+        start = {}
     return {
         "benchmark": str(config.get("name", "")),
         "scale": str(config.get("scale", "")),
@@ -269,10 +274,9 @@ def _start_words(attempt: Path) -> dict[str, Any]:
 def experiment_file(attempt: Path) -> dict[str, Any]:
     """`identity` and `config` of an attempt; empty where the file is missing or damaged."""
     try:
-        content = json.loads((attempt / "experiment.json").read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_sealed(attempt / "experiment.json", "")
+    except DamagedFileError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _modified(path: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
+from discl.core.seals import KEY, sealed_line, sealed_text
 from discl.files.disk import clear_disk_errors, write_text
 from discl.harness.migrate.records import (
     Record,
@@ -167,7 +168,8 @@ def _converted_events(text: str, new_id: str) -> str:
             break
         if isinstance(event, dict) and event.get("event") == "start":
             converted = {**event, "id": new_id, "config": convert_config(event["config"])}
-            lines[number] = json.dumps(converted)
+            is_sealed = converted.pop(KEY, None) is not None
+            lines[number] = sealed_line(converted) if is_sealed else json.dumps(converted)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -186,6 +188,8 @@ def _convert_file(path: Path, convert: Callable[[str], str]) -> None:
 
 
 def _result_text(result: Record) -> str:
+    if KEY in result:
+        return sealed_text({key: value for key, value in result.items() if key != KEY})
     return json.dumps(result, indent=1, sort_keys=True) + "\n"
 
 

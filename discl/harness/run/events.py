@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import EpochReport
+from discl.core.seals import damaged, opened_line
 
 NAME = "events.jsonl"
+WAY_OUT = "`discl verify` sets it aside; only the curves of the run are lost"
 _BY_LEVEL = ("mix", "seen", "gains")  # fields of an epoch whose keys are levels
 
 
 def events(folder: Path) -> Iterator[dict[str, Any]]:
     """The events of one attempt, oldest first: `start`, `epoch`s, `finish`.
 
-    A line that was cut off by a kill ends them.
+    A line that was cut off by a kill ends them. Raises DamagedFileError where a line is not as it
+    was written, or the record is that of another run.
     """
     path = folder / NAME
-    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
-    for line in lines:
+    try:
+        lines = path.read_text("utf-8", "replace").split("\n") if path.exists() else []
+    except OSError as error:
+        raise damaged(path, f"cannot be read ({error.strerror or error})", WAY_OUT) from error
+    for number, line in enumerate(lines, 1):
         try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            return
-        if not isinstance(event, dict):
+            event = opened_line(line)
+        except ValueError as error:
+            raise damaged(path, f"is damaged at line {number} ({error})", WAY_OUT) from error
+        if event is None:
+            if number < len(lines) - 1:
+                raise damaged(path, f"is damaged at line {number} (it is no event)", WAY_OUT)
             return
         yield event
 
 
 def epochs(folder: Path) -> list[EpochReport]:
-    """The epochs of one attempt; empty where there is no record."""
-    return [epoch(event) for event in events(folder) if event.get("event") == "epoch"]
+    """The epochs of one attempt; empty where there is no record.
+
+    Raises DamagedFileError as `events` does, and where a complete run has a record without its end.
+    """
+    path = folder / NAME
+    recorded = list(events(folder))
+    reports = [epoch(event) for event in recorded if event.get("event") == "epoch"]
+    if path.exists() and (folder / "result.json").exists():
+        start = recorded[0] if recorded else {}
+        planned = start.get("epochs", 0) if recorded else 1
+        if isinstance(planned, int) and len(reports) < planned:
+            raise damaged(path, f"ends after {len(reports)} epochs of a complete run", WAY_OUT)
+    return reports
 
 
 def epoch(event: dict[str, Any]) -> EpochReport:

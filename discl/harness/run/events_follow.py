@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from discl.harness.run.events import NAME
+from discl.core.seals import damaged, opened_line
+from discl.harness.run.events import NAME, WAY_OUT
 
 POLL_S = 0.3  # seconds between two reads
 
@@ -32,10 +32,10 @@ class EventFollower:
         self._offset += len(complete)
         for line in complete.splitlines():
             try:
-                event = json.loads(line)
-            except ValueError:  # cut off by a kill; the next attempt went on after it
-                continue
-            if isinstance(event, dict):
+                event = opened_line(line.decode("utf-8", "replace"))
+            except ValueError as error:
+                raise damaged(self.path, f"is damaged ({error})", WAY_OUT) from error
+            if event is not None:  # else cut off by a kill; the next attempt went on after it
                 yield event
 
     def follow(self, is_over: Callable[[], bool]) -> Iterator[dict[str, Any]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from discl.core.dashboard_rows import DashboardRows, best_and_last
+from discl.core.errors import UserError
 from discl.core.result import Result
+from discl.core.seals import read_sealed
 from discl.harness.run import events
 from discl.harness.run.events_follow import EventFollower
 from discl.harness.wandb import artifacts, client, final_summary
@@ -119,8 +120,8 @@ def _log_record(
 def used_bank(folder: Path) -> str | None:
     """The id of the bank that a complete run used; None where it used none or is not complete."""
     try:
-        bank = json.loads((folder / "result.json").read_text("utf-8"))["comparability"]["bank"]
-    except (OSError, ValueError, KeyError, TypeError):
+        bank = read_sealed(folder / "result.json", "")["comparability"]["bank"]
+    except (UserError, KeyError, TypeError):
         return None
     return str(bank) if bank else None
 
@@ -130,7 +131,8 @@ def upload_bank_of(
 ) -> None:
     """Upload the bank that a run used, where it is on this machine and was not sent yet."""
     if (artifacts.bank_folder(bank) / "bank.json").exists():
-        config = json.loads((folder / "experiment.json").read_text("utf-8"))["config"]
+        way_out = "`discl wandb sync` needs it; run the experiment again"
+        config = read_sealed(folder / "experiment.json", way_out)["config"]
         spec = final_summary.spec_of(config)
         upload_bank(artifacts.bank_folder(bank), spec, destination, on_step)
 
@@ -162,7 +164,7 @@ def init_arguments(start: dict[str, Any], folder: Path, destination: Destination
 def _identity(folder: Path) -> dict[str, Any]:
     """The identity in experiment.json; empty where the file is missing or damaged."""
     try:
-        identity = json.loads((folder / "experiment.json").read_text("utf-8"))["identity"]
-    except (OSError, ValueError, KeyError, TypeError):
+        identity = read_sealed(folder / "experiment.json", "")["identity"]
+    except (UserError, KeyError):
         return {}
     return identity if isinstance(identity, dict) else {}

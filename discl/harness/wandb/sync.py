@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
+from discl.core.seals import opened_line
 from discl.harness.run import events
 from discl.harness.run.store import Store
 from discl.harness.wandb.client import (
@@ -93,7 +93,7 @@ def _start_and_epochs(attempt: Path) -> tuple[dict[str, Any] | None, int]:
     """The start event, and how many epochs follow; epochs are counted without being parsed."""
     try:
         lines = (attempt / events.NAME).read_bytes().split(b"\n")[:-1]
-        start = json.loads(lines[0]) if lines else None
+        start = opened_line(lines[0].decode("utf-8")) if lines else None
     except (OSError, ValueError):
         return None, 0
     if not isinstance(start, dict) or start.get("event") != "start":

@@ -1,14 +1,17 @@
-"""The record of a run: one line an event in events.jsonl, on disk before the run goes on."""
+"""The record of a run: one line an event in events.jsonl, on disk before the run goes on.
+
+Each line ends with a seal; see `discl.core.seals`.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import EpochReport
+from discl.core.seals import sealed_line
 
 
 class JsonLines:
@@ -37,5 +40,5 @@ class JsonLines:
         if self._path is None:
             raise RuntimeError("start() has to be called first")
         with self._path.open("a", encoding="utf-8") as record:
-            record.write(json.dumps(event) + "\n")
+            record.write(sealed_line(event) + "\n")
             record.flush()

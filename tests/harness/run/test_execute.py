@@ -16,6 +16,7 @@ from discl.config.experiment import experiments
 from discl.config.load import load
 from discl.core.interfaces import EpochReport
 from discl.core.result import Result
+from discl.core.seals import opened_line
 from discl.harness.leaderboard.publish import publish
 from discl.harness.leaderboard.stored import runs_of, stored_results
 from discl.harness.run.assembly import Bench
@@ -137,7 +138,7 @@ def test_a_stopped_run_does_not_answer_for_a_finished_one(cifar100_photos: Path)
         run(experiment, Bench(spec), store, tracker)
     assert store.find(experiment.id()) is None
     record = next(store.root.glob("*/000/events.jsonl")).read_text().splitlines()
-    assert json.loads(record[-1]) == {"event": "finish", "complete": False, "metrics": {}}
+    assert opened_line(record[-1]) == {"event": "finish", "complete": False, "metrics": {}}
     finished = run(experiment, Bench(spec), store, CompositeTracker.of([]))
     assert finished.attempt == 1
     assert store.find(experiment.id()) == finished
