@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from io import StringIO
 from typing import Any
@@ -18,13 +19,20 @@ from discl import __version__
 from discl.cli.bank import bank
 from discl.cli.completion import completion
 from discl.cli.data import data
-from discl.cli.doctor import doctor
+from discl.cli.doctor import doctor, verify
 from discl.cli.hard import hard
 from discl.cli.init import init
 from discl.cli.leaderboard import leaderboard
 from discl.cli.listing import list_parts
 from discl.cli.options.group import CommandGroup
 from discl.cli.order_test import order_test
+from discl.cli.render.process import (
+    check_process,
+    close_output,
+    fault_of_process,
+    flush_output,
+    open_streams,
+)
 from discl.cli.report import figures, report
 from discl.cli.running import bench, plan, run
 from discl.cli.runs import migrate, runs
@@ -39,6 +47,7 @@ class _Program(CommandGroup):
     """Prints a UserError and Ctrl-C as a sentence and ends with an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        check_process()
         try:
             return super().invoke(ctx)
         except EOFError as error:
@@ -49,6 +58,7 @@ class _Program(CommandGroup):
         from discl.core.errors import UserError
 
         given = list(sys.argv[1:] if args is None else args)
+        open_streams()
         debug = "--debug" in given  # anywhere: people add it to the end of a command that failed
         try:
             with showing(PatientProgress(_on_console)):
@@ -57,22 +67,21 @@ class _Program(CommandGroup):
                     *rest,
                     **{**kwargs, "standalone_mode": False},
                 )
+            flush_output()
             sys.exit(code if isinstance(code, int) else 0)  # click returns the code of an Exit
         except UserError as error:
             if debug:
                 _echo_traceback(error)
-            echo(f"error: {error}", err=True)
+            _tell(f"error: {fault_of_process(error) or error}")
             sys.exit(2)
         except click.ClickException as error:
-            echo(_shown(error), err=True)
+            _tell(_shown(error))
             sys.exit(2)
         except (KeyboardInterrupt, click.Abort):
-            echo(
-                "stopped; what was finished is kept, and the same command goes on from there",
-                err=True,
-            )
+            _tell("stopped; what was finished is kept, and the same command goes on from there")
             sys.exit(130)
-        except BrokenPipeError:
+        except BrokenPipeError:  # as of `discl list | head`: who read has read enough
+            close_output()
             sys.exit(0)
         except Exception as error:
             if debug:
@@ -80,15 +89,19 @@ class _Program(CommandGroup):
                 sys.exit(1)
             from discl.files.disks.errors import sentence
 
-            if refused := sentence(error):
-                echo(f"error: {refused}", err=True)
+            if refused := fault_of_process(error) or sentence(error):
+                _tell(f"error: {refused}")
                 sys.exit(2)
-            echo(
+            _tell(
                 f"error: {type(error).__name__}: {error}\n(this is a defect; run again with --debug"
-                " for the details)",
-                err=True,
+                " for the details)"
             )
             sys.exit(1)
+
+
+def _tell(sentence: str) -> None:
+    with suppress(OSError):  # a full disk behind standard error: the exit code tells it
+        echo(sentence, err=True)
 
 
 def _shown(error: click.ClickException) -> str:
@@ -140,6 +153,7 @@ def main(debug: bool) -> None:
     discl migrate                        convert runs of discl 0.1
     discl wandb sync                     send W&B what it lacks of finished runs
     discl doctor                         check this machine
+    discl verify                         compare what is stored with its seals, and repair it
     discl completion bash                let the shell complete names
     """
 
@@ -162,6 +176,7 @@ for command in (
     runs,
     migrate,
     doctor,
+    verify,
     completion,
     wandb,
 ):

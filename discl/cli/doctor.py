@@ -1,7 +1,8 @@
-"""`discl doctor`: what works on this machine, and what to repair."""
+"""`discl doctor` and `discl verify`: what works on this machine, and what is damaged."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -54,6 +55,42 @@ def doctor(ctx: click.Context, check: tuple[str, ...], form: str) -> None:
     else:
         _print(findings)
     ctx.exit(1 if any(finding.state == "problem" for finding in findings) else 0)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only tell; change nothing.")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("leaderboards"),
+    show_default=True,
+    help="Folder of published results, which are verified as well where it is there.",
+)
+@click.pass_context
+def verify(ctx: click.Context, dry_run: bool, root: Path) -> None:
+    """Compare everything that is stored with its seals and hashes, and repair it.
+
+    Banks, caches, runs and published results are read whole. Damaged images are dropped and damaged
+    caches removed, so that they are made again where they are next needed; a damaged file of a run
+    is set aside under a name that ends in .damaged, and `discl bench` makes the run again where
+    that was its result. Published results are only told of. Files of earlier versions, which have
+    no seal, are counted. The exit code is 1 where something is damaged.
+
+    \b
+    discl verify --dry-run                         what is damaged
+    discl verify                                   and repaired
+    """
+    from discl.harness.doctor.stored import verify_all
+
+    verified = verify_all(root, repair=not dry_run)
+    for fault in verified.faults:
+        echo(fault)
+    unsealed = f"; {verified.unsealed:,} of them without a seal" if verified.unsealed else ""
+    echo(
+        f"{verified.images:,} images and {verified.files:,} files were read{unsealed};"
+        f" {len(verified.faults)} faults"
+    )
+    ctx.exit(1 if verified.faults else 0)
 
 
 def _print(findings: list[Finding]) -> None:

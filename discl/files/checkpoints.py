@@ -46,14 +46,17 @@ def newest(folder: Path) -> tuple[dict[str, Tensor], Any] | None:
     """
     for path in reversed(_stored(folder)):
         try:
-            return _read(path)
+            return read(path)
         except DamagedFileError as error:
             told(error)
     return None
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Any]:
-    """Raises DamagedFileError where the file is not as it was written."""
+def read(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """(tensors [...] by name, facts) of one checkpoint.
+
+    Raises DamagedFileError where the file is not as it was written.
+    """
     from safetensors import SafetensorError, safe_open
 
     way_out = "the run goes on from the checkpoint before it, or from the beginning"

@@ -61,8 +61,10 @@ def seal(path: Path, what: str) -> None:
         opened.write(blocks + _FOOTER.pack(*numbers, ours, MAGIC))
 
 
-def seal_of(path: Path, what: str, way_out: str) -> Seal | None:
+def seal_of(path: Path, what: str | None, way_out: str) -> Seal | None:
     """The seal of a file, its content not looked at; None where it has none.
+
+    Without `what`, the seal may be that of any file.
 
     Raises DamagedFileError where the file cannot be read, the seal is damaged, or is that of
     another file.
@@ -85,7 +87,7 @@ def seal_of(path: Path, what: str, way_out: str) -> Seal | None:
         raise damaged(path, f"cannot be read ({error.strerror or error})", way_out) from error
     if xxh3_64_intdigest(blocks + repr((of, size, count)).encode()) != ours:
         raise damaged(path, "is damaged (its seal is)", way_out)
-    if of != xxh3_64_intdigest(what.encode()):
+    if what is not None and of != xxh3_64_intdigest(what.encode()):
         raise damaged(path, "lies in the place of another file", way_out)
     return Seal(size, np.frombuffer(blocks, "<u8"))
 
@@ -104,10 +106,7 @@ def check(path: Path, what: str, way_out: str) -> int | None:
     found = seal_of(path, what, way_out)
     if found is None:
         return None
-    with path.open("rb") as opened:
-        digests = _digests(opened.fileno(), found.bytes)
-    if not np.array_equal(np.array(digests, "<u8"), found.digests):
-        raise damaged(path, "is damaged (its content is not what was sealed)", way_out)
+    _compare(path, found, way_out)
     if stamp is not None:
         _CHECKED[key] = (stamp, found.bytes)
     return found.bytes
@@ -129,6 +128,24 @@ def mapped(path: Path, what: str, way_out: str) -> memoryview:
     size = check(path, what, way_out)
     with path.open("rb") as opened:
         return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))[:size]
+
+
+def recheck(path: Path, way_out: str) -> bool:
+    """Read a file of whatever kind again, and compare it with its seal; False where it has none.
+
+    Raises DamagedFileError where something changed.
+    """
+    found = seal_of(path, None, way_out)
+    if found is not None:
+        _compare(path, found, way_out)
+    return found is not None
+
+
+def _compare(path: Path, found: Seal, way_out: str) -> None:
+    with path.open("rb") as opened:
+        digests = _digests(opened.fileno(), found.bytes)
+    if not np.array_equal(np.array(digests, "<u8"), found.digests):
+        raise damaged(path, "is damaged (its content is not what was sealed)", way_out)
 
 
 def _digests(number: int, size: int) -> list[int]:

@@ -47,6 +47,7 @@ _OTHER_GENERATOR = (
     "try another generator.checkpoint, or generator.dtype = float32 where it is not that already"
 )
 _RECORD = ", ".join(ImageRecord._fields)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class Damage(NamedTuple):
@@ -122,7 +123,7 @@ class Bank:
             stored = json.loads((folder / "bank.json").read_text("utf-8"))
             schema = stored["schema"]
             process = {key: value for key, value in stored.items() if key != "schema"}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _UNREADABLE as error:
             raise UserError(
                 f"{folder / 'bank.json'} cannot be read ({error}); the benchmark it belongs to"
                 " writes it again"
@@ -143,7 +144,7 @@ class Bank:
             stored = json.loads(path.read_text("utf-8"))
             keys = {*stored, *self.process}
             differing = sorted(key for key in keys if stored.get(key) != self.process.get(key))
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):
             # the folder's name says what was in it
             echo(f"{path} is damaged; it is written again", err=True)
             path.unlink()
@@ -473,10 +474,19 @@ class Bank:
 
     # -- checking
 
-    def digest(self) -> str:
-        """One SHA-256 over the sorted (key, hash of bytes) pairs: equal banks, equal digest."""
+    def digest(self, levels: Iterable[int] | None = None, variants: int | None = None) -> str:
+        """One SHA-256 over the sorted (key, hash of bytes) pairs: equal images, equal digest.
+
+        Of all images, or of those of some levels and of the first `variants` of each photo.
+        """
+        wanted = ["1"]
+        if levels is not None:
+            wanted.append(f"level IN ({', '.join(map(str, levels))})")
+        if variants is not None:
+            wanted.append(f"variant < {variants}")
+        query = f"SELECT key, sha256 FROM images WHERE {' AND '.join(wanted)} ORDER BY key"
         pairs = hashlib.sha256()
-        for key, sha256 in self._checked.stream("SELECT key, sha256 FROM images ORDER BY key"):
+        for key, sha256 in self._checked.stream(query):
             pairs.update(f"{key} {sha256}\n".encode())
         return pairs.hexdigest()
 

@@ -18,6 +18,7 @@ from discl.config.experiment import Experiment
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
 from discl.core.interfaces import Dataset, EpochReport, SecondStage, Split
+from discl.core.levels import PHOTO
 from discl.core.metric_names import higher_is_better
 from discl.core.renamed_splits import as_hashed
 from discl.core.result import Result
@@ -152,6 +153,7 @@ def _run(
                 provenance()
                 | {"command": shlex.join(commands.of_run(experiment))}
                 | _seen_by_generator(bench, setup)
+                | _bank_content(bench, setup)
             ),
             **scores,
         )
@@ -168,6 +170,17 @@ def _seen_by_generator(bench: Bench, setup: RunSetup) -> dict[str, str]:
     if setup.bank_id is None:
         return {}
     return {"training_data": getattr(bench.generator, "training_data", "unknown")}
+
+
+def _bank_content(bench: Bench, setup: RunSetup) -> dict[str, Any]:
+    """The digest of the bytes of the images that the run may use, see `Bank.digest`."""
+    if setup.bank_id is None:
+        return {}
+    levels = [level for level in setup.data.levels if level != PHOTO]
+    variants = bench.spec.bank.variants * bench.spec.bank.best_of
+    digest_of_images = bench.bank.digest(levels, variants)
+    content = {"levels": levels, "variants": variants, "digest": digest_of_images}
+    return {"bank_content": content}
 
 
 def _cost(history: Sequence[EpochReport], setup: RunSetup, seconds: float) -> dict[str, float]:

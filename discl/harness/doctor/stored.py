@@ -1,0 +1,202 @@
+"""Compares everything that is stored with its seals and hashes, and repairs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from discl.core.errors import UserError
+from discl.core.result import Result
+from discl.core.seals import DamagedFileError, is_sealed, read_sealed
+from discl.engine.bank.bank import Bank
+from discl.engine.evaluation.confusion import predictions_digest
+from discl.files import checkpoints, sealed
+from discl.files.disk import data_home, home
+from discl.harness.bank.inventory import bank_folders
+from discl.harness.leaderboard.publish import verify_published
+from discl.harness.run import events
+from discl.harness.run.store import Store
+from discl.harness.run.validation import validated
+
+ASIDE = ".damaged"  # behind the name of a file that is set aside
+# files of a folder of decoded photos, which have no suffix
+_DECODED = ("pixels", "small", "contents")
+
+
+@dataclass
+class Verified:
+    """What was read, and what is wrong with it."""
+
+    images: int = 0
+    files: int = 0
+    unsealed: int = 0  # files and images of earlier versions
+    faults: list[str] = field(default_factory=list)  # a sentence each, with what was done
+
+
+def verify_all(root: Path, repair: bool) -> Verified:
+    """Verify banks, caches and runs of this machine, and the results published under `root`."""
+    verified = Verified()
+    for folder in bank_folders():
+        _verify_bank(folder, repair, verified)
+    for path in _caches():
+        _verify_cache(path, repair, verified)
+    store = Store()
+    contents = dict[tuple[str, str], str]()
+    for run in sorted(store.root.glob("*")):
+        if not run.name.startswith(".") and run.is_dir():
+            _verify_run(store, run, repair, verified, contents)
+    if root.is_dir():
+        published = verify_published(root, store)
+        verified.files += published.results
+        verified.faults += published.faults
+        verified.unsealed += sum(not is_sealed(path) for path in root.glob("results/*/*/*.json"))
+    return verified
+
+
+def _verify_bank(folder: Path, repair: bool, verified: Verified) -> None:
+    """A bank that cannot be opened stops no other."""
+    try:
+        with closing(Bank.at(folder)) as bank:
+            if (folder / "catalogue.sqlite").exists():
+                damages = list(bank.verify())
+            else:
+                damages = []
+                verified.faults.append(f"bank {folder.name} has no catalogue")
+            if repair:
+                bank.repair()
+                bank.drop(damage.cell for damage in damages if damage.cell)
+            done = "it is made again when it is next needed" if repair else "not repaired"
+            for damage in damages:
+                where = f"{damage.cell}: " if damage.cell else ""
+                verified.faults.append(f"bank {folder.name}: {where}{damage.why}; {done}")
+            with suppress(UserError):
+                verified.images += sum(bank.count().values())
+                verified.unsealed += bank.catalogue.unsealed()
+    except UserError as error:
+        verified.faults.append(str(error))
+
+
+def _caches() -> Iterator[Path]:
+    """Files that the harness made from others and can make again."""
+    yield from sorted(home().glob("banks/*/cache/*.npy"))
+    for kept in (home() / "features", data_home()):
+        for path in sorted(kept.rglob("*")) if kept.is_dir() else ():
+            decoded = path.name in _DECODED and (path.parent / "done.json").exists()
+            arrow = path.name == "digests.arrow"
+            if (decoded or arrow or path.suffix == ".npy") and path.is_file():
+                yield path
+
+
+def _verify_cache(path: Path, repair: bool, verified: Verified) -> None:
+    done = "it was removed, and is made again when it is next needed" if repair else "not repaired"
+    verified.files += 1
+    try:
+        has_seal = sealed.recheck(path, done)
+        if not has_seal and path.suffix == ".npy":
+            sealed.load_array(path, done)
+        verified.unsealed += not has_seal
+    except DamagedFileError as error:
+        verified.faults.append(str(error))
+        if repair:
+            path.unlink(missing_ok=True)
+
+
+def _verify_run(
+    store: Store, run: Path, repair: bool, verified: Verified, contents: dict[tuple[str, str], str]
+) -> None:
+    """Each file of a run; `contents` are digests of banks that were computed before."""
+
+    def look(path: Path, check: Callable[[], None], seals: Callable[[Path], bool]) -> None:
+        if not path.exists():
+            return
+        verified.files += 1
+        try:
+            check()
+            verified.unsealed += not seals(path)
+        except UserError as error:
+            done = f"it is now {path.name}{ASIDE}" if repair else "not repaired"
+            verified.faults.append(f"{error} ({done})")
+            if repair:
+                path.rename(path.with_name(path.name + ASIDE))
+
+    for attempt in sorted(run.glob("[0-9]*")):
+        if not attempt.is_dir():
+            continue
+        path = attempt / "result.json"
+        look(path, lambda path=path: _check_result(path, run.name), is_sealed)  # type: ignore[misc]
+        predictions = attempt / "predictions.npz"
+        look(
+            predictions,
+            lambda attempt=attempt: _check_predictions(store, attempt),  # type: ignore[misc]
+            lambda _: True,
+        )
+        record = attempt / events.NAME
+        look(record, lambda attempt=attempt: _check_record(attempt), _is_record_sealed)  # type: ignore[misc]
+        described = attempt / "experiment.json"
+        look(described, lambda path=described: _check_description(path), is_sealed)  # type: ignore[misc]
+        if path.exists():
+            with suppress(UserError):
+                if fault := _other_images(Result.read(path), contents):
+                    verified.faults.append(f"{path}: {fault}")
+    for path in sorted((run / "checkpoints").glob("*.safetensors")):
+        look(path, lambda path=path: _check_checkpoint(path), lambda _: True)  # type: ignore[misc]
+
+
+def _check_result(path: Path, id: str) -> None:
+    fault = validated(path, id)
+    if isinstance(fault, str):
+        raise UserError(f"{path}: {fault.removeprefix(f'{path} ')}")
+
+
+def _check_predictions(store: Store, attempt: Path) -> None:
+    """Also whether they are those of the result."""
+    predictions = store.predictions(attempt)
+    path = attempt / "result.json"
+    if path.exists():
+        expected = Result.read(path).predictions
+        if expected and predictions_digest(predictions) != expected:
+            raise UserError(
+                f"{attempt / 'predictions.npz'} are not the predictions of the result beside them"
+            )
+
+
+def _check_record(attempt: Path) -> None:
+    events.epochs(attempt)
+
+
+def _is_record_sealed(path: Path) -> bool:
+    with path.open("rb") as opened:
+        return b', "seal": "' in opened.readline()
+
+
+def _check_description(path: Path) -> None:
+    read_sealed(path, "the result does not need it")
+
+
+def _check_checkpoint(path: Path) -> None:
+    checkpoints.read(path)
+
+
+def _other_images(result: Result, contents: dict[tuple[str, str], str]) -> str:
+    """Whether a run's bank now holds other images than those it was trained on, in words.
+
+    "" where it does not, where the bank is not on this machine, and for runs of earlier versions.
+    """
+    known = result.provenance.get("bank_content")
+    folder = home() / "banks" / str(result.comparability.get("bank"))
+    if not isinstance(known, dict) or not (folder / "catalogue.sqlite").exists():
+        return ""
+    key = (folder.name, repr((known["levels"], known["variants"])))
+    if key not in contents:
+        with closing(Bank.at(folder)) as bank:
+            levels = [int(level) for level in known["levels"]]
+            contents[key] = bank.digest(levels, int(known["variants"]))
+    if contents[key] == known["digest"]:
+        return ""
+    return (
+        f"bank {folder.name} now holds other images of levels"
+        f" {', '.join(map(str, known['levels']))} than the run was trained on; images were made"
+        " again, or imported"
+    )
