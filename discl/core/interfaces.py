@@ -167,7 +167,7 @@ class Generator(Protocol):
     An image depends on nothing but its request and its photo. A generator that works best at one
     size may have `photo_size`, (height, width), or None: photos of which the dataset has the
     originals are then given at that size. A generator may have `texts_read`, from texts to
-    `TextsRead`, which loads no weights; a scorer too.
+    `TextsRead`, or None where all are read whole, which loads no weights; a scorer too.
     """
 
     version: int

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError, unknown
+from discl.core.text.lengths import are_read_whole
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
 from discl.files.weights import digest_of, hub_file
 
 EMBEDDED = "pkg://discl/assets/cifar10_clip"  # the small model that ships with us
 _CONFIG = "open_clip_config.json"
+_CONTEXT = 77  # tokens that open_clip's text towers read where nothing else is said
 
 
 class ClipCheckpoint:
@@ -236,6 +239,27 @@ class ClipCheckpoint:
             SafetensorError,
         ) as error:
             raise self._does_not_load(error) from error
+
+    def reads_whole(self, texts: Sequence[str]) -> bool:
+        """Whether all of each text is known to be read, without open_clip, which takes seconds."""
+        text_tower = self._text_tower()
+        if text_tower is None:
+            return False
+        vocabulary = None
+        if self._folder and text_tower.get("hf_tokenizer_name"):
+            vocabulary = self._folder / "tokenizer.json"
+        return are_read_whole(texts, text_tower.get("context_length", _CONTEXT), vocabulary)
+
+    def _text_tower(self) -> dict[str, Any] | None:
+        """The configuration of the text tower, as its file says; None where there is no file."""
+        if self._folder:
+            described = self._described.get("model_cfg", {})
+        else:
+            spec = importlib.util.find_spec("open_clip")  # imports nothing
+            folder = Path((spec and spec.origin) or "").parent / "model_configs"
+            file = folder / f"{self.model}.json"
+            described = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        return described.get("text_cfg")
 
     def tokenizer(self) -> Any:
         """From texts to token numbers int64 [n, context]."""

@@ -619,3 +619,24 @@ def test_what_the_text_encoder_reads_of_prompts_is_known_without_its_weights(
     assert len(read.tokens[1]) == 16
     assert "family" not in vars(part)
     assert "longer than" not in capsys.readouterr().err
+
+
+def test_prompts_that_are_read_whole_load_no_tokenizer(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import transformers
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise AssertionError("loaded")
+
+    part = bind("generators", "img2img", {}).build()
+    with monkeypatch.context() as patch:
+        patch.setattr(transformers.AutoTokenizer, "from_pretrained", refused)
+        assert part.texts_read([CAT, "a photo of a giraffe"]) is None
+        unlimited = shutil.copytree(checkpoint, tmp_path / "copy")
+        config = unlimited / "tokenizer" / "tokenizer_config.json"
+        config.write_text(json.dumps({"model_max_length": 77}))
+        assert _generator(unlimited).texts_read(["a" * 74]) is None
+        config.write_text("{}")
+        with pytest.raises(AssertionError, match="loaded"):
+            _generator(unlimited).texts_read([CAT])

@@ -461,3 +461,19 @@ def test_what_the_scorer_reads_of_texts_is_known_without_its_weights() -> None:
     read = part.texts_read(["a cat", f"{long} in grass", f"{long} in snow"])
     assert (read.most, read.cut) == (16, (False, True, True))
     assert read.tokens[0] != read.tokens[1] == read.tokens[2]
+
+
+def test_texts_that_are_read_whole_load_no_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise AssertionError("loaded")
+
+    scorer = bind("scorers", "open_clip", {}).build()
+    of_a_name = {"model": "ViT-B-32", "pretrained": "openai"}
+    with monkeypatch.context() as patch:
+        patch.setattr(open_clip, "get_tokenizer", refused)
+        assert scorer.texts_read(["a cat", "a photo of a giraffe"]) is None
+        assert bind("scorers", "open_clip", of_a_name).build().texts_read(["a" * 74]) is None
+    for words in range(1, 14):
+        text = " ".join(["zzz"] * words)
+        most, tokens, cut = 16, 3 * words + 2, scorer.texts_read([text])
+        assert (cut is None) == (tokens <= most), text

@@ -122,8 +122,10 @@ def _cut(bench: Bench, texts: _Texts) -> Iterator[str]:
     if reads is None or not listed:
         return
     try:
-        read: TextsRead = reads(listed)
+        read: TextsRead | None = reads(listed)
     except UserError:  # it cannot be loaded here, which is said where it is used
+        return
+    if read is None:
         return
     cut = [text for text, is_cut in zip(listed, read.cut, strict=True) if is_cut]
     if not cut:

@@ -149,8 +149,8 @@ class Img2Img:
         """(height, width) of the photos it works best from: `size`, or the checkpoint's own."""
         return (self.size[1], self.size[0]) if self.size else sample_size(self._folder)
 
-    def texts_read(self, texts: Sequence[str]) -> TextsRead:
-        """What the checkpoint's text encoders read of texts [n]; loads no weights."""
+    def texts_read(self, texts: Sequence[str]) -> TextsRead | None:
+        """What the text encoders read of texts [n]; None = all of each. Loads no weights."""
         from discl.parts.generators.base.text_limits import texts_read
 
         return texts_read(self._folder, texts)

@@ -52,8 +52,10 @@ class OpenClipScorer:
         """Fetch published weights; raises UserError where they cannot be had."""
         self._checkpoint.fetch()
 
-    def texts_read(self, texts: Sequence[str]) -> TextsRead:
-        """What the text tower reads of texts [n]; loads no weights."""
+    def texts_read(self, texts: Sequence[str]) -> TextsRead | None:
+        """What the text tower reads of texts [n]; None = all of each. Loads no weights."""
+        if self._checkpoint.reads_whole(texts):
+            return None
         tokenizer = self._checkpoint.tokenizer()
         read = tokenizer(list(texts))
         most = int(read.shape[1])

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import TextsRead
+from discl.core.text.lengths import are_read_whole
 
 _NAMES = ("tokenizer", "tokenizer_2")
 
 
-def texts_read(folder: Path, texts: Sequence[str]) -> TextsRead:
+def texts_read(folder: Path, texts: Sequence[str]) -> TextsRead | None:
     """What the encoders of a checkpoint in diffusers' format read of texts [n].
 
-    Of two encoders, what the one reads that reads most.
+    Of two encoders, what the one reads that reads most. None where all texts are read whole.
     """
     found = [folder / name for name in _NAMES if (folder / name).is_dir()]
+    if any(_reads_whole(path, texts) for path in found):
+        return None
     read = [_read(_tokenizer(path), texts) for path in found]
     return max(read, key=lambda by_one: by_one.most)
 
@@ -28,6 +32,16 @@ def _read(tokenizer: Any, texts: Sequence[str]) -> TextsRead:
     whole = tokenizer(list(texts), verbose=False)["input_ids"]
     read = tokenizer(list(texts), truncation=True, max_length=most)["input_ids"]
     return TextsRead(most, tuple(map(tuple, read)), tuple(len(numbers) > most for numbers in whole))
+
+
+def _reads_whole(folder: Path, texts: Sequence[str]) -> bool:
+    """Whether an encoder is known to read all of each text, without its library."""
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+        most = config["model_max_length"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return isinstance(most, int) and are_read_whole(texts, most, folder / "tokenizer.json")
 
 
 @cache
