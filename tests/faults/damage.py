@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 PAGE = 4096
 
 
@@ -34,6 +36,12 @@ def truncate(path: Path, kept: float = 0.6) -> None:
 def empty(path: Path) -> None:
     """Leave no byte of a file, as a power cut may."""
     path.write_bytes(b"")
+
+
+def reshape(path: Path) -> None:
+    """Put an array of fewer rows, or of another type, in the place of an array."""
+    array = np.load(path)
+    np.save(path, array[:-1])
 
 
 def swap(path: Path, sibling: Path) -> None:

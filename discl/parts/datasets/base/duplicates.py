@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 
 from discl.core.hashing import short
 from discl.core.interfaces import Ints
+from discl.core.seals import DamagedFileError, read_sealed, sealed_text
 from discl.files.disk import write_text
+from discl.files.sealed import AGAIN, told
 from discl.parts.datasets.base.likeness import alike
 from discl.parts.datasets.base.photo_contents import SplitContents
 from discl.parts.datasets.base.survey import examples
@@ -81,19 +82,18 @@ def stored_alike(
     """
     path = home / f"{short([VERSION, list(splits), list(maps)])}.json"
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = read_sealed(path, AGAIN)["pairs"] if path.exists() else None
         return [
             Pair(split, other, np.array(rows, np.int64), np.array(others, np.int64))
             for split, other, rows, others in stored
         ]
-    except (OSError, ValueError, TypeError):
+    except DamagedFileError as error:
+        told(error)
         pairs = alike_to_train(splits, small())
-    write_text(
-        path,
-        json.dumps(
-            [[pair.split, pair.other, pair.rows.tolist(), pair.others.tolist()] for pair in pairs]
-        ),
-    )
+    except (KeyError, ValueError, TypeError):  # not there, or of an earlier version
+        pairs = alike_to_train(splits, small())
+    rows = [[pair.split, pair.other, pair.rows.tolist(), pair.others.tolist()] for pair in pairs]
+    write_text(path, sealed_text({"pairs": rows}))
     return pairs
 
 
