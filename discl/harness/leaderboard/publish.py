@@ -19,6 +19,7 @@ from discl.harness.leaderboard.table import board
 from discl.harness.leaderboard.verify import Verification, verify
 from discl.harness.leaderboard.wording import placed
 from discl.harness.run.store import Store
+from discl.harness.run.validation import read_result
 
 
 def publish(spec: Benchmark, store: Store, root: Path) -> list[Path]:
@@ -87,7 +88,7 @@ def _verified(results: Sequence[Result], spec: Benchmark, store: Store, root: Pa
 
 
 def _runs(spec: Benchmark, store: Store) -> list[Result]:
-    return runs_of(spec, store, every_strategy=False, every_seed=False)[1]
+    return runs_of(spec, store, every_strategy=False, every_seed=False, every_file=True)[1]
 
 
 def _check_submission(spec: Benchmark, results: Sequence[Result]) -> None:
@@ -148,7 +149,7 @@ def _folder(root: Path, benchmark: str, scale: str) -> Path:
 def committed(root: Path, benchmark: str, scale: str) -> list[Result]:
     """Published results of a benchmark at a scale."""
     folder = recovered(_folder(root, benchmark, scale))
-    return [Result.read(path) for path in sorted(folder.glob("*.json"))]
+    return [read_result(path) for path in sorted(folder.glob("*.json"))]
 
 
 def shipped_results(

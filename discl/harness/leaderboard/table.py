@@ -303,7 +303,10 @@ def _differences(
 
 
 def _hardware(provenance: Mapping[str, Any]) -> str:
-    return f"{provenance['processor']}, {provenance['device']}, {provenance['threads']} threads"
+    processor, device, threads = (
+        provenance.get(name, "?") for name in ("processor", "device", "threads")
+    )
+    return f"{processor}, {device}, {threads} threads"
 
 
 def _code(provenance: Mapping[str, Any]) -> str:

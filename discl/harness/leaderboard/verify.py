@@ -29,6 +29,7 @@ from discl.engine.evaluation.metrics import (
 from discl.harness.leaderboard.corrections import BEFORE, corrections_of, redefined
 from discl.harness.run.result_parts import metrics_of_run
 from discl.harness.run.store import Store
+from discl.harness.run.validation import read_result
 
 CLOSE = 1e-9  # two machines may add up in another order
 
@@ -47,7 +48,7 @@ class Verification:
 
 
 def verify(
-    paths: Sequence[Path], store: Store, read: Callable[[Path], Result] = Result.read
+    paths: Sequence[Path], store: Store, read: Callable[[Path], Result] = read_result
 ) -> Verification:
     """Compute every number of result files again; `read` gives those that are not written yet.
 
@@ -70,6 +71,10 @@ def verify(
                 wrong += _faults_of_predictions(result, predictions)
         except UserError as error:
             faults.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+            continue
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            # a file may come from anybody, and hold anything in what is unpacked here
+            faults.append(f"{path}: it holds what no run stores ({type(error).__name__}: {error})")
             continue
         faults += [f"{path}: {fault}" for fault in wrong]
         numbers += len(result.metrics) + len(result.class_recalls) + len(result.errors)

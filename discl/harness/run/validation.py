@@ -19,6 +19,20 @@ TYPES: dict[str, type] = {
     **dict.fromkeys(("class_recalls", "classes", "counts", "published_counts"), list),
 }
 
+_PARTS = ("backbone", "dataset", "loss", "hard_rule")  # of an identity, where they are there
+_MOST_PHOTOS = 10**12
+
+
+def read_result(path: Path) -> Result:
+    """The result in a file of whatever origin.
+
+    Raises UserError where it is damaged, or a field holds something else than runs store there.
+    """
+    result = Result.read(path)
+    if fault := next(_faults_of_fields(result), ""):
+        raise UserError(f"{path}: {fault}; it is not what a run stores")
+    return result
+
 
 def validated(path: Path, id: str) -> Result | str:
     """The result of run `id`, or a sentence that says what is wrong with its file."""
@@ -32,11 +46,13 @@ def validated(path: Path, id: str) -> Result | str:
     return f"{fault}; was it edited? remove it or run again" if fault else result
 
 
-def _faults(result: Result, id: str) -> Iterator[str]:
+def _faults_of_fields(result: Result) -> Iterator[str]:
+    """Fields of another type, a sentence each; ends at the first where others depend on it."""
     for name, expected in TYPES.items():
         given = type(getattr(result, name))
         if not issubclass(given, expected):
             yield f"{name} is a {given.__name__}, not a {expected.__name__}"
+            return
     for name in ("metrics", "cost", "errors"):
         for key, value in getattr(result, name).items():
             if not _all_numbers([value]):
@@ -47,6 +63,44 @@ def _faults(result: Result, id: str) -> Iterator[str]:
     of_classes = (result.class_recalls, result.classes, result.counts, result.group_counts)
     if len({len(values) for values in of_classes}) > 1:
         yield "class_recalls, classes and counts differ in length"
+    counts = [*result.counts, *result.published_counts]
+    if not all(type(value) is int and 0 <= value < _MOST_PHOTOS for value in counts):
+        yield "counts hold something else than numbers of photos"
+    if not {*map(type, result.classes)} <= {str}:
+        yield "classes hold something else than names"
+    yield from _faults_of_tables(result)
+
+
+def _faults_of_tables(result: Result) -> Iterator[str]:
+    """Tables that are read further, and lack what is read."""
+    identity = result.identity
+    if "seconds" not in result.cost:
+        yield "cost lacks seconds"
+    needed: dict[str, Any] = {"strategy": identity.get("strategy")}
+    needed |= {name: identity[name] for name in _PARTS if name in identity}
+    images = identity.get("images")
+    if images is not None:
+        needed["images.generator"] = images.get("generator") if isinstance(images, dict) else None
+    for name, part in needed.items():
+        named = isinstance(part, dict) and isinstance(part.get("name"), str)
+        if not named or not isinstance(part.get("parameters", {}), dict):
+            yield f"identity.{name} names no part"
+    select = identity.get("select")
+    if not isinstance(select, dict) or not isinstance(select.get("metric"), str):
+        yield "identity.select names no metric"
+    if type(identity.get("seed")) is not int:
+        yield "identity.seed is no number"
+    described = result.plugins.get("metrics", {})
+    tables = [described, *described.values()] if isinstance(described, dict) else [described]
+    packed = [*result.confusion_counts.values(), result.plugins.get("strategy", {}), *tables]
+    if not all(isinstance(table, dict) for table in packed):
+        yield "confusion_counts or plugins hold something else than tables"
+
+
+def _faults(result: Result, id: str) -> Iterator[str]:
+    for fault in _faults_of_fields(result):
+        yield fault
+        return
     if result.id != id:
         yield f"it says it is run {result.id!r}, and lies in the folder of {id!r}"
     # an identity was canonical when it was stored, so it gives the same JSON again
