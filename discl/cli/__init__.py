@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from io import StringIO
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -30,7 +30,6 @@ from discl.cli.render.process import (
     check_process,
     close_output,
     fault_of_process,
-    flush_output,
     open_streams,
 )
 from discl.cli.report import figures, report
@@ -67,7 +66,7 @@ class _Program(CommandGroup):
                     *rest,
                     **{**kwargs, "standalone_mode": False},
                 )
-            flush_output()
+            sys.stdout.flush()
             sys.exit(code if isinstance(code, int) else 0)  # click returns the code of an Exit
         except UserError as error:
             if debug:
@@ -80,9 +79,12 @@ class _Program(CommandGroup):
         except (KeyboardInterrupt, click.Abort):
             _tell("stopped; what was finished is kept, and the same command goes on from there")
             sys.exit(130)
-        except BrokenPipeError:  # as of `discl list | head`: who read has read enough
-            close_output()
-            sys.exit(0)
+        except BrokenPipeError:
+            _end_quietly()
+        except SystemExit:
+            if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):  # click, for a broken pipe
+                _end_quietly()
+            raise
         except Exception as error:
             if debug:
                 _echo_traceback(error)
@@ -97,6 +99,12 @@ class _Program(CommandGroup):
                 " for the details)"
             )
             sys.exit(1)
+
+
+def _end_quietly() -> NoReturn:
+    """As of `discl list | head`: who read has read enough."""
+    close_output()
+    sys.exit(0)
 
 
 def _tell(sentence: str) -> None:

@@ -71,6 +71,9 @@ def _console_class() -> type[Console]:
     from rich.segment import Segment
 
     class VisibleConsole(Console):
+        def on_broken_pipe(self) -> None:  # rich would end the program, and call it failed
+            raise BrokenPipeError
+
         def render(
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterable[Segment]:

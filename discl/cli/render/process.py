@@ -1,0 +1,130 @@
+"""What a command needs of the process it runs in: streams, a working folder, file handles."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO, cast
+
+from discl.core.errors import UserError
+
+LEAST_HANDLES = 64  # below that, libraries fail while they are imported
+ENOUGH_HANDLES = 4096
+_TOO_MANY = os.strerror(errno.EMFILE)
+
+
+class OutputError(UserError):
+    """Standard output takes nothing more, as on a full disk."""
+
+
+class _Output:
+    """Standard output, whose errors can be told from those of other files."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        if not len(text):  # click tries what a stream takes, and minds no error
+            return self._stream.write(text)
+        with _told():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _told():
+            self._stream.flush()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        close_output()
+        raise OutputError(
+            f"standard output cannot be written ({error.strerror or error}); point it somewhere"
+            " else, or free some space there"
+        ) from error
+
+
+def open_streams() -> None:
+    """Give closed standard streams somewhere to go, and let standard output name its errors.
+
+    The first file that is opened would take the number of a closed standard output, and what a
+    library prints would be written into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as we run
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is sys.__stdout__:  # else a test, or a program that calls us, has its own
+        sys.stdout = cast(TextIO, _Output(sys.stdout))
+
+
+def check_process() -> None:
+    """Raises UserError where the working folder is gone, or too few files may be open at once."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError(
+            "the folder that this shell works in was removed; change to one that is there, such as"
+            " with `cd ~`"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"the folder that this shell works in cannot be read ({error.strerror}); change to"
+            " another one"
+        ) from error
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = ENOUGH_HANDLES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_HANDLES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    if soft != resource.RLIM_INFINITY and soft < LEAST_HANDLES:
+        raise UserError(_few_handles(soft))
+
+
+def fault_of_process(error: BaseException) -> str:
+    """The sentence for an error that too few file handles caused; "" for others."""
+    for cause in _chain(error):
+        if getattr(cause, "errno", 0) in (errno.EMFILE, errno.ENFILE) or _TOO_MANY in str(cause):
+            return _few_handles(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    return ""
+
+
+def close_output() -> None:
+    """Let what is left for a standard output that takes nothing more go nowhere, without a word."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _few_handles(limit: int) -> str:
+    return (
+        f"only {limit} files may be open at once (`ulimit -n`), which is too few; raise it, such as"
+        " with `ulimit -n 1024`"
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what caused it, which may be long or a circle."""
+    for _ in range(20):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,87 @@
+"""A process that lacks something: standard output, a working folder, file handles, a home."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from discl.cli import main
+
+
+def _ends_with(words: list[str], output: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of a command whose standard output is a file handle."""
+    with os.fdopen(output, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "__stdout__", stream)
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+    return int(str(ended.value.code))
+
+
+@pytest.mark.parametrize("words", [["list", "strategies"], ["--help"], ["runs", "ls"]])
+def test_a_full_standard_output_is_told_and_the_exit_code_says_so(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _ends_with(words, os.open("/dev/full", os.O_WRONLY), monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert "standard output cannot be written (No space left on device)" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["list", "strategies"], ["--help"], ["list", "strategies", "-h"]]
+)
+def test_a_reader_who_has_read_enough_is_no_failure(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert _ends_with(words, writer, monkeypatch) == 0
+    assert not capsys.readouterr().err
+
+
+def test_a_full_standard_error_changes_no_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", encoding="utf-8", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        with pytest.raises(SystemExit) as ended:
+            main(["plan", "nothing"])
+        monkeypatch.undo()
+        assert ended.value.code == 2
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # what is left of it
+
+
+def test_a_removed_working_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for words in (["list", "benchmarks"], ["plan", "cifar10_lt"], ["doctor"]):
+        outcome = CliRunner().invoke(main, words)
+        assert outcome.exit_code == 2
+        assert "the folder that this shell works in was removed" in outcome.output
+
+
+def test_few_file_handles_are_told_with_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (20, 20))
+    outcome = CliRunner().invoke(main, ["list", "strategies"])
+    assert outcome.exit_code == 2
+    assert "only 20 files may be open at once (`ulimit -n`)" in outcome.output
+
+
+def test_an_error_that_few_handles_caused_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left() -> None:
+        try:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "photo.png")
+        except OSError as error:
+            raise ValueError("photo.png is no image") from error
+
+    monkeypatch.setattr("discl.harness.run.store.Store.check_version", lambda _: none_left())
+    outcome = CliRunner().invoke(main, ["leaderboard", "cifar10_lt"])
+    assert outcome.exit_code == 2
+    assert "files may be open at once" in outcome.output
