@@ -282,3 +282,55 @@ def test_a_photo_that_was_empty_is_found_once_it_is_filled(
     assert labels(root) == {"cat": 5, "dog": 5}
     (root / "train/cat/late.jpg").write_bytes(b"\xff\xd8\xff late")
     assert labels(root) == {"cat": 6, "dog": 5}
+
+
+def test_a_table_with_a_column_in_common_gives_the_classes(tmp_path: Path) -> None:
+    media = "file,burst,place\n" + "".join(f"{i}.jpg,s{i // 3},here\n" for i in range(9))
+    seen = "burst,place,q__species\ns0,here,gnu\ns1,here,ape\ns2,here,elk\ns2,here,elk\n"
+    root = made(tmp_path / "a", FLAT, media__csv=media, seen__csv=seen)
+    assert labels(root) == THREE
+    assert "seen.csv" in told(root)
+    assert "not used" not in told(root)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"train": [[f"{i}.jpg", i % 3, ("gnu", "ape", "elk")[i % 3]] for i in range(9)]},
+        {"info": {}, "images": [{"name": f"{i}.jpg", "class": ("gnu", "ape", "elk")[i % 3]}
+                                for i in range(9)]},
+    ],
+)  # fmt: skip
+def test_json_with_arrays_of_photos_is_read(tmp_path: Path, content: object) -> None:
+    assert labels(made(tmp_path / "a", FLAT, a__json=json.dumps(content))) == THREE
+
+
+def test_files_that_name_photos_and_are_not_read_are_told(tmp_path: Path) -> None:
+    lines = "id class path\n" + "".join(f"{i} {i % 2} {i}.jpg\n" for i in range(5))
+    root = made(tmp_path / "a", TRAIN, a__lst=lines, b__txt=lines)
+    assert "a.lst, b.txt name photos and are not read" in told(root).replace("b.txt, a.lst", (
+        "a.lst, b.txt"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "names", [("1_train", "2_val", "3_test"), ("treino", "validação", "teste")]
+)
+def test_splits_with_numbers_and_in_other_languages_are_splits(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    photos = [f"{name}/{label}/{i}.jpg" for name in names for label in ("a", "b") for i in range(2)]
+    found = counts(made(tmp_path / "a", photos))
+    assert found == {(name, label): 2 for name in ("train", "val", "test") for label in ("a", "b")}
+
+
+def test_patients_of_numbers_are_groups_of_the_classes_below(tmp_path: Path) -> None:
+    photos = [f"{patient}/{label}/{patient}{i}.jpg"
+              for patient in (10253, 10254, 10255) for label in (0, 1) for i in range(3)]  # fmt: skip
+    folder = Folder(root=str(made(tmp_path / "a", photos)))
+    assert folder.classes == ("0", "1")
+    assert folder.group_names == ("10253", "10254", "10255")
+
+
+def test_folders_called_as_copies_are_told(tmp_path: Path) -> None:
+    photos = [f"{name}/{i}.jpg" for name in ("cat", "cat - Copy", "dog") for i in range(3)]
+    assert "cat - Copy: class folder(s) called as copies" in told(made(tmp_path / "a", photos))

@@ -16,7 +16,7 @@ from discl.parts.datasets.manifest.boxes import clip_boxes
 from discl.parts.datasets.manifest.columns import ascends, coded, replaced
 from discl.parts.datasets.manifest.combined import with_other_splits
 from discl.parts.datasets.manifest.detections import cropped
-from discl.parts.datasets.manifest.files.foreign import foreign
+from discl.parts.datasets.manifest.files.foreign import foreign, unread
 from discl.parts.datasets.manifest.held_out import RowPictures
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.layouts.camtrap_dp import CamtrapDp
@@ -92,7 +92,7 @@ def built(
     if layout is None:
         reasons = [
             *unused_lists(tree, settings.options, ()),
-            *foreign(tree),
+            *_foreign(tree, settings.options),
             *hint(tree),
             *tree.remarks,
         ]
@@ -174,7 +174,8 @@ def _listed(layout: Layout, tree: FileTree, options: ReadOptions) -> Contents:
         reasons = []
         if isinstance(layout, ClassFolders):
             reasons = [*hint(tree), *unused_lists(tree, options, ())]
-        raise UserError("; ".join([str(error), *reasons, *foreign(tree)])) from error
+        reasons += _foreign(tree, options, [str(error)])
+        raise UserError("; ".join([str(error), *reasons])) from error
 
 
 def _unused(contents: Contents, tree: FileTree, settings: ManifestSettings) -> list[str]:
@@ -186,7 +187,9 @@ def _unused(contents: Contents, tree: FileTree, settings: ManifestSettings) -> l
         for ref in results_in(tree)
         if ref != settings.crop
     ]
-    return [*unused_lists(tree, settings.options, [*read, *named]), *boxes, *foreign(tree)]
+    used = [*read, *named]
+    unused = unused_lists(tree, settings.options, used)
+    return [*unused, *boxes, *_foreign(tree, settings.options, [*used, *contents.remarks])]
 
 
 def _check_train(before: Contents, after: Contents) -> None:
@@ -198,6 +201,12 @@ def _check_train(before: Contents, after: Contents) -> None:
             f"no photo of train has a class ({counts['train']:,} without one; {listed(left.values)}"
             " has some): there is nothing to learn from; write the classes of train"
         )
+
+
+def _foreign(tree: FileTree, options: ReadOptions, told: Sequence[str] = ()) -> list[str]:
+    """Sentences about what is not read, beside the lists that are told of already."""
+    text = "\n".join([*unused_lists(tree, options, ()), *told, options.groups, options.table])
+    return [*foreign(tree), *unread(tree, [ref for ref in tree.lists if ref in text])]
 
 
 def _padded(contents: Contents, padding: float) -> Contents:

@@ -148,6 +148,10 @@ def _cut(
         )
     if none:
         what, way_out = "photos", "three of a class are the least for train, val and test"
+        if pictures is not None and len(np.unique(pictures.digests)) < len(
+            coded(contents.rows["ref"])
+        ):
+            what = "different photos (equal ones stay together)"
         if by:
             what, way_out = f"{by}s", "dataset.split_by=photo cuts photo by photo"
         nothing = (

@@ -24,6 +24,25 @@ SPLITS = {
     "validate": "val",
     "id_val": "id_val",
     "id_test": "id_test",
+    "entrenamiento": "train",
+    "treino": "train",
+    "treinamento": "train",
+    "entrainement": "train",
+    "entraînement": "train",
+    "训练": "train",
+    "训练集": "train",
+    "validacion": "val",
+    "validación": "val",
+    "validacao": "val",
+    "validação": "val",
+    "validierung": "val",
+    "验证": "val",
+    "验证集": "val",
+    "prueba": "test",
+    "pruebas": "test",
+    "teste": "test",
+    "测试": "test",
+    "测试集": "test",
 }
 # words that are put around a split's name: train_images, training_set, seg_train, data_val
 SPLIT_AFFIXES = (
@@ -129,7 +148,7 @@ def split_of(name: str) -> str | None:
         return "ood/" + name.strip()[4:]
     if text in SPLITS:
         return SPLITS[text]
-    words = plain_name(name)
+    words = re.sub(r"^\d{1,2}_", "", plain_name(name))  # 01_train
     while (shorter := _without_affix(words)) != words:
         words = shorter
     return SPLITS.get(words)

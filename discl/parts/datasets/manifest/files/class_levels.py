@@ -103,6 +103,8 @@ def _decide(
                 _decide(levels, folder.below(), depth + 1, group_depths)
         return
     lowest = not any(inner.inner for folder in deep for inner in folder.inner.values())
+    if lower == "sequence" and _are_numbers(folders, deep):
+        lower, upper = "", "group"  # patients with classes 0 and 1
     # day/cam1/*.jpg has classes day and night, day/cam1/zebra/*.jpg has not
     if lower and (not upper or (upper == "condition" and lower != "condition" and lowest)):
         inner = sorted({name for folder in deep for name in folder.inner})
@@ -178,6 +180,21 @@ def _kind(folders: list[PictureFolder], beside: list[PictureFolder]) -> str:
     if is_counted and not all(map(_SYNSET.fullmatch, names)) and len(beside) > 1:
         return "sequence" if _recurrence(beside) >= _SHARED else ""
     return ""
+
+
+def _are_numbers(folders: list[PictureFolder], deep: list[PictureFolder]) -> bool:
+    """Whether numbers of several digits hold folders 0, 1, ..., the same few in most of them.
+
+    Bursts begin with 1, or are as many as there are.
+    """
+    inner = Counter(name for folder in deep for name in folder.inner)
+    return (
+        all(folder.name.isdecimal() and len(folder.name) > 1 for folder in folders)
+        and all(name.isdecimal() and len(name) == 1 for name in inner)
+        and {"0", "1"} <= inner.keys()
+        and len(inner) < len(folders)
+        and _mostly(count > len(deep) / 2 for count in inner.values())
+    )
 
 
 def _mostly(facts: Iterable[bool]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 
 from discl.parts.datasets.manifest.columns import some
 from discl.parts.datasets.manifest.files import kinds
@@ -15,6 +16,10 @@ _PACKED_LISTS = (".csv.zip", ".tsv.zip")
 _DATABASES = (".db", ".sqlite", ".sqlite3", ".mdb", ".accdb", ".ddb")
 _BINARY = (".mat", ".npy", ".npz", ".h5", ".hdf5", ".pkl", ".pickle", ".tfrecord", ".lmdb", ".rec")
 _BOX = re.compile(rb"\s*\d+(\s+\d*\.?\d+){4}")
+_MAY_NAME_PHOTOS = (".txt", ".json", ".lst", ".xml", ".yaml", ".yml", ".html", ".tab", ".dat")
+_PHOTO_NAME = re.compile(rb"[^\s,;:|\"'/\\<>]+\.(?:jpe?g|png|tiff?|bmp|webp)", re.IGNORECASE)
+_DEEPEST = 2  # folders
+_MOST_LOOKED_AT = 40  # files
 _LEAST = 0.5  # share of photos that have a file of their own name
 
 
@@ -56,6 +61,11 @@ def _boxes(tree: FileTree, others: list[str]) -> list[str]:
     sentences = []
     if len(texts) >= max(1, _LEAST * len(stems)) and _BOX.match(_start(tree, texts[0])):
         sentences.append(_told(texts, "text file(s) with the boxes of YOLO"))
+    elif len(texts) >= max(2, _LEAST * len(stems)):
+        sentences.append(
+            f"{len(texts):,} text files have the names of photos ({texts[0]}) and are not read:"
+            " write what they say as CSV with the columns file_name and label"
+        )
     if of_photos:
         sentences.append(_told(of_photos, "XML file(s) with boxes of photos"))
     sentences += [
@@ -64,6 +74,25 @@ def _boxes(tree: FileTree, others: list[str]) -> list[str]:
         if ref not in of_photos and b"<annotations>" in _start(tree, ref)
     ]
     return sentences
+
+
+def unread(tree: FileTree, known: Collection[str]) -> list[str]:
+    """A sentence about files that name photos at their beginning, and are none of the `known`."""
+    names = {ref.rpartition("/")[2].encode() for ref in tree.pictures}
+    others = [
+        ref
+        for ref in (*tree.lists, *tree.left_out.get(OTHERS, ()))
+        if ref not in known
+        and ref.lower().endswith(_MAY_NAME_PHOTOS)
+        and ref.count("/") <= _DEEPEST
+    ]
+    if len(others) > _MOST_LOOKED_AT:  # a file for each photo
+        return []
+    found = [ref for ref in others if names & set(_PHOTO_NAME.findall(_start(tree, ref)))]
+    if not found:
+        return []
+    verb = "name photos and are" if len(found) > 1 else "names photos and is"
+    return [f"{some(found)} {verb} not read: write a CSV with the columns file_name and label"]
 
 
 def _told(refs: list[str], what: str) -> str:

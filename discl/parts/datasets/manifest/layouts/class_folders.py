@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path as FilePath
@@ -23,6 +24,7 @@ from discl.parts.datasets.manifest.naming.numbered_names import named_numbers
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, RowBuilder
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 
+_COPY = re.compile(r"(.+?)(?:[ _-]+copy(?: ?\(?\d+\)?)?| \(\d+\)| - Kopie)", re.IGNORECASE)
 _COPIED = 0.9  # of a folder's pictures have the names of others
 
 
@@ -100,6 +102,7 @@ class _FolderReader:
             builder.extend(refs, **{name: [value] * len(refs) for name, value in values.items()})
         self._remark_unused(labels, copies)
         self._remark_empty(labels)
+        self._remark_copies(labels)
         contents = Contents(
             builder.table(), None, tuple(self._decisions(labels)), tuple(self.remarks)
         )
@@ -244,6 +247,18 @@ class _FolderReader:
             self.remarks.append(
                 f"{copied.total():,} picture(s) of class folders that are there twice are not used"
                 f" ({_counts(copied)})"
+            )
+
+    def _remark_copies(self, labels: dict[Path, str]) -> None:
+        """Tell of classes that are called as a system calls the copy of another."""
+        classes = set(labels.values())
+        found = [
+            name for name in sorted(classes) if (of := _COPY.fullmatch(name)) and of[1] in classes
+        ]
+        if found:
+            self.remarks.append(
+                f"{examples(found)}: class folder(s) called as copies of others, and taken for"
+                f" classes of their own; if they are none: dataset.drop_classes = {found[:3]}"
             )
 
     def _remark_empty(self, labels: dict[Path, str]) -> None:

@@ -49,7 +49,7 @@ _ADDRESSES = ("http://", "https://", "s3://", "gs://")
 _NO_LIST = re.compile(r"submission", re.IGNORECASE)  # of Kaggle: made-up labels
 # an array of objects, or an object of labels
 _JSON_LIST = re.compile(
-    rb'\[\s*\{|\{\s*"(?:classes|labels)"\s*:\s*[\[{]|\{\s*"[^"]+\.[A-Za-z]{3,4}"\s*:\s*["\d\[]'
+    rb'\[\s*\{|\{\s*"(?:classes|labels)"\s*:\s*[\[{]|\{\s*"\w+"\s*:\s*\[\s*(?:\{|\["[^"]+",\s*\d+,\s*")|\{\s*"[^"]+\.[A-Za-z]{3,4}"\s*:\s*["\d\[]'
 )
 _OF_CLASSES = re.compile(r"label|annot|class|species|truth|train|test|val", re.IGNORECASE)
 _PATH = re.compile(r"\.(jpe?g|png|tiff?|bmp|webp|heic)$", re.IGNORECASE)

@@ -110,7 +110,10 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def hint(tree: FileTree) -> list[str]:
-    """A sentence where the names of photos look as if they said the class."""
+    """A sentence where the names of photos look as if they said the class, and no folder does."""
+    folders = {ref.rpartition("/")[0].rpartition("/")[2] for ref in tree.pictures}
+    if len([name for name in folders if name and not split_of(name)]) > 1:
+        return []
     stems = [_without_ending(ref).rpartition("/")[2] for ref in tree.pictures]
     for expression, written in _USUAL:
         found = [match for stem in stems if (match := expression.fullmatch(stem))]

@@ -10,7 +10,7 @@ from pathlib import Path
 from discl.core.errors import UserError
 from discl.core.text import listed
 from discl.parts.datasets.manifest.tree import FileTree
-from discl.parts.datasets.manifest.usual_names import SPLITS, split_of
+from discl.parts.datasets.manifest.usual_names import SPLITS, plain_name, split_of
 
 _SHARD = re.compile(r"-\d{4,}(-of-\d{4,})?(-[0-9a-f]+)?$")  # of `datasets`
 _MAIN = "metadata"  # the name of lists of Hugging Face's image folders
@@ -20,7 +20,7 @@ def split_of_list(ref: str) -> str | None:
     """The split that a list's name or its folder says: `train.csv`, `Places_LT_val.txt`."""
     folder, name = folder_of_list(ref), ref.rpartition("/")[2]
     stem = _SHARD.sub("", name.rpartition(".")[0])
-    words = {SPLITS[word] for word in re.split(r"[\W_]+", stem.lower()) if word in SPLITS}
+    words = {SPLITS[word] for word in plain_name(stem).split("_") if word in SPLITS}
     if words == {"train", "val"}:  # both together, to be divided
         words = {"train"}
     found = split_of(stem) or (words.pop() if len(words) == 1 else None)

@@ -25,6 +25,7 @@ from discl.parts.datasets.manifest.layouts.table_cells import (
     text_of,
     texts_of,
 )
+from discl.parts.datasets.manifest.usual_names import split_of
 
 BATCH = 100_000  # rows in memory as Python objects
 SAMPLE = 2_000  # rows that columns are recognised by
@@ -284,10 +285,33 @@ def _labels_in(content: dict[str, Any]) -> Any:
             else value
             for key, value in labels.items()
         }
+    arrays = {key: value for key, value in content.items() if _is_of_records(value)}
+    if arrays and all(map(split_of, arrays)):  # {"train": [{...}], "test": [["1.jpg", 0, "gnu"]]}
+        return [{**_record(item), "split": key} for key, items in arrays.items() for item in items]
+    if len(arrays) == 1 and "annotations" not in content:  # {"images": [{...}]}
+        (items,) = arrays.values()
+        return [_record(item) for item in items if "detections" not in item]
     pairs = labels if isinstance(labels, list) else [None]
     if all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         return {str(key): value for key, value in pairs}
     return content
+
+
+def _is_of_records(value: Any) -> bool:
+    """Whether it is an array of objects, or of a path with a number and a name."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, dict) or _is_triple(item) for item in value)
+    )
+
+
+def _is_triple(item: Any) -> bool:
+    return isinstance(item, list) and list(map(type, item)) == [str, int, str]
+
+
+def _record(item: Any) -> dict[str, Any]:
+    return item if isinstance(item, dict) else {"file": item[0], "label": item[2]}
 
 
 def _is_cell(value: Any) -> bool:
