@@ -26,9 +26,8 @@ class RowPictures(NamedTuple):
 
     def of(self, rows: NDArray[Any]) -> RowPictures:
         """Those of some rows, as a mask [n] or numbers [m]."""
-        if len(rows) == len(self.named) and rows.dtype != bool:
-            if (rows == np.arange(len(rows))).all():
-                return self
+        if rows.dtype != bool and np.array_equal(rows, np.arange(len(self.named))):
+            return self
         return RowPictures(self.digests[rows], self.named[rows])
 
 

@@ -68,10 +68,15 @@ def read_coco(path: Path, name: str, options: ReadOptions) -> CocoFile:
     images = read_records(path, name, "images", fields.images)
     if not images:
         raise UserError(f"{name} lists no image; complete it, or remove it from the folder")
+    # in one piece each, as later steps need them: they would copy the pieces
+    table = pa.concat_tables(images, promote_options="default").unify_dictionaries()
+    table = table.combine_chunks()
+    del images
+    pa.default_memory_pool().release_unused()
     annotations = read_records(path, name, "annotations", _annotations) or [_annotations([], 1)]
     fields.check()
     return CocoFile(
-        pa.concat_tables(images, promote_options="default").unify_dictionaries(),
+        table,
         pa.concat_tables([table for table, _ in annotations]).unify_dictionaries(),
         Boxes(
             *(

@@ -147,22 +147,21 @@ class _Reading:
         ids = self.images["id"]
         if nameless := ids.null_count:
             self.notes.remark(f"{counted(nameless, 'image')} without an id")
-        if pc.count_distinct(ids).as_py() == len(ids) - nameless:
+        # the first image of each id; to count the ids takes three times the memory
+        first = _codes(pc.index_in(ids, ids, skip_nulls=True))
+        again = (first >= 0) & (first != np.arange(len(first)))
+        if not again.any():
             return
-        codes = coded(ids).codes
-        _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-        for row in np.flatnonzero(
-            (first[inverse] != np.arange(len(codes))) & (codes >= 0)
-        ).tolist():
-            before = int(first[inverse[row]])
+        for row in np.flatnonzero(again).tolist():
+            before = int(first[row])
             one, other = (self.images["file"][at].as_py() for at in (before, row))
             if one != other:
                 raise UserError(
                     f"images {before + 1:,} and {row + 1:,} of {self.ref} have one id,"
                     f" {ids[row].as_py()!r}, but are {one} and {other}; give each image its own"
                 )
-        kept = np.unique(np.where(codes < 0, np.arange(len(codes)), first[inverse]))
-        self.notes.remark(f"{counted(len(codes) - len(kept), 'image')} listed again, counted once")
+        kept = np.flatnonzero(~again)
+        self.notes.remark(f"{counted(int(again.sum()), 'image')} listed again, counted once")
         self.images = self.images.take(kept)
         self.numbers = self.numbers[kept]
 

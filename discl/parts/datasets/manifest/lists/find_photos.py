@@ -189,6 +189,8 @@ def _tidied(written: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Names without blanks around them, with slashes and without dots as folders."""
     import pyarrow as pa
 
+    if isinstance(written, pa.ChunkedArray) and written.num_chunks == 1:
+        return _tidied(written.chunk(0))
     if isinstance(written, pa.ChunkedArray):
         return pa.concat_arrays(
             [_tidied(chunk) for chunk in written.chunks] or [pa.nulls(0, pa.string())]
