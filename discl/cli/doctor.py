@@ -33,8 +33,8 @@ def doctor(ctx: click.Context, check: tuple[str, ...], form: str) -> None:
     Software, devices, disks, photos, and the servers that are used are checked. Each line is ok, a
     note (it stops nothing) or a problem, with the way out. The exit code is 1 where there is a
     problem, else 0. Keys and passwords are never shown. Without CHECK, all of them: python (with
-    packages), torch (with devices and threads), disk (space and locks), data (photos), hub (Hugging
-    Face), wandb.
+    packages), torch (with devices and threads), disk (space and locks), data (photos), files
+    (plug-ins, sweeps, banks, runs), hub (Hugging Face), wandb.
 
     \b
     discl doctor

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import click
 
 from discl.cli.options.completion import kinds
@@ -42,16 +45,16 @@ def _summaries(kind: str) -> list[tuple[str, str]]:
     if kind == "benchmarks":
         from discl.config.load import available, title
 
-        return [(name, title(name)) for name in available()]
-    return [(name, _summary(kind, name)) for name in sorted(registry.names(kind))]
+        return [(name, _sentence(partial(title, name))) for name in available()]
+    names = sorted(registry.names(kind))
+    return [(name, _sentence(partial(registry.summary, kind, name))) for name in names]
 
 
-def _summary(kind: str, name: str) -> str:
+def _sentence(of: Callable[[], str]) -> str:
     """The sentence of a part, or why it cannot be used: the others are listed all the same."""
-    from discl.core import registry
-    from discl.core.errors import UserError
+    from discl.core.errors import FOREIGN, reason
 
     try:
-        return registry.summary(kind, name)
-    except UserError as error:
-        return f"cannot be used: {error}"
+        return of()
+    except FOREIGN as error:
+        return f"cannot be used: {reason(error)}"

@@ -91,11 +91,16 @@ def sweep(name: str | None, **given: Any) -> None:
 def _list() -> None:
     from discl.cli.render.tables import show
     from discl.config.sweep_load import available, load
+    from discl.core.errors import FOREIGN, reason
 
-    files = [load(name) for name in available()]
     kinds = {"grid": "grid", "space": "tunes", "order": "order test"}
     rows = []
-    for sweep in files:
+    for name in available():
+        try:
+            sweep = load(name)
+        except FOREIGN as error:  # the others are listed all the same
+            rows.append([name, "-", "-", f"cannot be used: {reason(error)}"])
+            continue
         kind = next(word for table, word in kinds.items() if getattr(sweep, table))
         rows.append([sweep.name, kind, sweep.benchmark, sweep.title])
     show(

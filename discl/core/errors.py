@@ -15,6 +15,10 @@ class UserError(Exception):
     """
 
 
+# what code and files of others may end with: a plug-in may call sys.exit when it is imported
+FOREIGN = (Exception, SystemExit)
+
+
 class DiskError(UserError):
     """The disk is full or read-only, so that all further work would fail too."""
 
@@ -28,6 +32,16 @@ def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     nearest = difflib.get_close_matches(given[:LONGEST_SHOWN], names, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"there is {', '.join(names) or 'none'}"
     return UserError(f"no {what[:LONGEST_SHOWN]} called {shown(given)}; {hint}")
+
+
+def reason(error: BaseException) -> str:
+    """Why something of others failed, in one line."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"it ends the program (sys.exit({error.code!r}))"
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def shown(value: object) -> str:

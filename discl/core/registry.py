@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from discl.core.errors import UserError, shown, unknown
+from discl.core.errors import FOREIGN, UserError, reason, shown, unknown
 from discl.core.hashing import canonical
 
 KINDS = (
@@ -101,13 +101,19 @@ def _check_claims(kind: str, name: str) -> None:
 def _of_plugin(kind: str, point: EntryPoint) -> type[Any]:
     try:
         part: type[Any] = point.load()
-    except Exception as error:  # a module of another package may raise anything
+        old_names = [name for name in RENAMED_ATTRIBUTES if hasattr(part, name)]
+    except FOREIGN as error:
         raise UserError(
-            f"{singular(kind)} {point.name!r} of {point.value} cannot be imported ({error}); fix"
-            " the package that provides it, or uninstall it"
+            f"{singular(kind)} {point.name!r} of {point.value} cannot be imported"
+            f" ({reason(error)}); fix the package that provides it, or uninstall it"
         ) from error
+    if not callable(part):
+        raise UserError(
+            f"{singular(kind)} {point.name!r} of {point.value} is a {type(part).__name__} and no"
+            " class; fix the entry point of the package that provides it, or uninstall it"
+        )
     for old, new in RENAMED_ATTRIBUTES.items():
-        if hasattr(part, old):
+        if old in old_names:
             raise UserError(
                 f"{singular(kind)} {point.name!r} of {point.value} has an attribute {old!r}, which"
                 f" was renamed in 0.2; call it {new!r}"

@@ -94,17 +94,24 @@ def _run_ids() -> Iterable[CompletionItem]:
 
     with os.scandir(home() / "runs") as entries:
         folders = [entry for entry in entries if entry.is_dir()]
-    newest = sorted(folders, key=lambda entry: entry.stat().st_mtime, reverse=True)
+    newest = sorted(folders, key=_changed_at, reverse=True)
     return [CompletionItem(entry.name, help=_run_name(Path(entry))) for entry in newest[:MOST_RUNS]]
+
+
+def _changed_at(entry: os.DirEntry[str]) -> float:
+    try:
+        return entry.stat().st_mtime
+    except OSError:  # it is gone
+        return 0.0
 
 
 def _run_name(run: Path) -> str | None:
     """The name in the first line of the run's last record; None where there is none."""
-    attempts = sorted(path for path in run.iterdir() if path.name.isdecimal())
     try:
+        attempts = sorted(path for path in run.iterdir() if path.name.isdecimal())
         with (attempts[-1] / "events.jsonl").open(encoding="utf-8") as record:
             name = str(json.loads(record.readline())["name"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     # a shell shows it as it is
     return "".join(letter for letter in name if letter.isprintable())[:60] or None

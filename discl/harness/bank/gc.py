@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from discl.core.errors import UserError
+from discl.core.errors import FOREIGN, UserError, reason
 from discl.core.interfaces import Progress
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.leases import IN_USE, exclusive, is_being_filled, is_in_use, unused
@@ -91,7 +91,12 @@ def plan_removals(
     folders = bank_folders()
     for done, folder in enumerate(folders):
         progress("looking into banks", done, len(folders))
-        _plan_bank(folder, references, plan, recent)
+        try:
+            _plan_bank(folder, references, plan, recent)
+        except (
+            FOREIGN
+        ) as error:  # of a damaged bank nothing is removed, and the others are gone on with
+            plan.kept.append((folder.name, f"it cannot be looked into ({reason(error)})"))
     if folders:
         progress("looking into banks", len(folders), len(folders))
     for path in sorted([*trash_folder().glob("*"), *(home() / "banks").glob(_OLD_TRASH)]):
@@ -110,16 +115,16 @@ def _plan_bank(folder: Path, references: References, plan: RemovalPlan, recent: 
         return
     record = bank_record(folder)
     generator = record.get("generator")
-    reason = references.reason_to_keep(
+    why = references.reason_to_keep(
         folder.name,
         part_name(record, "dataset"),
         generator if isinstance(generator, dict) else None,
     )
     idle_s = time.time() - max(changed_at(folder / name) for name in _USED)
-    if not reason and not recent and idle_s < RECENT_S:
-        reason = f"nothing refers to it, but it was used {_ago(idle_s)}; --recent takes it, too"
-    if reason:
-        plan.kept.append((folder.name, reason))
+    if not why and not recent and idle_s < RECENT_S:
+        why = f"nothing refers to it, but it was used {_ago(idle_s)}; --recent takes it, too"
+    if why:
+        plan.kept.append((folder.name, why))
         plan.removals += leftovers
     else:
         what = "the whole bank: no benchmark and no run refers to it"
@@ -135,7 +140,7 @@ def _leftovers_of(folder: Path, plan: RemovalPlan) -> list[Removal]:
     try:
         with closing(open_bank(folder)) as bank:
             return list(_leftovers(bank))
-    except UserError:  # without its catalogue it is unknown which of its files are needed
+    except FOREIGN:  # without its catalogue it is unknown which of its files are needed
         plan.unreadable.add(folder)
         return []
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from discl.core.errors import UserError
+from discl.core.errors import FOREIGN, UserError, reason
 from discl.engine.bank.bank import Bank
 from discl.files.disk import home
 from discl.harness.bank.references import References
@@ -61,8 +61,8 @@ def bank_summaries(references: References) -> Iterator[BankSummary]:
             with closing(open_bank(folder)) as bank:
                 images = bank.count()
                 failed = len(bank.failures())
-        except UserError as error:
-            problem = str(error)
+        except FOREIGN as error:  # of a damaged bank the others are listed all the same
+            problem = reason(error)
         shards = size_of(folder / "shards")
         cache = size_of(folder / "cache")
         written = [changed_at(path) for path in (folder / "bank.json", *folder.glob("shards/*"))]
@@ -96,7 +96,7 @@ def bank_record(folder: Path) -> dict[str, Any]:
     """The process a bank was made by, from its bank.json; empty where that cannot be read."""
     try:
         record = json.loads((folder / "bank.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

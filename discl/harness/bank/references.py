@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from discl.config.load import available, load, scales
-from discl.core.errors import UserError
+from discl.core.errors import FOREIGN, UserError, reason
 from discl.core.seals import read_sealed
 from discl.files.fetch import offline
 from discl.harness.run.assembly import Bench
@@ -99,8 +99,8 @@ def _add_work_under_way(references: References) -> None:
 def _add_benchmark(name: str, references: References) -> None:
     try:
         scales_of_benchmark = scales(name)
-    except UserError as error:
-        references.possible.append(PossibleReference(None, str(error)))
+    except FOREIGN as error:
+        references.possible.append(PossibleReference(None, reason(error)))
         return
     for scale in scales_of_benchmark:
         bank = _bank_of(name, scale)
@@ -120,7 +120,6 @@ def _bank_of(name: str, scale: str) -> str | PossibleReference:
         if bench.dataset.ready:
             return bench.bank_id
         why = f"{name}/{scale} needs the photos of {dataset}, which are not on this machine"
-    except Exception as error:  # parts may raise anything; the bank is kept then
-        reason = str(error) or type(error).__name__
-        why = f"{name}/{scale} does not say which bank it needs ({reason})"
+    except FOREIGN as error:  # the bank is kept then
+        why = f"{name}/{scale} does not say which bank it needs ({reason(error)})"
     return PossibleReference(dataset, why, generator)

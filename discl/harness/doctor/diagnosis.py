@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from discl.core.errors import UserError, unknown
-from discl.harness.doctor import network, software, storage
+from discl.harness.doctor import neighbours, network, software, storage
 from discl.harness.doctor.finding import CHECKS, NOTE, PROBLEM, Finding
 
 NETWORK_SECONDS = 4.0  # for all network checks together
@@ -19,6 +19,7 @@ LOCAL: dict[str, Callable[[], Iterator[Finding]]] = {
     "torch": software.torch,
     "disk": storage.disk,
     "data": storage.data,
+    "files": neighbours.files,
 }
 NETWORK: dict[str, Callable[[float], Iterator[Finding]]] = {
     "hub": network.hub,

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-CHECKS = ("python", "torch", "disk", "data", "hub", "wandb")  # in the order they are printed
+CHECKS = (
+    "python",
+    "torch",
+    "disk",
+    "data",
+    "files",
+    "hub",
+    "wandb",
+)  # in the order they are printed
 OK = "ok"
 NOTE = "note"
 PROBLEM = "problem"

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from discl.core.errors import FOREIGN, reason
 from discl.files.disk import data_home, home
 from discl.files.fetch import offline
 from discl.harness.doctor.finding import NOTE, OK, PROBLEM, Finding
@@ -138,5 +139,5 @@ def _dataset_state(benchmark: str) -> tuple[str, str]:
         spec = load(benchmark, next(iter(scales(benchmark)), "smoke"))
         dataset = str(spec.dataset["name"])
         return dataset, _READY if spec.part("datasets").build().ready else _ABSENT
-    except Exception as error:  # parts are anybody's code
-        return dataset, str(error) or type(error).__name__
+    except FOREIGN as error:
+        return dataset, reason(error)

@@ -8,8 +8,10 @@ from typing import Any
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import Experiment, experiments
 from discl.config.part_cache import PartCache
+from discl.core.errors import UserError
 from discl.core.registry import names
 from discl.core.result import Result
+from discl.core.text import echo
 from discl.harness.leaderboard.corrections import corrections_of, without_marks
 from discl.harness.run.store import Store
 
@@ -21,25 +23,35 @@ def stored_results(spec: Benchmark, store: Store) -> list[Result]:
 
 
 def runs_of(
-    spec: Benchmark, store: Store, *, every_strategy: bool = True, every_seed: bool = True
+    spec: Benchmark,
+    store: Store,
+    *,
+    every_strategy: bool = True,
+    every_seed: bool = True,
+    every_file: bool = False,
 ) -> tuple[Benchmark, list[Result]]:
     """`spec` with the strategies and seeds that have complete runs, and these runs.
 
     Every strategy counts that was run with these settings, also one that the file does not list or
     that is not installed here; without `every_strategy` or `every_seed`, only those of `spec`. Runs
     from before a correction are among them. Each result file is read once. `spec` itself where
-    there is no run.
+    there is no run. Of a file that cannot be read a line is printed, and it does not count; with
+    `every_file`, raises UserError.
     """
     known = _Settings(spec)
     results = [
         result
-        for result in store.complete()
+        for result in store.complete(None if every_file else _tell)
         if (result.benchmark, result.scale) == (spec.name, spec.scale)
         and (every_strategy or result.strategy in spec.strategies)
         and (every_seed or result.seed in spec.seeds)
         and known.made(result)
     ]
     return with_runs(spec, results, every_strategy=every_strategy, every_seed=every_seed), results
+
+
+def _tell(error: UserError) -> None:
+    echo(f"not counted: {error}", err=True)
 
 
 def with_runs(

@@ -241,9 +241,20 @@ class Store:
         """Write result.json, which makes the run complete."""
         write_text(folder / "result.json", result.to_json())
 
-    def complete(self) -> Iterator[Result]:
-        """The latest complete result of every experiment."""
+    def complete(self, set_aside: Callable[[UserError], object] | None = None) -> Iterator[Result]:
+        """The latest complete result of every experiment.
+
+        Raises UserError where one cannot be read; with `set_aside`, that gets the error, and all
+        the others come.
+        """
+        self.check_version()
         for folder in sorted(self.root.glob("*")):
-            result = self.find(folder.name)
+            try:
+                result = self.find(folder.name)
+            except UserError as error:
+                if set_aside is None:
+                    raise
+                set_aside(error)
+                continue
             if result:
                 yield result
