@@ -80,7 +80,7 @@ def _chosen(files: list[str], table: str) -> dict[str, str | None]:
     Raises UserError where it is not clear which of several to read.
     """
     if not table:  # COCO has captions and keypoints of the same images beside them
-        names = ("captions", "person_keypoints", "stuff", "panoptic", "image_info")
+        names = ("captions", "person_keypoints", "stuff", "panoptic")
         files = [ref for ref in files if not ref.rpartition("/")[2].startswith(names)] or files
     if len(files) == 1:
         return {files[0]: None}

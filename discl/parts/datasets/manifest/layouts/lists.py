@@ -51,6 +51,8 @@ _NO_LIST = re.compile(r"submission", re.IGNORECASE)  # of Kaggle: made-up labels
 _JSON_LIST = re.compile(
     rb'\[\s*\{|\{\s*"(?:classes|labels)"\s*:\s*[\[{]|\{\s*"\w+"\s*:\s*\[\s*(?:\{|\["[^"]+",\s*\d+,\s*")|\{\s*"[^"]+\.[A-Za-z]{3,4}"\s*:\s*["\d\[]'
 )
+_INNER_LIST = re.compile(rb'^\{.*"\w+"\s*:\s*\[\s*\{', re.DOTALL)  # {"info": {}, "images": [{
+_SMALL_JSON = 1 << 22  # bytes
 _OF_CLASSES = re.compile(r"label|annot|class|species|truth|train|test|val", re.IGNORECASE)
 _PATH = re.compile(r"\.(jpe?g|png|tiff?|bmp|webp|heic)$", re.IGNORECASE)
 _LEAST_COVERED = 0.5  # share of photos in class folders that a list must name to be read instead
@@ -283,7 +285,10 @@ def _may_list(tree: FileTree, ref: str) -> bool:
     with (tree.root / path_of(ref)).open("rb") as opened:
         start = opened.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
     if ending.endswith(".json"):
-        return _JSON_LIST.match(start) is not None
+        if _JSON_LIST.match(start):
+            return True
+        size = (tree.root / path_of(ref)).stat().st_size
+        return size <= _SMALL_JSON and _INNER_LIST.search(start) is not None
     return bool(delimiter_of(start.decode("latin-1")))
 
 
