@@ -43,6 +43,7 @@ from tests.pages import (
     pages,
     text_of,
 )
+from tests.shared import made_once
 from tests.wandb_server import KEY, Server, serving
 
 # languages of blocks that are tested, or are text; nothing would test another one
@@ -103,6 +104,8 @@ seeds = [0]"""
     ),
 }
 
+# pages that begin without an image
+FROM_NOTHING = ("tutorial/images.md",)
 
 # words of a page that stand for a reader's own -> what the tests put in their place
 STAND_INS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
@@ -128,16 +131,35 @@ def wandb_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make("folder", tmp_path_factory.mktemp("mini") / "photos", images=120)
+    """Photos, and a home with the images that the benchmark makes from them."""
+
+    def made(folder: Path) -> None:
+        make("folder", folder / "photos", images=120)
+        (folder / "benchmarks").mkdir()
+        (folder / "benchmarks" / "cifar10_lt.toml").write_text(BENCHMARK)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DISCL_HOME", str(folder / "home"))
+            patch.chdir(folder)
+            built = CliRunner().invoke(main, ["bank", "build", "cifar10_lt"])
+        assert built.exit_code == 0, built.output
+
+    return made_once(tmp_path_factory, "photos of the pages", made)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with photos and small copies of the benchmarks and sweeps that pages name."""
+def folder(
+    page: str, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A folder with photos and small copies of the benchmarks and sweeps that pages name.
+
+    Their images are there, but on the pages that show how to make them.
+    """
     root = tmp_path / "folder"
     for kind in ("benchmarks", "sweeps"):
         (root / kind).mkdir(parents=True)
-    shutil.copytree(photos, root / "photos")
+    shutil.copytree(photos / "photos", root / "photos")
+    if page not in FROM_NOTHING:
+        shutil.copytree(photos / "home", os.environ["DISCL_HOME"])
     (root / "benchmarks" / "cifar10_lt.toml").write_text(BENCHMARK)
     shipped = (ROOT / "benchmarks" / "folder.toml").read_text("utf-8")
     quick = shipped
