@@ -107,8 +107,8 @@ def _decide(
         lower, upper = "", "group"  # patients with classes 0 and 1
     # day/cam1/*.jpg has classes day and night, day/cam1/zebra/*.jpg has not
     if lower and (not upper or (upper == "condition" and lower != "condition" and lowest)):
-        inner = sorted({name for folder in deep for name in folder.inner})
-        levels.whys["label"] = _WHY_LOWER[lower].format(depth=depth + 1, names=examples(inner))
+        below = sorted({name for folder in deep for name in folder.inner})
+        levels.whys["label"] = _WHY_LOWER[lower].format(depth=depth + 1, names=examples(below))
         _classes(levels, folders, depth, group_depths)
         return
     recurs = len(deep) > 1 and _recurrence(deep) >= _SHARED

@@ -291,9 +291,10 @@ def _labels_in(content: dict[str, Any]) -> Any:
     if len(arrays) == 1 and "annotations" not in content:  # {"images": [{...}]}
         (items,) = arrays.values()
         return [_record(item) for item in items if "detections" not in item]
-    pairs = labels if isinstance(labels, list) else [None]
-    if all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        return {str(key): value for key, value in pairs}
+    if isinstance(labels, list):
+        pairs = [pair for pair in labels if isinstance(pair, list) and len(pair) == 2]
+        if len(pairs) == len(labels):
+            return {str(key): value for key, value in pairs}
     return content
 
 
