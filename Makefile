@@ -23,7 +23,7 @@ NODE := $(if $(shell command -v npm 2>/dev/null),,node)
 FIND_LINKS = $(or $(PIP_FIND_LINKS),$(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev check test fuzz bench plan sweep generator leaderboards docs docs-serve clean
+.PHONY: help install install-dev check lock audit test fuzz bench plan sweep generator leaderboards docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,14 @@ check: install-dev ## lint, types, floors, docstrings, and that committed leader
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.docstrings discl
 	$(BIN)/discl leaderboard check
+
+lock: install ## write lock.txt: constraints.txt and what it needs on any machine, with hashes
+	$(BIN)/uv pip compile pyproject.toml --all-extras -c constraints.txt --generate-hashes --universal \
+		--python-version 3.11.5 --no-header --no-annotate --quiet -o lock.txt
+	@sed -i '1i # Every package of constraints.txt, and what it needs on any machine, with the SHA-256 of its files on PyPI; `make lock` writes it.' lock.txt
+
+audit: ## whether lock.txt fits, and what OSV knows against its packages (exit 3 = could not be asked)
+	$(PYTHON) -m tests.audit
 
 test: install-dev ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)

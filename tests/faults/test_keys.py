@@ -10,9 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discl.cli import main
 from discl.core.errors import UserError
 from discl.files.sources import Archives, Hub, Origin, RemoteFile, download, obtain, public
 from discl.files.weights import hub_file
@@ -215,6 +217,32 @@ def test_an_archive_from_anywhere_is_asked_for_without_a_token(
     obtain([Archives("x", (file,))], tmp_path / "toy", _quiet, asked=True)
     assert other.heard
     assert not any(other.heard)
+
+
+# ---------------------------------------------------------------- databases
+
+PASSWORD = "s3cr3tpw"  # noqa: S105 - of nothing
+ADDRESSES = (
+    f"postgresql://u:{PASSWORD}@127.0.0.1:1/x",
+    f"postgresql://u:{PASSWORD}@/[",
+    f"postgresql://u:{PASSWORD}@h@x/y",
+    f"postgresql://u:a:{PASSWORD}/b@h/db",
+    f"mysql://u:{PASSWORD}@h/d",
+    f"postgresql://127.0.0.1:1/d?password={PASSWORD}",
+    f"postgresql://u@127.0.0.1:{PASSWORD}/d",
+    f"postgresql+psycopg://u:{PASSWORD}%@127.0.0.1:1/d",
+    f"nonsense {PASSWORD}",
+)
+
+
+@pytest.mark.parametrize("command", [["study", "ls"], ["sweep", "tune_static"]])
+def test_no_message_and_no_traceback_holds_a_password(command: list[str]) -> None:
+    for address in ADDRESSES:
+        done = CliRunner(env={"DISCL_STUDIES": address}).invoke(main, ["--debug", *command])
+        assert done.exit_code == 2
+        assert "Traceback" in done.output
+        assert PASSWORD not in done.output
+        assert done.output.splitlines()[-1].startswith("error: ")
 
 
 # ---------------------------------------------------------------- origins
