@@ -70,7 +70,9 @@ def test_a_broken_plug_in_keeps_no_other_from_being_listed(
     monkeypatch.syspath_prepend(tmp_path)
     broken = EntryPoint("theirs", "broken_at_import:Theirs", "discl.metrics")
     monkeypatch.setitem(names("metrics"), "theirs", broken)
-    with pytest.raises(UserError, match=r"cannot be imported \(ZeroDivisionError: division by zero\); fix"):
+    with pytest.raises(
+        UserError, match=r"cannot be imported \(ZeroDivisionError: division by zero\); fix"
+    ):
         find("metrics", "theirs")
     listed = CliRunner().invoke(main, ["list", "metrics"], env={"COLUMNS": "200"})
     assert listed.exit_code == 0

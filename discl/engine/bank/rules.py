@@ -135,7 +135,7 @@ def _fits(value: Any, kind: type | tuple[type, ...]) -> bool:
         return False
     if isinstance(value, str):
         return len(value) <= MOST_LETTERS
-    return isinstance(value, float) or abs(value) <= _BIGGEST
+    return not isinstance(value, int) or abs(value) <= _BIGGEST
 
 
 def _brief(value: Any) -> str:

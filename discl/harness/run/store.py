@@ -22,6 +22,7 @@ from discl.core.renamed_splits import are_old, renamed, splits_of
 from discl.core.result import WAY_OUT, Result
 from discl.core.seals import damaged
 from discl.files.disk import atomic_write, clear_disk_errors, home, write_text
+from discl.files.disks.leftovers import collect
 from discl.files.sealed import load_archive
 
 
@@ -114,10 +115,13 @@ class Store:
         return self.root / result.id / f"{result.attempt:03d}"
 
     def new_attempt(self, id: str) -> tuple[int, Path]:
-        """Number and new folder of the next attempt."""
+        """Number and new folder of the next attempt; what killed ones left unfinished goes."""
         with clear_disk_errors("starting a run", self.root):
             (self.root / id).mkdir(parents=True, exist_ok=True)
-            number = len(list((self.root / id).glob("[0-9]*")))
+            attempts = list((self.root / id).glob("[0-9]*"))
+            for attempt in attempts:
+                collect(attempt)
+            number = len(attempts)
             while True:
                 folder = self.root / id / f"{number:03d}"
                 try:
