@@ -19,12 +19,23 @@ from discl.files.disks.leftovers import UNFINISHED, beside, collect, held_file, 
 
 def home() -> Path:
     """Banks, runs and trackers' files: $DISCL_HOME, else ~/.cache/discl."""
-    return Path(os.environ.get("DISCL_HOME") or Path.home() / ".cache" / "discl").expanduser()
+    return _expanded(os.environ.get("DISCL_HOME") or "~/.cache/discl")
 
 
 def data_home() -> Path:
     """Materialised datasets: $DISCL_DATA, else $DISCL_HOME/data."""
-    return Path(os.environ.get("DISCL_DATA") or home() / "data").expanduser()
+    given = os.environ.get("DISCL_DATA")
+    return _expanded(given) if given else home() / "data"
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            f"{path!r} leads to no folder: there is no such user, or HOME is not set; point"
+            " DISCL_HOME and DISCL_DATA at folders"
+        ) from error
 
 
 _ASIDE = ".old"  # of a folder whose successor takes its place

@@ -99,8 +99,13 @@ def check_process() -> None:
 
 
 def fault_of_process(error: BaseException) -> str:
-    """The sentence for an error that too few file handles caused; "" for others."""
+    """The sentence for an error that too few handles or a missing home caused; "" for others."""
     for cause in _chain(error):
+        if isinstance(cause, RuntimeError) and "home directory" in str(cause):
+            return (
+                "a path that begins with ~ leads to no folder: HOME is not set, or there is no such"
+                " user; write the whole path"
+            )
         if getattr(cause, "errno", 0) in (errno.EMFILE, errno.ENFILE) or _TOO_MANY in str(cause):
             return _few_handles(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     return ""

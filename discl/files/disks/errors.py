@@ -105,6 +105,11 @@ def errors_name(path: Path) -> Iterator[None]:
         raise UserError(f"{str(path)!r} cannot be written: {way_out}") from error
 
 
+def is_read_only(error: BaseException) -> bool:
+    """Whether a DiskError says that the disk, or this user, may not write there."""
+    return getattr(error.__cause__, "errno", None) in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 def sentence(error: Exception) -> str:
     """A disk's refusal that nobody has said more of; "" for an error of another kind."""
     where = getattr(error, "filename", None)

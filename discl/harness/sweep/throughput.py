@@ -6,11 +6,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from discl import __version__
+from discl.core.errors import DiskError
 from discl.core.hashing import short
 from discl.core.interfaces import Request
 from discl.engine.training import distributed
@@ -110,15 +112,26 @@ def _measured_once(work: list[object], measure: Callable[[], Sequence[float]]) -
         __version__,
     ]
     key = short([work, machine])
-    with folder_lock(home() / "paces"):
-        try:
-            known = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
-            known = {}
+    try:
+        with folder_lock(home() / "paces"):
+            known = _known_paces(path)
+            if key not in known:
+                known[key] = list(measure())
+                write_text(path, json.dumps(known) + "\n")
+    except DiskError:  # nothing may be written here, and nothing needs to be
+        known = _known_paces(path)
         if key not in known:
             known[key] = list(measure())
-            write_text(path, json.dumps(known) + "\n")
-        return [float(seconds) for seconds in known[key]]
+    return known[key]
+
+
+def _known_paces(path: Path) -> dict[str, list[float]]:
+    """Stored measurements; none of a file that is missing or damaged."""
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+        return {key: [float(each) for each in seconds] for key, seconds in stored.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def seconds_per_run(bench: Bench, speed: TrainingSpeed) -> float:

@@ -22,13 +22,22 @@ _SECRETS = {"password", "sslpassword"}
 
 
 def default_url() -> str:
-    """$DISCL_STUDIES, else a SQLite file in $DISCL_HOME, whose folder is made."""
+    """$DISCL_STUDIES, else a SQLite file in $DISCL_HOME."""
     if url := os.environ.get("DISCL_STUDIES"):
         return url
-    folder = (home() / "studies").absolute()
-    with clear_disk_errors("keeping studies", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    return shown(URL.create("sqlite", database=str(folder / "studies.db")))
+    return shown(URL.create("sqlite", database=str(_own_folder() / "studies.db")))
+
+
+def make_own_folder(address: URL) -> None:
+    """Make the folder of the SQLite file in $DISCL_HOME, where the address is that of it."""
+    folder = _own_folder()
+    if address.drivername == "sqlite" and Path(address.database or "").parent == folder:
+        with clear_disk_errors("keeping studies", folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def _own_folder() -> Path:
+    return (home() / "studies").absolute()
 
 
 def redacted(url: str) -> str:

@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from discl.core.errors import UserError
 from discl.files.disk import folder_lock
-from discl.harness.tuning.storage.address import parse_address, shown
+from discl.harness.tuning.storage.address import make_own_folder, parse_address, shown
 from discl.harness.tuning.storage.errors import is_transient, reason_of, user_error, user_errors
 
 Value = TypeVar("Value")
@@ -81,6 +81,7 @@ def open_storage(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     address = parse_address(url)
+    make_own_folder(address)
     with user_errors(address):
         engine = _engine(address)
         return _with_retries(

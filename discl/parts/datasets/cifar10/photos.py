@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from discl.core.errors import UserError
+from discl.core.errors import DiskError, UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import Ints, Photos, Progress
 from discl.core.progress import no_progress, shown_progress
 from discl.files.disk import data_home, folder_lock
+from discl.files.disks.errors import is_read_only
 from discl.files.fetch import npm_pack
 from discl.files.photos import decode
 from discl.files.sealed import cached_array, load_array, save_array, whole_array
@@ -126,7 +127,12 @@ class Cifar10:
     def cached(self, name: str, make: Callable[[], Photos]) -> Photos:
         """Photos, uint8 [n, 32, 32, 3], from the file `name`; `make` makes them the first time."""
         path = self.folder / name
-        pixels: Photos = cached_array(path, lambda: save_array(path, make()), dtype=np.uint8)
+        try:
+            pixels: Photos = cached_array(path, lambda: save_array(path, make()), dtype=np.uint8)
+        except DiskError as error:
+            if not is_read_only(error):
+                raise
+            return make()  # where only reading is allowed, they are made each time
         return pixels
 
 
