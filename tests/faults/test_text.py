@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from PIL import Image
 
 import discl
 from discl.cli import main
@@ -447,3 +448,67 @@ def test_a_field_of_another_type_is_named_with_its_file(root: Path) -> None:
         refused = _check(root)
         assert str(file) in refused
         assert str(path[0]) in refused
+
+
+# ---------------------------------------------------------------- files of strangers in a folder
+
+NAME = "evil \x1b[31m<b>[red]`\u202e=1"
+TITLE = f"{NAME}\x07\n# *e* |\x9b {{: x }}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that came from a stranger, with photos, benchmarks and a sweep."""
+    quoted = json.dumps(TITLE)
+    based = 'based_on = "cifar10_lt"\n'
+    written = {
+        f"benchmarks/{NAME}.toml": f"{based}title = {quoted}\n",
+        "benchmarks/control.toml": 'title = "\x1b[31m"\n',
+        "benchmarks/table.toml": f"{based}[{quoted}]\n{quoted} = 1\n",
+        "benchmarks/strategy.toml": f"{based}strategies = [{quoted}]\n",
+        f"sweeps/{NAME}.toml": f'benchmark = "cifar10_lt"\n[space.{quoted}]\nlow = {quoted}\n',
+    }
+    for name, text in written.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    for place, label in enumerate((f"a {NAME}", "=cmd|b", "c\t\n")):
+        (tmp_path / f"photos {NAME}" / label).mkdir(parents=True)
+        for number in range(4):
+            picture = Image.new("RGB", (8, 8), (place, number, 9))
+            picture.save(tmp_path / f"photos {NAME}" / label / f"{number}{NAME[:9]}\u202e.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _told(*words: str) -> str:
+    done = CliRunner().invoke(main, list(words))
+    assert not steers(done.output), words
+    assert done.exit_code in (0, 2), done.output
+    return done.output
+
+
+@pytest.mark.usefixtures("folder")
+def test_names_and_titles_of_benchmarks_and_sweeps_are_shown_as_text() -> None:
+    assert "<b>[red]`" in _told("list", "benchmarks")
+    for name in ("control", "table", "strategy"):
+        assert "error: " in _told("plan", name)
+    assert "error: " in _told("sweep", NAME)
+    assert "no benchmark called" in _told("plan", TITLE)
+    assert "Error: " in _told("plan", f"--{TITLE}")
+    titled = ("leaderboard", "cifar10_lt", "--published", "--set", f"title={json.dumps(TITLE)}")
+    assert "[red]" in _told(*titled)
+    (_, page) = read(_told(*titled, "--format", "md"))
+    assert {tag for tag, _ in page.found} <= TAGS
+
+
+def test_names_of_photos_and_classes_are_shown_as_text(folder: Path) -> None:
+    (photos,) = folder.glob("photos*")
+    assert "is written; next" in _told("init", str(photos), "--name", "theirs")
+    told = _told("data", "info", "theirs")
+    assert "<b>[red]`" in told
+    assert "=cmd|b" in told
+    _told("data", "manifest", "theirs", "--export", "theirs.csv")
+    with (folder / "theirs.csv").open(encoding="utf-8-sig", newline="") as opened:
+        cells = [cell for row in csv.reader(opened) for cell in row]
+    assert "'=cmd|b" in cells
+    assert not [cell for cell in cells if re.match(r"[=+\-@\t\r]", cell)]
