@@ -17,7 +17,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -319,15 +319,25 @@ def whole_array(path: Path, what: str = "", rows: int | None = None, dtype: Any 
 # ---------------------------------------------------------------- archives
 
 
-def load_archive(path: Path, way_out: str) -> dict[str, Any]:
-    """The arrays [...] of an .npz file by name; each has a checksum in the format itself.
+def save_archive(path: Path, arrays: Mapping[str, Any], what: str) -> None:
+    """Write arrays [...] by name as a sealed .npz file, whole or not at all."""
+    with atomic_write(path) as tmp:
+        with tmp.open("wb") as opened:
+            np.savez_compressed(opened, allow_pickle=False, **arrays)
+        seal(tmp, what)
+
+
+def load_archive(path: Path, way_out: str, what: str) -> dict[str, Any]:
+    """The arrays [...] of an .npz file by name.
 
     Raises DamagedFileError for a file that is missing, empty, cut off or changed.
     """
     try:
         if path.stat().st_size == 0:
             raise damaged(path, "is empty", way_out)
-        with np.load(path, allow_pickle=False) as stored:
+        check(path, what, way_out)
+        # numpy leaves a file open that it cannot read
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (*_ERRORS, AttributeError, NotImplementedError, struct.error, MemoryError) as error:
         raise damaged(path, f"cannot be read ({_words(error)})", way_out) from error

@@ -115,6 +115,7 @@ def test_no_damage_of_any_kind_of_file_gives_another_answer_or_a_traceback(
                 wrong.append(f"{how}: {found}")
             shutil.rmtree(copy)
         print(kind, dict(counts[kind]))
+    print(*wrong, sep="\n")
     total = sum(counts.values(), Counter())
     print(f"tried {total.total()}, healed {total[HEALED]}, refused {total[REFUSED]}")
     assert wrong == []

@@ -167,7 +167,7 @@ class Catalogue:
             yield
         except sqlite3.OperationalError as error:
             message = str(error)
-            if "malformed" in message or "corrupt" in message:
+            if any(word in message for word in ("malformed", "corrupt", "decode to UTF-8")):
                 raise self._damaged(message) from error
             if "locked" in message:
                 raise UserError(

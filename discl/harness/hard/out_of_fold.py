@@ -21,7 +21,7 @@ from discl.core.seals import DamagedFileError, damaged
 from discl.engine.hard_mining import assign_folds
 from discl.engine.training import distributed
 from discl.files.disk import atomic_write, folder_lock, write_text
-from discl.files.sealed import AGAIN, load_archive, told
+from discl.files.sealed import AGAIN, load_archive, save_archive, told
 
 _VALIDATION = b"selected"  # key in the table's metadata: select.metric of each model
 _DIGEST = b"digest"
@@ -152,24 +152,26 @@ class OutOfFold:
         held_out = np.flatnonzero(self.fold == number)
         answer = self.fit(fitted, held_out, partial(progress, doing))
         if distributed.is_main_process():
-            with atomic_write(self._file(number)) as tmp, tmp.open("wb") as opened:
-                np.savez(
-                    opened,
-                    probability=answer.probability,
-                    guess=answer.predicted,
-                    selected=np.float64(answer.validation),
-                )
+            columns = {
+                "probability": answer.probability,
+                "guess": answer.predicted,
+                "selected": np.float64(answer.validation),
+            }
+            save_archive(self._file(number), columns, self._name_of(number))
         return answer
 
     def _file(self, number: int) -> Path:
         return self.folder / f"fold-{number}.npz"
+
+    def _name_of(self, number: int) -> str:
+        return f"{self.folder.name} {number}"
 
     def _stored(self, number: int) -> HeldOutPredictions | None:
         """The answer of a fold's model; None where it is not trained, or its file is torn."""
         if not self._file(number).exists():
             return None
         try:
-            stored = load_archive(self._file(number), AGAIN)
+            stored = load_archive(self._file(number), AGAIN, self._name_of(number))
             return HeldOutPredictions(
                 stored["probability"], stored["guess"], float(stored["selected"])
             )

@@ -355,8 +355,12 @@ class Bench:
             images,
             dataset_identity=self.spec.part("datasets").identity() | self.dataset.identity(),
             backbone_identity=bound.identity() | backbone.identity(),
-            level_key=lambda level: self.bank.map_path(level)[0].name,
+            level_key=self._level_file,
         )
+
+    def _level_file(self, level: int) -> tuple[str, int]:
+        path, count = self.bank.map_path(level)
+        return path.name, count
 
     def setup(self, levels: Sequence[int], progress: Progress) -> RunSetup:
         """All that a run with images of `levels` needs, once the bank holds them.

@@ -85,7 +85,8 @@ class FeatureInputs:
         images: ImageInputs,
         dataset_identity: Mapping[str, Any],
         backbone_identity: Mapping[str, Any],
-        level_key: Callable[[int], str],  # level -> a file name that its images decide
+        # level -> a file name that its images decide, and how many they are
+        level_key: Callable[[int], tuple[str, int]],
     ) -> None:
         self.images = images
         self.dataset_identity = dataset_identity
@@ -119,7 +120,8 @@ class FeatureInputs:
         )
 
     def level(self, level: int) -> Any:
-        return self._stored(self._level_file(level), lambda: self.images.level(level))
+        name, rows = self.level_key(level)
+        return self._stored(self._level_file(name), lambda: self.images.level(level), rows)
 
     def prepare(self, levels: Sequence[int], progress: Progress) -> None:
         missing_splits = [
@@ -127,7 +129,9 @@ class FeatureInputs:
             for name in self.images.dataset.splits
             if not self._split_file(name, self.images.split(name)).exists()
         ]
-        missing_levels = [level for level in levels if not self._level_file(level).exists()]
+        missing_levels = [
+            level for level in levels if not self._level_file(self.level_key(level)[0]).exists()
+        ]
         work = [partial(self.split, name) for name in missing_splits]
         work += [partial(self.level, level) for level in missing_levels]
         for done, embed in enumerate(work, 1):
@@ -157,10 +161,10 @@ class FeatureInputs:
             self._split_files[name] = self.folder / "splits" / f"{short(key)}.npy"
         return self._split_files[name]
 
-    def _level_file(self, level: int) -> Path:
-        return self.folder / "levels" / self.level_key(level)
+    def _level_file(self, name: str) -> Path:
+        return self.folder / "levels" / name
 
-    def _stored(self, path: Path, photos: Callable[[], Any], rows: int | None = None) -> Any:
+    def _stored(self, path: Path, photos: Callable[[], Any], rows: int) -> Any:
         """float32 [n, d], as a memory map; computed where it is not there yet."""
         what = f"{self.folder.name} {path.parent.name} {path.name}"
 

@@ -14,16 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from discl.config.identity import SCHEMA
 from discl.core.errors import DiskError, UserError
 from discl.core.renamed_splits import are_old, renamed, splits_of
 from discl.core.result import WAY_OUT, Result
 from discl.core.seals import damaged
-from discl.files.disk import atomic_write, clear_disk_errors, home, write_text
+from discl.files.disk import clear_disk_errors, home, write_text
 from discl.files.disks.leftovers import collect
-from discl.files.sealed import load_archive
+from discl.files.sealed import load_archive, save_archive
 
 
 def _is_of_0_1(record: Path) -> bool:
@@ -227,8 +225,7 @@ class Store:
 
     def save_predictions(self, folder: Path, predictions: Mapping[str, Any]) -> None:
         """Write predictions.npz: `<split>/logits`, `<split>/labels`, `<split>/ids`, no pickles."""
-        with atomic_write(folder / "predictions.npz") as tmp, tmp.open("wb") as opened:
-            np.savez_compressed(opened, allow_pickle=False, **predictions)
+        save_archive(folder / "predictions.npz", predictions, _name_of(folder))
 
     def predictions(self, folder: Path) -> dict[str, Any]:
         """The arrays that `save_predictions` wrote, under the splits' names of this version.
@@ -237,7 +234,9 @@ class Store:
         """
         path = folder / "predictions.npz"
         arrays = load_archive(
-            path, "`discl verify` sets it aside; the numbers of the run's result do not need it"
+            path,
+            "`discl verify` sets it aside; the numbers of the run's result do not need it",
+            _name_of(folder),
         )
         return renamed(arrays) if are_old(splits_of(arrays)) else arrays
 
@@ -262,3 +261,8 @@ class Store:
                 continue
             if result:
                 yield result
+
+
+def _name_of(folder: Path) -> str:
+    """What the predictions in the folder of an attempt are."""
+    return f"{folder.parent.name} predictions"
