@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from discl.core.dashboard_rows import AXIS, MEASURED, truncated
+from discl.core.text import Markdown, printable
 from discl.files.disk import home
 from discl.harness.wandb.client import ONLINE, WandbSettings
 
@@ -89,11 +90,11 @@ def open_run(init: RunInit, destination: Destination) -> Any:
         id=init.id,
         entity=destination.entity,
         project=init.project,
-        group=truncated(init.group, MAX_NAME),
-        job_type=truncated(init.job_type, MAX_TAG),
-        name=truncated(init.name, MAX_NAME),
-        notes=init.notes or None,
-        tags=sorted({truncated(tag, MAX_TAG) for tag in init.tags if tag}),
+        group=printable(init.group, MAX_NAME),
+        job_type=printable(init.job_type, MAX_TAG),
+        name=printable(init.name, MAX_NAME),
+        notes=Markdown.escape(init.notes) or None,  # W&B shows them as Markdown
+        tags=sorted({printable(tag, MAX_TAG) for tag in init.tags if tag}),
         config=init.config,
         dir=str(folder),
         mode="online" if destination.online else "offline",

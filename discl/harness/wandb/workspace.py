@@ -13,6 +13,7 @@ from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.metric_names import higher_is_better
 from discl.core.result import Result
+from discl.core.text import printable
 from discl.harness.wandb.client import read_settings
 from discl.harness.wandb.session import Destination
 
@@ -101,7 +102,7 @@ def build_dashboard(
     workspace = ws.Workspace(
         entity=entity or "entity",
         project=project,
-        name=f"{spec.title}, {spec.scale}: strategies",
+        name=f"{printable(spec.title)}, {spec.scale}: strategies",
         sections=[
             ws.Section(name=name, panels=section, is_open=True) for name, section in panels.items()
         ],
@@ -124,7 +125,7 @@ def build_dashboard(
     report = wr.Report(
         entity=entity or "entity",
         project=project,
-        title=f"{spec.title}, {spec.scale}: does the curriculum help?",
+        title=f"{printable(spec.title)}, {spec.scale}: does the curriculum help?",
         description=f"Strategies of {spec.name} at scale {spec.scale}, by `discl wandb dashboard`",
         blocks=_blocks(ws, wr, panels, group, runs_of),
         width="fluid",

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
-from discl.core.dashboard_rows import AXIS, DashboardRows, truncated
+from discl.core.dashboard_rows import AXIS, DashboardRows
 from discl.core.errors import UserError
 from discl.core.interfaces import EpochReport
-from discl.core.text import echo
+from discl.core.text import echo, printable
 from discl.files.disk import home
 
 
@@ -31,7 +31,7 @@ class Trackio:
     def start(self, run: Mapping[str, Any]) -> None:
         os.environ.setdefault("TRACKIO_DIR", str(home().absolute() / "trackio"))
         trackio = _library()
-        name = f"{truncated(str(run['name']), 100)}-{run['id'][:8]}"
+        name = f"{printable(str(run['name']), 100)}-{run['id'][:8]}"
         self._rows = DashboardRows()
         self._logged = _epochs(str(run["project"]), name)
         with redirect_stdout(sys.stderr):  # stdout is for the output of the command

@@ -20,6 +20,7 @@ from PIL import Image
 from discl.cli import main
 from discl.config.load import load
 from discl.core.interfaces import EpochReport
+from discl.core.text import printable
 from discl.engine.evaluation.confusion import count, pack
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
@@ -347,7 +348,7 @@ def test_names_arrive_as_they_are_or_shortened_where_wandb_has_limits(
     assert run.exit_code == 1  # its record says that it did not complete
     assert run.config["strategy"]["value"] == name
     for key, most in (("displayName", 128), ("groupName", 128)):
-        assert run.labels[key] == (name if len(name) <= most else name[: most - 1] + "…")
+        assert run.labels[key] == printable(name, most)  # no control characters
     assert all(1 <= len(tag) <= 64 for tag in run.labels["tags"])
     assert len(run.project) <= 128
     assert not set(run.project) & set("/\\#?%: ")
