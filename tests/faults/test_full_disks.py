@@ -8,14 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from discl.cli import main
 from discl.core.errors import DiskError, UserError
 from discl.files import shards
 from discl.files.disk import atomic_output, atomic_write, replaced_folder, write_text
 from discl.files.disks.errors import clear_disk_errors
 from discl.files.disks.leftovers import held_file
+from discl.harness.run.store import Store
+from tests import results
 from tests.banks import CELLS, put, toy_bank
 
 
@@ -133,6 +138,83 @@ def test_a_map_of_images_on_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
     assert bank.pixels(50).shape == (2, 4, 4, 3)
 
 
+def test_a_refusal_that_no_part_of_a_command_expects_is_a_sentence() -> None:
+    @click.command("full")
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/disk/file")
+
+    main.add_command(full)
+    try:
+        done = CliRunner().invoke(main, ["full"])
+    finally:
+        main.commands.pop("full")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: writing /disk/file failed: the disk is full; free some")
+
+
+# ---------------------------------------------------------------- commands
+
+CHOICE = ("cifar10_lt", "--set", "generator.name=blend", "--set", "seeds=[0]")
+STRATEGIES = ("--set", 'strategies=["real_only", "real_rebalanced"]')
+COMMANDS = {
+    "leaderboard": ("leaderboard", *CHOICE, *STRATEGIES, "-o", "{}/table.csv", "--format", "csv"),
+    "publish": ("leaderboard", "publish", *CHOICE, *STRATEGIES, "--root", "{}/boards"),
+    "figures": ("figures", *CHOICE, *STRATEGIES, "-o", "{}/figures", "--format", "svg"),
+    "report": ("report", *CHOICE, *STRATEGIES, "-o", "{}/report.html"),
+    "export": ("bank", "export", *CHOICE, "{}/shared"),
+    "init": ("init", "{}/photos"),
+    "manifest": ("data", "manifest", "folder", "--set", "root={}/photos", "--export", "{}/m.csv"),
+}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _photos(folder: Path) -> None:
+    from PIL import Image
+
+    for number in range(12):
+        path = folder / "photos" / ("cat", "dog")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+
+
+IMPORTING = ("figures", "init", "report")  # libraries that draw and read photos, for seconds
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(
+            words,
+            id=name,
+            marks=[pytest.mark.slow] if name in IMPORTING else [],
+        )
+        for name, words in COMMANDS.items()
+    ],
+)
+def test_a_command_that_writes_says_that_its_file_may_not_be_so_large(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    spec = results.spec('strategies=["real_only", "real_rebalanced"]', "seeds=[0]")
+    for each in results.experiments(spec):
+        results.store(each, skill=2.0)
+    _photos(folder)
+    if words[0] in ("init", "data"):  # they keep what they read of the photos
+        monkeypatch.setenv("DISCL_DATA", str(tmp_path / "data"))
+    before = _files(folder)
+    given = [word.replace("{}", str(folder)) for word in words]
+    with file_limit(100):
+        done = CliRunner().invoke(main, given)
+    assert done.exit_code == 2, done.output
+    assert "`ulimit -f`" in done.stderr
+    assert _files(folder) == before
+
+
 # ---------------------------------------------------------------- leftovers
 
 
@@ -176,3 +258,11 @@ def test_beside_a_file_of_the_user_only_its_own_leftovers_go(tmp_path: Path) -> 
         tmp.write_text("whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "picture.png"]
     assert not own.exists()
+
+
+def test_what_a_killed_attempt_left_goes_with_the_next() -> None:
+    store = Store()
+    _, first = store.new_attempt("0123456789abcdef")
+    left = _leave(first / ".predictions.npz.0123abcd.tmp")
+    assert store.new_attempt("0123456789abcdef")[0] == 1
+    assert not left.exists()
