@@ -65,6 +65,7 @@ def commit() -> str:
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
 
 
+@cache  # a look takes 10 ms, six packages a tenth of the time of a small run
 def _version(name: str) -> str:
     try:
         return version(name)
