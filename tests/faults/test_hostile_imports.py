@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from discl.core.errors import UserError
 from discl.engine.bank import rules
@@ -141,9 +142,16 @@ def _pixels(*shape: int) -> bytes:
     return encode(np.zeros((*shape, 3), np.uint8))
 
 
+def _lossy() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "WEBP")
+    return buffer.getvalue()
+
+
 ATTACKS: dict[str, tuple[Callable[[list[Row]], object], str]] = {
-    "no image": (_bytes(b"no image at all"), "its bytes are no WebP image"),
-    "the head of an image": (_bytes(_pixels(8, 8)[:20]), "its bytes cannot be decoded"),
+    "no image": (_bytes(b"no image at all"), "its bytes are no lossless WebP image"),
+    "the head of an image": (_bytes(_pixels(8, 8)[:26]), "its bytes cannot be decoded"),
+    "a lossy image": (_bytes(_lossy()), "its bytes are no lossless WebP image"),
     "another size": (_bytes(_pixels(8, 9)), "it has 9 x 8 pixels where those of this bank have 8"),
     "a huge image": (_bytes(_pixels(300, 300)), "it claims 300 x 300 pixels"),
     "no cosine": (_column("text_score", 1.5), "its text_score is 1.5, which is no cosine"),

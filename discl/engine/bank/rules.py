@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
@@ -12,13 +13,15 @@ from discl.core.errors import UserError
 from discl.core.levels import PHOTO, denoising_steps
 from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.generate import SourceImages, key_of, request_of
-from discl.files.photos import decode, size_of
+from discl.files.photos import decode
 
 MOST_PIXELS = 1 << 25  # of an image; a generator makes a sixteenth of it
 MOST_LETTERS = 100_000  # of a text
 _COSINE = 1.0001  # the largest, with what 16-bit embeddings are off
 _BIGGEST = 2**63 - 1
-_WEBP = (b"RIFF", b"WEBP")  # the bytes 0 to 4 and 8 to 12 of a stored image
+_HEAD = struct.Struct(
+    "<4sI4s4sIBI"
+)  # of lossless WebP: "RIFF", size, "WEBP", "VP8L", size, 47, bits
 _SCORES = ("text_score", "photo_score")
 _TYPES: dict[Any, type | tuple[type, ...]] = {str: str, int: int, float | None: (int, float)}
 _COLUMNS = {name: _TYPES[kind] for name, kind in get_type_hints(ImageRecord).items()}
@@ -94,14 +97,14 @@ class ImageRules:
     def _image_fault(self, record: ImageRecord, data: bytes) -> str:
         if record.status != MADE:
             return ""
-        if (data[:4], data[8:12]) != _WEBP:
-            return "its bytes are no WebP image"
+        size = _claimed_size(data)
+        if size is None:
+            return "its bytes are no lossless WebP image"
+        if self.size not in (None, size):
+            return _of_size(size, self.size)
+        if size[0] * size[1] > MOST_PIXELS:
+            return f"it claims {size[1]} x {size[0]} pixels, more than any generator makes"
         try:
-            size = size_of(data)
-            if self.size not in (None, size):
-                return _of_size(size, self.size)
-            if size[0] * size[1] > MOST_PIXELS:
-                return f"it claims {size[1]} x {size[0]} pixels, more than any generator makes"
             decode(data)
         except UserError:
             return "its bytes cannot be decoded"
@@ -115,6 +118,19 @@ class ImageRules:
             for size, cells in self._sizes.items():
                 if size != usual:
                     yield from ((cell, _of_size(size, usual)) for cell in cells)
+
+
+def _claimed_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) in the header of an image as banks store it; None where it is none.
+
+    Nothing is allocated for what the header claims, as decoders do when they open an image.
+    """
+    if len(data) < _HEAD.size:
+        return None
+    riff, _, webp, form, _, mark, bits = _HEAD.unpack_from(data)
+    if (riff, webp, form, mark) != (b"RIFF", b"WEBP", b"VP8L", 0x2F):
+        return None
+    return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
 
 
 def _bytes_fault(record: ImageRecord, data: bytes) -> str:
