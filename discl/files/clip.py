@@ -259,7 +259,8 @@ class ClipCheckpoint:
             folder = Path((spec and spec.origin) or "").parent / "model_configs"
             file = folder / f"{self.model}.json"
             described = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-        return described.get("text_cfg")
+        text_tower: dict[str, Any] | None = described.get("text_cfg")
+        return text_tower
 
     def tokenizer(self) -> Any:
         """From texts to token numbers int64 [n, context]."""
