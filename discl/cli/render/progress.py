@@ -136,6 +136,7 @@ class Screen:
 
     def _running_runs(self) -> Any:
         from rich.table import Table
+        from rich.text import Text
 
         from discl.harness.sweep.run_status import status
 
@@ -147,5 +148,5 @@ class Screen:
             if noted:
                 what, done, total = noted
                 doing = f"{what} {done}/{total}"
-            rows.add_row("  ", planned.name, doing, f"{now - started:.0f} s")
+            rows.add_row("  ", Text(planned.name), Text(doing), f"{now - started:.0f} s")
         return rows

@@ -23,7 +23,10 @@ class Escaped(str):
 
     @classmethod
     def escape(cls, text: str) -> Self:
-        """Plain text, so that the format shows it as it is, on one line."""
+        """Plain text, so that the format shows it as it is, on one line.
+
+        A format says how; here it raises NotImplementedError.
+        """
         raise NotImplementedError
 
     @classmethod

@@ -56,6 +56,7 @@ class OneOrigin(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
+        """Raises UserError where another origin is named."""
         target = urljoin(req.full_url, newurl)
         if Origin.of(target) != Origin.of(req.full_url):
             raise UserError(
