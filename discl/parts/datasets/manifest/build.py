@@ -17,6 +17,7 @@ from discl.parts.datasets.manifest.columns import ascends, coded, replaced
 from discl.parts.datasets.manifest.combined import with_other_splits
 from discl.parts.datasets.manifest.detections import cropped
 from discl.parts.datasets.manifest.files.foreign import foreign, unread
+from discl.parts.datasets.manifest.files.kinds import OTHERS
 from discl.parts.datasets.manifest.held_out import RowPictures
 from discl.parts.datasets.manifest.labels import cleaned, numbered, without_classes
 from discl.parts.datasets.manifest.layouts.camtrap_dp import CamtrapDp
@@ -171,10 +172,9 @@ def _listed(layout: Layout, tree: FileTree, options: ReadOptions) -> Contents:
     try:
         return with_other_splits(layout.contents(tree, options), layout, tree, options)
     except UserError as error:
-        reasons = []
+        reasons = foreign(tree)
         if isinstance(layout, ClassFolders):
-            reasons = [*hint(tree), *unused_lists(tree, options, ())]
-        reasons += _foreign(tree, options, [str(error)])
+            reasons = [*hint(tree), *unused_lists(tree, options, ()), *_foreign(tree, options)]
         raise UserError("; ".join([str(error), *reasons])) from error
 
 
@@ -205,8 +205,12 @@ def _check_train(before: Contents, after: Contents) -> None:
 
 def _foreign(tree: FileTree, options: ReadOptions, told: Sequence[str] = ()) -> list[str]:
     """Sentences about what is not read, beside the lists that are told of already."""
-    text = "\n".join([*unused_lists(tree, options, ()), *told, options.groups, options.table])
-    return [*foreign(tree), *unread(tree, [ref for ref in tree.lists if ref in text])]
+    found = foreign(tree)
+    text = "\n".join(
+        [*unused_lists(tree, options, ()), *told, *found, options.groups, options.table]
+    )
+    others = [*tree.lists, *tree.left_out.get(OTHERS, ())]
+    return [*found, *unread(tree, [ref for ref in others if ref in text])]
 
 
 def _padded(contents: Contents, padding: float) -> Contents:

@@ -72,7 +72,7 @@ def _with_split_list(contents: Contents, tree: FileTree, options: ReadOptions) -
 def _with_folders(contents: Contents, tree: FileTree, options: ReadOptions) -> Contents:
     """A list's contents with the photos of class folders whose split it does not have."""
     splits = set(coded(contents.rows["split"]).values)
-    if not splits or contents.rows["split"].null_count:
+    if not splits or contents.rows["split"].null_count or _names_all(contents, tree):
         return contents
     try:
         rows = ClassFolders().contents(tree, replace(options, table="")).rows
@@ -129,7 +129,7 @@ def _with_lists(contents: Contents, tree: FileTree, options: ReadOptions) -> Con
     import pyarrow as pa
 
     has = set(coded(contents.rows["split"]).values)
-    if not has or len(set(contents.rows["ref"].to_pylist())) == len(tree.pictures):
+    if not has or _names_all(contents, tree):
         return contents
     lists: list[tuple[str, Layout]] = [
         (ref, PhotoLists()) for ref in lists_with_classes(tree, options)
@@ -177,6 +177,13 @@ def _with_lists(contents: Contents, tree: FileTree, options: ReadOptions) -> Con
             ),
         )
     return contents
+
+
+def _names_all(contents: Contents, tree: FileTree) -> bool:
+    """Whether there are no other pictures."""
+    import pyarrow.compute as pc
+
+    return int(pc.count_distinct(contents.rows["ref"]).as_py()) >= len(tree.pictures)
 
 
 def _without(rows: pa.Table, known: pa.Table) -> pa.Table:

@@ -125,7 +125,7 @@ def hint(tree: FileTree) -> list[str]:
         labels = {match[2 if is_last else 1].rstrip(" _.-") for match in found}
         if count < len(found) or not 2 <= len(labels) <= len(found) / 2:
             continue
-        if any(label.lower() in _CAMERAS for label in labels):
+        if any(len(label) < 3 or label.lower() in _CAMERAS or split_of(label) for label in labels):
             continue
         pattern = written.format(sep=separator)
         return [
