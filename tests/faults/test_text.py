@@ -400,7 +400,7 @@ def test_a_submission_with_every_field_hostile_is_refused_or_no_markup_anywhere(
     _assert_only_ours(root)
 
 
-@pytest.mark.slow(reason="checks the board some four hundred times")
+@pytest.mark.slow(reason="checks the board 1,168 times")
 def test_each_field_of_a_submission_that_is_hostile_is_refused_or_no_markup(root: Path) -> None:
     path_of_file = _published(root)
     stored = json.loads(path_of_file.read_text("utf-8"))
