@@ -83,7 +83,7 @@ def _digest(path: Path, tensors: dict[str, Tensor], facts: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         seen.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        seen.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        seen.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return seen.hexdigest()
 
 

@@ -240,10 +240,10 @@ def load_array(
         check(path, what, way_out)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.memmap):
-            raise ValueError("it is no array")
     except _ERRORS as error:
         raise damaged(path, f"cannot be read ({_words(error)})", way_out) from error
+    if not isinstance(array, np.memmap):
+        raise damaged(path, "is no array", way_out)
     if found is None and array.offset + array.nbytes != path.stat().st_size:
         raise damaged(path, "has another length than was written", way_out)
     if rows is not None and array.shape[:1] != (rows,):
@@ -267,7 +267,8 @@ def load_bytes(path: Path, way_out: str, what: str, shape: tuple[int, ...]) -> N
         array = np.memmap(path, np.uint8, "r", shape=shape)
     except _ERRORS as error:
         raise damaged(path, f"cannot be read ({_words(error)})", way_out) from error
-    return _guarded(array, path, found, way_out)
+    guarded: NDArray[np.uint8] = _guarded(array, path, found, way_out)
+    return guarded
 
 
 def _is_large(found: Seal | None) -> bool:

@@ -69,6 +69,7 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE INDEX IF NOT EXISTS by_builder ON leases (builder);
 """
 _COLUMNS = ", ".join((*ImageRecord._fields, "shard", "digest"))  # of a row; NULL = not sealed
+_TEXT = "\x1f".join(["%s"] * (len(ImageRecord._fields) + 1))  # of a row, for its digest
 _INSERT = (
     f"INSERT OR IGNORE INTO images ({_COLUMNS})"
     f" VALUES ({', '.join('?' * (len(ImageRecord._fields) + 2))})"
@@ -111,19 +112,20 @@ class Catalogue:
         """
         if self.fetch("PRAGMA integrity_check(1)") != [("ok",)]:
             raise self._damaged("a page is torn")
-        for *row, digest in self.stream(f"SELECT {_COLUMNS} FROM images NOT INDEXED"):
-            if digest is not None and digest != self._digest(row):
-                raise self._damaged(f"the row of {Cell(*row[:3])} is not as it was written")
+        sealed = f"SELECT {_COLUMNS} FROM images NOT INDEXED WHERE digest IS NOT NULL"
+        with self._clear_errors():
+            for row in self._db.execute(sealed):
+                if row[-1] != self._digest(row[:-1]):
+                    raise self._damaged(f"the row of {Cell(*row[:3])} is not as it was written")
 
     def unsealed(self) -> int:
         """Rows of earlier versions, which have no digest."""
         ((count,),) = self.fetch("SELECT COUNT(*) FROM images WHERE digest IS NULL")
         return int(count)
 
-    def _digest(self, row: Sequence[Any]) -> int:
+    def _digest(self, row: tuple[Any, ...]) -> int:
         """64 bits, signed as SQLite holds them, of a row's columns and of whose catalogue it is."""
-        text = "\x1f".join(map(str, row))
-        return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"), self._seed) - 2**63
+        return xxh3_64_intdigest((_TEXT % row).encode(), self._seed) - 2**63
 
     def fetch(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows that a query answers."""

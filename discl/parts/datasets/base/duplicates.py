@@ -81,17 +81,15 @@ def stored_alike(
     `small` gives the small pictures [n, 256] of each split.
     """
     path = home / f"{short([VERSION, list(splits), list(maps)])}.json"
-    try:
-        stored = read_sealed(path, AGAIN)["pairs"] if path.exists() else None
-        return [
-            Pair(split, other, np.array(rows, np.int64), np.array(others, np.int64))
-            for split, other, rows, others in stored
-        ]
-    except DamagedFileError as error:
-        told(error)
-        pairs = alike_to_train(splits, small())
-    except (KeyError, ValueError, TypeError):  # not there, or of an earlier version
-        pairs = alike_to_train(splits, small())
+    if path.exists():
+        try:
+            return [
+                Pair(split, other, np.array(rows, np.int64), np.array(others, np.int64))
+                for split, other, rows, others in read_sealed(path, AGAIN)["pairs"]
+            ]
+        except (DamagedFileError, KeyError, ValueError, TypeError) as error:
+            told(error)
+    pairs = alike_to_train(splits, small())
     rows = [[pair.split, pair.other, pair.rows.tolist(), pair.others.tolist()] for pair in pairs]
     write_text(path, sealed_text({"pairs": rows}))
     return pairs

@@ -85,7 +85,8 @@ class Cifar10:
     @cached_property
     def photos(self) -> Photos:
         """Pixels, uint8 [60000, 32, 32, 3], as a memory map."""
-        return self._array("photos", np.uint8)
+        pixels: Photos = self._array("photos", np.uint8)
+        return pixels
 
     @cached_property
     def labels(self) -> Ints:
