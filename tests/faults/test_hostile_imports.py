@@ -23,7 +23,8 @@ from discl.engine.bank.catalogue import Cell, ImageRecord
 from discl.engine.bank.exchange import export_bank, import_bank
 from discl.engine.bank.generate import SourceImages, key_of, request_of
 from discl.engine.bank.rules import ImageRules
-from discl.files import shards, tables
+from discl.files import shards
+from discl.files.formats import tables
 from discl.files.photos import encode
 from discl.files.sources.unpacking import unpack
 from discl.parts.prompts.template import Template

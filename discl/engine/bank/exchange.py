@@ -20,8 +20,9 @@ from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.leases import Builder
 from discl.engine.bank.rules import ImageRules
-from discl.files import shards, tables
+from discl.files import shards
 from discl.files.disk import atomic_folder, clear_disk_errors, flush, scratch_folder
+from discl.files.formats import tables
 
 BATCH_IMAGES = 256
 BATCH_BYTES = 16 << 20  # of images in memory at a time: a row group, a record batch, a shard

@@ -1,1 +1,1 @@
-"""What files of photos hold beside 8 bits a channel: cut-off ends, other contents, deep grey."""
+"""Files of others: what photos hold beside 8 bits a channel, cut-off ends, tables of pictures."""

@@ -18,7 +18,8 @@ from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.exchange import export_bank, import_bank
 from discl.engine.bank.generate import key_of
 from discl.engine.bank.leases import is_being_filled
-from discl.files import shards, tables
+from discl.files import shards
+from discl.files.formats import tables
 from discl.files.photos import encode
 
 PROCESS: dict[str, object] = {
