@@ -92,7 +92,7 @@ class BankTable(FixedTable):
     best_of: Few  # draws an image is the best of, by image-text cosine; 1 = no picking
     # lowest image-text cosine used; -1 keeps everything
     threshold: Annotated[float, Field(ge=-1, le=1)]
-    batch: Positive  # images in one lease and one shard; changes no image
+    batch: Few  # images in one lease and one shard; changes no image
     seed: Seed
     # [height, width] of the photos that images are made from; [] = the generator's own size where
     # the dataset has photos as they were taken, else that of the training photos
@@ -156,7 +156,7 @@ class TrainTable(FixedTable):
     curriculum_epochs: Annotated[
         int, BeforeValidator(_whole_epochs, int | float), Field(ge=0, le=100_000)
     ]
-    batch: Positive
+    batch: Few
     lr: Annotated[float, Field(gt=0, le=1_000)]
     weight_decay: Factor
     optimiser: str

@@ -6,6 +6,7 @@ can seal it again.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Mapping
@@ -55,7 +56,7 @@ def read_sealed(path: Path, way_out: str) -> dict[str, Any]:
     is not what was sealed.
     """
     try:
-        data = path.read_bytes()
+        data = plain_bytes(path)
     except OSError as error:
         raise damaged(path, f"cannot be read ({error.strerror or error})", way_out) from error
     if not data:
@@ -73,6 +74,13 @@ def read_sealed(path: Path, way_out: str) -> dict[str, Any]:
         raise damaged(path, "is JSON of another kind", way_out)
     content.pop(KEY, None)
     return content
+
+
+def plain_bytes(path: Path) -> bytes:
+    """The bytes of a file; raises OSError for a pipe or a device, which would be waited for."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return path.read_bytes()
 
 
 def opened_line(line: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from discl.core.errors import UserError
+from discl.core.seals import plain_bytes
 
 
 def read_captions(file: str, key: str) -> dict[str, tuple[str, ...]]:
@@ -15,7 +16,9 @@ def read_captions(file: str, key: str) -> dict[str, tuple[str, ...]]:
     """
     path = Path(file).expanduser()
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(plain_bytes(path).decode("utf-8"))
+    except RecursionError as error:
+        raise UserError(f"{key} = {file!r} is nested too deep to be read") from error
     except OSError as error:
         raise UserError(
             f"{key} = {file!r} cannot be read ({error.strerror}); give a JSON file"

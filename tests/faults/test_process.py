@@ -67,6 +67,21 @@ def test_a_removed_working_folder_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         assert "the folder that this shell works in was removed" in outcome.output
 
 
+def test_commands_that_read_need_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    monkeypatch.setenv("DISCL_HOME", str(in_the_way / "home"))  # can be read and made by nobody
+    for words in (["list", "strategies"], ["bank", "ls"], ["--help"]):
+        assert CliRunner().invoke(main, words).exit_code == 0
+    outcome = CliRunner().invoke(main, ["study", "ls"])
+    assert outcome.exit_code == 2
+    assert "there are no studies" in outcome.output
+    monkeypatch.setenv("DISCL_HOME", "~nobody-of-this-name/home")
+    outcome = CliRunner().invoke(main, ["runs", "ls"])
+    assert outcome.exit_code == 2
+    assert "leads to no folder" in outcome.output
+
+
 def test_few_file_handles_are_told_with_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (20, 20))
     outcome = CliRunner().invoke(main, ["list", "strategies"])

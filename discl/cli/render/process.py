@@ -99,8 +99,13 @@ def check_process() -> None:
 
 
 def fault_of_process(error: BaseException) -> str:
-    """The sentence for an error that too few handles or a missing home caused; "" for others."""
+    """The sentence for an error of the process: handles, memory, a home; "" for others."""
     for cause in _chain(error):
+        if isinstance(cause, MemoryError):
+            return (
+                f"there is not enough memory ({str(cause) or 'for the next step'}); lower what is"
+                " asked for, or take a machine with more"
+            )
         if isinstance(cause, RuntimeError) and "home directory" in str(cause):
             return (
                 "a path that begins with ~ leads to no folder: HOME is not set, or there is no such"

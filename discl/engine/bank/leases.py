@@ -181,6 +181,17 @@ def missing(catalogue: Catalogue, wanted: CellGrid) -> Iterator[Cell]:
         yield from (cell for cell in wanted.of(source) if cell[1:] not in made)
 
 
+def count_missing(catalogue: Catalogue, wanted: CellGrid) -> dict[int, int]:
+    """As many cells of each level as `missing` gives, counted without going through them."""
+    query = "SELECT source, level, COUNT(*) FROM images WHERE variant < ? GROUP BY source, level"
+    sources = frozenset(wanted.sources)
+    counts = dict.fromkeys(wanted.levels, len(wanted.sources) * wanted.variants)
+    for source, level, made in catalogue.fetch(query, (wanted.variants,)):
+        if level in counts and source in sources:
+            counts[level] -= made
+    return counts
+
+
 def _free(db: sqlite3.Connection, wanted: CellGrid, source: str) -> Iterator[Cell]:
     query = (
         "SELECT level, variant FROM images WHERE source = ?1 UNION ALL SELECT level, variant FROM"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import EpochReport
-from discl.core.seals import damaged, opened_line
+from discl.core.seals import damaged, opened_line, plain_bytes
 
 NAME = "events.jsonl"
 WAY_OUT = "`discl verify` sets it aside; only the curves of the run are lost"
@@ -22,7 +22,7 @@ def events(folder: Path) -> Iterator[dict[str, Any]]:
     """
     path = folder / NAME
     try:
-        lines = path.read_text("utf-8", "replace").split("\n") if path.exists() else []
+        lines = plain_bytes(path).decode("utf-8", "replace").split("\n") if path.exists() else []
     except OSError as error:
         raise damaged(path, f"cannot be read ({error.strerror or error})", WAY_OUT) from error
     for number, line in enumerate(lines, 1):

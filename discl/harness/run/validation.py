@@ -9,7 +9,7 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.core.hashing import short_of_json
-from discl.core.result import Result
+from discl.core.result import WAY_OUT, Result
 
 TYPES: dict[str, type] = {
     **dict.fromkeys(("id", "name", "benchmark", "scale", "strategy", "predictions"), str),
@@ -43,7 +43,7 @@ def validated(path: Path, id: str) -> Result | str:
         return str(error).removeprefix(f"{path} ")
     except (OSError, ValueError, RecursionError, ArithmeticError) as error:
         return f"cannot be read ({error})"
-    return f"{fault}; was it edited? remove it or run again" if fault else result
+    return f"{fault}; was it edited? {WAY_OUT}" if fault else result
 
 
 def _faults_of_fields(result: Result) -> Iterator[str]:

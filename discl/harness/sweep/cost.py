@@ -197,8 +197,13 @@ def _images_of(bench: Bench, levels: Sequence[int], hard: int) -> tuple[int, int
 
 def _missing_images(bench: Bench, levels: Sequence[int]) -> tuple[int, int]:
     """Images the bank lacks, and their denoising steps."""
-    missing = list(bench.bank.missing(bench.wanted(levels))) if levels else []
-    return len(missing), sum(denoising_steps(cell.level, bench.generator.steps) for cell in missing)
+    if not levels:
+        return 0, 0
+    missing = bench.bank.count_missing(bench.wanted(levels))
+    steps = bench.generator.steps
+    return sum(missing.values()), sum(
+        count * denoising_steps(level, steps) for level, count in missing.items()
+    )
 
 
 # ---------------------------------------------------------------- training

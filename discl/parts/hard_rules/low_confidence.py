@@ -46,6 +46,9 @@ class LowConfidence:
             raise UserError(
                 f"hard_rule.threshold = {threshold!r}: takes a probability between 0 and 1"
             )
+        for name, value, highest in (("folds", folds, 1_000), ("epochs", epochs, 100_000)):
+            if value > highest:
+                raise UserError(f"hard_rule.{name} = {value}: takes {highest} at most")
         for name, value, lowest in (("folds", folds, 2), ("epochs", epochs, 0), ("seed", seed, 0)):
             if value < lowest:
                 raise UserError(
