@@ -78,7 +78,6 @@ def _boxes(tree: FileTree, others: list[str]) -> list[str]:
 
 def unread(tree: FileTree, known: Collection[str]) -> list[str]:
     """A sentence about files that name photos at their beginning, and are none of the `known`."""
-    names = {ref.rpartition("/")[2].encode() for ref in tree.pictures}
     others = [
         ref
         for ref in (*tree.lists, *tree.left_out.get(OTHERS, ()))
@@ -88,7 +87,11 @@ def unread(tree: FileTree, known: Collection[str]) -> list[str]:
     ]
     if len(others) > _MOST_LOOKED_AT:  # a file for each photo
         return []
-    found = [ref for ref in others if names & set(_PHOTO_NAME.findall(_start(tree, ref)))]
+    named = {ref: set(_PHOTO_NAME.findall(_start(tree, ref))) for ref in others}
+    wanted = set[bytes]().union(*named.values())
+    # of millions of photos, only the names that are looked for are kept
+    there = {name for ref in tree.pictures if (name := _name(ref)) in wanted} if wanted else set()
+    found = [ref for ref in others if there & named[ref]]
     if not found:
         return []
     verb = "name photos and are" if len(found) > 1 else "names photos and is"
@@ -106,6 +109,10 @@ def _told(refs: list[str], what: str) -> str:
 def _stem(ref: str) -> str:
     name = ref.rpartition("/")[2]
     return name[: -len(kinds.ending_of(name))] if kinds.ending_of(name) else name
+
+
+def _name(ref: str) -> bytes:
+    return ref.rpartition("/")[2].encode()
 
 
 def _start(tree: FileTree, ref: str) -> bytes:
