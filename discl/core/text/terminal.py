@@ -1,7 +1,7 @@
 """The ways to a terminal: nothing that they write steers it, whatever a name holds.
 
-`tests/faults/test_hostile_text.py` holds that the project takes no other. Libraries are imported where they
-are used: most of the project needs none of them.
+`tests/faults/test_hostile_text.py` holds that the project takes no other. Libraries are imported
+where they are used: most of the project needs none of them.
 """
 
 from __future__ import annotations
