@@ -173,3 +173,13 @@ def test_a_block_of_a_large_array_is_checked_when_it_is_first_read(
     assert np.array_equal(array[[3, 70_000]], rows[[3, 70_000]])
     with pytest.raises(UserError, match=r"large.npy is damaged"):
         array[[5, 290_000]]
+
+
+def test_a_file_that_ends_too_early_is_no_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(*_: object, **__: object) -> None:
+        raise EOFError("No data left in file")
+
+    monkeypatch.setattr("discl.harness.doctor.stored.verify_all", ends)
+    done = CliRunner().invoke(main, ["verify"])
+    assert done.exit_code == 1
+    assert "a file ends too early (No data left in file)" in done.output
