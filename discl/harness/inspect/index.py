@@ -159,6 +159,8 @@ def _run_folder(path: Path) -> _RunFolder | None:
 
 def _result_date(result: Path) -> str:
     """The date in a result file, read from its end: reading it whole takes far longer."""
+    if not result.is_file():  # a pipe would be waited for
+        return ""
     try:
         with result.open("rb") as opened:
             opened.seek(max(0, opened.seek(0, os.SEEK_END) - _TAIL_BYTES))

@@ -18,7 +18,7 @@ from discl.config.identity import SCHEMA
 from discl.core.errors import DiskError, UserError
 from discl.core.renamed_splits import are_old, renamed, splits_of
 from discl.core.result import WAY_OUT, Result
-from discl.core.seals import damaged
+from discl.core.seals import damaged, plain_bytes
 from discl.files.disk import clear_disk_errors, home, write_text
 from discl.files.disks.leftovers import collect
 from discl.files.sealed import load_archive, save_archive
@@ -26,7 +26,7 @@ from discl.files.sealed import load_archive, save_archive
 
 def _is_of_0_1(record: Path) -> bool:
     try:
-        return bool(json.loads(record.read_text("utf-8"))["identity"]["schema"] == 1)
+        return bool(json.loads(plain_bytes(record))["identity"]["schema"] == 1)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -35,7 +35,7 @@ def _bank_of(run: Path) -> str | None:
     """The bank of the last attempt that says which one it uses."""
     for record in sorted(run.glob("*/experiment.json"), reverse=True):
         try:
-            bank = json.loads(record.read_text("utf-8"))["bank"]
+            bank = json.loads(plain_bytes(record))["bank"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
         return str(bank or "none")
