@@ -7,7 +7,7 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -253,7 +253,8 @@ def _check_type(kind: str, name: str, key: str, default: Any, given: Any) -> Non
 
 def _check_annotation(kind: str, name: str, key: str, given: Any) -> None:
     """The same where the default says nothing: by the annotation of the constructor."""
-    annotation = _annotations(find(kind, name)).get(key, Any)
+    part: Hashable = find(kind, name)
+    annotation = _annotations(part).get(key, Any)
     if not _fits(given, annotation):
         wanted = getattr(annotation, "__name__", "") if isinstance(annotation, type) else ""
         raise UserError(

@@ -70,8 +70,9 @@ def open_streams() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as we run
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    if sys.stdout is sys.__stdout__:  # else a test, or a program that calls us, has its own
-        sys.stdout = cast(TextIO, _Output(sys.stdout))
+    stdout: TextIO | None = sys.stdout
+    if stdout is not None and stdout is sys.__stdout__:  # else a test's, or a calling program's own
+        sys.stdout = cast(TextIO, _Output(stdout))
 
 
 def check_process() -> None:

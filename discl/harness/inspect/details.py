@@ -63,7 +63,7 @@ def history(run: StoredRun) -> list[EpochReport]:
     folder = main_attempt(run)
     try:
         reports = events.epochs(folder) if folder else []
-    except (OSError, TypeError, ValueError, AttributeError):
+    except (DamagedFileError, OSError, TypeError, ValueError, AttributeError):
         return []
     return reports if all(_has_numbers(report) for report in reports) else []
 

@@ -199,7 +199,11 @@ def changed_records(a: StoredRun, b: StoredRun) -> list[Change]:
     config = _changed_config(a, b, in_identity)
     provenance = _changes(_provenance(a), _provenance(b))
     if _IMAGES_CHANGE in in_identity:  # what the generator had seen is no fact of a run without one
-        provenance = [change for change in provenance if change.path != "training_data"]
+        provenance = [
+            change
+            for change in provenance
+            if change.path != "training_data" and not change.path.startswith("bank_content.")
+        ]
     return [*config, *provenance]
 
 

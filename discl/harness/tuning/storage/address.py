@@ -83,7 +83,7 @@ def _with_absolute_path(address: URL) -> URL:
             f"{shown(address)} names no file that keeps studies; write sqlite:////folder/studies.db"
         )
     path = Path(database).expanduser().absolute()
-    if not path.parent.is_dir():
+    if not path.parent.is_dir() and path.parent != _own_folder():  # that is made when it is used
         raise UserError(
             f"{path.parent} is no folder, so no studies can be kept in {path}; make it or name"
             " another one"
