@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from discl.core.errors import FOREIGN, UserError, reason, shown, unknown
 from discl.core.hashing import canonical
@@ -253,8 +253,7 @@ def _check_type(kind: str, name: str, key: str, default: Any, given: Any) -> Non
 
 def _check_annotation(kind: str, name: str, key: str, given: Any) -> None:
     """The same where the default says nothing: by the annotation of the constructor."""
-    part: Hashable = find(kind, name)
-    annotation = _annotations(part).get(key, Any)
+    annotation = _annotations(cast(Hashable, find(kind, name))).get(key, Any)
     if not _fits(given, annotation):
         wanted = getattr(annotation, "__name__", "") if isinstance(annotation, type) else ""
         raise UserError(
@@ -264,7 +263,7 @@ def _check_annotation(kind: str, name: str, key: str, given: Any) -> None:
 
 
 @cache
-def _annotations(part: type[Any]) -> dict[str, Any]:
+def _annotations(part: Any) -> dict[str, Any]:
     try:
         return get_type_hints(part.__init__)
     except (NameError, AttributeError, TypeError):  # of names that only a type checker imports

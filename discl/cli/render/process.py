@@ -70,9 +70,8 @@ def open_streams() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as we run
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    stdout: TextIO | None = sys.stdout
-    if stdout is not None and stdout is sys.__stdout__:  # else a test's, or a calling program's own
-        sys.stdout = cast(TextIO, _Output(stdout))
+    if sys.stdout is sys.__stdout__:  # else a test, or a program that calls us, has its own
+        sys.stdout = cast(TextIO, _Output(cast(TextIO, sys.stdout)))
 
 
 def check_process() -> None:
