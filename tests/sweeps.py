@@ -183,11 +183,11 @@ def begin(
     environment = {"DISCL_HOME": str(home), **(more or {})}
     command = ["sweep", *words, "--trackers", ""]
     return processes.begin(
-        _launch, command, retry_s, log=log, folder=ready.folder, environment=environment
+        launch, command, retry_s, log=log, folder=ready.folder, environment=environment
     )
 
 
-def _launch(words: list[str], retry_s: float) -> None:
+def launch(words: list[str], retry_s: float) -> None:
     """As `discl`, but a launcher counts as dead after seconds, and what is waited for is looked at
     ten times a second: tests would wait for little else.
     """
@@ -211,10 +211,14 @@ def until(true: Callable[[], Any], launcher: Started, log: Path, patience_s: flo
 
 def ends(launcher: Started, log: Path, code: int = 0, patience_s: float = 240.0) -> str:
     """Wait for the end, which must be this one; gives what was printed."""
+    assert ended(launcher, log, patience_s) == code, log.read_text()
+    return log.read_text()
+
+
+def ended(launcher: Started, log: Path, patience_s: float = 240.0) -> int:
+    """Wait for the end; gives its exit code."""
     try:
-        launcher.wait(patience_s)
+        return launcher.wait(patience_s)
     except subprocess.TimeoutExpired:
         launcher.kill()
         raise AssertionError(f"it did not end in {patience_s} s:\n{log.read_text()}") from None
-    assert launcher.returncode == code, log.read_text()
-    return log.read_text()
