@@ -28,7 +28,7 @@ import click
 import numpy as np
 
 from discl.core.result import Result
-from discl.engine.bank.bank import Bank
+from discl.engine.bank.bank import Bank, id_of
 from discl.engine.bank.catalogue import ImageRecord
 from discl.files.formats import tables
 from discl.testing import gone
@@ -49,6 +49,7 @@ COMMANDS = {
     "import": "bank import soak {given}",
     "gc": "bank gc --yes --recent",
 }
+NOBODYS: dict[str, object] = {"dataset": {"name": "left"}}  # the process of a bank that gc takes
 MAY_REFUSE = ("publish", "export")  # while there is no run, or no image
 BENCHMARK = """
 title = "Soak"
@@ -124,7 +125,7 @@ class World:
 
     def _leave_a_bank(self, banks: Path) -> None:
         """A bank that no benchmark and no run knows, for gc to take."""
-        with closing(Bank(banks, {"dataset": {"name": "left"}})) as bank:
+        with closing(Bank(banks, NOBODYS)) as bank:
             if not bank.count():
                 put(bank, CELLS)
 
@@ -149,6 +150,13 @@ class World:
             with closing(Bank.at(folder)) as bank:
                 found[folder.name] = (bank.digest(), list(bank.verify()))
         return found
+
+    def finished(self) -> set[Path]:
+        """What no kill may take away: shards of images, results, and what is published."""
+        patterns = ("*/banks/*/shards/[!.]*", "*/runs/*/*/result.json", "leaderboards/*/*/*/*.json")
+        found = {path for pattern in patterns for path in self.folder.glob(pattern)}
+        nobodys = id_of(NOBODYS)
+        return {path for path in found if nobodys not in path.parts}
 
     def leftovers(self) -> list[str]:
         """What killed processes left."""
@@ -208,7 +216,7 @@ class Soak:
             self._to_its_end(self.first, command, home)
             self.seconds[command] = time.monotonic() - started
         self.first_exported = exported(self.first.folder / "shared")
-        for command, home in ENDS[-4:]:
+        for command, home in ENDS[5:]:
             self._to_its_end(self.first, command, home)
         self.answers = self.first.answers()
         self._check("undisturbed", self.first)
@@ -224,6 +232,8 @@ class Soak:
             last = min(kills, self.kills.total() + KILLS_OF_A_WORLD)
             while self.kills.total() < last and not self.faults:
                 self._strike(world, f"{last - self.kills.total()} to go in {name}")
+            if self.faults:
+                return
             for command, home in ENDS:
                 self._to_its_end(world, command, home)
             self._check(name, world)
@@ -238,6 +248,7 @@ class Soak:
     def _strike(self, world: World, where: str) -> None:
         command, beside = (str(one) for one in self.chance.choice(list(COMMANDS), 2, replace=False))
         home = self._home_for(command)
+        before = world.finished()
         after_s = self.chance.uniform(0, self.seconds[command])
         other = None
         if self.chance.random() < BESIDE:
@@ -250,10 +261,14 @@ class Soak:
             said = f"killed after {after_s:.2f} s of {self.seconds[command]:.2f}"
         else:
             said = "was done before"
-            self._ended(world, command, home, process, log)
+            self._ended(world, command, process, log)
         if other is not None:
-            self._ended(world, beside, HOME, other, other_log)
+            self._ended(world, beside, other, other_log)
             said += f", beside {beside}"
+        if lost := before - world.finished():
+            self.faults.append(f"lost at {command}: {', '.join(map(str, sorted(lost)))}")
+        if command == "import" and home == ELSEWHERE and process.returncode == 0:
+            shutil.rmtree(world.home(home))  # the next one has something to do again
         self.tell(f"{self.kills.total():3} {command} {said}; {where}")
 
     def _home_for(self, command: str) -> str:
@@ -270,7 +285,7 @@ class Soak:
         if sweeps.ended(process, log, PATIENCE_S) != 0:
             self.faults.append(f"{command} ended with {process.returncode}: {log.read_text()}")
 
-    def _ended(self, world: World, command: str, home: str, process: Started, log: Path) -> None:
+    def _ended(self, world: World, command: str, process: Started, log: Path) -> None:
         """A command that was let go to its end did what it should, or said why it cannot yet."""
         self.ended[command] += 1
         code = sweeps.ended(process, log, PATIENCE_S)
@@ -282,10 +297,10 @@ class Soak:
             found = exported(world.folder / "shared")
             if not found.items() <= self.first_exported.items():
                 self.faults.append("an export holds other images")
-        elif command == "import" and home == ELSEWHERE:
-            shutil.rmtree(world.home(home))  # the next one has something to do again
 
     def _check(self, name: str, world: World) -> None:
+        if self.faults:
+            return
         for kind, value in world.answers().items():
             self.compared += 1
             if value != self.answers[kind]:
@@ -346,6 +361,7 @@ def soak(folder: Path, kills: int, seed: int, tell: Callable[[str], object] = pr
 @click.option("--folder", type=click.Path(path_type=Path), help="A new folder, which is kept.")
 def main(kills: int, seed: int, folder: Path | None) -> None:
     """Kill commands at random, and compare what the others come to with an undisturbed world."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
     place = folder or Path(tempfile.mkdtemp(prefix="soak-"))
     place.mkdir(parents=True, exist_ok=True)
     done = soak(place.resolve(), kills, seed, click.echo)
