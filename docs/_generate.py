@@ -223,10 +223,14 @@ def _takes(setting: Setting) -> str:
         ("up to", setting.most),
         ("below", setting.below),
     ]
-    limits = ", ".join(f"{word} {value:g}" for word, value in bounds if value is not None)
+    limits = ", ".join(f"{word} {_number(value)}" for word, value in bounds if value is not None)
     kinds = [words[kind] for kind in setting.types if kind is not str or not setting.choices]
     choices = [f"one of {', '.join(map(_code, setting.choices))}"] if setting.choices else []
     return " or ".join([*kinds, *choices]) + (f" {limits}" if limits else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
 
 
 def _toml_comments(path: Path) -> dict[str, str]:

@@ -109,6 +109,7 @@ def _pictures(names: list[str]) -> dict[str, object]:
             [0, 50],
             [(name, 8, [8, 0]) for name in names],
             "0.3",
+            "Images are made from the photos at 32x32.",
         ),
         "failures": [RunMistakes(name, 0, True, worst) for name in (names[0], "real_rebalanced")],
         "tuning": TuningSection([study], {"trials": trials, "importance": importance}),

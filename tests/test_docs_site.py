@@ -145,7 +145,7 @@ def test_a_setting_is_told_with_its_bounds_default_and_reason(site: Path) -> Non
         "threshold a number from -1, up to 1 -1.0 lowest image-text cosine that is used; -1 keeps"
         " everything" in settings
     )
-    assert "epochs a whole number from 1 40" in settings
+    assert "epochs a whole number from 1, up to 100,000 40" in settings
     assert (
         'tail_share a number or one of classes , photos , union above 0, below 1 "classes" share of'
         " images from hard classes" in settings

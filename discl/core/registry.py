@@ -255,11 +255,35 @@ def _check_annotation(kind: str, name: str, key: str, given: Any) -> None:
     """The same where the default says nothing: by the annotation of the constructor."""
     annotation = _annotations(cast(Hashable, find(kind, name))).get(key, Any)
     if not _fits(given, annotation):
-        wanted = getattr(annotation, "__name__", "") if isinstance(annotation, type) else ""
         raise UserError(
             f"{singular(kind)} {name!r}: {key} = {shown(given)} does not fit; it takes"
-            f" {wanted or str(annotation).replace('collections.abc.', '')}"
+            f" {_in_words(annotation)}"
         )
+
+
+_WORDS = {  # of a type: (one, several)
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    bool: ("true or false", "true or false"),
+    str: ("a text", "texts"),
+    NoneType: ("nothing", "nothing"),
+}
+
+
+def _in_words(annotation: Any, place: int = 0) -> str:
+    """A type as people say it: a list of whole numbers; `place` 1 is the plural."""
+    origin = get_origin(annotation) or annotation
+    inner = [each for each in get_args(annotation) if each is not ...]
+    if origin in _WORDS:
+        return _WORDS[origin][place]
+    if origin in (Union, UnionType):
+        return " or ".join(_in_words(option, place) for option in inner)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return ("a table", "tables")[place]
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        of = f" of {_in_words(inner[0], 1)}" if inner else ""
+        return ("a list", "lists")[place] + of
+    return str(annotation)
 
 
 @cache

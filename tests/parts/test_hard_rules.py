@@ -138,5 +138,5 @@ def test_a_rule_without_an_attribute_of_every_rule_is_refused(
 
 
 def test_classes_to_exclude_are_a_list() -> None:
-    with pytest.raises(UserError, match="no list of classes"):
+    with pytest.raises(UserError, match="exclude = 'cat' does not fit; it takes a list of texts"):
         load("cifar10_lt", settings=["hard_rule.exclude=cat"])

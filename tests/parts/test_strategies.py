@@ -396,7 +396,7 @@ def test_competence_can_follow_another_metric_of_val_and_names_those_there_are()
             {"lengths": [1, 2], "pacing": 2.0},
             r"lengths = \[1, 2\] and pacing = 2 exclude each other",
         ),
-        ("static", {"lengths": 3}, "lengths = 3: takes a list of whole numbers"),
+        ("static", {"lengths": 3}, "lengths = 3 does not fit; it takes a list of whole numbers"),
         ("order", {"order": [0, True]}, "takes a list of whole numbers"),
         ("order", {"order": [50, 0, 50]}, "names level 50 twice"),
     ],
