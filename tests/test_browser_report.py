@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from discl.core.text import printable
 from discl.harness.report.comparison import Comparison
 from discl.harness.report.gallery import (
     Gallery,
@@ -265,10 +266,8 @@ def test_hostile_names_are_words_and_run_nothing(browser: Browser, path: Path) -
     with shown(browser, path, "#hostile-smoke") as page:
         assert page.locator("h1:visible").inner_text() == HOSTILE["script"]
         assert _marks(page, "forest") == len(HOSTILE)
-        shown_names = [
-            " ".join(name.split()) for name in _column(page, "differences to the baseline", 0)
-        ]
-        assert sorted(shown_names) == sorted(" ".join(name.split()) for name in HOSTILE.values())
+        shown_names = [name.strip() for name in _column(page, "differences to the baseline", 0)]
+        assert sorted(shown_names) == sorted(printable(name) for name in HOSTILE.values())
         page.evaluate(OPEN_ALL)
         page.locator(".chip:visible").first.click()
         page.wait_for_function(
