@@ -362,6 +362,7 @@ def soak(folder: Path, kills: int, seed: int, tell: Callable[[str], object] = pr
 def main(kills: int, seed: int, folder: Path | None) -> None:
     """Kill commands at random, and compare what the others come to with an undisturbed world."""
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
+    processes.SERVER.set_forkserver_preload([*processes.PRELOADED, "tests.faults.soak"])
     place = folder or Path(tempfile.mkdtemp(prefix="soak-"))
     place.mkdir(parents=True, exist_ok=True)
     done = soak(place.resolve(), kills, seed, click.echo)
