@@ -50,6 +50,16 @@ COMMANDS = {
     "gc": "bank gc --yes --recent",
 }
 NOBODYS: dict[str, object] = {"dataset": {"name": "left"}}  # the process of a bank that gc takes
+PRELOADED = [
+    "discl.engine.bank.exchange",
+    "discl.harness.bank.gc",
+    "discl.harness.leaderboard.publish",
+    "discl.testing",
+    "pyarrow.parquet",
+    "tests.banks",
+    "tests.make_mini",
+    "tests.sweeps",
+]
 MAY_REFUSE = ("publish", "export")  # while there is no run, or no image
 BENCHMARK = """
 title = "Soak"
@@ -140,7 +150,7 @@ class World:
             "images that were exported": exported(self.folder / "shared"),
             "runs": done.results,
             "trials": done.trials,
-            "images of runs": {one.id: one.provenance["bank_content"] for one in results},
+            "images of runs": {one.id: one.provenance.get("bank_content") for one in results},
             "published": {path.name: sweeps.told(Result.read(path)) for path in published},
         }
 
@@ -210,6 +220,7 @@ class Soak:
         self.logs = 0
         self.seconds: dict[str, float] = {}
         self.first = self._world("undisturbed")
+        self._to_its_end(self.first, "list strategies", HOME)  # processes are quick from then on
         for command in COMMANDS:
             started = time.monotonic()
             home = ELSEWHERE if command == "import" else HOME
@@ -362,7 +373,7 @@ def soak(folder: Path, kills: int, seed: int, tell: Callable[[str], object] = pr
 def main(kills: int, seed: int, folder: Path | None) -> None:
     """Kill commands at random, and compare what the others come to with an undisturbed world."""
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
-    processes.SERVER.set_forkserver_preload([*processes.PRELOADED, "tests.faults.soak"])
+    processes.SERVER.set_forkserver_preload([*processes.PRELOADED, *PRELOADED])
     place = folder or Path(tempfile.mkdtemp(prefix="soak-"))
     place.mkdir(parents=True, exist_ok=True)
     done = soak(place.resolve(), kills, seed, click.echo)
