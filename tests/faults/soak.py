@@ -30,6 +30,7 @@ import numpy as np
 from discl.core.result import Result
 from discl.engine.bank.bank import Bank, id_of
 from discl.engine.bank.catalogue import ImageRecord
+from discl.files import shards
 from discl.files.formats import tables
 from discl.testing import gone
 from tests import processes, sweeps
@@ -161,12 +162,19 @@ class World:
                 found[folder.name] = (bank.digest(), list(bank.verify()))
         return found
 
-    def finished(self) -> set[Path]:
-        """What no kill may take away: shards of images, results, and what is published."""
-        patterns = ("*/banks/*/shards/[!.]*", "*/runs/*/*/result.json", "leaderboards/*/*/*/*.json")
-        found = {path for pattern in patterns for path in self.folder.glob(pattern)}
-        nobodys = id_of(NOBODYS)
-        return {path for path in found if nobodys not in path.parts}
+    def finished(self) -> set[str]:
+        """What no kill may take away: images in shards, results, and what is published.
+
+        An image that two processes made is in two shards, and gc takes one of them.
+        """
+        patterns = ("*/runs/*/*/result.json", "leaderboards/*/*/*/*.json")
+        found = {str(path) for pattern in patterns for path in self.folder.glob(pattern)}
+        for path in self.folder.glob("*/banks/*/shards/[!.]*"):
+            columns, rows = shards.read_index(path.parent, path.name)
+            if id_of(NOBODYS) not in path.parts:
+                place = columns.index("key")
+                found |= {f"image {row[place]} in {path.parent}" for row in rows}
+        return found
 
     def leftovers(self) -> list[str]:
         """What killed processes left."""
@@ -277,7 +285,7 @@ class Soak:
             self._ended(world, beside, other, other_log)
             said += f", beside {beside}"
         if lost := before - world.finished():
-            self.faults.append(f"lost at {command}: {', '.join(map(str, sorted(lost)))}")
+            self.faults.append(f"lost at {command}: {', '.join(sorted(lost))}")
         if command == "import" and home == ELSEWHERE and process.returncode == 0:
             shutil.rmtree(world.home(home))  # the next one has something to do again
         self.tell(f"{self.kills.total():3} {command} {said}; {where}")
