@@ -119,6 +119,12 @@ def is_being_filled(bank: Path) -> bool:
     return any(_is_alive(folder, name) for name in _entered(folder))
 
 
+def dead_builders(bank: Path) -> list[Path]:
+    """The files of builders that died, of a bank that nobody fills."""
+    folder = bank / "builders"
+    return [folder / name for name in sorted(_entered(folder)) if not _is_alive(folder, name)]
+
+
 def hold(bank: Path, make: Callable[[], None]) -> int | None:
     """Open the bank in a folder for work: until the returned descriptor is closed it stays there.
 

@@ -19,7 +19,14 @@ from typing import NamedTuple
 from discl.core.errors import FOREIGN, UserError, reason
 from discl.core.interfaces import Progress
 from discl.engine.bank.bank import Bank
-from discl.engine.bank.leases import IN_USE, exclusive, is_being_filled, is_in_use, unused
+from discl.engine.bank.leases import (
+    IN_USE,
+    dead_builders,
+    exclusive,
+    is_being_filled,
+    is_in_use,
+    unused,
+)
 from discl.files.disk import clear_disk_errors, flush, home
 from discl.harness.bank.inventory import (
     bank_folders,
@@ -153,6 +160,7 @@ def _leftovers(bank: Bank) -> Iterator[Removal]:
     yield from _removal(folder, "cache of images that have changed", old_caches)
     yield from _removal(folder, "shards whose images were all replaced", bank.unused_shards())
     yield from _removal(folder, "damaged catalogues", folder.glob("damaged-*"))
+    yield from _removal(folder, "locks of builders that died", dead_builders(folder))
     long_ago = time.time() - UNFINISHED_AGE_S
     unfinished = [
         path

@@ -100,6 +100,9 @@ def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
     ):
         path.write_bytes(b"123")
     os.utime(unfinished, (0, 0))
+    dead = bank.folder / "builders" / "0123"
+    dead.parent.mkdir(exist_ok=True)
+    dead.touch()
     unentered = bank.shards / shards.write(
         bank.shards, ImageRecord._fields, [], [b"of a killed builder"]
     )
@@ -110,6 +113,7 @@ def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
         replaced,
         unfinished,
         bank.folder / "damaged-1-catalogue.sqlite",
+        dead,
     }
     assert remove(plan).failures == []
     assert not any(path.exists() for removal in plan.removals for path in removal.paths)
