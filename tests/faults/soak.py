@@ -157,7 +157,8 @@ class World:
 
     def _images(self, home: str) -> dict[str, Any]:
         found = {}
-        for folder in self.home(home).glob("banks/*"):
+        banks = self.home(home).glob("banks/*")
+        for folder in (bank for bank in banks if bank.name != "trash"):
             with closing(Bank.at(folder)) as bank:
                 found[folder.name] = (bank.digest(), list(bank.verify()))
         return found
