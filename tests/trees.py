@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,19 @@ from PIL import Image
 
 _PICTURES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF"}
 _TABLES = (".parquet", ".arrow")
+SPLIT_KINDS = ("gnu", "lion", "zebra")
+
+
+def split_folders(root: Path, each: int, picture: Callable[[int], Image.Image]) -> Path:
+    """`root` with train, val and test, and in them `each` pictures of each of `SPLIT_KINDS`."""
+    number = 0
+    for split in ("train", "val", "test"):
+        for kind in SPLIT_KINDS:
+            (root / split / kind).mkdir(parents=True)
+            for name in range(each):
+                picture(number).save(root / split / kind / f"{name}.png")
+                number += 1
+    return root
 
 
 def is_tree(text: str) -> bool:

@@ -16,8 +16,7 @@ from discl.files.photos import decode_square, small_pictures
 from discl.harness.run.assembly import Bench
 from discl.parts.datasets.base.likeness import alike
 from discl.parts.datasets.folder import Folder
-
-KINDS = ("gnu", "lion", "zebra")
+from tests.trees import SPLIT_KINDS, split_folders
 
 
 @pytest.fixture(autouse=True)
@@ -44,15 +43,7 @@ def scene(seed: int) -> Image.Image:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    number = 0
-    for split in ("train", "val", "test"):
-        for kind in KINDS:
-            (folder / split / kind).mkdir(parents=True)
-            for name in range(4):
-                scene(number).save(folder / split / kind / f"{name}.png")
-                number += 1
-    return folder
+    return split_folders(tmp_path / "photos", 4, scene)
 
 
 def folder(root: Path, **settings: Any) -> Folder:
@@ -109,7 +100,7 @@ def test_equal_photos_within_a_split_and_of_two_classes_are_told(root: Path) -> 
 
 def test_photos_without_splits_are_cut_so_that_equal_ones_stay_together(tmp_path: Path) -> None:
     root = tmp_path / "flat"
-    for place, kind in enumerate(KINDS):
+    for place, kind in enumerate(SPLIT_KINDS):
         (root / kind).mkdir(parents=True)
         for name in range(20):  # each picture twice
             scene(100 * place + name // 2).save(root / kind / f"{name}.png")

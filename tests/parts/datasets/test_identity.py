@@ -18,8 +18,8 @@ from discl.config.load import load
 from discl.files.photos import encode
 from discl.harness.run.assembly import Bench
 from discl.parts.datasets.folder import Folder
+from tests.trees import SPLIT_KINDS, split_folders
 
-KINDS = ("gnu", "lion", "zebra")
 REPLACED = "train/lion/1.png"
 
 
@@ -48,15 +48,7 @@ def photo(number: int) -> Image.Image:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    number = 0
-    for split in ("train", "val", "test"):
-        for kind in KINDS:
-            (folder / split / kind).mkdir(parents=True)
-            for name in range(3):
-                photo(number).save(folder / split / kind / f"{name}.png")
-                number += 1
-    return folder
+    return split_folders(tmp_path / "photos", 3, photo)
 
 
 def one_pixel(root: Path) -> None:
@@ -194,7 +186,7 @@ def test_rows_of_a_list_in_another_order_are_the_same_dataset(tmp_path: Path) ->
     for i in range(12):
         photo(i).save(root / f"{i}.png")
         split = ("train", "train", "val", "test")[i // 3]
-        lines.append(f"{i}.png,{KINDS[i % 3]},{split}\n")
+        lines.append(f"{i}.png,{SPLIT_KINDS[i % 3]},{split}\n")
     (root / "metadata.csv").write_text("file_name,label,split\n" + "".join(lines))
     before = ids(root)
     (root / "metadata.csv").write_text("file_name,label,split\n" + "".join(lines[::-1]))
