@@ -67,14 +67,14 @@ class Builder:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._remove([self.id])
+            _remove(self._catalogue, [self.id])
 
     def claim(self, wanted: CellGrid, size: int) -> tuple[Cell, ...]:
         """Take up to `size` missing cells, photo by photo.
 
         Returns () when other builders are making all that is missing.
         """
-        self._remove_dead_builders()
+        remove_dead_builders(self._catalogue, living=self.id)
         taken: list[Cell] = []
         with self._catalogue.writing() as db:
             while self._next_source < len(wanted.sources) and len(taken) < size:
@@ -99,18 +99,25 @@ class Builder:
                 "DELETE FROM leases WHERE source = ? AND level = ? AND variant = ?", cells
             )
 
-    def _remove_dead_builders(self) -> None:
-        holders = {name for (name,) in self._catalogue.fetch("SELECT DISTINCT builder FROM leases")}
-        others = (holders | _entered(self._folder)) - {self.id}
-        dead = [name for name in others if not _is_alive(self._folder, name)]
-        if dead:
-            self._remove(dead)
 
-    def _remove(self, builders: list[str]) -> None:
-        with self._catalogue.writing() as db:
-            db.executemany("DELETE FROM leases WHERE builder = ?", ((name,) for name in builders))
-        for name in builders:
-            (self._folder / name).unlink(missing_ok=True)
+def remove_dead_builders(catalogue: Catalogue, living: str = "") -> None:
+    """Give back the cells of builders that died, then remove their files.
+
+    `living` is the id of the caller: some disks do not hold a process off its own locks.
+    """
+    holders = {name for (name,) in catalogue.fetch("SELECT DISTINCT builder FROM leases")}
+    folder = catalogue.path.parent / "builders"
+    others = (holders | _entered(folder)) - {living}
+    dead = [name for name in others if not _is_alive(folder, name)]
+    if dead:
+        _remove(catalogue, dead)
+
+
+def _remove(catalogue: Catalogue, builders: list[str]) -> None:
+    with catalogue.writing() as db:
+        db.executemany("DELETE FROM leases WHERE builder = ?", ((name,) for name in builders))
+    for name in builders:
+        (catalogue.path.parent / "builders" / name).unlink(missing_ok=True)
 
 
 def is_being_filled(bank: Path) -> bool:

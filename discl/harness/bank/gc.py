@@ -25,6 +25,7 @@ from discl.engine.bank.leases import (
     exclusive,
     is_being_filled,
     is_in_use,
+    remove_dead_builders,
     unused,
 )
 from discl.files.disk import clear_disk_errors, flush, home
@@ -215,6 +216,7 @@ def _move(removal: Removal, plan: RemovalPlan, trash: Path) -> None:
             _move_to_trash(removal.paths, removal.bank, trash)
             return
         bank = stack.enter_context(closing(open_bank(removal.bank)))
+        remove_dead_builders(bank.catalogue)
         db = stack.enter_context(exclusive(bank.catalogue))
         unused_shards = bank.unused_shards()  # asked again, since no builder can change it here
         paths = [

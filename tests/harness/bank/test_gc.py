@@ -103,6 +103,10 @@ def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
     dead = bank.folder / "builders" / "0123"
     dead.parent.mkdir(exist_ok=True)
     dead.touch()
+    with bank.catalogue.writing() as db:
+        db.execute(
+            "INSERT INTO leases (source, level, variant, builder) VALUES ('c', 0, 0, '0123')"
+        )
     unentered = bank.shards / shards.write(
         bank.shards, ImageRecord._fields, [], [b"of a killed builder"]
     )
@@ -116,6 +120,7 @@ def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
         dead,
     }
     assert remove(plan).failures == []
+    assert bank.catalogue.fetch("SELECT * FROM leases") == []
     assert not any(path.exists() for removal in plan.removals for path in removal.paths)
     assert all(path.exists() for path in (fresh, unentered, bank.folder / "notes.txt"))
     assert bank.digest() == digest
