@@ -34,7 +34,7 @@ def test_a_disk_that_refuses_is_a_sentence_with_a_way_out(
 
 def test_other_errors_are_not_dressed_up(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="odd"), clear_disk_errors("writing images", tmp_path):
-        raise OSError(errno.EIO, "odd")
+        raise OSError(errno.EBADF, "odd")
 
 
 def test_a_published_file_appears_whole(tmp_path: Path) -> None:

@@ -75,6 +75,14 @@ _INSERT = (
     f" VALUES ({', '.join('?' * (len(ImageRecord._fields) + 2))})"
 )
 BUSY_SECONDS = 120  # how long a query waits for other processes
+_DISK_ERRORS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
 
 class DamagedCatalogueError(UserError):
@@ -141,14 +149,18 @@ class Catalogue:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of the block, or nothing of it."""
         with self._clear_errors():
-            self._db.execute("BEGIN IMMEDIATE")
+            self._roll_back()  # what a Ctrl-C between two statements of Python has left open
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                self._roll_back()
                 raise
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     def add(self, shard: str, records: Iterable[ImageRecord]) -> None:
         """Enter a shard and its images; an image that is there already stays as it is."""
@@ -167,19 +179,19 @@ class Catalogue:
         """Turn SQLite's errors into sentences."""
         try:
             yield
-        except sqlite3.OperationalError as error:
-            message = str(error)
-            if any(word in message for word in ("malformed", "corrupt", "decode to UTF-8")):
-                raise self._damaged(message) from error
-            if "locked" in message:
+        except sqlite3.Error as error:
+            # the low byte is the plain code; the rest is a finer one
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in _DISK_ERRORS:
+                raise OSError(_DISK_ERRORS[code], str(error), str(self.path)) from error
+            if code in _LOCKED:
                 raise UserError(
                     f"{self.path} stayed locked for two minutes; end or resume the process that"
                     " uses it"
                 ) from error
-            number = errno.ENOSPC if "full" in message else errno.EROFS
-            raise OSError(number, message) from error
-        except sqlite3.DatabaseError as error:
-            raise self._damaged(str(error)) from error
+            if code or "decode to UTF-8" in str(error):  # the second is Python's own
+                raise self._damaged(str(error)) from error
+            raise
 
     def _damaged(self, why: str) -> DamagedCatalogueError:
         return DamagedCatalogueError(

@@ -21,6 +21,8 @@ _WAYS_OUT = {
     errno.EFBIG: f"a file would be larger than `ulimit -f` or the disk allows; raise it or"
     f" {_ELSEWHERE}",
     errno.EROFS: "the disk is read-only; point DISCL_HOME and DISCL_DATA at a writable folder",
+    errno.EIO: f"the disk does not read or write it; if it is not broken, it may be a network disk;"
+    f" {_ELSEWHERE}",
     errno.EACCES: _WRITABLE,
     errno.EPERM: _WRITABLE,
     errno.ENOTDIR: _IN_THE_WAY,
