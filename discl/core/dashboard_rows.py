@@ -41,6 +41,7 @@ class DashboardRows:
         row["mix/real_phase"] = float(report.real_phase)
         row |= {f"gain/{name}": gain for name, gain in _by_level(report.gains).items()}
         row |= {f"seen/{name}": count for name, count in _by_level(report.seen).items()}
+        row |= {f"seen/{group}": count for group, count in report.seen_by_group.items()}
         row |= {
             f"seen_so_far/{name}": count
             for name, count in _by_level(dict(sorted(self._seen.items()))).items()

@@ -516,6 +516,8 @@ class EpochReport:
     real_phase: bool = False  # after the curriculum: photos only
     loss: float | None = None  # mean training loss of the steps; of the main process
     probe_photos: int | None = None  # that the gains of all levels are of; None = not probed
+    # many, medium, few -> photos and images drawn of their classes; empty = not recorded
+    seen_by_group: dict[str, int] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------- measuring

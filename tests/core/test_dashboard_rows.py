@@ -47,6 +47,11 @@ def test_images_add_up_over_epochs_and_a_level_that_rests_keeps_its_sum() -> Non
     assert "seen/level_000" not in row
 
 
+def test_what_each_group_of_classes_was_given_stands_beside_the_levels() -> None:
+    row = DashboardRows().of(_report(0, seen_by_group={"many": 30, "medium": 0, "few": 10}))
+    assert (row["seen/many"], row["seen/medium"], row["seen/few"]) == (30, 0, 10)
+
+
 def test_what_was_not_measured_has_no_key() -> None:
     row = DashboardRows().of(_report(0, seconds=0.0))
     assert not {"train/loss", "train/images_per_second"} & row.keys()

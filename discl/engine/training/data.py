@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from discl.core.conventions import SHOTS
 from discl.core.interfaces import Ints, Photos, Split
 from discl.engine.evaluation.confusion import has_several_groups
 from discl.engine.evaluation.metrics import (
@@ -39,6 +40,7 @@ class TrainingData:
     published_counts: Ints | None = None
     # level -> its images with their aspect kept, by position; none = `pixels` has them whole
     whole: Mapping[int, Callable[[int], Photos]] = field(default_factory=dict)
+    shots: str = "kang"  # which classes are many, medium and few, see `discl.core.conventions`
 
     @cached_property
     def counts(self) -> Ints:
@@ -49,6 +51,15 @@ class TrainingData:
     def group_counts(self) -> Ints:
         """[c], the photos by which a class is many, medium or few."""
         return self.counts if self.published_counts is None else self.published_counts
+
+    def drawn_by_group(self, rows: Ints) -> dict[str, int]:
+        """Group (many, medium, few) -> how many of the training rows [n] are of its classes.
+
+        A row is a photo, or the photo that an image was made from.
+        """
+        drawn = np.bincount(self.train.labels[rows], minlength=self.classes)
+        members = SHOTS[self.shots].members(self.group_counts)
+        return {group: int(drawn[is_member].sum()) for group, is_member in members.items()}
 
     @cached_property
     def _val_metrics(self) -> Metrics:

@@ -14,7 +14,15 @@ from torch import Tensor, nn
 
 from discl.core.errors import UserError
 from discl.core.hashing import seed_of
-from discl.core.interfaces import EpochContext, EpochReport, Loss, Strategy, check_mix
+from discl.core.interfaces import (
+    EpochContext,
+    EpochReport,
+    Floats,
+    Loss,
+    Photos,
+    Strategy,
+    check_mix,
+)
 from discl.core.levels import PHOTO
 from discl.engine.evaluation.classifier import Trunk
 from discl.engine.evaluation.predict import Preprocess, logits_of
@@ -89,6 +97,7 @@ class Fit:
         parallel = distributed.parallel(self.network, device)
         self.train_network: Any = torch.compile(parallel) if config.compile else parallel
         self.dtype = autocast_dtype(config.precision, device)
+        self.eval_dtype = autocast_dtype(config.eval_precision, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.mixer = image_mixer(config, training_data.classes)
         self.counts = torch.from_numpy(training_data.counts).float().to(device)
@@ -154,6 +163,7 @@ class Fit:
             probe_photos=len(self.probe.rows) if self.probe and gains else None,
             real_phase=real_phase,
             loss=float(self.loss_sum) / steps if steps else None,
+            seen_by_group=self.training_data.drawn_by_group(np.concatenate([burst.row, plan.row])),
         )
 
     def _burst(self, probe: ProbeImages, rng: np.random.Generator) -> Plan:
@@ -183,7 +193,9 @@ class Fit:
         return {level: (after[level] - before[level]).tolist() for level in before}
 
     def _probabilities(self, probe: ProbeImages) -> dict[int, Any]:
-        return probe.true_class_probabilities(self.eval_network, self.preprocess, self.device)
+        return probe.true_class_probabilities(
+            self.eval_network, self.preprocess, self.device, self.eval_dtype
+        )
 
     def _run(self, plan: Plan, first: int, epoch: int, skip: int) -> Iterator[None]:
         """Train on a plan from its step `skip` on.
@@ -280,8 +292,14 @@ class Fit:
         if number % self.config.evaluate_every and number != self.config.epochs:
             return {}
         pixels = self.training_data.val.pixels
-        logits = logits_of(self.eval_network, pixels, self.preprocess, self.device)
+        logits = self.logits(pixels)
         return self.training_data.val_metrics(logits.argmax(1))
+
+    def logits(self, pixels: Photos, network: nn.Module | None = None) -> Floats:
+        """float32 [n, c] of photos [n, h, w, 3], by another network than the measured one if given."""
+        return logits_of(
+            network or self.eval_network, pixels, self.preprocess, self.device, self.eval_dtype
+        )
 
     # -- stopping and going on
 

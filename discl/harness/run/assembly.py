@@ -397,6 +397,7 @@ class Bench:
             metrics=self.metrics,
             published_counts=self.published_counts,
             whole=self._whole_images(synthetic),
+            shots=self.spec.metrics.shots,
         )
         return RunSetup(
             data=data,

@@ -136,6 +136,9 @@ def test_a_mix_that_is_none_names_the_strategy(monkeypatch: pytest.MonkeyPatch) 
 def test_the_last_epochs_see_photos_only() -> None:
     reports = _fit("text_only")
     assert [set(report.seen) for report in reports] == [{0, 100}] * 3 + [{100}] * 2
+    # 40, 20 and 6 photos: medium, medium, few; a third of the epoch is the tail's
+    assert [report.seen_by_group["few"] for report in reports[:3]] == [21] * 3
+    assert all(sum(report.seen_by_group.values()) == 64 for report in reports)
     assert [report.real_phase for report in reports] == [False] * 3 + [True] * 2
 
 
