@@ -18,10 +18,11 @@ from discl.config.benchmark import Benchmark
 from discl.config.experiment import Experiment, experiments
 from discl.config.load import load
 from discl.config.metrics import built
+from discl.core.conventions import LAST
 from discl.core.hashing import short
 from discl.core.interfaces import EpochReport
 from discl.core.levels import PHOTO
-from discl.core.result import Result
+from discl.core.result import OF_AN_EPOCH, Result
 from discl.engine.evaluation.confusion import count_predictions, pack_all, predictions_digest
 from discl.engine.evaluation.metrics import (
     class_recalls,
@@ -102,9 +103,18 @@ def history(experiment: Experiment, skill: float) -> list[EpochReport]:
     return found
 
 
-def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result:
-    """What a run with such predictions would have stored."""
+def result(
+    experiment: Experiment, skill: float = 2.0, last: float | None = None, **changes: Any
+) -> Result:
+    """What a run with such predictions would have stored; `last` is its skill at the last epoch,
+    where val chose another one.
+    """
     saved, bench = predictions(experiment, skill), experiment.benchmark
+    ended = bench.train.epochs - 1
+    at_last: dict[str, Any] = {"epoch": ended}
+    if last is not None:
+        of_last = result(experiment, last)
+        at_last |= {name: getattr(of_last, name) for name in OF_AN_EPOCH} | {"cost": {}}
     outcomes, levels = list(count_predictions(saved, COUNTS)), experiment.used_levels()
     measured = built(bench.bound_metrics())
     metrics = metrics_of(outcomes, COUNTS, measured)
@@ -133,7 +143,8 @@ def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result
         class_recalls=class_recalls(saved, "test", 10),
         classes=list(CLASSES),
         counts=COUNTS.tolist(),
-        chosen_epoch=bench.train.epochs - 1,
+        chosen_epoch=ended if last is None else ended - bench.train.evaluate_every,
+        last=at_last,
         seen=seen,
         cost={
             "steps": 570.0,
@@ -153,10 +164,14 @@ def result(experiment: Experiment, skill: float = 2.0, **changes: Any) -> Result
 
 
 def store(
-    experiment: Experiment, skill: float = 2.0, to: Store | None = None, **changes: Any
+    experiment: Experiment,
+    skill: float = 2.0,
+    to: Store | None = None,
+    last: float | None = None,
+    **changes: Any,
 ) -> Result:
     """Put the whole run into the store: record, predictions, result."""
-    to, made = to or Store(), result(experiment, skill, **changes)
+    to, made = to or Store(), result(experiment, skill, last, **changes)
     _, folder = to.new_attempt(made.id)
     config = experiment.benchmark.model_dump() | {
         "strategy": experiment.strategy,
@@ -179,6 +194,8 @@ def store(
     events += [{"event": "finish", "complete": True, "metrics": made.metrics}]
     write_text(folder / "events.jsonl", "".join(json.dumps(event) + "\n" for event in events))
     to.save_predictions(folder, predictions(experiment, skill))
+    if last is not None:
+        to.save_predictions(folder, predictions(experiment, last), LAST.predictions)
     to.finish(folder, made)
     return made
 

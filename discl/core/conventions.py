@@ -1,11 +1,11 @@
-"""Conventions of the field, by name: many, medium and few; metric prefixes; the test split."""
+"""Conventions of the field, by name: shots, the epoch that is read, prefixes, the test split."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from discl.core.errors import UserError
+from discl.core.errors import UserError, unknown
 
 if TYPE_CHECKING:  # benchmark files are read without numpy
     import numpy as np
@@ -43,6 +43,47 @@ SHOTS = {
     "oltr": Shots(100, 20),  # Liu et al. 2019
     "ldmlr": Shots(100, 19, pooled=True),  # LDMLR and the released code of DisCL
 }
+
+
+class EpochRule(NamedTuple):
+    """Which epoch of a run its numbers are read at. Every run keeps the predictions of both."""
+
+    name: str
+    words: str  # as a sentence names the epoch, after "at"
+    meaning: str  # a sentence below a table
+    short: str  # in a title of a column
+    predictions: str  # the file of a run
+
+
+LAST = EpochRule(
+    "last",
+    "the last epoch",
+    "Numbers are those of the last epoch, whatever val says; test is read once.",
+    "last epoch",
+    "last_predictions.npz",
+)
+VAL = EpochRule(
+    "val",
+    "the epoch that val chooses",
+    "Epochs are chosen on val; test is read once.",
+    "val's epoch",
+    "predictions.npz",
+)
+EPOCH_RULES = {rule.name: rule for rule in (LAST, VAL)}
+
+
+def epoch_rule(name: str) -> EpochRule:
+    """The rule of a name; raises UserError, with the nearest name, where there is none."""
+    if name not in EPOCH_RULES:
+        raise unknown("rule for the epoch that is read", name, EPOCH_RULES)
+    return EPOCH_RULES[name]
+
+
+def other_rule(rule: EpochRule) -> EpochRule:
+    """The rule that a table shows beside its own."""
+    return VAL if rule is LAST else LAST
+
+
 # of metric names, in this order: what was done to the logits first
 PREFIXES = ("wise_", "adjusted_")
 

@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from discl.core.conventions import EPOCH_RULES, EpochRule
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.core.seals import DamagedFileError, is_sealed, read_sealed
@@ -126,12 +127,14 @@ def _verify_run(
             continue
         path = attempt / "result.json"
         look(path, lambda path=path: _check_result(path, run.name), is_sealed)  # type: ignore[misc]
-        predictions = attempt / "predictions.npz"
-        look(
-            predictions,
-            lambda attempt=attempt: _check_predictions(store, attempt),  # type: ignore[misc]
-            lambda _: True,
-        )
+        for rule in EPOCH_RULES.values():
+            look(
+                attempt / rule.predictions,
+                lambda attempt=attempt, rule=rule: _check_predictions(  # type: ignore[misc]
+                    store, attempt, rule
+                ),
+                lambda _: True,
+            )
         record = attempt / events.NAME
         look(record, lambda attempt=attempt: _check_record(attempt), _is_record_sealed)  # type: ignore[misc]
         described = attempt / "experiment.json"
@@ -150,15 +153,16 @@ def _check_result(path: Path, id: str) -> None:
         raise UserError(f"{path}: {fault.removeprefix(f'{path} ')}")
 
 
-def _check_predictions(store: Store, attempt: Path) -> None:
+def _check_predictions(store: Store, attempt: Path, rule: EpochRule) -> None:
     """Also whether they are those of the result."""
-    predictions = store.predictions(attempt)
+    predictions = store.predictions(attempt, rule.predictions)
     path = attempt / "result.json"
     if path.exists():
-        expected = Result.read(path).predictions
+        result = Result.read(path)
+        expected = result.under(rule.name).predictions if rule in result.rules else ""
         if expected and predictions_digest(predictions) != expected:
             raise UserError(
-                f"{attempt / 'predictions.npz'} are not the predictions of the result beside them"
+                f"{attempt / rule.predictions} are not the predictions of the result beside them"
             )
 
 

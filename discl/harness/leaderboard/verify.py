@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from discl.core.conventions import id_test_split
+from discl.core.conventions import LAST, id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.result import Result
@@ -66,9 +66,15 @@ def verify(
             if touched := _age(result):
                 old.append(f"{path}: {touched}")
             wrong = list(_faults(path, result))
-            predictions = _predictions(result, store)
-            if predictions:
-                wrong += _faults_of_predictions(result, predictions)
+            counted, saved = 0, True
+            for at, view in _views(result):
+                wrong += [f"{at}{fault}" for fault in _faults_of_numbers(view)]
+                counted += len(view.metrics) + len(view.class_recalls) + len(view.errors)
+                predictions = _predictions(view, store)
+                if predictions:
+                    found = _faults_of_predictions(view, predictions)
+                    wrong += [f"{at}{fault}" for fault in found]
+                saved = saved and predictions is not None
         except UserError as error:
             faults.append(str(error) if str(path) in str(error) else f"{path}: {error}")
             continue
@@ -77,8 +83,8 @@ def verify(
             faults.append(f"{path}: it holds what no run stores ({type(error).__name__}: {error})")
             continue
         faults += [f"{path}: {fault}" for fault in wrong]
-        numbers += len(result.metrics) + len(result.class_recalls) + len(result.errors)
-        from_predictions += predictions is not None
+        numbers += counted
+        from_predictions += saved
     return Verification(len(paths), numbers, from_predictions, faults, old)
 
 
@@ -102,6 +108,22 @@ def _faults(path: Path, result: Result) -> Iterator[str]:
         )
         return
     yield from _faults_of_identity(path, result)
+    epochs = result.identity["train"]["epochs"]
+    if result.last and result.last["epoch"] != epochs - 1:
+        yield f"its last epoch is {result.last['epoch'] + 1}, of {epochs} that it was to train"
+
+
+def _views(result: Result) -> Iterator[tuple[str, Result]]:
+    """(how a fault begins, the result at that epoch), once where both rules read the same one."""
+    yield "", result
+    if result.last and result.last["epoch"] != result.chosen_epoch:
+        yield f"at {LAST.words}: ", result.under(LAST.name)
+
+
+def _faults_of_numbers(result: Result) -> Iterator[str]:
+    """Numbers that do not follow from what was predicted, a sentence each."""
+    if not result.confusion_counts:
+        return
     counts = np.array(result.counts, np.int64)
     confusions = list(unpack_all(result.confusion_counts))
     labels = [
@@ -189,8 +211,8 @@ def _by_class(recalls: Sequence[float | None]) -> dict[str, float]:
 
 def _predictions(result: Result, store: Store) -> Mapping[str, Any] | None:
     """The saved predictions a result was computed from, where this machine has them."""
-    for path in sorted((store.root / result.id).glob("*/predictions.npz")):
-        predictions = store.predictions(path.parent)
+    for path in sorted((store.root / result.id).glob(f"*/{result.predictions_file}")):
+        predictions = store.predictions(path.parent, path.name)
         if predictions_digest(predictions) == result.predictions:
             return predictions
     return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from discl.config import commands
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import Experiment
+from discl.core.conventions import LAST, VAL, EpochRule
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
 from discl.core.interfaces import Dataset, EpochReport, SecondStage, Split
@@ -124,10 +125,21 @@ def _run(
     try:
         _train(fit, best, tracker, options)
         splits = {name: setup.inputs.split(name) for name in setup.scored}
-        predictions, beyond_training = _predicted(experiment.benchmark, setup, fit, stage, splits)
-        store.save_predictions(folder, predictions)
-        corrects_prior = getattr(fit.loss, "corrects_prior", False) or stage.corrects_prior
-        scores = _scores(store.predictions(folder), setup, not corrects_prior)
+
+        def measured(rule: EpochRule) -> tuple[dict[str, Any], dict[str, float]]:
+            """The fields of OF_AN_EPOCH with the network's weights, and the cost of a stage."""
+            predictions, cost = _predicted(experiment.benchmark, setup, fit, stage, splits)
+            store.save_predictions(folder, predictions, rule.predictions)
+            saved = store.predictions(folder, rule.predictions)
+            corrects_prior = getattr(fit.loss, "corrects_prior", False) or stage.corrects_prior
+            return _scores(saved, setup, not corrects_prior), cost
+
+        last: dict[str, Any] = {"epoch": train.epochs - 1}
+        if best.epoch != last["epoch"]:
+            fields, beyond_training = measured(LAST)
+            last |= {**fields, "cost": beyond_training}
+        fit.eval_network.load_state_dict(best.weights)
+        scores, beyond_training = measured(VAL)
         cost = _cost(fit.history, setup, checkpointer.spent_s) | beyond_training
         result = Result(
             id=experiment.id(),
@@ -146,6 +158,7 @@ def _run(
                 [] if setup.data.published_counts is None else setup.data.published_counts.tolist()
             ),
             chosen_epoch=best.epoch,
+            last=last,
             seen=_seen(fit.history),
             cost=cost,
             plugins=described_plugins(experiment.strategy, setup.data.metrics),
@@ -219,7 +232,7 @@ def _fit(experiment: Experiment, setup: RunSetup, checkpointer: Checkpointer) ->
 
 
 def _train(fit: Fit, best: BestEpoch, tracker: CompositeTracker, options: RunOptions) -> None:
-    """Train to the end; the network then holds the weights of the best epoch.
+    """Train to the end; the network then holds the weights of the last epoch.
 
     Raises StoppedEarlyError where `options.stop` stops it, and UserError where val was never
     measured.
@@ -233,7 +246,6 @@ def _train(fit: Fit, best: BestEpoch, tracker: CompositeTracker, options: RunOpt
             raise StoppedEarlyError(fit.history)
     if not best.weights:
         raise UserError(f"{best.metric} was never measured; lower train.evaluate_every")
-    fit.eval_network.load_state_dict(best.weights)
 
 
 def _predicted(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.config.identity import SCHEMA
+from discl.core.conventions import VAL
 from discl.core.errors import DiskError, UserError
 from discl.core.renamed_splits import are_old, renamed, splits_of
 from discl.core.result import WAY_OUT, Result
@@ -223,20 +224,24 @@ class Store:
         """The folder of the checkpoints that the next attempt goes on from."""
         return self.root / id / "checkpoints"
 
-    def save_predictions(self, folder: Path, predictions: Mapping[str, Any]) -> None:
-        """Write predictions.npz: `<split>/logits`, `<split>/labels`, `<split>/ids`, no pickles."""
-        save_archive(folder / "predictions.npz", predictions, _name_of(folder))
+    def save_predictions(
+        self, folder: Path, predictions: Mapping[str, Any], file: str = VAL.predictions
+    ) -> None:
+        """Write predictions.npz: `<split>/logits`, `<split>/labels`, `<split>/ids`, no pickles.
 
-    def predictions(self, folder: Path) -> dict[str, Any]:
+        Or another `file`, see `discl.core.conventions.EpochRule`.
+        """
+        save_archive(folder / file, predictions, _name_of(folder, file))
+
+    def predictions(self, folder: Path, file: str = VAL.predictions) -> dict[str, Any]:
         """The arrays that `save_predictions` wrote, under the splits' names of this version.
 
         Raises UserError for a damaged file.
         """
-        path = folder / "predictions.npz"
         arrays = load_archive(
-            path,
+            folder / file,
             "`discl verify` sets it aside; the numbers of the run's result do not need it",
-            _name_of(folder),
+            _name_of(folder, file),
         )
         return renamed(arrays) if are_old(splits_of(arrays)) else arrays
 
@@ -263,6 +268,6 @@ class Store:
                 yield result
 
 
-def _name_of(folder: Path) -> str:
+def _name_of(folder: Path, file: str) -> str:
     """What the predictions in the folder of an attempt are."""
-    return f"{folder.parent.name} predictions"
+    return f"{folder.parent.name} {Path(file).stem.replace('_', ' ')}"

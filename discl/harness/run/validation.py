@@ -9,13 +9,13 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.core.hashing import short_of_json
-from discl.core.result import WAY_OUT, Result
+from discl.core.result import OF_AN_EPOCH, WAY_OUT, Result
 
 TYPES: dict[str, type] = {
     **dict.fromkeys(("id", "name", "benchmark", "scale", "strategy", "predictions"), str),
     **dict.fromkeys(("attempt", "seed", "chosen_epoch"), int),
     **dict.fromkeys(("identity", "comparability", "metrics", "seen", "cost"), dict),
-    **dict.fromkeys(("provenance", "confusion_counts", "errors", "plugins"), dict),
+    **dict.fromkeys(("provenance", "confusion_counts", "errors", "plugins", "last"), dict),
     **dict.fromkeys(("class_recalls", "classes", "counts", "published_counts"), list),
 }
 
@@ -47,6 +47,30 @@ def validated(path: Path, id: str) -> Result | str:
 
 
 def _faults_of_fields(result: Result) -> Iterator[str]:
+    """Fields that are wrong, a sentence each, those of the last epoch too."""
+    fault = next(_faults_of_epoch(result), "")
+    if fault:
+        yield fault
+    elif result.last:
+        yield from _faults_of_last(result)
+
+
+def _faults_of_last(result: Result) -> Iterator[str]:
+    last = result.last
+    wanted = {"epoch"}
+    if last.get("epoch") != result.chosen_epoch:
+        wanted |= {*OF_AN_EPOCH, "cost"}
+    if last.keys() != wanted:
+        yield f"last holds {', '.join(sorted(last))}, not {', '.join(sorted(wanted))}"
+    elif not isinstance(last.get("cost", {}), dict):
+        yield "last.cost is no table"
+    else:
+        yield from (
+            f"of the last epoch, {fault}" for fault in _faults_of_epoch(result.under("last"))
+        )
+
+
+def _faults_of_epoch(result: Result) -> Iterator[str]:
     """Fields of another type, a sentence each; ends at the first where others depend on it."""
     for name, expected in TYPES.items():
         given = type(getattr(result, name))
