@@ -54,6 +54,10 @@ Pixels = Annotated[int, Field(ge=1, le=10_000)]  # of a side of a picture
 FewOrNone = Annotated[int, Field(ge=0, le=100_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Factor = Annotated[float, Field(ge=0, le=1_000)]
+Part = Annotated[float, Field(gt=0, le=1)]
+Strength = Annotated[float, Field(ge=0, le=1)]
+Ratio = Annotated[float, Field(gt=0, le=100)]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 # epochs, or a share of the run
 Length = Annotated[int, Field(ge=0, le=100_000)] | Annotated[float, Field(ge=0, le=100_000)]
 
@@ -145,6 +149,29 @@ def _whole_epochs(given: Any, info: ValidationInfo) -> Any:
     return math.floor(rounded(given * epochs) + 0.5)
 
 
+def _from_to(given: list[float], info: ValidationInfo) -> list[float]:
+    """A range, or nothing."""
+    if given and (len(given) != 2 or given[0] > given[1]):
+        raise UserError(
+            f"train.{info.field_name} = {given}: give two numbers, the smaller one first"
+        )
+    return given
+
+
+class StartTable(FixedTable):
+    """Weights that all strategies of a seed begin from; see `discl.config.stages.start`."""
+
+    # a strategy that uses photos only; the weights of its last epoch are the start; "" = none
+    strategy: str = ""
+    # keys of [train] that the run which makes the start has otherwise: {epochs = 18, lr = 0.07}
+    settings: dict[str, Any] = {}
+    # instead of a strategy, a checkpoint: a .safetensors file, a .pth file of weights, or a folder
+    # that `discl runs export-weights` wrote
+    weights: str = ""
+    # "new" leaves the classifier as it was drawn, where that of the checkpoint has other classes
+    head: Literal["keep", "new"] = "keep"
+
+
 class TrainTable(FixedTable):
     """How a classifier is trained; see `discl.engine.training.config.TrainConfig`."""
 
@@ -181,14 +208,23 @@ class TrainTable(FixedTable):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema_warmup: bool = True
     mixup: Factor = 0.0
+    optimiser_arguments: dict[str, Any] = {}
     cutmix: Factor = 0.0
     crop: Annotated[int, Field(ge=0, le=10_000)] = 0
     transform: dict[str, Any] = {}
     whole_photos: bool = True
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    precision: Precision = "auto"
+    eval_precision: Precision = "float32"
     channels_last: bool = False
     compile: bool = False
     workers: Annotated[int, Field(ge=0, le=1_000)] = 0
+    side: Annotated[int, Field(ge=0, le=10_000)] = 0
+    random_resized_crop: Annotated[list[Part], AfterValidator(_from_to)] = []
+    crop_ratio: Annotated[list[Ratio], AfterValidator(_from_to), Field(min_length=2)] = [
+        3 / 4,
+        4 / 3,
+    ]
+    color_jitter: Strength | Annotated[list[Strength], Field(min_length=3, max_length=3)] = 0.0
     # of training between two checkpoints; 0 = after every step
     checkpoint_seconds: Annotated[float, Field(ge=0, le=1e9)] = 60.0
 
@@ -205,6 +241,7 @@ class TrainTable(FixedTable):
         return values
 
 
+        read += ("crop_ratio",) if self.random_resized_crop else ()
 class MetricsTable(FixedTable):
     """Which conventions a table follows, where the field has several, and further metrics."""
 

@@ -26,29 +26,45 @@ Preprocess = Callable[[Tensor], Tensor]
 class Normaliser:
     """From photos uint8 [b, h, w, 3] to the float [b, 3, h, w] a backbone wants.
 
-    This is the one place where pixels change their layout. `crop` is the side of the middle square
-    that is kept, 0 = all. Raises UserError where the photos are smaller than that.
+    This is the one place where pixels change their layout and number. `crop` is the side of the
+    middle square that is kept, 0 = all; `side` is that of the square it is averaged to, 0 = as it
+    is. Raises UserError where the photos are smaller than that.
     """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     crop: int = 0
+    side: int = 0
 
     def __call__(self, photos: Tensor) -> Tensor:
         mean = _channels(self.mean, photos.device)
         std = _channels(self.std, photos.device)
-        return self._middle(photos).permute(0, 3, 1, 2).float().sub_(mean).div_(std)
+        pixels = self._middle(photos).permute(0, 3, 1, 2).float()
+        return self._averaged(pixels).sub_(mean).div_(std)
+
+    def _averaged(self, pixels: Tensor) -> Tensor:
+        """[b, 3, h, w] to [b, 3, side, side]: means of the areas that become a pixel."""
+        if not self.side:
+            return pixels
+        if min(pixels.shape[2:]) < self.side:
+            raise too_large("side", self.side, pixels.shape[2], pixels.shape[3])
+        return nn.functional.adaptive_avg_pool2d(pixels, self.side)
 
     def _middle(self, photos: Tensor) -> Tensor:
         if not self.crop:
             return photos
         top, left = ((size - self.crop) // 2 for size in photos.shape[1:3])
         if min(top, left) < 0:
-            raise UserError(
-                f"train.crop = {self.crop} is larger than the photos ({photos.shape[1]} x"
-                f" {photos.shape[2]}); raise dataset.side"
-            )
+            raise too_large("crop", self.crop, photos.shape[1], photos.shape[2])
         return photos[:, top : top + self.crop, left : left + self.crop]
+
+
+def too_large(setting: str, pixels: int, height: int, width: int) -> UserError:
+    """Of a `train` setting that asks for more pixels to a side than there are."""
+    return UserError(
+        f"train.{setting} = {pixels} is larger than the photos ({height} x {width}); raise"
+        " dataset.side"
+    )
 
 
 @cache
@@ -59,11 +75,16 @@ def _channels(values: tuple[float, float, float], device: torch.device) -> Tenso
 
 @torch.no_grad()
 def logits_of(
-    network: nn.Module, photos: Photos, preprocess: Preprocess, device: torch.device
+    network: nn.Module,
+    photos: Photos,
+    preprocess: Preprocess,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> Floats:
     """float32 [n, c] of photos [n, h, w, 3], in eval mode; the network's mode is restored.
 
-    Each process computes its share of the rows, and all get all of them.
+    `dtype` is what the network computes in. Each process computes its share of the rows, and all
+    get all of them.
     """
     was_training = network.training
     rows = distributed.share().rows(len(photos))
@@ -72,7 +93,8 @@ def logits_of(
     for start in range(rows.start, rows.stop, CHUNK):
         pixels = np.array(photos[start : min(start + CHUNK, rows.stop)])
         batch = preprocess(torch.from_numpy(pixels).to(device))
-        parts.append(network(batch).float().cpu().numpy())
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            parts.append(network(batch).float().cpu().numpy())
     network.train(was_training)
     return np.asarray(distributed.gather(np.concatenate(parts), len(photos)))
 
@@ -91,7 +113,11 @@ def embedded(trunk: nn.Module, photos: Photos, preprocess: Preprocess, chunk: in
 
 
 def predict(
-    network: nn.Module, splits: Mapping[str, Split], preprocess: Preprocess, device: torch.device
+    network: nn.Module,
+    splits: Mapping[str, Split],
+    preprocess: Preprocess,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> dict[str, Any]:
     """`<split>/logits` float32 [n, c], `<split>/labels` int64 [n] and `<split>/ids` of every split.
 
@@ -100,7 +126,7 @@ def predict(
     """
     saved: dict[str, Any] = {}
     for name, split in splits.items():
-        logits = logits_of(network, split.pixels, preprocess, device)
+        logits = logits_of(network, split.pixels, preprocess, device, dtype)
         if not np.isfinite(logits).all():
             raise UserError(
                 f"the network gives logits that are not finite on {name}; lower train.lr"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from discl.core.levels import PHOTO
+from discl.engine.training.augmentation import augmented, parameters
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
 from discl.engine.training.distributed import Share
@@ -83,54 +84,12 @@ def _augmented(
     for step in range(len(plan) // config.batch):
         batch_plan = _part(plan, slice(step * config.batch, (step + 1) * config.batch))
         # drawn for skipped batches as well, so that the generator is where it would have been
-        shift, mirrored = _moves(len(batch_plan), config, generator)
+        drawn = parameters(len(batch_plan), config, generator)
         if step < skip:
             continue
         own_plan = _part(batch_plan, own)
-        images = _moved(
-            gather_pixels(own_plan, training_data),
-            None if shift is None else shift[:, own],
-            None if mirrored is None else mirrored[own],
-        )
+        images = augmented(gather_pixels(own_plan, training_data), drawn.of(own))
         yield Batch(images, torch.from_numpy(training_data.train.labels[own_plan.row]))
-
-
-def _moves(
-    count: int, config: TrainConfig, generator: torch.Generator
-) -> tuple[Tensor | None, Tensor | None]:
-    """Random translations [2, b] and mirrorings [b]; None where the config has none."""
-    shift = mirrored = None
-    if config.random_translate:
-        size = (2, count, 1, 1)
-        shift = torch.randint(
-            -config.random_translate, config.random_translate + 1, size, generator=generator
-        )
-        shift = shift.view(2, count)
-    if config.hflip:
-        mirrored = torch.rand(count, 1, 1, generator=generator).view(count) < 0.5
-    return shift, mirrored
-
-
-def _moved(photos: Tensor, shift: Tensor | None, mirrored: Tensor | None) -> Tensor:
-    """uint8 [b, h, w, 3], each photo translated (reflected at the edge) and mirrored."""
-    if shift is None and mirrored is None:
-        return photos
-    count, h, w, channels = photos.shape
-    down = torch.arange(h)[None, :, None]
-    across = torch.arange(w)[None, None, :]
-    if shift is not None:
-        down = _reflected(down + shift[0, :, None, None], h)
-        across = _reflected(across + shift[1, :, None, None], w)
-    if mirrored is not None:
-        across = torch.where(mirrored[:, None, None], w - 1 - across, across)
-    # one index a pixel takes a third of the time of three
-    index = (torch.arange(count)[:, None, None] * h + down) * w + across
-    return photos.reshape(-1, channels).index_select(0, index.reshape(-1)).view(photos.shape)
-
-
-def _reflected(index: Tensor, size: int) -> Tensor:
-    index = index.abs()
-    return torch.where(index >= size, 2 * (size - 1) - index, index)
 
 
 def prefetched(made: Iterator[Batch]) -> Iterator[Batch]:

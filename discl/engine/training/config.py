@@ -25,7 +25,7 @@ class TrainConfig:
     batch: int  # images an optimiser step, over all devices
     lr: float
     weight_decay: float
-    optimiser: str  # any of timm's
+    optimiser: str  # any of timm's, e.g. muon
     warmup_epochs: int
     random_translate: int  # pixels, at most
     hflip: bool
@@ -42,6 +42,8 @@ class TrainConfig:
     poly_power: float = 1.0  # of poly: lr * (1 - progress) ** power, which ends at min_lr
     decay_norms: bool = False  # weight decay on biases and norms too
     momentum: float = 0.9
+    # more arguments of timm.optim.create_optimizer_v2
+    optimiser_arguments: Mapping[str, Any] = field(default_factory=dict)
     # epochs in which only the classifier is trained, and the trunk stays still (linear probing,
     # then fine-tuning: Kumar et al. 2022); the schedule runs over both
     head_only_epochs: int = 0
@@ -53,12 +55,23 @@ class TrainConfig:
     cutmix: float = 0.0  # alpha (Yun et al. 2019)
     # side of the square the network sees, from the middle where nothing is random; 0 = the photo
     crop: int = 0
-    # arguments of timm.data.create_transform; replaces random_translate and hflip
+    # pixels to a side that what is left is averaged to, in training and wherever the network is
+    # measured; 0 = as it is. Augmentation comes before it
+    side: int = 0
+    # smallest and largest share of the area (torchvision's `scale`), after translation and
+    # mirroring; () = no such crop
+    random_resized_crop: Sequence[float] = ()
+    crop_ratio: Sequence[float] = (3 / 4, 4 / 3)  # of such a crop, width by height
+    # brightness, contrast and saturation are each multiplied by 1 - x to 1 + x; one x, or three
+    color_jitter: float | Sequence[float] = 0.0
+    # arguments of timm.data.create_transform; replaces random_translate, hflip,
+    # random_resized_crop and color_jitter
     transform: Mapping[str, Any] = field(default_factory=dict)
     # with a `transform`, photos and images are read with their aspect kept, so that a random crop
     # may lie anywhere; False = their middle square, which needs no decoding
     whole_photos: bool = True
     precision: str = "auto"  # float32, bfloat16 or float16; auto: see `autocast_dtype`
+    eval_precision: str = "float32"  # the same of val, test and the probe
     channels_last: bool = False
     compile: bool = False  # torch.compile: slow to start, pays on a GPU
     workers: int = 0  # processes that read and transform photos, where there is a `transform`
@@ -85,3 +98,11 @@ class TrainConfig:
     def mixing(self) -> bool:
         """Whether images of a batch are mixed with each other."""
         return bool(self.mixup or self.cutmix)
+
+    @property
+    def colour_strengths(self) -> tuple[float, float, float]:
+        """How far brightness, contrast and saturation may be from 1; 0 = not at all."""
+        if isinstance(self.color_jitter, Sequence):
+            brightness, contrast, saturation = self.color_jitter
+            return brightness, contrast, saturation
+        return (self.color_jitter,) * 3

@@ -296,7 +296,7 @@ class Fit:
         return self.training_data.val_metrics(logits.argmax(1))
 
     def logits(self, pixels: Photos, network: nn.Module | None = None) -> Floats:
-        """float32 [n, c] of photos [n, h, w, 3], by another network than the measured one if given."""
+        """float32 [n, c] of photos [n, h, w, 3], by `network` or else the one that is measured."""
         return logits_of(
             network or self.eval_network, pixels, self.preprocess, self.device, self.eval_dtype
         )

@@ -45,7 +45,16 @@ def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
             weight_decay=config.weight_decay,
             momentum=config.momentum,
             filter_bias_and_bn=not config.decay_norms,
+            **config.optimiser_arguments,
         )
+    except (TypeError, AttributeError, AssertionError) as error:
+        if not config.optimiser_arguments:
+            raise
+        raise UserError(
+            f"train.optimiser_arguments = {dict(config.optimiser_arguments)}: timm's"
+            f" {config.optimiser!r} does not take them ({error}); set"
+            " train.optimiser_arguments = {} for its defaults"
+        ) from error
     except (ValueError, KeyError, RuntimeError) as error:
         raise UserError(
             f"train.optimiser = {config.optimiser!r}: timm knows no such optimiser ({error})"

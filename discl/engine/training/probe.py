@@ -33,7 +33,11 @@ class ProbeImages:
     labels: dict[int, Ints]  # level -> [n]
 
     def true_class_probabilities(
-        self, network: nn.Module, preprocess: Preprocess, device: torch.device
+        self,
+        network: nn.Module,
+        preprocess: Preprocess,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> dict[int, NDArray[np.float64]]:
         """Level -> probability of the true class of each probe image [n], in [0, 1].
 
@@ -41,7 +45,8 @@ class ProbeImages:
         """
         return {
             level: softmax_at(
-                logits_of(network, self.pixels[level], preprocess, device), self.labels[level]
+                logits_of(network, self.pixels[level], preprocess, device, dtype),
+                self.labels[level],
             )
             for level in sorted(self.pixels)
         }

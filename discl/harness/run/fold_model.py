@@ -41,7 +41,6 @@ def fit_fold(
     Training is that of the benchmark, with photos only. `progress` is called with (epochs done, of
     how many). Raises UserError where the model diverges.
     """
-    from discl.engine.evaluation.predict import logits_of
     from discl.engine.training.loop import Fit
 
     device = distributed.device()
@@ -75,7 +74,7 @@ def fit_fold(
     for report in fit:
         progress(report.epoch + 1, epochs)
         validation = report.values.get(spec.select.metric, math.nan)
-    logits = logits_of(fit.eval_network, held_out_pixels, inputs.preprocess, device)
+    logits = fit.logits(held_out_pixels)
     if not np.isfinite(logits).all():
         raise UserError(
             "an out-of-fold model of the training photos gives logits that are not finite; lower"

@@ -53,15 +53,17 @@ class ImageInputs:
         config: TrainConfig,
         images: Callable[[int], Photos],  # level -> the bank's images of it [m, h, w, 3]
     ) -> None:
-        from discl.engine.evaluation.predict import Normaliser
+        from discl.engine.evaluation.predict import Normaliser, too_large
 
+        if config.side > (config.crop or task.side):
+            raise too_large("side", config.side, *(config.crop or task.side,) * 2)
         self.dataset = dataset
         self.backbone = backbone
         self.task = task
         self.train_config = config
         self.level = images
         self.preprocess: Callable[[Tensor], Tensor] = Normaliser(
-            backbone.mean, backbone.std, config.crop
+            backbone.mean, backbone.std, config.crop, config.side
         )
 
     def network(self, seed: int) -> nn.Module:
@@ -93,7 +95,14 @@ class FeatureInputs:
         self.backbone_identity = backbone_identity
         self.level_key = level_key
         self.train_config = replace(
-            images.train_config, random_translate=0, hflip=False, crop=0, transform={}
+            images.train_config,
+            random_translate=0,
+            hflip=False,
+            random_resized_crop=(),
+            color_jitter=0.0,
+            crop=0,
+            side=0,
+            transform={},
         )
         self.preprocess: Callable[[Tensor], Tensor] = _unchanged
         self._split_files: dict[str, Path] = {}
@@ -147,7 +156,10 @@ class FeatureInputs:
             if key not in self.images.backbone.head_only
         }
         trunk = {**self.backbone_identity, "parameters": parameters}
-        key = {"trunk": trunk, "crop": self.images.train_config.crop}
+        config = self.images.train_config
+        key = {"trunk": trunk, "crop": config.crop}
+        if config.side:
+            key["side"] = config.side
         return home() / "features" / short(key)
 
     def _split_file(self, name: str, split: Split) -> Path:

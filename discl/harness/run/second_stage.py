@@ -41,13 +41,12 @@ def staged(fit: Fit, stage: SecondStage, metric: str) -> StagedNetwork:
     from torch import nn
 
     from discl.engine.evaluation.classifier import BeforeClassifier, classifier_of
-    from discl.engine.evaluation.predict import logits_of
 
     data = fit.training_data
     trunk = BeforeClassifier(fit.eval_network)
 
     def features(pixels: Any) -> torch.Tensor:
-        found = logits_of(trunk, pixels, fit.preprocess, fit.device)
+        found = fit.logits(pixels, trunk)
         return torch.from_numpy(found).to(fit.device)
 
     of_val = features(data.val.pixels)

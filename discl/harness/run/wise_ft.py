@@ -26,22 +26,20 @@ def wise_predictions(
     `untrained` is the network with its initial weights. `fit.eval_network` holds the chosen weights
     before and after.
     """
-    from discl.engine.evaluation.predict import logits_of
     from discl.engine.evaluation.wise_ft import wise
 
     val = fit.training_data.val
     network = fit.eval_network
 
     def score(candidate: Any) -> float:
-        logits = logits_of(candidate, val.pixels, fit.preprocess, fit.device)
+        logits = fit.logits(val.pixels, candidate)
         value = fit.training_data.val_metrics(logits.argmax(1))[metric]
         return value if higher_is_better(metric) else -value
 
     chosen = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
     alpha, _ = wise(network, untrained.state_dict(), chosen, alphas, score)
     predictions = {
-        f"{name}/wise_logits": logits_of(network, split.pixels, fit.preprocess, fit.device)
-        for name, split in splits.items()
+        f"{name}/wise_logits": fit.logits(split.pixels) for name, split in splits.items()
     }
     network.load_state_dict(chosen)
     return alpha, predictions

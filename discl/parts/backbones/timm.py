@@ -27,10 +27,11 @@ class Timm:
 
     `model` is any name of `timm.list_models()`; `arguments` go to `timm.create_model` as they are.
     `stem_stride` below 4 gives a ResNet a stem for small photos: 2 drops the pooling, 1 the first
-    stride as well. `pretrained` fetches timm's weights from the Hugging Face Hub; `weights` takes
-    those of a safetensors file, of a folder with one, or of a Hub id, with their head where it has
-    as many classes. `head` is "linear" or "cosine" (features and weights are normalised, and the
-    cosines multiplied by `cosine_scale`; what loss ldam_drw asks for). `frozen` trains only a head
+    stride as well. `stages` below 4 leaves the last ones of a ResNet out, and draws its head anew:
+    of a small photo they would see one pixel. `pretrained` fetches timm's weights from the Hugging
+    Face Hub; `weights` takes those of a safetensors file, of a folder with one, or of a Hub id,
+    with their head where it has as many classes. `head` is "linear" or "cosine" (features and
+    weights are normalised, and the cosines multiplied by `cosine_scale`; what loss ldam_drw asks for). `frozen` trains only a head
     on its features, with a hidden layer of `hidden` units where that is not 0.
     """
 
@@ -52,6 +53,7 @@ class Timm:
         head: str = "linear",
         cosine_scale: float = 30.0,
     ) -> None:
+        stages: int = 4,
         check_head(head, HEADS, cosine_scale)
         if weights and pretrained:
             raise UserError(
@@ -61,7 +63,10 @@ class Timm:
         if stem_stride not in (1, 2, 4):
             raise UserError(f"backbone.stem_stride = {stem_stride}: takes 1, 2 or 4")
         self.model = model
+        if not 1 <= stages <= 4:
+            raise UserError(f"backbone.stages = {stages}: takes 1, 2, 3 or 4")
         self.pretrained = pretrained
+        self.stages = stages
         self.stem_stride = stem_stride
         self.frozen = frozen
         self.hidden = hidden
@@ -157,6 +162,8 @@ class Timm:
                     f" ({first}); {_OWN_WEIGHTS}"
                 ) from error
             if self._file:
+            if self.stages < 4:
+                _cut(network, self.model, self.stages, classes)
                 _load(network, self.model, self._file)
             if self.stem_stride < 4:
                 _shrink_stem(network, self.model, self.stem_stride)
@@ -224,3 +231,14 @@ def _shrink_stem(network: nn.Module, model: str, stride: int) -> None:
     else:
         network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _cut(network: Any, model: str, stages: int, classes: int) -> None:
+    """Leave out all stages after the first `stages`; the head is drawn anew."""
+    if not hasattr(network, "layer4") or not hasattr(network, "prune_intermediate_layers"):
+        raise UserError(
+            f"backbone.stages = {stages} works for ResNets; {model!r} has no such stages, so leave"
+            " it at 4"
+        )
+    network.prune_intermediate_layers([stages])
+    network.reset_classifier(classes, "avg")
