@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Task
+from discl.core.plain_files import plain
 from discl.files.disk import resource
 from discl.files.fetch import offline, sha256_file
 from discl.files.weights import folder_of, hub_file
@@ -31,8 +32,9 @@ class Timm:
     of a small photo they would see one pixel. `pretrained` fetches timm's weights from the Hugging
     Face Hub; `weights` takes those of a safetensors file, of a folder with one, or of a Hub id,
     with their head where it has as many classes. `head` is "linear" or "cosine" (features and
-    weights are normalised, and the cosines multiplied by `cosine_scale`; what loss ldam_drw asks for). `frozen` trains only a head
-    on its features, with a hidden layer of `hidden` units where that is not 0.
+    weights are normalised, and the cosines multiplied by `cosine_scale`; what loss ldam_drw asks
+    for). `frozen` trains only a head on its features, with a hidden layer of `hidden` units where
+    that is not 0.
     """
 
     version = 1
@@ -52,8 +54,8 @@ class Timm:
         weights: str = "",
         head: str = "linear",
         cosine_scale: float = 30.0,
-    ) -> None:
         stages: int = 4,
+    ) -> None:
         check_head(head, HEADS, cosine_scale)
         if weights and pretrained:
             raise UserError(
@@ -62,11 +64,11 @@ class Timm:
             )
         if stem_stride not in (1, 2, 4):
             raise UserError(f"backbone.stem_stride = {stem_stride}: takes 1, 2 or 4")
-        self.model = model
         if not 1 <= stages <= 4:
             raise UserError(f"backbone.stages = {stages}: takes 1, 2, 3 or 4")
-        self.pretrained = pretrained
+        self.model = model
         self.stages = stages
+        self.pretrained = pretrained
         self.stem_stride = stem_stride
         self.frozen = frozen
         self.hidden = hidden
@@ -161,9 +163,9 @@ class Timm:
                     f"backbone.pretrained = true: timm's weights of {self.model!r} did not arrive"
                     f" ({first}); {_OWN_WEIGHTS}"
                 ) from error
-            if self._file:
             if self.stages < 4:
                 _cut(network, self.model, self.stages, classes)
+            if self._file:
                 _load(network, self.model, self._file)
             if self.stem_stride < 4:
                 _shrink_stem(network, self.model, self.stem_stride)
@@ -182,7 +184,7 @@ def _load(network: Any, model: str, file: Path) -> None:
     from safetensors.torch import load_file
 
     try:
-        stored = load_file(file)
+        stored = load_file(plain(file))
     except SafetensorError as error:
         raise UserError(
             f"{file} is no safetensors file ({error}); save the weights again"
