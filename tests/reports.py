@@ -102,6 +102,7 @@ def run(
             dict(gains or {}),
             False,
             2.0 - epoch / 10,
+            seen_by_group={"many": 6, "medium": 1, "few": 2},
         )
         for epoch in range(epochs)
     ]

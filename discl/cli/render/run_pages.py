@@ -38,6 +38,7 @@ def print_run(run: StoredRun) -> None:
         _print_classes(details.class_recalls(run.result))
     if reports:
         _print_levels(details.mix_intervals(reports), details.probe_photos(reports))
+        _print_group_shares(details.group_shares(reports))
         _print_curves(reports, details.selection_metric(run), run)
     show_lines("cost", _flat(run.result.cost) if run.result else [])
     show_lines("files", _files(run))
@@ -166,6 +167,12 @@ def _print_levels(intervals: Sequence[MixInterval], probe_photos: int | None) ->
     show_table(title, ["epochs", "levels", *map(str, probed)], rows, left=2)
     if probe_photos is not None:
         echo(f"each gain is the mean over the same {probe_photos:,} hard photos")
+
+
+def _print_group_shares(shares: Mapping[str, float]) -> None:
+    if shares:
+        listed = ", ".join(f"{group} {share:.1%}" for group, share in shares.items())
+        echo(f"of all training images, by the photos of their class: {listed}")
 
 
 def _print_curves(reports: Sequence[EpochReport], metric: str, run: StoredRun) -> None:

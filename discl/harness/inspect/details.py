@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -107,6 +108,15 @@ def _mean_gains(reports: Sequence[EpochReport]) -> dict[int, float]:
         level: float(np.mean([report.gains[level] for report in reports if level in report.gains]))
         for level in levels
     }
+
+
+def group_shares(reports: Sequence[EpochReport]) -> dict[str, float]:
+    """Many, medium, few -> their share of all training images; empty where that is not recorded."""
+    totals: Counter[str] = Counter()
+    for report in reports:
+        totals.update(report.seen_by_group)
+    drawn = totals.total()
+    return {group: count / drawn for group, count in totals.items()} if drawn else {}
 
 
 def probe_photos(reports: Sequence[EpochReport]) -> int | None:
@@ -278,6 +288,7 @@ def as_dict(run: StoredRun) -> dict[str, Any]:
         "val": {"metric": metric, "epochs": curve(reports, metric)},
         "loss": {report.epoch: report.loss for report in reports if report.loss is not None},
         "seen": result.seen if result else {},
+        "seen_by_group": {report.epoch: report.seen_by_group for report in reports},
         "cost": result.cost if result else {},
         "attempts": [
             attempt._asdict() | {"folder": str(attempt.folder)} for attempt in attempts(run)

@@ -15,6 +15,7 @@ from discl.harness.leaderboard.table import Board
 from discl.harness.run import events
 from discl.harness.run.store import Store
 
+GROUPS = ("many", "medium", "few")
 MOST_RUNS = 50  # of a strategy whose records are read; more move no band visibly
 
 
@@ -65,22 +66,25 @@ class Histories:
         rows = []
         for name, runs in self.epochs.items():
             mixes = [(report.epoch, report.mix) for run in runs for report in run]
-            filled: dict[int, float] = {}
-            for epoch, level, share in _mean_by_level(mixes, absent=0.0):
-                if share <= 0:
-                    continue
-                start = filled.get(epoch, 0.0)
-                filled[epoch] = start + 100 * share
-                rows.append(
-                    {
-                        "strategy": name,
-                        "epoch": epoch + 1,
-                        "level": level,
-                        "share": round(100 * share, 2),
-                        "from": round(start, 2),
-                        "to": round(filled[epoch], 2),
-                    }
-                )
+            rows += _stacked(name, "level", _mean_by_level(mixes, absent=0.0))
+        return rows
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Strategy x epoch x group of classes: its share of the images drawn, percent, mean over
+        runs.
+
+        The rows are as those of `levels`. Nothing of runs whose record does not say it.
+        """
+        rows = []
+        for name, runs in self.epochs.items():
+            shares = [
+                (report.epoch, _shares(report.seen_by_group))
+                for run in runs
+                for report in run
+                if report.seen_by_group
+            ]
+            stacked = _stacked(name, "group", _mean_by_level(shares, absent=0.0))
+            rows += [{**row, "group": GROUPS[row["group"]]} for row in stacked]
         return rows
 
     def gains(self) -> list[dict[str, Any]]:
@@ -95,6 +99,29 @@ class Histories:
                 row = {"strategy": name, "epoch": epoch + 1, "level": level}
                 rows.append({**row, "gain": round(100 * gain, 3)})
         return rows
+
+
+def _shares(counts: Mapping[str, int]) -> dict[int, float]:
+    """Position in GROUPS -> share of the images."""
+    total = sum(counts.values())
+    return {GROUPS.index(group): count / total for group, count in counts.items() if total}
+
+
+def _stacked(
+    strategy: str, key: str, shares: Iterable[tuple[int, int, float]]
+) -> list[dict[str, Any]]:
+    """Rows of stacked columns, from (epoch, what is stacked, its share)."""
+    rows: list[dict[str, Any]] = []
+    filled: dict[int, float] = {}
+    for epoch, stacked, share in shares:
+        if share <= 0:
+            continue
+        start = filled.get(epoch, 0.0)
+        filled[epoch] = start + 100 * share
+        ends = {"from": round(start, 2), "to": round(filled[epoch], 2)}
+        row = {"strategy": strategy, "epoch": epoch + 1, key: stacked}
+        rows.append({**row, "share": round(100 * share, 2), **ends})
+    return rows
 
 
 def load_histories(board: Board, store: Store, *, published: bool = False) -> Histories:

@@ -1,5 +1,7 @@
 """Rows for charts, by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from discl.harness.leaderboard.statistics import Estimate
@@ -71,6 +73,21 @@ def test_costs_are_those_of_a_run() -> None:
         if row["metric"] == OOD and row["strategy"] == "static"
     ]
     assert {row["cost"]: row["spent"] for row in rows}["minutes of training"] == pytest.approx(0.75)
+
+
+def test_the_share_of_each_group_of_classes_is_stacked_from_many_to_few() -> None:
+    one, other = run(1, {0: 1.0}), run(1, {100: 1.0})
+    one = [replace(report, seen_by_group={"many": 6, "medium": 0, "few": 2}) for report in one]
+    other = [replace(report, seen_by_group={"many": 2, "medium": 4, "few": 2}) for report in other]
+    before = [replace(report, seen_by_group={}) for report in run(1, {0: 1.0})]
+    histories = Histories({"static": [one, other], "reverse": [before]}, "val/macro_acc")
+    assert [
+        (row["strategy"], row["group"], row["share"], row["from"]) for row in histories.groups()
+    ] == [  # the record of `reverse` is from before it was kept
+        ("static", "many", 50.0, 0.0),
+        ("static", "medium", 25.0, 50.0),
+        ("static", "few", 25.0, 75.0),
+    ]
 
 
 def test_levels_are_stacked_and_averaged_over_runs() -> None:

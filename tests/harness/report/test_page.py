@@ -31,7 +31,7 @@ HISTORIES = Histories(
 
 CHARTS = [
     *("chain", "forest", "groups", "scatter", "classes", "levels"),
-    *("gains", "val", "loss", "costs", "trials", "importance"),
+    *("sampler_shares", "gains", "val", "loss", "costs", "trials", "importance"),
 ]
 
 
