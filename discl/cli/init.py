@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from discl.cli.data import parameters_of, set_option
+from discl.core.plain_files import plain_text
 from discl.core.text import echo
 
 
@@ -35,7 +36,7 @@ def init(folder: Path, name: str, settings: tuple[str, ...]) -> None:
         raise UserError("the folder is the argument of this command; leave root out of --set")
     name = name or benchmark_name(folder)
     path = write_benchmark(folder, name, parameters)
-    echo("\n".join(line for line in path.read_text("utf-8").splitlines() if line[:1] == "#"))
+    echo("\n".join(line for line in plain_text(path).splitlines() if line[:1] == "#"))
     echo(f"\n{printable(str(path))} is written; next:")
     for command in next_commands(name):
         echo(f"  {command}")

@@ -12,6 +12,7 @@ from typing import Any
 from discl.config import renamed
 from discl.core.errors import LONGEST_SHOWN, UserError, shown
 from discl.core.hashing import canonical_json, rounded
+from discl.core.plain_files import plain_text
 from discl.core.text import printable
 
 Tree = dict[str, Any]
@@ -31,7 +32,7 @@ def read(path: Path) -> Tree:
             raise UserError(f"{path} is no file; put a TOML file there, or take it away")
         if path.exists() and path.stat().st_size > MOST_BYTES:
             raise UserError(f"{path} is larger than {MOST_BYTES >> 20} MiB, so it is no settings")
-        tree = tomllib.loads(path.read_text("utf-8"))
+        tree = tomllib.loads(plain_text(path))
     except FileNotFoundError as error:
         raise UserError(
             f"{path} is missing; reinstall, or run in a folder that has benchmarks/"

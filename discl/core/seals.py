@@ -6,7 +6,6 @@ can seal it again.
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from xxhash import xxh3_128_hexdigest
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain_bytes
 
 KEY = "seal"
 _IN_LINE = re.compile(rb', "seal": "([0-9a-f]{32})"\}$')
@@ -44,7 +44,7 @@ def sealed_line(content: Mapping[str, Any]) -> str:
 def is_sealed(path: Path) -> bool:
     """Whether a JSON file carries a seal, right or wrong; False where it cannot be read."""
     try:
-        return _IN_TEXT.search(path.read_bytes()) is not None
+        return _IN_TEXT.search(plain_bytes(path)) is not None
     except OSError:
         return False
 
@@ -74,13 +74,6 @@ def read_sealed(path: Path, way_out: str) -> dict[str, Any]:
         raise damaged(path, "is JSON of another kind", way_out)
     content.pop(KEY, None)
     return content
-
-
-def plain_bytes(path: Path) -> bytes:
-    """The bytes of a file; raises OSError for a pipe or a device, which would be waited for."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no file", str(path))
-    return path.read_bytes()
 
 
 def opened_line(line: str) -> dict[str, Any] | None:

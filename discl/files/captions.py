@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from discl.core.errors import UserError
-from discl.core.seals import plain_bytes
+from discl.core.plain_files import plain_bytes
 
 
 def read_captions(file: str, key: str) -> dict[str, tuple[str, ...]]:

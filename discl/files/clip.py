@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError, unknown
+from discl.core.plain_files import check_folder, plain_text
 from discl.core.text.lengths import are_read_whole
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
@@ -156,7 +157,7 @@ class ClipCheckpoint:
         if not self._folder:
             return {}
         try:
-            config = json.loads((self._folder / _CONFIG).read_text("utf-8"))
+            config = json.loads(plain_text(self._folder / _CONFIG))
             if not isinstance(config, dict):
                 raise TypeError("no object")
         except (ValueError, TypeError) as error:
@@ -221,6 +222,8 @@ class ClipCheckpoint:
         preprocess = {} if self._folder else {key: self.preprocess[key] for key in keys}
         quick_gelu = self._forces_quick_gelu
         weights = self._weights()
+        if self._folder:
+            check_folder(self._folder)
         try:
             return open_clip.create_model(
                 self._name,
@@ -258,7 +261,7 @@ class ClipCheckpoint:
             spec = importlib.util.find_spec("open_clip")  # imports nothing
             folder = Path((spec and spec.origin) or "").parent / "model_configs"
             file = folder / f"{self.model}.json"
-            described = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+            described = json.loads(plain_text(file)) if file.is_file() else {}
         text_tower: dict[str, Any] | None = described.get("text_cfg")
         return text_tower
 

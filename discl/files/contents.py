@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Progress
+from discl.core.plain_files import NoFileError
 from discl.core.seals import DamagedFileError
 from discl.files.disk import atomic_write, folder_lock
 from discl.files.processes import cores
@@ -400,9 +402,12 @@ def _read(root: Path, task: _Task) -> tuple[Stamp, bytes]:
 
 def _of_file(path: str) -> tuple[Stamp, bytes, Stamp]:
     """(stamp before, digest, stamp after)."""
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        before = stamp_of(os.fstat(number))
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):  # a pipe, which would be waited for
+            raise NoFileError(path, status.st_mode)
+        before = stamp_of(status)
         size = min(before.size + 1, _BLOCK)  # one more, so that the end shows with the first block
         digest = hashlib.sha256()
         read = 0

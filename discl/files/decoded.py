@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Photos, Progress
+from discl.core.plain_files import open_file, plain_text
 from discl.core.seals import DamagedFileError, damaged, read_sealed, sealed_text
 from discl.files.contents import DIGITS, Digests
 from discl.files.disk import clear_disk_errors, flush, folder_lock, write_text
@@ -188,7 +189,7 @@ class DecodedPhotos:
     def _complete(self, what: str, progress: Progress, processes: int) -> None:
         (self.folder / "contents").write_bytes(self._digests.tobytes())
         for name, row_bytes in (("pixels", self._row_bytes), ("small", SMALL)):
-            with (self.folder / name).open("ab") as opened:
+            with open_file(self.folder / name, "ab") as opened:
                 opened.truncate(len(self.refs) * row_bytes)
         done = self._entries()
         todo = [number for number in range(len(self._chunks)) if number not in done]
@@ -284,7 +285,7 @@ class DecodedPhotos:
             unreadable |= chunk_unreadable
             cut_off += chunk_cut_off
         _, moves = _compact(len(self.refs), unreadable)
-        with (self.folder / "pixels").open("r+b") as opened:
+        with open_file(self.folder / "pixels", "r+b") as opened:
             number = opened.fileno()
             for hole, source in moves:
                 row = os.pread(number, self._row_bytes, source * self._row_bytes)
@@ -317,7 +318,7 @@ class DecodedPhotos:
         """Chunk in the log -> (its unreadable photos, its cut-off ones); the last entry counts."""
         entries: dict[int, tuple[Unreadable, list[int]]] = {}
         path = self.folder / "log.jsonl"
-        for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        for line in plain_text(path).splitlines() if path.exists() else ():
             try:
                 entry = json.loads(line)
                 reasons = entry["unreadable"].items()
@@ -382,9 +383,9 @@ class _ChunkLog:
 
     def _write(self) -> None:
         for name in ("pixels", "small"):
-            with (self._folder / name).open("rb") as opened:
+            with open_file(self._folder / name, "rb") as opened:
                 os.fsync(opened.fileno())
-        with (self._folder / "log.jsonl").open("a", encoding="utf-8") as log:
+        with open_file(self._folder / "log.jsonl", "a") as log:
             # a line that was cut short must not spoil the next one
             log.write("\n" + "".join(self._held))
             log.flush()
@@ -419,8 +420,8 @@ def _decode_chunk(
     cut_off: list[int] = []
     row_bytes = side * side * 3
     with (
-        (folder / "pixels").open("r+b", buffering=0) as pixels,
-        (folder / "small").open("r+b", buffering=0) as small,
+        open_file(folder / "pixels", "r+b", buffering=0) as pixels,
+        open_file(folder / "small", "r+b", buffering=0) as small,
     ):
         for run in _runs(chunk.photos):
             rows = []

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file
 from discl.files.disks.errors import clear_disk_errors as clear_disk_errors
 from discl.files.disks.errors import errors_name
 from discl.files.disks.leftovers import UNFINISHED, beside, collect, held_file, held_folder, is_held
@@ -260,7 +261,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """
     with clear_disk_errors("locking", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = open_file(folder / ".lock", "w")
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

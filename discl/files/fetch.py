@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file
 from discl.files.disk import atomic_write, clear_disk_errors
 
 
@@ -29,7 +30,7 @@ def offline() -> Iterator[None]:
 
 def sha256_file(path: Path) -> str:
     """64 hex digits over the bytes of a file."""
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 

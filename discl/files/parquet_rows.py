@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain
 
 
 def cell(path: Path, column: str, row: int) -> Any:
@@ -39,7 +40,7 @@ def leaves(path: Path, column: str) -> Iterator[Any]:
 
     outer, *fields = column.split(".")
     try:
-        with pq.ParquetFile(path) as opened:
+        with pq.ParquetFile(plain(path)) as opened:
             for group in range(opened.num_row_groups):
                 array = opened.read_row_group(group, columns=[column])[outer].combine_chunks()
                 for field in fields:
@@ -60,7 +61,7 @@ def _starts(path: Path, changed_ns: int) -> list[int]:
     """The first row of each row group."""
     import pyarrow.parquet as pq
 
-    metadata = pq.read_metadata(path)
+    metadata = pq.read_metadata(plain(path))
     counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     return [sum(counts[:group]) for group in range(len(counts))]
 
@@ -69,5 +70,5 @@ def _starts(path: Path, changed_ns: int) -> list[int]:
 def _group(path: Path, changed_ns: int, column: str, group: int) -> Any:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as opened:
+    with pq.ParquetFile(plain(path)) as opened:
         return opened.read_row_group(group, columns=[column])[column].combine_chunks()

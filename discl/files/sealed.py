@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
+from discl.core.plain_files import open_file
 from discl.core.seals import DamagedFileError, damaged
 from discl.core.text import echo
 from discl.files.disk import atomic_write
@@ -52,7 +53,7 @@ class Seal:
 def seal(path: Path, what: str) -> None:
     """Add the seal to a file; `what` it is tells it from its siblings."""
     size = path.stat().st_size
-    with path.open("r+b") as opened:
+    with open_file(path, "r+b") as opened:
         digests = _digests(opened.fileno(), size)
         blocks = np.array(digests, "<u8").tobytes()
         numbers = (xxh3_64_intdigest(what.encode()), size, len(digests))
@@ -70,7 +71,7 @@ def seal_of(path: Path, what: str | None, way_out: str) -> Seal | None:
     another file.
     """
     try:
-        with path.open("rb") as opened:
+        with open_file(path, "rb") as opened:
             end = opened.seek(0, os.SEEK_END)
             if end == 0:
                 raise damaged(path, "is empty", way_out)
@@ -126,7 +127,7 @@ def mapped(path: Path, what: str, way_out: str) -> memoryview:
     Raises DamagedFileError where it is not as it was written.
     """
     size = check(path, what, way_out)
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))[:size]
 
 
@@ -142,7 +143,7 @@ def recheck(path: Path, way_out: str) -> bool:
 
 
 def _compare(path: Path, found: Seal, way_out: str) -> None:
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         digests = _digests(opened.fileno(), found.bytes)
     if not np.array_equal(np.array(digests, "<u8"), found.digests):
         raise damaged(path, "is damaged (its content is not what was sealed)", way_out)
@@ -203,7 +204,7 @@ class _Guard:
         blocks = blocks[~self._is_checked[blocks]]
         if not len(blocks):
             return
-        with self._path.open("rb") as opened:
+        with open_file(self._path, "rb") as opened:
             for block in blocks.tolist():
                 start = block * BLOCK
                 length = min(BLOCK, self._found.bytes - start)
@@ -338,7 +339,7 @@ def load_archive(path: Path, way_out: str, what: str) -> dict[str, Any]:
             raise damaged(path, "is empty", way_out)
         check(path, what, way_out)
         # numpy leaves a file open that it cannot read
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+        with open_file(path, "rb") as opened, np.load(opened, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (*_ERRORS, AttributeError, NotImplementedError, struct.error, MemoryError) as error:
         raise damaged(path, f"cannot be read ({_words(error)})", way_out) from error

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from discl.core.plain_files import open_file
 from discl.files.disk import atomic_write
 
 MAGIC = b"DISCLSH2"
@@ -62,7 +63,7 @@ def read_index(folder: Path, name: str) -> tuple[list[str], list[list[Any]]]:
     Raises BrokenShardError where the shard is missing or cut off.
     """
     try:
-        with path_of(folder, name).open("rb") as opened:
+        with open_file(path_of(folder, name), "rb") as opened:
             end = opened.seek(0, os.SEEK_END)
             opened.seek(max(0, end - _FOOTER.size))
             length, magic = _FOOTER.unpack(opened.read(_FOOTER.size))
@@ -83,7 +84,7 @@ def read(folder: Path, name: str, offset: int, length: int, sha256: str) -> byte
     Raises BrokenShardError where the shard cannot be read, or the blob is another one.
     """
     try:
-        with path_of(folder, name).open("rb") as opened:
+        with open_file(path_of(folder, name), "rb") as opened:
             blob = os.pread(opened.fileno(), length, offset)
     except OSError as error:
         raise BrokenShardError(f"shard {name} cannot be read ({error.strerror})") from error

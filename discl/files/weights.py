@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain_text
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
 
@@ -149,7 +150,7 @@ def training_data(folder: Path) -> str:
     if not path.is_file():
         return "unknown"
     try:
-        seen = tomllib.loads(path.read_text("utf-8"))["seen"]
+        seen = tomllib.loads(plain_text(path))["seen"]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
         raise UserError(
             f'{path} does not say what the weights were trained on ({error}); write seen = "..."'

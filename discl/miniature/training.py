@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from discl.core.interfaces import Ints
+from discl.core.plain_files import open_file, plain
 from discl.files.disk import atomic_write
 
 Rows = Ints
@@ -113,7 +114,7 @@ def train(
             sums = {}
             counted = 0
             report = StepReport(done, done * recipe.batch, (now - start) / 60, means)
-            with (folder / "log.jsonl").open("a") as log:
+            with open_file(folder / "log.jsonl", "a") as log:
                 log.write(json.dumps(asdict(report)) + "\n")
             yield report
         if now - saved > save_every_s or done == recipe.steps:
@@ -171,7 +172,7 @@ def _restore(
     path = folder / "state.pt"
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = torch.load(plain(path), map_location="cpu", weights_only=True)
     if state["recipe"] != asdict(recipe):
         raise ValueError(
             f"{path} was made by another recipe ({state['recipe']}); move {folder} away to start"

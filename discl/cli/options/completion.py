@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from discl.core.plain_files import open_file
+
 MOST_RUNS = 50  # the newest, which are offered
 
 Completer = Callable[[click.Context, click.Parameter | None, str], list[CompletionItem]]
@@ -109,7 +111,7 @@ def _run_name(run: Path) -> str | None:
     """The name in the first line of the run's last record; None where there is none."""
     try:
         attempts = sorted(path for path in run.iterdir() if path.name.isdecimal())
-        with (attempts[-1] / "events.jsonl").open(encoding="utf-8") as record:
+        with open_file(attempts[-1] / "events.jsonl", encoding="utf-8") as record:
             name = str(json.loads(record.readline())["name"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None

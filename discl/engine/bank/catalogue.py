@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from xxhash import xxh3_64_intdigest
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain
 
 
 class Cell(NamedTuple):
@@ -100,6 +101,8 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._seed = xxh3_64_intdigest(path.parent.name.encode())
+        if path.exists():
+            plain(path)  # SQLite waits for a pipe
         with self._clear_errors():
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")

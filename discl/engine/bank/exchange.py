@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
+from discl.core.plain_files import open_file, plain_text
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.leases import Builder
@@ -93,7 +94,7 @@ def export_bank(
 
     with atomic_folder(folder) as tmp:
         tables.write(tmp, form, columns, batches())
-        with (tmp / "failed.jsonl").open("w", encoding="utf-8") as opened:
+        with open_file(tmp / "failed.jsonl", "w") as opened:
             for record in bank.records(status=FAILED):
                 opened.write(json.dumps(_described(bank.id, classes, record)) + "\n")
         process = json.dumps(bank.process, indent=1, sort_keys=True) + "\n"
@@ -171,7 +172,7 @@ def import_bank(
 def _check_process(bank: Bank, folder: Path) -> None:
     path = folder / "bank.json"
     try:
-        theirs = json.loads(path.read_text("utf-8"))
+        theirs = json.loads(plain_text(path))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
             f"{folder} holds no bank.json; give a folder that `discl bank export` wrote"
@@ -214,7 +215,7 @@ def _failures_of(folder: Path, rejected: list[Rejected]) -> Iterator[Offer]:
         why = "it is missing: cells that could not be made are not known"
         rejected.append(Rejected(path.name, why))
         return
-    with path.open(encoding="utf-8", errors="replace") as opened:
+    with open_file(path, encoding="utf-8", errors="replace") as opened:
         for number, line in enumerate(opened, 1):
             try:
                 columns = json.loads(line)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file
 from discl.engine.bank.catalogue import Catalogue, Cell
 
 IN_USE = "in_use"  # a file in a bank: locked while it is open, and as old as its last use
@@ -56,7 +57,7 @@ class Builder:
         self._folder.mkdir(exist_ok=True)
         # locked before it has its name, so that no process finds it without its lock
         unnamed = self._folder / f".{self.id}"
-        self._lock = unnamed.open("wb")
+        self._lock = open_file(unnamed, "wb")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             unnamed.rename(self._folder / self.id)
@@ -141,7 +142,7 @@ def hold(bank: Path, make: Callable[[], None]) -> int | None:
     while True:
         make()
         try:
-            number = os.open(bank / IN_USE, os.O_RDWR | os.O_CREAT, 0o666)
+            number = os.open(bank / IN_USE, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
         except OSError:
             return None
         with suppress(OSError):  # a disk without locks
@@ -164,7 +165,7 @@ def unused(bank: Path) -> Iterator[None]:
 
     Raises UserError where somebody has.
     """
-    with (bank / IN_USE).open("ab") as lock:
+    with open_file(bank / IN_USE, "ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -221,7 +222,7 @@ def _entered(folder: Path) -> set[str]:
 
 def _is_alive(folder: Path, builder: str, kind: int = fcntl.LOCK_SH) -> bool:
     try:
-        with (folder / builder).open("rb") as lock:
+        with open_file(folder / builder, "rb") as lock:
             fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

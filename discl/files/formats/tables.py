@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain, plain_text
 
 BATCH = 256  # rows read at a time
 FILE_BYTES = 256 << 20
@@ -59,12 +60,13 @@ class _Parquet:
     def count(self, path: Path) -> int:
         import pyarrow.parquet as pq
 
-        return int(pq.read_metadata(path).num_rows)
+        return int(pq.read_metadata(plain(path)).num_rows)
 
     def batches(self, path: Path) -> Iterator[Any]:
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(path, pre_buffer=False) as opened:  # it would buffer the whole file
+        # a buffer would hold the whole file
+        with pq.ParquetFile(plain(path), pre_buffer=False) as opened:
             groups = range(opened.metadata.num_row_groups)
             largest = max((opened.metadata.row_group(n).total_byte_size for n in groups), default=0)
             if largest > GROUP_BYTES:
@@ -103,7 +105,7 @@ class _Datasets:
     def files(self, folder: Path) -> list[Path]:
         path = folder / "state.json"
         try:
-            entries = json.loads(path.read_text("utf-8"))["_data_files"]
+            entries = json.loads(plain_text(path))["_data_files"]
             names = [str(entry["filename"]) for entry in entries]
         except FileNotFoundError:
             return []
@@ -120,13 +122,13 @@ class _Datasets:
     def count(self, path: Path) -> int:
         import pyarrow as pa
 
-        with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as opened:
+        with pa.memory_map(str(plain(path))) as mapped, pa.ipc.open_stream(mapped) as opened:
             return sum(batch.num_rows for batch in opened)
 
     def batches(self, path: Path) -> Iterator[Any]:
         import pyarrow as pa
 
-        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as opened:
+        with pa.OSFile(str(plain(path))) as file, pa.ipc.open_stream(file) as opened:
             for batch in opened:
                 yield from (batch.slice(start, BATCH) for start in range(0, batch.num_rows, BATCH))
 

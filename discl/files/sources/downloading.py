@@ -19,6 +19,7 @@ from urllib.parse import urlparse
 
 from discl.core.errors import DiskError, UserError
 from discl.core.interfaces import Progress
+from discl.core.plain_files import open_file, plain_text
 from discl.files.disk import write_text
 from discl.files.sources.origin import Origin
 from discl.files.sources.reach import host_is_reachable, hub_is_offline, hub_refusal, hub_token
@@ -82,7 +83,7 @@ def check_token(remote: RemoteFile) -> None:
 
 def checksum(path: Path, kind: str) -> str:
     """Hex digits of the "md5" or "sha256" of a file."""
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         # md5 is what some publishers give; it guards against damage, not against malice
         digest = hashlib.file_digest(opened, lambda: hashlib.new(kind, usedforsecurity=False))
         return digest.hexdigest()
@@ -201,7 +202,7 @@ class _Attempt(NamedTuple):
 
     def _copy(self, answer: IO[bytes], resumed: bool, size: int, total: int) -> bool:
         what = f"downloading {self.remote.name} ({format_bytes(total)})"
-        with self.part.open("ab" if resumed else "wb") as opened:
+        with open_file(self.part, "ab" if resumed else "wb") as opened:
             while block := answer.read(_BLOCK):
                 opened.write(block)
                 size += len(block)
@@ -234,7 +235,7 @@ class _Attempt(NamedTuple):
         if self._digest_decides or not self._version_file.exists():
             return ""
         try:
-            noted = json.loads(self._version_file.read_text("utf-8"))
+            noted = json.loads(plain_text(self._version_file))
         except (OSError, ValueError):
             return ""  # a damaged note is none
         if not isinstance(noted, dict):

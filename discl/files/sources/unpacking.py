@@ -14,6 +14,7 @@ from pathlib import Path
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
+from discl.core.plain_files import open_file, plain
 
 _CHUNK = 1 << 20
 _DAMAGED = (
@@ -53,7 +54,7 @@ def unpack(archive: Path, into: Path, progress: Progress) -> None:
 
 def _untar(archive: Path, into: Path, progress: Progress) -> None:
     size = archive.stat().st_size
-    with archive.open("rb") as raw, tarfile.open(fileobj=raw) as opened:
+    with open_file(archive, "rb") as raw, tarfile.open(fileobj=raw) as opened:
         for count, member in enumerate(opened):
             _check_room(archive, member.size, into)
             opened.extract(member, into, filter="data")
@@ -66,7 +67,7 @@ def _untar(archive: Path, into: Path, progress: Progress) -> None:
 
 
 def _unzip(archive: Path, into: Path, progress: Progress) -> None:
-    with zipfile.ZipFile(archive) as opened:
+    with zipfile.ZipFile(plain(archive)) as opened:
         members = opened.infolist()
         _check_room(archive, sum(member.file_size for member in members), into)
         for count, member in enumerate(members):

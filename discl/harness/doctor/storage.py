@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from discl.core.errors import FOREIGN, reason
+from discl.core.plain_files import open_file
 from discl.files.disk import data_home, home
 from discl.files.fetch import offline
 from discl.harness.doctor.finding import NOTE, OK, PROBLEM, Finding
@@ -68,7 +69,7 @@ def _free_space(message: str, folder: Path, way_out: str) -> Finding:
 
 def _locks_hold(path: Path) -> bool:
     """Whether a lock that is held is refused to another opener of the file."""
-    with path.open("rb") as first, path.open("rb") as second:
+    with open_file(path, "rb") as first, open_file(path, "rb") as second:
         fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)

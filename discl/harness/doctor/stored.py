@@ -9,6 +9,7 @@ from pathlib import Path
 
 from discl.core.conventions import EPOCH_RULES, EpochRule
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file
 from discl.core.result import Result
 from discl.core.seals import DamagedFileError, is_sealed, read_sealed
 from discl.engine.bank.bank import Bank
@@ -171,7 +172,7 @@ def _check_record(attempt: Path) -> None:
 
 
 def _is_record_sealed(path: Path) -> bool:
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         return b', "seal": "' in opened.readline()
 
 

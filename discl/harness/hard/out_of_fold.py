@@ -17,6 +17,7 @@ from xxhash import xxh3_128
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Floats, FoldModels, FoldPredictions, Ints, Progress
+from discl.core.plain_files import plain
 from discl.core.seals import DamagedFileError, damaged
 from discl.engine.hard_mining import assign_folds
 from discl.engine.training import distributed
@@ -131,7 +132,7 @@ class OutOfFold:
 
         way_out = f"delete it and run `discl hard {self.benchmark}`"
         try:
-            with pq.ParquetFile(self.table, page_checksum_verification=True) as opened:
+            with pq.ParquetFile(plain(self.table), page_checksum_verification=True) as opened:
                 stored = opened.read(["id", *_COLUMNS])
             table = {name: stored[name].to_numpy() for name in _COLUMNS}
             metadata = stored.schema.metadata

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file
 from discl.core.result import Result
 from discl.core.seals import DamagedFileError, read_sealed
 from discl.harness.leaderboard import columns
@@ -162,7 +163,7 @@ def _result_date(result: Path) -> str:
     if not result.is_file():  # a pipe would be waited for
         return ""
     try:
-        with result.open("rb") as opened:
+        with open_file(result, "rb") as opened:
             opened.seek(max(0, opened.seek(0, os.SEEK_END) - _TAIL_BYTES))
             dates = _DATE.findall(opened.read())
     except OSError:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain_text
 from discl.core.search_path import shipped
 
 NAME = "published.toml"
@@ -72,7 +73,7 @@ def _tables(path: Path) -> list[_PaperTable]:
     if not path.exists():
         return []
     try:
-        stored: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        stored: dict[str, Any] = tomllib.loads(plain_text(path))
         tables = [_PaperTable(**table) for table in stored.get("table", [])]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError) as error:
         raise UserError(f"{path} is not a list of published tables: {error}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from discl.config.benchmark import SCALES, Benchmark
 from discl.config.load import load
 from discl.core.errors import UserError
+from discl.core.plain_files import plain_text
 from discl.core.result import Result
 from discl.core.search_path import folders
 from discl.core.text import Markdown
@@ -208,7 +209,7 @@ def stale(root: Path) -> list[str]:
 
 
 def _is_current(page: Path, name: str, root: Path) -> bool:
-    return page.exists() and page.read_text("utf-8") == render(name, root)
+    return page.exists() and plain_text(page) == render(name, root)
 
 
 def verify_published(root: Path, store: Store) -> Verification:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
+from discl.core.plain_files import plain_text
 from discl.core.seals import KEY, sealed_line, sealed_text
 from discl.files.disk import clear_disk_errors, write_text
 from discl.harness.migrate.records import (
@@ -177,7 +178,7 @@ def _convert_file(path: Path, convert: Callable[[str], str]) -> None:
     """Convert a record, if it is there and not converted yet; a copy is put beside it first."""
     if not path.exists():
         return
-    text = path.read_text("utf-8")
+    text = plain_text(path)
     converted = convert(text)
     if converted == text:
         return
@@ -194,7 +195,7 @@ def _result_text(result: Record) -> str:
 
 
 def _read(path: Path) -> Record:
-    record: Record = json.loads(path.read_text("utf-8"))
+    record: Record = json.loads(plain_text(path))
     return record
 
 
@@ -215,7 +216,7 @@ def _migrate_fold_models(folder: Path, done: Migration) -> None:
         raise UserError(f"models {new_id} of this version exist already; delete this folder")
     write_text(folder / MODELS, json.dumps(description, indent=1, sort_keys=True) + "\n")
     if not (folder / COPIES / OLD_MODELS).exists():
-        write_text(folder / COPIES / OLD_MODELS, old.read_text("utf-8"))
+        write_text(folder / COPIES / OLD_MODELS, plain_text(old))
     os.rename(folder, target)
     (target / OLD_MODELS).unlink()
     done.fold_models[folder.name] = new_id

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from discl.core.errors import DiskError, UserError
+from discl.core.plain_files import plain_text
 from discl.files.disk import data_home, write_text
 from discl.files.vega import require_vl_convert
 
@@ -28,7 +29,7 @@ def drawing_library() -> Iterator[Callable[[], str]]:
     require_vl_convert("report")
     kept = _place()
     if kept.is_file():
-        yield lambda: _checked(kept.read_text("utf-8"))
+        yield lambda: _checked(plain_text(kept))
         return
     with subprocess.Popen(
         [sys.executable, "-I", "-c", _BUNDLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE

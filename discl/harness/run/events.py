@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import EpochReport
-from discl.core.seals import damaged, opened_line, plain_bytes
+from discl.core.plain_files import plain_bytes
+from discl.core.seals import damaged, opened_line
 
 NAME = "events.jsonl"
 WAY_OUT = "`discl verify` sets it aside; only the curves of the run are lost"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from discl.core.plain_files import open_file
 from discl.core.seals import damaged, opened_line
 from discl.harness.run.events import NAME, WAY_OUT
 
@@ -23,7 +24,7 @@ class EventFollower:
     def new(self) -> Iterator[dict[str, Any]]:
         """The events written since the last call."""
         try:
-            with self.path.open("rb") as record:
+            with open_file(self.path, "rb") as record:
                 record.seek(self._offset)
                 written = record.read()
         except FileNotFoundError:

@@ -17,9 +17,10 @@ from typing import Any
 from discl.config.identity import SCHEMA
 from discl.core.conventions import VAL
 from discl.core.errors import DiskError, UserError
+from discl.core.plain_files import open_file, plain_bytes, plain_text
 from discl.core.renamed_splits import are_old, renamed, splits_of
 from discl.core.result import WAY_OUT, Result
-from discl.core.seals import damaged, plain_bytes
+from discl.core.seals import damaged
 from discl.files.disk import clear_disk_errors, home, write_text
 from discl.files.disks.leftovers import collect
 from discl.files.sealed import load_archive, save_archive
@@ -141,7 +142,7 @@ class Store:
         """
         with clear_disk_errors("claiming a run", self.root):
             (self.root / id).mkdir(parents=True, exist_ok=True)
-            lock = (self.root / id / ".claim").open("w")
+            lock = open_file(self.root / id / ".claim", "w")
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,7 +157,7 @@ class Store:
     def being_made(self, id: str) -> bool:
         """Whether a process makes the run now."""
         try:
-            with (self.root / id / ".claim").open("rb") as lock:
+            with open_file(self.root / id / ".claim", "rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -169,7 +170,7 @@ class Store:
         """A sweep with this store is under way until the block ends, or the process dies."""
         with clear_disk_errors("starting a sweep", self.root):
             self.root.parent.mkdir(parents=True, exist_ok=True)
-            lock = self._sweeps_file.open("ab")
+            lock = open_file(self._sweeps_file, "ab")
         with lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
             yield
@@ -177,7 +178,7 @@ class Store:
     def is_swept(self) -> bool:
         """Whether a sweep is under way."""
         try:
-            with self._sweeps_file.open("rb") as lock:
+            with open_file(self._sweeps_file, "rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -205,7 +206,7 @@ class Store:
         """Append a failed attempt to those of the run."""
         with clear_disk_errors("recording a failure", self.root):
             (self.root / id).mkdir(parents=True, exist_ok=True)
-            with (self.root / id / "failures.jsonl").open("a", encoding="utf-8") as record:
+            with open_file(self.root / id / "failures.jsonl", "a") as record:
                 dated = asdict(failure) | {"date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
                 record.write(json.dumps(dated) + "\n")
 
@@ -213,7 +214,7 @@ class Store:
         """The failed attempts, oldest first; a line that was cut off by a kill is left out."""
         path = self.root / id / "failures.jsonl"
         failures = []
-        for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
+        for line in plain_text(path, errors="replace").splitlines() if path.exists() else []:
             try:
                 failures.append(Failure(**json.loads(line)))
             except (json.JSONDecodeError, TypeError):

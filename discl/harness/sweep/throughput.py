@@ -15,6 +15,7 @@ from discl import __version__
 from discl.core.errors import DiskError
 from discl.core.hashing import short
 from discl.core.interfaces import Request
+from discl.core.plain_files import plain_text
 from discl.engine.training import distributed
 from discl.files.disk import folder_lock, home, write_text
 from discl.harness.run.assembly import Bench
@@ -128,7 +129,7 @@ def _measured_once(work: list[object], measure: Callable[[], Sequence[float]]) -
 def _known_paces(path: Path) -> dict[str, list[float]]:
     """Stored measurements; none of a file that is missing or damaged."""
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = json.loads(plain_text(path))
         return {key: [float(each) for each in seconds] for key, seconds in stored.items()}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}

@@ -21,6 +21,7 @@ from typing import Any
 
 from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file, plain_text
 from discl.core.text import echo
 from discl.files.disk import write_text
 from discl.harness.wandb.bank import upload_bank
@@ -145,7 +146,7 @@ class Follower:
 
     def _read_list(self) -> None:
         """Take up the new complete lines of the list."""
-        with self.list_path.open("rb") as opened:
+        with open_file(self.list_path, "rb") as opened:
             opened.seek(self._offset)
             appended = opened.read()
         complete = appended[: appended.rfind(b"\n") + 1]
@@ -174,7 +175,7 @@ def exit_now() -> None:
     # the files do not exist on systems without such lists
     for children in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            for child in children.read_text("ascii").split():
+            for child in plain_text(children, "ascii").split():
                 os.kill(int(child), signal.SIGKILL)
     os._exit(1)
 

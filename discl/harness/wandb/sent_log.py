@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from discl.core.plain_files import open_file, plain_text
+
 NAME = ".wandb-sent.json"
 PAUSE_S = 0.3
 
@@ -50,7 +52,7 @@ def locked_log(folder: Path, is_finished: Callable[[], bool] = lambda: False) ->
     Waits for another upload until `is_finished` returns true, then raises AlreadySyncingError. The
     lock is one of the operating system, so that a dead process holds none.
     """
-    with (folder / NAME).open("a+", encoding="utf-8") as opened:
+    with open_file(folder / NAME, "a+") as opened:
         while True:
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +68,7 @@ def locked_log(folder: Path, is_finished: Callable[[], bool] = lambda: False) ->
 def sent_records(folder: Path) -> dict[str, SentRecord]:
     """The sent records of a run by destination; empty where the log is missing or half-written."""
     try:
-        return _parse((folder / NAME).read_text("utf-8"))
+        return _parse(plain_text(folder / NAME))
     except OSError:
         return {}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
+from discl.core.plain_files import plain_bytes
 from discl.core.seals import opened_line
 from discl.harness.run import events
 from discl.harness.run.store import Store
@@ -92,7 +93,7 @@ def _local_run(folder: Path) -> LocalRun | None:
 def _start_and_epochs(attempt: Path) -> tuple[dict[str, Any] | None, int]:
     """The start event, and how many epochs follow; epochs are counted without being parsed."""
     try:
-        lines = (attempt / events.NAME).read_bytes().split(b"\n")[:-1]
+        lines = plain_bytes(attempt / events.NAME).split(b"\n")[:-1]
         start = opened_line(lines[0].decode("utf-8")) if lines else None
     except (OSError, ValueError):
         return None, 0

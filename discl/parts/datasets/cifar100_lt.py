@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing
+from discl.core.plain_files import open_file, plain, plain_text
 from discl.files.disk import resource
 from discl.files.sources import Archives, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
@@ -118,7 +119,7 @@ class Cifar100LT(FileDataset):
 
     def read(self, root: Path, ref: str) -> bytes:
         file, _, row = ref.partition("/")
-        with (root / file).open("rb") as opened:
+        with open_file(root / file, "rb") as opened:
             opened.seek(int(row) * _RECORD)
             return _as_picture(np.frombuffer(opened.read(_RECORD), np.uint8))
 
@@ -158,7 +159,7 @@ def _records(path: Path) -> NDArray[np.uint8]:
             f"{path} has {size:,} bytes, no multiple of a record's {_RECORD}: it is cut short;"
             " unpack the archive again"
         )
-    return np.memmap(path, np.uint8, "r").reshape(-1, _RECORD)
+    return np.memmap(plain(path), np.uint8, "r").reshape(-1, _RECORD)
 
 
 def _in_hash_order(records: NDArray[np.uint8]) -> Ints:
@@ -169,7 +170,7 @@ def _in_hash_order(records: NDArray[np.uint8]) -> Ints:
 
 def _check_names(path: Path) -> None:
     """Raise UserError where the file does not have CIFAR-100's names in the order of labels."""
-    if path.is_file() and tuple(path.read_text("utf-8", "replace").split()) != label_names():
+    if path.is_file() and tuple(plain_text(path, errors="replace").split()) != label_names():
         raise UserError(
             f"{path} does not name CIFAR-100's hundred classes in their order; unpack the archive"
             " again"

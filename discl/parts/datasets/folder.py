@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import Listing, Photos, Progress
+from discl.core.plain_files import plain_bytes
 from discl.core.progress import showing, shown_progress
 from discl.files.disk import data_home
 from discl.files.photos import Reading, grey_levels, squared
@@ -282,7 +283,7 @@ class Folder(FileDataset):
     def read(self, root: Path, ref: str) -> bytes:
         photo = split_box(ref)[0]
         content = self._layout.read(root, photo)
-        return (root / path_of(photo)).read_bytes() if content is None else content
+        return plain_bytes(root / path_of(photo)) if content is None else content
 
     def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
         photos, boxes = zip(*map(split_box, refs), strict=True) if refs else ((), ())

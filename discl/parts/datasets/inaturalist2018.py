@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing
+from discl.core.plain_files import plain_text
 from discl.files.sources import Archives, RemoteFile, safe_path
 from discl.parts.datasets.base.file_dataset import FileDataset
 
@@ -238,6 +239,6 @@ def _part(listing: Listing, mask: NDArray[np.bool_]) -> Listing:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(plain_text(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON ({error}); get it again") from error

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing
+from discl.core.plain_files import plain
 from discl.files.disk import resource
 from discl.files.sources import Address, Archives, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
@@ -201,7 +202,7 @@ def _columns(path: Path, types: Mapping[str, str]) -> dict[str, Any]:
         column_types={name: pa.type_for_alias(kind) for name, kind in types.items()},
     )
     try:
-        table = csv.read_csv(path, convert_options=options)
+        table = csv.read_csv(plain(path), convert_options=options)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import EpochReport
+from discl.core.plain_files import open_file
 from discl.core.seals import sealed_line
 
 
@@ -39,6 +40,6 @@ class JsonLines:
     def _write(self, event: Mapping[str, Any]) -> None:
         if self._path is None:
             raise RuntimeError("start() has to be called first")
-        with self._path.open("a", encoding="utf-8") as record:
+        with open_file(self._path, "a") as record:
             record.write(sealed_line(event) + "\n")
             record.flush()

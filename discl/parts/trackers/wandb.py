@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import EpochReport
+from discl.core.plain_files import open_file, plain_text
 from discl.core.text import echo
 from discl.files.disk import home
 
@@ -73,7 +74,7 @@ class Wandb:
         self._list.touch()
         command = [sys.executable, "-m", "discl.cli", "wandb", "follow", str(self._list)]
         command += ["--parent", str(os.getpid())]
-        with self._list.with_suffix(".log").open("wb") as log:
+        with open_file(self._list.with_suffix(".log"), "wb") as log:
             # a session of its own: the terminal's Ctrl-C is not for it
             self.child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -82,7 +83,7 @@ class Wandb:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         if self._list:
-            with self._list.open("a", encoding="utf-8") as opened:
+            with open_file(self._list, "a") as opened:
                 opened.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
@@ -141,7 +142,7 @@ class Wandb:
         if self._list is None:
             return {}
         try:
-            status = json.loads(self._list.with_suffix(".status").read_text("utf-8"))
+            status = json.loads(plain_text(self._list.with_suffix(".status")))
         except (OSError, ValueError):
             return {}
         return status if isinstance(status, dict) else {}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Listing, Photos, Progress, Split
+from discl.core.plain_files import plain_bytes
 from discl.core.progress import showing, shown_progress
 from discl.files import decoded
 from discl.files.contents import ContentDigests, Digests, digest_of, stamp_of
@@ -101,7 +102,7 @@ class FileDataset(ABC):
 
     def read(self, root: Path, ref: str) -> bytes:
         """The bytes of a photo's file."""
-        return (root / safe_path(ref)).read_bytes()
+        return plain_bytes(root / safe_path(ref))
 
     def places(self, root: Path, refs: Sequence[str]) -> Sequence[Place]:
         """The file each photo lies in, and where in it."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Listing, Progress
+from discl.core.plain_files import plain_text
 from discl.files.disk import data_home
 from discl.files.sources import Archives, RemoteFile, obtain, safe_path
 from discl.parts.datasets.base.file_dataset import FileDataset
@@ -112,7 +113,7 @@ def read_list(path: Path, classes: int) -> Listing:
     try:
         lines = [
             (number, line.strip())
-            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+            for number, line in enumerate(plain_text(path).splitlines(), 1)
             if line.strip()
         ]
     except (OSError, UnicodeDecodeError) as error:

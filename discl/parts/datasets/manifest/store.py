@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Listing
+from discl.core.plain_files import plain_bytes
 from discl.core.seals import DamagedFileError
 from discl.files.contents import digest_of_all
 from discl.files.disk import atomic_write, clear_disk_errors, data_home
@@ -136,7 +137,7 @@ def _reader() -> str:
     """A digest of the code that reads folders: other code may read the same folder otherwise."""
     packages = (Path(__file__).parent, Path(__file__).parent.parent / "base")
     files = sorted(path for package in packages for path in package.rglob("*.py"))
-    return digest_of_all(path.read_bytes() for path in files)
+    return digest_of_all(plain_bytes(path) for path in files)
 
 
 def _state_of(tree: FileTree, others: Iterable[Path]) -> State:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from discl.core.class_words import without_words
 from discl.core.errors import UserError, unknown
+from discl.core.plain_files import open_file
 from discl.files.captions import read_captions
 from discl.files.disk import resource
 from discl.parts.datasets.base.class_names import class_names, photo_of
@@ -197,7 +198,7 @@ def _timm_table(name: str) -> dict[str, str]:
     # read beside timm, not by it: importing timm takes seconds, as it imports torch
     spec = importlib.util.find_spec("timm")
     folder = Path((spec.submodule_search_locations or [""])[0] if spec else "")
-    with (folder / "data" / "_info" / name).open(encoding="utf-8", newline="") as lines:
+    with open_file(folder / "data" / "_info" / name, encoding="utf-8", newline="") as lines:
         return dict(csv.reader(lines, delimiter="\t"))
 
 

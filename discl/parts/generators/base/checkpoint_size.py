@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from discl.core.plain_files import plain_text
+
 _FACTOR = 8  # pixels a latent stands for, where the autoencoder does not say
 
 
@@ -27,7 +29,7 @@ def sample_size(folder: Path) -> tuple[int, int] | None:
 def _setting(path: Path, key: str) -> Any:
     """A value of a JSON object; None where there is none: loading says what is wrong."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(plain_text(path))
     except (OSError, ValueError):
         return None
     return content.get(key) if isinstance(content, dict) else None

@@ -13,6 +13,7 @@ from diffusers.utils import logging
 from transformers.utils import logging as transformers_logging
 
 from discl.core.errors import UserError
+from discl.core.plain_files import check_folder, plain_text
 from discl.parts.generators import _patches  # noqa: F401 - the miniature's checkpoint names it
 from discl.parts.generators.base.families import FAMILIES, StableDiffusion
 from discl.parts.generators.base.schedulers import scheduler_for
@@ -95,7 +96,7 @@ def _class_in(folder: Path, checkpoint: str) -> str:
     for name in ("model_index.json", "scheduler_config.json", "config.json"):
         if (folder / name).is_file():
             try:
-                content = json.loads((folder / name).read_text("utf-8"))
+                content = json.loads(plain_text(folder / name))
                 return str(content.get("_class_name", f"a {name} that names no class"))
             except (ValueError, AttributeError) as error:
                 raise UserError(
@@ -111,7 +112,7 @@ def _pipeline(folder: Path, checkpoint: str, dtype: torch.dtype) -> Any:
     transformers_logging.disable_progress_bar()
     try:
         pipeline = diffusers.AutoPipelineForImage2Image.from_pretrained(
-            str(folder),
+            str(check_folder(folder)),
             dtype=dtype,
             variant=_variant(folder, dtype),
             use_safetensors=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import TextsRead
+from discl.core.plain_files import check_folder, plain_text
 from discl.core.text.lengths import are_read_whole
 
 _NAMES = ("tokenizer", "tokenizer_2")
@@ -37,7 +38,7 @@ def _read(tokenizer: Any, texts: Sequence[str]) -> TextsRead:
 def _reads_whole(folder: Path, texts: Sequence[str]) -> bool:
     """Whether an encoder is known to read all of each text, without its library."""
     try:
-        config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+        config = json.loads(plain_text(folder / "tokenizer_config.json"))
         most = config["model_max_length"]
     except (OSError, ValueError, TypeError, KeyError):
         return False
@@ -48,4 +49,4 @@ def _reads_whole(folder: Path, texts: Sequence[str]) -> bool:
 def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    return AutoTokenizer.from_pretrained(str(check_folder(folder)), local_files_only=True)

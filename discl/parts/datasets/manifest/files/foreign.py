@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection
 
+from discl.core.plain_files import open_file
 from discl.parts.datasets.manifest.columns import some
 from discl.parts.datasets.manifest.files import kinds
 from discl.parts.datasets.manifest.files.kinds import OTHERS
@@ -117,7 +118,8 @@ def _name(ref: str) -> bytes:
 
 def _start(tree: FileTree, ref: str) -> bytes:
     try:
-        with (tree.root / path_of(ref)).open("rb") as opened:
-            return opened.read(4096)
+        with open_file(tree.root / path_of(ref), "rb") as opened:
+            start: bytes = opened.read(4096)
+            return start
     except OSError:
         return b""

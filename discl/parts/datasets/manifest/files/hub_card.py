@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain_text
 from discl.parts.datasets.manifest.rows import ReadOptions
 from discl.parts.datasets.manifest.tree import FileTree
 from discl.parts.datasets.manifest.usual_names import split_of
@@ -60,7 +61,7 @@ def _front_matter(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > _LARGEST:
             return {}
-        text = path.read_text("utf-8-sig")
+        text = plain_text(path, "utf-8-sig")
     except (OSError, ValueError):
         return {}
     if not text.startswith("---") or "configs:" not in text:

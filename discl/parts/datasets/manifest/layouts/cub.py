@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns
 from discl.parts.datasets.manifest.lists.photo_rows import list_contents
 from discl.parts.datasets.manifest.lists.raw_rows import PhotoList
@@ -80,7 +81,7 @@ def _numbered(tree: FileTree, ref: str) -> dict[str, str]:
     path = tree.root / path_of(ref)
     encoding, _ = encoding_of(path, ref)
     found: dict[str, str] = {}
-    with path.open(encoding=encoding) as opened:
+    with open_file(path, encoding=encoding) as opened:
         for number, line in enumerate(opened, 1):
             key, _, rest = line.strip().partition(" ")
             if not key:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file
 from discl.core.text import listed
 from discl.parts.datasets.manifest.columns import some
 from discl.parts.datasets.manifest.files.hub_card import splits_of_card
@@ -282,7 +283,7 @@ def _may_list(tree: FileTree, ref: str) -> bool:
     ending = ref.lower()
     if not ending.endswith((".json", ".txt")):
         return ending.endswith(_ENDINGS)
-    with (tree.root / path_of(ref)).open("rb") as opened:
+    with open_file(tree.root / path_of(ref), "rb") as opened:
         start = opened.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
     if ending.endswith(".json"):
         if _JSON_LIST.match(start):

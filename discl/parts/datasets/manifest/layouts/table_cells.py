@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain, plain_bytes
 from discl.files import parquet_rows
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def schema_of(path: Path) -> pa.Schema:
 
     try:
         if path.suffix == ".parquet":
-            return pq.read_schema(path)
-        with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as opened:
+            return pq.read_schema(plain(path))
+        with pa.memory_map(str(plain(path))) as mapped, pa.ipc.open_stream(mapped) as opened:
             return opened.schema
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
@@ -72,10 +73,10 @@ def batches_of(path: Path, columns: Sequence[str], size: int) -> Iterator[pa.Rec
 
     try:
         if path.suffix == ".parquet":
-            with pq.ParquetFile(path, pre_buffer=False) as opened:
+            with pq.ParquetFile(plain(path), pre_buffer=False) as opened:
                 yield from opened.iter_batches(size, columns=list(columns))
             return
-        with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as stream:
+        with pa.memory_map(str(plain(path))) as mapped, pa.ipc.open_stream(mapped) as stream:
             for batch in stream:
                 chosen = batch.select(list(columns))
                 for start in range(0, batch.num_rows, size):
@@ -89,7 +90,7 @@ def rows_of(path: Path) -> int:
     import pyarrow.parquet as pq
 
     if path.suffix == ".parquet":
-        return int(pq.read_metadata(path).num_rows)
+        return int(pq.read_metadata(plain(path)).num_rows)
     return sum(len(batch) for batch in batches_of(path, [], 1 << 20))
 
 
@@ -128,7 +129,7 @@ def _all_have_bytes(path: Path, column: str) -> bool:
         return not any(
             batch.column(0).field("bytes").null_count for batch in batches_of(path, [column], 1000)
         )
-    metadata = pq.read_metadata(path)
+    metadata = pq.read_metadata(plain(path))
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         leaves = [group.column(at) for at in range(group.num_columns)]
@@ -188,7 +189,7 @@ def picture(cell: Any, root: Path) -> bytes | None:
     if not isinstance(path, str) or not path:
         return None
     try:
-        return (root / path).read_bytes()  # an absolute path stays what it is
+        return plain_bytes(root / path)  # an absolute path stays what it is
     except OSError:
         return None
 
@@ -219,7 +220,7 @@ def _batches(path: Path, changed_ns: int, column: str) -> tuple[list[int], list[
     """(first row of each batch, the batches) of a column of an Arrow file, memory-mapped."""
     import pyarrow as pa
 
-    with pa.ipc.open_stream(pa.memory_map(str(path))) as opened:
+    with pa.ipc.open_stream(pa.memory_map(str(plain(path)))) as opened:
         batches = [batch.column(column) for batch in opened]
     starts = [0]
     for batch in batches[:-1]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain_text
 from discl.parts.datasets.manifest.lists.reading import BATCH, open_table
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import MISSING
@@ -92,7 +93,7 @@ def _descriptor(tree: FileTree, folder: str) -> Mapping[str, Any]:
     if ref not in tree.lists:
         return {}
     try:
-        descriptor = json.loads((tree.root / path_of(ref)).read_text("utf-8-sig"))
+        descriptor = json.loads(plain_text(tree.root / path_of(ref), "utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"{ref} cannot be read as JSON ({error}); get it again") from error
     return descriptor if isinstance(descriptor, Mapping) else {}

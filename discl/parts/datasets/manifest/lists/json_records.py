@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -53,7 +54,7 @@ def head(path: Path, arrays: tuple[str, ...]) -> dict[str, Record]:
     array = ""
     builder: Any = None
     try:
-        with path.open("rb") as opened:
+        with open_file(path, "rb") as opened:
             source = _Nulled(_Begun(opened, (), _MOST_OF_HEAD))
             for prefix, event, value in ijson.parse(source):
                 array, _, rest = prefix.partition(".")
@@ -123,7 +124,7 @@ def read_value(path: Path, name: str, key: str) -> Any:
 
     for exact in (False, True):
         for span in [*_spans(path, key), None]:
-            with suppress(_BrokenJsonError), path.open("rb") as opened:
+            with suppress(_BrokenJsonError), open_file(path, "rb") as opened:
                 values = _values(ijson, _stream(opened, span, exact), key, exact)
                 return next(values, None)
     raise UserError(f"{name} cannot be read as JSON; it was cut off or damaged: get it again")
@@ -134,7 +135,7 @@ def _chunks(
 ) -> Iterator[list[Record]]:
     import ijson
 
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         if span is not None:
             opened.seek(span[0])
             is_array = re.match(rb'"[^"]*"\s*:\s*\[', opened.read(_BEGINNING)) is not None
@@ -237,7 +238,7 @@ def _places(path: Path) -> dict[str, list[int]]:
 def _found_places(path: Path) -> dict[str, list[int]]:
     quoted = {key: f'"{key}"'.encode() for key in _KEYS}
     places: dict[str, list[int]] = {key: [] for key in _KEYS}
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         start, tail = 0, b""
         while block := opened.read(_BLOCK):
             text = tail + block

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file, plain_text
 from discl.core.text import printable
 from discl.parts.datasets.manifest.layouts.table_cells import (
     batches_of,
@@ -96,7 +97,7 @@ def encoding_of(path: Path, where: str) -> tuple[str, tuple[str, ...]]:
 
     Raises UserError for a file that is no text.
     """
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         start = opened.read(1 << 16)
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16", ()
@@ -123,7 +124,7 @@ def encoding_of(path: Path, where: str) -> tuple[str, tuple[str, ...]]:
 def _latin(path: Path) -> str:
     """Windows' kind of Latin-1, unless the file holds bytes that it lacks."""
     holes = b"\x81\x8d\x8f\x90\x9d"
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         while block := opened.read(_BLOCK):
             if len(block.translate(None, holes)) < len(block):
                 return "latin-1"
@@ -149,7 +150,7 @@ def delimiter_of(sample: str) -> str:
 
 def _delimited(path: Path, where: str, is_header: Callable[[Sequence[str]], bool]) -> TextTable:
     encoding, remarks = encoding_of(path, where)
-    with path.open(encoding=encoding, newline="") as opened:
+    with open_file(path, encoding=encoding, newline="") as opened:
         sample = opened.read(1 << 16)
     if not sample.strip():
         raise UserError(f"{where} is empty; complete it or remove it")
@@ -189,7 +190,7 @@ def _csv_rows(
     path: Path, encoding: str, delimiter: str, skip: int, spaced: bool
 ) -> Iterator[list[str]]:
     """The rows of a file, without empty lines."""
-    with path.open(encoding=encoding, newline="") as opened:
+    with open_file(path, encoding=encoding, newline="") as opened:
         for _ in range(skip):
             opened.readline()
         yield from filter(None, csv.reader(opened, delimiter=delimiter, skipinitialspace=spaced))
@@ -217,7 +218,7 @@ def _evened(
 
 
 def _ends_in_a_line(path: Path) -> bool:
-    with path.open("rb") as opened:
+    with open_file(path, "rb") as opened:
         opened.seek(max(0, path.stat().st_size - 4))
         return opened.read().rstrip(b"\0")[-1:] in (b"\n", b"\r")
 
@@ -238,7 +239,7 @@ def _json_lines(path: Path, where: str) -> TextTable:
     encoding, remarks = encoding_of(path, where)
 
     def records() -> Iterator[dict[str, Any]]:
-        with path.open(encoding=encoding) as opened:
+        with open_file(path, encoding=encoding) as opened:
             lines = ((number, line) for number, line in enumerate(opened, 1) if line.strip())
             for number, line in lines:
                 try:
@@ -260,7 +261,7 @@ def _json_array(path: Path, where: str) -> TextTable:
     if path.stat().st_size > _LARGEST_JSON:
         raise UserError(f"{where} is too large for a JSON array; write a JSONL, an object a line")
     encoding, remarks = encoding_of(path, where)
-    content = json.loads(path.read_text(encoding))
+    content = json.loads(plain_text(path, encoding))
     if isinstance(content, dict):
         content = _labels_in(content)
     if isinstance(content, dict):

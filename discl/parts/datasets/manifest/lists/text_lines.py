@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from discl.core.errors import UserError
+from discl.core.plain_files import open_file
 from discl.core.text import listed
 from discl.parts.datasets.manifest.columns import coded, counted
 from discl.parts.datasets.manifest.lists.choice import lists_of_one_kind, split_of_list
@@ -64,7 +65,7 @@ def text_lines(tree: FileTree, ref: str) -> TextLines | None:
         encoding, remarks = encoding_of(path, ref)
     except UserError:
         return None
-    with path.open(encoding=encoding) as opened:
+    with open_file(path, encoding=encoding) as opened:
         sample = [line for line in map(str.strip, itertools.islice(opened, _SAMPLE)) if line]
     sample = [line for line in sample if line[0] != "#"]
     header = bool(sample) and is_header(sample[0].replace(",", " ").split())
@@ -124,7 +125,7 @@ def lines_table(tree: FileTree, lines: TextLines) -> TextTable:
     path = tree.root / path_of(lines.ref)
 
     def batches(columns: Sequence[str], size: int) -> Iterator[Columns]:
-        with path.open(encoding=lines.encoding) as opened:
+        with open_file(path, encoding=lines.encoding) as opened:
             full = (line for line in map(str.strip, opened) if line and line[0] != "#")
             rows = enumerate(itertools.islice(full, int(lines.header), None), 1)
             while block := list(itertools.islice(rows, size)):

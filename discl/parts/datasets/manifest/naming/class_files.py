@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from discl.core.errors import UserError
+from discl.core.plain_files import plain_text
 from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.lists.list_columns import is_number
 from discl.parts.datasets.manifest.lists.reading import encoding_of, open_table
@@ -81,7 +82,7 @@ def _names_in(tree: FileTree, ref: str, asked: set[str], column: str) -> dict[st
     if not ref.lower().endswith(".txt"):
         return _from_table(tree, ref, asked, column)
     encoding, _ = encoding_of(path, ref)
-    lines = [line.strip() for line in path.read_text(encoding).splitlines() if line.strip()]
+    lines = [line.strip() for line in plain_text(path, encoding).splitlines() if line.strip()]
     first = [line.replace("\t", " ").replace(",", " ").partition(" ") for line in lines]
     if lines and all(is_number(number) and rest.strip() for number, _, rest in first):
         return _paired((number, rest.strip(" :\t")) for number, _, rest in first)
@@ -97,7 +98,7 @@ def _names_in(tree: FileTree, ref: str, asked: set[str], column: str) -> dict[st
 def _from_json(path: Path, names_alone: bool) -> dict[str, str] | None:
     """From {"0": "cat"}, {"cat": 0}, {"0": ["n02121808", "cat"]}, or a list of names."""
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
+        content = json.loads(plain_text(path, "utf-8-sig"))
     except ValueError:
         return None
     if isinstance(content, list) and names_alone and all(isinstance(one, str) for one in content):
