@@ -1,4 +1,4 @@
-"""`discl runs`: lists runs, shows one in full, and compares two."""
+"""`discl runs`: lists runs, shows one in full, compares two, and exports weights."""
 
 from __future__ import annotations
 
@@ -201,6 +201,38 @@ def runs_diff(a: str, b: str, sort: str, most: int, form: str) -> None:
         _print_json(as_dict(diff))
     else:
         print_diff(diff, sort, most)
+
+
+# ---------------------------------------------------------------- export-weights
+
+
+@runs.command("export-weights")
+@click.argument("run", shell_complete=run_ids)
+@click.option(
+    "--to",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A new folder.",
+)
+def runs_export_weights(run: str, folder: Path) -> None:
+    """Write the weights that a run kept as a folder for timm and the Hub.
+
+    A run keeps the weights of its last epoch where it is made with --set store.weights=last. The
+    folder holds model.safetensors and config.json with classes, mean and deviation; other runs
+    begin from it by train.start.weights.
+
+    \b
+    discl runs export-weights 448f8c --to my-network
+    python -c "import timm; timm.create_model('local-dir:my-network', pretrained=True)"
+    """
+    from discl.harness.inspect.export_weights import export_weights
+    from discl.harness.inspect.lookup import find
+    from discl.harness.run.store import Store
+
+    written = export_weights(find(Store(), run), folder)
+    echo(f"{written.parameters:,} numbers are in {written.folder}")
 
 
 # ---------------------------------------------------------------- migrate

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from discl.config.schedule import READ_BY, in_epochs
 from discl.core import search_path
+from discl.core.conventions import LAST
 from discl.core.errors import UserError
 from discl.core.hashing import canonical_json, rounded
 from discl.core.levels import PHOTO
@@ -175,8 +176,14 @@ class StartTable(FixedTable):
 class TrainTable(FixedTable):
     """How a classifier is trained; see `discl.engine.training.config.TrainConfig`."""
 
-    # how fast and from where, not what: the answer stays the same
-    not_hashed: ClassVar[set[str]] = {"channels_last", "compile", "workers", "checkpoint_seconds"}
+    # how fast and from where, not what: the answer stays the same; `start` has an entry of its own
+    not_hashed: ClassVar[set[str]] = {
+        "channels_last",
+        "compile",
+        "workers",
+        "checkpoint_seconds",
+        "start",
+    }
 
     epochs: Few
     # a number of epochs, or a share of them: 0.8, 1.0
@@ -202,22 +209,15 @@ class TrainTable(FixedTable):
     poly_power: Annotated[float, Field(gt=0, le=1_000)] = 1.0
     decay_norms: bool = False
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    optimiser_arguments: dict[str, Any] = {}
     head_only_epochs: FewOrNone = 0
     accumulate: Few = 1
     grad_clip: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema_warmup: bool = True
     mixup: Factor = 0.0
-    optimiser_arguments: dict[str, Any] = {}
     cutmix: Factor = 0.0
     crop: Annotated[int, Field(ge=0, le=10_000)] = 0
-    transform: dict[str, Any] = {}
-    whole_photos: bool = True
-    precision: Precision = "auto"
-    eval_precision: Precision = "float32"
-    channels_last: bool = False
-    compile: bool = False
-    workers: Annotated[int, Field(ge=0, le=1_000)] = 0
     side: Annotated[int, Field(ge=0, le=10_000)] = 0
     random_resized_crop: Annotated[list[Part], AfterValidator(_from_to)] = []
     crop_ratio: Annotated[list[Ratio], AfterValidator(_from_to), Field(min_length=2)] = [
@@ -225,14 +225,24 @@ class TrainTable(FixedTable):
         4 / 3,
     ]
     color_jitter: Strength | Annotated[list[Strength], Field(min_length=3, max_length=3)] = 0.0
+    transform: dict[str, Any] = {}
+    whole_photos: bool = True
+    precision: Precision = "auto"
+    eval_precision: Precision = "float32"
+    channels_last: bool = False
+    compile: bool = False
+    workers: Annotated[int, Field(ge=0, le=1_000)] = 0
     # of training between two checkpoints; 0 = after every step
     checkpoint_seconds: Annotated[float, Field(ge=0, le=1e9)] = 60.0
+    # weights that all strategies of a seed begin from; nothing given = those that a seed draws
+    start: StartTable = StartTable()
 
     def non_default(self) -> dict[str, Any]:
         """Also the settings that schedule, average and transform read, lengths in epochs."""
         read = READ_BY.get(self.schedule, ())
         read += ("ema_warmup",) if self.ema else ()
         read += ("whole_photos",) if self.transform else ()
+        read += ("crop_ratio",) if self.random_resized_crop else ()
         values = super().non_default() | {name: getattr(self, name) for name in read}
         if "milestones" in read:
             values["milestones"] = [in_epochs(each, self.epochs) for each in self.milestones]
@@ -241,7 +251,6 @@ class TrainTable(FixedTable):
         return values
 
 
-        read += ("crop_ratio",) if self.random_resized_crop else ()
 class MetricsTable(FixedTable):
     """Which conventions a table follows, where the field has several, and further metrics."""
 
@@ -256,11 +265,24 @@ class MetricsTable(FixedTable):
 
 
 class SelectTable(FixedTable):
-    """The val/ metric that chooses the epoch."""
+    """The val/ metric that chooses the epoch, and which epoch numbers are read at."""
+
+    not_hashed: ClassVar[set[str]] = {"epoch"}  # runs keep both epochs
 
     metric: str
+    # which epoch tables read: "last", or "val" for the one that val chooses
+    epoch: str = LAST.name
     # WiSE-FT: shares of the trained weights to try on val; [] = off
     wise_ft_alphas: list[Annotated[float, Field(ge=0, le=1)]] = []
+
+
+class StoreTable(FixedTable):
+    """What a finished run keeps beside its result and its predictions."""
+
+    not_hashed: ClassVar[set[str]] = {"weights"}
+
+    # "last": the weights of the last epoch, which `discl runs export-weights` writes for timm
+    weights: Literal["last", "none"] = "none"
 
 
 @dataclass(frozen=True)
@@ -305,6 +327,7 @@ class Benchmark(_Model):
     select: SelectTable
     metrics: MetricsTable = MetricsTable()
     metric: dict[str, dict[str, Any]] = {}
+    store: StoreTable = StoreTable()
     trackers: list[str]
 
     @cached_property
@@ -345,4 +368,4 @@ class Benchmark(_Model):
         return self.strategy_choice(name).bind()
 
 
-FIXED_TABLES = ("bank", "sampling", "train", "select", "metrics")
+FIXED_TABLES = ("bank", "sampling", "train", "select", "metrics", "store")

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from discl.config.benchmark import NO_SECOND_STAGE, PART_KINDS, Benchmark, PartKind, SamplingTable
 from discl.config.part_cache import PartCache
 from discl.config.schedule import check_decay_every, check_milestones, check_warmup
-from discl.core.conventions import SHOTS, base_name
+from discl.config.stages import start
+from discl.core.conventions import SHOTS, base_name, epoch_rule
 from discl.core.errors import UserError, unknown
 from discl.core.levels import PHOTO, check_levels
 from discl.core.metric_names import default_names, measured_on
@@ -24,6 +25,7 @@ def check_benchmark(bench: Benchmark, parts: PartCache) -> None:
     _check_lists(bench)
     _check_metrics(bench, parts)
     _check_numbers(bench, parts)
+    _check_start(bench, parts)
 
 
 def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCache) -> None:
@@ -95,6 +97,7 @@ def _check_lists(bench: Benchmark) -> None:
 def _check_metrics(bench: Benchmark, parts: PartCache) -> None:
     if bench.metrics.shots not in SHOTS:
         raise unknown("rule for many, medium and few", bench.metrics.shots, SHOTS)
+    epoch_rule(bench.select.epoch)
     parts.changed_metrics_json(bench)
     if not bench.select.metric.startswith("val/"):
         raise UserError(
@@ -182,6 +185,23 @@ def _check_schedule(bench: Benchmark, parts: PartCache) -> None:
             check_milestones(train.milestones, epochs)
         if train.schedule == "step":
             check_decay_every(train.decay_every, epochs)
+
+
+def _check_start(bench: Benchmark, parts: PartCache) -> None:
+    """Raises UserError where the runs cannot begin as [train.start] says."""
+    chosen = bench.train.start
+    start.check_name(chosen)
+    uses = {}
+    if start.is_trained(chosen):
+        choice = bench.strategy_choice(chosen.strategy)
+        uses = {chosen.strategy: parts.get(choice).uses(bench.ascending_levels)}
+    start.check_choice(bench, uses)
+    if start.is_trained(chosen):
+        made_by = start.benchmark_of(bench)
+        try:
+            _check_numbers(made_by, parts)
+        except UserError as error:
+            raise UserError(f"of the run that makes the start (train.start): {error}") from error
 
 
 def _check_held_out(bench: Benchmark, parts: PartCache, images: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from discl.config.benchmark import MAKERS, NO_SECOND_STAGE, Benchmark, PartKind
 from discl.config.part_cache import CachedPart, PartCache
+from discl.config.stages import start
 from discl.core.hashing import canonical_json, joined_json
 from discl.core.levels import PHOTO
 from discl.core.registry import settings, singular
@@ -45,6 +46,8 @@ def _comparison_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
     }
     if bench.second_stage != NO_SECOND_STAGE:
         values["second_stage"] = _part(bench, "second_stages", parts).choice_json
+    if begun := start.identity_of(bench):
+        values["start"] = canonical_json(begun)
     if bench.metrics.identity_json != "{}":
         values["metrics"] = bench.metrics.identity_json
     changed_metrics = parts.changed_metrics_json(bench)

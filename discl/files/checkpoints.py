@@ -10,8 +10,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discl.core.plain_files import plain
 from discl.core.seals import DamagedFileError, damaged
 from discl.files.disk import atomic_write, clear_disk_errors
+from discl.files.networks.state_file import digest_of
 from discl.files.sealed import told
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], Any]:
 
     way_out = "the run goes on from the checkpoint before it, or from the beginning"
     try:
-        with safe_open(path, "pt") as opened:
+        with safe_open(plain(path), "pt") as opened:
             metadata = opened.metadata()
             text = metadata["facts"]
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
@@ -76,15 +78,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], Any]:
 
 def _digest(path: Path, tensors: dict[str, Tensor], facts: str) -> str:
     """Of all that a checkpoint holds, and of its run and number."""
-    import torch
-    from xxhash import xxh3_128
-
-    seen = xxh3_128(f"{path.parent.parent.name} {path.name} {facts}".encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        seen.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        seen.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return seen.hexdigest()
+    return digest_of(tensors, facts, f"{path.parent.parent.name} {path.name}")
 
 
 def _stored(folder: Path) -> list[Path]:

@@ -16,6 +16,11 @@ def print_work(cost: CostEstimate, times: float = 1.0, models_note: str = "") ->
         echo(
             f"  models to train    {cost.fold_models:>12,}   they find the hard photos{models_note}"
         )
+    if cost.starts:
+        echo(
+            f"  starts to train    {cost.starts:>12,}   one a seed, shared by its strategies"
+            " (train.start)"
+        )
     if cost.hard is None:
         echo(
             f"  images to make     {'unknown':>12}   which photos are hard is known once the"

@@ -1,4 +1,4 @@
-"""Under which conditions a table's numbers hold: what is hard, and what the generator had seen."""
+"""Under which conditions a table's numbers hold: photos, images, and what its runs begin from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from discl.config.benchmark import Benchmark
 from discl.config.identity import used_levels
 from discl.config.part_cache import PartCache
+from discl.config.stages.start import control_sentence, identity_of, start_sentence
 from discl.core.errors import UserError
 from discl.core.levels import PHOTO
 from discl.core.registry import bind, names
@@ -29,6 +30,7 @@ def conditions(results: Sequence[Result]) -> tuple[str, ...]:
             break
     if results and (overlap := _overlap(results[0].comparability)):
         sentences.append(overlap)
+    sentences += _of_the_start(results)
     return tuple(sentences)
 
 
@@ -38,8 +40,10 @@ def conditions_of(spec: Benchmark) -> tuple[str, ...]:
 
     parts = PartCache()
     levels = {level for name in spec.strategies for level in used_levels(spec, name, parts)}
+    begun = identity_of(spec)
+    of_start = (start_sentence(begun, {}), control_sentence(begun, spec.strategies))
     if not levels - {PHOTO}:
-        return ()
+        return tuple(filter(None, of_start))
     bench = Bench(spec)
     rule = bench.hard_photos
     hard = scope(
@@ -50,7 +54,7 @@ def conditions_of(spec: Benchmark) -> tuple[str, ...]:
         published_counts=bench.published_counts,
     )
     generator = getattr(bench.generator, "training_data", UNKNOWN)
-    return tuple(filter(None, (hard, seen(generator))))
+    return tuple(filter(None, (hard, seen(generator), *of_start)))
 
 
 def seen(training_data: str) -> str:
@@ -70,6 +74,16 @@ def _sentences(result: Result, images: Mapping[str, Any]) -> Iterator[str]:
     if hard := _hard(result):
         yield hard
     yield seen(result.provenance.get("training_data") or _as_shipped(images["generator"]))
+
+
+def _of_the_start(results: Sequence[Result]) -> Iterator[str]:
+    """Sentences on the weights that all runs begin from, and on a control that is missing."""
+    strategies = sorted({result.strategy for result in results})
+    for result in results[:1]:
+        begun = result.identity.get("start")
+        yield from filter(
+            None, (start_sentence(begun, result.cost), control_sentence(begun, strategies))
+        )
 
 
 def _overlap(comparability: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -50,6 +50,16 @@ from discl.harness.run.epoch_targets import epoch_targets
 from discl.harness.run.fold_model import fit_fold
 from discl.harness.run.inputs import FeatureInputs, ImageInputs, Inputs
 
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Beginning(Protocol):
+    """The weights that a run begins from, other than those its seed draws."""
+
+    def put_into(self, network: nn.Module) -> nn.Module:
+        """`network` with these weights."""
+
 
 @dataclass(frozen=True)
 class RunSetup:
@@ -64,6 +74,12 @@ class RunSetup:
     bank_id: str | None  # None where the run uses no image
     images_generated: int  # for this run, since the bank lacked them
     image_costs: dict[str, float]  # of all images the run uses, whenever they were made
+    first: Beginning | None = None  # None: the run begins from weights that its seed draws
+
+    def network(self, seed: int) -> nn.Module:
+        """The network as the run begins with it."""
+        drawn = self.inputs.network(seed)
+        return self.first.put_into(drawn) if self.first else drawn
 
 
 class Bench:
@@ -86,6 +102,13 @@ class Bench:
         spec = self.spec
         self.__dict__.clear()
         self.spec = spec
+
+    def with_spec(self, spec: Benchmark) -> Bench:
+        """The same photos, of which the same are hard, and the same backbone in another recipe."""
+        other = Bench(spec)
+        shared = ("dataset", "backbone", "train", "task", "counts", "hard_photos", "sampler_view")
+        other.__dict__.update({name: getattr(self, name) for name in shared})
+        return other
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -343,11 +366,15 @@ class Bench:
     @cached_property
     def inputs(self) -> Inputs:
         """Inputs of the networks of this benchmark."""
+        return self.inputs_of(self.task)
+
+    def inputs_of(self, task: Task) -> Inputs:
+        """Inputs of networks for other classes than the benchmark's, which read the same photos."""
         bound = self.spec.part("backbones")
         backbone = self.backbone
-        config = TrainConfig(**self.spec.train.model_dump(exclude={"checkpoint_seconds"}))
+        config = TrainConfig(**self.spec.train.model_dump(exclude={"checkpoint_seconds", "start"}))
         images = ImageInputs(
-            self.dataset, backbone, self.task, config, lambda level: self.bank.pixels(level)
+            self.dataset, backbone, task, config, lambda level: self.bank.pixels(level)
         )
         if not backbone.frozen:
             return images

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ from discl.harness.run.checkpointing import BestEpoch, Checkpointer
 from discl.harness.run.provenance import provenance
 from discl.harness.run.result_parts import described_plugins
 from discl.harness.run.second_stage import check_classifier, staged
+from discl.harness.run.start.first_weights import FirstWeights, first_weights
+from discl.harness.run.start.kept import keep_weights
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 from discl.harness.run.wise_ft import wise_predictions
@@ -95,7 +97,8 @@ def run(
         check_prior(experiment.benchmark.part("losses").build())
         bench.check_selection()
         bench.find_hard(tracker.progress)
-        return _run(experiment, bench, store, tracker, options)
+        first = first_weights(bench, experiment.seed, tracker.progress)
+        return _run(experiment, bench, store, tracker, options, first)
 
 
 def _run(
@@ -104,9 +107,10 @@ def _run(
     store: Store,
     tracker: CompositeTracker,
     options: RunOptions,
+    first: FirstWeights | None,
 ) -> Result:
     started = time.monotonic()
-    setup = bench.setup(experiment.used_levels(), tracker.progress)
+    setup = replace(bench.setup(experiment.used_levels(), tracker.progress), first=first)
     train = experiment.benchmark.train
     metric = experiment.benchmark.select.metric
     best = BestEpoch(metric, lower_is_better=not higher_is_better(metric))
@@ -119,11 +123,15 @@ def _run(
     config = _config(experiment)
     # the bank, so that nobody removes it before there is a result
     description = {"identity": experiment.identity(), "config": config, "bank": setup.bank_id}
+    if first:
+        description["start"] = first.recorded
     write_text(folder / "experiment.json", sealed_text(description))
     tracker.start(_described(experiment, folder, config, options))
     summary: dict[str, float] | None = None
     try:
         _train(fit, best, tracker, options)
+        if experiment.benchmark.store.weights == "last" and distributed.is_main_process():
+            keep_weights(folder, experiment, bench, fit.eval_network)
         splits = {name: setup.inputs.split(name) for name in setup.scored}
 
         def measured(rule: EpochRule) -> tuple[dict[str, Any], dict[str, float]]:
@@ -141,6 +149,7 @@ def _run(
         fit.eval_network.load_state_dict(best.weights)
         scores, beyond_training = measured(VAL)
         cost = _cost(fit.history, setup, checkpointer.spent_s) | beyond_training
+        cost |= first.cost if first else {}
         result = Result(
             id=experiment.id(),
             attempt=attempt,
@@ -167,6 +176,7 @@ def _run(
                 | {"command": shlex.join(commands.of_run(experiment))}
                 | _seen_by_generator(bench, setup)
                 | _bank_content(bench, setup)
+                | ({"start": first.recorded} if first else {})
             ),
             **scores,
         )
@@ -213,7 +223,7 @@ def _fit(experiment: Experiment, setup: RunSetup, checkpointer: Checkpointer) ->
     spec = experiment.benchmark
     main = distributed.is_main_process()
     fit = Fit(
-        setup.inputs.network(experiment.seed),
+        setup.network(experiment.seed),
         spec.chosen_strategy(experiment.strategy).build(),
         spec.part("losses").build(),
         setup.data,
@@ -255,11 +265,11 @@ def _predicted(
     from discl.engine.evaluation.predict import predict
 
     network, cost = staged(fit, stage, spec.select.metric)
-    predictions = predict(network, splits, setup.inputs.preprocess, fit.device)
+    predictions = predict(network, splits, setup.inputs.preprocess, fit.device, fit.eval_dtype)
     if not spec.select.wise_ft_alphas:
         return predictions, cost
     alpha, ensembled = wise_predictions(
-        fit, setup.inputs.network(fit.seed), spec.select.wise_ft_alphas, spec.select.metric, splits
+        fit, setup.network(fit.seed), spec.select.wise_ft_alphas, spec.select.metric, splits
     )
     return predictions | ensembled, {"wise_alpha": alpha}
 

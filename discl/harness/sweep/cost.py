@@ -10,11 +10,13 @@ import numpy as np
 
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import Experiment
+from discl.config.stages.start import is_trained
 from discl.core.hashing import canonical_json
 from discl.core.interfaces import Progress
 from discl.core.levels import PHOTO, denoising_steps
 from discl.core.result import Result
 from discl.harness.run.assembly import Bench
+from discl.harness.run.start.stage import StartStage
 from discl.harness.run.store import Store
 
 TIMED_KINDS = 3  # kinds of runs that are timed; the others are taken for their mean
@@ -31,8 +33,9 @@ class CostEstimate:
     images: int  # to be made, as far as it is known
     denoising_steps: int
     bytes: int  # of images, an estimate
-    optimiser_steps: int  # of the out-of-fold models too
+    optimiser_steps: int  # of the out-of-fold models and the starts too
     trained_images: int
+    starts: int  # runs that make the weights others begin from: one a seed, whatever the strategies
     # on this machine with one worker: from a sample of each kind of work, or from runs that are
     # stored
     minutes: float
@@ -49,6 +52,7 @@ class _Totals:
     bytes: int = 0
     optimiser_steps: int = 0
     trained_images: int = 0
+    starts: int = 0
     seconds: float = 0.0
 
 
@@ -69,6 +73,8 @@ def estimate_cost(
     epoch_times = _EpochTimes(stored.values(), timed)
     for group in _groups(todo, _decides_epoch_time):
         _add_training(totals, group, epoch_times)
+    for group in _groups(todo, _decides_start):
+        _add_starts(totals, group, epoch_times)
     known = [hard for hard in totals.hard if hard is not None]
     return CostEstimate(
         experiments=len(by_id),
@@ -80,6 +86,7 @@ def estimate_cost(
         bytes=totals.bytes,
         optimiser_steps=totals.optimiser_steps,
         trained_images=totals.trained_images,
+        starts=totals.starts,
         minutes=totals.seconds / 60 if timed else math.nan,
     )
 
@@ -252,3 +259,32 @@ def _add_training(totals: _Totals, group: Sequence[Experiment], epoch_times: _Ep
         totals.optimiser_steps += steps
         totals.trained_images += steps * train.batch
         totals.seconds += seconds * train.epochs
+
+
+# ---------------------------------------------------------------- starts
+
+
+def _decides_start(benchmark: Benchmark) -> object:
+    """The settings that decide the weights that runs begin from; all alike where they draw them."""
+    if not is_trained(benchmark.train.start):
+        return None
+    return benchmark.model_dump(exclude={"strategies", "seeds", "trackers", "title", "store"})
+
+
+def _add_starts(totals: _Totals, group: Sequence[Experiment], epoch_times: _EpochTimes) -> None:
+    """Add the starts that are still to be made: one a seed."""
+    if not is_trained(group[0].benchmark.train.start):
+        return
+    bench = Bench(group[0].benchmark)
+    stages = [StartStage(bench, seed) for seed in sorted({each.seed for each in group})]
+    todo = [stage for stage in stages if not stage.is_stored]
+    if not todo:
+        return
+    train = todo[0].experiment.benchmark.train
+    images = todo[0].experiment.benchmark.sampling.images or len(bench.train)
+    steps = train.epochs * (images // train.batch) * len(todo)
+    totals.starts += len(todo)
+    totals.optimiser_steps += steps
+    totals.trained_images += steps * train.batch
+    seconds = epoch_times.seconds(group[0], bench) if epoch_times.timed else 0.0
+    totals.seconds += seconds * train.epochs * len(todo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -123,6 +124,42 @@ class Timm:
 
     def build(self, task: Task, seed: int) -> nn.Module:
         return self.network(len(task.classes), seed)
+
+    def timm_config(self, classes: int, photo: Sequence[int], crop: int) -> dict[str, Any]:
+        """The config.json by which `timm.create_model` builds the network for so many classes.
+
+        `photo` is [height, width] of the photos in pixels, `crop` the side of their middle that the
+        network sees (0 = all). Raises UserError where timm alone does not build this network.
+        """
+        import timm
+
+        if self.frozen:
+            raise UserError("backbone.frozen = true trains a head alone, on features")
+        if self.head != "linear":
+            raise UserError(f"timm builds no head {self.head!r}")
+        if self.stem_stride != 4:
+            raise UserError(
+                f"backbone.stem_stride = {self.stem_stride} changes the stem after timm built it"
+            )
+        published = timm.get_pretrained_cfg(self.model)
+        known = published.to_dict() if published else {}
+        side = [crop, crop] if crop else list(photo)
+        return {
+            "architecture": self.model,
+            "num_classes": classes,
+            "model_args": self.arguments,
+            "pretrained_cfg": {
+                **{key: known[key] for key in ("first_conv", "classifier") if key in known},
+                "num_classes": classes,
+                "input_size": [3, *side],
+                "fixed_input_size": bool(known.get("fixed_input_size", False)),
+                "interpolation": "bilinear",
+                "crop_pct": 1.0,
+                "crop_mode": "center",
+                "mean": list(self.mean),
+                "std": list(self.std),
+            },
+        }
 
     def trunk(self, task: Task, seed: int) -> nn.Module:
         return self.network(0, seed)

@@ -1,0 +1,1 @@
+"""Stages before a run that several runs share, as a benchmark describes them."""

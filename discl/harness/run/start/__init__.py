@@ -1,0 +1,1 @@
+"""The weights that every strategy of a seed begins from: made once, or somebody's checkpoint."""
