@@ -126,6 +126,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--slow", action="store_true", help="also run tests marked slow, which take minutes each"
     )
+    parser.addoption(
+        "--examples", type=int, help="how many examples each property test tries; make fuzz knows"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from tests import properties
+
+    properties.exact = config.getoption("--examples")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

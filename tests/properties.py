@@ -2,7 +2,9 @@
 
 from hypothesis import settings
 
+exact: int | None = None  # of every property test, as `pytest --examples` says
+
 
 def examples(count: int) -> settings:
     """`count` of them in the suite, ten times as many under `make fuzz` (see tests/conftest.py)."""
-    return settings(max_examples=count * settings.default.max_examples // 100)
+    return settings(max_examples=exact or count * settings.default.max_examples // 100)
