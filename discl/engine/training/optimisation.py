@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -59,7 +61,30 @@ def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
         raise UserError(
             f"train.optimiser = {config.optimiser!r}: timm knows no such optimiser ({error})"
         ) from error
+    device = next(network.parameters()).device
+    if autocast_dtype(config.precision, device) == torch.float32:
+        _iterate_in_float32(optimiser)
     return optimiser
+
+
+def _iterate_in_float32(optimiser: torch.optim.Optimizer) -> None:
+    """Muon's iterations in float32, as the rest of the training is.
+
+    timm's are in bfloat16 and have no setting for it; without instructions for that type a step of
+    a small network took twice the time. Other optimisers are left alone.
+    """
+    from timm.optim import muon
+
+    if not isinstance(optimiser, muon.Muon):
+        return
+    original = muon.zeropower_via_newtonschulz
+    in_float32 = partial(original, dtype=torch.float32)
+
+    def use(function: Any) -> Callable[..., None]:
+        return lambda *_: setattr(muon, "zeropower_via_newtonschulz", function)
+
+    optimiser.register_step_pre_hook(use(in_float32))
+    optimiser.register_step_post_hook(use(original))
 
 
 def _schedule(optimiser: torch.optim.Optimizer, config: TrainConfig, steps: int) -> Any:
