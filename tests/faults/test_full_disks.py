@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,13 +27,18 @@ from tests.banks import CELLS, put, toy_bank
 
 @contextmanager
 def file_limit(most: int) -> Iterator[None]:
-    """No file grows beyond so many bytes, as under `ulimit -f`."""
+    """No file grows beyond so many bytes, as under `ulimit -f`.
+
+    What Python would compile then would be cut off, and damage the tests that come after.
+    """
+    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = compiles
 
 
 def _left(folder: Path) -> list[str]:

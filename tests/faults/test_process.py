@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
+import py_compile
 import resource
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -54,6 +57,28 @@ def test_a_full_standard_error_changes_no_exit_code(monkeypatch: pytest.MonkeyPa
         monkeypatch.undo()
         assert ended.value.code == 2
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # what is left of it
+
+
+def test_a_compiled_module_that_a_full_disk_cut_off_is_removed_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "cut_off_module.py"
+    source.write_text("ANSWER = 42\n", "utf-8")
+    compiled = Path(py_compile.compile(str(source), doraise=True) or "")
+    compiled.write_bytes(compiled.read_bytes()[:40])
+    monkeypatch.syspath_prepend(tmp_path)
+
+    @click.command("cut-off")
+    def cut_off() -> None:
+        importlib.import_module("cut_off_module")
+
+    main.add_command(cut_off)
+    try:
+        first, second = (CliRunner().invoke(main, ["cut-off"]) for _ in range(2))
+    finally:
+        main.commands.pop("cut-off")
+    assert (first.exit_code, second.exit_code) == (2, 0)
+    assert f"{compiled} is damaged" in first.stderr
 
 
 def test_a_removed_working_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,10 @@ import errno
 import os
 import resource
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 from discl.core.errors import UserError
@@ -113,6 +115,21 @@ def fault_of_process(error: BaseException) -> str:
             )
         if getattr(cause, "errno", 0) in (errno.EMFILE, errno.ENFILE) or _TOO_MANY in str(cause):
             return _few_handles(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        if path := _cut_off_module(cause):
+            with suppress(OSError):
+                Path(path).unlink()
+            return (
+                f"{path} is damaged, as a full disk leaves what Python compiles; it was removed,"
+                " give the command again"
+            )
+    return ""
+
+
+def _cut_off_module(error: BaseException) -> str:
+    """The compiled module that Python could not read; "" where it was something else."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "_compile_bytecode" and "importlib" in frame.f_code.co_filename:
+            return str(frame.f_locals.get("bytecode_path") or "")
     return ""
 
 
