@@ -437,6 +437,9 @@ def bank_gc(yes: bool, recent: bool) -> None:
     checkpoint, all while a sweep is under way, banks of a dataset whose photos are not on this
     machine, because it is unknown which bank they need, and without --recent those that were used
     within a day. A bank made with --set belongs to no benchmark file.
+
+    Starts (train.start) that no run refers to are removed at once: a run that needs one makes it
+    again.
     """
     from discl.config.load import folders
     from discl.harness.bank.gc import plan_removals, remove, trash_folder
@@ -451,8 +454,9 @@ def bank_gc(yes: bool, recent: bool) -> None:
     for removal in plan.removals:
         verb = "freed " if removal.trash else "goes  "
         echo(f"{verb} {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
+    starts = _remove_starts(yes, recent)
     if not plan.removals:
-        echo("nothing to remove")
+        echo("nothing else to remove" if starts else "nothing to remove")
     elif not yes:
         echo(
             f"{_megabytes(plan.freed)} of the trash would be freed, and {_megabytes(plan.moved)}"
@@ -469,3 +473,19 @@ def bank_gc(yes: bool, recent: bool) -> None:
                 f" them, and until then what lies there can be moved back to"
                 f" {trash_folder().parent}"
             )
+
+
+def _remove_starts(yes: bool, recent: bool) -> int:
+    """Remove the starts that no run refers to, and count them; without `yes` only list them."""
+    from discl.harness.run.start.unused import found_starts, remove_start
+    from discl.harness.run.store import Store
+
+    found = found_starts(Store(), recent=recent)
+    for start in found:
+        if start.why_kept:
+            echo(f"kept   start {start.id}  {start.why_kept}")
+        elif not yes:
+            echo(f"goes   start {start.id}  no run refers to it: {_megabytes(start.bytes)}")
+        elif remove_start(start.id):
+            echo(f"freed  start {start.id}  no run refers to it: {_megabytes(start.bytes)}")
+    return sum(not start.why_kept for start in found)

@@ -47,7 +47,8 @@ def read(path: Path, what: str, way_out: str) -> tuple[dict[str, Tensor], dict[s
         with safe_open(plain(path), "pt") as opened:
             metadata = opened.metadata() or {}
             text, digest = metadata[_ABOUT], metadata[_DIGEST]
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+            # cloned: the tensors of the library are views of the file
+            weights = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118 - no mapping
         about = json.loads(text)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise damaged(path, f"cannot be read ({error})", way_out) from error

@@ -17,8 +17,10 @@ from discl.engine.evaluation.confusion import predictions_digest
 from discl.files import checkpoints, sealed
 from discl.files.disk import data_home, home
 from discl.harness.bank.inventory import bank_folders
+from discl.harness.doctor.weights import check_kept, files_of_starts, other_start
 from discl.harness.leaderboard.publish import verify_published
 from discl.harness.run import events
+from discl.harness.run.start.kept import KEPT
 from discl.harness.run.store import Store
 from discl.harness.run.validation import validated
 
@@ -44,6 +46,8 @@ def verify_all(root: Path, repair: bool) -> Verified:
         _verify_bank(folder, repair, verified)
     for path in _caches():
         _verify_cache(path, repair, verified)
+    for path, check in files_of_starts():
+        _verify_start(path, check, repair, verified)
     store = Store()
     contents = dict[tuple[str, str], str]()
     for run in sorted(store.root.glob("*")):
@@ -105,6 +109,19 @@ def _verify_cache(path: Path, repair: bool, verified: Verified) -> None:
             path.unlink(missing_ok=True)
 
 
+def _verify_start(
+    path: Path, check: Callable[[], object], repair: bool, verified: Verified
+) -> None:
+    verified.files += 1
+    try:
+        check()
+    except DamagedFileError as error:
+        done = "it was removed" if repair else "not repaired"
+        verified.faults.append(f"{error} ({done})")
+        if repair:
+            path.unlink(missing_ok=True)
+
+
 def _verify_run(
     store: Store, run: Path, repair: bool, verified: Verified, contents: dict[tuple[str, str], str]
 ) -> None:
@@ -136,14 +153,16 @@ def _verify_run(
                 ),
                 lambda _: True,
             )
+        look(attempt / KEPT, lambda attempt=attempt: check_kept(attempt), lambda _: True)  # type: ignore[misc]
         record = attempt / events.NAME
         look(record, lambda attempt=attempt: _check_record(attempt), _is_record_sealed)  # type: ignore[misc]
         described = attempt / "experiment.json"
         look(described, lambda path=described: _check_description(path), is_sealed)  # type: ignore[misc]
         if path.exists():
             with suppress(UserError):
-                if fault := _other_images(Result.read(path), contents):
-                    verified.faults.append(f"{path}: {fault}")
+                result = Result.read(path)
+                faults = (_other_images(result, contents), other_start(result))
+                verified.faults += [f"{path}: {fault}" for fault in faults if fault]
     for path in sorted((run / "checkpoints").glob("*.safetensors")):
         look(path, lambda path=path: _check_checkpoint(path), lambda _: True)  # type: ignore[misc]
 

@@ -150,6 +150,11 @@ class StartStage:
             name: tensor.detach().to("cpu", copy=True)
             for name, tensor in fit.eval_network.state_dict().items()
         }
+        if not all(tensor.isfinite().all() for tensor in weights.values()):
+            raise UserError(
+                f"the start of seed {self.seed} (train.start) ends in weights that are not finite;"
+                " lower train.lr, or that of train.start.settings"
+            )
         seal = ""
         if main:
             seal = state_file.save(self.folder / WEIGHTS, weights, about, f"start {self.id}")
