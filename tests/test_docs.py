@@ -175,7 +175,7 @@ def folder(
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield root
-    registry.names.cache_clear()  # a page may have installed parts
+    registry.look_again()  # a page may have installed parts
 
 
 # ---------------------------------------------------------------- running a page
@@ -270,7 +270,7 @@ class Reader:
         subprocess.run(pip, check=True, capture_output=True, timeout=120)
         sys.path.insert(0, str(target))
         importlib.invalidate_caches()
-        registry.names.cache_clear()
+        registry.look_again()
 
     def _module(self, words: list[str]) -> None:
         path = ":".join([str(self.folder / "installed"), str(ROOT)])

@@ -65,8 +65,7 @@ random_translate = 1
 
 def forget_parts() -> None:
     """What packages are installed is asked anew."""
-    registry.names.cache_clear()
-    registry.claims.cache_clear()
+    registry.look_again()
 
 
 @pytest.fixture(scope="module")

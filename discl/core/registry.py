@@ -48,6 +48,18 @@ def singular(kind: str) -> str:
 
 
 @cache
+def _plugins() -> Any:
+    """All entry points, from one look through the packages that are installed."""
+    return entry_points()
+
+
+def look_again() -> None:
+    """Forget which plug-ins are installed: some came or went in this process."""
+    for known in (_plugins, names, claims):
+        known.cache_clear()
+
+
+@cache
 def names(kind: str) -> dict[str, str | EntryPoint]:
     """Every registered name of a kind, with its module in discl or the entry point of a plug-in.
 
@@ -61,7 +73,7 @@ def names(kind: str) -> dict[str, str | EntryPoint]:
         for module in pkgutil.iter_modules(package.__path__)
         if not (module.ispkg or module.name.startswith("_"))
     }
-    plugins = {point.name: point for point in entry_points(group=f"discl.{kind}")}
+    plugins = {point.name: point for point in _plugins().select(group=f"discl.{kind}")}
     return {**plugins, **ours}
 
 
@@ -70,7 +82,7 @@ def claims(kind: str) -> dict[str, list[str]]:
     """Names that more than one part of a kind has, with what claims them."""
     ours = [name for name, source in names(kind).items() if isinstance(source, str)]
     sources = {name: {"discl itself"} for name in ours}
-    for point in entry_points(group=f"discl.{kind}"):
+    for point in _plugins().select(group=f"discl.{kind}"):
         sources.setdefault(point.name, set()).add(point.value)
     return {name: sorted(claimed) for name, claimed in sources.items() if len(claimed) > 1}
 

@@ -1,4 +1,4 @@
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -47,8 +47,8 @@ def test_where_files_lie_is_no_part_of_an_identity() -> None:
 
 def test_a_name_that_two_parts_claim_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = EntryPoint("acc", "somebody.metrics:Acc", "discl.metrics")
-    monkeypatch.setattr("discl.core.registry.entry_points", lambda group: [theirs])
-    registry.claims.cache_clear()
+    monkeypatch.setattr("discl.core.registry.entry_points", lambda: EntryPoints([theirs]))
+    registry.look_again()
     try:
         with pytest.raises(UserError) as raised:
             find("metrics", "acc")
@@ -56,7 +56,7 @@ def test_a_name_that_two_parts_claim_is_refused(monkeypatch: pytest.MonkeyPatch)
             summary("metrics", "acc")
         assert find("metrics", "macro_acc").title == "macro accuracy"
     finally:
-        registry.claims.cache_clear()
+        registry.look_again()
     assert str(raised.value) == (
         "metric 'acc' is defined more than once: discl itself and somebody.metrics:Acc; rename the"
         " entry point of a package, or uninstall the package"

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -73,13 +73,10 @@ def broken_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     for name, code in PLUGINS.items():
         (tmp_path / "theirs" / f"broken_{name}.py").write_text(code)
         points.append(EntryPoint(name, f"broken_{name}:Theirs", "discl.datasets"))
-    known = {"discl.datasets": points}
-    monkeypatch.setattr(registry, "entry_points", lambda group: known.get(group, []))
-    registry.names.cache_clear()
-    registry.claims.cache_clear()
+    monkeypatch.setattr(registry, "entry_points", lambda: EntryPoints(points))
+    registry.look_again()
     yield
-    registry.names.cache_clear()
-    registry.claims.cache_clear()
+    registry.look_again()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from discl.harness.leaderboard.studentized_range import student_quantile
+
 Values = np.ndarray[Any, np.dtype[np.float64]]
 EXACT_BOOTSTRAP = 6  # seeds up to which every resample is looked at; beyond, RESAMPLES are drawn
 EXACT_SIGNS = 14  # seeds up to which every pattern of signs is looked at
@@ -69,7 +71,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     spread = float(np.std(values, ddof=1))
     if spread <= 1e-9 * float(np.abs(values).max()):  # all alike: says nothing of another seed
         return Estimate(float(np.mean(values)), None, n)
-    return Estimate(float(np.mean(values)), _quantile(n - 1) * spread / math.sqrt(n), n)
+    return Estimate(float(np.mean(values)), student_quantile(n - 1) * spread / math.sqrt(n), n)
 
 
 def paired(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate:
@@ -149,7 +151,7 @@ def bootstrapped(
     resampled = statistic(flat[indices])
     error = math.sqrt(float(weights @ np.square(resampled - weights @ resampled)))
     scale = 1.0 if statistic is median else math.sqrt(n / freedom)
-    return Estimate(at, _quantile(freedom) * error * scale, n)
+    return Estimate(at, student_quantile(freedom) * error * scale, n)
 
 
 @cache
@@ -172,13 +174,6 @@ def _resamples(lengths: tuple[int, ...]) -> tuple[Values, Values]:
         if length
     ]
     return np.concatenate(parts, 1), np.full(draws, 1 / draws)
-
-
-@cache
-def _quantile(freedom: int) -> float:
-    from scipy.special import stdtrit  # the quantile alone: scipy.stats takes seconds to import
-
-    return float(stdtrit(freedom, 0.975))
 
 
 # ---------------------------------------------------------------- differences

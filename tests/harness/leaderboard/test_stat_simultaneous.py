@@ -11,7 +11,7 @@ from scipy import stats
 
 from discl.harness.leaderboard.power import seeds_needed, told_apart
 from discl.harness.leaderboard.simultaneous import PairsOfBoard, all_pairs, places
-from discl.harness.leaderboard.studentized_range import upper_quantile
+from discl.harness.leaderboard.studentized_range import student_quantile, upper_quantile
 
 ROOT = Path(__file__).parents[3]
 
@@ -24,6 +24,11 @@ def rows(values: list[list[float]]) -> dict[str, dict[int, float]]:
 def test_quantiles_are_scipys(count: int, freedom: float) -> None:
     wanted = stats.studentized_range.ppf(0.95, count, freedom)
     assert float(upper_quantile(count, np.array(freedom))) == pytest.approx(wanted, rel=2e-3)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 30, 101, 5000])
+def test_quantiles_of_students_distribution_are_scipys(freedom: int) -> None:
+    assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-11)
 
 
 def test_rows_of_one_spread_have_the_intervals_of_games_and_howell() -> None:

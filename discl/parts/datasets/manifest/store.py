@@ -234,10 +234,12 @@ def _refs(rows: pa.Table) -> NDArray[np.str_]:
 
 
 def _codes(column: Any, names: tuple[str, ...]) -> Ints:
-    """The place of each value among the names, [n]; -1 where there is none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    """The place of each value among the names, [n]; -1 where there is none.
 
-    places = pc.index_in(column, value_set=pa.array(names, pa.string()))
-    codes: Ints = pc.fill_null(places, -1).to_numpy().astype(np.int64)
+    Without an Arrow array of the names: to make one of a tuple, Arrow imports pandas.
+    """
+    place = {name: number for number, name in enumerate(names)}
+    values = coded(column)
+    of_value = np.array([*(place.get(value, -1) for value in values.values), -1], np.int64)
+    codes: Ints = of_value[values.codes]
     return codes
