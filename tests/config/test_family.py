@@ -17,6 +17,7 @@ from discl.config.experiment import Experiment, experiments
 from discl.config.identity import FOLD_MODELS, PROBE, SCHEMA, SOURCE
 from discl.config.load import BenchmarkVariants, available, load, scales
 from discl.config.part_cache import PartCache
+from discl.config.stages.start import identity_of
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
 from discl.core.levels import PHOTO
@@ -67,7 +68,7 @@ def _plainly(experiment: Experiment) -> dict[str, Any]:
         "sampling": bench.sampling.model_dump(exclude_defaults=True),
         "train": bench.train.model_dump(
             exclude_defaults=True,
-            exclude={"channels_last", "compile", "workers", "checkpoint_seconds"},
+            exclude={"channels_last", "compile", "workers", "checkpoint_seconds", "start"},
         ),
         "select": bench.select.model_dump(exclude_defaults=True),
         "strategy": strategy.identity(),
@@ -75,6 +76,8 @@ def _plainly(experiment: Experiment) -> dict[str, Any]:
     }
     if bench.train.transform:  # recorded: version 0.1 read the middle square
         described["train"]["whole_photos"] = bench.train.whole_photos
+    if start := identity_of(bench):
+        described["start"] = start
     if metrics := bench.metrics.model_dump(exclude_defaults=True):
         described["metrics"] = metrics
     if any(level != PHOTO for level in levels):
