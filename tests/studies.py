@@ -64,6 +64,7 @@ def outcome_of(job: PlannedRun, measured: Measured) -> Outcome:
         "chosen_epoch": 0,
         "seen": {},
         "cost": {},
+        "last": {"epoch": 0},
     }
     made = Result(
         id=experiment.id(),

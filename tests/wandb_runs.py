@@ -85,6 +85,8 @@ def check_whole(server: Server, store: Store, ids: Sequence[str]) -> None:
             )
         result = store.find(run.name)
         assert result
+        result = result.under("last")
+        assert run.summary["epoch_rule"] == "last"
         assert run.exit_code == 0
         assert same({key: run.summary[_key(key)] for key in result.metrics}, result.metrics)
         assert run.summary["chosen_epoch"] == result.chosen_epoch

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from discl.cli.options.completion import benchmarks
 from discl.cli.options.group import CommandGroup
-from discl.cli.options.selection import load, selection, words
+from discl.cli.options.selection import epoch_option, load, selection, words
 from discl.cli.render.boards import print_board
 from discl.core.text import echo
 
@@ -57,6 +57,7 @@ def leaderboard() -> None:
 
 @leaderboard.command("show")
 @selection
+@epoch_option
 @click.option(
     "--format",
     "form",
@@ -93,19 +94,23 @@ def leaderboard_show(
     output: Path | None,
     published: bool,
     papers: bool,
+    epoch: str | None,
     **selection: Any,
 ) -> None:
     """Show the table of BENCH from the runs on this machine.
 
     All strategies and seeds with complete runs are shown, also strategies that the benchmark file
     does not list, unless --strategies or --seeds are given. Rows from before a correction have no
-    place and are compared with nothing.
+    place and are compared with nothing. All numbers are of one epoch rule, the other's stand
+    beside, and a line warns where the two disagree in sign.
 
     \b
     discl leaderboard cifar10_lt
     discl leaderboard cifar10_lt --published
+    discl leaderboard cifar10_lt --epoch val
     discl leaderboard cifar10_lt --baseline all_levels --format latex -o table.tex
     """
+    from discl.core.conventions import epoch_rule
     from discl.core.errors import UserError
     from discl.files.disk import atomic_output, check_output
     from discl.harness.leaderboard.formats import FORMATS as WRITERS
@@ -120,6 +125,8 @@ def leaderboard_show(
         )
     if output:
         check_output(output)
+    if epoch is not None:
+        epoch_rule(epoch)
     spec = load(**selection)
     every = _every(selection)
     if published:
@@ -127,7 +134,7 @@ def leaderboard_show(
     else:
         spec, results = runs_of(spec, Store(), **every)
     compared = [name for given in baselines for name in words(given)]
-    comparison = board(spec, results, compared, other_data=papers)
+    comparison = board(spec, results, compared, other_data=papers, epoch=epoch)
     if form == "table":
         print_board(comparison)
     elif output:

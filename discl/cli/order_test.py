@@ -107,8 +107,9 @@ def _test(sweep: SweepFile, output: Path | None, given: dict[str, Any]) -> None:
         draw(readings[metric].result, output, metric)
     if wants_json(given):
         results = {metric: as_json(reading.result) for metric, reading in readings.items()}
-        print_json({"sweep": sweep.model_dump(mode="json"), "readings": results})
+        rules = {metric: reading.rule.name for metric, reading in readings.items()}
+        print_json({"sweep": sweep.model_dump(mode="json"), "readings": results, "epochs": rules})
     else:
         for metric, reading in readings.items():
-            echo("\n  ".join([f"{metric}:", *reading.sentences]))
+            echo("\n  ".join([f"{metric}, at {reading.rule.words}:", *reading.sentences]))
     end(done, given)

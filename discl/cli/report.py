@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.options.completion import benchmarks, scales, strategies
-from discl.cli.options.selection import load, words
+from discl.cli.options.selection import epoch_option, load, words
 from discl.core.text import echo
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _specs(benches: tuple[str, ...], **narrowed: Any) -> list[Benchmark]:
 
 @click.command()
 @_selection
+@epoch_option
 @click.option(
     "--study",
     metavar="NAME",
@@ -105,6 +106,7 @@ def report(
     output: Path,
     papers: bool,
     shown: bool,
+    epoch: str | None,
     **narrowed: Any,
 ) -> None:
     """Write the results of BENCH as one HTML page.
@@ -135,6 +137,7 @@ def report(
         shown,
         papers,
         _command("report", benches),
+        _checked(epoch),
     )
     for note in save_report(request, output):
         echo(note, err=True)
@@ -143,6 +146,7 @@ def report(
 
 @click.command()
 @_selection
+@epoch_option
 @click.option(
     "-o",
     "--output",
@@ -164,6 +168,7 @@ def figures(
     root: Path | None,
     output: Path,
     formats: str,
+    epoch: str | None,
     **narrowed: Any,
 ) -> None:
     """Draw the results of BENCH as figures for a paper.
@@ -189,9 +194,17 @@ def figures(
         compared,
         root,
         command=_command("figures", benches),
+        epoch=_checked(epoch),
     )
     for path in save_figures_of(request, output, words(formats)):
         echo(str(path))
+
+
+def _checked(epoch: str | None) -> str | None:
+    """The name of an epoch rule; UserError where there is none of that name."""
+    from discl.core.conventions import epoch_rule
+
+    return epoch if epoch is None else epoch_rule(epoch).name
 
 
 def _studies(study: str | None) -> str:

@@ -36,7 +36,7 @@ def plan(**selection: Any) -> None:
         " seeds"
     )
     echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
-    for sentence in _conditions(spec):
+    for sentence in (*_conditions(spec), *_missing_control(spec)):
         echo(f"  {sentence}")
     if cost.experiments > cost.cached:  # the data are prepared then
         from discl.harness.bank.prompt_remarks import prompt_lines
@@ -55,6 +55,7 @@ def plan(**selection: Any) -> None:
 
 def _print_power(spec: Benchmark, cost: CostEstimate) -> None:
     """What difference these seeds tell apart, and what smaller ones would take."""
+    from discl.harness.leaderboard.epochs import read
     from discl.harness.leaderboard.power import sentences, spreads_of
     from discl.harness.leaderboard.stored import runs_of
     from discl.harness.run.store import Store
@@ -64,6 +65,7 @@ def _print_power(spec: Benchmark, cost: CostEstimate) -> None:
     a_run = cost.minutes / todo if todo else None
     if results:
         a_run = sum(result.cost["seconds"] for result in results) / 60 / len(results)
+    results = read(results, spec.select.epoch).results
     for sentence in sentences(spreads_of(results), len(spec.strategies), len(spec.seeds), a_run):
         echo(f"  {sentence}")
 
@@ -75,6 +77,13 @@ def _conditions(spec: Benchmark) -> tuple[str, ...]:
     from discl.harness.run.store import Store
 
     return conditions(stored_results(spec, Store())) or conditions_of(spec)
+
+
+def _missing_control(spec: Benchmark) -> tuple[str, ...]:
+    """A warning where runs begin from a start and nothing continues it without images."""
+    from discl.config.stages.start import control_sentence, identity_of
+
+    return tuple(filter(None, [control_sentence(identity_of(spec), spec.strategies)]))
 
 
 def _tell(sentence: str) -> None:
@@ -130,6 +139,7 @@ def run(trackers: str | None, **selection: Any) -> None:
 
     from discl.core.errors import UserError
     from discl.engine.training import distributed
+    from discl.harness.leaderboard.epochs import read
     from discl.harness.run.store import Store
     from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.sequential import sweep
@@ -142,6 +152,14 @@ def run(trackers: str | None, **selection: Any) -> None:
         )
     tracker = CompositeTracker.of(spec.trackers if trackers is None else words(trackers))
     store = Store()
-    (result,) = sweep(spec, store, tracker, _tell)
+    at = read(list(sweep(spec, store, tracker, _tell)), spec.select.epoch)
+    (result,) = at.results
     if distributed.is_main_process():
-        echo_json({"id": result.id, "folder": str(store.folder(result)), "metrics": result.metrics})
+        echo_json(
+            {
+                "id": result.id,
+                "folder": str(store.folder(result)),
+                "epoch": at.rule.name,
+                "metrics": result.metrics,
+            }
+        )

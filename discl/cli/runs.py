@@ -11,6 +11,7 @@ import click
 
 from discl.cli.options.completion import benchmarks, run_ids, scales, strategies
 from discl.cli.options.group import CommandGroup
+from discl.cli.options.selection import epoch_option
 from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def runs() -> None:
     metavar="N",
     help="Show the N newest; 0 = all.",
 )
+@epoch_option
 @click.option(
     "--format",
     "form",
@@ -66,7 +68,13 @@ def runs() -> None:
     help="json, csv: for scripts.",
 )
 def runs_ls(
-    bench: str | None, scale: str | None, strategy: str | None, failed: bool, most: int, form: str
+    bench: str | None,
+    scale: str | None,
+    strategy: str | None,
+    failed: bool,
+    most: int,
+    epoch: str | None,
+    form: str,
 ) -> None:
     """List the runs in $DISCL_HOME, newest first, with their states.
 
@@ -83,6 +91,7 @@ def runs_ls(
     """
     from discl.cli.options.selection import words
     from discl.cli.render.runs import as_csv, as_dict, print_list
+    from discl.harness.inspect.epochs import at_epoch
     from discl.harness.inspect.index import BAD_STATES, newest_first
     from discl.harness.run.store import Store
 
@@ -93,14 +102,17 @@ def runs_ls(
         for run in newest_first(store)
         if _matches(run, bench, scale, strategies) and (not failed or run.state in BAD_STATES)
     )
-    shown = list(islice(matching, most or None))
+    at = at_epoch(list(islice(matching, most or None)), epoch)
+    shown = at.runs
     more = bool(most) and next(matching, None) is not None
     if form == "csv":
         echo(as_csv(shown), nl=False)
     elif form == "json":
         _print_json([as_dict(run) for run in shown])
     else:
-        print_list(shown, more, store)
+        print_list(shown, more, store, at.rule)
+        if at.note:
+            echo(at.note)
 
 
 def _print_json(value: Any) -> None:
@@ -133,14 +145,16 @@ def format_option(command: Command) -> Command:
 
 @runs.command("show")
 @click.argument("run", shell_complete=run_ids)
+@epoch_option
 @format_option
-def runs_show(run: str, form: str) -> None:
+def runs_show(run: str, epoch: str | None, form: str) -> None:
     """Show one run in full.
 
     Settings, command, comparability key, results, epochs and files are shown. Metrics are in
     percent, with the standard error from the choice of test photos where it is known. `levels`
     draws the mean level of the synthetic images over the epochs, from text (low) to photo (high);
-    below it is the val metric.
+    below it is the val metric. Results are of the last epoch where the run keeps it; --epoch val
+    shows those of the epoch that val chose.
 
     \b
     discl runs show 448f8c
@@ -149,14 +163,16 @@ def runs_show(run: str, form: str) -> None:
     """
     from discl.cli.render.run_pages import print_run
     from discl.harness.inspect.details import as_dict
+    from discl.harness.inspect.epochs import at_epoch
     from discl.harness.inspect.lookup import find
     from discl.harness.run.store import Store
 
-    stored = find(Store(), run)
+    at = at_epoch([find(Store(), run)], epoch)
+    (stored,) = at.runs
     if form == "json":
         _print_json(as_dict(stored))
     else:
-        print_run(stored)
+        print_run(stored, at.note)
 
 
 @runs.command("diff")
@@ -177,14 +193,16 @@ def runs_show(run: str, form: str) -> None:
     metavar="N",
     help="Show N metrics and half as many classes; 0 = all.",
 )
+@epoch_option
 @format_option
-def runs_diff(a: str, b: str, sort: str, most: int, form: str) -> None:
+def runs_diff(a: str, b: str, sort: str, most: int, epoch: str | None, form: str) -> None:
     """Compare two runs, A and B.
 
     Settings come first, then recorded facts, then results as B minus A in points. One pair of runs
     says little. The error beside a difference comes from the choice of test photos only, as if each
     run had photos of its own: it is too large where the runs share them, and does not hold the
-    randomness of training. `discl leaderboard` compares over seeds.
+    randomness of training. `discl leaderboard` compares over seeds. Both are read at their last
+    epochs, or at those that val chose where one keeps no other.
 
     \b
     discl runs diff 448f8c fec67c
@@ -192,15 +210,17 @@ def runs_diff(a: str, b: str, sort: str, most: int, form: str) -> None:
     """
     from discl.cli.render.run_pages import print_diff
     from discl.harness.inspect.diff import as_dict, diff_runs
+    from discl.harness.inspect.epochs import at_epoch
     from discl.harness.inspect.lookup import find
     from discl.harness.run.store import Store
 
     store = Store()
-    diff = diff_runs(find(store, a), find(store, b))
+    at = at_epoch([find(store, a), find(store, b)], epoch)
+    diff = diff_runs(*at.runs)
     if form == "json":
         _print_json(as_dict(diff))
     else:
-        print_diff(diff, sort, most)
+        print_diff(diff, sort, most, at.rule, at.note)
 
 
 # ---------------------------------------------------------------- export-weights

@@ -23,6 +23,7 @@ from discl.cli.options.launching import (
     wants_json,
 )
 from discl.cli.options.renamed import renamed_option
+from discl.core.text import echo
 
 if TYPE_CHECKING:
     from discl.config.sweep import SweepFile
@@ -149,13 +150,22 @@ def _run_grid(sweep: SweepFile, store: Store, executor: Executor, given: dict[st
             for row in table.rows
         ]
         failures = {id: vars(failure) for id, failure in done.failures.items()}
-        print_json({"sweep": sweep.model_dump(mode="json"), "rows": rows, "failures": failures})
+        print_json(
+            {
+                "sweep": sweep.model_dump(mode="json"),
+                "epoch": table.rule.name,
+                "rows": rows,
+                "failures": failures,
+            }
+        )
     else:
         show_grid(
-            f"{sweep.title or sweep.name}, {sweep.benchmark}, scale {sweep.scale} (percent, mean ±"
-            " 95 % interval over seeds)",
+            f"{sweep.title or sweep.name}, {sweep.benchmark}, scale {sweep.scale}, at"
+            f" {table.rule.words} (percent, mean ± 95 % interval over seeds)",
             table,
         )
+        if table.epoch_note:
+            echo(table.epoch_note)
     end(done, given)
 
 

@@ -87,8 +87,8 @@ class Result:
             return whole
         if not self.last:
             raise UserError(
-                f"{self.name} ({self.id}) has no last epoch, only the one that val chose: it is from"
-                " before runs kept both; remove its folder and run it again, or read it with"
+                f"{self.name} ({self.id}) keeps no last epoch, only the one that val chose: it is"
+                " from before runs kept both; remove its folder and run it again, or read it with"
                 f" --epoch {VAL.name}"
             )
         own = {name: self.last[name] for name in OF_AN_EPOCH if name in self.last}

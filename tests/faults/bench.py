@@ -15,6 +15,7 @@ import torch
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import experiments
 from discl.config.load import load
+from discl.core.conventions import LAST
 from discl.core.interfaces import EpochReport
 from discl.core.progress import no_progress
 from discl.core.seals import read_sealed
@@ -41,6 +42,7 @@ SETTINGS = (
     "levels=[25,50,100]",
     'strategies=["static"]',
     "seeds=[0]",
+    "select.metric=val/worst_class_acc",  # nought at both epochs, of which val takes the first
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=4}",
 )
 LEVELS = (25, 50)
@@ -144,6 +146,12 @@ def predictions(photos: Path) -> str:
     return _digest(*(arrays[name] for name in sorted(arrays)))
 
 
+def last_predictions(photos: Path) -> str:
+    (attempt,) = Store().root.glob("*/000")
+    arrays = Store().predictions(attempt, LAST.predictions)
+    return _digest(*(arrays[name] for name in sorted(arrays)))
+
+
 def description(photos: Path) -> dict[str, Any]:
     (attempt,) = Store().root.glob("*/000")
     return read_sealed(attempt / "experiment.json", "")
@@ -178,6 +186,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "a result": ("home/runs/*/000/result.json", board),
     "a record": ("home/runs/*/000/events.jsonl", epochs),
     "predictions": ("home/runs/*/000/predictions.npz", predictions),
+    "last predictions": ("home/runs/*/000/last_predictions.npz", last_predictions),
     "settings of a run": ("home/runs/*/000/experiment.json", description),
     "a checkpoint": ("home/runs/*/checkpoints/*2.v*.safetensors", checkpoint),
 }

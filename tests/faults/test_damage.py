@@ -90,7 +90,9 @@ def test_a_damaged_file_gives_the_same_answer_or_is_refused_by_name(
     assert outcome(kind, harm, 0, finished, tmp_path / "copy", answers[kind]) in (HEALED, REFUSED)
 
 
-@pytest.mark.parametrize("kind", ["a result", "a record", "predictions", "settings of a run"])
+@pytest.mark.parametrize(
+    "kind", ["a result", "a record", "predictions", "last predictions", "settings of a run"]
+)
 def test_an_empty_file_of_a_run_is_refused_by_name(
     kind: str, finished: Path, answers: dict[str, object], tmp_path: Path
 ) -> None:

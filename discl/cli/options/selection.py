@@ -45,6 +45,18 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def epoch_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--epoch, which names the rule that numbers are read by."""
+    return click.option(
+        "--epoch",
+        metavar="[last|val]",
+        help=(
+            "Read every run at its last epoch, or at the one that val chose; default: the"
+            " benchmark's select.epoch, or val where a run keeps no last epoch."
+        ),
+    )(command)
+
+
 def load(
     bench: str, scale: str, strategies: str | None, seeds: str | None, settings: tuple[str, ...]
 ) -> Benchmark:

@@ -12,10 +12,14 @@ def print_board(board: Any) -> None:
     from rich.table import Table
 
     from discl.core.text import console
-    from discl.harness.leaderboard.wording import header, lines, old_rows
+    from discl.harness.leaderboard.epochs import warning
+    from discl.harness.leaderboard.wording import epochs_sentence, header, lines, old_rows
 
     table = Table(
-        title=(f"{board.title}, scale {board.scale} (percent, mean ± 95 % interval over seeds)"),
+        title=(
+            f"{board.title}, scale {board.scale}, at {board.rule.words} (percent, mean ± 95 %"
+            " interval over seeds)"
+        ),
         box=None,
         header_style="bold",
     )
@@ -28,6 +32,8 @@ def print_board(board: Any) -> None:
     terminal = console(400)
     terminal.print(table)
     echo(board.caption)
+    for sentence in filter(None, (epochs_sentence(board), warning(board))):
+        echo(sentence)
     for sentence in filter(None, (old_rows(board), *board.about)):
         echo(sentence)
     for papers in board.papers:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from discl.core.text import console, echo
+from discl.harness.leaderboard.epochs import read
 
 if TYPE_CHECKING:
     from discl.harness.sweep.planned_run import Outcome, PlannedRun
@@ -67,7 +68,8 @@ class Screen:
         if outcome.result:
             self.done += 1
             self.failed.pop(name, None)
-            value = outcome.result.metrics.get(self.metric)
+            wanted = planned.experiment.benchmark.select.epoch
+            value = read([outcome.result], wanted).results[0].metrics.get(self.metric)
             if value is not None and (self.best is None or value > self.best[0]):
                 self.best = (value, name)
             text = f"{name}: done" if value is None else f"{name}: {self.metric} {value:.1%}"

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from discl.cli.render.tables import short_setting
 from discl.cli.render.text import MAX_WORD, percent, points, show_lines, show_table, spark
+from discl.core.conventions import VAL
 from discl.core.text import echo, printable
 from discl.harness.inspect.index import COMPLETE, StoredRun
 
 if TYPE_CHECKING:
+    from discl.core.conventions import EpochRule
     from discl.core.interfaces import EpochReport
+    from discl.core.result import Result
     from discl.harness.inspect.details import ClassRecall, MixInterval
     from discl.harness.inspect.diff import Change, MetricDifference, RunDiff
 
@@ -22,7 +25,8 @@ MAX_CLASSES = 30  # of a run; --format json has them all
 # ---------------------------------------------------------------- one in full
 
 
-def print_run(run: StoredRun) -> None:
+def print_run(run: StoredRun, note: str = "") -> None:
+    """Print a run in full; `note` says why it is read at the epoch it is read at."""
     from discl.harness.inspect import details
 
     reports = details.history(run)
@@ -34,7 +38,9 @@ def print_run(run: StoredRun) -> None:
         }
         show_lines("comparability", _flat(run.result.comparability))
         show_lines("made with", _flat(provenance))
-        _print_metrics(details.by_split(run.result), run.result.errors)
+        _print_metrics(details.by_split(run.result), run.result.errors, _epoch(run.result))
+        if note:
+            echo(note)
         _print_classes(details.class_recalls(run.result))
     if reports:
         _print_levels(details.mix_intervals(reports), details.probe_photos(reports))
@@ -87,7 +93,7 @@ def _value(value: Any) -> str:
 
 
 def _print_metrics(
-    tables: Mapping[tuple[str, str], Mapping[str, float]], errors: Mapping[str, float]
+    tables: Mapping[tuple[str, str], Mapping[str, float]], errors: Mapping[str, float], epoch: str
 ) -> None:
     from discl.core.metric_names import in_order, is_share
 
@@ -105,10 +111,14 @@ def _print_metrics(
         rows.append([title, *cells])
     if names:
         show_table(
-            "metrics (percent; ± standard error from the choice of test photos)",
+            f"metrics at {epoch} (percent; ± standard error from the choice of test photos)",
             ["split", *(_two_lines(name) for name in names)],
             rows,
         )
+
+
+def _epoch(result: Result) -> str:
+    return f"epoch {result.chosen_epoch + 1}, {result.rule.words}"
 
 
 def _two_lines(metric: str) -> str:
@@ -184,7 +194,9 @@ def _print_curves(reports: Sequence[EpochReport], metric: str, run: StoredRun) -
     if losses:
         lines.append(("loss", _curve(losses, "{:.3g}")))
     if values := curve(reports, metric):
-        chosen = f", chosen at epoch {run.result.chosen_epoch + 1}" if run.result else ""
+        chosen = ""
+        if run.result:
+            chosen = f", chosen at epoch {run.result.under(VAL.name).chosen_epoch + 1}"
         lines.append((metric, _curve(list(values.values()), "{:.1%}") + chosen))
     show_lines("", lines)
 
@@ -224,12 +236,14 @@ def _files(run: StoredRun) -> list[tuple[str, str]]:
 _COLUMNS = ("A", "B", "B - A, points")
 
 
-def print_diff(diff: RunDiff, sort: str, most: int) -> None:
+def print_diff(diff: RunDiff, sort: str, most: int, rule: EpochRule, note: str = "") -> None:
     """Print the differences of two runs; `most` metrics and half as many classes, 0 = all."""
     for letter, run in (("A", diff.a), ("B", diff.b)):
         state = "" if run.state == COMPLETE else f"  ({run.state}: {printable(run.why)})"
         echo(f"{letter}  {run.id}  {printable(run.name, 120)}{state}")
     echo(diff.headline)
+    if diff.metrics:
+        echo(f"both at {rule.words}{f': {note}' if note else ''}")
     _print_changes("settings", diff.settings)
     _print_changes("recorded beside them; changes no identity", diff.recorded)
     if diff.comparability:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from discl.cli.render.text import MAX_WORD, WIDTH, percent, show_list
+from discl.core.conventions import VAL, EpochRule
 from discl.core.text import console, csv_text, echo, printable
 from discl.harness.inspect.index import COMPLETE, STATES, StoredRun
 from discl.harness.run.store import Store
@@ -33,6 +34,7 @@ def as_dict(run: StoredRun) -> dict[str, Any]:
     return {
         **words,
         "main": {title: metric._asdict() for title, metric in run.board_metrics.items()},
+        "epoch": run.result.rule.name if run.result else None,
         "minutes": run.minutes,
         "when": run.when,
         "commit": run.commit,
@@ -49,12 +51,13 @@ def as_csv(runs: Sequence[StoredRun]) -> str:
         metrics = run.board_metrics
         values = [metrics[title].value if title in metrics else "" for title in titles]
         minutes = "" if run.minutes is None else f"{run.minutes:.2f}"
+        epoch = run.result.rule.name if run.result else ""
         named = [getattr(run, name) for name in words]
-        rows.append([*named, *values, minutes, run.when, run.commit, run.why])
-    return csv_text([*words, *titles, "minutes", "when", "commit", "why"], rows)
+        rows.append([*named, *values, minutes, run.when, run.commit, run.why, epoch])
+    return csv_text([*words, *titles, "minutes", "when", "commit", "why", "epoch"], rows)
 
 
-def print_list(shown: Sequence[StoredRun], more: bool, store: Store) -> None:
+def print_list(shown: Sequence[StoredRun], more: bool, store: Store, rule: EpochRule = VAL) -> None:
     """Print runs as a table, with why they are not complete, and how many there are."""
     from discl.harness.inspect.index import count_runs, run_ids
 
@@ -64,7 +67,7 @@ def print_list(shown: Sequence[StoredRun], more: bool, store: Store) -> None:
         return
     digits = _digits(run_ids(store))
     if shown:
-        _print_table(shown, digits)
+        _print_table(shown, digits, rule)
     for run in shown:
         if run.state != COMPLETE:
             echo(f"{run.id[:digits]} {run.state}: {printable(run.why)}")
@@ -76,14 +79,14 @@ def print_list(shown: Sequence[StoredRun], more: bool, store: Store) -> None:
     )
 
 
-def _print_table(shown: Sequence[StoredRun], digits: int) -> None:
+def _print_table(shown: Sequence[StoredRun], digits: int, rule: EpochRule) -> None:
     titles = _titles(shown)
     words = ["id", "benchmark", "scale", "strategy", "seed", "state"]
     header = [*words, *titles, "min", "when (UTC)", "commit"]
     rows = [_cells(run, titles, digits) for run in shown]
     removed = _remove_columns(header, rows, console(WIDTH).width)
     show_list(
-        "runs, newest first (percent)",
+        f"runs, newest first (percent, at {rule.words})",
         [name.replace(" ", "\n") for name in header],
         rows,
         left=header.index("state") + 1,

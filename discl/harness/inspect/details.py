@@ -278,6 +278,8 @@ def as_dict(run: StoredRun) -> dict[str, Any]:
         "settings": identity(run),
         "comparability": result.comparability if result else {},
         "provenance": result.provenance if result else {},
+        "epoch": result.rule.name if result else None,
+        "epochs": [rule.name for rule in result.rules] if result else [],
         "metrics": result.metrics if result else {},
         "errors": result.errors if result else {},
         "predictions": result.predictions if result else "",

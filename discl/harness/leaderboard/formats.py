@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from discl.core.conventions import other_rule
 from discl.core.result import Result
 from discl.core.text import Latex, Markdown, csv_text
+from discl.harness.leaderboard.epochs import warning
 from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import Board, BoardRow
@@ -37,12 +39,15 @@ def as_markdown(made: Board) -> Markdown:
     )
     return Markdown("\n").join(
         [
-            Markdown("## {}, scale {}").format(made.title, Markdown.code(made.scale)),
+            Markdown("## {}, scale {}, at {}").format(
+                made.title, Markdown.code(made.scale), made.rule.words
+            ),
             "",
             Markdown.code(made.command),
             "",
             *_markdown_table(header(made), lines(made)),
             "",
+            *_warned(made),
             Markdown.sentence(explained),
             "",
             Markdown("Comparability key: {}. Code: {}. Hardware: {}.").format(
@@ -52,6 +57,12 @@ def as_markdown(made: Board) -> Markdown:
             *(line for table in made.papers for line in _paper_markdown(table)),
         ]
     )
+
+
+def _warned(made: Board) -> list[Markdown]:
+    """The warning where the two epochs disagree, as a paragraph."""
+    told = warning(made)
+    return [Markdown("**Warning.** {}").format(Markdown.sentence(told)), Markdown()] if told else []
 
 
 def _paper_markdown(table: PaperResults) -> list[Markdown]:
@@ -88,6 +99,7 @@ def as_latex(made: Board) -> Latex:
         body.append(_latex_row(shown))
     head = [
         Latex.comment(made.command),
+        Latex.comment(f"numbers at {made.rule.words}. {warning(made)}".strip()),
         Latex.comment(f"comparability: {json.dumps(made.comparability, sort_keys=True)}"),
         Latex(r"\begin{tabular}{rl" + "r" * (len(titles) - 2) + "}"),
         Latex(r"\toprule"),
@@ -136,6 +148,7 @@ _CSV = (
     ),
     *("baseline", "difference", "difference_half_width", "p", "p_holm", "improvement"),
     "corrections",
+    *("epoch", "other_epoch", "other_epoch_mean", "other_epoch_half_width"),
 )
 
 
@@ -164,7 +177,12 @@ def _csv_head(made: Board, row: BoardRow, metric: str) -> dict[str, Any]:
         "seed_sd": summary.seed_sd,
         "test_se": summary.test_se,
         "corrections": " ".join(row.corrections) if metric in row.old else "",
+        "epoch": made.rule.name,
     }
+    if (beside := row.beside.get(metric)) and beside.n:
+        cells["other_epoch"] = other_rule(made.rule).name
+        cells["other_epoch_mean"] = beside.mean
+        cells["other_epoch_half_width"] = beside.half_width
     if summary.mean.n:
         cells["mean"] = summary.mean.mean
         cells["half_width"] = summary.mean.half_width
@@ -219,6 +237,9 @@ def as_json(made: Board) -> str:
                 }
                 for base, by_metric in row.differences.items()
             },
+            "other_epoch": {
+                metric: beside._asdict() for metric, beside in row.beside.items() if beside.n
+            },
             "runs": [_run(result) for result in row.results],
         }
         for row in made.rows
@@ -233,6 +254,9 @@ def as_json(made: Board) -> str:
         "hardware": made.hardware,
         "columns": made.columns,
         "smallest_p": made.smallest_p,
+        "epoch": made.rule.name,
+        "epoch_note": made.epoch_note,
+        "warning": warning(made),
         "reading": reading(made),
         "about": list(made.about),
         "published": [asdict(table) | {"warning": table.warning} for table in made.papers],
@@ -271,6 +295,7 @@ def _run(result: Result) -> dict[str, Any]:
         "command": provenance.get("command"),
         "commit": provenance.get("commit"),
         "device": provenance.get("device"),
+        "epoch": result.chosen_epoch,
         "predictions": result.predictions,
     }
 
@@ -286,6 +311,7 @@ def as_html(made: Board) -> str:
         "reading": reading(made),
         "errors": " ".join(filter(None, (source_of_error(made), old_rows(made), *made.about))),
         "differences": columns_of_differences(made),
+        "warning": warning(made),
     }
     return template("leaderboard/page.html").render(
         board=made,

@@ -6,21 +6,23 @@ import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from discl.config import commands
 from discl.config.benchmark import Benchmark
 from discl.config.load import load
+from discl.core.conventions import VAL, EpochRule
 from discl.core.errors import UserError, unknown
 from discl.core.result import Result
 from discl.harness.leaderboard import columns, statistics
 from discl.harness.leaderboard.ages import Ages, by_age
+from discl.harness.leaderboard.epochs import read
 from discl.harness.leaderboard.paper_results import PaperResults, paper_results
-from discl.harness.leaderboard.setting import conditions
+from discl.harness.leaderboard.setting import conditions, missing_control
 from discl.harness.leaderboard.simultaneous import PairsOfBoard
-from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
+from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.run.result_parts import is_ordered
 
 BASELINES = ("real_rebalanced", "real_only")  # compared with unless others are named
@@ -44,7 +46,9 @@ class BoardRow:
     differences: dict[str, dict[str, PairedDifference]]  # baseline -> metric -> difference
     # of a run, mean: minutes, steps, and images and denoising_steps of the bank it uses
     cost: dict[str, float]
-    results: list[Result]  # by seed
+    results: list[Result]  # by seed, at the epoch of the board's rule
+    # metrics of `Board.other` by the other rule; empty of rows from before a correction
+    beside: dict[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ class Board:
     lower_is_better: frozenset[str]  # of the columns
     about: tuple[str, ...] = ()  # sentences: what is hard, what the generator had seen
     papers: Sequence[PaperResults] = ()  # shown below, never ranked with the rows
+    rule: EpochRule = VAL  # which epoch of each run its numbers are of
+    epoch_note: str = ""  # why that is another rule than the benchmark's
+    # metric -> strategy -> seed -> value by the other rule, of `differences`; empty where a result
+    # keeps one epoch only
+    other: Mapping[str, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
 
     @property
     def first(self) -> str:
@@ -119,14 +128,16 @@ def board(
     baselines: Sequence[str] = (),
     *,
     other_data: bool = False,
+    epoch: str | None = None,
 ) -> Board:
     """Group results by strategy, best mean of the first column first; incomplete rows last.
 
     `baselines` are strategies others are compared with; without any, `real_rebalanced` and
     `real_only` where they are there. Rows from before a correction come last: they have no place
     and are compared with nothing. Results of papers on the benchmark's data are below the table;
-    with `other_data` also those on the data that it stands in for. Raises UserError where there is
-    no result, or no run of a baseline.
+    with `other_data` also those on the data that it stands in for. Numbers are of the epoch that
+    the benchmark's select.epoch names, or `epoch`, see `epochs.read`. Raises UserError where there
+    is no result, no run of a baseline, or a result lacks the rule that `epoch` names.
     """
     if not results:
         raise UserError(
@@ -134,6 +145,9 @@ def board(
             f" {spec.name} --scale {spec.scale}"
         )
     ages = by_age(results)
+    at = read([*ages.compared, *ages.before], epoch or spec.select.epoch, asked=epoch is not None)
+    compared = len(ages.compared)
+    ages = replace(ages, compared=at.results[:compared], before=at.results[compared:])
     comparability = shared_comparability(ages.comparable)
     shown = columns.of(ages.compared or ages.before)
     groups = _groups(ages.compared)
@@ -142,7 +156,12 @@ def board(
         if name not in groups:
             raise unknown("baseline with a run", name, groups)
     against = tuple(baselines) or tuple(name for name in BASELINES if name in groups)
-    rows = _rows(groups, ages, spec.seeds, against, shown)
+    of_other = _groups(at.other[:compared])
+    other = {metric: _scores(of_other, metric, ages) for metric in shown.differences if at.other}
+    rows = [
+        replace(row, beside=_beside(other, row.strategy))
+        for row in _rows(groups, ages, spec.seeds, against, shown)
+    ]
     rows += [_row_before(name, before[name], ages, shown) for name in sorted(before)]
     command = commands.bench(
         spec.name,
@@ -166,9 +185,26 @@ def board(
         baselines=against,
         caption=shown.caption,
         lower_is_better=shown.lower_is_better,
-        about=conditions(ages.compared or ages.before),
+        about=(
+            *conditions(ages.compared or ages.before),
+            *missing_control(ages.compared or ages.before),
+        ),
         papers=paper_results(spec.name, other_data=other_data),
+        rule=at.rule,
+        epoch_note=at.note,
+        other=other,
     )
+
+
+def _beside(
+    other: Mapping[str, Mapping[str, Mapping[int, float]]], strategy: str
+) -> dict[str, Estimate]:
+    """Metric -> mean over seeds by the other rule."""
+    return {
+        metric: statistics.estimate([*by_name[strategy].values()])
+        for metric, by_name in other.items()
+        if strategy in by_name
+    }
 
 
 def _groups(results: Sequence[Result]) -> dict[str, list[Result]]:

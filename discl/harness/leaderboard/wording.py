@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from discl.core.conventions import other_rule
 from discl.harness.leaderboard.corrections import BEFORE
 from discl.harness.leaderboard.statistics import Estimate
 from discl.harness.leaderboard.table import Board, BoardRow
@@ -54,7 +55,8 @@ def header(made: Board) -> list[str]:
     differences = [
         f"Δ {made.columns[metric]} to {base}" for base, metric in columns_of_differences(made)
     ]
-    return ["place", "strategy", "n", *made.columns.values(), *differences]
+    beside = [f"{made.columns[metric]}, {other_rule(made.rule).short}" for metric in made.other]
+    return ["place", "strategy", "n", *made.columns.values(), *differences, *beside]
 
 
 def lines(made: Board) -> list[list[str]]:
@@ -76,6 +78,7 @@ def _line(row: BoardRow, made: Board) -> list[str]:
         else:
             star = "*" if difference.mean.excludes_zero() else ""
             cells.append(percent(difference.mean, signed=True) + star)
+    cells += [percent(row.beside[metric]) if metric in row.beside else "-" for metric in made.other]
     return cells
 
 
@@ -90,8 +93,16 @@ def reading(made: Board) -> str:
         f" they vary less than half as much as those of the median row). {made.caption} Δ is the"
         " difference, ± half an interval that holds together with those of all pairs of rows in"
         " 95 %; * marks one that excludes zero, and a place is a range where they cannot tell rows"
-        f" apart. {limit}Epochs are chosen on val; test is read once."
+        f" apart. {limit}{epochs_sentence(made)}"
     )
+
+
+def epochs_sentence(made: Board) -> str:
+    """Which epoch the numbers are of, why, and what the last columns show."""
+    beside = ""
+    if made.other:
+        beside = f"The last columns are of the same runs at {other_rule(made.rule).words}."
+    return " ".join(filter(None, (made.rule.meaning, made.epoch_note, beside)))
 
 
 def old_rows(made: Board) -> str:

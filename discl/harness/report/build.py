@@ -35,6 +35,7 @@ class ReportRequest:
     pictures: bool = True
     papers: bool = False  # also show what papers report on other data
     command: str = ""  # that makes the report
+    epoch: str | None = None  # the rule that numbers are read by; None = each benchmark's own
 
 
 def save_report(request: ReportRequest, path: Path) -> list[str]:
@@ -91,5 +92,7 @@ def _comparison(spec: Benchmark, request: ReportRequest, store: Store) -> Compar
             and (request.every_seed or result.seed in spec.seeds)
         ]
         spec = with_runs(spec, results, **every)
-    compared = board(spec, results, request.baselines, other_data=request.papers)
+    compared = board(
+        spec, results, request.baselines, other_data=request.papers, epoch=request.epoch
+    )
     return Comparison(compared, load_histories(compared, store, published=request.root is not None))

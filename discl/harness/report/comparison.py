@@ -71,7 +71,8 @@ class Comparison:
         for metric in self.board.columns:
             plain = headline(self.board, metric, self.scores[metric])
             notes = [*self._elsewhere(plain, metric), *plain.notes]
-            headlines[metric] = plain._replace(notes=notes)
+            sentence = f"At {self.board.rule.words}: {plain.sentence}"
+            headlines[metric] = plain._replace(sentence=sentence, notes=notes)
         return headlines
 
     def _elsewhere(self, of_metric: Headline, metric: str) -> list[str]:

@@ -184,10 +184,10 @@ def _failures(
         results = next(row.results for row in board.rows if row.strategy == name)
         run = middle_run(results, comparison.metric)
         folder = store.folder(run)
-        if not (folder / "predictions.npz").is_file():
+        if not (folder / run.predictions_file).is_file():
             notes.append(f"no mistakes of {name}: its predictions are not on this machine")
             continue
-        predictions = store.predictions(folder)
+        predictions = store.predictions(folder, run.predictions_file)
         if predictions_digest(predictions) != run.predictions:
             notes.append(f"no mistakes of {name}: the run on this machine is another one")
             continue

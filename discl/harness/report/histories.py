@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from discl.core.conventions import VAL
 from discl.core.interfaces import EpochReport
 from discl.core.result import Result
 from discl.harness.leaderboard import statistics
@@ -147,7 +148,8 @@ def _is_here(results: Sequence[Result], store: Store) -> bool:
     """Whether the runs in the store are the very ones that gave some results."""
     for result in results:
         path = store.folder(result) / "result.json"
-        if not path.exists() or Result.read(path).predictions != result.predictions:
+        published = result.under(VAL.name).predictions
+        if not path.exists() or Result.read(path).predictions != published:
             return False
     return True
 

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
+from discl.core.conventions import other_rule
 from discl.core.text import listed
 from discl.engine.evaluation.metrics import definitions
 from discl.harness.html import template, text
+from discl.harness.leaderboard.epochs import warning
 from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.power import of_first_two
 from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
@@ -82,6 +84,17 @@ class Section:
     @property
     def reading(self) -> str:
         return reading(self.board)
+
+    @property
+    def warning(self) -> str:
+        """Where the sign of a difference hangs on the epoch that is read."""
+        return warning(self.board)
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """Metric -> title of a column with the numbers of the other epoch."""
+        short = other_rule(self.board.rule).short
+        return {metric: f"{self.board.columns[metric]}, {short}" for metric in self.board.other}
 
     @property
     def source_of_error(self) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 
 from discl.config.sweep import Point
 from discl.config.sweep_expand import axes_that_differ
+from discl.core.conventions import VAL, EpochRule
 from discl.core.hashing import canonical_json
 from discl.core.result import Result
 from discl.harness.leaderboard import columns
+from discl.harness.leaderboard.epochs import read
 from discl.harness.leaderboard.statistics import Estimate, estimate
 
 
@@ -32,11 +34,17 @@ class GridTable:
     axes: list[str]
     columns: dict[str, str]  # metric -> title
     rows: list[GridRow]
+    rule: EpochRule = VAL  # which epoch of each run its numbers are of
+    epoch_note: str = ""  # why that is another rule than the benchmark's
 
 
 def grid_table(points: Sequence[Point], results: Mapping[str, Result]) -> GridTable:
     """The results by id of a sweep's points, grouped by what differs besides the seed."""
     axes = axes_that_differ(points)
+    done = [results[id] for point in points if (id := point.experiment.id()) in results]
+    wanted = points[0].experiment.benchmark.select.epoch if points else VAL.name
+    at = read(done, wanted)
+    results = {result.id: result for result in at.results}
     groups: dict[str, list[Point]] = {}
     for point in points:
         key = canonical_json([point.at.get(axis) for axis in axes])
@@ -44,7 +52,7 @@ def grid_table(points: Sequence[Point], results: Mapping[str, Result]) -> GridTa
     titles = _titles(points, results)
     rows = [_row(axes, group, results, titles) for group in groups.values()]
     rows.sort(key=lambda row: (not row.results, -_score(row, next(iter(titles), ""))))
-    return GridTable(axes, titles, rows)
+    return GridTable(axes, titles, rows, at.rule, at.note)
 
 
 def _titles(points: Sequence[Point], results: Mapping[str, Result]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from discl.config.sweep import Point
 from discl.core.result import Result
 from discl.harness.leaderboard import columns
+from discl.harness.leaderboard.epochs import read
 from discl.harness.leaderboard.statistics import Estimate, estimate, paired
 from discl.harness.tuning.proposals import STOPPED, finished_trial
 from discl.harness.tuning.slots import SLOT, hours_of
@@ -140,6 +141,9 @@ def gains(
     ]
     if not done:
         return {}, []
+    wanted = pairs[0].default[0].experiment.benchmark.select.epoch
+    results = {result.id: result for result in read(done, wanted).results}
+    done = list(results.values())
     shown = columns.of(done)
     titles = {metric: title for metric, title in shown.titles.items() if title in columns.BRIEF}
     return titles, [_gain(pair, results, list(titles)) for pair in pairs]

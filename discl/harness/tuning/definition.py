@@ -46,6 +46,7 @@ class StudyDefinition:
         ]
         self.default = self.points({}, self.replicates[:1])[0].experiment
         self.objective = self.tune.objective or [self.default.benchmark.select.metric]
+        self.epoch = self.default.benchmark.select.epoch  # at which a run is judged
         self.first = [dict(params) for params in first]
         own = self.own()
         if not self.first and own is not None:
@@ -65,6 +66,7 @@ class StudyDefinition:
             "benchmark": self.sweep.benchmark,
             "scale": self.sweep.scale,
             "objective": self.objective,
+            "epoch": self.epoch,
         }
         for path, dimension in self.space.items():
             agreed[f"space {path}"] = dimension.model_dump(exclude_defaults=True)

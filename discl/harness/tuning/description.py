@@ -6,6 +6,7 @@ from optuna.trial import FrozenTrial
 
 from discl.config import commands
 from discl.config.sweep import COSTS, Dimension
+from discl.core.conventions import VAL, epoch_rule
 from discl.core.hashing import canonical_json
 from discl.harness.tuning.history import StudySnapshot
 from discl.harness.tuning.proposals import lower_is_better
@@ -19,6 +20,7 @@ def describe(study: StudySnapshot) -> list[tuple[str, str]]:
         ("benchmark", f"{definition['benchmark']} at scale {definition['scale']}"),
         ("set", _shared_settings(study)),
         ("objective", " and ".join(_explained(objective) for objective in study.objective)),
+        ("read at", epoch_rule(definition.get("epoch", VAL.name)).words),
         ("a trial", _replicates(study)),
         (
             "proposed by",

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from discl.config.experiment import Experiment
 from discl.config.sweep import SweepFile
+from discl.core.conventions import VAL
 from discl.core.errors import UserError
 from discl.core.interfaces import NOT_READY, NotReady
 from discl.core.result import Result
@@ -113,6 +114,7 @@ class StrategyStudy:
         if existing is None:
             study.set_user_attr(DEFINITION, {**agreement, "sampler": sampler})
             return study, sampler
+        existing = {"epoch": VAL.name, **existing}  # as all were judged before runs kept both
         differing = [
             key
             for key in {**existing, **agreement}
@@ -335,7 +337,12 @@ class StrategyStudy:
     def _score(
         self, ours: OpenTrial, outcome: Outcome, result: Result, heartbeat: Heartbeat
     ) -> None:
-        measured = {**result.metrics, **outcome.costs}
+        try:
+            judged = result.under(self.definition.epoch)
+        except UserError as error:
+            self._end(ours, heartbeat, failure=str(error))
+            return
+        measured = {**judged.metrics, **outcome.costs}
         values = [measured.get(key, math.nan) for key in self.objective]
         if not all(math.isfinite(value) for value in values):
             usable = sorted(key for key in measured if key.startswith(("val/", "cost/")))

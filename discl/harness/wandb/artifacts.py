@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from discl.core.conventions import EPOCH_RULES, VAL
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.engine.bank.bank import Bank
@@ -71,16 +72,23 @@ def result_artifact(result: Result, folder: Path) -> Any:
 
     metadata = {
         "id": result.id,
-        "predictions_sha256": result.predictions,
+        "predictions_sha256": result.under(VAL.name).predictions,
+        **_last(result),
         "comparability": result.comparability,
     }
     artifact = wandb.Artifact(
         f"result-{result.id}", type="result", description=result.name[:250], metadata=metadata
     )
-    for name in ("result.json", "predictions.npz"):
+    for name in ("result.json", *(rule.predictions for rule in EPOCH_RULES.values())):
         if (folder / name).exists():
             artifact.add_reference((folder.absolute() / name).as_uri(), name=name, checksum=False)
     return artifact
+
+
+def _last(result: Result) -> dict[str, str]:
+    """The digest of the predictions of the last epoch, where they are others."""
+    last = result.last.get("predictions")
+    return {"last_predictions_sha256": str(last)} if last else {}
 
 
 def use_artifact(run: Any, artifact: Any) -> None:

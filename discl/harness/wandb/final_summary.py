@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from discl.config.benchmark import Benchmark
-from discl.core.conventions import SHOTS, id_test_split
+from discl.core.conventions import EPOCH_RULES, SHOTS, VAL, id_test_split
 from discl.core.errors import UserError
 from discl.core.result import Result
 from discl.core.seals import read_sealed
 from discl.core.text import echo
 from discl.engine.evaluation.confusion import ConfusionCounts, count, unpack
 from discl.files.fetch import offline
+from discl.harness.leaderboard.epochs import Reading, read
 from discl.harness.run.assembly import Bench
 from discl.harness.run.mistakes import misclassified, worst_classes
 from discl.harness.run.store import Store
@@ -41,8 +42,10 @@ def write(run: Any, result: Result, folder: Path, on_step: Callable[[str], None]
         },
         allow_val_change=True,
     )
-    run.summary.update(_numbers(result))
     config = _config(folder)
+    at = read([result], _epoch_of(config))
+    result = at.results[0]
+    run.summary.update(_numbers(result) | _of_other_epoch(at))
     on_step("metrics")
     for part in (_classes, _mistakes):
         try:
@@ -62,8 +65,8 @@ def write(run: Any, result: Result, folder: Path, on_step: Callable[[str], None]
     on_step("artifacts")
 
 
-def _numbers(result: Result) -> dict[str, float]:
-    """Metrics and costs; val metrics are those of the chosen epoch, under `chosen/`.
+def _numbers(result: Result) -> dict[str, Any]:
+    """Metrics and costs at the epoch that is read; val metrics are under `chosen/`.
 
     The epochs already gave the best and the last val metrics.
     """
@@ -76,6 +79,23 @@ def _numbers(result: Result) -> dict[str, float]:
         "chosen_epoch": result.chosen_epoch,
         **{f"cost/{key}": cost for key, cost in result.cost.items()},
     }
+
+
+def _epoch_of(config: Mapping[str, Any]) -> str:
+    """The rule of a run's benchmark; that of earlier versions where it names none."""
+    select = config.get("select")
+    named = select.get("epoch") if isinstance(select, Mapping) else None
+    return named if named in EPOCH_RULES else VAL.name
+
+
+def _of_other_epoch(at: Reading) -> dict[str, Any]:
+    """The rule, and the same metrics by the other one, under `last_epoch/` or `val_epoch/`."""
+    other = {
+        f"{result.rule.name}_epoch/{key}": value
+        for result in at.other
+        for key, value in result.metrics.items()
+    }
+    return {"epoch_rule": at.rule.name, **other}
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -132,7 +152,7 @@ def _confusion(result: Result, folder: Path) -> ConfusionCounts | None:
     if packed is not None:
         return unpack(test, "", packed)
     try:
-        predictions = Store().predictions(folder)
+        predictions = Store().predictions(folder, result.predictions_file)
     except UserError:
         return None
     guesses = predictions[f"{test}/logits"].argmax(1)
@@ -195,7 +215,7 @@ def _mistakes(run: Any, result: Result, folder: Path, config: Mapping[str, Any])
     import wandb
     from PIL import Image
 
-    predictions = Store().predictions(folder)
+    predictions = Store().predictions(folder, result.predictions_file)
     test = _test_split(result)
     bench = Bench(spec_of(config))
     with offline():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from discl.config.benchmark import Benchmark
-from discl.core.conventions import id_test_split
+from discl.core.conventions import epoch_rule, id_test_split
 from discl.core.errors import UserError
 from discl.core.metric_names import higher_is_better
 from discl.core.result import Result
@@ -127,14 +127,19 @@ def build_dashboard(
         project=project,
         title=f"{printable(spec.title)}, {spec.scale}: does the curriculum help?",
         description=f"Strategies of {spec.name} at scale {spec.scale}, by `discl wandb dashboard`",
-        blocks=_blocks(ws, wr, panels, group, runs_of),
+        blocks=_blocks(ws, wr, panels, group, runs_of, spec.select.epoch),
         width="fluid",
     )
     return Dashboard(workspace, report)
 
 
 def _blocks(
-    ws: Any, wr: Any, panels: Mapping[str, Sequence[Any]], group: str, runs_of: Mapping[str, str]
+    ws: Any,
+    wr: Any,
+    panels: Mapping[str, Sequence[Any]],
+    group: str,
+    runs_of: Mapping[str, str],
+    epoch: str,
 ) -> list[Any]:
     """The blocks of the report: a note on how to read it, then a grid for each section."""
     trained = wr.Runset(
@@ -150,12 +155,7 @@ def _blocks(
         filters=ws.And(ws.Metric("JobType") == "tune"),
     )
     blocks: list[Any] = [
-        wr.P(
-            text=(
-                "Epochs are chosen on val; test and ood are read once, at the chosen epoch. Bands"
-                " and bars are over seeds."
-            )
-        ),
+        wr.P(text=f"{epoch_rule(epoch).meaning} Bands and bars are over seeds."),
     ]
     for name, section in panels.items():
         blocks += [

@@ -108,7 +108,7 @@ def test_names_are_only_ever_words() -> None:
     assert any(visible(NASTY) in text for text in page.seen)
     assert "<script>" not in as_markdown(shown)
     line = next(line for line in as_markdown(shown).splitlines() if "🙂" in line)
-    assert len(re.findall(r"(?<!\\)\|", line)) == 1 + len(shown.columns) + 3
+    assert len(re.findall(r"(?<!\\)\|", line)) == 1 + len(shown.columns) + 3 + len(shown.other)
     assert r"\textbackslash{}" in as_latex(shown)
     assert json.loads(as_json(shown))["rows"][0]["strategy"] == NASTY
     assert next(csv.DictReader(io.StringIO(as_csv(shown))))["strategy"] == printable(NASTY)

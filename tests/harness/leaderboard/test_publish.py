@@ -122,6 +122,42 @@ def test_a_forged_result_that_fits_itself_is_caught_by_the_predictions(root: Pat
     assert any("are not those of its saved predictions" in fault for fault in faults)
 
 
+def test_both_epochs_of_a_result_verify_and_either_is_caught(tmp_path: Path) -> None:
+    for experiment in results.experiments(SPEC):
+        results.store(experiment, 2.0, last=1.0)
+    root = tmp_path / "leaderboards"
+    publish(SPEC, Store(), root)
+    verification = verify_published(root, Store())
+    assert (verification.results, verification.from_predictions, verification.faults) == (4, 4, [])
+    assert verification.numbers > 2 * 4 * 50
+    assert stale(root) == []
+
+    path = _one(root)
+    stored = json.loads(path.read_text("utf-8"))
+    stored["last"]["metrics"]["test/few_acc"] += 0.01
+    faults = _faults_of(path, stored)
+    assert "at the last epoch: metrics says test/few_acc" in faults[0]
+
+    (experiment,) = [each for each in results.experiments(SPEC) if each.id() == stored["id"]]
+    forged = results.result(experiment, 2.0, last=9.0)
+    forged.last["predictions"] = stored["last"]["predictions"]
+    path.write_text(forged.to_json(), "utf-8")
+    (*_, told) = verify([path], Store()).faults
+    assert "at the last epoch: its confusion counts" in told
+
+    stored = json.loads(results.result(experiment, 2.0, last=1.0).to_json())
+    stored["last"]["epoch"] -= 1
+    assert "its last epoch is 29, of 30" in _faults_of(path, stored)[0]
+    del stored["last"]["errors"]
+    assert "last holds" in _faults_of(path, stored)[0]
+
+
+def _faults_of(path: Path, stored: dict[str, Any]) -> list[str]:
+    stored = {key: value for key, value in stored.items() if key != "seal"}
+    path.write_text(json.dumps(stored), "utf-8")
+    return verify([path], Store()).faults
+
+
 def test_a_submission_adds_rows_and_says_what_it_did(root: Path) -> None:
     added = SPEC.model_copy(update={"strategies": ["all_levels"]})
     for experiment in results.experiments(added):

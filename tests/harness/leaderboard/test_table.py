@@ -37,8 +37,8 @@ VALUES = {
 }
 
 
-def _result(strategy: str, seed: int, overall: float, few: float) -> Result:
-    metrics = {
+def _metrics(overall: float, few: float) -> dict[str, float]:
+    return {
         "test/macro_acc": overall,
         "test/few_acc": few,
         "test/many_acc": 0.7,
@@ -48,6 +48,12 @@ def _result(strategy: str, seed: int, overall: float, few: float) -> Result:
         "ood/macro_acc": overall - 0.1,
         "test/adjusted_macro_acc": overall,
     }
+
+
+def _result(strategy: str, seed: int, overall: float, few: float) -> Result:
+    """A run with these numbers at its last epoch; val chose one at which the few are the better,
+    the worse they end.
+    """
     return Result(
         id=f"{strategy}{seed}",
         attempt=0,
@@ -62,7 +68,7 @@ def _result(strategy: str, seed: int, overall: float, few: float) -> Result:
             "comparison": "c1",
             "bank": None if strategy.startswith("real") else "b1",
         },
-        metrics=metrics,
+        metrics=_metrics(overall - 0.02, 0.36 - few),
         class_recalls=[],
         classes=[],
         counts=[],
@@ -70,6 +76,7 @@ def _result(strategy: str, seed: int, overall: float, few: float) -> Result:
         seen={100: 10},
         cost={"steps": 10, "seconds": 30.0, "images_generated": 0},
         provenance={"processor": "golden", "device": "cpu", "threads": 1},
+        last={"epoch": 29, "metrics": _metrics(overall, few)},
     )
 
 
@@ -150,7 +157,8 @@ def _with_groups(
         "backbone": {"parameters": {}},
         **(identity or {}),
     }
-    return replace(_result(strategy, 0, 0.4, 0.1), metrics={**base, **metrics}, identity=settings)
+    run = replace(_result(strategy, 0, 0.4, 0.1), identity=settings, last={})
+    return replace(run, metrics={**base, **metrics})
 
 
 ONE_SEED = SPEC.model_copy(update={"seeds": [0]})

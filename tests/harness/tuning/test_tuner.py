@@ -124,6 +124,7 @@ def _result(experiment: Experiment, metrics: Mapping[str, float]) -> Result:
         {},
         {},
         {},
+        last={"epoch": 0},
     )
 
 

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from discl.config import sweep_expand
 from discl.config.sweep import Point, SweepFile
+from discl.core.conventions import EpochRule
 from discl.core.errors import unknown
 from discl.core.result import Result
 from discl.harness.leaderboard import columns
+from discl.harness.leaderboard.epochs import read
 from discl.harness.sweep.order_test.orders import check_equal_exposure, check_seeds, orders
 from discl.harness.sweep.order_test.sentences import sentences
 from discl.harness.sweep.order_test.statistics import OrderTestResult, analyse
@@ -24,6 +26,7 @@ class MetricReading(NamedTuple):
 
     result: OrderTestResult
     sentences: list[str]
+    rule: EpochRule  # which epoch its numbers are of
 
 
 def order_points(sweep: SweepFile) -> list[Point]:
@@ -52,7 +55,9 @@ def read_orders(
 
     Raises UserError where a metric of the file was not measured, or a run is missing.
     """
-    done = [results[point.experiment.id()] for point in points]
+    wanted = points[0].experiment.benchmark.select.epoch
+    at = read([results[point.experiment.id()] for point in points], wanted)
+    done = at.results
     titles = columns.of(done).titles
     metrics = sweep.order.metrics if sweep.order else []
     if not metrics:
@@ -66,7 +71,9 @@ def read_orders(
             scores.setdefault(tuple(point.at[ORDER]), {})[result.seed] = result.metrics[metric]
         ascending = tuple(sorted(next(iter(scores))))
         tested = analyse(scores, paper=ascending)
-        readings[metric] = MetricReading(tested, sentences(tested, titles.get(metric, metric)))
+        said = sentences(tested, titles.get(metric, metric))
+        said += [at.note] if at.note else []
+        readings[metric] = MetricReading(tested, said, at.rule)
     return readings
 
 
