@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +24,7 @@ def plan(**selection: Any) -> None:
 
     Nothing is trained and no image is made.
     """
-    from discl.cli.render.cost import print_work
+    from discl.cli.render.cost import print_time, print_work
     from discl.config.experiment import experiments
     from discl.harness.run.store import Store
     from discl.harness.run.trackers import CompositeTracker
@@ -46,10 +47,7 @@ def plan(**selection: Any) -> None:
             echo(f"  {sentence}")
     print_work(cost, models_note=f"; `discl hard {spec.name}` does only that")
     without = "" if cost.hard is not None else ", without the images"
-    echo(
-        f"  time here          {cost.minutes:>12.1f}   minutes, from a sample of each kind of"
-        f" work{without}"
-    )
+    print_time(cost.minutes, "minutes", 1, f"from a sample of each kind of work{without}")
     _print_power(spec, cost)
 
 
@@ -62,7 +60,7 @@ def _print_power(spec: Benchmark, cost: CostEstimate) -> None:
 
     _, results = runs_of(spec, Store())
     todo = cost.experiments - cost.cached
-    a_run = cost.minutes / todo if todo else None
+    a_run = cost.minutes / todo if todo and not math.isnan(cost.minutes) else None
     if results:
         a_run = sum(result.cost["seconds"] for result in results) / 60 / len(results)
     results = read(results, spec.select.epoch).results

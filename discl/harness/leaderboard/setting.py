@@ -30,8 +30,16 @@ def conditions(results: Sequence[Result]) -> tuple[str, ...]:
             break
     if results and (overlap := _overlap(results[0].comparability)):
         sentences.append(overlap)
-    sentences += _of_the_start(results)
+    for result in results[:1]:
+        sentences += filter(None, [start_sentence(result.identity.get("start"), result.cost)])
     return tuple(sentences)
+
+
+def missing_control(results: Sequence[Result]) -> tuple[str, ...]:
+    """A sentence where the runs of a table begin from a start, and its control is not there."""
+    strategies = [result.strategy for result in results]
+    begun = results[0].identity.get("start") if results else None
+    return tuple(filter(None, [control_sentence(begun, strategies)]))
 
 
 def conditions_of(spec: Benchmark) -> tuple[str, ...]:
@@ -40,10 +48,9 @@ def conditions_of(spec: Benchmark) -> tuple[str, ...]:
 
     parts = PartCache()
     levels = {level for name in spec.strategies for level in used_levels(spec, name, parts)}
-    begun = identity_of(spec)
-    of_start = (start_sentence(begun, {}), control_sentence(begun, spec.strategies))
+    of_start = start_sentence(identity_of(spec), {})
     if not levels - {PHOTO}:
-        return tuple(filter(None, of_start))
+        return tuple(filter(None, [of_start]))
     bench = Bench(spec)
     rule = bench.hard_photos
     hard = scope(
@@ -54,7 +61,7 @@ def conditions_of(spec: Benchmark) -> tuple[str, ...]:
         published_counts=bench.published_counts,
     )
     generator = getattr(bench.generator, "training_data", UNKNOWN)
-    return tuple(filter(None, (hard, seen(generator), *of_start)))
+    return tuple(filter(None, (hard, seen(generator), of_start)))
 
 
 def seen(training_data: str) -> str:
@@ -74,16 +81,6 @@ def _sentences(result: Result, images: Mapping[str, Any]) -> Iterator[str]:
     if hard := _hard(result):
         yield hard
     yield seen(result.provenance.get("training_data") or _as_shipped(images["generator"]))
-
-
-def _of_the_start(results: Sequence[Result]) -> Iterator[str]:
-    """Sentences on the weights that all runs begin from, and on a control that is missing."""
-    strategies = sorted({result.strategy for result in results})
-    for result in results[:1]:
-        begun = result.identity.get("start")
-        yield from filter(
-            None, (start_sentence(begun, result.cost), control_sentence(begun, strategies))
-        )
 
 
 def _overlap(comparability: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from discl.core.result import Result
 from discl.harness.run.assembly import Bench
 from discl.harness.run.start.stage import StartStage
 from discl.harness.run.store import Store
+from discl.harness.sweep.throughput import Patience
 
 TIMED_KINDS = 3  # kinds of runs that are timed; the others are taken for their mean
 
@@ -37,7 +38,7 @@ class CostEstimate:
     trained_images: int
     starts: int  # runs that make the weights others begin from: one a seed, whatever the strategies
     # on this machine with one worker: from a sample of each kind of work, or from runs that are
-    # stored
+    # stored; nan = not known
     minutes: float
 
 
@@ -53,6 +54,7 @@ class _Totals:
     optimiser_steps: int = 0
     trained_images: int = 0
     starts: int = 0
+    start_ids: set[str] = field(default_factory=set)
     seconds: float = 0.0
 
 
@@ -62,15 +64,17 @@ def estimate_cost(
     """The cost of these runs now.
 
     Prepares the data, since how much must be made depends on it; trains and makes nothing.
-    `timed` = False leaves the minutes out: to time a sample of the work takes some seconds.
+    `timed` = False leaves the minutes out: to time a sample of the work takes some seconds, 20 at
+    most.
     """
     by_id = {experiment.id(): experiment for experiment in experiments}
     stored = {id: result for id in by_id if (result := store.find(id))}
     todo = [experiment for id, experiment in by_id.items() if id not in stored]
     totals = _Totals()
+    patience = Patience() if timed else None
     for group in _groups(todo, _decides_images):
-        _add_images(totals, group, progress, timed)
-    epoch_times = _EpochTimes(stored.values(), timed)
+        _add_images(totals, group, progress, patience)
+    epoch_times = _EpochTimes(stored.values(), patience)
     for group in _groups(todo, _decides_epoch_time):
         _add_training(totals, group, epoch_times)
     for group in _groups(todo, _decides_start):
@@ -128,7 +132,7 @@ def _decides_images(benchmark: Benchmark) -> object:
 
 
 def _add_images(
-    totals: _Totals, group: Sequence[Experiment], progress: Progress, timed: bool
+    totals: _Totals, group: Sequence[Experiment], progress: Progress, patience: Patience | None
 ) -> None:
     """Add the images of experiments that share them, and the models that find the hard photos."""
     from discl.harness.sweep.throughput import seconds_per_denoising_step
@@ -140,7 +144,7 @@ def _add_images(
     if fold_model_images:
         hard = bench.hard_photos.expected()
         images, steps = _images_of(bench, levels, hard or 0)
-        _add_fold_models(totals, bench, fold_model_images, timed)
+        _add_fold_models(totals, bench, fold_model_images, patience)
     else:
         hard = len(bench.hard)
         images, steps = _missing_images(bench, levels)
@@ -150,8 +154,8 @@ def _add_images(
     if images:
         photo = bench.sources_of(np.arange(1)).photos[0]
         totals.bytes += images * int(photo.size * 0.8)
-    if steps and timed:
-        totals.seconds += steps * seconds_per_denoising_step(bench)
+    if steps and patience:
+        totals.seconds += steps * seconds_per_denoising_step(bench, patience=patience)
 
 
 def _levels(group: Sequence[Experiment]) -> list[int]:
@@ -174,7 +178,9 @@ def _fold_model_images(bench: Bench) -> list[int]:
     return counts
 
 
-def _add_fold_models(totals: _Totals, bench: Bench, images: Sequence[int], timed: bool) -> None:
+def _add_fold_models(
+    totals: _Totals, bench: Bench, images: Sequence[int], patience: Patience | None
+) -> None:
     from discl.harness.sweep.throughput import training_speed
 
     batch = bench.spec.train.batch
@@ -182,8 +188,8 @@ def _add_fold_models(totals: _Totals, bench: Bench, images: Sequence[int], timed
     totals.trained_images += sum(images)
     totals.optimiser_steps += sum(images) // batch
     out_of_fold = bench.hard_photos.out_of_fold
-    if timed and out_of_fold:
-        speed = training_speed(bench)
+    if patience and out_of_fold:
+        speed = training_speed(bench, patience=patience)
         held_out = len(bench.train) // out_of_fold.models.folds
         predicted = held_out + len(bench.dataset.split("val"))
         totals.seconds += sum(
@@ -227,8 +233,8 @@ class _EpochTimes:
     From stored runs like it, or else timed here, or else the mean of those that were timed.
     """
 
-    def __init__(self, stored: Iterable[Result], timed: bool) -> None:
-        self.timed = timed
+    def __init__(self, stored: Iterable[Result], patience: Patience | None) -> None:
+        self.patience = patience
         self.stored: dict[str, list[float]] = {}
         for result in stored:
             epochs = result.identity["train"]["epochs"]
@@ -243,10 +249,11 @@ class _EpochTimes:
         key = canonical_json([identity["backbone"], identity["train"]["epochs"]])
         if key in self.stored:
             return float(np.median(self.stored[key]))
-        if self.timed and len(self.samples) < TIMED_KINDS:
-            seconds = seconds_per_run(bench, training_speed(bench))
+        if self.patience and len(self.samples) < TIMED_KINDS:
+            seconds = seconds_per_run(bench, training_speed(bench, patience=self.patience))
             self.samples.append(seconds / bench.spec.train.epochs)
-        return float(np.mean(self.samples)) if self.samples else 0.0
+        known = [sample for sample in self.samples if not math.isnan(sample)]
+        return float(np.mean(known)) if known else math.nan if self.samples else 0.0
 
 
 def _add_training(totals: _Totals, group: Sequence[Experiment], epoch_times: _EpochTimes) -> None:
@@ -277,14 +284,15 @@ def _add_starts(totals: _Totals, group: Sequence[Experiment], epoch_times: _Epoc
         return
     bench = Bench(group[0].benchmark)
     stages = [StartStage(bench, seed) for seed in sorted({each.seed for each in group})]
-    todo = [stage for stage in stages if not stage.is_stored]
+    todo = [stage for stage in stages if not stage.is_stored and stage.id not in totals.start_ids]
     if not todo:
         return
+    totals.start_ids.update(stage.id for stage in todo)  # other runs may have the same start
     train = todo[0].experiment.benchmark.train
     images = todo[0].experiment.benchmark.sampling.images or len(bench.train)
     steps = train.epochs * (images // train.batch) * len(todo)
     totals.starts += len(todo)
     totals.optimiser_steps += steps
     totals.trained_images += steps * train.batch
-    seconds = epoch_times.seconds(group[0], bench) if epoch_times.timed else 0.0
+    seconds = epoch_times.seconds(group[0], bench) if epoch_times.patience else 0.0
     totals.seconds += seconds * train.epochs * len(todo)

@@ -130,7 +130,8 @@ class StartStage:
         checkpointer = Checkpointer(
             folder, spec.train.checkpoint_seconds, BestEpoch(""), time.monotonic()
         )
-        fit = self._fit(checkpointer, progress)
+        bench = self.bench.with_spec(spec)
+        fit = self._fit(bench, checkpointer, progress)
         what = f"training the start of seed {self.seed}"
         progress(what, len(fit.history), spec.train.epochs)
         try:
@@ -155,17 +156,17 @@ class StartStage:
                 f"the start of seed {self.seed} (train.start) ends in weights that are not finite;"
                 " lower train.lr, or that of train.start.settings"
             )
+        bench.close()
         seal = ""
         if main:
             seal = state_file.save(self.folder / WEIGHTS, weights, about, f"start {self.id}")
             checkpointer.clear()
         return MadeStart(weights, distributed.broadcast(about), distributed.broadcast(seal))
 
-    def _fit(self, checkpointer: Checkpointer, progress: Progress) -> Fit:
+    def _fit(self, bench: Bench, checkpointer: Checkpointer, progress: Progress) -> Fit:
         """The training, where the last checkpoint left it."""
         from discl.engine.training.loop import Fit
 
-        bench = self.bench.with_spec(self.experiment.benchmark)
         setup = bench.setup((PHOTO,), progress)
         main = distributed.is_main_process()
         fit = Fit(

@@ -129,6 +129,7 @@ def test_what_cannot_change_a_start_leaves_its_id_and_what_can_changes_it(
         "loss.name=balanced_softmax",
         "sampling.images=96",
         "train.start.strategy=real_rebalanced",
+        "dataset.largest=19",  # other photos
     ):
         assert id_of(setting) != ours, setting
 
@@ -201,6 +202,9 @@ def test_the_price_of_a_plan_has_each_start_once_a_seed(cifar100_photos: Path) -
     cost = estimate_cost(experiments(spec), Store(), _quiet, timed=False)
     assert (cost.cached, cost.starts) == (2, 2)
     assert cost.optimiser_steps == 2 * STEPS + 4 * 2
+    rates = [warm(cifar100_photos, BOTH, "seeds=[5]", f"train.lr={lr}") for lr in (0.01, 0.02)]
+    runs = [experiment for each in rates for experiment in experiments(each)]
+    assert estimate_cost(runs, Store(), _quiet, timed=False).starts == 1  # of all four
     plain = estimate_cost(experiments(cold(cifar100_photos, BOTH)), Store(), _quiet, timed=False)
     assert (plain.starts, plain.optimiser_steps) == (0, 4)
 
@@ -300,6 +304,48 @@ seeds = [0]
     assert len(digests) == 1
     assert [_answer(result) for result in results] == [_answer(whole[r.id]) for r in results]
     assert len(list(starts().root.iterdir())) == 1
+
+
+@pytest.mark.usefixtures("after_two_runs")
+def test_a_plan_tells_of_starts_to_train_and_of_a_missing_control(cifar100_photos: Path) -> None:
+    arguments = ["plan", "cifar100_lt", "--strategies", "real_rebalanced", "--seeds", "0,1"]
+    for setting in settings(cifar100_photos):
+        arguments += ["--set", setting]
+    said = " ".join(CliRunner().invoke(main, arguments).output.split())
+    assert "starts to train 1 one a seed, shared by its strategies (train.start)" in said
+    assert "No real_only among the strategies" in said
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        ["second_stage.name=crt", "train.ema=0.5"],
+        ["backbone.frozen=true", "train.start.settings={epochs=2, crop=24}"],
+        ["select.wise_ft_alphas=[0.0]", "train.start.settings={epochs=2, hflip=false}"],
+        pytest.param(
+            ["backbone={name='open_clip'}", "loss.name=flyp", "train.lr=1e-4"],
+            marks=pytest.mark.slow,  # a CLIP model of its own
+        ),
+    ],
+    ids=["second stage", "frozen", "wise_ft", "flyp"],
+)
+def test_whatever_a_run_does_after_its_training_it_begins_from_its_start(
+    learner: list[str], cifar100_photos: Path
+) -> None:
+    spec = warm(cifar100_photos, "strategies=['real_only']", *learner)
+    (result,) = made(spec)
+    start = read(_start())
+    assert result.provenance["start"]["digest"] == start.digest
+    if "select.wise_ft_alphas=[0.0]" in learner:  # a share of 0 is the network it began with
+        from discl.engine.evaluation.predict import logits_of
+
+        bench = Bench(spec)
+        network = bench.inputs.network(0)
+        network.load_state_dict(start.weights)
+        photos = bench.inputs.split("test").pixels
+        saved = Store().predictions(Store().folder(result))["test/wise_logits"]
+        logits = logits_of(network, photos, bench.inputs.preprocess, torch.device("cpu"))
+        np.testing.assert_allclose(logits, saved, atol=1e-5)
 
 
 def test_a_start_that_diverges_says_whose_training_it_was(cifar100_photos: Path) -> None:
