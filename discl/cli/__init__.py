@@ -23,6 +23,7 @@ from discl.cli.doctor import doctor, verify
 from discl.cli.hard import hard
 from discl.cli.init import init
 from discl.cli.leaderboard import leaderboard
+from discl.cli.levels import levels
 from discl.cli.listing import list_parts
 from discl.cli.options.group import CommandGroup
 from discl.cli.order_test import order_test
@@ -153,6 +154,7 @@ def main(debug: bool) -> None:
     discl bench cifar10_lt               run it, resume it, and print the table
     discl sweep tune_static --workers 2  tune every strategy alike, or vary whatever you like
     discl order-test cifar10_lt          does the order of the levels matter?
+    discl levels cifar10_lt              what is each level worth, and which to take?
     discl study show tune_static         results of tuning, trial by trial
     discl bank show cifar10_lt           look at the images between text and photo
     discl leaderboard cifar10_lt         the table again
@@ -176,6 +178,7 @@ for command in (
     run,
     sweep,
     order_test,
+    levels,
     study,
     bank,
     leaderboard,

@@ -97,6 +97,13 @@ def launch_options(command: Command) -> Command:
     return command
 
 
+def bench_launch_options(command: Command) -> Command:
+    """Options of a command that runs a sweep of the benchmark that it is given."""
+    for option in reversed(_OPTIONS[1:]):  # without --benchmark
+        command = option(command)
+    return command
+
+
 def load_sweep(name: str, given: Mapping[str, Any], strategies: Sequence[str] = ()) -> SweepFile:
     """The sweep file with what the command line says about it."""
     from discl.cli.options.selection import numbers

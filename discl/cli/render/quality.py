@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from discl.harness.bank.quality.gap_curve import GapCurve
     from discl.harness.bank.quality.quality_report import (
         ClassLevelStats,
         QualityReport,
@@ -45,6 +46,27 @@ def print_quality(report: QualityReport) -> None:
         )
     _print_explanation(terminal, report)
     _print_duplicates(terminal, report)
+
+
+def print_gap(curve: GapCurve) -> None:
+    """The gap curve as a table, and what was measured."""
+    from discl.harness.bank.quality.gap_curve import gap_sentences, interval_text
+    from discl.harness.bank.quality.quality_report import number
+
+    terminal = console(WIDTH)
+    terminal.print("\ngap curve: classifiers trained on one kind of pictures alone", style="bold")
+    table = _table("trained on", "different", "recall on val (%)", "below other photos", "distance")
+    for row in curve.rows:
+        error = "" if row.distance_error is None else f" ± {row.distance_error:.4f}"
+        table.add_row(
+            row.pictures,
+            str(row.different),
+            interval_text(row.accuracy),
+            interval_text(row.gap),
+            number(row.distance, 4) + error,
+        )
+    terminal.print(table)
+    terminal.print(" ".join(gap_sentences(curve)))
 
 
 def _levels(report: QualityReport) -> Table:

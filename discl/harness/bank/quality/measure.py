@@ -66,7 +66,9 @@ def measure_quality(
         [np.empty(0, IMAGE_COLUMNS), *(of_level for of_level, _ in by_level.values())]
     )
     _check(bench, images)
-    measurement = QualityMeasurement(bench, images, _embedded(bench, by_level, progress), progress)
+    measurement = QualityMeasurement(
+        bench, images, bank_embeddings(bench, by_level, progress), progress
+    )
     near = measurement.mark_near(limits)
     stats = StatsByClassAndLevel(bench, images, measurement.vectors)
     total = stats.of(None, None)
@@ -118,10 +120,12 @@ def _check(bench: Bench, images: ImageTable) -> None:
         )
 
 
-def _embedded(
+def bank_embeddings(
     bench: Bench, by_level: Mapping[int, tuple[ImageTable, str]], progress: Progress
 ) -> dict[str, Floats]:
-    """Embeddings of every level that has images, and of every split that has photos, by name."""
+    """Embeddings [n, d] of every level that has images, and of every split that has photos, by
+    name.
+    """
     scorer = bench.bank.process["scorer"]
     data = bench.spec.part("datasets").identity() | bench.dataset.identity()
     inputs = [

@@ -15,6 +15,13 @@ from discl.engine.bank.catalogue import Cell
 from discl.files.disk import atomic_output, check_output
 from discl.files.photos import thumbnail
 from discl.files.vega import require_vl_convert
+from discl.harness.bank.quality.gap_chart import gap_markup
+from discl.harness.bank.quality.gap_curve import (
+    GapCurve,
+    gap_definitions,
+    gap_sentences,
+    interval_text,
+)
 from discl.harness.bank.quality.histogram import histogram
 from discl.harness.bank.quality.quality_report import (
     ExampleImage,
@@ -58,7 +65,7 @@ def check_page(path: Path) -> None:
     check_output(path)
 
 
-def page(report: QualityReport, bench: Bench) -> str:
+def page(report: QualityReport, bench: Bench, gap: GapCurve | None = None) -> str:
     """The whole page; pictures are inside, nothing is fetched, every word is escaped."""
     filters = {"percent": percent, "number": number, "count": count}
     return template("bank/quality/page.html", filters).render(
@@ -72,14 +79,18 @@ def page(report: QualityReport, bench: Bench) -> str:
         source=partial(_source, bench),
         strips=_strips(report.examples),
         small=bench.sources.photos.shape[2] < SHOWN,
-        definitions=dict(definitions(QualityReport)),
+        gap=gap,
+        gap_picture=gap_markup(gap) if gap else "",
+        gap_sentences=gap_sentences(gap) if gap else [],
+        interval=interval_text,
+        definitions=dict(definitions(QualityReport)) | (gap_definitions() if gap else {}),
     )
 
 
-def save_page(report: QualityReport, bench: Bench, path: Path) -> Path:
+def save_page(report: QualityReport, bench: Bench, path: Path, gap: GapCurve | None = None) -> Path:
     """Write the page whole; returns the path."""
     with atomic_output(path) as tmp:
-        tmp.write_text(page(report, bench), "utf-8")
+        tmp.write_text(page(report, bench, gap), "utf-8")
     return path
 
 

@@ -1,0 +1,1 @@
+"""What a guidance level is worth to a classifier that is trained on it."""

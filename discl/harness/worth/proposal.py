@@ -1,0 +1,111 @@
+"""Levels in equal steps of what they are worth, from the worth of some that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discl.core.levels import PHOTO, TEXT_ONLY, denoising_steps
+from discl.harness.leaderboard.studentized_range import upper_quantile
+
+
+class Proposal(NamedTuple):
+    """Levels to train on, in ascending order, and the reason in a sentence."""
+
+    levels: tuple[int, ...]
+    by_worth: bool  # False: equal steps of level, since worth tells no two of them apart
+    why: str
+
+
+def propose(scores: Mapping[int, Sequence[float]], count: int, steps: int) -> Proposal:
+    """`count` levels between text and photo, from `scores` of each measured level by seed.
+
+    Between measured levels worth is taken to be a straight line, after levels that rank against the
+    trend were averaged. `steps` are the generator's: two levels that start at the same denoising
+    step would be one.
+    """
+    levels = np.array(sorted(scores))
+    means = np.array([np.mean(scores[level]) for level in levels])
+    equal = equal_steps(count, steps)
+    if not told_apart(list(scores.values())):
+        listed = ", ".join(map(str, equal))
+        why = (
+            f"no level is told apart: the {len(levels)} means lie within"
+            f" {100 * (means.max() - means.min()):.1f} points, which chance gives as well; keep"
+            f" equal steps of level ({listed}), or give more --seeds"
+        )
+        return Proposal(equal, False, why)
+    if not told_apart([scores[int(levels[0])], scores[int(levels[-1])]]):
+        why = (
+            f"level {levels[0]} and the photo are worth the same within their spread, so that there"
+            " are no equal steps of worth between them; keep equal steps of level"
+            f" ({', '.join(map(str, equal))}), or take level"
+            f" {levels[int(means.argmax())]}, which is worth most"
+        )
+        return Proposal(equal, False, why)
+    fitted = monotone(means)
+    chosen = [TEXT_ONLY]
+    for target in np.linspace(fitted[0], fitted[-1], count)[1:-1]:
+        free = _free(chosen, steps)
+        if not free:
+            break
+        worth = np.interp(free, levels, fitted)
+        chosen.append(free[int(np.argmin(np.abs(worth - target)))])
+    step = 100 * abs(fitted[0] - fitted[-1]) / (count - 1)
+    why = f"equal steps of {step:.1f} points between level 0 and the photo"
+    if len(chosen) < count - 1:
+        why += f"; {steps} denoising steps leave room for {len(chosen) + 1} of {count} levels"
+    between = [level for level in chosen if level not in scores]
+    if between:
+        listed = ", ".join(map(str, between))
+        why += f"; {listed} lie between measured levels, --candidates measures them"
+    return Proposal((*chosen, PHOTO), True, why)
+
+
+def equal_steps(count: int, steps: int) -> tuple[int, ...]:
+    """`count` levels from 0 to 100 in equal steps of level; fewer where they would coincide."""
+    chosen = [TEXT_ONLY]
+    for level in np.linspace(TEXT_ONLY, PHOTO, count)[1:-1].round().astype(int).tolist():
+        if level in _free(chosen, steps):
+            chosen.append(level)
+    return (*chosen, PHOTO)
+
+
+def told_apart(groups: Sequence[Sequence[float]]) -> bool:
+    """Whether the largest and the smallest mean differ by more than chance gives in 5 % (Tukey).
+
+    The groups are of one size, at least two values each; their spread is pooled.
+    """
+    values = np.asarray(groups, float)
+    count, seeds = values.shape
+    spread = float(np.sqrt(values.var(axis=1, ddof=1).mean()))
+    between = float(np.ptp(values.mean(axis=1)))
+    if spread <= 1e-12:
+        return between > 1e-12
+    freedom = np.array([count * (seeds - 1)], float)
+    return bool(between > float(upper_quantile(count, freedom)[0]) * spread / np.sqrt(seeds))
+
+
+def monotone(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest values [n] that only fall or only rise, as the ends of `means` [n] say.
+
+    By pooling adjacent violators (Ayer et al. 1955).
+    """
+    sign = 1.0 if means[-1] >= means[0] else -1.0
+    pools: list[list[float]] = []  # mean, size
+    for mean in sign * means:
+        pools.append([float(mean), 1.0])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (above, more), (below, fewer) = pools.pop(), pools.pop()
+            pools.append([(above * more + below * fewer) / (more + fewer), more + fewer])
+    return sign * np.concatenate([np.full(int(size), mean) for mean, size in pools])
+
+
+def _free(chosen: Sequence[int], steps: int) -> list[int]:
+    """Levels above the last of `chosen` that start at a denoising step of their own."""
+    taken = {denoising_steps(level, steps) for level in chosen} | {0}
+    above = range(chosen[-1] + 1, PHOTO)
+    return [level for level in above if denoising_steps(level, steps) not in taken]
