@@ -22,7 +22,7 @@ from discl.harness.leaderboard.publish import verify_published
 from discl.harness.run import events
 from discl.harness.run.start.kept import KEPT
 from discl.harness.run.store import Store
-from discl.harness.run.validation import validated
+from discl.harness.run.validation import read_result, validated
 
 ASIDE = ".damaged"  # behind the name of a file that is set aside
 # files of a folder of decoded photos, which have no suffix
@@ -160,7 +160,7 @@ def _verify_run(
         look(described, lambda path=described: _check_description(path), is_sealed)  # type: ignore[misc]
         if path.exists():
             with suppress(UserError):
-                result = Result.read(path)
+                result = read_result(path)
                 faults = (_other_images(result, contents), other_start(result))
                 verified.faults += [f"{path}: {fault}" for fault in faults if fault]
     for path in sorted((run / "checkpoints").glob("*.safetensors")):
@@ -178,7 +178,7 @@ def _check_predictions(store: Store, attempt: Path, rule: EpochRule) -> None:
     predictions = store.predictions(attempt, rule.predictions)
     path = attempt / "result.json"
     if path.exists():
-        result = Result.read(path)
+        result = read_result(path)
         expected = result.under(rule.name).predictions if rule in result.rules else ""
         if expected and predictions_digest(predictions) != expected:
             raise UserError(

@@ -24,6 +24,7 @@ from discl.core.seals import damaged
 from discl.files.disk import clear_disk_errors, home, write_text
 from discl.files.disks.leftovers import collect
 from discl.files.sealed import load_archive, save_archive
+from discl.harness.run.validation import read_result
 
 
 def _is_of_0_1(record: Path) -> bool:
@@ -79,7 +80,7 @@ class Store:
         complete = sorted((self.root / id).glob("*/result.json"))
         if not complete:
             return None
-        result = Result.read(complete[-1])
+        result = read_result(complete[-1])
         if result.id != id:
             raise damaged(complete[-1], f"is the result of run {result.id!r}", WAY_OUT)
         return result

@@ -13,6 +13,7 @@ from discl.core.result import Result
 from discl.harness.leaderboard.table import board
 from discl.harness.leaderboard.wording import header, lines
 from discl.harness.run.store import Store
+from discl.harness.run.validation import read_result
 from discl.harness.wandb import artifacts
 from discl.harness.wandb.session import Destination, RunInit, open_run
 
@@ -34,7 +35,7 @@ def upload_leaderboard(
             f"{root} holds no published result of {spec.name} at scale {spec.scale}; run: discl"
             f" leaderboard publish {spec.name}"
         )
-    results = [Result.read(path) for path in paths]
+    results = [read_result(path) for path in paths]
     name = f"leaderboard-{spec.name}-{spec.scale}"
     run = open_run(_init_arguments(spec, name, results, destination), destination)
     complete = False

@@ -9,10 +9,10 @@ from typing import Any
 
 from discl.core.dashboard_rows import DashboardRows, best_and_last
 from discl.core.errors import UserError
-from discl.core.result import Result
 from discl.core.seals import read_sealed
 from discl.harness.run import events
 from discl.harness.run.events_follow import EventFollower
+from discl.harness.run.validation import read_result
 from discl.harness.wandb import artifacts, client, final_summary
 from discl.harness.wandb.bank import upload_bank
 from discl.harness.wandb.sent_log import AlreadySyncingError, SentRecord, locked_log
@@ -108,7 +108,7 @@ def _log_record(
             on_step(f"epoch {report.epoch}")
         elif event.get("event") == "finish":
             complete = bool(event.get("complete"))
-    result = Result.read(folder / "result.json") if (folder / "result.json").exists() else None
+    result = read_result(folder / "result.json") if (folder / "result.json").exists() else None
     # a kill can fall between the result and the end of the record
     complete = complete or result is not None
     run.summary.update(best_and_last(logged) | {"complete": complete})

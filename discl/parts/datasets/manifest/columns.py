@@ -61,8 +61,21 @@ def coded(column: pa.ChunkedArray) -> Coded:
     encoded = column.unify_dictionaries() if is_encoded else column.dictionary_encode()
     if not encoded.num_chunks:
         return Coded(pa.array([], pa.string()), np.zeros(0, np.int64))
-    parts = [chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks]
-    return Coded(encoded.chunk(0).dictionary, np.concatenate(parts).astype(np.int64))
+    parts = [_with_nulls(chunk.indices) for chunk in encoded.chunks]
+    return Coded(encoded.chunk(0).dictionary, np.concatenate(parts))
+
+
+def _with_nulls(indices: pa.Array) -> NDArray[np.int64]:
+    """Indices with -1 for null, from Arrow's own memory: its `to_numpy` imports pandas first."""
+    if not len(indices):
+        return np.zeros(0, np.int64)
+    is_valid, values = indices.buffers()
+    rows = slice(indices.offset, indices.offset + len(indices))
+    codes = np.frombuffer(values, str(indices.type))[rows].astype(np.int64)
+    if indices.null_count:
+        bits = np.unpackbits(np.frombuffer(is_valid, np.uint8), bitorder="little")
+        codes[bits[rows] == 0] = -1
+    return codes
 
 
 def ascends(column: pa.ChunkedArray) -> bool:
