@@ -143,7 +143,7 @@ def trackers_of(sweep: SweepFile, given: Mapping[str, Any]) -> list[str]:
 
 def print_cost(sweep: SweepFile, store: Store) -> None:
     """How many runs, images, optimiser steps and hours a sweep takes."""
-    from discl.cli.render.cost import print_work
+    from discl.cli.render.cost import print_time, print_work
     from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.cost import estimate_cost
     from discl.harness.sweep.expand import experiments, most_runs
@@ -162,10 +162,8 @@ def print_cost(sweep: SweepFile, store: Store) -> None:
     else:
         echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
     print_work(cost, times)
-    echo(
-        f"  time here          {cost.minutes / 60 * times:>12.2f}   hours with one worker, from"
-        " stored runs or a sample of the work"
-    )
+    source = "from stored runs or a sample of the work"
+    print_time(cost.minutes / 60 * times, "hours with one worker", 2, source)
 
 
 def run_points(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from discl.core.text import echo
@@ -34,3 +35,11 @@ def print_work(cost: CostEstimate, times: float = 1.0, models_note: str = "") ->
     steps = round(cost.optimiser_steps * times)
     images = round(cost.trained_images * times)
     echo(f"  optimiser steps    {steps:>12,}   {images:,} images trained on")
+
+
+def print_time(amount: float, unit: str, digits: int, source: str) -> None:
+    """How long it takes here, or that this is not known: `amount` is nan."""
+    if math.isnan(amount):
+        echo(f"  time here          {'unknown':>12}   a sample of the work takes too long here")
+    else:
+        echo(f"  time here          {amount:>12,.{digits}f}   {unit}, {source}")

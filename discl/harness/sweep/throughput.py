@@ -1,11 +1,18 @@
-"""How fast this machine works: measured on a sample, once, and kept under $DISCL_HOME."""
+"""How fast this machine works: measured on a sample, once, and kept under $DISCL_HOME.
+
+A sample grows from one image and one step, or from a small batch, for as long as it stays short, so
+that settings of any size are measured in seconds; what is not done in time is not known.
+"""
 
 from __future__ import annotations
 
-import json
+import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,25 +22,50 @@ from discl import __version__
 from discl.core.errors import DiskError
 from discl.core.hashing import short
 from discl.core.interfaces import Request
-from discl.core.plain_files import plain_text
+from discl.core.levels import TEXT_ONLY, denoising_steps
+from discl.core.seals import DamagedFileError, read_sealed, sealed_text
 from discl.engine.training import distributed
 from discl.files.disk import folder_lock, home, write_text
 from discl.harness.run.assembly import Bench
 from discl.harness.run.provenance import processor
 
+MOST_SECONDS = 20.0  # of all samples for one estimate
+LONG_SECONDS = 4.0  # of the images of a sample, about
 SAMPLE_SECONDS = 0.3  # of steps at least: those of a head on frozen features take a millisecond
+STEP_SECONDS = 0.5  # of a step of a sample, about; larger batches are taken for as much an image
 PREDICTED = 500  # photos of val that predictions are timed on
+MOST_ROWS = 1024  # images of a sample's batch
+MOST_PIXELS = 1 << 22  # of a sample's image: what it needs is not known, and may be all memory
+_FIRST_ROWS = 16
+
+
+class Patience:
+    """How long the samples of one estimate may take, all together."""
+
+    def __init__(self, seconds: float = MOST_SECONDS) -> None:
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; none where it is below 0."""
+        return self._ends - time.monotonic()
+
+
+class _TooSlowError(BaseException):  # no library takes it for an error of its own
+    """A sample is not done in time."""
 
 
 class TrainingSpeed(NamedTuple):
-    """How fast the benchmark's network learns here."""
+    """How fast the benchmark's network learns here; nan = not known."""
 
     step_seconds: float  # of an optimiser step
     prediction_seconds: float  # of a photo that is only predicted
 
 
-def seconds_per_denoising_step(bench: Bench, images: int = 16) -> float:
-    """Seconds an image and step takes when `images` are made together."""
+def seconds_per_denoising_step(
+    bench: Bench, images: int = 16, patience: Patience | None = None
+) -> float:
+    """Seconds an image and step takes when up to `images` are made together; nan = not known."""
     work = [
         "denoising",
         bench.spec.part("generators").identity(),
@@ -41,23 +73,40 @@ def seconds_per_denoising_step(bench: Bench, images: int = 16) -> float:
         bench.source_rule.size,
         images,
     ]
-    (seconds,) = _measured_once(work, lambda: [_time_denoising(bench, images)])
+    if math.prod(bench.source_rule.size) > MOST_PIXELS:
+        return math.nan
+    (seconds,) = _measured_once(
+        work, lambda: [_time_denoising(bench, images)], patience or Patience()
+    ) or (math.nan,)
     return seconds
 
 
 def _time_denoising(bench: Bench, images: int) -> float:
-    # any photos will do: which ones are hard may not be known yet
-    sources = bench.sources_of(np.arange(images) % len(bench.train))
-    photos = np.asarray(sources.photos)
-    prompt = f"a photo of {bench.dataset.classes[0]}"
-    requests = [Request(0, prompt, seed) for seed in range(images)]
-    bench.generator.make(requests[:1], photos[:1])  # the first call is slower
-    started = time.perf_counter()
-    bench.generator.make(requests, photos)
-    return (time.perf_counter() - started) / (images * bench.generator.steps)
+    steps = bench.generator.steps
+
+    def seconds(count: int, level: int) -> float:
+        """Of making so many images of a level."""
+        # any photos will do: which ones are hard may not be known yet
+        sources = bench.sources_of(np.arange(count) % len(bench.train))
+        prompt = f"a photo of {bench.dataset.classes[0]}"
+        requests = [Request(level, prompt, seed) for seed in range(count)]
+        started = time.perf_counter()
+        bench.generator.make(requests, np.asarray(sources.photos))
+        return time.perf_counter() - started
+
+    short = next(level for level in range(99, -1, -1) if denoising_steps(level, steps))
+    first = denoising_steps(short, steps)
+    seconds(1, short)  # the first call is slower
+    a_step = seconds(1, short) / first  # with what an image takes beside its steps
+    count = min(images, int(LONG_SECONDS / (a_step * steps)))
+    if count < 1:
+        return a_step
+    return seconds(count, TEXT_ONLY) / (count * steps)
 
 
-def training_speed(bench: Bench, batches: int = 4) -> TrainingSpeed:
+def training_speed(
+    bench: Bench, batches: int = 4, patience: Patience | None = None
+) -> TrainingSpeed:
     """Time some steps, and predictions on a part of val."""
     spec = bench.spec
     work = [
@@ -68,7 +117,8 @@ def training_speed(bench: Bench, batches: int = 4) -> TrainingSpeed:
         spec.train.crop,
         batches,
     ]
-    return TrainingSpeed(*_measured_once(work, lambda: _time_training(bench, batches)))
+    found = _measured_once(work, lambda: _time_training(bench, batches), patience or Patience())
+    return TrainingSpeed(*(found or (math.nan, math.nan)))
 
 
 def _time_training(bench: Bench, batches: int) -> TrainingSpeed:
@@ -83,25 +133,38 @@ def _time_training(bench: Bench, batches: int) -> TrainingSpeed:
     train = inputs.split("train")
     val = inputs.split("val")
     network.to(device).train()
-    rows = np.arange(spec.train.batch) % len(train)
-    photos = torch.from_numpy(np.array(train.pixels[rows]))
     optimiser = torch.optim.AdamW(network.parameters())
-    seconds = list[float]()
-    while len(seconds) <= batches or sum(seconds) < SAMPLE_SECONDS:
+
+    def step(photos: torch.Tensor) -> float:
         started = time.perf_counter()
         optimiser.zero_grad()
         network(inputs.preprocess(photos.to(device))).square().mean().backward()
         optimiser.step()
-        seconds.append(time.perf_counter() - started)
-    step_seconds = float(np.median(seconds[1:]))  # the first one is slower
+        return time.perf_counter() - started
+
+    def batch_of(rows: int) -> torch.Tensor:
+        return torch.from_numpy(np.array(train.pixels[np.arange(rows) % len(train)]))
+
+    most = min(spec.train.batch, MOST_ROWS)
+    rows = min(most, _FIRST_ROWS)
+    step(batch_of(rows))  # the first one is slower
+    while rows < most and 2 * step(batch_of(rows)) < STEP_SECONDS:
+        rows = min(most, 2 * rows)
+    photos = batch_of(rows)
+    seconds = list[float]()
+    while len(seconds) <= batches or sum(seconds) < SAMPLE_SECONDS:
+        seconds.append(step(photos))
+    step_seconds = float(np.median(seconds[1:])) * spec.train.batch / rows
     started = time.perf_counter()
-    logits_of(network, val.pixels[:PREDICTED], inputs.preprocess, device)
-    predicted = min(PREDICTED, len(val))
+    predicted = min(PREDICTED, len(val), max(1, int(PREDICTED * STEP_SECONDS / seconds[-1])))
+    logits_of(network, val.pixels[:predicted], inputs.preprocess, device)
     return TrainingSpeed(step_seconds, (time.perf_counter() - started) / predicted)
 
 
-def _measured_once(work: list[object], measure: Callable[[], Sequence[float]]) -> list[float]:
-    """A measurement of this work on this machine, made before or else now.
+def _measured_once(
+    work: list[object], measure: Callable[[], Sequence[float]], patience: Patience
+) -> list[float] | None:
+    """A measurement of this work on this machine, made before or else now; None = not in time.
 
     Measuring takes seconds, most of them imports.
     """
@@ -117,21 +180,54 @@ def _measured_once(work: list[object], measure: Callable[[], Sequence[float]]) -
         with folder_lock(home() / "paces"):
             known = _known_paces(path)
             if key not in known:
-                known[key] = list(measure())
-                write_text(path, json.dumps(known) + "\n")
+                with _within(patience):
+                    known[key] = list(measure())
+                write_text(path, sealed_text(known))
+    except _TooSlowError:
+        return None
     except DiskError:  # nothing may be written here, and nothing needs to be
         known = _known_paces(path)
         if key not in known:
-            known[key] = list(measure())
+            try:
+                with _within(patience):
+                    known[key] = list(measure())
+            except _TooSlowError:
+                return None
     return known[key]
 
 
-def _known_paces(path: Path) -> dict[str, list[float]]:
-    """Stored measurements; none of a file that is missing or damaged."""
+@contextmanager
+def _within(patience: Patience) -> Iterator[None]:
+    """Raise _TooSlowError where the block is not done in time.
+
+    It is interrupted between two operations, and in the main thread alone; elsewhere it goes on.
+    """
+
+    def ended(*_: object) -> None:
+        raise _TooSlowError
+
+    if patience.left <= 0:
+        raise _TooSlowError
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ended)
+    signal.setitimer(signal.ITIMER_REAL, patience.left)
     try:
-        stored = json.loads(plain_text(path))
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _known_paces(path: Path) -> dict[str, list[float]]:
+    """Stored measurements; none of a file that is missing or damaged: they are made again."""
+    if not path.exists():
+        return {}
+    try:
+        stored = read_sealed(path, "what it held is measured again")
         return {key: [float(each) for each in seconds] for key, seconds in stored.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (DamagedFileError, ValueError, TypeError):
         return {}
 
 

@@ -1,0 +1,56 @@
+"""How fast this machine is found to work: in seconds, whatever is to be done."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import pytest
+
+from discl.config.experiment import experiments
+from discl.core.progress import no_progress
+from discl.files.disk import home
+from discl.harness.run.assembly import Bench
+from discl.harness.run.store import Store
+from discl.harness.sweep.cost import estimate_cost
+from discl.harness.sweep.throughput import Patience, seconds_per_denoising_step, training_speed
+from tests.faults import damage
+from tests.faults.bench import spec_of
+from tests.make_mini import make
+from tests.shared import made_once
+
+LARGE = ("sampling.images=100000000", "bank.variants=100000", "train.epochs=100000")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "sixty", lambda folder: make("folder", folder, images=60))
+
+
+def test_a_comparison_of_any_size_is_priced_from_a_small_sample(photos: Path) -> None:
+    spec = spec_of(photos, *LARGE, "train.batch=100000")
+    started = time.process_time()
+    training_speed(Bench(spec), patience=Patience(200))  # a busy machine takes long to import
+    cost = estimate_cost(experiments(spec), Store(), no_progress)
+    assert time.process_time() - started < 15
+    assert cost.trained_images == 100_000 * 100_000_000
+    assert cost.minutes > 1e4
+
+
+def test_a_sample_that_takes_too_long_is_no_estimate(photos: Path) -> None:
+    bench = Bench(spec_of(photos))
+    assert all(map(math.isnan, training_speed(bench, patience=Patience(0))))
+    assert math.isnan(seconds_per_denoising_step(bench, patience=Patience(0)))
+    assert not (home() / "paces.json").exists()
+
+
+@pytest.mark.parametrize("kind", damage.KINDS)
+def test_damaged_paces_are_measured_again(kind: str, photos: Path) -> None:
+    bench = Bench(spec_of(photos))
+    first = seconds_per_denoising_step(bench, 1)
+    assert seconds_per_denoising_step(bench, 1) == first  # as stored
+    before = (home() / "paces.json").read_bytes()
+    damage.KINDS[kind](home() / "paces.json")
+    assert 0 < seconds_per_denoising_step(bench, 1) < 60
+    assert len((home() / "paces.json").read_bytes()) > len(before) / 2
