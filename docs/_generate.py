@@ -34,6 +34,7 @@ DEFAULTS = ROOT / "benchmarks" / "default.toml"
 # file of the repository -> its path in the site; a file that does not exist yet is left out
 BESIDE = {
     "discl/assets/spectrum.png": "pictures/spectrum.png",
+    "discl/assets/gap_spectrum.png": "pictures/gap_spectrum.png",
     "leaderboards/cifar10_lt-bank.png": "pictures/cifar10_lt-bank.png",
     "leaderboards/sweeps/order.png": "pictures/order.png",
     "leaderboards/report.html": "leaderboards/report.html",
@@ -193,6 +194,8 @@ def _fields(
     own = of_fields(ROOT / "discl" / "config" / "benchmark.py", model.__name__)
     rows = []
     for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            continue  # a table of its own
         value = default.get(name, None if field.is_required() else field.default)
         comment = " ".join(
             filter(
@@ -205,6 +208,13 @@ def _fields(
         )
         rows.append([_code(name), _takes(check_path(f"{table}.{name}")), _toml(value), comment])
     yield from _table(["key", "takes", "default", "what it is"], rows)
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield f"### [{table}.{name}]"
+            yield ""
+            yield own[name] if name in own else ""
+            yield ""
+            yield from _fields(field.annotation, f"{table}.{name}", default.get(name, {}), {})
 
 
 def _takes(setting: Setting) -> str:

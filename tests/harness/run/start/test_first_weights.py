@@ -8,14 +8,13 @@ from safetensors.torch import save_file
 
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import experiments
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.files.networks import state_file
 from discl.harness.run.assembly import Bench
-from discl.harness.run.start.first_weights import first_weights
+from discl.harness.run.start.first_weights import FirstWeights, first_weights
 from discl.harness.run.store import Store
 from tests.starts import cold, made
-
-CLASSES = 100
 
 
 def _quiet(*_: object) -> None:
@@ -108,3 +107,15 @@ def test_other_classes_are_refused_or_get_a_new_head(cifar100_photos: Path, tmp_
     state_file.save(file, weights, {"classes": [*classes[:-1], "unicorn"]}, "a network")
     with pytest.raises(UserError, match=r"trained on other classes \('unicorn' there, "):
         _begun(_spec(cifar100_photos, file))
+
+
+def test_a_resnet_10_as_torchvision_builds_it_fits_the_backbone_of_imagenet_lt() -> None:
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    theirs = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=1000)  # and LDMLR's, by its names
+    ours = load("imagenet_lt", "paper").part("backbones").build().network(1000, 0)
+    first = FirstWeights(theirs.state_dict(), "theirs", {}, {})
+    first.put_into(ours)
+    photos = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.eval()(photos), theirs.eval()(photos))
