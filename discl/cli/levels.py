@@ -18,7 +18,7 @@ from discl.cli.options.launching import (
     run_points,
     wants_json,
 )
-from discl.core.text import echo
+from discl.core.text import echo, typed
 
 if TYPE_CHECKING:
     from discl.config.sweep import SweepFile
@@ -152,7 +152,8 @@ def _print(curve: WorthCurve) -> None:
     )
     echo(f"proposal, by {METRICS[curve.metric]}: {curve.proposal.why}")
     listed = ",".join(map(str, curve.proposal.levels))
-    echo(f'discl bench {curve.benchmark} --scale {curve.scale} --set "levels=[{listed}]"')
+    setting = f"levels=[{listed}]"
+    echo(typed("discl", "bench", curve.benchmark, "--scale", curve.scale, "--set", setting))
 
 
 def _percent(value: Any) -> str:

@@ -19,7 +19,7 @@ from discl.cli.options.launching import (
     run_points,
     wants_json,
 )
-from discl.core.text import echo
+from discl.core.text import echo, typed
 
 if TYPE_CHECKING:
     from discl.config.sweep import SweepFile
@@ -87,7 +87,8 @@ def _sweep(name: str, given: dict[str, Any]) -> SweepFile:
     sweep = load_sweep(name, given)
     if not sweep.order:
         raise UserError(
-            f"sweep {name!r} has no table [order], so it is no order test; run `discl sweep {name}`"
+            f"sweep {name!r} has no table [order], so it is no order test; run"
+            f" `{typed('discl', 'sweep', name)}`"
         )
     return sweep
 

@@ -10,7 +10,7 @@ import click
 from discl.cli.options.completion import trackers as tracker_names
 from discl.cli.options.selection import load, selection, words
 from discl.cli.render.boards import print_board
-from discl.core.text import echo, echo_json
+from discl.core.text import echo, echo_json, typed
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
@@ -45,7 +45,7 @@ def plan(**selection: Any) -> None:
 
         for sentence in (*source_lines(spec), *prompt_lines(spec)):
             echo(f"  {sentence}")
-    print_work(cost, models_note=f"; `discl hard {spec.name}` does only that")
+    print_work(cost, models_note=f"; `{typed('discl', 'hard', spec.name)}` does only that")
     without = "" if cost.hard is not None else ", without the images"
     print_time(cost.minutes, "minutes", 1, f"from a sample of each kind of work{without}")
     _print_power(spec, cost)

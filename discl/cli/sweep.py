@@ -23,7 +23,7 @@ from discl.cli.options.launching import (
     wants_json,
 )
 from discl.cli.options.renamed import renamed_option
-from discl.core.text import echo
+from discl.core.text import echo, typed
 
 if TYPE_CHECKING:
     from discl.config.sweep import SweepFile
@@ -122,7 +122,7 @@ def _load(name: str, given: dict[str, Any]) -> SweepFile:
 
     sweep = load_sweep(name, given, words(given["strategies"] or ""))
     if sweep.order:
-        raise UserError(f"{name!r} is an order test; run `discl order-test {name}`")
+        raise UserError(f"{name!r} is an order test; run `{typed('discl', 'order-test', name)}`")
     for key, option in (("retest", "--retest"), ("storage", "--storage"), ("study_name", "--as")):
         if given[key] and not sweep.tune:
             raise UserError(

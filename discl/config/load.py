@@ -5,7 +5,6 @@ A file that loads describes a benchmark that can run.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from discl.config.experiment import Experiment
 from discl.config.part_cache import PartCache
 from discl.core import search_path
 from discl.core.errors import UserError, shown, unknown
+from discl.core.text import typed
 
 CHOICES = ("strategy", "seed")  # what makes an experiment of a benchmark
 CHOSEN = {
@@ -220,7 +220,7 @@ def _tree(name: str, scale: str) -> toml.Tree:
     if name not in available():
         if Path(name).is_dir():
             raise UserError(
-                f"{name!r} is a folder, and no benchmark; `discl init {shlex.quote(name)}` writes a"
+                f"{name!r} is a folder, and no benchmark; `{typed('discl', 'init', name)}` writes a"
                 " benchmark file for the photos in it"
             )
         raise unknown("benchmark", name, available())

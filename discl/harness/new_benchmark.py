@@ -15,7 +15,7 @@ from discl.core import search_path
 from discl.core.errors import UserError
 from discl.core.interfaces import InFiles, Ints
 from discl.core.registry import bind, names
-from discl.core.text import listed, printable
+from discl.core.text import listed, printable, typed
 from discl.files.disk import write_text
 
 HARD_BELOW = (20, 50, 100)  # training photos of a class
@@ -72,8 +72,8 @@ def _taken(into: Path) -> set[str]:
 
 def _lines(folder: Path, name: str, settings: Mapping[str, Any], dataset: InFiles) -> Iterator[str]:
     yield f"# The photos of {printable(str(folder))}, as `discl init` understood them."
-    yield f"# `discl data info {name}` shows the same with every count; what is wrong is set below,"
-    yield "# e.g. label_column."
+    yield f"# `{typed('discl', 'data', 'info', name)}` shows the same with every count; what is"
+    yield "# wrong is set below, e.g. label_column."
     yield "#"
     yield from _understood(dataset)
     yield 'based_on = "folder"'
@@ -153,7 +153,8 @@ def _taken_below(counts: Ints, below: int) -> tuple[int, int]:
 def next_commands(name: str) -> Iterable[str]:
     """What people do next."""
     return (
-        f"discl data info {name}    # classes, splits, groups, what was left out and why",
-        f"discl plan {name}         # what a comparison costs here",
-        f"discl bench {name}        # run it, and print the table",
+        f"{typed('discl', 'data', 'info', name)}"
+        "    # classes, splits, groups, what was left out and why",
+        f"{typed('discl', 'plan', name)}         # what a comparison costs here",
+        f"{typed('discl', 'bench', name)}        # run it, and print the table",
     )

@@ -7,7 +7,7 @@
 
 from discl.core.text.markup import Escaped, Latex, Markdown, csv_cell, csv_text
 from discl.core.text.terminal import console, echo, echo_json, styled
-from discl.core.text.words import listed, printable, visible
+from discl.core.text.words import listed, printable, typed, visible
 
 __all__ = [
     "Escaped",
@@ -21,5 +21,6 @@ __all__ = [
     "listed",
     "printable",
     "styled",
+    "typed",
     "visible",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -40,3 +41,8 @@ def visible(text: str, keep: str = "\n\t") -> str:
         )
         for char in text
     )
+
+
+def typed(*words: object) -> str:
+    """A command for a message, as a shell takes it: a name with blanks or `$(...)` is one word."""
+    return shlex.join([printable(str(word)) for word in words])

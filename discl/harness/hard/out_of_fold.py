@@ -19,6 +19,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Floats, FoldModels, FoldPredictions, Ints, Progress
 from discl.core.plain_files import plain
 from discl.core.seals import DamagedFileError, damaged
+from discl.core.text import typed
 from discl.engine.hard_mining import assign_folds
 from discl.engine.training import distributed
 from discl.files.disk import atomic_write, folder_lock, write_text
@@ -110,9 +111,9 @@ class OutOfFold:
         """
         if not self.table.exists():
             raise UserError(
-                f"which photos of {self.benchmark} are hard is not known yet; run `discl hard"
-                f" {self.benchmark}` with the same --scale and --set, which trains"
-                f" {len(self.missing())} models to find out"
+                f"which photos of {self.benchmark} are hard is not known yet; run"
+                f" `{typed('discl', 'hard', self.benchmark)}` with the same --scale and --set,"
+                f" which trains {len(self.missing())} models to find out"
             )
         table, _ = self._read_table()
         return FoldPredictions(table["fold"], table["probability"], table["guess"])
@@ -130,7 +131,7 @@ class OutOfFold:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        way_out = f"delete it and run `discl hard {self.benchmark}`"
+        way_out = f"delete it and run `{typed('discl', 'hard', self.benchmark)}`"
         try:
             with pq.ParquetFile(plain(self.table), page_checksum_verification=True) as opened:
                 stored = opened.read(["id", *_COLUMNS])

@@ -16,6 +16,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Photos
 from discl.core.levels import PHOTO
 from discl.core.result import Result
+from discl.core.text import typed
 from discl.engine.evaluation.confusion import predictions_digest
 from discl.files.disk import home
 from discl.files.figure import Tile
@@ -96,8 +97,8 @@ def pictures(spec: Benchmark, comparison: Comparison, store: Store, notes: list[
     try:
         if not bench.dataset.ready:
             notes.append(
-                "no pictures: the photos are not on this machine (discl data fetch"
-                f" {spec.dataset['name']})"
+                "no pictures: the photos are not on this machine"
+                f" ({typed('discl', 'data', 'fetch', spec.dataset['name'])})"
             )
             return Pictures(None, [])
         gallery = _gallery(bench, comparison, notes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from discl.core.text import listed
+from discl.core.text import listed, typed
 from discl.harness.leaderboard.simultaneous import AllPairs, all_pairs
 from discl.harness.leaderboard.statistics import Estimate
 from discl.harness.leaderboard.table import Board, by_strategy
@@ -173,10 +173,8 @@ def _no_baseline(board: Board, partial: Sequence[str], scores: Scores, title: st
             f"{baseline} lacks seeds that others have, so nothing can be compared yet; --seeds"
             " picks those that all have."
         )
-    return (
-        f"There is no run of {baseline}, so nothing can be compared: `discl bench"
-        f" {board.benchmark} --scale {board.scale} --strategies {baseline}`."
-    )
+    words = ("discl", "bench", board.benchmark, "--scale", board.scale, "--strategies", baseline)
+    return f"There is no run of {baseline}, so nothing can be compared: `{typed(*words)}`."
 
 
 def _one_seed(best: str, base: str, gain: Estimate, title: str) -> str:

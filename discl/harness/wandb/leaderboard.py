@@ -10,6 +10,7 @@ from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.result import Result
+from discl.core.text import typed
 from discl.harness.leaderboard.table import board
 from discl.harness.leaderboard.wording import header, lines
 from discl.harness.run.store import Store
@@ -32,8 +33,8 @@ def upload_leaderboard(
     paths = sorted((root / "results" / spec.name / spec.scale).glob("*.json"))
     if not paths:
         raise UserError(
-            f"{root} holds no published result of {spec.name} at scale {spec.scale}; run: discl"
-            f" leaderboard publish {spec.name}"
+            f"{root} holds no published result of {spec.name} at scale {spec.scale}; run:"
+            f" {typed('discl', 'leaderboard', 'publish', spec.name)}"
         )
     results = [read_result(path) for path in paths]
     name = f"leaderboard-{spec.name}-{spec.scale}"

@@ -13,7 +13,7 @@ from discl.core.conventions import epoch_rule, id_test_split
 from discl.core.errors import UserError
 from discl.core.metric_names import higher_is_better
 from discl.core.result import Result
-from discl.core.text import printable
+from discl.core.text import printable, typed
 from discl.harness.wandb.client import read_settings
 from discl.harness.wandb.session import Destination
 
@@ -38,7 +38,7 @@ class PanelMetrics:
         if not keys:
             raise UserError(
                 f"no complete run of {spec.name} at scale {spec.scale} says what is measured; run"
-                f" `discl bench {spec.name}` first"
+                f" `{typed('discl', 'bench', spec.name)}` first"
             )
         test = id_test_split({key.rsplit("/", 1)[0] for key in keys})
         metric = spec.select.metric.removeprefix("val/")

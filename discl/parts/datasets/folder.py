@@ -18,6 +18,7 @@ from discl.core.hashing import digest
 from discl.core.interfaces import Listing, Photos, Progress
 from discl.core.plain_files import plain_bytes
 from discl.core.progress import showing, shown_progress
+from discl.core.text import typed
 from discl.files.disk import data_home
 from discl.files.photos import Reading, grey_levels, squared
 from discl.files.sources import Hub, format_bytes, hub_bytes, hub_is_reachable, obtain
@@ -376,9 +377,12 @@ class Folder(FileDataset):
         repo, _, revision = self._hub_id.partition("@")
         source = Hub(repo, hub_bytes(repo, revision), revision)
         if not asked and not source.automatic:
+            command = typed(
+                "discl", "data", "fetch", "folder", "--set", f"dataset.root={self.root}"
+            )
             raise UserError(
-                f"{repo} on the Hub takes {format_bytes(source.bytes)}; `discl data fetch folder"
-                f" --set dataset.root={self.root}` downloads it, and goes on where it broke off"
+                f"{repo} on the Hub takes {format_bytes(source.bytes)}; `{command}` downloads it,"
+                " and goes on where it broke off"
             )
         (folder,) = self._candidates()
         obtain([source], folder, progress, asked)

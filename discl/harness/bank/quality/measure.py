@@ -15,6 +15,7 @@ from discl.core.errors import UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import Floats, Ints, Photos, Progress
 from discl.core.levels import PHOTO
+from discl.core.text import typed
 from discl.harness.bank.quality.by_class_and_level import (
     IMAGE_COLUMNS,
     ImageTable,
@@ -109,14 +110,14 @@ def _check(bench: Bench, images: ImageTable) -> None:
         raise bench.bank.no_image()
     if not len(images):
         raise UserError(
-            f"the bank {bench.bank.folder} holds no image of this benchmark; run `discl bank build"
-            f" {bench.spec.name}` first"
+            f"the bank {bench.bank.folder} holds no image of this benchmark; run"
+            f" `{typed('discl', 'bank', 'build', bench.spec.name)}` first"
         )
     if np.isnan(images["text"]).all():
         raise UserError(
             f"no image in {bench.bank.folder} has a score, so nothing can be said of thresholds;"
-            f" move that folder away and run `discl bank build {bench.spec.name}` with a scorer,"
-            " such as --set scorer.name=open_clip"
+            f" move that folder away and run `{typed('discl', 'bank', 'build', bench.spec.name)}`"
+            " with a scorer, such as --set scorer.name=open_clip"
         )
 
 

@@ -15,6 +15,7 @@ from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Listing, Photos, Progress, Split
 from discl.core.plain_files import plain_bytes
 from discl.core.progress import showing, shown_progress
+from discl.core.text import typed
 from discl.files import decoded
 from discl.files.contents import ContentDigests, Digests, digest_of, stamp_of
 from discl.files.disk import data_home
@@ -36,7 +37,6 @@ from discl.parts.datasets.base.survey import (
     photo_folders,
     picture_files,
     split_remarks,
-    typed,
 )
 
 _MIN_PUBLISHED_SHARE = 0.9  # of the published photos; a smaller listing is meant to be a part
@@ -384,8 +384,8 @@ class FileDataset(ABC):
                 lines += [f"  - {source}", *(f"    {detail}" for detail in source.details)]
         if any(not isinstance(source, ByHand) for source in self.sources):
             lines.append(
-                f"`discl data fetch {self.name}` downloads it and goes on where it broke off; an"
-                f" archive that you have already goes into {root / 'downloads'}."
+                f"`{typed('discl', 'data', 'fetch', self.name)}` downloads it and goes on where it"
+                " broke off; an archive that you have already goes into {root / 'downloads'}."
             )
         result = f", so that there is {self.layout}" if self.layout else ""
         lines.append(
