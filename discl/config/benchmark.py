@@ -56,7 +56,6 @@ FewOrNone = Annotated[int, Field(ge=0, le=100_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Factor = Annotated[float, Field(ge=0, le=1_000)]
 Part = Annotated[float, Field(gt=0, le=1)]
-Strength = Annotated[float, Field(ge=0, le=1)]
 Ratio = Annotated[float, Field(gt=0, le=100)]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 # epochs, or a share of the run
@@ -143,11 +142,15 @@ def _whole_epochs(given: Any, info: ValidationInfo) -> Any:
         return given
     if not 0 <= given <= 1:
         raise UserError(
-            f"train.curriculum_epochs = {given}: with a point it is a share of train.epochs, 0.0 to"
+            f"train.{info.field_name} = {given}: with a point it is a share of train.epochs, 0.0 to"
             " 1.0, and without one a number of epochs"
         )
     epochs = info.data.get("epochs", 0)  # missing where epochs are wrong, which is said first
     return math.floor(rounded(given * epochs) + 0.5)
+
+
+# a number of epochs, or a share of train.epochs: 0.8, 1.0
+EpochsOrShare = Annotated[int, BeforeValidator(_whole_epochs, int | float), Field(ge=0, le=100_000)]
 
 
 def _from_to(given: list[float], info: ValidationInfo) -> list[float]:
@@ -173,6 +176,17 @@ class StartTable(FixedTable):
     head: Literal["keep", "new"] = "keep"
 
 
+def _strengths(given: Any) -> Any:
+    """One number for brightness, contrast and saturation, or three."""
+    each = given if isinstance(given, list) and len(given) == 3 else [given]
+    if any(type(value) not in (int, float) or not 0 <= value <= 1 for value in each):
+        raise UserError(
+            f"train.color_jitter = {given!r}: give a number from 0.0 to 1.0, or three of them, for"
+            " brightness, contrast and saturation"
+        )
+    return given
+
+
 class TrainTable(FixedTable):
     """How a classifier is trained; see `discl.engine.training.config.TrainConfig`."""
 
@@ -186,15 +200,12 @@ class TrainTable(FixedTable):
     }
 
     epochs: Few
-    # a number of epochs, or a share of them: 0.8, 1.0
-    curriculum_epochs: Annotated[
-        int, BeforeValidator(_whole_epochs, int | float), Field(ge=0, le=100_000)
-    ]
+    curriculum_epochs: EpochsOrShare
     batch: Few
     lr: Annotated[float, Field(gt=0, le=1_000)]
     weight_decay: Factor
     optimiser: str
-    warmup_epochs: FewOrNone
+    warmup_epochs: EpochsOrShare
     random_translate: Annotated[int, Field(ge=0, le=10_000)]  # pixels, at most
     hflip: bool
     evaluate_every: Few
@@ -224,7 +235,7 @@ class TrainTable(FixedTable):
         3 / 4,
         4 / 3,
     ]
-    color_jitter: Strength | Annotated[list[Strength], Field(min_length=3, max_length=3)] = 0.0
+    color_jitter: Annotated[float | list[float], BeforeValidator(_strengths)] = 0.0
     transform: dict[str, Any] = {}
     whole_photos: bool = True
     precision: Precision = "auto"

@@ -111,14 +111,14 @@ def _cropped(photos: Tensor, crop: Tensor, shift: Tensor | None, mirrored: Tenso
     _, h, w, _ = photos.shape
     down = _read_at(h, crop[0], crop[2])
     across = _read_at(w, crop[1], crop[3])
-    if mirrored is not None:
-        across = torch.where(mirrored[:, None], across.flip(1), across)
     if shift is not None:
         down = _folded(down + shift[0, :, None], h)
         across = _folded(across + shift[1, :, None], w)
+    if mirrored is not None:
+        across = torch.where(mirrored[:, None], w - 1 - across, across)
     # two readings in a line each, of rows and then of pixels: less arithmetic than of all four
     # neighbours of a pixel
-    values = _blended(photos.view(*photos.shape[:2], -1), down)
+    values = _blended(photos.flatten(2), down)
     values = _blended(values.view(photos.shape).transpose(1, 2).flatten(2), across)
     return values.view(photos.shape[0], w, h, -1).transpose(1, 2).round_().byte()
 
