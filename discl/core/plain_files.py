@@ -8,6 +8,7 @@ opened without waiting, and looked at when it is open.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
@@ -102,3 +103,14 @@ def _without_waiting(path: str, flags: int) -> int:
         os.close(number)
         raise NoFileError(path, mode)
     return number
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """What JSON says; raises json.JSONDecodeError also where it is nested deeper than Python goes.
+
+    And UnicodeDecodeError where bytes are no text: both are ValueErrors.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise json.JSONDecodeError("nested too deeply", "", 0) from error

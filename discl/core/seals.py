@@ -15,7 +15,7 @@ from typing import Any
 from xxhash import xxh3_128_hexdigest
 
 from discl.core.errors import UserError
-from discl.core.plain_files import plain_bytes
+from discl.core.plain_files import parsed_json, plain_bytes
 
 KEY = "seal"
 _IN_LINE = re.compile(rb', "seal": "([0-9a-f]{32})"\}$')
@@ -67,7 +67,7 @@ def read_sealed(path: Path, way_out: str) -> dict[str, Any]:
         if xxh3_128_hexdigest(rest).encode() != found[1]:
             raise damaged(path, "was changed after it was written (its seal does not fit)", way_out)
     try:
-        content = json.loads(data)
+        content = parsed_json(data)
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"is no JSON ({error})", way_out) from error
     if not isinstance(content, dict):
@@ -86,7 +86,7 @@ def opened_line(line: str) -> dict[str, Any] | None:
     if found is not None and xxh3_128_hexdigest(data[: found.start()] + b"}").encode() != found[1]:
         raise ValueError("its seal does not fit")
     try:
-        content = json.loads(data)
+        content = parsed_json(data)
     except (ValueError, RecursionError):
         return None
     if not isinstance(content, dict):

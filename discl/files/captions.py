@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from discl.core.errors import UserError
-from discl.core.plain_files import plain_bytes
+from discl.core.plain_files import parsed_json, plain_bytes
 
 
 def read_captions(file: str, key: str) -> dict[str, tuple[str, ...]]:
@@ -16,7 +15,7 @@ def read_captions(file: str, key: str) -> dict[str, tuple[str, ...]]:
     """
     path = Path(file).expanduser()
     try:
-        content = json.loads(plain_bytes(path).decode("utf-8"))
+        content = parsed_json(plain_bytes(path).decode("utf-8"))
     except RecursionError as error:
         raise UserError(f"{key} = {file!r} is nested too deep to be read") from error
     except OSError as error:

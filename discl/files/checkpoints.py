@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discl.core.plain_files import plain
+from discl.core.plain_files import parsed_json, plain
 from discl.core.seals import DamagedFileError, damaged
 from discl.files.disk import atomic_write, clear_disk_errors
 from discl.files.networks.state_file import digest_of
@@ -67,7 +67,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], Any]:
             metadata = opened.metadata()
             text = metadata["facts"]
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-        facts = json.loads(text)
+        facts = parsed_json(text)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise damaged(path, f"cannot be read ({error})", way_out) from error
     # earlier versions wrote no digest

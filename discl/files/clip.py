@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import pickle
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError, unknown
-from discl.core.plain_files import check_folder, plain_text
+from discl.core.plain_files import check_folder, parsed_json, plain_text
 from discl.core.text.lengths import are_read_whole
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
@@ -157,7 +156,7 @@ class ClipCheckpoint:
         if not self._folder:
             return {}
         try:
-            config = json.loads(plain_text(self._folder / _CONFIG))
+            config = parsed_json(plain_text(self._folder / _CONFIG))
             if not isinstance(config, dict):
                 raise TypeError("no object")
         except (ValueError, TypeError) as error:
@@ -261,7 +260,7 @@ class ClipCheckpoint:
             spec = importlib.util.find_spec("open_clip")  # imports nothing
             folder = Path((spec and spec.origin) or "").parent / "model_configs"
             file = folder / f"{self.model}.json"
-            described = json.loads(plain_text(file)) if file.is_file() else {}
+            described = parsed_json(plain_text(file)) if file.is_file() else {}
         text_tower: dict[str, Any] | None = described.get("text_cfg")
         return text_tower
 

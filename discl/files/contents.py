@@ -27,6 +27,7 @@ from discl.core.interfaces import Progress
 from discl.core.plain_files import NoFileError
 from discl.core.seals import DamagedFileError
 from discl.files.disk import atomic_write, folder_lock
+from discl.files.formats.arrow_memory import integers, of_bytes, of_integers
 from discl.files.processes import cores
 from discl.files.sealed import mapped, seal, told
 
@@ -261,23 +262,24 @@ class ContentDigests:
 
     def _known(self, keys: Sequence[bytes], stamps: NDArray[np.int64]) -> list[bytes | None]:
         """What is remembered of files with these stamps [n, 4]; None where they are to be read."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         absent = (stamps == _NO_FILE).all(axis=1)
         table = self._stored()
         if table is None or not len(table):
             return [b"" if no_file else None for no_file in absent.tolist()]
-        asked = pa.array(keys, pa.binary())
+        asked = of_bytes(keys)
         if len(asked) == len(table) and table["key"].combine_chunks().equals(asked):
             rows = np.arange(len(keys))
         else:
             found = pc.index_in(asked, table["key"])
-            rows = found.fill_null(-1).to_numpy(zero_copy_only=False)
-        stored = np.stack([table[name].to_numpy()[rows] for name in Stamp._fields], axis=1)
+            rows = integers(found)
+        stored = np.stack([integers(table[name])[rows] for name in Stamp._fields], axis=1)
         same = (rows >= 0) & (stored == stamps).all(axis=1)
-        digests = table["digests"].take(pa.array(rows, pa.int64(), mask=~same))
+        digests = table["digests"].take(of_integers(np.where(same, rows, 0)))
         known: list[bytes | None] = digests.to_pylist()
+        for row in np.flatnonzero(~same).tolist():
+            known[row] = None
         for row in np.flatnonzero(absent).tolist():
             known[row] = b""
         return known

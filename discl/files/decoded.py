@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Photos, Progress
-from discl.core.plain_files import open_file, plain_text
+from discl.core.plain_files import open_file, parsed_json, plain_text
 from discl.core.seals import DamagedFileError, damaged, read_sealed, sealed_text
 from discl.files.contents import DIGITS, Digests
 from discl.files.disk import clear_disk_errors, flush, folder_lock, write_text
@@ -320,7 +320,7 @@ class DecodedPhotos:
         path = self.folder / "log.jsonl"
         for line in plain_text(path).splitlines() if path.exists() else ():
             try:
-                entry = json.loads(line)
+                entry = parsed_json(line)
                 reasons = entry["unreadable"].items()
                 unreadable = {int(key): str(why) for key, why in reasons}
                 entries[int(entry["chunk"])] = (unreadable, list(entry["cut_off"]))

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from discl.core.plain_files import open_file
+from discl.core.plain_files import open_file, parsed_json
 from discl.files.disk import atomic_write
 
 MAGIC = b"DISCLSH2"
@@ -70,7 +70,7 @@ def read_index(folder: Path, name: str) -> tuple[list[str], list[list[Any]]]:
             if magic != MAGIC or length > end - _FOOTER.size:
                 raise BrokenShardError(f"shard {name} has lost its end")
             opened.seek(end - _FOOTER.size - length)
-            index = json.loads(zlib.decompress(opened.read(length)))
+            index = parsed_json(zlib.decompress(opened.read(length)))
         return index["columns"], index["rows"]
     except OSError as error:
         raise BrokenShardError(f"shard {name} cannot be read ({error.strerror})") from error

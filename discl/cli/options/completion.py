@@ -5,7 +5,6 @@ Asked at every press of Tab: nothing heavy is imported, and nothing is ever rais
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -14,7 +13,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from discl.core.plain_files import open_file
+from discl.core.plain_files import open_file, parsed_json
 
 MOST_RUNS = 50  # the newest, which are offered
 
@@ -112,7 +111,7 @@ def _run_name(run: Path) -> str | None:
     try:
         attempts = sorted(path for path in run.iterdir() if path.name.isdecimal())
         with open_file(attempts[-1] / "events.jsonl", encoding="utf-8") as record:
-            name = str(json.loads(record.readline())["name"])
+            name = str(parsed_json(record.readline())["name"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     # a shell shows it as it is

@@ -29,7 +29,7 @@ from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
 from discl.core.interfaces import Executor, Floats, Ints, Photos, Progress, WorkersDied
 from discl.core.levels import denoising_steps
-from discl.core.plain_files import plain_text
+from discl.core.plain_files import parsed_json, plain_text
 from discl.core.text import echo
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, ImageRecord
 from discl.engine.bank.generate import ImageMaker, SourceImages
@@ -121,7 +121,7 @@ class Bank:
         Raises UserError where that cannot be read, or is of another version.
         """
         try:
-            stored = json.loads(plain_text(folder / "bank.json"))
+            stored = parsed_json(plain_text(folder / "bank.json"))
             schema = stored["schema"]
             process = {key: value for key, value in stored.items() if key != "schema"}
         except _UNREADABLE as error:
@@ -142,7 +142,7 @@ class Bank:
             write_text(path, json.dumps(self.process, indent=1, sort_keys=True) + "\n")
             return
         try:
-            stored = json.loads(plain_text(path))
+            stored = parsed_json(plain_text(path))
             keys = {*stored, *self.process}
             differing = sorted(key for key in keys if stored.get(key) != self.process.get(key))
         except (ValueError, AttributeError, TypeError, RecursionError):

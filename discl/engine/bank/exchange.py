@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Progress
-from discl.core.plain_files import open_file, plain_text
+from discl.core.plain_files import open_file, parsed_json, plain_text
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.leases import Builder
@@ -172,7 +172,7 @@ def import_bank(
 def _check_process(bank: Bank, folder: Path) -> None:
     path = folder / "bank.json"
     try:
-        theirs = json.loads(plain_text(path))
+        theirs = parsed_json(plain_text(path))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
             f"{folder} holds no bank.json; give a folder that `discl bank export` wrote"
@@ -218,7 +218,7 @@ def _failures_of(folder: Path, rejected: list[Rejected]) -> Iterator[Offer]:
     with open_file(path, encoding="utf-8", errors="replace") as opened:
         for number, line in enumerate(opened, 1):
             try:
-                columns = json.loads(line)
+                columns = parsed_json(line)
                 yield {name: columns[name] for name in _COLUMNS}, b"", FAILED
             except (ValueError, KeyError, TypeError):
                 rejected.append(Rejected(f"{path.name} line {number}", "it is torn"))

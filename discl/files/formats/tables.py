@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from discl.core.errors import UserError
-from discl.core.plain_files import plain, plain_text
+from discl.core.plain_files import parsed_json, plain, plain_text
 
 BATCH = 256  # rows read at a time
 FILE_BYTES = 256 << 20
@@ -105,7 +105,7 @@ class _Datasets:
     def files(self, folder: Path) -> list[Path]:
         path = folder / "state.json"
         try:
-            entries = json.loads(plain_text(path))["_data_files"]
+            entries = parsed_json(plain_text(path))["_data_files"]
             names = [str(entry["filename"]) for entry in entries]
         except FileNotFoundError:
             return []

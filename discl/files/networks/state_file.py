@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discl.core.plain_files import plain
+from discl.core.plain_files import parsed_json, plain
 from discl.core.seals import damaged
 from discl.files.disk import atomic_write
 
@@ -49,7 +49,7 @@ def read(path: Path, what: str, way_out: str) -> tuple[dict[str, Tensor], dict[s
             text, digest = metadata[_ABOUT], metadata[_DIGEST]
             # cloned: the tensors of the library are views of the file
             weights = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118 - no mapping
-        about = json.loads(text)
+        about = parsed_json(text)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise damaged(path, f"cannot be read ({error})", way_out) from error
     if digest != digest_of(weights, text, what):
@@ -63,7 +63,7 @@ def about(path: Path) -> dict[str, Any]:
 
     try:
         with safe_open(plain(path), "pt") as opened:
-            said = json.loads((opened.metadata() or {})[_ABOUT])
+            said = parsed_json((opened.metadata() or {})[_ABOUT])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -19,7 +19,7 @@ from urllib.parse import urlparse
 
 from discl.core.errors import DiskError, UserError
 from discl.core.interfaces import Progress
-from discl.core.plain_files import open_file, plain_text
+from discl.core.plain_files import open_file, parsed_json, plain_text
 from discl.files.disk import write_text
 from discl.files.sources.origin import Origin
 from discl.files.sources.reach import host_is_reachable, hub_is_offline, hub_refusal, hub_token
@@ -235,7 +235,7 @@ class _Attempt(NamedTuple):
         if self._digest_decides or not self._version_file.exists():
             return ""
         try:
-            noted = json.loads(plain_text(self._version_file))
+            noted = parsed_json(plain_text(self._version_file))
         except (OSError, ValueError):
             return ""  # a damaged note is none
         if not isinstance(noted, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discl.core.errors import FOREIGN, UserError, reason
-from discl.core.plain_files import plain_text
+from discl.core.plain_files import parsed_json, plain_text
 from discl.engine.bank.bank import Bank
 from discl.files.disk import home
 from discl.harness.bank.references import References
@@ -96,7 +95,7 @@ def open_bank(folder: Path) -> Bank:
 def bank_record(folder: Path) -> dict[str, Any]:
     """The process a bank was made by, from its bank.json; empty where that cannot be read."""
     try:
-        record = json.loads(plain_text(folder / "bank.json"))
+        record = parsed_json(plain_text(folder / "bank.json"))
     except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}

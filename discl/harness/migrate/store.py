@@ -15,7 +15,7 @@ from pathlib import Path
 
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
-from discl.core.plain_files import plain_text
+from discl.core.plain_files import parsed_json, plain_text
 from discl.core.seals import KEY, sealed_line, sealed_text
 from discl.files.disk import clear_disk_errors, write_text
 from discl.harness.migrate.records import (
@@ -125,7 +125,7 @@ def _rename_splits(store: Store, folder: Path, attempts: list[Path], done: Migra
     if old:
         with store.claimed(folder.name, wait=False):
             for path in old:
-                _convert_file(path, lambda text: _result_text(convert_result(json.loads(text))))
+                _convert_file(path, lambda text: _result_text(convert_result(parsed_json(text))))
         done.runs[folder.name] = folder.name
 
 
@@ -146,14 +146,14 @@ def _convert_attempt(attempt: Path, new_id: str) -> None:
     old_config = config if isinstance(config, Mapping) and "hard" in config else None
     _convert_file(
         attempt / "result.json",
-        lambda text: _result_text(convert_result(json.loads(text), old_config)),
+        lambda text: _result_text(convert_result(parsed_json(text), old_config)),
     )
     _convert_file(attempt / "events.jsonl", lambda text: _converted_events(text, new_id))
     _convert_file(attempt / "experiment.json", _converted_description)
 
 
 def _converted_description(text: str) -> str:
-    described = json.loads(text)
+    described = parsed_json(text)
     identity = convert_identity(described["identity"], described["config"])
     converted = {**described, "identity": identity, "config": convert_config(described["config"])}
     return json.dumps(converted, indent=1) + "\n"
@@ -164,7 +164,7 @@ def _converted_events(text: str, new_id: str) -> str:
     lines = text.splitlines()
     for number, line in enumerate(lines):
         try:
-            event = json.loads(line)
+            event = parsed_json(line)
         except json.JSONDecodeError:  # torn by a kill: nothing that counts comes after it
             break
         if isinstance(event, dict) and event.get("event") == "start":
@@ -195,7 +195,7 @@ def _result_text(result: Record) -> str:
 
 
 def _read(path: Path) -> Record:
-    record: Record = json.loads(plain_text(path))
+    record: Record = parsed_json(plain_text(path))
     return record
 
 

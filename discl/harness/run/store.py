@@ -17,7 +17,7 @@ from typing import Any
 from discl.config.identity import SCHEMA
 from discl.core.conventions import VAL
 from discl.core.errors import DiskError, UserError
-from discl.core.plain_files import open_file, plain_bytes, plain_text
+from discl.core.plain_files import open_file, parsed_json, plain_bytes, plain_text
 from discl.core.renamed_splits import are_old, renamed, splits_of
 from discl.core.result import WAY_OUT, Result
 from discl.core.seals import damaged
@@ -29,7 +29,7 @@ from discl.harness.run.validation import read_result
 
 def _is_of_0_1(record: Path) -> bool:
     try:
-        return bool(json.loads(plain_bytes(record))["identity"]["schema"] == 1)
+        return bool(parsed_json(plain_bytes(record))["identity"]["schema"] == 1)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -38,7 +38,7 @@ def _bank_of(run: Path) -> str | None:
     """The bank of the last attempt that says which one it uses."""
     for record in sorted(run.glob("*/experiment.json"), reverse=True):
         try:
-            bank = json.loads(plain_bytes(record))["bank"]
+            bank = parsed_json(plain_bytes(record))["bank"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
         return str(bank or "none")
@@ -217,7 +217,7 @@ class Store:
         failures = []
         for line in plain_text(path, errors="replace").splitlines() if path.exists() else []:
             try:
-                failures.append(Failure(**json.loads(line)))
+                failures.append(Failure(**parsed_json(line)))
             except (json.JSONDecodeError, TypeError):
                 continue
         return failures

@@ -11,7 +11,7 @@ from typing import Any
 
 from discl.config.experiment import Experiment
 from discl.core.interfaces import EpochReport
-from discl.core.plain_files import plain_text
+from discl.core.plain_files import parsed_json, plain_text
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 
@@ -32,7 +32,7 @@ def noting_status(
 def status(experiment: Experiment) -> tuple[str, int, int] | None:
     """(what is being done, done, of how many) of a run under way; None where nothing is noted."""
     try:
-        what, done, total = json.loads(plain_text(_path(Store(), experiment)))
+        what, done, total = parsed_json(plain_text(_path(Store(), experiment)))
         return str(what), int(done), int(total)
     except (OSError, ValueError):
         return None

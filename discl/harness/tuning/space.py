@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from optuna.distributions import (
 
 from discl.config.sweep import Dimension
 from discl.core.hashing import canonical_json
+from discl.core.plain_files import parsed_json
 
 Params = Mapping[str, Any]  # path -> value, as Optuna stores it
 
@@ -64,7 +64,7 @@ def settings(params: Params) -> dict[str, Any]:
 
 def _loaded(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(_JSON):
-        return json.loads(value.removeprefix(_JSON))
+        return parsed_json(value.removeprefix(_JSON))
     return value
 
 

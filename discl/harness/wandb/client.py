@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
+from discl.core.plain_files import parsed_json
 from discl.files.sources import OneOrigin, Origin, public
 
 ONLINE = "online"
@@ -262,7 +263,7 @@ def graphql(
         left -= 1
         try:
             with urllib.request.build_opener(OneOrigin).open(request, timeout=timeout_s) as answer:
-                data = json.loads(answer.read()).get("data")
+                data = parsed_json(answer.read()).get("data")
                 return data if isinstance(data, dict) else {}
         except urllib.error.HTTPError as error:
             error.close()

@@ -21,7 +21,7 @@ from typing import Any
 
 from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
-from discl.core.plain_files import open_file, plain_text
+from discl.core.plain_files import open_file, parsed_json, plain_text
 from discl.core.text import echo
 from discl.files.disk import write_text
 from discl.harness.wandb.bank import upload_bank
@@ -152,7 +152,7 @@ class Follower:
         complete = appended[: appended.rfind(b"\n") + 1]
         self._offset += len(complete)
         for text in complete.splitlines():
-            line = json.loads(text)
+            line = parsed_json(text)
             if "end" in line:
                 self.ended = True
             else:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from discl.core.plain_files import open_file, plain_text
+from discl.core.plain_files import open_file, parsed_json, plain_text
 
 NAME = ".wandb-sent.json"
 PAUSE_S = 0.3
@@ -75,7 +75,7 @@ def sent_records(folder: Path) -> dict[str, SentRecord]:
 
 def _parse(text: str) -> dict[str, SentRecord]:
     try:
-        content: dict[str, Any] = json.loads(text or "{}")
+        content: dict[str, Any] = parsed_json(text or "{}")
         return {destination: SentRecord(**record) for destination, record in content.items()}
     except (ValueError, TypeError, AttributeError):
         return {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints, Listing
-from discl.core.plain_files import plain_text
+from discl.core.plain_files import parsed_json, plain_text
 from discl.files.sources import Archives, RemoteFile, safe_path
 from discl.parts.datasets.base.file_dataset import FileDataset
 
@@ -239,6 +238,6 @@ def _part(listing: Listing, mask: NDArray[np.bool_]) -> Listing:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(plain_text(path))
+        return parsed_json(plain_text(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON ({error}); get it again") from error

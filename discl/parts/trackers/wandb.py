@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import EpochReport
-from discl.core.plain_files import open_file, plain_text
+from discl.core.plain_files import open_file, parsed_json, plain_text
 from discl.core.text import echo
 from discl.files.disk import home
 
@@ -142,7 +142,7 @@ class Wandb:
         if self._list is None:
             return {}
         try:
-            status = json.loads(plain_text(self._list.with_suffix(".status")))
+            status = parsed_json(plain_text(self._list.with_suffix(".status")))
         except (OSError, ValueError):
             return {}
         return status if isinstance(status, dict) else {}

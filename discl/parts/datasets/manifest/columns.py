@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from discl.files.formats.arrow_memory import integers, of_integers, truths
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -53,29 +55,16 @@ def coded(column: pa.ChunkedArray) -> Coded:
 
     if ascends(column):
         texts = column.combine_chunks()
-        changes = np.append(True, pc.not_equal(texts[1:], texts[:-1]))
-        distinct = texts if changes.all() else texts.filter(changes)
+        changes = np.append(True, truths(pc.not_equal(texts[1:], texts[:-1])))
+        distinct = texts if changes.all() else texts.take(of_integers(np.flatnonzero(changes)))
         return Coded(distinct, np.cumsum(changes) - 1)
     # chunks that are encoded here have one dictionary; to unify equal ones takes far longer
     is_encoded = pa.types.is_dictionary(column.type)
     encoded = column.unify_dictionaries() if is_encoded else column.dictionary_encode()
     if not encoded.num_chunks:
         return Coded(pa.array([], pa.string()), np.zeros(0, np.int64))
-    parts = [_with_nulls(chunk.indices) for chunk in encoded.chunks]
+    parts = [integers(chunk.indices) for chunk in encoded.chunks]
     return Coded(encoded.chunk(0).dictionary, np.concatenate(parts))
-
-
-def _with_nulls(indices: pa.Array) -> NDArray[np.int64]:
-    """Indices with -1 for null, from Arrow's own memory: its `to_numpy` imports pandas first."""
-    if not len(indices):
-        return np.zeros(0, np.int64)
-    is_valid, values = indices.buffers()
-    rows = slice(indices.offset, indices.offset + len(indices))
-    codes = np.frombuffer(values, str(indices.type))[rows].astype(np.int64)
-    if indices.null_count:
-        bits = np.unpackbits(np.frombuffer(is_valid, np.uint8), bitorder="little")
-        codes[bits[rows] == 0] = -1
-    return codes
 
 
 def ascends(column: pa.ChunkedArray) -> bool:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from discl.core.errors import DiskError, UserError
 from discl.core.hashing import short
 from discl.core.interfaces import Ints, Listing
-from discl.core.plain_files import plain_bytes
+from discl.core.plain_files import parsed_json, plain_bytes
 from discl.core.seals import DamagedFileError
 from discl.files.contents import digest_of_all
 from discl.files.disk import atomic_write, clear_disk_errors, data_home
+from discl.files.formats.arrow_memory import of_integers
 from discl.files.sealed import AGAIN, mapped, seal, told
 from discl.parts.datasets.manifest.boxes import ref_with_box
 from discl.parts.datasets.manifest.columns import coded
@@ -77,7 +78,9 @@ class Manifest:
             if split not in splits.values:
                 continue
             rows = np.flatnonzero(splits.codes == splits.values.index(split))
-            listings[split] = Listing(_refs(self.rows.take(rows)), labels[rows], groups[rows])
+            listings[split] = Listing(
+                _refs(self.rows.take(of_integers(rows))), labels[rows], groups[rows]
+            )
         return listings
 
     def described(self) -> dict[str, Any]:
@@ -187,7 +190,7 @@ def _read(path: Path) -> tuple[Manifest, State] | None:
         content = pa.py_buffer(mapped(path, path.name, AGAIN))
         with pq.ParquetFile(content, page_checksum_verification=True) as opened:
             table = opened.read()
-        about = json.loads(table.schema.metadata[_DESCRIPTION])
+        about = parsed_json(table.schema.metadata[_DESCRIPTION])
         manifest = Manifest(
             table.replace_schema_metadata(None),
             about["layout"],
@@ -234,10 +237,7 @@ def _refs(rows: pa.Table) -> NDArray[np.str_]:
 
 
 def _codes(column: Any, names: tuple[str, ...]) -> Ints:
-    """The place of each value among the names, [n]; -1 where there is none.
-
-    Without an Arrow array of the names: to make one of a tuple, Arrow imports pandas.
-    """
+    """The place of each value among the names, [n]; -1 where there is none."""
     place = {name: number for number, name in enumerate(names)}
     values = coded(column)
     of_value = np.array([*(place.get(value, -1) for value in values.values), -1], np.int64)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from discl.core.plain_files import plain_text
+from discl.core.plain_files import parsed_json, plain_text
 
 _FACTOR = 8  # pixels a latent stands for, where the autoencoder does not say
 
@@ -29,7 +28,7 @@ def sample_size(folder: Path) -> tuple[int, int] | None:
 def _setting(path: Path, key: str) -> Any:
     """A value of a JSON object; None where there is none: loading says what is wrong."""
     try:
-        content = json.loads(plain_text(path))
+        content = parsed_json(plain_text(path))
     except (OSError, ValueError):
         return None
     return content.get(key) if isinstance(content, dict) else None

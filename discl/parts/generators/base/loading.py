@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from diffusers.utils import logging
 from transformers.utils import logging as transformers_logging
 
 from discl.core.errors import UserError
-from discl.core.plain_files import check_folder, plain_text
+from discl.core.plain_files import check_folder, parsed_json, plain_text
 from discl.parts.generators import _patches  # noqa: F401 - the miniature's checkpoint names it
 from discl.parts.generators.base.families import FAMILIES, StableDiffusion
 from discl.parts.generators.base.schedulers import scheduler_for
@@ -96,7 +95,7 @@ def _class_in(folder: Path, checkpoint: str) -> str:
     for name in ("model_index.json", "scheduler_config.json", "config.json"):
         if (folder / name).is_file():
             try:
-                content = json.loads(plain_text(folder / name))
+                content = parsed_json(plain_text(folder / name))
                 return str(content.get("_class_name", f"a {name} that names no class"))
             except (ValueError, AttributeError) as error:
                 raise UserError(

@@ -6,13 +6,12 @@ Nothing heavy is imported before a scheduler is made.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from discl.core.errors import UserError, unknown
-from discl.core.plain_files import plain_text
+from discl.core.plain_files import parsed_json, plain_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,7 +119,7 @@ def revision(folder: Path, chosen: str) -> int:
 def _own_settings(folder: Path) -> dict[str, Any]:
     path = folder / "scheduler" / "scheduler_config.json"
     try:
-        settings = json.loads(plain_text(path))
+        settings = parsed_json(plain_text(path))
     except (OSError, ValueError):  # said in a sentence where the checkpoint is loaded
         return {}
     return settings if isinstance(settings, dict) else {}

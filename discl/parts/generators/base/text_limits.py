@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from discl.core.interfaces import TextsRead
-from discl.core.plain_files import check_folder, plain_text
+from discl.core.plain_files import check_folder, parsed_json, plain_text
 from discl.core.text.lengths import are_read_whole
 
 _NAMES = ("tokenizer", "tokenizer_2")
@@ -38,7 +37,7 @@ def _read(tokenizer: Any, texts: Sequence[str]) -> TextsRead:
 def _reads_whole(folder: Path, texts: Sequence[str]) -> bool:
     """Whether an encoder is known to read all of each text, without its library."""
     try:
-        config = json.loads(plain_text(folder / "tokenizer_config.json"))
+        config = parsed_json(plain_text(folder / "tokenizer_config.json"))
         most = config["model_max_length"]
     except (OSError, ValueError, TypeError, KeyError):
         return False

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discl.core.errors import UserError
-from discl.core.plain_files import plain, plain_bytes
+from discl.core.plain_files import parsed_json, plain, plain_bytes
 from discl.files import parquet_rows
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def schema_of(path: Path) -> pa.Schema:
 def features_of(schema: pa.Schema) -> Features:
     """The types that `datasets` wrote beside a schema; empty where it wrote none."""
     try:
-        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        about = parsed_json((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = about["info"]["features"]
     except (ValueError, KeyError, TypeError):
         return {}

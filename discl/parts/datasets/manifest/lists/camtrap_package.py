@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from discl.core.errors import UserError
-from discl.core.plain_files import plain_text
+from discl.core.plain_files import parsed_json, plain_text
 from discl.parts.datasets.manifest.lists.reading import BATCH, open_table
 from discl.parts.datasets.manifest.tree import FileTree, path_of
 from discl.parts.datasets.manifest.usual_names import MISSING
@@ -93,7 +92,7 @@ def _descriptor(tree: FileTree, folder: str) -> Mapping[str, Any]:
     if ref not in tree.lists:
         return {}
     try:
-        descriptor = json.loads(plain_text(tree.root / path_of(ref), "utf-8-sig"))
+        descriptor = parsed_json(plain_text(tree.root / path_of(ref), "utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"{ref} cannot be read as JSON ({error}); get it again") from error
     return descriptor if isinstance(descriptor, Mapping) else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from discl.core.errors import UserError
-from discl.core.plain_files import open_file
+from discl.core.plain_files import open_file, parsed_json
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -166,7 +165,7 @@ def _whole_records(stream: _Begun, block: int) -> Generator[list[Record], None, 
             if end < 0:
                 return text
             with suppress(ValueError):
-                records = json.loads(b"[" + text[: end + 1] + b"]")
+                records = parsed_json(b"[" + text[: end + 1] + b"]")
                 break
         else:
             return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from discl.core.plain_files import parsed_json
 from discl.parts.datasets.manifest.columns import coded
 from discl.parts.datasets.manifest.usual_names import is_missing
 
@@ -94,7 +94,7 @@ def _parts(cell: str, known: set[str]) -> list[str]:
 
 def _array(text: str) -> list[object] | None:
     """The items of an array as JSON or Python writes it; None where it is none."""
-    for parse in (json.loads, ast.literal_eval):
+    for parse in (parsed_json, ast.literal_eval):
         try:
             items = parse(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -7,7 +7,6 @@ import contextlib
 import csv
 import io
 import itertools
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError
-from discl.core.plain_files import open_file, plain_text
+from discl.core.plain_files import open_file, parsed_json, plain_text
 from discl.core.text import printable
 from discl.parts.datasets.manifest.layouts.table_cells import (
     batches_of,
@@ -243,7 +242,7 @@ def _json_lines(path: Path, where: str) -> TextTable:
             lines = ((number, line) for number, line in enumerate(opened, 1) if line.strip())
             for number, line in lines:
                 try:
-                    record = json.loads(line)
+                    record = parsed_json(line)
                 except ValueError as error:
                     raise UserError(
                         f"{where}, line {number}, is no JSON ({error}); correct it, or get the"
@@ -261,7 +260,7 @@ def _json_array(path: Path, where: str) -> TextTable:
     if path.stat().st_size > _LARGEST_JSON:
         raise UserError(f"{where} is too large for a JSON array; write a JSONL, an object a line")
     encoding, remarks = encoding_of(path, where)
-    content = json.loads(plain_text(path, encoding))
+    content = parsed_json(plain_text(path, encoding))
     if isinstance(content, dict):
         content = _labels_in(content)
     if isinstance(content, dict):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from discl.core.errors import UserError
-from discl.core.plain_files import plain_text
+from discl.core.plain_files import parsed_json, plain_text
 from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.lists.list_columns import is_number
 from discl.parts.datasets.manifest.lists.reading import encoding_of, open_table
@@ -98,7 +97,7 @@ def _names_in(tree: FileTree, ref: str, asked: set[str], column: str) -> dict[st
 def _from_json(path: Path, names_alone: bool) -> dict[str, str] | None:
     """From {"0": "cat"}, {"cat": 0}, {"0": ["n02121808", "cat"]}, or a list of names."""
     try:
-        content = json.loads(plain_text(path, "utf-8-sig"))
+        content = parsed_json(plain_text(path, "utf-8-sig"))
     except ValueError:
         return None
     if isinstance(content, list) and names_alone and all(isinstance(one, str) for one in content):
