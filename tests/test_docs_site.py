@@ -171,7 +171,19 @@ def test_the_comment_behind_a_field_is_its_documentation(site: Path) -> None:
     ],
     ids=["phone by night", "phone", "night", "day"],
 )
-@pytest.mark.parametrize("page", LOOKED_AT, ids=lambda page: page.strip("/") or "home")
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page,
+            marks=pytest.mark.slow(reason="a page of how-to, as it looks, is one of the tutorial")
+            if page.startswith("howto/")
+            else (),
+            id=page.strip("/") or "home",
+        )
+        for page in LOOKED_AT
+    ],
+)
 def test_a_page_can_be_read_by_everybody(
     browser: Browser,
     axe: Callable[[Page], list[str]],

@@ -116,31 +116,42 @@ def reference(folders: Any) -> Any:
     return call
 
 
-FIRST_FIVE = (
-    "",
+# each kind with its own scheduler; one that takes several past steps, one that draws noise at each,
+# one that asks twice a step
+QUICK = [
+    ("sd", ""),
+    ("sd", "DPMSolverMultistepScheduler"),
+    ("sd", "EulerAncestralDiscreteScheduler"),
+    ("sdxl", ""),
+    ("sdxl", "HeunDiscreteScheduler"),
+    ("refiner", ""),
+    ("lcm", ""),
+]
+# these two begin elsewhere in diffusers: see test_schedulers.py
+BEGIN_ELSEWHERE = ("LMSDiscreteScheduler", "PNDMScheduler")
+OFTEN_USED = (
     "DDIMScheduler",
     "DPMSolverMultistepScheduler",
     "HeunDiscreteScheduler",
     "EulerAncestralDiscreteScheduler",
 )
 CASES = [
-    *(("sd", name) for name in FIRST_FIVE),
-    ("sdxl", ""),
-    ("sdxl", "HeunDiscreteScheduler"),
-    ("refiner", ""),
-    ("lcm", ""),
+    *QUICK,
     *(
-        pytest.param("sd", name, marks=pytest.mark.slow)
-        for name in SCHEDULERS
-        # these two begin elsewhere in diffusers: see test_schedulers.py
-        if name not in (*FIRST_FIVE, "LMSDiscreteScheduler", "PNDMScheduler")
-    ),
-    # the kind of checkpoint and the scheduler are apart, and each is compared above
-    *(
-        pytest.param(kind, name, marks=pytest.mark.slow)
-        for kind in ("sdxl", "refiner")
-        for name in FIRST_FIVE[1:]
-        if (kind, name) != ("sdxl", "HeunDiscreteScheduler")
+        pytest.param(
+            kind,
+            name,
+            marks=pytest.mark.slow(
+                reason="the kind of checkpoint and the scheduler are apart, and each is compared"
+            ),
+        )
+        for kind, schedulers in {
+            "sd": SCHEDULERS,
+            "sdxl": OFTEN_USED,
+            "refiner": OFTEN_USED,
+        }.items()
+        for name in schedulers
+        if name not in BEGIN_ELSEWHERE and (kind, name) not in QUICK
     ),
 ]
 
@@ -163,7 +174,18 @@ def test_images_are_those_of_diffusers_pipelines(
         )
 
 
-@pytest.mark.parametrize("kind", untrained.BUILDERS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            kind,
+            marks=()
+            if kind in ("sd", "refiner")
+            else pytest.mark.slow(reason="two kinds show that the comparison is no empty one"),
+        )
+        for kind in untrained.BUILDERS
+    ],
+)
 def test_the_comparison_with_diffusers_would_notice(kind: str, folders: Any) -> None:
     def image(prompt: str = CAT, **parameters: Any) -> Photos:
         return (
@@ -273,7 +295,16 @@ def test_prompts_are_forgotten_when_they_are_many(
     assert generator.counts["prompts"] == 5
 
 
-@pytest.mark.parametrize("kind", ["sd", pytest.param("sdxl", marks=pytest.mark.slow), "lcm"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(
+            pytest.param(kind, marks=pytest.mark.slow(reason="lcm draws noise at each step too"))
+            for kind in ("sd", "sdxl")
+        ),
+        "lcm",
+    ],
+)
 def test_order_company_and_batch_change_no_byte(kind: str, folders: Any) -> None:
     requests = [Request(level, (CAT, DOG)[i % 2], i) for i, level in enumerate((0, 50, 90, 50, 0))]
     photos = PHOTOS[[0, 1, 0, 2, 2]]
@@ -287,10 +318,9 @@ def test_order_company_and_batch_change_no_byte(kind: str, folders: Any) -> None
 
 WAYS: list[Any] = [
     pytest.param({"chunk": 1}, marks=pytest.mark.slow),
-    {"chunk": 5},
+    {"chunk": 5, "device": "cpu"},
     {"channels_last": True},
     {"attention": "sliced"},
-    {"device": "cpu"},
 ]
 
 
@@ -369,7 +399,13 @@ def test_an_image_that_never_fits_is_a_sentence(checkpoint: Path) -> None:
         generator.make([Request(50, CAT, 0)], PHOTOS[:1])
 
 
-@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("sd", marks=pytest.mark.slow(reason="as sdxl, which has a text encoder more")),
+        "sdxl",
+    ],
+)
 def test_an_image_that_overflows_is_made_again_in_float32(kind: str, folders: Any) -> None:
     requests = [Request(50, CAT, seed) for seed in range(2)]
     clean = _generator(folders(kind), dtype="bfloat16").make(requests, PHOTOS[:2]).images

@@ -182,12 +182,15 @@ def share(one: torch.Tensor, other: torch.Tensor, photo: float) -> float:
     return float((one.double() - other.double()).mean()) / (2 * photo)
 
 
+# "sd" is quick where it differs from "embedded": two are accepted, one begins below the last step
+QUICK_OF_SD = ("DDIMScheduler", "HeunDiscreteScheduler", "PNDMScheduler")
 CASES = [
     pytest.param(
         checkpoint,
         name,
-        # the same noise as "sd"; another prediction, another network
-        marks=pytest.mark.slow if checkpoint in ("sd v", "sdxl") else (),
+        marks=()
+        if checkpoint in ("embedded", ZERO) or (checkpoint == "sd" and name in QUICK_OF_SD)
+        else pytest.mark.slow(reason="another noise, prediction or network of the same scheduler"),
     )
     for checkpoint in CHECKPOINTS
     for name in SCHEDULERS

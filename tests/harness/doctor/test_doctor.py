@@ -79,7 +79,7 @@ def _server(status: int, answer: bytes = b"") -> Iterator[tuple[str, list[str]]]
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
-        thread = threading.Thread(target=serving.serve_forever, daemon=True)
+        thread = threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{serving.server_port}", asked
         serving.shutdown()

@@ -1,5 +1,6 @@
 """W&B settings: those that its own client finds."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -10,16 +11,34 @@ import pytest
 from discl.core.errors import UserError
 from discl.harness.wandb.client import UnreachableError, read_settings, whoami
 
-# what the client itself finds, in a process of its own: it reads its settings once
+# what the client itself finds in each of some folders with some variables; in a process each, for
+# it reads its settings once, forked from one that has imported it
 ITS_OWN = """
+import json, os, sys
 import wandb
 from wandb.sdk.lib import wbauth
-settings = wandb.setup().settings
-found = wbauth.authenticate_session(
-    host=settings.base_url, source='test', prompt=False, update_session=False
-)
-print(repr((settings.base_url, getattr(found, 'api_key', None), settings.entity, settings.project)))
+for folder, variables in json.loads(sys.argv[1]):
+    process = os.fork()
+    if not process:
+        os.chdir(folder)
+        os.environ.update(variables, HOME=folder)
+        settings = wandb.setup().settings
+        found = wbauth.authenticate_session(
+            host=settings.base_url, source='test', prompt=False, update_session=False
+        )
+        key = getattr(found, 'api_key', None)
+        print(repr((settings.base_url, key, settings.entity, settings.project)), flush=True)
+        os._exit(0)
+    assert os.waitpid(process, 0)[1] == 0
+    print(end='\\f', flush=True)
 """
+PLACES = (
+    "nowhere",
+    "environment and netrc",
+    "netrc",
+    "netrc and settings and folder",
+    "netrc and host",
+)
 KEY, OTHER = "a" * 40, "b" * 40
 
 
@@ -32,51 +51,51 @@ def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def _set(where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    if "environment" in where:
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        monkeypatch.setenv("WANDB_ENTITY", "team")
-        monkeypatch.setenv("WANDB_PROJECT", "ours")
+def _variables(where: str) -> dict[str, str]:
+    own = {"WANDB_API_KEY": KEY, "WANDB_ENTITY": "team", "WANDB_PROJECT": "ours"}
+    host = {"WANDB_BASE_URL": "https://w.example"}
+    return {**(own if "environment" in where else {}), **(host if "host" in where else {})}
+
+
+def _write(where: str, home: Path) -> None:
     if "netrc" in where:
-        (tmp_path / ".netrc").write_text(
+        (home / ".netrc").write_text(
             f"machine api.wandb.ai\n  login user\n  password {OTHER}\nmachine w.example\n  login"
             f" user\n  password {KEY}\n"
         )
-        (tmp_path / ".netrc").chmod(0o600)
-    if "host" in where:
-        monkeypatch.setenv("WANDB_BASE_URL", "https://w.example")
+        (home / ".netrc").chmod(0o600)
     if "settings" in where:
-        (tmp_path / ".config" / "wandb").mkdir(parents=True)
-        (tmp_path / ".config" / "wandb" / "settings").write_text(
+        (home / ".config" / "wandb").mkdir(parents=True)
+        (home / ".config" / "wandb" / "settings").write_text(
             "[default]\nbase_url = https://w.example\nentity = filed\n"
         )
     if "folder" in where:
-        (tmp_path / "wandb").mkdir()
-        (tmp_path / "wandb" / "settings").write_text("[default]\nproject = nearer\n")
+        (home / "wandb").mkdir()
+        (home / "wandb" / "settings").write_text("[default]\nproject = nearer\n")
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        "nowhere",
-        "environment and netrc",
-        "netrc",
-        "netrc and settings and folder",
-        "netrc and host",
-    ],
-)
 def test_key_server_entity_and_project_are_those_its_own_client_finds(
-    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _set(where, monkeypatch, tmp_path)
+    for where in PLACES:
+        (tmp_path / where).mkdir()
+        _write(where, tmp_path / where)
+    asked = json.dumps([(str(tmp_path / where), _variables(where)) for where in PLACES])
     its_own = subprocess.run(
-        [sys.executable, "-c", ITS_OWN], capture_output=True, text=True, check=True, timeout=60
-    )
-    settings = read_settings()
-    assert (
-        repr((settings.url, settings.key, settings.entity, settings.project))
-        == its_own.stdout.strip().splitlines()[-1]
-    )
+        [sys.executable, "-c", ITS_OWN, asked],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.split("\f")[:-1]
+    for where, printed in zip(PLACES, its_own, strict=True):
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path / where)
+            for name, value in {"HOME": str(tmp_path / where), **_variables(where)}.items():
+                patch.setenv(name, value)
+            settings = read_settings()
+        found = repr((settings.url, settings.key, settings.entity, settings.project))
+        assert found == printed.strip().splitlines()[-1], where
 
 
 @pytest.mark.parametrize(
