@@ -179,7 +179,9 @@ def test_it_opens_from_disk_and_draws_every_chart(desk: Page) -> None:
     assert _marks(desk, "forest") == 5
     assert _marks(desk, "chain") == 4
     assert desk.locator("h1:visible").inner_text() == "CIFAR-10-LT"
-    assert _sentence(desk).startswith("static beats rebalanced real photos by 10.0 ± 4.3 points")
+    assert _sentence(desk).startswith(
+        "At the last epoch: static beats rebalanced real photos by 10.0 ± 4.3 points"
+    )
 
 
 def test_the_filter_works_on_tables_and_charts(desk: Page) -> None:
@@ -208,7 +210,7 @@ def test_another_metric_and_baseline_change_sentence_table_and_charts(desk: Page
     desk.locator("select[data-choice=metric]:visible").select_option("test/few_acc")
     desk.locator("select[data-choice=baseline]:visible").select_option("real_rebalanced")
     _wait_for_row(desk, "real_only")
-    assert said.startswith("static beats rebalanced real photos by 10.0 ± 4.3 points out of")
+    assert said.startswith("At the last epoch: static beats rebalanced real photos by 10.0 ± 4.3")
     assert against == "Against real_only: ood"
     assert "real_only" not in compared
 

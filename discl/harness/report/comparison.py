@@ -71,8 +71,9 @@ class Comparison:
         for metric in self.board.columns:
             plain = headline(self.board, metric, self.scores[metric])
             notes = [*self._elsewhere(plain, metric), *plain.notes]
-            sentence = f"At {self.board.rule.words}: {plain.sentence}"
-            headlines[metric] = plain._replace(sentence=sentence, notes=notes)
+            # a claim names its epoch
+            at = f"At {self.board.rule.words}: " if plain.best else ""
+            headlines[metric] = plain._replace(sentence=f"{at}{plain.sentence}", notes=notes)
         return headlines
 
     def _elsewhere(self, of_metric: Headline, metric: str) -> list[str]:
