@@ -31,6 +31,7 @@ from discl.parts.datasets.base.photo_contents import (
 )
 from discl.parts.datasets.base.survey import (
     Survey,
+    as_arrays,
     check_listings,
     examples,
     files_state,
@@ -426,7 +427,7 @@ class FileDataset(ABC):
         return found
 
     def _make_survey(self) -> Survey:
-        listings = {split: typed(listing) for split, listing in self.listings(self.folder).items()}
+        listings = {split: as_arrays(listing) for split, listing in self.listings(self.folder).items()}
         check_listings(listings, len(self.classes), self.name, self.folder)
         self.check_published(listings)
         notes = [*self.remarks(), *split_remarks(listings, self.classes, self.grouped)]

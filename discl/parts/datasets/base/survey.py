@@ -39,7 +39,7 @@ def examples(names: Iterable[str]) -> str:
     return ", ".join(all_names[:_MAX_EXAMPLES]) + more
 
 
-def typed(listing: Listing) -> Listing:
+def as_arrays(listing: Listing) -> Listing:
     """A listing as numpy arrays.
 
     Raises UserError for a path that leads out of the dataset's folder.
