@@ -59,6 +59,9 @@ class Result:
     # of the last epoch: "epoch", and the fields of OF_AN_EPOCH with the "cost" beyond training,
     # unless val chose that epoch; empty in results that keep no other epoch than val's
     last: dict[str, Any] = field(default_factory=dict)
+    # many, medium, few -> photos and images of their classes trained on, over the whole run; empty
+    # in results from before that was counted
+    seen_by_group: dict[str, int] = field(default_factory=dict)
     whole: Result | None = field(default=None, repr=False)  # what a view is of; never stored
 
     @property
@@ -104,8 +107,9 @@ class Result:
         """The text of result.json, with its seal; that of a view is that of what it is of."""
         stored = asdict(self.whole or self)
         del stored["whole"]
-        if not self.last:  # as it was written before
-            del stored["last"]
+        for name in ("last", "seen_by_group"):
+            if not stored[name]:  # as it was written before
+                del stored[name]
         return sealed_text(stored)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -40,6 +41,32 @@ def missing_control(results: Sequence[Result]) -> tuple[str, ...]:
     strategies = [result.strategy for result in results]
     begun = results[0].identity.get("start") if results else None
     return tuple(filter(None, [control_sentence(begun, strategies)]))
+
+
+def sampler_shares(results: Sequence[Result]) -> tuple[str, ...]:
+    """A sentence on what the sampler gave medium and few-shot classes, strategy by strategy.
+
+    None where no result says it: it is not known of runs from before it was counted.
+    """
+    totals: dict[str, Counter[str]] = {}
+    for result in results:
+        totals.setdefault(result.strategy, Counter()).update(result.seen_by_group)
+    by_share: dict[tuple[int, int], list[str]] = {}
+    for strategy, groups in totals.items():
+        if drawn := groups.total():
+            shares = (round(100 * groups["few"] / drawn), round(100 * groups["medium"] / drawn))
+            by_share.setdefault(shares, []).append(strategy)
+    if not by_share:
+        return ()
+    largest = max(by_share, key=lambda shares: len(by_share[shares]))
+    said = [
+        f"{few} % few-shot and {medium} % medium"
+        + ("" if (few, medium) == largest else f" under {', '.join(sorted(names))}")
+        for (few, medium), names in sorted(
+            by_share.items(), key=lambda item: (item[0] != largest, item)
+        )
+    ]
+    return (f"Of all training images the sampler gave classes: {'; '.join(said)}.",)
 
 
 def conditions_of(spec: Benchmark) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from discl.harness.leaderboard import columns, statistics
 from discl.harness.leaderboard.ages import Ages, by_age
 from discl.harness.leaderboard.epochs import read
 from discl.harness.leaderboard.paper_results import PaperResults, paper_results
-from discl.harness.leaderboard.setting import conditions, missing_control
+from discl.harness.leaderboard.setting import conditions, missing_control, sampler_shares
 from discl.harness.leaderboard.simultaneous import PairsOfBoard
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.run.result_parts import is_ordered
@@ -188,6 +188,7 @@ def board(
         about=(
             *conditions(ages.compared or ages.before),
             *missing_control(ages.compared or ages.before),
+            *sampler_shares(ages.compared),
         ),
         papers=paper_results(spec.name, other_data=other_data),
         rule=at.rule,

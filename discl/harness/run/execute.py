@@ -169,6 +169,7 @@ def _run(
             chosen_epoch=best.epoch,
             last=last,
             seen=_seen(fit.history),
+            seen_by_group=_seen_by_group(fit.history),
             cost=cost,
             plugins=described_plugins(experiment.strategy, setup.data.metrics),
             provenance=canonical(
@@ -322,6 +323,17 @@ def _seen(history: Sequence[EpochReport]) -> dict[int, int]:
         for level, count in report.seen.items():
             counts[level] = counts.get(level, 0) + count
     return dict(sorted(counts.items()))
+
+
+def _seen_by_group(history: Sequence[EpochReport]) -> dict[str, int]:
+    """Images trained on, by group of classes; empty where an epoch does not say it.
+
+    A run that goes on from a checkpoint of an earlier version has such epochs.
+    """
+    if not all(report.seen_by_group for report in history):
+        return {}
+    groups = history[0].seen_by_group if history else {}
+    return {group: sum(report.seen_by_group[group] for report in history) for group in groups}
 
 
 def _config(experiment: Experiment) -> dict[str, Any]:

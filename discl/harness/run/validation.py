@@ -14,7 +14,8 @@ from discl.core.result import OF_AN_EPOCH, WAY_OUT, Result
 TYPES: dict[str, type] = {
     **dict.fromkeys(("id", "name", "benchmark", "scale", "strategy", "predictions"), str),
     **dict.fromkeys(("attempt", "seed", "chosen_epoch"), int),
-    **dict.fromkeys(("identity", "comparability", "metrics", "seen", "cost"), dict),
+    **dict.fromkeys(("identity", "comparability", "metrics", "cost"), dict),
+    **dict.fromkeys(("seen", "seen_by_group"), dict),
     **dict.fromkeys(("provenance", "confusion_counts", "errors", "plugins", "last"), dict),
     **dict.fromkeys(("class_recalls", "classes", "counts", "published_counts"), list),
 }
@@ -90,6 +91,8 @@ def _faults_of_epoch(result: Result) -> Iterator[str]:
     counts = [*result.counts, *result.published_counts]
     if not all(type(value) is int and 0 <= value < _MOST_PHOTOS for value in counts):
         yield "counts hold something else than numbers of photos"
+    if not {*map(type, result.seen_by_group.values())} <= {int}:
+        yield "seen_by_group holds something else than numbers of images"
     if not {*map(type, result.classes)} <= {str}:
         yield "classes hold something else than names"
     yield from _faults_of_tables(result)

@@ -14,7 +14,7 @@ from discl.core.registry import bind
 from discl.core.result import Result
 from discl.files.weights import training_data
 from discl.harness.hard.scope import scope
-from discl.harness.leaderboard.setting import conditions, conditions_of
+from discl.harness.leaderboard.setting import conditions, conditions_of, sampler_shares
 
 ROOT = Path(__file__).parents[3]
 PUBLISHED = sorted((ROOT / "leaderboards" / "results" / "cifar10_lt" / "smoke").glob("*.json"))
@@ -97,3 +97,20 @@ def test_the_board_says_it() -> None:
     board = CliRunner().invoke(main, ["leaderboard", *asked]).stdout
     assert "max_class_images 20 -> 50 would take 87 of 5" in board
     assert EMBEDDED in board
+
+
+def test_what_the_sampler_gave_is_said_once_for_strategies_it_gave_the_same(
+    with_images: Result,
+) -> None:
+    tail = {"many": 66, "medium": 4, "few": 30}
+    photos = {"many": 88, "medium": 10, "few": 2}
+    given = {"static": tail, "reverse": tail, "real_only": photos, "old": {}}
+    results = [
+        replace(with_images, strategy=name, seen_by_group=groups) for name, groups in given.items()
+    ]
+    assert sampler_shares(results) == (
+        "Of all training images the sampler gave classes: 30 % few-shot and 4 % medium; 2 %"
+        " few-shot and 10 % medium under real_only.",
+    )
+    assert sampler_shares(results[-1:]) == ()
+    assert "seen_by_group" not in results[-1].to_json()  # as it was written before
