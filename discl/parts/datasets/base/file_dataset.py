@@ -427,7 +427,9 @@ class FileDataset(ABC):
         return found
 
     def _make_survey(self) -> Survey:
-        listings = {split: as_arrays(listing) for split, listing in self.listings(self.folder).items()}
+        listings = {
+            split: as_arrays(listing) for split, listing in self.listings(self.folder).items()
+        }
         check_listings(listings, len(self.classes), self.name, self.folder)
         self.check_published(listings)
         notes = [*self.remarks(), *split_remarks(listings, self.classes, self.grouped)]
