@@ -235,7 +235,9 @@ class TrainTable(FixedTable):
         3 / 4,
         4 / 3,
     ]
-    color_jitter: Annotated[float | list[float], BeforeValidator(_strengths)] = 0.0
+    color_jitter: Annotated[
+        float | list[float], BeforeValidator(_strengths, float | list[float])
+    ] = 0.0
     transform: dict[str, Any] = {}
     whole_photos: bool = True
     precision: Precision = "auto"

@@ -386,7 +386,7 @@ class FileDataset(ABC):
         if any(not isinstance(source, ByHand) for source in self.sources):
             lines.append(
                 f"`{typed('discl', 'data', 'fetch', self.name)}` downloads it and goes on where it"
-                " broke off; an archive that you have already goes into {root / 'downloads'}."
+                f" broke off; an archive that you have already goes into {root / 'downloads'}."
             )
         result = f", so that there is {self.layout}" if self.layout else ""
         lines.append(

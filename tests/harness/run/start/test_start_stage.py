@@ -252,6 +252,29 @@ def test_a_start_killed_at_a_random_step_goes_on_and_ends_of_the_same_bits(
     assert _answer(again) == _answer(result), f"killed at step {at}"
 
 
+@pytest.mark.usefixtures("after_two_runs")
+def test_who_comes_second_waits_for_the_start_and_trains_nothing(cifar100_photos: Path) -> None:
+    path, aside = _start() / "weights.safetensors", _start() / "aside"
+    path.rename(aside)
+    bench = Bench(warm(cifar100_photos))
+    stage = StartStage(bench, 0)
+    assert not stage.is_stored
+    told = list[tuple[str, int]]()
+    claim = starts().claimed(stage.id)
+    claim.__enter__()
+
+    def progress(what: str, done: int, total: int) -> None:
+        told.append((what, done))
+        if done == 0:  # the other one gets done now
+            aside.rename(path)
+            claim.__exit__(None, None, None)
+
+    made_elsewhere = stage.made(progress)
+    assert made_elsewhere.digest == read(_start()).digest
+    waiting = "waiting for another process that trains the start of seed 0"
+    assert told == [(waiting, 0), (waiting, 1)]
+
+
 @pytest.mark.parametrize(
     ("executor", "workers"),
     [
