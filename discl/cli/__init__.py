@@ -23,10 +23,10 @@ from discl.cli.doctor import doctor, verify
 from discl.cli.hard import hard
 from discl.cli.init import init
 from discl.cli.leaderboard import leaderboard
-from discl.cli.levels import levels
 from discl.cli.listing import list_parts
+from discl.cli.of_levels.levels import levels
+from discl.cli.of_levels.order_test import order_test
 from discl.cli.options.group import CommandGroup
-from discl.cli.order_test import order_test
 from discl.cli.render.process import (
     check_process,
     close_output,

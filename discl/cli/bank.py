@@ -301,7 +301,7 @@ def _gap_curve(
     """
     from discl.core.errors import UserError
     from discl.harness.worth.gap import GapMeasurement, GapSettings
-    from discl.harness.worth.price import gap_minutes
+    from discl.harness.worth.price import gap_minutes, minutes_text
 
     try:
         measurement = GapMeasurement(bench, GapSettings(tuple(range(seeds)), steps))
@@ -316,7 +316,7 @@ def _gap_curve(
             echo(f"{work}; add --gap", err=True)
             return None
         minutes = gap_minutes(bench, measurement)
-        echo(f"{work}, about {minutes:.1f} minutes here; they are kept", err=True)
+        echo(f"{work}, {minutes_text(minutes)} here; they are kept", err=True)
     return measurement.curve(tracker.progress)
 
 

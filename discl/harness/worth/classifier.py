@@ -28,7 +28,7 @@ _AGAIN = "it is measured again"
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureSet:
     """Labelled pictures, and names that change whenever they do."""
 
     pixels: Any  # [n, h, w, 3], or float features [n, d]
@@ -67,7 +67,7 @@ class PictureClassifier:
         """Optimiser steps of one network."""
         return self.config.epochs * self.steps_per_epoch
 
-    def accuracy(self, learned: Pictures, measured: Pictures, seed: int) -> float:
+    def accuracy(self, learned: PictureSet, measured: PictureSet, seed: int) -> float:
         """Mean recall on `measured` after training on `learned`; computed once and then kept."""
         path = self._path(learned, measured, seed)
         if path.exists():
@@ -82,15 +82,15 @@ class PictureClassifier:
         write_text(path, sealed_text(described))
         return accuracy
 
-    def is_known(self, learned: Pictures, measured: Pictures, seed: int) -> bool:
+    def is_known(self, learned: PictureSet, measured: PictureSet, seed: int) -> bool:
         """Whether `accuracy` would return at once."""
         return self._path(learned, measured, seed).exists()
 
-    def _path(self, learned: Pictures, measured: Pictures, seed: int) -> Path:
+    def _path(self, learned: PictureSet, measured: PictureSet, seed: int) -> Path:
         key = short(self._key(learned, measured, seed))
         return self.bench.bank.folder / "cache" / f"gap-{key}.json"
 
-    def _key(self, learned: Pictures, measured: Pictures, seed: int) -> Mapping[str, Any]:
+    def _key(self, learned: PictureSet, measured: PictureSet, seed: int) -> Mapping[str, Any]:
         """All that the accuracy depends on."""
         spec = self.bench.spec
         parts = {kind: spec.part(kind).identity() for kind in ("datasets", "backbones", "losses")}
@@ -106,7 +106,7 @@ class PictureClassifier:
         )
         return key
 
-    def _trained(self, learned: Pictures, measured: Pictures, seed: int) -> float:
+    def _trained(self, learned: PictureSet, measured: PictureSet, seed: int) -> float:
         from discl.engine.evaluation.predict import logits_of
         from discl.engine.training.loop import Fit
 

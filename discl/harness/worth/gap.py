@@ -26,7 +26,7 @@ from discl.harness.bank.quality.gap_curve import SCHEMA, GapCurve, GapRow, Inter
 from discl.harness.bank.quality.measure import bank_embeddings
 from discl.harness.leaderboard import statistics
 from discl.harness.run.assembly import Bench
-from discl.harness.worth.classifier import PictureClassifier, Pictures
+from discl.harness.worth.classifier import PictureClassifier, PictureSet
 
 LEAST = 2  # images of a class at each level, and val photos in each half
 HARD = PHOTO  # the row of the hard photos
@@ -46,8 +46,8 @@ DEFAULT_SETTINGS = GapSettings()
 class _Draw(NamedTuple):
     """What the classifiers of one seed see."""
 
-    learned: dict[int, Pictures]  # by level, HARD or OTHER
-    measured: Pictures
+    learned: dict[int, PictureSet]  # by level, HARD or OTHER
+    measured: PictureSet
 
 
 class GapMeasurement:
@@ -83,7 +83,7 @@ class GapMeasurement:
         return np.flatnonzero(self.bench.train.labels[self.images[level].row] == label)
 
     def _pictures_of(self, label: int) -> int:
-        """Pictures of a class that every classifier may see: as many for all of them."""
+        """PictureSet of a class that every classifier may see: as many for all of them."""
         made = [len(self._images_of(level, label)) for level in self.images]
         half = int((self.val.labels == label).sum()) // 2
         return min([*made, half])
@@ -191,7 +191,7 @@ class GapMeasurement:
         learned[OTHER] = self._photos("val", np.concatenate(rows[OTHER]))
         return _Draw(learned, self._photos("val", np.concatenate(measured)))
 
-    def _photos(self, split: str, rows: Ints) -> Pictures:
+    def _photos(self, split: str, rows: Ints) -> PictureSet:
         photos = self.bench.inputs.split(split)
         contents = photos.contents
         names = photos.ids[rows].tolist()
@@ -199,15 +199,15 @@ class GapMeasurement:
             names = [
                 f"{name} {bytes(contents[row])!r}" for name, row in zip(names, rows, strict=True)
             ]
-        return Pictures(
+        return PictureSet(
             PhotoRows.of(photos.pixels, rows), self._numbered(photos.labels[rows]), tuple(names)
         )
 
-    def _level_pictures(self, level: int, chosen: Ints) -> Pictures:
+    def _level_pictures(self, level: int, chosen: Ints) -> PictureSet:
         images = self.images[level]
         positions = images.position[chosen]
         names = self._contents[level]
-        return Pictures(
+        return PictureSet(
             PhotoRows.of(self.bench.inputs.level(level), positions),
             self._numbered(self.bench.train.labels[images.row[chosen]]),
             tuple(names[position] for position in positions),

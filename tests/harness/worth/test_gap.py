@@ -1,5 +1,6 @@
 """The gap curve of a bank whose images are brighter, the lower their level."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from discl.harness.bank.quality.gap_curve import (
 )
 from discl.harness.run.assembly import Bench
 from discl.harness.worth.gap import GapMeasurement, GapSettings
+from discl.harness.worth.price import minutes_text
 from tests.banks import InlineExecutor
 
 
@@ -151,6 +153,11 @@ def test_one_class_with_images_makes_no_curve() -> None:
 def test_a_bank_without_images_makes_no_curve() -> None:
     with pytest.raises(UserError, match="0 of 0 hard classes"):
         GapMeasurement(_bench(fill=()), SETTINGS)
+
+
+def test_a_price_that_is_not_known_is_said_so() -> None:
+    assert minutes_text(4.21) == "about 4.2 minutes"
+    assert "not known" in minutes_text(math.nan)
 
 
 def test_an_interval_is_written_in_percent() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,13 +117,13 @@ def _tell_price(sweep: SweepFile, store: Store) -> None:
     from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.cost import estimate_cost
     from discl.harness.sweep.expand import experiments
+    from discl.harness.worth.price import minutes_text
 
     cost = estimate_cost(experiments(sweep), store, CompositeTracker.of(["console"]).progress)
-    minutes = "unknown" if math.isnan(cost.minutes) else f"{cost.minutes:.1f}"
     echo(
         f"{cost.experiments} runs, of which {cost.cached} are stored; {cost.images:,} images to"
-        f" make, {cost.optimiser_steps:,} optimiser steps; about {minutes} minutes with"
-        " one worker",
+        f" make, {cost.optimiser_steps:,} optimiser steps; "
+        f"{minutes_text(cost.minutes)} with one worker",
         err=True,
     )
 

@@ -1,0 +1,1 @@
+"""Commands about levels: what each is worth, and whether their order matters."""
