@@ -7,14 +7,17 @@ import importlib
 import os
 import py_compile
 import resource
+import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
+from discl.engine.bank.catalogue import MADE, Catalogue, ImageRecord
 
 
 def _ends_with(words: list[str], output: int, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -105,6 +108,59 @@ def test_commands_that_read_need_no_home(tmp_path: Path, monkeypatch: pytest.Mon
     outcome = CliRunner().invoke(main, ["runs", "ls"])
     assert outcome.exit_code == 2
     assert "leads to no folder" in outcome.output
+
+
+READING = (
+    ["list", "strategies"],
+    ["bank", "ls"],
+    ["bank", "gc", "--dry-run"],
+    ["runs", "ls"],
+    ["runs", "show", "x"],
+    ["verify"],
+    ["study", "ls"],
+    ["study", "show", "x"],
+    ["leaderboard", "show", "cifar10_lt"],
+)
+
+
+@pytest.mark.parametrize("words", READING)
+def test_commands_that_read_make_no_home(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_benchmark: None
+) -> None:
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "none"))
+    monkeypatch.setenv("DISCL_DATA", str(tmp_path / "nothing"))
+    outcome = CliRunner().invoke(main, words)
+    assert outcome.exit_code in (0, 2)
+    assert outcome.output
+    assert not (tmp_path / "none").exists()
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_bank_that_may_only_be_read_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "catalogue.sqlite"
+    made = Catalogue(path)
+    record = ImageRecord("a", 50, 0, "k", 1, "p", "c", 7, 15, 0.25, None, MADE, "", 0, 9, "s")
+    made.add("0.shard", [record])
+    made.close()
+    connect = sqlite3.connect
+
+    def refused(address: str | Path, *rest: Any, uri: bool = False, **named: Any) -> Any:
+        if not uri:
+            error = sqlite3.OperationalError("attempt to write a readonly database")
+            error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+            raise error
+        return connect(address, *rest, uri=True, **named)
+
+    monkeypatch.setattr(sqlite3, "connect", refused)
+    read = Catalogue(path)
+    read.check()
+    assert read.fetch("SELECT source, level FROM images") == [("a", 50)]
+    with pytest.raises(OSError, match="readonly"):
+        read.add("1.shard", [record])
+    read.close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["catalogue.sqlite"]
 
 
 def test_few_file_handles_are_told_with_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,10 +215,11 @@ class Bank:
         failed = 0
         step_count = 0
         self.repair()
+        total = sum(self.count_missing(wanted).values())
+        if not total:  # so that a bank that can only be read is as good
+            return BuildReport(0, 0, time.monotonic() - started, 0)
         with clear_disk_errors("writing images", self.folder), Builder(self.catalogue) as builder:
-            total = sum(self.count_missing(wanted).values())
-            if total:
-                progress("making images", 0, total)
+            progress("making images", 0, total)
             while next(self.missing(wanted), None):
                 builder.start_over()
                 leases = self._leases(builder, wanted, batch)

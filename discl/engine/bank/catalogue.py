@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from xxhash import xxh3_64_intdigest
 
@@ -103,14 +104,34 @@ class Catalogue:
         self._seed = xxh3_64_intdigest(path.parent.name.encode())
         if path.exists():
             plain(path)  # SQLite waits for a pipe
+        try:
+            self._open()
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES) or not path.exists():
+                raise
+            if "_db" in self.__dict__:
+                self._db.close()
+            self._open_for_reading()
+
+    def _open(self) -> None:
         with self._clear_errors():
-            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_TABLES)
             # catalogues of earlier versions have no digests
             if not self.fetch("SELECT 1 FROM pragma_table_info('images') WHERE name = 'digest'"):
                 self._db.execute("ALTER TABLE images ADD COLUMN digest INTEGER")
+
+    def _open_for_reading(self) -> None:
+        """Open it where nothing may be written: beside a writer's files, or alone as it is."""
+        left = self.path.with_name(f"{self.path.name}-wal")
+        whole = not left.exists() or not left.stat().st_size
+        how = "mode=ro&immutable=1" if whole else "mode=ro"
+        with self._clear_errors():
+            address = f"file:{quote(str(self.path.absolute()))}?{how}"
+            self._db = sqlite3.connect(address, BUSY_SECONDS, isolation_level=None, uri=True)
+            self.fetch("SELECT COUNT(*) FROM pragma_table_info('images')")
 
     def close(self) -> None:
         self._db.close()

@@ -281,6 +281,11 @@ class Bench:
         """The bank's name; opens and makes nothing."""
         return id_of(self.process)
 
+    @property
+    def has_bank(self) -> bool:
+        """Whether there is a bank of these images; opens and makes nothing."""
+        return (home() / "banks" / self.bank_id / "bank.json").exists()
+
     @cached_property
     def bank(self) -> Bank:
         return Bank(home() / "banks", self.process, self.train.pixels.shape[1:3]).hold()

@@ -212,6 +212,8 @@ def _missing_images(bench: Bench, levels: Sequence[int]) -> tuple[int, int]:
     """Images the bank lacks, and their denoising steps."""
     if not levels:
         return 0, 0
+    if not bench.has_bank:  # none is made for a plan
+        return _images_of(bench, levels, len(bench.hard))
     missing = bench.bank.count_missing(bench.wanted(levels))
     steps = bench.generator.steps
     return sum(missing.values()), sum(
