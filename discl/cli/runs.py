@@ -218,7 +218,7 @@ def runs_diff(a: str, b: str, sort: str, most: int, epoch: str | None, form: str
     at = at_epoch([find(store, a), find(store, b)], epoch)
     diff = diff_runs(*at.runs)
     if form == "json":
-        _print_json(as_dict(diff))
+        _print_json({"epoch": at.rule.name, **as_dict(diff)})
     else:
         print_diff(diff, sort, most, at.rule, at.note)
 

@@ -71,7 +71,8 @@ class StudyDefinition:
         for path, dimension in self.space.items():
             agreed[f"space {path}"] = dimension.model_dump(exclude_defaults=True)
         for path, value in self.sweep.set.items():
-            agreed[f"set {path}"] = value
+            if path != "select.epoch":  # said above, also of studies that are older than it
+                agreed[f"set {path}"] = value
         tune = self.tune.model_dump(exclude={"trials", "ladder", "objective", "sampler"})
         for key, value in tune.items():
             agreed[f"tune.{key}"] = value

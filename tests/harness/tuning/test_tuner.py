@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from discl.config.experiment import Experiment
 from discl.config.sweep import Dimension, SweepFile, TuneTable
 from discl.core.errors import UserError
 from discl.core.interfaces import NOT_READY
-from discl.core.result import Result
+from discl.core.result import OF_AN_EPOCH, Result
 from discl.harness.run.store import Failure
 from discl.harness.sweep.expand import most_runs
 from discl.harness.sweep.planned_run import Outcome, PlannedRun
 from discl.harness.tuning.comparison import retests, searches
+from discl.harness.tuning.history import DEFINITION
 from discl.harness.tuning.proposals import STOPPED
 from discl.harness.tuning.slots import SLOT
 from discl.harness.tuning.storage.database import FAILURE, close_storage, open_storage
@@ -753,6 +755,51 @@ def test_a_study_with_another_space_is_not_gone_on_with_and_the_difference_is_sa
     )  # the budget may grow, and the sampler stays what it was
     assert Tuner(_sweep(trials=9, sampler="gp"), storage).study("static").sampler == "tpe"
     Tuner(_sweep(wider, trials=1).model_copy(update={"name": "another"}), storage)
+
+
+# ---------------------------------------------------------------- which epoch is read
+
+BY_VAL = {"select.epoch": "val"}
+
+
+def _both_epochs(job: PlannedRun) -> Outcome:
+    """A run that scores 0.5 where val stops it and 0.25 at its last epoch."""
+    at_last = {name: [] for name in OF_AN_EPOCH} | {"epoch": 9, "metrics": {METRIC: 0.25}}
+    made = replace(_result(job.experiment, {METRIC: 0.5}), last=at_last)
+    return Outcome(made, curve=((4, 0.5), (9, 0.25)), seconds=36.0)
+
+
+@pytest.mark.parametrize(("said", "value"), [({}, 0.25), (BY_VAL, 0.5)])
+def test_a_trial_is_worth_what_its_runs_have_at_the_epoch_that_is_read(
+    said: dict[str, str], value: float, storage: RDBStorage
+) -> None:
+    found = _sweep({"train.lr": LR}, ["static"], trials=2).model_copy(update={"set": said})
+    _tuned(found, storage, _both_epochs)
+    assert [trial.value for trial in _trials(storage, "static")] == [value, value]
+
+
+def test_a_run_that_keeps_no_last_epoch_fails_its_trial_and_says_the_way_out(
+    storage: RDBStorage,
+) -> None:
+    def old(job: PlannedRun) -> Outcome:
+        return replace(_trained(job), result=replace(_result(job.experiment, {METRIC: 1}), last={}))
+
+    _tuned(_sweep({"train.lr": LR}, ["static"], trials=1), storage, old)
+    (trial,) = _trials(storage, "static")
+    assert "keeps no last epoch" in trial.user_attrs[FAILURE]
+    assert "--epoch val" in trial.user_attrs[FAILURE]
+
+
+def test_a_study_from_before_is_gone_on_with_by_val_and_by_no_other_rule(
+    storage: RDBStorage,
+) -> None:
+    found = _sweep({"train.lr": LR}, ["static"], trials=1)
+    by_val = found.model_copy(update={"set": BY_VAL})
+    study = Tuner(by_val, storage).study("static").study
+    before = {key: value for key, value in study.user_attrs[DEFINITION].items() if key != "epoch"}
+    study.set_user_attr(DEFINITION, before)
+    assert "another epoch: val there, last here" in _refused(found, storage)
+    assert Tuner(by_val, storage).study("static").definition.epoch == "val"
 
 
 # ---------------------------------------------------------------- two objectives, rungs
