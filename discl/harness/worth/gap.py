@@ -229,7 +229,7 @@ class GapMeasurement:
 
     def _distances(self, progress: Progress) -> dict[int, Distance | None]:
         by_level = {level: images_of_level(self.bench, level) for level in self.images}
-        vectors = bank_embeddings(self.bench, by_level, progress)
+        vectors = bank_embeddings(self.bench, by_level, ("train", "val"), progress)
         found: dict[int, Distance | None] = {}
         for kind in self.kinds:
             by_class = [self._class_distance(kind, int(label), vectors) for label in self.labels]

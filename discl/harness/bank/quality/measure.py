@@ -67,9 +67,8 @@ def measure_quality(
         [np.empty(0, IMAGE_COLUMNS), *(of_level for of_level, _ in by_level.values())]
     )
     _check(bench, images)
-    measurement = QualityMeasurement(
-        bench, images, bank_embeddings(bench, by_level, progress), progress
-    )
+    vectors = bank_embeddings(bench, by_level, bench.dataset.splits, progress)
+    measurement = QualityMeasurement(bench, images, vectors, progress)
     near = measurement.mark_near(limits)
     stats = StatsByClassAndLevel(bench, images, measurement.vectors)
     total = stats.of(None, None)
@@ -122,11 +121,12 @@ def _check(bench: Bench, images: ImageTable) -> None:
 
 
 def bank_embeddings(
-    bench: Bench, by_level: Mapping[int, tuple[ImageTable, str]], progress: Progress
+    bench: Bench,
+    by_level: Mapping[int, tuple[ImageTable, str]],
+    splits: Sequence[str],
+    progress: Progress,
 ) -> dict[str, Floats]:
-    """Embeddings [n, d] of every level that has images, and of every split that has photos, by
-    name.
-    """
+    """Embeddings [n, d], by name, of every level that has images and split that has photos."""
     scorer = bench.bank.process["scorer"]
     data = bench.spec.part("datasets").identity() | bench.dataset.identity()
     inputs = [
@@ -134,7 +134,7 @@ def bank_embeddings(
         for level, (images, content) in by_level.items()
         if len(images)
     ]
-    for name in bench.dataset.splits:
+    for name in splits:
         split = bench.dataset.split(name)
         if len(split):
             content = [scorer, data, digest(split.ids.tolist())]
