@@ -279,7 +279,7 @@ def _is_large(found: Seal | None) -> bool:
 def _guarded(array: Any, path: Path, found: Seal | None, way_out: str) -> Any:
     """The array itself, or one that checks what is read from it."""
     if found is None or not _is_large(found):
-        return array
+        return np.asarray(array)  # plain ones are indexed faster than those of np.memmap
     guarded = array.view(SealedArray)
     row_bytes = array.nbytes // max(1, len(array))
     guarded._guard = _Guard(path, found, array.offset, row_bytes, way_out)

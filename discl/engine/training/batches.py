@@ -54,11 +54,17 @@ def batches(
 
 def gather_pixels(plan: Plan, training_data: TrainingData) -> Tensor:
     """Pixels uint8 [b, h, w, 3] of a plan's images, or their features [b, d]."""
-    pixels = np.array(training_data.train.pixels[plan.row])
-    for level in np.unique(plan.level):
-        if level != PHOTO:
-            at_level = plan.level == level
-            pixels[at_level] = training_data.pixels[int(level)][plan.position[at_level]]
+    photos = training_data.train.pixels
+    levels = np.unique(plan.level).tolist()
+    if levels == [PHOTO]:
+        return torch.from_numpy(np.asarray(photos[plan.row]))
+    pixels = np.empty((len(plan), *photos.shape[1:]), photos.dtype)
+    for level in levels:
+        at_level = plan.level == level
+        if level == PHOTO:
+            pixels[at_level] = photos[plan.row[at_level]]
+        else:
+            pixels[at_level] = training_data.pixels[level][plan.position[at_level]]
     return torch.from_numpy(pixels)
 
 
