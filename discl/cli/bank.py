@@ -316,7 +316,7 @@ def _gap_curve(
             echo(f"{work}; add --gap", err=True)
             return None
         minutes = gap_minutes(bench, measurement)
-        echo(f"{work}, {minutes_text(minutes)} here; they are kept", err=True)
+        echo(f"{work}, time here: {minutes_text(minutes)}; they are kept", err=True)
     return measurement.curve(tracker.progress)
 
 

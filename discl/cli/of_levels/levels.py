@@ -123,7 +123,7 @@ def _tell_price(sweep: SweepFile, store: Store) -> None:
     echo(
         f"{cost.experiments} runs, of which {cost.cached} are stored; {cost.images:,} images to"
         f" make, {cost.optimiser_steps:,} optimiser steps; "
-        f"{minutes_text(cost.minutes)} with one worker",
+        f"time with one worker: {minutes_text(cost.minutes)}",
         err=True,
     )
 

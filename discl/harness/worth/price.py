@@ -24,5 +24,5 @@ def gap_minutes(bench: Bench, measurement: GapMeasurement) -> float:
 def minutes_text(minutes: float) -> str:
     """'about 4.2 minutes', or that it is not known where that is nan."""
     if math.isnan(minutes):
-        return "for a time that is not known, since a sample of the work takes too long"
+        return "not known, since a sample of the work takes too long"
     return f"about {minutes:.1f} minutes"
