@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import zlib
-from multiprocessing import forkserver
 from pathlib import Path
 
 import hypothesis
@@ -72,8 +71,9 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
     if "PYTEST_XDIST_WORKER" in os.environ and "tests.processes" in sys.modules:
-        # many tests go by until the first that needs it; else that one waits for its imports
-        forkserver.ensure_running()
+        from tests import processes
+
+        processes.prepare()
 
 
 @pytest.fixture(scope="session", autouse=True)

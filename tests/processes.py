@@ -1,23 +1,28 @@
 """Processes of discl that begin at once: forked from one that has imported what they need.
 
 An interpreter that starts, imports torch and timm and trains a tiny network for a second spends
-most of its time on the imports. `multiprocessing`'s fork server imports once per test session;
-what a test begins, interrupts and kills is still a process of its own, and so are the workers that
-it starts in turn.
+most of its time on the imports. `multiprocessing`'s fork server imports once per test session, or
+has it all from a worker of the whole suite, which it is a fork of; what a test begins, interrupts
+and kills is still a process of its own, and so are the workers that it starts in turn.
 """
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import itertools
+import logging
 import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing import util
+from multiprocessing import forkserver, util
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -42,6 +47,18 @@ PRELOADED = [
 _execute = util.spawnv_passfds
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(PRELOADED)
+
+
+def prepare() -> None:
+    """Fork the server from this process, before a test has patched anything in it.
+
+    Without this call an interpreter starts as the first test needs it, and imports what is missing.
+    """
+    util.spawnv_passfds = _spawn
+    try:
+        forkserver.ensure_running()
+    finally:
+        util.spawnv_passfds = _execute
 
 
 class Started:
@@ -101,6 +118,12 @@ def discl(words: Sequence[str]) -> None:
     main(list(words))
 
 
+def module(words: Sequence[str]) -> None:
+    """`python -m`."""
+    sys.argv = [*words]
+    runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+
+
 def _call(
     function: Callable[..., None],
     arguments: tuple[Any, ...],
@@ -121,13 +144,14 @@ def _call(
 
 
 def _spawn(executable: bytes, words: Sequence[str], passed: Sequence[int]) -> int:
-    """Start a worker of `multiprocessing` as a fork of this process, in which all is imported.
+    """Start a process of `multiprocessing` as a fork of this one, in which all is imported.
 
     Else it is as one that was executed: no descriptor but those passed, the usual handlers of
     signals, nothing but the program that it is given.
     """
     program = words[words.index("-c") + 1]
-    if "spawn_main" not in program:  # the resource tracker, which imports little
+    serves = "forkserver" in program
+    if not serves and "spawn_main" not in program:  # the resource tracker, which imports little
         return _execute(executable, words, passed)
     process = os.fork()
     if process:
@@ -140,6 +164,8 @@ def _spawn(executable: bytes, words: Sequence[str], passed: Sequence[int]) -> in
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if serves:
+            _leave_pytest()
         sys.argv = ["-c", *words[words.index("-c") + 2 :]]
         exec(program, {"__name__": "__main__"})  # noqa: S102 - what Python would have executed
     except SystemExit as end:
@@ -148,6 +174,26 @@ def _spawn(executable: bytes, words: Sequence[str], passed: Sequence[int]) -> in
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _leave_pytest() -> None:
+    """Undo what pytest has done to this process: streams, hooks, warnings that are errors."""
+    # the descriptors that these two write to are closed, and may soon be those of other files
+    faulthandler.disable()
+    logging.getLogger().handlers.clear()
+    sys.unraisablehook, threading.excepthook = sys.__unraisablehook__, threading.__excepthook__
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(descriptor, mode, buffering=buffering, closefd=False)
+        for descriptor, mode, buffering in ((0, "r", -1), (1, "w", -1), (2, "w", 1))
+    )
+    warnings.resetwarnings()
+    for category in (
+        DeprecationWarning,
+        PendingDeprecationWarning,
+        ImportWarning,
+        ResourceWarning,
+    ):
+        warnings.simplefilter("ignore", category)
 
 
 # ---------------------------------------------------------------- those there are
@@ -180,11 +226,12 @@ def _command(process: int) -> str:
 
 def workers_of(process: int) -> list[int]:
     """Its worker processes, whichever executor started them."""
-    marks = ("multiprocessing.spawn", "multiprocessing.forkserver", "ray::Worker")
+    own = _command(process)  # a fork has that of the process it was forked from
+    marks = ("multiprocessing.spawn", "ray::Worker")
     return [
         child
         for child, command in descendants(process).items()
-        if alive(child) and any(mark in command for mark in marks)
+        if alive(child) and (command == own or any(mark in command for mark in marks))
     ]
 
 

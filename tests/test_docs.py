@@ -29,7 +29,7 @@ from discl.config.toml import to_toml
 from discl.core import registry
 from discl.core.errors import UserError
 from discl.core.registry import find
-from tests import trees
+from tests import processes, trees
 from tests.make_mini import make
 from tests.pages import (
     DOCS,
@@ -273,15 +273,15 @@ class Reader:
         registry.look_again()
 
     def _module(self, words: list[str]) -> None:
+        assert words[0] == "-m"
+        printed = self.folder.parent / "printed"
         path = ":".join([str(self.folder / "installed"), str(ROOT)])
-        done = subprocess.run(
-            [sys.executable, *words],
-            env={"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # half of its start
-            capture_output=True,
-            text=True,
-            check=False,
+        # half of pytest's start goes to the plug-ins of others
+        environment = {"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        begun = processes.begin(
+            processes.module, words[1:], log=printed, folder=self.folder, environment=environment
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert begun.wait(250) == 0, printed.read_text("utf-8")
 
     def _export(self, words: list[str]) -> None:
         for word in words:
