@@ -214,7 +214,14 @@ def test_the_report_credits_no_order_to_a_strategy_without_one(there: Path) -> N
     assert "geometric mean of recall over classes present in the split, each &gt;= 0.001" in text
 
 
-def test_wandb_has_the_metric_of_every_run(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_has_the_metric_of_every_run(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [run for run in results() if run.strategy in ("ends", "static") and run.seed == 0]
+    assert len(sent) == 2
+    for kept in ("banks", *(f"runs/{result.id}" for result in sent)):
+        shutil.copytree(there / "home" / kept, tmp_path / "home" / kept)
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "home"))
     with serving() as server:
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
@@ -225,9 +232,7 @@ def test_wandb_has_the_metric_of_every_run(there: Path, monkeypatch: pytest.Monk
         wandb.teardown()
         trained = [run for run in server.runs.values() if run.labels.get("jobType") == "train"]
         values = {run.name: run.summary["test/g_mean"] for run in trained}
-    assert values == {
-        result.id: result.under("last").metrics["test/g_mean"] for result in results()
-    }
+    assert values == {result.id: result.under("last").metrics["test/g_mean"] for result in sent}
     assert {run.summary["best/g_mean"] >= run.summary["last/g_mean"] for run in trained} == {True}
 
 
