@@ -25,6 +25,8 @@ from discl.harness.leaderboard.stored import stored_results
 from discl.harness.run import events
 from discl.harness.run.assembly import Bench
 from discl.harness.run.execute import run
+from discl.harness.run.start.first_weights import first_weights
+from discl.harness.run.start.kept import kept_weights
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 from tests.make_mini import make
@@ -41,6 +43,7 @@ SETTINGS = (
     "trackers=[]",
     "levels=[25,50,100]",
     'strategies=["static"]',
+    "store.weights=last",
     "seeds=[0]",
     "select.metric=val/worst_class_acc",  # nought at both epochs, of which val takes the first
     "backbone.arguments={layers=[1,1,1,1], channels=[8,8,8,8], stem_type='deep', stem_width=4}",
@@ -77,6 +80,7 @@ def make_finished(folder: Path) -> None:
             result = run(experiment, bench, store, tracker)
         bench.close()
         frozen(folder / "photos")
+        start(folder / "photos")
         for number in (1, 2):
             tensors = {"weights": torch.arange(5000.0) + number, "steps": torch.tensor(number)}
             checkpoints.save(store.checkpoints(result.id), number, tensors, {"number": number})
@@ -168,6 +172,24 @@ def checkpoint(photos: Path) -> Any:
     return torch.equal(tensors["weights"], expected) and int(tensors["steps"]) == facts["number"]
 
 
+def start(photos: Path) -> str:
+    """The weights that a run would begin from; made where they are not there."""
+    warm = ("train.start.strategy=real_only", "train.start.settings={epochs=1, warmup_epochs=0}")
+    bench = Bench(spec_of(photos, *warm))
+    try:
+        first = first_weights(bench, 0, no_progress)
+        assert first
+        return _digest(*(first.weights[name].numpy() for name in sorted(first.weights)))
+    finally:
+        bench.close()
+
+
+def kept(photos: Path) -> str:
+    (attempt,) = Store().root.glob("*/000")
+    weights, about = kept_weights(attempt)
+    return _digest(*(weights[name].numpy() for name in sorted(weights))) + str(about["epoch"])
+
+
 # kind of file -> (which files, what reads them)
 READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "a level's map": ("home/banks/*/cache/level-*.npy", inputs),
@@ -188,5 +210,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "predictions": ("home/runs/*/000/predictions.npz", predictions),
     "last predictions": ("home/runs/*/000/last_predictions.npz", last_predictions),
     "settings of a run": ("home/runs/*/000/experiment.json", description),
+    "a start": ("home/starts/*/weights.safetensors", start),
+    "weights of a run": ("home/runs/*/000/weights.safetensors", kept),
     "a checkpoint": ("home/runs/*/checkpoints/*2.v*.safetensors", checkpoint),
 }
