@@ -59,19 +59,30 @@ def read_sealed(path: Path, way_out: str) -> dict[str, Any]:
         data = plain_bytes(path)
     except OSError as error:
         raise damaged(path, f"cannot be read ({error.strerror or error})", way_out) from error
+    try:
+        return opened_text(data)
+    except ValueError as error:
+        raise damaged(path, str(error), way_out) from error
+
+
+def opened_text(data: bytes) -> dict[str, Any]:
+    """The object in the bytes of `sealed_text`, without its seal; without one it is taken as is.
+
+    Raises ValueError, which says what is wrong, where it is not what was sealed.
+    """
     if not data:
-        raise damaged(path, "is empty", way_out)
+        raise ValueError("is empty")
     found = _IN_TEXT.search(data)
     if found is not None:
         rest = data[: found.start()] + data[found.end() :]
         if xxh3_128_hexdigest(rest).encode() != found[1]:
-            raise damaged(path, "was changed after it was written (its seal does not fit)", way_out)
+            raise ValueError("was changed after it was written (its seal does not fit)")
     try:
         content = parsed_json(data)
     except (ValueError, RecursionError) as error:
-        raise damaged(path, f"is no JSON ({error})", way_out) from error
+        raise ValueError(f"is no JSON ({error})") from error
     if not isinstance(content, dict):
-        raise damaged(path, "is JSON of another kind", way_out)
+        raise ValueError("is JSON of another kind")
     content.pop(KEY, None)
     return content
 

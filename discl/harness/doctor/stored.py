@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from discl.core.conventions import EPOCH_RULES, EpochRule
 from discl.core.errors import UserError
-from discl.core.plain_files import open_file
+from discl.core.plain_files import open_file, plain_text
 from discl.core.result import Result
-from discl.core.seals import DamagedFileError, is_sealed, read_sealed
+from discl.core.seals import DamagedFileError, damaged, is_sealed, opened_line, read_sealed
 from discl.engine.bank.bank import Bank
 from discl.engine.evaluation.confusion import predictions_digest
-from discl.files import checkpoints, sealed
-from discl.files.disk import data_home, home
+from discl.files import checkpoints
+from discl.files.disk import home
 from discl.harness.bank.inventory import bank_folders
+from discl.harness.doctor import caches
+from discl.harness.doctor.caches import CacheKind
 from discl.harness.doctor.weights import check_kept, files_of_starts, other_start
 from discl.harness.leaderboard.publish import verify_published
 from discl.harness.run import events
 from discl.harness.run.start.kept import KEPT
-from discl.harness.run.store import Store
+from discl.harness.run.store import FAILURES, Store
 from discl.harness.run.validation import read_result, validated
+from discl.harness.wandb import sent_log
 
 ASIDE = ".damaged"  # behind the name of a file that is set aside
-# files of a folder of decoded photos, which have no suffix
-_DECODED = ("pixels", "small", "contents")
 
 
 @dataclass
@@ -44,8 +45,10 @@ def verify_all(root: Path, repair: bool) -> Verified:
     verified = Verified()
     for folder in bank_folders():
         _verify_bank(folder, repair, verified)
-    for path in _caches():
-        _verify_cache(path, repair, verified)
+    for kind in caches.kinds():
+        for path in kind.files():
+            _verify_cache(path, kind, repair, verified)
+    _verify_studies(verified)
     for path, check in files_of_starts():
         _verify_start(path, check, repair, verified)
     store = Store()
@@ -84,29 +87,27 @@ def _verify_bank(folder: Path, repair: bool, verified: Verified) -> None:
         verified.faults.append(str(error))
 
 
-def _caches() -> Iterator[Path]:
-    """Files that the harness made from others and can make again."""
-    yield from sorted(home().glob("banks/*/cache/*.npy"))
-    for kept in (home() / "features", data_home()):
-        for path in sorted(kept.rglob("*")) if kept.is_dir() else ():
-            decoded = path.name in _DECODED and (path.parent / "done.json").exists()
-            arrow = path.name == "digests.arrow"
-            if (decoded or arrow or path.suffix == ".npy") and path.is_file():
-                yield path
-
-
-def _verify_cache(path: Path, repair: bool, verified: Verified) -> None:
+def _verify_cache(path: Path, kind: CacheKind, repair: bool, verified: Verified) -> None:
     done = "it was removed, and is made again when it is next needed" if repair else "not repaired"
     verified.files += 1
     try:
-        has_seal = sealed.recheck(path, done)
-        if not has_seal and path.suffix == ".npy":
-            sealed.load_array(path, done)
-        verified.unsealed += not has_seal
+        verified.unsealed += not kind.check(path, done)
     except DamagedFileError as error:
         verified.faults.append(str(error))
         if repair:
             path.unlink(missing_ok=True)
+
+
+def _verify_studies(verified: Verified) -> None:
+    """Of the file in $DISCL_HOME; only whoever has a copy can repair it."""
+    path = home() / "studies" / "studies.db"
+    if not path.exists():
+        return
+    verified.files += 1
+    try:
+        caches.check_studies(path)
+    except DamagedFileError as error:
+        verified.faults.append(str(error))
 
 
 def _verify_start(
@@ -140,6 +141,8 @@ def _verify_run(
             if repair:
                 path.rename(path.with_name(path.name + ASIDE))
 
+    look(run / FAILURES, lambda: _check_failures(run / FAILURES), _is_record_sealed)
+    look(run / sent_log.NAME, lambda: _check_sent(run / sent_log.NAME), is_sealed)
     for attempt in sorted(run.glob("[0-9]*")):
         if not attempt.is_dir():
             continue
@@ -193,6 +196,20 @@ def _check_record(attempt: Path) -> None:
 def _is_record_sealed(path: Path) -> bool:
     with open_file(path, "rb") as opened:
         return b', "seal": "' in opened.readline()
+
+
+def _check_failures(path: Path) -> None:
+    for number, line in enumerate(plain_text(path, errors="replace").split("\n"), 1):
+        try:
+            opened_line(line)
+        except ValueError as error:
+            fault = f"is damaged in line {number} ({error})"
+            raise damaged(path, fault, "failures are shown only") from error
+
+
+def _check_sent(path: Path) -> None:
+    if path.stat().st_size:  # empty while nothing was sent
+        read_sealed(path, "W&B is asked what it holds")
 
 
 def _check_description(path: Path) -> None:

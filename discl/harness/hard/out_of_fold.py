@@ -25,6 +25,7 @@ from discl.engine.training import distributed
 from discl.files.disk import atomic_write, folder_lock, write_text
 from discl.files.sealed import AGAIN, load_archive, save_archive, told
 
+TABLE = "photos.parquet"
 _VALIDATION = b"selected"  # key in the table's metadata: select.metric of each model
 _DIGEST = b"digest"
 _COLUMNS = ("fold", "probability", "guess")
@@ -66,7 +67,7 @@ class OutOfFold:
     @property
     def table(self) -> Path:
         """The file of all predictions, a row a photo; it exists once all models are trained."""
-        return self.folder / "photos.parquet"
+        return self.folder / TABLE
 
     def missing(self) -> list[int]:
         """Folds whose model is still to be trained."""
@@ -128,25 +129,11 @@ class OutOfFold:
 
         Raises DamagedFileError where the file is not as it was written.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         way_out = f"delete it and run `{typed('discl', 'hard', self.benchmark)}`"
-        try:
-            with pq.ParquetFile(plain(self.table), page_checksum_verification=True) as opened:
-                stored = opened.read(["id", *_COLUMNS])
-            table = {name: stored[name].to_numpy() for name in _COLUMNS}
-            metadata = stored.schema.metadata
-            text = metadata[_VALIDATION].decode()
-            values = json.loads(text)
-            if list(stored["id"].to_pylist()) != self.ids.tolist():
-                raise ValueError("it is of other photos")
-            # earlier versions wrote no digest
-            if metadata.get(_DIGEST, b"") not in (b"", _digest(self.folder.name, table, text)):
-                raise ValueError("its content is not what was sealed")
-        except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-            raise damaged(self.table, f"cannot be read ({error})", way_out) from error
-        return table, values
+        stored = read_table(self.table, way_out)
+        if stored.ids != self.ids.tolist():
+            raise damaged(self.table, "cannot be read (it is of other photos)", way_out)
+        return stored.columns, stored.values
 
     def _train(self, number: int, progress: Progress) -> HeldOutPredictions:
         doing = f"training out-of-fold model {number + 1} of {self.models.folds}"
@@ -207,6 +194,37 @@ class OutOfFold:
             pq.write_table(table, tmp, write_page_checksum=True)
         for number in range(self.models.folds):
             self._file(number).unlink(missing_ok=True)
+
+
+class StoredTable(NamedTuple):
+    """The file of all predictions."""
+
+    ids: list[str]  # [n], of the photos
+    columns: dict[str, NDArray[Any]]  # [n] by name
+    values: list[Any]  # of each model on val
+    is_sealed: bool  # earlier versions wrote no digest
+
+
+def read_table(path: Path, way_out: str) -> StoredTable:
+    """The table in a file.
+
+    Raises DamagedFileError, which ends with `way_out`, where it is not as it was written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(plain(path), page_checksum_verification=True) as opened:
+            stored = opened.read(["id", *_COLUMNS])
+        columns = {name: stored[name].to_numpy() for name in _COLUMNS}
+        metadata = stored.schema.metadata
+        text = metadata[_VALIDATION].decode()
+        digest = metadata.get(_DIGEST, b"")
+        if digest not in (b"", _digest(path.parent.name, columns, text)):
+            raise ValueError("its content is not what was sealed")
+        return StoredTable(stored["id"].to_pylist(), columns, json.loads(text), bool(digest))
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise damaged(path, f"cannot be read ({error})", way_out) from error
 
 
 def _digest(models: str, columns: Mapping[str, NDArray[Any]], values: str) -> bytes:

@@ -6,7 +6,6 @@ Nothing is overwritten, and only a complete run counts as the result of its id.
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from discl.core.errors import DiskError, UserError
 from discl.core.plain_files import open_file, parsed_json, plain_bytes, plain_text
 from discl.core.renamed_splits import are_old, renamed, splits_of
 from discl.core.result import WAY_OUT, Result
-from discl.core.seals import damaged
+from discl.core.seals import damaged, opened_line, sealed_line
 from discl.files.disk import clear_disk_errors, home, write_text
 from discl.files.disks.leftovers import collect
 from discl.files.sealed import load_archive, save_archive
@@ -47,6 +46,9 @@ def _bank_of(run: Path) -> str | None:
 
 class BusyError(Exception):
     """Another process makes this run."""
+
+
+FAILURES = "failures.jsonl"
 
 
 @dataclass(frozen=True)
@@ -207,18 +209,21 @@ class Store:
         """Append a failed attempt to those of the run."""
         with clear_disk_errors("recording a failure", self.root):
             (self.root / id).mkdir(parents=True, exist_ok=True)
-            with open_file(self.root / id / "failures.jsonl", "a") as record:
+            with open_file(self.root / id / FAILURES, "a") as record:
                 dated = asdict(failure) | {"date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-                record.write(json.dumps(dated) + "\n")
+                record.write(sealed_line(dated) + "\n")
 
     def failures(self, id: str) -> list[Failure]:
-        """The failed attempts, oldest first; a line that was cut off by a kill is left out."""
-        path = self.root / id / "failures.jsonl"
+        """The failed attempts, oldest first; a line that was cut off by a kill is left out.
+
+        So is a damaged one, which `discl verify` tells: failures are shown, and decide nothing.
+        """
+        path = self.root / id / FAILURES
         failures = []
-        for line in plain_text(path, errors="replace").splitlines() if path.exists() else []:
+        for line in plain_text(path, errors="replace").split("\n") if path.exists() else []:
             try:
-                failures.append(Failure(**parsed_json(line)))
-            except (json.JSONDecodeError, TypeError):
+                failures.append(Failure(**(opened_line(line) or {})))
+            except (ValueError, TypeError):
                 continue
         return failures
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from discl.core.plain_files import open_file, parsed_json, plain_text
+from discl.core.plain_files import open_file, plain_text
+from discl.core.seals import opened_text, sealed_text
 
 NAME = ".wandb-sent.json"
 PAUSE_S = 0.3
@@ -41,7 +41,7 @@ class SentLog:
         self.records[destination] = record
         self._opened.seek(0)
         self._opened.truncate()
-        json.dump({key: asdict(sent) for key, sent in self.records.items()}, self._opened)
+        self._opened.write(sealed_text({key: asdict(sent) for key, sent in self.records.items()}))
         self._opened.flush()
 
 
@@ -52,7 +52,7 @@ def locked_log(folder: Path, is_finished: Callable[[], bool] = lambda: False) ->
     Waits for another upload until `is_finished` returns true, then raises AlreadySyncingError. The
     lock is one of the operating system, so that a dead process holds none.
     """
-    with open_file(folder / NAME, "a+") as opened:
+    with open_file(folder / NAME, "a+", errors="replace") as opened:
         while True:
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,16 +66,17 @@ def locked_log(folder: Path, is_finished: Callable[[], bool] = lambda: False) ->
 
 
 def sent_records(folder: Path) -> dict[str, SentRecord]:
-    """The sent records of a run by destination; empty where the log is missing or half-written."""
+    """The sent records of a run by destination; empty where the log is missing or damaged."""
     try:
-        return _parse(plain_text(folder / NAME))
+        return _parse(plain_text(folder / NAME, errors="replace"))
     except OSError:
         return {}
 
 
 def _parse(text: str) -> dict[str, SentRecord]:
+    """None of a damaged log: W&B is asked what it holds."""
     try:
-        content: dict[str, Any] = parsed_json(text or "{}")
+        content = opened_text((text or "{}").encode())
         return {destination: SentRecord(**record) for destination, record in content.items()}
     except (ValueError, TypeError, AttributeError):
         return {}
