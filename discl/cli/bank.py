@@ -517,7 +517,8 @@ def bank_gc(yes: bool, recent: bool) -> None:
     within a day. A bank made with --set belongs to no benchmark file.
 
     Starts (train.start) that no run refers to are removed at once: a run that needs one makes it
-    again.
+    again. Manifests of photos that nobody has read for 30 days go to the trash of
+    $DISCL_DATA/manifests: a folder that is read again is listed again.
     """
     from discl.config.load import folders
     from discl.harness.bank.gc import plan_removals, remove, trash_folder
@@ -532,9 +533,9 @@ def bank_gc(yes: bool, recent: bool) -> None:
     for removal in plan.removals:
         verb = "freed " if removal.trash else "goes  "
         echo(f"{verb} {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
-    starts = _remove_starts(yes, recent)
+    others = _remove_starts(yes, recent) + _remove_manifests(yes)
     if not plan.removals:
-        echo("nothing else to remove" if starts else "nothing to remove")
+        echo("nothing else to remove" if others else "nothing to remove")
     elif not yes:
         echo(
             f"{_megabytes(plan.freed)} of the trash would be freed, and {_megabytes(plan.moved)}"
@@ -551,6 +552,23 @@ def bank_gc(yes: bool, recent: bool) -> None:
                 f" them, and until then what lies there can be moved back to"
                 f" {trash_folder().parent}"
             )
+
+
+def _remove_manifests(yes: bool) -> int:
+    """Move manifests that nobody reads to their trash, and count them; without `yes` list them."""
+    from discl.harness.bank.old_manifests import old_manifests, remove_old
+
+    found = old_manifests()
+    if not found.folders and not found.trash:
+        return 0
+    moved = f"{len(found.folders)} that nobody has read for 30 days: {_megabytes(found.bytes)}"
+    freed = f"{_megabytes(found.trash_bytes)} of their trash"
+    if yes:
+        remove_old(found)
+        echo(f"moved  manifests  {moved}; {freed} freed")
+    else:
+        echo(f"goes   manifests  {moved}; {freed} would be freed")
+    return len(found.folders) + len(found.trash)
 
 
 def _remove_starts(yes: bool, recent: bool) -> int:

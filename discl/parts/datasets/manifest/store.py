@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -37,6 +38,7 @@ _DESCRIPTION = b"discl"  # key of the Parquet file's metadata
 # a folder that was written so shortly before it was read may have been written once more after it,
 # within the resolution of the file system's times
 SETTLED_NS = 50_000_000
+DAY_S = 24 * 3600
 
 State = list[list[Any]]  # [path, size, time in ns] of each list and folder
 
@@ -114,6 +116,7 @@ def stored(
     if found is not None and found[1] == _state_now(root, [str(entry[0]) for entry in found[1]]):
         manifest = found[0]
         if not manifest.pictures or manifest.pictures == pictures_of(manifest):
+            _note_use(path)
             return manifest
     began_ns = time.time_ns()
     tree = FileTree(root)
@@ -130,6 +133,13 @@ def stored(
     if newest_ns < began_ns - SETTLED_NS:
         _write(path, manifest, state)
     return manifest
+
+
+def _note_use(path: Path) -> None:
+    """Leave the day behind on which a manifest was read: `discl bank gc` takes old ones."""
+    with suppress(OSError):  # it may only be read, or another process removes it
+        if time.time() - path.stat().st_mtime > DAY_S:
+            os.utime(path)
 
 
 # -- what it was made of
