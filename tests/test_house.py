@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.docstrings import faults_of
@@ -19,9 +20,25 @@ MODULES = {
 }
 
 
+Statement = ast.Import | ast.ImportFrom | ast.ClassDef
+
+
+@cache
+def statements() -> dict[str, list[Statement]]:
+    """Imports and classes of every module, wherever they stand in its text; read once."""
+    return {
+        module: [
+            node
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, Statement)
+        ]
+        for module, path in MODULES.items()
+    }
+
+
 def imports(module: str) -> Iterator[str]:
     """Modules of ours that a module imports anywhere in its text, for type checking too."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
+    for node in statements()[module]:
         if isinstance(node, ast.ImportFrom) and node.module:
             for name in node.names:
                 deeper = f"{node.module}.{name.name}"
@@ -63,8 +80,8 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 def class_homes() -> dict[str, list[str]]:
     """Name of every class of discl, wherever it is defined -> the modules that define it."""
     homes = defaultdict(list)
-    for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for module, found in statements().items():
+        for node in found:
             if isinstance(node, ast.ClassDef):
                 homes[node.name].append(module)
     return homes
