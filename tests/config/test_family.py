@@ -76,6 +76,10 @@ def _plainly(experiment: Experiment) -> dict[str, Any]:
     }
     if bench.train.transform:  # recorded: version 0.1 read the middle square
         described["train"]["whole_photos"] = bench.train.whole_photos
+    if bench.train.random_resized_crop:
+        described["train"]["crop_ratio"] = bench.train.crop_ratio
+    if bench.train.schedule == "poly":
+        described["train"]["poly_power"] = bench.train.poly_power
     if start := identity_of(bench):
         described["start"] = start
     if metrics := bench.metrics.model_dump(exclude_defaults=True):
@@ -156,7 +160,7 @@ def test_every_shipped_benchmark_keeps_its_ids(name: str, scale: str) -> None:
     "settings",
     [
         {"hard_rule.name": "low_confidence", "hard_rule.fraction": 0.1},
-        {"hard_rule": {"name": "low_confidence", "threshold": 0.5}, "hard_rule.epochs": 4},
+        {"hard_rule": {"name": "low_confidence", "threshold": 0.5}, "hard_rule.epochs": 8},
         {"backbone.name": "open_clip", "loss.name": "flyp", "dataset.pool": 2500},
         {"generator.name": "img2img", "generator.steps": 30},
     ],

@@ -306,7 +306,7 @@ def test_the_benchmarks_own_setting_is_where_a_study_begins_if_the_space_has_it(
     write: Write,
 ) -> None:
     found = load(write(TUNE))
-    spec = load_benchmark("cifar10_lt")
+    spec = load_benchmark("cifar10_lt", settings=["train.lr=3e-3"])
     assert own(found, spec, "static") == {
         "bank.threshold": -1.0,
         "strategy.static.start": 0,

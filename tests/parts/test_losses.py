@@ -295,3 +295,19 @@ def test_settings_out_of_range_are_refused(
 def test_a_loss_out_of_range_does_not_load() -> None:
     with pytest.raises(UserError, match="gamma = -1"):
         load("cifar10_lt", settings=["loss.name=focal", "loss.gamma=-1.0"])
+
+
+def test_label_smoothing_is_torchs_and_spreads_a_mixed_label_as_well() -> None:
+    smoothing = 0.1
+    expected = torch.nn.functional.cross_entropy(LOGITS, LABELS, label_smoothing=smoothing)
+    assert _plain("ce", smoothing=smoothing) == float(expected)
+    mixed = torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.4, 0.6]])
+    spread = mixed * (1 - smoothing) + smoothing / 3
+    by_hand = -(spread * LOGITS.log_softmax(1)).sum(1).mean()
+    assert _plain("ce", mixed, smoothing=smoothing) == pytest.approx(float(by_hand), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in OF_LOGITS if name != "ce"])
+def test_a_loss_without_label_smoothing_refuses_it(name: str) -> None:
+    with pytest.raises(UserError, match="smoothing"):
+        bind("losses", name, {"smoothing": 0.1})

@@ -85,7 +85,7 @@ def test_the_warm_up_and_the_cosine_of_flyp_are_in_the_preset() -> None:
     train = load("iwildcam", "paper").train
     steps, warmup = 709, 500  # steps of an epoch, of the warm-up
     run = train.epochs * steps
-    config = TrainConfig(**train.model_dump(exclude={"checkpoint_seconds"}))
+    config = TrainConfig(**train.model_dump(exclude={"checkpoint_seconds", "start"}))
     optimiser, schedule = optimiser_and_schedule(nn.Linear(2, 2), config, steps)
     for step in (0, 1, 250, 499, 500, 501, 3000, run // 2, run - 1):
         schedule.step_update(step)
@@ -104,7 +104,7 @@ def test_the_papers_recipes_decay_biases_and_norms(name: str) -> None:
 
     def decays(settings: list[str]) -> set[float]:
         train = load(name, "paper", settings).train
-        config = TrainConfig(**train.model_dump(exclude={"checkpoint_seconds"}))
+        config = TrainConfig(**train.model_dump(exclude={"checkpoint_seconds", "start"}))
         optimiser, _ = optimiser_and_schedule(network, config, 1000)
         return {group["weight_decay"] for group in optimiser.param_groups}
 
@@ -152,8 +152,9 @@ def test_what_lies_outside_the_run_is_refused(settings: dict[str, Any], says: st
     given = [setting.replace(")", "]").replace(",]", "]") for setting in given]
     if "warmup_steps" in settings:
         given.append("sampling.images=1216")  # 19 steps of 64
+    given += ["train.epochs=30", "train.curriculum_epochs=25", "train.batch=64"]
     with pytest.raises(UserError, match=says.split(r" \(30")[0]):
-        load("cifar10_lt", settings=given)
+        load("cifar10_lt", "paper", given)
 
 
 def test_out_of_fold_models_too_short_for_the_warm_up_are_refused() -> None:
@@ -163,7 +164,9 @@ def test_out_of_fold_models_too_short_for_the_warm_up_are_refused() -> None:
 
 
 def _identity(*settings: str) -> dict[str, Any]:
-    chosen = load("cifar10_lt", settings=["strategies=['static']", *settings])
+    length = ["train.epochs=30", "train.curriculum_epochs=25"]
+    one = ["strategies=['static']", "seeds=[0]"]
+    chosen = load("cifar10_lt", "paper", [*one, *length, *settings])
     (experiment,) = experiments(chosen)
     train: dict[str, Any] = experiment.identity()["train"]
     return train
@@ -192,3 +195,52 @@ def test_an_average_without_warm_up_decays_alike_from_the_first_step() -> None:
         torch.nn.init.constant_(network.weight, value)
         average.update(network, step=step)
     assert float(average.module.weight.detach()) == 0.5 * (0.5 * 1.0 + 0.5 * 0.0) + 0.5 * 4.0
+
+
+def _stepped(precision: str, **arguments: Any) -> nn.Module:
+    """A small network after three steps of Muon."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 4, 6))
+    config = replace(
+        CONFIG,
+        epochs=1,
+        lr=0.1,
+        schedule="constant",
+        optimiser="muon",
+        optimiser_arguments=arguments,
+        precision=precision,
+    )
+    optimiser, _ = optimiser_and_schedule(network, config, STEPS)
+    images = torch.randn(5, 3, 4, 4)
+    for _ in range(3):
+        optimiser.zero_grad()
+        network(images).square().mean().backward()
+        optimiser.step()
+    return network
+
+
+def _distance(one: nn.Module, other: nn.Module) -> float:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return max(float((a - b).detach().abs().max()) for a, b in pairs)
+
+
+def test_muon_computes_in_the_precision_of_training() -> None:
+    exact, rounded = _stepped("float32"), _stepped("bfloat16")
+    assert 0 < _distance(exact, rounded) < 0.02
+    assert _distance(rounded, _stepped("bfloat16")) == 0  # what came before leaves no trace
+    assert _distance(exact, _stepped("float32", ns_steps=3)) > 1e-3
+
+
+def test_the_rest_of_a_network_has_a_rate_of_its_own() -> None:
+    at_start = _stepped("float32", fallback_list=["2.*"], fallback_lr_scale=0.0)
+    torch.manual_seed(0)
+    drawn = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 4, 6))
+    assert torch.equal(at_start[2].weight, drawn[2].weight)
+    assert torch.equal(at_start[0].bias, drawn[0].bias)
+    assert not torch.equal(at_start[0].weight, drawn[0].weight)
+
+
+def test_an_argument_that_the_optimiser_does_not_take_is_a_sentence() -> None:
+    config = replace(SHORT, optimiser_arguments={"ns_steps": 3})
+    with pytest.raises(UserError, match=r"timm's 'sgd' does not take them.*optimiser_arguments = "):
+        optimiser_and_schedule(nn.Linear(2, 2), config, STEPS)

@@ -28,6 +28,18 @@ RICH = replace(
     accumulate=2,
     optimiser="sgd",
 )
+FAST = replace(
+    PLAIN,
+    random_resized_crop=(0.35, 1.0),
+    color_jitter=0.4,
+    side=4,
+    mixup=0.2,
+    optimiser="nmuon",
+    optimiser_arguments={"ns_steps": 3, "fallback_list": ["6.*"], "fallback_lr_scale": 0.2},
+    precision="bfloat16",
+    eval_precision="bfloat16",
+    schedule="poly",
+)
 CUT = replace(PLAIN, crop=6, transform={"scale": [0.5, 1.0], "auto_augment": "rand-m5"})
 
 
@@ -43,7 +55,7 @@ def _fit(strategy: str, config: TrainConfig, keep: Any = None) -> Fit:
         nn.Linear(8, 3),
     )
     parts = bind("strategies", strategy, {}).build(), bind("losses", "ce", {}).build()
-    preprocess = replace(NORMALISER, crop=config.crop)
+    preprocess = replace(NORMALISER, crop=config.crop, side=config.side)
     return Fit(
         network, *parts, TRAINING_DATA, config, TARGETS, preprocess, 0, torch.device("cpu"), keep
     )
@@ -55,7 +67,8 @@ def _end(fit: Fit) -> tuple[list[EpochReport], dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "config"), [("adaptive", PLAIN), ("random", RICH), ("static", CUT)]
+    ("strategy", "config"),
+    [("adaptive", PLAIN), ("adaptive", FAST), ("random", RICH), ("static", CUT)],
 )
 def test_a_run_goes_on_from_any_step_to_the_same_end(
     strategy: str, config: TrainConfig, tmp_path: Path
