@@ -401,6 +401,7 @@ def test_a_submission_with_every_field_hostile_is_refused_or_no_markup_anywhere(
 
 
 @pytest.mark.slow(reason="checks the board 1,168 times")
+@pytest.mark.timeout(1800)
 def test_each_field_of_a_submission_that_is_hostile_is_refused_or_no_markup(root: Path) -> None:
     path_of_file = _published(root)
     stored = json.loads(path_of_file.read_text("utf-8"))

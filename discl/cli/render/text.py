@@ -24,9 +24,10 @@ def spark(values: Sequence[float], low: float | None = None, high: float | None 
     finite_values = [value for value in values if math.isfinite(value)]
     low = min(finite_values, default=0.0) if low is None else low
     high = max(finite_values, default=0.0) if high is None else high
-    span = (high - low) or 1.0
+    # halves: the span of the largest numbers is infinite
+    half_span = (high / 2 - low / 2) or 1.0
     return "".join(
-        BARS[min(7, int(8 * (value - low) / span))] if math.isfinite(value) else " "
+        BARS[min(7, int(8 * ((value / 2 - low / 2) / half_span)))] if math.isfinite(value) else " "
         for value in values
     )
 

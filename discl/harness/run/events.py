@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from discl.core.interfaces import EpochReport
 from discl.core.plain_files import plain_bytes
@@ -45,7 +46,10 @@ def epochs(folder: Path) -> list[EpochReport]:
     """
     path = folder / NAME
     recorded = list(events(folder))
-    reports = [epoch(event) for event in recorded if event.get("event") == "epoch"]
+    try:
+        reports = [epoch(event) for event in recorded if event.get("event") == "epoch"]
+    except (TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, f"holds an epoch that no run writes ({error})", WAY_OUT) from error
     if path.exists() and (folder / "result.json").exists():
         start = recorded[0] if recorded else {}
         planned = start.get("epochs", 0) if recorded else 1
@@ -55,8 +59,31 @@ def epochs(folder: Path) -> list[EpochReport]:
 
 
 def epoch(event: dict[str, Any]) -> EpochReport:
-    """An `epoch` event as the report it was written from; JSON has no whole numbers as keys."""
+    """An `epoch` event as the report it was written from; JSON has no whole numbers as keys.
+
+    Raises TypeError, ValueError or AttributeError for what no run writes.
+    """
     fields = {key: value for key, value in event.items() if key != "event"}
     for name in _BY_LEVEL:
         fields[name] = {int(level): value for level, value in fields.get(name, {}).items()}
+    for name, kind in _kinds().items():
+        if name in fields and not _fits(fields[name], kind):
+            raise TypeError(f"{name} is {fields[name]!r:.40}")
     return EpochReport(**fields)
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(EpochReport)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind: a class, a table of two kinds, or one of several."""
+    if get_origin(kind) is dict:
+        of_key, of_value = get_args(kind)
+        return isinstance(value, dict) and all(
+            _fits(key, of_key) and _fits(item, of_value) for key, item in value.items()
+        )
+    if get_args(kind):
+        return any(_fits(value, one) for one in get_args(kind))
+    return type(value) in ((int, float) if kind is float else (kind,))
