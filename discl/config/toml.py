@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import math
 import tomllib
@@ -32,7 +34,7 @@ def read(path: Path) -> Tree:
             raise UserError(f"{path} is no file; put a TOML file there, or take it away")
         if path.exists() and path.stat().st_size > MOST_BYTES:
             raise UserError(f"{path} is larger than {MOST_BYTES >> 20} MiB, so it is no settings")
-        tree = tomllib.loads(plain_text(path))
+        tree = copy.deepcopy(_parsed(plain_text(path)))
     except FileNotFoundError as error:
         raise UserError(
             f"{path} is missing; reinstall, or run in a folder that has benchmarks/"
@@ -48,6 +50,12 @@ def read(path: Path) -> Tree:
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     return tree
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(text: str) -> Tree:
+    """The tables of a text; parsing is most of the time that it takes to load a benchmark."""
+    return tomllib.loads(text)
 
 
 _TOO_DEEP = f"tables and lists lie in each other more than {DEEPEST} deep; no setting takes that"
