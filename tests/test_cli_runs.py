@@ -436,6 +436,7 @@ def test_the_mean_level_and_long_curves_fit_a_line() -> None:
     assert spark([0, 50, 100], 0, 100) == "▁▅█"
     assert spark([1.0, float("nan"), 2.0]) == "▁ █"
     assert spark([3.0, 3.0]) == "▁▁"
+    assert spark([-1e308, 1e308]) == "▁█"
     assert spark([]) == ""
     assert len(spark(list(range(1000)))) == 60
 

@@ -376,8 +376,9 @@ def soak(folder: Path, kills: int, seed: int, tell: Callable[[str], object] = pr
     sound = not done.faults and done.kills.total() >= kills
     tell(
         f"{'sound' if sound else 'FAULTS'}: {done.kills.total()} kills ({by_command})"
-        f" in {done.worlds} worlds, {done.ended.total()} commands ended between them, {done.compared} comparisons,"
-        f" {len(done.faults)} faults, {time.monotonic() - started:.0f} s"
+        f" in {done.worlds} worlds, {done.ended.total()} commands ended between them,"
+        f" {done.compared} comparisons, {len(done.faults)} faults,"
+        f" {time.monotonic() - started:.0f} s"
     )
     return done
 
