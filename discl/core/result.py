@@ -127,7 +127,7 @@ class Result:
                     " of this version (`discl migrate --results FOLDER` for published results)"
                 )
             if "whole" in stored:
-                raise ValueError("it is a view of a result")
+                raise UserError(f"{path} is a view of a result, which no run stores; {WAY_OUT}")
             stored["seen"] = {int(level): count for level, count in stored["seen"].items()}
             return Result(**stored)
         except (TypeError, KeyError, AttributeError, ValueError) as error:

@@ -12,8 +12,7 @@ def print_board(board: Any) -> None:
     from rich.table import Table
 
     from discl.core.text import console
-    from discl.harness.leaderboard.epochs import warning
-    from discl.harness.leaderboard.wording import epochs_sentence, header, lines, old_rows
+    from discl.harness.leaderboard.wording import epochs_sentence, header, lines, old_rows, warning
 
     table = Table(
         title=(

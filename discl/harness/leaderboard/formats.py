@@ -11,7 +11,6 @@ from typing import Any
 from discl.core.conventions import other_rule
 from discl.core.result import Result
 from discl.core.text import Latex, Markdown, csv_text
-from discl.harness.leaderboard.epochs import warning
 from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import Board, BoardRow
@@ -23,6 +22,7 @@ from discl.harness.leaderboard.wording import (
     placed,
     reading,
     source_of_error,
+    warning,
 )
 
 _STARRED = re.compile(r"[+-][\d.]+( ± [\d.]+)?\*")  # a difference that excludes zero

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from discl.core.conventions import other_rule
 from discl.harness.leaderboard.corrections import BEFORE
-from discl.harness.leaderboard.statistics import Estimate
+from discl.harness.leaderboard.statistics import Estimate, paired
 from discl.harness.leaderboard.table import Board, BoardRow
+
+MOST_TOLD = 4  # disagreements of a table that are written out, the largest first
 
 
 def percent(value: Estimate, signed: bool = False) -> str:
@@ -139,3 +142,71 @@ def _points(values: Sequence[float]) -> str:
 def comparability_line(made: Board) -> str:
     """'bank `..`, comparison `..`'."""
     return ", ".join(f"{key} `{value}`" for key, value in sorted(made.comparability.items()))
+
+
+# ---------------------------------------------------------------- where the rules disagree
+
+
+class Disagreement(NamedTuple):
+    """A difference of two rows whose sign hangs on the rule."""
+
+    metric: str
+    strategy: str
+    base: str
+    here: Estimate  # strategy minus base under the board's rule
+    there: Estimate  # under the other rule, paired by seed; its interval stands alone
+
+    @property
+    def told(self) -> bool:
+        """Whether a rule tells the difference from zero."""
+        return self.here.excludes_zero() or self.there.excludes_zero()
+
+
+def disagreements(made: Board) -> list[Disagreement]:
+    """Differences to the baselines, and of the first two rows, with another sign by the other rule.
+
+    The largest first.
+    """
+    found = {}
+    for metric, strategy, base, here in _compared(made):
+        other: Mapping[str, Mapping[int, float]] = made.other.get(metric, {})
+        there = paired(other.get(strategy, {}), other.get(base, {}))
+        if here.n and there.n and here.mean * there.mean < 0:
+            found[metric, strategy, base] = Disagreement(metric, strategy, base, here, there)
+    return sorted(found.values(), key=lambda one: -abs(one.here.mean - one.there.mean))
+
+
+def _compared(made: Board) -> Iterator[tuple[str, str, str, Estimate]]:
+    for row in made.rows:
+        for base, by_metric in row.differences.items():
+            for metric, difference in by_metric.items():
+                if base not in made.baselines or row.strategy not in made.baselines:
+                    yield metric, row.strategy, base, difference.mean
+    ranked = [row.strategy for row in made.rows if row.complete]
+    if len(ranked) > 1:
+        first, second = ranked[:2]
+        yield made.first, first, second, made.pairs(made.first).between(first, second)
+
+
+def warning(made: Board) -> str:
+    """A sentence on the differences whose sign hangs on the rule; "" where there are none."""
+    found = disagreements(made)
+    told = [one for one in found if one.told]
+    if not found:
+        return ""
+    if not told:
+        count = f"{len(found)} difference{'s' if len(found) > 1 else ''}"
+        return (
+            f"The sign of {count} is another at {other_rule(made.rule).words}; neither rule tells"
+            " one of them from zero."
+        )
+    cases = [
+        f"{one.strategy} to {one.base} in {made.columns[one.metric]}: {100 * one.here.mean:+.1f}"
+        f" here, {100 * one.there.mean:+.1f} there"
+        for one in told[:MOST_TOLD]
+    ]
+    more = f"; and {len(found) - len(cases)} more" if len(found) > len(cases) else ""
+    return (
+        f"The sign hangs on the epoch that is read, {made.rule.words} here or"
+        f" {other_rule(made.rule).words}: {'; '.join(cases)}{more}."
+    )

@@ -20,7 +20,6 @@ from discl.core.conventions import other_rule
 from discl.core.text import listed
 from discl.engine.evaluation.metrics import definitions
 from discl.harness.html import template, text
-from discl.harness.leaderboard.epochs import warning
 from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.power import of_first_two
 from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
@@ -32,6 +31,7 @@ from discl.harness.leaderboard.wording import (
     placed,
     reading,
     source_of_error,
+    warning,
 )
 from discl.harness.report.canvas import css_colour, css_variable
 from discl.harness.report.chart import DrawnChart, draw_charts

@@ -19,7 +19,7 @@ from discl.core.seals import read_sealed
 from discl.core.text import echo
 from discl.engine.evaluation.confusion import ConfusionCounts, count, unpack
 from discl.files.fetch import offline
-from discl.harness.leaderboard.epochs import Reading, read
+from discl.harness.leaderboard.epochs import EpochReading, read
 from discl.harness.run.assembly import Bench
 from discl.harness.run.mistakes import misclassified, worst_classes
 from discl.harness.run.store import Store
@@ -88,7 +88,7 @@ def _epoch_of(config: Mapping[str, Any]) -> str:
     return named if named in EPOCH_RULES else VAL.name
 
 
-def _of_other_epoch(at: Reading) -> dict[str, Any]:
+def _of_other_epoch(at: EpochReading) -> dict[str, Any]:
     """The rule, and the same metrics by the other one, under `last_epoch/` or `val_epoch/`."""
     other = {
         f"{result.rule.name}_epoch/{key}": value

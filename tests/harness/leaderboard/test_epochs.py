@@ -12,9 +12,10 @@ from discl.config.experiment import experiments
 from discl.core.conventions import LAST, VAL
 from discl.core.errors import UserError
 from discl.core.result import Result
-from discl.harness.leaderboard.epochs import disagreements, read, warning
+from discl.harness.leaderboard.epochs import read
 from discl.harness.leaderboard.formats import as_csv, as_html, as_json, as_markdown
 from discl.harness.leaderboard.table import Board, board
+from discl.harness.leaderboard.wording import disagreements, warning
 from tests import results
 
 SPEC = results.spec().model_copy(

@@ -200,13 +200,14 @@ def test_classes_confusions_and_mistakes_are_tables_with_pictures(
     _sync("--run", (id := _ids()[0]))
     result = Store().find(id)
     assert result
+    result = result.under("last")
     classes = _table(server, id, "classes")
     assert classes["columns"] == ["class", "group", "training photos", "test photos", "recall"]
     assert [row[0] for row in classes["data"]] == result.classes
     assert [row[2] for row in classes["data"]] == result.counts
     assert [row[4] for row in classes["data"]] == result.class_recalls
     assert {row[1] for row in classes["data"]} <= {"many", "medium", "few"}
-    predictions = Store().predictions(Store().folder(result))
+    predictions = Store().predictions(Store().folder(result), result.predictions_file)
     truth, guess = predictions["test/labels"], predictions["test/logits"].argmax(1)
     tested = np.bincount(truth, minlength=100)
     assert [row[3] for row in classes["data"]] == tested.tolist()
