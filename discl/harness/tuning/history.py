@@ -20,12 +20,15 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from discl.config.sweep import Dimension
-from discl.core.errors import UserError, unknown
+from discl.core.errors import UserError, reason, unknown
+from discl.core.text import echo
 from discl.harness.tuning.proposals import quiet
 from discl.harness.tuning.slots import in_memory, slots_of, state_of, value_of, winner_of
 from discl.harness.tuning.storage.address import redacted
 from discl.harness.tuning.storage.database import close_storage, open_storage, with_retries
 
+# what reading something else than a study raises
+_NO_STUDY = (LookupError, ValueError, TypeError, AttributeError)
 DEFINITION = "discl"  # the attribute of a study with what two launches must agree on
 LEAST_TRIALS = 8  # that importances are read from
 
@@ -153,6 +156,11 @@ def reading(url: str) -> Iterator[RDBStorage]:
         storage = _read_only(storage.engine.url)
     try:
         yield storage
+    except _NO_STUDY as error:
+        raise UserError(
+            f"{redacted(url)} holds what neither Optuna nor a sweep writes ({reason(error)}); name"
+            " another database, or move it away and begin the studies anew"
+        ) from error
     finally:
         close_storage(storage)
 
@@ -194,7 +202,7 @@ def definitions(storage: RDBStorage) -> dict[str, dict[str, Any]]:
     studies = {}
     for summary in summaries:
         definition = summary.user_attrs.get(DEFINITION)
-        if isinstance(definition, dict) and "benchmark" in definition:
+        if isinstance(definition, dict) and {"benchmark", "scale"} <= definition.keys():
             studies[summary.study_name] = definition
     return studies
 
@@ -229,15 +237,30 @@ def snapshot(storage: RDBStorage, name: str) -> StudySnapshot:
         return StudySnapshot(name, study.user_attrs[DEFINITION], slots)
 
     try:
-        return with_retries(storage, read)
+        found = with_retries(storage, read)
     except KeyError as error:
         raise UserError(f"the study {name!r} was removed a moment ago") from error
+    try:
+        _ = (found.sweep, found.strategy, found.objective, found.space, found.settings)
+        _ = (found.front, found.last_activity, found.replicates)
+    except _NO_STUDY as error:
+        raise UserError(
+            f"the study {name!r} is not as a sweep writes it ({reason(error)}); begin it anew by"
+            " another name (--as)"
+        ) from error
+    return found
 
 
 def all_studies(url: str) -> list[StudySnapshot]:
     """All studies at `url`, by name."""
+    studies = []
     with reading(url) as storage:
-        return [snapshot(storage, name) for name in sorted(definitions(storage))]
+        for name in sorted(definitions(storage)):
+            try:
+                studies.append(snapshot(storage, name))
+            except UserError as error:  # the others are shown
+                echo(error, err=True)
+    return studies
 
 
 def chosen_studies(url: str, part: str) -> list[StudySnapshot]:
