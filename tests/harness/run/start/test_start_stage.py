@@ -323,8 +323,8 @@ seeds = [0]
     }
     results = list(Store().complete())
     assert {result.id for result in results} == set(whole)
-    digests = {result.provenance["start"]["digest"] for result in results}
-    assert len(digests) == 1
+    assert len({result.provenance["start"]["digest"] for result in results}) == 1
+    assert len({result.cost["shared_start_seconds"] for result in results}) == 1  # made once
     assert [_answer(result) for result in results] == [_answer(whole[r.id]) for r in results]
     assert len(list(starts().root.iterdir())) == 1
 
@@ -369,6 +369,28 @@ def test_whatever_a_run_does_after_its_training_it_begins_from_its_start(
         saved = Store().predictions(Store().folder(result))["test/wise_logits"]
         logits = logits_of(network, photos, bench.inputs.preprocess, torch.device("cpu"))
         np.testing.assert_allclose(logits, saved, atol=1e-5)
+
+
+@pytest.mark.slow  # two processes import torch
+def test_two_launchers_make_one_start(
+    two_runs: Path, cifar100_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "launchers"))
+    names = ["real_only", "real_rebalanced"]
+    children = [
+        processes.begin(
+            _make, [str(cifar100_photos), f"strategies=['{name}']"], log=tmp_path / name
+        )
+        for name in names
+    ]
+    for child, name in zip(children, names, strict=True):
+        assert child.wait() == 0, (tmp_path / name).read_text()
+    results = list(Store().complete())
+    assert len(results) == 2
+    assert len({result.cost["shared_start_seconds"] for result in results}) == 1  # made once
+    for result in results:
+        (whole,) = two_runs.glob(f"runs/{result.id}/*/result.json")
+        assert _answer(result) == _answer(Result.read(whole))
 
 
 def test_a_start_that_diverges_says_whose_training_it_was(cifar100_photos: Path) -> None:
