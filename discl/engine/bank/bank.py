@@ -421,15 +421,11 @@ class Bank:
 
         The file is named by the images in it and by the size they are brought to.
         """
-        images = hashlib.sha256()
-        count = 0
-        for (sha256,) in self._checked.stream(*_select("sha256", level)):
-            images.update(sha256.encode())
-            count += 1
+        images, count = self._checked.images_of_level(level)
         size = ""
         if self.size and self.size != self._stored_size(level):
             size = f"-{self.size[0]}x{self.size[1]}"
-        name = f"level-{level:03d}-{images.hexdigest()[:16]}{size}.npy"
+        name = f"level-{level:03d}-{images[:16]}{size}.npy"
         return self.folder / "cache" / name, count
 
     def image_size(self) -> tuple[int, int] | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +73,8 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE INDEX IF NOT EXISTS by_builder ON leases (builder);
 """
 _COLUMNS = ", ".join((*ImageRecord._fields, "shard", "digest"))  # of a row; NULL = not sealed
+_STATUS = ImageRecord._fields.index("status")
+_SHA256 = ImageRecord._fields.index("sha256")
 _TEXT = "\x1f".join(["%s"] * (len(ImageRecord._fields) + 1))  # of a row, for its digest
 _INSERT = (
     f"INSERT OR IGNORE INTO images ({_COLUMNS})"
@@ -101,6 +105,7 @@ class Catalogue:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._levels: tuple[tuple[int, int], dict[int, tuple[str, int]]] | None = None
         self._seed = xxh3_64_intdigest(path.parent.name.encode())
         if path.exists():
             plain(path)  # SQLite waits for a pipe
@@ -144,11 +149,37 @@ class Catalogue:
         """
         if self.fetch("PRAGMA integrity_check(1)") != [("ok",)]:
             raise self._damaged("a page is torn")
-        sealed = f"SELECT {_COLUMNS} FROM images NOT INDEXED WHERE digest IS NOT NULL"
+        rows = f"SELECT {_COLUMNS} FROM images NOT INDEXED ORDER BY source, level, variant"
+        stamp = self.stamp()
+        hashes: dict[int, Any] = {}
+        counts = Counter[int]()
         with self._clear_errors():
-            for row in self._db.execute(sealed):
-                if row[-1] != self._digest(row[:-1]):
+            for row in self._db.execute(rows):
+                if row[-1] is not None and row[-1] != self._digest(row[:-1]):
                     raise self._damaged(f"the row of {Cell(*row[:3])} is not as it was written")
+                if row[_STATUS] == MADE:
+                    level = row[1]
+                    if level not in hashes:
+                        hashes[level] = hashlib.sha256()
+                    hashes[level].update(row[_SHA256].encode())
+                    counts[level] += 1
+        levels = {level: (found.hexdigest(), counts[level]) for level, found in hashes.items()}
+        self._levels = (stamp, levels)
+
+    def images_of_level(self, level: int) -> tuple[str, int]:
+        """(SHA-256 over the hashes of a level's images by source and variant, how many they are).
+
+        Known from `check` as long as nobody has written since.
+        """
+        if self._levels is not None and self._levels[0] == self.stamp():
+            return self._levels[1].get(level, (hashlib.sha256().hexdigest(), 0))
+        images = hashlib.sha256()
+        count = 0
+        query = "SELECT sha256 FROM images WHERE status = ? AND level = ? ORDER BY source, variant"
+        for (sha256,) in self.stream(query, (MADE, level)):
+            images.update(sha256.encode())
+            count += 1
+        return images.hexdigest(), count
 
     def unsealed(self) -> int:
         """Rows of earlier versions, which have no digest."""
