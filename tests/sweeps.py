@@ -54,7 +54,7 @@ TUNE = f"""{SHORT}
 [space."train.lr"]
 type = "float"
 low = 1e-4
-high = 3e-2
+high = 1.0
 log = true
 
 [space."strategy.static.start"]

@@ -38,7 +38,7 @@ from discl.harness.tuning.tuner import Tuner
 from tests.properties import examples
 
 METRIC = "val/macro_acc"
-LR = Dimension(type="float", low=1e-4, high=1e-1, log=True)
+LR = Dimension(type="float", low=1e-4, high=1.0, log=True)
 START = Dimension(type="categorical", choices=[0, 30, 50])
 Answer = Callable[[PlannedRun], Outcome]
 
@@ -214,8 +214,8 @@ def test_each_strategy_gets_its_budget_and_begins_at_the_benchmarks_own_setting(
     found = _sweep()
     jobs = _tuned(found, storage)
     for strategy, own in (
-        ("static", {"train.lr": 0.003, "strategy.static.start": 0}),
-        ("real_only", {"train.lr": 0.003}),
+        ("static", {"train.lr": 0.28, "strategy.static.start": 0}),
+        ("real_only", {"train.lr": 0.28}),
     ):
         trials = _trials(storage, strategy)
         assert [trial.user_attrs[SLOT] for trial in trials] == list(range(7))
@@ -577,10 +577,10 @@ def test_an_objective_that_is_no_number_or_is_not_there_fails_the_trial_and_says
 
 
 def test_settings_that_do_not_go_together_fail_their_trial_alone(storage: RDBStorage) -> None:
-    epochs = Dimension(type="categorical", choices=[26, 40])
+    epochs = Dimension(type="categorical", choices=[16, 40])
     curriculum = Dimension(
-        type="categorical", choices=[25, 30]
-    )  # each loads beside the benchmark's 30 and 25; 26 and 30 do not
+        type="categorical", choices=[15, 18]
+    )  # each loads beside the benchmark's 18 and 15; 16 and 18 do not
     found = _sweep({"train.epochs": epochs, "train.curriculum_epochs": curriculum}, ["real_only"])
     _tuned(found, storage)
     trials = _trials(storage, "real_only")
@@ -589,13 +589,13 @@ def test_settings_that_do_not_go_together_fail_their_trial_alone(storage: RDBSto
         for trial in trials
     }
     assert ended == {
-        (26, 25): "COMPLETE",
-        (40, 25): "COMPLETE",
-        (40, 30): "COMPLETE",
-        (26, 30): "FAIL",
+        (16, 15): "COMPLETE",
+        (40, 15): "COMPLETE",
+        (40, 18): "COMPLETE",
+        (16, 18): "FAIL",
     }
     (failed,) = [trial.user_attrs[FAILURE] for trial in trials if trial.state == TrialState.FAIL]
-    assert "train.curriculum_epochs = 30 exceeds train.epochs = 26" in failed
+    assert "train.curriculum_epochs = 18 exceeds train.epochs = 16" in failed
 
 
 # ---------------------------------------------------------------- giving up
@@ -722,7 +722,7 @@ def test_a_study_with_another_space_is_not_gone_on_with_and_the_difference_is_sa
 ) -> None:
     found = _sweep(trials=1)
     Tuner(found, storage)
-    wider = {"train.lr": LR.model_copy(update={"high": 0.5}), "strategy.static.start": START}
+    wider = {"train.lr": LR.model_copy(update={"high": 2.0}), "strategy.static.start": START}
     said = _refused(_sweep(wider, trials=1), storage)
     assert all(
         word in said
@@ -828,14 +828,14 @@ def test_two_objectives_are_kept_side_by_side(storage: RDBStorage) -> None:
 
 
 def _rungs(**first: Any) -> SweepFile:
-    cheap = {"set": {"train.epochs": 26}, "trials": 5} | first
+    cheap = {"set": {"train.epochs": 16}, "trials": 5} | first
     return _sweep(strategies=["static"], round=2, keep=2, ladder=[cheap, {"trials": 3}])
 
 
 def test_the_best_of_a_rung_are_the_first_of_the_next(storage: RDBStorage) -> None:
     found = _rungs()
     jobs = _tuned(found, storage)
-    assert [job.experiment.benchmark.train.epochs for job in jobs] == [26] * 10 + [30] * 6
+    assert [job.experiment.benchmark.train.epochs for job in jobs] == [16] * 10 + [18] * 6
     assert len(jobs) == most_runs(found)
     cheap, dear = (_trials(storage, "static", rung=f"/rung {rung}") for rung in (0, 1))
     best = sorted(cheap, key=lambda trial: -trial.values[0])
@@ -850,13 +850,13 @@ def test_the_best_of_a_rung_are_the_first_of_the_next(storage: RDBStorage) -> No
 def test_a_trial_of_a_later_rung_that_failed_is_tried_again_too(storage: RDBStorage) -> None:
     found = _rungs(trials=2)
     dear = _failing(
-        lambda experiment: experiment.benchmark.train.epochs == 30 and experiment.seed == 1, MEMORY
+        lambda experiment: experiment.benchmark.train.epochs == 18 and experiment.seed == 1, MEMORY
     )
     _tuned(found, storage, dear)
     assert {trial.state for trial in _trials(storage, "static", rung="/rung 1")} == {
         TrialState.FAIL
     }
-    assert {job.experiment.benchmark.train.epochs for job in _tuned(found, storage)} == {30}
+    assert {job.experiment.benchmark.train.epochs for job in _tuned(found, storage)} == {18}
     assert (
         sum(
             trial.state == TrialState.COMPLETE
