@@ -16,6 +16,7 @@ from discl.config.load import load
 from discl.core.conventions import VAL, EpochRule
 from discl.core.errors import UserError, unknown
 from discl.core.result import Result
+from discl.core.text import typed
 from discl.harness.leaderboard import columns, statistics
 from discl.harness.leaderboard.ages import Ages, by_age
 from discl.harness.leaderboard.epochs import read
@@ -141,8 +142,8 @@ def board(
     """
     if not results:
         raise UserError(
-            f"no complete run of {spec.name} at scale {spec.scale} yet; run: discl bench"
-            f" {spec.name} --scale {spec.scale}"
+            f"no complete run of {spec.name} at scale {spec.scale} yet; run:"
+            f" {typed('discl', 'bench', spec.name, '--scale', spec.scale)}"
         )
     ages = by_age(results)
     at = read([*ages.compared, *ages.before], epoch or spec.select.epoch, asked=epoch is not None)
