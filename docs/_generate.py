@@ -212,7 +212,7 @@ def _fields(
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield f"### [{table}.{name}]"
             yield ""
-            yield own[name] if name in own else ""
+            yield own.get(name, "")
             yield ""
             yield from _fields(field.annotation, f"{table}.{name}", default.get(name, {}), {})
 

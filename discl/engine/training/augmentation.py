@@ -161,7 +161,8 @@ def _coloured(photos: Tensor, factors: Tensor) -> Tensor:
     mean = mean.to(values.dtype)[:, None, None, None]
     values.sub_(mean).mul_(contrast).add_(mean).clamp_(0, 255)
     grey = _grey(values)
-    return values.sub_(grey).mul_(saturation).add_(grey).clamp_(0, 255).round_().byte()
+    coloured: Tensor = values.sub_(grey).mul_(saturation).add_(grey).clamp_(0, 255)
+    return coloured.round_().byte()
 
 
 def _grey(values: Tensor) -> Tensor:

@@ -220,11 +220,12 @@ def read_table(path: Path, way_out: str) -> StoredTable:
         metadata = stored.schema.metadata
         text = metadata[_VALIDATION].decode()
         digest = metadata.get(_DIGEST, b"")
-        if digest not in (b"", _digest(path.parent.name, columns, text)):
-            raise ValueError("its content is not what was sealed")
-        return StoredTable(stored["id"].to_pylist(), columns, json.loads(text), bool(digest))
+        ids, values = stored["id"].to_pylist(), json.loads(text)
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise damaged(path, f"cannot be read ({error})", way_out) from error
+    if digest not in (b"", _digest(path.parent.name, columns, text)):
+        raise damaged(path, "cannot be read (its content is not what was sealed)", way_out)
+    return StoredTable(ids, columns, values, bool(digest))
 
 
 def _digest(models: str, columns: Mapping[str, NDArray[Any]], values: str) -> bytes:
