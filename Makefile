@@ -1,4 +1,4 @@
-# Everything runs from here: `make help` lists it. Settings: DATASET, SCALE, STRATEGIES, SEEDS, SWEEP, WORKERS, ARGS.
+# Everything runs from here: `make help` lists it. Settings: DATASET, SCALE, STRATEGIES, SEEDS, SWEEP, WORKERS, GENERATOR, ARGS.
 
 DATASET ?= cifar10_lt
 SCALE ?= smoke
@@ -6,6 +6,7 @@ STRATEGIES ?=
 SEEDS ?=
 SWEEP ?= tune_static
 WORKERS ?=
+GENERATOR ?= in_domain
 ARGS ?=
 PYTHON ?= python3
 
@@ -81,8 +82,8 @@ plan: install ## what `make bench` would cost on this machine
 sweep: install ## vary or tune what a file says: make sweep SWEEP=tune_static WORKERS=2 (DATASET, SCALE and ARGS beat the file)
 	@$(BIN)/discl sweep $(SWEEP) $(SWEPT)
 
-generator: install ## train the embedded generator and scorer (a night on a CPU), resuming what was stopped
-	$(BIN)/python -m discl.miniature.make $(ARGS)
+generator: install ## train an embedded generator (a night on a CPU), resuming what was stopped; GENERATOR=gap is the other one
+	$(BIN)/python -m discl.miniature.make $(GENERATOR) $(ARGS)
 
 leaderboards: install ## render the committed pages again from their results
 	$(BIN)/discl leaderboard render

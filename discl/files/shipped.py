@@ -4,9 +4,14 @@ from __future__ import annotations
 
 CIFAR10_POOL = "the 2,500 of CIFAR-10 a class that dataset.pool = 2500 keeps apart"
 
+# short names of the generators that ship with us, as generator.checkpoint takes them
+GENERATORS = {
+    "in_domain": "pkg://discl/assets/cifar10_diffusion",
+    "gap": "pkg://discl/assets/cifar10_diffusion_gap",
+}
+
 _TRAINED_ON = dict.fromkeys(
-    ("pkg://discl/assets/cifar10_diffusion", "pkg://discl/assets/cifar10_clip"),
-    frozenset({CIFAR10_POOL}),
+    (*GENERATORS.values(), "pkg://discl/assets/cifar10_clip"), frozenset({CIFAR10_POOL})
 )
 
 

@@ -26,21 +26,23 @@ def folder_of(
     checkpoint: str,
     key: str,
     files: Sequence[str] = ("*.json", "*.safetensors", "*.txt", "*.model"),
+    named: Sequence[str] = (),
 ) -> Path:
     """The local folder of a checkpoint.
 
     `checkpoint` is a path, `pkg://package/path`, or a Hub id `owner/name` or `owner/name@revision`.
     Of a Hub repository, `files` are fetched, once: a copy in the Hub's cache ($HF_HOME) is taken
     without asking the network. Raises UserError where there is no such folder or repository; `key`
-    is the setting that its message names.
+    is the setting that its message names, and `named` are short names that the setting takes.
     """
     local = resource(checkpoint)
     if local.is_dir():
         return local
     if not _HUB_ID.fullmatch(checkpoint):
+        short = f", or one of {', '.join(named)}" if named else ""
         raise UserError(
             f"{key} = {checkpoint!r}: no such folder; give a checkpoint folder or a Hub id like"
-            " 'owner/name'"
+            f" 'owner/name'{short}"
         )
     name, _, revision = checkpoint.partition("@")
     cached = _cached(name, revision, files)

@@ -6,6 +6,8 @@ principal components of a patch reach 33 dB with nothing to train (leaderboards/
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,14 @@ def fit(photos: Photos, latent_channels: int = 16) -> PatchAutoencoder:
     autoencoder.encoder.weight.copy_((top / scale).T.reshape(shape))
     autoencoder.decoder.weight.copy_((top * scale).T.reshape(shape))
     return autoencoder
+
+
+def load(folder: Path) -> PatchAutoencoder:
+    """The autoencoder of a shipped generator's folder, in float32."""
+    shipped: PatchAutoencoder = PatchAutoencoder.from_pretrained(
+        folder / "vae", torch_dtype=torch.float32
+    )
+    return shipped
 
 
 def _patches(signal: Tensor) -> Tensor:

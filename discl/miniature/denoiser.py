@@ -69,6 +69,14 @@ def build(tokenizer: CLIPTokenizer, channels: int) -> nn.ModuleDict:
     return nn.ModuleDict({"text": text, "unet": unet})
 
 
+def load(folder: Path) -> nn.ModuleDict:
+    """The networks of a shipped folder, in float32, to be trained further."""
+    text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+    unet.set_attn_processor(AttnProcessor())
+    return nn.ModuleDict({"text": text, "unet": unet})
+
+
 def scheduler() -> DPMSolverMultistepScheduler:
     """Cosine noise, v-prediction, second-order solver.
 

@@ -14,7 +14,7 @@ import numpy as np
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import denoising_steps
-from discl.files.shipped import trained_on
+from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
 from discl.parts.generators.base.checkpoint_size import sample_size
 from discl.parts.generators.base.schedulers import check_name, revision
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PHOTO_IN_LEVEL_0 = {"noise": False, "photo_trace": True}
 _SLICED = {"default": False, "sliced": True}
 _DTYPES = ("float32", "float16", "bfloat16")
+MOST_STEPS = 1000
 # not the single files that many repositories add
 _FILES = (
     *("model_index.json", TRAINING_DATA),
@@ -36,21 +37,23 @@ _FILES = (
 class Img2Img:
     """SDEdit (Meng et al. 2022) with classifier-free guidance, all levels on one grid of timesteps.
 
-    `checkpoint` is a folder in diffusers' format, `pkg://package/path`, or a Hub id `owner/name` or
-    `owner/name@revision`. `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and
-    `negative_prompt` is then not used. `guidance_rescale`, from 0 to 1, mixes in guided predictions
-    with the contrast of unguided ones (Lin et al. 2023). `size` is the (width, height) a photo is
-    resized to before and its image keeps; none = the photo's own. Photos of which the dataset has
-    the originals come at that size, or at the one the checkpoint was made for. As diffusers does,
-    sides are cut down to multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270
-    gives 480x264. At level 0, `level_0` = "noise" begins from pure noise, so from the text only;
-    "photo_trace" is the paper's strength 1.0, where 7.6 % of the photo remain in SDXL's first
-    latents. `scheduler` is the checkpoint's own or the name of one of diffusers'
-    (docs/reference/schedulers.md). Before the first image it rehearses with a denoiser that knows
-    the answer, and is refused where levels would not begin or end where they should. The aesthetic
-    scores are inputs of SDXL's refiner. Latent consistency models share the grid too: a level takes
-    its last steps, where diffusers would spread `steps` over the part below the level. diffusers'
-    watermark is not added; an image that a checkpoint's own safety checker flags has failed.
+    `checkpoint` is a folder in diffusers' format, `pkg://package/path`, a Hub id `owner/name` or
+    `owner/name@revision`, or a generator that ships with us: `in_domain` (the default), which
+    learned from photos like the benchmark's, or `gap`, which did not (discl/assets/README.md).
+    `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and `negative_prompt` is
+    then not used. `guidance_rescale`, from 0 to 1, mixes in guided predictions with the contrast of
+    unguided ones (Lin et al. 2023). `size` is the (width, height) a photo is resized to before and
+    its image keeps; none = the photo's own. Photos of which the dataset has the originals come at
+    that size, or at the one the checkpoint was made for. As diffusers does, sides are cut down to
+    multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270 gives 480x264. At level
+    0, `level_0` = "noise" begins from pure noise, so from the text only; "photo_trace" is the
+    paper's strength 1.0, where 7.6 % of the photo remain in SDXL's first latents. `scheduler` is
+    the checkpoint's own or the name of one of diffusers' (docs/reference/schedulers.md). Before the
+    first image it rehearses with a denoiser that knows the answer, and is refused where levels
+    would not begin or end where they should. The aesthetic scores are inputs of SDXL's refiner.
+    Latent consistency models share the grid too: a level takes its last steps, where diffusers
+    would spread `steps` over the part below the level. diffusers' watermark is not added; an image
+    that a checkpoint's own safety checker flags has failed.
 
     `chunk`, `device`, `channels_last`, `attention` and `compile` say how the work is done, not what
     comes out: they move a pixel by at most 2 of 255 (in float32), so they are no part of the
@@ -88,6 +91,11 @@ class Img2Img:
         compile: bool = False,
     ) -> None:
         _at_least_one("steps", steps, "denoising step is needed")
+        if steps > MOST_STEPS:
+            raise UserError(
+                f"generator.steps = {steps}: at most {MOST_STEPS}, as many as networks learn to"
+                " denoise"
+            )
         _at_least_one("chunk", chunk, "image must be made at a time")
         _one_of("level_0", level_0, _PHOTO_IN_LEVEL_0)
         check_name(scheduler)
@@ -103,7 +111,7 @@ class Img2Img:
             raise UserError(
                 f"generator.device = {device!r}: it is 'auto', 'cpu', 'mps', 'cuda' or 'cuda:1'"
             )
-        self.checkpoint = checkpoint
+        self.checkpoint = GENERATORS.get(checkpoint, checkpoint)
         self.steps = steps
         self.text_guidance = text_guidance
         self.guidance_rescale = guidance_rescale
@@ -128,7 +136,7 @@ class Img2Img:
 
     @cached_property
     def _folder(self) -> Path:
-        return folder_of(self.checkpoint, "generator.checkpoint", _FILES)
+        return folder_of(self.checkpoint, "generator.checkpoint", _FILES, tuple(GENERATORS))
 
     def identity(self) -> dict[str, Any]:
         identity: dict[str, Any] = {"weights": digest_of(self._folder)}
