@@ -17,8 +17,8 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @dataclass(frozen=True)
-class Camera:
-    """How the pictures of a camera differ from the photos, on pixel values 0 to 1.
+class Retake:
+    """How the other camera's pictures differ from the photos, on pixel values 0 to 1.
 
     A window `window` of the photo's side wide fills the picture, so resolution is lost with the
     surroundings; it lies up to `off_centre` of the room left from the middle. Colours are
@@ -35,36 +35,36 @@ class Camera:
     seed: int = 5
 
 
-CAMERA = Camera()
+RETAKE = Retake()
 
 
-def retaken(photos: Photos, camera: Camera = CAMERA) -> Photos:
-    """Photos [n, h, w, 3] as `camera` takes them, uint8 of the same shape.
+def retaken(photos: Photos, by: Retake = RETAKE) -> Photos:
+    """Photos [n, h, w, 3] as `by` takes them, uint8 of the same shape.
 
     What is drawn for a picture depends on the seed and on its place alone.
     """
     taken = [
-        _retaken(photos[i : i + _AT_A_TIME], camera, np.random.default_rng([camera.seed, i]))
+        _retaken(photos[i : i + _AT_A_TIME], by, np.random.default_rng([by.seed, i]))
         for i in range(0, len(photos), _AT_A_TIME)
     ]
     return np.concatenate(taken)
 
 
-def _retaken(photos: Photos, camera: Camera, rng: np.random.Generator) -> Photos:
+def _retaken(photos: Photos, by: Retake, rng: np.random.Generator) -> Photos:
     draws = torch.from_numpy(rng.random((_AT_A_TIME, 6), np.float32))[: len(photos)]
     pixels = (to_signal(photos, torch.device("cpu")) + 1) / 2
-    pixels = _zoomed(pixels, camera, draws[:, :3])
-    pixels = _coloured(pixels, camera, draws[:, 3:])
+    pixels = _zoomed(pixels, by, draws[:, :3])
+    pixels = _coloured(pixels, by, draws[:, 3:])
     curve = pixels * pixels * (3 - 2 * pixels)
-    pixels = torch.lerp(pixels, curve, camera.contrast)
+    pixels = torch.lerp(pixels, curve, by.contrast)
     taken: Photos = pixels.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return taken
 
 
-def _zoomed(pixels: Tensor, camera: Camera, draws: Tensor) -> Tensor:
-    low, high = camera.window
+def _zoomed(pixels: Tensor, by: Retake, draws: Tensor) -> Tensor:
+    low, high = by.window
     share = low + (high - low) * draws[:, 0]
-    places = (2 * draws[:, 1:] - 1) * (1 - share[:, None]) * camera.off_centre
+    places = (2 * draws[:, 1:] - 1) * (1 - share[:, None]) * by.off_centre
     window = torch.zeros(len(pixels), 2, 3)
     window[:, 0, 0] = window[:, 1, 1] = share
     window[:, :, 2] = places
@@ -75,7 +75,7 @@ def _zoomed(pixels: Tensor, camera: Camera, draws: Tensor) -> Tensor:
     return zoomed.clamp(0, 1)
 
 
-def _coloured(pixels: Tensor, camera: Camera, draws: Tensor) -> Tensor:
+def _coloured(pixels: Tensor, by: Retake, draws: Tensor) -> Tensor:
     grey = (pixels * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    cast = torch.tensor(camera.cast) * (1 + camera.drift * (2 * draws - 1))
-    return ((grey + (pixels - grey) * camera.saturation) * cast[:, :, None, None]).clamp(0, 1)
+    cast = torch.tensor(by.cast) * (1 + by.drift * (2 * draws - 1))
+    return ((grey + (pixels - grey) * by.saturation) * cast[:, :, None, None]).clamp(0, 1)

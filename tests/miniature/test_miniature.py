@@ -11,7 +11,7 @@ from discl.core.registry import bind
 from discl.files.disk import resource
 from discl.files.weights import TRAINING_DATA
 from discl.miniature import autoencoder
-from discl.miniature.camera import CAMERA, retaken
+from discl.miniature.camera import RETAKE, retaken
 from discl.miniature.card import model_card
 from discl.miniature.generators import GENERATORS, from_scratch
 from discl.miniature.make import training_record
@@ -27,7 +27,7 @@ RECIPE = Recipe(steps=20, batch=8, lr=1e-2, warmup=2, ema=0.9, precision="fp32")
 DATA = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 
 
-def _train(folder: Path, stop_at: int | None = None) -> nn.Module:
+def _train(folder: Path, stop_at: int | None = None) -> nn.Linear:
     torch.manual_seed(0)
     network = nn.Linear(3, 1)
 
@@ -168,8 +168,8 @@ def test_a_retaken_photo_is_zoomed_and_warm_and_the_same_each_time() -> None:
     assert taken.shape == photos.shape
     assert np.array_equal(taken, retaken(photos))
     widths = (taken[:, 16] > 80).any(2).sum(1)
-    assert (widths >= 12 / CAMERA.window[1] - 2).all()
-    assert (widths <= 12 / CAMERA.window[0] + 2).all()
+    assert (widths >= 12 / RETAKE.window[1] - 2).all()
+    assert (widths <= 12 / RETAKE.window[0] + 2).all()
     red, _, blue = np.moveaxis(taken[:, 16, 16].astype(int), 1, 0)
     assert (red > blue + 20).all()
 
