@@ -8,7 +8,6 @@ import pytest
 
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import Experiment
-from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.result import Result
@@ -18,13 +17,14 @@ from discl.harness.migrate.records import (
     convert_identity,
     convert_result,
 )
+from tests.version_0_1 import RECORDS as OLD
+from tests.version_0_1 import old_benchmark
 
-OLD = Path(__file__).parents[2] / "golden" / "v0_1"
 CASES = json.loads((OLD / "experiments.json").read_text("utf-8"))
 
 
 def _now(case: dict[str, Any]) -> Experiment:
-    bench = load(case["benchmark"], settings=case["renamed"])
+    bench = old_benchmark(case["benchmark"], case["renamed"])
     return Experiment(bench, case["strategy"], case["seed"])
 
 
@@ -56,7 +56,7 @@ def test_a_result_of_0_1_keeps_every_number_and_gets_the_id_of_its_run(
 ) -> None:
     stored = json.loads((OLD / name / "result.json").read_text("utf-8"))
     converted = convert_result(stored)
-    experiment = Experiment(load(name), stored["strategy"], stored["seed"])
+    experiment = Experiment(old_benchmark(name), stored["strategy"], stored["seed"])
     assert converted["id"] == experiment.id()
     assert converted["comparability"]["comparison"] == short(experiment.comparison())
     for key in ("bank", "definitions", "counts", "splits", "threshold"):
@@ -105,7 +105,7 @@ def test_the_description_of_out_of_fold_models_becomes_that_of_the_same_settings
     from discl.config.identity import fold_models_identity
 
     old = json.loads((OLD / "hard" / "judges.json").read_text("utf-8"))
-    bench = load("cifar10_cams")
+    bench = old_benchmark("cifar10_cams")
     now = fold_models_identity(bench, bench.part("hard_rules").build().models)
     assert convert_fold_models(old) == {**now, "photos": old["photos"]}
     assert convert_fold_models(convert_fold_models(old)) == convert_fold_models(old)

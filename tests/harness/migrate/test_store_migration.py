@@ -7,7 +7,6 @@ import pytest
 
 from discl.cli import main
 from discl.config.experiment import Experiment
-from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.renamed_splits import renamed
@@ -16,8 +15,9 @@ from discl.harness.migrate.store import COPIES, migrate, migrate_results
 from discl.harness.run.store import Store
 from discl.harness.run.validation import validated
 from discl.harness.wandb.sync import local_runs
+from tests.version_0_1 import RECORDS as OLD
+from tests.version_0_1 import old_benchmark
 
-OLD = Path(__file__).parents[2] / "golden" / "v0_1"
 NAMES = ("cifar10_lt", "cifar10_cams")
 
 
@@ -26,7 +26,7 @@ def _old_id(name: str) -> str:
 
 
 def _new_id(name: str) -> str:
-    return Experiment(load(name), "static", 0).id()
+    return Experiment(old_benchmark(name), "static", 0).id()
 
 
 @pytest.fixture
