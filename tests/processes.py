@@ -27,6 +27,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from discl.core import registry
 from discl.testing import alive
 
 PRELOADED = [
@@ -137,6 +138,7 @@ def _call(
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(":") if path]
+    registry.look_again()  # a worker of the suite, which this may be a fork of, knows its own
     if folder:
         os.chdir(folder)
     util.spawnv_passfds = _spawn

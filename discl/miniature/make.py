@@ -14,6 +14,7 @@ from torch import nn
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Split, Tracker
+from discl.core.plain_files import parsed_json, plain_bytes
 from discl.core.registry import bind
 from discl.files.disk import home, replaced_folder
 from discl.files.weights import TRAINING_DATA
@@ -198,7 +199,7 @@ def ship(pipeline: Any, folder: Path, record: str) -> None:
 
 def _forget_origin(path: Path) -> None:
     """Take the folder that a network was loaded from, on this machine, out of its settings."""
-    settings = json.loads(path.read_text("utf-8"))
+    settings = parsed_json(plain_bytes(path))
     if settings.pop("_name_or_path", None) is not None:
         path.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from discl.core.interfaces import Generator, Photos, Request, Split, Tracker
 from discl.core.levels import PHOTO
+from discl.core.plain_files import parsed_json, plain_bytes
 from discl.core.registry import bind
 from discl.core.text import echo
 from discl.files.disk import write_text
@@ -92,7 +93,7 @@ def measure(
 def reports_in(assets: Path) -> dict[str, Any]:
     """What was measured of each embedded generator that `assets` holds, by its name."""
     return {
-        name: json.loads((assets / embedded.report).read_text("utf-8"))
+        name: parsed_json(plain_bytes(assets / embedded.report))
         for name, embedded in GENERATORS.items()
         if (assets / embedded.report).exists()
     }

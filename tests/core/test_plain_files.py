@@ -20,7 +20,6 @@ OURS = {  # what comes from discl itself, or is looked at right there
     "parts/datasets/cifar100_lt.py",
     "parts/datasets/iwildcam.py",
     "parts/datasets/manifest/words.py",
-    "miniature/measure.py",
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from discl.core.errors import DiskError, UserError
+from discl.core.plain_files import open_file
 from discl.files import sources
 from discl.files.sources import (
     Address,
@@ -26,6 +27,7 @@ from discl.files.sources import (
     Hub,
     RemoteFile,
     download,
+    downloading,
     hub_is_reachable,
     obtain,
     unpack,
@@ -516,19 +518,14 @@ def test_an_archive_of_another_version_is_refused_by_a_file_inside(
 def test_a_full_disk_ends_it_at_once(
     web: Web, mirror: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Path, *words: Any, **more: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(path: Path, mode: str) -> Any:
+        if path.suffix == ".part":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return open_file(path, mode)
 
     file = mirrored(web, mirror)
     both = [Archives("x", (file,)), Archives("y", (remote(web, "b.zip", packed({}, "zip")),))]
-    real = Path.open
-    monkeypatch.setattr(
-        Path,
-        "open",
-        lambda self, *words, **more: (
-            full(self) if self.suffix == ".part" else real(self, *words, **more)
-        ),
-    )
+    monkeypatch.setattr(downloading, "open_file", full)
     with pytest.raises(DiskError, match="the disk is full; free some space"):
         obtain(both, tmp_path / "toy", silent, asked=True)
     assert (len(mirror.asked), len(web.asked)) == (1, 0)
