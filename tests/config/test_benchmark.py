@@ -253,12 +253,17 @@ def test_a_benchmark_based_on_another_says_only_what_differs(
     _folder_with(
         tmp_path,
         monkeypatch,
+        base=(
+            'title = "Base"\n[dataset]\nname = "cifar10_lt"\n[train]\nwarmup_epochs = 2\n'
+            "[scale.smoke.train]\nepochs = 30\ncurriculum_epochs = 25\n"
+            "[scale.small.train]\nepochs = 80\n"
+        ),
         mine=(
-            'based_on = "cifar10_lt"\ntitle = "Mine"\n[train]\nepochs ='
+            'based_on = "base"\ntitle = "Mine"\n[train]\nepochs ='
             " 99\n[scale.small.train]\nepochs = 70\ncurriculum_epochs = 7\n"
         ),
     )
-    base = load("cifar10_lt").model_dump()
+    base = load("base").model_dump()
     mine = load("mine").model_dump()
     differing = {key for key in base if base[key] != mine[key]}
     assert differing == {"name", "title", "train"}
@@ -268,8 +273,8 @@ def test_a_benchmark_based_on_another_says_only_what_differs(
         70,
         7,
     )
-    assert (scales("mine"), title("mine")) == (scales("cifar10_lt"), "Mine")
-    assert {"mine", "cifar10_lt", "folder"} <= set(available())
+    assert (scales("mine"), title("mine")) == (["smoke", "small"], "Mine")
+    assert {"base", "mine", "cifar10_lt", "folder"} <= set(available())
 
 
 @pytest.mark.parametrize(
@@ -293,10 +298,11 @@ def test_the_rule_for_hard_photos_has_parameters_of_its_own() -> None:
     base, with_models = _ids([]), _ids(rule)
     assert load("cifar10_lt").part("hard_rules").identity()["parameters"] == {}
     assert all(with_models[name] != base[name] for name in base)
-    assert _ids([*rule, "hard_rule.epochs=30"]) == with_models  # 30 is train.epochs
+    epochs = load("cifar10_lt").train.epochs  # what hard_rule.epochs is where nobody says it
+    assert _ids([*rule, f"hard_rule.epochs={epochs}"]) == with_models
     for setting in (
         "hard_rule.folds=4",
-        "hard_rule.epochs=20",
+        f"hard_rule.epochs={epochs - 1}",
         "hard_rule.seed=1",
         "hard_rule.fraction=0.2",
         "hard_rule.exclude=['cat']",

@@ -92,8 +92,9 @@ def test_the_golden_board() -> None:
     shown = _leaves(json.loads(as_json(made)))
     assert shown.keys() == golden.keys()
     for path, value in golden.items():
-        # the last digit of a bootstrap's error depends on the processor's matrix products
-        close = pytest.approx(value, rel=1e-12, abs=0) if isinstance(value, float) else value
+        # last digits depend on the processor: on its matrix products in a bootstrap's error, on its
+        # exponentials in the quantile of an interval of differences
+        close = pytest.approx(value, rel=1e-9, abs=0) if isinstance(value, float) else value
         assert shown[path] == close, path
 
 
