@@ -111,7 +111,7 @@ def check_words(words: list[str]) -> None:
                 if given.get(key)
             ),
         ]
-        load.load(given["bench"], given["scale"], settings)
+        load.load(given["bench"], given["scale"] or "smoke", settings)
     elif command.name == "sweep" and given["name"]:
         sweep_load.load(given["name"], given["benchmark"], given["scale"], given["settings"])
 

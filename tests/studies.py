@@ -24,7 +24,7 @@ Measured = Callable[[PlannedRun], dict[str, float]]
 
 SPACE = {
     "train.lr": Dimension(type="float", low=1e-4, high=1.0, log=True),
-    "train.curriculum_epochs": Dimension(type="int", low=10, high=30, without=["real_rebalanced"]),
+    "train.curriculum_epochs": Dimension(type="int", low=5, high=18, without=["real_rebalanced"]),
     "strategy.static.start": Dimension(type="categorical", choices=[0, 30, 50]),
 }
 

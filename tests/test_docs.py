@@ -49,14 +49,14 @@ from tests.wandb_server import KEY, Server, serving
 # languages of blocks that are tested, or are text; nothing would test another one
 KNOWN = (*SHELL, "python", "toml", "text")
 # 120 real photos in the place of CIFAR-10's, a small network, two epochs; images are made by the
-# embedded generator itself, in few steps
+# embedded generator itself, in as few steps as ten levels take
 BENCHMARK = """
 title = "CIFAR-10-LT"
 trackers = ["console"]
 dataset = { name = "folder", root = "photos" }
 hard_rule = { max_class_images = 6 }
 bank = { variants = 1 }
-generator = { steps = 4, chunk = 8 }
+generator = { steps = 10, chunk = 8 }
 train = { epochs = 2, curriculum_epochs = 1, evaluate_every = 2, batch = 32, warmup_epochs = 0 }
 
 [backbone]

@@ -248,8 +248,8 @@ def test_a_share_in_the_best_settings_keeps_its_point() -> None:
 
 def test_show_says_what_is_searched_and_why_a_trial_failed(url: str) -> None:
     said = _study("show", STATIC, "--storage", url).stdout
-    assert "0.0001 to 0.03, logarithmic" in said
-    assert "10 to 30, whole" in said
+    assert "0.0001 to 1, logarithmic" in said
+    assert "5 to 18, whole" in said
     assert "0 | 30 | 50" in said
     assert "5 runs: cifar10_lt with seeds 0, 1, 2, 3, 4" in said
     assert "wilcoxon pruner after 4 runs, p < 0.3" in said
