@@ -68,6 +68,19 @@ def plain_text(path: Path, encoding: str = "utf-8", errors: str = "strict") -> s
         return text
 
 
+def append_line(path: Path, line: str) -> None:
+    """Append a line; one that a kill cut off before it is ended first, and spoils no other.
+
+    Raises as `open_file` does.
+    """
+    with open_file(path, "a+b") as stream:
+        cut_off = False
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            cut_off = stream.read(1) != b"\n"
+        stream.write(b"\n" * cut_off + line.encode() + b"\n")
+
+
 def plain(path: Path) -> Path:
     """`path`, for a library that opens it by its name.
 

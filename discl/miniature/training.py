@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from discl.core.interfaces import Ints
-from discl.core.plain_files import open_file, plain
+from discl.core.plain_files import append_line, plain
 from discl.files.disk import atomic_write
 
 Rows = Ints
@@ -114,8 +114,7 @@ def train(
             sums = {}
             counted = 0
             report = StepReport(done, done * recipe.batch, (now - start) / 60, means)
-            with open_file(folder / "log.jsonl", "a") as log:
-                log.write(json.dumps(asdict(report)) + "\n")
+            append_line(folder / "log.jsonl", json.dumps(asdict(report)))
             yield report
         if now - saved > save_every_s or done == recipe.steps:
             _save(folder, recipe, done, now - start, network, optimiser, average)

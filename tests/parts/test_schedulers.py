@@ -308,10 +308,18 @@ def test_a_checkpoint_whose_own_scheduler_draws_noise_of_its_own_is_refused() ->
         scheduler_for(own, "", "here")
 
 
-@pytest.mark.parametrize(("steps", "says"), [(1500, "one timestep"), (0, "at least one")])
-def test_steps_that_the_grid_cannot_tell_apart_are_refused(steps: int, says: str) -> None:
+@pytest.mark.parametrize(("steps", "says"), [(1500, "at most 1000"), (0, "at least one")])
+def test_steps_that_no_grid_has_are_refused(steps: int, says: str) -> None:
     with pytest.raises(UserError, match=f"generator.steps = {steps}: .*{says}"):
-        Img2Img(steps=steps).make([Request(50, CAT, 0)], np.zeros((1, 32, 32, 3), np.uint8))
+        Img2Img(steps=steps)
+
+
+def test_steps_that_the_grid_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    path = untrained.write("sd", tmp_path / "few")
+    written = path / "scheduler" / "scheduler_config.json"
+    written.write_text(json.dumps({**json.loads(written.read_text()), "num_train_timesteps": 10}))
+    with pytest.raises(UserError, match="generator.steps = 15: .*one timestep"):
+        Img2Img(str(path), steps=15).make([Request(50, CAT, 0)], np.zeros((1, 32, 32, 3), np.uint8))
 
 
 def test_only_banks_whose_images_changed_get_new_ids(folders: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from discl.config.identity import SCHEMA
 from discl.core.conventions import VAL
 from discl.core.errors import DiskError, UserError
-from discl.core.plain_files import open_file, parsed_json, plain_bytes, plain_text
+from discl.core.plain_files import append_line, open_file, parsed_json, plain_bytes, plain_text
 from discl.core.renamed_splits import are_old, renamed, splits_of
 from discl.core.result import WAY_OUT, Result
 from discl.core.seals import damaged, opened_line, sealed_line
@@ -209,9 +209,8 @@ class Store:
         """Append a failed attempt to those of the run."""
         with clear_disk_errors("recording a failure", self.root):
             (self.root / id).mkdir(parents=True, exist_ok=True)
-            with open_file(self.root / id / FAILURES, "a") as record:
-                dated = asdict(failure) | {"date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-                record.write(sealed_line(dated) + "\n")
+            dated = asdict(failure) | {"date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+            append_line(self.root / id / FAILURES, sealed_line(dated))
 
     def failures(self, id: str) -> list[Failure]:
         """The failed attempts, oldest first; a line that was cut off by a kill is left out.

@@ -125,11 +125,14 @@ class Timm:
     def build(self, task: Task, seed: int) -> nn.Module:
         return self.network(len(task.classes), seed)
 
-    def timm_config(self, classes: int, photo: Sequence[int], crop: int) -> dict[str, Any]:
+    def timm_config(
+        self, classes: int, photo: Sequence[int], crop: int, side: int
+    ) -> dict[str, Any]:
         """The config.json by which `timm.create_model` builds the network for so many classes.
 
         `photo` is [height, width] of the photos in pixels, `crop` the side of their middle that the
-        network sees (0 = all). Raises UserError where timm alone does not build this network.
+        network sees (0 = all), `side` that of the square it is averaged to (0 = as it is). Raises
+        UserError where timm alone does not build this network.
         """
         import timm
 
@@ -141,9 +144,13 @@ class Timm:
             raise UserError(
                 f"backbone.stem_stride = {self.stem_stride} changes the stem after timm built it"
             )
+        if self.stages < 4:
+            raise UserError(
+                f"backbone.stages = {self.stages} leaves stages out of what timm has built"
+            )
         published = timm.get_pretrained_cfg(self.model)
         known = published.to_dict() if published else {}
-        side = [crop, crop] if crop else list(photo)
+        seen = [side or crop] * 2 if side or crop else list(photo)
         return {
             "architecture": self.model,
             "num_classes": classes,
@@ -151,10 +158,10 @@ class Timm:
             "pretrained_cfg": {
                 **{key: known[key] for key in ("first_conv", "classifier") if key in known},
                 "num_classes": classes,
-                "input_size": [3, *side],
+                "input_size": [3, *seen],
                 "fixed_input_size": bool(known.get("fixed_input_size", False)),
                 "interpolation": "bilinear",
-                "crop_pct": 1.0,
+                "crop_pct": crop / min(photo) if crop else 1.0,
                 "crop_mode": "center",
                 "mean": list(self.mean),
                 "std": list(self.std),

@@ -107,6 +107,18 @@ def _failing(store: Store) -> Path:
     return store.root / "run" / FAILURES
 
 
+@pytest.mark.parametrize("left", [0, 1, 20, -1])
+def test_a_failure_that_a_kill_cut_off_takes_no_other_with_it(left: int) -> None:
+    store = Store()
+    path = _failing(store)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1][:left])
+    store.note("run", Failure("error", "third"))
+    whole = ["second"] if left == -1 else []  # it lacks its end of line alone
+    assert [failure.why for failure in store.failures("run")] == ["first", *whole, "third"]
+    assert _verify()[0] == 0
+
+
 @pytest.mark.parametrize("kind", damage.KINDS)
 def test_a_damaged_failure_is_never_shown(kind: str) -> None:
     store = Store()

@@ -76,19 +76,21 @@ def test_a_trunk_sees_each_photo_and_image_once_whatever_is_trained_on_it(
         board(spec, [*results, hidden])
 
 
+@pytest.mark.parametrize("side", [0, 16])
 def test_features_are_what_the_trunk_says_of_the_photos(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    side: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DISCL_HOME", str(tmp_path))
-    bench = Bench(_spec())
+    bench = Bench(_spec(f"train.side={side}"))
     backbone = bench.spec.part("backbones").build()
     photos = bench.dataset.split("ood/low_light-3")
     features = bench.inputs.split("ood/low_light-3")
     with torch.no_grad():
         trunk = backbone.trunk(bench.task, 0).eval()
-        expected = trunk(
-            Normaliser(backbone.mean, backbone.std)(torch.from_numpy(np.array(photos.pixels)))
+        normalised = Normaliser(backbone.mean, backbone.std)(
+            torch.from_numpy(np.array(photos.pixels))
         )
+        expected = trunk(torch.nn.functional.avg_pool2d(normalised, 2) if side else normalised)
     assert np.allclose(features.pixels, expected, atol=1e-5)
     assert features.pixels.dtype == np.float32
     assert np.array_equal(features.ids, photos.ids)

@@ -36,7 +36,7 @@ from discl.harness.sweep.runner import BENCHES, Runner
 from discl.harness.sweep.scheduler import LOST_IN_A_ROW, launch
 from discl.harness.tuning.pruning import MedianStopping
 from discl.parts.executors.local import LocalProcesses
-from tests import sweeps
+from tests import results, sweeps
 from tests.sweeps import Ready
 
 WRONG = Failure("error", "RuntimeError: out of memory", "Traceback ...", 5_000_000_000)
@@ -80,26 +80,7 @@ def _runner() -> Runner:
 
 
 def _made_up(experiment: Experiment) -> Result:
-    spec = experiment.benchmark
-    return Result(
-        experiment.id(),
-        0,
-        experiment.name,
-        spec.name,
-        spec.scale,
-        experiment.strategy,
-        experiment.seed,
-        {},
-        {},
-        {},
-        [],
-        [],
-        [],
-        0,
-        {},
-        {},
-        {},
-    )
+    return results.result(experiment)
 
 
 def _stored(experiment: Experiment) -> Result:

@@ -59,7 +59,8 @@ def _for_timm(bench: Bench) -> dict[str, Any]:
         name = bench.spec.backbone["name"]
         return {"not_timm": f"backbone {name!r} is no model of timm's"}
     try:
-        side = [int(each) for each in bench.train.pixels.shape[1:3]]
-        return {"timm": described(len(bench.dataset.classes), side, bench.spec.train.crop)}
+        photo = [int(each) for each in bench.train.pixels.shape[1:3]]
+        train = bench.spec.train
+        return {"timm": described(len(bench.dataset.classes), photo, train.crop, train.side)}
     except UserError as error:
         return {"not_timm": str(error)}

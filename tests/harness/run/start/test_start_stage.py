@@ -394,7 +394,10 @@ def test_two_launchers_make_one_start(
 
 
 def test_a_start_that_diverges_says_whose_training_it_was(cifar100_photos: Path) -> None:
-    recipe = "train.start.settings={epochs=10, lr=1000.0, weight_decay=1000.0, optimiser='sgd'}"
+    recipe = (
+        "train.start.settings={epochs=10, lr=1000.0, weight_decay=1000.0, optimiser='sgd',"
+        " optimiser_arguments={}}"
+    )
     spec = warm(cifar100_photos, recipe, "strategies=['real_only']")
     with pytest.raises(UserError, match=r"^the start of seed 0 \(train.start\): .* lower train.lr"):
         made(spec)
