@@ -15,7 +15,6 @@ OURS = {  # what comes from discl itself, or is looked at right there
     "config/experiment.py",
     "config/identity.py",
     "core/plain_files.py",
-    "harness/hard/out_of_fold.py",
     "harness/wandb/workspace.py",
     "parts/datasets/cifar100_lt.py",
     "parts/datasets/iwildcam.py",

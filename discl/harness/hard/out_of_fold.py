@@ -17,7 +17,7 @@ from xxhash import xxh3_128
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Floats, FoldModels, FoldPredictions, Ints, Progress
-from discl.core.plain_files import plain
+from discl.core.plain_files import parsed_json, plain
 from discl.core.seals import DamagedFileError, damaged
 from discl.core.text import typed
 from discl.engine.hard_mining import assign_folds
@@ -220,7 +220,7 @@ def read_table(path: Path, way_out: str) -> StoredTable:
         metadata = stored.schema.metadata
         text = metadata[_VALIDATION].decode()
         digest = metadata.get(_DIGEST, b"")
-        ids, values = stored["id"].to_pylist(), json.loads(text)
+        ids, values = stored["id"].to_pylist(), parsed_json(text)
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise damaged(path, f"cannot be read ({error})", way_out) from error
     if digest not in (b"", _digest(path.parent.name, columns, text)):

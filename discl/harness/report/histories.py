@@ -15,6 +15,7 @@ from discl.harness.leaderboard import statistics
 from discl.harness.leaderboard.table import Board
 from discl.harness.run import events
 from discl.harness.run.store import Store
+from discl.harness.run.validation import read_result
 
 GROUPS = ("many", "medium", "few")
 MOST_RUNS = 50  # of a strategy whose records are read; more move no band visibly
@@ -149,7 +150,7 @@ def _is_here(results: Sequence[Result], store: Store) -> bool:
     for result in results:
         path = store.folder(result) / "result.json"
         published = result.under(VAL.name).predictions
-        if not path.exists() or Result.read(path).predictions != published:
+        if not path.exists() or read_result(path).predictions != published:
             return False
     return True
 

@@ -115,6 +115,8 @@ def training_speed(
         spec.part("backbones").identity(),
         spec.train.batch,
         spec.train.crop,
+        spec.train.side,
+        spec.train.channels_last,
         batches,
     ]
     found = _measured_once(work, lambda: _time_training(bench, batches), patience or Patience())
@@ -133,12 +135,17 @@ def _time_training(bench: Bench, batches: int) -> TrainingSpeed:
     train = inputs.split("train")
     val = inputs.split("val")
     network.to(device).train()
+    layout = torch.channels_last if spec.train.channels_last else torch.contiguous_format
+    network.to(memory_format=layout)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters())
 
     def step(photos: torch.Tensor) -> float:
         started = time.perf_counter()
         optimiser.zero_grad()
-        network(inputs.preprocess(photos.to(device))).square().mean().backward()
+        pictures = inputs.preprocess(photos.to(device))
+        if pictures.ndim == 4:
+            pictures = pictures.contiguous(memory_format=layout)
+        network(pictures).square().mean().backward()
         optimiser.step()
         return time.perf_counter() - started
 
