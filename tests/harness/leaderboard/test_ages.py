@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from discl.cli import main
 from discl.config.experiment import experiments
+from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.result import Result
 from discl.harness.leaderboard import corrections
@@ -238,3 +239,14 @@ def test_no_curve_of_a_stray_run_stands_beside_published_rows() -> None:
     ]
     beside = load_histories(board(spec, stray), Store(), published=True)
     assert set(beside.epochs) == {"real_only"}
+
+
+def test_a_damaged_run_beside_published_rows_is_said_in_a_sentence() -> None:
+    runs = results.sweep(("static", "real_only"), (0, 1))
+    spec = SPEC.model_copy(update={"strategies": ["static", "real_only"], "seeds": [0, 1]})
+    published, path = board(spec, runs), Store().folder(runs[0]) / "result.json"
+    stored = json.loads(path.read_text("utf-8"))
+    del stored["seal"]
+    path.write_text(json.dumps({**stored, "predictions": 7}), "utf-8")
+    with pytest.raises(UserError, match="predictions .* it is not what a run stores"):
+        load_histories(published, Store(), published=True)
