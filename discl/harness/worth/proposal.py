@@ -23,9 +23,10 @@ class Proposal(NamedTuple):
 def propose(scores: Mapping[int, Sequence[float]], count: int, steps: int) -> Proposal:
     """`count` levels between text and photo, from `scores` of each measured level by seed.
 
-    Between measured levels worth is taken to be a straight line, after levels that rank against the
-    trend were averaged. `steps` are the generator's: two levels that start at the same denoising
-    step would be one.
+    Worth rises or falls all the way, or rises to a best level that is told apart from both ends and
+    falls after it. Between measured levels it is taken to be a straight line, after levels that
+    rank against the trend were averaged. `steps` are the generator's: two levels that start at the
+    same denoising step would be one.
     """
     levels = np.array(sorted(scores))
     means = np.array([np.mean(scores[level]) for level in levels])
@@ -38,7 +39,8 @@ def propose(scores: Mapping[int, Sequence[float]], count: int, steps: int) -> Pr
             f" equal steps of level ({listed}), or give more --seeds"
         )
         return Proposal(equal, False, why)
-    if not told_apart([scores[int(levels[0])], scores[int(levels[-1])]]):
+    has_hill = means.max() - max(means[0], means[-1]) > _least_difference(list(scores.values()))
+    if not has_hill and not told_apart([scores[int(levels[0])], scores[int(levels[-1])]]):
         why = (
             f"level {levels[0]} and the photo are worth the same within their spread, so that there"
             " are no equal steps of worth between them; keep equal steps of level"
@@ -46,16 +48,18 @@ def propose(scores: Mapping[int, Sequence[float]], count: int, steps: int) -> Pr
             f" {levels[int(means.argmax())]}, which is worth most"
         )
         return Proposal(equal, False, why)
-    fitted = monotone(means)
+    fitted = hill(means) if has_hill else monotone(means)
+    # how far worth has gone up and down on the way to each level
+    way = np.concatenate([[0.0], np.abs(np.diff(fitted)).cumsum()])
     chosen = [TEXT_ONLY]
-    for target in np.linspace(fitted[0], fitted[-1], count)[1:-1]:
+    for target in np.linspace(0, way[-1], count)[1:-1]:
         free = _free(chosen, steps)
         if not free:
             break
-        worth = np.interp(free, levels, fitted)
-        chosen.append(free[int(np.argmin(np.abs(worth - target)))])
-    step = 100 * abs(fitted[0] - fitted[-1]) / (count - 1)
-    why = f"equal steps of {step:.1f} points between level 0 and the photo"
+        chosen.append(free[int(np.argmin(np.abs(np.interp(free, levels, way) - target)))])
+    step = 100 * way[-1] / (count - 1)
+    over = f", over level {levels[int(means.argmax())]}, which is worth most," if has_hill else ""
+    why = f"equal steps of {step:.1f} points between level 0 and the photo{over}".rstrip(",")
     if len(chosen) < count - 1:
         why += f"; {steps} denoising steps leave room for {len(chosen) + 1} of {count} levels"
     between = [level for level in chosen if level not in scores]
@@ -79,14 +83,28 @@ def told_apart(groups: Sequence[Sequence[float]]) -> bool:
 
     The groups are of one size, at least two values each; their spread is pooled.
     """
+    means = np.asarray(groups, float).mean(axis=1)
+    return bool(np.ptp(means) > _least_difference(groups))
+
+
+def _least_difference(groups: Sequence[Sequence[float]]) -> float:
+    """Between the means of any two groups, which chance exceeds for some two in 5 % (Tukey)."""
     values = np.asarray(groups, float)
     count, seeds = values.shape
     spread = float(np.sqrt(values.var(axis=1, ddof=1).mean()))
-    between = float(np.ptp(values.mean(axis=1)))
     if spread <= 1e-12:
-        return between > 1e-12
+        return 1e-12
     freedom = np.array([count * (seeds - 1)], float)
-    return bool(between > float(upper_quantile(count, freedom)[0]) * spread / np.sqrt(seeds))
+    return float(upper_quantile(count, freedom)[0] * spread / np.sqrt(seeds))
+
+
+def hill(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest values [n] that rise up to one of them and fall after it (Stout 2008)."""
+    fits = [
+        np.concatenate([_rising(means[:peak]), _rising(means[peak:][::-1])[::-1]])
+        for peak in range(1, len(means))
+    ]
+    return min(fits, key=lambda fit: float(np.sum((fit - means) ** 2)))
 
 
 def monotone(means: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,13 +113,17 @@ def monotone(means: NDArray[np.float64]) -> NDArray[np.float64]:
     By pooling adjacent violators (Ayer et al. 1955).
     """
     sign = 1.0 if means[-1] >= means[0] else -1.0
+    return sign * _rising(sign * means)
+
+
+def _rising(means: NDArray[np.float64]) -> NDArray[np.float64]:
     pools: list[list[float]] = []  # mean, size
-    for mean in sign * means:
+    for mean in means:
         pools.append([float(mean), 1.0])
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
             (above, more), (below, fewer) = pools.pop(), pools.pop()
             pools.append([(above * more + below * fewer) / (more + fewer), more + fewer])
-    return sign * np.concatenate([np.full(int(size), mean) for mean, size in pools])
+    return np.concatenate([np.full(int(size), mean) for mean, size in pools])
 
 
 def _free(chosen: Sequence[int], steps: int) -> list[int]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from discl.core.levels import denoising_steps
-from discl.harness.worth.proposal import equal_steps, monotone, propose, told_apart
+from discl.harness.worth.proposal import equal_steps, hill, monotone, propose, told_apart
 
 # few-shot accuracy of levels trained on alone, as it was measured on the miniature
 CLIFF = {0: 0.34, 10: 0.33, 20: 0.23, 30: 0.12, 50: 0.09, 70: 0.08, 100: 0.06}
@@ -38,11 +38,19 @@ def test_where_no_level_is_told_apart_equal_steps_are_kept_and_that_is_said() ->
     assert "no level is told apart" in proposal.why
 
 
+def test_levels_stand_on_both_sides_of_one_that_is_worth_most() -> None:
+    proposal = propose(_scores({0: 0.1, 20: 0.5, 40: 0.3, 60: 0.1, 80: 0.1, 100: 0.1}), 5, 50)
+    assert proposal.by_worth
+    assert proposal.levels == (0, 10, 20, 40, 100)
+    assert (
+        "20.0 points between level 0 and the photo, over level 20, which is worth" in proposal.why
+    )
+
+
 def test_a_worth_that_ends_where_it_began_has_no_equal_steps() -> None:
-    hill = {0: 0.1, 50: 0.5, 100: 0.1}
-    proposal = propose(_scores(hill), 5, 50)
+    proposal = propose(_scores({0: 0.1, 30: 0.02, 60: 0.08, 100: 0.1}), 5, 50)
     assert not proposal.by_worth
-    assert "or take level 50, which is worth most" in proposal.why
+    assert "or take level 0, which is worth most" in proposal.why
 
 
 def test_levels_that_start_at_one_denoising_step_are_proposed_once() -> None:
@@ -64,3 +72,6 @@ def test_means_are_told_apart_by_their_spread() -> None:
 def test_levels_against_the_trend_are_pooled() -> None:
     assert monotone(np.array([3.0, 1.0, 2.0, 0.0])).tolist() == [3, 1.5, 1.5, 0]
     assert monotone(np.array([0.0, 2.0, 1.0, 3.0])).tolist() == pytest.approx([0, 1.5, 1.5, 3])
+    rows = np.array([0.0, 2.0, 1.0, 4.0, 2.0, 3.0, 0.0])
+    assert hill(rows).tolist() == pytest.approx([0, 1.5, 1.5, 4, 2.5, 2.5, 0])
+    assert hill(rows[::-1]).tolist() == pytest.approx(hill(rows)[::-1].tolist())
