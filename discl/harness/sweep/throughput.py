@@ -26,6 +26,7 @@ from discl.core.levels import TEXT_ONLY, denoising_steps
 from discl.core.seals import DamagedFileError, read_sealed, sealed_text
 from discl.engine.training import distributed
 from discl.files.disk import folder_lock, home, write_text
+from discl.files.processes import cores
 from discl.harness.run.assembly import Bench
 from discl.harness.run.provenance import processor
 
@@ -34,6 +35,7 @@ LONG_SECONDS = 4.0  # of the images of a sample, about
 SAMPLE_SECONDS = 0.3  # of steps at least: those of a head on frozen features take a millisecond
 STEP_SECONDS = 0.5  # of a step of a sample, about; larger batches are taken for as much an image
 PREDICTED = 500  # photos of val that predictions are timed on
+BUSY_LOAD = 2.0  # processes a core that want to run, over the last minute
 MOST_ROWS = 1024  # images of a sample's batch
 MOST_PIXELS = 1 << 22  # of a sample's image: what it needs is not known, and may be all memory
 _FIRST_ROWS = 16
@@ -173,7 +175,7 @@ def _measured_once(
 ) -> list[float] | None:
     """A measurement of this work on this machine, made before or else now; None = not in time.
 
-    Measuring takes seconds, most of them imports.
+    Measuring takes seconds, most of them imports. What a busy machine gives is not kept.
     """
     path = home() / "paces.json"
     machine = [
@@ -187,9 +189,11 @@ def _measured_once(
         with folder_lock(home() / "paces"):
             known = _known_paces(path)
             if key not in known:
+                quiet = os.getloadavg()[0] <= BUSY_LOAD * cores()
                 with _within(patience):
                     known[key] = list(measure())
-                write_text(path, sealed_text(known))
+                if quiet:
+                    write_text(path, sealed_text(known))
     except _TooSlowError:
         return None
     except DiskError:  # nothing may be written here, and nothing needs to be

@@ -45,8 +45,23 @@ def test_a_sample_that_takes_too_long_is_no_estimate(photos: Path) -> None:
     assert not (home() / "paces.json").exists()
 
 
+def test_what_a_busy_machine_gives_is_not_kept(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(spec_of(photos))
+    monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 0.0, 0.0))
+    assert seconds_per_denoising_step(bench, 1) > 0
+    assert not (home() / "paces.json").exists()
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 1000.0, 1000.0))
+    kept = seconds_per_denoising_step(bench, 1)
+    assert seconds_per_denoising_step(bench, 1) == kept
+
+
 @pytest.mark.parametrize("kind", damage.KINDS)
-def test_damaged_paces_are_measured_again(kind: str, photos: Path) -> None:
+def test_damaged_paces_are_measured_again(
+    kind: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     bench = Bench(spec_of(photos))
     first = seconds_per_denoising_step(bench, 1)
     assert seconds_per_denoising_step(bench, 1) == first  # as stored
