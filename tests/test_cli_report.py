@@ -199,7 +199,7 @@ def _shows_pictures(text: str, first: str) -> None:
 
 def test_images_of_the_bank_and_the_surest_mistakes_are_inside(tmp_path: Path) -> None:
     bench = Bench(load("cifar10_lt", settings=TINY))
-    wanted = CellGrid(bench.sources.ids[:3], (0, 50), 1)
+    wanted = CellGrid(bench.sources.ids[:3], (0, 20), 1)
     image_maker = ImageMaker(bench.bank.id, bench.bank.shards, bench.sources, bench.generator, None)
     bench.bank.build(
         wanted, bench.generator.steps, InlineExecutor(), lambda: image_maker, 4, lambda *_: None

@@ -159,7 +159,9 @@ def test_a_checkpoint_of_the_hub_is_not_fetched(
     (tmp_path / "benchmarks").mkdir()
     for path in search_path.shipped("benchmarks").glob("*.toml"):
         (tmp_path / "benchmarks" / path.name).write_text(
-            path.read_text().replace('name = "img2img"', 'name = "img2img"\ncheckpoint = "a/b"')
+            path.read_text()
+            .replace('name = "img2img"', 'name = "img2img"\ncheckpoint = "a/b"')
+            .replace('checkpoint = "gap"', 'checkpoint = "a/b"')
         )
     monkeypatch.chdir(tmp_path)
     known = find_references()
