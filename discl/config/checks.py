@@ -164,7 +164,34 @@ def _check_numbers(bench: Benchmark, parts: PartCache) -> None:
             f"train.head_only_epochs = {bench.train.head_only_epochs} has no effect with"
             " backbone.frozen = true, which trains the head alone; set it to 0"
         )
+    _check_augmentation(bench, parts)
     _check_schedule(bench, parts)
+
+
+def _check_augmentation(bench: Benchmark, parts: PartCache) -> None:
+    """Raises UserError where a crop or colours are asked for and would not be made."""
+    train = bench.train
+    asked = {
+        "random_resized_crop": train.random_resized_crop,
+        "color_jitter": any(train.color_jitter)
+        if isinstance(train.color_jitter, list)
+        else train.color_jitter,
+    }
+    why = ""
+    if parts.get(bench.choices["backbones"]).traits.frozen:
+        why = "backbone.frozen = true, whose features are computed once; take one of them away"
+    elif train.transform:
+        why = "train.transform, which replaces it; say it there (scale, color_jitter) or leave out"
+        why += " train.transform"
+    for name in asked if why else ():
+        if asked[name]:
+            given = getattr(train, name)
+            raise UserError(f"train.{name} = {given} has no effect with {why}")
+    if not train.random_resized_crop and "crop_ratio" in train.non_default():
+        raise UserError(
+            f"train.crop_ratio = {train.crop_ratio} has no effect without"
+            " train.random_resized_crop; set both or neither"
+        )
 
 
 def _check_schedule(bench: Benchmark, parts: PartCache) -> None:

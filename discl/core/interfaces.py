@@ -583,7 +583,10 @@ class Tracker(Protocol):
         """An epoch ended."""
 
     def finish(self, summary: Mapping[str, float] | None) -> None:
-        """The run ended with these metrics; None = it did not complete."""
+        """The run ended with these metrics, at the epoch that select.epoch names.
+
+        None = it did not complete.
+        """
 
 
 def check_mix(mix: Mix, levels: Iterable[int]) -> dict[int, float]:

@@ -373,3 +373,21 @@ def test_the_page_on_0_1_has_every_renamed_key() -> None:
     for old, new in KEYS.items():
         assert re.search(rf"\b{re.escape(old.rpartition('.')[2])}\b", page), old
         assert re.search(rf"\b{re.escape(new.rpartition('.')[2])}\b", page), new
+
+
+CROPPED = "train.random_resized_crop=[0.35, 1.0]"
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ([CROPPED, "backbone.frozen=true"], "random_resized_crop = .* backbone.frozen = true"),
+        (["train.color_jitter=[0.0, 0.2, 0.0]", "backbone.frozen=true"], "color_jitter = .* no ef"),
+        ([CROPPED, "train.transform={scale = [0.5, 1.0]}"], "no effect with train.transform"),
+        (["train.crop_ratio=[0.5, 2.0]"], "crop_ratio = .* without train.random_resized_crop"),
+    ],
+)
+def test_augmentation_that_would_not_be_made_is_refused(settings: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        load("cifar10_lt", settings=settings)
+    assert load("cifar10_lt", settings=[CROPPED, "train.crop_ratio=[0.5, 2.0]"])

@@ -755,3 +755,9 @@ def test_seeds_are_not_given_to_a_study(write: Write) -> None:
 def test_an_unknown_sweep_shows_the_nearest() -> None:
     with pytest.raises(UserError, match="no sweep called 'tune_sttic'; did you mean 'tune_static'"):
         load("tune_sttic")
+
+
+def test_losses_are_compared_without_the_label_smoothing_that_one_of_them_has() -> None:
+    losses = {str(point.experiment.benchmark.loss) for point in expand(load("losses"))}
+    assert len(losses) == 6
+    assert not any("0.1" in loss for loss in losses)

@@ -182,7 +182,7 @@ def _run(
             **scores,
         )
         store.finish(folder, result)
-        summary = result.metrics
+        summary = result.under(experiment.benchmark.select.epoch).metrics
         checkpointer.clear()
         return result
     finally:

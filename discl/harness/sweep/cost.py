@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -226,7 +227,16 @@ def _missing_images(bench: Bench, levels: Sequence[int]) -> tuple[int, int]:
 
 def _decides_epoch_time(benchmark: Benchmark) -> object:
     """The settings that decide how long an epoch takes."""
-    return [benchmark.dataset, benchmark.backbone, benchmark.loss, benchmark.sampling.images]
+    train = benchmark.train
+    seen = [train.batch, train.crop, train.side]
+    return [benchmark.dataset, benchmark.backbone, benchmark.loss, benchmark.sampling.images, seen]
+
+
+def _like(identity: Mapping[str, Any]) -> str:
+    """What runs have in common whose epochs take about as long."""
+    train = identity["train"]
+    size = [train["batch"], train.get("crop", 0), train.get("side", 0)]
+    return canonical_json([identity["backbone"], train["epochs"], size])
 
 
 class _EpochTimes:
@@ -240,15 +250,14 @@ class _EpochTimes:
         self.stored: dict[str, list[float]] = {}
         for result in stored:
             epochs = result.identity["train"]["epochs"]
-            key = canonical_json([result.identity["backbone"], epochs])
-            self.stored.setdefault(key, []).append(result.cost["seconds"] / epochs)
+            seconds = result.cost["seconds"] / epochs
+            self.stored.setdefault(_like(result.identity), []).append(seconds)
         self.samples: list[float] = []
 
     def seconds(self, experiment: Experiment, bench: Bench) -> float:
         from discl.harness.sweep.throughput import seconds_per_run, training_speed
 
-        identity = experiment.comparison()
-        key = canonical_json([identity["backbone"], identity["train"]["epochs"]])
+        key = _like(experiment.comparison())
         if key in self.stored:
             return float(np.median(self.stored[key]))
         if self.patience and len(self.samples) < TIMED_KINDS:

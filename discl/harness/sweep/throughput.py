@@ -243,9 +243,12 @@ def _known_paces(path: Path) -> dict[str, list[float]]:
 
 
 def seconds_per_run(bench: Bench, speed: TrainingSpeed) -> float:
-    """Seconds of one run: its optimiser steps, evaluations on val, and final predictions."""
+    """Seconds of one run: its optimiser steps, evaluations on val, and final predictions.
+
+    These are made twice at most, at the last epoch and at the one that val chose.
+    """
     train = bench.spec.train
-    evaluated = train.epochs // train.evaluate_every * len(bench.dataset.split("val"))
+    evaluated = math.ceil(train.epochs / train.evaluate_every) * len(bench.dataset.split("val"))
     final = sum(len(bench.dataset.split(name)) for name in bench.dataset.splits if name != "train")
     steps = train.epochs * (bench.epoch_images // train.batch)
-    return steps * speed.step_seconds + (evaluated + final) * speed.prediction_seconds
+    return steps * speed.step_seconds + (evaluated + 2 * final) * speed.prediction_seconds

@@ -107,7 +107,6 @@ class PictureClassifier:
         return key
 
     def _trained(self, learned: PictureSet, measured: PictureSet, seed: int) -> float:
-        from discl.engine.evaluation.predict import logits_of
         from discl.engine.training.loop import Fit
 
         classes = len(self.task.classes)
@@ -129,9 +128,7 @@ class PictureClassifier:
         )
         for _ in fit:
             pass
-        guess = logits_of(fit.eval_network, val.pixels, self.inputs.preprocess, fit.device).argmax(
-            1
-        )
+        guess = fit.logits(val.pixels).argmax(1)
         recalls = [(guess[val.labels == label] == label).mean() for label in range(classes)]
         return float(np.mean(recalls))
 

@@ -12,6 +12,7 @@ from discl.config.benchmark import Benchmark
 from discl.config.part_cache import PartCache
 from discl.config.sweep import Point, SweepFile
 from discl.config.toml import parse_setting
+from discl.core.conventions import LAST
 from discl.core.errors import UserError
 from discl.core.levels import PHOTO, check_levels
 from discl.core.result import Result
@@ -136,7 +137,7 @@ def read_worth(
     for point in points:
         result = results[point.experiment.id()]
         reports = events.epochs(store.folder(result))
-        values = reports[-1].values if reports else result.metrics
+        values = reports[-1].values if reports else result.under(LAST.name).metrics
         by_level.setdefault(int(point.at[LEVEL]), {})[result.seed] = values
     measured = [
         metric

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from discl.core.conventions import base_name, id_test_split
+from discl.core.conventions import VAL, base_name, epoch_rule, id_test_split
 from discl.core.interfaces import EpochReport
 from discl.core.metric_names import higher_is_better, is_share
 from discl.core.text import console
@@ -93,7 +93,8 @@ class Console:
         values = ", ".join(
             f"{name} {_shown(key, summary[key])}" for name, key in shown.items() if key in summary
         )
-        self._terminal.print(f"{self._title()}: {values}")
+        rule = self._run["config"]["select"].get("epoch", VAL.name)
+        self._terminal.print(f"{self._title()}, {epoch_rule(rule).short}: {values}")
 
     def _title(self) -> str:
         number, total = self._run["position"]

@@ -8,6 +8,7 @@ import pytest
 from discl.config.load import load
 from discl.core.result import Result
 from discl.engine.evaluation.confusion import predictions_digest
+from discl.harness.run.events import events
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
@@ -51,6 +52,8 @@ def test_a_run_keeps_both_epochs_and_training_does_not_know_which_is_read(
         assert predictions_digest(saved) == view.predictions
         assert all_metrics(saved, np.array(view.counts)) == view.metrics
     assert early.predictions != last.predictions
+    recorded = list(events(Store().folder(early)))
+    assert recorded[-1]["metrics"] == last.metrics  # what trackers are told is of select.epoch
     assert _run(cifar100_photos, FIRST, "select.epoch=val").id == early.id
 
     longer = _run(cifar100_photos)  # chosen by another metric, so under another id

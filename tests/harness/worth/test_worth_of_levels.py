@@ -1,6 +1,7 @@
 """The worth of levels, read from runs that the store has."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,24 @@ def test_the_last_epoch_on_val_is_what_a_level_is_worth(tmp_path: Path) -> None:
     assert curve.proposal.levels == (0, 25, 50, 75, 100)
     assert worth_json(curve)["levels"][0]["metrics"]["val/macro_acc"]["n"] == 3
     assert draw_worth(curve, tmp_path / "worth.svg").stat().st_size > 1000
+
+
+def test_without_a_record_the_stored_last_epoch_is_read_and_no_other() -> None:
+    sweep = worth_sweep("cifar10_lt", "smoke", SETTINGS, [0, 50], [0, 1], epochs=2)
+    points, store = worth_points(sweep), Store()
+    stored = {}
+    for point in points:
+        result = results.store(point.experiment, to=store)
+        (store.folder(result) / "events.jsonl").unlink()
+        by_val = {**result.metrics, "val/few_acc": 0.9, "val/macro_acc": 0.9}
+        at_end = {**by_val, "val/few_acc": 0.2}
+        last = {"epoch": 1, "metrics": at_end, "cost": {}}
+        stored[result.id] = replace(result, metrics=by_val, chosen_epoch=0, last=last)
+    curve = read_worth(sweep, points, stored, store)
+    assert [row.metrics["val/few_acc"].mean for row in curve.levels] == pytest.approx([0.2] * 3)
+    old = {id: replace(result, last={}) for id, result in stored.items()}
+    with pytest.raises(UserError, match="keeps no last epoch"):
+        read_worth(sweep, points, old, store)
 
 
 @pytest.mark.parametrize(
