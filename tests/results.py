@@ -207,7 +207,7 @@ def sweep(
 ) -> list[Result]:
     """Strategies x seeds in the store, each strategy a little better than the next."""
     names, seeds, root = [*strategies], [*seeds], Store().root
-    asked = (*names, *seeds)
+    asked: tuple[str | int, ...] = (*names, *seeds)
     made, files = _SWEPT.get(asked, ([], {}))
     if made and not any((root / run.id).exists() for run in made):
         for name, content in files.items():

@@ -67,9 +67,10 @@ def levels(
 ) -> None:
     """Measure what each level is worth to BENCH, and propose levels.
 
-    Every candidate is trained on alone (strategy `fixed`), with as many images and steps as every
-    other and no photos at the end, and its accuracy on val is read at the last epoch: of few-shot
-    classes, and of all. The proposal has equal steps of that worth between text and photo. The
+    Every candidate has runs with its images and those of no other level (strategy `fixed`), with as
+    many images and steps as every other and no photos alone at the end; the photos that are not
+    hard, and each hard one once an epoch, are in all of them. Accuracy on val is read at the last
+    epoch: of few-shot classes, and of all. The proposal has equal steps of that worth between text and photo. The
     price is said first; runs that the store has are not made again, and the same command goes on
     with what was stopped. Test is not read.
 
