@@ -70,9 +70,9 @@ def levels(
     Every candidate has runs with its images and those of no other level (strategy `fixed`), with as
     many images and steps as every other and no photos alone at the end; the photos that are not
     hard, and each hard one once an epoch, are in all of them. Accuracy on val is read at the last
-    epoch: of few-shot classes, and of all. The proposal has equal steps of that worth between text and photo. The
-    price is said first; runs that the store has are not made again, and the same command goes on
-    with what was stopped. Test is not read.
+    epoch: of few-shot classes, and of all. The proposal has equal steps of that worth between text
+    and photo. The price is said first; runs that the store has are not made again, and the same
+    command goes on with what was stopped. Test is not read.
 
     \b
     discl levels cifar10_lt --dry-run                how many images, runs and hours

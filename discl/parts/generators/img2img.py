@@ -39,7 +39,8 @@ class Img2Img:
 
     `checkpoint` is a folder in diffusers' format, `pkg://package/path`, a Hub id `owner/name` or
     `owner/name@revision`, or a generator that ships with us: `in_domain` (the default), which
-    learned from photos like the benchmark's, or `gap`, which did not (discl/assets/README.md).
+    learned from photos like the benchmark's, or `gap`, which went on from there with photos as
+    another camera would have taken them (discl/assets/README.md).
     `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and `negative_prompt` is
     then not used. `guidance_rescale`, from 0 to 1, mixes in guided predictions with the contrast of
     unguided ones (Lin et al. 2023). `size` is the (width, height) a photo is resized to before and
