@@ -137,7 +137,7 @@ def test_an_installed_package_knows_its_benchmarks_sweeps_and_results(
     expected = {path.stem for path in (ROOT / "benchmarks").glob("*.toml")} - {"default"}
     assert {line.split()[0] for line in shown.splitlines() if line.strip()} == expected
     assert all(path.stem in sweeps for path in (ROOT / "sweeps").glob("*.toml"))
-    assert len(json.loads(board)["rows"]) == 9
+    assert len(json.loads(board)["rows"]) == 11
 
 
 def test_an_installed_package_beside_a_checkout_is_the_one_that_runs(

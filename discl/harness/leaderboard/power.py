@@ -15,7 +15,7 @@ from discl.harness.leaderboard.table import Board
 POWER = 0.8  # a true difference of this size is told apart four times out of five
 MOST_SEEDS = 2_000
 # standard deviation over seeds where no run is stored: that of `few` in the published cifar10_lt
-STATED_SPREAD = 0.04
+STATED_SPREAD = 0.013
 
 
 def pooled_spread(groups: Iterable[Sequence[float]]) -> float | None:

@@ -90,7 +90,7 @@ def test_worst_groups_and_the_home_split_reach_the_table(
 ) -> None:
     spec, store = _spec("metrics.min_group_size=6", "metrics.extra=['classes_scored']"), Store()
     results = [*sweep(spec, store, CompositeTracker.of(spec.trackers))]
-    assert "real_only-s0: id_test " in capsys.readouterr().err.replace("\n", " ")
+    assert "real_only-s0, last epoch: id_test " in capsys.readouterr().err.replace("\n", " ")
     for result in results:
         assert result.class_recalls[2] is None
         assert result.metrics["id_test/classes_scored"] == 2
