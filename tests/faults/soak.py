@@ -51,6 +51,8 @@ COMMANDS = {
     "import": "bank import soak {given}",
     "gc": "bank gc --yes --recent",
 }
+# an empty file or folder so young may be about to be locked by its writer, and is let be
+YOUNG_S = 5.5
 NOBODYS: dict[str, object] = {"dataset": {"name": "left"}}  # the process of a bank that gc takes
 PRELOADED = [
     "discl.engine.bank.exchange",
@@ -255,6 +257,7 @@ class Soak:
                 self._strike(world, f"{last - self.kills.total()} to go in {name}")
             if self.faults:
                 return
+            time.sleep(YOUNG_S)
             for command, home in ENDS:
                 self._to_its_end(world, command, home)
             self._check(name, world)
