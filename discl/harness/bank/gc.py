@@ -234,6 +234,8 @@ def _move(removal: Removal, plan: RemovalPlan, trash: Path) -> None:
 
 def _move_to_trash(paths: Iterable[Path], bank: Path, trash: Path) -> None:
     for path in paths:
+        if not os.path.lexists(path):  # locks of dead builders are gone by now
+            continue
         target = trash / path.relative_to(bank.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # another process was faster

@@ -81,6 +81,17 @@ def test_maps_of_the_images_that_are_there_stay_at_whatever_size() -> None:
     assert len(_plan(referred(bank)).removals[0].paths) == 3
 
 
+def test_where_dead_builders_left_nothing_but_locks_no_trash_is_left() -> None:
+    bank = toy_bank()
+    put(bank, CELLS)
+    dead = bank.folder / "builders" / "0123"
+    dead.parent.mkdir(exist_ok=True)
+    dead.touch()
+    assert remove(_plan(referred(bank))).failures == []
+    assert not dead.exists()
+    assert not (bank.folder.parent / "trash").exists()
+
+
 def test_a_kept_bank_loses_its_leftovers_and_no_image() -> None:
     bank = toy_bank()
     put(bank, CELLS)
