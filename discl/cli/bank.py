@@ -534,15 +534,15 @@ def bank_gc(yes: bool, recent: bool) -> None:
         verb = "freed " if removal.trash else "goes  "
         echo(f"{verb} {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
     others = _remove_starts(yes, recent) + _remove_manifests(yes)
+    removed = remove(plan) if yes else None
     if not plan.removals:
         echo("nothing else to remove" if others else "nothing to remove")
-    elif not yes:
+    elif removed is None:
         echo(
             f"{_megabytes(plan.freed)} of the trash would be freed, and {_megabytes(plan.moved)}"
             " moved there, which the time after frees; add --yes to do so"
         )
     else:
-        removed = remove(plan)
         for failure in removed.failures:
             echo(f"stayed {failure}")
         echo(f"{_megabytes(removed.freed)} freed")

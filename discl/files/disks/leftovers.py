@@ -84,6 +84,16 @@ def collect(folder: Path, name: str | None = None) -> None:
                 _remove(Path(entry.path))
 
 
+def collect_below(folder: Path, depth: int) -> None:
+    """`collect`, and in the folders within, so many levels down; nothing outside is followed."""
+    collect(folder)
+    if depth:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    collect_below(Path(entry.path), depth - 1)
+
+
 def _is_left(entry: os.DirEntry[str], name: str | None) -> bool:
     if not entry.name.startswith("."):
         return False

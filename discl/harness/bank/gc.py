@@ -28,7 +28,8 @@ from discl.engine.bank.leases import (
     remove_dead_builders,
     unused,
 )
-from discl.files.disk import clear_disk_errors, flush, home
+from discl.files.disk import clear_disk_errors, data_home, flush, home
+from discl.files.disks.leftovers import collect_below
 from discl.harness.bank.inventory import (
     bank_folders,
     bank_record,
@@ -40,6 +41,7 @@ from discl.harness.bank.inventory import (
 from discl.harness.bank.references import References
 
 UNFINISHED_AGE_S = 24 * 3600  # the writer of an unfinished file is gone after so long
+_CACHE_DEPTH = 2  # folders below home and data in which caches are written
 RECENT_S = 24 * 3600  # what was used since may be used again soon
 _USED = ("bank.json", IN_USE, "shards", "cache", "builders")  # what an image or a reader changes
 _OLD_TRASH = ".trash-*"  # beside the banks, of a stopped removal by an earlier version
@@ -197,6 +199,9 @@ def remove(plan: RemovalPlan) -> Removed:
             failures.append(str(error))
     with suppress(OSError):
         trash_folder().rmdir()  # where nothing is in it
+    for folder in (home(), data_home()):
+        # of writers killed so lately that who came after could not tell, and wrote no more there
+        collect_below(folder, _CACHE_DEPTH)
     return Removed(freed, moved, trash, failures)
 
 

@@ -10,7 +10,8 @@ from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import Cell, ImageRecord
 from discl.engine.bank.leases import Builder
 from discl.files import shards
-from discl.files.disk import home
+from discl.files.disk import data_home, home
+from discl.files.disks.leftovers import held_file
 from discl.harness.bank.gc import RemovalPlan, plan_removals, remove
 from discl.harness.bank.references import PossibleReference, References
 from tests.banks import CELLS, put, referred, toy_bank
@@ -79,6 +80,17 @@ def test_maps_of_the_images_that_are_there_stay_at_whatever_size() -> None:
     assert _plan(referred(bank)).removals == []
     bank.drop([CELLS[1]])
     assert len(_plan(referred(bank)).removals[0].paths) == 3
+
+
+def test_what_killed_writers_left_in_caches_goes_and_what_the_living_write_stays() -> None:
+    folder = data_home() / "decoded" / "0123"
+    folder.mkdir(parents=True)
+    left, held = folder / ".done.json.0123abcd.tmp", folder / ".small.0123abcd.tmp"
+    left.write_bytes(b"half")
+    with held_file(held):
+        assert remove(_plan(References())).failures == []
+        assert not left.exists()
+        assert held.exists()
 
 
 def test_where_dead_builders_left_nothing_but_locks_no_trash_is_left() -> None:
