@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import Cell, ImageRecord
 from discl.engine.bank.leases import Builder
 from discl.files import shards
-from discl.files.disk import data_home, home
+from discl.files.disk import home
 from discl.files.disks.leftovers import held_file
 from discl.harness.bank.gc import RemovalPlan, plan_removals, remove
 from discl.harness.bank.references import PossibleReference, References
@@ -82,8 +83,11 @@ def test_maps_of_the_images_that_are_there_stay_at_whatever_size() -> None:
     assert len(_plan(referred(bank)).removals[0].paths) == 3
 
 
-def test_what_killed_writers_left_in_caches_goes_and_what_the_living_write_stays() -> None:
-    folder = data_home() / "decoded" / "0123"
+def test_what_killed_writers_left_in_caches_goes_and_what_the_living_write_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCL_DATA", str(tmp_path))
+    folder = tmp_path / "decoded" / "0123"
     folder.mkdir(parents=True)
     left, held = folder / ".done.json.0123abcd.tmp", folder / ".small.0123abcd.tmp"
     left.write_bytes(b"half")
