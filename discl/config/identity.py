@@ -24,6 +24,9 @@ SCHEMA = 2  # raised when a run of an unchanged description would give other num
 PROBE = 2  # raised when a probe would measure other images where a threshold leaves images out
 KEEPS_ALL = -1.0  # a bank.threshold that leaves out no image
 SOURCE = "originals"  # what images are made from where the dataset has photos as they were taken
+# raised when a head on frozen features would be trained otherwise where the recipe has an optimiser
+# with a fallback; in version 1 no parameter of such a head was found by its name in the network
+FROZEN_HEAD = 2
 FOLD_MODELS = 1  # raised when out-of-fold models would predict otherwise
 
 
@@ -117,12 +120,17 @@ def _strategy(bench: Benchmark, name: str, parts: PartCache) -> CachedPart:
 
 
 def _learned_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
-    """Photos, network and loss."""
-    return {
+    """Photos, network and loss, and the version of how a head alone is trained."""
+    backbone = _part(bench, "backbones", parts)
+    values = {
         "dataset": _part(bench, "datasets", parts).identity_json,
-        "backbone": _part(bench, "backbones", parts).identity_json,
+        "backbone": backbone.identity_json,
         "loss": _part(bench, "losses", parts).choice_json,
     }
+    # other heads were always trained by the recipe: those runs keep their ids
+    if bench.train.optimiser_arguments.get("fallback_list") and backbone.traits.frozen:
+        values["frozen_head"] = str(FROZEN_HEAD)
+    return values
 
 
 def _hard_rule_json(bench: Benchmark, parts: PartCache) -> str:

@@ -192,6 +192,18 @@ def test_a_probe_gives_new_ids_only_where_the_threshold_may_leave_images_out(str
     assert identity(0.25).get("probe") == (None if strategy == "static" else 2)
 
 
+def test_only_a_head_alone_under_an_optimiser_with_a_fallback_has_new_ids() -> None:
+    """Before, no parameter of such a head was found by its name in the whole network."""
+
+    def version(*settings: str) -> int | None:
+        bench = load("cifar10_lt", settings=settings)
+        return Experiment(bench, "static", 0).identity().get("frozen_head")
+
+    assert version() is None
+    assert version("backbone.frozen=true", "train.optimiser_arguments={}") is None
+    assert version("backbone.frozen=true") == 2
+
+
 def test_a_run_without_generated_images_does_not_depend_on_how_they_are_made() -> None:
     base, other = _ids([]), _ids(["generator.steps=30", "bank.variants=2"])
     assert {name for name in base if base[name] == other[name]} == {"real_only", "real_rebalanced"}

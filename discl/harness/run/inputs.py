@@ -103,6 +103,7 @@ class FeatureInputs:
             crop=0,
             side=0,
             transform={},
+            optimiser_arguments=_for_a_head(images.train_config.optimiser_arguments),
         )
         self.preprocess: Callable[[Tensor], Tensor] = _unchanged
         self._split_files: dict[str, Path] = {}
@@ -195,6 +196,16 @@ class FeatureInputs:
     @cached_property
     def _trunk(self) -> nn.Module:
         return self.images.backbone.trunk(self.images.task, 0)
+
+
+def _for_a_head(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the optimiser where all that is trained is the head.
+
+    A recipe that names the parts of a network which muon leaves to its fallback means the head by
+    that, under the name it has in the whole network; by itself it has other names.
+    """
+    changed = {"fallback_list": ["*"]} if arguments.get("fallback_list") else {}
+    return {**arguments, **changed}
 
 
 def _unchanged(features: Tensor) -> Tensor:

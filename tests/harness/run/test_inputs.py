@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +12,18 @@ import torch
 from discl.config.benchmark import Benchmark
 from discl.config.load import load
 from discl.core.errors import UserError
+from discl.core.interfaces import Task
 from discl.engine.evaluation.predict import Normaliser
+from discl.engine.training.config import TrainConfig
+from discl.engine.training.optimisation import optimiser_and_schedule
 from discl.files.disk import home
 from discl.harness.leaderboard.table import board
 from discl.harness.run.assembly import Bench
+from discl.harness.run.inputs import FeatureInputs, ImageInputs
 from discl.harness.run.store import Store
 from discl.harness.run.trackers import CompositeTracker
 from discl.harness.sweep.sequential import sweep
+from discl.parts.backbones.base.heads import feature_head
 
 TINY = [
     "generator.name=blend",
@@ -94,3 +102,36 @@ def test_features_are_what_the_trunk_says_of_the_photos(
     assert np.allclose(features.pixels, expected, atol=1e-5)
     assert features.pixels.dtype == np.float32
     assert np.array_equal(features.ids, photos.ids)
+
+
+def _head_after_a_step(arguments: dict[str, Any]) -> tuple[Any, Any]:
+    """A head on frozen features as it was drawn, and after a step of the benchmark's recipe.
+
+    `arguments` are those of the optimiser.
+    """
+    train = load("cifar10_lt").train.model_dump(exclude={"checkpoint_seconds", "start"})
+    given = {**train["optimiser_arguments"], **arguments}
+    config = TrainConfig(
+        **{**train, "schedule": "constant", "warmup_epochs": 0, "optimiser_arguments": given}
+    )
+    backbone = SimpleNamespace(mean=(0.5,) * 3, std=(0.25,) * 3)
+    photos = ImageInputs(
+        SimpleNamespace(), backbone, Task(("a", "b"), ((), ()), 32), config, lambda level: level
+    )
+    assert photos.train_config is config  # whole networks are trained by the recipe as it stands
+    head = feature_head(4, 2, 8, 0)
+    drawn = [parameter.detach().clone() for parameter in head.parameters()]
+    optimiser, _ = optimiser_and_schedule(
+        head, FeatureInputs(photos, {}, {}, lambda level: ("", 0)).train_config, 10
+    )
+    head(torch.randn(6, 4)).square().mean().backward()
+    optimiser.step()
+    return drawn, list(head.parameters())
+
+
+def test_a_frozen_networks_head_is_left_to_the_fallback_under_any_name() -> None:
+    """`fc.*` is the head's name in the whole network; by itself its layers have numbers."""
+    drawn, stepped = _head_after_a_step({"fallback_lr_scale": 0.0})
+    assert all(torch.equal(before, after) for before, after in zip(drawn, stepped, strict=True))
+    drawn, stepped = _head_after_a_step({"fallback_lr_scale": 0.0, "fallback_list": []})
+    assert not torch.equal(drawn[0], stepped[0])
