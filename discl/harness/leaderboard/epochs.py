@@ -42,6 +42,38 @@ def read(results: Sequence[Result], wanted: str, *, asked: bool = False) -> Epoc
     )
 
 
+class RuleChoice(NamedTuple):
+    """Results that have a rule, and a sentence about those that have not."""
+
+    results: list[Result]
+    left_out: str  # "" where all have it, or none, so that another rule is left
+
+
+def with_rule(results: Sequence[Result], wanted: str) -> RuleChoice:
+    """The results that a table by the `wanted` rule can show; all of them where none has it.
+
+    A few results of earlier versions, which keep one epoch only, are left out and named rather than
+    read at an epoch that nobody asked for. Raises UserError for an unknown rule.
+    """
+    rule = epoch_rule(wanted)
+    having = [result for result in results if rule in result.rules]
+    if not having:
+        return RuleChoice(list(results), "")
+    return RuleChoice(having, _left_out([each for each in results if rule not in each.rules]))
+
+
+def _left_out(lacking: Sequence[Result]) -> str:
+    if not lacking:
+        return ""
+    first, others = lacking[0], len(lacking) - 1
+    named = f"{first.name} ({first.id})" + (f" and {others} more" if others else "")
+    keeps, it = ("keeps", "it") if not others else ("keep", "them")
+    return (
+        f"Left out: {named}, which {keeps} no last epoch, from before runs kept both;"
+        f" run {it} again, or read all with --epoch {VAL.name}."
+    )
+
+
 def _fallen_back(lacking: int, results: int, first: Result) -> str:
     if lacking == results:
         return (

@@ -19,7 +19,7 @@ from discl.core.result import Result
 from discl.core.text import typed
 from discl.harness.leaderboard import columns, statistics
 from discl.harness.leaderboard.ages import Ages, by_age
-from discl.harness.leaderboard.epochs import read
+from discl.harness.leaderboard.epochs import read, with_rule
 from discl.harness.leaderboard.paper_results import PaperResults, paper_results
 from discl.harness.leaderboard.setting import conditions, missing_control, sampler_shares
 from discl.harness.leaderboard.simultaneous import PairsOfBoard
@@ -73,7 +73,8 @@ class Board:
     about: tuple[str, ...] = ()  # sentences: what is hard, what the generator had seen
     papers: Sequence[PaperResults] = ()  # shown below, never ranked with the rows
     rule: EpochRule = VAL  # which epoch of each run its numbers are of
-    epoch_note: str = ""  # why that is another rule than the benchmark's
+    # why that is another rule than the benchmark's, or which results are left out by it
+    epoch_note: str = ""
     # metric -> strategy -> seed -> value by the other rule, of `differences`; empty where a result
     # keeps one epoch only
     other: Mapping[str, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
@@ -137,16 +138,19 @@ def board(
     `real_only` where they are there. Rows from before a correction come last: they have no place
     and are compared with nothing. Results of papers on the benchmark's data are below the table;
     with `other_data` also those on the data that it stands in for. Numbers are of the epoch that
-    the benchmark's select.epoch names, or `epoch`, see `epochs.read`. Raises UserError where there
-    is no result, no run of a baseline, or a result lacks the rule that `epoch` names.
+    the benchmark's select.epoch names, or `epoch`: results that lack it are left out and named, see
+    `epochs.with_rule`; where all lack it, see `epochs.read`. Raises UserError where there is no
+    result, no run of a baseline, or every result lacks the rule that `epoch` names.
     """
     if not results:
         raise UserError(
             f"no complete run of {spec.name} at scale {spec.scale} yet; run:"
             f" {typed('discl', 'bench', spec.name, '--scale', spec.scale)}"
         )
+    wanted = epoch or spec.select.epoch
+    results, left_out = with_rule(results, wanted)
     ages = by_age(results)
-    at = read([*ages.compared, *ages.before], epoch or spec.select.epoch, asked=epoch is not None)
+    at = read([*ages.compared, *ages.before], wanted, asked=epoch is not None)
     compared = len(ages.compared)
     ages = replace(ages, compared=at.results[:compared], before=at.results[compared:])
     comparability = shared_comparability(ages.comparable)
@@ -155,7 +159,8 @@ def board(
     before = _groups(ages.before)
     for name in baselines:
         if name not in groups:
-            raise unknown("baseline with a run", name, groups)
+            error = unknown("baseline with a run", name, groups)
+            raise UserError(f"{error}. {left_out}") if left_out else error
     against = tuple(baselines) or tuple(name for name in BASELINES if name in groups)
     of_other = _groups(at.other[:compared])
     other = {metric: _scores(of_other, metric, ages) for metric in shown.differences if at.other}
@@ -193,7 +198,7 @@ def board(
         ),
         papers=paper_results(spec.name, other_data=other_data),
         rule=at.rule,
-        epoch_note=at.note,
+        epoch_note=at.note or left_out,
         other=other,
     )
 

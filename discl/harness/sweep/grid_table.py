@@ -12,7 +12,7 @@ from discl.core.conventions import VAL, EpochRule
 from discl.core.hashing import canonical_json
 from discl.core.result import Result
 from discl.harness.leaderboard import columns
-from discl.harness.leaderboard.epochs import read
+from discl.harness.leaderboard.epochs import read, with_rule
 from discl.harness.leaderboard.statistics import Estimate, estimate
 
 
@@ -35,7 +35,8 @@ class GridTable:
     columns: dict[str, str]  # metric -> title
     rows: list[GridRow]
     rule: EpochRule = VAL  # which epoch of each run its numbers are of
-    epoch_note: str = ""  # why that is another rule than the benchmark's
+    # why that is another rule than the benchmark's, or which results are left out by it
+    epoch_note: str = ""
 
 
 def grid_table(points: Sequence[Point], results: Mapping[str, Result]) -> GridTable:
@@ -43,7 +44,8 @@ def grid_table(points: Sequence[Point], results: Mapping[str, Result]) -> GridTa
     axes = axes_that_differ(points)
     done = [results[id] for point in points if (id := point.experiment.id()) in results]
     wanted = points[0].experiment.benchmark.select.epoch if points else VAL.name
-    at = read(done, wanted)
+    kept = with_rule(done, wanted)
+    at = read(kept.results, wanted)
     results = {result.id: result for result in at.results}
     groups: dict[str, list[Point]] = {}
     for point in points:
@@ -52,7 +54,7 @@ def grid_table(points: Sequence[Point], results: Mapping[str, Result]) -> GridTa
     titles = _titles(points, results)
     rows = [_row(axes, group, results, titles) for group in groups.values()]
     rows.sort(key=lambda row: (not row.results, -_score(row, next(iter(titles), ""))))
-    return GridTable(axes, titles, rows, at.rule, at.note)
+    return GridTable(axes, titles, rows, at.rule, at.note or kept.left_out)
 
 
 def _titles(points: Sequence[Point], results: Mapping[str, Result]) -> dict[str, str]:

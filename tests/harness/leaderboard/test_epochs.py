@@ -102,14 +102,32 @@ def test_programs_get_both_rules() -> None:
     }
 
 
-@pytest.mark.parametrize("old", [1, 6])
-def test_where_a_result_keeps_one_epoch_all_are_read_there_and_a_line_says_so(old: int) -> None:
-    some = [replace(run, last={}) if row < old else run for row, run in enumerate(RESULTS)]
-    made = board(SPEC, some)
+@pytest.mark.parametrize("asked", [None, "last"])
+def test_a_result_that_keeps_one_epoch_is_left_out_and_named(asked: str | None) -> None:
+    some = [replace(RESULTS[0], last={}), *RESULTS[1:]]
+    made = board(SPEC, some, epoch=asked)
+    assert made.rule is LAST
+    assert made.other  # what is shown has both rules
+    row = next(row for row in made.rows if row.strategy == RESULTS[0].strategy)
+    assert (row.seeds, row.complete) == ([1, 2], False)
+    said = f"Left out: {RESULTS[0].name} ({RESULTS[0].id}), which keeps no last epoch"
+    assert said in made.epoch_note
+    assert said in as_markdown(made)
+    assert board(SPEC, some, epoch="val").epoch_note == ""
+
+
+def test_a_baseline_that_keeps_one_epoch_is_missed_with_the_reason() -> None:
+    some = [replace(run, last={}) if run.strategy == "static" else run for run in RESULTS]
+    with pytest.raises(UserError, match=r"'static'.*Left out: .* and 2 more, which keep no last"):
+        board(SPEC, some, ["static"])
+
+
+def test_where_no_result_keeps_its_last_epoch_all_are_read_by_val_and_a_line_says_so() -> None:
+    made = board(SPEC, [replace(run, last={}) for run in RESULTS])
     assert made.rule is VAL
     assert made.other == {}
     assert made.rows[0].strategy == "static"
-    said = "No result here keeps its last epoch" if old == 6 else f"such as {RESULTS[0].name}"
+    said = "No result here keeps its last epoch"
     assert said in made.epoch_note
     assert said in as_markdown(made)
 

@@ -1,7 +1,6 @@
 """Frozen features: embedded once, kept by what they were made of, trained on like photos."""
 
 from pathlib import Path
-
 from types import SimpleNamespace
 from typing import Any
 
