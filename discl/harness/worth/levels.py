@@ -13,7 +13,7 @@ from discl.config.part_cache import PartCache
 from discl.config.sweep import Point, SweepFile
 from discl.config.toml import parse_setting
 from discl.core.conventions import LAST
-from discl.core.errors import UserError
+from discl.core.errors import UserError, shown
 from discl.core.levels import PHOTO, check_levels
 from discl.core.result import Result
 from discl.harness.leaderboard import statistics
@@ -25,6 +25,16 @@ from discl.harness.worth.proposal import Proposal, propose
 CANDIDATES = tuple(range(0, PHOTO, 10))
 SEEDS = (0, 1, 2)
 LEVEL = "strategy.fixed.level"  # the setting that names the level of a run
+# settings that a curve decides itself, with what says it instead
+_DECIDED = {
+    "levels": "give --candidates",
+    LEVEL: "give --candidates",
+    "strategies": "its runs have the strategy 'fixed'; leave it out",
+    "seeds": "give --seeds",
+    "train.epochs": "give --epochs",
+    "train.curriculum_epochs": "its runs end with no photos alone; leave it out, or give --epochs",
+}
+_INSTEAD = "the worth of levels is measured by runs that decide this themselves"
 METRICS = {"val/few_acc": "few", "val/macro_acc": "all"}  # the first that all runs have proposes
 
 
@@ -61,8 +71,12 @@ def worth_sweep(
 
     A run follows the benchmark's recipe for `epochs` epochs, 0 = half of its own, and has no phase
     of photos alone at its end, which would hide what the level is worth. Raises UserError where
-    candidates repeat or start at the same denoising step, or one seed gives no interval.
+    candidates repeat or start at the same denoising step, one seed gives no interval, or a setting
+    is one that the curve decides.
     """
+    given = dict(map(parse_setting, settings))
+    for path in _DECIDED.keys() & given.keys():
+        raise UserError(f"--set {path}={shown(given[path])}: {_INSTEAD}; {_DECIDED[path]}")
     bench = benchmarks.load(name, scale, settings)
     levels = _checked(bench, candidates)
     if len({*seeds}) < max(2, len(seeds)):
@@ -72,7 +86,6 @@ def worth_sweep(
             " different ones; give e.g. --seeds 0,1,2"
         )
     epochs = epochs or max(1, bench.train.epochs // 2)
-    given = dict(map(parse_setting, settings))
     return SweepFile(
         name=f"levels of {name}",
         title="Worth of levels",

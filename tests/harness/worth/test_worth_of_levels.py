@@ -92,6 +92,8 @@ def test_without_a_record_the_stored_last_epoch_is_read_and_no_other() -> None:
         (["--candidates", "0,100"], "two levels below 100"),
         (["--candidates", "0,130"], "outside 0..100"),
         (["--candidates", "0,x"], "whole numbers"),
+        (["--set", "levels=[0,50,100]"], "decide this themselves; give --candidates"),
+        (["--set", "train.curriculum_epochs=3"], "no photos alone; leave it out, or give --epochs"),
         (["-o", "worth.doc"], "a picture is a"),
     ],
 )
