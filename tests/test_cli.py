@@ -4,8 +4,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -47,6 +50,57 @@ def test_help_ends_no_sentence_of_a_command_in_the_middle() -> None:
     for words in ([], ["bank"], ["leaderboard"], ["runs"], ["study"], ["wandb"], ["data"]):
         output = _discl(*words, "--help").output
         assert "..." not in output.partition("Commands:")[2], output
+
+
+def test_alone_a_command_shows_its_help_and_ends_with_0() -> None:
+    for words in ([], ["bank"], ["leaderboard"], ["runs"]):
+        alone = _discl(*words)
+        assert (alone.exit_code, alone.output) == (0, _discl(*words, "--help").output)
+
+
+def test_help_of_the_leaderboard_has_the_options_that_people_use() -> None:
+    output = _discl("leaderboard", "--help").output
+    for option in ("--seeds", "--baseline", "--published", "--epoch", "--format", "-o"):
+        assert f" {option}" in output
+
+
+def _commands(command: click.Command = main, *above: str) -> Iterator[tuple[list[str], Any]]:
+    """Every command with the words it is called by."""
+    for name, below in getattr(command, "commands", {}).items():
+        yield [*above, name], below
+        yield from _commands(below, *above, name)
+
+
+# what a command needs beside a benchmark
+NEEDS = {"figures": ["-o", "x"], "bank export": ["x"], "bank import": ["x"]}
+TAKE_SET = [
+    words
+    for words, command in _commands()
+    if any("--set" in option.opts for option in command.params) and words != ["init"]
+]
+
+
+@pytest.mark.parametrize("words", TAKE_SET, ids=" ".join)
+def test_a_misspelt_setting_is_told_alike_by_every_command(words: list[str]) -> None:
+    name = "tune_static" if words == ["sweep"] else "cifar10_lt"
+    needs = NEEDS.get(" ".join(words), [])
+    for setting, says in (
+        ("train.epoch=2", "no key called 'train.epoch'; did you mean 'train.epochs'?"),
+        ("dataset.largst=2", "did you mean 'largest'?"),
+        ("train.epochs", "is not of the form key=value, e.g. --set train.epochs=2"),
+    ):
+        done = _discl(*words, name, *needs, "--set", setting)
+        assert done.exit_code == 2, done.output
+        assert says in done.stderr
+
+
+def test_json_is_asked_for_alike_everywhere() -> None:
+    for words, command in _commands():
+        for option in command.params:
+            shown = isinstance(option, click.Option) and not option.hidden
+            assert not (shown and "--json" in option.opts), words
+            if shown and "--format" in option.opts and isinstance(option.type, click.Choice):
+                assert {"json", "datasets"} & set(option.type.choices), words
 
 
 def test_light_commands_import_nothing_heavy() -> None:
@@ -99,10 +153,6 @@ def test_light_commands_import_nothing_heavy() -> None:
         (
             ["data", "info", "folder", "--set", "root=a", "--set", "dataset.root=b"],
             "--set root=... and dataset.root=... are one setting; give it once",
-        ),
-        (
-            ["data", "fetch", "folder", "--set", "train.epochs=2"],
-            "takes only settings of the dataset",
         ),
         (["data", "info", "folder", "--set", "dataset.name=x"], "leave its name out of --set"),
         (["list", "strategy"], "did you mean 'strategies'"),

@@ -26,47 +26,57 @@ def set_option(command: Command) -> Command:
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
-        help="A setting of the dataset, e.g. --set root=photos or dataset.root=photos; repeatable.",
+        help=(
+            "A setting, as every command takes it, e.g. --set dataset.root=photos; those of the"
+            " dataset may be written short: --set root=photos. Repeatable."
+        ),
     )(command)
 
 
-def parameters_of(dataset: str, settings: Sequence[str]) -> dict[str, Any]:
-    """Parameters of a dataset, given as `root=...` or `dataset.root=...`.
+def full_paths(dataset: str, settings: Sequence[str]) -> list[str]:
+    """The settings by the paths that every command takes: `root=photos` is `dataset.root=photos`.
 
-    Raises UserError for other settings.
+    Raises UserError where a setting has no `=`, would choose another dataset, or is given both ways
+    with two values.
     """
-    from discl.config.toml import parse_settings
+    from discl.config.benchmark import Benchmark
+    from discl.config.toml import parse_setting
     from discl.core.errors import UserError
 
-    tables = parse_settings(settings)
-    parameters = tables.pop("dataset", {})
-    if not isinstance(parameters, dict):
-        parameters = {"name": parameters}
-    for key, value in tables.items():
-        if isinstance(value, dict):
-            raise UserError(f"--set {key}...: this command takes only settings of the dataset")
-        if key in parameters:
-            raise UserError(f"--set {key}=... and dataset.{key}=... are one setting; give it once")
-        parameters[key] = value
-    if "name" in parameters:
-        raise UserError(f"the dataset is {dataset!r} already; leave its name out of --set")
-    return parameters
+    full = list[str]()
+    long = {path for setting in settings if "." in (path := parse_setting(setting)[0])}
+    for setting in settings:
+        path, _ = parse_setting(setting)
+        if path in ("name", "dataset", "dataset.name"):
+            raise UserError(f"the dataset is {dataset!r} already; leave its name out of --set")
+        if "." not in path and path not in Benchmark.model_fields:
+            if f"dataset.{path}" in long:
+                raise UserError(
+                    f"--set {path}=... and dataset.{path}=... are one setting; give it once"
+                )
+            setting = f"dataset.{setting.lstrip()}"
+        full.append(setting)
+    return full
 
 
 def _build(dataset: str, settings: Sequence[str]) -> Any:
-    """The dataset, or that of a benchmark, with the settings of its table."""
+    """The dataset, or that of a benchmark, with the settings."""
     from discl.config.load import available, load
-    from discl.config.toml import to_toml
-    from discl.core.errors import unknown
+    from discl.config.toml import parse_settings
+    from discl.core.errors import UserError, unknown
     from discl.core.registry import bind, names
 
-    parameters = parameters_of(dataset, settings)
-    if dataset in names("datasets"):
-        return bind("datasets", dataset, parameters).build()
+    full = full_paths(dataset, settings)
+    tables = parse_settings(full)
+    if dataset in names("datasets") and not tables.keys() - {"dataset"}:
+        return bind("datasets", dataset, tables.get("dataset", {})).build()
     if dataset not in available() and not Path(dataset).is_dir():  # of a folder `load` says more
+        if dataset in names("datasets"):
+            raise UserError(
+                f"{dataset} is a dataset and no benchmark, so it takes only --set dataset.KEY=VALUE"
+            )
         raise unknown("dataset", dataset, sorted({*names("datasets"), *available()}))
-    given = [f"dataset.{key}={to_toml(value)}" for key, value in parameters.items()]
-    return load(dataset, settings=given).part("datasets").build()
+    return load(dataset, settings=full).part("datasets").build()
 
 
 @data.command("info")
@@ -80,13 +90,11 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
 def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> None:
     """What was understood of DATASET: photos per class, split and group, and each oddity.
 
-    No photo is decoded. What was understood wrong is set by hand, e.g. --set label_column=species,
-    or corrected in a table: see `discl data manifest`.
+    No photo is decoded. What was understood wrong is set by hand, e.g. --set
+    dataset.label_column=species, or corrected in a table: see `discl data manifest`.
     """
-    from rich.table import Table
-
+    from discl.cli.render.tables import show, tell
     from discl.core.interfaces import InFiles
-    from discl.core.text import console
     from discl.files.figure import check_figure
     from discl.harness.bank.dataset_overview import count_photos, photo_sheet
     from discl.harness.run.trackers import CompositeTracker
@@ -95,19 +103,25 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
         check_figure(sheet)
     built = _build(dataset, settings)
     counts = count_photos(built)
-    table = Table("class", "group", *counts.splits, title=f"{dataset}: photos per class", box=None)
     species = getattr(built, "species", {})
-    for name, group, photos in counts.rows:
-        title = f"{species[name]} ({name})" if name in species else name
-        table.add_row(title, group, *map(str, photos))
-    table.add_section()
+    rows = [
+        [f"{species[name]} ({name})" if name in species else name, group, *map(str, photos)]
+        for name, group, photos in counts.rows
+    ]
     totals = [sum(photos) for photos in zip(*(row[2] for row in counts.rows), strict=True)]
-    table.add_row("all", "", *map(str, totals))
-    console(120).print(table)
-    echo(counts.note)
+    if totals:
+        rows.append(["all", "", *map(str, totals)])
+    show(
+        f"{dataset}: photos per class",
+        ["class", "group", *counts.splits],
+        rows,
+        left=2,
+        worth=["train", "val", "test", "group"],
+    )
+    tell(counts.note)
     _echo_understood(built)
     for note in built.notes if isinstance(built, InFiles) else ():
-        echo(f"- {note}")
+        tell(f"- {note}")
     if sheet:
         built.prepare(CompositeTracker.of(["console"]).progress)
         echo(f"picture sheet: {photo_sheet(built, sheet)}")
@@ -115,21 +129,23 @@ def data_info(dataset: str, settings: tuple[str, ...], sheet: Path | None) -> No
 
 def _echo_understood(dataset: Any) -> None:
     """How a folder was read, and its groups; nothing for datasets that know their files."""
-    from rich.table import Table
-
-    from discl.core.text import console
+    from discl.cli.render.tables import show, tell
     from discl.harness.bank.dataset_overview import count_groups
 
     names = getattr(dataset, "group_names", ())
     if names:
         groups = count_groups(dataset, names)
-        table = Table("group", *groups.splits, "classes", title="photos per group", box=None)
-        for name, photos, classes in groups.rows:
-            table.add_row(name, *map(str, photos), classes)
-        console(120).print(table)
-        echo(groups.note)
+        rows = [[name, classes, *map(str, photos)] for name, photos, classes in groups.rows]
+        show(
+            "photos per group",
+            ["group", "classes", *groups.splits],
+            rows,
+            left=2,
+            worth=["train", "val", "test", "classes"],
+        )
+        tell(groups.note)
     for what, choice, why in getattr(dataset, "decisions", ()):
-        echo(f"understood: {what}: {choice} ({why})")
+        tell(f"understood: {what}: {choice} ({why})")
 
 
 @data.command("manifest")
@@ -145,8 +161,8 @@ def data_manifest(dataset: str, settings: tuple[str, ...], target: Path | None) 
     """How DATASET was read, photo by photo, to be corrected by hand.
 
     \b
-    discl data manifest folder --set root=photos --export photos.csv
-    discl data info folder --set root=photos --set table=photos.csv
+    discl data manifest folder --set dataset.root=photos --export photos.csv
+    discl data info folder --set dataset.root=photos --set dataset.table=photos.csv
     """
     from discl.core.errors import UserError
     from discl.files.disk import check_output
@@ -156,7 +172,7 @@ def data_manifest(dataset: str, settings: tuple[str, ...], target: Path | None) 
     if not hasattr(built, "export"):
         raise UserError(
             f"{dataset} knows how its files are laid out and has no manifest; `discl data manifest`"
-            " is for folders of your own, as `discl data manifest folder --set root=FOLDER`"
+            " is for folders of your own, as `discl data manifest folder --set dataset.root=FOLDER`"
         )
     if target is not None:
         check_output(target)

@@ -46,12 +46,29 @@ class _Leaderboard(CommandGroup):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         return [*super().shell_complete(ctx, incomplete), *benchmarks(ctx, None, incomplete)]
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of `show`, which `discl leaderboard BENCH` takes, then the commands."""
+        own = {option.name for option in self.get_params(ctx)}
+        shown = [
+            option
+            for option in self.commands["show"].get_params(ctx)
+            if isinstance(option, click.Option) and option.name not in own
+        ]
+        rows = [record for option in shown if (record := option.get_help_record(ctx))]
+        with formatter.section("Options of discl leaderboard BENCH"):
+            formatter.write_dl(rows)
+        super().format_commands(ctx, formatter)
+
 
 @click.group(cls=_Leaderboard)
 def leaderboard() -> None:
     """Compare strategies, or work on the published results.
 
     `discl leaderboard BENCH` is short for `discl leaderboard show BENCH`.
+
+    \b
+    discl leaderboard cifar10_lt
+    discl leaderboard cifar10_lt --published --format md
     """
 
 

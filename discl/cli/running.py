@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.options.completion import trackers as tracker_names
-from discl.cli.options.selection import load, selection, words
+from discl.cli.options.selection import load, selection, tell_how_to_keep, words
 from discl.cli.render.boards import print_board
 from discl.core.text import echo, echo_json, typed
 
@@ -124,6 +124,7 @@ def bench(trackers: str | None, **selection: Any) -> None:
         f"this time: {fresh['images']} images made, {fresh['steps']} steps trained, {fresh['runs']}"
         f" runs; {len(stored)} runs were stored"
     )
+    tell_how_to_keep(selection["bench"], selection["scale"], selection["settings"])
 
 
 @click.command()

@@ -175,6 +175,7 @@ def wandb_leaderboard(root: Path, **selection: Any) -> None:
     from discl.harness.wandb.leaderboard import upload_leaderboard
     from discl.harness.wandb.sync import online_destination
 
+    spec = load(**selection)
     destination = online_destination()
-    name = upload_leaderboard(load(**selection), root, Store(), destination)
+    name = upload_leaderboard(spec, root, Store(), destination)
     echo(f"{name}; {destination.settings.shown} as {destination.entity}")

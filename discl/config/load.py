@@ -218,12 +218,7 @@ _A_SCALE = "write a table for each scale, such as [scale.smoke]"
 def _tree(name: str, scale: str) -> toml.Tree:
     """All files of a benchmark at a scale, laid over each other."""
     if name not in available():
-        if Path(name).is_dir():
-            raise UserError(
-                f"{name!r} is a folder, and no benchmark; `{typed('discl', 'init', name)}` writes a"
-                " benchmark file for the photos in it"
-            )
-        raise unknown("benchmark", name, available())
+        raise _no_benchmark(name)
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     files = _files(name)
@@ -237,6 +232,40 @@ def _tree(name: str, scale: str) -> toml.Tree:
         tree = toml.merged(tree, plain)
         tree = toml.merged(tree, own.get("scale", {}).get(scale, {}))
     return tree
+
+
+def _no_benchmark(name: str) -> UserError:
+    """The error for a name that is no benchmark's: of a folder or a file, what to write instead."""
+    path = Path(name)
+    if path.is_dir():
+        known = _made_of(path)
+        if known:
+            return UserError(
+                f"{name!r} is a folder, and no benchmark; {known!r} is the benchmark of its photos,"
+                f" as in `{typed('discl', 'bench', known)}`"
+            )
+        return UserError(
+            f"{name!r} is a folder, and no benchmark; `{typed('discl', 'init', name)}` writes a"
+            " benchmark file for the photos in it"
+        )
+    if path.suffix == ".toml" and path.stem in available():
+        return UserError(
+            f"{name!r} is a file, and benchmarks are called by their names; write {path.stem}, as"
+            f" in `{typed('discl', 'bench', path.stem)}`"
+        )
+    return unknown("benchmark", name, available())
+
+
+def _made_of(folder: Path) -> str:
+    """The benchmark whose photos lie in a folder; "" where there is none."""
+    for name in available():
+        try:
+            root = toml.read(_path(name)).get("dataset", {}).get("root", "")
+            if root and Path(root).resolve() == folder.resolve():
+                return name
+        except (UserError, OSError, AttributeError, TypeError, ValueError):  # a file that is broken
+            continue
+    return ""
 
 
 def _readable(error: ValidationError) -> UserError:

@@ -6,6 +6,7 @@ import copy
 import functools
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ Tree = dict[str, Any]
 
 MOST_BYTES = 4 << 20  # of a file; ours have a few thousand
 DEEPEST = 16  # tables and lists in each other; settings have five
+_BARE = re.compile(r"[A-Za-z0-9_-]+")  # a key that needs no quotes
 _LARGEST = 2**63 - 1  # whole numbers are stored with 64 bits
 
 
@@ -171,6 +173,15 @@ def with_value(tree: Mapping[str, Any], path: Sequence[str], value: Any, setting
     if not isinstance(below, dict):
         raise UserError(f"{setting}: {head!r} is a value, not a table")
     return {**tree, head: with_value(below, path[1:], value, setting)}
+
+
+def lines(table: Mapping[str, Any]) -> list[str]:
+    """The lines `key = value` of a table; tables in it stand in braces."""
+    return [
+        f"{key if _BARE.fullmatch(key) else to_toml(key)} = {to_toml(value)}"
+        for key, value in table.items()
+        if value is not None
+    ]
 
 
 def to_toml(value: Any) -> str:

@@ -30,14 +30,8 @@ def benchmark_name(folder: Path, into: Path = Path("benchmarks")) -> str:
     return f"my_{name}" if name in _taken(into) else name
 
 
-def write_benchmark(
-    folder: Path, name: str, settings: Mapping[str, Any], into: Path = Path("benchmarks")
-) -> Path:
-    """Write `into`/`name`.toml for the photos of `folder`, read with `settings`; returns its path.
-
-    Raises UserError where the photos cannot be understood, the name is no name or taken, or the
-    file exists.
-    """
+def new_path(name: str, into: Path = Path("benchmarks")) -> Path:
+    """The file of a new benchmark; UserError where the name is no name, taken, or in use."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _taken(into):
         why = "is taken" if name in _taken(into) else "takes lower-case letters, digits and _"
         raise UserError(f"--name {name!r} {why}; give another, e.g. --name my_photos")
@@ -46,8 +40,25 @@ def write_benchmark(
         raise UserError(
             f"{path} is there already; edit it, remove it, or give another --name to start anew"
         )
+    return path
+
+
+def write_benchmark(
+    folder: Path,
+    name: str,
+    settings: Mapping[str, Any],
+    into: Path = Path("benchmarks"),
+    others: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `into`/`name`.toml for the photos of `folder`, read with `settings`; returns its path.
+
+    `others` are tables and values beside the dataset's, which the file keeps. Raises UserError
+    where the photos cannot be understood, a setting is wrong, the name is no name or taken, or the
+    file exists.
+    """
+    path = new_path(name, into)
     dataset = bind("datasets", "folder", {**settings, "root": str(folder)}).build()
-    text = "\n".join(_lines(folder, name, settings, dataset)) + "\n"
+    text = "\n".join(_lines(folder, name, settings, dataset, others or {})) + "\n"
     try:
         write_text(path, text)
     except UnicodeEncodeError as error:
@@ -70,23 +81,38 @@ def _taken(into: Path) -> set[str]:
     return {*names("datasets"), *elsewhere, "default"}
 
 
-def _lines(folder: Path, name: str, settings: Mapping[str, Any], dataset: InFiles) -> Iterator[str]:
+def _lines(
+    folder: Path,
+    name: str,
+    settings: Mapping[str, Any],
+    dataset: InFiles,
+    others: Mapping[str, Any],
+) -> Iterator[str]:
     yield f"# The photos of {printable(str(folder))}, as `discl init` understood them."
     yield f"# `{typed('discl', 'data', 'info', name)}` shows the same with every count; what is"
     yield "# wrong is set below, e.g. label_column."
     yield "#"
     yield from _understood(dataset)
     yield 'based_on = "folder"'
-    yield f"title = {toml.to_toml(printable(folder.absolute().name))}"
+    if "title" not in others:
+        yield f"title = {toml.to_toml(printable(folder.absolute().name))}"
+    tables = {key: value for key, value in others.items() if isinstance(value, Mapping)}
+    yield from toml.lines({key: value for key, value in others.items() if key not in tables})
     yield ""
     yield "[dataset]"
     yield f"root = {toml.to_toml(str(folder.absolute()))}"
     yield from (f"{key} = {toml.to_toml(value)}" for key, value in settings.items())
     yield from _suggested(dataset, settings)
+    rule = tables.pop("hard_rule", {})
     yield ""
     yield "[hard_rule]"
-    yield from _hard(dataset)
-    yield from _batch(dataset)
+    if not {"name", "max_class_images"} & rule.keys():
+        yield from _hard(dataset)
+    yield from toml.lines(rule)
+    for table, values in tables.items():
+        yield from ("", f"[{table}]", *toml.lines(values))
+    if "batch" not in tables.get("train", {}):
+        yield from _batch(dataset)
 
 
 def _understood(dataset: InFiles) -> Iterator[str]:

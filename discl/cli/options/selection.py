@@ -62,12 +62,30 @@ def load(
 ) -> Benchmark:
     from discl.config.load import load
 
-    extra = list(settings)
+    return load(bench, scale, [*settings, *choices(strategies, seeds)])
+
+
+def choices(strategies: str | None, seeds: str | None) -> list[str]:
+    """--strategies and --seeds as settings."""
+    chosen = []
     if strategies is not None:
-        extra.append("strategies=[" + ",".join(f'"{name}"' for name in words(strategies)) + "]")
+        chosen.append("strategies=[" + ",".join(f'"{name}"' for name in words(strategies)) + "]")
     if seeds is not None:
-        extra.append(f"seeds={numbers('--seeds', seeds)}")
-    return load(bench, scale, extra)
+        chosen.append(f"seeds={numbers('--seeds', seeds)}")
+    return chosen
+
+
+def tell_how_to_keep(bench: str, scale: str, settings: tuple[str, ...]) -> None:
+    """Say on standard error how the settings of --set are kept by a name; nothing without any."""
+    from discl.core.text import echo, typed
+
+    if settings:
+        name = f"my_{bench}"
+        given = [word for setting in settings for word in ("--set", setting)]
+        size = [] if scale == "smoke" else ["--scale", scale]
+        init = typed("discl", "init", "--from", bench, name, *given)
+        again = typed("discl", "bench", name, *size)
+        echo(f"to keep these settings by a name: {init}; then {again} needs no --set", err=True)
 
 
 def opened(spec: Benchmark) -> tuple[Bench, CompositeTracker]:

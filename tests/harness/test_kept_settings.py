@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from discl.cli import main
+from discl.config.experiment import experiments
+from discl.config.load import load
+from discl.core.errors import UserError
+from discl.harness.kept_settings import keep_settings
+
+SETTINGS = (
+    "train.epochs=6",
+    "train.curriculum_epochs=4",
+    "strategy.static.pacing=2",
+    'strategies=["static","real_only"]',
+    "bank.threshold=0.2",
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", ["cifar10_lt", "cifar10_lt_below_100"])
+def test_a_kept_benchmark_has_the_runs_of_the_settings_it_keeps(source: str) -> None:
+    keep_settings(source, "mine", SETTINGS)
+    for scale in ("smoke", "paper"):
+        kept = [run.id() for run in experiments(load("mine", scale))]
+        assert kept == [run.id() for run in experiments(load(source, scale, SETTINGS))]
+
+
+def test_what_is_kept_can_be_kept_again_with_more_under_another_name() -> None:
+    keep_settings("cifar10_lt", "first", ["generator.name=blend", "generator.steps=20"])
+    keep_settings("first", "second", ["generator.steps=30"])
+    assert load("second").generator == {"name": "blend", "steps": 30}
+    assert load("first").generator == {"name": "blend", "steps": 20}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--from", "cifar10_l", "mine"], "no benchmark called 'cifar10_l'"),
+        (["--from", "cifar10_lt", "mine", "--set", "train.epoch=2"], "mean 'train.epochs'"),
+        (["--from", "cifar10_lt", "mine", "--seeds", "one"], "give whole numbers"),
+        (["--from", "cifar10_lt"], "--from takes one name"),
+        (["--from", "cifar10_lt", "iwildcam"], "'iwildcam' is taken"),
+        (["--from", "cifar10_lt", "a/b"], "takes lower-case letters"),
+    ],
+)
+def test_what_cannot_be_kept_writes_nothing(words: list[str], says: str, here: Path) -> None:
+    done = CliRunner().invoke(main, ["init", *words])
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert not list(here.rglob("*.toml"))
+
+
+def test_a_file_is_not_replaced() -> None:
+    keep_settings("cifar10_lt", "mine", SETTINGS)
+    with pytest.raises(UserError, match="is there already"):
+        keep_settings("cifar10_lt", "mine", [])
