@@ -74,6 +74,9 @@ class _Program(CommandGroup):
                 _echo_traceback(error)
             _tell(f"error: {fault_of_process(error) or error}")
             sys.exit(2)
+        except click.exceptions.NoArgsIsHelpError as alone:
+            echo(alone.ctx.get_help() if alone.ctx else "")
+            sys.exit(0)
         except click.ClickException as error:
             _tell(_shown(error))
             sys.exit(2)
