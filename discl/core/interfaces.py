@@ -167,7 +167,9 @@ class Generator(Protocol):
     An image depends on nothing but its request and its photo. A generator that works best at one
     size may have `photo_size`, (height, width), or None: photos of which the dataset has the
     originals are then given at that size. A generator may have `texts_read`, from texts to
-    `TextsRead`, or None where all are read whole, which loads no weights; a scorer too.
+    `TextsRead`, or None where all are read whole, which loads no weights; a scorer too. It may have
+    `chunk`, how many images it makes in the time of one, and tell `discl.core.progress.work()` of
+    the denoising steps it has done.
     """
 
     version: int
@@ -320,7 +322,8 @@ class Executor(Protocol):
     """Runs one function over many items, here or elsewhere.
 
     Items are drawn as workers come free. The iterator must not wait: where its next item depends on
-    pending results, it yields `NOT_READY`.
+    pending results, it yields `NOT_READY`. An executor to which each item is a job, which waits in
+    a queue and starts a process, has a true `item_is_job`: it is given few large items.
     """
 
     version: int

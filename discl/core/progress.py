@@ -1,4 +1,8 @@
-"""Progress of work that is done in passing, such as reading files because an id is asked for."""
+"""Progress: of work that is done in passing, and how much work is done and left.
+
+Whoever works tells what it does; who is told stands in the context, so that no function between the
+two has to pass it on.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import NamedTuple, Protocol
 
 Progress = Callable[[str, int, int], None]  # (name of the work, units done, units in all)
 
@@ -54,3 +59,153 @@ class PatientProgress:
         if done >= total:
             self._began_s.pop(what)
             self._told.discard(what)
+
+
+# ---------------------------------------------------------------- work done and left
+
+DENOISING = "denoising steps"  # images times steps
+TRAINING = "training steps"
+
+
+class Work(Protocol):
+    """Is told of units of work, of the kinds above or of others."""
+
+    def expect(self, kind: str, units: int) -> None:
+        """So many units are still to be done, or more."""
+
+    def done(self, kind: str, units: int, *, now: bool = True) -> None:
+        """So many units are done; not `now`: before, or elsewhere, which says nothing of a pace."""
+
+
+class _Untold:
+    def expect(self, kind: str, units: int) -> None: ...
+
+    def done(self, kind: str, units: int, *, now: bool = True) -> None: ...
+
+
+_WORK: ContextVar[Work] = ContextVar("work", default=_Untold())  # noqa: B039 - it has no state
+
+
+def work() -> Work:
+    """Whom to tell of work."""
+    return _WORK.get()
+
+
+@contextmanager
+def counting(told: Work) -> Iterator[None]:
+    """Work is told to `told` within the block."""
+    token = _WORK.set(told)
+    try:
+        yield
+    finally:
+        _WORK.reset(token)
+
+
+class PartOfWork:
+    """A part of some kind of work whose size is known, whoever tells how much of it is done.
+
+    Passes on no more than `units`; `told` of them so far. `stepped` is called with each change.
+    """
+
+    def __init__(
+        self, kind: str, units: int, stepped: Callable[[int], None] = lambda told: None
+    ) -> None:
+        self.kind = kind
+        self.units = units
+        self.told = 0
+        self._stepped = stepped
+        self._outer = work()
+
+    def expect(self, kind: str, units: int) -> None:
+        if kind != self.kind:
+            self._outer.expect(kind, units)
+
+    def done(self, kind: str, units: int, *, now: bool = True) -> None:
+        if kind == self.kind:
+            units = min(units, self.units - self.told)
+            self.told += units
+        if units:
+            self._outer.done(kind, units, now=now)
+            self._stepped(self.told)
+
+    def reach(self, units: int, *, now: bool = True) -> None:
+        """At least so many units are done, told or not: work in another process tells nothing."""
+        if units > self.told:
+            self.done(self.kind, units - self.told, now=now)
+
+
+class TimeLeft(NamedTuple):
+    """How long the work that is left takes."""
+
+    seconds: float
+    is_all: bool  # False: some of it is of a kind whose pace is not known, and comes on top
+
+
+class WorkClock:
+    """Counts work, and tells from its pace so far how long the rest takes.
+
+    The pace of a kind is that of the time in which it alone was done.
+    """
+
+    def __init__(self) -> None:
+        self._total: dict[str, int] = {}
+        self._finished: dict[str, int] = {}
+        self._paced: dict[str, tuple[int, float]] = {}  # units, and the seconds they took
+        self._paces: dict[str, float] = {}  # seconds a unit, as said before it was seen
+        self._last: tuple[str, float] | None = None  # the kind told last, and when
+        self._share = 0.0
+
+    def expect(self, kind: str, units: int) -> None:
+        """So many units are still to be done, or more."""
+        least = self._finished.get(kind, 0) + units
+        self._total[kind] = max(self._total.get(kind, 0), least)
+
+    def expect_pace(self, kind: str, seconds: float) -> None:
+        """A unit takes so many seconds, as far as is known before one is done."""
+        self._paces[kind] = seconds
+
+    def done(self, kind: str, units: int, *, now: bool = True) -> None:
+        """So many units are done; not `now`: before, or elsewhere, which says nothing of a pace."""
+        self._finished[kind] = self._finished.get(kind, 0) + units
+        self._total[kind] = max(self._total.get(kind, 0), self._finished[kind])
+        if not now:
+            return
+        time_s = time.monotonic()
+        if self._last and self._last[0] == kind:
+            paced, seconds = self._paced.get(kind, (0, 0.0))
+            self._paced[kind] = (paced + units, seconds + time_s - self._last[1])
+        self._last = (kind, time_s)
+
+    def pause(self) -> None:
+        """Something else is done until the next unit."""
+        self._last = None
+
+    def _pace(self, kind: str) -> float | None:
+        """Seconds a unit; None = not known."""
+        units, seconds = self._paced.get(kind, (0, 0.0))
+        return seconds / units if units else self._paces.get(kind)
+
+    def time_left(self) -> TimeLeft | None:
+        """Of all that is expected; None where nothing is known, or nothing left."""
+        left = {kind: total - self._finished.get(kind, 0) for kind, total in self._total.items()}
+        paces = {kind: self._pace(kind) for kind, units in left.items() if units}
+        known = [left[kind] * pace for kind, pace in paces.items() if pace is not None]
+        if not known:
+            return None
+        since_s = time.monotonic() - self._last[1] if self._last else 0.0
+        return TimeLeft(max(0.0, sum(known) - since_s), len(known) == len(paces))
+
+    def share(self) -> float:
+        """The share of the work that is done, 0 .. 1; it never falls.
+
+        Kinds weigh by their paces, or alike as long as one is not known.
+        """
+        paces = {kind: self._pace(kind) for kind in self._total}
+        known = [pace for pace in paces.values() if pace is not None]
+        usual = sum(known) / len(known) if known else 1.0
+        weights = {kind: usual if pace is None else pace for kind, pace in paces.items()}
+        total = sum(self._total[kind] * weights[kind] for kind in paces)
+        finished = sum(self._finished.get(kind, 0) * weights[kind] for kind in paces)
+        if total:
+            self._share = max(self._share, min(1.0, finished / total))
+        return self._share

@@ -15,7 +15,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -28,12 +28,19 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
 from discl.core.interfaces import Executor, Floats, Ints, Photos, Progress, WorkersDied
-from discl.core.levels import denoising_steps
 from discl.core.plain_files import parsed_json, plain_text
+from discl.core.progress import counting
 from discl.core.text import echo
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, ImageRecord
+from discl.engine.bank.filling import FEW, Filling, LeaseSize, steps_of
 from discl.engine.bank.generate import ImageMaker, SourceImages
-from discl.engine.bank.leases import Builder, CellGrid, count_missing, hold, missing
+from discl.engine.bank.leases import (
+    Builder,
+    CellGrid,
+    count_missing,
+    hold,
+    missing,
+)
 from discl.engine.bank.rules import ImageRules
 from discl.engine.bank.whole_images import WholeImages, image_bytes
 from discl.engine.level_images import LevelImages
@@ -201,48 +208,64 @@ class Bank:
         image_maker: Callable[[], ImageMaker],
         batch: int,
         progress: Progress,
+        at_once: int = FEW,
     ) -> BuildReport:
-        """Make what is missing, in leases of `batch` images, beside other builders of this bank.
+        """Make what is missing, in leases of `batch` images at most, beside other builders.
 
-        A stop at any moment loses the leases in work and repeats nothing else. `steps` is the
-        length of the generator's timestep grid, for the count; `image_maker` is called in each
-        worker.
+        A stop at any moment loses the leases in work and repeats nothing else; a KeyboardInterrupt
+        then has a note of how many images are kept. A lease is some seconds of work, but no fewer
+        than `at_once` images, where the generator makes those as fast as one. `steps` is the length
+        of the generator's timestep grid, for the count; `image_maker` is called in each worker.
 
         Raises UserError where an image costs too many workers, or the disk fails.
         """
         started = time.monotonic()
-        images = 0
-        failed = 0
-        step_count = 0
         self.repair()
-        total = sum(self.count_missing(wanted).values())
+        missing_counts = self.count_missing(wanted)
+        total = sum(missing_counts.values())
         if not total:  # so that a bank that can only be read is as good
             return BuildReport(0, 0, time.monotonic() - started, 0)
-        with clear_disk_errors("writing images", self.folder), Builder(self.catalogue) as builder:
-            progress("making images", 0, total)
-            while next(self.missing(wanted), None):
-                builder.start_over()
-                leases = self._leases(builder, wanted, batch)
-                for cells, answer in executor.run(image_maker, leases):
-                    if isinstance(answer, WorkersDied):
-                        raise UserError(answer.about(cells))
-                    shard, records = answer
-                    self.catalogue.add(shard, records)
-                    builder.release(cells)
-                    images += len(records)
-                    failed += sum(record.status != MADE for record in records)
-                    step_count += sum(denoising_steps(record.level, steps) for record in records)
-                    progress("making images", images, max(total, images))
-                if next(self.missing(wanted), None):
-                    # others are making the rest, which is free again if they die
-                    time.sleep(WAIT_SECONDS)
-            if images < total:  # others made the rest
-                progress("making images", total, total)
-        return BuildReport(images, failed, time.monotonic() - started, step_count)
+        builder = Builder(self.catalogue)
+        filling = Filling(progress, total, steps_of(missing_counts, steps))
+        size = LeaseSize(at_once, batch)
+        try:
+            with clear_disk_errors("writing images", self.folder), builder, counting(filling.part):
+                while next(self.missing(wanted), None):
+                    builder.start_over()
+                    leases = self._leases(builder, wanted, size)
+                    with _closing(executor.run(image_maker, leases)) as answers:
+                        for cells, answer in answers:
+                            if isinstance(answer, WorkersDied):
+                                raise UserError(answer.about(cells))
+                            self.catalogue.add(answer.shard, answer.records)
+                            builder.release(cells)
+                            size.took(len(cells), answer.seconds)
+                            filling.add(answer.records, steps)
+                    if next(self.missing(wanted), None):
+                        # others are making the rest, which is free again if they die
+                        time.sleep(WAIT_SECONDS)
+        except KeyboardInterrupt as stop:
+            with suppress(OSError, UserError):
+                stop.add_note(self._kept(wanted, builder.held))
+            raise
+        filling.end()
+        return BuildReport(
+            filling.images, filling.failed, time.monotonic() - started, filling.steps
+        )
 
-    def _leases(self, builder: Builder, wanted: CellGrid, batch: int) -> Iterator[tuple[Cell, ...]]:
-        while cells := builder.claim(wanted, batch):
+    def _leases(
+        self, builder: Builder, wanted: CellGrid, size: LeaseSize
+    ) -> Iterator[tuple[Cell, ...]]:
+        while cells := builder.claim(wanted, size.images):
             yield cells
+
+    def _kept(self, wanted: CellGrid, begun: Iterable[Cell]) -> str:
+        """How many images are kept when a build is stopped, and how many begin again."""
+        self._enter_shards()
+        kept = len(wanted) - sum(self.count_missing(wanted).values())
+        query = "SELECT 1 FROM images WHERE source = ? AND level = ? AND variant = ?"
+        again = sum(not self.catalogue.fetch(query, cell) for cell in begun)
+        return f"{kept:,} of {len(wanted):,} images are kept; {again:,} in work begin again"
 
     def repair(self) -> None:
         """Make a damaged catalogue again from the shards.
@@ -258,11 +281,15 @@ class Bank:
             for path in self.folder.glob("catalogue.sqlite*"):
                 path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
             made_again = True
+        self._enter_shards(check_bytes=made_again)
+
+    def _enter_shards(self, check_bytes: bool = False) -> None:
+        """Enter the shards that were published and not entered."""
         entered = {name for (name,) in self.catalogue.stream("SELECT name FROM shards")}
         for name in shards.names(self.shards):
             if name not in entered:
                 # images dropped because their bytes were damaged must not come back
-                self._enter(name, check_bytes=made_again)
+                self._enter(name, check_bytes)
 
     def _enter(self, shard: str, check_bytes: bool) -> None:
         """Enter those images of a shard that belong to this bank."""
@@ -541,6 +568,17 @@ class Bank:
                 "DELETE FROM images WHERE source = ? AND level = ? AND variant = ?", dropped
             )
         return len(dropped)
+
+
+@contextmanager
+def _closing(answers: Iterator[Any]) -> Iterator[Iterator[Any]]:
+    """An executor's answers; at the end its workers are gone, before anything is counted."""
+    try:
+        yield answers
+    finally:
+        close = getattr(answers, "close", None)  # an iterator that is no generator has none
+        if close:
+            close()
 
 
 def _select(columns: str, level: int | None, status: str = MADE) -> tuple[str, tuple[object, ...]]:

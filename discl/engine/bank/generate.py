@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from discl.core.interfaces import (
     Scorer,
 )
 from discl.core.levels import denoising_steps
+from discl.core.progress import DENOISING, PartOfWork, counting
 from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.files import shards
 from discl.files.disk import clear_disk_errors
@@ -86,6 +88,7 @@ class ShardWritten(NamedTuple):
 
     shard: str
     records: list[ImageRecord]
+    seconds: float  # that the images took
 
 
 class ImageMaker:
@@ -111,6 +114,7 @@ class ImageMaker:
         self._photos: dict[int, Floats] = {}  # position -> embedding
 
     def __call__(self, cells: tuple[Cell, ...]) -> ShardWritten:
+        started = time.monotonic()
         positions = [self.sources.position[cell.source] for cell in cells]
         requests = [
             request_of(self.bank, cell, self.sources.choices(position))
@@ -119,7 +123,7 @@ class ImageMaker:
         # read once a lease, however many images are made of each
         distinct, of_cell = np.unique(positions, return_inverse=True)
         photos = np.asarray(self.sources.photos[distinct])
-        generated = self.generator.make(requests, photos[of_cell])
+        generated = self._generated(requests, photos[of_cell])
         scores = self._scores(
             generated, positions, dict(zip(distinct.tolist(), photos, strict=True))
         )
@@ -138,7 +142,16 @@ class ImageMaker:
             offset += len(data)
         with clear_disk_errors("writing images", self.folder):
             shard = shards.write(self.folder, ImageRecord._fields, records, encoded)
-        return ShardWritten(shard, records)
+        return ShardWritten(shard, records, time.monotonic() - started)
+
+    def _generated(self, requests: Sequence[Request], photos: Photos) -> Generated:
+        """Images of `photos` [b, h, w, 3]; their denoising steps are told, by us or as they go."""
+        steps = sum(denoising_steps(request.level, self.generator.steps) for request in requests)
+        part = PartOfWork(DENOISING, steps)
+        with counting(part):
+            generated = self.generator.make(requests, photos)
+        part.reach(steps)
+        return generated
 
     def _record(self, cell: Cell, position: int, request: Request, scores: _Scores) -> ImageRecord:
         """All but where the bytes are."""

@@ -51,6 +51,7 @@ class Builder:
         self.id = uuid.uuid4().hex
         self._catalogue = catalogue
         self._folder = catalogue.path.parent / "builders"
+        self.held = set[Cell]()  # cells taken and not given back, as they were when it ended
         self._next_source = 0  # photos before this one have nothing to take
 
     def __enter__(self) -> Builder:
@@ -87,6 +88,7 @@ class Builder:
                     self._next_source += 1
             leases = ((*cell, self.id) for cell in taken)
             db.executemany("INSERT INTO leases VALUES (?, ?, ?, ?)", leases)
+        self.held.update(taken)
         return tuple(taken)
 
     def start_over(self) -> None:
@@ -99,6 +101,7 @@ class Builder:
             db.executemany(
                 "DELETE FROM leases WHERE source = ? AND level = ? AND variant = ?", cells
             )
+        self.held.difference_update(cells)
 
 
 def remove_dead_builders(catalogue: Catalogue, living: str = "") -> None:

@@ -24,6 +24,7 @@ from discl.core.interfaces import (
     check_mix,
 )
 from discl.core.levels import PHOTO
+from discl.core.progress import TRAINING, work
 from discl.engine.evaluation.classifier import Trunk
 from discl.engine.evaluation.predict import Preprocess, logits_of
 from discl.engine.training import distributed
@@ -117,6 +118,10 @@ class Fit:
         return network
 
     def __iter__(self) -> Iterator[EpochReport]:
+        done = self.position.epoch * self.steps + self.position.step
+        work().expect(TRAINING, self.config.epochs * self.steps)
+        if done:  # before it was stopped
+            work().done(TRAINING, done, now=False)
         while self.position.epoch < self.config.epochs:
             report = self._epoch(self.position.epoch)
             self.history.append(report)
@@ -250,6 +255,7 @@ class Fit:
         self.scaler.update()
         if self.average:
             self.average.update(self.network, step=done + 1)
+        work().done(TRAINING, 1)
 
     def _check_finite(self, loss: Tensor, epoch: int, step: int) -> None:
         """Raises UserError where the loss is not finite; on a GPU only every CHECK_EVERY steps."""

@@ -33,6 +33,7 @@ from discl.core.interfaces import (
 from discl.core.levels import PHOTO, denoising_steps
 from discl.core.registry import bind, singular
 from discl.engine.bank.bank import Bank, BuildReport, id_of
+from discl.engine.bank.filling import FEW
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
 from discl.engine.bank.rules import ImageRules
@@ -323,13 +324,18 @@ class Bench:
             )
         _fetch(self.scorer)
         executor = executor or bind("executors", "local", {}).build()
+        batch = self.spec.bank.batch
+        at_once = getattr(self.generator, "chunk", FEW)
+        if getattr(executor, "item_is_job", False):
+            at_once = batch
         return self.bank.build(
             self.wanted(levels),
             self.generator.steps,
             executor,
             self.image_maker,
-            self.spec.bank.batch,
+            batch,
             progress,
+            at_once,
         )
 
     def level_images(self, level: int) -> LevelImages:

@@ -51,6 +51,7 @@ class Slurm:
     """
 
     version = 1
+    item_is_job = True
     not_hashed = (
         "workers",
         "partition",

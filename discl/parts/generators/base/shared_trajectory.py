@@ -15,6 +15,7 @@ from torch import Tensor
 from discl.core.errors import UserError
 from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import TEXT_ONLY, denoising_steps
+from discl.core.progress import DENOISING, work
 from discl.parts.generators.base.descent import Descent, Grid
 from discl.parts.generators.base.families import PromptEmbeddings, StableDiffusion
 from discl.parts.generators.base.fixed_batches import FixedBatches
@@ -202,6 +203,7 @@ class SharedTrajectory:
         for real, noise in self._denoiser.run(len(inputs), predict):
             predicted.append(noise[: len(real)])
             self.counts["denoiser_calls"] += 1
+            work().done(DENOISING, len(real))
         self.counts["denoiser_images"] += len(inputs)
         return torch.cat(predicted)
 
