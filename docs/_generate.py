@@ -33,10 +33,10 @@ from discl.core.registry import KINDS, names, singular, summary  # noqa: E402
 DEFAULTS = ROOT / "benchmarks" / "default.toml"
 # file of the repository -> its path in the site; a file that does not exist yet is left out
 BESIDE = {
-    "discl/assets/spectrum.png": "pictures/spectrum.png",
     "discl/assets/gap_spectrum.png": "pictures/gap_spectrum.png",
     "leaderboards/cifar10_lt-bank.png": "pictures/cifar10_lt-bank.png",
     "leaderboards/sweeps/order.png": "pictures/order.png",
+    "leaderboards/pictures/cifar10_lt-smoke-differences.svg": "pictures/differences.svg",
     "leaderboards/report.html": "leaderboards/report.html",
 }
 

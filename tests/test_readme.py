@@ -35,6 +35,12 @@ def test_the_example_is_short() -> None:
     assert len(EXAMPLE.splitlines()) < 40
 
 
+def test_the_spectrum_is_that_of_the_generator_that_made_the_table() -> None:
+    picture = f"{load('cifar10_lt').generator['checkpoint']}_spectrum.png"
+    assert f"]({'discl/assets/' + picture})" in README
+    assert f"](pictures/{picture})" in (ROOT / "docs" / "index.md").read_text("utf-8")
+
+
 def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
