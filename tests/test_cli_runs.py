@@ -286,15 +286,14 @@ def test_metrics_that_are_no_numbers_are_shown_as_such_and_stay_json() -> None:
 
 
 def test_a_narrow_terminal_loses_columns_and_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rich.console import Console
-
     complete(Store(), result())
-    monkeypatch.setattr("discl.cli.render.runs.console", lambda _: Console(width=66))
+    monkeypatch.setattr("discl.cli.render.tables.terminal_width", lambda: 66)
     done = CliRunner().invoke(main, ["runs", "ls"])
     lines = done.output.splitlines()
     assert any("40.0" in line and result().id[:8] in line for line in lines)
-    assert max(map(len, lines[2:4])) <= 66  # titles and the run
-    assert "no room for commit" in done.output
+    assert max(map(len, lines)) <= 66
+    assert "not shown at this width: `scale`, " in done.output
+    assert "`commit`; see --format csv" in done.output
 
 
 # ---------------------------------------------------------------- which run is meant

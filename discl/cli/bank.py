@@ -469,13 +469,10 @@ def _plain(summary: BankSummary) -> dict[str, Any]:
 def _print_banks(summaries: list[BankSummary]) -> None:
     from datetime import datetime
 
-    from rich.table import Table
+    from discl.cli.render.tables import show
 
-    from discl.core.text import console
-
-    table = Table("bank", "dataset", "generator", "prompts", "images by level", box=None)
-    for title in ("failed", "shards", "cache", "written", "referred to by"):
-        table.add_column(title)
+    words = ["bank", "dataset", "generator", "prompts", "images by level", "used by"]
+    rows = []
     for summary in summaries:
         levels = " ".join(f"{level}%:{count}" for level, count in sorted(summary.images.items()))
         runs = [f"{summary.runs} runs"] if summary.runs else []
@@ -486,14 +483,21 @@ def _print_banks(summaries: list[BankSummary]) -> None:
             summary.generator,
             summary.prompts,
             summary.problem or levels or "none",
+            ", ".join([*summary.benchmarks, *runs]) or "none known",
             str(summary.failed),
             _megabytes(summary.bytes.shards),
             _megabytes(summary.bytes.cache),
             written.strftime("%Y-%m-%d %H:%M"),
-            ", ".join([*summary.benchmarks, *runs]) or "none known",
         ]
-        table.add_row(*row)
-    console(250).print(table)
+        rows.append(row)
+    show(
+        "",
+        [*words, "failed", "shards", "cache", "written"],
+        rows,
+        left=len(words),
+        worth=["images by level", "shards", "used by", "generator", "dataset", "written", "failed"],
+        elsewhere="--format json",
+    )
 
 
 def _megabytes(count: int) -> str:
@@ -520,6 +524,7 @@ def bank_gc(yes: bool, recent: bool) -> None:
     again. Manifests of photos that nobody has read for 30 days go to the trash of
     $DISCL_DATA/manifests: a folder that is read again is listed again.
     """
+    from discl.cli.render.tables import tell
     from discl.config.load import folders
     from discl.harness.bank.gc import plan_removals, remove, trash_folder
     from discl.harness.bank.references import find_references
@@ -527,16 +532,17 @@ def bank_gc(yes: bool, recent: bool) -> None:
 
     progress = CompositeTracker.of(["console"]).progress
     plan = plan_removals(find_references(), progress, recent=recent)
-    echo(f"benchmarks asked: those in {', '.join(map(str, folders()))}")
+    if plan.kept or plan.removals:
+        tell(f"benchmarks asked: those in {', '.join(map(str, folders()))}")
     for bank, reason in plan.kept:
-        echo(f"kept   {bank}  {reason}")
+        tell(f"kept   {bank}  {reason}")
     for removal in plan.removals:
         verb = "freed " if removal.trash else "goes  "
-        echo(f"{verb} {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
+        tell(f"{verb} {removal.bank.name}  {removal.what}: {_megabytes(removal.bytes)}")
     others = _remove_starts(yes, recent) + _remove_manifests(yes)
     removed = remove(plan) if yes else None
     if not plan.removals:
-        echo("nothing else to remove" if others else "nothing to remove")
+        tell("nothing else to remove" if others else "nothing to remove")
     elif removed is None:
         echo(
             f"{_megabytes(plan.freed)} of the trash would be freed, and {_megabytes(plan.moved)}"

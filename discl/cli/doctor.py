@@ -13,11 +13,12 @@ from discl.core.text import echo, echo_json
 if TYPE_CHECKING:
     from discl.harness.doctor.finding import Finding
 
-_COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
+_STYLES = {"ok": "", "note": "note", "problem": "bad"}
 
 
 @click.command()
 @click.argument("check", nargs=-1, metavar="[CHECK]...", shell_complete=checks)
+@click.option("--all", "everything", is_flag=True, help="Show what is ok, too.")
 @click.option(
     "--format",
     "form",
@@ -27,17 +28,19 @@ _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
     help="json: every finding, for scripts.",
 )
 @click.pass_context
-def doctor(ctx: click.Context, check: tuple[str, ...], form: str) -> None:
+def doctor(ctx: click.Context, check: tuple[str, ...], everything: bool, form: str) -> None:
     """Check this machine, and say what to repair.
 
     Software, devices, disks, photos, and the servers that are used are checked. Each line is ok, a
     note (it stops nothing) or a problem, with the way out. The exit code is 1 where there is a
     problem, else 0. Keys and passwords are never shown. Without CHECK, all of them: python (with
     packages), torch (with devices and threads), disk (space and locks), data (photos), files
-    (plug-ins, sweeps, banks, runs), hub (Hugging Face), wandb.
+    (plug-ins, sweeps, banks, runs), hub (Hugging Face), wandb. What is ok is counted; with --all,
+    or where a CHECK is named, it is shown.
 
     \b
     discl doctor
+    discl doctor --all                             for a report of a defect
     discl doctor disk hub                          only these; nothing else is imported
     discl doctor --format json
     """
@@ -53,7 +56,7 @@ def doctor(ctx: click.Context, check: tuple[str, ...], form: str) -> None:
         ]
         echo_json(rows)
     else:
-        _print(findings)
+        _print(findings, everything or bool(check))
     ctx.exit(1 if any(finding.state == "problem" for finding in findings) else 0)
 
 
@@ -93,22 +96,23 @@ def verify(ctx: click.Context, dry_run: bool, root: Path) -> None:
     ctx.exit(1 if verified.faults else 0)
 
 
-def _print(findings: list[Finding]) -> None:
-    from rich.table import Table
+def _print(findings: list[Finding], everything: bool) -> None:
+    """Findings, those that are ok only with `everything`, and how many there are of each state."""
+    from discl.cli.render.layout import Styled
+    from discl.cli.render.tables import show_pairs, tell
 
-    from discl.core.text import console, printable, styled
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    lines: list[tuple[str | Styled, str | Styled]] = []
     for finding in findings:
-        state = styled(finding.state, _COLOURS[finding.state])
-        table.add_row(state, printable(finding.message))
-        if finding.way_out:
-            table.add_row("", styled(f"-> {printable(finding.way_out)}", "dim"))
-    console(160).print(table)
+        if everything or finding.state != "ok":
+            lines.append((Styled(finding.state, _STYLES[finding.state]), finding.message))
+            if finding.way_out:
+                lines.append(("", Styled(f"-> {finding.way_out}", "dim")))
+    show_pairs("", lines)
     problems = sum(finding.state == "problem" for finding in findings)
     notes = sum(finding.state == "note" for finding in findings)
-    echo(
+    counted = (
         f"{problems} problem{'s' if problems != 1 else ''}, {notes} note{'s' if notes != 1 else ''}"
     )
+    fine = len(findings) - problems - notes
+    listed = "" if everything else "; --all shows them"
+    tell(f"{counted}, {fine} ok{listed}" if problems or notes else f"all {fine} are ok{listed}")

@@ -66,42 +66,44 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
 
 
 def _print(summary: HardSummary) -> None:
-    from rich.table import Table
-
-    from discl.core.text import console
+    from discl.cli.render.tables import show, tell
 
     rule = ", ".join(f"{key} = {value}" for key, value in summary.hard_rule.items())
-    echo(
+    tell(
         f"{summary.benchmark} at scale {summary.scale}: {summary.hard_photos:,} of"
         f" {summary.training_photos:,} training photos are hard (hard_rule: {rule})"
     )
-    table = Table(
-        "class",
-        "photos",
-        "hard",
-        "share",
-        *(["median probability"] if summary.out_of_fold else []),
-        box=None,
-    )
     hardest = sorted(summary.classes, key=lambda counted: -counted.hard)[:SHOWN]
-    for counted in sorted(hardest, key=lambda counted: counted.label):
-        table.add_row(*_row(counted, bool(summary.out_of_fold)))
-    console(120).print(table)
+    show(
+        "",
+        [
+            "class",
+            "photos",
+            "hard",
+            "share",
+            *(["median probability"] if summary.out_of_fold else []),
+        ],
+        [
+            _row(counted, bool(summary.out_of_fold))
+            for counted in sorted(hardest, key=lambda counted: counted.label)
+        ],
+        worth=["hard", "photos", "share"],
+        elsewhere="--format json",
+    )
     if len(summary.classes) > SHOWN:
-        echo(
+        tell(
             f"the {SHOWN} classes with the most hard photos of {len(summary.classes)};"
             " --format json has them all"
         )
     if summary.out_of_fold:
         _print_out_of_fold(summary.out_of_fold)
-    echo(
+    tell(
         f"the bank needs {summary.images:,} images of them,"
         f" {summary.denoising_steps:,} denoising steps"
     )
 
 
 def _row(counted: HardClass, with_median: bool) -> list[str]:
-
     share = f"{counted.hard / counted.photos:.0%}" if counted.photos else "–"
     median = "–" if counted.median_probability is None else f"{counted.median_probability:.3f}"
     return [
@@ -114,24 +116,31 @@ def _row(counted: HardClass, with_median: bool) -> list[str]:
 
 
 def _print_out_of_fold(models: OutOfFoldSummary) -> None:
+    from discl.cli.render.tables import show_pairs, tell
+
     def line(values: dict[str, float]) -> str:
         return "  ".join(f"{name} {value:.3g}" for name, value in values.items())
 
     validation = ", ".join(
         "not measured" if value is None else f"{value:.1%}" for value in models.validation
     )
-    echo(f"probability of the true class, all photos:   {line(models.probabilities)}")
-    echo(f"                               hard photos:  {line(models.hard_probabilities)}")
-    echo(
+    show_pairs(
+        "probability of the true class",
+        [
+            ("all photos", line(models.probabilities)),
+            ("hard photos", line(models.hard_probabilities)),
+        ],
+    )
+    tell(
         "a threshold would select:"
         f" {', '.join(f'{count:,} below {mark}' for mark, count in models.below.items())}"
     )
-    echo(
+    tell(
         f"out-of-fold models: {len(models.folds)}, {models.metric} {validation};"
         f" kept in {models.folder}"
     )
     if models.unseen_class:
-        echo(
+        tell(
             f"{models.unseen_class:,} photos are of classes their model has not seen, so their"
             " probability means nothing"
         )

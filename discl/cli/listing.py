@@ -19,11 +19,10 @@ def list_parts(kind: str | None) -> None:
     A KIND is benchmarks, datasets, backbones, strategies, generators, scorers, prompts, losses,
     hard_rules, metrics, trackers or executors; without one, the kinds are listed.
     """
-    from rich.table import Table
-
+    from discl.cli.render.layout import Styled
+    from discl.cli.render.tables import show_pairs, tell
     from discl.core import registry
     from discl.core.errors import unknown
-    from discl.core.text import console, styled
 
     kinds = ("benchmarks", *registry.KINDS)
     if kind is None:
@@ -32,10 +31,10 @@ def list_parts(kind: str | None) -> None:
         return
     if kind not in kinds:
         raise unknown("kind", kind, kinds)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name, summary in _summaries(kind):
-        table.add_row(styled(name, "bold"), summary)
-    console().print(table)
+    summaries = _summaries(kind)
+    if not summaries:
+        tell(f"there are no {kind} here")
+    show_pairs("", [(Styled(name, "bold"), summary) for name, summary in summaries])
 
 
 def _summaries(kind: str) -> list[tuple[str, str]]:

@@ -110,9 +110,7 @@ def runs_ls(
     elif form == "json":
         _print_json([as_dict(run) for run in shown])
     else:
-        print_list(shown, more, store, at.rule)
-        if at.note:
-            echo(at.note)
+        print_list(shown, more, store, at.rule, at.note)
 
 
 def _print_json(value: Any) -> None:

@@ -110,6 +110,8 @@ def study_ls(url: str | None, output_format: str) -> None:
         f"studies in {redacted(_url(url))} (best in percent)",
         header,
         [_line(study) for study in studies],
+        worth=["best", "trials", "running", "waiting", "failed", "last activity", "objective"],
+        elsewhere="--format json",
     )
 
 
@@ -234,14 +236,10 @@ def _trial_row(slot: int, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def _show(study: StudySnapshot, sort: str) -> None:
-    from discl.cli.render.tables import show
+    from discl.cli.render.tables import show, show_pairs, tell
     from discl.harness.tuning.description import command, describe
 
-    lines = describe(study)
-    width = max(len(term) for term, _ in lines)
-    echo(study.name)
-    for term, explanation in lines:
-        echo(f"  {term:<{width}}  {explanation}")
+    show_pairs(study.name, describe(study))
     rows = [_trial_row(slot, trial) for slot, trial in _sorted(study, sort)]
     paths = sorted({path for row in rows for path in row["settings"]})
     header = [
@@ -258,10 +256,12 @@ def _show(study: StudySnapshot, sort: str) -> None:
         header,
         [_cells(row, paths, study) for row in rows],
         left=2,
+        worth=["objective", "state", *(path.rpartition(".")[2] for path in paths), "runs"],
+        elsewhere="--format json",
     )
     for row in rows:
         if row["failure"]:
-            echo(f"failed: slot {row['slot']}: {row['failure']}")
+            tell(f"failed: slot {row['slot']}: {row['failure']}")
     for trial in study.front:
         slot = study.slots.index(trial)
         echo(f"best, slot {slot}:\n  {shlex.join(command(study, trial))}")
@@ -319,21 +319,21 @@ def study_importance(name: str, url: str | None, output_format: str) -> None:
 
 
 def _show_importances(study: StudySnapshot, importances: dict[str, float]) -> None:
-    from discl.cli.render.tables import show
+    from discl.cli.render.tables import show, tell
 
     objective = study.objective[0]
     if len(study.objective) > 1:
         objective = f"the Pareto front of {' and '.join(study.objective)}"
-    echo(f"{study.name}: settings that separate the best trials for {objective} from the rest")
+    tell(f"{study.name}: settings that separate the best trials for {objective} from the rest")
     largest = max(importances.values())
     rows = [
         [path, "█" * round(30 * share / largest), f"{100 * share:.0f}"]
         for path, share in importances.items()
     ]
-    show("", ["setting", "", "share (%)"], rows, left=2)
+    show("", ["setting", "", "share (%)"], rows, left=2, worth=["share (%)"])
     count = len(study.scored)
     best = -(-count // 10)  # Optuna's tenth
-    echo(
+    tell(
         f"from {count} trials, {study.states['given up']} of them given up and so estimated; the"
         f" best are {best}: a hint, no more (see --help)"
     )

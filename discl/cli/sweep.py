@@ -23,7 +23,7 @@ from discl.cli.options.launching import (
     wants_json,
 )
 from discl.cli.options.renamed import renamed_option
-from discl.core.text import echo, typed
+from discl.core.text import typed
 
 if TYPE_CHECKING:
     from discl.config.sweep import SweepFile
@@ -109,6 +109,7 @@ def _list() -> None:
         ["name", "kind", "benchmark", "what it asks"],
         rows,
         left=4,
+        worth=["what it asks", "kind"],
     )
 
 
@@ -137,7 +138,7 @@ def _load(name: str, given: dict[str, Any]) -> SweepFile:
 
 
 def _run_grid(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
-    from discl.cli.render.tables import show_grid
+    from discl.cli.render.tables import show_grid, tell
     from discl.config.sweep_expand import expand
     from discl.harness.sweep.grid_table import grid_table
 
@@ -165,7 +166,7 @@ def _run_grid(sweep: SweepFile, store: Store, executor: Executor, given: dict[st
             table,
         )
         if table.epoch_note:
-            echo(table.epoch_note)
+            tell(table.epoch_note)
     end(done, given)
 
 
@@ -217,6 +218,7 @@ def _show_searches(sweep: SweepFile, metric: str, searches: Sequence[Search]) ->
 
     header = [
         "strategy",
+        "best settings",
         "trials",
         "given up",
         "failed",
@@ -224,11 +226,11 @@ def _show_searches(sweep: SweepFile, metric: str, searches: Sequence[Search]) ->
         "hours",
         "default",
         "best",
-        "best settings",
     ]
     rows = [
         [
             search.strategy,
+            short_setting(search.settings),
             str(search.complete),
             str(search.given_up),
             str(search.failed),
@@ -236,11 +238,17 @@ def _show_searches(sweep: SweepFile, metric: str, searches: Sequence[Search]) ->
             f"{search.hours:.2f}",
             _percent(search.default),
             _percent(search.best),
-            short_setting(search.settings),
         ]
         for search in searches
     ]
-    show(f"{sweep.title or sweep.name}: {metric}, mean over replicates, in percent", header, rows)
+    show(
+        f"{sweep.title or sweep.name}: {metric}, mean over replicates, in percent",
+        header,
+        rows,
+        left=2,
+        worth=["best", "default", "best settings", "trials", "failed", "hours"],
+        elsewhere="--format json",
+    )
 
 
 def _percent(value: float | None) -> str:
@@ -278,6 +286,8 @@ def _show_gains(seeds: int, titles: dict[str, str], lines: Sequence[Gain]) -> No
         " gains are paired by seed, and the interval of each stands alone)",
         header,
         rows,
+        worth=[f"{title}, gain" for title in titles.values()],
+        elsewhere="--format json",
     )
 
 

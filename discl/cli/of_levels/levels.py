@@ -130,7 +130,7 @@ def _tell_price(sweep: SweepFile, store: Store) -> None:
 
 
 def _print(curve: WorthCurve) -> None:
-    from discl.cli.render.tables import show
+    from discl.cli.render.tables import show, tell
     from discl.harness.worth.levels import METRICS
 
     metrics = list(curve.levels[0].metrics)
@@ -149,8 +149,10 @@ def _print(curve: WorthCurve) -> None:
         " epochs, percent on val",
         ["level", *(METRICS[metric] for metric in metrics), "seeds", "proposed"],
         rows,
+        worth=[METRICS[curve.metric], "proposed"],
+        elsewhere="--format json",
     )
-    echo(f"proposal, by {METRICS[curve.metric]}: {curve.proposal.why}")
+    tell(f"proposal, by {METRICS[curve.metric]}: {curve.proposal.why}")
     listed = ",".join(map(str, curve.proposal.levels))
     setting = f"levels=[{listed}]"
     echo(typed("discl", "bench", curve.benchmark, "--scale", curve.scale, "--set", setting))

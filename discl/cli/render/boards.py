@@ -2,59 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from discl.cli.render.tables import show, tell
 from discl.core.text import echo
 
+if TYPE_CHECKING:
+    from discl.harness.leaderboard.paper_results import PaperResults
+    from discl.harness.leaderboard.table import Board
 
-def print_board(board: Any) -> None:
-    """A leaderboard, then what papers report."""
-    from rich.table import Table
+ELSEWHERE = "--format csv"
 
-    from discl.core.text import console
+
+def print_board(board: Board) -> None:
+    """A leaderboard, the differences to its baselines, then what papers report."""
+    from discl.harness.leaderboard.columns import BRIEF
     from discl.harness.leaderboard.wording import epochs_sentence, header, lines, old_rows, warning
 
-    table = Table(
-        title=(
-            f"{board.title}, scale {board.scale}, at {board.rule.words} (percent, mean ± 95 %"
-            " interval over seeds)"
-        ),
-        box=None,
-        header_style="bold",
+    place, strategy, _, *titles = header(board)
+    cells = lines(board)
+    first, *others = board.columns.values()
+    differing = range(3 + len(board.columns), len(titles) + 3 - len(board.other))
+    numbers = [at for at in range(2, len(titles) + 3) if at not in differing]
+    names = [strategy, place, "seeds", *titles]
+    show(
+        f"{board.title}, scale {board.scale}, at {board.rule.words} (percent, mean ± 95 % interval"
+        " over seeds)",
+        [names[at] for at in (0, 1, *numbers)],
+        [[row[at] for at in (1, 0, *numbers)] for row in cells],
+        worth=[first, *BRIEF[:2], "seeds", "place", *BRIEF[2:], *others],
+        elsewhere=ELSEWHERE,
     )
-    for column, title in enumerate(header(board)):
-        table.add_column(
-            title.replace(" to ", " to\n"), justify="left" if column == 1 else "right", no_wrap=True
-        )
-    for cells in lines(board):
-        table.add_row(*cells)
-    terminal = console(400)
-    terminal.print(table)
-    echo(board.caption)
-    for sentence in filter(None, (epochs_sentence(board), warning(board))):
-        echo(sentence)
-    for sentence in filter(None, (old_rows(board), *board.about)):
-        echo(sentence)
-    for papers in board.papers:
-        print_published(papers, terminal)
+    _print_differences([names[at] for at in differing], cells, differing)
+    echo()
+    tell(board.caption)
+    for sentence in (epochs_sentence(board), warning(board), old_rows(board), *board.about):
+        if sentence:
+            tell(sentence)
+    print_published(board.papers)
     if len(board.declared_seeds) == 1:
-        echo(
+        tell(
             "one seed: no interval can be given; add --seeds 0,1,2 before you believe a difference"
         )
 
 
-def print_published(papers: Any, terminal: Any) -> None:
-    """The results of a paper, faint and apart."""
-    from rich.table import Table
+def _print_differences(
+    titles: Sequence[str], cells: Sequence[Sequence[str]], differing: Sequence[int]
+) -> None:
+    """Rows that are compared with a baseline."""
+    rows = [[row[1], *(row[at] for at in differing)] for row in cells]
+    if compared := [row for row in rows if {*row[1:]} - {"-"}]:
+        echo()
+        show(
+            "differences (points, paired by seed; * = the interval excludes zero)",
+            ["strategy", *titles],
+            compared,
+            elsewhere=ELSEWHERE,
+        )
 
-    table = Table(
-        title=f"{papers.of} ({papers.source}; {papers.warning})",
-        box=None,
-        style="dim",
-        title_style="dim",
-    )
-    for column, title in enumerate(("method", *papers.titles)):
-        table.add_column(title, justify="left" if column == 0 else "right")
-    for method, cells in papers.rows:
-        table.add_row(method, *cells)
-    terminal.print(table)
+
+def print_published(papers: Sequence[PaperResults]) -> None:
+    """The results of papers, faint and apart."""
+    for table in papers:
+        echo()
+        show(
+            f"{table.of} ({table.source}; {table.warning})",
+            ["method", *table.titles],
+            [[method, *cells] for method, cells in table.rows],
+            worth=["all", "few"],
+            style="dim",
+        )

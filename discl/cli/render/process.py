@@ -24,7 +24,11 @@ class OutputError(UserError):
 
 
 class _Output:
-    """Standard output, whose errors can be told from those of other files."""
+    """Standard output, whose errors can be told from those of other files.
+
+    Once its reader has read enough, as of `discl list | head`, what is left goes nowhere: the
+    command ends as it would have ended, with its own exit code.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -36,7 +40,8 @@ class _Output:
         if not len(text):  # click tries what a stream takes, and minds no error
             return self._stream.write(text)
         with _told():
-            return self._stream.write(text)
+            self._stream.write(text)
+        return len(text)
 
     def flush(self) -> None:
         with _told():
@@ -48,7 +53,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise
+        close_output()
     except OSError as error:
         close_output()
         raise OutputError(

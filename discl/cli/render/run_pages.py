@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from discl.cli.render.tables import short_setting
-from discl.cli.render.text import MAX_WORD, percent, points, show_lines, show_table, spark
+from discl.cli.render.tables import short_setting, show, show_pairs, tell
+from discl.cli.render.text import percent, points, spark
 from discl.core.conventions import VAL
-from discl.core.text import echo, printable
+from discl.core.text import echo
 from discl.harness.inspect.index import COMPLETE, StoredRun
 
 if TYPE_CHECKING:
@@ -22,6 +22,28 @@ if TYPE_CHECKING:
 MAX_CLASSES = 30  # of a run; --format json has them all
 
 
+ELSEWHERE = "--format json"
+WORTH = ("macro_acc", "macro_f1", "few_acc", "worst_group_acc", "acc", "medium_acc", "many_acc")
+
+
+def _print_pairs(title: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """Words with the text beside them, below a title and a blank line; nothing without any."""
+    if pairs and title:
+        echo()
+    show_pairs(title, pairs)
+
+
+def _print_table(
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: int = 1,
+    worth: Sequence[str] = (),
+) -> None:
+    echo()
+    show(title, header, rows, left, worth=worth, elsewhere=ELSEWHERE)
+
+
 # ---------------------------------------------------------------- one in full
 
 
@@ -30,24 +52,24 @@ def print_run(run: StoredRun, note: str = "") -> None:
     from discl.harness.inspect import details
 
     reports = details.history(run)
-    show_lines("", _head(run))
-    show_lines("settings", _settings(details.identity(run)))
+    _print_pairs("", _head(run))
+    _print_pairs("settings", _settings(details.identity(run)))
     if run.result:
         provenance = {
             key: value for key, value in run.result.provenance.items() if key != "command"
         }
-        show_lines("comparability", _flat(run.result.comparability))
-        show_lines("made with", _flat(provenance))
+        _print_pairs("comparability", _flat(run.result.comparability))
+        _print_pairs("made with", _flat(provenance))
         _print_metrics(details.by_split(run.result), run.result.errors, _epoch(run.result))
         if note:
-            echo(note)
+            tell(note)
         _print_classes(details.class_recalls(run.result))
     if reports:
         _print_levels(details.mix_intervals(reports), details.probe_photos(reports))
         _print_group_shares(details.group_shares(reports))
         _print_curves(reports, details.selection_metric(run), run)
-    show_lines("cost", _flat(run.result.cost) if run.result else [])
-    show_lines("files", _files(run))
+    _print_pairs("cost", _flat(run.result.cost) if run.result else [])
+    _print_pairs("files", _files(run))
 
 
 def _head(run: StoredRun) -> list[tuple[str, str]]:
@@ -110,10 +132,11 @@ def _print_metrics(
             cells.append(percent(values[name]) + after if name in values else "-")
         rows.append([title, *cells])
     if names:
-        show_table(
+        _print_table(
             f"metrics at {epoch} (percent; ± standard error from the choice of test photos)",
-            ["split", *(_two_lines(name) for name in names)],
+            ["split", *map(_title, names)],
             rows,
+            worth=[_title(name) for name in WORTH if name in names],
         )
 
 
@@ -121,10 +144,9 @@ def _epoch(result: Result) -> str:
     return f"epoch {result.chosen_epoch + 1}, {result.rule.words}"
 
 
-def _two_lines(metric: str) -> str:
-    if metric in ("acc", "macro_acc"):
-        return metric.replace("_", "\n")
-    return metric.removesuffix("_acc").replace("_", "\n", 1)
+def _title(metric: str) -> str:
+    short = metric if metric in ("acc", "macro_acc") else metric.removesuffix("_acc")
+    return short.replace("_", " ")
 
 
 def _print_classes(classes: Sequence[ClassRecall]) -> None:
@@ -135,21 +157,22 @@ def _print_classes(classes: Sequence[ClassRecall]) -> None:
         shown = [*classes[: MAX_CLASSES // 2], *classes[-MAX_CLASSES // 2 :]]
     rows = [
         [
-            printable(row.name, MAX_WORD),
+            row.name,
             row.group,
             f"{row.photos:,}",
             "-" if row.recall is None else percent(row.recall),
         ]
         for row in shown
     ]
-    show_table(
+    _print_table(
         "recall of each class on the test split (percent), by real training photos",
         ["class", "group", "photos", "recall"],
         rows,
         left=2,
+        worth=["recall", "photos"],
     )
     if len(shown) < len(classes):
-        echo(
+        tell(
             f"the {MAX_CLASSES // 2} largest and smallest classes of {len(classes):,}; --format"
             " json has them all"
         )
@@ -174,15 +197,15 @@ def _print_levels(intervals: Sequence[MixInterval], probe_photos: int | None) ->
     title = "levels over the epochs"
     if probed:
         title += " (gain of the probe at each, in points)"
-    show_table(title, ["epochs", "levels", *map(str, probed)], rows, left=2)
+    _print_table(title, ["epochs", "levels", *map(str, probed)], rows, left=2)
     if probe_photos is not None:
-        echo(f"each gain is the mean over the same {probe_photos:,} hard photos")
+        tell(f"each gain is the mean over the same {probe_photos:,} hard photos")
 
 
 def _print_group_shares(shares: Mapping[str, float]) -> None:
     if shares:
         listed = ", ".join(f"{group} {share:.1%}" for group, share in shares.items())
-        echo(f"of all training images, by the photos of their class: {listed}")
+        tell(f"of all training images, by the photos of their class: {listed}")
 
 
 def _print_curves(reports: Sequence[EpochReport], metric: str, run: StoredRun) -> None:
@@ -198,7 +221,7 @@ def _print_curves(reports: Sequence[EpochReport], metric: str, run: StoredRun) -
         if run.result:
             chosen = f", chosen at epoch {run.result.under(VAL.name).chosen_epoch + 1}"
         lines.append((metric, _curve(list(values.values()), "{:.1%}") + chosen))
-    show_lines("", lines)
+    _print_pairs("", lines)
 
 
 def _mean_level(report: EpochReport) -> float:
@@ -239,11 +262,11 @@ _COLUMNS = ("A", "B", "B - A, points")
 def print_diff(diff: RunDiff, sort: str, most: int, rule: EpochRule, note: str = "") -> None:
     """Print the differences of two runs; `most` metrics and half as many classes, 0 = all."""
     for letter, run in (("A", diff.a), ("B", diff.b)):
-        state = "" if run.state == COMPLETE else f"  ({run.state}: {printable(run.why)})"
-        echo(f"{letter}  {run.id}  {printable(run.name, 120)}{state}")
-    echo(diff.headline)
+        state = "" if run.state == COMPLETE else f"  ({run.state}: {run.why})"
+        tell(f"{letter}  {run.id}  {run.name}{state}")
+    tell(diff.headline)
     if diff.metrics:
-        echo(f"both at {rule.words}{f': {note}' if note else ''}")
+        tell(f"both at {rule.words}{f': {note}' if note else ''}")
     _print_changes("settings", diff.settings)
     _print_changes("recorded beside them; changes no identity", diff.recorded)
     if diff.comparability:
@@ -252,7 +275,7 @@ def print_diff(diff: RunDiff, sort: str, most: int, rule: EpochRule, note: str =
     _print_metric_differences(diff, sort, most)
     _print_class_differences(diff, max(1, most // 2) if most else None)
     if diff.classes_note:
-        echo(f"classes are not compared: {diff.classes_note}")
+        tell(f"classes are not compared: {diff.classes_note}")
 
 
 def _print_metric_differences(diff: RunDiff, sort: str, most: int) -> None:
@@ -268,14 +291,15 @@ def _print_metric_differences(diff: RunDiff, sort: str, most: int) -> None:
     ]
     shown = (sorted(others, key=by_size) if sort == "size" else others)[: most or None]
     if on_board:
-        show_table(
+        _print_table(
             "columns of a board (percent; ± as if the test photos were others each time)",
-            ["", *_COLUMNS],
+            ["column", *_COLUMNS],
             [[titles[metric.metric], *_difference_cells(metric)] for metric in on_board],
+            worth=_COLUMNS[::-1],
         )
     if shown:
         rows = [[metric.metric, *_difference_cells(metric)] for metric in shown]
-        show_table("other metrics", ["", *_COLUMNS], rows)
+        _print_table("other metrics", ["metric", *_COLUMNS], rows, worth=_COLUMNS[::-1])
     _print_counts(diff, len(others) - len(shown))
 
 
@@ -287,7 +311,7 @@ def _print_class_differences(diff: RunDiff, most: int | None) -> None:
     changed = [row for row in diff.classes if row.difference][:most]
     rows = [
         [
-            printable(row.a.name, MAX_WORD),
+            row.a.name,
             row.a.group,
             f"{row.a.photos:,}",
             percent(row.a.recall or 0),
@@ -297,11 +321,12 @@ def _print_class_differences(diff: RunDiff, most: int | None) -> None:
         for row in changed
     ]
     if rows:
-        show_table(
+        _print_table(
             "classes whose recall differs most (percent)",
             ["class", "group", "photos", *_COLUMNS],
             rows,
             left=2,
+            worth=_COLUMNS[::-1],
         )
 
 
@@ -309,22 +334,20 @@ def _print_counts(diff: RunDiff, not_shown: int) -> None:
     """Say how many metrics are equal, and how many differ and are not shown."""
     if not diff.metrics:
         lacking = [f"{run.id} is {run.state}" for run in (diff.a, diff.b) if not run.result]
-        echo(f"no metric to compare: {' and '.join(lacking) or 'they have none in common'}")
+        tell(f"no metric to compare: {' and '.join(lacking) or 'they have none in common'}")
         return
     equal = sum(metric.difference == 0 for metric in diff.metrics)
     parts = [f"{equal} metrics are equal"] if equal else []
     parts += [f"{not_shown} more differ, --most 0 shows them"] if not_shown else []
     if parts:
-        echo("; ".join(parts))
+        tell("; ".join(parts))
 
 
 def _print_changes(title: str, changes: Sequence[Change]) -> None:
     if changes:
         rows = [[change.path, _setting(change.a), _setting(change.b)] for change in changes]
-        show_table(title, ["", "A", "B"], rows, left=3)
+        _print_table(title, ["setting", "A", "B"], rows, left=3)
 
 
 def _setting(value: Any) -> str:
-    return (
-        "(not set)" if value is None else printable(short_setting(value), 2 * MAX_WORD) or "(empty)"
-    )
+    return "(not set)" if value is None else short_setting(value) or "(empty)"

@@ -6,20 +6,28 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from discl.cli.render.text import MAX_WORD, WIDTH, percent, show_list
+from discl.cli.render.tables import show, tell
+from discl.cli.render.text import percent
 from discl.core.conventions import VAL, EpochRule
-from discl.core.text import console, csv_text, echo, printable
+from discl.core.text import csv_text, echo
 from discl.harness.inspect.index import COMPLETE, STATES, StoredRun
 from discl.harness.run.store import Store
 
-# columns that are left out, in this order, until the list fits the terminal
-_OPTIONAL_COLUMNS = (
-    "commit",
-    "worst group, ood",
-    "min",
-    "worst group",
-    "scale",
+# columns that stay longest, the first most
+_WORTH = (
+    "strategy",
+    "seed",
+    "state",
+    "all",
+    "few",
+    "benchmark",
     "when (UTC)",
+    "ood",
+    "scale",
+    "worst group",
+    "min",
+    "worst group, ood",
+    "commit",
 )
 _MIN_DIGITS = 8  # characters of an id or a commit
 _ID_LENGTH = 16
@@ -57,42 +65,48 @@ def as_csv(runs: Sequence[StoredRun]) -> str:
     return csv_text([*words, *titles, "minutes", "when", "commit", "why", "epoch"], rows)
 
 
-def print_list(shown: Sequence[StoredRun], more: bool, store: Store, rule: EpochRule = VAL) -> None:
-    """Print runs as a table, with why they are not complete, and how many there are."""
+def print_list(
+    shown: Sequence[StoredRun], more: bool, store: Store, rule: EpochRule = VAL, note: str = ""
+) -> None:
+    """Print runs as a table, with why they are not complete, and how many there are.
+
+    `note` says why they are read at the epoch they are read at.
+    """
     from discl.harness.inspect.index import count_runs, run_ids
 
     total = count_runs(store)
     if not total:
-        echo(f"no run yet in {store.root}; make some with: discl bench cifar10_lt")
+        tell(f"no run yet in {store.root}; make some with: discl bench cifar10_lt")
         return
     digits = _digits(run_ids(store))
     if shown:
         _print_table(shown, digits, rule)
     for run in shown:
         if run.state != COMPLETE:
-            echo(f"{run.id[:digits]} {run.state}: {printable(run.why)}")
+            tell(f"{run.id[:digits]} {run.state}: {run.why}")
     counts = Counter(run.state for run in shown)
     states = [f"{counts[state]:,} {state}" for state in STATES if counts[state]]
-    echo(
+    tell(
         f"{'the newest ' if more else ''}{len(shown):,} of {total:,} runs:"
         f" {', '.join(states) or 'none fits'}{'; --most 0 shows all' if more else ''}"
     )
+    if note:
+        tell(note)
 
 
 def _print_table(shown: Sequence[StoredRun], digits: int, rule: EpochRule) -> None:
     titles = _titles(shown)
     words = ["id", "benchmark", "scale", "strategy", "seed", "state"]
     header = [*words, *titles, "min", "when (UTC)", "commit"]
-    rows = [_cells(run, titles, digits) for run in shown]
-    removed = _remove_columns(header, rows, console(WIDTH).width)
-    show_list(
+    echo()
+    show(
         f"runs, newest first (percent, at {rule.words})",
-        [name.replace(" ", "\n") for name in header],
-        rows,
+        header,
+        [_cells(run, titles, digits) for run in shown],
         left=header.index("state") + 1,
+        worth=_WORTH,
+        elsewhere="--format csv",
     )
-    if removed:
-        echo(f"no room for {', '.join(removed)}: --format csv has everything")
 
 
 def _titles(runs: Iterable[StoredRun]) -> list[str]:
@@ -100,32 +114,6 @@ def _titles(runs: Iterable[StoredRun]) -> list[str]:
 
     measured = {title for run in runs for title in run.board_metrics}
     return [title for title in BRIEF if title in measured]
-
-
-def _remove_columns(header: list[str], rows: list[list[str]], width: int) -> list[str]:
-    """Remove optional columns until the table fits `width`; returns their titles."""
-    removed = []
-    for title in _OPTIONAL_COLUMNS:
-        if title not in header:
-            continue
-        if _table_width(header, rows) <= width:
-            break
-        column = header.index(title)
-        for cells in (header, *rows):
-            del cells[column]
-        removed.append(title)
-    return removed
-
-
-def _table_width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """Characters a table takes; titles break at blanks, cells do not."""
-    from rich.cells import cell_len
-
-    widths = []
-    for column, title in enumerate(header):
-        words = [*title.split(), *(row[column] for row in rows)]
-        widths.append(max(cell_len(word) for word in words))
-    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _digits(ids: Sequence[str]) -> int:
@@ -145,8 +133,8 @@ def _cells(run: StoredRun, titles: Sequence[str], digits: int) -> list[str]:
     ends = [minutes, run.when.replace("T", " ")[:16] or "-", commit or "-"]
     return [
         run.id[:digits],
-        *(printable(word, MAX_WORD) or "-" for word in words),
+        *(word or "-" for word in words),
         run.state,
         *(percent(metrics[title].value) if title in metrics else "-" for title in titles),
-        *(printable(end, MAX_WORD) for end in ends),
+        *ends,
     ]

@@ -1,50 +1,152 @@
-"""Tables of sweeps on the terminal."""
+"""The tables of the command line, all by `show` and `show_pairs`; sentences below them by `tell`.
+
+On a terminal they fit its width from 60 columns on, and can be read down to 20. What is no terminal
+gets all columns, one line a row, and no style.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from discl.cli.render.layout import (
+    Line,
+    Styled,
+    TableColumn,
+    fit,
+    laid_out,
+    wrapped,
+)
+from discl.core.text import echo_styled, printable, terminal_width
 
 if TYPE_CHECKING:
     from discl.harness.sweep.grid_table import GridTable
 
+LONGEST_AXIS = 24  # letters of a setting's path; of a longer one the last word is shown
+LONGEST_LINE = 100  # columns of a sentence, however wide the terminal
+NOTHING = "none"
 
-def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """A table whose first `left` columns are words."""
-    from rich.table import Table
+Cell = str | Styled
 
-    from discl.core.text import console
 
-    table = Table(title=title, box=None, header_style="bold")
-    for column, name in enumerate(header):
-        table.add_column(
-            name,
-            justify="left" if column < left else "right",
-            overflow="fold",
-            no_wrap=column >= left,
+def show(
+    title: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    left: int = 1,
+    *,
+    worth: Sequence[str] = (),
+    elsewhere: str = "",
+    style: str = "",
+) -> None:
+    """A table whose first `left` columns are words.
+
+    Columns that have no room are left out whole and named: first those that `worth` does not name,
+    the last one first, then those of `worth`, the last one first. The first column stays.
+    `elsewhere` is an option that gives all of them, such as "--format csv". A title of "" is not
+    printed; `style` is that of cells without one.
+    """
+    for line in table_lines(
+        title,
+        header,
+        rows,
+        left,
+        worth=worth,
+        elsewhere=elsewhere,
+        style=style,
+        width=terminal_width(),
+    ):
+        echo_styled(line)
+
+
+def table_lines(
+    title: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    left: int = 1,
+    *,
+    worth: Sequence[str] = (),
+    elsewhere: str = "",
+    style: str = "",
+    width: int | None = None,
+) -> Iterable[Line]:
+    """The lines that `show` prints on a terminal of `width` columns; None is no terminal."""
+    cells = [[_cell(cell, style) for cell in row] for row in rows]
+    if not cells:
+        yield from _sentence(f"{title}: {NOTHING}" if title else NOTHING, width)
+        return
+    if title:
+        yield from _sentence(title, width)
+    ranks = _ranks(header, worth)
+    columns = [
+        TableColumn(printable(name), rank, at < left)
+        for at, (name, rank) in enumerate(zip(header, ranks, strict=True))
+    ]
+    layout = fit(columns, cells, width)
+    yield from laid_out(columns, cells, layout, width)
+    if layout.left_out:
+        names = ", ".join(f"`{columns[at].title}`" for at in layout.left_out)
+        where = f"{elsewhere}, " if elsewhere else ""
+        yield from _sentence(
+            f"not shown at this width: {names}; see {where}a wider terminal or `| cat`",
+            width,
+            "dim",
         )
-    for row in rows:
-        table.add_row(*row)
-    console(400).print(table)
+
+
+def _ranks(header: Sequence[str], worth: Sequence[str]) -> list[int]:
+    """For each column how many are worth more; the first column is worth most."""
+    order = {name: rank for rank, name in enumerate(dict.fromkeys(worth), 1)}
+    return [
+        0 if at == 0 else order.get(name, len(worth) + 1 + at) for at, name in enumerate(header)
+    ]
+
+
+def _cell(cell: Cell, style: str) -> Styled:
+    text, own = cell if isinstance(cell, Styled) else (cell, "")
+    return Styled(printable(text), own or style)
+
+
+def _sentence(text: str, width: int | None, style: str = "") -> Iterable[Line]:
+    most = None if width is None else min(width, LONGEST_LINE)
+    for line in text.split("\n"):
+        for part in wrapped(printable(line), most):
+            yield [Styled(part, style)]
+
+
+def tell(sentence: str, style: str = "") -> None:
+    """A sentence below or above a table; on a terminal it wraps at words."""
+    for line in _sentence(sentence, terminal_width(), style):
+        echo_styled(line)
+
+
+def show_pairs(title: str, pairs: Iterable[tuple[Cell, Cell]]) -> None:
+    """Words with the text beside them, which wraps in its own column; nothing without any."""
+    if listed := list(pairs):
+        show(title, ["", ""], listed, left=2)
 
 
 def show_grid(title: str, table: GridTable) -> None:
     """The points of a grid, best first."""
     from discl.harness.leaderboard.wording import percent
 
-    header = [
-        *(axis.rpartition(".")[2] if len(axis) > 24 else axis for axis in table.axes),
-        "n",
-        *table.columns.values(),
-        "min",
-    ]
+    axes = [axis.rpartition(".")[2] if len(axis) > LONGEST_AXIS else axis for axis in table.axes]
+    metrics = [*table.columns.values()]
     rows = [
         [*(short_setting(row.at[axis]) for axis in table.axes), _runs(len(row.results), row.runs)]
         + [percent(row.metrics[metric]) for metric in table.columns]
         + [f"{row.minutes:.1f}" if row.results else "-"]
         for row in table.rows
     ]
-    show(title, header, rows, left=len(table.axes))
+    # what was varied, and the first metric, tell the points apart
+    show(
+        title,
+        [*axes, "n", *metrics, "min"],
+        rows,
+        left=len(axes),
+        worth=[*axes, *metrics[:1], "n", *metrics[1:]],
+        elsewhere="--format json",
+    )
 
 
 def _runs(done: int, asked_for: int) -> str:

@@ -1,4 +1,4 @@
-"""Tables and lines on the terminal; names may hold any characters."""
+"""Curves and numbers on the terminal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discl.core.text import console, echo, printable
-
-WIDTH = 200  # columns, where the output is no terminal
-MAX_WORD = 40  # characters of a word in a table
 BARS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 60  # characters of a curve
 
@@ -50,59 +46,3 @@ def points(difference: float, error: float | None) -> str:
     if not math.isfinite(difference):
         return str(difference)
     return f"{100 * difference:+.1f}" + ("" if error is None else f" ± {100 * error:.1f}")
-
-
-def show_table(
-    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1
-) -> None:
-    """Print a table whose first `left` columns are words; words fold, numbers do not."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column, name in enumerate(header):
-        table.add_column(
-            "\n".join(printable(part) for part in name.split("\n")),
-            justify="left" if column < left else "right",
-            overflow="fold",
-            no_wrap=column >= left,
-        )
-    for row in rows:
-        table.add_row(*map(printable, row))
-    echo(f"\n{title}")
-    console(WIDTH).print(table)
-
-
-def show_list(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
-    """Print a table of thousands of rows whose cells fit: rich takes milliseconds for each row."""
-    from rich.cells import cell_len
-
-    titles = [name.split("\n") for name in header]
-    height = max(len(parts) for parts in titles)
-    title_lines = [([""] * height + parts)[-height:] for parts in titles]
-    cells = [list(line) for line in zip(*title_lines, strict=True)]
-    cells += [[printable(cell) for cell in row] for row in rows]
-    widths = [max(cell_len(row[column]) for row in cells) for column in range(len(header))]
-    echo(f"\n{title}")
-    for number, row in enumerate(cells):
-        padded = []
-        for column, cell in enumerate(row):
-            blanks = " " * (widths[column] - cell_len(cell))
-            padded.append(cell + blanks if column < left else blanks + cell)
-        text = "  ".join(padded).rstrip()
-        echo(text, dim=number < height)
-
-
-def show_lines(title: str, lines: Sequence[tuple[str, str]]) -> None:
-    """Print words with the text beside them; long text folds in its own column."""
-    from rich.table import Table
-
-    if not lines:
-        return
-    if title:
-        echo(f"\n{title}")
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for word, text in lines:
-        table.add_row(printable(word, MAX_WORD), printable(text))
-    console(WIDTH).print(table)

@@ -6,10 +6,18 @@
 """
 
 from discl.core.text.markup import Escaped, Latex, Markdown, csv_cell, csv_text
-from discl.core.text.terminal import console, echo, echo_json, styled
+from discl.core.text.terminal import (
+    STYLES,
+    console,
+    echo,
+    echo_json,
+    echo_styled,
+    terminal_width,
+)
 from discl.core.text.words import listed, printable, typed, visible
 
 __all__ = [
+    "STYLES",
     "Escaped",
     "Latex",
     "Markdown",
@@ -18,9 +26,10 @@ __all__ = [
     "csv_text",
     "echo",
     "echo_json",
+    "echo_styled",
     "listed",
     "printable",
-    "styled",
+    "terminal_width",
     "typed",
     "visible",
 ]

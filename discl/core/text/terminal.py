@@ -7,6 +7,7 @@ where they are used: most of the project needs none of them.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -18,15 +19,58 @@ from discl.core.text.words import visible
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
-    from rich.text import Text
 
 
-def echo(text: object = "", *, err: bool = False, nl: bool = True, dim: bool = False) -> None:
+# name -> style of click's; of the eight colours only these two are read on black and on white
+STYLES: dict[str, dict[str, Any]] = {
+    "": {},
+    "bold": {"bold": True},
+    "dim": {"dim": True},
+    "note": {"bold": True, "fg": "magenta"},
+    "bad": {"bold": True, "fg": "red"},
+}
+USUAL_WIDTH = 80  # of a terminal that does not say
+_MARKS = "\n\t\N{LEFT-TO-RIGHT MARK}"
+
+
+def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
     """Write text and a line end to standard output, or with `err` to standard error."""
     import click
 
-    shown = visible(str(text))
-    click.echo(click.style(shown, dim=True) if dim else shown, err=err, nl=nl)
+    click.echo(visible(str(text)), err=err, nl=nl)
+
+
+def echo_styled(parts: Iterable[tuple[str, str]]) -> None:
+    """Write a line of (text, name in `STYLES`) to standard output.
+
+    What is no terminal gets no style, one without TERM or with NO_COLOR no colour.
+    """
+    import click
+
+    styled = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    coloured = styled and not os.environ.get("NO_COLOR")
+    line = ""
+    for text, name in parts:
+        style = {key: value for key, value in STYLES[name].items() if coloured or key != "fg"}
+        shown = visible(text, keep=_MARKS)
+        line += click.style(shown, **style) if styled and style else shown
+    click.echo(line)
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal behind standard output; None where that is a file or a pipe.
+
+    COLUMNS goes before what the terminal says.
+    """
+    if not sys.stdout.isatty():
+        return None
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or USUAL_WIDTH
+    except (OSError, ValueError):
+        return USUAL_WIDTH
 
 
 def echo_json(value: Any, *, finite: bool = False) -> None:
@@ -46,7 +90,7 @@ def _escaped_for_json(found: re.Match[str]) -> str:
 def console(width: int = 0, file: IO[str] | None = None) -> Console:
     """The terminal for rich's tables; `width` columns where the output is no terminal.
 
-    Strings are text, never rich's markup: `styled` or `rich.text.Text` give them a style.
+    Strings are text, never rich's markup: `rich.text.Text` gives them a style.
     """
     tty = (file or sys.stdout).isatty()
     return _console_class()(
@@ -56,13 +100,6 @@ def console(width: int = 0, file: IO[str] | None = None) -> Console:
         emoji=False,
         highlight=False,
     )
-
-
-def styled(text: str, style: str) -> Text:
-    """Text in a style of rich's, such as "bold red"."""
-    from rich.text import Text
-
-    return Text(text, style)
 
 
 @cache

@@ -125,7 +125,7 @@ def test_a_problem_is_exit_code_1_and_a_note_is_not(monkeypatch: pytest.MonkeyPa
         assert done.exit_code == code
         assert "a [bold]message[/]" in done.output
         assert "-> do this" in done.output
-    assert "1 problem, 0 notes" in done.output
+    assert "1 problem, 0 notes, 0 ok" in done.output
 
 
 def test_a_network_check_that_hangs_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

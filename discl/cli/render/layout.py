@@ -1,0 +1,234 @@
+"""How a table fits a terminal: columns that have no room go whole, and no cell is cut.
+
+Widths are columns of the terminal, of which a letter takes none, one or two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+GAP = 2  # blanks between columns
+LEAST_WORDS = 20  # a column of words keeps before another column goes
+LEAST_TITLE = 12  # a longer word of a title may break
+STACKED_BELOW = 40  # columns of a terminal; there a row is a paragraph where the table is wider
+INDENT = "  "
+
+# a word with the blanks after it; a number stays with its interval or its sign
+_WORDS = re.compile(r"\S+(?: (?:± \S+|%\S*))?\s*|\s+")
+_PIECES = re.compile(r"[^\s_/.,:=-]*[\s_/.,:=-]*")  # of a word that is longer than the line
+_RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
+LEFT_TO_RIGHT_MARK = "\N{LEFT-TO-RIGHT MARK}"
+_OTHER_WIDTHS = "\u0300"  # from here on a letter may take none or two columns
+
+
+class Styled(NamedTuple):
+    """Text with a style, a name in `discl.core.text.STYLES`; "" is plain."""
+
+    text: str
+    style: str = ""
+
+
+Line = list[Styled]
+
+
+class TableColumn(NamedTuple):
+    """A column of a table. Columns of words stand left and may wrap; numbers do neither."""
+
+    title: str
+    worth: int  # 0 stays; of the others the largest goes first
+    words: bool
+
+
+class TableLayout(NamedTuple):
+    """Columns that fit, by their places in the table, and the width of each.
+
+    Without columns a row is a paragraph.
+    """
+
+    columns: list[int]
+    widths: list[int]
+    left_out: list[int]
+
+
+def width_of(text: str) -> int:
+    """Columns of a terminal that a line of text takes."""
+    if text.isascii() or max(text) < _OTHER_WIDTHS:
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """Lines of at most `width` columns, at least one.
+
+    They end after words; within a word that is longer than a line after a mark such as `_`, and
+    else anywhere. None is any width.
+    """
+    if width is None or width_of(text) <= width:
+        return [text]
+    lines = [""]
+    for word in _WORDS.findall(text):
+        if width_of((lines[-1] + word).rstrip()) <= width:
+            lines[-1] += word
+        elif width_of(word.rstrip()) <= width:
+            lines.append(word)
+        else:
+            _add_long(lines, word, width)
+    return [line.rstrip() for line in lines if line.strip()] or [""]
+
+
+def _add_long(lines: list[str], word: str, width: int) -> None:
+    """A word that is longer than a line, on lines of its own."""
+    lines.append("")
+    for piece in filter(None, _PIECES.findall(word)):
+        if width_of((lines[-1] + piece).rstrip()) <= width:
+            lines[-1] += piece
+        elif width_of(piece.rstrip()) <= width:
+            lines.append(piece)
+        else:
+            for letter in piece:
+                if width_of((lines[-1] + letter).rstrip()) > width and lines[-1]:
+                    lines.append("")
+                lines[-1] += letter
+
+
+def fit(
+    columns: Sequence[TableColumn], rows: Sequence[Sequence[Styled]], width: int | None
+) -> TableLayout:
+    """The layout of a table on a terminal of `width` columns; None is any width."""
+    cells = [max((width_of(row[at].text) for row in rows), default=0) for at in range(len(columns))]
+    shown = list(range(len(columns)))
+    if width is None:
+        titles = [max(cells[at], width_of(columns[at].title)) for at in shown]
+        return TableLayout(shown, titles, [])
+    by_worth = sorted(shown, key=lambda at: (columns[at].worth, at))
+    while True:
+        for breaks_titles in (False, True):
+            if widths := _widths([columns[at] for at in shown], cells, shown, width, breaks_titles):
+                return TableLayout(shown, widths, sorted(set(range(len(columns))) - set(shown)))
+        last = by_worth.pop()
+        if width < STACKED_BELOW or not columns[last].worth or len(by_worth) < 2:
+            return TableLayout([], [], [])
+        shown.remove(last)
+
+
+def _widths(
+    columns: Sequence[TableColumn],
+    cells: Sequence[int],
+    shown: Sequence[int],
+    width: int,
+    breaks_titles: bool,
+) -> list[int]:
+    """Widths that fit; none where they do not."""
+    least_words = min(LEAST_WORDS, width // 2) if width >= STACKED_BELOW else width
+    least, natural = [], []
+    for column, at in zip(columns, shown, strict=True):
+        title = max((width_of(word.rstrip()) for word in _WORDS.findall(column.title)), default=0)
+        if breaks_titles:
+            title = min(title, LEAST_TITLE)
+        natural.append(max(title, cells[at]))
+        least.append(max(title, min(cells[at], least_words)) if column.words else natural[-1])
+    room = width - GAP * (len(columns) - 1) - sum(least)
+    if room < 0:
+        return []
+    return _shared(least, natural, room)
+
+
+def _shared(least: Sequence[int], most: Sequence[int], room: int) -> list[int]:
+    """`least` with `room` more dealt out evenly, to none more than its `most`."""
+    widths = list(least)
+    while room:
+        short = [at for at, width in enumerate(widths) if width < most[at]]
+        if not short:
+            break
+        share = max(1, room // len(short))
+        for at in short:
+            more = min(share, most[at] - widths[at], room)
+            widths[at] += more
+            room -= more
+    return widths
+
+
+def laid_out(
+    columns: Sequence[TableColumn],
+    rows: Sequence[Sequence[Styled]],
+    layout: TableLayout,
+    width: int | None,
+) -> Iterable[Line]:
+    """The lines of a table, titles first, or of its rows as paragraphs."""
+    if not layout.columns and columns:
+        for row in rows:
+            yield from _paragraph(columns, row, width)
+        return
+    titles = [Styled(column.title, "bold") for column in columns]
+    if any(title.text for title in titles):
+        yield from _row(columns, titles, layout, width, bottom=True)
+    sizes = zip(layout.columns, layout.widths, strict=True)
+    form = (" " * GAP).join(f"{{:{'<' if columns[at].words else '>'}{size}}}" for at, size in sizes)
+    length = sum(layout.widths) + GAP * (len(layout.widths) - 1)
+    for row in rows:
+        text = form.format(*(row[at].text for at in layout.columns))
+        # of thousands of rows nearly all are of plain cells with room for each
+        if len(text) == length and max(text, default="") < _OTHER_WIDTHS and not _is_styled(row):
+            yield [Styled(text.rstrip())]
+        else:
+            yield from _row(columns, row, layout, width)
+
+
+def _is_styled(row: Sequence[Styled]) -> bool:
+    return any(style for _, style in row)
+
+
+def _row(
+    columns: Sequence[TableColumn],
+    row: Sequence[Styled],
+    layout: TableLayout,
+    width: int | None,
+    bottom: bool = False,
+) -> Iterable[Line]:
+    """The lines of a row; with `bottom` its cells stand on the last one."""
+    parts = [
+        wrapped(row[at].text, None if width is None else size)
+        for at, size in zip(layout.columns, layout.widths, strict=True)
+    ]
+    height = max(map(len, parts), default=0)
+    for at in range(height):
+        line = []
+        for place, lines, size in zip(layout.columns, parts, layout.widths, strict=True):
+            first = height - len(lines) if bottom else 0
+            text = lines[at - first] if 0 <= at - first < len(lines) else ""
+            line.append(_padded(row[place], text, size, columns[place].words, width))
+        yield _joined(line)
+
+
+def _padded(cell: Styled, text: str, size: int, words: bool, width: int | None) -> Styled:
+    blanks = " " * (size - width_of(text))
+    if width is not None and _RIGHT_TO_LEFT.search(text):
+        text += LEFT_TO_RIGHT_MARK  # else a terminal may show the numbers after it before it
+    return Styled(text + blanks if words else blanks + text, cell.style)
+
+
+def _joined(cells: Sequence[Styled]) -> Line:
+    """Cells with gaps between them, and no blanks at the end."""
+    line = [part for cell in cells for part in (cell, Styled(" " * GAP))][:-1]
+    while line and not line[-1].text.strip():
+        line.pop()
+    return [*line[:-1], Styled(line[-1].text.rstrip(), line[-1].style)] if line else []
+
+
+def _paragraph(
+    columns: Sequence[TableColumn], row: Sequence[Styled], width: int | None
+) -> Iterable[Line]:
+    """A row on a narrow terminal: its first cell, and below a line for each other cell."""
+    head, *cells = row
+    for text in wrapped(head.text, width) if head.text else ():
+        yield [head._replace(text=text)]
+    for column, cell in zip(columns[1:], cells, strict=True):
+        if cell.text:
+            titled = f"{column.title}: {cell.text}" if column.title else cell.text
+            inner = None if width is None else max(1, width - len(INDENT))
+            for text in wrapped(titled, inner):
+                yield [cell._replace(text=INDENT + text)]
