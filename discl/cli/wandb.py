@@ -80,19 +80,35 @@ def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> No
 
 @wandb.command("status")
 @click.option("--ask", is_flag=True, help="Ask the server whether it knows the key.")
-def wandb_status(ask: bool) -> None:
-    """Show where runs are sent, and how many wait.
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="json: everything, with the ids of all runs that wait.",
+)
+def wandb_status(ask: bool, form: str) -> None:
+    """Show where runs are sent, which wait, and where offline files lie.
 
-    The account is shown, too.
+    The account is shown, too. The key itself is never shown.
     """
     from discl.core.errors import UserError
+    from discl.core.text import echo_json, printable
     from discl.files.sources import public
+    from discl.harness.run.store import Store
     from discl.harness.wandb.client import read_settings, whoami
-    from discl.harness.wandb.sync import status
+    from discl.harness.wandb.sync import run_title, status
 
-    current = status()
+    store = Store()
+    current = status(store)
     if current.error:
         raise UserError(current.error)
+    if form == "json":
+        facts = {**vars(current), "url": public(current.url)}
+        facts["offline_folder"] = str(current.offline_folder)
+        echo_json({**facts, "known_as": whoami(read_settings()) if ask else None})
+        return
     key = "none: set WANDB_API_KEY or run `wandb login`"
     if current.key_from:
         key = f"from {current.key_from}"
@@ -106,9 +122,14 @@ def wandb_status(ask: bool) -> None:
     echo(f"project    {current.project or 'discl-<benchmark>'}")
     echo(f"runs       {current.runs}, of which {current.sent} were sent whole from here")
     if current.waiting:
-        ids = " ".join(current.waiting[:MAX_SHOWN])
-        ids += " ..." if len(current.waiting) > MAX_SHOWN else ""
-        echo(f"waiting    {len(current.waiting)}: {ids}; `discl wandb sync` sends them")
+        echo(f"waiting    {len(current.waiting)}; `discl wandb sync` sends them:")
+        for id in current.waiting[:MAX_SHOWN]:
+            echo(f"           {printable(run_title(store, id))}")
+        if len(current.waiting) > MAX_SHOWN:
+            more = len(current.waiting) - MAX_SHOWN
+            echo(f"           and {more:,} more; --format json has all ids")
+    if current.offline or current.mode == "offline":
+        echo(f"offline    {current.offline} in {current.offline_folder}; the records hold the same")
     if ask:
         echo(f"known as   {whoami(read_settings())}")
 

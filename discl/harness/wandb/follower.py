@@ -33,7 +33,7 @@ from discl.harness.wandb.client import (
     whoami,
 )
 from discl.harness.wandb.run import upload_run
-from discl.harness.wandb.session import Destination
+from discl.harness.wandb.session import Destination, offline_folder
 
 PAUSE_S = 0.3
 ORPHAN_TIMEOUT_S = 60.0  # an orphan without progress ends itself
@@ -47,6 +47,7 @@ class FollowerStatus:
     processed: int = 0  # lines of the list that were handled, successfully or not
     incomplete: int = 0  # of those, runs that W&B does not hold whole
     steps: int = 0  # grows while uploads make progress
+    offline: str = ""  # the folder that runs are written to where there is no server
     error: str = ""  # why nothing more is uploaded, as a sentence
     failures: list[str] = field(default_factory=list)  # a sentence each
 
@@ -99,6 +100,7 @@ class Follower:
             settings = read_settings()
             if settings.mode == DISABLED:
                 return None
+            self.status.offline = "" if settings.mode == ONLINE else str(offline_folder())
             return Destination(settings, whoami(settings) if settings.mode == ONLINE else None)
         except UserError as error:
             self.status.error = f"{error}; the run goes on without it: {SYNC_LATER}"

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from discl.core.dashboard_rows import AXIS, MEASURED, truncated
@@ -67,6 +68,11 @@ class Destination:
         return f"{self.settings.url}/{self.entity}/{project}" if self.online else "offline"
 
 
+def offline_folder() -> Path:
+    """Where W&B's client keeps the runs that it writes without a server, a folder each."""
+    return home().absolute() / "wandb" / "wandb"
+
+
 def open_run(init: RunInit, destination: Destination) -> Any:
     """Open a W&B run; online it is resumed, so that `starting_step` says what W&B holds.
 
@@ -82,7 +88,7 @@ def open_run(init: RunInit, destination: Destination) -> Any:
         os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / name.lower()))
     folder.mkdir(parents=True, exist_ok=True)
     if not destination.online:
-        for earlier in (folder / "wandb").glob(f"offline-run-*-{init.id}"):
+        for earlier in offline_folder().glob(f"offline-run-*-{init.id}"):
             shutil.rmtree(earlier, ignore_errors=True)
     import wandb
 

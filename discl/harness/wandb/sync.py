@@ -26,7 +26,7 @@ from discl.harness.wandb.client import (
 )
 from discl.harness.wandb.run import upload_bank_of, upload_run, used_bank
 from discl.harness.wandb.sent_log import SentRecord, sent_records
-from discl.harness.wandb.session import Destination
+from discl.harness.wandb.session import Destination, offline_folder
 
 MAX_FAILURES_IN_A_ROW = 3  # more of them come from the server rather than from the runs
 
@@ -213,6 +213,8 @@ class SyncStatus:
     runs: int
     sent: int  # of those, by the sent logs of this machine
     waiting: tuple[str, ...]  # ids of the others
+    offline: int  # folders of W&B's own client that were written without a server
+    offline_folder: Path  # where they lie
     error: str = ""  # what is wrong with the settings, as a sentence
 
 
@@ -249,5 +251,16 @@ def status(store: Store | None = None) -> SyncStatus:
         runs,
         runs - len(waiting),
         tuple(waiting),
+        sum(1 for _ in offline_folder().glob("offline-run-*")),
+        offline_folder(),
         error,
     )
+
+
+def run_title(store: Store, id: str) -> str:
+    """The name of a run and its id; the id alone where no record has a name."""
+    for attempt in sorted((store.root / id).glob("[0-9]*"), reverse=True):
+        start, _ = _start_and_epochs(attempt)
+        if start and start.get("name"):
+            return f"{start['name']} ({id})"
+    return id

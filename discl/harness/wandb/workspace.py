@@ -11,6 +11,7 @@ from typing import Any
 from discl.config.benchmark import Benchmark
 from discl.core.conventions import epoch_rule, id_test_split
 from discl.core.errors import UserError
+from discl.core.levels import PHOTO
 from discl.core.metric_names import higher_is_better
 from discl.core.result import Result
 from discl.core.text import printable, typed
@@ -28,6 +29,7 @@ class PanelMetrics:
     val: str  # chooses the epoch
     main: str  # the same on the in-distribution test split
     tail: tuple[str, ...]  # few, medium, many
+    val_tail: tuple[str, ...]  # the curve of few-shot classes, where val has any
     ood: tuple[str, ...]
     extra: tuple[str, ...]  # further metrics that the benchmark names
 
@@ -51,6 +53,7 @@ class PanelMetrics:
             spec.select.metric,
             f"{test}/{metric}",
             tuple(key for key in tail if key in keys),
+            tuple(key for key in ("val/few_acc",) if key in keys),
             tuple(ood),
             tuple(f"{test}/{name}" for name in spec.metrics.extra if f"{test}/{name}" in keys),
         )
@@ -232,7 +235,7 @@ def _panels(wr: Any, metrics: PanelMetrics, levels: Sequence[int]) -> dict[str, 
         ],
         "Tail": [
             *(make.bars(key, key) for key in metrics.tail),
-            make.curve("few-shot classes on val", ["val/few_acc"]),
+            *(make.curve("few-shot classes on val", [key]) for key in metrics.val_tail),
         ],
     }
     if metrics.extra:
@@ -245,7 +248,8 @@ def _panels(wr: Any, metrics: PanelMetrics, levels: Sequence[int]) -> dict[str, 
     sections["Curriculum"] = [
         make.curve("mean level (lambda, in percent) by epoch", ["mix/mean_level"]),
         make.curve(
-            "gain of the adaptive probe, by level", [f"gain/level_{level:03d}" for level in levels]
+            "gain of the adaptive probe, by level",
+            [f"gain/level_{level:03d}" for level in levels if level != PHOTO],
         ),
     ]
     sections["Cost"] = _cost_panels(make, main)

@@ -105,6 +105,8 @@ class Wandb:
         if left > 0:
             reason = "".join(f" ({failure})" for failure in status.get("failures", [])[:1])
             self._warn(f"{left} of {self._listed} runs are not at W&B whole{reason}; {SYNC_LATER}")
+        elif status.get("offline"):
+            _print(f"W&B: offline; the runs lie in {status['offline']}, and {SYNC_LATER}")
         self._collect(child, complete=left <= 0)
 
     def _wait(self, child: subprocess.Popen[bytes]) -> None:
