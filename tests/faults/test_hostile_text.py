@@ -26,6 +26,7 @@ import discl
 from discl.cli import main
 from discl.core.result import Result
 from discl.core.text import (
+    LEFT_TO_RIGHT,
     Latex,
     Markdown,
     console,
@@ -33,6 +34,7 @@ from discl.core.text import (
     csv_text,
     echo,
     echo_json,
+    echo_styled,
     printable,
     visible,
 )
@@ -245,7 +247,8 @@ def test_echo_replaces_what_would_steer_and_json_keeps_it(
 ) -> None:
     hostile = "".join(HOSTILE)
     echo(hostile)
-    echo(hostile, err=True, dim=True)
+    echo(hostile, err=True)
+    echo_styled([(hostile, "bold"), (f"{LEFT_TO_RIGHT}a", "")])
     told = capsys.readouterr()
     assert not steers(told.out + told.err)
     echo_json({hostile: [hostile, "é"]})

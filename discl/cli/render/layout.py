@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from discl.core.text import LEFT_TO_RIGHT
+
 GAP = 2  # blanks between columns
 LEAST_WORDS = 20  # a column of words keeps before another column goes
 LEAST_TITLE = 12  # a longer word of a title may break
@@ -19,7 +21,6 @@ INDENT = "  "
 _WORDS = re.compile(r"\S+(?: (?:± \S+|%\S*))?\s*|\s+")
 _PIECES = re.compile(r"[^\s_/.,:=-]*[\s_/.,:=-]*")  # of a word that is longer than the line
 _RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
-LEFT_TO_RIGHT_MARK = "\N{LEFT-TO-RIGHT MARK}"
 _OTHER_WIDTHS = "\u0300"  # from here on a letter may take none or two columns
 
 
@@ -31,6 +32,8 @@ class Styled(NamedTuple):
 
 
 Line = list[Styled]
+# after a cell that is written from the right: else a terminal may show those after it before it
+_MARK = Styled(LEFT_TO_RIGHT)
 
 
 class TableColumn(NamedTuple):
@@ -196,24 +199,25 @@ def _row(
     ]
     height = max(map(len, parts), default=0)
     for at in range(height):
-        line = []
+        cells = []
         for place, lines, size in zip(layout.columns, parts, layout.widths, strict=True):
             first = height - len(lines) if bottom else 0
             text = lines[at - first] if 0 <= at - first < len(lines) else ""
-            line.append(_padded(row[place], text, size, columns[place].words, width))
-        yield _joined(line)
+            cells.append(_padded(row[place], text, size, columns[place].words, width))
+        yield _joined(cells)
 
 
-def _padded(cell: Styled, text: str, size: int, words: bool, width: int | None) -> Styled:
+def _padded(cell: Styled, text: str, size: int, words: bool, width: int | None) -> Line:
     blanks = " " * (size - width_of(text))
+    padded = [Styled(text + blanks if words else blanks + text, cell.style)]
     if width is not None and _RIGHT_TO_LEFT.search(text):
-        text += LEFT_TO_RIGHT_MARK  # else a terminal may show the numbers after it before it
-    return Styled(text + blanks if words else blanks + text, cell.style)
+        padded.append(_MARK)
+    return padded
 
 
-def _joined(cells: Sequence[Styled]) -> Line:
+def _joined(cells: Sequence[Line]) -> Line:
     """Cells with gaps between them, and no blanks at the end."""
-    line = [part for cell in cells for part in (cell, Styled(" " * GAP))][:-1]
+    line = [part for cell in cells for part in (*cell, Styled(" " * GAP))][:-1]
     while line and not line[-1].text.strip():
         line.pop()
     return [*line[:-1], Styled(line[-1].text.rstrip(), line[-1].style)] if line else []

@@ -7,6 +7,7 @@
 
 from discl.core.text.markup import Escaped, Latex, Markdown, csv_cell, csv_text
 from discl.core.text.terminal import (
+    LEFT_TO_RIGHT,
     STYLES,
     console,
     echo,
@@ -17,6 +18,7 @@ from discl.core.text.terminal import (
 from discl.core.text.words import listed, printable, typed, visible
 
 __all__ = [
+    "LEFT_TO_RIGHT",
     "STYLES",
     "Escaped",
     "Latex",

@@ -30,7 +30,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "bad": {"bold": True, "fg": "red"},
 }
 USUAL_WIDTH = 80  # of a terminal that does not say
-_MARKS = "\n\t\N{LEFT-TO-RIGHT MARK}"
+LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"  # is not seen, and takes no room
 
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
@@ -43,7 +43,8 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
 def echo_styled(parts: Iterable[tuple[str, str]]) -> None:
     """Write a line of (text, name in `STYLES`) to standard output.
 
-    What is no terminal gets no style, one without TERM or with NO_COLOR no colour.
+    What is no terminal gets no style, nor does one without TERM; with NO_COLOR it gets no colour.
+    A part that is `LEFT_TO_RIGHT` is written as it is.
     """
     import click
 
@@ -52,7 +53,7 @@ def echo_styled(parts: Iterable[tuple[str, str]]) -> None:
     line = ""
     for text, name in parts:
         style = {key: value for key, value in STYLES[name].items() if coloured or key != "fg"}
-        shown = visible(text, keep=_MARKS)
+        shown = text if text == LEFT_TO_RIGHT else visible(text)
         line += click.style(shown, **style) if styled and style else shown
     click.echo(line)
 

@@ -1,0 +1,137 @@
+"""What `discl bench` says before its first run and after its last one."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discl.core.text import echo, typed
+
+if TYPE_CHECKING:
+    from discl.config.benchmark import Benchmark
+    from discl.config.experiment import Experiment
+    from discl.core.result import Result
+    from discl.harness.run.assembly import Bench
+    from discl.harness.run.store import Store
+    from discl.harness.run.trackers import CompositeTracker
+    from discl.harness.sweep.cost import CostEstimate
+
+
+def tell_device() -> None:
+    """On standard error: the device that works, and its memory."""
+    import torch
+
+    from discl.files.processes import cores
+    from discl.harness.run.provenance import processor
+
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        name = torch.cuda.get_device_name()
+        told = f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB of memory free"
+    else:
+        threads = torch.get_num_threads()
+        told = f"{processor()}, {cores()} cores, {threads} threads{_memory()}"
+    echo(f"device: {told}", err=True)
+
+
+def _memory() -> str:
+    """The memory of this machine; "" where the system does not say."""
+    try:
+        page = os.sysconf("SC_PAGE_SIZE")
+        free, total = (os.sysconf(f"SC_{name}_PAGES") * page for name in ("AVPHYS", "PHYS"))
+    except (ValueError, OSError):
+        return ""
+    return f", {free / 1e9:.1f} of {total / 1e9:.1f} GB of memory free"
+
+
+class Opening:
+    """Called before the first of the runs that are to be made: says what they take, and expects it.
+
+    The time is said where the paces of this machine are known: nothing is timed for it.
+    """
+
+    def __init__(self, store: Store, tracker: CompositeTracker) -> None:
+        self.store = store
+        self.tracker = tracker
+
+    def __call__(self, bench: Bench, todo: Sequence[Experiment]) -> None:
+        from discl.core.progress import DENOISING, TRAINING, work
+        from discl.harness.sweep.cost import estimate_cost
+
+        cost = estimate_cost(todo, self.store, self.tracker.progress, timed=False)
+        denoising_s, training_s = _paces(bench, cost)
+        work().expect(DENOISING, cost.denoising_steps, denoising_s)
+        work().expect(TRAINING, cost.optimiser_steps, training_s)
+        spec = bench.spec
+        self.tracker.expect(f"{spec.name}, {spec.scale}", len(todo))
+        seconds = sum(
+            units * pace
+            for units, pace in (
+                (cost.denoising_steps, denoising_s),
+                (cost.optimiser_steps, training_s),
+            )
+            if units
+        )
+        echo(f"to do: {_work(cost, len(todo))}{_time(seconds, cost)}", err=True)
+
+
+def _paces(bench: Bench, cost: CostEstimate) -> tuple[float, float]:
+    """Seconds of a denoising step of an image, and of a training step; nan = not known yet."""
+    from discl.harness.sweep.throughput import (
+        Patience,
+        seconds_per_denoising_step,
+        seconds_per_run,
+        training_speed,
+    )
+
+    none = Patience(0.0)  # only what was measured before
+    denoising_s = math.nan
+    if cost.denoising_steps:
+        denoising_s = seconds_per_denoising_step(bench, patience=none)
+    steps = bench.spec.train.epochs * (bench.epoch_images // bench.spec.train.batch)
+    speed = training_speed(bench, patience=none)
+    return denoising_s, seconds_per_run(bench, speed) / steps if steps else math.nan
+
+
+def _work(cost: CostEstimate, runs: int) -> str:
+    parts = [f"{runs:,} {'run' if runs == 1 else 'runs'}"]
+    if cost.fold_models:
+        parts.append(f"{cost.fold_models} models that find the hard photos")
+    parts.append(f"{cost.optimiser_steps:,} steps to train")
+    if cost.hard is None:
+        parts.append("images of the photos that turn out to be hard")
+    else:
+        parts.append(f"{cost.images:,} images to make ({cost.denoising_steps:,} denoising steps)")
+    return ", ".join(parts)
+
+
+def _time(seconds: float, cost: CostEstimate) -> str:
+    """ "" where it is not known."""
+    if math.isnan(seconds) or cost.hard is None:
+        return ""
+    return f"; about {seconds / 60:.1f} minutes here"
+
+
+def tell_end(
+    spec: Benchmark, results: Sequence[Result], fresh_images: int, selection: dict[str, Any]
+) -> None:
+    """Where the runs and the images lie, how many images were there before, and what to do next."""
+    from discl.files.disk import home
+
+    used = int(max((result.cost.get("images", 0.0) for result in results), default=0))
+    banks = sorted({str(bank) for result in results if (bank := result.comparability["bank"])})
+    places = [f"runs in {home() / 'runs'}"]
+    if banks:
+        reused = max(0, used - fresh_images)
+        folders = " and ".join(str(Path(home()) / "banks" / bank) for bank in banks)
+        places.append(f"{used:,} images ({reused:,} from before) in {folders}")
+    echo("; ".join(places))
+    words = [spec.name]
+    for key in ("scale", "strategies", "seeds"):
+        if selection[key] and (key, selection[key]) != ("scale", "smoke"):
+            words += [f"--{key}", selection[key]]
+    words += [word for setting in selection["settings"] for word in ("--set", setting)]
+    echo(f"next: {typed('discl', 'report', *words)}  (the answer, charts and pictures as a page)")
