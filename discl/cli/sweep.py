@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from discl.core.interfaces import Executor
     from discl.harness.run.store import Store
     from discl.harness.sweep.run_list import RunList
-    from discl.harness.tuning.comparison import Gain, Retest, Search
+    from discl.harness.tuning.comparison import Gain, Retest
 
 
 @click.command()
@@ -175,6 +175,7 @@ def _run_grid(sweep: SweepFile, store: Store, executor: Executor, given: dict[st
 
 def _tune(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
     from discl.cli.render.progress import Screen
+    from discl.cli.render.tuning import print_gains, print_searches
     from discl.harness.sweep.expand import most_runs
     from discl.harness.sweep.scheduler import launch
     from discl.harness.tuning.comparison import failures, gains, retests, searches
@@ -193,7 +194,7 @@ def _tune(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, A
         pairs = retests(tuner, given["retest"])
         failed = failures(tuner)
         if not wants_json(given):
-            _show_searches(sweep, tuner.objective, searched)
+            print_searches(sweep.title or sweep.name, tuner.objective, searched)
     outcome: dict[str, Any] = {
         "sweep": sweep.model_dump(mode="json"),
         "searches": [vars(search) for search in searched],
@@ -205,54 +206,12 @@ def _tune(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, A
         titles, lines = gains(pairs, retested.results)
         outcome["gains"] = [_gain_as_json(line) for line in lines]
         if not wants_json(given):
-            _show_gains(given["retest"], titles, lines)
+            print_gains(given["retest"], titles, lines)
     if wants_json(given):
         print_json(outcome)
     if retested:
         end(retested, given)
     end_failed(failed)
-
-
-def _show_searches(sweep: SweepFile, metric: str, searches: Sequence[Search]) -> None:
-    from discl.cli.render.tables import short_setting, show
-
-    header = [
-        "strategy",
-        "best settings",
-        "trials",
-        "given up",
-        "failed",
-        "runs",
-        "hours",
-        "default",
-        "best",
-    ]
-    rows = [
-        [
-            search.strategy,
-            short_setting(search.settings),
-            str(search.complete),
-            str(search.given_up),
-            str(search.failed),
-            str(search.runs),
-            f"{search.hours:.2f}",
-            _percent(search.default),
-            _percent(search.best),
-        ]
-        for search in searches
-    ]
-    show(
-        f"{sweep.title or sweep.name}: {metric}, mean over replicates, in percent",
-        header,
-        rows,
-        left=2,
-        worth=["best", "default", "best settings", "trials", "failed", "hours"],
-        elsewhere="--format json",
-    )
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def _retest(
@@ -265,30 +224,6 @@ def _retest(
     """The runs of defaults and winners on fresh seeds."""
     points = [point for pair in pairs for point in (*pair.default, *pair.tuned)]
     return run_points(sweep, points, store, executor, given)
-
-
-def _show_gains(seeds: int, titles: dict[str, str], lines: Sequence[Gain]) -> None:
-    from discl.cli.render.tables import show
-    from discl.harness.leaderboard.wording import percent
-
-    header = ["strategy"]
-    for title in titles.values():
-        header += [f"{title}, default", f"{title}, tuned", f"{title}, gain"]
-    rows = []
-    for line in lines:
-        cells = [line.strategy]
-        for metric in titles:
-            cells += [percent(line.default[metric]), percent(line.tuned[metric])]
-            cells.append(percent(line.gain[metric], True))
-        rows.append(cells)
-    show(
-        f"default against tuned on {seeds} fresh seeds (percent, mean ± half a 95 % interval;"
-        " gains are paired by seed, and the interval of each stands alone)",
-        header,
-        rows,
-        worth=[f"{title}, gain" for title in titles.values()],
-        elsewhere="--format json",
-    )
 
 
 def _gain_as_json(line: Gain) -> dict[str, Any]:

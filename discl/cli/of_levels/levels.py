@@ -17,12 +17,11 @@ from discl.cli.options.launching import (
     run_points,
     wants_json,
 )
-from discl.core.text import echo, typed
+from discl.core.text import echo
 
 if TYPE_CHECKING:
     from discl.config.sweep import SweepFile
     from discl.harness.run.store import Store
-    from discl.harness.worth.levels import WorthCurve
 
 
 @click.command("levels")
@@ -80,6 +79,7 @@ def levels(
     discl levels cifar10_lt --candidates 0,5,10,15,20,25,30,100 --seeds 0,1,2,3,4
     """
     from discl.cli.options.selection import numbers
+    from discl.cli.render.worth import print_worth
     from discl.harness.run.store import Store
     from discl.harness.worth.figure import check_worth_figure, draw_worth
     from discl.harness.worth.levels import read_worth, worth_json, worth_points, worth_sweep
@@ -109,7 +109,7 @@ def levels(
     if wants_json(given):
         print_json(worth_json(curve))
     else:
-        _print(curve)
+        print_worth(curve)
     end(done, given)
 
 
@@ -127,37 +127,3 @@ def _tell_price(sweep: SweepFile, store: Store) -> None:
         f"time with one worker: {minutes_text(cost.minutes)}",
         err=True,
     )
-
-
-def _print(curve: WorthCurve) -> None:
-    from discl.cli.render.tables import show, tell
-    from discl.harness.worth.levels import METRICS
-
-    metrics = list(curve.levels[0].metrics)
-    proposed = {*curve.proposal.levels}
-    rows = [
-        [
-            f"{row.level}" + (" (photos)" if row.level == 100 else ""),
-            *(_percent(row.metrics[metric]) for metric in metrics),
-            str(row.metrics[metrics[0]].n),
-            "x" if row.level in proposed else "",
-        ]
-        for row in curve.levels
-    ]
-    show(
-        f"{curve.benchmark} at scale {curve.scale}: worth of each level alone, {curve.epochs}"
-        " epochs, percent on val",
-        ["level", *(METRICS[metric] for metric in metrics), "seeds", "proposed"],
-        rows,
-        worth=[METRICS[curve.metric], "proposed"],
-        elsewhere="--format json",
-    )
-    tell(f"proposal, by {METRICS[curve.metric]}: {curve.proposal.why}")
-    listed = ",".join(map(str, curve.proposal.levels))
-    setting = f"levels=[{listed}]"
-    echo(typed("discl", "bench", curve.benchmark, "--scale", curve.scale, "--set", setting))
-
-
-def _percent(value: Any) -> str:
-    width = "" if value.half_width is None else f" ± {100 * value.half_width:.1f}"
-    return f"{100 * value.mean:.1f}{width}"

@@ -13,12 +13,13 @@ from discl.core.text import LEFT_TO_RIGHT
 
 GAP = 2  # blanks between columns
 LEAST_WORDS = 20  # a column of words keeps before another column goes
-LEAST_TITLE = 12  # a longer word of a title may break
+LEAST_TITLE = 12  # a longer word of a title may break; one as short stands on a line if it can
 STACKED_BELOW = 40  # columns of a terminal; there a row is a paragraph where the table is wider
 INDENT = "  "
 
-# a word with the blanks after it; a number stays with its interval or its sign
-_WORDS = re.compile(r"\S+(?: (?:± \S+|%\S*))?\s*|\s+")
+# a word with the blanks after it; a number stays with its interval or its sign, and what stands in
+# backticks stays together
+_WORDS = re.compile(r"`[^`]{1,24}`\S*\s*|\S+(?: (?:± \S+|%\S*))?\s*|\s+")
 _PIECES = re.compile(r"[^\s_/.,:=-]*[\s_/.,:=-]*")  # of a word that is longer than the line
 _RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 _OTHER_WIDTHS = "\u0300"  # from here on a letter may take none or two columns
@@ -44,7 +45,7 @@ class TableColumn(NamedTuple):
     words: bool
 
 
-class TableLayout(NamedTuple):
+class FittedColumns(NamedTuple):
     """Columns that fit, by their places in the table, and the width of each.
 
     Without columns a row is a paragraph.
@@ -100,21 +101,21 @@ def _add_long(lines: list[str], word: str, width: int) -> None:
 
 def fit(
     columns: Sequence[TableColumn], rows: Sequence[Sequence[Styled]], width: int | None
-) -> TableLayout:
+) -> FittedColumns:
     """The layout of a table on a terminal of `width` columns; None is any width."""
     cells = [max((width_of(row[at].text) for row in rows), default=0) for at in range(len(columns))]
     shown = list(range(len(columns)))
     if width is None:
         titles = [max(cells[at], width_of(columns[at].title)) for at in shown]
-        return TableLayout(shown, titles, [])
+        return FittedColumns(shown, titles, [])
     by_worth = sorted(shown, key=lambda at: (columns[at].worth, at))
     while True:
         for breaks_titles in (False, True):
             if widths := _widths([columns[at] for at in shown], cells, shown, width, breaks_titles):
-                return TableLayout(shown, widths, sorted(set(range(len(columns))) - set(shown)))
+                return FittedColumns(shown, widths, sorted(set(range(len(columns))) - set(shown)))
         last = by_worth.pop()
         if width < STACKED_BELOW or not columns[last].worth or len(by_worth) < 2:
-            return TableLayout([], [], [])
+            return FittedColumns([], [], [])
         shown.remove(last)
 
 
@@ -132,8 +133,9 @@ def _widths(
         title = max((width_of(word.rstrip()) for word in _WORDS.findall(column.title)), default=0)
         if breaks_titles:
             title = min(title, LEAST_TITLE)
-        natural.append(max(title, cells[at]))
-        least.append(max(title, min(cells[at], least_words)) if column.words else natural[-1])
+        whole = width_of(column.title)
+        natural.append(max(title, whole if whole <= LEAST_TITLE else 0, cells[at]))
+        least.append(max(title, min(cells[at], least_words) if column.words else cells[at]))
     room = width - GAP * (len(columns) - 1) - sum(least)
     if room < 0:
         return []
@@ -158,7 +160,7 @@ def _shared(least: Sequence[int], most: Sequence[int], room: int) -> list[int]:
 def laid_out(
     columns: Sequence[TableColumn],
     rows: Sequence[Sequence[Styled]],
-    layout: TableLayout,
+    layout: FittedColumns,
     width: int | None,
 ) -> Iterable[Line]:
     """The lines of a table, titles first, or of its rows as paragraphs."""
@@ -188,7 +190,7 @@ def _is_styled(row: Sequence[Styled]) -> bool:
 def _row(
     columns: Sequence[TableColumn],
     row: Sequence[Styled],
-    layout: TableLayout,
+    layout: FittedColumns,
     width: int | None,
     bottom: bool = False,
 ) -> Iterable[Line]:

@@ -138,13 +138,12 @@ def show_grid(title: str, table: GridTable) -> None:
         + [f"{row.minutes:.1f}" if row.results else "-"]
         for row in table.rows
     ]
-    # what was varied, and the first metric, tell the points apart
     show(
         title,
         [*axes, "n", *metrics, "min"],
         rows,
         left=len(axes),
-        worth=[*axes, *metrics[:1], "n", *metrics[1:]],
+        worth=[*metrics[:1], *axes, "n", *metrics[1:]],
         elsewhere="--format json",
     )
 
