@@ -5,11 +5,11 @@ Everything slow is imported by the command that needs it.
 
 from __future__ import annotations
 
+import math
 import sys
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
-from functools import cache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import StringIO
 from typing import Any, NoReturn
 
@@ -39,7 +39,7 @@ from discl.cli.runs import migrate, runs
 from discl.cli.study import study
 from discl.cli.sweep import sweep
 from discl.cli.wandb import wandb
-from discl.core.progress import PatientProgress, showing
+from discl.core.progress import PatientProgress, counting, showing
 from discl.core.text import echo
 
 
@@ -61,7 +61,7 @@ class _Program(CommandGroup):
         open_streams()
         debug = "--debug" in given  # anywhere: people add it to the end of a command that failed
         try:
-            with showing(PatientProgress(_on_console)):
+            with showing(PatientProgress(_on_console)), counting(_OnConsole()), _cleared():
                 code = super().main(
                     [word for word in given if word != "--debug"],
                     *rest,
@@ -80,8 +80,9 @@ class _Program(CommandGroup):
         except click.ClickException as error:
             _tell(_shown(error))
             sys.exit(2)
-        except (KeyboardInterrupt, click.Abort):
-            _tell("stopped; what was finished is kept, and the same command goes on from there")
+        except (KeyboardInterrupt, click.Abort) as stop:
+            with suppress(KeyboardInterrupt):
+                _tell(_stopped(stop))
             sys.exit(130)
         except BrokenPipeError:
             _end_quietly()
@@ -116,6 +117,19 @@ def _tell(sentence: str) -> None:
         echo(sentence, err=True)
 
 
+def _stopped(stop: BaseException) -> str:
+    """The sentence after Ctrl-C, with what is known of the work that was stopped."""
+    notes = dict[str, None]()
+    error: BaseException | None = stop
+    for _ in range(20):  # what a second Ctrl-C interrupted is the context of the first
+        if error is None:
+            break
+        notes |= dict.fromkeys(getattr(error, "__notes__", ()))
+        error = error.__cause__ or error.__context__
+    kept = "; ".join(notes) or "what was finished is kept"
+    return f"stopped; {kept}, and the same command goes on from there"
+
+
 def _shown(error: click.ClickException) -> str:
     """What click writes of an error: with the usage, where the command was called wrong."""
     written = StringIO()
@@ -129,14 +143,37 @@ def _echo_traceback(error: BaseException) -> None:
 
 
 def _on_console(what: str, done: int, total: int) -> None:
-    _console().progress(what, done, total)
+    from discl.parts.trackers.console import Console
+
+    Console().progress(what, done, total)
 
 
-@cache
-def _console() -> Any:
-    from discl.harness.run.trackers import CompositeTracker
+class _OnConsole:
+    """Tells the terminal of work; what only looks never loads it."""
 
-    return CompositeTracker.of(["console"])
+    def expect(self, kind: str, units: int, seconds: float = math.nan) -> None:
+        from discl.parts.trackers.base.display import display
+
+        display().expect(kind, units, seconds)
+
+    def done(self, kind: str, units: int, *, now: bool = True) -> None:
+        from discl.parts.trackers.base.display import display
+
+        display().done(kind, units, now=now)
+
+
+@contextmanager
+def _cleared() -> Iterator[None]:
+    """However it ends, nothing is left on the terminal of what was under way."""
+    try:
+        yield
+    finally:
+        if shown := sys.modules.get("discl.parts.trackers.base.display"):
+            try:
+                shown.close_display()
+            except KeyboardInterrupt:  # a second one, which would leave the cursor hidden
+                shown.close_display()
+                raise
 
 
 @click.group(

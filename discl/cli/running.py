@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from discl.cli.options.completion import trackers as tracker_names
+from discl.cli.options.launching import (
+    end_failed,
+    execution_of,
+    executor_options,
+    is_executed,
+    run_bench,
+)
 from discl.cli.options.selection import load, selection, tell_how_to_keep, words
 from discl.cli.render.boards import print_board
 from discl.core.text import echo, echo_json, typed
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
+    from discl.core.result import Result
     from discl.harness.sweep.cost import CostEstimate
 
 
@@ -95,11 +104,18 @@ def _tell(sentence: str) -> None:
     shell_complete=tracker_names,
     help="Trackers, separated by commas; see `discl list trackers`. The record is always kept.",
 )
+@executor_options
 def bench(trackers: str | None, **selection: Any) -> None:
     """Run every strategy and seed of BENCH, and print the table.
 
-    All runs share one bank of images. Stored runs are not repeated.
+    All runs share one bank of images. Stored runs are not repeated. With --workers or --executor
+    runs are made side by side, with the same results; a run that fails then stops no other.
+
+    \b
+    discl bench cifar10_lt --seeds 0,1,2 --workers 2
     """
+    from discl.cli.render.bench import Opening, tell_device, tell_end
+    from discl.config.experiment import experiments
     from discl.engine.training import distributed
     from discl.harness.leaderboard.stored import stored_results
     from discl.harness.leaderboard.table import board
@@ -107,24 +123,40 @@ def bench(trackers: str | None, **selection: Any) -> None:
     from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.sequential import sweep
 
+    execution = execution_of(selection)
     spec = load(**selection)
     store = Store()
-    tracker = CompositeTracker.of(spec.trackers if trackers is None else words(trackers))
+    wanted = list(spec.trackers) if trackers is None else words(trackers)
+    tracker = CompositeTracker.of(wanted)
     fresh = {"runs": 0, "steps": 0, "images": 0}
     stored = {result.id for result in stored_results(spec, store)}
-    for result in sweep(spec, store, tracker, _tell):
+    if len(stored) < len(experiments(spec)) and distributed.is_main_process():
+        tell_device()
+    failures: dict[str, str] = {}
+    made: Iterable[Result]
+    if is_executed(execution):
+        done = run_bench(spec, store, wanted, execution)
+        made, failures = done.results.values(), done.reasons()
+    else:
+        made = sweep(spec, store, tracker, _tell, Opening(store, tracker))
+    for result in made:
         if result.id not in stored:
             fresh["runs"] += 1
             fresh["steps"] += int(result.cost["steps"])
             fresh["images"] += int(result.cost["images_generated"])
     if not distributed.is_main_process():
         return
-    print_board(board(spec, stored_results(spec, store)))
+    results = stored_results(spec, store)
+    if not results:
+        end_failed(failures)
+    print_board(board(spec, results))
     echo(
         f"this time: {fresh['images']} images made, {fresh['steps']} steps trained, {fresh['runs']}"
         f" runs; {len(stored)} runs were stored"
     )
+    tell_end(spec, results, fresh["images"], selection)
     tell_how_to_keep(selection["bench"], selection["scale"], selection["settings"])
+    end_failed(failures)
 
 
 @click.command()

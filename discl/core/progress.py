@@ -6,6 +6,7 @@ two has to pass it on.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,15 +71,15 @@ TRAINING = "training steps"
 class Work(Protocol):
     """Is told of units of work, of the kinds above or of others."""
 
-    def expect(self, kind: str, units: int) -> None:
-        """So many units are still to be done, or more."""
+    def expect(self, kind: str, units: int, seconds: float = math.nan) -> None:
+        """So many units are still to be done, or more, of some seconds each; nan = not known."""
 
     def done(self, kind: str, units: int, *, now: bool = True) -> None:
         """So many units are done; not `now`: before, or elsewhere, which says nothing of a pace."""
 
 
 class _Untold:
-    def expect(self, kind: str, units: int) -> None: ...
+    def expect(self, kind: str, units: int, seconds: float = math.nan) -> None: ...
 
     def done(self, kind: str, units: int, *, now: bool = True) -> None: ...
 
@@ -116,9 +117,9 @@ class PartOfWork:
         self._stepped = stepped
         self._outer = work()
 
-    def expect(self, kind: str, units: int) -> None:
+    def expect(self, kind: str, units: int, seconds: float = math.nan) -> None:
         if kind != self.kind:
-            self._outer.expect(kind, units)
+            self._outer.expect(kind, units, seconds)
 
     def done(self, kind: str, units: int, *, now: bool = True) -> None:
         if kind == self.kind:
@@ -155,14 +156,15 @@ class WorkClock:
         self._last: tuple[str, float] | None = None  # the kind told last, and when
         self._share = 0.0
 
-    def expect(self, kind: str, units: int) -> None:
-        """So many units are still to be done, or more."""
+    def expect(self, kind: str, units: int, seconds: float = math.nan) -> None:
+        """So many units are still to be done, or more, of some seconds each; nan = not known.
+
+        Those seconds count until the first units are done.
+        """
         least = self._finished.get(kind, 0) + units
         self._total[kind] = max(self._total.get(kind, 0), least)
-
-    def expect_pace(self, kind: str, seconds: float) -> None:
-        """A unit takes so many seconds, as far as is known before one is done."""
-        self._paces[kind] = seconds
+        if not math.isnan(seconds):
+            self._paces[kind] = seconds
 
     def done(self, kind: str, units: int, *, now: bool = True) -> None:
         """So many units are done; not `now`: before, or elsewhere, which says nothing of a pace."""

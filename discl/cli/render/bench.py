@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discl.core.text import echo, typed
@@ -123,15 +122,14 @@ def tell_end(
 
     used = int(max((result.cost.get("images", 0.0) for result in results), default=0))
     banks = sorted({str(bank) for result in results if (bank := result.comparability["bank"])})
-    places = [f"runs in {home() / 'runs'}"]
+    echo(f"runs: {home() / 'runs'}")
     if banks:
         reused = max(0, used - fresh_images)
-        folders = " and ".join(str(Path(home()) / "banks" / bank) for bank in banks)
-        places.append(f"{used:,} images ({reused:,} from before) in {folders}")
-    echo("; ".join(places))
+        folders = ", ".join(str(home() / "banks" / bank) for bank in banks)
+        echo(f"images: {folders} ({used:,}, of which {reused:,} were there)")
     words = [spec.name]
     for key in ("scale", "strategies", "seeds"):
         if selection[key] and (key, selection[key]) != ("scale", "smoke"):
             words += [f"--{key}", selection[key]]
     words += [word for setting in selection["settings"] for word in ("--set", setting)]
-    echo(f"next: {typed('discl', 'report', *words)}  (the answer, charts and pictures as a page)")
+    echo(f"next: {typed('discl', 'report', *words)}")

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
@@ -37,11 +37,16 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
     """Write text and a line end to standard output, or with `err` to standard error."""
     import click
 
-    click.echo(visible(str(text)), err=err, nl=nl)
+    shown = visible(str(text))
+    stream = sys.stderr if err else sys.stdout
+    if hasattr(stream, "rich_proxied_file"):  # rich draws below it, and click would write past it
+        stream.write(shown + ("\n" if nl else ""))
+    else:
+        click.echo(shown, err=err, nl=nl)
 
 
-def echo_styled(parts: Iterable[tuple[str, str]]) -> None:
-    """Write a line of (text, name in `STYLES`) to standard output.
+def echo_styled(lines: Iterable[Sequence[tuple[str, str]]]) -> None:
+    """Write lines, of which each is parts of (text, name in `STYLES`), to standard output.
 
     What is no terminal gets no style, nor does one without TERM; with NO_COLOR it gets no colour.
     A part that is `LEFT_TO_RIGHT` is written as it is.
@@ -50,12 +55,17 @@ def echo_styled(parts: Iterable[tuple[str, str]]) -> None:
 
     styled = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     coloured = styled and not os.environ.get("NO_COLOR")
-    line = ""
-    for text, name in parts:
-        style = {key: value for key, value in STYLES[name].items() if coloured or key != "fg"}
-        shown = text if text == LEFT_TO_RIGHT else visible(text)
-        line += click.style(shown, **style) if styled and style else shown
-    click.echo(line)
+    written = []
+    for line in lines:
+        parts = []
+        for text, name in line:
+            shown = text if text == LEFT_TO_RIGHT else visible(text)
+            if styled and name:
+                style = {key: to for key, to in STYLES[name].items() if coloured or key != "fg"}
+                shown = click.style(shown, **style)
+            parts.append(shown)
+        written.append("".join(parts) + "\n")
+    click.echo("".join(written), nl=False)
 
 
 def terminal_width() -> int | None:

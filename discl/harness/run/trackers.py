@@ -23,6 +23,13 @@ class CompositeTracker:
         ordered = ["jsonl", *(name for name in names if name != "jsonl")]
         return CompositeTracker([bind("trackers", name, {}).build() for name in ordered])
 
+    def expect(self, title: str, runs: int) -> None:
+        """So many runs follow; told to trackers that have `expect`."""
+        for tracker in self.trackers:
+            expect = getattr(tracker, "expect", None)
+            if expect is not None:
+                expect(title, runs)
+
     def start(self, run: Mapping[str, Any]) -> None:
         for tracker in self.trackers:
             tracker.start(run)

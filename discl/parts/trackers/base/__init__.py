@@ -1,0 +1,1 @@
+"""Base of trackers: what the terminal shows of work under way."""
