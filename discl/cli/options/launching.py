@@ -1,4 +1,4 @@
-"""Options and steps that `discl sweep` and `discl order-test` share: load, launch, report."""
+"""Options and steps of commands that launch runs, such as `discl sweep`: load, launch, report."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from discl.cli.options.renamed import renamed_option
 from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
+    from discl.config.benchmark import Benchmark
     from discl.config.sweep import Point, SweepFile
     from discl.core.interfaces import Executor
     from discl.harness.leaderboard.statistics import Estimate
@@ -20,28 +21,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
-_OPTIONS = (
-    click.option(
-        "--benchmark",
-        metavar="BENCH",
-        shell_complete=benchmarks,
-        help="Run this benchmark instead of the one the file names.",
-    ),
-    click.option(
-        "--scale",
-        shell_complete=scales,
-        help="smoke, small or paper, instead of what the file says.",
-    ),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Override a setting for all runs. Repeatable.",
-    ),
-    click.option(
-        "--dry-run", is_flag=True, help="Say what would be run and what it costs, and stop."
-    ),
+_EXECUTION = (
     click.option(
         "--executor",
         default="local",
@@ -71,6 +51,31 @@ _OPTIONS = (
         type=click.IntRange(0),
         help="How often a failed run is tried again in this launch; a new launch tries it anyway.",
     ),
+)
+
+_OPTIONS = (
+    click.option(
+        "--benchmark",
+        metavar="BENCH",
+        shell_complete=benchmarks,
+        help="Run this benchmark instead of the one the file names.",
+    ),
+    click.option(
+        "--scale",
+        shell_complete=scales,
+        help="smoke, small or paper, instead of what the file says.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override a setting for all runs. Repeatable.",
+    ),
+    click.option(
+        "--dry-run", is_flag=True, help="Say what would be run and what it costs, and stop."
+    ),
+    *_EXECUTION,
     click.option(
         "--trackers",
         shell_complete=trackers,
@@ -100,6 +105,13 @@ def launch_options(command: Command) -> Command:
 def bench_launch_options(command: Command) -> Command:
     """Options of a command that runs a sweep of the benchmark that it is given."""
     for option in reversed(_OPTIONS[1:]):  # without --benchmark
+        command = option(command)
+    return command
+
+
+def executor_options(command: Command) -> Command:
+    """Options that say where runs are made."""
+    for option in reversed(_EXECUTION):
         command = option(command)
     return command
 
@@ -193,6 +205,57 @@ def run_points(
     return agenda
 
 
+def execution_of(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the values of `executor_options` out of those of a command."""
+    keys = ("executor", "workers", "address", "executor_set", "retry")
+    return {key: given.pop(key) for key in keys}
+
+
+def is_executed(execution: Mapping[str, Any]) -> bool:
+    """Whether runs are to be made by an executor: one of its options is given."""
+    return execution["executor"] != "local" or any(
+        value for key, value in execution.items() if key != "executor"
+    )
+
+
+def run_bench(
+    spec: Benchmark, store: Store, trackers: Sequence[str], execution: Mapping[str, Any]
+) -> RunList:
+    """Make the runs of a benchmark that are not stored, by an executor, side by side.
+
+    Remarks about prompts are told first, as where runs are made one after the other. Raises
+    UserError under torchrun, whose processes make one run together.
+    """
+    from discl.cli.render.progress import Screen
+    from discl.config.experiment import experiments
+    from discl.core.errors import UserError
+    from discl.engine.training import distributed
+    from discl.harness.bank.prompt_remarks import remarks_before_images
+    from discl.harness.run.assembly import Bench
+    from discl.harness.run.trackers import CompositeTracker
+    from discl.harness.sweep.run_list import RunList
+    from discl.harness.sweep.scheduler import launch
+
+    world = distributed.share().world
+    if world > 1:
+        raise UserError(
+            f"torchrun's {world} processes make each run together, so there is no --workers or"
+            " --executor; leave them out, or start discl by itself"
+        )
+    executor = executor_of(execution)
+    agenda = RunList(experiments(spec), store, execution["retry"])
+    if agenda.todo:
+        bench = Bench(spec)
+        bench.dataset.prepare(CompositeTracker.of(["console"]).progress)
+        for sentence in remarks_before_images(bench):
+            echo(sentence, err=True)
+        bench.close()  # the workers build their own
+        total = len(agenda.experiments)
+        with Screen(spec.title, total, agenda.stored, spec.select.metric) as screen:
+            launch(agenda, executor, trackers, screen)
+    return agenda
+
+
 def _label(point: Point) -> str:
     from discl.cli.render.tables import short_setting
 
@@ -223,12 +286,7 @@ def end(done: RunList, given: Mapping[str, Any]) -> None:
         " stored before",
         err=wants_json(given),
     )
-    end_failed(
-        {
-            done.labels.get(id, done.experiments[id].name): failure.why
-            for id, failure in done.failures.items()
-        }
-    )
+    end_failed(done.reasons())
 
 
 def end_failed(failures: Mapping[str, str]) -> None:

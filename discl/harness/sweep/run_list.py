@@ -75,3 +75,10 @@ class RunList:
                 self.todo.append(id)
         else:
             self.busy_elsewhere[id] = time.monotonic()
+
+    def reasons(self) -> dict[str, str]:
+        """Why runs failed, by the names that a person sees."""
+        return {
+            self.labels.get(id, self.experiments[id].name): failure.why
+            for id, failure in self.failures.items()
+        }
