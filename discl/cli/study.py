@@ -400,6 +400,8 @@ def study_dashboard(port: int, url: str | None) -> None:
     from discl.harness.tuning.dashboard import HOST, server
     from discl.harness.tuning.history import reading
 
+    where = f"port {port} of {HOST}" if port else f"a free port of {HOST}"
+    echo(f"optuna-dashboard starts on {where}, which takes some seconds", err=True)
     with reading(_url(url)) as database, server(database, port) as serving:
         echo(f"http://{HOST}:{serving.server_port}/ shows the studies; Ctrl-C ends it")
         try:

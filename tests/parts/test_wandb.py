@@ -243,7 +243,7 @@ def test_a_server_that_goes_away_under_way_ends_the_wait_and_sync_sends_the_rest
 
 
 def test_disabled_starts_nothing_and_offline_asks_nobody(
-    monkeypatch: pytest.MonkeyPatch, server: Server
+    monkeypatch: pytest.MonkeyPatch, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     tracker = Wandb()
@@ -255,6 +255,7 @@ def test_disabled_starts_nothing_and_offline_asks_nobody(
     run.finish({"test/macro_acc": 0.5})
     tracker.close()
     assert not server.asked
+    assert f"offline; the runs lie in {home() / 'wandb' / 'wandb'}" in capsys.readouterr().err
     (uploaded,) = (home() / "wandb" / "wandb").glob("offline-run-*/run-*.wandb")
     assert uploaded.name == f"run-{ID}.wandb"  # the experiment's own id
     assert json.loads((Store().root / ID / ".wandb-sent.json").read_text())["offline"] == {

@@ -34,7 +34,7 @@ from discl.core.errors import UserError
 from discl.harness.sweep.planned_run import PlannedRun
 from discl.harness.tuning import description, history, slots
 from discl.harness.tuning.plots import draw as plots
-from discl.harness.tuning.plots import trial_charts
+from discl.harness.tuning.plots import optuna_plots, trial_charts
 from discl.harness.tuning.tuner import Tuner
 from tests.shared import made_once
 from tests.studies import REAL, SPACE, STATIC, opened, sweep_file, tune
@@ -339,8 +339,24 @@ def test_every_kind_is_drawn_as_svg_and_as_a_page(kind: str, pareto: str, tmp_pa
     page = plots.draw([view], kind, tmp_path / "picture.html").read_text("utf-8")
     assert STATIC in svg
     assert "val/macro_acc" in svg
-    assert "vegaEmbed" in page  # inside, not fetched
+    assert "<svg" in page or "vegaEmbed" in page  # inside, not fetched
+    assert not re.findall(r"""(?:src|href)=["']https?://""", page)
     assert "tune_static" in page
+
+
+def test_slices_and_parallel_coordinates_are_optunas_own_with_choices_as_words(
+    url: str, tmp_path: Path
+) -> None:
+    view = _view(url, STATIC)
+    svg = plots.draw([view], "slice", tmp_path / "slice.svg").read_text("utf-8")
+    assert plots.draw([view], "slice", tmp_path / "again.svg").read_text("utf-8") == svg
+    assert len(re.findall(r"<use ", svg)) >= len(view.scored) * len(view.space)  # a dot a trial
+    page = plots.draw([view], "parallel", tmp_path / "parallel.html").read_text("utf-8")
+    for drawn in (svg, page):
+        assert all(path in drawn for path in view.space)  # whole, where Optuna cuts them
+        assert "json:" not in drawn  # as Optuna stores choices that are no words
+        assert "mathdefault" not in drawn
+        assert "val/macro_acc (%)" in drawn
 
 
 def test_the_picture_of_importances_says_what_the_table_says(pareto: str, tmp_path: Path) -> None:
@@ -358,6 +374,7 @@ def test_the_history_of_a_sweep_has_a_line_for_each_strategy(url: str, tmp_path:
     )
     again = plots.draw(history.chosen_studies(url, "tune_static"), None, tmp_path / "again.svg")
     assert again.read_bytes() == picture.read_bytes()
+    assert ">a trial<" in picture.read_text("utf-8")  # a dot each
 
 
 def test_the_history_never_counts_a_trial_that_was_given_up() -> None:
@@ -390,6 +407,9 @@ def test_names_in_a_page_are_words_and_no_html(tmp_path: Path) -> None:
 def test_a_library_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UserError, match=re.escape("matplotlib is not installed; pip install")):
+        optuna_plots.check_installed()
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(UserError, match=re.escape("pip install 'discl[plots]'")):
         plots.check_picture(tmp_path / "page.html")
@@ -440,6 +460,8 @@ def test_the_dashboard_shows_studies_changes_none_and_ends_by_ctrl_c(small: str)
         finally:
             serving.send_signal(signal.SIGINT)
         assert serving.wait(30) == 0
+        assert serving.stderr is not None
+        assert "starts on a free port of 127.0.0.1, which takes" in serving.stderr.read()
     assert len(history.all_studies(small)) == 2
 
 

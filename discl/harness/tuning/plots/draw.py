@@ -9,10 +9,10 @@ from discl.core.errors import UserError
 from discl.files.vega import check_picture as check_file
 from discl.files.vega import write_picture
 from discl.harness.tuning.history import StudySnapshot
-from discl.harness.tuning.plots import setting_charts, trial_charts
+from discl.harness.tuning.plots import optuna_plots, setting_charts, trial_charts
 
 FORMATS = (".png", ".svg", ".html")
-KINDS = (*trial_charts.CHARTS, *setting_charts.CHARTS)
+KINDS = (*trial_charts.CHARTS, *setting_charts.CHARTS, *optuna_plots.KINDS)
 
 
 def check_picture(path: Path) -> None:
@@ -46,5 +46,7 @@ def draw(studies: Sequence[StudySnapshot], kind: str | None, path: Path) -> Path
     if kind in trial_charts.CHARTS:
         chart = trial_charts.CHARTS[kind](studies)
         return write_picture(trial_charts.specification(chart), path, chart.title)
+    if kind in optuna_plots.KINDS:
+        return optuna_plots.draw(studies[0], kind, path)
     spec = setting_charts.CHARTS[kind](studies[0])
     return write_picture(spec, path, studies[0].name)

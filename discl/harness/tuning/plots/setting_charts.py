@@ -81,14 +81,13 @@ def _axes(study: StudySnapshot) -> list[_Axis]:
     ]
 
 
-def _several_axes(study: StudySnapshot, kind: str) -> list[_Axis]:
-    axes = _axes(study)
-    if len(axes) < 2:
+def check_several(study: StudySnapshot, kind: str) -> None:
+    """Raises UserError where a study tunes one setting, and a kind of picture is of several."""
+    if len(study.space) < 2:
         raise UserError(
             f"{study.name} tunes one setting, and a picture of kind {kind} is of several; draw"
             " --kind slice"
         )
-    return axes
 
 
 def _objective(study: StudySnapshot, trial: FrozenTrial) -> float:
@@ -142,99 +141,9 @@ def _importance(study: StudySnapshot) -> dict[str, Any]:
     }
 
 
-def _slice(study: StudySnapshot) -> dict[str, Any]:
-    y = {
-        "field": "objective",
-        "type": "quantitative",
-        "title": axis_title(study.objective[0]),
-        "scale": {"zero": False},
-    }
-    colour = {
-        "field": "trial",
-        "type": "quantitative",
-        "title": "trial (number)",
-        "scale": _COLOURS,
-    }
-    charts = [
-        {
-            "width": 160,
-            "height": 180,
-            "mark": {"type": "point", "filled": True, "stroke": "black", "strokeWidth": 0.5},
-            "encoding": {"x": axis.encoding(_field(axis.path)), "y": y, "fill": colour},
-        }
-        for axis in _axes(study)
-    ]
-    return {
-        "title": study.name,
-        "data": {"values": _rows(study)},
-        "columns": 3,
-        "concat": charts,
-    }
-
-
-def _parallel(study: StudySnapshot) -> dict[str, Any]:
-    axes = _several_axes(study, "parallel")
-    rows = _rows(study)
-    title = axis_title(study.objective[0])
-    lines = []
-    ends = []
-    for axis in [_Axis("objective", [], False), *axes]:
-        positions = [row[axis.path] for row in rows]
-        low, high = min(positions), max(positions)
-        setting = title if axis.path == "objective" else axis.path
-        shares = _between(axis.straight(positions), *axis.straight([low, high]))
-        for row, share in zip(rows, shares, strict=True):
-            lines.append(
-                {
-                    "setting": setting,
-                    "share": share,
-                    "trial": row["trial"],
-                    "value": row["objective"],
-                }
-            )
-        for share, end in ((0.0, low), (1.0, high)):
-            word = axis.choices[int(end)] if axis.choices else f"{end:.4g}"
-            ends.append({"setting": setting, "share": share, "word": word})
-    x = {
-        "field": "setting",
-        "type": "nominal",
-        "sort": None,
-        "title": None,
-        "scale": {"padding": 0.5},
-    }
-    x["axis"] = {"labelAngle": 0, "grid": True, "labelLimit": 130, "labelOverlap": False}
-    y = {"field": "share", "type": "quantitative", "axis": None}
-    stroke = {"field": "value", "type": "quantitative", "title": title, "scale": _COLOURS}
-    return {
-        "title": study.name,
-        "width": 130 * (len(axes) + 1),
-        "height": 220,
-        "encoding": {"x": x, "y": y},
-        "layer": [
-            {
-                "data": {"values": lines},
-                "mark": {"type": "line", "strokeWidth": 1.2},
-                "encoding": {"detail": {"field": "trial"}, "stroke": stroke},
-            },
-            {
-                "data": {"values": ends},
-                "mark": {"type": "text", "align": "left", "dx": 4, "fontSize": 9},
-                "encoding": {"text": {"field": "word", "type": "nominal"}},
-            },
-        ],
-    }
-
-
-def _between(values: Any, low: float, high: float) -> list[float]:
-    """Where values [n] lie between two ends: 0 at the low one, 1 at the high one."""
-    if low == high:
-        return [0.5] * len(values)
-    shares: list[float] = ((np.asarray(values) - low) / (high - low)).tolist()
-    return shares
-
-
 def _contour(study: StudySnapshot) -> dict[str, Any]:
-    axes = _several_axes(study, "contour")
+    check_several(study, "contour")
+    axes = _axes(study)
     rows = _rows(study)
     colour = {
         "field": "objective",
@@ -306,7 +215,5 @@ def _interpolated(rows: list[dict[str, Any]], x: _Axis, y: _Axis) -> list[dict[s
 
 CHARTS: Mapping[str, Callable[[StudySnapshot], dict[str, Any]]] = {
     "importance": _importance,
-    "parallel": _parallel,
-    "slice": _slice,
     "contour": _contour,
 }

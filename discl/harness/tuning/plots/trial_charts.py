@@ -57,9 +57,13 @@ def _history(studies: Sequence[StudySnapshot]) -> SeriesChart:
         _best_so_far(study, study.name.removeprefix(shared) if shared else "best so far")
         for study in studies
     ]
-    if not shared:
-        series.append(_trials(studies[0], "complete", "a trial", "dot"))
-        series.append(_trials(studies[0], "given up", "given up (estimate)", "hollow"))
+    for state, name, look in (
+        ("complete", "a trial", "dot"),
+        ("given up", "given up (estimate)", "hollow"),
+    ):
+        dots = [_trials(study, state, name, look) for study in studies]
+        x, y = [x for one in dots for x in one.x], [y for one in dots for y in one.y]
+        series.append(Series(name, look, x, y))
     return SeriesChart(
         shared.rstrip("/") or studies[0].name,
         "trial, in the order of the budget (number)",
