@@ -248,7 +248,7 @@ def test_echo_replaces_what_would_steer_and_json_keeps_it(
     hostile = "".join(HOSTILE)
     echo(hostile)
     echo(hostile, err=True)
-    echo_styled([(hostile, "bold"), (f"{LEFT_TO_RIGHT}a", "")])
+    echo_styled([[(hostile, "bold"), (f"{LEFT_TO_RIGHT}a", "")]])
     told = capsys.readouterr()
     assert not steers(told.out + told.err)
     echo_json({hostile: [hostile, "é"]})

@@ -18,6 +18,8 @@ from click.testing import CliRunner
 
 from discl.cli import main
 from discl.engine.bank.catalogue import MADE, Catalogue, ImageRecord
+from discl.harness.doctor import diagnosis
+from discl.harness.doctor.finding import Finding
 
 
 def _ends_with(words: list[str], output: int, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -49,6 +51,18 @@ def test_a_reader_who_has_read_enough_is_no_failure(
     reader, writer = os.pipe()
     os.close(reader)
     assert _ends_with(words, writer, monkeypatch) == 0
+    assert not capsys.readouterr().err
+
+
+def test_a_reader_who_has_read_enough_changes_no_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setitem(
+        diagnosis.LOCAL, "disk", lambda: iter([Finding("problem", "no space", "free some")])
+    )
+    assert _ends_with(["doctor", "disk"], writer, monkeypatch) == 1
     assert not capsys.readouterr().err
 
 

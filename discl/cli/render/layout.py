@@ -58,7 +58,7 @@ class FittedColumns(NamedTuple):
 
 def width_of(text: str) -> int:
     """Columns of a terminal that a line of text takes."""
-    if text.isascii() or max(text) < _OTHER_WIDTHS:
+    if _are_of_one(text):
         return len(text)
     from rich.cells import cell_len
 
@@ -103,7 +103,7 @@ def fit(
     columns: Sequence[TableColumn], rows: Sequence[Sequence[Styled]], width: int | None
 ) -> FittedColumns:
     """The layout of a table on a terminal of `width` columns; None is any width."""
-    cells = [max((width_of(row[at].text) for row in rows), default=0) for at in range(len(columns))]
+    cells = [_widest([row[at].text for row in rows]) for at in range(len(columns))]
     shown = list(range(len(columns)))
     if width is None:
         titles = [max(cells[at], width_of(columns[at].title)) for at in shown]
@@ -117,6 +117,16 @@ def fit(
         if width < STACKED_BELOW or not columns[last].worth or len(by_worth) < 2:
             return FittedColumns([], [], [])
         shown.remove(last)
+
+
+def _widest(texts: Sequence[str]) -> int:
+    of_one = _are_of_one("".join(texts))
+    return max(map(len if of_one else width_of, texts), default=0)
+
+
+def _are_of_one(letters: str) -> bool:
+    """Whether each letter is known to take one column."""
+    return letters.isascii() or max(letters) < _OTHER_WIDTHS
 
 
 def _widths(
@@ -177,7 +187,7 @@ def laid_out(
     for row in rows:
         text = form.format(*(row[at].text for at in layout.columns))
         # of thousands of rows nearly all are of plain cells with room for each
-        if len(text) == length and max(text, default="") < _OTHER_WIDTHS and not _is_styled(row):
+        if len(text) == length and _are_of_one(text) and not _is_styled(row):
             yield [Styled(text.rstrip())]
         else:
             yield from _row(columns, row, layout, width)

@@ -46,7 +46,7 @@ def show(
     `elsewhere` is an option that gives all of them, such as "--format csv". A title of "" is not
     printed; `style` is that of cells without one.
     """
-    for line in table_lines(
+    lines = table_lines(
         title,
         header,
         rows,
@@ -55,8 +55,8 @@ def show(
         elsewhere=elsewhere,
         style=style,
         width=terminal_width(),
-    ):
-        echo_styled(line)
+    )
+    echo_styled(lines)
 
 
 def table_lines(
@@ -116,8 +116,7 @@ def _sentence(text: str, width: int | None, style: str = "") -> Iterable[Line]:
 
 def tell(sentence: str, style: str = "") -> None:
     """A sentence below or above a table; on a terminal it wraps at words."""
-    for line in _sentence(sentence, terminal_width(), style):
-        echo_styled(line)
+    echo_styled(_sentence(sentence, terminal_width(), style))
 
 
 def show_pairs(title: str, pairs: Iterable[tuple[Cell, Cell]]) -> None:
