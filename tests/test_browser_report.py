@@ -26,8 +26,8 @@ from discl.harness.report.gallery import (
 )
 from discl.harness.report.histories import Histories
 from discl.harness.report.library import drawing_library
-from discl.harness.report.page import draw_section
 from discl.harness.report.page import page as page_of
+from discl.harness.report.section import draw_section
 from discl.harness.report.tuning import StudyLine, TuningSection
 from tests.browser import opened, sideways
 from tests.reports import HOSTILE, comparison_of, run

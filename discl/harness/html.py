@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -19,19 +20,26 @@ def template(path: str, filters: Mapping[str, Callable[..., Any]] | None = None)
     """
     environment = Environment(
         autoescape=True,
-        finalize=_without_controls,
+        finalize=_finished,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= filters or {}
     environment.globals["colours"] = Markup(text("colours.css"))  # noqa: S704
-    return environment.from_string(text(path))
+    # a number and its percent sign stay on one line
+    source = re.sub(r"(?<=[\d}]) (?=%(?!\}))", "\u00a0", text(path))
+    return environment.from_string(source)
 
 
-def _without_controls(value: Any) -> Any:
+def _finished(value: Any) -> Any:
     """What is put in, without characters that change the direction of writing or are no text."""
-    return visible(value) if type(value) is str else value
+    return unbroken(visible(value)) if type(value) is str else value
+
+
+def unbroken(words: str) -> str:
+    """Words without a line break before a percent sign or around a plus-minus."""
+    return re.sub(r"(?<=\d) (?=%)| (?=± )|(?<=±) ", "\u00a0", words)
 
 
 def text(path: str) -> str:

@@ -104,10 +104,16 @@ def seen(training_data: str) -> str:
     )
 
 
+def training_data_of(result: Result) -> str:
+    """What the generator of a result with images had been trained on; `unknown` where none says."""
+    told = result.provenance.get("training_data")
+    return str(told or _as_shipped(result.identity["images"]["generator"]))
+
+
 def _sentences(result: Result, images: Mapping[str, Any]) -> Iterator[str]:
     if hard := _hard(result):
         yield hard
-    yield seen(result.provenance.get("training_data") or _as_shipped(images["generator"]))
+    yield seen(training_data_of(result))
 
 
 def _overlap(comparability: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from discl.config.benchmark import Benchmark
+from discl.core.errors import UserError
+from discl.core.hashing import canonical
 from discl.files.disk import atomic_output
 from discl.harness.leaderboard.publish import committed
 from discl.harness.leaderboard.stored import runs_of, with_runs
@@ -17,7 +19,8 @@ from discl.harness.report.comparison import Comparison
 from discl.harness.report.figures import save_figures
 from discl.harness.report.histories import load_histories
 from discl.harness.report.library import drawing_library
-from discl.harness.report.page import Section, draw_section, page
+from discl.harness.report.page import page
+from discl.harness.report.section import Section, draw_section
 from discl.harness.run.store import Store
 
 
@@ -55,7 +58,7 @@ def _section(spec: Benchmark, request: ReportRequest, store: Store) -> Section:
     notes: list[str] = []
     if not comparison.histories.epochs:
         notes.append("no curves and no level traces: the runs' records are not on this machine")
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"group_names": _group_names(spec, comparison)}
     if request.pictures:
         from discl.harness.report.gallery import pictures  # torch: seconds
 
@@ -67,6 +70,23 @@ def _section(spec: Benchmark, request: ReportRequest, store: Store) -> Section:
             request.studies, spec.name, spec.scale, request.study, notes
         )
     return draw_section(comparison, notes=notes, source=request.command, **more)
+
+
+def _group_names(spec: Benchmark, comparison: Comparison) -> dict[int, str]:
+    """Names of groups, where the runs' own photos are on this machine and name them."""
+    first = comparison.board.rows[0].results[0]
+    if not any(metric.endswith("/groups_scored") for metric in first.metrics):
+        return {}
+    try:
+        bound = spec.part("datasets")
+        dataset = bound.build()
+        if not dataset.ready or first.identity["dataset"] != canonical(
+            bound.identity() | dataset.identity()
+        ):
+            return {}
+    except UserError:
+        return {}
+    return dict(enumerate(getattr(dataset, "group_names", ())))
 
 
 def save_figures_of(request: ReportRequest, folder: Path, formats: Sequence[str]) -> list[Path]:

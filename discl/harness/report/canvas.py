@@ -10,11 +10,13 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.harness.report.comparison import Comparison, Rows
+from discl.harness.report.labels import SIDES, LabelSide
 from discl.harness.report.style import level_colours, plot_styles
 
 PAPER_WIDTH = 326  # CSS pixels, 96 an inch: 3.4 inches, a column of most conferences
 PAPER_INK = "#1b1f24"
 PAPER_QUIET = "#57616c"
+CURVE_HEIGHT = 260
 ROW_HEIGHT = 46  # pixels of a row with a word, a dot and an interval
 LEGEND_COLUMNS = 3  # in print
 LEGEND_LABEL = 105  # most pixels of a name
@@ -114,6 +116,11 @@ class Canvas:
         whole = self.alt.Scale(domain=[0, 100], clamp=True)  # an interval may go beyond
         return self.y(field, "recall (%)", scale=whole)
 
+    def recall_across(self, field: str) -> Any:
+        """The same along x."""
+        whole = self.alt.Scale(domain=[0, 100], clamp=True)
+        return self.x(field, "recall (%)", scale=whole)
+
     def by_strategy(self, *channels: str, legend: bool = True) -> dict[str, Any]:
         """Channels that tell strategies apart.
 
@@ -179,9 +186,52 @@ class Canvas:
             tooltip=self.tooltip(tips),
         )
 
-    def forest(self, name: str, label: str, choices: Sequence[str]) -> dict[str, Any]:
-        """A forest plot: in each row a word, a dot, its interval and the number; zero is a line."""
+    def seed_dots(
+        self, base: Any, position: Mapping[str, Any], *, legend: bool = True, **shift: float
+    ) -> Any:
+        """A pale dot for each seed of a row; a channel of `position` has the field `seed`.
+
+        `shift` are pixels as Vega names them: yOffset = 8 is below the mean.
+        """
+        flat = base.transform_flatten(["seeds"], ["seed"])
+        return flat.mark_point(size=14, filled=True, opacity=0.45, shape="circle", **shift).encode(
+            **position, **self.by_strategy("fill", legend=legend)
+        )
+
+    def names(self, base: Any, position: Mapping[str, Any]) -> list[Any]:
+        """The strategies' names beside their marks, at the row's `side`; none in print."""
+        if self.paper:
+            return []
         alt = self.alt
+        # one layer: a layer for each side may be without rows, and an axis without an extent
+        anchors = {
+            key: alt.ExprRef(
+                " : ".join(
+                    [
+                        *(
+                            f"datum.side === '{side}' ? {getattr(place, key)!r}"
+                            for side, place in SIDES.items()
+                        ),
+                        repr(getattr(SIDES["right"], key)),
+                    ]
+                )
+            )
+            for key in LabelSide._fields
+        }
+        text = base.transform_calculate(name="datum.side ? datum.strategy : ''").mark_text(
+            fill=self.ink, fontSize=11, **anchors
+        )
+        return [text.encode(**position, text=alt.Text(field="name", type="nominal"))]
+
+    def forest(
+        self, name: str, label: str, choices: Sequence[str], *, signed: bool = True
+    ) -> dict[str, Any]:
+        """A forest plot: in each row a word, a dot, its interval, its seeds and the number.
+
+        `signed` = differences in points, with a line at zero; otherwise percent.
+        """
+        alt = self.alt
+        title = "points" if signed else "percent"
         base = self.shown(name, *choices)
         row = alt.Y(field=label, type="nominal", sort=None, axis=None, scale=alt.Scale(padding=0.3))
         zero = (
@@ -190,8 +240,9 @@ class Canvas:
             .encode(x=alt.X(field="zero", type="quantitative"))
         )
         number = (
-            "format(datum.mean, '+.1f') + (datum.high === datum.low ? '' : ' ± ' +"
-            " format((datum.high - datum.low) / 2, '.1f'))"
+            f"format(datum.mean, '{'+' if signed else ''}.1f')"
+            " + (datum.high === datum.low ? ''"
+            " : ' ± ' + format((datum.high - datum.low) / 2, '.1f'))"
         )
         text: dict[str, Any] = {"baseline": "bottom", "dy": -9, "fontSize": 12}
         words = base.mark_text(align="left", fill=self.ink, limit=230, **text)
@@ -199,17 +250,19 @@ class Canvas:
             align="right", fill=self.quiet, **text
         )
         line = base.mark_rule(strokeWidth=2.5, strokeCap="round")
-        tips = {label: label, "mean": "points", "low": "from", "high": "to", "n": "seeds"}
-        position = {"x": self.x("mean", "points"), "y": row}
+        tips = {label: label, "mean": title, "low": "from", "high": "to", "n": "seeds"}
+        scale = alt.Scale(zero=signed)
+        position = {"x": self.x("mean", title, scale=scale), "y": row}
         layers = [
-            zero,
+            *([zero] if signed else []),
+            self.seed_dots(base, {"x": self.x("seed", title), "y": row}, legend=False, yOffset=8),
             words.encode(y=row, x=alt.value(0), text=alt.Text(field=label, type="nominal")),
             numbers.encode(
                 y=row, x=alt.value("width"), text=alt.Text(field="number", type="nominal")
             ),
             line.encode(
                 y=row,
-                x=self.x("low", "points"),
+                x=self.x("low", title),
                 x2="high:Q",
                 **self.by_strategy("stroke", legend=False),
             ),
@@ -218,10 +271,17 @@ class Canvas:
         return self.finish(alt.layer(*layers), (*choices, "hidden"), ROW_HEIGHT)
 
     def curve(self, name: str, title: str) -> dict[str, Any]:
-        """Means over epochs, with the interval over seeds as a band."""
+        """Means over epochs, with the interval over seeds as a band.
+
+        Names that fit stand at the ends of their lines.
+        """
         alt = self.alt
         base = self.shown(name)
-        x = self.x("epoch", "epoch", axis=alt.Axis(tickMinStep=1, grid=False))
+        room = {}
+        if not self.paper and any(row["side"] for row in self.rows):
+            end = alt.ExprRef("width - min(96, width * 0.3)")
+            room = {"scale": alt.Scale(range=[0, end], nice=False)}
+        x = self.x("epoch", "epoch", axis=alt.Axis(tickMinStep=1, grid=False), **room)
         free = {"scale": alt.Scale(zero=False)}
         position = {"x": x, "y": self.y("mean", title, **free)}
         band = base.mark_area(opacity=0.14).encode(
@@ -241,7 +301,8 @@ class Canvas:
             "high": "to",
             "n": "runs",
         }
-        return self.finish(band + line + self.dots(base, position, tips, 30), ("hidden",), 260)
+        layers = [band, line, self.dots(base, position, tips, 30), *self.names(base, position)]
+        return self.finish(alt.layer(*layers), ("hidden",), CURVE_HEIGHT)
 
     # ------------------------------------------------------------ the whole specification
 

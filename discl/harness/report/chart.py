@@ -32,8 +32,10 @@ class ReportChart(ABC):
     columns: ClassVar[Mapping[str, str]]  # field -> title, of the table under the chart
     choices: ClassVar[tuple[str, ...]] = ()  # choices of the page it follows
     row_height: ClassVar[int] = 0  # pixels of a row; 0 = the chart has a fixed height
+    paper_row_height: ClassVar[int] = 0  # the same in print; 0 = as on the page
     per_strategy: ClassVar[bool] = False  # one panel for each strategy
     wide: ClassVar[bool] = False
+    named: ClassVar[bool] = False  # whether its rows carry the strategies' names; else a key does
     figure: ClassVar[str] = ""  # its name among the figures for papers; "" = it is not one of them
 
     @abstractmethod
@@ -47,6 +49,10 @@ class ReportChart(ABC):
     @abstractmethod
     def draw(self, canvas: Canvas) -> dict[str, Any]:
         """The Vega-Lite specification, without data."""
+
+    def colours(self, rows: Rows) -> Mapping[str, str]:
+        """Word -> CSS colour, where its colours stand for something else than strategies."""
+        return {}
 
     def caption(self, comparison: Comparison) -> str:
         """The sentence beside the figure, which follows no choice of a reader."""
@@ -70,6 +76,17 @@ class DrawnChart:
     def panels(self) -> list[str]:
         """Strategies that have a panel of their own."""
         return strategies_of(self.rows) if self.kind.per_strategy else []
+
+    @property
+    def colours(self) -> Mapping[str, str]:
+        """Word -> CSS colour, of the key of a chart whose colours are not those of strategies."""
+        return self.kind.colours(self.rows)
+
+    @property
+    def key(self) -> list[str]:
+        """The strategies of the key beside the chart; none where the chart itself names them."""
+        of_strategies = not (self.kind.named or self.panels or self.colours)
+        return strategies_of(self.rows) if of_strategies else []
 
     @property
     def wide(self) -> bool:

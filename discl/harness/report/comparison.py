@@ -23,6 +23,7 @@ from discl.harness.report.headline import (
 )
 from discl.harness.report.histories import Histories
 
+MOST_SEEDS = 50  # of a row that are drawn beside its mean
 Rows = list[dict[str, Any]]  # of a chart's table; None where nothing was measured
 
 
@@ -103,6 +104,13 @@ class Comparison:
             base: {metric: self.board.differences_to(base, metric) for metric in self.scores}
             for base in self.board.baselines
         }
+
+    def seeds_of(self, metric: str, strategy: str, over: str | None = None) -> list[float]:
+        """A strategy's percents seed by seed, the first 50; `over` another one, in points."""
+        scores = self.scores[metric]
+        own, other = scores.get(strategy, {}), scores.get(over or "", {})
+        shared = sorted(set(own) & set(other) if over else own)[:MOST_SEEDS]
+        return [round(100 * (own[seed] - other.get(seed, 0.0)), 2) for seed in shared]
 
     @cached_property
     def leading(self) -> dict[str, list[str]]:

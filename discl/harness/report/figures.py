@@ -86,8 +86,8 @@ def figure(chart: DrawnChart, comparison: Comparison) -> dict[str, Any] | None:
         rows = [{**row, "order": order[row["strategy"]]} for row in rows]
     params = [{**param, "value": choices[param["name"]]} for param in chart.spec.get("params", [])]
     spec = {**chart.spec, "config": CONFIG, "params": params, "datasets": {chart.id: rows}}
-    if chart.kind.row_height:
-        spec["height"] = chart.kind.row_height * len(rows)
+    if per_row := chart.kind.paper_row_height or chart.kind.row_height:
+        spec["height"] = per_row * len(rows)
     return spec
 
 

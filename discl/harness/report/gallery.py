@@ -24,8 +24,10 @@ from discl.harness.bank.source_size import sentences, source_sizes
 from discl.harness.bank.spectrum import spectrum
 from discl.harness.leaderboard.table import by_seed
 from discl.harness.report.comparison import Comparison
+from discl.harness.report.tables.confusions import confusions
+from discl.harness.report.tables.group_scores import shown_strategies
 from discl.harness.run.assembly import Bench
-from discl.harness.run.mistakes import Misclassified, misclassified, worst_classes
+from discl.harness.run.mistakes import Misclassified, misclassified, surest, worst_classes
 from discl.harness.run.store import Store
 
 BANK_PHOTOS = 8  # lines of the spectrum
@@ -81,11 +83,19 @@ class RunMistakes(NamedTuple):
     classes: list[WorstClass]
 
 
+class PairPicture(NamedTuple):
+    """A photo that is called another class, beside one of that class; "" where there is none."""
+
+    mistaken: str
+    of_guess: str
+
+
 class Pictures(NamedTuple):
     """The pictures of one benchmark."""
 
     gallery: Gallery | None
     failures: list[RunMistakes]
+    pairs: dict[tuple[int, int], PairPicture]  # by true and predicted label
 
 
 def pictures(spec: Benchmark, comparison: Comparison, store: Store, notes: list[str]) -> Pictures:
@@ -100,12 +110,18 @@ def pictures(spec: Benchmark, comparison: Comparison, store: Store, notes: list[
                 "no pictures: the photos are not on this machine"
                 f" ({typed('discl', 'data', 'fetch', spec.dataset['name'])})"
             )
-            return Pictures(None, [])
+            return Pictures(None, [], {})
         gallery = _gallery(bench, comparison, notes)
-        return Pictures(gallery, _failures(bench, comparison, store, notes))
+        runs = _runs(comparison, store, notes)
+        failures = [_of_run(bench, run, predictions) for run, predictions in runs]
+        return Pictures(
+            gallery,
+            [of_run for of_run in failures if of_run.classes],
+            _pairs(bench, comparison, *runs[0]) if runs else {},
+        )
     except UserError as error:
         notes.append(f"no pictures: {error}")
-        return Pictures(None, [])
+        return Pictures(None, [], {})
     finally:
         bench.close()
 
@@ -171,18 +187,13 @@ def _kept(bench: Bench, levels: Sequence[int]) -> list[tuple[str, int, list[int]
 # ---------------------------------------------------------------- mistakes
 
 
-def _failures(
-    bench: Bench, comparison: Comparison, store: Store, notes: list[str]
-) -> list[RunMistakes]:
-    """Mistakes of the strategy of the headline, and of the baseline."""
-    board = comparison.board
-    base = board.baselines[0] if board.baselines else None
-    compared = [row.strategy for row in board.rows if not row.before]
-    others = (name for name in compared if name != base)
-    best = comparison.headline.best or next(others, None)
-    mistakes = []
-    for name in dict.fromkeys(filter(None, (best, base))):
-        results = next(row.results for row in board.rows if row.strategy == name)
+def _runs(
+    comparison: Comparison, store: Store, notes: list[str]
+) -> list[tuple[Result, Mapping[str, Any]]]:
+    """The middle runs of the strategy of the headline and of the baseline, with predictions."""
+    found: list[tuple[Result, Mapping[str, Any]]] = []
+    for name in shown_strategies(comparison):
+        results = next(row.results for row in comparison.board.rows if row.strategy == name)
         run = middle_run(results, comparison.metric)
         folder = store.folder(run)
         if not (folder / run.predictions_file).is_file():
@@ -192,8 +203,29 @@ def _failures(
         if predictions_digest(predictions) != run.predictions:
             notes.append(f"no mistakes of {name}: the run on this machine is another one")
             continue
-        mistakes.append(_of_run(bench, run, predictions))
-    return [of_run for of_run in mistakes if of_run.classes]
+        found.append((run, predictions))
+    return found
+
+
+def _pairs(
+    bench: Bench, comparison: Comparison, run: Result, predictions: Mapping[str, Any]
+) -> dict[tuple[int, int], PairPicture]:
+    """Of each pair of the table: the surest mistake, and the surest photo of the other class."""
+    table = confusions(comparison)
+    name = id_test_split(bench.dataset.splits)
+    pixels = bench.dataset.split(name).pixels
+    return {
+        (pair.truth, pair.guess): PairPicture(
+            *(
+                "" if row is None else uri(np.asarray(pixels[row]))
+                for row in (
+                    surest(predictions, name, pair.truth, pair.guess),
+                    surest(predictions, name, pair.guess, pair.guess),
+                )
+            )
+        )
+        for pair in (table.pairs if table and run.strategy == table.shown[0] else ())
+    }
 
 
 def middle_run(results: Sequence[Result], metric: str) -> Result:

@@ -13,7 +13,7 @@
     view: { stroke: null },
     axis: {
       labelColor: "var(--ink)", titleColor: "var(--quiet)", gridColor: "var(--edge)", domainColor: "var(--edge)", tickColor: "var(--edge)",
-      labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500, titlePadding: 8, labelPadding: 5, domain: false, tickCount: 6, labelOverlap: true,
+      labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500, titlePadding: 8, labelPadding: 5, domain: false, tickCount: 6, labelOverlap: true, labelSeparation: 8,
     },
   };
 
@@ -27,7 +27,7 @@
       word.textContent = word.dataset.says === "metric" ? bench.titles[value] : value;
     });
     each(bench, ".answer, .power", (one) => { one.hidden = one.dataset.metric !== bench.choice.metric; });
-    each(bench, "tr[data-strategy], .one[data-strategy]", (row) => {
+    each(bench, "tr[data-strategy], .one[data-strategy], .key [data-strategy]", (row) => {
       const { strategy, metric, baseline } = row.dataset;
       row.hidden = bench.hidden.has(strategy) || (metric !== undefined && metric !== bench.choice.metric) ||
         (baseline !== undefined && baseline !== bench.choice.baseline);
@@ -103,7 +103,27 @@
     }
     if (rows.length > MOST) table.createCaption().textContent = `the first ${MOST} of ${rows.length} rows`;
     details.querySelector(".scroll").replaceChildren(table);
+    watch(details.querySelector(".scroll"));
   }
+
+  // ---------------------------------------------------------------- tables wider than the page
+
+  const HINT = "Scrolls sideways: swipe, or use the arrow keys, to see every column.";
+
+  function hint(box) {  // says so below a table that is cut off
+    const cut = box.scrollWidth > box.clientWidth + 1, next = box.nextElementSibling;
+    const said = next?.classList.contains("more") ? next : null;
+    box.classList.toggle("cut", cut);
+    if (cut && !said) {
+      const line = document.createElement("p");
+      line.className = "more";
+      line.textContent = HINT;
+      box.after(line);
+    } else if (!cut && said) said.remove();
+  }
+
+  const watcher = new ResizeObserver((entries) => new Set(entries.map(({ target }) => target.closest(".scroll"))).forEach((box) => box && hint(box)));
+  const watch = (box) => { watcher.observe(box); [...box.children].forEach((child) => watcher.observe(child)); };
 
   // ---------------------------------------------------------------- sorting
 
@@ -161,6 +181,7 @@
       box.checked = true;
       box.addEventListener("change", () => { box.checked ? bench.hidden.delete(box.value) : bench.hidden.add(box.value); follow(bench); });
     });
+    each(bench, ".scroll", watch);
     each(bench, "[data-sort]", (button) => button.addEventListener("click", () => sort(button)));
     each(bench, "details.numbers", (details) => details.addEventListener("toggle", () => { if (details.open) write(bench, details); }));
     if (matchMedia("(max-width: 40rem)").matches) each(bench, ".who", (who) => { who.open = false; });

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from discl.core.levels import PHOTO
 from discl.harness.report.headline import REAL, REBALANCED
@@ -82,6 +82,13 @@ def level_colours(levels: Sequence[int]) -> dict[int, str]:
     last = max(1, len(generated) - 1)
     colours = {level: _interpolated(number / last) for number, level in enumerate(generated)}
     return {**colours, PHOTO: PHOTO_COLOUR}
+
+
+def level_words(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """A level as a key names it -> colour, of the levels in rows with the field `level`."""
+    words = {0: "0 (text)", PHOTO: f"{PHOTO} (photo)"}
+    colours = level_colours(sorted({row["level"] for row in rows}))
+    return {words.get(level, str(level)): colour for level, colour in colours.items()}
 
 
 def _interpolated(share: float) -> str:

@@ -31,6 +31,18 @@ def worst_classes(predictions: Mapping[str, Any], split: str, most: int = 3) -> 
     return [int(label) for label in order[~np.isnan(counts.recall[order])][:most]]
 
 
+def surest(predictions: Mapping[str, Any], split: str, label: int, predicted: int) -> int | None:
+    """Row of the photo of class `label` called `predicted` most confidently; None where none is."""
+    logits = predictions[f"{split}/logits"]
+    rows = np.flatnonzero(
+        (predictions[f"{split}/labels"] == label) & (logits.argmax(1) == predicted)
+    )
+    if not len(rows):
+        return None
+    odds = np.exp(logits[rows] - logits[rows].max(1, keepdims=True)).astype(np.float64)
+    return int(rows[np.argmin(odds.sum(1))])
+
+
 def misclassified(
     predictions: Mapping[str, Any], split: str, label: int, most: int = 8
 ) -> list[Misclassified]:

@@ -26,7 +26,8 @@ from discl.harness.leaderboard.table import BoardRow, board, by_strategy
 from discl.harness.leaderboard.wording import placed
 from discl.harness.report.comparison import Comparison
 from discl.harness.report.histories import Histories, load_histories
-from discl.harness.report.page import draw_section, page
+from discl.harness.report.page import page
+from discl.harness.report.section import draw_section
 from discl.harness.run.store import Store
 from tests import results
 

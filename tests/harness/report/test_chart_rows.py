@@ -124,10 +124,10 @@ def test_curves_have_a_band_where_runs_give_one_and_leave_out_what_was_not_measu
     assert Histories({"static": [run(1, {100: 1.0})]}, "val/few_acc").val() == []
 
 
-@pytest.mark.parametrize("name", ["groups", "classes"])
-def test_axes_of_recall_run_from_0_to_100(name: str) -> None:
+@pytest.mark.parametrize(("name", "along"), [("groups", "y"), ("classes", "x")])
+def test_axes_of_recall_run_from_0_to_100(name: str, along: str) -> None:
     found = draw_charts(comparison_of({"static": [30, 34], "real_rebalanced": [2, 3]}))
     (chart,) = [each for each in found if each.id == name]
-    axes = [layer["encoding"]["y"] for layer in chart.spec["layer"]]
+    axes = [layer["encoding"][along] for layer in chart.spec["layer"]]
     assert axes
     assert all(axis["scale"]["domain"] == [0, 100] for axis in axes)

@@ -23,7 +23,18 @@ RUNS = {
     "real_only": [1, 2, 3],
 }
 HISTORIES = Histories({name: [run(3, {0: 0.5, 100: 0.5})] for name in RUNS}, "val/macro_acc")
-DRAWN = ("chain", "differences", "groups", "ood", "classes", "levels", "val", "loss", "cost")
+DRAWN = (
+    "chain",
+    "seeds",
+    "differences",
+    "groups",
+    "ood",
+    "classes",
+    "levels",
+    "val",
+    "loss",
+    "cost",
+)
 
 
 def test_there_is_a_figure_for_everything_there_are_data_for(tmp_path: Path) -> None:

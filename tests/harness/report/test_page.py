@@ -13,7 +13,8 @@ from discl.harness.report.chart import all_charts, draw_charts
 from discl.harness.report.comparison import Comparison
 from discl.harness.report.gallery import Gallery, GalleryTile
 from discl.harness.report.histories import Histories
-from discl.harness.report.page import SYMBOL_PATHS, draw_section, embedded, page, ticks
+from discl.harness.report.page import SYMBOL_PATHS, embedded, page, ticks
+from discl.harness.report.section import draw_section
 from discl.harness.report.style import plot_styles
 from tests.reports import HOSTILE, comparison_of, run
 
@@ -30,7 +31,7 @@ HISTORIES = Histories(
 )
 
 CHARTS = [
-    *("chain", "forest", "groups", "scatter", "classes", "levels"),
+    *("chain", "seeds", "forest", "groups", "scatter", "classes", "levels"),
     *("sampler_shares", "gains", "val", "loss", "costs", "trials", "importance"),
 ]
 
@@ -119,7 +120,7 @@ def test_each_chart_has_a_name_and_a_place_of_its_own() -> None:
 
 def test_charts_without_data_are_left_out() -> None:
     found = draw_charts(comparison_of({"static": [30, 34]}))
-    assert {chart.id for chart in found} == {"groups", "scatter", "classes", "costs"}
+    assert {chart.id for chart in found} == {"seeds", "groups", "scatter", "classes", "costs"}
 
 
 def test_partial_rows_are_marked_and_unranked() -> None:

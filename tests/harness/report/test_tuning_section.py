@@ -2,7 +2,8 @@
 
 import pytest
 
-from discl.harness.report.page import draw_section, page
+from discl.harness.report.page import page
+from discl.harness.report.section import draw_section
 from discl.harness.report.tuning import tuning_section
 from tests.reports import comparison_of
 from tests.studies import REAL, STATIC, sweep_file, tune

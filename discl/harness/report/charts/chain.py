@@ -20,6 +20,7 @@ class ChainChart(ReportChart):
     columns: ClassVar[Mapping[str, str]] = {"label": "step", **STRATEGY, "over": "over", **INTERVAL}
     choices = ("metric",)
     row_height = ROW_HEIGHT
+    named = True
     figure = "chain"
 
     def rows(self, comparison: Comparison) -> Rows:
@@ -32,6 +33,7 @@ class ChainChart(ReportChart):
                 "over": step.over,
                 "label": _label(step),
                 **interval(step.gain),
+                "seeds": comparison.seeds_of(metric, step.strategy, step.over),
             }
             for metric, steps in comparison.gain_steps.items()
             for step in steps
@@ -40,9 +42,9 @@ class ChainChart(ReportChart):
     def about(self, comparison: Comparison) -> str:
         return (
             "Each line adds one thing: rebalancing the classes, then synthetic images of all levels"
-            " at once, then an order of the levels. Dots are mean gains in points, lines 95 %"
-            " intervals that hold together over all pairs of rows. A line across zero tells nothing"
-            " apart."
+            " at once, then an order of the levels. Dots are mean gains in points, pale"
+            " dots the seeds', lines 95 % intervals that hold together over all pairs of rows. A"
+            " line across zero tells nothing apart."
         )
 
     def caption(self, comparison: Comparison) -> str:

@@ -13,7 +13,8 @@ from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
 
-MOST_CLASSES = 40  # drawn one by one; more are drawn together, those of like many photos
+MOST_CLASSES = 30  # drawn one by one; more are drawn together, those of like many photos
+LABEL = 104  # most pixels of a class's name
 
 
 class ClassBin(NamedTuple):
@@ -25,7 +26,7 @@ class ClassBin(NamedTuple):
 
 
 class ClassesChart(ReportChart):
-    """A line a strategy, a column a class."""
+    """A block of lines for each class: the strategies, dot and interval."""
 
     id = "classes"
     order = 50
@@ -37,16 +38,19 @@ class ClassesChart(ReportChart):
         **INTERVAL,
     }
     wide = True
+    row_height = 9
+    paper_row_height = 6
     figure = "classes"
 
     def rows(self, comparison: Comparison) -> Rows:
         """Strategy x class, most photos first, percent; without classes that test lacks."""
         bins = _bins(comparison.board.rows[0].results[0])
-        rows = []
+        rows: Rows = []
         for row in comparison.board.rows:
             if row.before:
                 continue
             recalls = [np.array(result.class_recalls, np.float64) for result in row.results]
+            rank = len({each["strategy"] for each in rows})
             for order, members in enumerate(bins):
                 measured = [
                     recall[members.labels]
@@ -60,6 +64,7 @@ class ClassesChart(ReportChart):
                             "strategy": row.strategy,
                             "class": members.name,
                             "order": order,
+                            "rank": rank,
                             "photos": members.photos,
                             **interval(statistics.estimate(means)),
                         }
@@ -69,7 +74,8 @@ class ClassesChart(ReportChart):
     def about(self, comparison: Comparison) -> str:
         about = (
             "Recall of each class on the test photos, from the class with most real training photos"
-            " to the one with fewest; mean over seeds. Classes without a test photo are left out."
+            " to the one with fewest; mean and 95 % interval over seeds."
+            " Classes without a test photo are left out."
         )
         if len(comparison.board.rows[0].results[0].classes) <= MOST_CLASSES:
             return about
@@ -81,14 +87,22 @@ class ClassesChart(ReportChart):
     def draw(self, canvas: Canvas) -> dict[str, Any]:
         alt = canvas.alt
         base = canvas.shown(self.id)
-        x = alt.X(
-            field="class",
-            type="nominal",
-            sort=alt.EncodingSortField(field="order"),
-            title=None,
-            axis=alt.Axis(labelAngle=-38, labelLimit=120),
-        )
-        position = {"x": x, "y": canvas.recall("mean")}
+        position = {
+            "y": alt.Y(
+                field="class",
+                type="nominal",
+                sort=alt.EncodingSortField(field="order", op="min"),
+                title=None,
+                scale=alt.Scale(paddingInner=0.18, paddingOuter=0.09),
+                axis=alt.Axis(labelLimit=LABEL, grid=True, tickBand="extent", ticks=False),
+            ),
+            # sorted by a number, as in the chart of groups
+            "yOffset": alt.YOffset(
+                field="strategy",
+                type="nominal",
+                sort=alt.EncodingSortField(field="rank", op="min"),
+            ),
+        }
         tips = {
             "class": "class",
             "photos": "training photos",
@@ -97,10 +111,15 @@ class ClassesChart(ReportChart):
             "low": "from",
             "high": "to",
         }
-        lines = base.mark_line(strokeWidth=1.2, opacity=0.55).encode(
-            **position, **canvas.by_strategy("stroke")
+        intervals = base.mark_rule(strokeWidth=1.6, opacity=0.7).encode(
+            **position,
+            x=canvas.recall_across("low"),
+            x2="high:Q",
+            **canvas.by_strategy("stroke"),
         )
-        return canvas.finish(lines + canvas.dots(base, position, tips, 55), ("hidden",), 280)
+        dots = canvas.dots(base, {**position, "x": canvas.recall_across("mean")}, tips, 30)
+        height = self.row_height * len(canvas.rows)
+        return canvas.finish(intervals + dots, ("hidden",), height)
 
 
 def _bins(first: Result) -> list[ClassBin]:

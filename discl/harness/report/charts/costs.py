@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
+from discl.harness.report.labels import with_sides
 
 COSTS = {  # of a run, as the board names it -> as a reader chooses it
     "minutes": "minutes of training",
@@ -15,6 +16,7 @@ COSTS = {  # of a run, as the board names it -> as a reader chooses it
     "steps": "optimiser steps",
     "images": "generated images",
 }
+HEIGHT = 280
 PAPER_COST = COSTS["denoising_steps"]  # of the figure, where a reader cannot choose
 
 
@@ -30,20 +32,22 @@ class CostsChart(ReportChart):
 
     def rows(self, comparison: Comparison) -> Rows:
         """Strategy x cost x metric; percent, and cost of one run."""
-        return [
-            {
-                "strategy": row.strategy,
-                "metric": metric,
-                "cost": COSTS[key],
-                "spent": row.cost[key],
-                **interval(row.metrics[metric].mean),
-            }
-            for row in comparison.board.rows
-            for key in COSTS
-            if key in row.cost
-            for metric in comparison.board.columns
-            if row.metrics[metric].mean.n
-        ]
+        rows: Rows = []
+        for key, cost in COSTS.items():
+            for metric in comparison.board.columns:
+                drawn = [
+                    {
+                        "strategy": row.strategy,
+                        "metric": metric,
+                        "cost": cost,
+                        "spent": row.cost[key],
+                        **interval(row.metrics[metric].mean),
+                    }
+                    for row in comparison.board.rows
+                    if key in row.cost and row.metrics[metric].mean.n
+                ]
+                rows += _placed(drawn)
+        return rows
 
     def about(self, comparison: Comparison) -> str:
         return (
@@ -76,4 +80,10 @@ class CostsChart(ReportChart):
             "high": "to",
         }
         dots = canvas.dots(base, position, tips, 110)
-        return canvas.finish(intervals + dots, (*self.choices, "hidden"), 280)
+        drawn = alt.layer(intervals, dots, *canvas.names(base, position))
+        return canvas.finish(drawn, (*self.choices, "hidden"), HEIGHT)
+
+
+def _placed(rows: Rows) -> Rows:
+    """Rows of one chart, with the sides their names fit on."""
+    return with_sides(rows, ["spent"], ["mean", "low", "high"], HEIGHT, from_zero=True)

@@ -26,6 +26,7 @@ class DifferencesChart(ReportChart):
     }
     choices = ("metric", "baseline")
     row_height = ROW_HEIGHT
+    named = True
     figure = "differences"
 
     def rows(self, comparison: Comparison) -> Rows:
@@ -36,6 +37,7 @@ class DifferencesChart(ReportChart):
                 "baseline": baseline,
                 "metric": metric,
                 **interval(difference.mean),
+                "seeds": comparison.seeds_of(metric, name, baseline),
                 "clear": difference.mean.excludes_zero(),
                 "p": difference.p,
                 "p_holm": difference.p_holm,
@@ -50,7 +52,7 @@ class DifferencesChart(ReportChart):
     def about(self, comparison: Comparison) -> str:
         return (
             "Difference of each strategy to the baseline in points, with an interval that holds"
-            " together with those of all pairs of rows in 95 %."
+            " together with those of all pairs of rows in 95 %. Pale dots are the seeds' own."
         )
 
     def caption(self, comparison: Comparison) -> str:

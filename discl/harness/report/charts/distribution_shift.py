@@ -8,6 +8,9 @@ from typing import Any, ClassVar
 from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
+from discl.harness.report.labels import with_sides
+
+HEIGHT = 280
 
 
 class DistributionShiftChart(ReportChart):
@@ -41,7 +44,7 @@ class DistributionShiftChart(ReportChart):
                 numbers = {f"id_{key}": value for key, value in near.items()}
                 numbers |= {f"ood_{key}": value for key, value in far.items()}
                 rows.append({"strategy": row.strategy, **numbers})
-        return rows
+        return with_sides(rows, _ends("id"), _ends("ood"), HEIGHT)
 
     def about(self, comparison: Comparison) -> str:
         return (
@@ -79,4 +82,10 @@ class DistributionShiftChart(ReportChart):
             "id_n": "seeds",
         }
         dots = canvas.dots(base, position, tips, 110)
-        return canvas.finish(horizontal + vertical + dots, ("hidden",), 300)
+        names = canvas.names(base, position)
+        drawn = canvas.alt.layer(horizontal, vertical, dots, *names)
+        return canvas.finish(drawn, ("hidden",), HEIGHT)
+
+
+def _ends(prefix: str) -> list[str]:
+    return [f"{prefix}_{key}" for key in ("mean", "low", "high")]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
+from discl.harness.report.style import level_words
 
 
 class GainsChart(ReportChart):
@@ -33,6 +34,9 @@ class GainsChart(ReportChart):
             "How much probability of the true class the probe images of each level gained in an"
             " epoch; adaptive strategies go where it is largest."
         )
+
+    def colours(self, rows: Rows) -> Mapping[str, str]:
+        return level_words(rows)
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
         alt = canvas.alt

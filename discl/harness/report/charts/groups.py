@@ -13,7 +13,7 @@ GROUPS = ("many", "medium", "few")  # titles of the columns of the board
 
 
 class GroupsChart(ReportChart):
-    """Bars, side by side in each group."""
+    """Dots with intervals, side by side in each group, over the dots of the seeds."""
 
     id = "groups"
     order = 30
@@ -34,6 +34,7 @@ class GroupsChart(ReportChart):
                 **interval(row.metrics[metric].mean),
                 "group": title,
                 "order": order,
+                "seeds": comparison.seeds_of(metric, row.strategy),
             }
             for order, row in enumerate(comparison.board.rows)
             for metric, title in metrics.items()
@@ -43,7 +44,7 @@ class GroupsChart(ReportChart):
     def about(self, comparison: Comparison) -> str:
         return (
             "Mean recall of classes by how many real training photos they have, with 95 %"
-            " intervals over seeds."
+            " intervals over seeds; pale dots are the seeds' own."
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
@@ -67,18 +68,12 @@ class GroupsChart(ReportChart):
             "low": "from",
             "high": "to",
         }
-        height = canvas.recall("mean")
-        pale = {"opacity": 0.45} if canvas.paper else {}
-        bars = base.mark_bar(cornerRadiusEnd=2, **pale).encode(
+        seeds = canvas.seed_dots(base, {**position, "y": canvas.recall("seed")})
+        intervals = base.mark_rule(strokeWidth=2, opacity=0.8).encode(
             **position,
-            y=height,
-            **canvas.by_strategy("fill"),
-            tooltip=canvas.tooltip(tips),
+            y=canvas.recall("low"),
+            y2="high:Q",
+            **canvas.by_strategy("stroke"),
         )
-        intervals = base.mark_rule(stroke=canvas.ink, opacity=0.75).encode(
-            **position, y=canvas.recall("low"), y2="high:Q"
-        )
-        drawn = bars + intervals
-        if canvas.paper:  # shapes tell the bars apart where there is no colour
-            drawn += canvas.dots(base, {**position, "y": height}, tips, 45)
-        return canvas.finish(drawn, ("hidden",), 260)
+        dots = canvas.dots(base, {**position, "y": canvas.recall("mean")}, tips, 45)
+        return canvas.finish(seeds + intervals + dots, ("hidden",), 280)

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
+from discl.harness.report.epoch_columns import draw_epoch_columns
+from discl.harness.report.style import level_words
 
 
 class LevelsChart(ReportChart):
@@ -34,24 +36,9 @@ class LevelsChart(ReportChart):
             " 0 is text only."
         )
 
+    def colours(self, rows: Rows) -> Mapping[str, str]:
+        return level_words(rows)
+
     def draw(self, canvas: Canvas) -> dict[str, Any]:
-        alt = canvas.alt
-        last = max(row["epoch"] for row in canvas.rows)
-        epochs = alt.Scale(domain=[0.5, last + 0.5], nice=False)
-        percents = alt.Scale(domain=[0, 100])
-        columns = (
-            canvas.panel(self.id)
-            .transform_calculate(start="datum.epoch - 0.5", end="datum.epoch + 0.5")
-            .mark_rect(stroke=canvas.background, strokeWidth=0.5)
-            .encode(
-                x=canvas.x("start", None, scale=epochs, axis=alt.Axis(grid=False, tickCount=4)),
-                x2="end:Q",
-                y=canvas.y(
-                    "from", None, scale=percents, axis=alt.Axis(values=[0, 50, 100], grid=False)
-                ),
-                y2="to:Q",
-                **canvas.by_level("fill"),
-                tooltip=canvas.tooltip({"epoch": "epoch", "level": "level", "share": "share (%)"}),
-            )
-        )
-        return canvas.finish(columns, ("which",), 96)
+        told = {"epoch": "epoch", "level": "level", "share": "share (%)"}
+        return draw_epoch_columns(canvas, self.id, canvas.by_level("fill")["fill"], told)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
+from discl.harness.report.labels import with_names
 
 
 class LossChart(ReportChart):
@@ -20,7 +21,7 @@ class LossChart(ReportChart):
     figure = "loss"
 
     def rows(self, comparison: Comparison) -> Rows:
-        return comparison.histories.loss()
+        return with_names(comparison.histories.loss())
 
     def about(self, comparison: Comparison) -> str:
         return (

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
+from discl.harness.report.epoch_columns import draw_epoch_columns
 from discl.harness.report.histories import GROUPS
 
 # from the plentiful classes, pale, to the tail, dark
@@ -40,32 +41,14 @@ class SamplerSharesChart(ReportChart):
             " images."
         )
 
+    def colours(self, rows: Rows) -> Mapping[str, str]:
+        return dict(zip(GROUPS, COLOURS, strict=True))
+
     def draw(self, canvas: Canvas) -> dict[str, Any]:
         alt = canvas.alt
-        last = max(row["epoch"] for row in canvas.rows)
-        epochs = alt.Scale(domain=[0.5, last + 0.5], nice=False)
-        percents = alt.Scale(domain=[0, 100])
-        legend = alt.Legend(orient="top", title=None, symbolOpacity=1)
-        columns = (
-            canvas.panel(self.id)
-            .transform_calculate(start="datum.epoch - 0.5", end="datum.epoch + 0.5")
-            .mark_rect(stroke=canvas.background, strokeWidth=0.5)
-            .encode(
-                x=canvas.x("start", None, scale=epochs, axis=alt.Axis(grid=False, tickCount=4)),
-                x2="end:Q",
-                y=canvas.y(
-                    "from", None, scale=percents, axis=alt.Axis(values=[0, 50, 100], grid=False)
-                ),
-                y2="to:Q",
-                fill=alt.Fill(
-                    field="group",
-                    type="nominal",
-                    scale=alt.Scale(domain=list(GROUPS), range=list(COLOURS)),
-                    legend=legend,
-                ),
-                tooltip=canvas.tooltip(
-                    {"epoch": "epoch", "group": "classes", "share": "share (%)"}
-                ),
-            )
-        )
-        return canvas.finish(columns, ("which",), 96)
+        # on the page one key is for all panels
+        legend = alt.Legend(orient="top", title=None, symbolOpacity=1) if canvas.paper else None
+        colours = alt.Scale(domain=list(GROUPS), range=list(COLOURS))
+        fill = alt.Fill(field="group", type="nominal", scale=colours, legend=legend)
+        told = {"epoch": "epoch", "group": "classes", "share": "share (%)"}
+        return draw_epoch_columns(canvas, self.id, fill, told)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
+from discl.harness.report.labels import with_names
 
 
 class ValidationChart(ReportChart):
@@ -20,7 +21,7 @@ class ValidationChart(ReportChart):
     figure = "val"
 
     def rows(self, comparison: Comparison) -> Rows:
-        return comparison.histories.val()
+        return with_names(comparison.histories.val())
 
     def about(self, comparison: Comparison) -> str:
         return (

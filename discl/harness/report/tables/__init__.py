@@ -1,0 +1,1 @@
+"""Tables of the report beside that of the leaderboard, one module each."""
