@@ -102,7 +102,7 @@ class Terminal:
             self.seen.append(now)
         return bool(data)
 
-    def until(self, condition: Callable[[str], bool], seconds: float = 300.0) -> str:
+    def until(self, condition: Callable[[str], bool], seconds: float = 900.0) -> str:
         """Read until the screen is so; returns it."""
         end = time.monotonic() + seconds
         while not condition(shown(self.screen)):
@@ -110,7 +110,7 @@ class Terminal:
                 raise AssertionError(f"it never came:\n{shown(self.screen)}")
         return shown(self.screen)
 
-    def wait(self, seconds: float = 600.0) -> int:
+    def wait(self, seconds: float = 1500.0) -> int:
         """Read to the end; returns the exit code."""
         end = time.monotonic() + seconds
         while self.read():

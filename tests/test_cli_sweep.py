@@ -13,9 +13,11 @@ from discl.cli import main
 from discl.cli.render.progress import Screen
 from discl.config.experiment import Experiment, experiments
 from discl.config.load import load
+from discl.core.progress import TRAINING, work
 from discl.core.result import Result
 from discl.files.disk import home
 from discl.harness.run.store import Failure
+from discl.harness.sweep.cost import CostEstimate
 from discl.harness.sweep.planned_run import Outcome, PlannedRun
 
 GRID = """
@@ -258,6 +260,40 @@ def test_the_time_left_is_as_runs_have_come_so_far(
     for experiment in four[2:]:
         screen.ended(PlannedRun(experiment), _done(experiment, 0.1))
     assert screen.time_left() == ""
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_the_screen_of_a_sweep_is_whole_at_any_width(four: list[Experiment], width: int) -> None:
+    screen = Screen("Learning rates of every strategy there is, tuned alike", 9, 3, "val/macro_acc")
+    screen.plain = False
+    screen.started(PlannedRun(four[0], label="real_rebalanced, lr 0.0123, seed 12"))
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    console.print(screen.picture())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(len(line.rstrip()) <= width for line in shown.splitlines())
+    assert "…" not in shown
+    text = " ".join(shown.split())
+    for word in ("there is, tuned alike", "3/9 done (3 were stored), 1 running", "seed 12:"):
+        assert word in text
+    if width >= 60:
+        assert "━" in shown
+
+
+def test_in_this_process_the_time_left_goes_by_the_work_before_a_run_is_done(
+    four: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    cost = CostEstimate(
+        4, 0, 0, 0, 0, 0, 0, optimiser_steps=100, trained_images=0, starts=0, minutes=0
+    )
+    with Screen("Rates", 8, 4, "val/macro_acc", cost) as screen:
+        screen.started(PlannedRun(four[0]))
+        for _ in range(11):
+            clock[0] += 6.0
+            work().done(TRAINING, 1)
+        assert screen.time_left() == "0:08:54"
+        assert screen.rows()[0].share == pytest.approx((4 + 4 * 0.11) / 8)
 
 
 def test_a_run_that_failed_and_then_succeeded_is_not_shown_as_failed(

@@ -323,7 +323,8 @@ class Executor(Protocol):
 
     Items are drawn as workers come free. The iterator must not wait: where its next item depends on
     pending results, it yields `NOT_READY`. An executor to which each item is a job, which waits in
-    a queue and starts a process, has a true `item_is_job`: it is given few large items.
+    a queue and starts a process, has a true `item_is_job`: it is given few large items. One that
+    works in this process, where its progress can be seen, has a true `is_here`.
     """
 
     version: int

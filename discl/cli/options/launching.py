@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from discl.core.interfaces import Executor
     from discl.harness.leaderboard.statistics import Estimate
     from discl.harness.run.store import Store
+    from discl.harness.sweep.cost import CostEstimate
     from discl.harness.sweep.run_list import RunList
 
 Command = Callable[..., Any]
@@ -156,6 +157,7 @@ def trackers_of(sweep: SweepFile, given: Mapping[str, Any]) -> list[str]:
 def print_cost(sweep: SweepFile, store: Store) -> None:
     """How many runs, images, optimiser steps and hours a sweep takes."""
     from discl.cli.render.cost import print_time, print_work
+    from discl.cli.render.tables import tell, tell_figure
     from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.cost import estimate_cost
     from discl.harness.sweep.expand import experiments, most_runs
@@ -163,16 +165,17 @@ def print_cost(sweep: SweepFile, store: Store) -> None:
     cost = estimate_cost(experiments(sweep), store, CompositeTracker.of(["console"]).progress)
     most = most_runs(sweep)
     times = most / max(1, cost.experiments) if most else 1.0
-    echo(
+    tell(
         f"{sweep.name}: {sweep.title or sweep.benchmark}, {sweep.benchmark} at scale {sweep.scale}"
     )
     if most:
-        echo(
-            f"  runs               {most:>12,}   at most: trials x replicates x strategies; priced"
-            " by each strategy as it stands"
+        tell_figure(
+            "runs",
+            f"{most:,}",
+            "at most: trials x replicates x strategies; priced by each strategy as it stands",
         )
     else:
-        echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
+        tell_figure("runs", f"{cost.experiments:,}", f"of which stored {cost.cached:,}")
     print_work(cost, times)
     source = "from stored runs or a sample of the work"
     print_time(cost.minutes / 60 * times, "hours with one worker", 2, source)
@@ -200,9 +203,25 @@ def run_points(
     if agenda.todo:
         metric = points[0].experiment.benchmark.select.metric
         title = sweep.title or sweep.name
-        with Screen(title, len(agenda.experiments), agenda.stored, metric) as screen:
+        cost = _work_here(agenda, store) if getattr(executor, "is_here", False) else None
+        with Screen(title, len(agenda.experiments), agenda.stored, metric, cost) as screen:
             launch(agenda, executor, trackers_of(sweep, given), screen)
     return agenda
+
+
+def _work_here(agenda: RunList, store: Store) -> CostEstimate | None:
+    """The work of the runs that are to be made, from which the time left is told; None = unknown.
+
+    Whatever is wrong with a run, it says so itself when it is made, and the others are made.
+    """
+    from discl.core.progress import no_progress
+    from discl.harness.sweep.cost import estimate_cost
+
+    todo = [agenda.experiments[id] for id in agenda.todo]
+    try:
+        return estimate_cost(todo, store, no_progress, timed=False)
+    except Exception:
+        return None
 
 
 def execution_of(given: dict[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from discl.core.progress import DENOISING, TRAINING, WorkClock, counting
 from discl.core.text import console, echo
 from discl.harness.leaderboard.epochs import read
+from discl.parts.trackers.base.display import can_redraw
+from discl.parts.trackers.base.rows import ProgressRow, fitted, spell
 
 if TYPE_CHECKING:
+    from discl.harness.sweep.cost import CostEstimate
     from discl.harness.sweep.planned_run import Outcome, PlannedRun
 
 MOST_FAILURES = 12  # on the screen
@@ -19,10 +24,13 @@ MOST_FAILURES = 12  # on the screen
 class Screen:
     """Shows what is running, done and failed, the best so far, and the time left.
 
-    `total` is the number of runs at most, `stored` those that were there before.
+    `total` is the number of runs at most, `stored` those that were there before. `cost` is the work
+    of the others where it is done in this process: the time left then goes by what is done of it.
     """
 
-    def __init__(self, title: str, total: int, stored: int, metric: str) -> None:
+    def __init__(
+        self, title: str, total: int, stored: int, metric: str, cost: CostEstimate | None = None
+    ) -> None:
         self.title = title
         self.total = total
         self.stored = stored
@@ -33,13 +41,20 @@ class Screen:
         self.given_up = 0
         self.failed: dict[str, str] = {}  # name -> why
         self.best: tuple[float, str] | None = None
+        self.clock = WorkClock()
+        self.is_here = cost is not None
+        if cost:
+            self.clock.expect(DENOISING, cost.denoising_steps)
+            self.clock.expect(TRAINING, cost.optimiser_steps)
         self._stack = ExitStack()
 
     def __enter__(self) -> Screen:
         from rich.live import Live
 
         terminal = console(file=sys.stderr)
-        self.plain = not terminal.is_terminal
+        self.plain = not can_redraw(terminal)
+        if self.is_here:
+            self._stack.enter_context(counting(self.clock))
         if not self.plain:
             live = Live(
                 get_renderable=self.picture,
@@ -91,12 +106,17 @@ class Screen:
             echo(f"{self.stored + self.done}/{self.total} {text} ({seconds:.1f} s{left})", err=True)
 
     def time_left(self) -> str:
-        """h:mm:ss at the pace of the runs since the launch; "" while it is not known."""
-        elapsed = time.monotonic() - self.began
+        """h:mm:ss at the pace since the launch; "" while it is not known."""
         remaining = self.total - self.stored - self.done
-        if not self.done or remaining <= 0:
+        if remaining <= 0:
             return ""
-        seconds = int(elapsed / self.done * remaining)
+        by_work = self.clock.time_left() if self.is_here else None
+        if by_work and by_work.is_all:
+            seconds = int(by_work.seconds)
+        elif self.done:
+            seconds = int((time.monotonic() - self.began) / self.done * remaining)
+        else:
+            return ""
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
     # ------------------------------------------------------------ what is shown
@@ -106,21 +126,17 @@ class Screen:
         from rich.console import Group
         from rich.text import Text
 
-        lines: list[Any] = [self._head(), self._running_runs()]
+        lines: list[Any] = [Text(self.title, style="bold"), self._counts(), _FittedRows(self)]
         if self.best:
             value, name = self.best
             lines.append(Text(f"  best {self.metric} {value:.1%}: {name}", style="green"))
-        if left := self.time_left():
-            lines.append(Text(f"  about {left} left", style="dim"))
         for name, why in list(self.failed.items())[-MOST_FAILURES:]:
             lines.append(
                 Text(f"  failed: {name}: {why}", style="red", overflow="ellipsis", no_wrap=True)
             )
         return Group(*lines)
 
-    def _head(self) -> Any:
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
+    def _counts(self) -> Any:
         from rich.text import Text
 
         counts = Text(f"{self.stored + self.done}/{self.total} done")
@@ -131,24 +147,40 @@ class Screen:
             counts.append(", ").append(f"{len(self.failed)} failed", style="red")
         if self.given_up:
             counts.append(f", {self.given_up} given up")
-        bar = ProgressBar(max(1, self.total), self.stored + self.done, width=30)
-        head = Table.grid(padding=(0, 2))
-        head.add_row(Text(self.title, style="bold"), bar, counts)
-        return head
+        return counts
 
-    def _running_runs(self) -> Any:
-        from rich.table import Table
-        from rich.text import Text
-
+    def rows(self) -> list[ProgressRow]:
+        """All runs, then each that is under way."""
         from discl.harness.sweep.run_status import status
 
-        rows = Table.grid(padding=(0, 2))
         now = time.monotonic()
+        done = self.stored + self.done
+        share = done / max(1, self.total)
+        if self.is_here and self.total > self.stored:  # the stored ones are no part of the work
+            share += (1 - self.stored / self.total) * self.clock.share() - self.done / self.total
+        left = self.time_left()
+        rows = [
+            ProgressRow(
+                "all runs",
+                f"{done}/{self.total}",
+                f"{left} left" if left else "",
+                spell(now - self.began),
+                share=min(1.0, share),
+            )
+        ]
         for planned, started in list(self.running.values()):
             noted = status(planned.experiment)
-            doing = "beginning"
-            if noted:
-                what, done, total = noted
-                doing = f"{what} {done}/{total}"
-            rows.add_row("  ", Text(planned.name), Text(doing), f"{now - started:.0f} s")
+            doing = f"{noted[0]} {noted[1]}/{noted[2]}" if noted else "beginning"
+            elapsed = spell(now - started)
+            rows.append(ProgressRow(f"  {planned.name}: {doing}", "", "", elapsed))
         return rows
+
+
+class _FittedRows:
+    """The rows of a screen as they are when rich draws them, in the width that it has then."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield fitted(self._screen.rows(), options.max_width)

@@ -41,6 +41,11 @@ class LocalProcesses:
     not_hashed = ("workers", "threads")
 
     def __init__(self, workers: int = 1, threads: int = 0) -> None:
+        """Settings:
+
+        `workers`: processes side by side.
+        `threads`: torch threads of each; 0 shares the cores out.
+        """
         if workers < 1:
             raise UserError(
                 f"executor 'local': workers = {workers}; it takes 1 (no other process) or more"
@@ -53,11 +58,16 @@ class LocalProcesses:
         self.workers = workers
         self.threads = threads
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the work is done in this process."""
+        return self.workers == 1
+
     def run(
         self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
     ) -> Iterator[tuple[Any, Any]]:
         """(item, answer) pairs as they come; in this process where there is one worker."""
-        if self.workers == 1:
+        if self.is_here:
             yield from self._here(prepare, items)
             return
         pool = _ProcessPool(pickle.dumps(prepare), self.environments())

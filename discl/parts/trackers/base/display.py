@@ -14,6 +14,7 @@ from discl.core.text import console
 from discl.parts.trackers.base.rows import ProgressRow, fitted, spell, spell_left
 
 if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
     from rich.progress import Progress
 
 LINE_SECONDS = 60.0  # between two lines of a log
@@ -45,6 +46,12 @@ class _Doing:
         return f"{self.done:,}/{self.total:,}{self.unit}"
 
 
+def can_redraw(terminal: RichConsole) -> bool:
+    """Whether it is a terminal, and not one that may not know how to go back a line."""
+    known = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    return known and terminal.is_terminal
+
+
 class Display:
     """Shows work under way, each by its name; told of units of work, it tells the time left.
 
@@ -55,9 +62,7 @@ class Display:
         self.stream = stream
         self.terminal = console(file=stream)
         self.clock = WorkClock()
-        # a terminal of which nothing is known may not know how to go back a line
-        known = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
-        self.is_live = self.terminal.is_terminal and known
+        self.is_live = can_redraw(self.terminal)
         self._doing: dict[str, _Doing] = {}
         self._whole: _Doing | None = None
         self._title = ""

@@ -1,0 +1,102 @@
+"""A bench as a person sees it go by, and stops it: in a terminal that pyte keeps the screen of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from discl.engine.bank.bank import Bank
+from tests.terminal import Terminal, shown
+
+BENCH = ["bench", "cifar10_lt", "--strategies", "static,real_only", "--trackers", "console"]
+IMAGES = 832  # of the smallest scale
+ITS_BATCH = 256
+SENTENCE = re.compile(r"stopped; ([\d,]+) of 832 images are kept; ([\d,]+) in work begin again")
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def _rows(screens: Sequence[str]) -> list[str]:
+    return [line for screen in screens for line in screen.splitlines()]
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.slow(reason="makes 832 images with the generator in the box: minutes of two cores")
+def test_the_smallest_scale_goes_by_with_bar_count_and_time_left_and_ends_in_the_table(
+    tmp_path: Path,
+) -> None:
+    with Terminal(BENCH, columns=80, environment={"DISCL_HOME": str(tmp_path)}) as terminal:
+        terminal.until(lambda screen: "making images" in screen and "left" in screen)
+        terminal.resize(60)
+        terminal.until(lambda screen: "static, seed 0" in screen and "epochs" in screen)
+        terminal.resize(80)
+        assert terminal.wait() == 0, shown(terminal.screen)
+        rows = _rows(terminal.seen)
+        bars = [row for row in rows if "━" in row and "/2 runs" in row]
+        assert {"0/2 runs", "1/2 runs"} <= {found[0] for bar in bars if (found := _runs(bar))}
+        assert sum(bool(re.search(r"\d:\d\d left", bar)) for bar in bars) > len(bars) / 2
+        counts = {int(found[1]) for row in rows if (found := _images(row))}
+        assert len(counts) > 832 / 32  # with each group that the denoiser gets
+        assert any(re.search(r"  static, seed 0 +\d+/18 epochs", row) for row in rows)
+        assert not any("…" in row for row in rows)
+        end = shown(terminal.screen)
+    assert re.search(r"device: .* GB of memory free", end)
+    assert "832 images to make (11,648 denoising steps)" in " ".join(end.split())
+    assert "CIFAR-10-LT, scale smoke" in end
+    assert re.search(r"^static +1", end, re.MULTILINE)
+    assert "this time: 832 images made" in end
+    assert f"runs: {tmp_path}/runs" in end.replace("\n", "")
+    assert "next: discl report cifar10_lt --strategies static,real_only" in end
+    assert "making images" not in end
+    assert "━" not in end
+
+
+def _runs(bar: str) -> re.Match[str] | None:
+    return re.search(r"\d/2 runs", bar)
+
+
+def _images(row: str) -> re.Match[str] | None:
+    return re.search(r"making images +(\d+)/832", row)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.slow(reason="stops a bench ten times while it makes images, and starts it again")
+def test_ctrl_c_during_images_ten_times_costs_a_batch_each_at_most(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    kept_before = 0
+    for round in range(10):
+        with Terminal(BENCH, environment={"DISCL_HOME": str(tmp_path)}) as terminal:
+            terminal.until(lambda screen: _images(screen) is not None)
+            for _ in range(int(rng.integers(0, 30))):  # a tenth of a second each
+                terminal.read()
+            terminal.interrupt()
+            if round % 2:
+                terminal.interrupt()
+            assert terminal.wait() == 130, shown(terminal.screen)
+            end = " ".join(shown(terminal.screen).split())
+        assert "Traceback" not in end
+        (folder,) = (tmp_path / "banks").glob("????????????????")
+        bank = Bank.at(folder)
+        kept = sum(bank.count().values())
+        bank.close()
+        assert kept >= kept_before
+        said = SENTENCE.search(end)
+        assert said or round % 2, end  # the second one may come before the sentence is made
+        if said:
+            assert _number(said[1]) == kept
+            assert _number(said[2]) <= ITS_BATCH
+        kept_before = kept
+    with Terminal(BENCH, environment={"DISCL_HOME": str(tmp_path)}) as terminal:
+        assert terminal.wait() == 0, shown(terminal.screen)
+        end = shown(terminal.screen)
+    assert f"this time: {IMAGES - kept_before} images made" in end
+    bank = Bank.at(folder)
+    assert list(bank.verify()) == []
+    bank.close()
