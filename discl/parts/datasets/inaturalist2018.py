@@ -94,6 +94,14 @@ class INaturalist2018(FileDataset):
     def __init__(
         self, root: str = "", side: int = 256, held_out: int = 2, most_unreadable: float = 0.001
     ) -> None:
+        """Settings:
+
+        `root`: folder with train2018.json, val2018.json, categories.json and train_val2018/.
+        `side`: pixels of the side of the square that networks see.
+        `held_out`: photos of each class that val takes of train, at most a fifth of the class.
+        `most_unreadable`: share of listed photos that may be missing, and of photos that may be
+            unreadable.
+        """
         super().__init__(root, side, most_unreadable)
         if held_out < 1:
             raise UserError(f"dataset.held_out = {held_out}: val needs at least 1 photo of a class")

@@ -92,6 +92,16 @@ class IWildCam(FileDataset):
         shared_names: bool = False,
         most_unreadable: float = 0.001,
     ) -> None:
+        """Settings:
+
+        `root`: the folder that WILDS unpacks, or the one it lies in; empty is
+            $DISCL_DATA/iwildcam_v2.0.
+        `side`: pixels of the side of the square that networks see.
+        `shared_names`: one name for the kinds of animals that have two labels, as published code
+            gives them.
+        `most_unreadable`: share of listed photos that may be missing, and of photos that may be
+            unreadable.
+        """
         super().__init__(root, side, most_unreadable)
         self.shared_names = shared_names
 

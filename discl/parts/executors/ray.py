@@ -56,6 +56,13 @@ class Ray:
     def __init__(
         self, address: str = "", workers: int = 0, cpus: float = 0.0, gpus: float = 0.0
     ) -> None:
+        """Settings:
+
+        `address`: address of a cluster, "auto" for the one of this machine; empty starts one here.
+        `workers`: actors side by side; 0 is one for each GPU, or for each core.
+        `cpus`: cores that each worker has for itself; 0 shares them out evenly.
+        `gpus`: GPUs that each worker has for itself, such as 0.5; 0 shares them out evenly.
+        """
         if workers < 0:
             raise UserError(
                 f"executor 'ray': workers = {workers}; it takes 1 or more, or 0 for one on each GPU"

@@ -74,6 +74,17 @@ class Slurm:
         folder: str = "",
         cluster: str = "slurm",
     ) -> None:
+        """Settings:
+
+        `workers`: jobs in the queue at a time.
+        `partition`: partition of the jobs; empty is the cluster's default.
+        `minutes`: time limit of a job.
+        `memory_gb`: memory of a job in gigabytes; 0 is as much as the partition gives.
+        `cpus`: cores of a job, and its threads.
+        `gpus`: GPUs of a job.
+        `folder`: where jobs keep their output, seen by every node; empty is $DISCL_HOME/slurm.
+        `cluster`: "slurm", or "local" to try it on this machine.
+        """
         for name, count, least in (
             ("workers", workers, 1),
             ("minutes", minutes, 1),

@@ -25,6 +25,11 @@ class Blend:
     training_data = "nothing, since it is no network"
 
     def __init__(self, steps: int = 20, noise: float = 20.0) -> None:
+        """Settings:
+
+        `steps`: steps that levels are counted in, as if it denoised.
+        `noise`: standard deviation of the noise, in values of 0 to 255.
+        """
         self.steps = steps
         self.noise = noise
 

@@ -91,6 +91,27 @@ class Img2Img:
         attention: str = "default",
         compile: bool = False,
     ) -> None:
+        """Settings:
+
+        `checkpoint`: a folder in diffusers' format, `pkg://package/path`, a Hub id, or `gap` or
+            `in_domain`.
+        `steps`: denoising steps from pure noise; a level takes its share of them.
+        `text_guidance`: diffusers' `guidance_scale`; 1 or less means none.
+        `guidance_rescale`: how far guided predictions get the contrast of unguided ones, from 0 to
+            1.
+        `size`: (width, height) of the images; none is the photo's own.
+        `level_0`: "noise" begins from text only, "photo_trace" is the paper's strength 1.0.
+        `scheduler`: the name of one of diffusers' schedulers; empty is the checkpoint's own.
+        `negative_prompt`: what images shall not show; used where there is guidance.
+        `aesthetic_score`: input of SDXL's refiner for the prompt.
+        `negative_aesthetic_score`: input of SDXL's refiner for the negative prompt.
+        `dtype`: "float32", "float16" or "bfloat16", in which the denoiser computes.
+        `chunk`: images that are denoised together; halved where memory runs out.
+        `device`: where the work is done; "auto" takes a GPU where there is one.
+        `channels_last`: the memory layout of the denoiser; changes speed and not what comes out.
+        `attention`: how attention is computed; changes speed and not what comes out.
+        `compile`: compile the denoiser with torch, which takes minutes once.
+        """
         _at_least_one("steps", steps, "denoising step is needed")
         if steps > MOST_STEPS:
             raise UserError(

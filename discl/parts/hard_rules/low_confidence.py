@@ -35,7 +35,18 @@ class LowConfidence:
         seed: int = 0,
         exclude: Sequence[str] = (),
     ) -> None:
-        """Raises UserError for a value out of range, and unless one of the two is given."""
+        """Raises UserError for a value out of range, and unless one of the two is given.
+
+        Settings:
+
+        `fraction`: share of all training photos that is hard, the least confident first.
+        `threshold`: a photo whose true class gets a lower probability is hard; instead of
+            `fraction`.
+        `folds`: models that are trained, each on the photos of the others.
+        `epochs`: epochs of each model; 0 is as many as a run has.
+        `seed`: seed of the models.
+        `exclude`: names of classes of which no photo is hard.
+        """
         _check_one_given(fraction, threshold)
         if fraction is not None and not (_is_number(fraction) and 0 < fraction <= 1):
             raise UserError(

@@ -22,6 +22,11 @@ class TailClasses:
     models = None
 
     def __init__(self, max_class_images: int = 20, exclude: Sequence[str] = ()) -> None:
+        """Settings:
+
+        `max_class_images`: a class with fewer training photos is hard.
+        `exclude`: names of classes of which no photo is hard.
+        """
         if max_class_images < 1:
             raise UserError(
                 f"hard_rule.max_class_images = {max_class_images}: takes a whole number from 1 up"

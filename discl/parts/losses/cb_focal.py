@@ -27,6 +27,11 @@ class ClassBalancedFocal:
     version = 1
 
     def __init__(self, gamma: float = 0.5, beta: float = 0.9999) -> None:
+        """Settings:
+
+        `gamma`: how much answers that are right already are played down.
+        `beta`: how fast further photos of a class add less; 0 weighs all classes alike.
+        """
         if gamma < 0:
             raise UserError(
                 f"loss.gamma = {gamma} would count most what is already learnt; it takes 0 or more"

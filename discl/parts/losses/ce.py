@@ -16,6 +16,7 @@ class CrossEntropy:
     version = 1
 
     def __init__(self, smoothing: float = 0.0) -> None:
+        """`smoothing`: share of a label's weight that is spread evenly over all classes."""
         self.smoothing = smoothing
 
     def __call__(

@@ -24,6 +24,7 @@ class Flyp:
     heads = ("text",)
 
     def __init__(self, mask_same: bool = False) -> None:
+        """`mask_same`: do not take two images of one class for negatives of each other."""
         self.mask_same = mask_same
 
     def __call__(

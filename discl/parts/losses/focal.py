@@ -22,6 +22,7 @@ class Focal:
     version = 1
 
     def __init__(self, gamma: float = 2.0) -> None:
+        """`gamma`: how much answers that are right already are played down; 0 is cross-entropy."""
         if gamma < 0:
             raise UserError(
                 f"loss.gamma = {gamma} would count most what is already learnt; it takes 0 or more"

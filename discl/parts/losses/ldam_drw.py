@@ -29,6 +29,12 @@ class LdamDrw:
     heads = ("cosine",)
 
     def __init__(self, margin: float = 0.5, defer: float = 0.8, beta: float = 0.9999) -> None:
+        """Settings:
+
+        `margin`: margin of the rarest class, in cosines.
+        `defer`: share of the run after which classes are weighted; 1 is never.
+        `beta`: how fast further photos of a class add less to its weight.
+        """
         if margin < 0:
             raise UserError(f"loss.margin = {margin}: a margin is 0 or more")
         if not 0 <= defer <= 1 or not 0 <= beta < 1:

@@ -22,6 +22,7 @@ class LogitAdjusted:
     version = 1
 
     def __init__(self, tau: float = 1.0) -> None:
+        """`tau`: how far logits are shifted: 1 as balanced softmax, 0 as cross-entropy."""
         if tau < 0:
             raise UserError(
                 f"loss.tau = {tau} would favour the classes that are frequent already; it takes 0"

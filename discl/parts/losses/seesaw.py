@@ -26,6 +26,11 @@ class Seesaw:
     version = 1
 
     def __init__(self, p: float = 0.8, q: float = 2.0) -> None:
+        """Settings:
+
+        `p`: exponent of the ratio of counts, which spares rarer classes.
+        `q`: exponent of the ratio of probabilities, which takes part of that back for confusions.
+        """
         if p < 0 or q < 0:
             raise UserError(f"loss.p = {p} and q = {q}: take 0 or more")
         self.p = p

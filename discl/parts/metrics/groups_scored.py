@@ -20,6 +20,7 @@ class GroupsScored(Metric):
     position = 13
 
     def __init__(self, min_group_size: int = 20) -> None:
+        """`min_group_size`: groups of fewer photos are left out."""
         self.min_group_size = min_group_size
 
     @property

@@ -16,6 +16,7 @@ class WorstGroupAcc(Metric):
     position = 10
 
     def __init__(self, min_group_size: int = 20) -> None:
+        """`min_group_size`: groups of fewer photos are left out."""
         self.min_group_size = min_group_size
 
     @property

@@ -22,6 +22,11 @@ class Captions:
     not_hashed = ("file",)
 
     def __init__(self, file: str, caption: str = "a photo of {name}") -> None:
+        """Settings:
+
+        `file`: JSON with a caption, or a list of them, for each photo id.
+        `caption`: the sentence that images are scored against; {name} is the class's name.
+        """
         self.file = file
         self._caption = caption
 

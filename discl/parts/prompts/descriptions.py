@@ -25,6 +25,12 @@ class Descriptions:
     not_hashed = ("file",)
 
     def __init__(self, file: str, prefix: str = "", caption: str = "a photo of {name}") -> None:
+        """Settings:
+
+        `file`: JSON with a list of descriptions for each class name.
+        `prefix`: words before each description.
+        `caption`: the sentence that images are scored against; {name} is the class's name.
+        """
         self.file = file
         self.prefix = prefix
         self._caption = caption

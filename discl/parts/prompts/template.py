@@ -18,6 +18,11 @@ class Template:
     version = 1
 
     def __init__(self, template: str = "a photo of {name}", caption: str = "") -> None:
+        """Settings:
+
+        `template`: the sentence that images are made from; {name} is the class's name.
+        `caption`: the sentence they are scored against; empty is `template`.
+        """
         self.template = template
         self._caption = caption or template
         for text in (self.template, self._caption):

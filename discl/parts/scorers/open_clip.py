@@ -29,6 +29,13 @@ class OpenClipScorer:
     def __init__(
         self, model: str = EMBEDDED, pretrained: str = "", quick_gelu: bool | None = None
     ) -> None:
+        """Settings:
+
+        `model`: a folder in open_clip's format, `pkg://package/path`, or the name of a model.
+        `pretrained`: tag or file of the weights of a model that is given by name.
+        `quick_gelu`: whether the weights of a file were trained with QuickGELU; none leaves it to
+            the model.
+        """
         self.model = model
         self.pretrained = pretrained
         self._checkpoint = ClipCheckpoint(model, pretrained, "scorer", quick_gelu)

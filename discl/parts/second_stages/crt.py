@@ -20,6 +20,12 @@ class ClassifierRetraining:
     heads = ("linear", "cosine")
 
     def __init__(self, epochs: int = 10, lr: float = 0.1, weight_decay: float = 5e-4) -> None:
+        """Settings:
+
+        `epochs`: epochs of as many photos as there are.
+        `lr`: learning rate of the new classifier.
+        `weight_decay`: weight decay of the new classifier.
+        """
         self._training = BalancedTraining(epochs, lr, weight_decay)
 
     def apply(self, trained: TrainedFeatures) -> SecondStageOutcome:

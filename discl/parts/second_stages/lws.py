@@ -18,6 +18,12 @@ class LearnableWeightScaling:
     heads = ("linear", "cosine")
 
     def __init__(self, epochs: int = 10, lr: float = 0.1, weight_decay: float = 0.0) -> None:
+        """Settings:
+
+        `epochs`: epochs of as many photos as there are.
+        `lr`: learning rate of the factors.
+        `weight_decay`: weight decay of the factors.
+        """
         self._training = BalancedTraining(epochs, lr, weight_decay)
 
     def apply(self, trained: TrainedFeatures) -> SecondStageOutcome:

@@ -27,6 +27,7 @@ class TauNormalised:
     def __init__(
         self, taus: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     ) -> None:
+        """`taus`: exponents that val chooses from: 0 keeps lengths, 1 makes them equal."""
         if isinstance(taus, str) or not taus or min(taus) < 0:
             raise UserError(f"second_stage.taus = {taus!r}: takes numbers from 0, such as [0.5]")
         self.taus = tuple(sorted(taus))

@@ -24,6 +24,12 @@ class Adaptive:
     keeps_hard_real = False
 
     def __init__(self, burst: float = 0.2, holdout: float = 0.2, trim: bool = True) -> None:
+        """Settings:
+
+        `burst`: share of an epoch's steps that the probe spends on real photos.
+        `holdout`: share of each hard class's photos that is kept out to measure gains on.
+        `trim`: leave gains outside of 1.5 interquartile ranges out, as the published code does.
+        """
         self.probe = Probe(holdout=holdout, burst=burst)
         self.trim = trim
 

@@ -33,6 +33,14 @@ class Bandit:
         burst: float = 0.2,
         holdout: float = 0.2,
     ) -> None:
+        """Settings:
+
+        `explore`: probability with which a level is drawn uniformly.
+        `discount`: what an epoch's gains weigh, as a share of the epoch after it.
+        `sharpness`: how strictly better levels are preferred; 0 draws all alike.
+        `burst`: share of an epoch's steps that the probe spends on real photos.
+        `holdout`: share of each hard class's photos that is kept out to measure gains on.
+        """
         for name, share in (("explore", explore), ("discount", discount)):
             if not 0 <= share <= 1:
                 raise UserError(f"strategy.bandit.{name} = {share} is outside 0..1")

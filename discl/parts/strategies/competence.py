@@ -22,6 +22,11 @@ class Competence:
     probe = None
 
     def __init__(self, goal: float = 0.4, metric: str = "macro_acc") -> None:
+        """Settings:
+
+        `goal`: value of `metric` on val at which all levels are used.
+        `metric`: the metric on val that competence is measured by.
+        """
         if not 0 < goal <= 1:
             raise UserError(
                 f"strategy.competence.goal = {goal}: takes a fraction above 0, at most 1"

@@ -13,6 +13,7 @@ class Fixed:
     probe = None
 
     def __init__(self, level: int = 50) -> None:
+        """`level`: the one level that is used, in percent."""
         if not 0 <= level <= 100:
             raise UserError(f"strategy.fixed.level = {level} is outside 0..100")
         self.level = level

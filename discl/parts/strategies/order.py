@@ -23,6 +23,7 @@ class Order:
     probe = None
 
     def __init__(self, order: Sequence[int] = ()) -> None:
+        """`order`: every level of the benchmark once; empty is ascending."""
         self.order = whole_numbers("strategy.order.order", order)
         if repeated := [level for level, times in Counter(self.order).items() if times > 1]:
             raise UserError(

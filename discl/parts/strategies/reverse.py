@@ -24,6 +24,11 @@ class Reverse:
     probe = None
 
     def __init__(self, start: int = 0, pacing: float = 1.0) -> None:
+        """Settings:
+
+        `start`: the lowest level that is used.
+        `pacing`: above 1 shortens the stages that come first, which are those of high levels.
+        """
         self.start = check_start("reverse", start)
         self.pacing = check_pacing("reverse", pacing)
 

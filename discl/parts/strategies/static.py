@@ -32,6 +32,13 @@ class Static:
     probe = None
 
     def __init__(self, lengths: Sequence[int] = (), start: int = 0, pacing: float = 1.0) -> None:
+        """Settings:
+
+        `lengths`: relative lengths of the stages, one for each level that is left; empty takes
+            `pacing`.
+        `start`: the lowest level that is used.
+        `pacing`: above 1 shortens the stages of low levels, below 1 lengthens them.
+        """
         self.lengths = whole_numbers("strategy.static.lengths", lengths)
         if any(length < 1 for length in self.lengths):
             raise UserError(

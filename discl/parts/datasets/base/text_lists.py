@@ -35,6 +35,14 @@ class ListedDataset(FileDataset):
     def __init__(
         self, root: str = "", side: int = 256, lists: str = "", most_unreadable: float = 0.001
     ) -> None:
+        """Settings:
+
+        `root`: the folder with the photos, laid out as they are published.
+        `side`: pixels of the side of the square that networks see.
+        `lists`: the folder with the lists of train, val and test; empty is `root`.
+        `most_unreadable`: share of listed photos that may be missing, and of photos that may be
+            unreadable.
+        """
         super().__init__(root, side, most_unreadable)
         self.lists = lists
 

@@ -22,6 +22,7 @@ class ShotAccuracy(Metric):
     shot: ClassVar[str]  # many, medium or few
 
     def __init__(self, shots: str = "kang") -> None:
+        """`shots`: the rule that says which classes are many, medium and few."""
         if shots not in SHOTS:
             raise unknown("rule for many, medium and few", shots, SHOTS)
         self.rule = SHOTS[shots]
