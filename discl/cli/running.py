@@ -34,6 +34,7 @@ def plan(**selection: Any) -> None:
     Nothing is trained and no image is made.
     """
     from discl.cli.render.cost import print_time, print_work
+    from discl.cli.render.tables import tell, tell_figure
     from discl.config.experiment import experiments
     from discl.harness.run.store import Store
     from discl.harness.run.trackers import CompositeTracker
@@ -41,19 +42,19 @@ def plan(**selection: Any) -> None:
 
     spec = load(**selection)
     cost = estimate_cost(experiments(spec), Store(), CompositeTracker.of(["console"]).progress)
-    echo(
+    tell(
         f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)}"
         " seeds"
     )
-    echo(f"  runs               {cost.experiments:>12,}   of which stored {cost.cached:,}")
+    tell_figure("runs", f"{cost.experiments:,}", f"of which stored {cost.cached:,}")
     for sentence in (*_conditions(spec), *_missing_control(spec)):
-        echo(f"  {sentence}")
+        tell(sentence, indent="  ")
     if cost.experiments > cost.cached:  # the data are prepared then
         from discl.harness.bank.prompt_remarks import prompt_lines
         from discl.harness.bank.source_size import source_lines
 
         for sentence in (*source_lines(spec), *prompt_lines(spec)):
-            echo(f"  {sentence}")
+            tell(sentence, indent="  ")
     print_work(cost, models_note=f"; `{typed('discl', 'hard', spec.name)}` does only that")
     without = "" if cost.hard is not None else ", without the images"
     print_time(cost.minutes, "minutes", 1, f"from a sample of each kind of work{without}")
@@ -62,6 +63,7 @@ def plan(**selection: Any) -> None:
 
 def _print_power(spec: Benchmark, cost: CostEstimate) -> None:
     """What difference these seeds tell apart, and what smaller ones would take."""
+    from discl.cli.render.tables import tell
     from discl.harness.leaderboard.epochs import read
     from discl.harness.leaderboard.power import sentences, spreads_of
     from discl.harness.leaderboard.stored import runs_of
@@ -74,7 +76,7 @@ def _print_power(spec: Benchmark, cost: CostEstimate) -> None:
         a_run = sum(result.cost["seconds"] for result in results) / 60 / len(results)
     results = read(results, spec.select.epoch).results
     for sentence in sentences(spreads_of(results), len(spec.strategies), len(spec.seeds), a_run):
-        echo(f"  {sentence}")
+        tell(sentence, indent="  ")
 
 
 def _conditions(spec: Benchmark) -> tuple[str, ...]:

@@ -93,8 +93,9 @@ def wandb_status(ask: bool, form: str) -> None:
 
     The account is shown, too. The key itself is never shown.
     """
+    from discl.cli.render.tables import show_pairs
     from discl.core.errors import UserError
-    from discl.core.text import echo_json, printable
+    from discl.core.text import echo_json
     from discl.files.sources import public
     from discl.harness.run.store import Store
     from discl.harness.wandb.client import read_settings, whoami
@@ -115,23 +116,26 @@ def wandb_status(ask: bool, form: str) -> None:
     mode = current.mode
     if mode != current.requested_mode:
         mode += f" (WANDB_MODE or a settings file says {current.requested_mode})"
-    echo(f"server     {public(current.url)}")
-    echo(f"key        {key}")
-    echo(f"mode       {mode}")
-    echo(f"entity     {current.entity or 'the one of the key'}")
-    echo(f"project    {current.project or 'discl-<benchmark>'}")
-    echo(f"runs       {current.runs}, of which {current.sent} were sent whole from here")
+    lines = [
+        ("server", public(current.url)),
+        ("key", key),
+        ("mode", mode),
+        ("entity", current.entity or "the one of the key"),
+        ("project", current.project or "discl-<benchmark>"),
+        ("runs", f"{current.runs}, of which {current.sent} were sent whole from here"),
+    ]
     if current.waiting:
-        echo(f"waiting    {len(current.waiting)}; `discl wandb sync` sends them:")
-        for id in current.waiting[:MAX_SHOWN]:
-            echo(f"           {printable(run_title(store, id))}")
+        lines.append(("waiting", f"{len(current.waiting)}; `discl wandb sync` sends them:"))
+        lines += [("", run_title(store, id)) for id in current.waiting[:MAX_SHOWN]]
         if len(current.waiting) > MAX_SHOWN:
             more = len(current.waiting) - MAX_SHOWN
-            echo(f"           and {more:,} more; --format json has all ids")
+            lines.append(("", f"and {more:,} more; --format json has all ids"))
     if current.offline or current.mode == "offline":
-        echo(f"offline    {current.offline} in {current.offline_folder}; the records hold the same")
+        place = f"{current.offline} in {current.offline_folder}; the records hold the same"
+        lines.append(("offline", place))
     if ask:
-        echo(f"known as   {whoami(read_settings())}")
+        lines.append(("known as", whoami(read_settings())))
+    show_pairs("", lines)
 
 
 @wandb.command("dashboard")

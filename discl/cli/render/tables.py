@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from discl.cli.render.layout import (
+    INDENT,
+    LEAST_WORDS,
     Line,
     Styled,
     TableColumn,
@@ -114,9 +116,25 @@ def _sentence(text: str, width: int | None, style: str = "") -> Iterable[Line]:
             yield [Styled(part, style)]
 
 
-def tell(sentence: str, style: str = "") -> None:
+def tell(sentence: str, style: str = "", indent: str = "") -> None:
     """A sentence below or above a table; on a terminal it wraps at words."""
-    echo_styled(_sentence(sentence, terminal_width(), style))
+    width = terminal_width()
+    lines = _sentence(sentence, None if width is None else max(1, width - len(indent)), style)
+    echo_styled([Styled(indent), *line] for line in lines)
+
+
+def tell_figure(what: str, amount: str, explanation: str) -> None:
+    """A line of a list of figures: what it is of, how much, and a sentence, which may wrap."""
+    width = terminal_width()
+    head = f"  {what:<18} {amount:>12}   "
+    beside = None if width is None else width - len(head)
+    if beside is not None and beside < LEAST_WORDS:
+        tell(f"{what}: {amount}")
+        tell(explanation, indent=INDENT)
+        return
+    first, *others = wrapped(printable(explanation), beside)
+    blanks = " " * len(head)
+    echo_styled([[Styled(head + first)], *([Styled(blanks + line)] for line in others)])
 
 
 def show_pairs(title: str, pairs: Iterable[tuple[Cell, Cell]]) -> None:
