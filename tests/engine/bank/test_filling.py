@@ -225,7 +225,7 @@ def _second_ctrl_c(generator: _Generator, instruction: int) -> Iterator[list[str
 
 def test_a_second_ctrl_c_is_as_safe_as_the_first(tmp_path: Path, whole: str) -> None:
     places = set[str]()
-    for number, instruction in enumerate(range(1, 4000, 251)):
+    for number, instruction in enumerate(range(1, 4000, 173)):
         folder = tmp_path / str(number)
         first = _Generator(stop_at=20)
         with pytest.raises(KeyboardInterrupt), _second_ctrl_c(first, instruction) as told:
@@ -240,7 +240,7 @@ def test_a_second_ctrl_c_is_as_safe_as_the_first(tmp_path: Path, whole: str) -> 
         if not told:
             break
     assert not told  # there were as many instructions as are tried
-    assert len(places) > 5
+    assert len(places) >= 5
 
 
 # ---------------------------------------------------------------- progress
