@@ -573,7 +573,10 @@ class Metric(ABC):
 
 
 class Tracker(Protocol):
-    """Follows runs. It never changes the result of a run, even where it fails."""
+    """Follows runs. It never changes the result of a run, even where it fails.
+
+    A tracker may have `expect(title, runs)`, called where so many runs of one benchmark follow.
+    """
 
     version: int
 

@@ -31,7 +31,9 @@ class LeaseSize:
     def took(self, images: int, seconds: float) -> None:
         """A lease of so many images took so many seconds."""
         in_time = int(images * LEASE_SECONDS / max(seconds, 1e-3))
-        self.images = max(self._least, min(self._most, GROWTH * images, in_time))
+        images = min(GROWTH * images, in_time)
+        # whole groups of those that are made at a time: a part of one takes as long
+        self.images = max(self._least, min(self._most, images - images % self._least))
 
 
 def steps_of(counts: Mapping[int, int], steps: int) -> int:
