@@ -170,6 +170,7 @@ def run(trackers: str | None, **selection: Any) -> None:
     Takes exactly one strategy and one seed.
     """
 
+    from discl.cli.render.bench import Opening
     from discl.core.errors import UserError
     from discl.engine.training import distributed
     from discl.harness.leaderboard.epochs import read
@@ -185,7 +186,8 @@ def run(trackers: str | None, **selection: Any) -> None:
         )
     tracker = CompositeTracker.of(spec.trackers if trackers is None else words(trackers))
     store = Store()
-    at = read(list(sweep(spec, store, tracker, _tell)), spec.select.epoch)
+    results = list(sweep(spec, store, tracker, _tell, Opening(store, tracker)))
+    at = read(results, spec.select.epoch)
     (result,) = at.results
     if distributed.is_main_process():
         echo_json(

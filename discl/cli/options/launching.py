@@ -262,7 +262,9 @@ def run_bench(
             " --executor; leave them out, or start discl by itself"
         )
     executor = executor_of(execution)
-    agenda = RunList(experiments(spec), store, execution["retry"])
+    wanted = experiments(spec)
+    names = {each.id(): f"{each.strategy}, seed {each.seed}" for each in wanted}
+    agenda = RunList(wanted, store, execution["retry"], labels=names)
     if agenda.todo:
         bench = Bench(spec)
         bench.dataset.prepare(CompositeTracker.of(["console"]).progress)
@@ -270,7 +272,8 @@ def run_bench(
             echo(sentence, err=True)
         bench.close()  # the workers build their own
         total = len(agenda.experiments)
-        with Screen(spec.title, total, agenda.stored, spec.select.metric) as screen:
+        cost = _work_here(agenda, store) if getattr(executor, "is_here", False) else None
+        with Screen(spec.title, total, agenda.stored, spec.select.metric, cost) as screen:
             launch(agenda, executor, trackers, screen)
     return agenda
 
