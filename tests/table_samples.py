@@ -514,7 +514,40 @@ def show_studies() -> None:
     )
 
 
+def show_plan() -> None:
+    """The figures of `discl plan` and of `discl sweep --dry-run`."""
+    from discl.cli.render.cost import print_time, print_work
+    from discl.cli.render.tables import tell_figure
+
+    cost: Any = SimpleNamespace(
+        **{"fold_models": 5, "starts": 3, "hard": 62, "images": 12_400, "denoising_steps": 49_600},
+        **{"bytes": 31_000_000, "optimiser_steps": 34_200, "trained_images": 2_188_800},
+    )
+    tell_figure("runs", "48", "of which stored 3")
+    print_work(cost, models_note="; `discl hard cifar10_lt` does only that")
+    print_work(SimpleNamespace(**{**vars(cost), "hard": None, "starts": 0}))  # type: ignore[arg-type]
+    print_time(12.3, "minutes", 1, "from a sample of each kind of work")
+    print_time(float("nan"), "minutes", 1, "")
+
+
 # ---------------------------------------------------------------- this machine
+
+
+def show_wandb() -> None:
+    """`discl wandb status` with runs that wait."""
+    current = SimpleNamespace(
+        **{"error": "", "url": "https://api.wandb.ai", "key_from": "WANDB_API_KEY"},
+        **{"mode": "offline", "requested_mode": "online", "entity": "", "project": "discl"},
+        **{"runs": 48, "sent": 36, "waiting": [f"{run:016x}" for run in range(12)], "offline": 12},
+        offline_folder=Path("/home/me/.cache/discl/wandb/wandb"),
+    )
+    command(
+        *("wandb", "status"),
+        **{
+            "discl.harness.wandb.sync:status": lambda _: current,
+            "discl.harness.wandb.sync:run_title": lambda _, id: f"static, seed 1 ({id})",
+        },
+    )
 
 
 def show_parts() -> None:
@@ -564,6 +597,8 @@ SAMPLES: dict[str, Callable[[], None]] = {
     "sweeps": show_sweeps,
     "grid": show_grid,
     "studies": show_studies,
+    "plan": show_plan,
+    "wandb": show_wandb,
     "parts": show_parts,
     "doctor": show_doctor,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from discl.cli.render.tables import show, tell
 from discl.core.text import echo
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ ELSEWHERE = "--format csv"
 
 def print_board(board: Board) -> None:
     """A leaderboard, the differences to its baselines, then what papers report."""
+    from discl.cli.render.tables import show, tell
     from discl.harness.leaderboard.columns import BRIEF
     from discl.harness.leaderboard.wording import epochs_sentence, header, lines, old_rows, warning
 
@@ -51,6 +51,8 @@ def _print_differences(
     titles: Sequence[str], cells: Sequence[Sequence[str]], differing: Sequence[int]
 ) -> None:
     """Rows that are compared with a baseline."""
+    from discl.cli.render.tables import show
+
     rows = [[row[1], *(row[at] for at in differing)] for row in cells]
     if compared := [row for row in rows if {*row[1:]} - {"-"}]:
         echo()
@@ -64,6 +66,8 @@ def _print_differences(
 
 def print_published(papers: Sequence[PaperResults]) -> None:
     """The results of papers, faint and apart."""
+    from discl.cli.render.tables import show
+
     for table in papers:
         echo()
         show(
