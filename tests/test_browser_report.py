@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 
 from discl.core.text import printable
+from discl.engine.evaluation.confusion import count, pack
 from discl.harness.report.comparison import Comparison
 from discl.harness.report.gallery import (
     Gallery,
     GalleryTile,
     MistakePicture,
+    PairPicture,
     RunMistakes,
     WorstClass,
     uri,
@@ -44,12 +46,23 @@ RUNS = {
     "real_only": [1, 2, 3],
 }
 PICTURE = uri(np.full((32, 32, 3), 120, np.uint8))
+MARK = ".mark-symbol.role-mark > path:not([opacity='0.45'])"  # a row's, not one of its seeds'
 FOREST = "section:not([hidden]) [data-chart=forest]"
 OPEN_ALL = "document.querySelectorAll('details').forEach(details => { details.open = true })"
 HOSTILE_RUNS = {
     **{name: [21.0, 20.0] for name in HOSTILE.values()},
     "real_rebalanced": [20.0, 20.0],
 }
+
+
+def _grouped() -> str:
+    """Six groups of 30 photos of three classes, of which the next class is called more and more."""
+    truth, group = np.repeat([0, 1, 2], 60), np.tile(np.arange(6), 30)
+    wrong = np.random.default_rng(0).uniform(size=180) < group / 6
+    return pack(count("test", "", group, truth, np.where(wrong, truth + 1, truth)))
+
+
+GROUPED = {"test": {"": _grouped()}}
 
 
 def _plain() -> Comparison:
@@ -61,12 +74,17 @@ def _plain() -> Comparison:
         )
         for name in RUNS
     }
-    return comparison_of(RUNS, histories=Histories(told, "val/macro_acc"))
+    return comparison_of(RUNS, histories=Histories(told, "val/macro_acc"), confusion_counts=GROUPED)
 
 
 def _hostile() -> Comparison:
     told = Histories({name: [run(2, {0: 1.0})] for name in HOSTILE_RUNS}, "val/macro_acc")
-    made = comparison_of(HOSTILE_RUNS, histories=told, classes=[*HOSTILE.values(), *"abcd"])
+    made = comparison_of(
+        HOSTILE_RUNS,
+        histories=told,
+        classes=[*HOSTILE.values(), *"abcd"],
+        confusion_counts=GROUPED,
+    )
     object.__setattr__(made.board, "benchmark", "hostile")
     object.__setattr__(made.board, "title", HOSTILE["script"])
     return made
@@ -101,6 +119,7 @@ def _pictures(names: list[str]) -> dict[str, object]:
     importance = [
         {"study": "tune/b/s/static", "strategy": "static", "path": "train.lr", "share": 100.0}
     ]
+    pairs = {(0, 1): PairPicture(PICTURE, PICTURE), (1, 2): PairPicture(PICTURE, "")}
     study = StudyLine("tune/b/s/static", 3, 1, "0.10", "22.0", "train.lr = 0.003")
     return {
         "gallery": Gallery(
@@ -114,6 +133,8 @@ def _pictures(names: list[str]) -> dict[str, object]:
             "Images are made from the photos at 32x32.",
         ),
         "failures": [RunMistakes(name, 0, True, worst) for name in (names[0], "real_rebalanced")],
+        "pairs": pairs,
+        "group_names": dict(enumerate(HOSTILE.values())),
         "tuning": TuningSection([study], {"trials": trials, "importance": importance}),
     }
 
@@ -160,7 +181,7 @@ def _sentence(page: Page) -> str:
 
 def _marks(page: Page, chart: str) -> int:
     """Points of a chart."""
-    return _count(page, f"[data-chart={chart}] .plot svg .mark-symbol.role-mark > path")
+    return _count(page, f"[data-chart={chart}] .plot svg {MARK}")
 
 
 def _column(page: Page, label: str, column: int) -> list[str]:
@@ -175,7 +196,7 @@ def _column(page: Page, label: str, column: int) -> list[str]:
 
 def test_it_opens_from_disk_and_draws_every_chart(desk: Page) -> None:
     # one a chart, two a strategy (its levels, what its sampler gave), one a probe
-    assert _count(desk, ".plot") == _count(desk, ".plot svg") == 10 + 2 * len(RUNS) + 1
+    assert _count(desk, ".plot") == _count(desk, ".plot svg") == 11 + 2 * len(RUNS) + 1
     assert _marks(desk, "forest") == 5
     assert _marks(desk, "chain") == 4
     assert desk.locator("h1:visible").inner_text() == "CIFAR-10-LT"
@@ -186,18 +207,13 @@ def test_it_opens_from_disk_and_draws_every_chart(desk: Page) -> None:
 
 def test_the_filter_works_on_tables_and_charts(desk: Page) -> None:
     desk.locator("section:not([hidden]) .chip", has_text="static").first.click()
-    desk.wait_for_function(
-        "document.querySelectorAll('[data-chart=forest] .mark-symbol.role-mark > path').length"
-        " === 4"
-    )
+    desk.wait_for_function(f"document.querySelectorAll(`[data-chart=forest] {MARK}`).length === 4")
     assert "static" not in _column(desk, "table of strategies", 1)
     assert "static" not in _column(desk, "differences to the baseline", 0)
     assert _count(desk, ".one[data-strategy=static]:visible") == 0
+    assert _count(desk, ".key [data-strategy=static]:visible") == 0
     desk.locator("section:not([hidden]) .chip", has_text="static").first.click()
-    desk.wait_for_function(
-        "document.querySelectorAll('[data-chart=forest] .mark-symbol.role-mark > path').length"
-        " === 5"
-    )
+    desk.wait_for_function(f"document.querySelectorAll(`[data-chart=forest] {MARK}`).length === 5")
     assert "static" in _column(desk, "table of strategies", 1)
 
 
@@ -273,8 +289,8 @@ def test_hostile_names_are_words_and_run_nothing(browser: Browser, path: Path) -
         page.evaluate(OPEN_ALL)
         page.locator(".chip:visible").first.click()
         page.wait_for_function(
-            "document.querySelectorAll('#hostile-smoke [data-chart=forest] .mark-symbol.role-mark"
-            f" > path').length === {len(HOSTILE) - 1}"
+            f"document.querySelectorAll(`#hostile-smoke [data-chart=forest] {MARK}`).length"
+            f" === {len(HOSTILE) - 1}"
         )
 
 
@@ -289,10 +305,7 @@ def test_the_other_benchmark_is_a_link_away(desk: Page) -> None:
 
 def test_colours_follow_the_system_and_the_switch(browser: Browser, path: Path) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
-    mark = (
-        "getComputedStyle(document.querySelector('[data-chart=forest] .mark-symbol.role-mark >"
-        " path')).fill"
-    )
+    mark = f"getComputedStyle(document.querySelector(`[data-chart=forest] {MARK}`)).fill"
     with shown(browser, path, dark=True) as page:
         dark = page.evaluate(f"[{paper}, {mark}]")
         page.locator("#theme").click()
@@ -313,6 +326,37 @@ def test_a_phone_scrolls_down_and_not_sideways(browser: Browser, path: Path, par
             " => svg.clientWidth))"
         )
         assert 200 < wide <= 390
+        table = page.locator("section:not([hidden]) [aria-label='table of strategies']")
+        assert table.evaluate("box => box.nextElementSibling.innerText").startswith("Scrolls side")
+        table.evaluate("box => { box.scrollLeft = 9999 }")  # the names stay in view
+        assert (
+            table.evaluate(
+                "box => box.querySelector('tbody th').getBoundingClientRect().left"
+                " - box.getBoundingClientRect().left"
+            )
+            == 0
+        )
+
+
+def test_a_printed_page_is_light_and_cuts_no_chart_and_no_table(desk: Page) -> None:
+    paper = 703  # CSS pixels between the margins of A4
+    desk.emulate_media(media="print", color_scheme="dark")
+    desk.evaluate(f"document.querySelector('main').style.width = '{paper}px'")
+    beyond = desk.evaluate(
+        "[...document.querySelectorAll('section:not([hidden]) :is(.plot svg, table.data, img)')]"
+        ".filter(each => each.checkVisibility()).filter(each => {"
+        " const card = (each.closest('.card') ?? document.querySelector('main'))"
+        ".getBoundingClientRect(), own = each.getBoundingClientRect();"
+        " return own.right > card.right + 1 || own.bottom > card.bottom + 1; })"
+        ".map(each => each.outerHTML.slice(0, 80))"
+    )
+    background = desk.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+    tools = desk.locator(".tools").first.is_visible()
+    desk.evaluate("document.querySelector('main').style.width = ''")
+    desk.emulate_media(media="screen", color_scheme="light")
+    assert beyond == []
+    assert background == "rgb(247, 249, 251)"
+    assert not tools
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def _finished(value: Any) -> Any:
 
 
 def unbroken(words: str) -> str:
-    """Words without a line break before a percent sign or around a plus-minus."""
-    return re.sub(r"(?<=\d) (?=%)| (?=± )|(?<=±) ", "\u00a0", words)
+    """Words without a line break before a percent sign, around a plus-minus or within a number."""
+    return re.sub(r"(?<=\d) (?=%)| (?=± )|(?<=±) |(?<=\d) (?=\d{3}(?!\d))", "\u00a0", words)
 
 
 def text(path: str) -> str:

@@ -342,6 +342,11 @@ def test_the_page_is_whole_escaped_and_fetches_nothing() -> None:
     assert "&lt;script&gt;" in text
     assert not re.search(r"(src|href)=\"(?!data:image/png;base64,)|url\(|@import|http", text)
     assert {"svg", "table", "img", "details"} <= {*tags.seen}
+    assert not re.search(r"\d %", text)  # a percent sign stays with its number
+    boxes = re.findall(r'<div class="scroll"[^>]*>', text)
+    assert len(boxes) == 5  # levels, and four figures by class
+    assert all('tabindex="0" role="region" aria-label="' in box for box in boxes)
+    assert text.count('role="img"') == text.count('<div aria-hidden="true"><svg') == 2 * 2
     assert (
         tags.seen.count("img") == 3 * 8 + 2 * 3 * 3
     )  # triples of near-duplicates; three ranks of three at two levels

@@ -10,6 +10,7 @@ from discl.harness.report.charts.classes import ClassesChart
 from discl.harness.report.charts.costs import CostsChart
 from discl.harness.report.charts.differences import DifferencesChart
 from discl.harness.report.charts.distribution_shift import DistributionShiftChart
+from discl.harness.report.charts.seeds import SeedsChart
 from discl.harness.report.comparison import interval
 from discl.harness.report.histories import Histories
 from tests import results
@@ -131,3 +132,50 @@ def test_axes_of_recall_run_from_0_to_100(name: str, along: str) -> None:
     axes = [layer["encoding"][along] for layer in chart.spec["layer"]]
     assert axes
     assert all(axis["scale"]["domain"] == [0, 100] for axis in axes)
+
+
+def test_every_seed_of_a_row_is_drawn_up_to_fifty() -> None:
+    (first, second) = [row for row in SeedsChart().rows(comparison_of(TWO)) if row["metric"] == FEW]
+    assert (first["strategy"], first["seeds"]) == ("static", [30.0, 34.0])
+    assert second["seeds"] == [20.0, 22.0]
+    many = comparison_of({"static": [30.0] * 60, "real_rebalanced": [20.0] * 60})
+    assert len(SeedsChart().rows(many)[0]["seeds"]) == 50
+    assert "The first 50 seeds are drawn." in SeedsChart().about(many)
+
+
+def test_seeds_of_a_difference_are_those_that_both_have() -> None:
+    compared = comparison_of({"static": [30, 34, 31], "real_rebalanced": [20, 22]})
+    (row,) = [row for row in DifferencesChart().rows(compared) if row["metric"] == FEW]
+    assert row["seeds"] == [10.0, 12.0]
+
+
+def test_a_chart_of_strategies_has_a_key_unless_its_rows_are_named() -> None:
+    told = {"static": [run(2, {0: 1.0})], "real_rebalanced": [run(2, {100: 1.0})]}
+    found = {
+        chart.id: chart
+        for chart in draw_charts(comparison_of(TWO, histories=Histories(told, "val/macro_acc")))
+    }
+    for name in ("groups", "scatter", "classes", "val", "loss", "costs"):
+        assert found[name].key == ["static", "real_rebalanced"]
+        assert not found[name].colours
+    for name in ("chain", "seeds", "forest"):
+        if name in found:
+            assert not found[name].key
+    assert [*found["levels"].colours] == ["0 (text)", "100 (photo)"]
+    assert [*found["sampler_shares"].colours] == ["many", "medium", "few"]
+    assert not found["sampler_shares"].key
+
+
+def test_names_stand_beside_the_dots_on_the_page_and_not_in_print() -> None:
+    for paper, texts in ((False, 1), (True, 0)):
+        found = draw_charts(comparison_of(TWO), paper=paper)
+        (scatter,) = [chart for chart in found if chart.id == "scatter"]
+        layers = [layer["mark"]["type"] for layer in scatter.spec["layer"]]
+        assert layers.count("text") == texts
+        assert {row["side"] for row in scatter.rows} <= {"right", "left", "above", "below", ""}
+
+
+def test_classes_are_dots_with_intervals_and_no_line_runs_through_them() -> None:
+    (chart,) = [chart for chart in draw_charts(comparison_of(TWO)) if chart.id == "classes"]
+    assert {layer["mark"]["type"] for layer in chart.spec["layer"]} == {"rule", "point"}
+    assert {row["rank"] for row in chart.rows} == {0, 1}

@@ -1,6 +1,6 @@
 import numpy as np
 
-from discl.harness.run.mistakes import misclassified, worst_classes
+from discl.harness.run.mistakes import misclassified, surest, worst_classes
 
 LOGITS = np.log(
     np.array(
@@ -27,3 +27,9 @@ def test_the_surest_mistakes_come_first() -> None:
     ]
     assert [photo.id for photo in misclassified(SAVED, "test", 0, most=1)] == ["b"]
     assert misclassified(SAVED, "test", 2) == []
+
+
+def test_of_a_pair_of_classes_the_surest_photo_is_found() -> None:
+    assert surest(SAVED, "test", 0, 1) == 1
+    assert surest(SAVED, "test", 1, 1) == 3
+    assert surest(SAVED, "test", 2, 1) is None

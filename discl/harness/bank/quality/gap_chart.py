@@ -33,8 +33,10 @@ def gap_markup(curve: GapCurve) -> Markup:
     drawing = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg(spec))
     levels = ", ".join(f"{row.pictures} {interval_text(row.accuracy)}" for row in curve.rows)
     inside = Markup(drawing)  # noqa: S704 - drawn from numbers and our own words
-    return Markup('<div role="img" aria-label="accuracy in percent: {}">{}</div>').format(
-        levels, inside
+    about = f"accuracy in percent: {levels}"
+    # one picture with a name: of its parts nothing is read out
+    return Markup('<div role="img" aria-label="{}"><div aria-hidden="true">{}</div></div>').format(
+        about, inside
     )
 
 
