@@ -189,12 +189,16 @@ class WorkClock:
 
     def time_left(self) -> TimeLeft | None:
         """Of all that is expected; None where nothing is known, or nothing left."""
-        left = {kind: total - self._finished.get(kind, 0) for kind, total in self._total.items()}
+        left = {
+            kind: total - self._finished.get(kind, 0)
+            for kind, total in dict(self._total).items()  # a copy: threads ask, too
+        }
         paces = {kind: self._pace(kind) for kind, units in left.items() if units}
         known = [left[kind] * pace for kind, pace in paces.items() if pace is not None]
         if not known:
             return None
-        since_s = time.monotonic() - self._last[1] if self._last else 0.0
+        last = self._last
+        since_s = time.monotonic() - last[1] if last else 0.0
         return TimeLeft(max(0.0, sum(known) - since_s), len(known) == len(paces))
 
     def share(self) -> float:
@@ -202,7 +206,7 @@ class WorkClock:
 
         Kinds weigh by their paces, or alike as long as one is not known.
         """
-        paces = {kind: self._pace(kind) for kind in self._total}
+        paces = {kind: self._pace(kind) for kind in dict(self._total)}
         known = [pace for pace in paces.values() if pace is not None]
         usual = sum(known) / len(known) if known else 1.0
         weights = {kind: usual if pace is None else pace for kind, pace in paces.items()}

@@ -129,21 +129,22 @@ class Display:
         self._refresh()
 
     def rows(self) -> list[ProgressRow]:
-        """What is under way, the whole first."""
+        """What is under way, the whole first; rich asks for it in a thread of its own."""
         now_s = time.monotonic()
+        whole = self._whole
         rows = []
-        if self._whole:
+        if whole:
             rows.append(
                 ProgressRow(
                     self._title,
-                    self._whole.count,
+                    whole.count,
                     spell_left(self.clock.time_left()),
-                    spell(now_s - self._whole.began_s),
+                    spell(now_s - whole.began_s),
                     share=self.clock.share(),
                 )
             )
         for name, doing in list(self._doing.items()):
-            if self._whole:
+            if whole:
                 rows.append(ProgressRow(f"  {name}", doing.count, "", note=doing.note))
             else:
                 share = min(1.0, doing.done / max(1, doing.total))
@@ -189,7 +190,12 @@ def _fitted_progress(display: Display) -> Progress:
         def make_tasks_table(self, tasks: Any) -> Table:
             return fitted(display.rows(), display.terminal.width)
 
-    return FittedProgress(console=display.terminal, transient=True, refresh_per_second=4)
+    return FittedProgress(
+        console=display.terminal,
+        transient=True,
+        refresh_per_second=4,
+        redirect_stdout=sys.stdout.isatty(),  # what goes into a file stays there
+    )
 
 
 _displays: list[Display] = []  # one at most: that of standard error as it is now
