@@ -151,6 +151,12 @@ class _Tty(io.StringIO):
         self._stream.feed(text.replace("\n", "\r\n").encode())
         return len(text)
 
+    def shown(self) -> str:
+        return shown(self.screen)
+
+    def resize(self, columns: int) -> None:
+        self.screen.resize(24, columns)
+
 
 @pytest.fixture(autouse=True)
 def _closed() -> Iterator[None]:
@@ -167,6 +173,8 @@ def _tty(monkeypatch: pytest.MonkeyPatch, term: str = "xterm-256color") -> _Tty:
         "os.get_terminal_size", lambda *_: os.terminal_size((stream.screen.columns, 24))
     )
     monkeypatch.setattr("sys.stderr", stream)
+    # it is drawn where a test says so, and not by a thread in the middle of it
+    monkeypatch.setattr("discl.parts.trackers.base.display.DRAWN_PER_SECOND", 1e-6)
     return stream
 
 
@@ -195,7 +203,7 @@ def test_a_bench_is_one_bar_from_the_first_image_to_the_last_run(
         now[0] += 1
         work.done(DENOISING, 10)
     _drawn_now()
-    screen = shown(tty.screen)
+    screen = tty.shown()
     assert screen.count("━ ") <= 1
     assert "toy, smoke" in screen
     assert "0/2 runs" in screen
@@ -210,14 +218,14 @@ def test_a_bench_is_one_bar_from_the_first_image_to_the_last_run(
                 work.done(TRAINING, 1)
             told.report(CONTRACT.report(epoch))
         _drawn_now()
-        screen = shown(tty.screen)
+        screen = tty.shown()
         assert f"{strategy}, seed {number}" in screen
         assert "2/2 epochs" in screen
         assert "making images" not in screen
         assert ("0:12 left" in screen) == (number == 1)
         told.finish({"val/macro_acc": 0.5, "test/macro_acc": 0.4})
     echo("the table", err=True)
-    screen = shown(tty.screen)
+    screen = tty.shown()
     assert screen.splitlines()[:2] == [
         "[1/2] static, seed 1, val's epoch: test 40.0%",
         "[2/2] real_only, seed 2, val's epoch: test 40.0%",
@@ -234,7 +242,7 @@ def test_what_is_said_meanwhile_stands_above_the_bar(
     echo("photo 3 is damaged", err=True)
     told.progress("reading photos", 2, 4)
     _drawn_now()
-    lines = shown(tty.screen).splitlines()
+    lines = tty.shown().splitlines()
     assert lines[0] == "photo 3 is damaged"
     assert lines[1].startswith("reading photos")
     assert len(lines) == 2
@@ -247,10 +255,10 @@ def test_a_terminal_that_is_resized_in_the_middle_shows_whole_rows_again(
     told = Console()
     told.expect("cifar10_lt, smoke", 9)
     for columns in (80, 60, 40, 120, 60):
-        tty.screen.resize(24, columns)
+        tty.resize(columns)
         told.progress("making images", columns, 200)
         _drawn_now()
-        last = shown(tty.screen).splitlines()[-2:]
+        last = tty.shown().splitlines()[-2:]
         assert last[0].startswith("cifar10_lt, smoke")
         assert "0/9 runs" in last[0]
         assert last[1].startswith("  making images")
@@ -264,7 +272,7 @@ def test_a_terminal_of_which_nothing_is_known_gets_lines(
     tty = _tty(monkeypatch, term)
     for done in (0, 1, 2):
         Console().progress("making images", done, 2)
-    assert shown(tty.screen).splitlines() == ["making images: 0/2", "making images: 2/2"]
+    assert tty.shown().splitlines() == ["making images: 0/2", "making images: 2/2"]
 
 
 # ---------------------------------------------------------------- without a terminal

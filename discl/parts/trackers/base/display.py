@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 LINE_SECONDS = 60.0  # between two lines of a log
+DRAWN_PER_SECOND = 4.0  # times, in a terminal
 
 
 @dataclass
@@ -193,7 +194,7 @@ def _fitted_progress(display: Display) -> Progress:
     return FittedProgress(
         console=display.terminal,
         transient=True,
-        refresh_per_second=4,
+        refresh_per_second=DRAWN_PER_SECOND,
         redirect_stdout=sys.stdout.isatty(),  # what goes into a file stays there
     )
 
