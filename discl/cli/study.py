@@ -363,7 +363,8 @@ def study_plot(name: str, output: Path, kind: str | None, url: str | None) -> No
 
     history: the best trial so far. replicates: the runs of each trial, which show how much seeds
     differ. pareto: two objectives. importance, parallel, slice, contour: settings against the
-    objective. Several studies must be of one sweep. An .html file opens without a network.
+    objective, parallel and slice by Optuna itself. Several studies must be of one sweep. An .html
+    file opens without a network.
 
     \b
     discl study plot tune_static -o history.png
