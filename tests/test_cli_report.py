@@ -194,7 +194,7 @@ def _shows_pictures(text: str, first: str) -> None:
     mistakes = text.partition("Surest mistakes</h2>")[2]
     assert f"{first}, seed 0" in mistakes
     assert "real_rebalanced, seed 0" in mistakes
-    assert re.search(r"<small>\w+<br>\d+ % sure</small>", mistakes)
+    assert re.search(r"<small>\w+<br>\d+&nbsp;% sure</small>", mistakes)
 
 
 def test_images_of_the_bank_and_the_surest_mistakes_are_inside(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from discl.core.text import visible
 
@@ -28,7 +28,7 @@ def template(path: str, filters: Mapping[str, Callable[..., Any]] | None = None)
     environment.filters |= filters or {}
     environment.globals["colours"] = Markup(text("colours.css"))  # noqa: S704
     # a number and its percent sign stay on one line
-    source = re.sub(r"(?<=[\d}]) (?=%(?!\}))", "\u00a0", text(path))
+    source = re.sub(r"(?<=[\d}]) (?=%(?!\}))", "&nbsp;", text(path))
     return environment.from_string(source)
 
 
@@ -37,9 +37,10 @@ def _finished(value: Any) -> Any:
     return unbroken(visible(value)) if type(value) is str else value
 
 
-def unbroken(words: str) -> str:
-    """Words without a line break before a percent sign, around a plus-minus or within a number."""
-    return re.sub(r"(?<=\d) (?=%)| (?=± )|(?<=±) |(?<=\d) (?=\d{3}(?!\d))", "\u00a0", words)
+def unbroken(words: str) -> Markup:
+    """Escaped words, with no break before a percent sign, around a plus-minus or in a number."""
+    spaces = r"(?<=\d) (?=%)| (?=± )|(?<=±) |(?<=\d) (?=\d{3}(?!\d))"
+    return Markup(re.sub(spaces, "&nbsp;", str(escape(words))))  # noqa: S704 - it is escaped
 
 
 def text(path: str) -> str:

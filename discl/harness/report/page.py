@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from discl.core.text import listed
 from discl.harness.html import template, text, unbroken
@@ -109,7 +109,7 @@ def embedded(value: Any) -> Markup:
 
 def ticks(text: str) -> Markup:
     """Escaped text; words between back ticks become code, and `unbroken`."""
-    coded = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(unbroken(text))))
+    coded = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(unbroken(text)))
     return Markup(coded)  # noqa: S704
 
 

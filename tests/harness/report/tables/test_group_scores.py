@@ -84,5 +84,5 @@ def test_the_page_names_the_worst_group_and_escapes_it() -> None:
     text = page([draw_section(compared(RIGHT), group_names=names)], "")
     said = text.partition("The worst group of static is <b>")[2]
     assert said.startswith("&lt;/script&gt;")
-    assert "25.0\u00a0% of its 40 photos are called right" in said[:200]
+    assert "25.0&nbsp;% of its 40 photos are called right" in said[:200]
     assert "\u202e" not in text.partition("<script")[0]
