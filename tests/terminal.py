@@ -14,14 +14,14 @@ import pty
 import select
 import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyte
+
+from tests import processes
 
 
 def screen_of(columns: int, lines: int = 24) -> tuple[pyte.HistoryScreen, pyte.ByteStream]:
@@ -39,7 +39,7 @@ def shown(screen: pyte.HistoryScreen) -> str:
 
 
 class Terminal:
-    """A `discl` command that takes this for its terminal; Ctrl-C is typed into it."""
+    """A `discl` command in a process of its own that takes this for its terminal."""
 
     def __init__(
         self,
@@ -47,32 +47,27 @@ class Terminal:
         columns: int = 80,
         lines: int = 24,
         environment: Mapping[str, str] | None = None,
-        folder: Path | None = None,
     ) -> None:
         self.screen, self._stream = screen_of(columns, lines)
         self.seen = list[str]()  # every different screen that there was
         self._master, slave = pty.openpty()
         self._set_size(lines, columns)
-        variables = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "discl.cli", *words],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**variables, "TERM": "xterm-256color", **(environment or {})},
-            cwd=folder,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        variables = {"TERM": "xterm-256color", "COLUMNS": "", "LINES": ""}
+        self._process = processes.begin(
+            processes.discl,
+            words,
+            log=Path(os.ttyname(slave)),
+            environment={**variables, **(environment or {})},
         )
-        os.close(slave)
+        self._slave = slave  # open until the end: without any reader what was written is lost
 
     def __enter__(self) -> Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()
+        self._process.wait(10)
+        os.close(self._slave)
         os.close(self._master)
 
     def _set_size(self, lines: int, columns: int) -> None:
@@ -84,23 +79,20 @@ class Terminal:
         self.screen.resize(self.screen.lines, columns)
 
     def interrupt(self) -> None:
-        """Ctrl-C: the terminal sends SIGINT to all that runs in it."""
-        os.killpg(self._process.pid, signal.SIGINT)
+        """Ctrl-C, as the terminal sends it."""
+        self._process.send_signal(signal.SIGINT)
 
     def read(self, seconds: float = 0.1) -> bool:
         """Draw what has come within these seconds; False at the end."""
-        ready, _, _ = select.select([self._master], [], [], seconds)
+        ended = self._process.poll() is not None
+        ready, _, _ = select.select([self._master], [], [], 0.0 if ended else seconds)
         if not ready:
-            return True
-        try:
-            data = os.read(self._master, 1 << 16)
-        except OSError:  # the program has ended
-            return False
-        self._stream.feed(data)
+            return not ended
+        self._stream.feed(os.read(self._master, 1 << 16))
         now = shown(self.screen)
         if not self.seen or self.seen[-1] != now:
             self.seen.append(now)
-        return bool(data)
+        return True
 
     def until(self, condition: Callable[[str], bool], seconds: float = 900.0) -> str:
         """Read until the screen is so; returns it."""
