@@ -75,8 +75,16 @@ class Terminal:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
 
     def resize(self, columns: int) -> None:
-        self._set_size(self.screen.lines, columns)
-        self.screen.resize(self.screen.lines, columns)
+        """To so many columns, as by a window manager: what is on its way is of the old width."""
+        if columns < self.screen.columns:
+            self._set_size(self.screen.lines, columns)
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end:
+                self.read()
+            self.screen.resize(self.screen.lines, columns)
+        else:
+            self.screen.resize(self.screen.lines, columns)
+            self._set_size(self.screen.lines, columns)
 
     def interrupt(self) -> None:
         """Ctrl-C, as the terminal sends it."""
