@@ -522,6 +522,7 @@ def show_plan() -> None:
     cost: Any = SimpleNamespace(
         **{"fold_models": 5, "starts": 3, "hard": 62, "images": 12_400, "denoising_steps": 49_600},
         **{"bytes": 31_000_000, "optimiser_steps": 34_200, "trained_images": 2_188_800},
+        **{"experiments": 48, "cached": 3, "hard_classes": 0, "classes": 10},
     )
     tell_figure("runs", "48", "of which stored 3")
     print_work(cost, models_note="; `discl hard cifar10_lt` does only that")
