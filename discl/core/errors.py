@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 LONGEST_SHOWN = 200  # characters of a value in a message
@@ -28,6 +27,8 @@ def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
 
     For example: no strategy called 'adaptve'; did you mean 'adaptive'?
     """
+    import difflib  # only where something is wrong: every command imports this module
+
     names = sorted(known)
     nearest = difflib.get_close_matches(given[:LONGEST_SHOWN], names, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"there is {', '.join(names) or 'none'}"

@@ -7,7 +7,6 @@ since type checks fail.
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -129,6 +128,8 @@ def csv_cell(value: Any) -> Any:
 
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     """A table as CSV with LF line ends."""
+    import csv  # not above: every command imports this module
+
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(map(csv_cell, header))
