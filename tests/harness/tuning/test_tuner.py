@@ -481,6 +481,8 @@ def test_one_of_two_trials_that_bear_one_slot_is_run(
 def test_a_twin_does_not_answer_for_a_trial_whose_launcher_died(
     storage: RDBStorage, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pause = "discl.harness.tuning.study.DEAD_CHECK_SECONDS"
+    monkeypatch.setattr(pause, 3600.0)  # however slow the machine is
     dying, _ = _claimed(ONE, storage, 2)
     _add_again(dying, _trials(storage, "static")[1])
     living = Tuner(ONE, storage)
@@ -494,7 +496,7 @@ def test_a_twin_does_not_answer_for_a_trial_whose_launcher_died(
     living.take(job, _trained(job))
     assert FAILURE in _trials(storage, "static")[3].user_attrs
     assert living.next() is NOT_READY  # until it is known that it died
-    monkeypatch.setattr("discl.harness.tuning.study.DEAD_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(pause, 0.0)
     _work(living)
     assert _told(storage, ONE) == undisturbed
 
