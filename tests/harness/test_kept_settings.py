@@ -1,9 +1,11 @@
+import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
+from discl.cli.options.selection import tell_how_to_keep
 from discl.config.experiment import experiments
 from discl.config.load import load
 from discl.core.errors import UserError
@@ -61,3 +63,17 @@ def test_a_file_is_not_replaced() -> None:
     keep_settings("cifar10_lt", "mine", SETTINGS)
     with pytest.raises(UserError, match="is there already"):
         keep_settings("cifar10_lt", "mine", [])
+
+
+def test_a_bench_with_settings_says_the_command_that_keeps_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell_how_to_keep("cifar10_lt", "small", ())
+    assert capsys.readouterr() == ("", "")
+    tell_how_to_keep("cifar10_lt", "small", ("train.epochs=40", 'strategies=["static"]'))
+    said = capsys.readouterr().err
+    command, _, again = said.partition("by a name: discl ")[2].partition("; then ")
+    assert again.startswith("discl bench my_cifar10_lt --scale small needs no --set")
+    assert CliRunner().invoke(main, shlex.split(command)).exit_code == 0
+    kept = load("my_cifar10_lt", "small")
+    assert (kept.train.epochs, kept.strategies) == (40, ["static"])
