@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
@@ -59,8 +60,19 @@ os.environ.pop("WANDB_API_KEY", None)
 
 # pydantic looks for each class of W&B's client through all modules there are, again for each
 # function that is being called: late, and from within a test, its import takes seconds.
+# Whenever Optuna opens a database, alembic runs the scripts of its migrations again, which is most
+# of the work; they only define things, so that once is enough.
 if "PYTEST_XDIST_WORKER" in os.environ:
+    import alembic.util
     import wandb.sdk.launch  # noqa: F401
+
+    run_script = alembic.util.load_python_file
+    run_once = functools.cache(run_script)
+    pytest.MonkeyPatch().setattr(
+        alembic.util,
+        "load_python_file",
+        lambda folder, name: (run_script if name == "env.py" else run_once)(folder, name),
+    )
 
 # Modules are imported to stay: to look through them for garbage, again and again, takes a fifth of
 # the imports' time, and later much of the tests'.
