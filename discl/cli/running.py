@@ -33,7 +33,7 @@ def plan(**selection: Any) -> None:
 
     Nothing is trained and no image is made.
     """
-    from discl.cli.render.cost import print_time, print_work
+    from discl.cli.render.cost import print_space, print_strategies, print_time, print_work
     from discl.cli.render.tables import tell, tell_figure
     from discl.config.experiment import experiments
     from discl.harness.run.store import Store
@@ -56,8 +56,10 @@ def plan(**selection: Any) -> None:
         for sentence in (*source_lines(spec), *prompt_lines(spec)):
             tell(sentence, indent="  ")
     print_work(cost, models_note=f"; `{typed('discl', 'hard', spec.name)}` does only that")
+    print_space(cost)
     without = "" if cost.hard is not None else ", without the images"
     print_time(cost.minutes, "minutes", 1, f"from a sample of each kind of work{without}")
+    print_strategies(cost)
     _print_power(spec, cost)
 
 
@@ -134,13 +136,14 @@ def bench(trackers: str | None, **selection: Any) -> None:
     stored = {result.id for result in stored_results(spec, store)}
     if len(stored) < len(experiments(spec)) and distributed.is_main_process():
         tell_device()
+    opening = Opening(store, tracker)
     failures: dict[str, str] = {}
     made: Iterable[Result]
     if is_executed(execution):
         done = run_bench(spec, store, wanted, execution)
         made, failures = done.results.values(), done.reasons()
     else:
-        made = sweep(spec, store, tracker, _tell, Opening(store, tracker))
+        made = sweep(spec, store, tracker, _tell, opening)
     for result in made:
         if result.id not in stored:
             fresh["runs"] += 1
@@ -157,6 +160,7 @@ def bench(trackers: str | None, **selection: Any) -> None:
         f" runs; {len(stored)} runs were stored"
     )
     tell_end(spec, results, fresh["images"], selection)
+    opening.tell_if_misjudged()
     tell_how_to_keep(selection["bench"], selection["scale"], selection["settings"])
     end_failed(failures)
 

@@ -156,7 +156,7 @@ def trackers_of(sweep: SweepFile, given: Mapping[str, Any]) -> list[str]:
 
 def print_cost(sweep: SweepFile, store: Store) -> None:
     """How many runs, images, optimiser steps and hours a sweep takes."""
-    from discl.cli.render.cost import print_time, print_work
+    from discl.cli.render.cost import print_space, print_strategies, print_time, print_work
     from discl.cli.render.tables import tell, tell_figure
     from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.cost import estimate_cost
@@ -177,8 +177,11 @@ def print_cost(sweep: SweepFile, store: Store) -> None:
     else:
         tell_figure("runs", f"{cost.experiments:,}", f"of which stored {cost.cached:,}")
     print_work(cost, times)
+    print_space(cost, times)
     source = "from stored runs or a sample of the work"
     print_time(cost.minutes / 60 * times, "hours with one worker", 2, source)
+    if not most:
+        print_strategies(cost)
 
 
 def run_points(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +56,23 @@ class Opening:
     def __init__(self, store: Store, tracker: CompositeTracker) -> None:
         self.store = store
         self.tracker = tracker
+        self.minutes = math.nan  # that are expected, by what was timed before
+        self.began = 0.0
+
+    def tell_if_misjudged(self) -> None:
+        """A line where the runs, now made, took much more or less time than was expected."""
+        from discl.harness.sweep.cost import misjudged
+
+        if told := misjudged(self.minutes, (time.monotonic() - self.began) / 60):
+            echo(told)
 
     def __call__(self, bench: Bench, todo: Sequence[Experiment]) -> None:
         from discl.core.progress import DENOISING, TRAINING, work
         from discl.harness.sweep.cost import estimate_cost
 
-        cost = estimate_cost(todo, self.store, self.tracker.progress, timed=False)
+        self.began = time.monotonic()
+        cost = estimate_cost(todo, self.store, self.tracker.progress, seconds=0)
+        self.minutes = cost.minutes
         denoising_s, training_s = _paces(bench, cost)
         work().expect(DENOISING, cost.denoising_steps, denoising_s)
         work().expect(TRAINING, cost.optimiser_steps, training_s)

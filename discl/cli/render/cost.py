@@ -30,6 +30,9 @@ def print_work(cost: CostEstimate, times: float = 1.0, models_note: str = "") ->
             "which photos are hard is known once the out-of-fold models are trained",
         )
     else:
+        of = f"of {cost.hard_classes} of {cost.classes} classes" if cost.hard_classes else ""
+        if of and cost.experiments > cost.cached:
+            tell_figure("hard photos", f"{cost.hard:,}", of)
         tell_figure(
             "images to make",
             f"{cost.images:,}",
@@ -38,6 +41,26 @@ def print_work(cost: CostEstimate, times: float = 1.0, models_note: str = "") ->
     steps = round(cost.optimiser_steps * times)
     images = round(cost.trained_images * times)
     tell_figure("optimiser steps", f"{steps:,}", f"{images:,} images trained on")
+
+
+def print_space(cost: CostEstimate, times: float = 1.0) -> None:
+    """The disk that images and runs take, and the memory that the samples needed."""
+    disk = cost.bytes + cost.run_bytes * times
+    if disk:
+        tell_figure("disk", f"{disk / 1e6:,.1f}", "MB: images, their pixels, and what runs keep")
+    if cost.memory_bytes:
+        tell_figure("memory", f"{cost.memory_bytes / 1e9:.1f}", "GB, by the samples of one worker")
+
+
+def print_strategies(cost: CostEstimate) -> None:
+    """What the runs of each strategy take, where there are several."""
+    if len(cost.strategies) < 2:
+        return
+    for name, of_it in cost.strategies.items():
+        minutes = "unknown" if math.isnan(of_it.seconds) else f"{of_it.seconds / 60:,.1f}"
+        runs = f"{of_it.runs} {'run' if of_it.runs == 1 else 'runs'}"
+        levels = ", ".join(map(str, sorted(of_it.levels))) or "photos alone"
+        tell_figure(name, minutes, f"minutes: {runs}, {of_it.optimiser_steps:,} steps; {levels}")
 
 
 def print_time(amount: float, unit: str, digits: int, source: str) -> None:

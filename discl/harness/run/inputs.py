@@ -109,13 +109,17 @@ class FeatureInputs:
         self._split_files: dict[str, Path] = {}
 
     def network(self, seed: int) -> nn.Module:
+        return self.head(self.split("train").pixels.shape[1], seed)
+
+    def head(self, width: int, seed: int) -> nn.Module:
+        """The head on features of this width, with the initial weights that `seed` decides."""
         from discl.parts.backbones.base.heads import feature_head
 
         backbone = self.images.backbone
         # a backbone of another package may have no other head than a linear one
         cosine = getattr(backbone, "head", "linear") == "cosine"
         return feature_head(
-            self.split("train").pixels.shape[1],
+            width,
             len(self.images.task.classes),
             backbone.hidden,
             seed,
@@ -132,6 +136,23 @@ class FeatureInputs:
     def level(self, level: int) -> Any:
         name, rows = self.level_key(level)
         return self._stored(self._level_file(name), lambda: self.images.level(level), rows)
+
+    def missing_rows(self, made: Sequence[int] = ()) -> int:
+        """Photos, and images of levels that are `made`, whose features are not stored yet."""
+        splits = {name: self.images.split(name) for name in self.images.dataset.splits}
+        missing = [
+            len(split.ids)
+            for name, split in splits.items()
+            if not self._split_file(name, split).exists()
+        ]
+        for name, rows in map(self.level_key, made):
+            if not self._level_file(name).exists():
+                missing.append(rows)
+        return sum(missing)
+
+    def embedded(self, photos: Any) -> Any:
+        """Features [n, d] of photos uint8 [n, h, w, 3]; keeps nothing."""
+        return self._embedded(photos)
 
     def prepare(self, levels: Sequence[int], progress: Progress) -> None:
         missing_splits = [

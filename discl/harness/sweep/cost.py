@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +15,24 @@ from discl.config.stages.start import is_trained
 from discl.core.hashing import canonical_json
 from discl.core.interfaces import Progress
 from discl.core.levels import PHOTO, denoising_steps
-from discl.core.result import Result
 from discl.harness.run.assembly import Bench
+from discl.harness.run.inputs import FeatureInputs
 from discl.harness.run.start.stage import StartStage
 from discl.harness.run.store import Store
-from discl.harness.sweep.throughput import Patience
+from discl.harness.sweep.run_times import RunTimes, decides_pace
+from discl.harness.sweep.throughput import (
+    MOST_SECONDS,
+    Patience,
+    forget_paces,
+    image_speed,
+    peak_memory,
+    seconds_per_run,
+    training_speed,
+)
 
-TIMED_KINDS = 3  # kinds of runs that are timed; the others are taken for their mean
+OFF_BY = 1.5  # times too much or too little: an estimate that far off is told
+SHORTEST = 0.25  # minutes; what is over sooner is no matter for a sentence
+STARTING_SECONDS = 4.0  # of a process: Python, torch and what it reads before any work
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,21 @@ class CostEstimate:
     # on this machine with one worker: from a sample of each kind of work, or from runs that are
     # stored; nan = not known
     minutes: float
+    hard_classes: int | None = None  # that they are of; None = not known, or of several data sets
+    classes: int | None = None  # there are; None = of several data sets
+    run_bytes: int = 0  # on disk, of the runs' predictions, an estimate
+    memory_bytes: int = 0  # that this process needed for the samples; 0 = none was taken
+    strategies: dict[str, StrategyCost] = field(default_factory=dict)
+
+
+@dataclass
+class StrategyCost:
+    """What the runs of one strategy take, images and starts aside: those are shared."""
+
+    runs: int = 0  # to be made
+    optimiser_steps: int = 0
+    seconds: float = 0.0  # nan = not known
+    levels: set[int] = field(default_factory=set)  # that it trains on
 
 
 @dataclass
@@ -57,29 +83,40 @@ class _Totals:
     starts: int = 0
     start_ids: set[str] = field(default_factory=set)
     seconds: float = 0.0
+    loading: float = 0.0  # seconds of them in which parts are loaded, once a process
+    hard_classes: set[int | None] = field(default_factory=set)
+    classes: set[int] = field(default_factory=set)
+    run_bytes: int = 0
+    strategies: dict[str, StrategyCost] = field(default_factory=dict)
 
 
 def estimate_cost(
-    experiments: Iterable[Experiment], store: Store, progress: Progress, timed: bool = True
+    experiments: Iterable[Experiment],
+    store: Store,
+    progress: Progress,
+    timed: bool = True,
+    seconds: float = MOST_SECONDS,
 ) -> CostEstimate:
     """The cost of these runs now.
 
     Prepares the data, since how much must be made depends on it; trains and makes nothing.
     `timed` = False leaves the minutes out: to time a sample of the work takes some seconds, 20 at
-    most.
+    most, or `seconds`; with 0 only what was timed before is known.
     """
     by_id = {experiment.id(): experiment for experiment in experiments}
     stored = {id: result for id in by_id if (result := store.find(id))}
     todo = [experiment for id, experiment in by_id.items() if id not in stored]
     totals = _Totals()
-    patience = Patience() if timed else None
+    patience = Patience(seconds) if timed else None
     for group in _groups(todo, _decides_images):
         _add_images(totals, group, progress, patience)
-    epoch_times = _EpochTimes(stored.values(), patience)
-    for group in _groups(todo, _decides_epoch_time):
-        _add_training(totals, group, epoch_times)
+    run_times = RunTimes(stored.values(), patience)
+    for group in _groups(todo, _decides_run_time):
+        _add_training(totals, group, run_times)
     for group in _groups(todo, _decides_start):
-        _add_starts(totals, group, epoch_times)
+        _add_starts(totals, group, run_times)
+    if timed and todo:
+        totals.seconds += STARTING_SECONDS
     known = [hard for hard in totals.hard if hard is not None]
     return CostEstimate(
         experiments=len(by_id),
@@ -92,8 +129,36 @@ def estimate_cost(
         optimiser_steps=totals.optimiser_steps,
         trained_images=totals.trained_images,
         starts=totals.starts,
-        minutes=totals.seconds / 60 if timed else math.nan,
+        minutes=(totals.seconds + totals.loading) / 60 if timed else math.nan,
+        hard_classes=_one_of(totals.hard_classes),
+        classes=_one_of(totals.classes),
+        run_bytes=totals.run_bytes,
+        memory_bytes=peak_memory() if timed and todo else 0,
+        strategies=totals.strategies,
     )
+
+
+def misjudged(expected: float, taken: float) -> str:
+    """A sentence where what took `taken` minutes was expected to take much more or less.
+
+    "" where it was not, or nothing was expected (nan), or all was over in moments. What was timed
+    before is then forgotten.
+    """
+    if math.isnan(expected) or max(expected, taken) < SHORTEST or expected <= 0:
+        return ""
+    if 1 / OFF_BY <= taken / expected <= OFF_BY:
+        return ""
+    forget_paces()
+    return (
+        f"This took {taken:.1f} minutes, and {expected:.1f} were expected from what was timed here"
+        " before; other work on the machine makes the difference, or a pace that is no longer"
+        " true, so `discl plan` will time it again."
+    )
+
+
+def _one_of(values: set[Any]) -> Any:
+    """The value where there is one."""
+    return next(iter(values)) if len(values) == 1 else None
 
 
 def _groups(
@@ -136,8 +201,6 @@ def _add_images(
     totals: _Totals, group: Sequence[Experiment], progress: Progress, patience: Patience | None
 ) -> None:
     """Add the images of experiments that share them, and the models that find the hard photos."""
-    from discl.harness.sweep.throughput import seconds_per_denoising_step
-
     bench = Bench(group[0].benchmark)
     bench.dataset.prepare(progress)
     levels = _levels(group)
@@ -154,9 +217,29 @@ def _add_images(
     totals.denoising_steps += steps
     if images:
         photo = bench.sources_of(np.arange(1)).photos[0]
-        totals.bytes += images * int(photo.size * 0.8)
+        # the image, and its pixels as a run reads them
+        totals.bytes += images * (int(photo.size * 0.8) + math.prod(bench.train.pixels.shape[1:]))
     if steps and patience:
-        totals.seconds += steps * seconds_per_denoising_step(bench, patience=patience)
+        speed = image_speed(bench, patience=patience)
+        totals.seconds += steps * speed.step_seconds + images * speed.image_seconds
+        if not math.isnan(speed.loading_seconds):
+            totals.loading += speed.loading_seconds
+    if patience:
+        totals.seconds += _embedding_seconds(bench, levels, images, patience)
+    totals.classes.add(len(bench.dataset.classes))
+    known = None if fold_model_images else len(set(bench.train.labels[bench.hard].tolist()))
+    totals.hard_classes.add(known)
+
+
+def _embedding_seconds(
+    bench: Bench, levels: Sequence[int], images: int, patience: Patience
+) -> float:
+    """Seconds in which a frozen trunk embeds photos and images that it has not seen yet."""
+    if not isinstance(bench.inputs, FeatureInputs):
+        return 0.0
+    made = [level for level in levels if not images and level in bench.bank.count()]
+    rows = bench.inputs.missing_rows(made) + images
+    return rows * training_speed(bench, patience=patience).embedding_seconds if rows else 0.0
 
 
 def _levels(group: Sequence[Experiment]) -> list[int]:
@@ -182,8 +265,6 @@ def _fold_model_images(bench: Bench) -> list[int]:
 def _add_fold_models(
     totals: _Totals, bench: Bench, images: Sequence[int], patience: Patience | None
 ) -> None:
-    from discl.harness.sweep.throughput import training_speed
-
     batch = bench.spec.train.batch
     totals.fold_models += len(images)
     totals.trained_images += sum(images)
@@ -225,58 +306,38 @@ def _missing_images(bench: Bench, levels: Sequence[int]) -> tuple[int, int]:
 # ---------------------------------------------------------------- training
 
 
-def _decides_epoch_time(benchmark: Benchmark) -> object:
-    """The settings that decide how long an epoch takes."""
-    train = benchmark.train
-    seen = [train.batch, train.crop, train.side]
-    return [benchmark.dataset, benchmark.backbone, benchmark.loss, benchmark.sampling.images, seen]
+def _decides_run_time(benchmark: Benchmark) -> object:
+    """The settings that decide how long a run takes, its strategy and its images aside."""
+    train, select = benchmark.train, benchmark.select
+    lengths = [train.epochs, train.curriculum_epochs, train.evaluate_every, benchmark.levels]
+    sizes = [benchmark.sampling.images, benchmark.hard_rule, select.wise_ft_alphas]
+    return [decides_pace(benchmark), lengths, sizes]
 
 
-def _like(identity: Mapping[str, Any]) -> str:
-    """What runs have in common whose epochs take about as long."""
-    train = identity["train"]
-    size = [train["batch"], train.get("crop", 0), train.get("side", 0)]
-    return canonical_json([identity["backbone"], train["epochs"], size])
-
-
-class _EpochTimes:
-    """Seconds of a run and epoch.
-
-    From stored runs like it, or else timed here, or else the mean of those that were timed.
-    """
-
-    def __init__(self, stored: Iterable[Result], patience: Patience | None) -> None:
-        self.patience = patience
-        self.stored: dict[str, list[float]] = {}
-        for result in stored:
-            epochs = result.identity["train"]["epochs"]
-            seconds = result.cost["seconds"] / epochs
-            self.stored.setdefault(_like(result.identity), []).append(seconds)
-        self.samples: list[float] = []
-
-    def seconds(self, experiment: Experiment, bench: Bench) -> float:
-        from discl.harness.sweep.throughput import seconds_per_run, training_speed
-
-        key = _like(experiment.comparison())
-        if key in self.stored:
-            return float(np.median(self.stored[key]))
-        if self.patience and len(self.samples) < TIMED_KINDS:
-            seconds = seconds_per_run(bench, training_speed(bench, patience=self.patience))
-            self.samples.append(seconds / bench.spec.train.epochs)
-        known = [sample for sample in self.samples if not math.isnan(sample)]
-        return float(np.mean(known)) if known else math.nan if self.samples else 0.0
-
-
-def _add_training(totals: _Totals, group: Sequence[Experiment], epoch_times: _EpochTimes) -> None:
+def _add_training(totals: _Totals, group: Sequence[Experiment], run_times: RunTimes) -> None:
     bench = Bench(group[0].benchmark)
-    seconds = epoch_times.seconds(group[0], bench)
     images = group[0].benchmark.sampling.images or len(bench.train)
+    seconds = dict[str, float]()  # by strategy
+    predicted = sum(len(bench.dataset.split(n)) for n in bench.dataset.splits if n != "train")
     for experiment in group:
         train = experiment.benchmark.train
         steps = train.epochs * (images // train.batch)
         totals.optimiser_steps += steps
         totals.trained_images += steps * train.batch
-        totals.seconds += seconds * train.epochs
+        name = experiment.strategy
+        if name not in seconds:
+            seconds[name] = run_times.seconds(experiment, bench)
+        totals.seconds += seconds[name]
+        # both epochs' logits of every photo, in half precision, and what describes a run
+        totals.run_bytes += 4 * predicted * len(bench.dataset.classes) + 100_000
+        of_strategy = totals.strategies.setdefault(name, StrategyCost())
+        of_strategy.runs += 1
+        of_strategy.optimiser_steps += steps
+        of_strategy.seconds += seconds[name]
+        of_strategy.levels.update(experiment.used_levels())
+    if run_times.patience:
+        loading = run_times.pace(bench).loading_seconds
+        totals.loading += 0.0 if math.isnan(loading) else loading / max(1, len(run_times.paces))
 
 
 # ---------------------------------------------------------------- starts
@@ -289,7 +350,7 @@ def _decides_start(benchmark: Benchmark) -> object:
     return benchmark.model_dump(exclude={"strategies", "seeds", "trackers", "title", "store"})
 
 
-def _add_starts(totals: _Totals, group: Sequence[Experiment], epoch_times: _EpochTimes) -> None:
+def _add_starts(totals: _Totals, group: Sequence[Experiment], run_times: RunTimes) -> None:
     """Add the starts that are still to be made: one a seed."""
     if not is_trained(group[0].benchmark.train.start):
         return
@@ -305,5 +366,6 @@ def _add_starts(totals: _Totals, group: Sequence[Experiment], epoch_times: _Epoc
     totals.starts += len(todo)
     totals.optimiser_steps += steps
     totals.trained_images += steps * train.batch
-    seconds = epoch_times.seconds(group[0], bench) if epoch_times.patience else 0.0
-    totals.seconds += seconds * train.epochs * len(todo)
+    if run_times.patience:
+        pace = run_times.pace(bench)
+        totals.seconds += len(todo) * seconds_per_run(todo[0].bench, pace)

@@ -20,6 +20,7 @@ from tests.faults.bench import spec_of
 from tests.make_mini import make
 from tests.shared import made_once
 
+PATIENT = Patience(3600)  # a busy machine takes long to import
 LARGE = ("sampling.images=100000000", "bank.variants=100000", "train.epochs=100000")
 
 
@@ -50,11 +51,11 @@ def test_what_a_busy_machine_gives_is_not_kept(
 ) -> None:
     bench = Bench(spec_of(photos))
     monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 0.0, 0.0))
-    assert seconds_per_denoising_step(bench, 1) > 0
+    assert seconds_per_denoising_step(bench, 1, PATIENT) > 0
     assert not (home() / "paces.json").exists()
     monkeypatch.setattr("os.getloadavg", lambda: (0.0, 1000.0, 1000.0))
-    kept = seconds_per_denoising_step(bench, 1)
-    assert seconds_per_denoising_step(bench, 1) == kept
+    kept = seconds_per_denoising_step(bench, 1, PATIENT)
+    assert seconds_per_denoising_step(bench, 1, PATIENT) == kept
 
 
 @pytest.mark.parametrize("kind", damage.KINDS)
@@ -63,9 +64,9 @@ def test_damaged_paces_are_measured_again(
 ) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     bench = Bench(spec_of(photos))
-    first = seconds_per_denoising_step(bench, 1)
-    assert seconds_per_denoising_step(bench, 1) == first  # as stored
+    first = seconds_per_denoising_step(bench, 1, PATIENT)
+    assert seconds_per_denoising_step(bench, 1, PATIENT) == first  # as stored
     before = (home() / "paces.json").read_bytes()
     damage.KINDS[kind](home() / "paces.json")
-    assert 0 < seconds_per_denoising_step(bench, 1) < 60
+    assert 0 < seconds_per_denoising_step(bench, 1, PATIENT) < 60
     assert len((home() / "paces.json").read_bytes()) > len(before) / 2
