@@ -22,7 +22,7 @@ from discl.harness.report.tables.group_scores import shown_strategies
 MOST_CLASSES = 40  # lines of the table
 
 
-class HardClass(NamedTuple):
+class ClassLine(NamedTuple):
     """A class, its photos, and how well the shown strategies know it."""
 
     name: str
@@ -35,7 +35,7 @@ class HardClasses(NamedTuple):
     """Classes, those with fewest photos first, and the images of the runs."""
 
     shown: list[str]
-    lines: list[HardClass]  # at most 40
+    lines: list[ClassLine]  # at most 40
     total: int  # classes with a training photo
     sentence: str  # why hard photos are not counted; "" where they are
     images: dict[str, str]  # word -> fact on the generated images; empty where runs use none
@@ -53,7 +53,7 @@ def hard_classes(comparison: Comparison) -> HardClasses | None:
     there = [label for label, count in enumerate(first.counts) if count]
     order = sorted(there, key=lambda label: (first.counts[label], label))
     lines = [
-        HardClass(
+        ClassLine(
             first.classes[label],
             first.counts[label],
             None if hard is None else hard[label],
