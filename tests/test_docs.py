@@ -350,16 +350,24 @@ AFTERWARDS = {"howto/own-data.md": _cameras_are_unseen}
 def _check_only(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parse the commands of a block that cannot run here.
 
-    With the benchmarks that are shipped, or that the page wrote into `folder`.
+    With the benchmarks that are shipped, that the page wrote into `folder`, or that a line before
+    makes of somebody's photos.
     """
     own = {path.stem for path in (folder / "benchmarks").glob("*.toml")}
     own -= {path.stem for path in (ROOT / "benchmarks").glob("*.toml")}
     for line in commands(block):
         words = discl_of(line)
-        if words is not None:
-            with monkeypatch.context() as patch:
-                patch.chdir(folder if own & set(words) else ROOT)
-                check_words(words)
+        if words is None:
+            continue
+        with monkeypatch.context() as patch:
+            patch.chdir(folder if own & set(words) else ROOT)
+            check_words(words)
+        if words[0] == "init":
+            name = words[-1]
+            (folder / "benchmarks" / f"{name}.toml").write_text(
+                f'based_on = "folder"\ntitle = "{name}"\n'
+            )
+            own.add(name)
 
 
 # ---------------------------------------------------------------- the pages as a whole
