@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ STEP_SECONDS = 0.5  # of a step of a sample, about; larger batches are taken for
 PREDICTED = 500  # photos of val that predictions are timed on
 RUN_SECONDS = 0.5  # of a run beside all that: its network, its files and its record
 BUSY_LOAD = 2.0  # processes a core that want to run, over the last minute
+IMPORTING_SECONDS = 0.1  # until it is asked again whether an import is over
 MOST_ROWS = 1024  # images of a sample's batch
 MOST_PIXELS = 1 << 22  # of a sample's image: what it needs is not known, and may be all memory
 _FIRST_ROWS = 16
@@ -280,10 +282,14 @@ def _interrupting(patience: Patience) -> Iterator[None]:
     """Raise _TooSlowError where the block is not done in time.
 
     It is interrupted between two operations, and in the main thread alone; elsewhere it goes on.
+    An import ends first: half a module would stay behind, and every later use of it would fail.
     """
 
-    def ended(*_: object) -> None:
-        raise _TooSlowError
+    def ended(_: int, frame: FrameType | None) -> None:
+        if _importing(frame):
+            signal.setitimer(signal.ITIMER_REAL, IMPORTING_SECONDS)
+        else:
+            raise _TooSlowError
 
     if patience.left <= 0:
         raise _TooSlowError
@@ -297,6 +303,15 @@ def _interrupting(patience: Patience) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported where the program stands."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _known_paces(path: Path) -> dict[str, list[float]]:

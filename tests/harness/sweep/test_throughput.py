@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -44,6 +46,22 @@ def test_a_sample_that_takes_too_long_is_no_estimate(photos: Path) -> None:
     assert all(map(math.isnan, training_speed(bench, patience=Patience(0))))
     assert math.isnan(seconds_per_denoising_step(bench, patience=Patience(0)))
     assert not (home() / "paces.json").exists()
+
+
+def test_what_is_imported_in_a_sample_is_imported_whole(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slowly_imported.py").write_text("import time; time.sleep(0.2); whole = True")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def sample(_: Bench) -> None:
+        importlib.import_module("slowly_imported")
+        time.sleep(60)
+
+    monkeypatch.setattr("discl.harness.sweep.throughput.TrainingSample", sample)
+    speed = training_speed(Bench(spec_of(photos)), patience=Patience(0.05))
+    assert math.isnan(speed.step_seconds)
+    assert sys.modules.pop("slowly_imported").whole
 
 
 def test_what_a_busy_machine_gives_is_not_kept(
