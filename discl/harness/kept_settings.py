@@ -12,8 +12,7 @@ from discl.config.load import available, load, scales
 from discl.core import search_path
 from discl.core.errors import UserError, unknown
 from discl.core.text import printable, typed
-from discl.files.disk import write_text
-from discl.harness.new_benchmark import new_path
+from discl.harness.new_benchmark import new_path, written_new
 
 _OF_FILE = ("name", "scale", "title", "based_on")  # what two files may differ in
 
@@ -41,17 +40,13 @@ def keep_settings(
     told = typed(*words, *(word for setting in settings for word in ("--set", setting)))
     lines = [f"# Written by `{printable(told)}`; the runs of equal settings are shared.", ""]
     lines += _lines(tree)
-    write_text(path, "\n".join(lines) + "\n")
-    try:
+    with written_new(path, "\n".join(lines) + "\n"):
         for scale, bench in wanted.items():
             if _compared(load(name, scale)) != _compared(bench):
                 raise UserError(
                     f"{source} with these settings cannot be written as a file of its own at scale"
                     f" {scale}; copy {search_path.files('benchmarks')[source]} and edit it"
                 )
-    except UserError:
-        path.unlink()
-        raise
     return path
 
 

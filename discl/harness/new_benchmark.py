@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from discl.core.interfaces import InFiles, Ints
 from discl.core.registry import bind, names
 from discl.core.text import listed, printable, typed
 from discl.files.disk import write_text
+from discl.files.disks.errors import clear_disk_errors
 
 HARD_BELOW = (20, 50, 100)  # training photos of a class
+LONGEST_NAME = 100  # letters; names of files that are made of it are longer, and may have 255
 _MOST_GROUPS = 10  # that are named in the file
 _MOST_REMARKS = 30
 
@@ -27,20 +30,49 @@ def benchmark_name(folder: Path, into: Path = Path("benchmarks")) -> str:
     """A name for the benchmark of a folder: its own in lower case, and none that is taken."""
     plain = re.sub(r"[^a-z0-9]+", "_", folder.absolute().name.lower()).strip("_")
     name = plain if plain[:1].isalpha() else f"photos_{plain}".rstrip("_")
+    name = name[:LONGEST_NAME].rstrip("_")
     return f"my_{name}" if name in _taken(into) else name
 
 
 def new_path(name: str, into: Path = Path("benchmarks")) -> Path:
     """The file of a new benchmark; UserError where the name is no name, taken, or in use."""
+    if len(name) > LONGEST_NAME:
+        raise UserError(
+            f"--name '{name[:20]}...' has {len(name)} letters; give one of at most {LONGEST_NAME}"
+        )
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _taken(into):
         why = "is taken" if name in _taken(into) else "takes lower-case letters, digits and _"
         raise UserError(f"--name {name!r} {why}; give another, e.g. --name my_photos")
     path = into / f"{name}.toml"
     if path.exists():
-        raise UserError(
-            f"{path} is there already; edit it, remove it, or give another --name to start anew"
-        )
+        raise _there_already(path)
     return path
+
+
+def _there_already(path: Path) -> UserError:
+    return UserError(
+        f"{path} is there already; edit it, remove it, or give another --name to start anew"
+    )
+
+
+@contextmanager
+def written_new(path: Path, text: str) -> Iterator[None]:
+    """A new benchmark file, kept unless the block raises.
+
+    Of two that write it at once one does, and the other gets a UserError.
+    """
+    with clear_disk_errors("writing", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            raise _there_already(path) from None
+    try:
+        write_text(path, text)
+        yield
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def write_benchmark(
@@ -60,17 +92,13 @@ def write_benchmark(
     dataset = bind("datasets", "folder", {**settings, "root": str(folder)}).build()
     text = "\n".join(_lines(folder, name, settings, dataset, others or {})) + "\n"
     try:
-        write_text(path, text)
+        with written_new(path, text):
+            load(name)
     except UnicodeEncodeError as error:
         raise UserError(
             f"{printable(str(folder))}: the folder's name is no UTF-8, which a benchmark file must"
             " be; make a link to it with another name"
         ) from error
-    try:
-        load(name)
-    except UserError:
-        path.unlink()
-        raise
     return path
 
 

@@ -50,6 +50,7 @@ def test_what_is_kept_can_be_kept_again_with_more_under_another_name() -> None:
         (["--from", "cifar10_lt"], "--from takes one name"),
         (["--from", "cifar10_lt", "iwildcam"], "'iwildcam' is taken"),
         (["--from", "cifar10_lt", "a/b"], "takes lower-case letters"),
+        (["--from", "cifar10_lt", "n" * 300], "has 300 letters; give one of at most 100"),
     ],
 )
 def test_what_cannot_be_kept_writes_nothing(words: list[str], says: str, here: Path) -> None:
@@ -63,6 +64,19 @@ def test_a_file_is_not_replaced() -> None:
     keep_settings("cifar10_lt", "mine", SETTINGS)
     with pytest.raises(UserError, match="is there already"):
         keep_settings("cifar10_lt", "mine", [])
+
+
+def test_of_two_who_keep_at_once_the_second_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_was_first(name: str, into: Path) -> Path:
+        path = into / f"{name}.toml"
+        path.parent.mkdir()
+        path.write_text("# of the other", "utf-8")
+        return path
+
+    monkeypatch.setattr("discl.harness.kept_settings.new_path", other_was_first)
+    with pytest.raises(UserError, match="is there already"):
+        keep_settings("cifar10_lt", "mine", SETTINGS)
+    assert Path("benchmarks/mine.toml").read_text("utf-8") == "# of the other"
 
 
 def test_a_bench_with_settings_says_the_command_that_keeps_them(

@@ -11,7 +11,7 @@ from discl.cli import main
 from discl.config.load import load
 from discl.config.toml import parse_setting, to_toml
 from discl.core.errors import UserError
-from discl.harness.new_benchmark import benchmark_name, write_benchmark
+from discl.harness.new_benchmark import LONGEST_NAME, benchmark_name, write_benchmark
 
 
 @pytest.fixture
@@ -79,6 +79,7 @@ def test_a_file_is_never_overwritten_and_names_are_none_of_ours(photos: Path) ->
     assert Path("benchmarks/zebras_at_night.toml").read_bytes() == before
     assert benchmark_name(Path("iwildcam")) == "my_iwildcam"
     assert benchmark_name(Path("2024-08")) == "photos_2024_08"
+    assert benchmark_name(Path("n" * 255)) == "n" * LONGEST_NAME
 
 
 def test_settings_of_every_kind_are_kept(photos: Path) -> None:
