@@ -52,6 +52,21 @@ def test_help_ends_no_sentence_of_a_command_in_the_middle() -> None:
         assert "..." not in output.partition("Commands:")[2], output
 
 
+def test_the_first_help_fits_80_columns() -> None:
+    output = CliRunner().invoke(main, ["--help"], terminal_width=80).output
+    assert max(map(len, output.splitlines())) <= 80
+
+
+def test_an_error_wraps_at_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _discl("init", "nowhere_at_all_on_this_disk").stderr
+    assert whole.count("\n") == 1
+    monkeypatch.setattr("discl.cli.terminal_width", lambda *, err: 40 if err else None)
+    lines = _discl("init", "nowhere_at_all_on_this_disk").stderr.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 40
+    assert " ".join(lines) == whole.rstrip("\n")
+
+
 def test_alone_a_command_shows_its_help_and_ends_with_0() -> None:
     for words in ([], ["bank"], ["leaderboard"], ["runs"]):
         alone = _discl(*words)

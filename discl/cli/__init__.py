@@ -40,7 +40,7 @@ from discl.cli.study import study
 from discl.cli.sweep import sweep
 from discl.cli.wandb import wandb
 from discl.core.progress import PatientProgress, counting, showing
-from discl.core.text import echo
+from discl.core.text import echo, terminal_width, visible
 
 
 class _Program(CommandGroup):
@@ -114,7 +114,16 @@ def _end_quietly() -> NoReturn:
 
 def _tell(sentence: str) -> None:
     with suppress(OSError):  # a full disk behind standard error: the exit code tells it
-        echo(sentence, err=True)
+        echo("\n".join(_fitting(sentence)), err=True)
+
+
+def _fitting(sentence: str) -> Iterator[str]:
+    """Its lines, which on a terminal end at words; those that fit stay as they are."""
+    from discl.cli.render.layout import width_of, wrapped
+
+    width = terminal_width(err=True)
+    for line in visible(sentence).split("\n"):
+        yield from [line] if width is None or width_of(line) <= width else wrapped(line, width)
 
 
 def _stopped(stop: BaseException) -> str:
@@ -190,20 +199,20 @@ def main(debug: bool) -> None:
     discl init photos                    a benchmark of your own photos
     discl list strategies                list what can be compared
     discl hard cifar10_lt                show the photos that images are made from
-    discl plan cifar10_lt                the cost of a comparison, before it is run
+    discl plan cifar10_lt                what a comparison costs, before it runs
     discl bench cifar10_lt               run it, resume it, and print the table
-    discl sweep tune_static --workers 2  tune every strategy alike, or vary whatever you like
+    discl sweep tune_static --workers 2  tune strategies alike, or vary settings
     discl order-test cifar10_lt          does the order of the levels matter?
-    discl levels cifar10_lt              what is each level worth, and which to take?
+    discl levels cifar10_lt              what is each level worth?
     discl study show tune_static         results of tuning, trial by trial
     discl bank show cifar10_lt           look at the images between text and photo
     discl leaderboard cifar10_lt         the table again
-    discl report cifar10_lt              the answer, charts and pictures as one page
+    discl report cifar10_lt              answer, charts and pictures in one page
     discl runs ls                        list the runs; `show` one, `diff` two
     discl migrate                        convert runs of discl 0.1
     discl wandb sync                     send W&B what it lacks of finished runs
     discl doctor                         check this machine
-    discl verify                         compare what is stored with its seals, and repair it
+    discl verify                         find and repair what is damaged
     discl completion bash                let the shell complete names
     """
 

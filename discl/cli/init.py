@@ -83,6 +83,7 @@ def _folder_and_name(words: Sequence[str], name: str) -> tuple[Path, str]:
 
 def _read(folder: Path, name: str, settings: Sequence[str], others: Sequence[str]) -> None:
     """Write the file of a folder of photos, and say what was understood."""
+    from discl.cli.render.tables import tell
     from discl.config.load import load
     from discl.config.toml import parse_settings
     from discl.core.errors import UserError
@@ -95,7 +96,9 @@ def _read(folder: Path, name: str, settings: Sequence[str], others: Sequence[str
     if "root" in dataset:
         raise UserError("the folder is the argument of this command; leave root out of --set")
     path = write_benchmark(folder, name, dataset, others=tables)
-    echo("\n".join(line for line in plain_text(path).splitlines() if line[:1] == "#"))
+    for line in plain_text(path).splitlines():
+        if line[:1] == "#":
+            tell(line[2:], indent="# " if line[2:] else "#")
     _tell(path, name)
 
 

@@ -68,18 +68,21 @@ def echo_styled(lines: Iterable[Sequence[tuple[str, str]]]) -> None:
     click.echo("".join(written), nl=False)
 
 
-def terminal_width() -> int | None:
-    """Columns of the terminal behind standard output; None where that is a file or a pipe.
+def terminal_width(*, err: bool = False) -> int | None:
+    """Columns of the terminal behind standard output, or with `err` behind standard error.
+
+    None where that is a file or a pipe.
 
     COLUMNS goes before what the terminal says.
     """
-    if not sys.stdout.isatty():
+    stream = sys.stderr if err else sys.stdout
+    if not stream.isatty():
         return None
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return int(given)
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or USUAL_WIDTH
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
     except (OSError, ValueError):
         return USUAL_WIDTH
 
