@@ -6,6 +6,8 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discl.core.text import echo, typed
@@ -33,17 +35,25 @@ def tell_device() -> None:
         told = f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB of memory free"
     else:
         threads = torch.get_num_threads()
-        told = f"{processor()}, {cores()} cores, {threads} threads{_memory()}"
+        told = (
+            f"{processor()}, {_counted(cores(), 'core')}, {_counted(threads, 'thread')}{_memory()}"
+        )
     echo(f"device: {told}", err=True)
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun if number == 1 else noun + 's'}"
+
+
 def _memory() -> str:
-    """The memory of this machine; "" where the system does not say."""
+    """The memory of this machine, with what files fill only until it is asked for; "" = unknown."""
     try:
         page = os.sysconf("SC_PAGE_SIZE")
         free, total = (os.sysconf(f"SC_{name}_PAGES") * page for name in ("AVPHYS", "PHYS"))
     except (ValueError, OSError):
         return ""
+    with suppress(OSError, ValueError, IndexError):  # Linux says what it would give back
+        free = 1024 * int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0])
     return f", {free / 1e9:.1f} of {total / 1e9:.1f} GB of memory free"
 
 
