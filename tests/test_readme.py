@@ -211,7 +211,7 @@ def test_the_benchmark_on_the_page_of_own_data_loads(
 # ---------------------------------------------------------------- sweeps
 
 SWEEPS = ROOT / "leaderboards" / "sweeps"
-EPOCHS = {"order": "chosen by val", "order_last_epoch": "the last"}
+EPOCHS = {"order": "the last", "order_val_epoch": "chosen by val"}
 MEASURED = {"test/macro_acc": "all", "test/few_acc": "few", "ood/macro_acc": "ood"}
 
 
