@@ -44,7 +44,7 @@ def plan(**selection: Any) -> None:
     cost = estimate_cost(experiments(spec), Store(), CompositeTracker.of(["console"]).progress)
     tell(
         f"{spec.title}, scale {spec.scale}: {len(spec.strategies)} strategies x {len(spec.seeds)}"
-        " seeds"
+        f" {'seed' if len(spec.seeds) == 1 else 'seeds'}"
     )
     tell_figure("runs", f"{cost.experiments:,}", f"of which stored {cost.cached:,}")
     for sentence in (*_conditions(spec), *_missing_control(spec)):
