@@ -92,8 +92,8 @@ def sentences(
             now = f"{seeds} seeds tell {least:.1f} points apart"
         prices = [_price(points, spread, rows, minutes_a_run) for points in (5, 2, 1)]
         lines.append(
-            f"power in {title}: {now}; {'; '.join(prices)} (4 of 5 times, {rows}"
-            f" rows, spread {100 * spread:.1f}: {origin})"
+            f"power in {title}: {now}; to see a difference 4 of 5 times takes, for"
+            f" {'; '.join(prices)} ({rows} rows, spread over seeds {100 * spread:.1f}: {origin})"
         )
     return lines
 

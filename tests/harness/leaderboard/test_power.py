@@ -45,15 +45,15 @@ def test_a_plan_says_what_its_seeds_tell_apart_and_what_points_take() -> None:
     assert five
     assert line.startswith(
         f"power in few: 5 seeds tell {100 * told_apart(5, 0.02, 4):.1f} points apart;"
-        f" 5 points: {five} seeds, {five * 4 * 1.5:,.0f} minutes; 2 points: "
+        f" to see a difference 4 of 5 times takes, for 5 points: {five} seeds, {five * 4 * 1.5:,.0f} minutes; 2 points: "
     )
-    assert line.endswith("(4 of 5 times, 4 rows, spread 2.0: today's spread, from stored runs)")
+    assert line.endswith("(4 rows, spread over seeds 2.0: today's spread, from stored runs)")
 
 
 def test_a_plan_of_one_seed_without_runs_states_a_spread_and_claims_nothing() -> None:
     (line,) = sentences({}, 9, 1, None)
-    assert line.startswith("power in few: one seed makes no claim; 5 points: ")
-    assert f"spread {100 * STATED_SPREAD:.1f}: a stated spread" in line
+    assert line.startswith("power in few: one seed makes no claim; to see a difference")
+    assert f"spread over seeds {100 * STATED_SPREAD:.1f}: a stated spread" in line
     assert "minutes" not in line
     (line,) = sentences({"few": 2.0}, 9, 1, 1.0)
     assert "1 point: more than 2,000 seeds (" in line
