@@ -45,7 +45,8 @@ def test_a_plan_says_what_its_seeds_tell_apart_and_what_points_take() -> None:
     assert five
     assert line.startswith(
         f"power in few: 5 seeds tell {100 * told_apart(5, 0.02, 4):.1f} points apart;"
-        f" to see a difference 4 of 5 times takes, for 5 points: {five} seeds, {five * 4 * 1.5:,.0f} minutes; 2 points: "
+        f" to see a difference 4 of 5 times takes, for 5 points: {five} seeds,"
+        f" {five * 4 * 1.5:,.0f} minutes; 2 points: "
     )
     assert line.endswith("(4 rows, spread over seeds 2.0: today's spread, from stored runs)")
 
