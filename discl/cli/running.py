@@ -58,7 +58,8 @@ def plan(**selection: Any) -> None:
     print_work(cost, models_note=f"; `{typed('discl', 'hard', spec.name)}` does only that")
     print_space(cost)
     without = "" if cost.hard is not None else ", without the images"
-    print_time(cost.minutes, "minutes", 1, f"from a sample of each kind of work{without}")
+    source = f"from a sample of each kind of work{without}"
+    print_time(cost.minutes, "minutes", 1, source, cost.unmeasured, cost.known_minutes)
     print_strategies(cost)
     _print_power(spec, cost)
 

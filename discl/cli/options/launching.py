@@ -179,7 +179,8 @@ def print_cost(sweep: SweepFile, store: Store) -> None:
     print_work(cost, times)
     print_space(cost, times)
     source = "from stored runs or a sample of the work"
-    print_time(cost.minutes / 60 * times, "hours with one worker", 2, source)
+    hours, known = cost.minutes / 60 * times, cost.known_minutes / 60 * times
+    print_time(hours, "hours with one worker", 2, source, cost.unmeasured, known)
     if not most:
         print_strategies(cost)
 

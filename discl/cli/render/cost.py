@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from discl.cli.render.tables import tell_figure
@@ -63,9 +64,24 @@ def print_strategies(cost: CostEstimate) -> None:
         tell_figure(name, minutes, f"minutes: {runs}, {of_it.optimiser_steps:,} steps; {levels}")
 
 
-def print_time(amount: float, unit: str, digits: int, source: str) -> None:
-    """How long it takes here, or that this is not known: `amount` is nan."""
-    if math.isnan(amount):
-        tell_figure("time here", "unknown", "a sample of the work takes too long here")
-    else:
+def print_time(
+    amount: float,
+    unit: str,
+    digits: int,
+    source: str,
+    unmeasured: Sequence[str] = (),
+    known: float = math.nan,
+) -> None:
+    """How long it takes here, or that this is not known: `amount` is nan.
+
+    Then `unmeasured` is the work whose pace is not known, and `known` what the rest takes.
+    """
+    if not math.isnan(amount):
         tell_figure("time here", f"{amount:,.{digits}f}", f"{unit}, {source}")
+    elif unmeasured:
+        told = f"{known:,.{digits}f}"
+        rest = f"; all else takes {told} {unit}" if known >= 0.1**digits else ""
+        works = " and ".join(unmeasured)
+        tell_figure("time here", "unknown", f"a sample of {works} takes too long here{rest}")
+    else:
+        tell_figure("time here", "unknown", "a sample of the work takes too long here")

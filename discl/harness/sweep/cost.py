@@ -32,7 +32,11 @@ from discl.harness.sweep.throughput import (
 
 OFF_BY = 1.5  # times too much or too little: an estimate that far off is told
 SHORTEST = 0.25  # minutes; what is over sooner is no matter for a sentence
-STARTING_SECONDS = 4.0  # of a process: Python, torch and what it reads before any work
+# work that is timed, in words
+_IMAGES = "making images"
+_EMBEDDING = "embedding photos with the frozen trunk"
+_TRAINING = "training"
+STARTING_SECONDS = 2.5  # of a process: Python, torch and what it reads before any work
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class CostEstimate:
     run_bytes: int = 0  # on disk, of the runs' predictions, an estimate
     memory_bytes: int = 0  # that this process needed for the samples; 0 = none was taken
     strategies: dict[str, StrategyCost] = field(default_factory=dict)
+    unmeasured: tuple[str, ...] = ()  # work whose pace is not known, in words
+    known_minutes: float = 0.0  # of all other work
 
 
 @dataclass
@@ -82,12 +88,26 @@ class _Totals:
     trained_images: int = 0
     starts: int = 0
     start_ids: set[str] = field(default_factory=set)
-    seconds: float = 0.0
-    loading: float = 0.0  # seconds of them in which parts are loaded, once a process
+    seconds: float = 0.0  # of all work whose pace is known
+    # in which parts are loaded, once a process: those of images, and those of training
+    loading: dict[str, float] = field(default_factory=dict)
+    unmeasured: list[str] = field(default_factory=list)  # the other work
     hard_classes: set[int | None] = field(default_factory=set)
     classes: set[int] = field(default_factory=set)
     run_bytes: int = 0
     strategies: dict[str, StrategyCost] = field(default_factory=dict)
+
+    def add(self, seconds: float, work: str) -> None:
+        """Add what some work takes; nan = not known, which is told by its name."""
+        if not math.isnan(seconds):
+            self.seconds += seconds
+        elif work not in self.unmeasured:
+            self.unmeasured.append(work)
+
+    def load(self, what: str, seconds: float) -> None:
+        """Add parts that a process loads once, whatever the number of groups that need them."""
+        if not math.isnan(seconds):
+            self.loading[what] = max(self.loading.get(what, 0.0), seconds)
 
 
 def estimate_cost(
@@ -118,6 +138,7 @@ def estimate_cost(
     if timed and todo:
         totals.seconds += STARTING_SECONDS
     known = [hard for hard in totals.hard if hard is not None]
+    minutes = (totals.seconds + sum(totals.loading.values())) / 60
     return CostEstimate(
         experiments=len(by_id),
         cached=len(stored),
@@ -129,12 +150,14 @@ def estimate_cost(
         optimiser_steps=totals.optimiser_steps,
         trained_images=totals.trained_images,
         starts=totals.starts,
-        minutes=(totals.seconds + totals.loading) / 60 if timed else math.nan,
+        minutes=minutes if timed and not totals.unmeasured else math.nan,
         hard_classes=_one_of(totals.hard_classes),
         classes=_one_of(totals.classes),
         run_bytes=totals.run_bytes,
         memory_bytes=peak_memory() if timed and todo else 0,
         strategies=totals.strategies,
+        unmeasured=tuple(totals.unmeasured),
+        known_minutes=minutes,
     )
 
 
@@ -221,11 +244,10 @@ def _add_images(
         totals.bytes += images * (int(photo.size * 0.8) + math.prod(bench.train.pixels.shape[1:]))
     if steps and patience:
         speed = image_speed(bench, patience=patience)
-        totals.seconds += steps * speed.step_seconds + images * speed.image_seconds
-        if not math.isnan(speed.loading_seconds):
-            totals.loading += speed.loading_seconds
+        totals.add(steps * speed.step_seconds + images * speed.image_seconds, _IMAGES)
+        totals.load(_IMAGES, speed.loading_seconds)
     if patience:
-        totals.seconds += _embedding_seconds(bench, levels, images, patience)
+        totals.add(_embedding_seconds(bench, levels, images, patience), _EMBEDDING)
     totals.classes.add(len(bench.dataset.classes))
     known = None if fold_model_images else len(set(bench.train.labels[bench.hard].tolist()))
     totals.hard_classes.add(known)
@@ -274,9 +296,12 @@ def _add_fold_models(
         speed = training_speed(bench, patience=patience)
         held_out = len(bench.train) // out_of_fold.models.folds
         predicted = held_out + len(bench.dataset.split("val"))
-        totals.seconds += sum(
-            count // batch * speed.step_seconds + predicted * speed.prediction_seconds
-            for count in images
+        totals.add(
+            sum(
+                count // batch * speed.step_seconds + predicted * speed.prediction_seconds
+                for count in images
+            ),
+            _TRAINING,
         )
 
 
@@ -327,7 +352,7 @@ def _add_training(totals: _Totals, group: Sequence[Experiment], run_times: RunTi
         name = experiment.strategy
         if name not in seconds:
             seconds[name] = run_times.seconds(experiment, bench)
-        totals.seconds += seconds[name]
+        totals.add(seconds[name], _TRAINING)
         # both epochs' logits of every photo, in half precision, and what describes a run
         totals.run_bytes += 4 * predicted * len(bench.dataset.classes) + 100_000
         of_strategy = totals.strategies.setdefault(name, StrategyCost())
@@ -336,8 +361,7 @@ def _add_training(totals: _Totals, group: Sequence[Experiment], run_times: RunTi
         of_strategy.seconds += seconds[name]
         of_strategy.levels.update(experiment.used_levels())
     if run_times.patience:
-        loading = run_times.pace(bench).loading_seconds
-        totals.loading += 0.0 if math.isnan(loading) else loading / max(1, len(run_times.paces))
+        totals.load(_TRAINING, run_times.pace(bench).loading_seconds)
 
 
 # ---------------------------------------------------------------- starts
@@ -368,4 +392,4 @@ def _add_starts(totals: _Totals, group: Sequence[Experiment], run_times: RunTime
     totals.trained_images += steps * train.batch
     if run_times.patience:
         pace = run_times.pace(bench)
-        totals.seconds += len(todo) * seconds_per_run(todo[0].bench, pace)
+        totals.add(len(todo) * seconds_per_run(todo[0].bench, pace), _TRAINING)

@@ -42,7 +42,7 @@ LONG_SECONDS = 4.0  # of the images of a sample, about
 SAMPLE_SECONDS = 0.3  # of steps at least: those of a head on frozen features take a millisecond
 STEP_SECONDS = 0.5  # of a step of a sample, about; larger batches are taken for as much an image
 PREDICTED = 500  # photos of val that predictions are timed on
-RUN_SECONDS = 0.5  # of a run beside all that: its network, its files and its record
+RUN_SECONDS = 0.2  # of a run beside all that: its network, its files and its record
 BUSY_LOAD = 2.0  # processes a core that want to run, over the last minute
 IMPORTING_SECONDS = 0.1  # until it is asked again whether an import is over
 MOST_ROWS = 1024  # images of a sample's batch
@@ -58,15 +58,13 @@ _STEERING = (
 
 
 class Patience:
-    """How long the samples of one estimate may take, all together."""
+    """How long the samples of one estimate may take, all together.
+
+    What an estimate does between them, such as preparing the data, is not counted.
+    """
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
-        self._ends = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds that are left; none where it is below 0."""
-        return self._ends - time.monotonic()
+        self.left = seconds  # none where it is 0 or below
 
 
 class _TooSlowError(BaseException):  # no library takes it for an error of its own
@@ -268,6 +266,8 @@ class _Found(NamedTuple):
 def _within(patience: Patience, measure: Callable[[], Iterable[Sequence[float]]]) -> _Found:
     """The last of what is measured in time, and whether that is all."""
     values: list[float] | None = None
+    if patience.left > 0:
+        import torch  # noqa: F401 - not a part of any sample, and not to be interrupted
     try:
         with _interrupting(patience):
             for found in measure():
@@ -296,6 +296,7 @@ def _interrupting(patience: Patience) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    started = time.monotonic()
     before = signal.signal(signal.SIGALRM, ended)
     signal.setitimer(signal.ITIMER_REAL, patience.left)
     try:
@@ -303,6 +304,7 @@ def _interrupting(patience: Patience) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        patience.left -= time.monotonic() - started
 
 
 def _importing(frame: FrameType | None) -> bool:
@@ -343,15 +345,16 @@ def peak_memory() -> int:
 def seconds_per_run(bench: Bench, speed: TrainingSpeed, probe: bool = False) -> float:
     """Seconds of one run: its optimiser steps, evaluations on val, and final predictions.
 
-    These are made twice where val may choose another epoch than the last. With `probe` also the
-    images that an adaptive strategy measures, as many as there are hard photos at most.
+    These are made twice where val chooses another epoch than the last: where it may, they are
+    priced halfway. With `probe` also the images that an adaptive strategy measures, as many as
+    there are hard photos at most.
     """
     train = bench.spec.train
     splits = bench.dataset.splits
     evaluations = math.ceil(train.epochs / train.evaluate_every)
-    photos = evaluations * len(bench.dataset.split("val"))
+    photos: float = evaluations * len(bench.dataset.split("val"))
     final = sum(len(bench.dataset.split(name)) for name in splits if name != "train")
-    photos += final * (2 if evaluations > 1 else 1)
+    photos += final * (1.5 if evaluations > 1 else 1.0)
     if bench.spec.select.wise_ft_alphas:
         photos += final * len(bench.spec.select.wise_ft_alphas)
     if probe:

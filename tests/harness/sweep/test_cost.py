@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from discl.cli.render.cost import print_time
 from discl.config.experiment import experiments
+from discl.config.load import load
 from discl.core.progress import no_progress
 from discl.files.disk import home
+from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
 from discl.harness.sweep.cost import OFF_BY, estimate_cost, misjudged
 from tests.faults.bench import spec_of
@@ -41,9 +44,16 @@ def test_work_is_told_by_strategy_with_what_is_hard(photos: Path) -> None:
     assert cost.run_bytes > 0
 
 
-def test_without_time_only_what_was_timed_before_is_known(photos: Path) -> None:
+def test_without_time_only_what_was_timed_before_is_known_and_the_rest_is_named(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cost = estimate_cost(experiments(spec_of(photos)), Store(), no_progress, seconds=0)
     assert math.isnan(cost.minutes)
+    print_time(cost.minutes, "minutes", 1, "", cost.unmeasured, cost.known_minutes)
+    print_time(cost.minutes, "minutes", 1, "", cost.unmeasured[1:], 3.21)
+    first, second = " ".join(capsys.readouterr().out.split()).split(" time here ")
+    assert first.endswith("a sample of making images and training takes too long here")
+    assert second.endswith("training takes too long here; all else takes 3.2 minutes")
 
 
 @pytest.mark.parametrize(
@@ -60,27 +70,63 @@ def test_an_estimate_that_was_far_off_is_told_and_forgotten(
     assert paces.exists() != told
 
 
-FEW = ["strategies=['static','real_only']", "seeds=[0]", "bank.variants=2", "train.epochs=6",
-       "train.curriculum_epochs=4", "train.evaluate_every=2"]  # fmt: skip
+FEW = ["strategies=['static','real_only']", "bank.variants=1"]
+SHORT = ["train.epochs=6", "train.curriculum_epochs=4", "train.evaluate_every=2"]
+BLENDED = ["generator.name=blend", "levels=[50,100]"]
 CASES = {
-    "smoke": FEW,
-    "frozen": [*FEW, "backbone.frozen=true"],
-    "text": [*FEW, "strategies=['text_only','adaptive','reverse']"],
+    "smoke": ["bench", "cifar10_lt", *FEW, *SHORT, "levels=[20,30,100]"],
+    "frozen": ["bench", "cifar10_lt", *FEW, *SHORT, *BLENDED, "backbone.frozen=true"],
+    "own folder": ["bench", "folder", *FEW, "levels=[50,100]"],
+    "sweep": ["sweep", "few_losses"],
 }
+SWEEP = """
+benchmark = "cifar10_lt"
+strategies = ["static", "real_only"]
+seeds = [0]
+
+[set]
+"generator.name" = "blend"
+"levels" = [50, 100]
+"bank.variants" = 1
+"train.epochs" = 6
+"train.curriculum_epochs" = 4
+"train.evaluate_every" = 2
+
+[grid]
+loss = [{ name = "ce", smoothing = 0.0 }, { name = "balanced_softmax" }]
+"""
 
 
-@pytest.mark.slow(reason="whole benches, each planned and made in a process of its own")
+@pytest.mark.timeout(3600)
+@pytest.mark.slow(reason="half a minute of two cores for each of four comparisons")
 @pytest.mark.parametrize("case", CASES)
 def test_a_plan_is_within_half_as_much_again_of_what_then_happens(
     case: str, tmp_path: Path
 ) -> None:
-    environment = {**os.environ, "DISCL_HOME": str(tmp_path / case), "OMP_NUM_THREADS": "1"}
+    """Side by side, so that what else the machine does slows down both; data are there before."""
+    words = list(CASES[case])
+    if case == "own folder":
+        words.append(f"dataset.root={make('folder', tmp_path / 'photos', images=200)}")
+        Bench(load("folder", "smoke", words[2:])).dataset.prepare(no_progress)
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "few_losses.toml").write_text(SWEEP)
 
-    def seconds(what: str) -> float:
-        command = [sys.executable, "-m", "tests.prices", what, "cifar10_lt", *CASES[case]]
-        told = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=True)
-        return float(told.stdout.split()[-1])
+    def begun(what: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.prices", what, *words],
+            env={
+                **os.environ,
+                "DISCL_HOME": str(tmp_path / what),
+                "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": str(ROOT),
+            },
+            cwd=tmp_path,  # where the sweep lies
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
-    expected, taken = seconds("plan"), seconds("make")
+    with begun("plan") as plan, begun("make") as bench:
+        expected, taken = (float(each.communicate()[0].split()[-1]) for each in (plan, bench))
     print(f"{case}: {expected:.1f} s expected, {taken:.1f} s taken, {taken / expected:.2f}")
+    assert bench.returncode == 0
     assert 1 / OFF_BY <= taken / expected <= OFF_BY

@@ -34,8 +34,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_comparison_of_any_size_is_priced_from_a_small_sample(photos: Path) -> None:
     spec = spec_of(photos, *LARGE, "train.batch=100000")
     started = time.process_time()
-    training_speed(Bench(spec), patience=Patience(200))  # a busy machine takes long to import
-    cost = estimate_cost(experiments(spec), Store(), no_progress)
+    # a busy machine takes long for its imports, and for all else
+    cost = estimate_cost(experiments(spec), Store(), no_progress, seconds=200)
     assert time.process_time() - started < 15
     assert cost.trained_images == 100_000 * 100_000_000
     assert cost.minutes > 1e4
