@@ -179,9 +179,10 @@ def _hard(dataset: InFiles) -> Iterator[str]:
     """The rule of the tail, with how much it would take."""
     counts = np.bincount(dataset.listing("train").labels, minlength=len(dataset.classes))
     taken = {below: _taken_below(counts, below) for below in HARD_BELOW}
-    yield "# images are made for the photos of classes with fewer training photos than this:"
+    yield "# Images are made from photos of classes with fewer training photos than this number."
+    yield "# What it would take:"
     for below, (photos, classes) in taken.items():
-        yield f"# {below}: {photos:,} photos of {classes} of {len(counts)} classes"
+        yield f"# {below}: {photos:,} photos, of {classes} of {len(counts)} classes"
     fitting = [below for below, (_, classes) in taken.items() if 0 < classes < len(counts)]
     if not any(classes for _, classes in taken.values()):
         yield "# No class is so rare. Thin train to a long tail (dataset.largest = 200,"

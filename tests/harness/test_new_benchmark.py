@@ -36,7 +36,7 @@ def _said(*words: str) -> str:
 def test_a_folder_becomes_a_benchmark_that_needs_no_settings(photos: Path) -> None:
     said = _said("init", photos.name)
     assert "layout: class folders" in said
-    assert "20: 5 photos of 1 of 2 classes" in said  # of 8 lions, val and test have the others
+    assert "20: 5 photos, of 1 of 2 classes" in said  # of 8 lions, val and test have the others
     written = tomllib.loads(Path("benchmarks/zebras_at_night.toml").read_text("utf-8"))
     assert written["dataset"] == {"root": str(photos)}
     assert written["hard_rule"] == {"max_class_images": 20}
