@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.options.selection import load, opened, selection
-from discl.core.text import echo, echo_json
+from discl.core.text import echo, echo_json, typed
 
 if TYPE_CHECKING:
     from discl.harness.bank.hard_examples import HardClass, HardSummary, OutOfFoldSummary
@@ -63,6 +63,8 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
         _print(summary)
     if sheet:
         echo(f"sheet: {save_figure(hard_examples.sheet(bench), sheet)}", err=form == "json")
+    elif form != "json" and summary.hard_photos:
+        echo(f"{typed('discl', 'hard', summary.benchmark)} --sheet hard.png draws them")
 
 
 def _print(summary: HardSummary) -> None:
