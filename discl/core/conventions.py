@@ -103,15 +103,20 @@ def prefixes_of(metric: str) -> list[str]:
     return [prefix for prefix in PREFIXES if prefix in before]
 
 
+def known_id_test_split(splits: Iterable[str]) -> str | None:
+    """The in-distribution test split, as `id_test_split`; None where there is none."""
+    names = set(splits)
+    return next((name for name in ("test", "id_test") if name in names), None)
+
+
 def id_test_split(splits: Iterable[str]) -> str:
     """The in-distribution test split: `test`, or `id_test` where the field calls it so.
 
     Raises UserError where there is neither.
     """
     names = list(splits)
-    for name in ("test", "id_test"):
-        if name in names:
-            return name
+    if found := known_id_test_split(names):
+        return found
     raise UserError(
         f"there is neither a test nor an id_test split among {', '.join(sorted(names)) or 'none'};"
         " a dataset needs one of them"

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from discl.core.conventions import id_test_split
+from discl.core.conventions import known_id_test_split
 from discl.core.result import Result
 from discl.engine.evaluation.confusion import unpack
 from discl.harness.report.comparison import MOST_SEEDS, Comparison
-from discl.harness.report.tables.group_scores import shown_strategies
+from discl.harness.report.tables.group_scores import packed_counts, shown_strategies
 
 MOST_PAIRS = 8
 
@@ -24,7 +24,7 @@ class ConfusedPair(NamedTuple):
     guess: int
     names: tuple[str, str]
     photos: float  # of the first shown strategy, mean over seeds
-    shares: list[float]  # of the class's test photos, fractions, for each shown strategy
+    shares: list[float | None]  # of the class's test photos, for each strategy; None = not known
 
 
 class Confusions(NamedTuple):
@@ -52,7 +52,7 @@ def confusions(comparison: Comparison) -> Confusions | None:
             guess,
             (classes[truth], classes[guess]),
             photos,
-            [each.photos[truth, guess] / each.actual[truth] for each in mistakes],
+            [each.share(truth, guess) for each in mistakes],
         )
         for (truth, guess), photos in ranked[:MOST_PAIRS]
     ]
@@ -63,16 +63,22 @@ class _Mistakes(NamedTuple):
     photos: Mapping[tuple[int, int], float]  # (truth, guess) -> photos of a run, mean; 0 without
     actual: Mapping[int, float]  # class -> its test photos
 
+    def share(self, truth: int, guess: int) -> float | None:
+        """Of the photos of `truth`, the fraction called `guess`; None without such photos."""
+        photos = self.actual.get(truth)
+        return self.photos[truth, guess] / photos if photos else None
+
 
 def _mistakes(results: Iterable[Result]) -> _Mistakes:
     photos: Counter[tuple[int, int]] = Counter()
     actual: Counter[int] = Counter()
     runs = 0
     for result in results:
-        if not result.confusion_counts:
+        packed = packed_counts(result)
+        split = known_id_test_split(packed)
+        if split is None:
             continue
-        split = id_test_split(result.confusion_counts)
-        counts = unpack(split, "", result.confusion_counts[split][""])
+        counts = unpack(split, "", packed[split])
         runs += 1
         for label, count in enumerate(np.bincount(counts.truth, counts.photos).tolist()):
             actual[label] += int(count)
@@ -81,6 +87,4 @@ def _mistakes(results: Iterable[Result]) -> _Mistakes:
         for truth, guess, count in zip(*(each.tolist() for each in columns), strict=True):
             photos[truth, guess] += count
     mean = {pair: count / runs for pair, count in photos.items()}
-    return _Mistakes(
-        Counter(mean), {label: max(count / runs, 1) for label, count in actual.items()}
-    )
+    return _Mistakes(Counter(mean), {label: count / runs for label, count in actual.items()})

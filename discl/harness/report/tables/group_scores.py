@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from discl.core.conventions import id_test_split
+from discl.core.conventions import known_id_test_split
 from discl.core.interfaces import NO_GROUP
 from discl.core.result import Result
 from discl.engine.evaluation.confusion import unpack
@@ -100,16 +100,20 @@ def shown_strategies(comparison: Comparison) -> list[str]:
     return [name for name in dict.fromkeys((best, base)) if name in compared] or compared[:1]
 
 
+def packed_counts(result: Result) -> dict[str, str]:
+    """Split -> confusion counts of the predictions as they are; empty where a result has none."""
+    return {split: texts[""] for split, texts in result.confusion_counts.items() if "" in texts}
+
+
 def _values(results: Iterable[Result], photos: dict[GroupKey, int]) -> GroupValues:
     """Accuracy by group and seed; the groups' sizes are added to `photos`."""
     values: GroupValues = {}
     for result in results:
-        for split, texts in result.confusion_counts.items():
-            tested = split.startswith("ood/") or split == id_test_split(result.confusion_counts)
-            if not tested or "" not in texts:
-                continue
-            counts = unpack(split, "", texts[""])
-            if counts.groups is None:
+        packed = packed_counts(result)
+        home = known_id_test_split(packed)
+        for split, text in packed.items():
+            counts = unpack(split, "", text) if split == home or split.startswith("ood/") else None
+            if counts is None or counts.groups is None:
                 continue
             groups, place = np.unique(counts.groups, return_inverse=True)
             size = np.bincount(place, counts.photos)

@@ -1,5 +1,6 @@
 """Pairs of classes, worked out by hand from confusion counts."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,3 +55,20 @@ def test_the_page_shows_the_pairs_escaped_and_their_pictures_where_there_are_any
     text = page([draw_section(made, pairs=pairs)], "")
     assert '<th scope="col">mistaken</th>' in text
     assert text.count("data:image/webp;base64,AA") == 1
+
+
+def test_a_strategy_without_counts_has_no_share_and_the_page_is_made() -> None:
+    comparison = comparison_of(TWO, confusion_counts=counts(GUESS))
+    old: dict[str, Any] = {"test": {"adjusted": counts(GUESS)["test"][""]}}
+    for row, lacking in ((row, row.strategy == "real_rebalanced") for row in comparison.board.rows):
+        row.results[:] = [
+            replace(each, confusion_counts=old) if lacking else each for each in row.results
+        ]
+    found = confusions(comparison)
+    assert found is not None
+    assert [pair.shares for pair in found.pairs] == [
+        [pytest.approx(0.5), None],
+        [pytest.approx(0.5), None],
+        [pytest.approx(0.1), None],
+    ]
+    assert found.pairs[0].names[1] in page([draw_section(comparison)], "")
