@@ -27,7 +27,6 @@ from discl.harness.sweep.throughput import (
     image_speed,
     peak_memory,
     seconds_per_run,
-    training_speed,
 )
 
 OFF_BY = 1.5  # times too much or too little: an estimate that far off is told
@@ -127,10 +126,9 @@ def estimate_cost(
     stored = {id: result for id in by_id if (result := store.find(id))}
     todo = [experiment for id, experiment in by_id.items() if id not in stored]
     totals = _Totals()
-    patience = Patience(seconds) if timed else None
+    run_times = RunTimes(stored.values(), Patience(seconds) if timed else None)
     for group in _groups(todo, _decides_images):
-        _add_images(totals, group, progress, patience)
-    run_times = RunTimes(stored.values(), patience)
+        _add_images(totals, group, progress, run_times)
     for group in _groups(todo, _decides_run_time):
         _add_training(totals, group, run_times)
     for group in _groups(todo, _decides_start):
@@ -221,17 +219,20 @@ def _decides_images(benchmark: Benchmark) -> object:
 
 
 def _add_images(
-    totals: _Totals, group: Sequence[Experiment], progress: Progress, patience: Patience | None
+    totals: _Totals, group: Sequence[Experiment], progress: Progress, run_times: RunTimes
 ) -> None:
     """Add the images of experiments that share them, and the models that find the hard photos."""
     bench = Bench(group[0].benchmark)
     bench.dataset.prepare(progress)
+    patience = run_times.patience
+    if patience:
+        run_times.pace(bench)  # takes a second or two; a sample of images may take all the others
     levels = _levels(group)
     fold_model_images = _fold_model_images(bench)
     if fold_model_images:
         hard = bench.hard_photos.expected()
         images, steps = _images_of(bench, levels, hard or 0)
-        _add_fold_models(totals, bench, fold_model_images, patience)
+        _add_fold_models(totals, bench, fold_model_images, run_times)
     else:
         hard = len(bench.hard)
         images, steps = _missing_images(bench, levels)
@@ -247,21 +248,21 @@ def _add_images(
         totals.add(steps * speed.step_seconds + images * speed.image_seconds, _IMAGES)
         totals.load(_IMAGES, speed.loading_seconds)
     if patience:
-        totals.add(_embedding_seconds(bench, levels, images, patience), _EMBEDDING)
+        totals.add(_embedding_seconds(bench, levels, images, run_times), _EMBEDDING)
     totals.classes.add(len(bench.dataset.classes))
     known = None if fold_model_images else len(set(bench.train.labels[bench.hard].tolist()))
     totals.hard_classes.add(known)
 
 
 def _embedding_seconds(
-    bench: Bench, levels: Sequence[int], images: int, patience: Patience
+    bench: Bench, levels: Sequence[int], images: int, run_times: RunTimes
 ) -> float:
     """Seconds in which a frozen trunk embeds photos and images that it has not seen yet."""
     if not isinstance(bench.inputs, FeatureInputs):
         return 0.0
     made = [level for level in levels if not images and level in bench.bank.count()]
     rows = bench.inputs.missing_rows(made) + images
-    return rows * training_speed(bench, patience=patience).embedding_seconds if rows else 0.0
+    return rows * run_times.pace(bench).embedding_seconds if rows else 0.0
 
 
 def _levels(group: Sequence[Experiment]) -> list[int]:
@@ -285,15 +286,15 @@ def _fold_model_images(bench: Bench) -> list[int]:
 
 
 def _add_fold_models(
-    totals: _Totals, bench: Bench, images: Sequence[int], patience: Patience | None
+    totals: _Totals, bench: Bench, images: Sequence[int], run_times: RunTimes
 ) -> None:
     batch = bench.spec.train.batch
     totals.fold_models += len(images)
     totals.trained_images += sum(images)
     totals.optimiser_steps += sum(images) // batch
     out_of_fold = bench.hard_photos.out_of_fold
-    if patience and out_of_fold:
-        speed = training_speed(bench, patience=patience)
+    if run_times.patience and out_of_fold:
+        speed = run_times.pace(bench)
         held_out = len(bench.train) // out_of_fold.models.folds
         predicted = held_out + len(bench.dataset.split("val"))
         totals.add(
