@@ -360,21 +360,24 @@ def test_a_printed_page_is_light_and_cuts_no_chart_and_no_table(desk: Page) -> N
 
 
 @pytest.mark.parametrize(
-    ("part", "dark"),
+    ("part", "dark", "width"),
     [
-        ("#cifar10_lt-smoke", False),
-        ("#hostile-smoke", True),
-        pytest.param("#cifar10_lt-smoke", True, marks=pytest.mark.slow),
-        pytest.param("#hostile-smoke", False, marks=pytest.mark.slow),
+        ("#cifar10_lt-smoke", False, 768),
+        ("#hostile-smoke", True, 390),
+        pytest.param("#cifar10_lt-smoke", True, 1280, marks=pytest.mark.slow),
+        pytest.param("#hostile-smoke", False, 1280, marks=pytest.mark.slow),
     ],
 )
 def test_there_is_no_grave_fault_of_accessibility(
-    browser: Browser, axe: Callable[[Page], list[str]], path: Path, part: str, dark: bool
+    browser: Browser,
+    axe: Callable[[Page], list[str]],
+    path: Path,
+    part: str,
+    dark: bool,
+    width: int,
 ) -> None:
-    with opened(browser, dark=dark) as (
-        page,
-        _,
-    ):  # axe itself makes styles that the page's policy forbids
+    # axe itself makes styles that the page's policy forbids
+    with opened(browser, dark=dark, width=width) as (page, _):
         page.goto(path.as_uri() + part)
         page.wait_for_selector("section.bench:not([hidden])[data-drawn=all]")
         page.evaluate(OPEN_ALL)
