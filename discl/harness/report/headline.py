@@ -189,11 +189,11 @@ def _no_winner(base: str, gains: Mapping[str, Estimate], title: str) -> str:
     best = max(gains, key=lambda name: gains[name].mean)
     if below:
         result = (
-            f"No strategy beats {wording(base)} {where(title)}, and {listed(below)}"
+            f"no strategy beats {wording(base)} {where(title)}, and {listed(below)}"
             f" {'falls' if len(below) == 1 else 'fall'} behind"
         )
     else:
-        result = f"No strategy clearly differs from {wording(base)} {where(title)}"
+        result = f"no strategy clearly differs from {wording(base)} {where(title)}"
     return (
         f"{result}; the largest difference is that of {wording(best)}, {points(gains[best])}"
         " points."

@@ -113,7 +113,7 @@ def test_a_tie_is_called_a_tie() -> None:
         {"static": [19, 20, 21], "all_levels": [20, 22, 18], "real_rebalanced": [20, 20, 20]}
     )
     assert _said(comparison).startswith(
-        "No strategy clearly differs from rebalanced real photos on few-shot classes; the largest"
+        "no strategy clearly differs from rebalanced real photos on few-shot classes; the largest"
         " difference"
     )
     assert not comparison.headline.certain
@@ -123,7 +123,7 @@ def test_strategies_that_fall_behind_are_named() -> None:
     comparison = comparison_of({"static": [10, 11, 12], "real_rebalanced": [20, 20, 20]})
     assert (
         _said(comparison)
-        == "No strategy beats rebalanced real photos on few-shot classes, and static falls behind; "
+        == "no strategy beats rebalanced real photos on few-shot classes, and static falls behind; "
         "the largest difference is that of static, -9.0 ± 2.1 points."
     )
 
