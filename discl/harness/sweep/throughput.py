@@ -43,6 +43,7 @@ SAMPLE_SECONDS = 0.3  # of steps at least: those of a head on frozen features ta
 STEP_SECONDS = 0.5  # of a step of a sample, about; larger batches are taken for as much an image
 PREDICTED = 500  # photos of val that predictions are timed on
 RUN_SECONDS = 0.2  # of a run beside all that: its network, its files and its record
+OTHER_EPOCH = 0.3  # of runs whose best epoch by val is not the last: 138 of 448 published ones
 BUSY_LOAD = 2.0  # processes a core that want to run, over the last minute
 IMPORTING_SECONDS = 0.1  # until it is asked again whether an import is over
 MOST_ROWS = 1024  # images of a sample's batch
@@ -345,16 +346,16 @@ def peak_memory() -> int:
 def seconds_per_run(bench: Bench, speed: TrainingSpeed, probe: bool = False) -> float:
     """Seconds of one run: its optimiser steps, evaluations on val, and final predictions.
 
-    These are made twice where val chooses another epoch than the last: where it may, they are
-    priced halfway. With `probe` also the images that an adaptive strategy measures, as many as
-    there are hard photos at most.
+    These are made twice where val chooses another epoch than the last: where it may, as often as
+    it does. With `probe` also the images that an adaptive strategy measures, as many as there are
+    hard photos at most.
     """
     train = bench.spec.train
     splits = bench.dataset.splits
     evaluations = math.ceil(train.epochs / train.evaluate_every)
     photos: float = evaluations * len(bench.dataset.split("val"))
     final = sum(len(bench.dataset.split(name)) for name in splits if name != "train")
-    photos += final * (1.5 if evaluations > 1 else 1.0)
+    photos += final * (1 + OTHER_EPOCH if evaluations > 1 else 1)
     if bench.spec.select.wise_ft_alphas:
         photos += final * len(bench.spec.select.wise_ft_alphas)
     if probe:
