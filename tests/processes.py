@@ -116,7 +116,7 @@ def discl(words: Sequence[str]) -> None:
     from discl.cli import main
 
     sys.argv = ["discl", *words]
-    main(list(words))
+    main()
 
 
 def module(words: Sequence[str]) -> None:

@@ -32,6 +32,7 @@ from discl.cli.render.process import (
     close_output,
     fault_of_process,
     open_streams,
+    shield_end,
 )
 from discl.cli.report import figures, report
 from discl.cli.running import bench, plan, run
@@ -40,7 +41,7 @@ from discl.cli.study import study
 from discl.cli.sweep import sweep
 from discl.cli.wandb import wandb
 from discl.core.progress import PatientProgress, counting, showing
-from discl.core.text import echo, terminal_width, visible
+from discl.core.text import echo
 
 
 class _Program(CommandGroup):
@@ -82,6 +83,8 @@ class _Program(CommandGroup):
             sys.exit(2)
         except (KeyboardInterrupt, click.Abort) as stop:
             with suppress(KeyboardInterrupt):
+                if args is None:  # a process of its own
+                    shield_end()
                 _tell(_stopped(stop))
             sys.exit(130)
         except BrokenPipeError:
@@ -114,16 +117,9 @@ def _end_quietly() -> NoReturn:
 
 def _tell(sentence: str) -> None:
     with suppress(OSError):  # a full disk behind standard error: the exit code tells it
-        echo("\n".join(_fitting(sentence)), err=True)
+        from discl.cli.render.tables import tell_aside
 
-
-def _fitting(sentence: str) -> Iterator[str]:
-    """Its lines, which on a terminal end at words; those that fit stay as they are."""
-    from discl.cli.render.layout import width_of, wrapped
-
-    width = terminal_width(err=True)
-    for line in visible(sentence).split("\n"):
-        yield from [line] if width is None or width_of(line) <= width else wrapped(line, width)
+        tell_aside(sentence)
 
 
 def _stopped(stop: BaseException) -> str:

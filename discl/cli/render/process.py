@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -136,6 +137,15 @@ def _cut_off_module(error: BaseException) -> str:
         if frame.f_code.co_name == "_compile_bytecode" and "importlib" in frame.f_code.co_filename:
             return str(frame.f_locals.get("bytecode_path") or "")
     return ""
+
+
+def shield_end() -> None:
+    """The process ends: what the interpreter still does no second Ctrl-C disturbs; a third kills.
+
+    Only the main thread can say so; elsewhere nothing happens.
+    """
+    with suppress(ValueError):
+        signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def close_output() -> None:
