@@ -299,6 +299,7 @@ def _gap_curve(
 
     None where it was not asked for and is not there, or cannot be measured.
     """
+    from discl.cli.render.tables import tell_aside
     from discl.core.errors import UserError
     from discl.harness.worth.gap import GapMeasurement, GapSettings
     from discl.harness.worth.price import gap_minutes, minutes_text
@@ -308,7 +309,7 @@ def _gap_curve(
     except UserError as error:
         if wanted:
             raise
-        echo(error, err=True)
+        tell_aside(str(error))
         return None
     if todo := measurement.todo():
         work = f"gap curve: {todo} classifiers to train, {measurement.classifier.steps} steps each"

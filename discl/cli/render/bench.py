@@ -140,6 +140,7 @@ def tell_end(
     spec: Benchmark, results: Sequence[Result], fresh_images: int, selection: dict[str, Any]
 ) -> None:
     """Where the runs and the images lie, how many images were there before, and what to do next."""
+    from discl.cli.render.tables import tell
     from discl.files.disk import home
 
     used = int(max((result.cost.get("images", 0.0) for result in results), default=0))
@@ -148,7 +149,7 @@ def tell_end(
     if banks:
         reused = max(0, used - fresh_images)
         folders = ", ".join(str(home() / "banks" / bank) for bank in banks)
-        echo(f"images: {folders} ({used:,}, of which {reused:,} were there)")
+        tell(f"images: {folders} ({used:,}, of which {reused:,} were there)")
     words = [spec.name]
     for key in ("scale", "strategies", "seeds"):
         if selection[key] and (key, selection[key]) != ("scale", "smoke"):

@@ -19,7 +19,7 @@ from discl.cli.render.layout import (
     laid_out,
     wrapped,
 )
-from discl.core.text import echo_styled, printable, terminal_width
+from discl.core.text import echo, echo_styled, printable, terminal_width, visible
 
 if TYPE_CHECKING:
     from discl.harness.sweep.grid_table import GridTable
@@ -121,6 +121,13 @@ def tell(sentence: str, style: str = "", indent: str = "") -> None:
     width = terminal_width()
     lines = _sentence(sentence, None if width is None else max(1, width - len(indent)), style)
     echo_styled([Styled(indent), *line] for line in lines)
+
+
+def tell_aside(sentence: str) -> None:
+    """A sentence on standard error; on a terminal its lines end at words."""
+    width = terminal_width(err=True)
+    lines = visible(sentence).split("\n")
+    echo("\n".join(part for line in lines for part in wrapped(line, width)), err=True)
 
 
 def tell_figure(what: str, amount: str, explanation: str) -> None:

@@ -74,8 +74,8 @@ class GapMeasurement:
             raise UserError(
                 f"no gap curve of {bench.spec.name}: {len(self.labels)} of {len(candidates)} hard"
                 f" classes have {LEAST} images that are used at every level and {2 * LEAST} val"
-                " photos, and telling classes apart takes two; build more of the bank, or raise"
-                " hard_rule.max_class_images"
+                " photos, and telling classes apart takes two; build more of the bank, or have"
+                " more classes be hard, e.g. by a larger hard_rule.max_class_images"
             )
 
     def _images_of(self, level: int, label: int) -> Ints:
