@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console as Terminal
 
 from discl.core.progress import DENOISING, TRAINING, TimeLeft, WorkClock
-from discl.core.text import echo
+from discl.core.text import echo, terminal_width
 from discl.parts.trackers.base.display import close_display, display
 from discl.parts.trackers.base.rows import ProgressRow, fitted, spell, spell_left
 from discl.parts.trackers.console import Console
@@ -275,7 +275,29 @@ def test_a_terminal_of_which_nothing_is_known_gets_lines(
     assert tty.shown().splitlines() == ["making images: 0/2", "making images: 2/2"]
 
 
+@pytest.mark.parametrize("columns", ["0", "-1", "abc", "\u00b2", "9" * 5000])
+def test_what_is_no_width_of_a_terminal_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    tty = _tty(monkeypatch)
+    monkeypatch.setenv("COLUMNS", columns)
+    Console().progress("making images", 1, 2)
+    _drawn_now()
+    assert "making images" in tty.shown()
+    assert terminal_width(err=True) == 80
+
+
 # ---------------------------------------------------------------- without a terminal
+
+
+def test_a_log_gets_lines_without_codes_whatever_force_color_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for done in (0, 1, 2):
+        Console().progress("making images", done, 2)
+    assert capsys.readouterr().err == "making images: 0/2\nmaking images: 2/2\n"
 
 
 def test_a_log_gets_a_line_a_minute_and_one_a_finished_run(

@@ -79,12 +79,17 @@ def terminal_width(*, err: bool = False) -> int | None:
     if not stream.isatty():
         return None
     given = os.environ.get("COLUMNS", "")
-    if given.isdecimal() and int(given):
+    if _is_size(given):
         return int(given)
     try:
         return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
     except (OSError, ValueError):
         return USUAL_WIDTH
+
+
+def _is_size(given: str) -> bool:
+    """Whether COLUMNS or LINES is a size that a terminal may have."""
+    return given.isdecimal() and 0 < len(given) < 7 and int(given) > 0
 
 
 def echo_json(value: Any, *, finite: bool = False) -> None:
@@ -107,8 +112,12 @@ def console(width: int = 0, file: IO[str] | None = None) -> Console:
     Strings are text, never rich's markup: `rich.text.Text` gives them a style.
     """
     tty = (file or sys.stdout).isatty()
+    sizes = ("COLUMNS", "LINES")  # rich draws nothing in 0 columns
+    known = {key: at for key, at in os.environ.items() if key not in sizes or _is_size(at)}
     return _console_class()(
         file=file,
+        force_terminal=tty,  # whatever FORCE_COLOR says: a log gets no bar that moves
+        _environ=known,
         width=None if tty or not width else width,
         markup=False,
         emoji=False,
