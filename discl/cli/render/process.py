@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import resource
@@ -140,12 +141,14 @@ def _cut_off_module(error: BaseException) -> str:
 
 
 def shield_end() -> None:
-    """The process ends: what the interpreter still does no second Ctrl-C disturbs; a third kills.
+    """The process ends, and a second Ctrl-C does not disturb it; a third kills, if threads hang.
 
     Only the main thread can say so; elsewhere nothing happens.
     """
     with suppress(ValueError):
         signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        # once threads have ended; the interpreter itself would give our handler up at its end
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def close_output() -> None:
