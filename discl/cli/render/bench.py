@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discl.core.plain_files import plain_text
 from discl.core.text import echo, typed
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def _memory() -> str:
     except (ValueError, OSError):
         return ""
     with suppress(OSError, ValueError, IndexError):  # Linux says what it would give back
-        free = 1024 * int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0])
+        told = plain_text(Path("/proc/meminfo")).split("MemAvailable:")[1]
+        free = 1024 * int(told.split()[0])
     return f", {free / 1e9:.1f} of {total / 1e9:.1f} GB of memory free"
 
 
