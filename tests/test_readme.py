@@ -245,6 +245,26 @@ def order_table() -> list[str]:
     return lines
 
 
+def regime_table() -> list[str]:
+    """Few-shot accuracy of the published regime sweep at the last epoch, as Markdown."""
+    strategies = ["static", "all_levels", "reverse", "text_only", "real_rebalanced"]
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in json.loads((SWEEPS / "regime.json").read_text("utf-8"))["rows"]:
+        at, few = row["at"], row["metrics"]["test/few_acc"]
+        assert few["n"] == row["wanted"] == 6
+        strong = "strong" if at["train.color_jitter"] else "weak"
+        levels = ", ".join(map(str, at["levels"]))
+        told = f"{100 * few['mean']:.1f} ± {100 * few['half_width']:.1f}"
+        rows.setdefault((at["generator.checkpoint"], strong, levels), {})[at["strategy"]] = told
+    lines = [
+        f"| generator | augmentation | levels | {' | '.join(strategies)} |",
+        "| --- " * (3 + len(strategies)) + "|",
+    ]
+    for setting, told in sorted(rows.items(), reverse=True):
+        lines.append("| " + " | ".join([*setting, *(told[name] for name in strategies)]) + " |")
+    return lines
+
+
 def tuning_table() -> list[str]:
     """What the published tuning found for each strategy, as Markdown."""
     told = json.loads((SWEEPS / "tune_static.json").read_text("utf-8"))
@@ -279,7 +299,10 @@ def tuning_table() -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize(("mark", "table"), [("tuning", tuning_table), ("order", order_table)])
+@pytest.mark.parametrize(
+    ("mark", "table"),
+    [("tuning", tuning_table), ("order", order_table), ("regime", regime_table)],
+)
 def test_the_tables_of_sweeps_are_the_published_ones(
     mark: str, table: Callable[[], list[str]]
 ) -> None:
