@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -49,16 +50,33 @@ def snapshot(name: str) -> str:
 
 def command(*words: str, **replaced: Any) -> None:
     """A command with what it reads replaced: `module:name` -> value."""
+    targets = [
+        (import_module(module), name, value)
+        for (module, name), value in (
+            (place.split(":"), value) for place, value in replaced.items()
+        )
+    ]
+    originals = [(value, getattr(module, name)) for module, name, value in targets]
+    known = set(sys.modules)
     with contextlib.ExitStack() as stack:
-        for place, value in replaced.items():
-            module, name = place.split(":")
-            stack.enter_context(patch.object(import_module(module), name, value))
+        for module, name, value in targets:
+            stack.enter_context(patch.object(module, name, value))
         done = CliRunner().invoke(main, list(words))
+    _put_back(set(sys.modules) - known, originals)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     import click
 
     click.echo(done.output, nl=False)
+
+
+def _put_back(imported: set[str], originals: Sequence[tuple[Any, Any]]) -> None:
+    """Modules that were first imported amid replacements may hold one by a name of their own."""
+    for module in imported:
+        for name, held in [*vars(sys.modules[module]).items()]:
+            for value, original in originals:
+                if held is value:
+                    setattr(sys.modules[module], name, original)
 
 
 def _estimate(value: Value, n: int = 16) -> Any:

@@ -24,8 +24,10 @@ LONG = "a_name_of_300_characters_" * 12
 def _lines(
     width: int | None, rows: list[list[str]] = ROWS, header: list[str] = HEADER
 ) -> list[str]:
+    """Without the blank before each line of the table itself."""
     shown = table_lines("title", header, rows, worth=["all", "few"], width=width)
-    return ["".join(part.text for part in line) for line in shown]
+    lines = ["".join(part.text for part in line) for line in shown]
+    return [line.removeprefix(" ") for line in lines]
 
 
 def test_columns_that_have_no_room_go_whole_the_least_worth_first() -> None:
@@ -161,7 +163,7 @@ def test_colours_are_red_and_magenta_and_go_with_no_color_or_without_a_terminal(
     assert "\x1b[1mproblem\x1b[0m" in plain
     assert "\x1b[3" not in plain
     for environment in ({}, {"TERM": "dumb"}):
-        assert _styled(monkeypatch, **environment) == "state\nproblem\nnote\nok\n"
+        assert _styled(monkeypatch, **environment) == " state\n problem\n note\n ok\n"
 
 
 def test_the_width_is_that_of_the_terminal_and_a_pipe_has_none(

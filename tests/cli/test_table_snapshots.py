@@ -37,12 +37,13 @@ def test_every_snapshot_is_of_a_table_that_there_is() -> None:
 def test_a_board_at_80_columns_shows_the_answer() -> None:
     lines = dict(at_each_width((GOLDEN / "board.txt").read_text("utf-8")))[80]
     titles, static = (
-        next(line for line in lines if line.startswith(word)) for word in ("strategy", "static")
+        next(line for line in lines if line.startswith(f" {word}"))
+        for word in ("strategy", "static")
     )
     assert titles.split()[:4] == ["strategy", "place", "seeds", "all"]
     assert "few" in titles
     assert static.split()[:6] == ["static", "1-2", "3", "41.0", "±", "2.5"]
     begin = next(at for at, line in enumerate(lines) if line.startswith("differences"))
-    (compared,) = (line for line in lines[begin:] if line.startswith("static"))
+    (compared,) = (line for line in lines[begin:] if line.startswith(" static"))
     assert "+4.0 ± 4.6" in compared
     assert "+11.0 ± 5.5*" in compared

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LONGEST_AXIS = 24  # letters of a setting's path; of a longer one the last word is shown
 LONGEST_LINE = 100  # columns of a sentence, however wide the terminal
 NOTHING = "none"
+MARGIN = Styled(" ")  # before each line of a table, whose title and notes stand without
 
 Cell = str | Styled
 
@@ -84,8 +85,10 @@ def table_lines(
         TableColumn(printable(name), rank, at < left)
         for at, (name, rank) in enumerate(zip(header, ranks, strict=True))
     ]
-    layout = fit(columns, cells, width)
-    yield from laid_out(columns, cells, layout, width)
+    room = None if width is None else max(1, width - len(MARGIN.text))
+    layout = fit(columns, cells, room)
+    for line in laid_out(columns, cells, layout, room):
+        yield [MARGIN, *line] if line else line
     if layout.left_out:
         names = ", ".join(f"`{columns[at].title}`" for at in layout.left_out)
         where = f"{elsewhere}, " if elsewhere else ""

@@ -165,7 +165,7 @@ def test_data_info_says_what_was_understood_with_counts_by_class_and_group(
     told = info(root, capsys, f"{spelling}={root}", "group_column=camera", "ood_groups=['c5']")
     assert " gnu " in told
     assert "6 groups of 4 to 4 photos, half of them of 4 or more; " in told
-    row = next(line for line in told.splitlines() if line.startswith("c5 "))
+    row = next(line for line in told.splitlines() if line.startswith(" c5 "))
     assert row.split()[-4:] == ["0", "0", "0", "4"]
     assert "understood: label: column species of labels.csv" in told
     assert "understood: ood/unseen: 1 of 6 groups (dataset.ood_groups)" in told
