@@ -22,6 +22,34 @@ class DiskError(UserError):
     """The disk is full or read-only, so that all further work would fail too."""
 
 
+# what a RuntimeError of torch or of a library of CUDA says where memory has run out: their first
+# call allocates a workspace, and a GPU with no room for it answers with the library's own status
+_MEMORY_IS_OUT = (
+    "out of memory",  # CUDA's, XPU's and MPS's
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_NOT_SUPPORTED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_SUPPORTED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` means that memory, a GPU's or this machine's, was too small for the work.
+
+    torch's OutOfMemoryError is a RuntimeError; so are those that carry a library's status alone.
+    The caller lets go of the error before it tries less: its traceback holds what filled the
+    memory.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and (
+        any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+        or any(sign in str(error) for sign in _MEMORY_IS_OUT)
+    )
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not among the `known`, with the nearest one or all of them.
 

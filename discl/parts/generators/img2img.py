@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from discl.core.errors import UserError, unknown
+from discl.core.errors import UserError, is_out_of_memory, unknown
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import denoising_steps
 from discl.files.shipped import GENERATORS, trained_on
@@ -254,7 +254,9 @@ class Img2Img:
             generated.images[broken] = retry.images
             for i, reason in retry.failed.items():
                 reasons[broken[i]] = f"{reason}, in float32 too"
-        except (torch.OutOfMemoryError, DoesNotFitError):
+        except (RuntimeError, MemoryError, DoesNotFitError) as error:
+            if not isinstance(error, DoesNotFitError) and not is_out_of_memory(error):
+                raise
             reasons |= dict.fromkeys(broken, f"{NOT_FINITE}, and float32 does not fit into memory")
         finally:
             self.family.to_dtype(getattr(torch, self.dtype))

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from discl.core.errors import UserError
+from discl.core.errors import UserError, is_out_of_memory
 
 
 class DoesNotFitError(UserError):
@@ -46,7 +46,9 @@ class FixedBatches:
         # the error holds the tensors that filled the memory: it must be gone before the next try
         try:
             return True, call(indices)
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             return False, None
 
     def _halve(self) -> None:
