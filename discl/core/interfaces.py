@@ -337,6 +337,10 @@ class Executor(Protocol):
         `prepare` is pickled, called once in each worker, and returns the function. An item whose
         worker dies is given to another; after three dead workers its answer is `WorkersDied`, and
         the other items go on. An exception of the function itself ends the run.
+
+        A function may have `begin(item)`, which does the first stage of its work and returns the
+        second one as a function without arguments, whose answer is that to the item. An executor
+        may then begin the next item meanwhile, and have two items in work.
         """
 
 

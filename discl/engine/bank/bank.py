@@ -32,7 +32,7 @@ from discl.core.plain_files import parsed_json, plain_text
 from discl.core.progress import counting
 from discl.core.text import echo
 from discl.engine.bank.catalogue import MADE, Catalogue, Cell, DamagedCatalogueError, ImageRecord
-from discl.engine.bank.filling import FEW, Filling, LeaseSize, steps_of
+from discl.engine.bank.filling import FEW, Filling, Groups, LeaseSize, steps_of
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import (
     Builder,
@@ -209,13 +209,15 @@ class Bank:
         batch: int,
         progress: Progress,
         at_once: int = FEW,
+        groups: Groups | None = None,
     ) -> BuildReport:
         """Make what is missing, in leases of `batch` images at most, beside other builders.
 
         A stop at any moment loses the leases in work and repeats nothing else; a KeyboardInterrupt
         then has a note of how many images are kept. A lease is some seconds of work, but no fewer
-        than `at_once` images, where the generator makes those as fast as one. `steps` is the length
-        of the generator's timestep grid, for the count; `image_maker` is called in each worker.
+        than `at_once` images, where the generator makes those as fast as one, and more than `batch`
+        where fewer would not fill its `groups`. `steps` is the length of the generator's timestep
+        grid, for the count; `image_maker` is called in each worker.
 
         Raises UserError where an image costs too many workers, or the disk fails.
         """
@@ -227,7 +229,7 @@ class Bank:
             return BuildReport(0, 0, time.monotonic() - started, 0)
         builder = Builder(self.catalogue)
         filling = Filling(progress, total, steps_of(missing_counts, steps))
-        size = LeaseSize(at_once, batch)
+        size = LeaseSize(at_once, batch, groups)
         try:
             with clear_disk_errors("writing images", self.folder), builder, counting(filling.part):
                 while next(self.missing(wanted), None):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,6 +114,14 @@ class ImageMaker:
         self._photos: dict[int, Floats] = {}  # position -> embedding
 
     def __call__(self, cells: tuple[Cell, ...]) -> ShardWritten:
+        return self.begin(cells)()
+
+    def begin(self, cells: tuple[Cell, ...]) -> Callable[[], ShardWritten]:
+        """Make the images of a lease; the function returned scores, encodes and publishes them.
+
+        That one needs no denoiser, and may run in a thread while the next lease is made; two of
+        them must not run at once.
+        """
         started = time.monotonic()
         positions = [self.sources.position[cell.source] for cell in cells]
         requests = [
@@ -124,25 +132,37 @@ class ImageMaker:
         distinct, of_cell = np.unique(positions, return_inverse=True)
         photos = np.asarray(self.sources.photos[distinct])
         generated = self._generated(requests, photos[of_cell])
-        scores = self._scores(
-            generated, positions, dict(zip(distinct.tolist(), photos, strict=True))
+        seconds = time.monotonic() - started
+        made = _Made(
+            cells,
+            positions,
+            requests,
+            dict(zip(distinct.tolist(), photos, strict=True)),
+            generated,
+            seconds,
         )
+        return partial(self._published, made)
+
+    def _published(self, made: _Made) -> ShardWritten:
+        started = time.monotonic()
+        failed = made.generated.failed
+        scores = self._scores(made.generated, made.positions, made.photos)
         encoded = [
-            b"" if i in generated.failed else encode(image)
-            for i, image in enumerate(generated.images)
+            b"" if i in failed else encode(image) for i, image in enumerate(made.generated.images)
         ]
         records = []
         offset = 0
         for i, data in enumerate(encoded):
-            record = self._record(cells[i], positions[i], requests[i], scores[i])
-            if i in generated.failed:
-                record = record._replace(status=FAILED, why=generated.failed[i])
+            record = self._record(made.cells[i], made.positions[i], made.requests[i], scores[i])
+            if i in failed:
+                record = record._replace(status=FAILED, why=failed[i])
             sha256 = hashlib.sha256(data).hexdigest()
             records.append(record._replace(offset=offset, length=len(data), sha256=sha256))
             offset += len(data)
         with clear_disk_errors("writing images", self.folder):
             shard = shards.write(self.folder, ImageRecord._fields, records, encoded)
-        return ShardWritten(shard, records, time.monotonic() - started)
+        seconds = made.seconds + time.monotonic() - started
+        return ShardWritten(shard, records, seconds)
 
     def _generated(self, requests: Sequence[Request], photos: Photos) -> Generated:
         """Images of `photos` [b, h, w, 3]; their denoising steps are told, by us or as they go."""
@@ -209,6 +229,17 @@ class ImageMaker:
         while len(self._photos) > MAX_PHOTO_EMBEDDINGS:
             self._photos.pop(next(iter(self._photos)))
         return caption_embeddings, photo_embeddings
+
+
+class _Made(NamedTuple):
+    """Images of a lease, not yet stored."""
+
+    cells: tuple[Cell, ...]
+    positions: list[int]  # of the photo that each is made from
+    requests: list[Request]
+    photos: Mapping[int, Photos]  # position -> [h, w, 3]
+    generated: Generated
+    seconds: float  # that making them took
 
 
 class _Scores(NamedTuple):

@@ -33,7 +33,7 @@ from discl.core.interfaces import (
 from discl.core.levels import PHOTO, denoising_steps
 from discl.core.registry import bind, singular
 from discl.engine.bank.bank import Bank, BuildReport, id_of
-from discl.engine.bank.filling import FEW
+from discl.engine.bank.filling import FEW, Groups
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
 from discl.engine.bank.rules import ImageRules
@@ -325,18 +325,30 @@ class Bench:
         _fetch(self.scorer)
         executor = executor or bind("executors", "local", {}).build()
         batch = self.spec.bank.batch
+        if getattr(executor, "begins_two", False):
+            batch = max(1, batch // 2)  # so that a stop costs no more than a batch
         at_once = getattr(self.generator, "chunk", FEW)
         if getattr(executor, "item_is_job", False):
             at_once = batch
+        wanted = self.wanted(levels)
         return self.bank.build(
-            self.wanted(levels),
+            wanted,
             self.generator.steps,
             executor,
             self.image_maker,
             batch,
             progress,
             at_once,
+            self._groups(wanted),
         )
+
+    def _groups(self, wanted: CellGrid) -> Groups | None:
+        """How the images wanted fill what the generator makes at a time, where it says how many."""
+        chunk = getattr(self.generator, "chunk", None)
+        if chunk is None:
+            return None
+        steps = [denoising_steps(level, self.generator.steps) for level in wanted.levels]
+        return Groups(chunk, tuple(steps), wanted.variants)
 
     def level_images(self, level: int) -> LevelImages:
         """The images of `level` that a run may use: those that pass the threshold."""

@@ -22,6 +22,7 @@ from typing import Any
 from discl.core.errors import UserError
 from discl.core.interfaces import NOT_READY, WorkersDied
 from discl.files.processes import cores, die_with_parent
+from discl.parts.executors.base.two_stages import SecondStage
 from discl.parts.executors.base.work_queue import WorkItem, WorkQueue
 from discl.parts.executors.base.worker import Worker, read_answer
 
@@ -58,6 +59,8 @@ class LocalProcesses:
         self.workers = workers
         self.threads = threads
 
+    begins_two = True
+
     @property
     def is_here(self) -> bool:
         """Whether the work is done in this process."""
@@ -80,15 +83,25 @@ class LocalProcesses:
     def _here(
         self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
     ) -> Iterator[tuple[Any, Any]]:
-        function = None
-        with _torch_threads(self.threads):
+        function = begin = None
+        with _torch_threads(self.threads), SecondStage() as second:
             for item in items:
                 if item is NOT_READY:
-                    time.sleep(LOOK_SECONDS)
+                    if not second.is_busy:
+                        time.sleep(LOOK_SECONDS)
+                    yield from second.take()  # what is not known yet may depend on it
                     continue
                 if function is None:
                     function = prepare()
-                yield item, function(item)
+                    begin = getattr(function, "begin", None)
+                if begin is None:
+                    yield item, function(item)
+                    continue
+                finish = begin(item)
+                before = second.take()
+                second.put(item, finish)
+                yield from before
+            yield from second.take()
 
     def environments(self) -> list[dict[str, str]]:
         """The variables of each worker that differ from ours: its threads, and its GPU."""
