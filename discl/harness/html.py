@@ -12,6 +12,13 @@ from markupsafe import Markup, escape
 
 from discl.core.text import visible
 
+# Jinja's own, the beginning of a tag, its end, and the text between
+_TOKENS = re.compile(
+    r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|</?[A-Za-z]\w*|>|(?:(?!\{[{%#]|</?[A-Za-z]|>).)+", re.DOTALL
+)
+_PUT_IN = re.compile(r"\{\{([-+]?)\s*(.*?)\s*([-+]?)\}\}", re.DOTALL)
+_PERCENT = re.compile(r"(?<=\d) (?=%)|^ (?=%)")  # a number, of ours or put in, and its sign
+
 
 def template(path: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> Template:
     """A template below `discl/harness`; `{{ colours }}` in it is the style sheet of all pages.
@@ -25,11 +32,36 @@ def template(path: str, filters: Mapping[str, Callable[..., Any]] | None = None)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= filters or {}
+    environment.filters |= {**(filters or {}), "as_it_is": as_it_is}
     environment.globals["colours"] = Markup(text("colours.css"))  # noqa: S704
-    # a number and its percent sign stay on one line
-    source = re.sub(r"(?<=[\d}]) (?=%(?!\}))", "&nbsp;", text(path))
-    return environment.from_string(source)
+    return environment.from_string(_prepared(text(path)))
+
+
+def _prepared(source: str) -> str:
+    """A template in which text alone is `unbroken`, its own and what is put into it.
+
+    Inside tags, scripts and style sheets stand values that are compared with others: they stay.
+    """
+    parts = list[str]()
+    within = ""  # "tag", or the name of an element whose content is no text
+    for token in _TOKENS.findall(source):
+        if token.startswith("{{") and within:
+            parts.append(_PUT_IN.sub(r"{{\1 (\2)|as_it_is \3}}", token))
+            continue
+        parts.append(token if within or token[0] in "{<" else _PERCENT.sub("&nbsp;", token))
+        if token.startswith("<") and not within:
+            name = token.lower().lstrip("<")
+            within, inside = "tag", name if name in ("script", "style") else ""
+        elif token == ">" and within == "tag":
+            within = inside
+        elif token.lower() == f"</{within}":
+            within, inside = "tag", ""
+    return "".join(parts)
+
+
+def as_it_is(value: Any) -> Any:
+    """A value for an attribute: escaped words without control characters, with plain blanks."""
+    return escape(visible(value)) if type(value) is str else value
 
 
 def _finished(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discl.harness.html import unbroken
+from discl.harness.html import template, unbroken
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,18 @@ def test_a_number_is_never_broken(words: str, shown: str) -> None:
 
 def test_words_are_escaped() -> None:
     assert unbroken("<b> & 'it' 5 %") == "&lt;b&gt; &amp; &#39;it&#39; 5&nbsp;%"
+
+
+def test_values_inside_tags_and_scripts_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (
+        '<p title="{{ name }}"{{ " hidden" if 2 > 1 }} data-x=\'{% if 1 > 0 %}5 %{% endif %}\'>'
+        "{{ name }}, 5 % {{ 7 }} %</p><script>let x = 1 <a; '{{ name }} 5 %'</script><b>{{ name }}"
+    )
+    monkeypatch.setattr("discl.harness.html.text", lambda _: source)
+    name = '1 000 "b" ± \x1b'
+    assert template("any").render(name=name) == (
+        "<p title=\"1 000 &#34;b&#34; ± �\" hidden data-x='5 %'>"
+        "1&nbsp;000 &#34;b&#34;&nbsp;±&nbsp;�, 5&nbsp;% 7&nbsp;%</p>"
+        "<script>let x = 1 <a; '1 000 &#34;b&#34; ± � 5 %'</script><b>1&nbsp;000 &#34;b&#34;&nbsp;±"
+        "&nbsp;�"
+    )

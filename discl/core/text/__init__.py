@@ -15,7 +15,7 @@ from discl.core.text.terminal import (
     echo_styled,
     terminal_width,
 )
-from discl.core.text.words import listed, printable, typed, visible
+from discl.core.text.words import counted, listed, printable, typed, visible
 
 __all__ = [
     "LEFT_TO_RIGHT",
@@ -24,6 +24,7 @@ __all__ = [
     "Latex",
     "Markdown",
     "console",
+    "counted",
     "csv_cell",
     "csv_text",
     "echo",

@@ -9,17 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from discl.config.benchmark import Benchmark
+from discl.config.benchmark import Benchmark, MetricsTable
 from discl.config.identity import used_levels
 from discl.config.part_cache import PartCache
 from discl.config.stages.start import control_sentence, identity_of, start_sentence
+from discl.core.conventions import SHOTS, id_test_split
 from discl.core.errors import UserError
 from discl.core.levels import PHOTO
 from discl.core.registry import bind, names
 from discl.core.result import Result
+from discl.core.text import counted
+from discl.engine.evaluation.confusion import unpack
 from discl.harness.hard.scope import scope
 
 UNKNOWN = "unknown"
+FEW_TEST_PHOTOS = 30  # of a group of classes, below which one photo moves it by 3 points and more
 
 
 def conditions(results: Sequence[Result]) -> tuple[str, ...]:
@@ -67,6 +71,49 @@ def sampler_shares(results: Sequence[Result]) -> tuple[str, ...]:
         )
     ]
     return (f"Of all training images the sampler gave classes: {'; '.join(said)}.",)
+
+
+def small_groups(results: Sequence[Result]) -> tuple[str, ...]:
+    """A sentence on how many test photos each group of classes has, where one has few of them.
+
+    None where no group has few, or the results do not keep their confusion counts.
+    """
+    groups = _test_photos(results[0]) if results else {}
+    small = [name for name, (_, photos) in groups.items() if photos < FEW_TEST_PHOTOS]
+    if not small:
+        return ()
+    told = [
+        f"{name} is {counted(classes, 'class', 'classes')} with {counted(photos, 'test photo')}"
+        + (f" (one photo moves it by about {100 / photos:.0f} points)" if name in small else "")
+        for name, (classes, photos) in groups.items()
+    ]
+    return (f"Small groups say little: {'; '.join(told)}.",)
+
+
+def _test_photos(result: Result) -> dict[str, tuple[int, int]]:
+    """many, medium, few -> classes and photos of the in-distribution test split, where it has any.
+
+    Empty where that is not recorded.
+    """
+    split = id_test_split([key.rsplit("/", 1)[0] for key in result.metrics])
+    packed = result.confusion_counts.get(split, {})
+    rule = SHOTS.get(str(result.identity.get("metrics", {}).get("shots", MetricsTable().shots)))
+    if not packed or rule is None or not result.group_counts:
+        return {}
+    prefix, text = next(iter(packed.items()))
+    trained = np.array(result.group_counts, np.int64)
+    try:
+        confusion = unpack(split, prefix, text)
+    except UserError:  # damaged; `leaderboard verify` says so
+        return {}
+    photos = np.bincount(confusion.truth, confusion.photos, minlength=len(trained)).astype(int)
+    if len(photos) != len(trained):
+        return {}
+    return {
+        name: (int((photos[among] > 0).sum()), int(photos[among].sum()))
+        for name, among in rule.members(trained).items()
+        if photos[among].any()
+    }
 
 
 def conditions_of(spec: Benchmark) -> tuple[str, ...]:

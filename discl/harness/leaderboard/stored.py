@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,8 @@ def with_runs(
 ) -> Benchmark:
     """`spec` with the strategies and the seeds of some results; its own where there is none.
 
-    The strategies that it lists come first. Runs from before a correction ask for no seeds.
+    The strategies that it lists come first. Seeds are those of `seeds_in_common`; a board leaves
+    the runs of others out, and names them.
     """
     if not results:
         return spec
@@ -69,17 +71,36 @@ def with_runs(
         others = sorted(ran - set(spec.strategies))
         update["strategies"] = [name for name in spec.strategies if name in ran] + others
     if every_seed:
-        update["seeds"] = _seeds_of(results)
+        update["seeds"] = seeds_in_common(results)
     return spec.model_copy(update=update)
 
 
-def _seeds_of(results: Sequence[Result]) -> list[int]:
-    """The seeds with a run that no correction touches; every seed where there is none."""
-    seeds: set[int] = set()
+def seeds_in_common(results: Sequence[Result]) -> list[int]:
+    """The seeds to compare some runs on: those with which most rows can be compared.
+
+    Of the sets of seeds that rows have in common, the one with the most degrees of freedom over
+    complete rows, (rows - 1) x (seeds - 1): a seed that one row has beside all others is left out,
+    and so is a row that lacks most of them. Runs from before a correction ask for no seeds; every
+    seed where there is no other run, or no seed that two rows share.
+    """
+    of_row: dict[str, set[int]] = {}
     for result in results:
-        if result.seed not in seeds and not corrections_of(result.identity):
-            seeds.add(result.seed)
-    return sorted(seeds or {result.seed for result in results})
+        known = of_row.setdefault(result.strategy, set())
+        if result.seed not in known and not corrections_of(result.identity):
+            known.add(result.seed)
+    rows = Counter(frozenset(seeds) for seeds in of_row.values() if seeds)
+    seeds = set[int]().union(*rows)
+    if len(rows) < 2:
+        return sorted(seeds or {result.seed for result in results})
+    having = Counter({seed: sum(rows[row] for row in rows if seed in row) for seed in seeds})
+    shared = [frozenset(seed for seed in seeds if having[seed] >= n) for n in {*having.values()}]
+
+    def worth(chosen: frozenset[int]) -> tuple[int, int, int]:
+        complete = sum(count for row, count in rows.items() if chosen <= row)
+        return (max(0, complete - 1) * (len(chosen) - 1), complete, len(chosen))
+
+    best = max(sorted({*rows, *shared}, key=sorted), key=worth)
+    return sorted(best if worth(best)[1] > 1 else seeds)
 
 
 class _Settings:

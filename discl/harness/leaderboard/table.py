@@ -18,10 +18,15 @@ from discl.core.errors import UserError, unknown
 from discl.core.result import Result
 from discl.core.text import typed
 from discl.harness.leaderboard import columns, statistics
-from discl.harness.leaderboard.ages import Ages, by_age
+from discl.harness.leaderboard.ages import Ages, by_age, without_strays
 from discl.harness.leaderboard.epochs import read, with_rule
 from discl.harness.leaderboard.paper_results import PaperResults, paper_results
-from discl.harness.leaderboard.setting import conditions, missing_control, sampler_shares
+from discl.harness.leaderboard.setting import (
+    conditions,
+    missing_control,
+    sampler_shares,
+    small_groups,
+)
 from discl.harness.leaderboard.simultaneous import PairsOfBoard
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference, SeedSummary
 from discl.harness.run.result_parts import is_ordered
@@ -137,7 +142,8 @@ def board(
     `baselines` are strategies others are compared with; without any, `real_rebalanced` and
     `real_only` where they are there. Rows from before a correction come last: they have no place
     and are compared with nothing. Results of papers on the benchmark's data are below the table;
-    with `other_data` also those on the data that it stands in for. Numbers are of the epoch that
+    with `other_data` also those on the data that it stands in for. Runs of seeds that the benchmark
+    does not name are left out, and named in `about`. Numbers are of the epoch that
     the benchmark's select.epoch names, or `epoch`: results that lack it are left out and named, see
     `epochs.with_rule`; where all lack it, see `epochs.read`. Raises UserError where there is no
     result, no run of a baseline, or every result lacks the rule that `epoch` names.
@@ -149,7 +155,7 @@ def board(
         )
     wanted = epoch or spec.select.epoch
     results, left_out = with_rule(results, wanted)
-    ages = by_age(results)
+    ages, strays = without_strays(by_age(results), spec.seeds)
     at = read([*ages.compared, *ages.before], wanted, asked=epoch is not None)
     compared = len(ages.compared)
     ages = replace(ages, compared=at.results[:compared], before=at.results[compared:])
@@ -192,6 +198,8 @@ def board(
         caption=shown.caption,
         lower_is_better=shown.lower_is_better,
         about=(
+            *strays,
+            *small_groups(ages.compared or ages.before),
             *conditions(ages.compared or ages.before),
             *missing_control(ages.compared or ages.before),
             *sampler_shares(ages.compared),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from discl.cli.render.boards import print_board
@@ -15,10 +16,13 @@ from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.registry import find
 from discl.core.result import Result
+from discl.engine.evaluation.confusion import count, pack
 from discl.harness.leaderboard.formats import as_json, as_latex, as_markdown
 from discl.harness.leaderboard.publish import stale
+from discl.harness.leaderboard.stored import seeds_in_common, with_runs
 from discl.harness.leaderboard.table import board
 from discl.harness.leaderboard.wording import header, lines
+from discl.harness.report.headline import headline
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SPEC = load(
@@ -329,3 +333,64 @@ if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     (GOLDEN / "board.md").write_text(as_markdown(board(SPEC, RESULTS)), "utf-8")
     (GOLDEN / "board.json").write_text(as_json(board(SPEC, RESULTS)), "utf-8")
+
+
+def _runs_of(**seeds: range | list[int]) -> list[Result]:
+    """Runs of some strategies at some seeds, whose numbers vary with the seed."""
+    return [
+        _result(name, seed, 0.4 + place / 10 + seed % 3 / 100, 0.2 + seed % 2 / 100)
+        for place, (name, of_row) in enumerate(seeds.items())
+        for seed in of_row
+    ]
+
+
+@pytest.mark.parametrize(
+    ("of_rows", "seeds"),
+    [
+        ({"static": [*range(16), 41], "real_only": range(16), "reverse": range(16)}, range(16)),
+        ({"static": range(10), "real_only": range(10), "reverse": range(3)}, range(10)),
+        ({"static": range(10), "real_only": range(3)}, range(3)),
+        ({"static": [0, 1], "real_only": [0]}, [0]),
+        ({"static": [0, 1, 41], "real_only": [0, 1, 42]}, [0, 1]),
+        ({"static": [0, 1], "real_only": [2, 3]}, range(4)),
+        ({"static": [3, 5]}, [3, 5]),
+    ],
+)
+def test_the_seeds_that_most_rows_share_are_compared(
+    of_rows: dict[str, Any], seeds: range | list[int]
+) -> None:
+    assert seeds_in_common(_runs_of(**of_rows)) == [*seeds]
+
+
+def test_a_stray_seed_is_left_out_and_named_and_changes_no_number() -> None:
+    of_rows: dict[str, Any] = {name: range(4) for name in VALUES}
+    plain = _runs_of(**of_rows)
+    strays = _runs_of(**of_rows | {"static": [*range(4), 41]})
+    spec = with_runs(SPEC, strays, every_strategy=True, every_seed=True)
+    made = board(spec, strays)
+    assert lines(made) == lines(board(SPEC.model_copy(update={"seeds": [*range(4)]}), plain))
+    assert all(row.complete for row in made.rows)
+    assert made.about[0].startswith("Left out: seed 41 has static only. ")
+    assert headline(made, made.first, made.values(made.first)).base == "real_rebalanced"
+
+
+def test_left_out_seeds_are_told_in_few_words() -> None:
+    results = _runs_of(static=[*range(12), 20, 21, 30], real_only=range(3), reverse=[0, 1, 2, 30])
+    made = board(with_runs(SPEC, results, every_strategy=True, every_seed=True), results)
+    assert (
+        "seeds 3 to 11, 20 and 21 have static only; seed 30 has reverse and static"
+        in (made.about[0])
+    )
+
+
+def test_groups_with_few_test_photos_are_told_with_their_numbers() -> None:
+    truth = np.repeat([0, 1, 2], [40, 20, 5])
+    packed = {"test": {"": pack(count("test", "", None, truth, truth))}}
+    results = [
+        replace(result, counts=[300, 200, 4], confusion_counts=packed)
+        for result in _runs_of(static=[0], real_only=[0])
+    ]
+    (told,) = (one for one in board(SPEC, results).about if "Small groups" in one)
+    assert "many is 2 classes with 60 test photos; few is 1 class with 5 test photos (one" in told
+    assert "moves it by about 20 points)" in told
+    assert "medium" not in told
