@@ -46,6 +46,7 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
     from dataclasses import asdict
 
     from discl.engine.training import distributed
+    from discl.engine.training.meeting import clear_lost_process
     from discl.files.figure import check_figure, save_figure
     from discl.harness.bank import hard_examples
 
@@ -53,7 +54,8 @@ def hard(sheet: Path | None, form: str, **selection: Any) -> None:
         check_figure(sheet)
     distributed.join()  # under torchrun all processes train the models, and one prints
     bench, tracker = opened(load(**selection))
-    bench.find_hard(tracker.progress if distributed.is_main_process() else lambda *_: None)
+    with clear_lost_process():
+        bench.find_hard(tracker.progress if distributed.is_main_process() else lambda *_: None)
     if not distributed.is_main_process():
         return
     summary = hard_examples.summary(bench)

@@ -3,9 +3,10 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from discl.core.errors import UserError
+from discl.core.interfaces import NOT_READY
 from discl.parts.executors import local
 from discl.parts.executors.base import work_queue
 from discl.parts.executors.base.worker import Worker, read_answer
@@ -75,6 +77,88 @@ def test_threads_in_this_process_are_given_back() -> None:
     before = torch.get_num_threads()
     assert list(LocalProcesses(threads=before + 1).run(threads, iter([0]))) == [(0, before + 1)]
     assert torch.get_num_threads() == before
+
+
+class _Staged:
+    """A function of two stages; `first` and `second` do what a test wants of them."""
+
+    def __init__(self, first: Callable[[int], None], second: Callable[[int], None]) -> None:
+        self.first, self.second = first, second
+        self.begun, self.ended = list[int](), list[int]()
+
+    def begin(self, item: int) -> Callable[[], int]:
+        self.begun.append(item)
+        self.first(item)
+        return partial(self._finish, item)
+
+    def _finish(self, item: int) -> int:
+        self.second(item)
+        self.ended.append(item)
+        return -item
+
+
+def _nothing(item: int) -> None: ...
+
+
+def test_a_second_stage_runs_beside_the_first_of_the_next_item() -> None:
+    both = threading.Barrier(2, timeout=10)  # each stage waits for the other
+
+    def first(item: int) -> None:
+        if item > 0:
+            both.wait()
+
+    def second(item: int) -> None:
+        if item < 3:
+            both.wait()
+
+    work = _Staged(first, second)
+    answers = list(LocalProcesses().run(lambda: work, iter(range(4))))  # type: ignore[arg-type, return-value]
+    assert answers == [(0, 0), (1, -1), (2, -2), (3, -3)]
+
+
+def test_a_second_stage_that_fails_ends_the_run_with_its_own_error() -> None:
+    def second(item: int) -> None:
+        if item == 1:
+            raise UserError("the disk is full")
+
+    work = _Staged(_nothing, second)
+    with pytest.raises(UserError, match="^the disk is full$"):
+        list(LocalProcesses().run(lambda: work, iter(range(9))))  # type: ignore[arg-type, return-value]
+    assert work.begun == [0, 1, 2]
+
+
+def test_a_stop_lets_the_second_stage_end() -> None:
+    stopped = threading.Event()
+
+    def first(item: int) -> None:
+        if item == 2:
+            stopped.set()
+            raise KeyboardInterrupt
+
+    def second(item: int) -> None:
+        if item == 1:
+            assert stopped.wait(10)
+
+    work = _Staged(first, second)
+    with pytest.raises(KeyboardInterrupt):
+        list(LocalProcesses().run(lambda: work, iter(range(9))))  # type: ignore[arg-type, return-value]
+    assert work.ended == [0, 1]
+
+
+def test_items_that_depend_on_an_answer_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.0)
+    known = list[int]()
+
+    def items() -> Iterator[Any]:
+        yield 1
+        while not known:
+            yield NOT_READY
+        yield 2
+
+    work = _Staged(_nothing, _nothing)
+    for _, answer in LocalProcesses().run(lambda: work, items()):  # type: ignore[arg-type, return-value]
+        known.append(answer)
+    assert known == [-1, -2]
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"workers": -1}, {"threads": -1}])

@@ -1,4 +1,8 @@
-"""Data-parallel training under torchrun; imports no torch where there is one process."""
+"""Data-parallel training under torchrun; imports no torch where there is one process.
+
+Before each collective the processes wait for each other outside of it, see `Meeting`: one may make
+images or read a disk for an hour meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from discl.core.errors import UserError
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from discl.engine.training.meeting import Meeting
 
 
 class Share(NamedTuple):
@@ -46,26 +52,48 @@ def is_main_process() -> bool:
     return share().rank == 0
 
 
+_MEETING: list[Meeting] = []  # of this process, once it has joined
+
+
 def join() -> None:
-    """Join the process group that torchrun started; does nothing elsewhere, or a second time."""
-    if share().world == 1:
+    """Join the process group that torchrun started; does nothing elsewhere, or a second time.
+
+    Raises UserError where this process has no GPU, and others of this machine have.
+    """
+    if share().world == 1 or _MEETING:
         return
     import torch
     from torch import distributed
 
-    if not distributed.is_initialized():
-        on_gpu = torch.cuda.is_available()
-        if on_gpu:
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        distributed.init_process_group("nccl" if on_gpu else "gloo")
+    from discl.engine.training.meeting import Meeting
+
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        number = int(os.environ["LOCAL_RANK"])
+        gpus = torch.cuda.device_count()
+        if number >= gpus:
+            raise UserError(
+                f"torchrun started more processes on this machine than it has GPUs to use ({gpus}):"
+                f" start it with --nproc-per-node {gpus}, or let CUDA_VISIBLE_DEVICES name more"
+            )
+        torch.cuda.set_device(number)
+    store, rank, world = next(distributed.rendezvous("env://"))
+    distributed.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        store=distributed.PrefixStore("group", store),
+        rank=rank,
+        world_size=world,
+    )
+    _MEETING.append(Meeting(distributed.PrefixStore("meeting", store), rank, world))
 
 
 def barrier() -> None:
-    """Wait until all processes are here."""
-    if share().world > 1:
-        from torch import distributed
+    """Wait until all processes are here, however long that takes.
 
-        distributed.barrier()
+    Raises UserError where one of them has ended.
+    """
+    if share().world > 1:
+        _MEETING[0].wait()
 
 
 def broadcast(value: Any) -> Any:
@@ -74,20 +102,27 @@ def broadcast(value: Any) -> Any:
         return value
     from torch import distributed
 
+    barrier()
     values = [value]
     distributed.broadcast_object_list(values)
     return values[0]
 
 
-def gather(part: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
-    """All rows [count, ...], from each process's `Share.rows` of them, `part` [m, ...]."""
+def values_of_all(value: Any) -> list[Any]:
+    """What each process gave, in the order of their ranks."""
     if share().world == 1:
-        return part
+        return [value]
     from torch import distributed
 
-    parts: list[Any] = [None] * share().world
-    distributed.all_gather_object(parts, part)
-    return np.concatenate(parts)[:count]
+    barrier()
+    values: list[Any] = [None] * share().world
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def gather(part: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """All rows [count, ...], from each process's `Share.rows` of them, `part` [m, ...]."""
+    return part if share().world == 1 else np.concatenate(values_of_all(part))[:count]
 
 
 def parallel(network: nn.Module, device: torch.device) -> nn.Module:
@@ -101,6 +136,7 @@ def parallel(network: nn.Module, device: torch.device) -> nn.Module:
     from torch.nn import SyncBatchNorm
     from torch.nn.parallel import DistributedDataParallel
 
+    barrier()
     if device.type == "cuda":
         synchronised = SyncBatchNorm.convert_sync_batchnorm(network)
         return DistributedDataParallel(synchronised, device_ids=[device.index])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,6 +129,16 @@ class Bench:
     def scorer(self) -> Scorer:
         built: Scorer = self.spec.part("scorers").build()
         return built
+
+    def release_makers(self) -> None:
+        """Let go what generator and scorer loaded: training needs the memory.
+
+        They load it again where they are asked for more.
+        """
+        held = [self.__dict__[name] for name in ("generator", "scorer") if name in self.__dict__]
+        let_go = [part.release() for part in held if hasattr(part, "release")]
+        if any(let_go):
+            _free_memory()
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -415,15 +427,16 @@ class Bench:
     def setup(self, levels: Sequence[int], progress: Progress) -> RunSetup:
         """All that a run with images of `levels` needs, once the bank holds them.
 
-        Under torchrun all processes call this; the first makes the images. Raises UserError where
+        Under torchrun all processes call this, and make the images together. Raises UserError where
         a level has no usable image, or an epoch no whole batch.
         """
         if not self.backbone.frozen:  # else its features may be stored
             _fetch(self.backbone)
         id_test = id_test_split(self.dataset.splits)  # a dataset without one fails before the work
         synthetic = [level for level in levels if level != PHOTO]
-        made = self.fill(levels, progress) if synthetic and distributed.is_main_process() else None
-        distributed.barrier()
+        made = self.fill(levels, progress).images if synthetic else 0
+        self.release_makers()
+        made = sum(distributed.values_of_all(made))
         self.inputs.prepare(synthetic, progress)
         images = {level: self._usable_images(level) for level in synthetic}
         # after the images, which are few then: a level of which all failed is the graver fault
@@ -457,7 +470,7 @@ class Bench:
             scored=tuple(name for name in self.dataset.splits if name != "train"),
             id_test=id_test,
             bank_id=self.bank.id if synthetic else None,
-            images_generated=made.images if made else 0,
+            images_generated=made,
             image_costs=self.costs(levels),
         )
 
@@ -482,6 +495,14 @@ class Bench:
         """What fills an epoch of the training split as the sampler sees it."""
         classes = len(self.dataset.classes)
         return epoch_targets(self.spec.sampling, view, classes, self.epoch_images)
+
+
+def _free_memory() -> None:
+    """Free what only cycles refer to, and give back what torch keeps of a GPU's memory."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _fetch(part: Scorer | Backbone) -> None:

@@ -11,6 +11,7 @@ from discl.config.benchmark import Benchmark
 from discl.config.experiment import Experiment, experiments
 from discl.core.result import Result
 from discl.engine.training import distributed
+from discl.engine.training.meeting import clear_lost_process
 from discl.harness.bank.prompt_remarks import remarks_before_images
 from discl.harness.run.assembly import Bench
 from discl.harness.run.execute import RunOptions, run
@@ -31,10 +32,12 @@ def sweep(
 
     Before images are made, `tell` is given sentences about their prompts, if there are any, and
     `begin` the benchmark's parts and the runs to be made, if there are any. Under torchrun the main
-    process writes and prints; what the others would write goes into a temporary folder.
+    process writes and prints; what the others would write goes into a temporary folder. Raises
+    UserError where one of the processes ends before the work does.
     """
     distributed.join()
     with ExitStack() as stack:
+        stack.enter_context(clear_lost_process())
         if not distributed.is_main_process():
             store = Store(Path(stack.enter_context(tempfile.TemporaryDirectory())))
             tracker = CompositeTracker([])

@@ -219,6 +219,11 @@ class Img2Img:
         )
         return SharedTrajectory(self.family, sampling, self.counts)
 
+    def release(self) -> bool:
+        """Give back the loaded checkpoint; says whether there was one."""
+        self.__dict__.pop("trajectory", None)
+        return self.__dict__.pop("family", None) is not None
+
     def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
         """Images of photos [b, h, w, 3], of the same size or of `size`.
 

@@ -59,6 +59,10 @@ class OpenClipScorer:
         """Fetch published weights; raises UserError where they cannot be had."""
         self._checkpoint.fetch()
 
+    def release(self) -> bool:
+        """Give back the loaded model; says whether there was one."""
+        return self.__dict__.pop("_loaded", None) is not None
+
     def texts_read(self, texts: Sequence[str]) -> TextsRead | None:
         """What the text tower reads of texts [n]; None = all of each. Loads no weights."""
         if self._checkpoint.reads_whole(texts):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,17 +16,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from discl.core.interfaces import Generated, Request
+from discl.core.errors import UserError
+from discl.core.interfaces import Executor, Generated, Request
 from discl.core.levels import denoising_steps
 from discl.core.progress import DENOISING, WorkClock, counting, work
 from discl.core.registry import bind
 from discl.engine.bank import bank as module
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.catalogue import Catalogue
-from discl.engine.bank.filling import GROWTH, LEASE_SECONDS, LeaseSize
+from discl.engine.bank.filling import GROWTH, LEASE_SECONDS, MOST_WASTE, Groups, LeaseSize
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
 from discl.files import shards
+from discl.files.photos import PhotoRows
+from discl.parts.executors.local import LocalProcesses
 from tests.banks import InlineExecutor
 
 PROCESS: dict[str, object] = {"dataset": "toy", "generator": "blend"}
@@ -61,6 +67,21 @@ class _Generator:
         return Generated(self.inner.make(requests, photos).images)
 
 
+class Ones:
+    """A scorer to which all is alike."""
+
+    version = 1
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def embed_images(self, images: Any) -> Any:
+        return np.ones((len(images), 1), np.float32)
+
+    def embed_texts(self, texts: Sequence[str]) -> Any:
+        return np.ones((len(texts), 1), np.float32)
+
+
 def _sources() -> SourceImages:
     photos = np.random.default_rng(0).integers(0, 256, (PHOTOS, 8, 8, 3), dtype=np.uint8)
     prompts = bind("prompts", "dataset", {}).build()
@@ -80,11 +101,13 @@ def _fill(
     generator: _Generator,
     wanted: CellGrid = WANTED,
     progress: Callable[[str, int, int], None] = lambda *_: None,
+    executor: Executor | None = None,
 ) -> str:
     """The digest of a bank in `folder` once it is filled."""
+    executor = executor or InlineExecutor()
     with closing(Bank(folder, PROCESS)) as bank:
         maker = ImageMaker(bank.id, bank.shards, _sources(), generator, None)
-        bank.build(wanted, STEPS, InlineExecutor(), lambda: maker, BATCH, progress, at_once=2)
+        bank.build(wanted, STEPS, executor, lambda: maker, BATCH, progress, at_once=2)
         return bank.digest()
 
 
@@ -93,10 +116,15 @@ def _shards(folder: Path) -> list[str]:
     return shards.names(found)
 
 
-def _stopped(folder: Path, generator: _Generator, wanted: CellGrid = WANTED) -> tuple[int, int]:
+def _stopped(
+    folder: Path,
+    generator: _Generator,
+    wanted: CellGrid = WANTED,
+    executor: Executor | None = None,
+) -> tuple[int, int]:
     """Images kept and images that begin again: what Ctrl-C says, and what the bank says, too."""
     with pytest.raises(KeyboardInterrupt) as stop:
-        _fill(folder, generator, wanted)
+        _fill(folder, generator, wanted, executor=executor)
     (note,) = stop.value.__notes__
     kept, total, again = map(int, re.findall(r"\d+", note))
     assert note == f"{kept} of {total} images are kept; {again} in work begin again"
@@ -130,6 +158,37 @@ def test_a_lease_is_some_seconds_of_work_and_a_batch_at_most() -> None:
 
 def test_a_batch_may_be_smaller_than_what_is_made_at_a_time() -> None:
     assert LeaseSize(least=32, most=8).images == 8
+
+
+@pytest.mark.parametrize("chunk", [1, 32, 64, 128, 256])
+@pytest.mark.parametrize("levels", [(50, 70, 90), (0, 10, 30, 50), (50,)])
+@pytest.mark.parametrize("variants", [1, 3, 8])
+def test_leases_waste_a_tenth_at_most_on_filling_groups(
+    chunk: int, levels: tuple[int, ...], variants: int
+) -> None:
+    groups = Groups(chunk, tuple(denoising_steps(level, 50) for level in levels), variants)
+    size = LeaseSize(least=chunk, most=128, groups=groups)
+    for _ in range(3):
+        size.took(size.images, size.images * 0.07)
+        assert size.images % len(levels) == 0
+        assert groups.waste(size.images // len(levels)) <= MOST_WASTE
+        assert size.images <= max(128, 10 * chunk * len(levels))
+
+
+def test_the_waste_is_that_of_each_step() -> None:
+    # 10 images take 4 steps and 10 more only the last 2: groups of 8 are 2 and 3
+    groups = Groups(8, (4, 2), 5)
+    assert groups.waste(10) == (2 * 16 + 2 * 24) / (2 * 10 + 2 * 20) - 1
+    assert groups.waste(8) == 0.0
+
+
+def test_groups_are_not_filled_at_the_cost_of_ten_minutes() -> None:
+    groups = Groups(64, (25, 15, 5), 8)
+    size = LeaseSize(least=64, most=128, groups=groups)
+    size.took(64, 64 * 3.0)
+    assert size.images == 192  # 576 s
+    size.took(192, 192 * 4.0)
+    assert size.images == 64
 
 
 def test_where_shards_end_changes_no_image_no_digest_and_no_name(
@@ -176,6 +235,49 @@ def test_ten_stops_at_random_moments_cost_a_batch_each_at_most_and_say_the_true_
     digest = _fill(tmp_path / "bank", last, many)
     assert last.asked == len(many) - before
     assert digest == _fill(tmp_path / "undisturbed", _Generator(), many)
+
+
+def test_a_stop_keeps_what_was_made_and_not_yet_written(tmp_path: Path, whole: str) -> None:
+    local = LocalProcesses()
+    first = _Generator(stop_at=10)  # within the fourth lease; the third is not yet told then
+    kept, again = _stopped(tmp_path / "bank", first, executor=local)
+    assert (kept, again) == (8, 8)
+    last = _Generator()
+    assert _fill(tmp_path / "bank", last, executor=local) == whole
+    assert last.asked == len(WANTED) - kept
+
+
+def test_a_disk_that_fills_up_while_images_are_written_stops_the_bank_with_its_sentence(
+    tmp_path: Path, whole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = LocalProcesses()
+
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shards, "write", full)
+        with pytest.raises(UserError, match="writing images"):
+            _fill(tmp_path / "bank", _Generator(), executor=local)
+    assert _fill(tmp_path / "bank", _Generator(), executor=local) == whole
+
+
+def test_an_original_is_read_once_a_lease_however_many_images_are_made_of_it(
+    tmp_path: Path,
+) -> None:
+    read = Counter[int]()
+    photos = np.zeros((PHOTOS, 8, 8, 3), np.uint8)
+
+    def counted(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        read.update(rows.tolist())
+        return photos[rows]
+
+    many = CellGrid(WANTED.sources, WANTED.levels, 12)
+    sources = replace(_sources(), photos=PhotoRows(counted, np.arange(PHOTOS), (8, 8, 3)))
+    maker = ImageMaker("bank", tmp_path, sources, _Generator(), Ones())
+    made = maker(tuple(cell for name in WANTED.sources for cell in many.of(name)))
+    assert len(made.records) == 24 * PHOTOS
+    assert read == dict.fromkeys(range(PHOTOS), 1)
 
 
 def test_what_was_published_and_not_yet_entered_is_kept(

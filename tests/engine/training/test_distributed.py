@@ -2,15 +2,22 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from torch import distributed
 
 from discl.core.errors import UserError
+from discl.engine.bank.bank import Bank
 from discl.engine.training.distributed import Share
 from tests import processes
 
@@ -43,7 +50,17 @@ def _logits(home: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
 
 
 def _run(home: Path, photos: Path, ranks: int) -> list[str]:
-    """What each process of a run prints; they are started with what torchrun tells its own."""
+    """What each process of a run prints."""
+    started, logs = _begun(home, ranks, processes.discl, _words(photos))
+    for process, log in zip(started, logs, strict=True):
+        assert process.wait(240) == 0, log.with_suffix(".log").read_text()
+    return [log.read_text() for log in logs]
+
+
+def _begun(
+    home: Path, ranks: int, command: Callable[..., None], *arguments: Any
+) -> tuple[list[processes.Started], list[Path]]:
+    """Processes that are started with what torchrun tells its own, and what they print to."""
     # torchrun's agent keeps the store that its processes meet at, too
     store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     meeting = {
@@ -56,8 +73,8 @@ def _run(home: Path, photos: Path, ranks: int) -> list[str]:
     logs = [home.with_name(f"{home.name}-{rank}.json") for rank in range(ranks)]
     started = [
         processes.begin(
-            processes.discl,
-            _words(photos),
+            command,
+            *arguments,
             log=log,
             errors=log.with_suffix(".log"),
             environment={
@@ -69,9 +86,11 @@ def _run(home: Path, photos: Path, ranks: int) -> list[str]:
         )
         for rank, log in enumerate(logs)
     ]
-    for process, log in zip(started, logs, strict=True):
-        assert process.wait(240) == 0, log.with_suffix(".log").read_text()
-    return [log.read_text() for log in logs]
+    _STORES.append(store)
+    return started, logs
+
+
+_STORES: list[Any] = []  # as long as the processes live
 
 
 def test_two_processes_train_what_one_does(tmp_path: Path, cifar100_photos: Path) -> None:
@@ -99,6 +118,53 @@ def test_two_processes_under_torchrun_train_what_one_does(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]
     _check_same(tmp_path / "one", tmp_path / "two")
+
+
+def _impatient(words: list[str], dies: bool) -> None:
+    """The command, whose collectives wait for 5 s; the second process makes images for longer.
+
+    With `dies` it is killed while it makes the first ones.
+    """
+    from discl.engine.training import meeting
+    from discl.parts.generators.blend import Blend
+
+    meeting.BEAT_SECONDS = 0.5
+    meeting.SILENT_SECONDS = 5.0
+    begin, make = distributed.init_process_group, Blend.make
+    distributed.init_process_group = partial(begin, timeout=timedelta(seconds=5))
+
+    def slow(*arguments: Any) -> Any:
+        if dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(3.5)
+        return make(*arguments)
+
+    if os.environ["RANK"] == "1":
+        Blend.make = slow  # type: ignore[method-assign]
+    processes.discl(words)
+
+
+@pytest.mark.slow  # it waits for longer than the collectives would
+def test_processes_make_the_bank_together_and_none_waits_for_it_in_a_collective(
+    tmp_path: Path, cifar100_photos: Path
+) -> None:
+    started, logs = _begun(tmp_path / "home", 2, _impatient, _words(cifar100_photos), False)
+    for process, log in zip(started, logs, strict=True):
+        assert process.wait(240) == 0, log.with_suffix(".log").read_text()
+    assert json.loads(logs[0].read_text())["metrics"]
+
+
+@pytest.mark.slow  # it waits until a process counts as dead
+def test_a_process_that_dies_ends_the_others_with_a_sentence_and_costs_no_image(
+    tmp_path: Path, cifar100_photos: Path
+) -> None:
+    started, logs = _begun(tmp_path / "home", 2, _impatient, _words(cifar100_photos), True)
+    assert started[1].wait(240) == -signal.SIGKILL
+    assert started[0].wait(60) == 2
+    assert "process 1 has given no sign of life for 5 s" in logs[0].with_suffix(".log").read_text()
+    (bank,) = (tmp_path / "home" / "banks").iterdir()
+    assert sum(Bank.at(bank).count().values()) > 0
+    assert not list((bank / "builders").iterdir())
 
 
 def _check_same(one: Path, two: Path) -> None:
