@@ -117,9 +117,7 @@ def _end_quietly() -> NoReturn:
 
 def _tell(sentence: str) -> None:
     with suppress(OSError):  # a full disk behind standard error: the exit code tells it
-        from discl.cli.render.tables import tell_aside
-
-        tell_aside(sentence)
+        echo(sentence, err=True)
 
 
 def _stopped(stop: BaseException) -> str:

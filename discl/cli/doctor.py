@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from discl.cli.options.completion import checks
+from discl.cli.options.output import format_option
 from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
@@ -19,14 +20,7 @@ _STYLES = {"ok": "", "note": "note", "problem": "bad"}
 @click.command()
 @click.argument("check", nargs=-1, metavar="[CHECK]...", shell_complete=checks)
 @click.option("--all", "everything", is_flag=True, help="Show what is ok, too.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json: every finding, for scripts.",
-)
+@format_option("json: every finding, for scripts.", forms=("text", "json"))
 @click.pass_context
 def doctor(ctx: click.Context, check: tuple[str, ...], everything: bool, form: str) -> None:
     """Check this machine, and say what to repair.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from discl.cli.options.output import format_option
 from discl.cli.options.selection import load, opened, selection
 from discl.core.text import echo, echo_json, typed
 
@@ -23,14 +24,7 @@ SHOWN = 30  # classes on the terminal
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also draw the hardest photos: .png, .webp or .svg.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json: everything, for scripts.",
-)
+@format_option(forms=("text", "json"))
 def hard(sheet: Path | None, form: str, **selection: Any) -> None:
     """Show which training photos of BENCH are hard.
 

@@ -10,7 +10,15 @@ from click.shell_completion import CompletionItem
 
 from discl.cli.options.completion import benchmarks
 from discl.cli.options.group import CommandGroup
-from discl.cli.options.selection import epoch_option, load, selection, words
+from discl.cli.options.output import format_option
+from discl.cli.options.selection import (
+    baseline_option,
+    epoch_option,
+    load,
+    papers_option,
+    selection,
+    words,
+)
 from discl.cli.render.boards import print_board
 from discl.core.text import echo
 
@@ -75,20 +83,10 @@ def leaderboard() -> None:
 @leaderboard.command("show")
 @selection
 @epoch_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="table: for the terminal; the others can be written to a file with -o.",
+@format_option(
+    "table: for the terminal; the others can be written to a file with -o.", forms=FORMATS
 )
-@click.option(
-    "--baseline",
-    "baselines",
-    multiple=True,
-    help="A strategy to compare with. Repeatable; default: real_rebalanced, real_only.",
-)
+@baseline_option
 @click.option(
     "-o",
     "--output",
@@ -100,11 +98,7 @@ def leaderboard() -> None:
     is_flag=True,
     help="Show the published results that come with discl instead of the runs on this machine.",
 )
-@click.option(
-    "--papers",
-    is_flag=True,
-    help="Show results of papers on other data as well; they do not compare with the rows.",
-)
+@papers_option
 def leaderboard_show(
     form: str,
     baselines: tuple[str, ...],

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.cli.options.completion import benchmarks, scales, strategies
-from discl.cli.options.selection import epoch_option, load, words
+from discl.cli.options.completion import benchmarks
+from discl.cli.options.selection import (
+    baseline_option,
+    epoch_option,
+    load,
+    papers_option,
+    scale_option,
+    set_option,
+    strategies_option,
+    words,
+)
 from discl.core.text import echo
 
 if TYPE_CHECKING:
@@ -26,32 +35,11 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
         click.argument(
             "benches", metavar="BENCH...", nargs=-1, required=True, shell_complete=benchmarks
         ),
-        click.option(
-            "--scale",
-            default="smoke",
-            show_default=True,
-            shell_complete=scales,
-            help="smoke, small or paper.",
-        ),
-        click.option(
-            "--strategies",
-            shell_complete=strategies,
-            help="Only these, separated by commas; default: all that have runs.",
-        ),
+        scale_option,
+        strategies_option("Only these, separated by commas; default: all that have runs."),
         click.option("--seeds", help="Seeds, separated by commas; default: all that have runs."),
-        click.option(
-            "--baseline",
-            "baselines",
-            multiple=True,
-            help="A strategy to compare with. Repeatable; default: real_rebalanced, real_only.",
-        ),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Override a setting, e.g. --set train.epochs=2. Repeatable.",
-        ),
+        baseline_option,
+        set_option,
         click.option(
             "--root",
             type=click.Path(file_okay=False, exists=True, path_type=Path),
@@ -86,11 +74,7 @@ def _specs(benches: tuple[str, ...], **narrowed: Any) -> list[Benchmark]:
     show_default=True,
     help="The page to write.",
 )
-@click.option(
-    "--papers",
-    is_flag=True,
-    help="Show results of papers on other data as well; they do not compare with the rows.",
-)
+@papers_option
 @click.option(
     "--pictures/--no-pictures",
     "shown",

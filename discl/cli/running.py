@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.cli.options.completion import trackers as tracker_names
 from discl.cli.options.launching import (
     end_failed,
     execution_of,
     executor_options,
     is_executed,
     run_bench,
+    trackers_option,
 )
 from discl.cli.options.selection import load, selection, tell_how_to_keep, words
 from discl.cli.render.boards import print_board
@@ -104,11 +104,7 @@ def _tell(sentence: str) -> None:
 
 @click.command()
 @selection
-@click.option(
-    "--trackers",
-    shell_complete=tracker_names,
-    help="Trackers, separated by commas; see `discl list trackers`. The record is always kept.",
-)
+@trackers_option
 @executor_options
 def bench(trackers: str | None, **selection: Any) -> None:
     """Run every strategy and seed of BENCH, and print the table.
@@ -168,7 +164,7 @@ def bench(trackers: str | None, **selection: Any) -> None:
 
 @click.command()
 @selection
-@click.option("--trackers", shell_complete=tracker_names, help="Trackers, separated by commas.")
+@trackers_option
 def run(trackers: str | None, **selection: Any) -> None:
     """Make one run of BENCH, and print its metrics as JSON.
 

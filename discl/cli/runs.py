@@ -11,6 +11,7 @@ import click
 
 from discl.cli.options.completion import benchmarks, run_ids, scales, strategies
 from discl.cli.options.group import CommandGroup
+from discl.cli.options.output import format_option
 from discl.cli.options.selection import epoch_option
 from discl.core.text import echo, echo_json
 
@@ -59,14 +60,7 @@ def runs() -> None:
     help="Show the N newest; 0 = all.",
 )
 @epoch_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="json, csv: for scripts.",
-)
+@format_option("json, csv: for scripts.", forms=("table", "json", "csv"))
 def runs_ls(
     bench: str | None,
     scale: str | None,
@@ -130,21 +124,10 @@ def _matches(run: StoredRun, bench: str | None, scale: str | None, strategies: l
 # ---------------------------------------------------------------- show, diff
 
 
-def format_option(command: Command) -> Command:
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(["table", "json"]),
-        default="table",
-        show_default=True,
-        help="json: everything, for scripts.",
-    )(command)
-
-
 @runs.command("show")
 @click.argument("run", shell_complete=run_ids)
 @epoch_option
-@format_option
+@format_option()
 def runs_show(run: str, epoch: str | None, form: str) -> None:
     """Show one run in full.
 
@@ -192,7 +175,7 @@ def runs_show(run: str, epoch: str | None, form: str) -> None:
     help="Show N metrics and half as many classes; 0 = all.",
 )
 @epoch_option
-@format_option
+@format_option()
 def runs_diff(a: str, b: str, sort: str, most: int, epoch: str | None, form: str) -> None:
     """Compare two runs, A and B.
 

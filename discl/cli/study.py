@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.options.group import CommandGroup
+from discl.cli.options.output import format_option
 from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
@@ -47,18 +48,6 @@ def storage_option(command: Command) -> Command:
     )(command)
 
 
-def format_option(command: Command) -> Command:
-    """--format."""
-    return click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(["table", "json"]),
-        default="table",
-        show_default=True,
-        help="json: everything, for scripts.",
-    )(command)
-
-
 def _url(given: str | None) -> str:
     from discl.harness.tuning.storage.address import default_url
 
@@ -74,8 +63,8 @@ def _print_json(value: Any) -> None:
 
 @study.command("ls")
 @storage_option
-@format_option
-def study_ls(url: str | None, output_format: str) -> None:
+@format_option()
+def study_ls(url: str | None, form: str) -> None:
     """List all studies.
 
     For each: how many trials are over, given up, failed, running and waiting, the best objective,
@@ -91,7 +80,7 @@ def study_ls(url: str | None, output_format: str) -> None:
     from discl.harness.tuning.storage.address import redacted
 
     studies = history.all_studies(_url(url))
-    if output_format == "json":
+    if form == "json":
         _print_json([_summary(study) for study in studies])
         return
     header = [
@@ -161,7 +150,7 @@ def _percent(value: float | None) -> str:
 @study.command("show")
 @click.argument("name")
 @storage_option
-@format_option
+@format_option()
 @click.option(
     "--sort",
     type=click.Choice(["slot", "value"]),
@@ -169,7 +158,7 @@ def _percent(value: float | None) -> str:
     show_default=True,
     help="In the order of the budget, or best first.",
 )
-def study_show(name: str, url: str | None, output_format: str, sort: str) -> None:
+def study_show(name: str, url: str | None, form: str, sort: str) -> None:
     """Show the trials and the best settings of a study.
 
     The space and the reasons of failed trials are shown, too. The best settings are given as a
@@ -183,7 +172,7 @@ def study_show(name: str, url: str | None, output_format: str, sort: str) -> Non
     from discl.harness.tuning import history
 
     studies = history.chosen_studies(_url(url), name)
-    if output_format == "json":
+    if form == "json":
         _print_json([_as_json(study, sort) for study in studies])
         return
     for study in studies:
@@ -291,8 +280,8 @@ def _cells(row: dict[str, Any], paths: list[str], study: StudySnapshot) -> list[
 @study.command("importance")
 @click.argument("name")
 @storage_option
-@format_option
-def study_importance(name: str, url: str | None, output_format: str) -> None:
+@format_option()
+def study_importance(name: str, url: str | None, form: str) -> None:
     """Rank settings by importance, with Optuna's PED-ANOVA.
 
     A setting is important if it separates the best trials from the rest. Take it as a hint: it
@@ -306,7 +295,7 @@ def study_importance(name: str, url: str | None, output_format: str) -> None:
 
     studies = history.chosen_studies(_url(url), name)
     shares = [study.importances() for study in studies]
-    if output_format == "json":
+    if form == "json":
         _print_json(
             [
                 {"study": study.name, "trials": len(study.scored), "importances": importances}

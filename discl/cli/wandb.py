@@ -9,6 +9,7 @@ import click
 
 from discl.cli.options.completion import benchmarks
 from discl.cli.options.group import CommandGroup
+from discl.cli.options.output import format_option
 from discl.cli.options.selection import load, selection
 from discl.core.text import echo
 
@@ -80,14 +81,7 @@ def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> No
 
 @wandb.command("status")
 @click.option("--ask", is_flag=True, help="Ask the server whether it knows the key.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="json: everything, with the ids of all runs that wait.",
-)
+@format_option("json: everything, with the ids of all runs that wait.")
 def wandb_status(ask: bool, form: str) -> None:
     """Show where runs are sent, which wait, and where offline files lie.
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discl.cli.render.layout import Styled, width_of, wrapped
-from discl.cli.render.tables import show, show_pairs, table_lines, tell
+from discl.cli.render.layout import Styled
+from discl.cli.render.tables import show, show_pairs, tell
 from discl.core.text import LEFT_TO_RIGHT, terminal_width
+from discl.core.text.wrapping import width_of, wrapped
 from tests.properties import examples
 from tests.table_samples import on_a_terminal
 
@@ -24,37 +25,46 @@ LONG = "a_name_of_300_characters_" * 12
 def _lines(
     width: int | None, rows: list[list[str]] = ROWS, header: list[str] = HEADER
 ) -> list[str]:
-    """Without the blank before each line of the table itself."""
-    shown = table_lines("title", header, rows, worth=["all", "few"], width=width)
-    lines = ["".join(part.text for part in line) for line in shown]
-    return [line.removeprefix(" ") for line in lines]
+    shown = on_a_terminal(width, lambda: show("title", header, rows, worth=["all", "few"]))
+    return shown.removesuffix("\n").split("\n")
 
 
 def test_columns_that_have_no_room_go_whole_the_least_worth_first() -> None:
-    assert _lines(60)[1] == "strategy  seeds         all         few  worst group"
+    assert _lines(60)[1] == " strategy  seeds         all         few  worst group"
     assert _lines(45)[1:] == [
-        "strategy  seeds         all         few",
-        "static       16  34.2 ± 0.4  12.6 ± 0.4",
+        " strategy  seeds         all         few",
+        " static       16  34.2 ± 0.4  12.6 ± 0.4",
         "not shown at this width: `worst group`; see a",
         "wider terminal or `| cat`",
     ]
 
 
+@pytest.mark.parametrize("width", [20, 45, 60, None])
+def test_a_blank_stands_before_each_line_of_a_table_and_none_before_title_and_note(
+    width: int | None,
+) -> None:
+    title, *table = _lines(width, [["", "16", "1", "2", "3"], *ROWS])
+    assert title == "title"
+    note = next((at for at, line in enumerate(table) if line.startswith("not shown")), len(table))
+    assert all(line.startswith(" ") and not line.endswith(" ") for line in table[:note])
+    assert not any(line.startswith(" ") for line in table[note:])
+
+
 def test_a_narrow_terminal_gets_a_paragraph_a_row_with_everything() -> None:
     assert _lines(20)[1:] == [
-        "static",
-        "  seeds: 16",
-        "  all: 34.2 ± 0.4",
-        "  few: 12.6 ± 0.4",
-        "  worst group:",
-        "  3.2 ± 0.7",
+        " static",
+        "   seeds: 16",
+        "   all: 34.2 ± 0.4",
+        "   few: 12.6 ± 0.4",
+        "   worst group:",
+        "   3.2 ± 0.7",
     ]
 
 
 def test_a_pipe_gets_one_line_a_row_whatever_its_length() -> None:
     rows = [[LONG, "16", "34.2 ± 0.4", "-", "-"]]
     _, titles, row = _lines(None, rows)
-    assert row.startswith(f"{LONG}     16  34.2 ± 0.4")
+    assert row.startswith(f" {LONG}     16  34.2 ± 0.4")
     assert titles.index("all") == row.index("34.2") + len("34.2 ± 0.4") - len("all")
 
 
@@ -62,7 +72,7 @@ def test_a_pipe_gets_one_line_a_row_whatever_its_length() -> None:
 def test_a_name_of_300_characters_wraps_and_is_whole(width: int) -> None:
     lines = _lines(width, [[LONG, "16", "34.2 ± 0.4", "-", "-"]])
     assert max(map(len, lines)) <= width
-    first = next(at for at, line in enumerate(lines) if line.startswith("a_name"))
+    first = next(at for at, line in enumerate(lines) if line.startswith(" a_name"))
     name = "".join(line.split("  ")[0].strip() for line in lines[first:])
     assert name.startswith(LONG)
     assert any("34.2 ± 0.4" in line for line in lines)
@@ -73,7 +83,7 @@ def test_a_title_of_300_characters_leaves_room_for_the_cells() -> None:
     for width in (60, 80):
         lines = _lines(width, header=header)
         assert max(map(len, lines)) <= width
-        assert any(line.startswith("static ") for line in lines)
+        assert any(line.startswith(" static ") for line in lines)
 
 
 def test_numbers_keep_their_order_after_a_name_that_is_written_from_the_right() -> None:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from discl.cli.render.layout import width_of
+from discl.core.text.wrapping import width_of
 from tests.table_samples import GOLDEN, NARROW, SAMPLES, WIDTHS, at_each_width, snapshot
 
 # what is to be copied is never wrapped

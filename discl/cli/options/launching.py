@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from discl.cli.options.completion import benchmarks, executors, scales, trackers
+from discl.cli.options.output import format_option
 from discl.cli.options.renamed import renamed_option
 from discl.core.text import echo, echo_json
 
@@ -22,23 +23,31 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+executor_option = click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    shell_complete=executors,
+    help="Where work is done: local, ray, slurm; see `discl list executors`.",
+)
+address_option = click.option(
+    "--address",
+    help="Address of a running Ray cluster, e.g. auto or head:6379; default: start one here.",
+)
+trackers_option = click.option(
+    "--trackers",
+    shell_complete=trackers,
+    help="Trackers, separated by commas; see `discl list trackers`. The record is always kept.",
+)
+
 _EXECUTION = (
-    click.option(
-        "--executor",
-        default="local",
-        show_default=True,
-        shell_complete=executors,
-        help="Where runs are made: local, ray, slurm; see `discl list executors`.",
-    ),
+    executor_option,
     click.option(
         "--workers",
         type=click.IntRange(1),
         help="Runs made side by side: processes, Ray actors or Slurm jobs.",
     ),
-    click.option(
-        "--address",
-        help="Address of a running Ray cluster, e.g. auto or head:6379; default: start one here.",
-    ),
+    address_option,
     click.option(
         "--executor-set",
         multiple=True,
@@ -77,19 +86,8 @@ _OPTIONS = (
         "--dry-run", is_flag=True, help="Say what would be run and what it costs, and stop."
     ),
     *_EXECUTION,
-    click.option(
-        "--trackers",
-        shell_complete=trackers,
-        help="Trackers of the runs, separated by commas; the record is always kept.",
-    ),
-    click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(["table", "json"]),
-        default="table",
-        show_default=True,
-        help="json: the outcome as one JSON object on standard output.",
-    ),
+    trackers_option,
+    format_option("json: the outcome as one JSON object on standard output."),
     renamed_option("--engine", "--executor"),
     renamed_option("--engine-set", "--executor-set"),
     renamed_option("--json", "--format json > FILE"),
@@ -293,7 +291,7 @@ def _label(point: Point) -> str:
 
 
 def wants_json(given: Mapping[str, Any]) -> bool:
-    return bool(given["output_format"] == "json")
+    return bool(given["form"] == "json")
 
 
 def print_json(outcome: Any) -> None:

@@ -15,30 +15,43 @@ if TYPE_CHECKING:
     from discl.harness.run.trackers import CompositeTracker
 
 
+SCALES = "smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper."
+scale_option = click.option(
+    "--scale", default="smoke", show_default=True, shell_complete=scales, help=SCALES
+)
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting, e.g. --set train.epochs=2. Repeatable.",
+)
+baseline_option = click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    help="A strategy to compare with. Repeatable; default: real_rebalanced, real_only.",
+)
+papers_option = click.option(
+    "--papers",
+    is_flag=True,
+    help="Show results of papers on other data as well; they do not compare with the rows.",
+)
+
+
+def strategies_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--strategies, with what it says of the others."""
+    return click.option("--strategies", shell_complete=strategies, help=help)
+
+
 def selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """BENCH and the options that say which version of it."""
     options = [
         click.argument("bench", metavar="BENCH", shell_complete=benchmarks),
-        click.option(
-            "--scale",
-            default="smoke",
-            show_default=True,
-            shell_complete=scales,
-            help="smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper.",
-        ),
-        click.option(
-            "--strategies",
-            shell_complete=strategies,
-            help="Only these, separated by commas; see `discl list strategies`.",
-        ),
+        scale_option,
+        strategies_option("Only these, separated by commas; see `discl list strategies`."),
         click.option("--seeds", help="Seeds, separated by commas, e.g. 0,1,2."),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Override a setting, e.g. --set train.epochs=2. Repeatable.",
-        ),
+        set_option,
     ]
     for option in reversed(options):
         command = option(command)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from discl.core.text import LEFT_TO_RIGHT
+from discl.core.text.wrapping import WORDS, are_of_one, width_of, wrapped
 
 GAP = 2  # blanks between columns
 LEAST_WORDS = 20  # a column of words keeps before another column goes
@@ -17,12 +18,7 @@ LEAST_TITLE = 12  # a longer word of a title may break; one as short stands on a
 STACKED_BELOW = 40  # columns of a terminal; there a row is a paragraph where the table is wider
 INDENT = "  "
 
-# a word with the blanks after it; a number stays with its interval or its sign, and what stands in
-# backticks stays together
-_WORDS = re.compile(r"`[^`]{1,24}`\S*\s*|\S+(?: (?:± \S+|%\S*))?\s*|\s+")
-_PIECES = re.compile(r"[^\s_/.,:=-]*[\s_/.,:=-]*")  # of a word that is longer than the line
 _RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
-_OTHER_WIDTHS = "\u0300"  # from here on a letter may take none or two columns
 
 
 class Styled(NamedTuple):
@@ -56,49 +52,6 @@ class FittedColumns(NamedTuple):
     left_out: list[int]
 
 
-def width_of(text: str) -> int:
-    """Columns of a terminal that a line of text takes."""
-    if _are_of_one(text):
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def wrapped(text: str, width: int | None) -> list[str]:
-    """Lines of at most `width` columns, at least one.
-
-    They end after words; within a word that is longer than a line after a mark such as `_`, and
-    else anywhere. None is any width.
-    """
-    if width is None or width_of(text) <= width:
-        return [text]
-    lines = [""]
-    for word in _WORDS.findall(text):
-        if width_of((lines[-1] + word).rstrip()) <= width:
-            lines[-1] += word
-        elif width_of(word.rstrip()) <= width:
-            lines.append(word)
-        else:
-            _add_long(lines, word, width)
-    return [line.rstrip() for line in lines if line.strip()] or [""]
-
-
-def _add_long(lines: list[str], word: str, width: int) -> None:
-    """A word that is longer than a line, on lines of its own."""
-    lines.append("")
-    for piece in filter(None, _PIECES.findall(word)):
-        if width_of((lines[-1] + piece).rstrip()) <= width:
-            lines[-1] += piece
-        elif width_of(piece.rstrip()) <= width:
-            lines.append(piece)
-        else:
-            for letter in piece:
-                if width_of((lines[-1] + letter).rstrip()) > width and lines[-1]:
-                    lines.append("")
-                lines[-1] += letter
-
-
 def fit(
     columns: Sequence[TableColumn], rows: Sequence[Sequence[Styled]], width: int | None
 ) -> FittedColumns:
@@ -120,13 +73,8 @@ def fit(
 
 
 def _widest(texts: Sequence[str]) -> int:
-    of_one = _are_of_one("".join(texts))
+    of_one = are_of_one("".join(texts))
     return max(map(len if of_one else width_of, texts), default=0)
-
-
-def _are_of_one(letters: str) -> bool:
-    """Whether each letter is known to take one column."""
-    return letters.isascii() or max(letters) < _OTHER_WIDTHS
 
 
 def _widths(
@@ -140,7 +88,7 @@ def _widths(
     least_words = min(LEAST_WORDS, width // 2) if width >= STACKED_BELOW else width
     least, natural = [], []
     for column, at in zip(columns, shown, strict=True):
-        title = max((width_of(word.rstrip()) for word in _WORDS.findall(column.title)), default=0)
+        title = max((width_of(word.rstrip()) for word in WORDS.findall(column.title)), default=0)
         if breaks_titles:
             title = min(title, LEAST_TITLE)
         whole = width_of(column.title)
@@ -187,7 +135,7 @@ def laid_out(
     for row in rows:
         text = form.format(*(row[at].text for at in layout.columns))
         # of thousands of rows nearly all are of plain cells with room for each
-        if len(text) == length and _are_of_one(text) and not _is_styled(row):
+        if len(text) == length and are_of_one(text) and not _is_styled(row):
             yield [Styled(text.rstrip())]
         else:
             yield from _row(columns, row, layout, width)

@@ -17,9 +17,9 @@ from discl.cli.render.layout import (
     TableColumn,
     fit,
     laid_out,
-    wrapped,
 )
-from discl.core.text import echo, echo_styled, printable, terminal_width, visible
+from discl.core.text import echo_styled, printable, terminal_width
+from discl.core.text.wrapping import wrapped
 
 if TYPE_CHECKING:
     from discl.harness.sweep.grid_table import GridTable
@@ -49,37 +49,11 @@ def show(
     `elsewhere` is an option that gives all of them, such as "--format csv". A title of "" is not
     printed; `style` is that of cells without one.
     """
-    lines = table_lines(
-        title,
-        header,
-        rows,
-        left,
-        worth=worth,
-        elsewhere=elsewhere,
-        style=style,
-        width=terminal_width(),
-    )
-    echo_styled(lines)
-
-
-def table_lines(
-    title: str,
-    header: Sequence[str],
-    rows: Iterable[Sequence[Cell]],
-    left: int = 1,
-    *,
-    worth: Sequence[str] = (),
-    elsewhere: str = "",
-    style: str = "",
-    width: int | None = None,
-) -> Iterable[Line]:
-    """The lines that `show` prints on a terminal of `width` columns; None is no terminal."""
+    width = terminal_width()
     cells = [[_cell(cell, style) for cell in row] for row in rows]
     if not cells:
-        yield from _sentence(f"{title}: {NOTHING}" if title else NOTHING, width)
+        echo_styled(_sentence(f"{title}: {NOTHING}" if title else NOTHING, width))
         return
-    if title:
-        yield from _sentence(title, width)
     ranks = _ranks(header, worth)
     columns = [
         TableColumn(printable(name), rank, at < left)
@@ -87,16 +61,14 @@ def table_lines(
     ]
     room = None if width is None else max(1, width - len(MARGIN.text))
     layout = fit(columns, cells, room)
-    for line in laid_out(columns, cells, layout, room):
-        yield [MARGIN, *line] if line else line
+    lines = list(_sentence(title, width)) if title else []
+    lines += [[MARGIN, *line] if line else line for line in laid_out(columns, cells, layout, room)]
     if layout.left_out:
         names = ", ".join(f"`{columns[at].title}`" for at in layout.left_out)
         where = f"{elsewhere}, " if elsewhere else ""
-        yield from _sentence(
-            f"not shown at this width: {names}; see {where}a wider terminal or `| cat`",
-            width,
-            "dim",
-        )
+        note = f"not shown at this width: {names}; see {where}a wider terminal or `| cat`"
+        lines += _sentence(note, width, "dim")
+    echo_styled(lines)
 
 
 def _ranks(header: Sequence[str], worth: Sequence[str]) -> list[int]:
@@ -124,13 +96,6 @@ def tell(sentence: str, style: str = "", indent: str = "") -> None:
     width = terminal_width()
     lines = _sentence(sentence, None if width is None else max(1, width - len(indent)), style)
     echo_styled([Styled(indent), *line] for line in lines)
-
-
-def tell_aside(sentence: str) -> None:
-    """A sentence on standard error; on a terminal its lines end at words."""
-    width = terminal_width(err=True)
-    lines = visible(sentence).split("\n")
-    echo("\n".join(part for line in lines for part in wrapped(line, width)), err=True)
 
 
 def tell_figure(what: str, amount: str, explanation: str) -> None:

@@ -1,6 +1,7 @@
 """Text that leaves: escaped for what reads it, since names may come from anybody.
 
 - words.py: lists of words, and text without characters that steer a terminal.
+- wrapping.py: lines that end at words.
 - terminal.py: `echo` and `console`, the only ways of the project to a terminal.
 - markup.py: Markdown and LaTeX as types, into which plain text is put escaped; cells of CSV.
 """

@@ -15,6 +15,7 @@ from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
 from discl.core.text.words import visible
+from discl.core.text.wrapping import wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -34,10 +35,16 @@ LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"  # is not seen, and takes no room
 
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Write text and a line end to standard output, or with `err` to standard error."""
+    """Write text and a line end to standard output, or with `err` to standard error.
+
+    On standard error stand sentences: on a terminal their lines end at words.
+    """
     import click
 
     shown = visible(str(text))
+    if err and nl and (width := terminal_width(err=True)):
+        lines = shown.split("\n")
+        shown = "\n".join(part for line in lines for part in wrapped(line, width, whole_words=True))
     stream = sys.stderr if err else sys.stdout
     if hasattr(stream, "rich_proxied_file"):  # rich draws below it, and click would write past it
         stream.write(shown + ("\n" if nl else ""))

@@ -20,16 +20,6 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """'1 seed', '2,000 seeds'; `plural` where it is not the noun with an s."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """'1 seed', '2,000 seeds'; `plural` where it is not the noun with an s."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
-
-
 def printable(text: str, most: int = 0) -> str:
     """`text` on one line of a terminal, cut to `most` characters unless that is 0.
 

@@ -14,8 +14,8 @@ from discl.files.disk import atomic_output
 from discl.harness.leaderboard.publish import committed
 from discl.harness.leaderboard.stored import runs_of, with_runs
 from discl.harness.leaderboard.table import board
-from discl.harness.report.canvas import altair
 from discl.harness.report.comparison import Comparison
+from discl.harness.report.drawing.canvas import altair
 from discl.harness.report.figures import save_figures
 from discl.harness.report.histories import load_histories
 from discl.harness.report.library import drawing_library

@@ -15,8 +15,9 @@ from functools import cache
 from typing import Any, ClassVar
 
 from discl.harness.report import charts
-from discl.harness.report.canvas import Canvas
 from discl.harness.report.comparison import Comparison, Rows
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.reach import CUT_OFF, are_cut
 
 # columns of the table a reader can open under a chart: field -> title
 STRATEGY = {"strategy": "strategy"}
@@ -36,6 +37,8 @@ class ReportChart(ABC):
     per_strategy: ClassVar[bool] = False  # one panel for each strategy
     wide: ClassVar[bool] = False
     named: ClassVar[bool] = False  # whether its rows carry the strategies' names; else a key does
+    intervals: ClassVar[tuple[str, ...]] = ("",)  # prefixes of the fields of its intervals
+    cut_off: ClassVar[str] = CUT_OFF  # said where an interval runs on beyond the axis
     figure: ClassVar[str] = ""  # its name among the figures for papers; "" = it is not one of them
 
     @abstractmethod
@@ -57,6 +60,10 @@ class ReportChart(ABC):
     def caption(self, comparison: Comparison) -> str:
         """The sentence beside the figure, which follows no choice of a reader."""
         return self.about(comparison)
+
+    def with_cuts(self, about: str, rows: Rows) -> str:
+        """A description of some rows, with a sentence where their intervals are not drawn whole."""
+        return f"{about} {self.cut_off}" if are_cut(rows, self.intervals) else about
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,8 @@ def draw_charts(
             continue
         if rows := chart.rows(comparison):
             canvas = Canvas(comparison, rows, paper=paper, checked=checked)
-            drawn.append(DrawnChart(chart, chart.about(comparison), rows, chart.draw(canvas)))
+            about = chart.with_cuts(chart.about(comparison), rows)
+            drawn.append(DrawnChart(chart, about, rows, chart.draw(canvas)))
     return drawn
 
 

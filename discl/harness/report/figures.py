@@ -13,10 +13,10 @@ from discl.core.text import visible
 from discl.files.disk import clear_disk_errors, write_text
 from discl.files.vega import require_vl_convert, write_picture
 from discl.harness.leaderboard.wording import comparability_line, reading
-from discl.harness.report.canvas import PAPER_INK, PAPER_QUIET, altair
 from discl.harness.report.chart import DrawnChart, draw_charts
 from discl.harness.report.charts.costs import PAPER_COST
 from discl.harness.report.comparison import Comparison, Rows
+from discl.harness.report.drawing.canvas import PAPER_INK, PAPER_QUIET, altair
 
 POINTS_PER_PIXEL = 72 / 96
 CONFIG: Mapping[str, Any] = {
@@ -60,7 +60,9 @@ def save_figures(
             for form in formats:
                 path = folder / f"{name}.{form}"
                 written.append(write_picture(spec, path, scale=POINTS_PER_PIXEL))
-            captions.append(f"{name}: {chart.kind.caption(comparison)}")
+            caption = chart.kind.caption(comparison)
+            shown = spec["datasets"][chart.id]
+            captions.append(f"{name}: {chart.kind.with_cuts(caption, shown)}")
     text = folder / f"{stem}-captions.txt"
     write_text(text, _captions(comparison, captions, command))
     return [*written, text]

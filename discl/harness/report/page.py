@@ -18,10 +18,10 @@ from markupsafe import Markup
 from discl.core.text import listed
 from discl.harness.html import template, text, unbroken
 from discl.harness.leaderboard.wording import cell, percent, placed
-from discl.harness.report.canvas import css_colour, css_variable
 from discl.harness.report.comparison import Rows
+from discl.harness.report.drawing.canvas import css_colour, css_variable
+from discl.harness.report.drawing.style import plot_styles
 from discl.harness.report.section import Section
-from discl.harness.report.style import plot_styles
 from discl.version import __version__
 
 SYMBOL_PATHS = {  # SVG paths of a circle of radius 1 and the other shapes, as Vega draws them

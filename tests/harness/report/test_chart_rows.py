@@ -55,7 +55,7 @@ def test_many_classes_are_drawn_together_by_their_photos() -> None:
     means = [(row["class"], row["mean"]) for row in rows if row["strategy"] == "static"]
     assert means == [
         ("4 to 7 photos (20 classes)", 50.0),
-        ("1 photos (20 classes)", 10.0),
+        ("1 photo (20 classes)", 10.0),
     ]  # nothing was measured of the others
 
 
@@ -132,6 +132,25 @@ def test_axes_of_recall_run_from_0_to_100(name: str, along: str) -> None:
     axes = [layer["encoding"][along] for layer in chart.spec["layer"]]
     assert axes
     assert all(axis["scale"]["domain"] == [0, 100] for axis in axes)
+
+
+@pytest.mark.parametrize("name", ["forest", "chain", "seeds", "costs", "scatter"])
+def test_an_axis_reaches_as_far_as_dots_need_and_says_where_an_interval_runs_on(name: str) -> None:
+    few = {"static": [30, 34], "all_levels": [28, 35], "real_rebalanced": [20, 26]}
+    many = {row: [*values] * 6 for row, values in few.items()}
+    (cut,) = [chart for chart in draw_charts(comparison_of(few)) if chart.id == name]
+    (whole,) = [chart for chart in draw_charts(comparison_of(many)) if chart.id == name]
+    prefix = "id_" if name == "scatter" else ""
+    with_interval = [row for row in cut.rows if row[f"{prefix}high"] is not None]
+    for row in with_interval:
+        assert -35 < row[f"{prefix}begin"] <= row[f"{prefix}mean"] <= row[f"{prefix}end"] < 80
+    assert any(row[f"{prefix}end"] < row[f"{prefix}high"] for row in with_interval)
+    assert cut.about == f"{whole.about} {cut.kind.cut_off}"
+    for row in whole.rows:
+        assert (row[f"{prefix}begin"], row[f"{prefix}end"]) == (
+            row[f"{prefix}low"],
+            row[f"{prefix}high"],
+        )
 
 
 def test_every_seed_of_a_row_is_drawn_up_to_fifty() -> None:

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from discl.harness.report.labels import LONGEST, PlotAxis, label_sides, with_names, with_sides
+from discl.harness.report.drawing.labels import (
+    LONGEST,
+    PlotAxis,
+    label_sides,
+    with_names,
+    with_sides,
+)
 from tests.reports import HOSTILE
 
 WIDE, HIGH = PlotAxis(0, 100, 230), PlotAxis(0, 100, 250)
@@ -49,7 +55,7 @@ def test_the_ends_of_intervals_widen_the_axis_that_names_are_placed_on() -> None
 def test_a_curve_is_named_at_its_end_unless_another_ends_there() -> None:
     def curve(name: str, *means: float) -> list[dict[str, Any]]:
         return [
-            {"strategy": name, "epoch": epoch, "mean": mean, "low": None, "high": None}
+            {"strategy": name, "epoch": epoch, "mean": mean, "begin": None, "end": None}
             for epoch, mean in enumerate(means)
         ]
 

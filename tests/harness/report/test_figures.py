@@ -10,8 +10,8 @@ from PIL import Image
 
 from discl.core.errors import UserError
 from discl.files.vega import svg, write_picture
-from discl.harness.report.canvas import PAPER_WIDTH
 from discl.harness.report.chart import draw_charts
+from discl.harness.report.drawing.canvas import PAPER_WIDTH
 from discl.harness.report.figures import figure, save_figures
 from discl.harness.report.histories import Histories
 from tests.reports import HOSTILE, comparison_of, run

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from discl.harness.leaderboard.paper_results import paper_results
-from discl.harness.report.canvas import css_variable
 from discl.harness.report.chart import all_charts, draw_charts
 from discl.harness.report.comparison import Comparison
+from discl.harness.report.drawing.canvas import css_variable
+from discl.harness.report.drawing.style import plot_styles
 from discl.harness.report.gallery import Gallery, GalleryTile
 from discl.harness.report.histories import Histories
 from discl.harness.report.page import SYMBOL_PATHS, embedded, page, ticks
 from discl.harness.report.section import draw_section
-from discl.harness.report.style import plot_styles
 from tests.reports import HOSTILE, comparison_of, run
 
 RUNS = {

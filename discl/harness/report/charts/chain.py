@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from discl.harness.report.canvas import ROW_HEIGHT, Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.plots import ROW_HEIGHT, forest
+from discl.harness.report.drawing.reach import ARROWS, within_reach
 from discl.harness.report.headline import GainStep
 
 
@@ -21,11 +23,12 @@ class ChainChart(ReportChart):
     choices = ("metric",)
     row_height = ROW_HEIGHT
     named = True
+    cut_off = ARROWS
     figure = "chain"
 
     def rows(self, comparison: Comparison) -> Rows:
         """Metric x step; points."""
-        return [
+        rows = [
             {
                 "metric": metric,
                 "step": step.step,
@@ -38,6 +41,7 @@ class ChainChart(ReportChart):
             for metric, steps in comparison.gain_steps.items()
             for step in steps
         ]
+        return within_reach(rows, self.choices, zero=True)
 
     def about(self, comparison: Comparison) -> str:
         return (
@@ -52,7 +56,7 @@ class ChainChart(ReportChart):
         return f"Gain, {title}. {self.about(comparison)}"
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
-        return canvas.forest(self.id, "label", self.choices)
+        return forest(canvas, self.id, "label", self.choices)
 
 
 def _label(step: GainStep) -> str:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from discl.core.result import Result
+from discl.core.text import counted
 from discl.harness.leaderboard import statistics
-from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
+from discl.harness.report.drawing.canvas import Canvas
 
 MOST_CLASSES = 30  # drawn one by one; more are drawn together, those of like many photos
 LABEL = 104  # most pixels of a class's name
@@ -137,5 +138,6 @@ def _bin(bits: int, labels: list[int], counts: Sequence[int]) -> ClassBin:
     low = 2 ** (bits - 1) if bits else 0
     high = 2**bits - 1
     photos = str(low) if low == high else f"{low} to {high}"
-    classes = "1 class" if len(labels) == 1 else f"{len(labels)} classes"
-    return ClassBin(f"{photos} photos ({classes})", labels, sum(counts[label] for label in labels))
+    noun = "photo" if photos == "1" else "photos"
+    classes = counted(len(labels), "class", "classes")
+    return ClassBin(f"{photos} {noun} ({classes})", labels, sum(counts[label] for label in labels))

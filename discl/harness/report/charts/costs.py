@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
-from discl.harness.report.labels import with_sides
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.labels import with_sides
+from discl.harness.report.drawing.reach import within_reach
 
 COSTS = {  # of a run, as the board names it -> as a reader chooses it
     "minutes": "minutes of training",
@@ -67,8 +68,8 @@ class CostsChart(ReportChart):
         x = canvas.x("spent", title, scale=alt.Scale(zero=True, nice=True))
         intervals = base.mark_rule(opacity=0.6).encode(
             x=x,
-            y=canvas.y("low", "percent", **free),
-            y2="high:Q",
+            y=canvas.y("begin", "percent", **free),
+            y2="end:Q",
             **canvas.by_strategy("stroke"),
         )
         position = {"x": x, "y": canvas.y("mean", "percent", **free)}
@@ -86,4 +87,6 @@ class CostsChart(ReportChart):
 
 def _placed(rows: Rows) -> Rows:
     """Rows of one chart, with the sides their names fit on."""
-    return with_sides(rows, ["spent"], ["mean", "low", "high"], HEIGHT, from_zero=True)
+    return with_sides(
+        within_reach(rows, times=3.0), ["spent"], ["mean", "begin", "end"], HEIGHT, from_zero=True
+    )

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from discl.harness.leaderboard.statistics import PairedDifference
-from discl.harness.report.canvas import ROW_HEIGHT, Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.plots import ROW_HEIGHT, forest
+from discl.harness.report.drawing.reach import ARROWS, within_reach
 
 
 class DifferencesChart(ReportChart):
@@ -27,11 +29,12 @@ class DifferencesChart(ReportChart):
     choices = ("metric", "baseline")
     row_height = ROW_HEIGHT
     named = True
+    cut_off = ARROWS
     figure = "differences"
 
     def rows(self, comparison: Comparison) -> Rows:
         """Baseline x metric x strategy, largest difference first; points."""
-        return [
+        rows = [
             {
                 "strategy": name,
                 "baseline": baseline,
@@ -48,6 +51,7 @@ class DifferencesChart(ReportChart):
             for name, difference in sorted(by_strategy.items(), key=_largest_first)
             if difference.mean.n
         ]
+        return within_reach(rows, self.choices, zero=True)
 
     def about(self, comparison: Comparison) -> str:
         return (
@@ -63,7 +67,7 @@ class DifferencesChart(ReportChart):
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
-        return canvas.forest(self.id, "strategy", self.choices)
+        return forest(canvas, self.id, "strategy", self.choices)
 
 
 def _largest_first(named: tuple[str, PairedDifference]) -> float:

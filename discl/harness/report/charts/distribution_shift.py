@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
-from discl.harness.report.labels import with_sides
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.labels import with_sides
+from discl.harness.report.drawing.reach import within_reach
 
 HEIGHT = 280
+INTERVALS = ("id_", "ood_")
 
 
 class DistributionShiftChart(ReportChart):
@@ -29,6 +31,7 @@ class DistributionShiftChart(ReportChart):
         "ood_high": "to",
     }
     figure = "ood"
+    intervals = INTERVALS
 
     def rows(self, comparison: Comparison) -> Rows:
         """One row a strategy, percent."""
@@ -44,6 +47,7 @@ class DistributionShiftChart(ReportChart):
                 numbers = {f"id_{key}": value for key, value in near.items()}
                 numbers |= {f"ood_{key}": value for key, value in far.items()}
                 rows.append({"strategy": row.strategy, **numbers})
+        rows = within_reach(rows, intervals=INTERVALS, times=3.0)
         return with_sides(rows, _ends("id"), _ends("ood"), HEIGHT)
 
     def about(self, comparison: Comparison) -> str:
@@ -53,22 +57,22 @@ class DistributionShiftChart(ReportChart):
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
-        base = canvas.shown(self.id, intervals=("id_", "ood_"))
+        base = canvas.shown(self.id, intervals=INTERVALS)
         free = {"scale": canvas.alt.Scale(zero=False, padding=18)}
         board = canvas.comparison.board
         across = f"{board.columns[board.first]}, in distribution (%)"
         up = "out of distribution (%)"
         rule = base.mark_rule(opacity=0.5)
         horizontal = rule.encode(
-            x=canvas.x("id_low", across, **free),
-            x2="id_high:Q",
+            x=canvas.x("id_begin", across, **free),
+            x2="id_end:Q",
             y=canvas.y("ood_mean", up),
             **canvas.by_strategy("stroke"),
         )
         vertical = rule.encode(
             x=canvas.x("id_mean", across),
-            y=canvas.y("ood_low", up, **free),
-            y2="ood_high:Q",
+            y=canvas.y("ood_begin", up, **free),
+            y2="ood_end:Q",
             **canvas.by_strategy("stroke"),
         )
         position = {
@@ -88,4 +92,4 @@ class DistributionShiftChart(ReportChart):
 
 
 def _ends(prefix: str) -> list[str]:
-    return [f"{prefix}_{key}" for key in ("mean", "low", "high")]
+    return [f"{prefix}_{key}" for key in ("mean", "begin", "end")]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
-from discl.harness.report.epoch_columns import draw_epoch_columns
-from discl.harness.report.style import level_words
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.epoch_columns import draw_epoch_columns
+from discl.harness.report.drawing.style import level_words
 
 
 class LevelsChart(ReportChart):

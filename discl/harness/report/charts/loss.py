@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
-from discl.harness.report.labels import with_names
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.labels import with_names
+from discl.harness.report.drawing.plots import curve
+from discl.harness.report.drawing.reach import within_reach
 
 
 class LossChart(ReportChart):
@@ -21,7 +23,7 @@ class LossChart(ReportChart):
     figure = "loss"
 
     def rows(self, comparison: Comparison) -> Rows:
-        return with_names(comparison.histories.loss())
+        return with_names(within_reach(comparison.histories.loss(), times=0.5))
 
     def about(self, comparison: Comparison) -> str:
         return (
@@ -30,4 +32,4 @@ class LossChart(ReportChart):
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
-        return canvas.curve(self.id, "loss")
+        return curve(canvas, self.id, "loss")

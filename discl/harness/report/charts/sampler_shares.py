@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
-from discl.harness.report.epoch_columns import draw_epoch_columns
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.epoch_columns import draw_epoch_columns
 from discl.harness.report.histories import GROUPS
 
 # from the plentiful classes, pale, to the tail, dark

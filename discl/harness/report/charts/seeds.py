@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from discl.harness.leaderboard.table import BoardRow
-from discl.harness.report.canvas import ROW_HEIGHT, Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import MOST_SEEDS, Comparison, Rows, interval
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.plots import ROW_HEIGHT, forest
+from discl.harness.report.drawing.reach import ARROWS, within_reach
 
 
 class SeedsChart(ReportChart):
@@ -21,11 +23,12 @@ class SeedsChart(ReportChart):
     choices = ("metric",)
     row_height = ROW_HEIGHT
     named = True
+    cut_off = ARROWS
     figure = "seeds"
 
     def rows(self, comparison: Comparison) -> Rows:
         """Metric x strategy, best first, percent."""
-        return [
+        rows = [
             {
                 "strategy": row.strategy,
                 "metric": metric,
@@ -35,6 +38,7 @@ class SeedsChart(ReportChart):
             for metric in comparison.board.columns
             for row in _best_first(comparison, metric)
         ]
+        return within_reach(rows, self.choices)
 
     def about(self, comparison: Comparison) -> str:
         about = (
@@ -49,7 +53,7 @@ class SeedsChart(ReportChart):
         return f"Percent, {comparison.board.columns[comparison.metric]}. {self.about(comparison)}"
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
-        return canvas.forest(self.id, "strategy", self.choices, signed=False)
+        return forest(canvas, self.id, "strategy", self.choices, signed=False)
 
 
 def _best_first(comparison: Comparison, metric: str) -> list[BoardRow]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from discl.harness.report.canvas import Canvas
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows
-from discl.harness.report.labels import with_names
+from discl.harness.report.drawing.canvas import Canvas
+from discl.harness.report.drawing.labels import with_names
+from discl.harness.report.drawing.plots import curve
+from discl.harness.report.drawing.reach import within_reach
 
 
 class ValidationChart(ReportChart):
@@ -21,7 +23,7 @@ class ValidationChart(ReportChart):
     figure = "val"
 
     def rows(self, comparison: Comparison) -> Rows:
-        return with_names(comparison.histories.val())
+        return with_names(within_reach(comparison.histories.val(), times=0.5))
 
     def about(self, comparison: Comparison) -> str:
         return (
@@ -30,4 +32,4 @@ class ValidationChart(ReportChart):
         )
 
     def draw(self, canvas: Canvas) -> dict[str, Any]:
-        return canvas.curve(self.id, f"{canvas.comparison.histories.chosen} (%)")
+        return curve(canvas, self.id, f"{canvas.comparison.histories.chosen} (%)")

@@ -124,7 +124,7 @@ def with_names(rows: Sequence[Mapping[str, Any]], height: float = 200.0) -> list
         return []
     last = {row["strategy"]: number for number, row in enumerate(rows)}
     ends = [rows[number] for number in last.values()]
-    up = _axis([row[key] for row in rows for key in ("mean", "low", "high")], height, False)
+    up = _axis([row[key] for row in rows for key in ("mean", "begin", "end")], height, False)
     sides = label_sides(
         [row["strategy"] for row in ends],
         [(0.0, row["mean"]) for row in ends],

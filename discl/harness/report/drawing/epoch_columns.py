@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from discl.harness.report.canvas import Canvas
+from discl.harness.report.drawing.canvas import Canvas
 
 PANEL_HEIGHT = 96  # pixels
 

@@ -10,14 +10,12 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.harness.report.comparison import Comparison, Rows
-from discl.harness.report.labels import SIDES, LabelSide
-from discl.harness.report.style import level_colours, plot_styles
+from discl.harness.report.drawing.labels import SIDES, LabelSide
+from discl.harness.report.drawing.style import level_colours, plot_styles
 
 PAPER_WIDTH = 326  # CSS pixels, 96 an inch: 3.4 inches, a column of most conferences
 PAPER_INK = "#1b1f24"
 PAPER_QUIET = "#57616c"
-CURVE_HEIGHT = 260
-ROW_HEIGHT = 46  # pixels of a row with a word, a dot and an interval
 LEGEND_COLUMNS = 3  # in print
 LEGEND_LABEL = 105  # most pixels of a name
 PANEL_MARGIN = 46  # pixels beside a panel in print, for its axis
@@ -86,12 +84,14 @@ class Canvas:
     def shown(self, name: str, *choices: str, intervals: Sequence[str] = ("",)) -> Any:
         """`table` without the strategies that are hidden, with both ends of each interval.
 
-        `intervals` are prefixes of fields low, high and mean. Without an interval both ends are the
-        mean: a line of no length, so that no scale is left without an extent.
+        `intervals` are prefixes of fields low, high and mean, and of begin and end where rows are
+        `within_reach`. Without an interval both ends are the mean: a line of no length, so that no
+        scale is left without an extent.
         """
         chart = self.table(name, *choices)
+        reach = ("begin", "end") if self.rows and f"{intervals[0]}begin" in self.rows[0] else ()
         for prefix in intervals:
-            for end in ("low", "high"):
+            for end in ("low", "high", *reach):
                 field = f"{prefix}{end}"
                 chart = chart.transform_calculate(
                     **{field: f"isValid(datum.{field}) ? datum.{field} : datum.{prefix}mean"}
@@ -223,86 +223,29 @@ class Canvas:
         )
         return [text.encode(**position, text=alt.Text(field="name", type="nominal"))]
 
-    def forest(
-        self, name: str, label: str, choices: Sequence[str], *, signed: bool = True
-    ) -> dict[str, Any]:
-        """A forest plot: in each row a word, a dot, its interval, its seeds and the number.
+    def arrows(self, base: Any, position: Mapping[str, Any], prefix: str = "") -> list[Any]:
+        """Heads of arrows at the ends of intervals that run on beyond the axis along x.
 
-        `signed` = differences in points, with a line at zero; otherwise percent.
+        `position` is without x. A head is in every row, of no letter where the interval ends there.
         """
-        alt = self.alt
-        title = "points" if signed else "percent"
-        base = self.shown(name, *choices)
-        row = alt.Y(field=label, type="nominal", sort=None, axis=None, scale=alt.Scale(padding=0.3))
-        zero = (
-            alt.Chart(alt.Data(values=[{"zero": 0}]))
-            .mark_rule(stroke=self.quiet)
-            .encode(x=alt.X(field="zero", type="quantitative"))
-        )
-        number = (
-            f"format(datum.mean, '{'+' if signed else ''}.1f')"
-            " + (datum.high === datum.low ? ''"
-            " : ' ± ' + format((datum.high - datum.low) / 2, '.1f'))"
-        )
-        text: dict[str, Any] = {"baseline": "bottom", "dy": -9, "fontSize": 12}
-        words = base.mark_text(align="left", fill=self.ink, limit=230, **text)
-        numbers = base.transform_calculate(number=number).mark_text(
-            align="right", fill=self.quiet, **text
-        )
-        line = base.mark_rule(strokeWidth=2.5, strokeCap="round")
-        tips = {label: label, "mean": title, "low": "from", "high": "to", "n": "seeds"}
-        scale = alt.Scale(zero=signed)
-        position = {"x": self.x("mean", title, scale=scale), "y": row}
-        layers = [
-            *([zero] if signed else []),
-            self.seed_dots(base, {"x": self.x("seed", title), "y": row}, legend=False, yOffset=8),
-            words.encode(y=row, x=alt.value(0), text=alt.Text(field=label, type="nominal")),
-            numbers.encode(
-                y=row, x=alt.value("width"), text=alt.Text(field="number", type="nominal")
-            ),
-            line.encode(
-                y=row,
-                x=self.x("low", title),
-                x2="high:Q",
-                **self.by_strategy("stroke", legend=False),
-            ),
-            self.dots(base, position, tips, 90, legend=False),
-        ]
-        return self.finish(alt.layer(*layers), (*choices, "hidden"), ROW_HEIGHT)
-
-    def curve(self, name: str, title: str) -> dict[str, Any]:
-        """Means over epochs, with the interval over seeds as a band.
-
-        Names that fit stand at the ends of their lines.
-        """
-        alt = self.alt
-        base = self.shown(name)
-        room = {}
-        if not self.paper and any(row["side"] for row in self.rows):
-            end = alt.ExprRef("width - min(96, width * 0.3)")
-            room = {"scale": alt.Scale(range=[0, end], nice=False)}
-        x = self.x("epoch", "epoch", axis=alt.Axis(tickMinStep=1, grid=False), **room)
-        free = {"scale": alt.Scale(zero=False)}
-        position = {"x": x, "y": self.y("mean", title, **free)}
-        band = base.mark_area(opacity=0.14).encode(
-            x=x,
-            y=self.y("low", title, **free),
-            y2="high:Q",
-            **self.by_strategy("fill"),
-        )
-        line = base.mark_line(strokeWidth=2).encode(
-            **position, **self.by_strategy("stroke", "strokeDash")
-        )
-        tips = {
-            "strategy": "strategy",
-            "epoch": "epoch",
-            "mean": title,
-            "low": "from",
-            "high": "to",
-            "n": "runs",
-        }
-        layers = [band, line, self.dots(base, position, tips, 30), *self.names(base, position)]
-        return self.finish(alt.layer(*layers), ("hidden",), CURVE_HEIGHT)
+        heads = []
+        for drawn, true, align, head in (
+            ("begin", "low", "left", "\N{BLACK LEFT-POINTING POINTER}"),
+            ("end", "high", "right", "\N{BLACK RIGHT-POINTING POINTER}"),
+        ):
+            shown = f"datum.{prefix}{drawn} === datum.{prefix}{true} ? '' : '{head}'"
+            text = base.transform_calculate(head=shown).mark_text(
+                align=align, baseline="middle", fontSize=11
+            )
+            heads.append(
+                text.encode(
+                    **position,
+                    x=self.alt.X(field=f"{prefix}{drawn}", type="quantitative"),
+                    text=self.alt.Text(field="head", type="nominal"),
+                    **self.by_strategy("fill", legend=False),
+                )
+            )
+        return heads
 
     # ------------------------------------------------------------ the whole specification
 
