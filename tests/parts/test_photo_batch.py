@@ -14,6 +14,7 @@ from discl.parts.scorers.base.photo_batch import PhotoBatch
         PreprocessCfg(size=8),
         PreprocessCfg(size=(8, 8), interpolation="bilinear", mean=(0.5,) * 3, std=(0.25,) * 3),
         PreprocessCfg(size=8, resize_mode="squash"),
+        PreprocessCfg(size=(8, 12), resize_mode="squash", interpolation="random"),
         PreprocessCfg(size=(8, 10)),
         PreprocessCfg(size=8, resize_mode="longest"),
     ],

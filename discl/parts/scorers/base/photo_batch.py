@@ -20,7 +20,8 @@ from discl.core.interfaces import Photos
 class PhotoBatch:
     """Photos uint8 [b, h, w, 3] to normalised tensors [b, 3, side, side] on a device.
 
-    Models that squash photos, or whose input is not square, go through open_clip's own transform.
+    Models that letter-box photos, or cut them to another shape than a square, go through
+    open_clip's own transform.
     """
 
     def __init__(self, settings: PreprocessCfg, device: str) -> None:
@@ -28,9 +29,12 @@ class PhotoBatch:
         self._transform: Any = image_transform_v2(settings, is_train=False)
         size = settings.size
         h, w = (size, size) if isinstance(size, int) else (size[0], size[-1])
-        self._is_plain = settings.resize_mode == "shortest" and h == w
-        self._side = h
-        self._filter = Image.Resampling[settings.interpolation.upper()] if self._is_plain else None
+        self._size = h, w
+        self._squashes = settings.resize_mode == "squash"
+        self._is_plain = self._squashes or (settings.resize_mode == "shortest" and h == w)
+        # open_clip looks at photos by the bicubic one where it draws it in training
+        bilinear = settings.interpolation == "bilinear"
+        self._filter = Image.Resampling.BILINEAR if bilinear else Image.Resampling.BICUBIC
         self._mean, self._std = (
             torch.tensor(each, device=device).view(3, 1, 1)
             for each in (settings.mean, settings.std)
@@ -49,13 +53,14 @@ class PhotoBatch:
         return scaled.sub_(self._mean).div_(self._std)
 
     def _fitted(self, photo: Photos) -> Photos:
-        """uint8 [side, side, 3]: the shorter side resized, and the middle of the longer one."""
-        side = self._side
+        """uint8 [h, w, 3]: squashed, or the shorter side resized and the longer one cut."""
         h, w = photo.shape[:2]
-        # torchvision's rounding: down for the length, to the even number for the middle
-        size = (side, int(side * w / h)) if h <= w else (int(side * h / w), side)
+        height, width = size = self._size
+        if not self._squashes:
+            # torchvision's rounding: down for the length, to the even number for the middle
+            size = (height, int(height * w / h)) if h <= w else (int(width * h / w), width)
         resized = photo
         if size != (h, w):
             resized = np.asarray(Image.fromarray(photo).resize(size[::-1], self._filter))
-        top, left = (round((length - side) / 2) for length in size)
-        return resized[top : top + side, left : left + side]
+        top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
+        return resized[top : top + height, left : left + width]
