@@ -31,6 +31,7 @@ from discl.core import registry
 from discl.testing import alive
 
 PRELOADED = [
+    "discl.cli.plan",
     "discl.cli.running",
     "discl.cli.sweep",
     "discl.engine.training.loop",

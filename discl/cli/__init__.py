@@ -27,6 +27,7 @@ from discl.cli.listing import list_parts
 from discl.cli.of_levels.levels import levels
 from discl.cli.of_levels.order_test import order_test
 from discl.cli.options.group import CommandGroup
+from discl.cli.plan import plan
 from discl.cli.render.process import (
     check_process,
     close_output,
@@ -35,7 +36,7 @@ from discl.cli.render.process import (
     shield_end,
 )
 from discl.cli.report import figures, report
-from discl.cli.running import bench, plan, run
+from discl.cli.running import bench, run
 from discl.cli.runs import migrate, runs
 from discl.cli.study import study
 from discl.cli.sweep import sweep

@@ -14,7 +14,7 @@ from discl.core.plain_files import check_folder, parsed_json, plain_text
 from discl.core.text.lengths import are_read_whole
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
-from discl.files.weights import digest_of, hub_file
+from discl.files.weights import digest_of, hub_file, without_warnings
 
 EMBEDDED = "pkg://discl/assets/cifar10_clip"  # the small model that ships with us
 _CONFIG = "open_clip_config.json"
@@ -240,6 +240,20 @@ class ClipCheckpoint:
             pickle.UnpicklingError,
             SafetensorError,
         ) as error:
+            raise self._does_not_load(error) from error
+
+    def skeleton(self) -> Any:
+        """The model on meta tensors, from its configuration alone: no weights are read."""
+        import open_clip
+        import torch
+
+        quick_gelu = self._forces_quick_gelu
+        try:
+            with without_warnings(), torch.random.fork_rng(devices=[]), torch.device("meta"):
+                return open_clip.create_model(
+                    self._name, load_weights=False, force_quick_gelu=quick_gelu, device="meta"
+                )
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
             raise self._does_not_load(error) from error
 
     def reads_whole(self, texts: Sequence[str]) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import queue
 import re
 import threading
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -65,6 +67,28 @@ def hub_file(repository: str, names: Sequence[str], what: str, instead: str) -> 
         if fetched.is_file():
             return fetched
     raise UserError(f"{what}: the Hub's {repository!r} has none of {', '.join(names)}; {instead}")
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Libraries warn of weights that are not loaded and of settings of other versions."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def cached_folder(checkpoint: str, files: Sequence[str]) -> Path | None:
+    """The folder of a Hub id in the Hub's cache, with `files` of it; None where it is not there.
+
+    Asks no network.
+    """
+    if not _HUB_ID.fullmatch(checkpoint):
+        return None
+    name, _, revision = checkpoint.partition("@")
+    return _cached(name, revision, files)
 
 
 def _cached(name: str, revision: str, files: Sequence[str]) -> Path | None:

@@ -116,6 +116,16 @@ class OpenClipBackbone:
             return LinearHead(tower, weight, self.cosine_scale)
         return LinearHead(tower, clip.logit_scale.detach().exp() * weight)
 
+    def skeleton(self, classes: int) -> nn.Module:
+        """CLIP on meta tensors, for what it computes: no weights are read."""
+        network: nn.Module = self._checkpoint.skeleton()
+        return network
+
+    def captions_of(self, classes: int) -> int:
+        """Captions that the text tower learns from; 0 = it does not learn."""
+        learns = self.head == "text" and self.tuned == "all" and not self.frozen
+        return max(1, len(self.templates)) * classes if learns else 0
+
     def trunk(self, task: Task, seed: int) -> nn.Module:
         """The image tower."""
         from discl.parts.backbones.base.clip import ImageTower

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
@@ -183,6 +184,17 @@ class Timm:
                 "std": list(self.std),
             },
         }
+
+    def skeleton(self, classes: int) -> nn.Module:
+        """The network on meta tensors, for what it computes: no weights are read or fetched."""
+        import torch
+
+        bare = copy.copy(self)
+        bare.pretrained = False
+        bare.weights = ""
+        bare.__dict__.pop("_file", None)
+        with torch.device("meta"):
+            return bare.network(classes, 0)
 
     def trunk(self, task: Task, seed: int) -> nn.Module:
         return self.network(0, seed)

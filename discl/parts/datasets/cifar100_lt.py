@@ -17,6 +17,7 @@ from discl.core.plain_files import open_file, plain, plain_text
 from discl.files.disk import resource
 from discl.files.sources import Archives, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
+from discl.parts.datasets.base.known_photos import KnownPhotos
 from discl.parts.datasets.base.long_tail import long_tail
 from discl.parts.datasets.base.photo_contents import Place
 
@@ -104,6 +105,13 @@ class Cifar100LT(FileDataset):
             for file, published in _PUBLISHED.items()
             if counts[file] != published
         ]
+
+    def known_photos(self) -> KnownPhotos:
+        val = min(self.val, _PER_CLASS // 5)
+        tail = long_tail(self.largest, self.smallest, len(self.classes))
+        train = tuple(min(count, _PER_CLASS - val) for count in tail)
+        splits = {"train": sum(train), "val": val * len(train), "test": _PUBLISHED["test.bin"]}
+        return KnownPhotos(splits, len(train), train)
 
     def holds(self, root: Path) -> bool:
         return (root / "train.bin").is_file() and (root / "test.bin").is_file()

@@ -9,6 +9,7 @@ import numpy as np
 
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Ints, Progress, Split
+from discl.parts.datasets.base.known_photos import KnownPhotos
 from discl.parts.datasets.cifar10.cameras import CAMERAS, SEEN, assign_cameras, taken
 from discl.parts.datasets.cifar10.photos import (
     CLASSES,
@@ -74,6 +75,11 @@ class Cifar10Cams:
     @property
     def splits(self) -> tuple[str, ...]:
         return _SPLITS
+
+    def known_photos(self) -> KnownPhotos:
+        """Counts, which the settings decide."""
+        tests = dict.fromkeys(("id_test", OOD), self.test_photos)
+        return self._source.known(self._counts, tests)
 
     @property
     def ready(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from discl.config.renamed import check_split
 from discl.core.errors import UserError, unknown
 from discl.core.interfaces import Ints, Photos, Progress, Split
+from discl.parts.datasets.base.known_photos import KnownPhotos
 from discl.parts.datasets.cifar10.corruptions import FAMILIES, corrupt
 from discl.parts.datasets.cifar10.photos import (
     CLASSES,
@@ -84,6 +85,11 @@ class Cifar10LT:
     @property
     def must_be_held_out(self) -> frozenset[str]:
         return self._source.must_be_held_out
+
+    def known_photos(self) -> KnownPhotos:
+        """Counts, which the settings decide."""
+        ood = dict.fromkeys((n for n in self.splits if n.startswith("ood/")), self.ood_photos)
+        return self._source.known(self._counts, {"test": 10_000, **ood})
 
     @property
     def ready(self) -> bool:

@@ -74,6 +74,8 @@ class ImageNetLT(ListedDataset):
         " ImageNet_LT_test.txt"
     )
     published: Mapping[str, int] = {"train": 115_846, "val": 20_000, "test": 50_000}
+    published_classes = _CLASSES
+    published_tail: Mapping[int, int] = {20: 1_643}
     licence = "ImageNet's terms of access: non-commercial research and education"
     homepage = "https://github.com/zhmiao/OpenLongTailRecognition-OLTR"
     citation = (

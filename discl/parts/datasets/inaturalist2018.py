@@ -52,6 +52,7 @@ class INaturalist2018(FileDataset):
     folder_name = "inaturalist2018"
     layout = "train2018.json, val2018.json, categories.json and train_val2018/<group>/<id>/*.jpg"
     published: Mapping[str, int] = {"train": 437_513, "test": 24_426}  # of train, our val is a part
+    published_classes = _CLASSES
     licence = (
         "iNaturalist's terms; non-commercial research and education; the photos may not be"
         " passed on"

@@ -84,6 +84,7 @@ class IWildCam(FileDataset):
         "ood/cameras": 42_791,
         "ood_val": 14_961,
     }
+    published_classes = 182
 
     def __init__(
         self,

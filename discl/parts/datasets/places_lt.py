@@ -54,6 +54,7 @@ class PlacesLT(ListedDataset):
         " Places_LT_val.txt and Places_LT_test.txt"
     )
     published: Mapping[str, int] = {"train": 62_500, "val": 7_300, "test": 36_500}
+    published_classes = _CLASSES
     licence = "Places365: non-commercial research and education, as its publishers' page says"
     homepage = "https://github.com/zhmiao/OpenLongTailRecognition-OLTR"
     citation = (

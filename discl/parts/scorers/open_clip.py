@@ -8,10 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from discl.core.compute.memory import InParts
 from discl.core.interfaces import Floats, Photos, TextsRead
 from discl.files.clip import EMBEDDED, ClipCheckpoint
 from discl.files.shipped import trained_on
 
+_TOO_SMALL = (
+    "scorer: not even one image goes through the model at a time: its device is out of memory; end"
+    " what else uses the device, take a smaller scorer.model, or compute on the CPU with"
+    " CUDA_VISIBLE_DEVICES="
+)
 _LONGER = 8  # times the tokens that a text tower reads, to see what it cuts
 
 
@@ -47,13 +53,18 @@ class OpenClipScorer:
     def _loaded(self) -> tuple[Any, Any, Any, str]:
         """(model, preprocess, tokenizer, device)."""
         import torch
-        from open_clip.transform import PreprocessCfg, image_transform_v2
+        from open_clip.transform import PreprocessCfg
+
+        from discl.parts.scorers.base.photo_batch import PhotoBatch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = self._checkpoint.network().to(device)
-        settings = PreprocessCfg(**model.visual.preprocess_cfg)
-        preprocess = image_transform_v2(settings, is_train=False)
+        preprocess = PhotoBatch(PreprocessCfg(**model.visual.preprocess_cfg), device)
         return model, preprocess, self._checkpoint.tokenizer(), device
+
+    def skeleton(self) -> Any:
+        """The model on meta tensors, for what it computes: no weights are read."""
+        return self._checkpoint.skeleton()
 
     def fetch(self) -> None:
         """Fetch published weights; raises UserError where they cannot be had."""
@@ -89,11 +100,21 @@ class OpenClipScorer:
         return trained_on(self.model)
 
     def embed_images(self, images: Photos) -> Floats:
-        """Unit vectors [b, d] of images [b, h, w, 3]."""
-        import torch
-        from PIL import Image
+        """Unit vectors [b, d] of images [b, h, w, 3].
 
-        model, preprocess, _, device = self._loaded
-        batch = torch.stack([preprocess(Image.fromarray(image)) for image in images]).to(device)
+        In parts, where memory is too small for all at once; raises UserError where it is too small
+        for one.
+        """
+        return np.concatenate(self._in_parts(images))
+
+    @cached_property
+    def _in_parts(self) -> InParts:
+        return InParts(self._embedded, _TOO_SMALL)
+
+    def _embedded(self, images: Photos) -> Floats:
+        import torch
+
+        model, preprocess, _, _ = self._loaded
         with torch.inference_mode():
+            batch = preprocess(images)
             return np.asarray(model.encode_image(batch, normalize=True).float().cpu().numpy())

@@ -22,6 +22,7 @@ from discl.files.disk import data_home
 from discl.files.photos import AS_STORED, Reading, decode, decode_square, shortened, size_of
 from discl.files.sources import ByHand, Source, format_bytes, obtain, safe_path
 from discl.parts.datasets.base import duplicates
+from discl.parts.datasets.base.known_photos import KnownPhotos
 from discl.parts.datasets.base.photo_contents import (
     Look,
     Place,
@@ -59,6 +60,10 @@ class FileDataset(ABC):
     layout: str = ""  # what lies in its folder, for people, such as "metadata.csv and train/*.jpg"
     sources: tuple[Source, ...] = ()  # where it can be had, in order
     published: Mapping[str, int] = {}  # split -> photos, as published
+    published_classes: int = 0  # 0 = not stated
+    published_tail: Mapping[
+        int, int
+    ] = {}  # see `discl.parts.datasets.base.known_photos.KnownPhotos.tail`
     has_originals: bool = True  # see `discl.core.interfaces.Dataset`
     allow_equal: bool = True  # whether photos of train may be in a test split, as published
     grouped: bool = False  # whether its metadata has a group column
@@ -165,6 +170,12 @@ class FileDataset(ABC):
                     f" {published:,} are published; the metadata in {self.folder} is damaged or of"
                     " another version: get it again"
                 )
+
+    def known_photos(self) -> KnownPhotos | None:
+        """The published counts, which no photo is needed for; None where none are stated."""
+        if not (self.published and self.published_classes):
+            return None
+        return KnownPhotos(self.published, self.published_classes, tail=self.published_tail)
 
     # -- the interface Dataset
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from discl.files.sealed import cached_array, load_array, save_array, whole_array
 from discl.files.shipped import CIFAR10_POOL
 from discl.files.sources import hub_is_reachable
 from discl.parts.datasets.base.class_names import photo_of
+from discl.parts.datasets.base.known_photos import KnownPhotos
 from discl.parts.datasets.base.long_tail import long_tail
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -70,6 +71,13 @@ class Cifar10:
                 f" largest <= {PER_CLASS - self.pool}"
             )
         return long_tail(largest, smallest, len(CLASSES))
+
+    def known(self, train: Sequence[int], tests: Mapping[str, int]) -> KnownPhotos:
+        """Counts with at most `train` training photos per class, and those of the test splits."""
+        most = PER_CLASS - self.pool - VAL
+        counts = tuple(min(count, most) for count in train)
+        splits = {"train": sum(counts), "val": VAL * len(CLASSES), **tests}
+        return KnownPhotos(splits, len(CLASSES), counts)
 
     @property
     def ready(self) -> bool:

@@ -93,11 +93,6 @@ def some(texts: Iterable[str], separator: str = ", ", most: int = _MOST) -> str:
     return separator.join([*listed[:most], *more])
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """`1 photo`, `2,000 photos`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def by_split(rows: pa.Table, mask: NDArray[np.bool_]) -> str:
     """How many rows of a mask [n] each split has: `train 12, test 3`; "" where none has a split."""
     splits = coded(rows["split"])

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from discl.core.errors import UserError
-from discl.core.text import listed
+from discl.core.text import counted, listed
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.cleaning.spelling import spelling_key, tidy
-from discl.parts.datasets.manifest.columns import coded, counted, replaced
+from discl.parts.datasets.manifest.columns import coded, replaced
 from discl.parts.datasets.manifest.layouts.class_folders import ClassFolders
 from discl.parts.datasets.manifest.layouts.interface import Layout
 from discl.parts.datasets.manifest.layouts.lists import (

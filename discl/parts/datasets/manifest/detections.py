@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
+from discl.core.text import counted
 from discl.parts.datasets.manifest.boxes import clip_boxes
-from discl.parts.datasets.manifest.columns import coded, counted, replaced
+from discl.parts.datasets.manifest.columns import coded, replaced
 from discl.parts.datasets.manifest.lists.detector_results import read_results
 from discl.parts.datasets.manifest.lists.find_photos import counts_of, find_photos
 from discl.parts.datasets.manifest.rows import Contents, Decision

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from discl.core.errors import UserError, unknown
+from discl.core.text import counted
 from discl.parts.datasets.manifest.cleaning.gaps import (
     NUMBER,
     doubtful_labels,
@@ -19,7 +20,7 @@ from discl.parts.datasets.manifest.cleaning.gaps import (
 from discl.parts.datasets.manifest.cleaning.same_names import one_spelling
 from discl.parts.datasets.manifest.cleaning.spelling import are_tidy, spelling_key, tidy
 from discl.parts.datasets.manifest.cleaning.whole_numbers import whole_numbers
-from discl.parts.datasets.manifest.columns import coded, counted, replaced, some
+from discl.parts.datasets.manifest.columns import coded, replaced, some
 from discl.parts.datasets.manifest.rows import Contents
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError, unknown
+from discl.core.text import counted
 from discl.parts.datasets.manifest.columns import (
     Coded,
     coded,
-    counted,
     place,
     replaced,
     some,

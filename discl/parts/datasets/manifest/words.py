@@ -15,11 +15,12 @@ from typing import NamedTuple
 from discl.core.class_words import without_words
 from discl.core.errors import UserError, unknown
 from discl.core.plain_files import open_file
+from discl.core.text import counted
 from discl.files.captions import read_captions
 from discl.files.disk import resource
 from discl.parts.datasets.base.class_names import class_names, photo_of
 from discl.parts.datasets.manifest.cleaning.spelling import spelling_key
-from discl.parts.datasets.manifest.columns import counted, some
+from discl.parts.datasets.manifest.columns import some
 
 _SYNSET = re.compile(r"n\d{8}")
 _TWO_WORDS = re.compile(r"([A-Za-z][a-z]+)[ _]([a-z-]+)")

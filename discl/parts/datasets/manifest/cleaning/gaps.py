@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
+from discl.core.text import counted
 from discl.parts.datasets.manifest.cleaning.spelling import spelling_key, tidy
 from discl.parts.datasets.manifest.columns import (
     Coded,
     by_split,
     coded,
-    counted,
     place,
     replaced,
     some,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from discl.core.text import counted
 from discl.parts.datasets.manifest.boxes import clip_boxes
-from discl.parts.datasets.manifest.columns import counted
 from discl.parts.datasets.manifest.layouts.coco_columns import Boxes
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from discl.parts.datasets.manifest.columns import coded, counted, some
+from discl.core.text import counted
+from discl.parts.datasets.manifest.columns import coded, some
 from discl.parts.datasets.manifest.layouts.coco_columns import as_text
 from discl.parts.datasets.manifest.lists.find_photos import Found, counts_of, find_photos
 from discl.parts.datasets.manifest.lists.json_records import read_value

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError
-from discl.parts.datasets.manifest.columns import Coded, coded, counted, some
+from discl.core.text import counted
+from discl.parts.datasets.manifest.columns import Coded, coded, some
 from discl.parts.datasets.manifest.layouts.coco_boxes import share_boxes
 from discl.parts.datasets.manifest.layouts.coco_columns import Boxes, CocoFile, read_coco
 from discl.parts.datasets.manifest.layouts.coco_images import ImageColumns, Notes

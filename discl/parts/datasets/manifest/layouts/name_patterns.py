@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from discl.core.errors import UserError
+from discl.core.text import counted
 from discl.parts.datasets.base.survey import examples
-from discl.parts.datasets.manifest.columns import counted
 from discl.parts.datasets.manifest.files import kinds
 from discl.parts.datasets.manifest.rows import Contents, Decision, ReadOptions, RowBuilder
 from discl.parts.datasets.manifest.tree import FileTree

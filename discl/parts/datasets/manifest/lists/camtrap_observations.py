@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from discl.core.text import counted
 from discl.parts.datasets.manifest.boxes import clip_boxes
-from discl.parts.datasets.manifest.columns import coded, counted, some
+from discl.parts.datasets.manifest.columns import coded, some
 from discl.parts.datasets.manifest.lists.camtrap_events import Event, Events, seconds_of
 from discl.parts.datasets.manifest.lists.camtrap_package import CamtrapPackage
 from discl.parts.datasets.manifest.lists.find_photos import counts_of

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from discl.core.errors import UserError
+from discl.core.text import counted
 from discl.parts.datasets.base.survey import examples
-from discl.parts.datasets.manifest.columns import coded, counted, some
+from discl.parts.datasets.manifest.columns import coded, some
 from discl.parts.datasets.manifest.lists.label_cells import with_column, with_single_labels
 from discl.parts.datasets.manifest.lists.list_columns import are_numbered_splits, is_yes
 from discl.parts.datasets.manifest.lists.raw_rows import (

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from discl.core.errors import UserError
-from discl.core.text import printable
-from discl.parts.datasets.manifest.columns import counted
+from discl.core.text import counted, printable
 from discl.parts.datasets.manifest.lists.choice import folder_of_list
 from discl.parts.datasets.manifest.lists.list_boxes import boxes_of
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_yes

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.plain_files import open_file
-from discl.core.text import listed
-from discl.parts.datasets.manifest.columns import coded, counted
+from discl.core.text import counted, listed
+from discl.parts.datasets.manifest.columns import coded
 from discl.parts.datasets.manifest.lists.choice import lists_of_one_kind, split_of_list
 from discl.parts.datasets.manifest.lists.label_cells import with_column
 from discl.parts.datasets.manifest.lists.list_columns import ListColumns, is_header

@@ -1,0 +1,105 @@
+"""The work in one pass of a network, counted on meta tensors, which hold no values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+# operators that start no kernel; a transpose counts: a copy of what it turns mostly follows
+_FREE = frozenset(
+    (
+        "view", "_unsafe_view", "reshape", "t", "expand", "unsqueeze", "squeeze", "permute",
+        "split", "split_with_sizes", "chunk", "slice", "select", "unbind", "detach", "alias",
+        "as_strided", "empty", "empty_like", "lift_fresh", "unflatten",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of one pass. FLOPs count two for each multiply-add, as `torch.utils.flop_counter` does."""
+
+    convolutions: float  # FLOPs
+    products: float  # FLOPs of matrix products and attention
+    operators: int  # that a processor has to launch
+    weights: int  # numbers that are read
+
+    @property
+    def flops(self) -> float:
+        return self.convolutions + self.products
+
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.convolutions + other.convolutions,
+            self.products + other.products,
+            self.operators + other.operators,
+            self.weights + other.weights,
+        )
+
+    def times(self, images: float) -> Work:
+        """Of a batch so many times as large: as many operators, which do more each."""
+        return Work(
+            images * self.convolutions, images * self.products, self.operators, self.weights
+        )
+
+    def repeated(self, passes: float) -> Work:
+        """Of so many passes, one after the other."""
+        operators = round(passes * self.operators)
+        return Work(
+            passes * self.convolutions,
+            passes * self.products,
+            operators,
+            round(passes * self.weights),
+        )
+
+
+NO_WORK = Work(0.0, 0.0, 0, 0)
+
+
+class _Operators(TorchDispatchMode):
+    """Counts operators that start a kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.count += func.overloadpacket.__name__ not in _FREE
+        return func(*args, **(kwargs or {}))
+
+
+def counted(run: Callable[[], object], weights: int = 0) -> Work:
+    """The work that `run` does with tensors, whatever device they are on."""
+    with _Operators() as operators, FlopCounterMode(display=False) as flops:
+        run()
+    by_operator = flops.get_flop_counts().get("Global", {})
+    convolutions = sum(
+        amount for operator, amount in by_operator.items() if "convolution" in str(operator)
+    )
+    return Work(
+        float(convolutions),
+        float(flops.get_total_flops() - convolutions),
+        operators.count,
+        weights,
+    )
+
+
+def weights_of(module: torch.nn.Module) -> int:
+    """Numbers in a module: its parameters and buffers."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return sum(tensor.numel() for tensor in tensors)
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Tensors that are made in the block hold no values; the global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        yield
