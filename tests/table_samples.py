@@ -342,7 +342,8 @@ def show_quality() -> None:
 
 def show_runs() -> None:
     """`discl runs ls`, `show` and `diff`."""
-    from discl.cli.render.run_pages import print_diff, print_run
+    from discl.cli.render.run_diff import print_diff
+    from discl.cli.render.run_pages import print_run
     from discl.cli.render.runs import print_list
     from discl.core.conventions import VAL
     from discl.harness.inspect.diff import diff_runs

@@ -680,7 +680,7 @@ def test_the_command_shown_of_a_run_makes_it_again_from_the_store() -> None:
     command = json.loads(_discl("runs", "show", id, "--format", "json").stdout)["command"]
     done = _discl(*shlex.split(command)[1:])
     assert done.exit_code == 0, done.output
-    assert "0 steps trained, 0 runs; 1 runs were stored" in done.output
+    assert "0 steps trained, 0 runs; stored before: 1" in done.output
 
 
 def test_what_a_stopped_run_goes_on_with_is_told_from_what_it_began_with(

@@ -9,7 +9,7 @@ import click
 
 from discl.cli.options.completion import checks
 from discl.cli.options.output import format_option
-from discl.core.text import echo, echo_json
+from discl.core.text import counted, echo, echo_json
 
 if TYPE_CHECKING:
     from discl.harness.doctor.finding import Finding
@@ -84,8 +84,8 @@ def verify(ctx: click.Context, dry_run: bool, root: Path) -> None:
         echo(fault)
     unsealed = f"; {verified.unsealed:,} of them without a seal" if verified.unsealed else ""
     echo(
-        f"{verified.images:,} images and {verified.files:,} files were read{unsealed};"
-        f" {len(verified.faults)} faults"
+        f"{counted(verified.images, 'image')} and {counted(verified.files, 'file')} were"
+        f" read{unsealed}; {counted(len(verified.faults), 'fault')}"
     )
     ctx.exit(1 if verified.faults else 0)
 
@@ -104,9 +104,7 @@ def _print(findings: list[Finding], everything: bool) -> None:
     show_pairs("", lines)
     problems = sum(finding.state == "problem" for finding in findings)
     notes = sum(finding.state == "note" for finding in findings)
-    counted = (
-        f"{problems} problem{'s' if problems != 1 else ''}, {notes} note{'s' if notes != 1 else ''}"
-    )
+    told = f"{counted(problems, 'problem')}, {counted(notes, 'note')}"
     fine = len(findings) - problems - notes
     listed = "" if everything else "; --all shows them"
-    tell(f"{counted}, {fine} ok{listed}" if problems or notes else f"all {fine} are ok{listed}")
+    tell(f"{told}, {fine} ok{listed}" if problems or notes else f"all {fine} are ok{listed}")

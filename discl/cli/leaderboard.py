@@ -20,7 +20,7 @@ from discl.cli.options.selection import (
     words,
 )
 from discl.cli.render.boards import print_board
-from discl.core.text import echo
+from discl.core.text import counted, echo
 
 if TYPE_CHECKING:
     from discl.harness.leaderboard.verify import Verification
@@ -221,8 +221,9 @@ def leaderboard_verify(root: Path) -> None:
             " agree"
         )
     echo(
-        f"{verification.results} results, {verification.numbers:,} numbers computed again from what"
-        f" was predicted{agree}; {len(verification.faults)} faults{_before(verification)}"
+        f"{counted(verification.results, 'result')}, {verification.numbers:,} numbers computed"
+        f" again from what was predicted{agree}; {counted(len(verification.faults), 'fault')}"
+        f"{_before(verification)}"
     )
     if verification.faults:
         raise click.exceptions.Exit(1)

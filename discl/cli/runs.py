@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,6 @@ from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
     from discl.harness.inspect.index import StoredRun
-
-Command = Callable[..., Any]
 
 
 @click.group(cls=CommandGroup)
@@ -189,7 +186,7 @@ def runs_diff(a: str, b: str, sort: str, most: int, epoch: str | None, form: str
     discl runs diff 448f8c fec67c
     discl runs diff 448f8c fec67c --sort split --most 0
     """
-    from discl.cli.render.run_pages import print_diff
+    from discl.cli.render.run_diff import print_diff
     from discl.harness.inspect.diff import as_dict, diff_runs
     from discl.harness.inspect.epochs import at_epoch
     from discl.harness.inspect.lookup import find

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from discl.cli.options.group import CommandGroup
 from discl.cli.options.output import format_option
-from discl.core.text import echo, echo_json
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from discl.harness.tuning.history import StudySnapshot
+from discl.core.text import counted, echo, echo_json
 
 # of discl.harness.tuning.plots.draw, whose import takes a second
 KINDS = ("history", "replicates", "pareto", "importance", "parallel", "slice", "contour")
@@ -54,10 +48,6 @@ def _url(given: str | None) -> str:
     return given or default_url()
 
 
-def _print_json(value: Any) -> None:
-    echo_json(value)
-
-
 # ---------------------------------------------------------------- ls
 
 
@@ -75,73 +65,14 @@ def study_ls(url: str | None, form: str) -> None:
     discl study ls
     discl study ls --storage postgresql://me@host/studies --format json
     """
-    from discl.cli.render.tables import show
+    from discl.cli.render.studies import print_studies, summary_json
     from discl.harness.tuning import history
-    from discl.harness.tuning.storage.address import redacted
 
     studies = history.all_studies(_url(url))
     if form == "json":
-        _print_json([_summary(study) for study in studies])
+        echo_json([summary_json(study) for study in studies])
         return
-    header = [
-        "study",
-        "trials",
-        "given up",
-        "failed",
-        "running",
-        "waiting",
-        "objective",
-        "best",
-        "hours",
-        "last activity",
-    ]
-    show(
-        f"studies in {redacted(_url(url))} (best in percent)",
-        header,
-        [_line(study) for study in studies],
-        worth=["best", "trials", "running", "waiting", "failed", "last activity", "objective"],
-        elsewhere="--format json",
-    )
-
-
-def _summary(study: StudySnapshot) -> dict[str, Any]:
-    from discl.harness.tuning.slots import hours_of
-
-    last = study.last_activity
-    return {
-        "study": study.name,
-        "strategy": study.strategy,
-        "objective": study.objective,
-        "trials": dict(study.states),
-        "best": study.best,
-        "hours": hours_of(study.slots),
-        "last_activity": last.isoformat(timespec="seconds") if last else None,
-    }
-
-
-def _line(study: StudySnapshot) -> list[str]:
-    from discl.harness.tuning.slots import hours_of
-
-    states = study.states
-    counts = [
-        states["complete"] + states["given up"] + states["pruned"],
-        states["given up"],
-        states["failed"],
-        states["running"],
-        states["waiting"] + states["interrupted"],
-    ]
-    return [
-        study.name,
-        *map(str, counts),
-        study.objective[0],
-        _percent(study.best),
-        f"{hours_of(study.slots):.2f}",
-        f"{study.last_activity:%Y-%m-%d %H:%M}" if study.last_activity else "-",
-    ]
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+    print_studies(_url(url), studies)
 
 
 # ---------------------------------------------------------------- show
@@ -169,109 +100,15 @@ def study_show(name: str, url: str | None, form: str, sort: str) -> None:
     discl study show tune_static/cifar10_lt/smoke/static --sort value
     discl study show tune_static                          every strategy of the sweep
     """
+    from discl.cli.render.studies import print_study, study_json
     from discl.harness.tuning import history
 
     studies = history.chosen_studies(_url(url), name)
     if form == "json":
-        _print_json([_as_json(study, sort) for study in studies])
+        echo_json([study_json(study, sort) for study in studies])
         return
     for study in studies:
-        _show(study, sort)
-
-
-def _sorted(study: StudySnapshot, sort: str) -> list[tuple[int, FrozenTrial]]:
-    from discl.harness.tuning.slots import state_of, value_of
-
-    def rank(slot_and_trial: tuple[int, FrozenTrial]) -> tuple[bool, bool, float, int]:
-        slot, trial = slot_and_trial
-        value = value_of(trial)
-        return state_of(trial) != "complete", value is None, -(value or 0.0), slot
-
-    return sorted(study.trials, key=rank) if sort == "value" else study.trials
-
-
-def _as_json(study: StudySnapshot, sort: str) -> dict[str, Any]:
-    from discl.harness.tuning.description import command
-
-    best = [
-        {"slot": study.slots.index(trial), "command": shlex.join(command(study, trial))}
-        for trial in study.front
-    ]
-    return {
-        **_summary(study),
-        "definition": study.definition,
-        "trials": [_trial_row(slot, trial) for slot, trial in _sorted(study, sort)],
-        "best_settings": best,
-    }
-
-
-def _trial_row(slot: int, trial: FrozenTrial) -> dict[str, Any]:
-    from discl.harness.tuning.proposals import finished_trial
-    from discl.harness.tuning.slots import hours_of, state_of, value_of
-    from discl.harness.tuning.space import settings
-    from discl.harness.tuning.storage.database import FAILURE
-
-    return {
-        "slot": slot,
-        "number": trial.number,
-        "state": state_of(trial),
-        "scores": finished_trial(trial).scores,
-        "value": value_of(trial),
-        "cost": finished_trial(trial).cost,
-        "settings": settings(trial.params),
-        "hours": hours_of([trial]),
-        "failure": trial.user_attrs.get(FAILURE),
-    }
-
-
-def _show(study: StudySnapshot, sort: str) -> None:
-    from discl.cli.render.tables import show, show_pairs, tell
-    from discl.harness.tuning.description import command, describe
-
-    show_pairs(study.name, describe(study))
-    rows = [_trial_row(slot, trial) for slot, trial in _sorted(study, sort)]
-    paths = sorted({path for row in rows for path in row["settings"]})
-    header = [
-        "slot",
-        "state",
-        "runs",
-        "objective",
-        *study.objective[1:],
-        *(path.rpartition(".")[2] for path in paths),
-        "hours",
-    ]
-    show(
-        f"trials ({study.objective[0]} in percent)",
-        header,
-        [_cells(row, paths, study) for row in rows],
-        left=2,
-        worth=["objective", "state", *(path.rpartition(".")[2] for path in paths), "runs"],
-        elsewhere="--format json",
-    )
-    for row in rows:
-        if row["failure"]:
-            tell(f"failed: slot {row['slot']}: {row['failure']}")
-    for trial in study.front:
-        slot = study.slots.index(trial)
-        echo(f"best, slot {slot}:\n  {shlex.join(command(study, trial))}")
-
-
-def _cells(row: dict[str, Any], paths: list[str], study: StudySnapshot) -> list[str]:
-    from discl.cli.render.tables import short_setting
-
-    costs = ["-" if row["cost"] is None else f"{row['cost']:g}" for _ in study.objective[1:]]
-    values = [
-        short_setting(row["settings"][path]) if path in row["settings"] else "-" for path in paths
-    ]
-    return [
-        str(row["slot"]),
-        row["state"],
-        f"{len(row['scores'])} of {study.replicates}",
-        _percent(row["value"]),
-        *costs,
-        *values,
-        f"{row['hours']:.2f}",
-    ]
+        print_study(study, sort)
 
 
 # ---------------------------------------------------------------- importance
@@ -291,12 +128,13 @@ def study_importance(name: str, url: str | None, form: str) -> None:
     \b
     discl study importance tune_static/cifar10_lt/smoke/static
     """
+    from discl.cli.render.studies import print_importances
     from discl.harness.tuning import history
 
     studies = history.chosen_studies(_url(url), name)
     shares = [study.importances() for study in studies]
     if form == "json":
-        _print_json(
+        echo_json(
             [
                 {"study": study.name, "trials": len(study.scored), "importances": importances}
                 for study, importances in zip(studies, shares, strict=True)
@@ -304,28 +142,7 @@ def study_importance(name: str, url: str | None, form: str) -> None:
         )
         return
     for study, importances in zip(studies, shares, strict=True):
-        _show_importances(study, importances)
-
-
-def _show_importances(study: StudySnapshot, importances: dict[str, float]) -> None:
-    from discl.cli.render.tables import show, tell
-
-    objective = study.objective[0]
-    if len(study.objective) > 1:
-        objective = f"the Pareto front of {' and '.join(study.objective)}"
-    tell(f"{study.name}: settings that separate the best trials for {objective} from the rest")
-    largest = max(importances.values())
-    rows = [
-        [path, "█" * round(30 * share / largest), f"{100 * share:.0f}"]
-        for path, share in importances.items()
-    ]
-    show("", ["setting", "", "share (%)"], rows, left=2, worth=["share (%)"])
-    count = len(study.scored)
-    best = -(-count // 10)  # Optuna's tenth
-    tell(
-        f"from {count} trials, {study.states['given up']} of them given up and so estimated; the"
-        f" best are {best}: a hint, no more (see --help)"
-    )
+        print_importances(study, importances)
 
 
 # ---------------------------------------------------------------- plot
@@ -426,7 +243,8 @@ def study_rm(name: str, yes: bool, url: str | None) -> None:
         remove(_url(url), [study.name for study in studies])
     for study in studies:
         echo(
-            f"{'removed' if yes else 'would remove'} {study.name} with {len(study.trials)} trials;"
+            f"{'removed' if yes else 'would remove'} {study.name} with"
+            f" {counted(len(study.trials), 'trial')};"
             " its runs stay in the store"
         )
     if not yes:

@@ -11,7 +11,7 @@ from discl.cli.options.completion import benchmarks
 from discl.cli.options.group import CommandGroup
 from discl.cli.options.output import format_option
 from discl.cli.options.selection import load, selection
-from discl.core.text import echo
+from discl.core.text import counted, echo
 
 MAX_SHOWN = 10  # ids and failures on the terminal
 
@@ -67,7 +67,7 @@ def wandb_sync(bench: str | None, scale: str | None, ids: tuple[str, ...]) -> No
     result = sync(store, runs, CompositeTracker.of(["console"]).progress, destination)
     busy = f", {result.busy} running or being uploaded now" if result.busy else ""
     echo(
-        f"{result.sent} runs sent, {result.already_there} were there{busy};"
+        f"{counted(result.sent, 'run')} sent, {result.already_there} were there{busy};"
         f" {destination.settings.shown} as {destination.entity}"
     )
     if result.failures:

@@ -151,7 +151,7 @@ def _check_numbers(bench: Benchmark, parts: PartCache) -> None:
     if bench.train.curriculum_epochs > bench.train.epochs:
         raise UserError(
             f"train.curriculum_epochs = {bench.train.curriculum_epochs} exceeds train.epochs ="
-            f" {bench.train.epochs}"
+            f" {bench.train.epochs}; set both, the first one to no more than the second"
         )
     if bench.train.head_only_epochs >= bench.train.epochs:
         raise UserError(

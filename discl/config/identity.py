@@ -23,6 +23,13 @@ if TYPE_CHECKING:  # benchmark files are found without numpy
 SCHEMA = 2  # raised when a run of an unchanged description would give other numbers or another id
 PROBE = 2  # raised when a probe would measure other images where a threshold leaves images out
 KEEPS_ALL = -1.0  # a bank.threshold that leaves out no image
+
+
+def which_are_kept(threshold: float) -> str:
+    """Which images a bank.threshold keeps, as a sentence says it after "kept: "."""
+    return "all of them" if threshold <= KEEPS_ALL else f"those that score {threshold:g} or more"
+
+
 SOURCE = "originals"  # what images are made from where the dataset has photos as they were taken
 # raised when a head on frozen features would be trained otherwise where the recipe has an optimiser
 # with a fallback; in version 1 no parameter of such a head was found by its name in the network

@@ -134,7 +134,7 @@ def parse_setting(setting: str) -> tuple[str, Any]:
     path = path.strip()
     if not equals or not path:
         raise UserError(
-            f"--set {shown(setting)} is not of the form key=value, e.g. --set train.epochs=2"
+            f"--set {shown(setting)} is not of the form key=value, e.g. --set train.epochs=20"
         )
     value = _value(setting, text)
     try:

@@ -140,6 +140,7 @@ class TimeLeft(NamedTuple):
 
     seconds: float
     is_all: bool  # False: some of it is of a kind whose pace is not known, and comes on top
+    unknown: tuple[str, ...] = ()  # those kinds
 
 
 class WorkClock:
@@ -199,7 +200,8 @@ class WorkClock:
             return None
         last = self._last
         since_s = time.monotonic() - last[1] if last else 0.0
-        return TimeLeft(max(0.0, sum(known) - since_s), len(known) == len(paces))
+        unknown = tuple(kind for kind, pace in paces.items() if pace is None)
+        return TimeLeft(max(0.0, sum(known) - since_s), not unknown, unknown)
 
     def share(self) -> float:
         """The share of the work that is done, 0 .. 1; it never falls.

@@ -44,17 +44,17 @@ def _prepared(source: str) -> str:
     """
     parts = list[str]()
     within = ""  # "tag", or the name of an element whose content is no text
-    for token in _TOKENS.findall(source):
-        if token.startswith("{{") and within:
-            parts.append(_PUT_IN.sub(r"{{\1 (\2)|as_it_is \3}}", token))
+    for piece in _TOKENS.findall(source):
+        if piece.startswith("{{") and within:
+            parts.append(_PUT_IN.sub(r"{{\1 (\2)|as_it_is \3}}", piece))
             continue
-        parts.append(token if within or token[0] in "{<" else _PERCENT.sub("&nbsp;", token))
-        if token.startswith("<") and not within:
-            name = token.lower().lstrip("<")
+        parts.append(piece if within or piece[0] in "{<" else _PERCENT.sub("&nbsp;", piece))
+        if piece.startswith("<") and not within:
+            name = piece.lower().lstrip("<")
             within, inside = "tag", name if name in ("script", "style") else ""
-        elif token == ">" and within == "tag":
+        elif piece == ">" and within == "tag":
             within = inside
-        elif token.lower() == f"</{within}":
+        elif piece.lower() == f"</{within}":
             within, inside = "tag", ""
     return "".join(parts)
 

@@ -23,7 +23,7 @@ from tests.terminal import screen_of, shown
 CONTRACT = TrackerContract()
 WIDTHS = [20, 40, 60, 80, 100, 120, 160, 200]
 ROWS = [
-    ProgressRow("cifar10_lt, smoke", "2/9 runs", "over 1:40 left", "0:58", share=0.25),
+    ProgressRow("cifar10_lt, smoke", "2/9 runs", "1:40 + training", "0:58", share=0.25),
     ProgressRow(
         "  real_rebalanced, seed 12", "7/18 epochs", "", note="level 30%, best val/acc 41.2%"
     ),
@@ -44,12 +44,12 @@ def test_no_row_is_cut_at_any_width(width: int) -> None:
     assert "…" not in text
     assert "smoke" in text
     assert "seed 12" in text
-    for whole in ("2/9 runs", "over 1:40 left", "0:58", "level 30%, best val/acc 41.2%"):
+    for whole in ("2/9 runs", "1:40 + training", "0:58", "level 30%, best val/acc 41.2%"):
         assert whole in text or whole.split()[-1] not in text.split()
     if width >= 60:
         assert "━" in text
         assert "2/9 runs" in text
-        assert "over 1:40 left" in text
+        assert "1:40 + training" in text
 
 
 def test_wide_characters_count_as_wide() -> None:
@@ -65,8 +65,9 @@ def test_times_are_spelt_as_people_read_them() -> None:
         "4 days 3 h",
     ]
     assert spell_left(TimeLeft(65, True)) == "1:05 left"
-    assert spell_left(TimeLeft(65, False)) == "over 1:05 left"
-    assert spell_left(TimeLeft(0, False)) == ""
+    assert spell_left(TimeLeft(65, False, (TRAINING,))) == "1:05 + training"
+    assert spell_left(TimeLeft(0, False, (TRAINING,))) == "training left"
+    assert spell_left(TimeLeft(65, False, ("another kind",))) == "1:05 + more"
     assert spell_left(None) == ""
 
 
@@ -91,9 +92,11 @@ def test_the_time_left_is_that_of_each_kind_of_work(now: list[float]) -> None:
     for _ in range(4):
         now[0] += 2.0
         clock.done(DENOISING, 10)
-    assert clock.time_left() == TimeLeft(50 * 0.2, False)
+    assert clock.time_left() == TimeLeft(50 * 0.2, False, (TRAINING,))
     now[0] += 1.0
-    assert clock.time_left() == TimeLeft(9.0, False)  # and it goes on while a step is under way
+    assert clock.time_left() == TimeLeft(
+        9.0, False, (TRAINING,)
+    )  # and it goes on while a step is under way
     clock.done(DENOISING, 50)
     clock.done(TRAINING, 2)
     now[0] += 6.0

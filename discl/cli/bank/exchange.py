@@ -9,7 +9,7 @@ import click
 
 from discl.cli.options.output import format_option
 from discl.cli.options.selection import load, opened, selection
-from discl.core.text import echo
+from discl.core.text import counted, echo
 
 SHOWN = 20  # damaged rows named on the terminal
 
@@ -78,8 +78,8 @@ def bank_export(folder: Path, form: str, **selection: Any) -> None:
     bench, tracker = opened(load(**selection))
     count = export_bank(bench.bank, bench.dataset.classes, folder, form, tracker.progress)
     echo(
-        f"{count} images and {len(bench.bank.failures())} cells that could not be made are in"
-        f" {folder}"
+        f"{counted(count, 'image')} and {counted(len(bench.bank.failures()), 'cell')} that could"
+        f" not be made: {folder}"
     )
 
 
@@ -108,4 +108,7 @@ def bank_import(folder: Path, **selection: Any) -> None:
             " again where they were made, after `discl bank verify` there"
         )
     differing = f" ({done.differing} with other bytes, left as they are)" if done.differing else ""
-    echo(f"{done.new} images taken, {done.existing} were there{differing}; {bench.bank.folder}")
+    echo(
+        f"{counted(done.new, 'image')} taken, {done.existing} were there{differing};"
+        f" {bench.bank.folder}"
+    )

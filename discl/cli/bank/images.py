@@ -10,7 +10,7 @@ import click
 from discl.cli.options.launching import address_option, executor_option
 from discl.cli.options.renamed import renamed_option
 from discl.cli.options.selection import load, opened, selection
-from discl.core.text import echo
+from discl.core.text import counted, echo
 
 if TYPE_CHECKING:
     from discl.harness.run.assembly import Bench
@@ -72,7 +72,8 @@ def bank_build(
     filled = bench.fill(bench.spec.levels, tracker.progress, built)
     rate = f", {filled.images / filled.seconds:.1f} images/s" if filled.images else ""
     echo(
-        f"{filled.images} images made ({filled.denoising_steps} denoising steps{rate}),"
+        f"{counted(filled.images, 'image')} made"
+        f" ({counted(filled.denoising_steps, 'denoising step')}{rate}),"
         f" {sum(bench.bank.count().values())} in {bench.bank.folder}"
     )
     _tell_failures(bench)

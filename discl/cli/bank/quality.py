@@ -10,7 +10,7 @@ import click
 from discl.cli.options.output import format_option
 from discl.cli.options.renamed import renamed_option
 from discl.cli.options.selection import load, opened, selection
-from discl.core.text import echo, echo_json
+from discl.core.text import counted, echo, echo_json
 
 if TYPE_CHECKING:
     from discl.harness.bank.quality.gap_curve import GapCurve
@@ -156,7 +156,10 @@ def _gap_curve(
         echo(error, err=True)
         return None
     if todo := measurement.todo():
-        work = f"gap curve: {todo} classifiers to train, {measurement.classifier.steps} steps each"
+        work = (
+            f"gap curve: {counted(todo, 'classifier')} to train,"
+            f" {counted(measurement.classifier.steps, 'step')} each"
+        )
         if not wanted:
             echo(f"{work}; add --gap", err=True)
             return None

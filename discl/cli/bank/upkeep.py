@@ -8,7 +8,7 @@ import click
 
 from discl.cli.options.output import format_option
 from discl.cli.options.renamed import renamed_option
-from discl.core.text import echo, echo_json
+from discl.core.text import counted, echo, echo_json
 
 if TYPE_CHECKING:
     from discl.harness.bank.inventory import BankSummary
@@ -61,7 +61,7 @@ def _print_banks(summaries: list[BankSummary]) -> None:
     rows = []
     for summary in summaries:
         levels = " ".join(f"{level}%:{count}" for level, count in sorted(summary.images.items()))
-        runs = [f"{summary.runs} runs"] if summary.runs else []
+        runs = [counted(summary.runs, "run")] if summary.runs else []
         written = datetime.fromtimestamp(summary.written).astimezone()
         row = [
             summary.id,

@@ -17,7 +17,7 @@ from discl.cli.options.launching import (
     run_points,
     wants_json,
 )
-from discl.core.text import echo
+from discl.core.text import counted, echo
 
 if TYPE_CHECKING:
     from discl.config.sweep import SweepFile
@@ -122,8 +122,10 @@ def _tell_price(sweep: SweepFile, store: Store) -> None:
 
     cost = estimate_cost(experiments(sweep), store, CompositeTracker.of(["console"]).progress)
     echo(
-        f"{cost.experiments} runs, of which {cost.cached} are stored; {cost.images:,} images to"
-        f" make, {cost.optimiser_steps:,} optimiser steps; "
+        f"{counted(cost.experiments, 'run')}, of which {cost.cached} are stored;"
+        f" {counted(cost.images, 'image')} to make,"
+        f" {counted(cost.optimiser_steps, 'optimiser step')};"
+        " "
         f"time with one worker: {minutes_text(cost.minutes)}",
         err=True,
     )

@@ -24,7 +24,7 @@ set_option = click.option(
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a setting, e.g. --set train.epochs=2. Repeatable.",
+    help="Override a setting, e.g. --set train.epochs=20. Repeatable.",
 )
 baseline_option = click.option(
     "--baseline",

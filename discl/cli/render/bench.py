@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discl.core.plain_files import plain_text
-from discl.core.text import echo, typed
+from discl.core.text import counted, echo, typed
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
@@ -36,14 +36,8 @@ def tell_device() -> None:
         told = f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB of memory free"
     else:
         threads = torch.get_num_threads()
-        told = (
-            f"{processor()}, {_counted(cores(), 'core')}, {_counted(threads, 'thread')}{_memory()}"
-        )
+        told = f"{processor()}, {counted(cores(), 'core')}, {counted(threads, 'thread')}{_memory()}"
     echo(f"device: {told}", err=True)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun if number == 1 else noun + 's'}"
 
 
 def _memory() -> str:
@@ -60,7 +54,9 @@ def _memory() -> str:
 
 
 class Opening:
-    """Called before the first of the runs that are to be made: says what they take, and expects it.
+    """Called before the first of the runs that are to be made, once nothing is left to refuse.
+
+    It says what makes them and what they take, and expects it.
 
     The time is said where the paces of this machine are known: nothing is timed for it.
     """
@@ -98,6 +94,7 @@ class Opening:
             )
             if units
         )
+        tell_device()
         echo(f"to do: {_work(cost, len(todo))}{_time(seconds, cost)}", err=True)
 
 
@@ -120,14 +117,15 @@ def _paces(bench: Bench, cost: CostEstimate) -> tuple[float, float]:
 
 
 def _work(cost: CostEstimate, runs: int) -> str:
-    parts = [f"{runs:,} {'run' if runs == 1 else 'runs'}"]
+    parts = [counted(runs, "run")]
     if cost.fold_models:
-        parts.append(f"{cost.fold_models} models that find the hard photos")
-    parts.append(f"{cost.optimiser_steps:,} steps to train")
+        parts.append(f"{counted(cost.fold_models, 'model')} that find the hard photos")
+    parts.append(f"{counted(cost.optimiser_steps, 'step')} to train")
     if cost.hard is None:
         parts.append("images of the photos that turn out to be hard")
     else:
-        parts.append(f"{cost.images:,} images to make ({cost.denoising_steps:,} denoising steps)")
+        steps = counted(cost.denoising_steps, "denoising step")
+        parts.append(f"{counted(cost.images, 'image')} to make ({steps})")
     return ", ".join(parts)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from discl.cli.render.tables import tell_figure
+from discl.core.text import counted
 
 if TYPE_CHECKING:
     from discl.harness.sweep.cost import CostEstimate
@@ -58,10 +59,15 @@ def print_strategies(cost: CostEstimate) -> None:
     if len(cost.strategies) < 2:
         return
     for name, of_it in cost.strategies.items():
-        minutes = "unknown" if math.isnan(of_it.seconds) else f"{of_it.seconds / 60:,.1f}"
-        runs = f"{of_it.runs} {'run' if of_it.runs == 1 else 'runs'}"
-        levels = ", ".join(map(str, sorted(of_it.levels))) or "photos alone"
-        tell_figure(name, minutes, f"minutes: {runs}, {of_it.optimiser_steps:,} steps; {levels}")
+        known = not math.isnan(of_it.seconds)
+        levels = ", ".join(map(str, sorted(of_it.levels)))
+        tell_figure(
+            name,
+            f"{of_it.seconds / 60:,.1f}" if known else "unknown",
+            f"{'minutes for' if known else 'time of'} {counted(of_it.runs, 'run')},"
+            f" {counted(of_it.optimiser_steps, 'step')};"
+            f" {f'levels {levels}' if levels else 'photos alone'}",
+        )
 
 
 def print_time(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from discl.cli.render.layout import Styled
 from discl.cli.render.tables import show, show_pairs, tell
-from discl.core.text import echo
+from discl.config.identity import which_are_kept
+from discl.core.text import counted, echo
 
 if TYPE_CHECKING:
     from discl.harness.bank.quality.gap_curve import GapCurve
@@ -28,8 +29,8 @@ def print_quality(report: QualityReport) -> None:
     """Warnings, then levels, then classes by level, then the near-duplicates."""
     tell(f"bank {report.bank} as {report.benchmark} at scale {report.scale} uses it", "bold")
     tell(
-        f"{report.variants} images a photo and level, best of {report.best_of}, threshold"
-        f" {report.threshold:g}"
+        f"{counted(report.variants, 'image')} a photo and level, best of {report.best_of};"
+        f" kept: {which_are_kept(report.threshold)}"
     )
     echo()
     show_pairs("", [(Styled("!", "bad"), warning) for warning in report.warnings])

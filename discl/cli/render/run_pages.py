@@ -1,4 +1,4 @@
-"""Runs on the terminal: one in full, and two side by side."""
+"""A run on the terminal, in full."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from discl.cli.render.tables import short_setting, show, show_pairs, tell
-from discl.cli.render.text import percent, points, spark
+from discl.cli.render.text import percent, spark
+from discl.config.identity import KEEPS_ALL
 from discl.core.conventions import VAL
 from discl.core.text import echo
 from discl.harness.inspect.index import COMPLETE, StoredRun
 
 if TYPE_CHECKING:
-    from discl.core.conventions import EpochRule
     from discl.core.interfaces import EpochReport
     from discl.core.result import Result
     from discl.harness.inspect.details import ClassRecall, MixInterval
-    from discl.harness.inspect.diff import Change, MetricDifference, RunDiff
 
 MAX_CLASSES = 30  # of a run; --format json has them all
 
@@ -33,7 +32,7 @@ def _print_pairs(title: str, pairs: Sequence[tuple[str, str]]) -> None:
     show_pairs(title, pairs)
 
 
-def _print_table(
+def print_table(
     title: str,
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -42,9 +41,6 @@ def _print_table(
 ) -> None:
     echo()
     show(title, header, rows, left, worth=worth, elsewhere=ELSEWHERE)
-
-
-# ---------------------------------------------------------------- one in full
 
 
 def print_run(run: StoredRun, note: str = "") -> None:
@@ -90,9 +86,15 @@ def _settings(identity: Mapping[str, Any]) -> list[tuple[str, str]]:
     order = sorted(identity, key=lambda key: (key != "strategy", key != "seed", key))
     lines = []
     for key in order:
-        values = [f"{name} {value}".strip() for name, value in _flat({"": identity[key]})]
+        values = [_said(name, value) for name, value in _flat({"": identity[key]})]
         lines.append((key, ", ".join(values)))
     return lines
+
+
+def _said(name: str, value: str) -> str:
+    """A setting with its value; one that leaves out no image says so."""
+    keeps_all = name == "threshold" and value == _value(KEEPS_ALL)
+    return f"{name} {value}".strip() + (" (all are kept)" if keeps_all else "")
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
@@ -132,7 +134,7 @@ def _print_metrics(
             cells.append(percent(values[name]) + after if name in values else "-")
         rows.append([title, *cells])
     if names:
-        _print_table(
+        print_table(
             f"metrics at {epoch} (percent; ± standard error from the choice of test photos)",
             ["split", *map(_title, names)],
             rows,
@@ -164,7 +166,7 @@ def _print_classes(classes: Sequence[ClassRecall]) -> None:
         ]
         for row in shown
     ]
-    _print_table(
+    print_table(
         "recall of each class on the test split (percent), by real training photos",
         ["class", "group", "photos", "recall"],
         rows,
@@ -197,7 +199,7 @@ def _print_levels(intervals: Sequence[MixInterval], probe_photos: int | None) ->
     title = "levels over the epochs"
     if probed:
         title += " (gain of the probe at each, in points)"
-    _print_table(title, ["epochs", "levels", *map(str, probed)], rows, left=2)
+    print_table(title, ["epochs", "levels", *map(str, probed)], rows, left=2)
     if probe_photos is not None:
         tell(f"each gain is the mean over the same {probe_photos:,} hard photos")
 
@@ -252,102 +254,3 @@ def _files(run: StoredRun) -> list[tuple[str, str]]:
         for copy in wandb_copies(run)
     ]
     return [*lines, ("W&B", ", ".join(copies) or "no copy; `discl wandb sync` makes one")]
-
-
-# ---------------------------------------------------------------- two side by side
-
-_COLUMNS = ("A", "B", "B - A, points")
-
-
-def print_diff(diff: RunDiff, sort: str, most: int, rule: EpochRule, note: str = "") -> None:
-    """Print the differences of two runs; `most` metrics and half as many classes, 0 = all."""
-    for letter, run in (("A", diff.a), ("B", diff.b)):
-        state = "" if run.state == COMPLETE else f"  ({run.state}: {run.why})"
-        tell(f"{letter}  {run.id}  {run.name}{state}")
-    tell(diff.headline)
-    if diff.metrics:
-        tell(f"both at {rule.words}{f': {note}' if note else ''}")
-    _print_changes("settings", diff.settings)
-    _print_changes("recorded beside them; changes no identity", diff.recorded)
-    if diff.comparability:
-        title = "comparability key: these two may not be in one table"
-        _print_changes(title, diff.comparability)
-    _print_metric_differences(diff, sort, most)
-    _print_class_differences(diff, max(1, most // 2) if most else None)
-    if diff.classes_note:
-        tell(f"classes are not compared: {diff.classes_note}")
-
-
-def _print_metric_differences(diff: RunDiff, sort: str, most: int) -> None:
-    from discl.harness.inspect.diff import by_size
-
-    titles = {
-        metric.metric: title
-        for title, metric in {**diff.b.board_metrics, **diff.a.board_metrics}.items()
-    }
-    on_board = [metric for metric in diff.metrics if metric.metric in titles]
-    others = [
-        metric for metric in diff.metrics if metric.metric not in titles and metric.difference
-    ]
-    shown = (sorted(others, key=by_size) if sort == "size" else others)[: most or None]
-    if on_board:
-        _print_table(
-            "columns of a board (percent; ± as if the test photos were others each time)",
-            ["column", *_COLUMNS],
-            [[titles[metric.metric], *_difference_cells(metric)] for metric in on_board],
-            worth=_COLUMNS[::-1],
-        )
-    if shown:
-        rows = [[metric.metric, *_difference_cells(metric)] for metric in shown]
-        _print_table("other metrics", ["metric", *_COLUMNS], rows, worth=_COLUMNS[::-1])
-    _print_counts(diff, len(others) - len(shown))
-
-
-def _difference_cells(metric: MetricDifference) -> list[str]:
-    return [percent(metric.a), percent(metric.b), points(metric.difference, metric.error)]
-
-
-def _print_class_differences(diff: RunDiff, most: int | None) -> None:
-    changed = [row for row in diff.classes if row.difference][:most]
-    rows = [
-        [
-            row.a.name,
-            row.a.group,
-            f"{row.a.photos:,}",
-            percent(row.a.recall or 0),
-            percent(row.b),
-            points(row.difference, None),
-        ]
-        for row in changed
-    ]
-    if rows:
-        _print_table(
-            "classes whose recall differs most (percent)",
-            ["class", "group", "photos", *_COLUMNS],
-            rows,
-            left=2,
-            worth=_COLUMNS[::-1],
-        )
-
-
-def _print_counts(diff: RunDiff, not_shown: int) -> None:
-    """Say how many metrics are equal, and how many differ and are not shown."""
-    if not diff.metrics:
-        lacking = [f"{run.id} is {run.state}" for run in (diff.a, diff.b) if not run.result]
-        tell(f"no metric to compare: {' and '.join(lacking) or 'they have none in common'}")
-        return
-    equal = sum(metric.difference == 0 for metric in diff.metrics)
-    parts = [f"{equal} metrics are equal"] if equal else []
-    parts += [f"{not_shown} more differ, --most 0 shows them"] if not_shown else []
-    if parts:
-        tell("; ".join(parts))
-
-
-def _print_changes(title: str, changes: Sequence[Change]) -> None:
-    if changes:
-        rows = [[change.path, _setting(change.a), _setting(change.b)] for change in changes]
-        _print_table(title, ["setting", "A", "B"], rows, left=3)
-
-
-def _setting(value: Any) -> str:
-    return "(not set)" if value is None else short_setting(value) or "(empty)"

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from discl.core.errors import FOREIGN, UserError, reason
 from discl.core.interfaces import Progress
+from discl.core.text import counted
 from discl.engine.bank.bank import Bank
 from discl.engine.bank.leases import (
     IN_USE,
@@ -143,7 +144,7 @@ def _plan_bank(folder: Path, references: References, plan: RemovalPlan, recent: 
 
 def _ago(seconds: float) -> str:
     hours = int(seconds // 3600)
-    return f"{hours} hour{'s' if hours > 1 else ''} ago" if hours else "within the last hour"
+    return f"{counted(hours, 'hour')} ago" if hours else "within the last hour"
 
 
 def _leftovers_of(folder: Path, plan: RemovalPlan) -> list[Removal]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from discl.config.load import available, load, scales
 from discl.core.errors import FOREIGN, UserError, reason
 from discl.core.seals import read_sealed
+from discl.core.text import counted
 from discl.files.fetch import offline
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
@@ -49,9 +50,9 @@ class References:
         """Why a bank is kept; "" where nothing can refer to it."""
         names = list(self.benchmarks.get(bank, []))
         if count := self.runs[bank]:
-            names.append(f"{count} run{'s' if count > 1 else ''}")
+            names.append(counted(count, "run"))
         if count := self.unfinished[bank]:
-            names.append(f"{count} run{'s' if count > 1 else ''} under way or to be gone on with")
+            names.append(f"{counted(count, 'run')} under way or to be gone on with")
         if names:
             return ", ".join(names)
         for possible in self.possible:

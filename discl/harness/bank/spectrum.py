@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from discl.config.identity import which_are_kept
 from discl.core.interfaces import Ints
 from discl.core.levels import PHOTO, TEXT_ONLY
 from discl.engine.bank.catalogue import Cell
@@ -42,7 +43,7 @@ def spectrum(bench: Bench, photos: int) -> Figure:
         legend[0] += f"; each is the best of {bank.best_of} draws"
     dropped = any(tile.dropped for row in rows for tile in row)
     if not dropped:
-        legend.append(f"none of these is under the threshold {bank.threshold:g}")
+        legend.append(f"none of these is dropped; kept: {which_are_kept(bank.threshold)}")
     return Figure(
         heads=(*heads, "photo"),
         names=tuple(bench.dataset.classes[int(sources.labels[source])] for source in chosen),

@@ -19,7 +19,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Floats, FoldModels, FoldPredictions, Ints, Progress
 from discl.core.plain_files import parsed_json, plain
 from discl.core.seals import DamagedFileError, damaged
-from discl.core.text import typed
+from discl.core.text import counted, typed
 from discl.engine.hard_mining import assign_folds
 from discl.engine.training import distributed
 from discl.files.disk import atomic_write, folder_lock, write_text
@@ -114,7 +114,7 @@ class OutOfFold:
             raise UserError(
                 f"which photos of {self.benchmark} are hard is not known yet; run"
                 f" `{typed('discl', 'hard', self.benchmark)}` with the same --scale and --set,"
-                f" which trains {len(self.missing())} models to find out"
+                f" which trains {counted(len(self.missing()), 'model')} to find out"
             )
         table, _ = self._read_table()
         return FoldPredictions(table["fold"], table["probability"], table["guess"])

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from discl.core.result import Result
+from discl.core.text import counted
 from discl.harness.leaderboard import columns
 from discl.harness.leaderboard.studentized_range import upper_quantile
 from discl.harness.leaderboard.table import Board
 
 POWER = 0.8  # a true difference of this size is told apart four times out of five
 MOST_SEEDS = 2_000
+LEAST_TOLD = 0.05  # points; less is written as 0.0
 # standard deviation over seeds where no run is stored: that of `few` in the published cifar10_lt
 STATED_SPREAD = 0.013
 
@@ -83,13 +85,19 @@ def sentences(
     origin = "today's spread, from stored runs"
     if not spreads:
         spreads = {"few": STATED_SPREAD}
-        origin = "a stated spread, that of few at smoke in the published table; no stored run"
+        origin = "a stated spread, that of few at smoke in the published table; no two stored seeds"
     lines = []
     for title, spread in spreads.items():
+        if 100 * spread < LEAST_TOLD:
+            lines.append(
+                f"power in {title}: seeds of stored runs differ by under {LEAST_TOLD} points, so"
+                " nothing says how many seeds a difference takes"
+            )
+            continue
         least = 100 * told_apart(seeds, spread, rows)
         now = "one seed makes no claim"
         if math.isfinite(least):
-            now = f"{seeds} seeds tell {least:.1f} points apart"
+            now = f"{counted(seeds, 'seed')} tell {least:.1f} points apart"
         prices = [_price(points, spread, rows, minutes_a_run) for points in (5, 2, 1)]
         lines.append(
             f"power in {title}: {now}; to see a difference 4 of 5 times takes, for"
@@ -123,10 +131,15 @@ def of_first_two(made: Board, metric: str) -> str:
         f" {100 * difference:.1f} points"
     )
     spread = pooled_spread(values.values())
-    if not spread:
-        return f"{begin}; without a spread over seeds nothing says how many would tell them apart."
     rows, seeds = len(values), len(made.declared_seeds)
+    if seeds < 2:
+        return f"{begin}; one seed says nothing of how far another would be."
+    if not spread or 100 * spread < LEAST_TOLD:
+        return f"{begin}; its seeds do not differ, so nothing says how many would tell them apart."
     least = told_apart(seeds, spread, rows)
+    if 100 * difference < LEAST_TOLD:
+        apart = f"{counted(seeds, 'seed')} tell {100 * least:.1f} points apart"
+        return f"{begin}, so nothing is to be told apart; {apart}."
     needed = seeds_needed(difference, spread, rows)
     count = f"more than {MOST_SEEDS:,}" if needed is None else f"{needed:,}"
     return (
@@ -142,4 +155,4 @@ def _price(points: int, spread: float, rows: int, minutes_a_run: float | None) -
     if needed is None:
         return f"{points} {unit}: more than {MOST_SEEDS:,} seeds"
     price = "" if not minutes_a_run else f", {needed * rows * minutes_a_run:,.0f} minutes"
-    return f"{points} {unit}: {needed} seeds{price}"
+    return f"{points} {unit}: {counted(needed, 'seed')}{price}"

@@ -16,7 +16,7 @@ from discl.config.load import load
 from discl.core.conventions import VAL, EpochRule
 from discl.core.errors import UserError, unknown
 from discl.core.result import Result
-from discl.core.text import typed
+from discl.core.text import counted, typed
 from discl.harness.leaderboard import columns, statistics
 from discl.harness.leaderboard.ages import Ages, by_age, without_strays
 from discl.harness.leaderboard.epochs import read, with_rule
@@ -357,7 +357,8 @@ def _hardware(provenance: Mapping[str, Any]) -> str:
     processor, device, threads = (
         provenance.get(name, "?") for name in ("processor", "device", "threads")
     )
-    return f"{processor}, {device}, {threads} threads"
+    told = counted(threads, "thread") if isinstance(threads, int) else f"{threads} threads"
+    return f"{processor}, {device}, {told}"
 
 
 def _code(provenance: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from discl.core.conventions import other_rule
+from discl.core.text import counted
 from discl.harness.leaderboard.corrections import BEFORE
 from discl.harness.leaderboard.statistics import Estimate, paired
 from discl.harness.leaderboard.table import Board, BoardRow
@@ -195,7 +196,7 @@ def warning(made: Board) -> str:
     if not found:
         return ""
     if not told:
-        count = f"{len(found)} difference{'s' if len(found) > 1 else ''}"
+        count = counted(len(found), "difference")
         return (
             f"The sign of {count} is another at {other_rule(made.rule).words}; neither rule tells"
             " one of them from zero."

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from discl.core.text import visible
+from discl.core.text import counted, visible
 from discl.files.disk import clear_disk_errors, write_text
 from discl.files.vega import require_vl_convert, write_picture
 from discl.harness.leaderboard.wording import comparability_line, reading
@@ -104,7 +104,7 @@ def _chosen(chart: DrawnChart, choices: Mapping[str, Any]) -> Rows:
 def _captions(comparison: Comparison, captions: Sequence[str], command: str) -> str:
     board = comparison.board
     lines = [
-        f"{board.title}, scale {board.scale}; {len(board.declared_seeds)} seeds.",
+        f"{board.title}, scale {board.scale}; {counted(len(board.declared_seeds), 'seed')}.",
         f"Answer: {comparison.headline.sentence}",
         "",
         *captions,

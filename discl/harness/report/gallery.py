@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from discl.config.benchmark import Benchmark
+from discl.config.identity import which_are_kept
 from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.interfaces import Photos
@@ -155,7 +156,7 @@ def _gallery(bench: Bench, comparison: Comparison, notes: list[str]) -> Gallery 
         small=bench.sources.photos.shape[2] < LARGEST // 2,
         levels=levels,
         kept=_kept(bench, levels),
-        threshold=f"{bench.spec.bank.threshold:g}",
+        threshold=which_are_kept(bench.spec.bank.threshold),
         source=" ".join(sentences(source_sizes(bench))),
     )
 

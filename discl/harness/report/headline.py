@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from discl.core.text import listed, typed
+from discl.core.text import counted, listed, typed
 from discl.harness.leaderboard.simultaneous import AllPairs, all_pairs
 from discl.harness.leaderboard.statistics import Estimate
 from discl.harness.leaderboard.table import Board, by_strategy
@@ -253,7 +253,7 @@ def _order_notes(family: AllPairs, best: str, ordered: Collection[str]) -> list[
 def _without_winner(gains: Mapping[str, Estimate], best: str) -> str:
     count = len(gains)
     return (
-        f"{gains[best].n} seeds, {count} {'comparison' if count == 1 else 'comparisons'}; ± is half"
+        f"{gains[best].n} seeds, {counted(count, 'comparison')}; ± is half"
         " an interval that holds together with those of all pairs of rows in 95 %."
     )
 

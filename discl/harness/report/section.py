@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from discl.core.conventions import other_rule
+from discl.core.text import counted
 from discl.engine.evaluation.metrics import definitions
 from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.power import of_first_two
@@ -49,8 +50,7 @@ class Section:
 
     @property
     def number_of_seeds(self) -> str:
-        n = len(self.board.declared_seeds)
-        return f"{n} seed{'s' if n > 1 else ''}"
+        return counted(len(self.board.declared_seeds), "seed")
 
     @property
     def smallest_p(self) -> str:

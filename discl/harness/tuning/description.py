@@ -8,6 +8,7 @@ from discl.config import commands
 from discl.config.sweep import COSTS, Dimension
 from discl.core.conventions import VAL, epoch_rule
 from discl.core.hashing import canonical_json
+from discl.core.text import counted
 from discl.harness.tuning.history import StudySnapshot
 from discl.harness.tuning.proposals import lower_is_better
 from discl.harness.tuning.space import settings
@@ -47,7 +48,7 @@ def _replicates(study: StudySnapshot) -> str:
     definition = study.definition
     benchmarks = ", ".join([definition["benchmark"], *definition["tune.also"]])
     seeds = ", ".join(map(str, definition["tune.seeds"]))
-    runs = f"{study.replicates} run{'s' if study.replicates > 1 else ''}"
+    runs = counted(study.replicates, "run")
     return f"{runs}: {benchmarks} with seeds {seeds}"
 
 
@@ -61,7 +62,8 @@ def _pruning(study: StudySnapshot) -> str:
     )
     if prunes_between_runs:
         ways.append(
-            f"{definition['tune.pruner']} pruner after {definition['tune.prune_after']} runs,"
+            f"{definition['tune.pruner']} pruner after"
+            f" {counted(definition['tune.prune_after'], 'run')},"
             f" p < {definition['tune.p']:g}"
         )
     if patience := definition["tune.patience"]:

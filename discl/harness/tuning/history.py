@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from discl.config.sweep import Dimension
 from discl.core.errors import UserError, reason, unknown
-from discl.core.text import echo
+from discl.core.text import counted, echo
 from discl.harness.tuning.proposals import quiet
 from discl.harness.tuning.slots import in_memory, slots_of, state_of, value_of, winner_of
 from discl.harness.tuning.storage.address import redacted
@@ -124,8 +124,8 @@ class StudySnapshot:
         """
         if len(self.scored) < LEAST_TRIALS:
             raise UserError(
-                f"{self.name}: {len(self.scored)} trials are over; importances say something from"
-                f" {LEAST_TRIALS} on, so let the sweep go on first"
+                f"{self.name}: {counted(len(self.scored), 'trial')} over; importances say"
+                f" something from {LEAST_TRIALS} on, so let the sweep go on first"
             )
         copied = in_memory(self.name, self.slots, self.objective)
         with quiet():

@@ -75,12 +75,24 @@ def test_a_report_says_how_many_seeds_would_tell_its_first_two_apart() -> None:
 
 def test_a_report_without_a_spread_or_a_second_row_says_no_number() -> None:
     one_seed = comparison_of({"static": [30], "real_only": [2]}).board
-    assert "differ by 28.0 points; without a spread over seeds" in of_first_two(one_seed, FEW)
+    assert "differ by 28.0 points; one seed says nothing of" in of_first_two(one_seed, FEW)
     assert of_first_two(comparison_of({"static": [30, 31]}).board, FEW) == ""
     unmeasured = comparison_of({"static": [30, 31], "real_only": [math.nan, math.nan]}).board
     assert of_first_two(unmeasured, FEW) == ""
     alike = comparison_of({"a": [30, 34], "real_only": [34, 30]}).board
-    assert "more than 2,000 seeds" in of_first_two(alike, FEW)
+    assert "differ by 0.0 points, so nothing is to be told apart; 2 seeds tell " in of_first_two(
+        alike, FEW
+    )
+    steady = comparison_of({"a": [30, 30], "real_only": [34, 34]}).board
+    assert "differ by 4.0 points; its seeds do not differ, so nothing" in of_first_two(steady, FEW)
+
+
+def test_seeds_that_do_not_differ_price_no_difference() -> None:
+    (line,) = sentences({"few": 1e-9}, 4, 3, 1.0)
+    assert line == (
+        "power in few: seeds of stored runs differ by under 0.05 points, so nothing says how many"
+        " seeds a difference takes"
+    )
 
 
 def test_nan_in_one_seed_is_left_out_of_row_difference_and_power() -> None:

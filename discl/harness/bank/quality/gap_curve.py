@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, NamedTuple
 
+from discl.core.text import counted
 from discl.harness.bank.quality.quality_report import definitions
 
 SCHEMA = 1  # raised when a key is renamed, goes, or changes its meaning
@@ -93,10 +94,12 @@ def gap_sentences(curve: GapCurve) -> list[str]:
     low, high = curve.pictures
     each = f"{low}" if low == high else f"{low} to {high}"
     said = [
-        f"Each classifier ({curve.steps} steps of {curve.batch}, {len(curve.seeds)} seeds) learned"
-        f" {len(curve.classes)} classes from {each} pictures a class of one kind alone, and is"
-        f" measured on {curve.measured} val photos of these classes that none was trained on;"
-        f" guessing gives {100 * curve.chance:.1f} %. Other photos are val's other half.",
+        f"Each classifier ({counted(curve.steps, 'step')} of {curve.batch},"
+        f" {counted(len(curve.seeds), 'seed')}) learned"
+        f" {counted(len(curve.classes), 'class', 'classes')} from {each} pictures a class of one"
+        f" kind alone, and is measured on {curve.measured} val photos of these classes that none"
+        f" was trained on; guessing gives {100 * curve.chance:.1f} %. Other photos are val's other"
+        " half.",
         f"Distance: of features by {curve.features}, class by class; real photos are expected at"
         " 0.",
     ]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from discl.config.identity import which_are_kept
 from discl.core.interfaces import Photos
 from discl.engine.bank.catalogue import Cell
 from discl.files.disk import atomic_output, check_output
@@ -67,7 +68,12 @@ def check_page(path: Path) -> None:
 
 def page(report: QualityReport, bench: Bench, gap: GapCurve | None = None) -> str:
     """The whole page; pictures are inside, nothing is fetched, every word is escaped."""
-    filters = {"percent": percent, "number": number, "count": count}
+    filters = {
+        "percent": percent,
+        "number": number,
+        "count": count,
+        "which_are_kept": which_are_kept,
+    }
     return template("bank/quality/page.html", filters).render(
         q=report,
         title=bench.spec.title,

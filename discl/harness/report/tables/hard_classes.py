@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from discl.config.identity import KEEPS_ALL
+from discl.config.identity import which_are_kept
 from discl.core.errors import UserError
 from discl.core.levels import PHOTO
 from discl.core.registry import bind, names
@@ -107,7 +107,7 @@ def _images(result: Result) -> dict[str, str]:
         "which had seen": training_data_of(result),
         "levels": f"{listed(levels)} % of the photo",
         "images of a photo and level": str(images.get("variants", "")),
-        "kept": _kept(images.get("threshold")),
+        "kept": which_are_kept(images["threshold"]) if "threshold" in images else "",
         "bank": str(result.comparability.get("bank") or ""),
     }
     return {word: fact for word, fact in facts.items() if fact}
@@ -117,9 +117,3 @@ def _levels(result: Result) -> list[int]:
     """Levels of the generated images that a run may use."""
     images = result.identity.get("images", {})
     return [level for level in images.get("levels", ()) if level != PHOTO]
-
-
-def _kept(threshold: float | None) -> str:
-    if threshold is None:
-        return ""
-    return "all of them" if threshold <= KEEPS_ALL else f"those that score {threshold:g} or more"

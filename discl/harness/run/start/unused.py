@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from discl.core.errors import UserError
 from discl.core.seals import read_sealed
+from discl.core.text import counted
 from discl.files.disk import clear_disk_errors
 from discl.harness.run.start.stage import starts
 from discl.harness.run.store import BusyError, Store
@@ -46,7 +47,7 @@ def _why_kept(folder: Path, used: dict[str, int], doubt: str, store: Store, rece
     if store.is_swept():
         return "a sweep is under way, and may come to use it"
     if count := used.get(folder.name):
-        return f"{count} run{'s' if count > 1 else ''}"
+        return counted(count, "run")
     if doubt:
         return f"perhaps: {doubt}"
     written = [path.stat().st_mtime for path in folder.rglob("*") if path.is_file()]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from discl.core.progress import TimeLeft
+from discl.core.progress import DENOISING, TRAINING, TimeLeft
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,6 +17,7 @@ USUAL_NAME = 18
 LEAST_BAR = 8
 MOST_BAR = 30
 # what is left out first stands last; the name, the count and the time left stay
+WORK = {DENOISING: "images", TRAINING: "training"}  # as the time left names it
 _WORTH = ("bar", "elapsed", "note")
 
 
@@ -43,10 +44,18 @@ def spell(seconds: float) -> str:
 
 
 def spell_left(left: TimeLeft | None) -> str:
-    """The time left in words; "" where it is not known, or what is known is nothing."""
-    if left is None or (left.seconds < 1 and not left.is_all):
+    """The time left in words, and what comes on top of it; "" where nothing is known of it.
+
+    The pace of training is known from the first run on, that of images from the first one.
+    """
+    if left is None:
         return ""
-    return f"{'' if left.is_all else 'over '}{spell(left.seconds)} left"
+    if left.is_all:
+        return f"{spell(left.seconds)} left"
+    others = " and ".join(WORK.get(kind, "more") for kind in left.unknown) or "more"
+    if left.seconds < 1:
+        return f"{others} left"
+    return f"{spell(left.seconds)} + {others}"
 
 
 def fitted(rows: Iterable[ProgressRow], width: int) -> Table:
