@@ -285,12 +285,12 @@ def test_a_prompt_is_embedded_once(checkpoint: Path) -> None:
 def test_prompts_are_forgotten_when_they_are_many(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from discl.parts.generators.base import shared_trajectory
+    from discl.parts.generators.base import prompt_table
 
-    monkeypatch.setattr(shared_trajectory, "MAX_PROMPTS", 2)
+    monkeypatch.setattr(prompt_table, "MAX_PROMPTS", 2)
     generator = _generator(checkpoint)
     generator.make([Request(90, prompt, 0) for prompt in (CAT, DOG, "cat")], PHOTOS)
-    assert set(generator.trajectory.prompts) == {"cat", ""}
+    assert set(generator.trajectory.prompts.kept) == {"cat", ""}
     generator.make([Request(90, prompt, 0) for prompt in ("cat", CAT, CAT)], PHOTOS)
     assert generator.counts["prompts"] == 5
 

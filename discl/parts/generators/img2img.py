@@ -247,7 +247,7 @@ class Img2Img:
         import torch
 
         from discl.parts.generators.base.fixed_batches import DoesNotFitError
-        from discl.parts.generators.base.shared_trajectory import NOT_FINITE
+        from discl.parts.generators.base.pixels import NOT_FINITE
 
         broken = [i for i, reason in generated.failed.items() if reason == NOT_FINITE]
         if not broken or self.dtype == "float32":

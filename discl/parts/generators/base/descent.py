@@ -35,15 +35,17 @@ class Grid:
     part of the list instead, as diffusers 0.42.1 does, is right where nothing is repeated and for
     Heun; PNDM then begins elsewhere, and its warm-up ends a place apart from its latents.
 
-    Raises UserError where the scheduler has no grid of so many steps.
+    Timesteps stay on the host, where a scheduler decides by them how to step: a number costs a GPU
+    nothing, and to ask one for it means to wait. Raises UserError where the scheduler has no grid
+    of so many steps.
     """
 
-    def __init__(self, scheduler: Any, steps: int, device: torch.device) -> None:
+    def __init__(self, scheduler: Any, steps: int) -> None:
         self.scheduler = copy.deepcopy(scheduler)
         self.steps = steps
         self.name = type(scheduler).__name__
         try:
-            self.scheduler.set_timesteps(steps, device=device)
+            self.scheduler.set_timesteps(steps, device="cpu")
         except ERRORS as error:
             raise self._refusal(str(error)) from error
         self.places, self.calls = self._places()
@@ -70,7 +72,7 @@ class Grid:
 
     def timesteps(self, begin: int) -> Tensor:
         """The timesteps [calls] that a start at place `begin` visits, one for each call."""
-        calls = torch.tensor(self.calls[: self.steps - begin], device=self.places.device)
+        calls = torch.tensor(self.calls[: self.steps - begin])
         return self.places[begin:].repeat_interleave(calls)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from discl.core.interfaces import Photos
+from discl.parts.generators.base.transfer import uploaded
 
 
 class PromptEmbeddings(NamedTuple):
@@ -29,31 +31,34 @@ class StableDiffusion:
         self.pipeline = pipeline
         self.vae = pipeline.vae
         self.unet = pipeline.unet
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.unet.dtype  # type: ignore[no-any-return]
-
-    @property
-    def device(self) -> torch.device:
-        return self.unet.device  # type: ignore[no-any-return]
+        # asked for at each call of the denoiser, and diffusers looks through all modules for them
+        self.device: torch.device = pipeline.unet.device
+        self.dtype: torch.dtype = pipeline.unet.dtype
 
     def to_dtype(self, dtype: torch.dtype) -> None:
         """Compute in `dtype` from here on."""
         self.pipeline.to(dtype)
+        self.dtype = dtype
 
     def embed(self, prompts: list[str]) -> PromptEmbeddings:
         """Embeddings of b prompts."""
         hidden, _ = self.pipeline.encode_prompt(prompts, self.device, 1, False)
         return PromptEmbeddings(hidden, hidden.new_zeros(len(prompts), 0))
 
-    def added(
-        self, pooled: Tensor, size: tuple[int, int], scores: list[float]
-    ) -> dict[str, Tensor] | None:
+    def rest_text_encoders(self) -> None:
+        """Prompts are embedded; the next ones may be far away."""
+
+    def numbers(self, size: tuple[int, int], scores: list[float]) -> Tensor | None:
+        """[b, k], what the denoiser is told of the (height, width) and b aesthetic scores.
+
+        None = it takes no such numbers.
+        """
+        return None
+
+    def added(self, pooled: Tensor, numbers: Tensor | None) -> dict[str, Tensor] | None:
         """Inputs of the denoiser beside the prompt; None = nothing.
 
-        It may depend on the pooled prompts [b, d], the (height, width) and an aesthetic score for
-        each image.
+        It may depend on the pooled prompts [b, d] and each image's `numbers` [b, k].
         """
         return None
 
@@ -71,22 +76,31 @@ class StableDiffusion:
     def is_sampled(self) -> bool:
         """Whether the autoencoder answers with a distribution that latents are drawn from."""
         side = 8 * self.pipeline.vae_scale_factor
-        return hasattr(self._encoded(torch.zeros(1, 3, side, side)), "latent_dist")
+        black = torch.zeros(1, 3, side, side, device=self.device)
+        return hasattr(self._encoded(black), "latent_dist")
 
     def encode(self, photos: list[Photos]) -> tuple[Tensor, Tensor | None]:
         """(mean, deviation) [b, c, h, w] of the unscaled latents of b photos [h, w, 3].
 
         No deviation where the autoencoder has one answer.
         """
-        # as images, not as arrays: those diffusers brings to a size without interpolation
-        images = [Image.fromarray(photo) for photo in photos]
-        answer = self._encoded(self.pipeline.image_processor.preprocess(images))
+        answer = self._encoded(self._preprocessed(photos))
         if not self.is_sampled:
             return answer.latents, None
         return answer.latent_dist.mean, answer.latent_dist.std
 
+    def _preprocessed(self, photos: list[Photos]) -> Tensor:
+        """Photos [h, w, 3] as diffusers prepares them: float32 [b, 3, h, w] in [-1, 1]."""
+        factor = self.pipeline.vae_scale_factor
+        if any(side % factor for side in photos[0].shape[:2]):
+            # as images, not as arrays: those diffusers brings to a size without interpolation
+            images = [Image.fromarray(photo) for photo in photos]
+            return uploaded(self.pipeline.image_processor.preprocess(images), self.device)
+        pixels = uploaded(torch.from_numpy(np.stack(photos)), self.device)
+        return 2.0 * (pixels.permute(0, 3, 1, 2).float() / 255.0) - 1.0
+
     def _encoded(self, pixels: Tensor) -> Any:
-        return self.vae.encode(pixels.to(self.vae.device, self.vae.dtype))
+        return self.vae.encode(pixels.to(self.vae.dtype))
 
     def scaled(self, latents: Tensor) -> Tensor:
         """The autoencoder's latents [b, c, h, w] as the denoiser knows them."""
@@ -113,6 +127,7 @@ class SDXL(StableDiffusion):
         self.empty_is_zero = pipeline.config.force_zeros_for_empty_prompt
         self.scored = pipeline.config.requires_aesthetics_score
         self.upcast = getattr(pipeline.vae.config, "force_upcast", False)
+        self._moments_by_dtype: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
 
     def to_dtype(self, dtype: torch.dtype) -> None:
         super().to_dtype(dtype)
@@ -126,13 +141,16 @@ class SDXL(StableDiffusion):
         )
         return PromptEmbeddings(hidden, pooled)
 
-    def added(
-        self, pooled: Tensor, size: tuple[int, int], scores: list[float]
-    ) -> dict[str, Tensor] | None:
-        """Pooled prompts [b, d]; sizes and offsets, or the aesthetic score."""
+    def numbers(self, size: tuple[int, int], scores: list[float]) -> Tensor | None:
+        """Sizes and offsets, or the aesthetic score, in the type that prompts have."""
         rows = [[*size, 0, 0, *([score] if self.scored else size)] for score in scores]
-        time_ids = torch.tensor(rows, dtype=pooled.dtype, device=pooled.device)
-        return {"text_embeds": pooled, "time_ids": time_ids}
+        return uploaded(torch.tensor(rows, dtype=self.dtype), self.device)
+
+    def added(self, pooled: Tensor, numbers: Tensor | None) -> dict[str, Tensor] | None:
+        """Pooled prompts [b, d] and numbers [b, k]."""
+        if numbers is None:
+            raise TypeError("SDXL's denoiser is told sizes")
+        return {"text_embeds": pooled, "time_ids": numbers}
 
     def scaled(self, latents: Tensor) -> Tensor:
         """The autoencoder's latents [b, c, h, w], standardised where it states their moments."""
@@ -147,13 +165,15 @@ class SDXL(StableDiffusion):
 
     def _moments(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Mean and deviation [1, c, 1, 1] of latents; 0 and 1 where the autoencoder has none."""
-        config = self.vae.config
-        mean = getattr(config, "latents_mean", None) or [0.0]
-        std = getattr(config, "latents_std", None) or [1.0]
-        return self._column(mean, dtype), self._column(std, dtype)
+        if dtype not in self._moments_by_dtype:
+            config = self.vae.config
+            mean = getattr(config, "latents_mean", None) or [0.0]
+            std = getattr(config, "latents_std", None) or [1.0]
+            self._moments_by_dtype[dtype] = (self._column(mean, dtype), self._column(std, dtype))
+        return self._moments_by_dtype[dtype]
 
     def _column(self, values: list[float], dtype: torch.dtype) -> Tensor:
-        return torch.tensor(values, dtype=dtype, device=self.device).view(1, -1, 1, 1)
+        return uploaded(torch.tensor(values, dtype=dtype), self.device).view(1, -1, 1, 1)
 
     def flagged(self, decoded: Tensor) -> list[bool]:
         """SDXL's images [b, 3, h, w] have no safety checker."""

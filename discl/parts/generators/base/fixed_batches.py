@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from discl.core.errors import UserError, is_out_of_memory
 
@@ -60,3 +61,15 @@ class FixedBatches:
             )
         self.size //= 2
         torch.cuda.empty_cache()
+
+
+def taken(rows: Tensor, batch: list[int]) -> Tensor:
+    """The rows [size, ...] of a batch of indices, out of `rows` [n, ...].
+
+    A batch is a range and its repeats, so that no index has to come to the device.
+    """
+    part = rows[batch[0] : max(batch) + 1]
+    if len(part) == len(batch):
+        return part
+    times = -(-len(batch) // len(part))
+    return part.repeat(times, *[1] * (rows.ndim - 1))[: len(batch)]
