@@ -240,11 +240,12 @@ class TrainTable(FixedTable):
     ] = 0.0
     transform: dict[str, Any] = {}
     whole_photos: bool = True
+    transform_with: Literal["pillow", "torch"] = "pillow"
     precision: Precision = "auto"
-    eval_precision: Precision = "float32"
+    eval_precision: Precision = "auto"
     channels_last: bool = False
     compile: bool = False
-    workers: Annotated[int, Field(ge=0, le=1_000)] = 0
+    workers: Annotated[int, Field(ge=0, le=1_000)] | Literal["auto"] = "auto"
     # of training between two checkpoints; 0 = after every step
     checkpoint_seconds: Annotated[float, Field(ge=0, le=1e9)] = 60.0
     # weights that all strategies of a seed begin from; nothing given = those that a seed draws

@@ -451,6 +451,9 @@ class Loss(Protocol):
     A loss after which the network's logits hold no more than an even prior, since it has put the
     real one in by `counts`, has `corrects_prior = True`: its predictions are not adjusted once
     more. A loss that is defined on some heads of a backbone only names them in `heads`.
+    A loss that is the mean of the losses of its images, so that the losses of equal parts of a
+    batch have that of the batch as their mean, says so by `mean_of_images = True`: a step that does
+    not fit into memory is then computed in smaller parts.
     """
 
     version: int

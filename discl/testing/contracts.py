@@ -381,6 +381,22 @@ class LossContract(_Contract):
 
             assert depends_on_counts(part)
 
+    def test_one_that_says_it_is_a_mean_of_images_is_that_of_its_parts(self, part: Loss) -> None:
+        assert getattr(part, "mean_of_images", False) in (True, False)
+        if not getattr(part, "mean_of_images", False):
+            return
+        import torch
+
+        images = torch.rand(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+        labels, counts = torch.tensor([0, 0, 1, 2]), torch.tensor([50.0, 8.0, 3.0])
+        network = self.network()
+        whole = part(network, images, labels, counts, 0.9)
+        parts = [
+            part(network, images[rows], labels[rows], counts, 0.9)
+            for rows in (slice(0, 2), slice(2, 4))
+        ]
+        assert torch.allclose(whole, (parts[0] + parts[1]) / 2, atol=1e-6)
+
     def network(self) -> Any:
         """A small classifier of three classes, which gives pairs as well."""
         from torch import nn

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from discl.core.errors import UserError
+from discl.core.errors import UserError, is_out_of_memory
 
 LEAST_HANDLES = 64  # below that, libraries fail while they are imported
 ENOUGH_HANDLES = 4096
@@ -115,6 +115,12 @@ def fault_of_process(error: BaseException) -> str:
                 f"there is not enough memory ({str(cause) or 'for the next step'}); lower what is"
                 " asked for, or take a machine with more"
             )
+        if is_out_of_memory(cause) and not isinstance(error, UserError):
+            return (
+                f"memory ran out ({_first_line(cause)}); end what else uses the device, lower"
+                " train.batch or generator.chunk, set train.precision or generator.dtype ="
+                " 'bfloat16', or compute on the CPU with CUDA_VISIBLE_DEVICES="
+            )
         if isinstance(cause, RuntimeError) and "home directory" in str(cause):
             return (
                 "a path that begins with ~ leads to no folder: HOME is not set, or there is no such"
@@ -130,6 +136,10 @@ def fault_of_process(error: BaseException) -> str:
                 " give the command again"
             )
     return ""
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _cut_off_module(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from discl.core.compute.memory import InParts
 from discl.core.errors import UserError
 from discl.core.interfaces import Floats, Photos, Split
 from discl.engine.evaluation.confusion import has_several_groups
+from discl.engine.prefetch import prefetched
 from discl.engine.training import distributed
 
 CHUNK = 500  # photos a forward pass
+KEPT_BYTES = 1 << 28  # of logits or features that stay on a device until they are downloaded
+TOO_SMALL = (
+    "not even one photo goes through the network at a time: its device is out of memory; end what"
+    " else uses the device, set a smaller backbone.model, train.crop or train.side, or compute on"
+    " the CPU with CUDA_VISIBLE_DEVICES="
+)
 
 # from uint8 photos [b, h, w, 3], or features [b, d], on the device, to the network's input
 Preprocess = Callable[[Tensor], Tensor]
@@ -102,15 +110,57 @@ def logits_of(
     """
     was_training = network.training
     rows = distributed.share().rows(len(photos))
-    network.eval()
-    parts: list[Floats] = []
-    for start in range(rows.start, rows.stop, CHUNK):
-        pixels = np.array(photos[start : min(start + CHUNK, rows.stop)])
-        batch = preprocess(torch.from_numpy(pixels).to(device))
+
+    def work(pixels: Tensor) -> Tensor:
+        batch = preprocess(pixels)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            parts.append(network(batch).float().cpu().numpy())
-    network.train(was_training)
-    return np.asarray(distributed.gather(np.concatenate(parts), len(photos)))
+            logits: Tensor = network(batch).float()
+            return logits
+
+    network.eval()
+    try:
+        found = _of_rows(work, photos, range(rows.start, rows.stop, CHUNK), rows.stop, device)
+    finally:
+        network.train(was_training)
+    return np.asarray(distributed.gather(found, len(photos)))
+
+
+def _of_rows(
+    work: Callable[[Tensor], Tensor],
+    photos: Photos,
+    starts: range,
+    stop: int,
+    device: torch.device,
+) -> Floats:
+    """float32 [n, d] of `work` on photos that are read from each of `starts` on, before `stop`.
+
+    Results stay on the device, so that it need not wait for each download. Where memory runs out,
+    fewer photos go through it at once.
+    """
+    compute = InParts(work, TOO_SMALL)
+    kept: list[Tensor] = []
+    found: list[Floats] = []
+    for pixels in _uploaded(photos, starts, stop, device):
+        kept += compute(pixels)
+        if sum(part.nbytes for part in kept) >= KEPT_BYTES:
+            found.append(torch.cat(kept).cpu().numpy())
+            kept = []
+    if kept:
+        found.append(torch.cat(kept).cpu().numpy())
+    return np.concatenate(found)
+
+
+def _uploaded(photos: Photos, starts: range, stop: int, device: torch.device) -> Iterator[Tensor]:
+    """Photos on the device; those for a GPU are read ahead, and it does not wait for a copy."""
+
+    def read() -> Iterator[Tensor]:
+        for start in starts:
+            pixels = torch.from_numpy(np.array(photos[start : min(start + starts.step, stop)]))
+            yield pixels.pin_memory() if device.type == "cuda" else pixels
+
+    made = prefetched(read()) if device.type == "cuda" else read()
+    for pixels in made:
+        yield pixels.to(device, non_blocking=True)
 
 
 @torch.no_grad()
@@ -118,12 +168,10 @@ def embedded(trunk: nn.Module, photos: Photos, preprocess: Preprocess, chunk: in
     """float32 features [n, d] of photos [n, h, w, 3], in eval mode."""
     device = distributed.device()
     trunk.to(device).eval()
-    parts: list[Floats] = []
-    for start in range(0, len(photos), chunk):
-        pixels = np.array(photos[start : start + chunk])
-        batch = preprocess(torch.from_numpy(pixels).to(device))
-        parts.append(trunk(batch).float().cpu().numpy())
-    return np.concatenate(parts)
+    starts = range(0, len(photos), chunk)
+    return _of_rows(
+        lambda pixels: trunk(preprocess(pixels)).float(), photos, starts, len(photos), device
+    )
 
 
 def predict(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +10,13 @@ import torch
 from torch import Tensor
 
 from discl.core.levels import PHOTO
+from discl.engine.prefetch import prefetched
 from discl.engine.training.augmentation import augmented, parameters
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
 from discl.engine.training.distributed import Share
+from discl.engine.training.reading import Reader
 from discl.engine.training.sampler import Plan
-
-AHEAD = 3  # batches made ready while one is trained on
 
 
 class Batch(NamedTuple):
@@ -37,19 +34,21 @@ def batches(
     key: tuple[int, ...],
     share: Share,
     ahead: bool,
+    reader: Reader | None = None,
 ) -> Iterator[Batch]:
     """The batches of a plan after the first `skip`, this process's `share` of each.
 
-    `key` seeds all randomness; `ahead` makes the batches ready in the background.
+    `key` seeds all randomness; `ahead` makes the batches ready in the background, in memory that a
+    GPU reads without waiting. Where there is a `transform`, `reader` reads, which goes on from plan
+    to plan; without one the photos are read here.
     """
     if config.transform:
-        from discl.engine.training.transforms import transformed
-
-        for images, labels in transformed(plan, skip, training_data, config, key, share, AHEAD):
+        reader = reader or Reader(training_data, config, 0)
+        for images, labels in reader.read(plan, skip, key, share):
             yield Batch(images, labels)
         return
     made = _augmented(plan, skip, training_data, config, key, share)
-    yield from prefetched(made) if ahead else made
+    yield from prefetched(map(_pinned, made)) if ahead else made
 
 
 def gather_pixels(plan: Plan, training_data: TrainingData) -> Tensor:
@@ -98,42 +97,8 @@ def _augmented(
         yield Batch(images, torch.from_numpy(training_data.train.labels[own_plan.row]))
 
 
-def prefetched(made: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, made by a thread while the caller works.
-
-    Memory is pinned where there is a GPU, so that a copy to it does not wait. An exception of
-    `made` is raised to the caller.
-    """
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
-    stop = threading.Event()
-
-    def put(item: Batch | BaseException | None) -> None:
-        while not stop.is_set():
-            with suppress(queue.Full):
-                ready.put(item, timeout=0.1)
-                return
-
-    def work() -> None:
-        try:
-            for batch in made:
-                put(_pinned(batch))
-                if stop.is_set():
-                    return
-            put(None)
-        except BaseException as error:  # raised again in the caller's thread
-            put(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-
-
 def _pinned(batch: Batch) -> Batch:
+    """The batch in pinned memory, so that a copy to a GPU does not wait."""
     if not torch.cuda.is_available():
         return batch
     return Batch(batch.images.pin_memory(), batch.labels.pin_memory())

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from discl.core.errors import UserError
+from discl.core.compute.memory import free_cached
+from discl.core.errors import UserError, is_out_of_memory
 from discl.core.hashing import seed_of
 from discl.core.interfaces import (
     EpochContext,
@@ -25,19 +26,24 @@ from discl.core.interfaces import (
 )
 from discl.core.levels import PHOTO
 from discl.core.progress import TRAINING, work
+from discl.core.text import echo
+from discl.engine import chance
 from discl.engine.evaluation.classifier import Trunk
 from discl.engine.evaluation.predict import Preprocess, logits_of
+from discl.engine.step_memory import check_divisible
 from discl.engine.training import distributed
 from discl.engine.training.batches import Batch, batches
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
 from discl.engine.training.optimisation import (
     autocast_dtype,
+    evaluation_dtype,
     image_mixer,
     optimiser_and_schedule,
     weight_average,
 )
 from discl.engine.training.probe import ProbeImages, probe_images
+from discl.engine.training.reading import Reader, reading_processes
 from discl.engine.training.sampler import Plan, Targets, plan_epoch
 
 REAL: Mapping[int, float] = {PHOTO: 1.0}
@@ -89,6 +95,7 @@ class Fit:
         self.device = device
         self.on_step = on_step
         self.steps = targets.images // config.batch  # an epoch
+        self.parts = config.accumulate  # that a batch is computed in; more where memory ran out
         self.network = network.to(device)
         if config.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,7 +105,7 @@ class Fit:
         parallel = distributed.parallel(self.network, device)
         self.train_network: Any = torch.compile(parallel) if config.compile else parallel
         self.dtype = autocast_dtype(config.precision, device)
-        self.eval_dtype = autocast_dtype(config.eval_precision, device)
+        self.eval_dtype = evaluation_dtype(config, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.mixer = image_mixer(config, training_data.classes)
         self.counts = torch.from_numpy(training_data.counts).float().to(device)
@@ -108,8 +115,9 @@ class Fit:
         self.history: list[EpochReport] = []
         self.position = _Position()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)  # of the epoch's steps
-        # of the generator that networks and losses draw from; None outside a plan
-        self.rng_state: Tensor | None = None
+        # of the generators that networks and losses draw from; None outside a plan
+        self.rng_state: chance.State | None = None
+        self.reader = Reader(training_data, config, reading_processes(config.workers, device))
 
     @property
     def eval_network(self) -> nn.Module:
@@ -122,14 +130,17 @@ class Fit:
         work().expect(TRAINING, self.config.epochs * self.steps)
         if done:  # before it was stopped
             work().done(TRAINING, done, now=False)
-        while self.position.epoch < self.config.epochs:
-            report = self._epoch(self.position.epoch)
-            self.history.append(report)
-            self.position = _Position(self.position.epoch + 1)
-            self.rng_state = None
-            self.loss_sum.zero_()
-            yield report
-            self._after_step()
+        try:
+            while self.position.epoch < self.config.epochs:
+                report = self._epoch(self.position.epoch)
+                self.history.append(report)
+                self.position = _Position(self.position.epoch + 1)
+                self.rng_state = None
+                self.loss_sum.zero_()
+                yield report
+                self._after_step()
+        finally:
+            self.reader.close()
 
     def _epoch(self, epoch: int) -> EpochReport:
         started = time.monotonic() - self.position.seconds
@@ -211,41 +222,39 @@ class Fit:
         still = self.trunk if epoch < self.config.head_only_epochs else None
         if still:
             still.set_modes()
-        global_state = torch.get_rng_state()
+        share = distributed.share()
+        global_state = chance.state_of(self.device)
         if self.rng_state is None:
             torch.manual_seed(seed_of("steps", self.seed, epoch, first) % 2**62)
         else:
-            torch.set_rng_state(self.rng_state)
+            chance.restore(self.rng_state, self.device)
         plan_batches = batches(
             plan,
             skip,
             self.training_data,
             self.config,
             (self.seed, epoch, first),
-            distributed.share(),
-            ahead=self.device.type == "cuda",
+            share,
+            self.device.type == "cuda",
+            self.reader,
         )
         try:
             for step, batch in enumerate(plan_batches, first + skip):
+                if share.world > 1:  # a seed of its own, for a checkpoint holds no state of others
+                    words = ("steps", self.seed, epoch, step, "of", share.rank)
+                    torch.manual_seed(seed_of(*words) % 2**62)
                 self._step(batch, epoch, step, still)
-                self.rng_state = torch.get_rng_state()
+                self.rng_state = chance.state_of(self.device)
                 yield
         finally:
-            torch.set_rng_state(global_state)
+            chance.restore(global_state, self.device)
 
     def _step(self, batch: Batch, epoch: int, step: int, still: Trunk | None) -> None:
         """Train on a batch; `still` is the part of the network that is held."""
         done = epoch * self.steps + step
         self.schedule.step_update(done)
-        self.optimiser.zero_grad(set_to_none=True)
-        columns = (column.chunk(self.config.accumulate) for column in batch)
-        parts = [Batch(*part) for part in zip(*columns, strict=True)]
-        for number, part in enumerate(parts, 1):
-            with self._unsynchronised(number < len(parts)):
-                loss = self._loss(part, done)
-                self._check_finite(loss, epoch, step)
-                self.loss_sum += loss.detach() / len(parts)
-                self.scaler.scale(loss / len(parts)).backward()  # type: ignore[no-untyped-call]
+        while not self._gradients(batch, epoch, step):
+            self._divide_further()
         if still:
             still.drop_gradients()
         if self.config.grad_clip:
@@ -256,6 +265,44 @@ class Fit:
         if self.average:
             self.average.update(self.network, step=done + 1)
         work().done(TRAINING, 1)
+
+    def _gradients(self, batch: Batch, epoch: int, step: int) -> bool:
+        """Sum up the gradients of a batch, part by part; False where memory ran out."""
+        begun = chance.state_of(self.device)
+        self.optimiser.zero_grad(set_to_none=True)
+        columns = (column.chunk(self.parts) for column in batch)
+        parts = [Batch(*part) for part in zip(*columns, strict=True)]
+        losses: list[Tensor] = []
+        try:
+            for number, part in enumerate(parts, 1):
+                with self._unsynchronised(number < len(parts)):
+                    loss = self._loss(part, epoch * self.steps + step)
+                    self._check_finite(loss, epoch, step)
+                    losses.append(loss.detach() / len(parts))
+                    self.scaler.scale(loss / len(parts)).backward()  # type: ignore[no-untyped-call]
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            chance.restore(begun, self.device)
+            return False
+        for loss in losses:
+            self.loss_sum += loss
+        return True
+
+    def _divide_further(self) -> None:
+        """Compute batches in twice as many parts, from here on.
+
+        Raises UserError where that would be another training.
+        """
+        check_divisible(self.network, self.loss, self.config, self.parts)
+        self.parts *= 2
+        self.optimiser.zero_grad(set_to_none=True)
+        free_cached()
+        echo(
+            f"training is out of memory: a batch of {self.config.batch} is computed in {self.parts}"
+            " parts from here on, which is slower and the same training",
+            err=True,
+        )
 
     def _check_finite(self, loss: Tensor, epoch: int, step: int) -> None:
         """Raises UserError where the loss is not finite; on a GPU only every CHECK_EVERY steps."""
@@ -322,6 +369,7 @@ class Fit:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "rng_state": self.rng_state,
+            "parts": self.parts,
             "loss_sum": self.loss_sum,
             "position": {**asdict(self.position), "gains": gains},
             "history": [asdict(report) for report in self.history],
@@ -336,6 +384,7 @@ class Fit:
         self.scaler.load_state_dict(state["scaler"])
         self.loss_sum.copy_(state["loss_sum"])
         self.rng_state = state["rng_state"]
+        self.parts = state.get("parts", self.parts)  # not there in a checkpoint of version 0.1
         self.position = _Position(**state["position"])
         self.history = [EpochReport(**report) for report in state["history"]]
 

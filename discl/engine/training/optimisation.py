@@ -151,3 +151,15 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return _DTYPES[precision]
+
+
+def evaluation_dtype(config: TrainConfig, device: torch.device) -> torch.dtype:
+    """The type that `train.eval_precision` names, of val, test and the probe.
+
+    "auto" = on a GPU that of training, as `train.precision` has it there; float32 elsewhere.
+    """
+    if config.eval_precision != "auto":
+        return autocast_dtype(config.eval_precision, device)
+    if device.type != "cuda":
+        return torch.float32
+    return autocast_dtype(config.precision, device)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,63 +18,32 @@ from discl.core.interfaces import Photos
 from discl.core.levels import PHOTO
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
-from discl.engine.training.distributed import Share
-from discl.engine.training.sampler import Plan
+
+Transform = Callable[[Photos], Tensor]  # of a photo [h, w, 3] to a picture uint8 [side, side, 3]
+Key = tuple[int, ...]  # seeds all randomness of a plan
 
 
-def transformed(
-    plan: Plan,
-    skip: int,
-    training_data: TrainingData,
-    config: TrainConfig,
-    key: tuple[int, ...],
-    share: Share,
-    ahead: int,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images uint8 [b, h, w, 3] and labels [b] of a plan's batches after the first `skip`.
+class TrainingPictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
+    """Photos and images, transformed: uint8 [h, w, 3] and label.
 
-    `key` seeds all randomness; each of `config.workers` processes keeps `ahead` batches ready.
-    """
-    own = share.of(config.batch)
-    positions = np.arange(len(plan) // config.batch * config.batch).reshape(-1, config.batch)
-    loader = torch.utils.data.DataLoader(
-        _Pictures(plan, training_data, config, key),
-        batch_sampler=[batch[own].tolist() for batch in positions[skip:]],
-        num_workers=config.workers,
-        prefetch_factor=ahead if config.workers else None,
-        pin_memory=torch.cuda.is_available(),
-        # else the loader would draw from the generator that networks and losses draw from
-        generator=torch.Generator(),
-    )
-    yield from loader
-
-
-class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """A plan's images, transformed: uint8 [h, w, 3] and label.
-
-    The seed of an image is its position in the plan: whichever process draws it draws the same.
+    An image is asked for by (key of its plan, position in it, row, level, index). Its seed are key
+    and position: whichever process draws it draws the same.
     """
 
-    def __init__(
-        self, plan: Plan, training_data: TrainingData, config: TrainConfig, key: tuple[int, ...]
-    ) -> None:
-        self.plan = plan
+    def __init__(self, training_data: TrainingData, config: TrainConfig, alone: bool) -> None:
+        """`alone`: it is read in processes of its own, whose generators nothing else draws from."""
         self.training_data = training_data
-        self.key = key
+        self.alone = alone
         self.whole = config.whole_photos
         self.transform = transform_of(config, training_data.train.pixels.shape[1])
 
-    def __len__(self) -> int:
-        return len(self.plan)
-
-    def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        from PIL import Image
-
-        row, level, index = (int(column[position]) for column in self.plan)
+    def __getitem__(self, item: tuple[Key, int, int, int, int]) -> tuple[Tensor, int]:
+        key, position, row, level, index = item
         photo = self._photo(row) if level == PHOTO else self._image(level, index)
-        with _seeded(seed_of("transform", *self.key, position)):
-            picture = self.transform(Image.fromarray(np.asarray(photo)))
-        return torch.from_numpy(np.array(picture)), int(self.training_data.train.labels[row])
+        with nullcontext() if self.alone else _undisturbed():
+            _seed(seed_of("transform", *key, position))
+            picture = self.transform(np.asarray(photo))
+        return picture, int(self.training_data.train.labels[row])
 
     def _photo(self, row: int) -> Photos:
         train = self.training_data.train
@@ -84,17 +54,47 @@ class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return whole(index) if whole else self.training_data.pixels[level][index]
 
 
-def transform_of(config: TrainConfig, side: int) -> Any:
-    """timm's training transform, from a PIL image to a PIL image of `crop` or else `side` pixels.
+def transform_of(config: TrainConfig, side: int) -> Transform:
+    """timm's training transform, from a photo [h, w, 3] to a picture of `crop` or `side` pixels.
 
-    Raises UserError where timm does not take the options of `train.transform`.
+    `transform_with` says what computes it. Raises UserError where timm does not take the options of
+    `train.transform`.
     """
-    from timm.data import create_transform
-
     options = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in config.transform.items()
     }
+    steps = _steps(config, side, options)
+    # a jitter of nothing draws, last of all, from generators that are seeded for the next image
+    if steps and _changes_no_colour(steps[-1]):
+        steps = steps[:-1]
+    if config.transform_with == "torch":
+        from discl.engine.training.tensor_transforms import on_tensors
+
+        return on_tensors(steps)
+    return partial(_by_pillow, steps)
+
+
+def _changes_no_colour(step: Any) -> bool:
+    from torchvision.transforms import ColorJitter  # type: ignore[import-untyped]
+
+    changes = ("brightness", "contrast", "saturation", "hue")
+    return type(step) is ColorJitter and all(getattr(step, name) is None for name in changes)
+
+
+def _by_pillow(steps: Sequence[Any], photo: Photos) -> Tensor:
+    from PIL import Image
+
+    picture: Any = Image.fromarray(photo)
+    for step in steps:
+        picture = step(picture)
+    return torch.from_numpy(np.array(picture))
+
+
+def _steps(config: TrainConfig, side: int, options: Mapping[str, Any]) -> list[Any]:
+    """timm's transforms one after another, from a PIL image to a PIL image."""
+    from timm.data import create_transform
+
     try:
         # in three stages: the last one would make tensors [3, h, w], and pixels are [h, w, 3] here
         geometry, colour, to_tensor = create_transform(
@@ -108,7 +108,7 @@ def transform_of(config: TrainConfig, side: int) -> Any:
             raise _refused(config, f"{to_tensor.transforms[1:]} is not for images")
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         raise _refused(config, error) from error
-    return type(geometry)([*geometry.transforms, *colour.transforms])  # torchvision's Compose
+    return [*geometry.transforms, *colour.transforms]
 
 
 def _refused(config: TrainConfig, why: object) -> UserError:
@@ -118,18 +118,19 @@ def _refused(config: TrainConfig, why: object) -> UserError:
     )
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Inside, every global generator that timm's transforms draw from starts at a seed.
-
-    Outside they go on undisturbed.
-    """
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()  # noqa: NPY002 - timm draws from it
-    torch_state = torch.get_rng_state()
+def _seed(seed: int) -> None:
+    """Every global generator that timm's transforms draw from starts at a seed."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.default_generator.manual_seed(seed % 2**62)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Outside, the global generators go on as if nothing had been drawn inside."""
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002 - timm draws from it
+    torch_state = torch.get_rng_state()
     try:
         yield
     finally:

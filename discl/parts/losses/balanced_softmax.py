@@ -14,6 +14,7 @@ class BalancedSoftmax:
     """Cross-entropy of shifted logits."""
 
     version = 1
+    mean_of_images = True
     corrects_prior = True
 
     def __call__(

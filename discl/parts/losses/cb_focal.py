@@ -25,6 +25,7 @@ class ClassBalancedFocal:
     """
 
     version = 1
+    mean_of_images = True
 
     def __init__(self, gamma: float = 0.5, beta: float = 0.9999) -> None:
         """Settings:

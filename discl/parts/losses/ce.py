@@ -14,6 +14,7 @@ class CrossEntropy:
     """`smoothing` of a label's weight is spread evenly over all classes."""
 
     version = 1
+    mean_of_images = True
 
     def __init__(self, smoothing: float = 0.0) -> None:
         """`smoothing`: share of a label's weight that is spread evenly over all classes."""

@@ -20,6 +20,7 @@ class Focal:
     """
 
     version = 1
+    mean_of_images = True
 
     def __init__(self, gamma: float = 2.0) -> None:
         """`gamma`: how much answers that are right already are played down; 0 is cross-entropy."""

@@ -20,6 +20,7 @@ class LogitAdjusted:
     """
 
     version = 1
+    mean_of_images = True
 
     def __init__(self, tau: float = 1.0) -> None:
         """`tau`: how far logits are shifted: 1 as balanced softmax, 0 as cross-entropy."""

@@ -24,6 +24,7 @@ class Seesaw:
     """
 
     version = 1
+    mean_of_images = True
 
     def __init__(self, p: float = 0.8, q: float = 2.0) -> None:
         """Settings:

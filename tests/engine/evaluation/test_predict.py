@@ -60,3 +60,32 @@ def test_predictions_are_made_in_the_precision_that_is_named() -> None:
     )
     assert exact.dtype == rounded.dtype == np.float32
     assert 0 < np.abs(exact - rounded).max() < 0.02
+
+
+def test_predictions_that_do_not_fit_into_memory_are_made_in_parts() -> None:
+    photos = np.random.default_rng(0).integers(0, 256, (700, 4, 4, 3), dtype=np.uint8)
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(48, 2))
+    sizes: list[int] = []
+
+    class Small(nn.Module):
+        room = 150
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(images))
+            if len(images) > self.room:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            logits: torch.Tensor = linear(images)
+            return logits
+
+    intake = Normaliser((0.5,) * 3, (0.25,) * 3)
+    whole, parts = (
+        logits_of(network, photos, intake, torch.device("cpu")) for network in (linear, Small())
+    )
+    assert sizes == [500, 250, 125, 125, 125, 125, 125, 75]
+    assert np.allclose(whole, parts, atol=1e-6)
+    network = Small().train()
+    network.room = 0
+    with pytest.raises(UserError, match="not even one photo .* backbone.model"):
+        logits_of(network, photos, intake, torch.device("cpu"))
+    assert network.training

@@ -1,0 +1,1 @@
+"""What work is computed with: devices, and their memory."""
