@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from discl.core.compute.transfer import uploaded
 from discl.parts.backbones.base.heads import CosineLinear
 
 CHUNK = 256  # captions a forward pass, where the text tower does not learn
+# a batch's captions are filled up to a multiple of it: texts of few sizes keep a GPU's memory whole
+_BUCKET = 32
 
 
 class ClipResize(nn.Module):
@@ -89,6 +92,13 @@ class LinearHead(nn.Module):
         return logits
 
 
+class Drawn(NamedTuple):
+    """The captions of a batch."""
+
+    rows: Tensor  # int64 [k], of tokens; filled up with repeats
+    index: Tensor  # int64 [b], where the caption of each photo stands among them
+
+
 class TextHead(nn.Module):
     """Logits by the cosines of the image with the captions of each class (Radford et al. 2021).
 
@@ -123,6 +133,10 @@ class TextHead(nn.Module):
         self.register_buffer("caption_rows", first + number * exists, persistent=False)
         weights = (exists / counts[:, None]).unsqueeze(-1)
         self.register_buffer("caption_weights", weights, persistent=False)
+        # the same on the host, where captions are drawn
+        self._counts_here = counts
+        self._rows_here = first + number * exists
+        self._drawn: Drawn | None = None  # for the labels that were announced
         # of captions that do not learn: (versions of the tower's weights, unit vectors)
         self._kept: tuple[Any, Tensor] | None = None
         for name, parameter in clip.named_parameters():
@@ -152,17 +166,35 @@ class TextHead(nn.Module):
         mean = (embedded[self.caption_rows] * self.caption_weights).sum(1)
         return F.normalize(mean, dim=-1)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def random_captions(self, labels: Tensor) -> Tensor:
-        """Unit vectors [b, d] of a caption for each label [b], drawn by the global generator."""
-        number = torch.randint(2**62, (len(labels),)).to(labels.device) % self.counts[labels]
-        rows = self.caption_rows[labels, number]
-        if not self.tunes_text:
-            return self._constant()[rows]
+    def announce(self, labels: Tensor) -> None:
+        """Draw the captions for labels [b], on the host, of the next `forward` with labels.
+
+        Without this they are drawn within it, and a GPU is waited for.
+        """
+        number = torch.randint(2**62, (len(labels),)) % self._counts_here[labels]
+        rows = self._rows_here[labels, number]
         # photos of a class share captions; the text tower treats each caption by itself, so each is
         # embedded once
         distinct, index = rows.unique(return_inverse=True)
-        return self._embedded(self.tokens[distinct])[index]
+        filling = distinct[:1].expand(-len(distinct) % _BUCKET)
+        device = self.tokens.device
+        self._drawn = Drawn(
+            uploaded(torch.cat([distinct, filling]), device), uploaded(index, device)
+        )
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def random_captions(self, labels: Tensor) -> Tensor:
+        """Unit vectors [b, d] of a caption for each label [b], drawn by the global generator."""
+        drawn, self._drawn = self._drawn or self._draw(labels), None
+        if not self.tunes_text:
+            return self._constant()[drawn.rows[drawn.index]]
+        return self._embedded(self.tokens[drawn.rows])[drawn.index]
+
+    def _draw(self, labels: Tensor) -> Drawn:
+        """As many captions as are distinct, drawn where the labels [b] are."""
+        number = torch.randint(2**62, (len(labels),)).to(labels.device) % self.counts[labels]
+        distinct, index = self.caption_rows[labels, number].unique(return_inverse=True)
+        return Drawn(distinct, index)
 
     def _embedded(self, tokens: Tensor) -> Tensor:
         return F.normalize(self.clip.encode_text(tokens).float(), dim=-1)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from discl.core.compute.transfer import uploaded
 from discl.core.interfaces import Photos
-from discl.parts.generators.base.transfer import uploaded
 
 
 class PromptEmbeddings(NamedTuple):

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from discl.core.interfaces import Generated, Photos
+from discl.parts.generators.base.downloads import Downloads
 from discl.parts.generators.base.families import StableDiffusion
 from discl.parts.generators.base.fixed_batches import FixedBatches, taken
-from discl.parts.generators.base.transfer import Downloads
 
 NOT_FINITE = "the checkpoint computed values that are not finite"
 FLAGGED = "the checkpoint's safety checker withheld the image"

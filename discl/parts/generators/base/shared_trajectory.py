@@ -10,6 +10,7 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor
 
+from discl.core.compute.transfer import uploaded
 from discl.core.errors import UserError
 from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import TEXT_ONLY, denoising_steps
@@ -20,7 +21,6 @@ from discl.parts.generators.base.fixed_batches import FixedBatches, taken
 from discl.parts.generators.base.pixels import Code, PixelCoder
 from discl.parts.generators.base.prompt_table import PromptTable
 from discl.parts.generators.base.rehearsal import check
-from discl.parts.generators.base.transfer import uploaded
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,9 @@
-"""Tensors on their way between the host and a device, without the host waiting for each."""
+"""Tensors on their way to the host, which waits once for all of them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-
-def uploaded(tensor: Tensor, device: torch.device) -> Tensor:
-    """The same values [...] on `device`; the host does not wait until a GPU has them.
-
-    It would for memory that is not pinned, and so until the GPU had done all it was given before.
-    """
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class Downloads:
