@@ -16,6 +16,7 @@ from discl.config.benchmark import FIXED_TABLES, LARGEST_SEED, SCALES, Benchmark
 from discl.config.checks import check_benchmark, check_strategies
 from discl.config.experiment import Experiment
 from discl.config.part_cache import PartCache
+from discl.config.presets import expand as presets
 from discl.core import search_path
 from discl.core.errors import UserError, shown, unknown
 from discl.core.text import typed
@@ -74,9 +75,14 @@ class BenchmarkVariants:
 
     def __init__(self, name: str, scale: str = "smoke", settings: Sequence[str] = ()) -> None:
         tree = _tree(name, scale)
+        parsed = []
         for setting in settings:
             _check_settable(setting)
-            tree = toml.with_setting(tree, setting)
+            parsed.append(toml.parse_setting(setting))
+        tree = presets.laid_over(tree, dict(parsed))
+        for (path, value), setting in zip(parsed, settings, strict=True):
+            for inner, kept in presets.without_presets([(path, value)]):
+                tree = toml.with_value(tree, inner.split("."), kept, f"--set {shown(setting)}")
         self._tree = {**tree, "name": name, "scale": scale}
         self._parts = PartCache()
         self._benchmarks = dict[str, Benchmark]()
@@ -125,8 +131,8 @@ class BenchmarkVariants:
         return Experiment(bench, strategy, seed, self._parts)
 
     def _checked(self, settings: Sequence[tuple[str, Any]]) -> Benchmark:
-        tree = self._tree
-        for path, value in settings:
+        tree = presets.laid_over(self._tree, dict(settings))
+        for path, value in presets.without_presets(settings):
             if path in UNVARIED:
                 raise UserError(f"{path!r} is no setting of an experiment: {UNVARIED[path]}")
             renamed.check_setting(path, value)
@@ -173,7 +179,8 @@ def _read(path: Path) -> toml.Tree:
     tree = toml.read(path)
     renamed.check_tree(tree, str(path))
     _check_scales(tree, path)
-    return tree
+    scales = {name: presets.expanded(table) for name, table in tree.get("scale", {}).items()}
+    return presets.expanded(tree) | ({"scale": scales} if scales else {})
 
 
 def _files(name: str) -> list[toml.Tree]:

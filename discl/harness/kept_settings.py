@@ -9,6 +9,7 @@ from typing import Any
 from discl.config import toml
 from discl.config.benchmark import Benchmark
 from discl.config.load import available, load, scales
+from discl.config.presets import expand as presets
 from discl.core import search_path
 from discl.core.errors import UserError, unknown
 from discl.core.text import printable, typed
@@ -60,13 +61,13 @@ def _tree(source: str, settings: Sequence[str], wanted: Benchmark) -> toml.Tree:
     tree: toml.Tree = own if "based_on" in own else {"based_on": source}
     known = wanted.model_dump()
     for setting in settings:
-        path = toml.parse_setting(setting)[0].split(".")[:2]
-        value = known[path[0]] if len(path) == 1 else known[path[0]].get(path[1])
-        if value is None:  # of a part that a later setting replaced
-            continue
-        tree = toml.with_value(tree, path, value, setting)
-        for table in tree.get("scale", {}).values():
-            _forget(table, path)
+        for path in presets.paths(*toml.parse_setting(setting)):
+            value = known[path[0]] if len(path) == 1 else known[path[0]].get(path[1])
+            if value is None:  # of a part that a later setting replaced
+                continue
+            tree = toml.with_value(tree, path, value, setting)
+            for table in tree.get("scale", {}).values():
+                _forget(table, path)
     return tree
 
 

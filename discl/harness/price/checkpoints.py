@@ -71,7 +71,7 @@ def shipped_ids() -> tuple[str, ...]:
 
 @cache
 def _shipped() -> dict[str, CheckpointConfig]:
-    found = {}
+    found = dict[str, CheckpointConfig]()
     for path in sorted(Path(resource(_SHIPPED)).glob("*.json")):
         content = parsed_json(plain_text(path))
         networks = {name: content[name] for name in _NETWORKS if name in content}

@@ -95,7 +95,8 @@ class GeneratorWork:
         config = self.networks.unet.config
         if getattr(config, "addition_embed_type", None) != "text_time":
             return None
-        pooled = self.networks.text_encoders[-1].config.projection_dim
+        encoder: Any = self.networks.text_encoders[-1]
+        pooled: int = encoder.config.projection_dim
         numbers = (config.projection_class_embeddings_input_dim - pooled) // (
             config.addition_time_embed_dim
         )
@@ -119,7 +120,7 @@ class GeneratorWork:
     def _embedded(self, prompts: int) -> None:
         with on_meta():
             for encoder in self.networks.text_encoders:
-                tokens = getattr(encoder.config, "max_position_embeddings", _TOKENS)
+                tokens = int(getattr(encoder.config, "max_position_embeddings", _TOKENS))
                 encoder(torch.zeros(prompts, tokens, dtype=torch.int64))
 
     # ---------------------------------------------------------------- seconds

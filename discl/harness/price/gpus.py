@@ -93,8 +93,8 @@ def find_gpu(name: str) -> Gpu:
     wanted = re.sub(r"[\s_-]|nvidia|geforce", "", name.lower())
     if wanted not in gpus and name not in gpus:
         raise UserError(
-            f"--gpu {shown(name)}: no such GPU is known; take one of {', '.join(sorted(gpus))}, give"
-            f" --tflops, --bandwidth and --memory, or add a table to {home() / _OWN}"
+            f"--gpu {shown(name)}: no such GPU is known; take one of {', '.join(sorted(gpus))},"
+            f" give --tflops, --bandwidth and --memory, or add a table to {home() / _OWN}"
         )
     return gpus[name if name in gpus else wanted]
 
@@ -189,14 +189,9 @@ def _gpu(name: str, table: Any, where: str) -> Gpu:
             str(table[key]) for key in ("price_source", "price_date") if table.get(key)
         )
         price = Price(float(table["price"]), str(table["currency"]), source)
-    return Gpu(
-        name,
-        str(table.get("title", name)),
-        *(float(table[key]) for key in _NUMBERS),
-        str(table.get("source", where)),
-        float(utilisation),
-        price,
-    )
+    bf16, tf32, fp32, bandwidth, memory = (float(table[key]) for key in _NUMBERS)
+    title, source = str(table.get("title", name)), str(table.get("source", where))
+    return Gpu(name, title, bf16, tf32, fp32, bandwidth, memory, source, float(utilisation), price)
 
 
 def _positive(what: str, value: Any, most: float = _MOST) -> None:
