@@ -17,6 +17,7 @@ from discl.cli.options.launching import (
 )
 from discl.cli.options.selection import load, selection, tell_how_to_keep, words
 from discl.cli.render.boards import print_board
+from discl.core.compute.device import check_visible_devices
 from discl.core.text import counted, echo, echo_json
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def bench(trackers: str | None, **selection: Any) -> None:
 
     execution = execution_of(selection)
     spec = load(**selection)
+    check_visible_devices()
     store = Store()
     wanted = list(spec.trackers) if trackers is None else words(trackers)
     tracker = CompositeTracker.of(wanted)
@@ -107,6 +109,7 @@ def run(trackers: str | None, **selection: Any) -> None:
             f"run takes one strategy and one seed, got {spec.strategies} and {spec.seeds}; add"
             " --strategies static --seeds 0"
         )
+    check_visible_devices()
     tracker = CompositeTracker.of(spec.trackers if trackers is None else words(trackers))
     store = Store()
     results = list(sweep(spec, store, tracker, _tell, Opening(store, tracker)))

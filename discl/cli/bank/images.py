@@ -47,6 +47,8 @@ def bank_build(
     discl bank build cifar10_lt --workers 2
     discl bank build cifar10_lt --executor ray --address auto
     """
+    from discl.cli.render.bench import tell_device
+    from discl.core.compute.device import check_visible_devices
     from discl.core.errors import UserError
     from discl.core.registry import bind
     from discl.harness.bank.prompt_remarks import prompt_remarks
@@ -63,12 +65,14 @@ def bank_build(
     built = bind(
         "executors", executor, {key: value for key, value in given.items() if value is not None}
     ).build()
+    check_visible_devices()
     bench, tracker = opened(load(**{**selection, "settings": extra}))
     bench.find_hard(tracker.progress)
     if retry_failed:
         bench.bank.drop(cell for cell, _ in bench.bank.failures())
     for sentence in (*sentences(source_sizes(bench)), *prompt_remarks(bench)):
         echo(sentence, err=True)
+    tell_device(bench.spec, trains=False)
     filled = bench.fill(bench.spec.levels, tracker.progress, built)
     rate = f", {filled.images / filled.seconds:.1f} images/s" if filled.images else ""
     echo(

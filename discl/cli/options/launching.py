@@ -247,7 +247,7 @@ def run_bench(
     Remarks about prompts are told first, as where runs are made one after the other. Raises
     UserError under torchrun, whose processes make one run together.
     """
-    from discl.cli.render.bench import tell_device
+    from discl.cli.render.bench import tell_beginning
     from discl.cli.render.progress import Screen
     from discl.config.experiment import experiments
     from discl.core.errors import UserError
@@ -276,7 +276,7 @@ def run_bench(
         bench.close()  # the workers build their own
         total = len(agenda.experiments)
         cost = _work_here(agenda, store) if getattr(executor, "is_here", False) else None
-        tell_device()
+        tell_beginning(spec, cost, len(agenda.todo))
         with Screen(spec.title, total, agenda.stored, spec.select.metric, cost) as screen:
             launch(agenda, executor, trackers, screen)
     return agenda

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discl.core.plain_files import plain_text
 from discl.core.text import counted, echo, typed
 
 if TYPE_CHECKING:
@@ -23,34 +19,21 @@ if TYPE_CHECKING:
     from discl.harness.sweep.cost import CostEstimate
 
 
-def tell_device() -> None:
-    """On standard error: the device that works, and its memory."""
-    import torch
+def tell_device(spec: Benchmark, *, trains: bool = True) -> None:
+    """On standard error: the device that works, and what it computes in; see `device_lines`."""
+    from discl.harness.doctor.device import device_lines
 
-    from discl.files.processes import cores
-    from discl.harness.run.provenance import processor
-
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        name = torch.cuda.get_device_name()
-        told = f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB of memory free"
-    else:
-        threads = torch.get_num_threads()
-        told = f"{processor()}, {counted(cores(), 'core')}, {counted(threads, 'thread')}{_memory()}"
-    echo(f"device: {told}", err=True)
+    for line in device_lines(spec, trains=trains):
+        echo(line, err=True)
 
 
-def _memory() -> str:
-    """The memory of this machine, with what files fill only until it is asked for; "" = unknown."""
-    try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        free, total = (os.sysconf(f"SC_{name}_PAGES") * page for name in ("AVPHYS", "PHYS"))
-    except (ValueError, OSError):
-        return ""
-    with suppress(OSError, ValueError, IndexError):  # Linux says what it would give back
-        told = plain_text(Path("/proc/meminfo")).split("MemAvailable:")[1]
-        free = 1024 * int(told.split()[0])
-    return f", {free / 1e9:.1f} of {total / 1e9:.1f} GB of memory free"
+def tell_beginning(
+    spec: Benchmark, cost: CostEstimate | None, runs: int, seconds: float = math.nan
+) -> None:
+    """On standard error: the device that works, and what it is to do in about so many seconds."""
+    tell_device(spec)
+    if cost:
+        echo(f"to do: {_work(cost, runs)}{_time(seconds, cost)}", err=True)
 
 
 class Opening:
@@ -94,8 +77,7 @@ class Opening:
             )
             if units
         )
-        tell_device()
-        echo(f"to do: {_work(cost, len(todo))}{_time(seconds, cost)}", err=True)
+        tell_beginning(spec, cost, len(todo), seconds)
 
 
 def _paces(bench: Bench, cost: CostEstimate) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -153,7 +153,19 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
     return _DTYPES[precision]
 
 
-def evaluation_dtype(config: TrainConfig, device: torch.device) -> torch.dtype:
+class Precisions(Protocol):
+    """The settings that say what a network computes in."""
+
+    @property
+    def precision(self) -> str:
+        """Of training."""
+
+    @property
+    def eval_precision(self) -> str:
+        """Of val, test and the probe."""
+
+
+def evaluation_dtype(config: Precisions, device: torch.device) -> torch.dtype:
     """The type that `train.eval_precision` names, of val, test and the probe.
 
     "auto" = on a GPU that of training, as `train.precision` has it there; float32 elsewhere.

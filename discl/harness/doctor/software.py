@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
-from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from discl.core.compute.device import check_visible_devices, has_gpu, why_no_gpu
+from discl.core.errors import UserError
 from discl.files.processes import cores
+from discl.harness.doctor.device import cores_finding
 from discl.harness.doctor.finding import NOTE, OK, PROBLEM, Finding
 
 
@@ -94,8 +95,9 @@ def torch() -> Iterator[Finding]:
             "install a torchvision that fits torch: make install",
         )
         return
-    if torch.cuda.is_available():
+    if has_gpu():
         yield from (_cuda(torch, number) for number in range(torch.cuda.device_count()))
+        yield cores_finding()
     elif torch.backends.mps.is_available():
         yield Finding(OK, f"torch {torch.__version__} on Apple's MPS")
     else:
@@ -124,11 +126,9 @@ def _cuda(torch: Any, number: int) -> Finding:
 def _cpu(torch: Any) -> Finding:
     capability = torch.backends.cpu.get_cpu_capability()
     message = f"torch {torch.__version__} on the CPU ({capability}); no CUDA, no MPS"
-    if not (Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi")):
-        return Finding(OK, message)
-    build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-    return Finding(
-        NOTE,
-        f"{message}, though there is an NVIDIA driver",
-        f"torch is {build}: install one that fits the driver, and look at CUDA_VISIBLE_DEVICES",
-    )
+    try:
+        check_visible_devices()
+    except UserError as error:
+        return Finding(PROBLEM, message, str(error))
+    reason, _, way_out = why_no_gpu().partition(": ")
+    return Finding(NOTE, f"{message}: {reason}", way_out) if reason else Finding(OK, message)
