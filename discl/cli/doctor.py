@@ -34,8 +34,8 @@ def doctor(ctx: click.Context, check: tuple[str, ...], everything: bool, form: s
 
     \b
     discl doctor
-    discl doctor --all                             for a report of a defect
-    discl doctor disk hub                          only these; nothing else is imported
+    discl doctor --all       for a report of a defect
+    discl doctor disk hub    only these; nothing else is imported
     discl doctor --format json
     """
     from discl.harness.doctor.diagnosis import examine

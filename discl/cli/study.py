@@ -98,7 +98,7 @@ def study_show(name: str, url: str | None, form: str, sort: str) -> None:
 
     \b
     discl study show tune_static/cifar10_lt/smoke/static --sort value
-    discl study show tune_static                          every strategy of the sweep
+    discl study show tune_static    every strategy of the sweep
     """
     from discl.cli.render.studies import print_study, study_json
     from discl.harness.tuning import history

@@ -68,11 +68,11 @@ def sweep(name: str | None, **given: Any) -> None:
     run at once. Sweeps with a table [order] are run by `discl order-test`.
 
     \b
-    discl sweep                                       what there is
-    discl sweep losses --dry-run                      how many runs, images, steps and hours
-    discl sweep losses --workers 2                    a grid of losses and strategies
-    discl sweep tune_static --workers 2 --retest 5    tune each strategy alike, then default
-                                                      against tuned on fresh seeds
+    discl sweep                         what there is
+    discl sweep losses --dry-run        how many runs, images, steps and hours
+    discl sweep losses --workers 2      a grid of losses and strategies
+    discl sweep tune_static --retest 5  tune each strategy alike, then default
+                                        against tuned on fresh seeds
     discl sweep levels --benchmark iwildcam --scale small --executor ray --address auto
     """
     from discl.harness.run.store import Store

@@ -74,7 +74,7 @@ def levels(
     command goes on with what was stopped. Test is not read.
 
     \b
-    discl levels cifar10_lt --dry-run                how many images, runs and hours
+    discl levels cifar10_lt --dry-run    how many images, runs and hours
     discl levels cifar10_lt --workers 2 -o worth.png
     discl levels cifar10_lt --candidates 0,5,10,15,20,25,30,100 --seeds 0,1,2,3,4
     """

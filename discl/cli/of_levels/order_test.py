@@ -56,7 +56,7 @@ def order_test(name: str, output: Path | None, **given: Any) -> None:
     on with what was stopped.
 
     \b
-    discl order-test cifar10_lt --dry-run             how many runs, images, steps and hours
+    discl order-test cifar10_lt --dry-run   how many runs, images, steps and hours
     discl order-test cifar10_lt --workers 2 -o order.png
     discl order-test order --scale small --executor ray --address auto
     """

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from discl.harness.leaderboard.table import Board
 
 ELSEWHERE = "--format csv"
+TOO_FEW = {  # seeds -> what they cannot say
+    1: "one seed: no interval can be given; add --seeds 0,1,2 before you believe a difference",
+    2: (
+        "two seeds: they hardly say how far others would lie, so the intervals are huge; with --seeds"
+        " 0,1,2,3,4 they are a tenth as wide"
+    ),
+}
 
 
 def print_board(board: Board) -> None:
@@ -41,10 +48,8 @@ def print_board(board: Board) -> None:
         if sentence:
             tell(sentence)
     print_published(board.papers)
-    if len(board.declared_seeds) == 1:
-        tell(
-            "one seed: no interval can be given; add --seeds 0,1,2 before you believe a difference"
-        )
+    if told := TOO_FEW.get(len(board.declared_seeds)):
+        tell(told)
 
 
 def _print_differences(
