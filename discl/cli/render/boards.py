@@ -15,8 +15,8 @@ ELSEWHERE = "--format csv"
 TOO_FEW = {  # seeds -> what they cannot say
     1: "one seed: no interval can be given; add --seeds 0,1,2 before you believe a difference",
     2: (
-        "two seeds: they hardly say how far others would lie, so the intervals are huge; with --seeds"
-        " 0,1,2,3,4 they are a tenth as wide"
+        "two seeds: they hardly say how far others would lie, so the intervals are wide; those of"
+        " --seeds 0,1,2,3,4 are a seventh of them"
     ),
 }
 
