@@ -518,7 +518,7 @@ def test_a_grid_that_the_scheduler_does_not_have_is_refused(folders: Any) -> Non
     ("given", "says"),
     [
         ({"steps": 0}, "generator.steps = 0: at least one"),
-        ({"chunk": 0}, "generator.chunk = 0: at least one"),
+        ({"chunk": -1}, "generator.chunk = -1: at least one"),
         ({"level_0": "nosie"}, "no generator.level_0 called 'nosie'; did you mean 'noise'"),
         ({"scheduler": "DDIMSchedular"}, "did you mean 'DDIMScheduler'"),
         ({"dtype": "float8"}, "no generator.dtype called 'float8'"),

@@ -15,6 +15,7 @@ import numpy as np
 from discl.config.benchmark import MAKERS, Benchmark
 from discl.config.identity import SOURCE, hard_rule_of_bank
 from discl.config.metrics import built
+from discl.core.compute.room import room, too_many
 from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import digest
@@ -34,6 +35,7 @@ from discl.core.interfaces import (
 )
 from discl.core.levels import PHOTO, denoising_steps
 from discl.core.registry import bind, singular
+from discl.core.text import echo
 from discl.engine.bank.bank import Bank, BuildReport, id_of
 from discl.engine.bank.filling import FEW, Groups
 from discl.engine.bank.generate import ImageMaker, SourceImages
@@ -334,8 +336,9 @@ class Bench:
                 " (for the rule 'tail', raise hard_rule.max_class_images), or compare real_only and"
                 " real_rebalanced only"
             )
-        _fetch(self.scorer)
         executor = executor or bind("executors", "local", {}).build()
+        self._check_room(getattr(executor, "side_by_side", 1))
+        _fetch(self.scorer)
         batch = self.spec.bank.batch
         if getattr(executor, "begins_two", False):
             batch = max(1, batch // 2)  # so that a stop costs no more than a batch
@@ -353,6 +356,21 @@ class Bench:
             at_once,
             self._groups(wanted),
         )
+
+    def _check_room(self, workers: int) -> None:
+        """Warn where `workers` that share a device have no room in its memory.
+
+        Raises UserError where that is a GPU, whose memory cannot be shared.
+        """
+        each = getattr(self.generator, "weight_bytes", 0)
+        if workers < 2 or not each:
+            return
+        found = room()
+        sentence = too_many(workers, each, found)
+        if sentence and found and found.is_gpu:
+            raise UserError(sentence)
+        if sentence:
+            echo(f"warning: {sentence}", err=True)
 
     def _groups(self, wanted: CellGrid) -> Groups | None:
         """How the images wanted fill what the generator makes at a time, where it says how many."""

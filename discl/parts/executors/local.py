@@ -66,6 +66,11 @@ class LocalProcesses:
         """Whether the work is done in this process."""
         return self.workers == 1
 
+    @property
+    def side_by_side(self) -> int:
+        """Workers that share one device, and its memory."""
+        return -(-self.workers // max(1, len(_gpus())))
+
     def run(
         self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
     ) -> Iterator[tuple[Any, Any]]:

@@ -14,9 +14,11 @@ import numpy as np
 from discl.core.errors import UserError, is_out_of_memory, unknown
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import denoising_steps
+from discl.files.networks.weight_bytes import weight_bytes
 from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
 from discl.parts.generators.base.checkpoint_size import sample_size
+from discl.parts.generators.base.chunks import chunk_of
 from discl.parts.generators.base.schedulers import check_name, revision
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _PHOTO_IN_LEVEL_0 = {"noise": False, "photo_trace": True}
 _SLICED = {"default": False, "sliced": True}
 _DTYPES = ("float32", "float16", "bfloat16")
+_RETRIED = 4  # images that are denoised together where they are made once more
 MOST_STEPS = 1000
 # not the single files that many repositories add
 _FILES = (
@@ -60,7 +63,8 @@ class Img2Img:
     comes out: they move a pixel by at most 2 of 255 (in float32), so they are no part of the
     identity. At one setting of them, an image does not depend on those made with it: the denoiser
     gets groups of exactly `chunk`, the last one filled up, as the kernel it takes, and so the last
-    bit, depends on the size. Where memory runs out, `chunk` is halved and the work goes on.
+    bit, depends on the size. Where memory runs out, `chunk` is halved and the work goes on. Without
+    one it is 32, and more where a GPU would wait for its operators at small images (`chunk_of`).
 
     An image whose values are not finite is tried once more in float32; if they are not finite
     there, it has failed.
@@ -85,7 +89,7 @@ class Img2Img:
         aesthetic_score: float = 6.0,
         negative_aesthetic_score: float = 2.5,
         dtype: str = "float32",
-        chunk: int = 32,
+        chunk: int = 0,
         device: str = "auto",
         channels_last: bool = False,
         attention: str = "default",
@@ -106,7 +110,8 @@ class Img2Img:
         `aesthetic_score`: input of SDXL's refiner for the prompt.
         `negative_aesthetic_score`: input of SDXL's refiner for the negative prompt.
         `dtype`: "float32", "float16" or "bfloat16", in which the denoiser computes.
-        `chunk`: images that are denoised together; halved where memory runs out.
+        `chunk`: images that are denoised together; halved where memory runs out. 0 is 32, and up to
+            256 of small images on a GPU.
         `device`: where the work is done; "auto" takes a GPU where there is one.
         `channels_last`: the memory layout of the denoiser; changes speed and not what comes out.
         `attention`: how attention is computed; changes speed and not what comes out.
@@ -118,7 +123,11 @@ class Img2Img:
                 f"generator.steps = {steps}: at most {MOST_STEPS}, as many as networks learn to"
                 " denoise"
             )
-        _at_least_one("chunk", chunk, "image must be made at a time")
+        if chunk < 0:
+            raise UserError(
+                f"generator.chunk = {chunk}: at least one image must be made at a time; 0 leaves it"
+                " to the generator"
+            )
         _one_of("level_0", level_0, _PHOTO_IN_LEVEL_0)
         check_name(scheduler)
         _one_of("dtype", dtype, _DTYPES)
@@ -143,7 +152,7 @@ class Img2Img:
         self.negative_prompt = negative_prompt
         self.scores = (aesthetic_score, negative_aesthetic_score)
         self.dtype = dtype
-        self.chunk = chunk
+        self._chunk = chunk
         self.device = device
         self.channels_last = channels_last
         self.attention = attention
@@ -179,6 +188,16 @@ class Img2Img:
         """(height, width) of the photos it works best from: `size`, or the checkpoint's own."""
         return (self.size[1], self.size[0]) if self.size else sample_size(self._folder)
 
+    @cached_property
+    def chunk(self) -> int:
+        """Images that are denoised together, as long as memory does not run out."""
+        return self._chunk or chunk_of(self.device, lambda: self.photo_size)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory that the checkpoint takes when it is loaded, what it computes with left out."""
+        return weight_bytes(self._folder, 4 if self.dtype == "float32" else 2)
+
     def texts_read(self, texts: Sequence[str]) -> TextsRead | None:
         """What the text encoders read of texts [n]; None = all of each. Loads no weights."""
         from discl.parts.generators.base.text_limits import texts_read
@@ -203,9 +222,9 @@ class Img2Img:
     @cached_property
     def trajectory(self) -> SharedTrajectory:
         """The loop that makes the images."""
-        return self._new_trajectory()
+        return self._new_trajectory(self.chunk)
 
-    def _new_trajectory(self) -> SharedTrajectory:
+    def _new_trajectory(self, chunk: int) -> SharedTrajectory:
         from discl.parts.generators.base.shared_trajectory import Sampling, SharedTrajectory
 
         sampling = Sampling(
@@ -215,7 +234,7 @@ class Img2Img:
             self.negative_prompt,
             self.scores,
             _PHOTO_IN_LEVEL_0[self.level_0],
-            self.chunk,
+            chunk,
         )
         return SharedTrajectory(self.family, sampling, self.counts)
 
@@ -255,7 +274,10 @@ class Img2Img:
         reasons = {i: reason for i, reason in generated.failed.items() if i not in broken}
         try:
             self.family.to_dtype(torch.float32)
-            retry = self._new_trajectory().make([requests[i] for i in broken], photos[broken])
+            # few images, and not all of a lease, fail: a GPU need not fill up a whole group of them
+            on_gpu = self.family.device.type == "cuda"
+            chunk = min(self.chunk, _RETRIED) if on_gpu else self.chunk
+            retry = self._new_trajectory(chunk).make([requests[i] for i in broken], photos[broken])
             generated.images[broken] = retry.images
             for i, reason in retry.failed.items():
                 reasons[broken[i]] = f"{reason}, in float32 too"

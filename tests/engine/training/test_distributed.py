@@ -121,9 +121,9 @@ def test_two_processes_under_torchrun_train_what_one_does(
 
 
 def _impatient(words: list[str], dies: bool) -> None:
-    """The command, whose collectives wait for 5 s; the second process makes images for longer.
+    """The command, whose collectives wait for 5 s; the first images take each process longer.
 
-    With `dies` it is killed while it makes the first ones.
+    With `dies` the second process is killed while it makes them.
     """
     from discl.engine.training import meeting
     from discl.parts.generators.blend import Blend
@@ -134,13 +134,13 @@ def _impatient(words: list[str], dies: bool) -> None:
     distributed.init_process_group = partial(begin, timeout=timedelta(seconds=5))
 
     def slow(*arguments: Any) -> Any:
-        if dies:
+        if dies and os.environ["RANK"] == "1":
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(3.5)
+        Blend.make = make  # type: ignore[method-assign]
+        time.sleep(6.0)
         return make(*arguments)
 
-    if os.environ["RANK"] == "1":
-        Blend.make = slow  # type: ignore[method-assign]
+    Blend.make = slow  # type: ignore[method-assign]
     processes.discl(words)
 
 
