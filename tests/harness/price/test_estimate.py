@@ -1,0 +1,178 @@
+"""A benchmark is priced on a GPU that is not here, from configuration files alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from discl.config.load import load
+from discl.core.errors import UserError
+from discl.files.disk import home, resource
+from discl.harness.price.checkpoints import Networks, UnknownWorkError, config_of
+from discl.harness.price.estimate import price
+from discl.harness.price.generator import GeneratorWork, Sampling, filling
+from discl.harness.price.gpus import Gpu, custom_gpu, find_gpu, known_gpus, priced
+from discl.harness.price.photos import photo_counts
+from discl.harness.price.work import Work, counted
+
+SHIPPED = "pkg://discl/assets/cifar10_diffusion"
+SMALL = Sampling((32, 32), 12, True, "float32", 32, True, False)
+
+
+def no_weights(tmp_path: Path) -> Path:
+    """The shipped generator's folder, its configuration files alone."""
+    folder = tmp_path / "generator"
+    shutil.copytree(
+        resource(SHIPPED), folder, ignore=shutil.ignore_patterns("*.safetensors", "tokenizer")
+    )
+    return folder
+
+
+def test_flops_are_what_torch_counts_on_the_real_networks() -> None:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    config = config_of(SHIPPED)
+    meta = GeneratorWork(Networks(config), SMALL)
+    own = {k: v for k, v in config.networks["unet"].items() if not k.startswith("_")}
+    unet = UNet2DConditionModel.from_config(own).eval()
+    channels, height, width = 16, 8, 8
+    # torch counts no attention that a fused kernel of CPUs computes, and all that is spelt out
+    with FlopCounterMode(display=False) as real, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        unet(
+            torch.randn(1, channels, height, width),
+            torch.ones(1),
+            encoder_hidden_states=torch.randn(1, 77, own["cross_attention_dim"]),
+        )
+    assert meta.denoise.flops == 2 * real.get_total_flops()  # with and without the prompt
+
+    coder = AutoencoderKL(block_out_channels=(32, 32)).eval()
+    with torch.device("meta"):
+        coder_on_meta = AutoencoderKL(block_out_channels=(32, 32)).eval()
+        pixels = torch.empty(1, 3, 32, 32)
+    with FlopCounterMode(display=False) as real, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        coder(torch.randn(1, 3, 32, 32))
+    assert counted(lambda: coder_on_meta(pixels)).flops == real.get_total_flops()
+
+
+def test_flops_of_a_step_are_what_torch_counts_forward_and_backward() -> None:
+    from discl.harness.price.classifier import ClassifierWork
+
+    spec = load("cifar10_lt", "smoke")
+    backbone = spec.part("backbones").build()
+    work = ClassifierWork(spec, backbone, 10, 32)
+    real = backbone.network(10, 0)
+    side = spec.train.side or spec.train.crop or 32
+    with FlopCounterMode(display=False) as flops:
+        real(torch.randn(2, 3, side, side)).sum().backward()
+    assert 2 * work.passes.trained.flops == flops.get_total_flops()
+    assert work.step_flops() == spec.train.batch / 2 * flops.get_total_flops()
+
+
+def test_a_price_needs_neither_weights_nor_photos(tmp_path: Path) -> None:
+    spec = load("cifar10_lt", "smoke", [f"generator.checkpoint={no_weights(tmp_path)}"])
+    plan = price(spec, find_gpu("h200"), count=2)
+    assert plan.bank is not None
+    assert plan.training is not None
+    assert plan.unknown == ()
+    assert [level.level for level in plan.bank.levels] == sorted(
+        level.level for level in plan.bank.levels
+    )
+    assert plan.bank.images == len(plan.bank.levels) * plan.photos.hard * spec.bank.variants
+    assert plan.bank.loop_hours > 2 * plan.bank.hours > 0
+    assert 0 < plan.hours < plan.gpu_hours
+    assert plan.cost.endswith("USD")
+    assert len(plan.training.strategies) == len(spec.strategies)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_what_the_settings_decide_is_counted_as_the_photos_would_be() -> None:
+    iwildcam = photo_counts(load("iwildcam", "paper"))
+    assert (iwildcam.hard, iwildcam.train, iwildcam.classes) == (8_260, 129_809, 182)
+    imagenet = photo_counts(load("imagenet_lt", "paper"))
+    assert imagenet.hard * 8 * 4 == 52_576
+    tail = photo_counts(load("cifar100_lt", "paper"))
+    assert tail.splits["train"] == 10_827
+
+
+def test_photos_that_nothing_counts_are_asked_for() -> None:
+    spec = load("iwildcam", "smoke")
+    with pytest.raises(UserError, match="--hard-photos N"):
+        photo_counts(spec)
+    assert photo_counts(spec, 300).hard == 300
+    with pytest.raises(UserError, match="takes 0 to 129,809"):
+        photo_counts(spec, 200_000)
+
+
+def test_more_workers_than_memory_are_refused_with_how_many_fit(tmp_path: Path) -> None:
+    spec = load("cifar10_lt", "smoke", [f"generator.checkpoint={no_weights(tmp_path)}"])
+    with pytest.raises(UserError, match=r"--workers 99: .* 22 fit"):
+        price(spec, find_gpu("l4"), workers=99)
+
+
+def test_a_checkpoint_of_an_unknown_family_has_no_price(tmp_path: Path) -> None:
+    folder = no_weights(tmp_path)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "FluxPipeline"}))
+    spec = load("cifar10_lt", "smoke", [f"generator.checkpoint={folder}"])
+    plan = price(spec, find_gpu("h200"))
+    assert plan.bank is None
+    assert "FluxPipeline, a family whose work is not known" in plan.unknown[0]
+    assert plan.cost == ""
+    with pytest.raises(UnknownWorkError, match=r"--include '\*.json'"):
+        config_of("somebody/something-new")
+
+
+def test_a_checkpoint_folder_without_configuration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="model_index.json, so what it computes is not known"):
+        config_of(str(tmp_path))
+
+
+def test_a_price_names_a_currency_or_takes_that_of_the_list() -> None:
+    gpu, unpriced = find_gpu("h200"), custom_gpu(100, 900, 24)
+    assert priced(gpu, None).price == gpu.price
+    assert str(priced(gpu, "3.5 EUR").price).count("EUR") == 1
+    assert priced(gpu, "$2").price.of(3) == "6.00 USD"  # type: ignore[union-attr]
+    assert priced(gpu, "2").price.currency == "USD"  # type: ignore[union-attr]
+    with pytest.raises(UserError, match="has no currency"):
+        priced(unpriced, "2")
+    with pytest.raises(UserError, match="is no price"):
+        priced(gpu, "cheap")
+
+
+def test_a_gpu_that_is_not_listed_names_those_that_are_and_may_be_added() -> None:
+    with pytest.raises(UserError, match="a100, h100, h200, l4, mps, rtx4090"):
+        find_gpu("h300")
+    assert find_gpu("RTX 4090").memory == 24
+    home().mkdir(parents=True, exist_ok=True)
+    own = home() / "gpus.toml"
+    own.write_text("[mine]\nbf16 = 50\ntf32 = 25\nfp32 = 10\nbandwidth = 500\nmemory = 12\n")
+    assert known_gpus()["mine"].price is None
+    own.write_text("[mine]\nbf16 = 50\nprice = 2\n")
+    with pytest.raises(UserError, match=r"\[mine\] has no tf32"):
+        known_gpus()
+    with pytest.raises(UserError, match="--memory missing"):
+        custom_gpu(100, 900, None)
+    with pytest.raises(UserError, match="--tflops = -1"):
+        custom_gpu(-1, 900, 24)
+
+
+def test_seconds_are_those_of_what_is_waited_for() -> None:
+    gpu = Gpu("mine", "mine", 100, 50, 10, 1000, 24, "here")
+    assert gpu.seconds(Work(0, 1e12, 10, 0), "float16") == pytest.approx(1e12 / 100e12 / 0.5)
+    assert gpu.seconds(Work(0, 1e12, 10, 0), "float32") == pytest.approx(1e12 / 10e12 / 0.5)
+    assert gpu.seconds(Work(1e12, 0, 10, 0), "float32") == pytest.approx(1e12 / 50e12 / 0.5)
+    assert gpu.seconds(Work(0, 1, 1000, 0), "float16") == pytest.approx(0.025)
+    assert gpu.seconds(Work(0, 1, 1, 10**9), "float16") == pytest.approx(2 / 1000)
+
+
+def test_groups_that_are_filled_up_are_counted_in() -> None:
+    assert filling({50: 4, 75: 2}, variants=4, batch=32, chunk=4) == 0
+    # 4 images of each level: 2 steps of 4, then 2 of 8, in groups of 6
+    assert filling({50: 4, 75: 2}, variants=4, batch=8, chunk=6) == pytest.approx(0.1)
+    assert filling({50: 1}, variants=3, batch=3, chunk=4) == pytest.approx(0.1)
