@@ -317,8 +317,9 @@ class Fit:
         """Loss [] of a part of a batch; `done` is the number of steps made."""
         images = self.preprocess(part.images.to(self.device, non_blocking=True))
         labels = part.labels.to(self.device, non_blocking=True)
-        if self.device.type != "cpu" and hasattr(self.network, "announce"):
-            self.network.announce(part.labels)
+        network: Any = self.network
+        if self.device.type != "cpu" and hasattr(network, "announce"):
+            network.announce(part.labels)
         if self.config.channels_last and images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         if self.mixer:
