@@ -12,6 +12,7 @@ from discl.harness.report.charts.differences import DifferencesChart
 from discl.harness.report.charts.distribution_shift import DistributionShiftChart
 from discl.harness.report.charts.seeds import SeedsChart
 from discl.harness.report.comparison import interval
+from discl.harness.report.drawing.reach import within_reach
 from discl.harness.report.histories import Histories
 from tests import results
 from tests.reports import FEW, OOD, comparison_of, run
@@ -198,3 +199,13 @@ def test_classes_are_dots_with_intervals_and_no_line_runs_through_them() -> None
     (chart,) = [chart for chart in draw_charts(comparison_of(TWO)) if chart.id == "classes"]
     assert {layer["mark"]["type"] for layer in chart.spec["layer"]} == {"rule", "point"}
     assert {row["rank"] for row in chart.rows} == {0, 1}
+
+
+def test_an_interval_over_dots_at_one_place_gets_a_little_room_and_percents_end_at_100() -> None:
+    row = {"mean": 99.0, "low": -50.0, "high": 248.0, "seeds": [99.0, 99.0]}
+    (cut,) = within_reach([row], least_room=5.0, bounds=(0.0, 100.0))
+    assert (cut["begin"], cut["end"]) == (94.0, 100.0)
+    (whole,) = within_reach([row])  # without any room there is nothing to cut by
+    assert (whole["begin"], whole["end"]) == (-50.0, 248.0)
+    none = {"mean": 99.0, "low": None, "high": None}
+    assert within_reach([none])[0] == {**none, "begin": None, "end": None}

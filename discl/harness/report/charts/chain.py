@@ -9,7 +9,7 @@ from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
 from discl.harness.report.drawing.canvas import Canvas
 from discl.harness.report.drawing.plots import ROW_HEIGHT, forest
-from discl.harness.report.drawing.reach import ARROWS, within_reach
+from discl.harness.report.drawing.reach import ARROWS, POINTS, within_reach
 from discl.harness.report.headline import GainStep
 
 
@@ -41,7 +41,7 @@ class ChainChart(ReportChart):
             for metric, steps in comparison.gain_steps.items()
             for step in steps
         ]
-        return within_reach(rows, self.choices, zero=True)
+        return within_reach(rows, self.choices, zero=True, least_room=POINTS)
 
     def about(self, comparison: Comparison) -> str:
         return (

@@ -9,7 +9,7 @@ from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
 from discl.harness.report.drawing.canvas import Canvas
 from discl.harness.report.drawing.labels import with_sides
-from discl.harness.report.drawing.reach import within_reach
+from discl.harness.report.drawing.reach import PERCENTS, POINTS, within_reach
 
 COSTS = {  # of a run, as the board names it -> as a reader chooses it
     "minutes": "minutes of training",
@@ -88,5 +88,9 @@ class CostsChart(ReportChart):
 def _placed(rows: Rows) -> Rows:
     """Rows of one chart, with the sides their names fit on."""
     return with_sides(
-        within_reach(rows, times=3.0), ["spent"], ["mean", "begin", "end"], HEIGHT, from_zero=True
+        within_reach(rows, times=3.0, least_room=POINTS, bounds=PERCENTS),
+        ["spent"],
+        ["mean", "begin", "end"],
+        HEIGHT,
+        from_zero=True,
     )

@@ -10,7 +10,7 @@ from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
 from discl.harness.report.drawing.canvas import Canvas
 from discl.harness.report.drawing.plots import ROW_HEIGHT, forest
-from discl.harness.report.drawing.reach import ARROWS, within_reach
+from discl.harness.report.drawing.reach import ARROWS, POINTS, within_reach
 
 
 class DifferencesChart(ReportChart):
@@ -51,7 +51,7 @@ class DifferencesChart(ReportChart):
             for name, difference in sorted(by_strategy.items(), key=_largest_first)
             if difference.mean.n
         ]
-        return within_reach(rows, self.choices, zero=True)
+        return within_reach(rows, self.choices, zero=True, least_room=POINTS)
 
     def about(self, comparison: Comparison) -> str:
         return (

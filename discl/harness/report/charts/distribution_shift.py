@@ -9,7 +9,7 @@ from discl.harness.report.chart import STRATEGY, ReportChart
 from discl.harness.report.comparison import Comparison, Rows, interval
 from discl.harness.report.drawing.canvas import Canvas
 from discl.harness.report.drawing.labels import with_sides
-from discl.harness.report.drawing.reach import within_reach
+from discl.harness.report.drawing.reach import PERCENTS, POINTS, within_reach
 
 HEIGHT = 280
 INTERVALS = ("id_", "ood_")
@@ -47,7 +47,9 @@ class DistributionShiftChart(ReportChart):
                 numbers = {f"id_{key}": value for key, value in near.items()}
                 numbers |= {f"ood_{key}": value for key, value in far.items()}
                 rows.append({"strategy": row.strategy, **numbers})
-        rows = within_reach(rows, intervals=INTERVALS, times=3.0)
+        rows = within_reach(
+            rows, intervals=INTERVALS, times=3.0, least_room=POINTS, bounds=PERCENTS
+        )
         return with_sides(rows, _ends("id"), _ends("ood"), HEIGHT)
 
     def about(self, comparison: Comparison) -> str:

@@ -10,7 +10,7 @@ from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
 from discl.harness.report.comparison import MOST_SEEDS, Comparison, Rows, interval
 from discl.harness.report.drawing.canvas import Canvas
 from discl.harness.report.drawing.plots import ROW_HEIGHT, forest
-from discl.harness.report.drawing.reach import ARROWS, within_reach
+from discl.harness.report.drawing.reach import ARROWS, PERCENTS, POINTS, within_reach
 
 
 class SeedsChart(ReportChart):
@@ -38,7 +38,7 @@ class SeedsChart(ReportChart):
             for metric in comparison.board.columns
             for row in _best_first(comparison, metric)
         ]
-        return within_reach(rows, self.choices)
+        return within_reach(rows, self.choices, least_room=POINTS, bounds=PERCENTS)
 
     def about(self, comparison: Comparison) -> str:
         about = (

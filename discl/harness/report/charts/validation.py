@@ -10,7 +10,7 @@ from discl.harness.report.comparison import Comparison, Rows
 from discl.harness.report.drawing.canvas import Canvas
 from discl.harness.report.drawing.labels import with_names
 from discl.harness.report.drawing.plots import curve
-from discl.harness.report.drawing.reach import within_reach
+from discl.harness.report.drawing.reach import PERCENTS, within_reach
 
 
 class ValidationChart(ReportChart):
@@ -23,7 +23,7 @@ class ValidationChart(ReportChart):
     figure = "val"
 
     def rows(self, comparison: Comparison) -> Rows:
-        return with_names(within_reach(comparison.histories.val(), times=0.5))
+        return with_names(within_reach(comparison.histories.val(), times=0.5, bounds=PERCENTS))
 
     def about(self, comparison: Comparison) -> str:
         return (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 CUT_OFF = "An interval that runs on beyond the axis is cut off there."
+PERCENTS = (0.0, 100.0)
+POINTS = 5.0  # of room for an interval, also where all dots lie together
 ARROWS = "An interval that ends in the head of an arrow runs on beyond the axis."
 
 
@@ -15,13 +18,15 @@ def within_reach(
     *,
     intervals: Sequence[str] = ("",),
     times: float = 1.0,
+    least_room: float = 0.0,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
     zero: bool = False,
 ) -> list[dict[str, Any]]:
     """Rows with `begin` and `end` of the interval from `low` to `high`, as far as it is drawn.
 
     Rows that agree in `choices` share an axis. It holds their means and their `seeds`, with `zero`
-    also 0, and on either side up to `times` as much for intervals. `intervals` are prefixes of the
-    fields; None stays None.
+    also 0, and on either side up to `times` as much for intervals, or `least_room`; never what is
+    beyond `bounds`. `intervals` are prefixes of the fields; None stays None.
     """
     charts: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     reaching = [dict(row) for row in rows]
@@ -30,12 +35,14 @@ def within_reach(
     for prefix in intervals:
         for sharing in charts.values():
             least, most = _needed(sharing, prefix, zero)
-            room = times * (most - least)
+            room = max(times * (most - least), least_room)
+            first = max(least - room, bounds[0])
+            last = min(most + room, bounds[1])
             for row in sharing:
                 low, high = row[f"{prefix}low"], row[f"{prefix}high"]
                 known = low is not None and high is not None and room > 0
-                row[f"{prefix}begin"] = max(low, least - room) if known else low
-                row[f"{prefix}end"] = min(high, most + room) if known else high
+                row[f"{prefix}begin"] = max(low, first) if known else low
+                row[f"{prefix}end"] = min(high, last) if known else high
     return reaching
 
 
