@@ -22,7 +22,7 @@ from typing import Any
 from discl.core.errors import UserError
 from discl.core.interfaces import NOT_READY, WorkersDied
 from discl.files.processes import cores, die_with_parent
-from discl.parts.executors.base.two_stages import SecondStage
+from discl.parts.executors.base.two_stages import StageThread
 from discl.parts.executors.base.work_queue import WorkItem, WorkQueue
 from discl.parts.executors.base.worker import Worker, read_answer
 
@@ -89,7 +89,7 @@ class LocalProcesses:
         self, prepare: Callable[[], Callable[[Any], Any]], items: Iterator[Any]
     ) -> Iterator[tuple[Any, Any]]:
         function = begin = None
-        with _torch_threads(self.threads), SecondStage() as second:
+        with _torch_threads(self.threads), StageThread() as second:
             for item in items:
                 if item is NOT_READY:
                     if not second.is_busy:

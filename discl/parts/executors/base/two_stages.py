@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 
-class SecondStage:
+class StageThread:
     """Runs second stages in a thread, one at a time; the one before must be taken first.
 
     At the end of its block it waits for the one at work, also where the block ends by an exception:
@@ -20,7 +20,7 @@ class SecondStage:
         self._thread: ThreadPoolExecutor | None = None
         self._at_work: tuple[Any, Future[Any]] | None = None
 
-    def __enter__(self) -> SecondStage:
+    def __enter__(self) -> StageThread:
         return self
 
     def __exit__(self, *_: object) -> None:
