@@ -96,7 +96,7 @@ class BankTable(FixedTable):
     best_of: Few  # draws an image is the best of, by image-text cosine; 1 = no picking
     # lowest image-text cosine used; -1 keeps everything
     threshold: Annotated[float, Field(ge=-1, le=1)]
-    batch: Few  # images in one lease and one shard at most; changes no image
+    batch: Few  # images in work at most; changes no image
     seed: Seed
     # [height, width] of the photos that images are made from; [] = the generator's own size where
     # the dataset has photos as they were taken, else that of the training photos

@@ -59,12 +59,15 @@ class LocalProcesses:
         self.workers = workers
         self.threads = threads
 
-    begins_two = True
-
     @property
     def is_here(self) -> bool:
         """Whether the work is done in this process."""
         return self.workers == 1
+
+    @property
+    def begins_two(self) -> bool:
+        """Whether an item is begun while another one's second stage is at work."""
+        return self.is_here
 
     @property
     def side_by_side(self) -> int:
