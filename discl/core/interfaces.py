@@ -341,7 +341,8 @@ class Executor(Protocol):
 
         A function may have `begin(item)`, which does the first stage of its work and returns the
         second one as a function without arguments, whose answer is that to the item. An executor
-        may then begin the next item meanwhile, and have two items in work.
+        with a true `begins_two` begins the next item meanwhile, and has two items in work. One
+        whose workers share a device may say how many by `side_by_side`.
         """
 
 
