@@ -28,7 +28,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for variable in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS"):
     os.environ.pop(variable, None)
 
-pytest_plugins = ["tests.postgres", "tests.browser"]
+pytest_plugins = ["tests.postgres", "tests.browser", "tests.forked"]
 
 import discl  # noqa: E402, F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
 
