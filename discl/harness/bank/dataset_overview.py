@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from discl.core.conventions import SHOTS
+from discl.core.conventions import SHOTS, known_id_test_split
 from discl.core.interfaces import NO_GROUP, Dataset, InFiles, Ints, Split
 from discl.files.figure import Figure, Tile, save_figure
+from discl.harness.leaderboard.setting import small_of
 
 MOST_GROUPS = 25  # of a split, on the sheet
 
@@ -51,8 +52,20 @@ def count_photos(dataset: Dataset, shots: str = "kang") -> PhotoCounts:
     groups = {int(group) for name in others for group in np.unique(splits[name].groups)}
     groups.discard(NO_GROUP)
     short = ", ".join(name.removeprefix("ood/") for name in ood)
-    note = f"ood splits: {short or 'none'}; groups: {len(groups)}"
-    return PhotoCounts([*columns.values()], rows, note)
+    several = len(groups) if len(groups) > 1 else "none"  # one is that of all photos
+    note = f"ood splits: {short or 'none'}; groups: {several}"
+    test = known_id_test_split(columns)
+    small = small_of(_test_photos(rows, [*columns].index(test))) if test else ()
+    return PhotoCounts([*columns.values()], rows, "\n".join([note, *small]))
+
+
+def _test_photos(rows: Sequence[tuple[str, str, list[int]]], at: int) -> dict[str, tuple[int, int]]:
+    """many, medium, few -> classes with test photos, and these photos, of the column `at`."""
+    groups: dict[str, tuple[int, int]] = {}
+    for group in ("many", "medium", "few"):
+        photos = [counts[at] for _, own, counts in rows if own == group and counts[at]]
+        groups[group] = (len(photos), sum(photos))
+    return groups
 
 
 class GroupCounts(NamedTuple):

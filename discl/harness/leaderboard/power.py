@@ -97,7 +97,7 @@ def sentences(
         least = 100 * told_apart(seeds, spread, rows)
         now = "one seed makes no claim"
         if math.isfinite(least):
-            now = f"{counted(seeds, 'seed')} tell {least:.1f} points apart"
+            now = _told(seeds, least / 100)
         prices = [_price(points, spread, rows, minutes_a_run) for points in (5, 2, 1)]
         lines.append(
             f"power in {title}: {now}; to see a difference 4 of 5 times takes, for"
@@ -138,15 +138,20 @@ def of_first_two(made: Board, metric: str) -> str:
         return f"{begin}; its seeds do not differ, so nothing says how many would tell them apart."
     least = told_apart(seeds, spread, rows)
     if 100 * difference < LEAST_TOLD:
-        apart = f"{counted(seeds, 'seed')} tell {100 * least:.1f} points apart"
-        return f"{begin}, so nothing is to be told apart; {apart}."
+        return f"{begin}, so nothing is to be told apart; {_told(seeds, least)}."
     needed = seeds_needed(difference, spread, rows)
     count = f"more than {MOST_SEEDS:,}" if needed is None else f"{needed:,}"
     return (
         f"{begin}; if that is the true difference, {count} seeds would tell them apart four times"
-        f" out of five ({rows} rows, spread {100 * spread:.1f} points). {seeds} seeds tell"
-        f" {100 * least:.1f} points apart."
+        f" out of five ({rows} rows, spread {100 * spread:.1f} points)."
+        f" {_told(seeds, least)}."
     )
+
+
+def _told(seeds: int, least: float) -> str:
+    """What so many seeds tell apart, `least` as a share; no two accuracies are 100 points apart."""
+    amount = f"{100 * least:.1f} points" if least < 1 else "no difference"
+    return f"{counted(seeds, 'seed')} tell {amount} apart"
 
 
 def _price(points: int, spread: float, rows: int, minutes_a_run: float | None) -> str:

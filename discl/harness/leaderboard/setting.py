@@ -78,14 +78,19 @@ def small_groups(results: Sequence[Result]) -> tuple[str, ...]:
 
     None where no group has few, or the results do not keep their confusion counts.
     """
-    groups = _test_photos(results[0]) if results else {}
-    small = [name for name, (_, photos) in groups.items() if photos < FEW_TEST_PHOTOS]
+    return small_of(_test_photos(results[0]) if results else {})
+
+
+def small_of(groups: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    """The sentence of `small_groups`, of group -> (classes, test photos)."""
+    small = [name for name, (_, photos) in groups.items() if 0 < photos < FEW_TEST_PHOTOS]
     if not small:
         return ()
     told = [
         f"{name} is {counted(classes, 'class', 'classes')} with {counted(photos, 'test photo')}"
         + (f" (one photo moves it by about {100 / photos:.0f} points)" if name in small else "")
         for name, (classes, photos) in groups.items()
+        if photos
     ]
     return (f"Small groups say little: {'; '.join(told)}.",)
 

@@ -16,6 +16,7 @@ from discl.harness.report.drawing.canvas import Canvas
 
 MOST_CLASSES = 30  # drawn one by one; more are drawn together, those of like many photos
 LABEL = 104  # most pixels of a class's name
+LEAST_LINE = 12  # pixels of a class that has room for its name
 
 
 class ClassBin(NamedTuple):
@@ -88,6 +89,11 @@ class ClassesChart(ReportChart):
     def draw(self, canvas: Canvas) -> dict[str, Any]:
         alt = canvas.alt
         base = canvas.shown(self.id)
+        strategies = len({row["strategy"] for row in canvas.rows})
+        height_px = strategies * (self.paper_row_height if canvas.paper else self.row_height)
+        axis = {"labelLimit": LABEL, "grid": True, "tickBand": "extent", "ticks": False}
+        if height_px >= LEAST_LINE:  # else Vega leaves some names out
+            axis["labelOverlap"] = False
         position = {
             "y": alt.Y(
                 field="class",
@@ -95,7 +101,7 @@ class ClassesChart(ReportChart):
                 sort=alt.EncodingSortField(field="order", op="min"),
                 title=None,
                 scale=alt.Scale(paddingInner=0.18, paddingOuter=0.09),
-                axis=alt.Axis(labelLimit=LABEL, grid=True, tickBand="extent", ticks=False),
+                axis=alt.Axis(**axis),
             ),
             # sorted by a number, as in the chart of groups
             "yOffset": alt.YOffset(

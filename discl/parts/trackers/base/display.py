@@ -135,13 +135,15 @@ class Display:
         whole = self._whole
         rows = []
         if whole:
+            share = self.clock.share()
+            left = spell_left(self.clock.time_left())
             rows.append(
                 ProgressRow(
                     self._title,
                     whole.count,
-                    spell_left(self.clock.time_left()),
+                    left or ("time left unknown" if share < 1 else ""),
                     spell(now_s - whole.began_s),
-                    share=self.clock.share(),
+                    share=share,
                 )
             )
         for name, doing in list(self._doing.items()):
