@@ -187,6 +187,11 @@ def _check_augmentation(bench: Benchmark, parts: PartCache) -> None:
         if asked[name]:
             given = getattr(train, name)
             raise UserError(f"train.{name} = {given} has no effect with {why}")
+    if train.transform_with != "pillow" and not train.transform:
+        raise UserError(
+            f"train.transform_with = {train.transform_with!r} has no effect without"
+            " train.transform; set both or neither"
+        )
     if not train.random_resized_crop and "crop_ratio" in train.non_default():
         raise UserError(
             f"train.crop_ratio = {train.crop_ratio} has no effect without"

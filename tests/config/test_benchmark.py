@@ -396,6 +396,7 @@ CROPPED = "train.random_resized_crop=[0.35, 1.0]"
         ([CROPPED, "backbone.frozen=true"], "random_resized_crop = .* backbone.frozen = true"),
         (["train.color_jitter=[0.0, 0.2, 0.0]", "backbone.frozen=true"], "color_jitter = .* no ef"),
         ([CROPPED, "train.transform={scale = [0.5, 1.0]}"], "no effect with train.transform"),
+        (["train.transform_with='torch'"], "no effect without train.transform"),
         (["train.crop_ratio=[0.5, 2.0]"], "crop_ratio = .* without train.random_resized_crop"),
     ],
 )

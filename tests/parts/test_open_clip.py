@@ -477,3 +477,26 @@ def test_texts_that_are_read_whole_load_no_tokenizer(monkeypatch: pytest.MonkeyP
         text = " ".join(["zzz"] * words)
         most, tokens, cut = 16, 3 * words + 2, scorer.texts_read([text])
         assert (cut is None) == (tokens <= most), text
+
+
+def test_images_that_do_not_fit_into_memory_are_scored_in_parts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = bind("scorers", "open_clip", {"model": str(folder)}).build()
+    images = np.random.default_rng(0).integers(0, 256, (7, 20, 20, 3), dtype=np.uint8)
+    whole = scorer.embed_images(images)
+    encode, sizes, room = open_clip.CLIP.encode_image, [], 3
+
+    def small(self: Any, pixels: torch.Tensor, normalize: bool = False) -> torch.Tensor:
+        sizes.append(len(pixels))
+        if len(pixels) > room:
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+        vectors: torch.Tensor = encode(self, pixels, normalize)
+        return vectors
+
+    monkeypatch.setattr(open_clip.CLIP, "encode_image", small)
+    assert np.allclose(scorer.embed_images(images), whole, atol=1e-6)
+    assert sizes == [7, 3, 3, 1]
+    room = 0
+    with pytest.raises(UserError, match="scorer: not even one image .*scorer.model"):
+        scorer.embed_images(images)

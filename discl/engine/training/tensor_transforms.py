@@ -1,7 +1,7 @@
 """timm's crops, mirrors and colours on tensors: drawn as by timm, two to four times faster.
 
-Pillow resizes a picture with 22 bits of a weight, torch with as many as fit 16. Colours are rounded
-once; Pillow cuts off what is behind the point after each change.
+Pillow resizes a picture with 22 bits of a weight, torch with as many as fit 16. What is behind the
+point of a colour is cut off at the end; Pillow cuts it off after each change.
 """
 
 from __future__ import annotations
@@ -95,23 +95,23 @@ def _coloured(jitter: Any, picture: Tensor) -> Tensor:
     for number in order.tolist():
         factor = factors[number] if number < len(factors) else None
         if factor is not None:
-            _JITTERS[number](values, factor)
-            values.clamp_(0, 255)
-    return values.round_().byte()
+            values = _JITTERS[number](values, factor)
+            if factor > 1:  # else it lies between two values of a byte
+                values.clamp_(0, 255)
+    return values.byte()
 
 
-def _brightness(values: Tensor, factor: float) -> None:
-    values.mul_(factor)
+def _brightness(values: Tensor, factor: float) -> Tensor:
+    return values.mul_(factor)
 
 
-def _contrast(values: Tensor, factor: float) -> None:
-    mean = round(float(_grey(values).mean()))
-    values.mul_(factor).add_((1 - factor) * mean)
+def _contrast(values: Tensor, factor: float) -> Tensor:
+    mean = _grey(values).mean().round_()
+    return torch.add(mean.mul_(1 - factor), values, alpha=factor)
 
 
-def _saturation(values: Tensor, factor: float) -> None:
-    grey = _grey(values)
-    values.mul_(factor).add_(grey, alpha=1 - factor)
+def _saturation(values: Tensor, factor: float) -> Tensor:
+    return torch.lerp(_grey(values)[None], values, factor)
 
 
 _JITTERS = (_brightness, _contrast, _saturation)  # as torchvision numbers them

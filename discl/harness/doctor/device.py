@@ -88,7 +88,6 @@ def cores_finding() -> Finding:
         return Finding(
             NOTE,
             f"{message}, which transform too few photos for a fast GPU",
-            "take a machine with more cores, train.transform_with = 'torch', or transform nothing"
-            " (train.transform = {}) with train.random_resized_crop instead",
+            "take a machine with more cores, or train.transform_with = 'torch', which takes half",
         )
     return Finding(OK, f"{message}; train.workers = 'auto' takes all but one, {MOST} at most")

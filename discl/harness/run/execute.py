@@ -175,6 +175,7 @@ def _run(
             provenance=canonical(
                 provenance()
                 | {"command": shlex.join(commands.of_run(experiment))}
+                | _precisions(fit)
                 | _seen_by_generator(bench, setup)
                 | _bank_content(bench, setup)
                 | ({"start": first.recorded} if first else {})
@@ -187,6 +188,13 @@ def _run(
         return result
     finally:
         tracker.finish(summary)
+
+
+def _precisions(fit: Fit) -> dict[str, Any]:
+    """What a GPU computed in; a CPU does so in float32, unless the recipe says otherwise."""
+    if fit.device.type == "cpu":
+        return {}
+    return {"precision": {"training": str(fit.dtype), "predictions": str(fit.eval_dtype)}}
 
 
 def _seen_by_generator(bench: Bench, setup: RunSetup) -> dict[str, str]:

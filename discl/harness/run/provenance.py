@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from discl import __version__
+from discl.core.compute.device import tf32
 from discl.core.search_path import checkout
 
 _PACKAGES = ("torch", "timm", "diffusers", "open_clip_torch", "numpy", "pillow")
@@ -32,7 +33,7 @@ def provenance() -> dict[str, Any]:
         "device": torch.cuda.get_device_name(0) if cuda else "cpu",
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
-    }
+    } | ({"tf32": tf32()} if cuda else {})
 
 
 @cache

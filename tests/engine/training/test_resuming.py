@@ -11,7 +11,9 @@ from torch import nn
 
 from discl.core.interfaces import EpochReport
 from discl.core.registry import bind
+from discl.engine.training import distributed
 from discl.engine.training.config import TrainConfig
+from discl.engine.training.distributed import Share
 from discl.engine.training.loop import Fit
 from discl.engine.training.state import flatten, unflatten
 from discl.files import checkpoints
@@ -138,3 +140,53 @@ def test_a_checkpoint_of_another_format_is_passed_over_and_left(tmp_path: Path) 
     assert newest
     assert unflatten(*newest)["number"] == 3
     assert other.exists()
+
+
+class Drawing(nn.Module):
+    """Draws a number in each step of training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(192, 3)
+        self.drawn = list[float]()
+
+    def forward(self, images: torch.Tensor) -> Any:
+        if self.training:
+            self.drawn.append(float(torch.rand(())))
+        return self.linear(images.flatten(1))
+
+
+def _drawn(rank: int, monkeypatch: pytest.MonkeyPatch, state: Any = None) -> tuple[Any, Any]:
+    """What a rank of two draws in an epoch, and its states."""
+    monkeypatch.setattr(distributed, "share", lambda: Share(rank, 2))
+    monkeypatch.setattr(distributed, "parallel", lambda network, _: network)
+    parts = bind("strategies", "static", {}).build(), bind("losses", "ce", {}).build()
+    states: list[Any] = []
+    network, device = Drawing(), torch.device("cpu")
+    config = replace(PLAIN, evaluate_every=4)
+    fit = Fit(
+        network,
+        *parts,
+        TRAINING_DATA,
+        config,
+        TARGETS,
+        NORMALISER,
+        0,
+        device,
+        lambda now: states.append(flatten(now())),
+    )
+    if state:
+        fit.restore(unflatten(*state))
+    next(iter(fit))
+    return network.drawn, states
+
+
+def test_each_process_draws_its_own_and_goes_on_by_the_checkpoint_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, states = _drawn(0, monkeypatch)
+    second, _ = _drawn(1, monkeypatch)
+    assert len(set(first + second)) == 2 * len(first) == 8
+    again, _ = _drawn(1, monkeypatch, states[1])  # the first process's, after two steps
+    assert again == second[2:]
