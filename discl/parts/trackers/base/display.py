@@ -141,8 +141,10 @@ class Display:
                 ProgressRow(
                     self._title,
                     whole.count,
-                    left or ("time left unknown" if share < 1 else ""),
+                    left,
                     spell(now_s - whole.began_s),
+                    # beside the rest, where it goes first when there is no room
+                    note="time left unknown" if not left and share < 1 else "",
                     share=share,
                 )
             )
