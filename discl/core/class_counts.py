@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from discl.core.text import counted
+
+FEW_TEST_PHOTOS = 30  # of a group of classes, below which one photo moves it by 3 points and more
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Fractions = np.ndarray[Any, np.dtype[np.float64]]
@@ -59,3 +64,20 @@ def mean_over(values: Fractions, among: Mask) -> Fractions:
 def lowest(values: Fractions) -> Fractions:
     """Smallest [] of the values of groups [g]; NaN where there is no group."""
     return np.asarray(values.min() if len(values) else np.nan)
+
+
+def small_of(groups: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    """A sentence on groups of classes with few test photos; none where no group has few.
+
+    `groups` is name -> (classes, test photos).
+    """
+    small = [name for name, (_, photos) in groups.items() if 0 < photos < FEW_TEST_PHOTOS]
+    if not small:
+        return ()
+    told = [
+        f"{name} is {counted(classes, 'class', 'classes')} with {counted(photos, 'test photo')}"
+        + (f" (one photo moves it by about {100 / photos:.0f} points)" if name in small else "")
+        for name, (classes, photos) in groups.items()
+        if photos
+    ]
+    return (f"Small groups say little: {'; '.join(told)}.",)

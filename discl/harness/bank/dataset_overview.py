@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from discl.core.class_counts import small_of
 from discl.core.conventions import SHOTS, known_id_test_split
 from discl.core.interfaces import NO_GROUP, Dataset, InFiles, Ints, Split
 from discl.files.figure import Figure, Tile, save_figure
-from discl.harness.leaderboard.setting import small_of
 
 MOST_GROUPS = 25  # of a split, on the sheet
 

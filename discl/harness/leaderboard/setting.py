@@ -13,17 +13,16 @@ from discl.config.benchmark import Benchmark, MetricsTable
 from discl.config.identity import used_levels
 from discl.config.part_cache import PartCache
 from discl.config.stages.start import control_sentence, identity_of, start_sentence
+from discl.core.class_counts import small_of
 from discl.core.conventions import SHOTS, id_test_split
 from discl.core.errors import UserError
 from discl.core.levels import PHOTO
 from discl.core.registry import bind, names
 from discl.core.result import Result
-from discl.core.text import counted
 from discl.engine.evaluation.confusion import unpack
 from discl.harness.hard.scope import scope
 
 UNKNOWN = "unknown"
-FEW_TEST_PHOTOS = 30  # of a group of classes, below which one photo moves it by 3 points and more
 
 
 def conditions(results: Sequence[Result]) -> tuple[str, ...]:
@@ -79,20 +78,6 @@ def small_groups(results: Sequence[Result]) -> tuple[str, ...]:
     None where no group has few, or the results do not keep their confusion counts.
     """
     return small_of(_test_photos(results[0]) if results else {})
-
-
-def small_of(groups: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
-    """The sentence of `small_groups`, of group -> (classes, test photos)."""
-    small = [name for name, (_, photos) in groups.items() if 0 < photos < FEW_TEST_PHOTOS]
-    if not small:
-        return ()
-    told = [
-        f"{name} is {counted(classes, 'class', 'classes')} with {counted(photos, 'test photo')}"
-        + (f" (one photo moves it by about {100 / photos:.0f} points)" if name in small else "")
-        for name, (classes, photos) in groups.items()
-        if photos
-    ]
-    return (f"Small groups say little: {'; '.join(told)}.",)
 
 
 def _test_photos(result: Result) -> dict[str, tuple[int, int]]:
