@@ -300,7 +300,7 @@ def test_verify_finds_a_missing_shard_and_a_build_repairs_just_that(tmp_path: Pa
 @pytest.mark.parametrize("how", ["truncated", "overwritten", "gone"])
 def test_a_damaged_catalogue_is_made_again_from_the_shards(tmp_path: Path, how: str) -> None:
     bank = Bank(tmp_path, PROCESS)
-    _fill(bank, _wanted((0, 30, 50), variants=8, count=20), batch=64)
+    _fill(bank, _wanted((0, 30, 50), variants=4, count=10), batch=64)
     before = bank.digest()
     bank.close()
     path = bank.folder / "catalogue.sqlite"
@@ -315,7 +315,7 @@ def test_a_damaged_catalogue_is_made_again_from_the_shards(tmp_path: Path, how: 
         )
     (found,) = list(Bank(tmp_path, PROCESS).verify())
     assert found.cell is None
-    assert _fill(Bank(tmp_path, PROCESS), _wanted((0, 30, 50), variants=8, count=20)).asked == []
+    assert _fill(Bank(tmp_path, PROCESS), _wanted((0, 30, 50), variants=4, count=10)).asked == []
     assert Bank(tmp_path, PROCESS).digest() == before
     assert list(Bank(tmp_path, PROCESS).verify()) == []
 
@@ -506,19 +506,19 @@ def test_the_diffusion_generator_gives_the_same_bytes_at_any_batch_size(
     assert _diffused(tmp_path, batch) == diffused_at_once
 
 
-def build_a_toy(home: Path, workers: int) -> None:
+def build_a_toy(home: Path, workers: int, photos: int = 100) -> None:
     """A build of a bank, without the seconds a command takes to import scorers and networks."""
     bank, generator, sources = (
         Bank(home / "banks", PROCESS),
         bind("generators", "blend", {}).build(),
-        _sources(100),
+        _sources(photos),
     )
     image_maker, executor = (
         partial(ImageMaker, bank.id, bank.shards, sources, generator, None),
         bind("executors", "local", {"workers": workers}),
     )
     bank.build(
-        _wanted((0, 30, 50), 5, 100),
+        _wanted((0, 30, 50), 2, photos),
         generator.steps,
         executor.build(),
         image_maker,
@@ -533,7 +533,7 @@ def test_any_number_of_workers_makes_the_same_bytes(tmp_path: Path, workers: int
     digests = set()
     for place, count in (("one", 1), ("many", workers)):
         log = tmp_path / f"{place}.log"
-        assert processes.begin(build_a_toy, tmp_path / place, count, log=log).wait() == 0, log
+        assert processes.begin(build_a_toy, tmp_path / place, count, 24, log=log).wait() == 0, log
         (folder,) = (tmp_path / place / "banks").iterdir()
         digests.add(Bank.at(folder).digest())
     assert len(digests) == 1
@@ -622,7 +622,7 @@ def test_a_build_killed_at_random_points_gives_the_same_digest(
         start, running = published(), started("killed")
         while published() == start and running.poll() is None:  # past the imports, into the making
             time.sleep(0.005)
-        time.sleep(chance.uniform(0, 0.15))
+        time.sleep(chance.uniform(0, 0.15 if workers > 1 or build is build_by_command else 0.05))
         if running.poll() is not None:
             break
         running.kill()
