@@ -18,7 +18,7 @@ from torch import distributed
 
 from discl.core.errors import UserError
 from discl.engine.bank.bank import Bank
-from discl.engine.training.distributed import Share
+from discl.engine.training.distributed import Share, join
 from tests import processes
 
 TINY = [
@@ -182,3 +182,14 @@ def test_every_row_is_somebodys_once() -> None:
     assert [Share(rank, 2).of(8) for rank in range(2)] == [slice(0, 4), slice(4, 8)]
     with pytest.raises(UserError, match="multiple of 3"):
         Share(0, 3).of(8)
+
+
+def test_more_processes_than_gpus_are_refused_before_any_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "3"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(UserError, match=r"GPUs to use \(2\): start it with --nproc-per-node 2"):
+        join()

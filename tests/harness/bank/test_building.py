@@ -73,6 +73,24 @@ def _build_by_two() -> None:
     )
 
 
+def test_the_leases_in_work_are_a_batch_together_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path))
+    bench = Bench(load("cifar10_lt", settings=BLEND))
+    make, in_work = bench.generator.make, list[int]()
+
+    def counted(*arguments: Any) -> Any:
+        ((leased,),) = bench.bank.catalogue.fetch("SELECT COUNT(*) FROM leases")
+        in_work.append(leased)
+        return make(*arguments)
+
+    monkeypatch.setattr(bench.generator, "make", counted)
+    bench.fill(bench.spec.levels, lambda *_: None)
+    assert bench.spec.bank.batch // 2 < max(in_work) <= bench.spec.bank.batch
+    bench.close()
+
+
 @pytest.mark.slow  # the contract of executors runs on Ray, and local workers make these bytes
 def test_ray_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="ray has no wheel for this Python")
