@@ -180,15 +180,18 @@ def predict(
     preprocess: Preprocess,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    known: Mapping[str, Floats | None] | None = None,
 ) -> dict[str, Any]:
     """`<split>/logits` float32 [n, c], `<split>/labels` int64 [n] and `<split>/ids` of every split.
 
-    Where a split has several groups, `<split>/groups` [n] too. Raises UserError where logits are
-    not finite.
+    Where a split has several groups, `<split>/groups` [n] too. `known` are logits [n, c] of splits
+    that this network was asked for before. Raises UserError where logits are not finite.
     """
     saved: dict[str, Any] = {}
     for name, split in splits.items():
-        logits = logits_of(network, split.pixels, preprocess, device, dtype)
+        logits = (known or {}).get(name)
+        if logits is None:
+            logits = logits_of(network, split.pixels, preprocess, device, dtype)
         if not np.isfinite(logits).all():
             raise UserError(
                 f"the network gives logits that are not finite on {name}; lower train.lr"

@@ -48,6 +48,7 @@ from discl.engine.training.sampler import Plan, Targets, plan_epoch
 
 REAL: Mapping[int, float] = {PHOTO: 1.0}
 NO_IMAGES = Plan(*(np.empty(0, np.int64),) * 3)
+MOST_LOGITS = 1 << 26  # bytes of those of val that are kept, so that none is computed twice
 CHECK_EVERY = 20  # steps between checks of the loss on a GPU, which has to wait for each
 
 Gains = Mapping[int, Sequence[float]]  # level -> per probe image: p_after - p_before
@@ -112,6 +113,7 @@ class Fit:
         self.probe = probe_images(strategy, training_data, seed)
         excluded = frozenset(self.probe.rows.tolist()) if self.probe else frozenset[int]()
         self.sampler_view = replace(training_data.sampler_view, excluded=excluded)
+        self.val_logits: Floats | None = None  # [n, c] of the last look at val; None = not kept
         self.history: list[EpochReport] = []
         self.position = _Position()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)  # of the epoch's steps
@@ -349,6 +351,7 @@ class Fit:
             return {}
         pixels = self.training_data.val.pixels
         logits = self.logits(pixels)
+        self.val_logits = logits if logits.nbytes <= MOST_LOGITS else None
         return self.training_data.val_metrics(logits.argmax(1))
 
     def logits(self, pixels: Photos, network: nn.Module | None = None) -> Floats:

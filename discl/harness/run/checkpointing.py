@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discl.core.errors import UserError
-from discl.core.interfaces import EpochReport
+from discl.core.interfaces import EpochReport, Floats
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,11 +26,18 @@ class BestEpoch:
     epoch: int = -1
     value: float | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)
+    # [n, c] by these weights; None = to be computed again, as after a stop
+    val_logits: Floats | None = field(default=None, compare=False)
 
-    def consider(self, report: EpochReport, weights: Mapping[str, Tensor]) -> None:
+    def consider(
+        self,
+        report: EpochReport,
+        weights: Mapping[str, Tensor],
+        val_logits: Floats | None = None,
+    ) -> None:
         """Take this epoch and its weights (tensors [...] by name) where it is better.
 
-        Of equals the earlier one stays.
+        `val_logits` are those of val [n, c], where they are known. Of equals the earlier one stays.
 
         Raises UserError where the metric is not among those that were measured.
         """
@@ -48,6 +55,7 @@ class BestEpoch:
             self.epoch = report.epoch
             self.value = value
             self.weights = {key: tensor.detach().clone() for key, tensor in weights.items()}
+            self.val_logits = val_logits
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint; the value is None before the first epoch."""

@@ -18,7 +18,7 @@ from discl.config.experiment import Experiment
 from discl.core.conventions import LAST, VAL, EpochRule
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, digest, short
-from discl.core.interfaces import Dataset, EpochReport, SecondStage, Split
+from discl.core.interfaces import Dataset, EpochReport, Floats, SecondStage, Split
 from discl.core.levels import PHOTO
 from discl.core.metric_names import higher_is_better
 from discl.core.renamed_splits import as_hashed
@@ -46,6 +46,9 @@ from discl.harness.run.wise_ft import wise_predictions
 
 if TYPE_CHECKING:
     from discl.engine.training.loop import Fit
+
+
+VAL_SPLIT = "val"
 
 
 class StoppedEarlyError(Exception):
@@ -134,9 +137,16 @@ def _run(
             keep_weights(folder, experiment, bench, fit.eval_network)
         splits = {name: setup.inputs.split(name) for name in setup.scored}
 
-        def measured(rule: EpochRule) -> tuple[dict[str, Any], dict[str, float]]:
-            """The fields of OF_AN_EPOCH with the network's weights, and the cost of a stage."""
-            predictions, cost = _predicted(experiment.benchmark, setup, fit, stage, splits)
+        def measured(
+            rule: EpochRule, val_logits: Floats | None
+        ) -> tuple[dict[str, Any], dict[str, float]]:
+            """The fields of OF_AN_EPOCH with the network's weights, and the cost of a stage.
+
+            `val_logits` are the network's, where they are known.
+            """
+            predictions, cost = _predicted(
+                experiment.benchmark, setup, fit, stage, splits, val_logits
+            )
             store.save_predictions(folder, predictions, rule.predictions)
             saved = store.predictions(folder, rule.predictions)
             corrects_prior = getattr(fit.loss, "corrects_prior", False) or stage.corrects_prior
@@ -144,10 +154,10 @@ def _run(
 
         last: dict[str, Any] = {"epoch": train.epochs - 1}
         if best.epoch != last["epoch"]:
-            fields, beyond_training = measured(LAST)
+            fields, beyond_training = measured(LAST, fit.val_logits)
             last |= {**fields, "cost": beyond_training}
         fit.eval_network.load_state_dict(best.weights)
-        scores, beyond_training = measured(VAL)
+        scores, beyond_training = measured(VAL, best.val_logits)
         cost = _cost(fit.history, setup, checkpointer.spent_s) | beyond_training
         cost |= first.cost if first else {}
         result = Result(
@@ -260,7 +270,7 @@ def _train(fit: Fit, best: BestEpoch, tracker: CompositeTracker, options: RunOpt
         tracker.report(report)
     for report in fit:
         tracker.report(report)
-        best.consider(report, fit.eval_network.state_dict())
+        best.consider(report, fit.eval_network.state_dict(), fit.val_logits)
         if options.stop and options.stop(fit.history):
             raise StoppedEarlyError(fit.history)
     if not best.weights:
@@ -268,13 +278,21 @@ def _train(fit: Fit, best: BestEpoch, tracker: CompositeTracker, options: RunOpt
 
 
 def _predicted(
-    spec: Benchmark, setup: RunSetup, fit: Fit, stage: SecondStage, splits: Mapping[str, Split]
+    spec: Benchmark,
+    setup: RunSetup,
+    fit: Fit,
+    stage: SecondStage,
+    splits: Mapping[str, Split],
+    val_logits: Floats | None,
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """The arrays of `Store.save_predictions`, and the cost of a second stage or of WiSE-FT."""
     from discl.engine.evaluation.predict import predict
 
     network, cost = staged(fit, stage, spec.select.metric)
-    predictions = predict(network, splits, setup.inputs.preprocess, fit.device, fit.eval_dtype)
+    known = {VAL_SPLIT: val_logits} if network is fit.eval_network else {}
+    predictions = predict(
+        network, splits, setup.inputs.preprocess, fit.device, fit.eval_dtype, known
+    )
     if not spec.select.wise_ft_alphas:
         return predictions, cost
     alpha, ensembled = wise_predictions(

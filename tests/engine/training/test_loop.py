@@ -251,3 +251,16 @@ def test_head_only_epochs_are_a_linear_probe_of_the_features_as_they_are() -> No
 def test_head_only_epochs_need_a_classifier() -> None:
     with pytest.raises(UserError, match=r"no single layer .* train\.head_only_epochs = 0"):
         _fit("real_only", replace(CONFIG, head_only_epochs=1))
+
+
+def test_the_last_look_at_val_is_kept_for_its_predictions() -> None:
+    parts = bind("strategies", "static", {}).build(), bind("losses", "ce", {}).build()
+    config, device = replace(CONFIG, epochs=2, curriculum_epochs=1), torch.device("cpu")
+    fit = Fit(_network(), *parts, TRAINING_DATA, config, TARGETS, NORMALISER, 0, device)
+    list(fit)
+    splits = {"val": VAL, "test": VAL}
+    saved = predict(
+        fit.eval_network, splits, NORMALISER, device, known={"val": fit.val_logits, "test": None}
+    )
+    assert saved["val/logits"] is fit.val_logits
+    assert np.array_equal(saved["test/logits"], saved["val/logits"])

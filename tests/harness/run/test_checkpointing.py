@@ -118,12 +118,15 @@ def test_the_best_epoch_is_the_first_with_the_best_value_and_survives_a_checkpoi
     best = BestEpoch("val/acc", lower_is_better)
     for epoch, value in enumerate([0.2, 0.5, 0.5, 0.1, 0.1]):
         weights = {"w": torch.full((2,), float(epoch))}
-        best.consider(_report(epoch, **{"val/acc": value}), weights)
+        logits = np.full((2, 3), value, np.float32)
+        best.consider(_report(epoch, **{"val/acc": value}), weights, logits)
         best.consider(_report(epoch), weights)  # an epoch that was not measured
         weights["w"].fill_(-1.0)  # training goes on in place
     restored = BestEpoch("val/acc", lower_is_better)
     restored.restore(best.state())
     assert restored == best
+    assert best.val_logits is not None
+    assert float(best.val_logits[0, 0]) == np.float32(best.value)
     assert (restored.epoch, restored.weights["w"].tolist()) == (chosen, [chosen, chosen])
     with pytest.raises(UserError, match="'val/acc' is not measured; choose one of val/macro_f1"):
         best.consider(_report(5, **{"val/macro_f1": 0.1}), {})
