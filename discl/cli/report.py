@@ -11,6 +11,7 @@ import click
 
 from discl.cli.options.completion import benchmarks
 from discl.cli.options.selection import (
+    Decorator,
     baseline_option,
     epoch_option,
     load,
@@ -31,7 +32,7 @@ FORMATS = ("svg", "pdf", "png")
 
 def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """One or more BENCH and what narrows them."""
-    options = [
+    options: list[Decorator] = [
         click.argument(
             "benches", metavar="BENCH...", nargs=-1, required=True, shell_complete=benchmarks
         ),

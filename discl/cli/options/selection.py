@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from discl.harness.run.trackers import CompositeTracker
 
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 SCALES = "smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper."
 scale_option = click.option(
     "--scale", default="smoke", show_default=True, shell_complete=scales, help=SCALES
@@ -39,14 +40,14 @@ papers_option = click.option(
 )
 
 
-def strategies_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def strategies_option(help: str) -> Decorator:
     """--strategies, with what it says of the others."""
     return click.option("--strategies", shell_complete=strategies, help=help)
 
 
 def selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """BENCH and the options that say which version of it."""
-    options = [
+    options: list[Decorator] = [
         click.argument("bench", metavar="BENCH", shell_complete=benchmarks),
         scale_option,
         strategies_option("Only these, separated by commas; see `discl list strategies`."),
