@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from xxhash import xxh3_128_digest
 
 from discl.core.interfaces import Generated, Photos
 from discl.parts.generators.base.downloads import Downloads
@@ -41,7 +41,7 @@ class PixelCoder:
 
     def codes(self, photos: Photos, indices: list[int]) -> dict[int, Code]:
         """The code of each index's photo, of photos [b, h, w, 3]; equal ones are encoded once."""
-        keys = {index: hashlib.sha256(photos[index].tobytes()).digest() for index in indices}
+        keys = {i: xxh3_128_digest(np.ascontiguousarray(photos[i]).data) for i in indices}
         distinct = {key: photos[index] for index, key in keys.items()}
         pictures = list(distinct.values())
 

@@ -59,8 +59,12 @@ class PhotoBatch:
         if not self._squashes:
             # torchvision's rounding: down for the length, to the even number for the middle
             size = (height, int(height * w / h)) if h <= w else (int(width * h / w), width)
-        resized = photo
-        if size != (h, w):
-            resized = np.asarray(Image.fromarray(photo).resize(size[::-1], self._filter))
         top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
-        return resized[top : top + height, left : left + width]
+        if size == (h, w):
+            return photo[top : top + height, left : left + width]
+        image = Image.fromarray(photo)
+        if left:
+            # Pillow resizes rows first, and then columns: those that are cut off need not be
+            image = image.resize((size[1], h), self._filter).crop((left, 0, left + width, h))
+            return np.asarray(image.resize((width, height), self._filter))
+        return np.asarray(image.resize(size[::-1], self._filter))[top : top + height]
