@@ -114,7 +114,13 @@ def _plan_on(gpu: Gpu, spec: Benchmark, options: dict[str, Any]) -> None:
 
 
 def _plan_here(spec: Benchmark) -> None:
-    from discl.cli.render.cost import print_space, print_strategies, print_time, print_work
+    from discl.cli.render.cost import (
+        print_by_flops,
+        print_space,
+        print_strategies,
+        print_time,
+        print_work,
+    )
     from discl.cli.render.tables import tell, tell_figure
     from discl.config.experiment import experiments
     from discl.harness.run.store import Store
@@ -141,6 +147,7 @@ def _plan_here(spec: Benchmark) -> None:
     without = "" if cost.hard is not None else ", without the images"
     source = f"from a sample of each kind of work{without}"
     print_time(cost.minutes, "minutes", 1, source, cost.unmeasured, cost.known_minutes)
+    print_by_flops(cost)
     print_strategies(cost)
     _print_power(spec, cost)
 

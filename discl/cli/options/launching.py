@@ -154,7 +154,13 @@ def trackers_of(sweep: SweepFile, given: Mapping[str, Any]) -> list[str]:
 
 def print_cost(sweep: SweepFile, store: Store) -> None:
     """How many runs, images, optimiser steps and hours a sweep takes."""
-    from discl.cli.render.cost import print_space, print_strategies, print_time, print_work
+    from discl.cli.render.cost import (
+        print_by_flops,
+        print_space,
+        print_strategies,
+        print_time,
+        print_work,
+    )
     from discl.cli.render.tables import tell, tell_figure
     from discl.harness.run.trackers import CompositeTracker
     from discl.harness.sweep.cost import estimate_cost
@@ -179,6 +185,7 @@ def print_cost(sweep: SweepFile, store: Store) -> None:
     source = "from stored runs or a sample of the work"
     hours, known = cost.minutes / 60 * times, cost.known_minutes / 60 * times
     print_time(hours, "hours with one worker", 2, source, cost.unmeasured, known)
+    print_by_flops(cost)
     if not most:
         print_strategies(cost)
 

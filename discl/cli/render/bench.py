@@ -82,8 +82,8 @@ class Opening:
 
 def _paces(bench: Bench, cost: CostEstimate) -> tuple[float, float]:
     """Seconds of a denoising step of an image, and of a training step; nan = not known yet."""
+    from discl.harness.sweep.paces import Patience
     from discl.harness.sweep.throughput import (
-        Patience,
         seconds_per_denoising_step,
         seconds_per_run,
         training_speed,
@@ -105,7 +105,7 @@ def _work(cost: CostEstimate, runs: int) -> str:
     parts.append(f"{counted(cost.optimiser_steps, 'step')} to train")
     if cost.hard is None:
         parts.append("images of the photos that turn out to be hard")
-    else:
+    elif cost.images:
         steps = counted(cost.denoising_steps, "denoising step")
         parts.append(f"{counted(cost.images, 'image')} to make ({steps})")
     return ", ".join(parts)

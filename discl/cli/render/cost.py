@@ -70,6 +70,17 @@ def print_strategies(cost: CostEstimate) -> None:
         )
 
 
+def print_by_flops(cost: CostEstimate) -> None:
+    """Which work was not timed, since a sample of it would take longer than a plan may."""
+    if cost.by_flops:
+        tell_figure(
+            "by FLOPs",
+            "-",
+            f"{' and '.join(cost.by_flops)}: a sample takes too long here, so this is FLOPs over"
+            " half the pace of a matrix product; `--gpu NAME` prices a GPU",
+        )
+
+
 def print_time(
     amount: float,
     unit: str,

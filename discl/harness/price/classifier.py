@@ -20,6 +20,9 @@ PREDICTED = 500  # photos that are predicted together
 _OPTIMISER_OPERATORS = 40  # of AdamW over lists of tensors, about
 _MOMENTS = 2  # numbers that an optimiser keeps for each weight: AdamW's two
 _HEAD_OPERATORS = 60  # of a step of a head alone
+# of what float32 keeps for backward: all but the inputs of normalisation takes half the bytes; of a
+# transformer's block 36 of 64 a number
+_AUTOCAST = 0.56
 _PAIR = 2  # images of a pass that is counted: normalisation over one cannot be trained
 
 
@@ -34,10 +37,8 @@ class TrainingPass:
 
     trained: Work
     predicted: Work
-    memory: PassMemory  # beside weights, gradients and the optimiser's moments
     weights: int  # numbers of the whole network
     text: Work = NO_WORK  # of one caption, forward and backward
-    text_memory: PassMemory = NOTHING_HELD
     captions: int = 0  # that may occur in a batch; 0 = the text tower does not learn
 
 
@@ -81,23 +82,29 @@ class ClassifierWork:
 
     @cached_property
     def passes(self) -> TrainingPass:
-        """Counted once; the memory in the precision of training."""
+        """Counted once."""
         network = self.images
-        network.train(not self.frozen)
         predicted = counted(lambda: self._forward(1), weights_of(network))
         if self.frozen:
-            held = pass_memory(self._forward)
-            return TrainingPass(NO_WORK, predicted, held, weights_of(network))
+            return TrainingPass(NO_WORK, predicted, weights_of(network))
         pair = counted(lambda: self._step(_PAIR))
         trained = replace(pair.times(1 / _PAIR), weights=weights_of(network))
-        memory = _in(self.dtype, pass_memory(self._step))
-        text, text_memory = NO_WORK, NOTHING_HELD
+        text = NO_WORK
         if self.captions:
             text = counted(lambda: self._text_step(_PAIR)).times(1 / _PAIR)
-            text_memory = _in(self.dtype, pass_memory(self._text_step))
-        return TrainingPass(
-            trained, predicted, memory, weights_of(self.network), text, text_memory, self.captions
-        )
+        return TrainingPass(trained, predicted, weights_of(self.network), text, self.captions)
+
+    @cached_property
+    def memory(self) -> PassMemory:
+        """Of images beside weights, gradients and moments, in the precision of training."""
+        if self.frozen:
+            return pass_memory(self._forward)
+        return _in(self.dtype, pass_memory(self._step))
+
+    @cached_property
+    def text_memory(self) -> PassMemory:
+        """Of captions."""
+        return _in(self.dtype, pass_memory(self._text_step)) if self.captions else NOTHING_HELD
 
     @torch.no_grad()
     def _forward(self, images: int) -> None:
@@ -169,11 +176,11 @@ class ClassifierWork:
     def _text_bytes(self, batch: int) -> int:
         if not self.passes.captions:
             return 0
-        return self.passes.text_memory.of(round(self.distinct_captions(batch)))
+        return self.text_memory.of(round(self.distinct_captions(batch)))
 
     def peak_bytes(self, batch: int) -> int:
         """Of a step of so many images, whose gradients are held beside what the pass made."""
-        return self._kept_bytes + self.passes.memory.an_image * batch + self._text_bytes(batch)
+        return self._kept_bytes + self.memory.an_image * batch + self._text_bytes(batch)
 
     def largest_batch(self, room: float) -> int:
         """Images of a step (or of one part of it) in so many bytes; 0 = not even one."""
@@ -187,10 +194,10 @@ class ClassifierWork:
 
 
 def _in(dtype: str, memory: PassMemory) -> PassMemory:
-    """Counted in float32, of a pass under autocast, which keeps most of it in half the bytes."""
+    """Counted in float32, of a pass under autocast."""
     if dtype == "float32":
         return memory
-    return PassMemory(memory.fixed, round(0.55 * memory.an_image))
+    return PassMemory(memory.fixed, round(_AUTOCAST * memory.an_image))
 
 
 def predicted_photos(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -84,28 +84,34 @@ class _Attention(torch.autograd.Function):
         return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
 
 
-class FusedAttention(TorchFunctionMode):
+@contextmanager
+def fused_attention() -> Iterator[None]:
     """Attention as GPUs compute it, in one kernel, where meta tensors would spell it out."""
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is F.scaled_dot_product_attention:
-            given = dict(zip(("query", "key", "value"), args, strict=False)) | (kwargs or {})
-            return _Attention.apply(given["query"], given["key"], given["value"])  # type: ignore[no-untyped-call]
-        return func(*args, **(kwargs or {}))
+    def fused(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> Any:
+        return _Attention.apply(query, key, value)  # type: ignore[no-untyped-call]
+
+    spelt_out = F.scaled_dot_product_attention
+    F.scaled_dot_product_attention = fused
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = spelt_out
 
 
 def peak_bytes(run: Callable[[], object]) -> int:
     """Bytes of tensors that `run` makes, as many as are alive at once."""
-    with FusedAttention(), _Held() as held:
+    with fused_attention(), _Held() as held:
         run()
     peak: int = held.peak  # torch's own class says that it is anything
     return peak
 
 
 def pass_memory(run: Callable[[int], object]) -> PassMemory:
-    """Of a pass over a batch of the size that `run` is given."""
-    one, three = peak_bytes(lambda: run(1)), peak_bytes(lambda: run(3))
-    an_image = max(0, three - one) // 2
-    return PassMemory(max(0, one - an_image), an_image)
+    """Of a pass over a batch of the size that `run` is given.
+
+    Two sizes are tried, of two images at least: normalisation over one cannot be trained.
+    """
+    two, four = peak_bytes(lambda: run(2)), peak_bytes(lambda: run(4))
+    an_image = max(0, four - two) // 2
+    return PassMemory(max(0, two - 2 * an_image), an_image)

@@ -14,8 +14,8 @@ from discl.core.hashing import canonical_json
 from discl.core.result import Result
 from discl.harness.run.assembly import Bench
 from discl.harness.run.provenance import processor
+from discl.harness.sweep.paces import Patience
 from discl.harness.sweep.throughput import (
-    Patience,
     TrainingSpeed,
     decides_step,
     seconds_per_run,
@@ -50,9 +50,11 @@ class RunTimes:
                 seconds = self.stored.setdefault(_like(result.identity), [])
                 seconds.append(float(result.cost["seconds"]))
         self.paces: dict[str, TrainingSpeed] = {}
+        self.by_flops = 0.0  # 1 = the last answer of `seconds` is no measurement of training
 
     def seconds(self, experiment: Experiment, bench: Bench) -> float:
         """Of one run, once parts are loaded; 0 where nothing is to be timed."""
+        self.by_flops = 0.0
         if self.patience is None:
             return 0.0
         key = _like(experiment.comparison())
@@ -60,7 +62,9 @@ class RunTimes:
             return float(np.median(self.stored[key]))
         probe = experiment.benchmark.chosen_strategy(experiment.strategy).build()
         has_probe = getattr(probe, "probe", None) is not None
-        return seconds_per_run(bench, self.pace(bench), has_probe)
+        pace = self.pace(bench)
+        self.by_flops = pace.by_flops
+        return seconds_per_run(bench, pace, has_probe)
 
     def pace(self, bench: Bench) -> TrainingSpeed:
         """Timed for the first kinds; the mean of those for others, scaled to nothing."""

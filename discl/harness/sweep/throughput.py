@@ -1,75 +1,56 @@
 """How fast this machine works: measured on a sample, once, and kept under $DISCL_HOME.
 
-A sample grows from one image and one step, or from a small batch, for as long as it stays short, so
-that settings of any size are measured in seconds; what is not done in time is not known.
+Samples have the shape of the work: a generator that denoises in groups of one size is timed on a
+whole group. They grow for as long as they stay short. What would not be done in time, by its FLOPs
+and a quick matrix product, is not begun but priced by them; what has no such count is not known.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import resource
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from discl import __version__
 from discl.config.benchmark import Benchmark, TrainTable
 from discl.config.schedule import in_epochs
-from discl.core.errors import DiskError
-from discl.core.hashing import short
 from discl.core.interfaces import Photos, Request
 from discl.core.levels import denoising_steps
-from discl.core.seals import DamagedFileError, read_sealed, sealed_text
-from discl.files.disk import folder_lock, home, write_text
 from discl.files.photos import encode
-from discl.files.processes import cores
 from discl.harness.run.assembly import Bench
-from discl.harness.run.provenance import processor
+from discl.harness.sweep.by_flops import (
+    REACHED,
+    first_steps,
+    flops_of_images,
+    flops_of_training,
+    flops_per_second,
+    seconds_of_image_sample,
+)
+from discl.harness.sweep.paces import Patience, measured_once
 from discl.harness.sweep.training_sample import TrainingSample
 
-MOST_SECONDS = 20.0  # of all samples for one estimate
 LONG_SECONDS = 4.0  # of the images of a sample, about
 SAMPLE_SECONDS = 0.3  # of steps at least: those of a head on frozen features take a millisecond
 STEP_SECONDS = 0.5  # of a step of a sample, about; larger batches are taken for as much an image
 PREDICTED = 500  # photos of val that predictions are timed on
 RUN_SECONDS = 0.2  # of a run beside all that: its network, its files and its record
 OTHER_EPOCH = 0.3  # of runs whose best epoch by val is not the last: 138 of 448 runs of one store
-BUSY_LOAD = 2.0  # processes a core that want to run, over the last minute
-IMPORTING_SECONDS = 0.1  # until it is asked again whether an import is over
 MOST_ROWS = 1024  # images of a sample's batch
 MOST_PIXELS = 1 << 22  # of a sample's image: what it needs is not known, and may be all memory
+SHARE = 0.4  # of the time that is left: what a first sample of images or of training may take
 _FIRST_ROWS = 16
+_EMBEDDED = 33  # photos of the first sample of a frozen trunk
 # settings of [train] that steer training, and do not decide how long a step takes
 _STEERING = (
     "epochs", "curriculum_epochs", "evaluate_every", "lr", "min_lr", "weight_decay", "momentum",
     "schedule", "schedule_after_warmup", "warmup_epochs", "warmup_steps", "warmup_divisor",
     "milestones", "decay_every", "decay_rate", "poly_power", "decay_norms", "head_only_epochs",
-    "ema_warmup", "checkpoint_seconds", "workers", "compile", "start",
+    "ema_warmup", "checkpoint_seconds", "workers", "start",
 )  # fmt: skip
-
-
-class Patience:
-    """How long the samples of one estimate may take, all together.
-
-    What an estimate does between them, such as preparing the data, is not counted.
-    """
-
-    def __init__(self, seconds: float = MOST_SECONDS) -> None:
-        self.left = seconds  # none where it is 0 or below
-
-
-class _TooSlowError(BaseException):  # no library takes it for an error of its own
-    """A sample is not done in time."""
 
 
 class TrainingSpeed(NamedTuple):
@@ -80,6 +61,7 @@ class TrainingSpeed(NamedTuple):
     # of a photo that a frozen trunk embeds, once and for all runs; 0 = no trunk is frozen
     embedding_seconds: float = 0.0
     loading_seconds: float = 0.0  # before the first step, once a process
+    by_flops: float = 0.0  # 1 = nothing was timed but a matrix product
 
 
 class ImageSpeed(NamedTuple):
@@ -88,6 +70,7 @@ class ImageSpeed(NamedTuple):
     step_seconds: float  # of an image and denoising step, when some are made together
     image_seconds: float  # of an image beside its steps: its score and its file
     loading_seconds: float = 0.0  # of generator and scorer, once a process
+    by_flops: float = 0.0  # 1 = nothing was timed but a matrix product
 
 
 def seconds_per_denoising_step(
@@ -101,21 +84,25 @@ def image_speed(bench: Bench, images: int = 16, patience: Patience | None = None
     """Time some images, as many as are made together, their scores and their files."""
     work = [
         "images",
+        # with what is in no identity, since it changes no image: groups, device, compilation
+        bench.spec.generator,
         bench.spec.part("generators").identity(),
         bench.generator.identity(),
         bench.spec.part("scorers").identity(),
         bench.source_rule.size,
         getattr(bench.generator, "chunk", images),
     ]
+    limit = patience or Patience()
     unknown = ImageSpeed(*(math.nan,) * 3)
     if math.prod(bench.source_rule.size) > MOST_PIXELS:
         return unknown
-    found = _measured_once(work, lambda: _time_images(bench, images), patience or Patience())
+    share = SHARE * limit.left
+    found = measured_once(work, lambda: _time_images(bench, images, share), limit)
     return ImageSpeed(*found) if found else unknown
 
 
-def _time_images(bench: Bench, images: int) -> Iterator[ImageSpeed]:
-    """What is known so far, again and again, with each larger sample."""
+def _time_images(bench: Bench, images: int, share: float) -> Iterator[ImageSpeed]:
+    """What is known so far, with each larger sample; the first takes `share` seconds at most."""
 
     def made(count: int, level: int) -> tuple[float, Photos]:
         """Seconds of making so many images of a level, and the images."""
@@ -137,18 +124,24 @@ def _time_images(bench: Bench, images: int) -> Iterator[ImageSpeed]:
         return time.perf_counter() - started
 
     steps = bench.generator.steps
-    short = next(level for level in range(99, -1, -1) if denoising_steps(level, steps))
-    first = denoising_steps(short, steps)
-    cold, pictures = made(1, short)  # the first call is slower
-    warm, _ = made(1, short)
-    cold_score = kept(pictures)
-    score = kept(pictures)
-    loading = max(0.0, cold - warm) + max(0.0, cold_score - score)
-    yield ImageSpeed(warm / first, score, loading)
-    # a generator that fills its chunks up takes as long for one image as for all of them
-    most = getattr(bench.generator, "chunk", images)
-    count = 1
-    seconds = warm
+    short, first = first_steps(steps)
+    flops = flops_of_images(bench)
+    if flops is not None:
+        pace = flops_per_second()
+        if seconds_of_image_sample(flops, pace, first) > share:
+            reached = REACHED * pace
+            yield ImageSpeed(flops.step / reached, flops.beside / reached, by_flops=1.0)
+            return
+    # a generator that fills its groups up takes as long for one image as for all of them
+    group = getattr(bench.generator, "chunk", None)
+    count = group or 1
+    cold, pictures = made(count, short)  # the first call is slower
+    seconds, pictures = made(count, short)
+    cold_score = kept(pictures[:1])
+    score = kept(pictures[:1])
+    loading = max(0.0, cold - seconds) + max(0.0, cold_score - score)
+    yield ImageSpeed(seconds / (count * first), score, loading)
+    most = group or images
     while count < most and 2 * seconds < LONG_SECONDS:
         before, tried = seconds, min(most, 2 * count)
         seconds, pictures = made(tried, short)
@@ -183,7 +176,9 @@ def training_speed(
         decides_step(spec),
         batches,
     ]
-    found = _measured_once(work, lambda: _time_training(bench, batches), patience or Patience())
+    limit = patience or Patience()
+    share = SHARE * limit.left
+    found = measured_once(work, lambda: _time_training(bench, batches, share), limit)
     return TrainingSpeed(*found) if found else TrainingSpeed(*(math.nan,) * 4)
 
 
@@ -192,8 +187,21 @@ def decides_step(spec: Benchmark) -> dict[str, Any]:
     return spec.train.model_dump(exclude=set(_STEERING))
 
 
-def _time_training(bench: Bench, batches: int) -> Iterator[TrainingSpeed]:
-    """What is known so far, again and again, with each larger sample."""
+def _time_training(bench: Bench, batches: int, share: float) -> Iterator[TrainingSpeed]:
+    """What is known so far, with each larger sample; the first takes `share` seconds at most."""
+    flops = flops_of_training(bench)
+    if flops is not None:
+        reached = REACHED * flops_per_second()
+        rows = min(flops.batch, _FIRST_ROWS)
+        first = 2 * rows * flops.step / flops.batch + _EMBEDDED * flops.embedding
+        if first / reached > share:
+            yield TrainingSpeed(
+                flops.step / reached,
+                flops.prediction / reached,
+                flops.embedding / reached,
+                by_flops=1.0,
+            )
+            return
     started = time.perf_counter()
     sample = TrainingSample(bench)
     batch = bench.spec.train.batch
@@ -225,113 +233,6 @@ def _time_training(bench: Bench, batches: int) -> Iterator[TrainingSpeed]:
         spent.append(sample.timed_epoch(fit))
         step = float(np.median(spent)) / fit.steps
     yield known()
-
-
-def _measured_once(
-    work: list[object], measure: Callable[[], Iterable[Sequence[float]]], patience: Patience
-) -> list[float] | None:
-    """A measurement of this work on this machine, made before or else now; None = not in time.
-
-    `measure` gives what it knows so far, again and again: the last that came in time counts, and is
-    kept where it is all. Measuring takes seconds, most of them imports. What a busy machine gives
-    is not kept.
-    """
-    path = home() / "paces.json"
-    machine = [
-        processor(),
-        os.environ.get("CUDA_VISIBLE_DEVICES"),
-        os.environ.get("OMP_NUM_THREADS"),
-        __version__,
-    ]
-    key = short([work, machine])
-    try:
-        with folder_lock(home() / "paces"):
-            known = _known_paces(path)
-            if key in known:
-                return known[key]
-            quiet = os.getloadavg()[0] <= BUSY_LOAD * cores()
-            found = _within(patience, measure)
-            if quiet and found.complete:
-                known[key] = list(found.values or ())
-                write_text(path, sealed_text(known))
-            return found.values
-    except DiskError:  # nothing may be written here, and nothing needs to be
-        return _known_paces(path).get(key) or _within(patience, measure).values
-
-
-class _Found(NamedTuple):
-    values: list[float] | None
-    complete: bool
-
-
-def _within(patience: Patience, measure: Callable[[], Iterable[Sequence[float]]]) -> _Found:
-    """The last of what is measured in time, and whether that is all."""
-    values: list[float] | None = None
-    if patience.left > 0:
-        import torch  # noqa: F401 - not a part of any sample, and not to be interrupted
-    try:
-        with _interrupting(patience):
-            for found in measure():
-                values = list(found)
-    except _TooSlowError:
-        return _Found(values, complete=False)
-    return _Found(values, complete=True)
-
-
-@contextmanager
-def _interrupting(patience: Patience) -> Iterator[None]:
-    """Raise _TooSlowError where the block is not done in time.
-
-    It is interrupted between two operations, and in the main thread alone; elsewhere it goes on.
-    An import ends first: half a module would stay behind, and every later use of it would fail.
-    """
-
-    def ended(_: int, frame: FrameType | None) -> None:
-        if _importing(frame):
-            signal.setitimer(signal.ITIMER_REAL, IMPORTING_SECONDS)
-        else:
-            raise _TooSlowError
-
-    if patience.left <= 0:
-        raise _TooSlowError
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    started = time.monotonic()
-    before = signal.signal(signal.SIGALRM, ended)
-    signal.setitimer(signal.ITIMER_REAL, patience.left)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        patience.left -= time.monotonic() - started
-
-
-def _importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported where the program stands."""
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _known_paces(path: Path) -> dict[str, list[float]]:
-    """Stored measurements; none of a file that is missing or damaged: they are made again."""
-    if not path.exists():
-        return {}
-    try:
-        stored = read_sealed(path, "what it held is measured again")
-        return {key: [float(each) for each in seconds] for key, seconds in stored.items()}
-    except (DamagedFileError, ValueError, TypeError):
-        return {}
-
-
-def forget_paces() -> None:
-    """Have every pace measured again, when it is asked for next."""
-    with contextlib.suppress(OSError):
-        (home() / "paces.json").unlink(missing_ok=True)
 
 
 def peak_memory() -> int:

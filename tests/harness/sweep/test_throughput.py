@@ -16,13 +16,19 @@ from discl.files.disk import home
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
 from discl.harness.sweep.cost import estimate_cost
-from discl.harness.sweep.throughput import Patience, seconds_per_denoising_step, training_speed
+from discl.harness.sweep.paces import Patience
+from discl.harness.sweep.throughput import (
+    image_speed,
+    seconds_per_denoising_step,
+    training_speed,
+)
 from tests.faults import damage
 from tests.faults.bench import spec_of
 from tests.make_mini import make
 from tests.shared import made_once
 
 PATIENT = Patience(3600)  # a busy machine takes long to import
+DIFFUSION = "generator.name=img2img"
 LARGE = ("sampling.images=100000000", "bank.variants=100000", "train.epochs=100000")
 
 
@@ -43,7 +49,7 @@ def test_a_comparison_of_any_size_is_priced_from_a_small_sample(photos: Path) ->
 
 def test_a_sample_that_takes_too_long_is_no_estimate(photos: Path) -> None:
     bench = Bench(spec_of(photos))
-    assert all(map(math.isnan, training_speed(bench, patience=Patience(0))))
+    assert math.isnan(training_speed(bench, patience=Patience(0)).step_seconds)
     assert math.isnan(seconds_per_denoising_step(bench, patience=Patience(0)))
     assert not (home() / "paces.json").exists()
 
@@ -58,6 +64,7 @@ def test_what_is_imported_in_a_sample_is_imported_whole(
         importlib.import_module("slowly_imported")
         time.sleep(60)
 
+    monkeypatch.setattr("discl.harness.sweep.throughput.flops_of_training", lambda _: None)
     monkeypatch.setattr("discl.harness.sweep.throughput.TrainingSample", sample)
     speed = training_speed(Bench(spec_of(photos)), patience=Patience(0.05))
     assert math.isnan(speed.step_seconds)
@@ -88,3 +95,48 @@ def test_damaged_paces_are_measured_again(
     damage.KINDS[kind](home() / "paces.json")
     assert 0 < seconds_per_denoising_step(bench, 1, PATIENT) < 60
     assert len((home() / "paces.json").read_bytes()) > len(before) / 2
+
+
+def test_what_would_take_too_long_by_its_flops_is_not_begun_but_priced_by_them(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("discl.harness.sweep.by_flops.SMALL_BYTES", 0)
+    monkeypatch.setattr("discl.harness.sweep.throughput.flops_per_second", lambda: 1e3)
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    bench = Bench(spec_of(photos, DIFFUSION))
+    monkeypatch.setattr(bench.generator, "make", lambda *_: pytest.fail("an image was made"))
+    monkeypatch.setattr(
+        "discl.harness.sweep.throughput.TrainingSample", lambda _: pytest.fail("it was trained")
+    )
+    images, training = image_speed(bench, patience=PATIENT), training_speed(bench, patience=PATIENT)
+    assert (images.by_flops, training.by_flops) == (1, 1)
+    assert images.step_seconds > 1e5
+    assert training.step_seconds > training.prediction_seconds > 0
+    assert not (home() / "paces.json").exists()
+
+
+def test_a_sample_is_a_whole_group_of_the_generator(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(spec_of(photos, DIFFUSION, "generator.chunk=6"))
+    made, make = [], bench.generator.make
+    monkeypatch.setattr(
+        bench.generator, "make", lambda wanted, of: made.append(len(wanted)) or make(wanted, of)
+    )
+    assert image_speed(bench, patience=PATIENT).step_seconds > 0
+    assert set(made) == {6}
+
+
+def test_a_pace_is_that_of_a_group_a_device_and_a_gpu(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    none, small = Patience(0), (DIFFUSION, "generator.chunk=2")
+    known = seconds_per_denoising_step(Bench(spec_of(photos, *small)), patience=PATIENT)
+    assert seconds_per_denoising_step(Bench(spec_of(photos, *small)), patience=none) == known
+    for other in ("generator.chunk=7", "generator.device=cpu", "generator.compile=true"):
+        assert math.isnan(
+            seconds_per_denoising_step(Bench(spec_of(photos, *small, other)), patience=none)
+        )
+    monkeypatch.setattr("discl.harness.sweep.paces.gpu_names", lambda: ["NVIDIA H200"])
+    assert math.isnan(seconds_per_denoising_step(Bench(spec_of(photos, *small)), patience=none))

@@ -1,0 +1,154 @@
+"""The price of a bank's images on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from discl.config.benchmark import Benchmark
+from discl.core.errors import UserError
+from discl.core.levels import denoising_steps
+from discl.harness.price.checkpoints import CheckpointConfig, Networks, UnknownWorkError, config_of
+from discl.harness.price.generator import GeneratorWork, Sampling, filling
+from discl.harness.price.gpus import Gpu
+from discl.harness.price.photos import PhotoCounts
+from discl.harness.price.work import weights_of
+
+CONTEXT_BYTES = 1_000_000_000  # of a process on a GPU: its context, kernels and workspaces; a guess
+
+
+@dataclass(frozen=True)
+class LevelPrice:
+    """The images of one level."""
+
+    level: int
+    steps: int
+    images: int
+    tflop: float  # an image
+    seconds: float  # an image, on one GPU
+    loop_seconds: float  # an image, made alone by a loop over diffusers' pipeline
+
+
+@dataclass(frozen=True)
+class BankPrice:
+    """All images of a benchmark; times are of one GPU."""
+
+    generator: str
+    size: tuple[int, int]  # (height, width)
+    dtype: str
+    vae_dtype: str
+    compiled: bool
+    chunk: int
+    levels: tuple[LevelPrice, ...]
+    filling: float  # computed for nothing, as a share of what is used
+    memory_bytes: int  # at that chunk
+    largest_chunk: int  # that fits beside `workers`; 0 = not even one
+    download_bytes: int
+
+    @property
+    def images(self) -> int:
+        return sum(level.images for level in self.levels)
+
+    @property
+    def hours(self) -> float:
+        seconds = sum(level.images * level.seconds for level in self.levels)
+        return seconds * (1 + self.filling) / 3600
+
+    @property
+    def loop_hours(self) -> float:
+        return sum(level.images * level.loop_seconds for level in self.levels) / 3600
+
+
+def bank_price(
+    spec: Benchmark, gpu: Gpu, photos: PhotoCounts, levels: Sequence[int], workers: int = 1
+) -> BankPrice:
+    """The images of `levels`; raises UnknownWorkError where their work is not known."""
+    generator: Any = spec.part("generators").build()
+    checkpoint = getattr(generator, "checkpoint", None)
+    if checkpoint is None:
+        raise UnknownWorkError(
+            f"generator {spec.generator['name']!r} is no diffusion checkpoint, whose configuration"
+            " tells its work"
+        )
+    from discl.parts.generators.base.chunks import chunk_of
+
+    config = config_of(checkpoint)
+    size = _size(spec, generator, config)
+    sampling = Sampling(
+        size,
+        generator.steps,
+        generator.text_guidance > 1,
+        generator.dtype,
+        spec.generator.get("chunk") or chunk_of("cuda", lambda: size),
+        generator.compile is not False,
+        generator.level_0 != "noise",
+    )
+    work = _generator_work(checkpoint, sampling)
+    variants = spec.bank.variants * spec.bank.best_of
+    share = 1 / (len(levels) * variants)
+    prices = tuple(
+        LevelPrice(
+            level,
+            denoising_steps(level, sampling.steps),
+            photos.hard * variants,
+            work.level_flops(level) / 1e12,
+            work.level_seconds(level, gpu, share),
+            work.loop_seconds(level, gpu),
+        )
+        for level in levels
+    )
+    beside = _scorer_bytes(spec) + CONTEXT_BYTES
+    return BankPrice(
+        config.title,
+        sampling.size,
+        sampling.dtype,
+        work.vae_dtype,
+        sampling.compiled,
+        sampling.chunk,
+        prices,
+        filling({p.level: p.steps for p in prices}, variants, spec.bank.batch, sampling.chunk),
+        work.peak_bytes(sampling.chunk) + beside,
+        work.largest_chunk(gpu.memory_bytes / workers - beside),
+        work.download_bytes if config.published else 0,
+    )
+
+
+@lru_cache(maxsize=8)
+def _generator_work(checkpoint: str, sampling: Sampling) -> GeneratorWork:
+    return GeneratorWork(Networks(config_of(checkpoint)), sampling)
+
+
+def _size(spec: Benchmark, generator: Any, config: CheckpointConfig) -> tuple[int, int]:
+    """(height, width) of the images: the generator's, the bank's, the checkpoint's, the photo's."""
+    if generator.size:
+        return (generator.size[1], generator.size[0])
+    if spec.bank.size:
+        return (spec.bank.size[0], spec.bank.size[1])
+    dataset = spec.part("datasets").build()
+    side = int(getattr(dataset, "side", 32))
+    own = config.networks["unet"].get("sample_size") if "unet" in config.networks else None
+    if not getattr(dataset, "has_originals", False) or own is None:
+        return (side, side)
+    blocks = config.networks.get("vae", {}).get("block_out_channels") or (1, 1, 1, 1)
+    factor = 2 ** (len(blocks) - 1)
+    height, width = own if isinstance(own, list) else (own, own)
+    return (height * factor, width * factor)
+
+
+def _scorer_bytes(spec: Benchmark) -> int:
+    """Weights of the scorer, in float32; 0 where they are not known."""
+    skeleton = getattr(spec.part("scorers").build(), "skeleton", None)
+    return 4 * weights_of(skeleton()) if skeleton else 0
+
+
+def check_workers(gpu: Gpu, workers: int, bank: BankPrice) -> None:
+    """Raises UserError where a GPU's memory does not hold as many workers as are asked for."""
+    most = gpu.memory_bytes // bank.memory_bytes
+    if 1 < workers > most:
+        raise UserError(
+            f"--workers {workers}: a worker that makes images takes {bank.memory_bytes / 1e9:.1f}"
+            f" GB, and {gpu.name} has {gpu.memory:g}; {most} fit, or more with a smaller"
+            " generator.chunk"
+        )

@@ -1,0 +1,93 @@
+"""How fast this machine works, by FLOPs and a quick matrix product, where a sample is too long."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+from discl.core.errors import UserError
+from discl.core.levels import denoising_steps
+from discl.harness.run.assembly import Bench
+
+SMALL_BYTES = 200_000_000  # of a generator whose sample is short anyway, and which is not counted
+_SIDE = 1024  # of the matrices
+_PACE_SECONDS = 0.3
+REACHED = 0.5  # of the pace of large products, by a network
+
+
+class FlopsOfImages(NamedTuple):
+    """Of one image."""
+
+    step: float  # a denoising step, with guidance
+    beside: float  # its decoding
+    chunk: int  # images that are denoised together, always
+
+
+class FlopsOfTraining(NamedTuple):
+    """Of the benchmark's network."""
+
+    step: float  # of an optimiser step
+    prediction: float  # of a photo
+    batch: int
+    embedding: float  # of a photo that a frozen trunk embeds; 0 = no trunk is frozen
+
+
+def flops_per_second() -> float:
+    """Of matrix products in float32, as this machine has them now; takes less than a second."""
+    import torch
+
+    left = torch.ones(_SIDE, _SIDE)
+    best, started = 0.0, time.perf_counter()
+    while time.perf_counter() - started < _PACE_SECONDS or not best:
+        began = time.perf_counter()
+        left @ left
+        best = max(best, 2 * _SIDE**3 / max(1e-9, time.perf_counter() - began))
+    return best
+
+
+def flops_of_images(bench: Bench) -> FlopsOfImages | None:
+    """By the configuration of the generator's checkpoint; None = it tells nothing, or is small."""
+    from discl.harness.price.checkpoints import Networks, UnknownWorkError, config_of
+    from discl.harness.price.generator import GeneratorWork, Sampling
+
+    generator: Any = bench.generator
+    if not all(hasattr(generator, name) for name in ("checkpoint", "text_guidance", "chunk")):
+        return None
+    if getattr(generator, "weight_bytes", SMALL_BYTES) < SMALL_BYTES:
+        return None
+    size = generator.size
+    size = (size[1], size[0]) if size else bench.source_rule.size
+    guided, dtype = generator.text_guidance > 1, generator.dtype
+    try:
+        sampling = Sampling(size, generator.steps, guided, dtype, generator.chunk, True, True)
+        work = GeneratorWork(Networks(config_of(generator.checkpoint)), sampling)
+        return FlopsOfImages(work.denoise.flops, work.decode.flops, generator.chunk)
+    except (UnknownWorkError, UserError):
+        return None
+
+
+def flops_of_training(bench: Bench) -> FlopsOfTraining | None:
+    """By the backbone's configuration; None = it tells nothing."""
+    from discl.harness.price.checkpoints import UnknownWorkError
+    from discl.harness.price.classifier import ClassifierWork
+
+    side = min(bench.train.pixels.shape[1:3])
+    try:
+        work = ClassifierWork(bench.spec, bench.backbone, len(bench.dataset.classes), side)
+        forward = work.passes.predicted.flops
+        if work.frozen:
+            return FlopsOfTraining(0.0, 0.0, bench.spec.train.batch, forward)
+        return FlopsOfTraining(work.step_flops(), forward, bench.spec.train.batch, 0.0)
+    except (UnknownWorkError, UserError):
+        return None
+
+
+def seconds_of_image_sample(flops: FlopsOfImages, pace: float, first: int) -> float:
+    """Of the shortest sample: two calls of a whole group that takes `first` steps."""
+    return 2 * flops.chunk * (first * flops.step + flops.beside) / (REACHED * pace)
+
+
+def first_steps(steps: int) -> tuple[int, int]:
+    """(level, denoising steps) of the highest level that takes any."""
+    level = next(level for level in range(99, -1, -1) if denoising_steps(level, steps))
+    return level, denoising_steps(level, steps)
