@@ -96,7 +96,7 @@ def main(photos: int, pixels: int, width: int, chunk: int, threads: int, output:
         before = dict(generator.counts)
         scored_before = scorer.images
         image_maker = ImageMaker("perf", folder / "shards", made_from, generator, scorer)
-        pipeline = generator._family.pipeline
+        pipeline = generator.family.pipeline
         measured: dict[str, Any] = {
             "images": len(cells),
             "photos": photos,
