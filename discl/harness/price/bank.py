@@ -82,7 +82,7 @@ def bank_price(
         generator.text_guidance > 1,
         generator.dtype,
         spec.generator.get("chunk") or chunk_of("cuda", lambda: size),
-        generator.compile is not False,
+        generator.compile,
         generator.level_0 != "noise",
     )
     work = _generator_work(checkpoint, sampling)
@@ -105,7 +105,7 @@ def bank_price(
         sampling.size,
         sampling.dtype,
         work.vae_dtype,
-        sampling.compiled,
+        work.compiled,
         sampling.chunk,
         prices,
         filling({p.level: p.steps for p in prices}, variants, spec.bank.batch, sampling.chunk),

@@ -141,7 +141,7 @@ class Networks:
         self.unet: Any = built["unet"]
         self.vae: Any = built["vae"]
         self.text_encoders = [built[name] for name in _TEXT_ENCODERS if name in built]
-        # its autoencoder overflows in half precision, and works in float32
+        # its autoencoder may overflow in float16, and then works in another precision
         self.upcasts = issubclass(FAMILIES[config.pipeline], SDXL)
 
     @property

@@ -16,6 +16,7 @@ from discl.harness.price.gpus import EAGER, OPERATOR_SECONDS, Gpu
 from discl.harness.price.memory import PassMemory, peak_bytes
 from discl.harness.price.work import Work, counted, on_meta, weights_of
 
+LARGE = 100_000_000  # weights of a denoiser that a generator compiles on a GPU unless it is told
 MOST_CODED = 4  # images that the autoencoder gets at a time
 MOST_FILLED = 0.1  # of what is used: leases are sized so that filling wastes no more
 _TOKENS = 77  # of a prompt, where the text encoder does not say
@@ -31,7 +32,7 @@ class Sampling:
     guided: bool
     dtype: str
     chunk: int  # images that the denoiser gets at a time
-    compiled: bool
+    compiled: bool | None  # None = where it pays: of large denoisers, on a GPU
     photo_in_level_0: bool
 
 
@@ -51,7 +52,11 @@ class GeneratorWork:
         distilled = getattr(networks.unet.config, "time_cond_proj_dim", None) is not None
         self.guided = sampling.guided and not distilled
         upcast = networks.upcasts and bool(getattr(vae.config, "force_upcast", False))
-        self.vae_dtype = "float32" if upcast else sampling.dtype
+        # one that overflows in float16 works in bfloat16 on a GPU, which has the range of float32
+        half = sampling.dtype != "float32"
+        self.vae_dtype = "bfloat16" if upcast and half else sampling.dtype
+        large = weights_of(networks.unet) >= LARGE
+        self.compiled = large if sampling.compiled is None else sampling.compiled
 
     # ---------------------------------------------------------------- FLOPs
 
@@ -145,7 +150,7 @@ class GeneratorWork:
             encoding = 0.0
         embedding = gpu.seconds(self.embed, sampling.dtype)
         seconds = steps * denoising + decoding + share * (encoding + embedding)
-        return seconds * (1.0 if sampling.compiled else EAGER)
+        return seconds * (1.0 if self.compiled else EAGER)
 
     def loop_seconds(self, level: int, gpu: Gpu) -> float:
         """Of an image that is made alone, as a loop over diffusers' pipeline makes it."""
