@@ -59,7 +59,8 @@ class ClassifierWork:
         self.frozen = backbone.frozen
         self.side = spec.train.side or spec.train.crop or side
         self.dtype = dtype_of(spec.train.precision)
-        self.eval_dtype = dtype_of(spec.train.eval_precision)
+        measured = spec.train.eval_precision  # "auto" = as training is, on a GPU
+        self.eval_dtype = self.dtype if measured == "auto" else measured
         self.compiled = spec.train.compile
         self.network: Any = skeleton(0 if self.frozen else classes)
         captions = getattr(backbone, "captions_of", None)
