@@ -109,7 +109,9 @@ def test_a_removed_working_folder_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         assert "the folder that this shell works in was removed" in outcome.output
 
 
-def test_commands_that_read_need_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_that_read_need_no_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_benchmark: None
+) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.touch()
     monkeypatch.setenv("DISCL_HOME", str(in_the_way / "home"))  # can be read and made by nobody

@@ -51,7 +51,8 @@ def test_there_is_a_figure_for_everything_there_are_data_for(tmp_path: Path) -> 
 def test_the_same_runs_give_the_same_bytes(form: str, tmp_path: Path) -> None:
     comparison = comparison_of(RUNS, histories=HISTORIES)
     charts = {chart.id: chart for chart in draw_charts(comparison, paper=True)}
-    for name in ("groups", "levels"):  # with clip paths and transparency, and with panels
+    # with clip paths and transparency, and with panels, which are no other matter in a PNG
+    for name in ("groups", "levels") if form == "svg" else ("groups",):
         spec = figure(charts[name], comparison)
         assert spec is not None
         first, second = (
