@@ -309,3 +309,20 @@ def test_a_walk_through_every_verb(tmp_path: Path) -> None:
     assert "images are whole" in discl("bank", "verify")
     assert len(discl("bank", "digest").strip()) == 64
     assert discl("bank", "build").startswith("0 images made")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--executor", "nowhere"],
+        ["--executor-set", "no_such=1"],
+        ["--workers", "2", "--address", "head:1"],
+        ["--trackers", "nowhere"],
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_refused_before_the_device_is_named(wrong: list[str]) -> None:
+    refused = _discl("bench", "cifar10_lt", *wrong)
+    assert refused.exit_code == 2, refused.output
+    assert "device:" not in refused.stderr
+    assert refused.stderr.startswith("error: ")
