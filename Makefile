@@ -71,7 +71,7 @@ test: install-dev ## run the tests
 	@# one more than a small machine has cores, since tests wait for processes and servers, too; ARGS="-n 8" beats it
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
-fuzz: install-dev ## try fresh random choices, and ten times as many examples of the property tests
+fuzz: install-dev ## try fresh random choices, and twenty times as many examples of the property tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "hypothesis or random" --hypothesis-profile fuzz $(ARGS)
 
 bench: install ## compare the strategies: make bench DATASET=cifar10_lt SCALE=smoke SEEDS=0,1,2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 import os
 import shutil
 import signal
@@ -32,9 +33,10 @@ pytest_plugins = ["tests.postgres", "tests.browser", "tests.forked"]
 
 import discl  # noqa: E402, F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
 
-# `make test` tries the same examples each time; `make fuzz` tries others, and ten times as many.
+# `make test` tries the same examples each time; `make fuzz` tries others, and twenty times as many.
 hypothesis.settings.register_profile(
     "suite",
+    max_examples=50,
     deadline=None,  # a busy machine makes no example slow
     derandomize=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
@@ -56,6 +58,7 @@ os.environ.setdefault(
     "DISCL_DATA",
     str(Path(os.environ.get("DISCL_HOME") or Path.home() / ".cache" / "discl") / "data"),
 )
+os.environ["DISCL_DATA_OF_TESTS"] = os.environ["DISCL_DATA"]  # miniatures are of its photos
 os.environ.pop("WANDB_API_KEY", None)
 
 # pydantic looks for each class of W&B's client through all modules there are, again for each
@@ -77,6 +80,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Modules are imported to stay: to look through them for garbage, again and again, takes a fifth of
 # the imports' time, and later much of the tests'.
 gc.disable()
+
+# Files of tests are many and small, and are waited for until a disk has them; memory has no disk.
+MEMORY = Path("/dev/shm")  # noqa: S108
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK):
+    room = os.statvfs(MEMORY)
+    if room.f_bavail * room.f_frsize > 4e9:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+NUMBERS = itertools.count()  # of tests without a folder
 
 # The longest tests come first: the last to be begun runs on alone, while other workers wait.
 FIRST = ("test_wheel.py", "test_docs.py", "test_docs_site.py", "test_sweep_kills.py")
@@ -100,8 +112,17 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "home"))
+def _own_home(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beside what the test writes; where it has no folder, none is made for it either."""
+    if "tmp_path" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path")
+    else:
+        folder = tmp_path_factory.getbasetemp() / f"test {next(NUMBERS)}"
+    monkeypatch.setenv("DISCL_HOME", str(folder / "home"))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,23 @@ from PIL import Image
 from discl.core.interfaces import Ints, Photos
 from discl.parts.datasets.cifar10_lt import CLASSES, Cifar10LT
 
-__all__ = ["CLASSES", "encoded", "real_photos", "write"]
+__all__ = ["CLASSES", "SESSION", "encoded", "real_photos", "write"]
+
+SESSION = "DISCL_DATA_OF_TESTS"  # see tests/conftest.py
 
 
 @functools.cache
 def _test_split() -> tuple[Photos, Ints]:
-    split = Cifar10LT().split("test")
+    """From where the session has its data: a test that has moved them would fetch all photos."""
+    moved = os.environ.get("DISCL_DATA")
+    try:
+        if SESSION in os.environ:
+            os.environ["DISCL_DATA"] = os.environ[SESSION]
+        split = Cifar10LT().split("test")
+    finally:
+        os.environ.pop("DISCL_DATA", None)
+        if moved is not None:
+            os.environ["DISCL_DATA"] = moved
     return split.pixels, split.labels
 
 
