@@ -5,6 +5,9 @@ compiling: TFLOP of each network, half of a dense bfloat16 peak of 790, 312 and 
 microseconds an operator.
 """
 
+import runpy
+from pathlib import Path
+
 import pytest
 
 from discl.harness.price.checkpoints import Networks, config_of
@@ -19,7 +22,9 @@ WILD, TAIL = (198_240, (50, 70, 90)), (52_576, (0, 10, 30, 50))  # images, level
 # checkpoint, (height, width), steps, guided, images: hours on an H200, an A100, an RTX 4090, and of
 # the loop on each, as far as the model has them
 ROWS = {
-    "refiner, iWildCam": (REFINER, (264, 480), 50, True, WILD, (3.8, 9.6, 18.1), (47.6, 48.4, 49.5)),
+    "refiner, iWildCam": (
+        REFINER, (264, 480), 50, True, WILD, (3.8, 9.6, 18.1), (47.6, 48.4, 49.5),
+    ),
     "refiner, ImageNet-LT": (
         REFINER, (512, 512), 50, True, TAIL, (4.8, 12.2, 23.1), (32.1, 32.5, 33.1),
     ),
@@ -50,3 +55,11 @@ def test_hours_agree_with_the_cost_model_within_15_percent(row: str) -> None:
     for gpu, expected in zip(gpus, loops, strict=False):
         hours = an_hour * sum(work.loop_seconds(level, gpu) for level in levels)
         assert hours == pytest.approx(expected, rel=0.15), gpu.name
+
+
+@pytest.mark.slow(reason="prices eight benchmarks on four GPUs, a minute")
+def test_the_page_on_gpus_has_the_table_that_the_estimates_give() -> None:
+    script = Path(__file__).parents[3] / "benchmarks" / "perf" / "price_table.py"
+    written = runpy.run_path(str(script))
+    page = written["PAGE"].read_text("utf-8")
+    assert written["on_page"](page, written["table"]()) == page
