@@ -62,12 +62,12 @@ type = "categorical"
 choices = [0, 50]
 
 [tune]
-trials = 4
+trials = 3
 round = 2
 startup = 2
 seeds = [0, 1]
 """
-RUNS_IN_ALL = 16  # 2 strategies x 4 trials x 2 seeds
+RUNS_IN_ALL = 12  # 2 strategies x 3 trials x 2 seeds
 
 
 @dataclass(frozen=True)

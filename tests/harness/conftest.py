@@ -32,5 +32,5 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Ready:
     home = folder / "home"
     found = Ready(folder, home, sweeps.read(home, sweeps.sqlite(home)))
     assert len(found.done.results) == sweeps.RUNS_IN_ALL
-    assert len(found.done.trials) == 8
+    assert len(found.done.trials) == 6
     return found

@@ -29,6 +29,7 @@ TOLERANCE = 2
 STEPS = 10
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
 CAT, DOG = "a photo of a cat", "a photo of a dog"
+EMBEDDED = "pkg://discl/assets/cifar10_diffusion"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def checkpoint(folders: Any) -> Path:
     return folders("sd")  # type: ignore[no-any-return]
 
 
-def _generator(checkpoint: Path, **parameters: Any) -> Any:
+def _generator(checkpoint: Path | str, **parameters: Any) -> Any:
     return bind(
         "generators",
         "img2img",
@@ -117,12 +118,11 @@ def reference(folders: Any) -> Any:
     return call
 
 
-# each kind with its own scheduler; one that takes several past steps, one that draws noise at each,
-# one that asks twice a step
+# each kind with its own scheduler, of which lcm's draws noise at each step; one that takes several
+# past steps, one that asks twice a step
 QUICK = [
     ("sd", ""),
     ("sd", "DPMSolverMultistepScheduler"),
-    ("sd", "EulerAncestralDiscreteScheduler"),
     ("sdxl", ""),
     ("sdxl", "HeunDiscreteScheduler"),
     ("refiner", ""),
@@ -203,7 +203,13 @@ def test_the_comparison_with_diffusers_would_notice(kind: str, folders: Any) -> 
     assert np.isin(plain, (0, 255)).mean() < 0.05
 
 
-@pytest.mark.parametrize("kind", ["sd", "sdxl"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "sd",
+        pytest.param("sdxl", marks=pytest.mark.slow(reason="sdxl is compared at level 0 above")),
+    ],
+)
 def test_level_0_is_text_to_image(kind: str, folders: Any) -> None:
     dice = torch.Generator().manual_seed(5)
     torch.randn(1, 4, 8, 8, generator=dice)  # what a level above 0 draws to encode its photo
@@ -360,10 +366,11 @@ def test_the_blocks_of_a_denoiser_are_compiled_where_that_is_asked_for(
     assert _generator(checkpoint, compile=True).family.unet
     assert set(compiled) == {"BasicTransformerBlock"}
     compiled.clear()
-    assert _generator(Path("pkg://discl/assets/cifar10_diffusion"), compile=True).family.unet
+    assert _generator(EMBEDDED, compile=True).family.unet
     assert compiled
 
 
+@pytest.mark.slow(reason="Dynamo traces for seconds; that blocks are compiled at all is quick")
 def test_compiled_blocks_make_the_same_images_and_are_compiled_once_a_size(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,7 +393,7 @@ def test_tiles_make_large_images_with_less_memory_and_are_refused_where_there_ar
     checkpoint: Path,
 ) -> None:
     assert _generator(checkpoint, tiling=True).family.vae.use_tiling
-    embedded = _generator(Path("pkg://discl/assets/cifar10_diffusion"), tiling=True)
+    embedded = _generator(EMBEDDED, tiling=True)
     with pytest.raises(UserError, match="PatchAutoencoder. cannot work in tiles; leave it false"):
         _ = embedded.family
 
