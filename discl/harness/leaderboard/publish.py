@@ -49,8 +49,8 @@ def submit(spec: Benchmark, store: Store, root: Path) -> tuple[list[Path], Markd
     _check_submission(spec, results)
     ids = {result.id for result in results}
     others = [result for result in committed(root, spec.name, spec.scale) if result.id not in ids]
-    seeds = sorted({result.seed for result in (*results, *others)})
-    made = board(spec.model_copy(update={"seeds": seeds}), [*others, *results])
+    everything = [*others, *results]
+    made = board(with_runs(spec, everything, every_strategy=False, every_seed=True), everything)
     verification = _verified(results, spec, store, root)
     *_, page = _write([*others, *results], spec, root)
     paths = [*_paths(results, spec, root), page]

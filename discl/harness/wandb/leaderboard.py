@@ -11,6 +11,7 @@ from discl.core.errors import UserError
 from discl.core.hashing import short
 from discl.core.result import Result
 from discl.core.text import typed
+from discl.harness.leaderboard.stored import with_runs
 from discl.harness.leaderboard.table import board
 from discl.harness.leaderboard.wording import header, lines
 from discl.harness.run.store import Store
@@ -76,7 +77,7 @@ def _init_arguments(
 def _table(spec: Benchmark, results: list[Result]) -> Any:
     import wandb
 
-    table = board(spec, results)
+    table = board(with_runs(spec, results, every_strategy=True, every_seed=True), results)
     return wandb.Table(columns=list(header(table)), data=[list(cells) for cells in lines(table)])
 
 
