@@ -190,7 +190,7 @@ def test_figures_lie_in_the_folder_with_their_captions(tmp_path: Path) -> None:
 
 def _shows_pictures(text: str, first: str) -> None:
     assert "From text to photo" in text
-    assert "by class and level; threshold" in text
+    assert "by class and level; kept: " in text
     mistakes = text.partition("Surest mistakes</h2>")[2]
     assert f"{first}, seed 0" in mistakes
     assert "real_rebalanced, seed 0" in mistakes

@@ -79,7 +79,7 @@ def bank_export(folder: Path, form: str, **selection: Any) -> None:
     count = export_bank(bench.bank, bench.dataset.classes, folder, form, tracker.progress)
     echo(
         f"{counted(count, 'image')} and {counted(len(bench.bank.failures()), 'cell')} that could"
-        f" not be made: {folder}"
+        f" not be made are in {folder}"
     )
 
 
