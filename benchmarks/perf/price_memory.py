@@ -42,7 +42,7 @@ def _decoder() -> tuple[Any, Callable[[], Any]]:
 
     config = config_of("stable-diffusion-v1-5/stable-diffusion-v1-5")
     vae = Networks(config).vae
-    return vae, lambda: vae.decode(torch.zeros(2, 4, 32, 32), return_dict=False)
+    return vae, lambda: vae.decode(torch.zeros(1, 4, 32, 32), return_dict=False)
 
 
 def _resnet() -> tuple[Any, Callable[[], Any]]:
@@ -50,7 +50,7 @@ def _resnet() -> tuple[Any, Callable[[], Any]]:
     import torch
 
     network = timm.create_model("resnet18", num_classes=1000)
-    return network, lambda: network(torch.zeros(32, 3, 224, 224)).sum().backward()
+    return network, lambda: network(torch.zeros(16, 3, 224, 224)).sum().backward()
 
 
 def _vit() -> tuple[Any, Callable[[], Any]]:
@@ -68,15 +68,15 @@ def _clip() -> tuple[Any, Callable[[], Any]]:
 
     clip = ClipCheckpoint("ViT-B-32", "openai", "scorer").skeleton().train()
     visual = clip.visual
-    return visual, lambda: visual(torch.zeros(64, 3, 224, 224)).sum().backward()
+    return visual, lambda: visual(torch.zeros(16, 3, 224, 224)).sum().backward()
 
 
 CASES = {
     "denoiser of 60 M weights, 8 images of 256 px": (_denoiser, False),
-    "SD-1.5's autoencoder, decoding 2 images of 256 px": (_decoder, False),
-    "ResNet-18, a step of 32 images": (_resnet, True),
+    "SD-1.5's autoencoder, decoding one image of 256 px": (_decoder, False),
+    "ResNet-18, a step of 16 images": (_resnet, True),
     "ViT-S/16, a step of 16 images": (_vit, True),
-    "CLIP's ViT-B/32, a step of 64 images": (_clip, True),
+    "CLIP's ViT-B/32, a step of 16 images": (_clip, True),
 }
 
 

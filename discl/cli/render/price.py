@@ -9,7 +9,9 @@ from discl.cli.render.tables import show, tell, tell_figure
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
-    from discl.harness.price.estimate import BankPrice, PricedPlan, TrainingPrice
+    from discl.harness.price.bank import BankPrice
+    from discl.harness.price.estimate import PricedPlan
+    from discl.harness.price.training import TrainingPrice
 
 _GB = 1e9
 
