@@ -23,6 +23,7 @@ from discl.cli.options.launching import (
     wants_json,
 )
 from discl.cli.options.renamed import renamed_option
+from discl.core.compute.device import check_visible_devices
 from discl.core.text import typed
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def _tune(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, A
     from discl.harness.tuning.storage.database import close_storage, open_storage
     from discl.harness.tuning.tuner import Tuner
 
+    check_visible_devices()
     storage = open_storage(given["storage"] or default_url())
     with ExitStack() as closing, Tuner(sweep, storage, given["retry"]) as tuner:
         closing.callback(close_storage, storage)

@@ -10,6 +10,7 @@ import click
 from discl.cli.options.completion import benchmarks, executors, scales, trackers
 from discl.cli.options.output import format_option
 from discl.cli.options.renamed import renamed_option
+from discl.core.compute.device import check_visible_devices
 from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
@@ -197,7 +198,11 @@ def run_points(
     executor: Executor,
     given: Mapping[str, Any],
 ) -> RunList:
-    """Make the runs of these points that are not stored, with their progress on the terminal."""
+    """Make the runs of these points that are not stored, with their progress on the terminal.
+
+    Raises UserError where CUDA_VISIBLE_DEVICES names no device.
+    """
+    from discl.cli.render.bench import tell_device
     from discl.cli.render.progress import Screen
     from discl.harness.sweep.run_list import RunList
     from discl.harness.sweep.scheduler import launch
@@ -210,11 +215,14 @@ def run_points(
         {point.experiment.id(): _label(point) for point in points},
     )
     if agenda.todo:
+        check_visible_devices()
+        trackers = trackers_of(sweep, given)
+        tell_device(points[0].experiment.benchmark)
         metric = points[0].experiment.benchmark.select.metric
         title = sweep.title or sweep.name
         cost = _work_here(agenda, store) if getattr(executor, "is_here", False) else None
         with Screen(title, len(agenda.experiments), agenda.stored, metric, cost) as screen:
-            launch(agenda, executor, trackers_of(sweep, given), screen)
+            launch(agenda, executor, trackers, screen)
     return agenda
 
 
