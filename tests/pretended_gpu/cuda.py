@@ -64,12 +64,23 @@ def _synchronize(*_: Any) -> None:
     tensor.wait("synchronize")
 
 
-def _generator(device: Any = "cpu") -> torch.Generator:
-    # one for the device draws on the CPU, too; it says so, and is taken for what it is
-    return _OnCpu("cpu")
-
-
 _OnCpu = torch.Generator
+
+
+class _AnyGenerator(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _OnCpu)
+
+
+class Generator(metaclass=_AnyGenerator):
+    """One for the device draws on the CPU as well; the device takes no other."""
+
+    def __new__(cls, device: Any = "cpu") -> Any:
+        made = _OnCpu("cpu")
+        if torch.device(device).type == "cuda":
+            tensor.generators_there.append(made)
+        return made
+
 
 _ANSWERS: dict[str, Any] = {
     "_lazy_init": _nothing,
@@ -106,6 +117,7 @@ def answer() -> None:
     torch.cuda.amp.common.amp_definitely_not_available = _no
     torch.amp.grad_scaler.amp_definitely_not_available = _no
     torch.amp.autocast_mode.is_available = _yes
+    torch.Generator = Generator  # type: ignore[assignment,misc]
     torch.Tensor.pin_memory = tensor.pinned  # type: ignore[method-assign]
     # wrapped tensors have no place in it, and it only saves time
     torch.inference_mode = lambda *_: torch.no_grad()  # type: ignore[assignment,misc]

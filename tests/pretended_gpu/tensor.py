@@ -125,6 +125,8 @@ _pinned: dict[int, torch.UntypedStorage] = {}
 # downloads that nobody has waited for yet: where to, and what is to be there
 _unready: list[tuple[weakref.ref[torch.Tensor], torch.Tensor]] = []
 
+generators_there: list[torch.Generator] = []  # those that were made for the device
+
 
 def wait(what: str) -> None:
     """The host waits; what it asked for before is there after that."""
@@ -247,6 +249,9 @@ def _copied_into(args: Any) -> Any:
 def _check_devices(
     operator: Any, name: str, here: list[Any], others: list[Any], kwargs: dict[str, Any]
 ) -> None:
+    drawing = kwargs.get("generator")
+    if drawing is not None and all(drawing is not there for there in generators_there):
+        raise MixedError(f"{operator}: Expected a 'cuda' device type for generator but found 'cpu'")
     # a number may come from anywhere
     strangers = [other for other in others if other.ndim > 0]
     if here and strangers and name not in _MIXES:

@@ -59,12 +59,15 @@ class Img2Img:
     would spread `steps` over the part below the level. diffusers' watermark is not added; an image
     that a checkpoint's own safety checker flags has failed.
 
-    `chunk`, `device`, `channels_last`, `attention` and `compile` say how the work is done, not what
-    comes out: they move a pixel by at most 2 of 255 (in float32), so they are no part of the
-    identity. At one setting of them, an image does not depend on those made with it: the denoiser
-    gets groups of exactly `chunk`, the last one filled up, as the kernel it takes, and so the last
-    bit, depends on the size. Where memory runs out, `chunk` is halved and the work goes on. Without
-    one it is 32, and more where a GPU would wait for its operators at small images (`chunk_of`).
+    `chunk`, `device`, `channels_last`, `fused_qkv`, `attention`, `compile` and `rest_text` say how
+    the work is done, not what comes out: they move a pixel by at most 2 of 255 (in float32), so
+    they are no part of the identity. On a GPU float32 is computed in float32, not in TF32. In
+    float16 and bfloat16 an autoencoder that overflows in float16, such as SDXL's, computes in
+    bfloat16 on a GPU and in float32 on a CPU. At one setting of them, an image does not depend on
+    those made with it: the denoiser gets groups of exactly `chunk`, the last one filled up, as the
+    kernel it takes, and so the last bit, depends on the size. Where memory runs out, `chunk` is
+    halved and the work goes on. Without one it is 32, and more where a GPU would wait for its
+    operators at small images (`chunk_of`).
 
     An image whose values are not finite is tried once more in float32; if they are not finite
     there, it has failed.
@@ -74,7 +77,10 @@ class Img2Img:
     """
 
     version = 2
-    not_hashed = ("checkpoint", "chunk", "device", "channels_last", "attention", "compile")
+    not_hashed = (
+        *("checkpoint", "chunk", "device", "channels_last", "fused_qkv", "attention", "compile"),
+        "rest_text",
+    )
 
     def __init__(
         self,
@@ -91,9 +97,12 @@ class Img2Img:
         dtype: str = "float32",
         chunk: int = 0,
         device: str = "auto",
-        channels_last: bool = False,
+        channels_last: bool | None = None,
+        fused_qkv: bool | None = None,
         attention: str = "default",
-        compile: bool = False,
+        compile: bool | None = None,
+        rest_text: bool | None = None,
+        tiling: bool = False,
     ) -> None:
         """Settings:
 
@@ -113,9 +122,16 @@ class Img2Img:
         `chunk`: images that are denoised together; halved where memory runs out. 0 is 32, and up to
             256 of small images on a GPU.
         `device`: where the work is done; "auto" takes a GPU where there is one.
-        `channels_last`: the memory layout of the denoiser; changes speed and not what comes out.
+        `channels_last`: whether images lie in memory pixel by pixel, which changes speed alone;
+            none does so on a GPU.
+        `fused_qkv`: whether attention makes queries, keys and values in one product, which changes
+            speed alone; none does so on a GPU.
         `attention`: how attention is computed; changes speed and not what comes out.
-        `compile`: compile the denoiser with torch, which takes minutes once.
+        `compile`: whether torch compiles the denoiser's blocks, which takes a minute once; none
+            does so on a GPU for denoisers of 100 million weights and more.
+        `rest_text`: whether text encoders leave the GPU between prompts; none does so where less
+            than a quarter of its memory is free.
+        `tiling`: decode large images tile by tile, with less memory and soft seams.
         """
         _at_least_one("steps", steps, "denoising step is needed")
         if steps > MOST_STEPS:
@@ -155,8 +171,11 @@ class Img2Img:
         self._chunk = chunk
         self.device = device
         self.channels_last = channels_last
+        self.fused_qkv = fused_qkv
         self.attention = attention
         self.compile = compile
+        self.rest_text = rest_text
+        self.tiling = tiling
         self.counts = {
             "denoiser_images": 0,
             "denoiser_calls": 0,
@@ -213,9 +232,12 @@ class Img2Img:
             self.scheduler,
             self.dtype,
             self.device,
-            self.channels_last,
             _SLICED[self.attention],
+            self.tiling,
+            self.channels_last,
+            self.fused_qkv,
             self.compile,
+            self.rest_text,
         )
         return load(self._folder, self.checkpoint, options)
 

@@ -27,8 +27,10 @@ class StableDiffusion:
     # whether an empty negative prompt stands for zeros, not for the embedding of ""
     empty_is_zero = False
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: Any, rest_text: bool | None = False) -> None:
+        """`rest_text`: text encoders leave a GPU between prompts; None = where memory is short."""
         self.pipeline = pipeline
+        self.rest_text = rest_text
         self.vae = pipeline.vae
         self.unet = pipeline.unet
         # asked for at each call of the denoiser, and diffusers looks through all modules for them
@@ -42,11 +44,23 @@ class StableDiffusion:
 
     def embed(self, prompts: list[str]) -> PromptEmbeddings:
         """Embeddings of b prompts."""
+        self._text_encoders_to(self.device)
         hidden, _ = self.pipeline.encode_prompt(prompts, self.device, 1, False)
         return PromptEmbeddings(hidden, hidden.new_zeros(len(prompts), 0))
 
     def rest_text_encoders(self) -> None:
-        """Prompts are embedded; the next ones may be far away."""
+        """Prompts are embedded and the next ones may be far away: make room, where that is due."""
+        rest = self.rest_text
+        if rest is None:
+            rest = self.device.type == "cuda" and _memory_is_short(self.device)
+        if rest:
+            self._text_encoders_to(torch.device("cpu"))
+
+    def _text_encoders_to(self, device: torch.device) -> None:
+        for name in ("text_encoder", "text_encoder_2"):
+            encoder = getattr(self.pipeline, name, None)
+            if encoder is not None and encoder.device != device:
+                encoder.to(device)
 
     def numbers(self, size: tuple[int, int], scores: list[float]) -> Tensor | None:
         """[b, k], what the denoiser is told of the (height, width) and b aesthetic scores.
@@ -122,8 +136,8 @@ class StableDiffusion:
 class SDXL(StableDiffusion):
     """SDXL's base, its refiner (Podell et al. 2023), its Turbo models."""
 
-    def __init__(self, pipeline: Any) -> None:
-        super().__init__(pipeline)
+    def __init__(self, pipeline: Any, rest_text: bool | None = False) -> None:
+        super().__init__(pipeline, rest_text)
         self.empty_is_zero = pipeline.config.force_zeros_for_empty_prompt
         self.scored = pipeline.config.requires_aesthetics_score
         self.upcast = getattr(pipeline.vae.config, "force_upcast", False)
@@ -131,11 +145,13 @@ class SDXL(StableDiffusion):
 
     def to_dtype(self, dtype: torch.dtype) -> None:
         super().to_dtype(dtype)
-        # this autoencoder overflows in float16; diffusers would decode with it in bfloat16
-        if self.upcast:
-            self.vae.to(torch.float32)
+        # this autoencoder overflows in float16. bfloat16 has the range of float32, and a GPU is
+        # faster in it
+        if self.upcast and dtype != torch.float32:
+            self.vae.to(torch.bfloat16 if self.device.type == "cuda" else torch.float32)
 
     def embed(self, prompts: list[str]) -> PromptEmbeddings:
+        self._text_encoders_to(self.device)
         hidden, _, pooled, _ = self.pipeline.encode_prompt(
             prompts, device=self.device, do_classifier_free_guidance=False
         )
@@ -178,6 +194,12 @@ class SDXL(StableDiffusion):
     def flagged(self, decoded: Tensor) -> list[bool]:
         """SDXL's images [b, 3, h, w] have no safety checker."""
         return [False] * len(decoded)
+
+
+def _memory_is_short(device: torch.device) -> bool:
+    """Whether less than a quarter of a GPU's memory is free."""
+    free, total = torch.cuda.mem_get_info(device)
+    return 4 * free < total
 
 
 # by the class that the checkpoint's model_index.json names

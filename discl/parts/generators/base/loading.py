@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,14 @@ import torch
 from diffusers.utils import logging
 from transformers.utils import logging as transformers_logging
 
+from discl.core.compute.precision import keep_float32
 from discl.core.errors import UserError
 from discl.core.plain_files import check_folder, parsed_json, plain_text
 from discl.parts.generators import _patches  # noqa: F401 - the miniature's checkpoint names it
 from discl.parts.generators.base.families import FAMILIES, StableDiffusion
 from discl.parts.generators.base.schedulers import scheduler_for
+
+_LARGE = 100_000_000  # weights; Stable Diffusion's denoiser has 860 million
 
 _LOADING_ERRORS = (
     OSError,
@@ -35,9 +41,13 @@ class LoadingOptions:
     scheduler: str
     dtype: str
     device: str
-    channels_last: bool
     sliced: bool
-    compile: bool
+    tiled: bool
+    # None = where they pay, which is on a GPU
+    channels_last: bool | None
+    fused_qkv: bool | None
+    compile: bool | None
+    rest_text: bool | None  # None = where the GPU's memory is short
 
 
 def load(folder: Path, checkpoint: str, options: LoadingOptions) -> StableDiffusion:
@@ -52,16 +62,51 @@ def load(folder: Path, checkpoint: str, options: LoadingOptions) -> StableDiffus
     pipeline = _pipeline(folder, checkpoint, dtype)
     pipeline.scheduler = scheduler_for(pipeline.scheduler, options.scheduler, checkpoint)
     pipeline.to(device)
-    if options.channels_last:
+    _prepare(pipeline, options, device.type == "cuda", checkpoint)
+    loaded = family(pipeline, options.rest_text)
+    loaded.to_dtype(dtype)
+    return loaded
+
+
+def _prepare(pipeline: Any, options: LoadingOptions, on_gpu: bool, checkpoint: str) -> None:
+    """Layout, attention and compilation, as asked for or as they pay."""
+    if _or_default(options.channels_last, on_gpu):
         pipeline.unet.to(memory_format=torch.channels_last)
         pipeline.vae.to(memory_format=torch.channels_last)
     if options.sliced:
         pipeline.enable_attention_slicing()
-    if options.compile:
-        pipeline.unet.compile()
-    loaded = family(pipeline)
-    loaded.to_dtype(dtype)
-    return loaded
+    elif _or_default(options.fused_qkv, on_gpu):
+        pipeline.unet.fuse_qkv_projections()
+    if options.tiled:
+        if not hasattr(pipeline.vae, "enable_tiling"):
+            raise UserError(
+                f"generator.tiling = true: the autoencoder of {checkpoint!r}"
+                f" ({type(pipeline.vae).__name__}) cannot work in tiles; leave it false"
+            )
+        pipeline.vae.enable_tiling()
+    if _or_default(options.compile, on_gpu and _pays_to_compile(pipeline.unet)):
+        _compile(pipeline.unet)
+
+
+def _or_default(asked: bool | None, default: bool) -> bool:
+    return default if asked is None else asked
+
+
+def _pays_to_compile(denoiser: Any) -> bool:
+    """Whether it is so large that a minute of compiling is soon won back, and can be compiled."""
+    weights = sum(parameter.numel() for parameter in denoiser.parameters())
+    compilers = (os.environ.get("CC", ""), "cc", "gcc", "clang")
+    has_compiler = any(name and shutil.which(name) for name in compilers)
+    return weights >= _LARGE and has_compiler and importlib.util.find_spec("triton") is not None
+
+
+def _compile(denoiser: Any) -> None:
+    """Its blocks, which are alike, so that they are compiled once for all; else the whole."""
+    names = getattr(denoiser, "_repeated_blocks", None) or ()
+    if any(type(module).__name__ in names for module in denoiser.modules()):
+        denoiser.compile_repeated_blocks()
+    else:
+        denoiser.compile()
 
 
 def _device(name: str) -> torch.device:
@@ -73,6 +118,8 @@ def _device(name: str) -> torch.device:
             f"generator.device = {name!r}: this machine offers {torch.cuda.device_count()} CUDA"
             " devices; use 'auto' or 'cpu'"
         )
+    if device.type == "cuda":
+        keep_float32()
     return device
 
 
