@@ -144,13 +144,20 @@ def executor_of(given: Mapping[str, Any]) -> Executor:
 
 
 def trackers_of(sweep: SweepFile, given: Mapping[str, Any]) -> list[str]:
-    """The trackers of the runs: --trackers, or those of the benchmark."""
+    """The trackers of the runs: --trackers, or those of the benchmark.
+
+    Raises UserError for a name that is none.
+    """
     from discl.cli.options.selection import words
     from discl.config.load import load
+    from discl.core.registry import bind
 
     if given["trackers"] is None:
         return list(load(sweep.benchmark, sweep.scale).trackers)
-    return words(given["trackers"])
+    named = words(given["trackers"])
+    for name in named:
+        bind("trackers", name, {})
+    return named
 
 
 def print_cost(sweep: SweepFile, store: Store) -> None:
