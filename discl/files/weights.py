@@ -80,12 +80,17 @@ def without_warnings() -> Iterator[None]:
         logging.disable(before)
 
 
+def is_hub_id(checkpoint: str) -> bool:
+    """Whether a name is of the form of a Hub id, `owner/name` or `owner/name@revision`."""
+    return _HUB_ID.fullmatch(checkpoint) is not None
+
+
 def cached_folder(checkpoint: str, files: Sequence[str]) -> Path | None:
     """The folder of a Hub id in the Hub's cache, with `files` of it; None where it is not there.
 
     Asks no network.
     """
-    if not _HUB_ID.fullmatch(checkpoint):
+    if not is_hub_id(checkpoint):
         return None
     name, _, revision = checkpoint.partition("@")
     return _cached(name, revision, files)

@@ -17,7 +17,7 @@ from discl.core.errors import UserError, reason
 from discl.core.plain_files import parsed_json, plain_text
 from discl.core.text import typed
 from discl.files.disk import resource
-from discl.files.weights import cached_folder, without_warnings
+from discl.files.weights import cached_folder, is_hub_id, without_warnings
 from discl.harness.price.work import on_meta
 
 _SHIPPED = "pkg://discl/assets/checkpoints"
@@ -54,6 +54,11 @@ def config_of(checkpoint: str) -> CheckpointConfig:
     folder = resource(checkpoint)
     if folder.is_dir():
         return _of_folder(folder, checkpoint)
+    if not is_hub_id(checkpoint):
+        raise UserError(
+            f"generator.checkpoint = {checkpoint!r}: no such folder; give one in diffusers' format,"
+            " or a Hub id like 'owner/name'"
+        )
     cached = cached_folder(checkpoint, ("model_index.json", "*/config.json"))
     if cached is not None:
         return _of_folder(cached, checkpoint)

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -13,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from discl.config.load import load
 from discl.core.errors import UserError
+from discl.core.progress import no_progress
 from discl.files.disk import home, resource
 from discl.harness.price.checkpoints import Networks, UnknownWorkError, config_of
 from discl.harness.price.estimate import price
@@ -100,6 +102,15 @@ def test_what_the_settings_decide_is_counted_as_the_photos_would_be() -> None:
     assert tail.splits["train"] == 10_827
 
 
+@pytest.mark.parametrize("name", ["cifar10_lt", "cifar10_cams"])
+def test_counts_that_are_known_before_the_photos_are_theirs(name: str) -> None:
+    dataset = load(name, "smoke").part("datasets").build()
+    known = dataset.known_photos()
+    dataset.prepare(no_progress)
+    assert known.splits == {split: len(dataset.split(split)) for split in dataset.splits}
+    assert known.train == tuple(np.bincount(dataset.split("train").labels))
+
+
 def test_photos_that_nothing_counts_are_asked_for() -> None:
     spec = load("iwildcam", "smoke")
     with pytest.raises(UserError, match="--hard-photos N"):
@@ -131,6 +142,8 @@ def test_a_checkpoint_of_an_unknown_family_has_no_price(tmp_path: Path) -> None:
 def test_a_checkpoint_folder_without_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="model_index.json, so what it computes is not known"):
         config_of(str(tmp_path))
+    with pytest.raises(UserError, match="no such folder"):
+        config_of(str(tmp_path / "nowhere"))
 
 
 def test_a_price_names_a_currency_or_takes_that_of_the_list() -> None:
