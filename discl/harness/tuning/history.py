@@ -124,8 +124,8 @@ class StudySnapshot:
         """
         if len(self.scored) < LEAST_TRIALS:
             raise UserError(
-                f"{self.name}: {counted(len(self.scored), 'trial is', 'trials are')} over; importances say"
-                f" something from {LEAST_TRIALS} on, so let the sweep go on first"
+                f"{self.name}: {counted(len(self.scored), 'trial is', 'trials are')} over;"
+                f" importances say something from {LEAST_TRIALS} on, so let the sweep go on first"
             )
         copied = in_memory(self.name, self.slots, self.objective)
         with quiet():
