@@ -72,11 +72,11 @@ def _clip() -> tuple[Any, Callable[[], Any]]:
 
 
 CASES = {
+    "ViT-S/16, a step of 16 images": (_vit, True),
+    "ResNet-18, a step of 16 images": (_resnet, True),
+    "CLIP's ViT-B/32, a step of 16 images": (_clip, True),
     "denoiser of 60 M weights, 8 images of 256 px": (_denoiser, False),
     "SD-1.5's autoencoder, decoding one image of 256 px": (_decoder, False),
-    "ResNet-18, a step of 16 images": (_resnet, True),
-    "ViT-S/16, a step of 16 images": (_vit, True),
-    "CLIP's ViT-B/32, a step of 16 images": (_clip, True),
 }
 
 
@@ -148,7 +148,7 @@ def main(case: str | None) -> None:
             "off": round(off, 3),
         }
         click.echo(f"{name}: expected {result[name]['expected']} MB, off by {off:+.1%}")
-    OUTPUT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        OUTPUT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     if any(abs(each["off"]) > TOLERANCE for each in result.values()):
         raise click.ClickException(f"an estimate is off by more than {TOLERANCE:.0%}")
 
