@@ -24,7 +24,7 @@ NODE := $(if $(shell command -v npm 2>/dev/null),,node)
 FIND_LINKS = $(or $(PIP_FIND_LINKS),$(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev check lock audit test fuzz bench plan sweep generator leaderboards docs docs-serve clean
+.PHONY: help install install-dev check lock audit test test-gpu fuzz bench plan sweep generator leaderboards docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ audit: ## whether lock.txt fits, and what OSV knows against its packages (exit 3
 test: install-dev ## run the tests
 	@# one more than a small machine has cores, since tests wait for processes and servers, too; ARGS="-n 8" beats it
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+
+test-gpu: install-dev ## run the tests that need a GPU, which `make test` skips and hides it from
+	$(BIN)/python -m pytest --gpu tests/gpu $(ARGS)
 
 fuzz: install-dev ## try fresh random choices, and twenty times as many examples of the property tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "hypothesis or random" --hypothesis-profile fuzz $(ARGS)

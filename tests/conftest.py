@@ -31,6 +31,11 @@ for variable in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS"):
 
 pytest_plugins = ["tests.postgres", "tests.browser", "tests.forked"]
 
+# Claims to the last bit are a CPU's, and every worker would open a context of its own: a GPU is
+# seen by the tests that need one alone, in a session of their own (`make test-gpu`).
+if "--gpu" not in sys.argv:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 import discl  # noqa: E402, F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
 
 # `make test` tries the same examples each time; `make fuzz` tries others, and twenty times as many.
@@ -164,6 +169,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--slow", action="store_true", help="also run tests marked slow, which take minutes each"
     )
     parser.addoption(
+        "--gpu", action="store_true", help="run the tests that need a GPU, and nothing else"
+    )
+    parser.addoption(
         "--examples", type=int, help="how many examples each property test tries; make fuzz knows"
     )
 
@@ -179,8 +187,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     import torch
 
     skipped = {}
-    if not torch.cuda.is_available():
-        skipped["gpu"] = pytest.mark.skip(reason="needs a CUDA device")
+    if not config.getoption("--gpu"):
+        skipped["gpu"] = pytest.mark.skip(reason="needs a GPU; run it with make test-gpu")
+    elif not torch.cuda.is_available():
+        skipped["gpu"] = pytest.mark.skip(reason="needs a CUDA device, and torch finds none here")
+    if config.getoption("--gpu"):
+        others = [item for item in items if "gpu" not in item.keywords]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if "gpu" in item.keywords]
     if not config.getoption("--slow"):
         skipped["slow"] = pytest.mark.skip(
             reason="takes minutes; run it with make test ARGS=--slow"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from discl.core.compute.precision import true_float32
 from discl.core.errors import UserError, is_out_of_memory, unknown
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import denoising_steps
@@ -279,7 +280,8 @@ class Img2Img:
         resized = _resized(photos, self.size)
         if not requests:
             return Generated(resized)
-        return self._retried(self.trajectory.make(requests, resized), requests, resized)
+        with true_float32():
+            return self._retried(self.trajectory.make(requests, resized), requests, resized)
 
     def _retried(
         self, generated: Generated, requests: Sequence[Request], photos: Photos

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from discl.core.compute.memory import InParts
+from discl.core.compute.precision import true_float32
 from discl.core.interfaces import Floats, Photos, TextsRead
 from discl.files.clip import EMBEDDED, ClipCheckpoint
 from discl.files.shipped import trained_on
@@ -92,7 +93,7 @@ class OpenClipScorer:
 
         model, _, tokenizer, device = self._loaded
         tokens = tokenizer(list(texts)).to(device)
-        with torch.inference_mode():
+        with torch.inference_mode(), true_float32():
             return np.asarray(model.encode_text(tokens, normalize=True).float().cpu().numpy())
 
     @property
@@ -115,6 +116,6 @@ class OpenClipScorer:
         import torch
 
         model, preprocess, _, _ = self._loaded
-        with torch.inference_mode():
+        with torch.inference_mode(), true_float32():
             batch = preprocess(images)
             return np.asarray(model.encode_image(batch, normalize=True).float().cpu().numpy())

@@ -158,15 +158,13 @@ class SDXL(StableDiffusion):
         return PromptEmbeddings(hidden, pooled)
 
     def numbers(self, size: tuple[int, int], scores: list[float]) -> Tensor | None:
-        """Sizes and offsets, or the aesthetic score, in the type that prompts have."""
+        """[b, k], sizes and offsets, or the aesthetic score, in the type that prompts have."""
         rows = [[*size, 0, 0, *([score] if self.scored else size)] for score in scores]
         return uploaded(torch.tensor(rows, dtype=self.dtype), self.device)
 
     def added(self, pooled: Tensor, numbers: Tensor | None) -> dict[str, Tensor] | None:
-        """Pooled prompts [b, d] and numbers [b, k]."""
-        if numbers is None:
-            raise TypeError("SDXL's denoiser is told sizes")
-        return {"text_embeds": pooled, "time_ids": numbers}
+        """Pooled prompts [b, d] and numbers [b, k], of which SDXL always has some."""
+        return {} if numbers is None else {"text_embeds": pooled, "time_ids": numbers}
 
     def scaled(self, latents: Tensor) -> Tensor:
         """The autoencoder's latents [b, c, h, w], standardised where it states their moments."""

@@ -14,7 +14,6 @@ import torch
 from diffusers.utils import logging
 from transformers.utils import logging as transformers_logging
 
-from discl.core.compute.precision import keep_float32
 from discl.core.errors import UserError
 from discl.core.plain_files import check_folder, parsed_json, plain_text
 from discl.parts.generators import _patches  # noqa: F401 - the miniature's checkpoint names it
@@ -118,8 +117,6 @@ def _device(name: str) -> torch.device:
             f"generator.device = {name!r}: this machine offers {torch.cuda.device_count()} CUDA"
             " devices; use 'auto' or 'cpu'"
         )
-    if device.type == "cuda":
-        keep_float32()
     return device
 
 

@@ -63,8 +63,8 @@ class PixelCoder:
             len(latents), lambda batch: self._pixels(taken(latents, batch))
         ):
             pixels = downloads.begin(group.pixels[: len(real)])
-            finite = downloads.begin(group.finite[: len(real)])
-            arriving.append((pixels, finite, group.flagged[: len(real)]))
+            are_finite = downloads.begin(group.finite[: len(real)])
+            arriving.append((pixels, are_finite, group.flagged[: len(real)]))
         downloads.wait()
         images = np.concatenate([pixels.numpy() for pixels, _, _ in arriving])
         finite = [value for _, column, _ in arriving for value in column.tolist()]
