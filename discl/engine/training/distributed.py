@@ -64,6 +64,8 @@ def join() -> None:
         return
     import torch
     from torch import distributed
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     from discl.engine.training.meeting import Meeting
 
@@ -77,14 +79,14 @@ def join() -> None:
                 f" start it with --nproc-per-node {gpus}, or let CUDA_VISIBLE_DEVICES name more"
             )
         torch.cuda.set_device(number)
-    store, rank, world = next(distributed.rendezvous("env://"))
+    store, rank, world = next(rendezvous("env://"))
     distributed.init_process_group(
         "nccl" if on_gpu else "gloo",
-        store=distributed.PrefixStore("group", store),
+        store=PrefixStore("group", store),
         rank=rank,
         world_size=world,
     )
-    _MEETING.append(Meeting(distributed.PrefixStore("meeting", store), rank, world))
+    _MEETING.append(Meeting(PrefixStore("meeting", store), rank, world))
 
 
 def barrier() -> None:
