@@ -11,9 +11,9 @@ from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
 from discl.core.levels import denoising_steps
 from discl.harness.price.checkpoints import CheckpointConfig, Networks, UnknownWorkError, config_of
-from discl.harness.price.generator import GeneratorWork, Sampling, filling
+from discl.harness.price.generator import GeneratorWork, SamplingShape, filling
 from discl.harness.price.gpus import Gpu
-from discl.harness.price.photos import PhotoCounts
+from discl.harness.price.photos import PricedPhotos
 from discl.harness.price.work import weights_of
 
 CONTEXT_BYTES = 1_000_000_000  # of a process on a GPU: its context, kernels and workspaces; a guess
@@ -62,7 +62,7 @@ class BankPrice:
 
 
 def bank_price(
-    spec: Benchmark, gpu: Gpu, photos: PhotoCounts, levels: Sequence[int], workers: int = 1
+    spec: Benchmark, gpu: Gpu, photos: PricedPhotos, levels: Sequence[int], workers: int = 1
 ) -> BankPrice:
     """The images of `levels`; raises UnknownWorkError where their work is not known."""
     generator: Any = spec.part("generators").build()
@@ -76,7 +76,7 @@ def bank_price(
 
     config = config_of(checkpoint)
     size = _size(spec, generator, config)
-    sampling = Sampling(
+    sampling = SamplingShape(
         size,
         generator.steps,
         generator.text_guidance > 1,
@@ -116,7 +116,7 @@ def bank_price(
 
 
 @lru_cache(maxsize=8)
-def _generator_work(checkpoint: str, sampling: Sampling) -> GeneratorWork:
+def _generator_work(checkpoint: str, sampling: SamplingShape) -> GeneratorWork:
     return GeneratorWork(Networks(config_of(checkpoint)), sampling)
 
 

@@ -14,7 +14,7 @@ from discl.core.interfaces import Backbone
 from discl.harness.price.checkpoints import UnknownWorkError
 from discl.harness.price.gpus import EAGER, Gpu
 from discl.harness.price.memory import NOTHING_HELD, PassMemory, pass_memory
-from discl.harness.price.work import NO_WORK, Work, counted, on_meta, weights_of
+from discl.harness.price.work import NO_WORK, NetworkWork, counted, on_meta, weights_of
 
 PREDICTED = 500  # photos that are predicted together
 _OPTIMISER_OPERATORS = 40  # of AdamW over lists of tensors, about
@@ -35,10 +35,10 @@ def dtype_of(precision: str) -> str:
 class TrainingPass:
     """What one image costs, forward and backward, and forward alone."""
 
-    trained: Work
-    predicted: Work
+    trained: NetworkWork
+    predicted: NetworkWork
     weights: int  # numbers of the whole network
-    text: Work = NO_WORK  # of one caption, forward and backward
+    text: NetworkWork = NO_WORK  # of one caption, forward and backward
     captions: int = 0  # that may occur in a batch; 0 = the text tower does not learn
 
 
@@ -143,10 +143,10 @@ class ClassifierWork:
     def step_seconds(self, gpu: Gpu) -> float:
         """Of an optimiser step; its photos are taken to be there in time."""
         if self.frozen:
-            return gpu.seconds(Work(0.0, 0.0, _HEAD_OPERATORS, 0), "float32")
+            return gpu.seconds(NetworkWork(0.0, 0.0, _HEAD_OPERATORS, 0), "float32")
         batch, passes, parts = self.train.batch, self.passes, self.train.accumulate
         # weights, gradients and moments are read and written
-        updating = Work(0.0, 0.0, _OPTIMISER_OPERATORS, 2 * (2 + _MOMENTS) * passes.weights)
+        updating = NetworkWork(0.0, 0.0, _OPTIMISER_OPERATORS, 2 * (2 + _MOMENTS) * passes.weights)
         seconds = parts * gpu.seconds(passes.trained.times(batch / parts), self.dtype)
         if passes.captions:
             text = passes.text.times(self.distinct_captions(batch // parts))

@@ -14,7 +14,7 @@ from discl.core.levels import PHOTO
 from discl.harness.price.bank import BankPrice, bank_price, check_workers
 from discl.harness.price.checkpoints import UnknownWorkError
 from discl.harness.price.gpus import Gpu
-from discl.harness.price.photos import PhotoCounts, photo_counts
+from discl.harness.price.photos import PricedPhotos, photo_counts
 from discl.harness.price.training import TrainingPrice, training_price
 
 IMAGE_BYTES = 0.8  # of a byte a value, in a shard
@@ -28,7 +28,7 @@ class PricedPlan:
     gpu: Gpu
     count: int
     workers: int  # on each GPU
-    photos: PhotoCounts
+    photos: PricedPhotos
     bank: BankPrice | None  # None = no image is needed, or its price is not known
     training: TrainingPrice | None  # None = not known
     disk_bytes: int  # of images and runs

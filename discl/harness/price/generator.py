@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from discl.core.levels import TEXT_ONLY, denoising_steps
 from discl.harness.price.checkpoints import Networks
-from discl.harness.price.gpus import EAGER, OPERATOR_SECONDS, Gpu
+from discl.harness.price.gpus import EAGER, Gpu
 from discl.harness.price.memory import PassMemory, peak_bytes
-from discl.harness.price.work import Work, counted, on_meta, weights_of
+from discl.harness.price.work import NetworkWork, counted, on_meta, weights_of
 
 LARGE = 100_000_000  # weights of a denoiser that a generator compiles on a GPU unless it is told
 MOST_CODED = 4  # images that the autoencoder gets at a time
@@ -24,7 +24,7 @@ _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingShape:
     """Settings by which images are made."""
 
     size: tuple[int, int]  # (height, width) in pixels
@@ -39,7 +39,7 @@ class Sampling:
 class GeneratorWork:
     """The work of one checkpoint at one size; counted when it is first asked for."""
 
-    def __init__(self, networks: Networks, sampling: Sampling) -> None:
+    def __init__(self, networks: Networks, sampling: SamplingShape) -> None:
         self.networks = networks
         self.sampling = sampling
         vae = networks.vae
@@ -61,23 +61,23 @@ class GeneratorWork:
     # ---------------------------------------------------------------- FLOPs
 
     @cached_property
-    def denoise(self) -> Work:
+    def denoise(self) -> NetworkWork:
         """Of one call of the denoiser on one image; guidance makes two of it."""
         work = counted(lambda: self._denoised(1, torch.float32), weights_of(self.networks.unet))
         return work.times(2 if self.guided else 1)
 
     @cached_property
-    def encode(self) -> Work:
+    def encode(self) -> NetworkWork:
         """Of one photo."""
         return counted(lambda: self._encoded(1, torch.float32), weights_of(self.networks.vae))
 
     @cached_property
-    def decode(self) -> Work:
+    def decode(self) -> NetworkWork:
         """Of one image."""
         return counted(lambda: self._decoded(1, torch.float32), weights_of(self.networks.vae))
 
     @cached_property
-    def embed(self) -> Work:
+    def embed(self) -> NetworkWork:
         """Of one prompt."""
         encoders = self.networks.text_encoders
         return counted(lambda: self._embedded(1), sum(map(weights_of, encoders)))
@@ -143,12 +143,12 @@ class GeneratorWork:
         steps = denoising_steps(level, sampling.steps)
         chunk = sampling.chunk
         coded = min(chunk, MOST_CODED)
-        denoising = gpu.seconds(self.denoise.times(chunk), sampling.dtype) / chunk
-        decoding = gpu.seconds(self.decode.times(coded), self.vae_dtype) / coded
-        encoding = gpu.seconds(self.encode.times(coded), self.vae_dtype) / coded
+        denoising = _seconds(gpu, self.denoise.times(chunk), sampling.dtype) / chunk
+        decoding = _seconds(gpu, self.decode.times(coded), self.vae_dtype) / coded
+        encoding = _seconds(gpu, self.encode.times(coded), self.vae_dtype) / coded
         if level == TEXT_ONLY and not sampling.photo_in_level_0:
             encoding = 0.0
-        embedding = gpu.seconds(self.embed, sampling.dtype)
+        embedding = _seconds(gpu, self.embed, sampling.dtype)
         seconds = steps * denoising + decoding + share * (encoding + embedding)
         return seconds * (1.0 if self.compiled else EAGER)
 
@@ -157,10 +157,10 @@ class GeneratorWork:
         sampling = self.sampling
         steps = denoising_steps(level, sampling.steps)
         return (
-            steps * gpu.seconds(self.denoise, sampling.dtype)
-            + gpu.seconds(self.encode, self.vae_dtype)
-            + gpu.seconds(self.decode, self.vae_dtype)
-            + gpu.seconds(self.embed, sampling.dtype)
+            steps * _seconds(gpu, self.denoise, sampling.dtype)
+            + _seconds(gpu, self.encode, self.vae_dtype)
+            + _seconds(gpu, self.decode, self.vae_dtype)
+            + _seconds(gpu, self.embed, sampling.dtype)
         )
 
     # ---------------------------------------------------------------- memory
@@ -233,11 +233,6 @@ def filling(levels: Mapping[int, int], variants: int, batch: int, chunk: int) ->
     return min(computed / used - 1, MOST_FILLED)
 
 
-def launch_bound(work: Work, gpu: Gpu, dtype: str) -> bool:
-    """Whether a pass waits for operators to be launched, and not for arithmetic."""
-    return gpu.seconds(work, dtype) <= work.operators * OPERATOR_SECONDS * 1.001
-
-
-def mean_steps(levels: Sequence[int], steps: int) -> float:
-    """Denoising steps of an image, over levels of which there are as many images each."""
-    return sum(denoising_steps(level, steps) for level in levels) / len(levels)
+def _seconds(gpu: Gpu, work: NetworkWork, dtype: str) -> float:
+    """Of a pass that makes images, which is in float32 where it says so, and not in TF32."""
+    return gpu.seconds(work, dtype, tf32=False)

@@ -14,7 +14,7 @@ from discl.config.toml import read
 from discl.core.errors import UserError, shown, unknown
 from discl.core.plain_files import plain_text
 from discl.files.disk import home, resource
-from discl.harness.price.work import Work
+from discl.harness.price.work import NetworkWork
 
 _SHIPPED = "pkg://discl/assets/gpus.toml"
 _OWN = "gpus.toml"  # in $DISCL_HOME
@@ -59,19 +59,20 @@ class Gpu:
     def memory_bytes(self) -> int:
         return int(self.memory * 1e9)
 
-    def seconds(self, work: Work, dtype: str, passes: float = 1.0) -> float:
-        """Of so many passes; each waits for arithmetic, for its weights, or for the launching.
+    def seconds(self, work: NetworkWork, dtype: str, tf32: bool = True) -> float:
+        """Of a pass, which waits for arithmetic, for its weights, or for operators to be launched.
 
         `dtype` is "float32", "float16" or "bfloat16". In float32 convolutions are in TF32, as
-        torch has them on by default, and products are not.
+        torch has them by default, unless `tf32` is False; products are not.
         """
         half = dtype != "float32"
-        convolving = work.convolutions / (1e12 * (self.bf16 if half else self.tf32))
+        convolution_peak = self.bf16 if half else self.tf32 if tf32 else self.fp32
+        convolving = work.convolutions / (1e12 * convolution_peak)
         multiplying = work.products / (1e12 * (self.bf16 if half else self.fp32))
         reading = work.weights * (2 if half else 4) / (1e9 * self.bandwidth)
         launching = work.operators * OPERATOR_SECONDS
         arithmetic = (convolving + multiplying) / self.utilisation
-        return passes * max(arithmetic, reading, launching)
+        return max(arithmetic, reading, launching)
 
 
 def known_gpus() -> dict[str, Gpu]:

@@ -18,7 +18,7 @@ from discl.harness.run.assembly import Bench
 
 
 @dataclass(frozen=True)
-class PhotoCounts:
+class PricedPhotos:
     """Photos of one benchmark."""
 
     splits: Mapping[str, int]  # name -> photos
@@ -40,7 +40,7 @@ class PhotoCounts:
         return sum(count for name, count in self.splits.items() if name != "train")
 
 
-def photo_counts(spec: Benchmark, hard_photos: int | None = None) -> PhotoCounts:
+def photo_counts(spec: Benchmark, hard_photos: int | None = None) -> PricedPhotos:
     """As published, as the dataset's settings decide them, or as they lie here.
 
     `hard_photos` is what a person says. Raises UserError, which says what to give, where nothing
@@ -59,7 +59,7 @@ def photo_counts(spec: Benchmark, hard_photos: int | None = None) -> PhotoCounts
         _check(hard, known.splits["train"])
         known_by = "by its settings" if known.train else "as published"
         source = "as given" if hard_photos is not None else known_by
-        return PhotoCounts(known.splits, known.classes, hard, source)
+        return PricedPhotos(known.splits, known.classes, hard, source)
     if _is_ready(dataset):
         return _of_those_here(bench, None)
     name = str(spec.dataset["name"])
@@ -69,7 +69,7 @@ def photo_counts(spec: Benchmark, hard_photos: int | None = None) -> PhotoCounts
     )
 
 
-def _of_those_here(bench: Bench, hard_photos: int | None) -> PhotoCounts:
+def _of_those_here(bench: Bench, hard_photos: int | None) -> PricedPhotos:
     dataset = bench.dataset
     if not _is_ready(dataset):
         name = str(bench.spec.dataset["name"])
@@ -86,7 +86,7 @@ def _of_those_here(bench: Bench, hard_photos: int | None) -> PhotoCounts:
         )
     splits = {name: len(dataset.split(name)) for name in dataset.splits}
     _check(hard, splits["train"])
-    return PhotoCounts(splits, len(dataset.classes), hard, "as they lie here")
+    return PricedPhotos(splits, len(dataset.classes), hard, "as they lie here")
 
 
 def _is_ready(dataset: Dataset) -> bool:

@@ -16,7 +16,7 @@ from discl.core.levels import PHOTO
 from discl.harness.price.bank import CONTEXT_BYTES, BankPrice
 from discl.harness.price.classifier import ClassifierWork, predicted_photos
 from discl.harness.price.gpus import Gpu
-from discl.harness.price.photos import PhotoCounts
+from discl.harness.price.photos import PricedPhotos
 
 OTHER_EPOCH = 0.3  # of runs whose best epoch by val is not the last
 
@@ -53,7 +53,7 @@ class TrainingPrice:
 def training_price(
     spec: Benchmark,
     gpu: Gpu,
-    photos: PhotoCounts,
+    photos: PricedPhotos,
     bank: BankPrice | None,
 ) -> TrainingPrice:
     side = int(getattr(spec.part("datasets").build(), "side", 32))
@@ -123,12 +123,12 @@ def _bank_hours(bank: BankPrice | None, levels: set[int]) -> float:
     return seconds * (1 + bank.filling) / 3600
 
 
-def _steps(spec: Benchmark, photos: PhotoCounts) -> int:
+def _steps(spec: Benchmark, photos: PricedPhotos) -> int:
     images = spec.sampling.images or photos.train
     return spec.train.epochs * (images // spec.train.batch)
 
 
-def _predicted(spec: Benchmark, photos: PhotoCounts, strategy: str) -> float:
+def _predicted(spec: Benchmark, photos: PricedPhotos, strategy: str) -> float:
     """Photos that a run predicts; an adaptive strategy measures as many as are hard, at most."""
     train = spec.train
     probed = 0.0
@@ -139,7 +139,7 @@ def _predicted(spec: Benchmark, photos: PhotoCounts, strategy: str) -> float:
     return predicted_photos(train, photos.val, photos.scored, alphas, probed, OTHER_EPOCH)
 
 
-def _others(spec: Benchmark, photos: PhotoCounts) -> tuple[int, float]:
+def _others(spec: Benchmark, photos: PricedPhotos) -> tuple[int, float]:
     """(optimiser steps, predicted photos) of starts and of models that find the hard photos."""
     steps, predicted = 0, 0.0
     if is_trained(spec.train.start):

@@ -22,7 +22,7 @@ _FREE = frozenset(
 
 
 @dataclass(frozen=True)
-class Work:
+class NetworkWork:
     """Of one pass. FLOPs count two for each multiply-add, as `torch.utils.flop_counter` does."""
 
     convolutions: float  # FLOPs
@@ -34,32 +34,14 @@ class Work:
     def flops(self) -> float:
         return self.convolutions + self.products
 
-    def __add__(self, other: Work) -> Work:
-        return Work(
-            self.convolutions + other.convolutions,
-            self.products + other.products,
-            self.operators + other.operators,
-            self.weights + other.weights,
-        )
-
-    def times(self, images: float) -> Work:
+    def times(self, images: float) -> NetworkWork:
         """Of a batch so many times as large: as many operators, which do more each."""
-        return Work(
+        return NetworkWork(
             images * self.convolutions, images * self.products, self.operators, self.weights
         )
 
-    def repeated(self, passes: float) -> Work:
-        """Of so many passes, one after the other."""
-        operators = round(passes * self.operators)
-        return Work(
-            passes * self.convolutions,
-            passes * self.products,
-            operators,
-            round(passes * self.weights),
-        )
 
-
-NO_WORK = Work(0.0, 0.0, 0, 0)
+NO_WORK = NetworkWork(0.0, 0.0, 0, 0)
 
 
 class _Operators(TorchDispatchMode):
@@ -76,7 +58,7 @@ class _Operators(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def counted(run: Callable[[], object], weights: int = 0) -> Work:
+def counted(run: Callable[[], object], weights: int = 0) -> NetworkWork:
     """The work that `run` does with tensors, whatever device they are on."""
     with _Operators() as operators, FlopCounterMode(display=False) as flops:
         run()
@@ -84,7 +66,7 @@ def counted(run: Callable[[], object], weights: int = 0) -> Work:
     convolutions = sum(
         amount for operator, amount in by_operator.items() if "convolution" in str(operator)
     )
-    return Work(
+    return NetworkWork(
         float(convolutions),
         float(flops.get_total_flops() - convolutions),
         operators.count,

@@ -21,8 +21,7 @@ from discl.config.schedule import in_epochs
 from discl.core.interfaces import Photos, Request
 from discl.core.levels import denoising_steps
 from discl.files.photos import encode
-from discl.harness.run.assembly import Bench
-from discl.harness.sweep.by_flops import (
+from discl.harness.price.here import (
     REACHED,
     first_steps,
     flops_of_images,
@@ -30,6 +29,7 @@ from discl.harness.sweep.by_flops import (
     flops_per_second,
     seconds_of_image_sample,
 )
+from discl.harness.run.assembly import Bench
 from discl.harness.sweep.paces import Patience, measured_once
 from discl.harness.sweep.training_sample import TrainingSample
 

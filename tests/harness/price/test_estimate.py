@@ -18,13 +18,13 @@ from discl.core.progress import no_progress
 from discl.files.disk import home, resource
 from discl.harness.price.checkpoints import Networks, UnknownWorkError, config_of
 from discl.harness.price.estimate import price
-from discl.harness.price.generator import GeneratorWork, Sampling, filling
+from discl.harness.price.generator import GeneratorWork, SamplingShape, filling
 from discl.harness.price.gpus import Gpu, custom_gpu, find_gpu, known_gpus, priced
 from discl.harness.price.photos import photo_counts
-from discl.harness.price.work import Work, counted
+from discl.harness.price.work import NetworkWork, counted
 
 SHIPPED = "pkg://discl/assets/cifar10_diffusion"
-SMALL = Sampling((32, 32), 12, True, "float32", 32, True, False)
+SMALL = SamplingShape((32, 32), 12, True, "float32", 32, True, False)
 
 
 def no_weights(tmp_path: Path) -> Path:
@@ -177,11 +177,13 @@ def test_a_gpu_that_is_not_listed_names_those_that_are_and_may_be_added() -> Non
 
 def test_seconds_are_those_of_what_is_waited_for() -> None:
     gpu = Gpu("mine", "mine", 100, 50, 10, 1000, 24, "here")
-    assert gpu.seconds(Work(0, 1e12, 10, 0), "float16") == pytest.approx(1e12 / 100e12 / 0.5)
-    assert gpu.seconds(Work(0, 1e12, 10, 0), "float32") == pytest.approx(1e12 / 10e12 / 0.5)
-    assert gpu.seconds(Work(1e12, 0, 10, 0), "float32") == pytest.approx(1e12 / 50e12 / 0.5)
-    assert gpu.seconds(Work(0, 1, 1000, 0), "float16") == pytest.approx(0.025)
-    assert gpu.seconds(Work(0, 1, 1, 10**9), "float16") == pytest.approx(2 / 1000)
+    assert gpu.seconds(NetworkWork(0, 1e12, 10, 0), "float16") == pytest.approx(1e12 / 100e12 / 0.5)
+    assert gpu.seconds(NetworkWork(0, 1e12, 10, 0), "float32") == pytest.approx(1e12 / 10e12 / 0.5)
+    convolving = NetworkWork(1e12, 0, 10, 0)
+    assert gpu.seconds(convolving, "float32") == pytest.approx(1e12 / 50e12 / 0.5)
+    assert gpu.seconds(convolving, "float32", tf32=False) == pytest.approx(1e12 / 10e12 / 0.5)
+    assert gpu.seconds(NetworkWork(0, 1, 1000, 0), "float16") == pytest.approx(0.025)
+    assert gpu.seconds(NetworkWork(0, 1, 1, 10**9), "float16") == pytest.approx(2 / 1000)
 
 
 def test_groups_that_are_filled_up_are_counted_in() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from discl.harness.price.checkpoints import Networks, config_of
-from discl.harness.price.generator import GeneratorWork, Sampling
+from discl.harness.price.generator import GeneratorWork, SamplingShape
 from discl.harness.price.gpus import known_gpus
 
 REFINER = "stabilityai/stable-diffusion-xl-refiner-1.0"
@@ -44,7 +44,7 @@ def test_hours_agree_with_the_cost_model_within_15_percent(row: str) -> None:
     checkpoint, size, steps, guided, (images, levels), banks, loops = ROWS[row]
     networks = Networks(config_of(checkpoint))
     assert sum(p.numel() for p in networks.unet.parameters()) == PARAMETERS[checkpoint]
-    sampling = Sampling(size, steps, guided, "float16", 32, True, True)
+    sampling = SamplingShape(size, steps, guided, "float16", 32, True, True)
     work = GeneratorWork(networks, sampling)
     gpus = [known_gpus()[name] for name in ("h200", "a100", "rtx4090")]
     an_hour = images / len(levels) / 3600

@@ -100,7 +100,7 @@ def test_damaged_paces_are_measured_again(
 def test_what_would_take_too_long_by_its_flops_is_not_begun_but_priced_by_them(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("discl.harness.sweep.by_flops.SMALL_BYTES", 0)
+    monkeypatch.setattr("discl.harness.price.here.SMALL_BYTES", 0)
     monkeypatch.setattr("discl.harness.sweep.throughput.flops_per_second", lambda: 1e3)
     monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     bench = Bench(spec_of(photos, DIFFUSION))

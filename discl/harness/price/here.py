@@ -48,7 +48,7 @@ def flops_per_second() -> float:
 def flops_of_images(bench: Bench) -> FlopsOfImages | None:
     """By the configuration of the generator's checkpoint; None = it tells nothing, or is small."""
     from discl.harness.price.checkpoints import Networks, UnknownWorkError, config_of
-    from discl.harness.price.generator import GeneratorWork, Sampling
+    from discl.harness.price.generator import GeneratorWork, SamplingShape
 
     generator: Any = bench.generator
     if not all(hasattr(generator, name) for name in ("checkpoint", "text_guidance", "chunk")):
@@ -59,7 +59,7 @@ def flops_of_images(bench: Bench) -> FlopsOfImages | None:
     size = (size[1], size[0]) if size else bench.source_rule.size
     guided, dtype = generator.text_guidance > 1, generator.dtype
     try:
-        sampling = Sampling(size, generator.steps, guided, dtype, generator.chunk, True, True)
+        sampling = SamplingShape(size, generator.steps, guided, dtype, generator.chunk, True, True)
         work = GeneratorWork(Networks(config_of(generator.checkpoint)), sampling)
         return FlopsOfImages(work.denoise.flops, work.decode.flops, generator.chunk)
     except (UnknownWorkError, UserError):
