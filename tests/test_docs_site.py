@@ -136,7 +136,7 @@ def test_the_reference_says_what_the_code_says(site: Path) -> None:
     commands = words(site, "reference/cli")
     parts = words(site, "reference/parts")
     assert "discl bank export" in commands
-    assert "discl sweep tune_static --workers 2 --retest 5" in commands
+    assert "discl sweep tune_static --retest 5" in commands
     for kind in KINDS:
         for name in names(kind):
             assert (
