@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from discl.cli import main
 from discl.cli.render.text import spark
 from discl.core.hashing import short
+from discl.core.seals import read_sealed, sealed_text
 from discl.core.text import printable
 from discl.harness.run.store import Store
 from tests import stores
@@ -698,6 +699,13 @@ def test_what_a_stopped_run_goes_on_with_is_told_from_what_it_began_with(
     )
     assert "--strategies adaptive --seeds 3" in output["command"]
     assert "dataset.root=" in output["command"]
+    # written down when that was the name of the default, so that the id does not have it
+    written = tmp_path / "home" / "runs" / id / "000" / "experiment.json"
+    description = read_sealed(written, "")
+    description["config"]["train"]["eval_precision"] = "float32"
+    written.write_text(sealed_text(description))
+    earlier = json.loads(_discl("runs", "show", id, "--format", "json").stdout)
+    assert earlier["command"] == output["command"]
 
 
 def test_the_stores_own_ids_are_those_of_the_settings() -> None:

@@ -229,6 +229,9 @@ def _experiment(run: StoredRun) -> Experiment:
     config = dict(content["config"])
     strategy = str(config["strategy"])
     seed = int(config.pop("seed"))
+    if "eval_precision" not in content["identity"]["train"]:
+        # a default, which is written down by the name that it had then
+        config["train"] = {**config["train"], "eval_precision": "auto"}
     parameters = content["identity"]["strategy"]["parameters"]
     config["strategy"] = {strategy: parameters} if parameters else {}
     return Experiment(Benchmark(**config), strategy, seed)
