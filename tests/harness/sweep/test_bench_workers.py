@@ -12,8 +12,10 @@ from click.testing import CliRunner, Result
 from discl.cli import main
 from discl.files.disk import home
 from discl.harness.run.store import Store
-from tests import sweeps
-from tests.sweeps import Ready
+from discl.testing import gone
+from tests import processes, sweeps
+from tests.processes import workers_of
+from tests.sweeps import Ready, until
 
 
 @pytest.fixture
@@ -62,6 +64,28 @@ def test_an_executors_bench_is_the_bench_of_one_run_after_the_other(
 @pytest.mark.slow(reason="two processes, each of which loads torch; the contract has them, too")
 def test_two_workers_make_the_same_bench(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     _same_as_one_by_one(words, "--workers", "2", monkeypatch=monkeypatch)
+
+
+@pytest.mark.slow(reason="processes that load torch, and are killed")
+def test_a_bench_whose_launcher_is_killed_leaves_no_worker_and_goes_on_from_there(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    launcher = processes.begin(
+        processes.discl,
+        [*words, "--workers", "2"],
+        log=log,
+        folder=Path.cwd(),
+        environment={"DISCL_HOME": str(home())},
+    )
+    until(_stored, launcher, log)
+    workers = {*workers_of(launcher.pid)}
+    launcher.kill()
+    assert launcher.wait(60) != 0
+    assert gone(workers)
+    begun = _stored()
+    _same_as_one_by_one(words, "--workers", "1", monkeypatch=monkeypatch)
+    assert begun
 
 
 def test_a_run_that_fails_stops_no_other_and_is_named(words: list[str]) -> None:
