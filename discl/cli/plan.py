@@ -55,7 +55,7 @@ def plan(
     """Estimate the cost of `discl bench`: here, or on a GPU before it is rented.
 
     Nothing is trained and no image is made. Without --gpu a sample of the work is timed on this
-    machine, 20 seconds at most; what would take longer is priced from its FLOPs.
+    machine, 15 seconds at most; what would take longer is priced from its FLOPs.
 
     With --gpu the FLOPs are counted from the configuration of the checkpoint and of the networks,
     and divided by half of what the GPU's data sheet promises: an estimate, within a factor of two,
@@ -66,7 +66,7 @@ def plan(
     \b
     discl plan iwildcam --scale paper --gpu h200
     discl plan iwildcam --scale paper --gpu a100 --count 4 --price "1.3 USD"
-    discl plan iwildcam --scale paper --gpu rtx4090 --set generator.preset=sd-turbo
+    discl plan iwildcam --scale paper --gpu a100 --set generator.preset=sd-turbo
     discl plan cifar10_lt --tflops 120 --bandwidth 900 --memory 48
     """
     options = {key: given.pop(key) for key in ("count", "workers", "hourly", "hard_photos")}
