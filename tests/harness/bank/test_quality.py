@@ -413,7 +413,9 @@ def test_the_pixel_difference_of_black_and_white_is_one() -> None:
 
 def test_the_verb_prints_or_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        import_module("discl.cli.bank.quality"), "opened", lambda _: (_bench(), CompositeTracker.of([]))
+        import_module("discl.cli.bank.quality"),
+        "opened",
+        lambda _: (_bench(), CompositeTracker.of([])),
     )
     said = CliRunner().invoke(main, ["bank", "report", "cifar10_lt"])
     assert said.exit_code == 0, said.output
