@@ -70,6 +70,7 @@ def test_it_waits_as_the_table_says_and_computes_what_a_cpu_does(
 
 
 @SLOW
+@pytest.mark.timeout(3_000)  # the first one waits for all of them
 @pytest.mark.parametrize("name", FURTHER)
 def test_so_does_every_other_case(name: str, further: dict[str, Any]) -> None:
     _check(name, further[name])

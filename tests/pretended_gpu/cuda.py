@@ -121,6 +121,10 @@ def answer() -> None:
     torch.Tensor.pin_memory = tensor.pinned  # type: ignore[method-assign]
     # wrapped tensors have no place in it, and it only saves time
     torch.inference_mode = lambda *_: torch.no_grad()  # type: ignore[assignment,misc]
-    torch.autograd.set_multithreading_enabled(False)
     torch.__future__.set_swap_module_params_on_conversion(True)
+
+
+def answer_in_thread() -> None:
+    """What torch keeps for each thread apart."""
+    torch.autograd.set_multithreading_enabled(False)
     torch._C._set_only_lift_cpu_tensors(True)  # `torch.tensor(x, device="cuda")` is a copy

@@ -9,6 +9,7 @@ import ctypes
 import importlib
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,16 +29,18 @@ def start(driver: Path) -> Ledger:
     tensor = importlib.import_module("tests.pretended_gpu.tensor")
     cuda = importlib.import_module("tests.pretended_gpu.cuda")
     cuda.answer()
-    _in_every_thread(tensor.Interception)
+    _in_every_thread(tensor.Interception, cuda.answer_in_thread)
     return tensor.LEDGER  # type: ignore[no-any-return]
 
 
-def _in_every_thread(interception: type) -> None:
+def _in_every_thread(interception: type, answer_in_thread: Callable[[], None]) -> None:
     """torch keeps what looks at operators for each thread apart."""
+    answer_in_thread()
     interception().__enter__()
     run = threading.Thread.run
 
     def intercepted(thread: threading.Thread) -> None:
+        answer_in_thread()
         with interception():
             run(thread)
 
