@@ -96,7 +96,7 @@ class Drawn(NamedTuple):
     """The captions of a batch."""
 
     rows: Tensor  # int64 [k], of tokens; filled up with repeats
-    index: Tensor  # int64 [b], where the caption of each photo stands among them
+    places: Tensor  # int64 [b], where the caption of each photo stands among them
 
 
 class TextHead(nn.Module):
@@ -187,8 +187,8 @@ class TextHead(nn.Module):
         """Unit vectors [b, d] of a caption for each label [b], drawn by the global generator."""
         drawn, self._drawn = self._drawn or self._draw(labels), None
         if not self.tunes_text:
-            return self._constant()[drawn.rows[drawn.index]]
-        return self._embedded(self.tokens[drawn.rows])[drawn.index]
+            return self._constant()[drawn.rows[drawn.places]]
+        return self._embedded(self.tokens[drawn.rows])[drawn.places]
 
     def _draw(self, labels: Tensor) -> Drawn:
         """As many captions as are distinct, drawn where the labels [b] are."""
