@@ -61,7 +61,7 @@ def test_the_smallest_scale_goes_by_with_bar_count_and_time_left_and_ends_in_the
     assert re.search(r"device: .* GB of memory free", begin)
     assert re.search(rf"{MADE} images to make \([\d,]+ denoising steps\)", begin)
     assert "CIFAR-10-LT, scale smoke" in end
-    assert re.search(r"^static +1", end, re.MULTILINE)
+    assert re.search(r"^ static +1", end, re.MULTILINE)
     assert f"this time: {MADE} images made" in end
     assert f"runs: {tmp_path}/runs" in end.replace("\n", "")
     assert "next: discl report cifar10_lt --strategies static,real_only" in end
