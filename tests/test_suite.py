@@ -20,6 +20,13 @@ THEIRS = {
     "_protected_args",  # click: the words that a group has left
     "_MODEL_CONFIGS",  # open_clip: the models there are
     "_PRETRAINED",
+    "_C",  # torch: what a device of its own is made of
+    "_set_only_lift_cpu_tensors",
+    "_make_wrapper_subclass",
+    "_disabled_torch_function_impl",
+    "_schema",
+    "_dynamo",  # and the counter of what its compiler made
+    "_getframe",  # sys
 }
 
 

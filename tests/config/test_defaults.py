@@ -1,5 +1,5 @@
-"""Identities hold what differs from a default, so a default may change only together with its
-part's version.
+"""Identities hold what differs from a default, so a default that they hold may change only together
+with its part's version.
 """
 
 import inspect
@@ -19,6 +19,7 @@ def _defaults() -> dict[str, Any]:
             if isinstance(parameter.default, bool | int | float | str | None)
             else repr(parameter.default)
             for key, parameter in inspect.signature(find(kind, name)).parameters.items()
+            if key not in getattr(find(kind, name), "not_hashed", ())
         }
         for kind in KINDS
         for name in names(kind)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from discl.core.errors import UserError, shown
+from discl.core.plain_files import plain_text
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 NO_GPU = ("", "-1", "NoDevFiles")  # of the variable: the CPU is meant
@@ -73,7 +74,7 @@ def driver_version() -> str:
     "" = there is none.
     """
     with suppress(OSError):
-        told = DRIVER.read_text("utf-8", "replace")
+        told = plain_text(DRIVER, errors="replace")
         found = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", told)
         return found.group() if found else "unknown"
     return "unknown" if shutil.which("nvidia-smi") else ""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from pathlib import Path
 
-from discl.core.plain_files import open_file
+from discl.core.plain_files import open_file, parsed_json
 
 _LENGTH = struct.Struct("<Q")
 _LONGEST = 100_000_000  # bytes of a header, which safetensors itself allows
@@ -25,7 +24,7 @@ def _numbers(path: Path) -> int:
     try:
         with open_file(path, "rb") as opened:
             (length,) = _LENGTH.unpack(opened.read(_LENGTH.size))
-            header = json.loads(opened.read(min(length, _LONGEST)))
+            header = parsed_json(opened.read(min(length, _LONGEST)))
         return sum(
             math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
         )
