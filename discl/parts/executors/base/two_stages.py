@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 
 class StageThread:
     """Runs second stages in a thread, one at a time; the one before must be taken first.
 
-    At the end of its block it waits for the one at work, also where the block ends by an exception:
-    what it writes is kept.
+    At the end of its block it waits for the one at work, also where the block ends by an exception,
+    and through Ctrl-C: the process could not end before it, and what it writes is kept and counted.
     """
 
     def __init__(self) -> None:
@@ -23,11 +22,20 @@ class StageThread:
     def __enter__(self) -> StageThread:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        with suppress(Exception):  # it is told why the block ends, and not of what came after
-            self.take()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        stop = None
+        while self._at_work is not None:
+            try:
+                # not `join`, which takes an interrupted thread for an ended one (CPython 3.11);
+                # and what fails now is not told, since it is told why the block ends
+                wait([self._at_work[1]])
+                self._at_work = None
+            except KeyboardInterrupt as again:
+                stop = again
         if self._thread is not None:
             self._thread.shutdown()
+        if stop is not None and kind is None:
+            raise stop
 
     @property
     def is_busy(self) -> bool:
