@@ -14,6 +14,7 @@ from discl.parts.executors.base.two_stages import StageThread
 
 def _interrupting(kept: list[str]) -> None:
     """Work during which somebody presses Ctrl-C."""
+    time.sleep(0.05)  # so that the block has ended
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(0.05)
     kept.append("written")
