@@ -114,7 +114,7 @@ def test_ctrl_c_during_images_ten_times_costs_a_batch_each_at_most(
     with Terminal(QUICK, environment={"DISCL_HOME": str(tmp_path)}) as terminal:
         assert terminal.wait() == 0, shown(terminal.screen)
         end = shown(terminal.screen)
-    assert f"this time: {IMAGES - kept_before} images made" in end
+    assert f"this time: {IMAGES - kept_before:,} images made" in end
     bank = Bank.at(folder)
     assert list(bank.verify()) == []
     bank.close()

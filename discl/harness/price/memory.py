@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from discl.harness.price.shapes import result_of
+
 
 class PassMemory(NamedTuple):
     """Bytes beside the weights: some whatever the batch, and some for each image of it."""
@@ -45,7 +47,7 @@ class _Held(TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = {id(each.untyped_storage()) for each in _tensors((args, kwargs))}
-        result = func(*args, **(kwargs or {}))
+        result = result_of(func, args, kwargs or {})
         for tensor in _tensors(result):
             storage = tensor.untyped_storage()
             if id(storage) not in given and id(storage) not in self._known:

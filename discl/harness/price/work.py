@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
+
+from discl.harness.price.shapes import result_of
 
 # operators that start no kernel; a transpose counts: a copy of what it turns mostly follows
 _FREE = frozenset(
@@ -44,34 +46,46 @@ class NetworkWork:
 NO_WORK = NetworkWork(0.0, 0.0, 0, 0)
 
 
-class _Operators(TorchDispatchMode):
-    """Counts operators that start a kernel."""
+class _Counting(TorchDispatchMode):
+    """Counts operators that start a kernel, and their FLOPs by torch's own formulas.
+
+    As `FlopCounterMode` does, without its account of who called what.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
+        self.convolutions = 0
+        self.products = 0
+        self._leaves: set[Any] = set()  # operators that are made of no others
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        self.count += func.overloadpacket.__name__ not in _FREE
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func not in self._leaves:
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+            self._leaves.add(func)
+        packet = func.overloadpacket
+        self.count += packet.__name__ not in _FREE
+        result = result_of(func, args, kwargs)
+        if packet in flop_registry:
+            amount = flop_registry[packet](*args, **kwargs, out_val=result)
+            if "convolution" in str(packet):
+                self.convolutions += amount
+            else:
+                self.products += amount
+        return result
 
 
 def counted(run: Callable[[], object], weights: int = 0) -> NetworkWork:
     """The work that `run` does with tensors, whatever device they are on."""
-    with _Operators() as operators, FlopCounterMode(display=False) as flops:
+    with _Counting() as work:
         run()
-    by_operator = flops.get_flop_counts().get("Global", {})
-    convolutions = sum(
-        amount for operator, amount in by_operator.items() if "convolution" in str(operator)
-    )
-    return NetworkWork(
-        float(convolutions),
-        float(flops.get_total_flops() - convolutions),
-        operators.count,
-        weights,
-    )
+    return NetworkWork(float(work.convolutions), float(work.products), work.count, weights)
 
 
 def weights_of(module: torch.nn.Module) -> int:
