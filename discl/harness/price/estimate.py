@@ -9,6 +9,7 @@ from typing import Any
 
 from discl.config.benchmark import Benchmark
 from discl.config.experiment import experiments
+from discl.core.compute.collector import without_collector
 from discl.core.errors import UserError
 from discl.core.levels import PHOTO
 from discl.harness.price.bank import BankPrice, bank_price, check_workers
@@ -63,6 +64,7 @@ class PricedPlan:
         return self.gpu.price.of(self.hours * self.count)
 
 
+@without_collector()  # most of its time goes into imports
 def price(
     spec: Benchmark, gpu: Gpu, count: int = 1, workers: int = 1, hard_photos: int | None = None
 ) -> PricedPlan:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from discl.core.compute.collector import without_collector
 from discl.core.errors import UserError
 from discl.core.plain_files import open_file, parsed_json
 
@@ -97,7 +97,7 @@ def read_records(
         done = list[T]()
         read = 0
         try:
-            with _without_collector():
+            with without_collector():
                 for chunk in _chunks(path, array, span, exact, block):
                     done.append(convert(chunk, read + 1))
                     read += len(chunk)
@@ -179,18 +179,6 @@ def _checked(records: list[Any]) -> list[Record]:
     if set(map(type, records)) <= {dict}:
         return records
     raise _NoRecordError(f"{next(one for one in records if type(one) is not dict)!r}"[:40])
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Records hold no cycles, and looking for some takes longer than reading them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _values(ijson: Any, stream: Any, prefix: str, exact: bool) -> Iterator[Any]:
