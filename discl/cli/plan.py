@@ -58,10 +58,10 @@ def plan(
     machine, 15 seconds at most; what would take longer is priced from its FLOPs.
 
     With --gpu the FLOPs are counted from the configuration of the checkpoint and of the networks,
-    and divided by half of what the GPU's data sheet promises: an estimate, within a factor of two,
-    that says which of two settings is dearer far better than what either costs. Memory says whether
-    the chunk and the batch fit, and what would. All is priced from nothing: images and runs that
-    are stored here are not taken off.
+    and divided by half of what the GPU's data sheet promises (a third for the l4): an estimate,
+    within a factor of two, that says which of two settings is dearer far better than what either
+    costs. Memory says whether the chunk and the batch fit, and what would. All is priced from
+    nothing: images and runs that are stored here are not taken off.
 
     \b
     discl plan iwildcam --scale paper --gpu h200

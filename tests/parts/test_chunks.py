@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from discl.core.compute.room import Room, too_many
+from discl.core.compute.room import Room, too_many, too_many_processes
 from discl.files.networks.weight_bytes import weight_bytes
 from discl.parts.generators.base.chunks import chunk_of
 
@@ -46,7 +46,12 @@ def test_more_workers_than_memory_are_told_with_how_many_fit() -> None:
     assert not too_many(3, 6_000_000_000, gpu)
     assert not too_many(9, 6_000_000_000, None)
     assert too_many(4, 6_000_000_000, gpu) == (
-        "4 workers side by side: each holds weights of 6.0 GB at least, and NVIDIA L4 has 20.0 GB"
+        "4 workers side by side: each holds weights of 6 GB at least, and NVIDIA L4 has 20.0 GB"
         " of memory free: at most 3 fit; lower --workers"
     )
     assert "not even one fits" in too_many(2, 30_000_000_000, gpu)
+    here = Room(20_000_000_000, "this machine", False)
+    assert "0.022 GB" in too_many(5000, 22_000_000, here)
+    assert not too_many_processes(8, here)
+    assert not too_many_processes(5000, gpu)
+    assert "lower --workers to 88 at most" in too_many_processes(5000, here)

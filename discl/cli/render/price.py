@@ -118,9 +118,14 @@ def _print_training(plan: PricedPlan, training: TrainingPrice) -> None:
 def _print_total(plan: PricedPlan) -> None:
     weights = plan.bank.download_bytes if plan.bank else 0
     parts = [(plan.dataset_bytes, "photos"), (weights, "the checkpoint, in every precision it has")]
-    told = [f"{size / _GB:.1f} of {what}" for size, what in parts if size] or ["what is not here"]
-    tell_figure("download", f"{(plan.dataset_bytes + weights) / _GB:.1f}", f"GB: {', '.join(told)}")
-    kept = "GB: images, their pixels, and what runs keep"
+    told = [f"{size / _GB:.1f} of {what}" for size, what in parts if size]
+    without = "" if plan.bank or not plan.unknown else ", without the images, which are unknown"
+    tell_figure(
+        "download",
+        f"{(plan.dataset_bytes + weights) / _GB:.1f}",
+        f"GB: {', '.join(told) or 'nothing that is known to be missing'}{without}",
+    )
+    kept = f"GB: images, their pixels, and what runs keep{without}"
     tell_figure("disk", f"{plan.disk_bytes / _GB:.1f}", kept)
     total = hours(plan.hours)
     tell_figure(
@@ -158,9 +163,11 @@ def _seconds(amount: float) -> str:
 
 
 def hours(amount: float) -> str:
-    """'3.9 h', '12 min', '40 s', or 'unknown' where it is nan."""
+    """'3.9 h', '12 min', '40 s', 'under 1 s', or 'unknown' where it is nan."""
     if math.isnan(amount):
         return "unknown"
     if amount >= 1:
         return f"{amount:,.1f} h"
+    if 0 < amount * 3600 < 0.5:
+        return "under 1 s"
     return f"{amount * 60:.0f} min" if amount >= 1 / 30 else f"{amount * 3600:.0f} s"

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from discl.core.compute.device import has_gpu
 from discl.core.plain_files import plain_text
 
+PROCESS_BYTES = 225_000_000  # of a process that has loaded torch and nothing else, on Linux
+
 
 class Room(NamedTuple):
     """Memory of a device, in bytes."""
@@ -48,6 +50,17 @@ def too_many(workers: int, each: int, found: Room | None) -> str:
     most = found.free // each
     way_out = f"at most {most} fit" if most else "not even one fits"
     return (
-        f"{workers} workers side by side: each holds weights of {each / 1e9:.1f} GB at least, and"
+        f"{workers} workers side by side: each holds weights of {each / 1e9:.2g} GB at least, and"
         f" {found.where} has {found.free / 1e9:.1f} GB of memory free: {way_out}; lower --workers"
+    )
+
+
+def too_many_processes(workers: int, found: Room | None) -> str:
+    """A sentence where so many processes, without any weights, have no room; "" where they do."""
+    if found is None or found.is_gpu or workers * PROCESS_BYTES <= found.free:
+        return ""
+    return (
+        f"{workers:,} workers: a process that computes takes {PROCESS_BYTES / 1e9:.2g} GB before it"
+        f" holds anything, and {found.where} has {found.free / 1e9:.1f} GB of memory free; lower"
+        f" --workers to {max(1, found.free // PROCESS_BYTES)} at most"
     )

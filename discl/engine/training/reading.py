@@ -120,11 +120,21 @@ class _Chosen:
 
 @contextmanager
 def _clear_deaths(processes: int) -> Iterator[None]:
-    """A UserError where a reading process has died, most often for lack of memory."""
+    """A UserError where a reading process has died, most often for lack of memory.
+
+    An error that such a process raised comes with its traceback as text; of a UserError its
+    sentence is left.
+    """
     try:
         yield
+    except UserError as error:
+        kind = type(error)
+        _, named, sentence = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
+        if not named:
+            raise
+        raise UserError(sentence.strip()) from error
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker (pid" not in str(error):  # else it lives, and raised something
             raise
         raise UserError(
             f"a process that reads photos died, one of {processes}: {_first_line(error)}; memory,"

@@ -10,13 +10,15 @@ from typing import Any
 from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
 from discl.core.levels import denoising_steps
+from discl.engine.bank.filling import Groups, LeaseSize
 from discl.harness.price.checkpoints import CheckpointConfig, Networks, UnknownWorkError, config_of
-from discl.harness.price.generator import GeneratorWork, SamplingShape, filling
+from discl.harness.price.generator import GeneratorWork, SamplingShape
 from discl.harness.price.gpus import Gpu
 from discl.harness.price.photos import PricedPhotos
 from discl.harness.price.work import weights_of
 
 CONTEXT_BYTES = 1_000_000_000  # of a process on a GPU: its context, kernels and workspaces; a guess
+_LEASES = 8  # after which their size is that of all later ones
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,29 @@ def bank_price(
         work.compiled,
         sampling.chunk,
         prices,
-        filling({p.level: p.steps for p in prices}, variants, spec.bank.batch, sampling.chunk),
+        # a builder has two leases in work, one being scored
+        filling(prices, photos.hard, sampling.chunk, max(1, spec.bank.batch // 2)),
         work.peak_bytes(sampling.chunk) + beside,
         work.largest_chunk(gpu.memory_bytes / workers - beside),
         work.download_bytes if config.published else 0,
     )
+
+
+def filling(levels: Sequence[LevelPrice], photos: int, chunk: int, batch: int) -> float:
+    """What is computed to fill groups of `chunk` up, as a share of what is used.
+
+    Leases are those of a builder at this pace, of `batch` images at most unless that fills groups
+    badly, and no more than there are.
+    """
+    images = sum(level.images for level in levels)
+    if not images:
+        return 0.0
+    groups = Groups(chunk, tuple(level.steps for level in levels), images // photos // len(levels))
+    size = LeaseSize(chunk, batch, groups)
+    a_image = sum(level.images * level.seconds for level in levels) / images
+    for _ in range(_LEASES):
+        size.took(size.images, size.images * a_image)
+    return groups.waste(max(1, min(size.images, images) // len(levels)))
 
 
 @lru_cache(maxsize=8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +17,6 @@ from discl.harness.price.work import NetworkWork, counted, on_meta, weights_of
 
 LARGE = 100_000_000  # weights of a denoiser that a generator compiles on a GPU unless it is told
 MOST_CODED = 4  # images that the autoencoder gets at a time
-MOST_FILLED = 0.1  # of what is used: leases are sized so that filling wastes no more
 _TOKENS = 77  # of a prompt, where the text encoder does not say
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
@@ -212,25 +210,6 @@ def _width(unet: Any) -> int:
     """Numbers of a token of the prompt, as the denoiser reads it."""
     width = unet.config.cross_attention_dim
     return int(width[0] if isinstance(width, list | tuple) else width)
-
-
-def filling(levels: Mapping[int, int], variants: int, batch: int, chunk: int) -> float:
-    """What is computed to fill groups up, as a share of what is used.
-
-    `levels` maps a level to its denoising steps; `variants` images of each level are made from one
-    photo, and `batch` images in a lease, as whole photos. Images of all levels end together. Leases
-    are sized so that it is `MOST_FILLED` at most.
-    """
-    a_photo = len(levels) * variants
-    draws = (
-        max(1, batch // a_photo) * variants if batch >= a_photo else max(1, batch // len(levels))
-    )
-    used = computed = 0
-    for left in range(1, max(levels.values()) + 1):
-        active = draws * sum(steps >= left for steps in levels.values())
-        used += active
-        computed += -(-active // chunk) * chunk
-    return min(computed / used - 1, MOST_FILLED)
 
 
 def _seconds(gpu: Gpu, work: NetworkWork, dtype: str) -> float:

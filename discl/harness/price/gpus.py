@@ -35,8 +35,10 @@ class Price:
     source: str  # whose price it is, and when it was seen
 
     def of(self, hours: float) -> str:
-        """'12.3 USD' for so many hours of one GPU."""
+        """'12 USD' for so many hours of one GPU; never '0.00 USD' for what costs something."""
         cost = self.amount * hours
+        if 0 < cost < 0.005:
+            return f"under 0.01 {self.currency}"
         return f"{cost:,.2f} {self.currency}" if cost < 10 else f"{cost:,.0f} {self.currency}"
 
 
@@ -144,9 +146,13 @@ def priced(gpu: Gpu, text: str | None) -> Gpu:
     if not found or (found[1] and found[3]):
         raise UserError(
             f"--price {shown(text)} is no price of an hour of one GPU; write an amount and a"
-            ' currency, such as --price "3.5 USD"'
+            ' currency of three letters (or $, €, £), such as --price "3.5 USD"'
         )
     amount = float(found[2])
+    if not amount:
+        raise UserError(
+            f"--price {shown(text)} is nothing; give an amount above 0, or leave it out"
+        )
     if amount > _MOST:
         raise UserError(
             f"--price {shown(text)} is more than {_MOST:g} an hour; give the price of one GPU"

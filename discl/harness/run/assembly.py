@@ -15,7 +15,7 @@ import numpy as np
 from discl.config.benchmark import MAKERS, Benchmark
 from discl.config.identity import SOURCE, hard_rule_of_bank
 from discl.config.metrics import built
-from discl.core.compute.room import room, too_many
+from discl.core.compute.room import room, too_many, too_many_processes
 from discl.core.conventions import id_test_split
 from discl.core.errors import UserError
 from discl.core.hashing import digest
@@ -360,12 +360,17 @@ class Bench:
     def _check_room(self, workers: int) -> None:
         """Warn where `workers` that share a device have no room in its memory.
 
-        Raises UserError where that is a GPU, whose memory cannot be shared.
+        Raises UserError where that is a GPU, whose memory cannot be shared, or where not even the
+        processes have room.
         """
-        each = getattr(self.generator, "weight_bytes", 0)
-        if workers < 2 or not each:
+        if workers < 2:
             return
         found = room()
+        if sentence := too_many_processes(workers, found):
+            raise UserError(sentence)
+        each = getattr(self.generator, "weight_bytes", 0)
+        if not each:
+            return
         sentence = too_many(workers, each, found)
         if sentence and found and found.is_gpu:
             raise UserError(sentence)

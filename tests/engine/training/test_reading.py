@@ -41,6 +41,10 @@ def _dies() -> Photos:
     raise AssertionError
 
 
+def _raises(row: int) -> Photos:
+    raise (UserError("photo 7 is damaged; delete it") if row == 12 else RuntimeError("odd shapes"))
+
+
 def _reader(processes: int) -> Reader:
     return Reader(replace(TRAINING_DATA, train=replace(TRAIN, whole=_pid)), CUT, processes)
 
@@ -78,6 +82,17 @@ def test_a_process_that_dies_is_told_with_the_way_out() -> None:
     with pytest.raises(UserError, match=r"a process that reads photos died.*train.workers to few"):
         list(_read(reader, _plan(12)))
     reader.close()
+
+
+def test_what_a_reading_process_raises_is_not_told_as_its_death() -> None:
+    for first, kind, sentence in (
+        (12, UserError, r"^photo 7 is damaged; delete it$"),
+        (13, RuntimeError, "odd shapes"),
+    ):
+        reader = Reader(replace(TRAINING_DATA, train=replace(TRAIN, whole=_raises)), CUT, 1)
+        with pytest.raises(kind, match=sentence):
+            list(_read(reader, _plan(first)))
+        reader.close()
 
 
 def test_a_worker_of_a_sweep_may_start_reading_processes() -> None:

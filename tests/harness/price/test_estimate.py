@@ -12,14 +12,17 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from discl.cli.render.price import hours
 from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.progress import no_progress
+from discl.engine.bank.filling import MOST_WASTE
 from discl.files.disk import home, resource
+from discl.harness.price.bank import LevelPrice, filling
 from discl.harness.price.checkpoints import Networks, UnknownWorkError, config_of
 from discl.harness.price.estimate import price
-from discl.harness.price.generator import GeneratorWork, SamplingShape, filling
-from discl.harness.price.gpus import Gpu, custom_gpu, find_gpu, known_gpus, priced
+from discl.harness.price.generator import GeneratorWork, SamplingShape
+from discl.harness.price.gpus import Gpu, Price, custom_gpu, find_gpu, known_gpus, priced
 from discl.harness.price.photos import photo_counts
 from discl.harness.price.work import NetworkWork, counted
 
@@ -187,7 +190,23 @@ def test_seconds_are_those_of_what_is_waited_for() -> None:
 
 
 def test_groups_that_are_filled_up_are_counted_in() -> None:
-    assert filling({50: 4, 75: 2}, variants=4, batch=32, chunk=4) == 0
-    # 4 images of each level: 2 steps of 4, then 2 of 8, in groups of 6
-    assert filling({50: 4, 75: 2}, variants=4, batch=8, chunk=6) == pytest.approx(0.1)
-    assert filling({50: 1}, variants=3, batch=3, chunk=4) == pytest.approx(0.1)
+    def levels(each: float, *steps: int) -> list[LevelPrice]:
+        return [LevelPrice(10 * at, n, 4 * 1000, 1.0, each, 1.0) for at, n in enumerate(steps)]
+
+    assert filling(levels(0.01, 4, 2), photos=1000, chunk=4, batch=32) == 0
+    # leases of few images, as the pace is: never worse than the builder lets it be
+    assert 0 < filling(levels(1.0, 4, 3, 2), photos=1000, chunk=7, batch=64) <= MOST_WASTE
+    # 8 images are all there are: of the two levels 2 steps of 4 and 2 of 8, in groups of 64
+    few = [LevelPrice(0, 4, 4, 1.0, 0.1, 1.0), LevelPrice(50, 2, 4, 1.0, 0.1, 1.0)]
+    assert filling(few, photos=1, chunk=64, batch=256) == pytest.approx(4 * 64 / 24 - 1)
+    assert filling([], photos=0, chunk=4, batch=4) == 0
+
+
+def test_what_costs_little_is_not_told_as_nothing() -> None:
+    hourly = Price(3.5, "USD", "here")
+    assert [hourly.of(each) for each in (0, 1e-4, 2, 20)] == [
+        "0.00 USD", "under 0.01 USD", "7.00 USD", "70 USD",
+    ]  # fmt: skip
+    assert [hours(each) for each in (0, 1e-4, 0.01, 2)] == ["0 s", "under 1 s", "36 s", "2.0 h"]
+    with pytest.raises(UserError, match="is nothing; give an amount above 0"):
+        priced(find_gpu("h200"), "0 USD")
