@@ -9,11 +9,16 @@ import pytest
 from discl.core.compute.collector import without_collector
 
 
+@without_collector()
+def fails_where_it_is_off() -> None:
+    if not gc.isenabled():
+        raise KeyError
+
+
 def test_the_collector_is_off_in_the_block_and_on_after_an_error() -> None:
     assert gc.isenabled()
-    with pytest.raises(KeyError), without_collector():
-        assert not gc.isenabled()
-        raise KeyError
+    with pytest.raises(KeyError):
+        fails_where_it_is_off()
     assert gc.isenabled()
 
 
