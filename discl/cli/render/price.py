@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from discl.cli.render.tables import show, tell, tell_figure
+from discl.engine.bank.filling import MOST_WASTE
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
@@ -65,7 +66,8 @@ def _print_bank(plan: PricedPlan, bank: BankPrice) -> None:
         "images to make",
         f"{bank.images:,}",
         f"{hours(bank.hours / plan.count)} on {plan.count} GPU{'s' if plan.count > 1 else ''}"
-        f"{_money(plan, bank.hours)}; {bank.filling:.0%} fills groups up",
+        f"{_money(plan, bank.hours)}; {bank.filling:.0%} fills groups up"
+        f"{', which a smaller generator.chunk would lower' if bank.filling > MOST_WASTE else ''}",
     )
     tell_figure(
         "one at a time",
