@@ -57,6 +57,11 @@ class Groups(NamedTuple):
                     break
         return best
 
+    def least_wasteful(self, patience: int) -> int:
+        """The images, `patience` at most, that waste least; the fewest of such. 0 = none fit."""
+        draws = self._draws(patience // len(self.steps))
+        return len(self.steps) * min(draws, key=self.waste, default=0)
+
     def _draws(self, most: int) -> Iterator[int]:
         """Images of a level that a lease may hold, up to `most`."""
         yield from range(1, min(self.variants, most + 1))
@@ -69,7 +74,7 @@ class LeaseSize:
     The first ones are few, since the pace is not known yet. No lease holds fewer than `least`
     (unless `most` are fewer): what the generator makes at a time takes as long with one image.
     Where `groups` are known they are filled: by fewer images, or else by more, up to ten minutes of
-    work.
+    work; where not even those fill them, by as many as waste least.
     """
 
     def __init__(self, least: int, most: int, groups: Groups | None = None) -> None:
@@ -86,7 +91,11 @@ class LeaseSize:
         self.images = max(self._least, wanted - wanted % self._least)
         if self._groups:
             patience = int(PATIENCE_SECONDS * pace)
-            self.images = self._groups.whole(self.images, patience) or self.images
+            self.images = (
+                self._groups.whole(self.images, patience)
+                or self._groups.least_wasteful(patience)
+                or self.images
+            )
 
 
 def steps_of(counts: Mapping[int, int], steps: int) -> int:
