@@ -17,7 +17,6 @@ from discl.cli.options.launching import (
 )
 from discl.cli.options.selection import load, selection, tell_how_to_keep, words
 from discl.cli.render.boards import print_board
-from discl.core.compute.device import check_visible_devices
 from discl.core.text import counted, echo, echo_json
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ def bench(trackers: str | None, **selection: Any) -> None:
     discl bench cifar10_lt --seeds 0,1,2 --workers 2
     """
     from discl.cli.render.bench import Opening, tell_end
+    from discl.core.compute.device import check_visible_devices
     from discl.engine.training import distributed
     from discl.harness.leaderboard.stored import stored_results
     from discl.harness.leaderboard.table import board
@@ -96,6 +96,7 @@ def run(trackers: str | None, **selection: Any) -> None:
     """
 
     from discl.cli.render.bench import Opening
+    from discl.core.compute.device import check_visible_devices
     from discl.core.errors import UserError
     from discl.engine.training import distributed
     from discl.harness.leaderboard.epochs import read

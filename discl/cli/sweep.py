@@ -23,7 +23,6 @@ from discl.cli.options.launching import (
     wants_json,
 )
 from discl.cli.options.renamed import renamed_option
-from discl.core.compute.device import check_visible_devices
 from discl.core.text import typed
 
 if TYPE_CHECKING:
@@ -177,6 +176,7 @@ def _run_grid(sweep: SweepFile, store: Store, executor: Executor, given: dict[st
 def _tune(sweep: SweepFile, store: Store, executor: Executor, given: dict[str, Any]) -> None:
     from discl.cli.render.progress import Screen
     from discl.cli.render.tuning import print_gains, print_searches
+    from discl.core.compute.device import check_visible_devices
     from discl.harness.sweep.expand import most_runs
     from discl.harness.sweep.scheduler import launch
     from discl.harness.tuning.comparison import failures, gains, retests, searches

@@ -13,8 +13,6 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from discl.core.plain_files import open_file, parsed_json
-
 MOST_RUNS = 50  # the newest, which are offered
 
 Completer = Callable[[click.Context, click.Parameter | None, str], list[CompletionItem]]
@@ -108,6 +106,8 @@ def _changed_at(entry: os.DirEntry[str]) -> float:
 
 def _run_name(run: Path) -> str | None:
     """The name in the first line of the run's last record; None where there is none."""
+    from discl.core.plain_files import open_file, parsed_json
+
     try:
         attempts = sorted(path for path in run.iterdir() if path.name.isdecimal())
         with open_file(attempts[-1] / "events.jsonl", encoding="utf-8") as record:

@@ -10,7 +10,6 @@ import click
 from discl.cli.options.completion import benchmarks, executors, scales, trackers
 from discl.cli.options.output import format_option
 from discl.cli.options.renamed import renamed_option
-from discl.core.compute.device import check_visible_devices
 from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
@@ -222,6 +221,8 @@ def run_points(
         {point.experiment.id(): _label(point) for point in points},
     )
     if agenda.todo:
+        from discl.core.compute.device import check_visible_devices
+
         check_visible_devices()
         trackers = trackers_of(sweep, given)
         tell_device(points[0].experiment.benchmark)

@@ -6,7 +6,6 @@ where they are used: most of the project needs none of them.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -104,11 +103,15 @@ def echo_json(value: Any, *, finite: bool = False) -> None:
 
     With `finite`, NaN and infinity raise ValueError.
     """
+    import json  # which --help needs no time for
+
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=not finite)
     echo(re.sub(r"[^\n -~]", _escaped_for_json, text))
 
 
 def _escaped_for_json(found: re.Match[str]) -> str:
+    import json
+
     letter = found[0]
     return letter if visible(letter) == letter else json.dumps(letter)[1:-1]
 
