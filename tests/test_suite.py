@@ -26,6 +26,8 @@ THEIRS = {
     "_disabled_torch_function_impl",
     "_schema",
     "_dynamo",  # and the counter of what its compiler made
+    "_cdata",  # which storage a tensor is a view of
+    "_unsafe_view",  # an operator
     "_getframe",  # sys
 }
 
