@@ -15,6 +15,7 @@ from discl.harness.bank.references import PossibleReference, References, find_re
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
 from discl.parts.datasets.base.file_dataset import FileDataset
+from discl.parts.datasets.cifar10_lt import Cifar10LT
 
 
 def _run(id: str, bank: str | None, text: str = "") -> None:
@@ -23,6 +24,13 @@ def _run(id: str, bank: str | None, text: str = "") -> None:
     (folder / "result.json").write_text(text or json.dumps({"comparability": {"bank": bank}}))
 
 
+@pytest.fixture(scope="module")
+def cifar10_photos() -> None:
+    """The photos of CIFAR-10 lie on this machine, also where no test before needed them."""
+    Cifar10LT().split("test")
+
+
+@pytest.mark.usefixtures("cifar10_photos")
 def test_every_scale_of_every_benchmark_refers_to_its_bank_and_no_folder_is_made() -> None:
     known = find_references()
     # not known where the photos are files that are not here, where the weights are not, or before
@@ -143,7 +151,7 @@ def test_a_benchmark_of_another_generator_leaves_no_doubt() -> None:
     )
 
 
-@pytest.mark.usefixtures("one_benchmark")
+@pytest.mark.usefixtures("cifar10_photos", "one_benchmark")
 def test_a_checkpoint_of_the_hub_is_not_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
