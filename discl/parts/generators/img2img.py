@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from discl.core.compute.precision import true_float32
-from discl.core.errors import UserError, is_out_of_memory, unknown
+from discl.core.errors import UserError, is_out_of_memory
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import denoising_steps
 from discl.files.networks.weight_bytes import weight_bytes
@@ -21,6 +19,14 @@ from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_da
 from discl.parts.generators.base.checkpoint_size import sample_size
 from discl.parts.generators.base.chunks import chunk_of
 from discl.parts.generators.base.schedulers import check_name, revision
+from discl.parts.generators.base.setting_checks import (
+    at_least_one,
+    check_device,
+    check_rescale,
+    check_text_guidance,
+    checked_size,
+    one_of,
+)
 
 if TYPE_CHECKING:
     from discl.parts.generators.base.families import StableDiffusion
@@ -134,7 +140,7 @@ class Img2Img:
             than a quarter of its memory is free.
         `tiling`: decode large images tile by tile, with less memory and soft seams.
         """
-        _at_least_one("steps", steps, "denoising step is needed")
+        at_least_one("steps", steps, "denoising step is needed")
         if steps > MOST_STEPS:
             raise UserError(
                 f"generator.steps = {steps}: at most {MOST_STEPS}, as many as networks learn to"
@@ -145,25 +151,18 @@ class Img2Img:
                 f"generator.chunk = {chunk}: at least one image must be made at a time; 0 leaves it"
                 " to the generator"
             )
-        _one_of("level_0", level_0, _PHOTO_IN_LEVEL_0)
+        one_of("level_0", level_0, _PHOTO_IN_LEVEL_0)
         check_name(scheduler)
-        _one_of("dtype", dtype, _DTYPES)
-        _one_of("attention", attention, _SLICED)
-        if not 0 <= text_guidance < math.inf:
-            raise UserError(
-                f"generator.text_guidance = {text_guidance}: it is a number from 0 up; 1 means no"
-                " guidance"
-            )
-        _check_rescale(guidance_rescale, text_guidance)
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-            raise UserError(
-                f"generator.device = {device!r}: it is 'auto', 'cpu', 'mps', 'cuda' or 'cuda:1'"
-            )
+        one_of("dtype", dtype, _DTYPES)
+        one_of("attention", attention, _SLICED)
+        check_text_guidance(text_guidance)
+        check_rescale(guidance_rescale, text_guidance)
+        check_device(device)
         self.checkpoint = GENERATORS.get(checkpoint, checkpoint)
         self.steps = steps
         self.text_guidance = text_guidance
         self.guidance_rescale = guidance_rescale
-        self.size = _checked_size(size)
+        self.size = checked_size(size)
         self.level_0 = level_0
         self.scheduler = scheduler
         self.negative_prompt = negative_prompt
@@ -312,41 +311,6 @@ class Img2Img:
         finally:
             self.family.to_dtype(getattr(torch, self.dtype))
         return Generated(generated.images, reasons)
-
-
-def _check_rescale(guidance_rescale: float, text_guidance: float) -> None:
-    if not 0 <= guidance_rescale <= 1:
-        raise UserError(
-            f"generator.guidance_rescale = {guidance_rescale}: it is a share from 0 (guidance as it"
-            " is) to 1 (the contrast it has without)"
-        )
-    if guidance_rescale and text_guidance <= 1:
-        raise UserError(
-            f"generator.guidance_rescale = {guidance_rescale} has no effect at"
-            f" generator.text_guidance = {text_guidance}, which means no guidance; raise that, or"
-            " leave this at 0"
-        )
-
-
-def _at_least_one(key: str, given: int, what: str) -> None:
-    if given < 1:
-        raise UserError(f"generator.{key} = {given}: at least one {what}")
-
-
-def _one_of(key: str, given: str, known: Iterable[str]) -> None:
-    if given not in known:
-        raise unknown(f"generator.{key}", given, (name for name in known if name))
-
-
-def _checked_size(given: Any) -> tuple[int, int] | None:
-    if given is None:
-        return None
-    is_pair = isinstance(given, list | tuple) and len(given) == 2
-    if not is_pair or not all(isinstance(side, int) and side > 0 for side in given):
-        raise UserError(
-            f"generator.size = {given!r}: give width and height in pixels, as in [480, 264]"
-        )
-    return (given[0], given[1])
 
 
 def _resized(photos: Photos, size: tuple[int, int] | None) -> Photos:
