@@ -98,9 +98,11 @@ class Descent:
         return self._scheduler.init_noise_sigma  # type: ignore[no-any-return]
 
     def noised(self, clean: Tensor, noise: Tensor) -> Tensor:
-        """The first latents [n, c, h, w] of an image's latents and noise."""
-        first = self.timesteps[:1].repeat(len(clean))
-        return self._scheduler.add_noise(clean, noise, first)  # type: ignore[no-any-return]
+        """Latents [n, c, h, w] where it has come to, of an image's latents and noise."""
+        if self.taken == len(self.timesteps):
+            return clean
+        now = self.timestep.repeat(len(clean))
+        return self._scheduler.add_noise(clean, noise, now)  # type: ignore[no-any-return]
 
     @property
     def timestep(self) -> Tensor:

@@ -18,6 +18,7 @@ from discl.core.progress import DENOISING, work
 from discl.parts.generators.base.descent import Descent, Grid
 from discl.parts.generators.base.families import PromptEmbeddings, StableDiffusion
 from discl.parts.generators.base.fixed_batches import FixedBatches, taken
+from discl.parts.generators.base.kept_region import Keeping, KeptRegion
 from discl.parts.generators.base.pixels import Code, PixelCoder
 from discl.parts.generators.base.prompt_table import PromptTable
 from discl.parts.generators.base.rehearsal import check
@@ -44,6 +45,7 @@ class LevelBatch:
     descent: Descent
     latents: Tensor  # [n, c, h, w]
     generators: list[torch.Generator]
+    kept: KeptRegion | None = None  # what stays of the photos; None = nothing is held
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,17 @@ class SharedTrajectory:
     Raises UserError where the scheduler has no grid of so many steps, or fails its rehearsal on it.
     """
 
-    def __init__(self, family: StableDiffusion, sampling: Sampling, counts: dict[str, int]) -> None:
+    def __init__(
+        self,
+        family: StableDiffusion,
+        sampling: Sampling,
+        counts: dict[str, int],
+        keeping: Keeping | None = None,
+    ) -> None:
+        """`keeping`: which part of a photo stays as it is; None = every part may change."""
         self.family = family
         self.sampling = sampling
+        self.keeping = keeping
         self.counts = counts
         self.grid = Grid(family.pipeline.scheduler, sampling.steps)
         check(self.grid)
@@ -109,13 +119,21 @@ class SharedTrajectory:
         self, requests: Sequence[Request], photos: Photos, shape: tuple[int, ...]
     ) -> list[LevelBatch]:
         """The first latents, by level, of photos [b, h, w, 3]; those of one image have `shape`."""
-        with_photo = [i for i, request in enumerate(requests) if self._has_photo(request.level)]
+        with_photo = [
+            i
+            for i, request in enumerate(requests)
+            if self.keeping is not None or self._has_photo(request.level)
+        ]
         codes = self._coder.codes(photos, with_photo)
+        repainted = None
+        if self.keeping is not None:
+            repainted = self.keeping(requests, (shape[-2], shape[-1]))
         batches = []
         for level in sorted({request.level for request in requests}):
             indices = [i for i, request in enumerate(requests) if request.level == level]
             seeds = [requests[i].seed for i in indices]
-            batches.append(self._level_batch(level, indices, seeds, codes, shape))
+            part = None if repainted is None else repainted[indices]
+            batches.append(self._level_batch(level, indices, seeds, codes, shape, part))
         return batches
 
     def _has_photo(self, level: int) -> bool:
@@ -128,6 +146,7 @@ class SharedTrajectory:
         seeds: list[int],
         codes: dict[int, Code],
         shape: tuple[int, ...],
+        repainted: Tensor | None,
     ) -> LevelBatch:
         family = self.family
         steps = denoising_steps(level, self.sampling.steps)
@@ -139,12 +158,19 @@ class SharedTrajectory:
         if family.is_sampled:
             samples = uploaded(_normal(generators, shape, family.vae.dtype), family.device)
         noise = uploaded(_normal(generators, shape, family.dtype), family.device)
-        if not self._has_photo(level):
+        clean = None
+        if repainted is not None or self._has_photo(level):
+            clean = family.scaled(_sampled([codes[index] for index in indices], samples))
+        if clean is None or not self._has_photo(level):
             latents = noise * descent.noise_scale
         else:
-            clean = family.scaled(_sampled([codes[index] for index in indices], samples))
             latents = descent.noised(clean, noise)
-        return LevelBatch(indices, descent, latents, generators)
+        kept = None
+        if clean is not None and repainted is not None:
+            if family.is_sampled:  # diffusers draws for the masked photo, too
+                _normal(generators, shape, family.vae.dtype)
+            kept = KeptRegion(uploaded(repainted.to(family.dtype), family.device), clean, noise)
+        return LevelBatch(indices, descent, latents, generators, kept)
 
     # ---------------------------------------------------------------- down the grid
 
@@ -162,6 +188,8 @@ class SharedTrajectory:
             counts = [len(batch.indices) for batch in active]
             for batch, part in zip(active, noise.split(counts), strict=True):
                 batch.latents = batch.descent.step(part, batch.latents, batch.generators)
+                if batch.kept is not None:
+                    batch.latents = batch.kept.put_back(batch.latents, batch.descent)
 
     def _beside(
         self, batches: list[LevelBatch], prompts: list[str], size: tuple[int, int]
