@@ -36,6 +36,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 NO_GROUP = -1  # of a photo for which its metadata gives none
 Progress = Callable[[str, int, int], None]  # (name of the work, units done, units in all)
+# x, y, width, height of a part of a photo, as shares of its width and height
+Box = tuple[float, float, float, float]
 
 # ---------------------------------------------------------------- data
 
@@ -70,6 +72,9 @@ class Split:
     original_size: Callable[[int], tuple[int, int]] | None = None
     # [n], digests of the photos' contents, empty where a file cannot be read; None = `ids` say all
     contents: NDArray[np.bytes_] | None = None
+    # where the animals or objects of a row are in its `original`, as a detector found them, or in
+    # `pixels` where there is no original; None = the dataset has no boxes
+    boxes: Callable[[int], tuple[Box, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -144,6 +149,8 @@ class Request(NamedTuple):
     level: int  # 0 .. 99
     prompt: str
     seed: int  # of the noise
+    # where the photo's animals or objects are; of generators with a true `takes_boxes` only
+    boxes: tuple[Box, ...] = ()
 
 
 class Generated(NamedTuple):
@@ -170,7 +177,9 @@ class Generator(Protocol):
     `TextsRead`, or None where all are read whole, which loads no weights; a scorer too. It may have
     `chunk`, how many images it makes in the time of one, and tell `discl.core.progress.work()` of
     the denoising steps it has done. It may have `release`, which gives back what it loaded, says
-    whether that was anything, and loads it again when it is next asked; a scorer too.
+    whether that was anything, and loads it again when it is next asked; a scorer too. One with a
+    true `takes_boxes` is given the boxes of each photo, which its images then depend on; with a
+    true `needs_boxes` as well, photos without one are refused before any work.
     """
 
     version: int
