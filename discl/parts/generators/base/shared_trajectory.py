@@ -66,17 +66,11 @@ class SharedTrajectory:
     Raises UserError where the scheduler has no grid of so many steps, or fails its rehearsal on it.
     """
 
-    def __init__(
-        self,
-        family: StableDiffusion,
-        sampling: Sampling,
-        counts: dict[str, int],
-        keeping: Keeping | None = None,
-    ) -> None:
-        """`keeping`: which part of a photo stays as it is; None = every part may change."""
+    keeping: Keeping | None = None  # which part of a photo stays as it is; None = none
+
+    def __init__(self, family: StableDiffusion, sampling: Sampling, counts: dict[str, int]) -> None:
         self.family = family
         self.sampling = sampling
-        self.keeping = keeping
         self.counts = counts
         self.grid = Grid(family.pipeline.scheduler, sampling.steps)
         check(self.grid)
