@@ -18,7 +18,7 @@ from discl.core.progress import DENOISING, work
 from discl.parts.generators.base.descent import Descent, Grid
 from discl.parts.generators.base.families import PromptEmbeddings, StableDiffusion
 from discl.parts.generators.base.fixed_batches import FixedBatches, taken
-from discl.parts.generators.base.kept_region import Keeping, KeptRegion
+from discl.parts.generators.base.inpainting.kept_region import Keeping, KeptRegion
 from discl.parts.generators.base.pixels import Code, PixelCoder
 from discl.parts.generators.base.prompt_table import PromptTable
 from discl.parts.generators.base.rehearsal import check
