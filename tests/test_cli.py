@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from discl.cli import main
+from discl.cli import COMMANDS, main
+from discl.cli.bank import COMMANDS as OF_BANK
+from discl.cli.bank import bank
+from discl.cli.options.group import LONGEST, Elsewhere
 from discl.files import shards
 from tests import processes
 
@@ -44,6 +47,18 @@ def test_help_teaches_and_lists_every_verb() -> None:
     output = _process("--help").stdout
     for verb in ("bank", "bench", "data", "hard", "leaderboard", "list", "plan", "run"):
         assert verb in output
+
+
+@pytest.mark.parametrize(("group", "listed"), [(main, COMMANDS), (bank, OF_BANK)])
+def test_the_sentence_that_a_list_has_of_a_command_is_that_of_its_help(
+    group: click.Group, listed: Mapping[str, Elsewhere]
+) -> None:
+    """Lists are shown, and names completed, without importing the commands."""
+    assert listed.keys() == group.commands.keys()
+    for name, command in group.commands.items():
+        for most in (45, LONGEST):  # letters, as completion and --help show them
+            own = command.get_short_help_str(most)
+            assert click.Command(name, help=listed[name].sentence).get_short_help_str(most) == own
 
 
 def test_help_ends_no_sentence_of_a_command_in_the_middle() -> None:
@@ -123,8 +138,9 @@ def test_json_is_asked_for_alike_everywhere() -> None:
                 assert {"json", "datasets"} & set(option.type.choices), words
 
 
-def test_light_commands_import_nothing_heavy() -> None:
-    heavy = ("torch", "numpy", "pydantic", "timm", "wandb")
+def test_light_commands_import_nothing_heavy_and_no_other_command() -> None:
+    others = ("discl.cli.bank", "discl.cli.plan", "discl.cli.running", "discl.cli.sweep")
+    heavy = ("torch", "numpy", "pydantic", "timm", "wandb", *others)
     for words in (["--help"], ["list", "strategies"]):
         script = (
             "import sys\nfrom discl.cli import main\n"

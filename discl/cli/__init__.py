@@ -16,18 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from discl import __version__
-from discl.cli.bank import bank
-from discl.cli.completion import completion
-from discl.cli.data import data
-from discl.cli.doctor import doctor, verify
-from discl.cli.hard import hard
-from discl.cli.init import init
-from discl.cli.leaderboard import leaderboard
-from discl.cli.listing import list_parts
-from discl.cli.of_levels.levels import levels
-from discl.cli.of_levels.order_test import order_test
-from discl.cli.options.group import CommandGroup
-from discl.cli.plan import plan
+from discl.cli.options.group import CommandGroup, Commands, Elsewhere
 from discl.cli.render.process import (
     check_process,
     close_output,
@@ -35,14 +24,80 @@ from discl.cli.render.process import (
     open_streams,
     shield_end,
 )
-from discl.cli.report import figures, report
-from discl.cli.running import bench, run
-from discl.cli.runs import migrate, runs
-from discl.cli.study import study
-from discl.cli.sweep import sweep
-from discl.cli.wandb import wandb
 from discl.core.progress import PatientProgress, counting, showing
 from discl.core.text import echo
+
+COMMANDS = {
+    "init": Elsewhere(
+        "discl.cli.init",
+        "init",
+        "Write benchmarks/NAME.toml for the photos in FOLDER, or for the settings of --from BENCH.",
+    ),
+    "list": Elsewhere(
+        "discl.cli.listing", "list_parts", "List the names of a KIND with a sentence on each."
+    ),
+    "data": Elsewhere("discl.cli.data", "data", "Look at the photos, or fetch them."),
+    "hard": Elsewhere("discl.cli.hard", "hard", "Show which training photos of BENCH are hard."),
+    "plan": Elsewhere(
+        "discl.cli.plan",
+        "plan",
+        "Estimate the cost of `discl bench`: here, or on a GPU before it is rented.",
+    ),
+    "bench": Elsewhere(
+        "discl.cli.running", "bench", "Run every strategy and seed of BENCH, and print the table."
+    ),
+    "run": Elsewhere(
+        "discl.cli.running", "run", "Make one run of BENCH, and print its metrics as JSON."
+    ),
+    "sweep": Elsewhere(
+        "discl.cli.sweep", "sweep", "Run sweeps/NAME.toml: a grid, or the tuning of a space."
+    ),
+    "order-test": Elsewhere(
+        "discl.cli.of_levels.order_test",
+        "order_test",
+        "Test whether the order of a curriculum's levels matters.",
+    ),
+    "levels": Elsewhere(
+        "discl.cli.of_levels.levels",
+        "levels",
+        "Measure what each level is worth to BENCH, and propose levels.",
+    ),
+    "study": Elsewhere(
+        "discl.cli.study", "study", "Show, draw and remove the studies of `discl sweep`."
+    ),
+    "bank": Elsewhere("discl.cli.bank", "bank", "The images between text and photo."),
+    "leaderboard": Elsewhere(
+        "discl.cli.leaderboard",
+        "leaderboard",
+        "Compare strategies, or work on the published results.",
+    ),
+    "report": Elsewhere(
+        "discl.cli.report", "report", "Write the results of BENCH as one HTML page."
+    ),
+    "figures": Elsewhere(
+        "discl.cli.report", "figures", "Draw the results of BENCH as figures for a paper."
+    ),
+    "runs": Elsewhere("discl.cli.runs", "runs", "List runs, show one in full, or compare two."),
+    "migrate": Elsewhere(
+        "discl.cli.runs", "migrate", "Give runs of discl 0.1 the keys and ids of this version."
+    ),
+    "doctor": Elsewhere(
+        "discl.cli.doctor", "doctor", "Check this machine, and say what to repair."
+    ),
+    "verify": Elsewhere(
+        "discl.cli.doctor",
+        "verify",
+        "Compare everything that is stored with its seals and hashes, and repair it.",
+    ),
+    "completion": Elsewhere(
+        "discl.cli.completion",
+        "completion",
+        "Print a script that lets SHELL complete commands and names.",
+    ),
+    "wandb": Elsewhere(
+        "discl.cli.wandb", "wandb", "Send runs, banks and tuning to Weights & Biases."
+    ),
+}
 
 
 class _Program(CommandGroup):
@@ -181,7 +236,9 @@ def _cleared() -> Iterator[None]:
 
 
 @click.group(
-    cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=_Program,
+    commands=Commands(COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="discl")
 @click.option(
@@ -210,29 +267,3 @@ def main(debug: bool) -> None:
     discl verify                         find and repair what is damaged
     discl completion bash                let the shell complete names
     """
-
-
-for command in (
-    init,
-    list_parts,
-    data,
-    hard,
-    plan,
-    bench,
-    run,
-    sweep,
-    order_test,
-    levels,
-    study,
-    bank,
-    leaderboard,
-    report,
-    figures,
-    runs,
-    migrate,
-    doctor,
-    verify,
-    completion,
-    wandb,
-):
-    main.add_command(command)
