@@ -143,14 +143,23 @@ def _class_in(module: str) -> type[Any]:
 
 
 def settings(kind: str, name: str) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a part's constructor, by name."""
+    """The parameters of a part's constructor, by name.
+
+    Where it hands on others as `**settings`, those of the class it builds on are among them.
+    """
     part: Any = find(kind, name)
     return _signature(part)
 
 
 @cache
 def _signature(part: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(part).parameters
+    own = inspect.signature(part).parameters
+    handed_on = [name for name, each in own.items() if each.kind is each.VAR_KEYWORD]
+    if not handed_on or not inspect.isclass(part):
+        return own
+    parent = next(each for each in part.__mro__[1:] if "__init__" in vars(each))
+    named = {name: each for name, each in own.items() if name not in handed_on}
+    return {**named, **{n: each for n, each in _signature(parent).items() if n not in named}}
 
 
 @cache
@@ -300,8 +309,11 @@ def _in_words(annotation: Any, place: int = 0) -> str:
 
 @cache
 def _annotations(part: Any) -> dict[str, Any]:
+    classes = reversed(part.__mro__) if inspect.isclass(part) else ()
+    constructors = [vars(each)["__init__"] for each in classes if "__init__" in vars(each)]
     try:
-        return get_type_hints(part.__init__)
+        hints = [get_type_hints(each) for each in constructors or [part.__init__]]
+        return {name: hint for each in hints for name, hint in each.items()}
     except (NameError, AttributeError, TypeError):  # of names that only a type checker imports
         return {}
 

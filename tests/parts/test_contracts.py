@@ -15,6 +15,7 @@ from tests.make_mini import LAYOUTS, make
 # a small setting, where the default is large
 PARAMETERS: dict[str, dict[str, Any]] = {
     "img2img": {"steps": 6, "chunk": 4},
+    "inpaint": {"steps": 6, "chunk": 4},
     "cifar10_cams": {"test_photos": 100},
     "cifar10_lt": {"ood_photos": 100},
     "low_confidence": {"fraction": 0.1},
