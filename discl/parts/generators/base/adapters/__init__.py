@@ -1,0 +1,1 @@
+"""What is added to a checkpoint: adapters, words, image prompts, control, fewer bits a weight."""
