@@ -131,6 +131,9 @@ class SamplingTable(FixedTable):
     # a hard photo counts as not hard in training where no image of it is kept at the levels of the
     # run, as in the released code
     hard_needs_image: bool = False
+    # of an image edited towards another class with strength s, the share of that class in its
+    # label is s ** soft_label_power (Diff-Mix); below 1 more of it than of the photo's
+    soft_label_power: Annotated[float, Field(gt=0, le=100)] = 0.5
 
 
 def _whole_epochs(given: Any, info: ValidationInfo) -> Any:

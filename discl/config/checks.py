@@ -25,6 +25,7 @@ def check_benchmark(bench: Benchmark, parts: PartCache) -> None:
     _check_lists(bench)
     _check_metrics(bench, parts)
     _check_numbers(bench, parts)
+    _check_shares(bench, parts)
     _check_start(bench, parts)
 
 
@@ -196,6 +197,31 @@ def _check_augmentation(bench: Benchmark, parts: PartCache) -> None:
         raise UserError(
             f"train.crop_ratio = {train.crop_ratio} has no effect without"
             " train.random_resized_crop; set both or neither"
+        )
+
+
+def _check_shares(bench: Benchmark, parts: PartCache) -> None:
+    """Raises UserError where labels would be shares of several classes and the loss takes one.
+
+    And where a setting says how large shares are, and there are none.
+    """
+    soft = parts.get(bench.choices["prompts"]).traits.has_target
+    why = {
+        f"prompts.name = {bench.prompts['name']!r} gives images soft labels of two": soft,
+        f"train.mixup = {bench.train.mixup:g} mixes images": bool(bench.train.mixup),
+        f"train.cutmix = {bench.train.cutmix:g} mixes images": bool(bench.train.cutmix),
+    }
+    if not parts.get(bench.choices["losses"]).traits.takes_shares:
+        for reason in (reason for reason, is_so in why.items() if is_so):
+            raise UserError(
+                f"loss {bench.loss['name']!r} learns one class of each image, and {reason}; take"
+                " another loss, such as 'ce', or change that"
+            )
+    if not soft and "soft_label_power" in bench.sampling.non_default():
+        raise UserError(
+            f"sampling.soft_label_power = {bench.sampling.soft_label_power:g} has no effect with"
+            f" prompts.name = {bench.prompts['name']!r}, which edits no photo towards another"
+            " class; take prompts.name = 'diffmix', or leave it out"
         )
 
 

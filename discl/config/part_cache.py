@@ -28,6 +28,11 @@ class PartTraits(NamedTuple):
     head: str  # of a backbone; "" = it has but one
     heads: tuple[str, ...]  # that a loss is defined on; () = any
     frozen: bool  # of a backbone: only its head is trained
+    takes_boxes: bool  # of a generator
+    needs_boxes: bool  # of a generator
+    boxes_digest: str  # of a dataset; "" = it has no boxes
+    takes_shares: bool  # of a loss: labels may be shares of several classes
+    has_target: bool  # of prompts: they may ask for another class than the photo's
 
 
 class CachedPart:
@@ -68,6 +73,11 @@ class CachedPart:
             getattr(part, "head", ""),
             getattr(part, "heads", ()),
             getattr(part, "frozen", False),
+            getattr(part, "takes_boxes", False),
+            getattr(part, "needs_boxes", False),
+            getattr(part, "boxes_digest", ""),
+            getattr(part, "takes_shares", True),
+            hasattr(part, "target"),
         )
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:

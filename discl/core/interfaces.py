@@ -220,10 +220,17 @@ class CaptionContext(NamedTuple):
     name: str  # of the class
     dataset_captions: tuple[str, ...]  # of the class
     source: str  # id of the photo the image is made from
+    classes: tuple[str, ...] = ()  # names of all classes, index = label
+    captions: tuple[tuple[str, ...], ...] = ()  # the dataset's of all classes, by label
 
 
 class Prompts(Protocol):
-    """Chooses the captions that images are made from, and the one they are scored against."""
+    """Chooses the captions that images are made from, and the one they are scored against.
+
+    Prompts that edit a photo towards another class have `target(context, prompt)`: the label of the
+    class that one of `choices` asks for, or None where that is the photo's own. The image then has
+    a soft label, of both classes, and is scored against `caption` of the class asked for.
+    """
 
     version: int
 
@@ -463,7 +470,8 @@ class Loss(Protocol):
     more. A loss that is defined on some heads of a backbone only names them in `heads`.
     A loss that is the mean of the losses of its images, so that the losses of equal parts of a
     batch have that of the batch as their mean, says so by `mean_of_images = True`: a step that does
-    not fit into memory is then computed in smaller parts.
+    not fit into memory is then computed in smaller parts. One that takes labels [b] only has
+    `takes_shares = False`: mixed images and soft labels are refused before any work.
     """
 
     version: int
@@ -480,8 +488,8 @@ class Loss(Protocol):
 
         `network` maps images [b, 3, h, w] to logits [b, c], or with labels to pairs (see
         `Backbone.build`), and must be called once. Labels are [b], or [b, c] where images are mixed
-        (each row sums to 1). `counts` [c] are the real training photos per class. `progress` is the
-        share of the run that is over, in [0, 1).
+        or have soft labels (each row sums to 1). `counts` [c] are the real training photos per
+        class. `progress` is the share of the run that is over, in [0, 1).
         """
 
 

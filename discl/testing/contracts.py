@@ -199,7 +199,8 @@ class PromptsContract(_Contract):
 
     def context(self) -> CaptionContext:
         """A class and photo that the part has captions for."""
-        return CaptionContext(1, "cat", ("a photo of a cat", "one cat"), "photo7")
+        captions = (("a photo of a dog",), ("a photo of a cat", "one cat"), ("a photo of a ship",))
+        return CaptionContext(1, "cat", captions[1], "photo7", ("dog", "cat", "ship"), captions)
 
     def test_identity_can_be_hashed(self, part: Prompts) -> None:
         assert canonical_json(part.identity()) == canonical_json(part.identity())
@@ -211,6 +212,14 @@ class PromptsContract(_Contract):
             isinstance(text, str) and text for text in (*choices, part.caption(self.context()))
         )
         assert part.choices(self.context()) == choices
+
+    def test_a_class_that_a_prompt_asks_for_is_one_of_those_there_are(self, part: Prompts) -> None:
+        context = self.context()
+        ask: Callable[..., int | None] = getattr(part, "target", lambda *_: None)
+        for prompt in part.choices(context):
+            asked = ask(context, prompt)
+            assert asked is None or asked in range(len(context.classes))
+            assert ask(context, prompt) == asked
 
 
 class HardRuleContract(_Contract):
@@ -404,6 +413,21 @@ class LossContract(_Contract):
             for rows in (slice(0, 2), slice(2, 4))
         ]
         assert torch.allclose(whole, (parts[0] + parts[1]) / 2, atol=1e-6)
+
+    def test_one_that_does_not_say_otherwise_learns_shares_of_classes(self, part: Loss) -> None:
+        import torch
+
+        assert getattr(part, "takes_shares", True) in (True, False)
+        if not getattr(part, "takes_shares", True):
+            return
+        images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+        counts, network = torch.tensor([50.0, 8.0, 3.0]), self.network()
+        whole = part(network, images, torch.tensor([1, 2]), counts, 0.9)
+        shares = part(network, images, torch.eye(3)[1:], counts, 0.9)
+        assert torch.allclose(whole, shares, atol=1e-5)
+        soft = part(network, images, torch.tensor([[0.3, 0.7, 0], [0, 0.5, 0.5]]), counts, 0.9)
+        assert torch.isfinite(soft)
+        assert not torch.allclose(whole, soft)
 
     def network(self) -> Any:
         """A small classifier of three classes, which gives pairs as well."""

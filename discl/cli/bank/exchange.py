@@ -76,7 +76,10 @@ def bank_export(folder: Path, form: str, **selection: Any) -> None:
     from discl.engine.bank.exchange import export_bank
 
     bench, tracker = opened(load(**selection))
-    count = export_bank(bench.bank, bench.dataset.classes, folder, form, tracker.progress)
+    target_of = bench.sources.target_of if bench.sources.have_targets else None
+    count = export_bank(
+        bench.bank, bench.dataset.classes, folder, form, tracker.progress, target_of
+    )
     echo(
         f"{counted(count, 'image')} and {counted(len(bench.bank.failures()), 'cell')} that could"
         f" not be made are in {folder}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
@@ -69,11 +69,18 @@ def _batches(images: Iterable[Image]) -> Iterator[list[Image]]:
 
 
 def export_bank(
-    bank: Bank, classes: Sequence[str], folder: Path, form: str, progress: Progress
+    bank: Bank,
+    classes: Sequence[str],
+    folder: Path,
+    form: str,
+    progress: Progress,
+    target_of: Callable[[ImageRecord], int] | None = None,
 ) -> int:
     """Write all images made into a new `folder`, whole or not at all; returns how many.
 
-    Holds one batch in memory. Raises UserError where the bank holds no image, or one is damaged.
+    `class_name` is the class of the photo; where images were edited towards others, `target_of`
+    tells which, and `target_name` is a column, too. Holds one batch in memory. Raises UserError
+    where the bank holds no image, or one is damaged.
     """
     total = sum(bank.count().values())
     if not total and bank.failures():
@@ -83,20 +90,26 @@ def export_bank(
             f"bank {bank.id} holds no image yet; make some with `discl bank build` first"
         )
     columns = {"bank": "string", "class_name": "string", **_COLUMNS}
+    if target_of:
+        columns["target_name"] = "string"
     done = 0
+
+    def described(record: ImageRecord) -> dict[str, Any]:
+        target = {"target_name": classes[target_of(record)]} if target_of else {}
+        return {"bank": bank.id, "class_name": classes[record.label], **record._asdict(), **target}
 
     def batches() -> Iterator[list[tables.Record]]:
         nonlocal done
         for batch in _batches(_undamaged(bank)):
             progress("exporting images", done, max(total, done + 1))
-            yield [_exported(bank.id, classes, record, data) for record, data in batch]
+            yield [_exported(record, data, described(record)) for record, data in batch]
             done += len(batch)
 
     with atomic_folder(folder) as tmp:
         tables.write(tmp, form, columns, batches())
         with open_file(tmp / "failed.jsonl", "w") as opened:
             for record in bank.records(status=FAILED):
-                opened.write(json.dumps(_described(bank.id, classes, record)) + "\n")
+                opened.write(json.dumps(described(record)) + "\n")
         process = json.dumps(bank.process, indent=1, sort_keys=True) + "\n"
         (tmp / "bank.json").write_text(process, "utf-8")
     progress("exporting images", done, done)
@@ -109,13 +122,9 @@ def _undamaged(bank: Bank) -> Iterator[Image]:
         yield from bank.encoded(level)
 
 
-def _exported(bank: str, classes: Sequence[str], record: ImageRecord, data: bytes) -> tables.Record:
+def _exported(record: ImageRecord, data: bytes, described: dict[str, Any]) -> tables.Record:
     picture = {"bytes": data, "path": f"{record.key}.webp"}
-    return {tables.PICTURE: picture, **_described(bank, classes, record)}
-
-
-def _described(bank: str, classes: Sequence[str], record: ImageRecord) -> dict[str, Any]:
-    return {"bank": bank, "class_name": classes[record.label], **record._asdict()}
+    return {tables.PICTURE: picture, **described}
 
 
 def _name(of: ImageRecord | Cell) -> str:

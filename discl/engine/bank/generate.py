@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from discl.core.errors import UserError
 from discl.core.hashing import digest, seed_of
 from discl.core.interfaces import (
     CaptionContext,
@@ -54,8 +55,16 @@ class SourceImages:
     def context(self, position: int) -> CaptionContext:
         """All that prompts may know of a photo."""
         label = int(self.labels[position])
+        return self._context(label, self.ids[position])
+
+    def _context(self, label: int, source: str) -> CaptionContext:
         return CaptionContext(
-            label, self.classes[label], self.dataset_captions[label], self.ids[position]
+            label,
+            self.classes[label],
+            self.dataset_captions[label],
+            source,
+            self.classes,
+            self.dataset_captions,
         )
 
     def choices(self, position: int) -> tuple[str, ...]:
@@ -63,8 +72,50 @@ class SourceImages:
         return self.prompts.choices(self.context(position))
 
     def caption(self, position: int) -> str:
-        """The caption the images of a photo are scored against."""
+        """The caption the images of a photo are scored against, where they stay of its class."""
         return self.prompts.caption(self.context(position))
+
+    @property
+    def have_targets(self) -> bool:
+        """Whether the prompts may ask for another class than the photo's."""
+        return hasattr(self.prompts, "target")
+
+    def target(self, position: int, prompt: str) -> int:
+        """The label of the class that a prompt of a photo asks for: most often the photo's own.
+
+        Raises UserError where the prompts name a class that there is not.
+        """
+        label = int(self.labels[position])
+        ask: Callable[[CaptionContext, str], int | None] | None
+        ask = getattr(self.prompts, "target", None)
+        asked = ask(self.context(position), prompt) if ask else None
+        if asked is None:
+            return label
+        if not 0 <= asked < len(self.classes):
+            raise UserError(
+                f"the prompts ask for class {asked} by {prompt!r}, and there are"
+                f" {len(self.classes)}, from 0 on; correct `target` of"
+                f" {type(self.prompts).__name__}"
+            )
+        return asked
+
+    def target_of(self, record: ImageRecord) -> int:
+        """The class that an image was to become; its own where its photo is not here."""
+        position = self.position.get(record.source)
+        return record.label if position is None else self.target(position, record.prompt)
+
+    def targets(self, records: Iterable[ImageRecord]) -> Ints:
+        """`target_of` images, [n]."""
+        return np.fromiter(map(self.target_of, records), np.int64)
+
+    def caption_of(self, position: int, prompt: str) -> str:
+        """The caption that an image made from `prompt` is scored against.
+
+        At every level that of the class it was to become: the threshold is there to leave out
+        images that did not, and most of a soft label is that class.
+        """
+        target = self.target(position, prompt)
+        return self.prompts.caption(self._context(target, self.ids[position]))
 
 
 def key_of(bank: str, cell: Cell) -> str:
@@ -146,7 +197,7 @@ class ImageMaker:
     def _published(self, made: _Made) -> ShardWritten:
         started = time.monotonic()
         failed = made.generated.failed
-        scores = self._scores(made.generated, made.positions, made.photos)
+        scores = self._scores(made)
         encoded = [
             b"" if i in failed else encode(image) for i, image in enumerate(made.generated.images)
         ]
@@ -180,7 +231,7 @@ class ImageMaker:
             key=key_of(self.bank, cell),
             label=int(self.sources.labels[position]),
             prompt=request.prompt,
-            caption=self.sources.caption(position),
+            caption=self.sources.caption_of(position, request.prompt),
             seed=request.seed,
             denoising_steps=denoising_steps(cell.level, self.generator.steps),
             text_score=scores.text,
@@ -192,37 +243,36 @@ class ImageMaker:
             sha256="",
         )
 
-    def _scores(
-        self, generated: Generated, positions: list[int], photos: Mapping[int, Photos]
-    ) -> list[_Scores]:
-        """Of each image, made from the photo of its position in `photos`.
+    def _scores(self, made: _Made) -> list[_Scores]:
+        """Of each image, by its caption and the photo it is made from.
 
         Without numbers where there is no scorer, or no image.
         """
-        scores = [_Scores(None, None)] * len(positions)
-        made = [i for i in range(len(positions)) if i not in generated.failed]
-        if self.scorer is None or not made:
+        scores = [_Scores(None, None)] * len(made.positions)
+        rows = [i for i in range(len(made.positions)) if i not in made.generated.failed]
+        if self.scorer is None or not rows:
             return scores
-        images = self.scorer.embed_images(generated.images[made])
-        captions, sources = self._embedded([positions[i] for i in made], photos, self.scorer)
+        images = self.scorer.embed_images(made.generated.images[rows])
+        captions, sources = self._embedded(made, rows, self.scorer)
         text = (images * captions).sum(1)
         photo = (images * sources).sum(1)
-        for k, i in enumerate(made):
+        for k, i in enumerate(rows):
             scores[i] = _Scores(round(float(text[k]), 6), round(float(photo[k]), 6))
         return scores
 
-    def _embedded(
-        self, positions: list[int], photos: Mapping[int, Photos], scorer: Scorer
-    ) -> tuple[Floats, Floats]:
-        """Embeddings [n, d] of captions and of photos, each computed once."""
-        captions = [self.sources.caption(position) for position in positions]
+    def _embedded(self, made: _Made, rows: Sequence[int], scorer: Scorer) -> tuple[Floats, Floats]:
+        """Embeddings [n, d] of the captions and photos of some images, each computed once."""
+        positions = [made.positions[i] for i in rows]
+        captions = [
+            self.sources.caption_of(made.positions[i], made.requests[i].prompt) for i in rows
+        ]
         new_captions = sorted(set(captions) - set(self._captions))
         if new_captions:
             embeddings = scorer.embed_texts(new_captions)
             self._captions.update(zip(new_captions, embeddings, strict=True))
         new_photos = sorted(set(positions) - set(self._photos))
         if new_photos:
-            embeddings = scorer.embed_images(np.stack([photos[i] for i in new_photos]))
+            embeddings = scorer.embed_images(np.stack([made.photos[i] for i in new_photos]))
             self._photos.update(zip(new_photos, embeddings, strict=True))
         caption_embeddings = np.stack([self._captions[caption] for caption in captions])
         photo_embeddings = np.stack([self._photos[position] for position in positions])

@@ -85,7 +85,7 @@ class ImageRules:
         wanted = {
             "label": int(self.sources.labels[position]),
             "prompt": request.prompt,
-            "caption": self.sources.caption(position),
+            "caption": self.sources.caption_of(position, request.prompt),
             "seed": request.seed,
             "denoising_steps": denoising_steps(record.level, self.steps),
         }

@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     """The images of one optimiser step."""
 
     images: Tensor  # uint8 [b, h, w, 3], or float features [b, d]
-    labels: Tensor  # [b]
+    labels: Tensor  # [b], or float [b, c] where images have soft labels
 
 
 def batches(
@@ -94,7 +94,7 @@ def _augmented(
             continue
         own_plan = _part(batch_plan, own)
         images = augmented(gather_pixels(own_plan, training_data), drawn.of(own))
-        yield Batch(images, torch.from_numpy(training_data.train.labels[own_plan.row]))
+        yield Batch(images, torch.from_numpy(training_data.labels(own_plan)))
 
 
 def _pinned(batch: Batch) -> Batch:

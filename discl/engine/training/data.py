@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from discl.core.conventions import SHOTS
-from discl.core.interfaces import Ints, Photos, Split
+from discl.core.interfaces import Floats, Ints, Photos, Split
 from discl.engine.evaluation.confusion import has_several_groups
 from discl.engine.evaluation.metrics import (
     Metrics,
@@ -18,7 +18,8 @@ from discl.engine.evaluation.metrics import (
     split_metrics,
 )
 from discl.engine.level_images import LevelImages
-from discl.engine.training.sampler import SamplerView
+from discl.engine.soft_labels import SoftLabels
+from discl.engine.training.sampler import Plan, SamplerView
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class TrainingData:
     # level -> its images with their aspect kept, by position; none = `pixels` has them whole
     whole: Mapping[int, Callable[[int], Photos]] = field(default_factory=dict)
     shots: str = "kang"  # which classes are many, medium and few, see `discl.core.conventions`
+    soft_labels: SoftLabels | None = None  # of the images; None = they have their photos' labels
 
     @cached_property
     def counts(self) -> Ints:
@@ -51,6 +53,13 @@ class TrainingData:
     def group_counts(self) -> Ints:
         """[c], the photos by which a class is many, medium or few."""
         return self.counts if self.published_counts is None else self.published_counts
+
+    def labels(self, plan: Plan) -> Ints | Floats:
+        """Labels int64 [b] of a plan's images; float32 [b, c] where images have soft labels."""
+        labels = self.train.labels[plan.row]
+        if self.soft_labels is None:
+            return labels
+        return self.soft_labels.of(labels, plan.level, plan.position, self.classes)
 
     def drawn_by_group(self, rows: Ints) -> dict[str, int]:
         """Group (many, medium, few) -> how many of the training rows [n] are of its classes.

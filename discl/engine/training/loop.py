@@ -39,6 +39,7 @@ from discl.engine.training.optimisation import (
     autocast_dtype,
     evaluation_dtype,
     image_mixer,
+    mix_images,
     optimiser_and_schedule,
     weight_average,
 )
@@ -320,7 +321,7 @@ class Fit:
         images = self.preprocess(part.images.to(self.device, non_blocking=True))
         labels = part.labels.to(self.device, non_blocking=True)
         network: Any = self.network
-        if self.device.type != "cpu" and hasattr(network, "announce"):
+        if self.device.type != "cpu" and hasattr(network, "announce") and labels.ndim == 1:
             network.announce(part.labels)
         if self.config.channels_last and images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -334,7 +335,7 @@ class Fit:
         """timm's mixup and cutmix, which draw from numpy's global generator."""
         global_state = np.random.get_state()  # noqa: NPY002 - timm draws from it
         np.random.seed(seed_of("mixing", self.seed, done) % 2**32)  # noqa: NPY002
-        mixed: tuple[Tensor, Tensor] = self.mixer(images, labels)
+        mixed = mix_images(self.mixer, self.config, images, labels)
         np.random.set_state(global_state)  # noqa: NPY002
         return mixed
 

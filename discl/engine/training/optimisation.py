@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from discl.config.schedule import check_warmup, in_epochs
 from discl.core.errors import UserError
@@ -144,6 +144,22 @@ def image_mixer(config: TrainConfig, classes: int) -> Any:
     if not config.mixing:
         return None
     return Mixup(config.mixup, config.cutmix, label_smoothing=0.0, num_classes=classes)
+
+
+def mix_images(
+    mixer: Any, config: TrainConfig, images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Images [b, ...] and labels float [b, c] as `image_mixer` mixes them.
+
+    `labels` are [b], or soft ones [b, c]. timm takes the first alone: of soft labels it is asked
+    for the share [b, b] that each image of the batch has in each.
+    """
+    if labels.ndim == 1:
+        mixed: tuple[Tensor, Tensor] = mixer(images, labels)
+        return mixed
+    of_images = image_mixer(config, len(labels))
+    images, share = of_images(images, torch.arange(len(labels), device=labels.device))
+    return images, share.to(labels.dtype) @ labels
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from discl.core.interfaces import Ints, Strategy
+from discl.core.interfaces import Floats, Ints, Strategy
 from discl.core.levels import PHOTO
 from discl.engine.evaluation.predict import Preprocess, logits_of
 from discl.engine.level_images import LevelImages
 from discl.engine.softmax import softmax_at
 from discl.engine.training.data import TrainingData
-from discl.engine.training.sampler import SamplerView
+from discl.engine.training.sampler import Plan, SamplerView
 
 _SEED = 0x9E0BE  # beside the run's seed: the probe's photos are drawn from a stream of their own
 
@@ -30,7 +30,7 @@ class ProbeImages:
     burst: float  # share of an epoch's steps spent on real photos between the two measurements
     # level -> uint8 [n, h, w, 3], or float features [n, d]; without the levels left out
     pixels: dict[int, Any]
-    labels: dict[int, Ints]  # level -> [n]
+    labels: dict[int, Ints | Floats]  # level -> [n], or [n, c] where images have soft labels
 
     def true_class_probabilities(
         self,
@@ -41,7 +41,8 @@ class ProbeImages:
     ) -> dict[int, NDArray[np.float64]]:
         """Level -> probability of the true class of each probe image [n], in [0, 1].
 
-        In eval mode: measuring must not move BatchNorm.
+        Of a soft label it is that of both classes by their shares. In eval mode: measuring must not
+        move BatchNorm.
         """
         return {
             level: softmax_at(
@@ -68,12 +69,13 @@ def probe_images(strategy: Strategy, training_data: TrainingData, seed: int) -> 
     measured, complete = photos_with_all(view, images)
     rng = np.random.default_rng([seed, _SEED])
     rows = probe_rows(view, strategy.probe.holdout, rng, complete)
-    pixels = {
-        level: _pixels_of(rows, level, training_data)
+    plans = {
+        level: _first_images(rows, level, training_data)
         for level in (level for level in levels if level == PHOTO or level in measured)
         if len(rows)
     }
-    labels = dict.fromkeys(pixels, training_data.train.labels[rows])
+    pixels = {level: _pixels_of(plan, level, training_data) for level, plan in plans.items()}
+    labels = {level: training_data.labels(plan) for level, plan in plans.items()}
     return ProbeImages(rows, strategy.probe.burst, pixels, labels)
 
 
@@ -121,10 +123,18 @@ def probe_rows(
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
 
-def _pixels_of(rows: Ints, level: int, training_data: TrainingData) -> Any:
-    """Pixels of the first image at `level` of each photo of `rows` [n], in their order."""
+def _first_images(rows: Ints, level: int, training_data: TrainingData) -> Plan:
+    """The first image at `level` of each photo of `rows` [n], in their order."""
+    position = np.full(len(rows), -1)
+    if level != PHOTO:
+        images = training_data.images[level]
+        first = [int(np.flatnonzero(images.row == row)[0]) for row in rows]
+        position = images.position[first]
+    return Plan(rows, np.full(len(rows), level), position)
+
+
+def _pixels_of(plan: Plan, level: int, training_data: TrainingData) -> Any:
+    """Pixels of a plan's images, all of one level."""
     if level == PHOTO:
-        return np.asarray(training_data.train.pixels[rows])
-    images = training_data.images[level]
-    first = [int(np.flatnonzero(images.row == row)[0]) for row in rows]
-    return np.asarray(training_data.pixels[level][images.position[first]])
+        return np.asarray(training_data.train.pixels[plan.row])
+    return np.asarray(training_data.pixels[level][plan.position])

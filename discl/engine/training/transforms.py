@@ -18,13 +18,14 @@ from discl.core.interfaces import Photos
 from discl.core.levels import PHOTO
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData
+from discl.engine.training.sampler import Plan
 
 Transform = Callable[[Photos], Tensor]  # of a photo [h, w, 3] to a picture uint8 [side, side, 3]
 Key = tuple[int, ...]  # seeds all randomness of a plan
 
 
-class TrainingPictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """Photos and images, transformed: uint8 [h, w, 3] and label.
+class TrainingPictures(torch.utils.data.Dataset[tuple[Tensor, Any]]):
+    """Photos and images, transformed: uint8 [h, w, 3] and label, [] or [c] where it is soft.
 
     An image is asked for by (key of its plan, position in it, row, level, index). Its seed are key
     and position: whichever process draws it draws the same.
@@ -37,13 +38,19 @@ class TrainingPictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
         self.whole = config.whole_photos
         self.transform = transform_of(config, training_data.train.pixels.shape[1])
 
-    def __getitem__(self, item: tuple[Key, int, int, int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, item: tuple[Key, int, int, int, int]) -> tuple[Tensor, Any]:
         key, position, row, level, index = item
         photo = self._photo(row) if level == PHOTO else self._image(level, index)
         with nullcontext() if self.alone else _undisturbed():
             _seed(seed_of("transform", *key, position))
             picture = self.transform(np.asarray(photo))
-        return picture, int(self.training_data.train.labels[row])
+        return picture, self._label(row, level, index)
+
+    def _label(self, row: int, level: int, index: int) -> Any:
+        if self.training_data.soft_labels is None:
+            return int(self.training_data.train.labels[row])
+        one = Plan(*(np.array([value]) for value in (row, level, index)))
+        return self.training_data.labels(one)[0]
 
     def _photo(self, row: int) -> Photos:
         train = self.training_data.train

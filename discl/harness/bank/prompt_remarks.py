@@ -48,10 +48,14 @@ def prompt_remarks(bench: Bench) -> Iterator[str]:
     of_class: dict[int, set[str]] = defaultdict(set)
     for position, label in enumerate(sources.labels.tolist()):
         choices = sources.choices(position)
-        of_class[label].update(choices)
+        if not sources.have_targets:
+            captions.setdefault(sources.caption(position), label)
         for text in choices:
-            prompts.setdefault(text, label)
-        captions.setdefault(sources.caption(position), label)
+            asked = sources.target(position, text) if sources.have_targets else label
+            of_class[asked].add(text)
+            prompts.setdefault(text, asked)
+            if sources.have_targets:
+                captions.setdefault(sources.caption_of(position, text), asked)
     yield from _without_words(bench, of_class)
     yield from _cut(bench, _Texts(prompts, "prompt", "the generator", bench.generator))
     if negative := getattr(bench.generator, "negative_prompt", ""):

@@ -44,6 +44,7 @@ from discl.engine.bank.rules import ImageRules
 from discl.engine.bank.source_photos import SourceRule, source_photos, source_rule
 from discl.engine.bank.whole_images import WholeImages
 from discl.engine.level_images import LevelImages
+from discl.engine.soft_labels import SoftLabels
 from discl.engine.training import distributed
 from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData, for_val, metrics_on_val
@@ -484,6 +485,7 @@ class Bench:
             published_counts=self.published_counts,
             whole=self._whole_images(synthetic),
             shots=self.spec.metrics.shots,
+            soft_labels=self._soft_labels(synthetic),
         )
         return RunSetup(
             data=data,
@@ -496,6 +498,13 @@ class Bench:
             images_generated=made,
             image_costs=self.costs(levels),
         )
+
+    def _soft_labels(self, levels: Sequence[int]) -> SoftLabels | None:
+        """What the images of levels are labelled with; None where their photos say it."""
+        if not levels or not self.sources.have_targets:
+            return None
+        targets = {level: self.sources.targets(self.bank.records(level)) for level in levels}
+        return SoftLabels(targets, self.spec.sampling.soft_label_power)
 
     def _whole_images(self, levels: Sequence[int]) -> dict[int, WholeImages]:
         config = self.inputs.train_config

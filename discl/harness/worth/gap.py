@@ -57,6 +57,12 @@ class GapMeasurement:
         """Raises UserError where fewer than two classes can be told apart by their images."""
         self.bench = bench
         self.settings = settings
+        if bench.sources.have_targets:
+            raise UserError(
+                f"no gap curve of {bench.spec.name}: prompts.name = {bench.spec.prompts['name']!r}"
+                " edits photos towards other classes, and the curve compares images with photos of"
+                " their one class; take other prompts, such as 'dataset'"
+            )
         held = bench.bank.count()
         levels = [
             level for level in sorted(bench.spec.levels) if level != PHOTO and held.get(level)

@@ -22,6 +22,7 @@ class Flyp:
 
     version = 1
     heads = ("text",)
+    takes_shares = False
 
     def __init__(self, mask_same: bool = False) -> None:
         """`mask_same`: do not take two images of one class for negatives of each other."""

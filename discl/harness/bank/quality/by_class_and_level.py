@@ -38,7 +38,8 @@ IMAGE_COLUMNS = [
     ("level", np.int64),
     ("source", np.int64),
     ("variant", np.int64),
-    ("label", np.int64),
+    ("label", np.int64),  # of the photo
+    ("target", np.int64),  # what the image was to become: another class where prompts ask for one
     ("position", np.int64),
     ("text", np.float64),
     ("photo", np.float64),
@@ -88,6 +89,7 @@ def _image_rows(bench: Bench, level: int, content: Any) -> Iterator[tuple[Any, .
                 sources[record.source],
                 record.variant,
                 record.label,
+                bench.sources.target_of(record),
                 position,
                 np.nan if record.text_score is None else record.text_score,
                 np.nan if record.photo_score is None else record.photo_score,

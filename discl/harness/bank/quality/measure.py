@@ -162,7 +162,7 @@ class QualityMeasurement:
             vectors = np.asarray(self.vectors[embedding_name(level)][rows["position"]])
             # an image is classified by the fit that has not seen the photo it was made from
             fold = self.fold[self.bench.hard[rows["source"]]]
-            labels = rows["label"]
+            labels = rows["target"]
             self.images["probe"][selected] = self.probe.predict(vectors, fold) == labels
             self.images["caption"][selected] = nearest_is_own(vectors, self.anchors, labels)
 
