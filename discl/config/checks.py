@@ -27,6 +27,20 @@ def check_benchmark(bench: Benchmark, parts: PartCache) -> None:
     _check_numbers(bench, parts)
     _check_shares(bench, parts)
     _check_start(bench, parts)
+    _check_boxes(bench, parts)
+
+
+def _check_boxes(bench: Benchmark, parts: PartCache) -> None:
+    """Raises UserError where the generator needs boxes and the dataset has none at all."""
+    if not parts.get(bench.choices["generators"]).traits.needs_boxes:
+        return
+    if not parts.get(bench.choices["datasets"]).traits.boxes_digest:
+        raise UserError(
+            f"generator {bench.generator['name']!r} goes by the boxes of photos, and dataset"
+            f" {bench.dataset['name']!r} has none here; set dataset.boxes to a file of a detector"
+            ' where the dataset takes one (folder, iwildcam), generator.mask = "centre" where the'
+            ' object is in the middle, or generator.without_box = "whole"'
+        )
 
 
 def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCache) -> None:

@@ -162,6 +162,8 @@ def _images_json(bench: Benchmark, levels: tuple[int, ...], parts: PartCache) ->
     used = {"levels": _levels_json(levels), **bench.bank.images_json}
     if _part(bench, "datasets", parts).traits.has_originals:
         used["source"] = canonical_json(SOURCE)
+    if parts.get(bench.choices["generators"]).traits.takes_boxes:
+        used["boxes"] = canonical_json(_part(bench, "datasets", parts).traits.boxes_digest)
     makers = {singular(kind): _part(bench, kind, parts).identity_json for kind in MAKERS}
     return joined_json(used | makers)
 

@@ -31,6 +31,9 @@ class PartTraits(NamedTuple):
     takes_boxes: bool  # of a generator
     needs_boxes: bool  # of a generator
     boxes_digest: str  # of a dataset; "" = it has no boxes
+    takes_boxes: bool  # of a generator
+    needs_boxes: bool  # of a generator
+    boxes_digest: str  # of a dataset; "" = it has no boxes
     takes_shares: bool  # of a loss: labels may be shares of several classes
     has_target: bool  # of prompts: they may ask for another class than the photo's
 
@@ -73,6 +76,9 @@ class CachedPart:
             getattr(part, "head", ""),
             getattr(part, "heads", ()),
             getattr(part, "frozen", False),
+            getattr(part, "takes_boxes", False),
+            getattr(part, "needs_boxes", False),
+            getattr(part, "boxes_digest", ""),
             getattr(part, "takes_boxes", False),
             getattr(part, "needs_boxes", False),
             getattr(part, "boxes_digest", ""),

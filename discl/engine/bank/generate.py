@@ -15,6 +15,7 @@ import numpy as np
 from discl.core.errors import UserError
 from discl.core.hashing import digest, seed_of
 from discl.core.interfaces import (
+    Box,
     CaptionContext,
     Floats,
     Generated,
@@ -46,6 +47,8 @@ class SourceImages:
     classes: tuple[str, ...]
     dataset_captions: tuple[tuple[str, ...], ...]  # [classes], the dataset's own captions
     prompts: Prompts
+    # position -> boxes within the photo, where images depend on them
+    boxes: Callable[[int], tuple[Box, ...]] | None = None
 
     @cached_property
     def position(self) -> dict[str, int]:
@@ -123,15 +126,21 @@ def key_of(bank: str, cell: Cell) -> str:
     return digest([bank, *cell])[:32]
 
 
-def request_of(bank: str, cell: Cell, choices: Sequence[str]) -> Request:
-    """Prompt and noise of a cell.
+def request_of(
+    bank: str, cell: Cell, choices: Sequence[str], boxes: tuple[Box, ...] = ()
+) -> Request:
+    """Prompt and noise of a cell, and the boxes of its photo.
 
-    Both are shared by the levels of one photo and variant, so that a spectrum is one picture fading
-    into another, and by nothing else: two photos never share noise.
+    Prompt and noise are shared by the levels of one photo and variant, so that a spectrum is one
+    picture fading into another, and by nothing else: two photos never share noise.
     """
     draw = (bank, cell.source, cell.variant)
     prompt = choices[seed_of("prompt", *draw) % len(choices)]
-    return Request(cell.level, prompt, seed_of("noise", *draw))
+    return Request(cell.level, prompt, seed_of("noise", *draw), boxes)
+
+
+def _no_boxes(position: int) -> tuple[Box, ...]:
+    return ()
 
 
 class ShardWritten(NamedTuple):
@@ -175,12 +184,14 @@ class ImageMaker:
         """
         started = time.monotonic()
         positions = [self.sources.position[cell.source] for cell in cells]
-        requests = [
-            request_of(self.bank, cell, self.sources.choices(position))
-            for cell, position in zip(cells, positions, strict=True)
-        ]
         # read once a lease, however many images are made of each
         distinct, of_cell = np.unique(positions, return_inverse=True)
+        boxes_of = self.sources.boxes or _no_boxes
+        boxes = {position: boxes_of(position) for position in distinct.tolist()}
+        requests = [
+            request_of(self.bank, cell, self.sources.choices(position), boxes[position])
+            for cell, position in zip(cells, positions, strict=True)
+        ]
         photos = np.asarray(self.sources.photos[distinct])
         generated = self._generated(requests, photos[of_cell])
         seconds = time.monotonic() - started

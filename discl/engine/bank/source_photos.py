@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from discl.core.interfaces import Ints, Photos, Split
+from discl.core.interfaces import Box, Ints, Photos, Split
 from discl.files.photos import PhotoRows, fitted
 
 # a large JPEG is decoded at no less than so many times the size that is wanted, as photos of
@@ -62,6 +62,41 @@ def _read(train: Split, rule: SourceRule, rows: Ints) -> Photos:
     for index, row in enumerate(rows.tolist()):
         photos[index] = fitted(_photo(train, rule, row), rule.size)
     return photos
+
+
+def source_boxes(train: Split, rule: SourceRule, row: int) -> tuple[Box, ...]:
+    """The boxes of a photo within what `source_photos` shows of it.
+
+    They are cut where the photo is; a box in what is cut off is left out.
+    """
+    boxes = train.boxes(row) if train.boxes else ()
+    if not boxes or train.original is None:
+        size, views = train.pixels.shape[1:3], [rule.size]
+    else:
+        size = train.original_size(row) if train.original_size else train.original(row).shape[:2]
+        views = [rule.size] if rule.originals else [train.pixels.shape[1:3], rule.size]
+    for view in views:
+        boxes = tuple(kept for box in boxes if (kept := _cut(box, size, view)))
+        size = view
+    return boxes
+
+
+def _cut(box: Box, size: tuple[int, int], view: tuple[int, int]) -> Box | None:
+    """A box of a photo of `size` (height, width) in that `fitted` to `view`; None = outside."""
+    height, width = size
+    seen_width = min(width, height * view[1] / view[0])
+    seen_height = min(height, width * view[0] / view[1])
+    left, across = _within(box[0] * width, box[2] * width, width, seen_width)
+    top, down = _within(box[1] * height, box[3] * height, height, seen_height)
+    return (left, top, across, down) if across > 0 and down > 0 else None
+
+
+def _within(start: float, length: float, whole: float, seen: float) -> tuple[float, float]:
+    """Start and length of a stretch, as shares of the `seen` middle of a side."""
+    first = (whole - seen) / 2
+    begin = min(max((start - first) / seen, 0.0), 1.0)
+    end = min(max((start + length - first) / seen, 0.0), 1.0)
+    return begin, end - begin
 
 
 def _photo(train: Split, rule: SourceRule, row: int) -> Photos:

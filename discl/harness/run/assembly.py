@@ -21,6 +21,7 @@ from discl.core.errors import UserError
 from discl.core.hashing import digest
 from discl.core.interfaces import (
     Backbone,
+    Box,
     Dataset,
     Executor,
     FoldModels,
@@ -41,7 +42,7 @@ from discl.engine.bank.filling import FEW, Groups
 from discl.engine.bank.generate import ImageMaker, SourceImages
 from discl.engine.bank.leases import CellGrid
 from discl.engine.bank.rules import ImageRules
-from discl.engine.bank.source_photos import SourceRule, source_photos, source_rule
+from discl.engine.bank.source_photos import SourceRule, source_boxes, source_photos, source_rule
 from discl.engine.bank.whole_images import WholeImages
 from discl.engine.level_images import LevelImages
 from discl.engine.soft_labels import SoftLabels
@@ -252,7 +253,14 @@ class Bench:
             classes=self.dataset.classes,
             dataset_captions=self.task.prompts,
             prompts=self.prompts,
+            boxes=self._boxes_of(rows),
         )
+
+    def _boxes_of(self, rows: Ints) -> Callable[[int], tuple[Box, ...]] | None:
+        """From the position in `rows` to boxes, where images depend on them."""
+        if not getattr(self.generator, "takes_boxes", False):
+            return None
+        return lambda position: source_boxes(self.train, self.source_rule, int(rows[position]))
 
     @cached_property
     def source_rule(self) -> SourceRule:
@@ -285,6 +293,10 @@ class Bench:
         for kind in MAKERS:
             name = singular(kind)
             process[name] = self.spec.part(kind).identity() | getattr(self, name).identity()
+        if sources.boxes is not None:
+            of_row = self.train.boxes
+            boxes = [of_row(row) if of_row else () for row in sources.rows.tolist()]
+            process["boxes"] = digest(boxes)
         rule = self.source_rule
         if self.train.original or self.spec.bank.size:
             process["size"] = list(rule.size)
@@ -339,6 +351,7 @@ class Bench:
             )
         executor = executor or bind("executors", "local", {}).build()
         self._check_room(getattr(executor, "side_by_side", 1))
+        self._check_boxes()
         _fetch(self.scorer)
         batch = self.spec.bank.batch
         if getattr(executor, "begins_two", False):
@@ -357,6 +370,21 @@ class Bench:
             at_once,
             self._groups(wanted),
         )
+
+    def _check_boxes(self) -> None:
+        """Raises UserError where the generator needs a box of each photo, and some have none."""
+        if not getattr(self.generator, "needs_boxes", False):
+            return
+        boxes = self.train.boxes
+        rows = self.hard.tolist()
+        lacking = [row for row in rows if boxes is None or not boxes(row)]
+        if lacking:
+            raise UserError(
+                f"{len(lacking):,} of {len(rows):,} hard photos have no box (the first:"
+                f' {self.train.ids[lacking[0]]}), and generator.without_box = "refuse"; set it to'
+                ' "whole" to repaint them as a whole or to "fail" to make no image of them, or'
+                " lower dataset.boxes_confidence"
+            )
 
     def _check_room(self, workers: int) -> None:
         """Warn where `workers` that share a device have no room in its memory.

@@ -38,6 +38,7 @@ from discl.parts.datasets.manifest.held_out import RowPictures
 from discl.parts.datasets.manifest.layouts.exported import export, table_path
 from discl.parts.datasets.manifest.layouts.interface import Layout
 from discl.parts.datasets.manifest.layouts.name_patterns import compiled
+from discl.parts.datasets.manifest.photo_boxes import check_confidence
 from discl.parts.datasets.manifest.pictures import cells_of, pictures_of, places_of
 from discl.parts.datasets.manifest.rows import Decision, ReadOptions
 from discl.parts.datasets.manifest.splits import SPLIT_BY, SplitRule
@@ -67,6 +68,8 @@ class Folder(FileDataset):
     `multi_label`: drop, first or crop; what happens to photos of several classes. `crop`: a file
     with a detector's boxes; those above
     `crop_confidence` are cut out, with `crop_padding` around them as a share of their sides.
+    `boxes`: the same file for generators that keep or repaint what is in the boxes, from
+    `boxes_confidence` on; photos stay whole.
     `truncated`: read or drop; what happens to JPEGs that end too early but have half their rows.
     `grey`: what is white in grey photos of more than 8 bits: that of the format (depth), the set's
     own brightest (range), or the latter for sensors of 14 bits and less (auto). `ood`: names of
@@ -106,6 +109,8 @@ class Folder(FileDataset):
         "crop_confidence",
         "crop_padding",
         "allow_equal",
+        "boxes",
+        "boxes_confidence",
     )
     folder_name = "folder"
 
@@ -141,8 +146,18 @@ class Folder(FileDataset):
         truncated: str = "read",
         grey: str = "auto",
         allow_equal: bool = False,
+        boxes: str = "",
+        boxes_confidence: float = 0.2,
     ) -> None:
         super().__init__(root, side, most_unreadable)
+        check_confidence(boxes_confidence)
+        if boxes and crop:
+            raise UserError(
+                f"dataset.crop = {crop!r} leaves only what is in the boxes, so dataset.boxes ="
+                f" {boxes!r} would have nothing around them; set one of the two"
+            )
+        self.boxes = boxes
+        self.boxes_confidence = boxes_confidence
         if not 0 < share < 0.5:
             raise UserError(f"dataset.share = {share}: takes more than 0 and less than 0.5")
         if (largest or smallest) and not 1 <= smallest <= largest:

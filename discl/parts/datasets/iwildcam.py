@@ -18,6 +18,7 @@ from discl.core.plain_files import plain
 from discl.files.disk import resource
 from discl.files.sources import Address, Archives, RemoteFile
 from discl.parts.datasets.base.file_dataset import FileDataset
+from discl.parts.datasets.manifest.photo_boxes import check_confidence
 
 # WILDS' name of a split -> ours. Its `val` has cameras unseen in training: it chooses no epoch.
 SPLITS = {
@@ -92,6 +93,8 @@ class IWildCam(FileDataset):
         side: int = 224,
         shared_names: bool = False,
         most_unreadable: float = 0.001,
+        boxes: str = "",
+        boxes_confidence: float = 0.2,
     ) -> None:
         """Settings:
 
@@ -102,9 +105,15 @@ class IWildCam(FileDataset):
             gives them.
         `most_unreadable`: share of listed photos that may be missing, and of photos that may be
             unreadable.
+        `boxes`: a file with a detector's boxes, such as MegaDetector's of iWildCam 2020, for
+            generators that keep or repaint the animals.
+        `boxes_confidence`: of the detector, from which on a box counts.
         """
         super().__init__(root, side, most_unreadable)
+        check_confidence(boxes_confidence)
         self.shared_names = shared_names
+        self.boxes = boxes
+        self.boxes_confidence = boxes_confidence
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from discl.core.interfaces import Photos, Split
-from discl.engine.bank.source_photos import SourceRule, source_photos, source_rule
+from discl.engine.bank.source_photos import SourceRule, source_boxes, source_photos, source_rule
 from discl.files.photos import fitted
 
 SHAPES = [(40, 60), (12, 90), (300, 20), (7, 5)]  # usual, very wide, very tall, small
@@ -84,3 +84,38 @@ def test_an_original_is_decoded_no_larger_than_it_is_needed() -> None:
     assert not asked  # nothing is read before it is wanted
     photos[1]
     assert asked == [(0, 48)]  # twice the longer side, as for photos of training
+
+
+# ---------------------------------------------------------------- boxes
+
+MIDDLE = (0.25, 0.25, 0.5, 0.5)
+
+
+def _boxes(*boxes: Any, **has: Any) -> Any:
+    """Those of a photo of 40x60, cut to a square: 10 of its 60 columns go on each side."""
+    split = _split(boxes=lambda row: boxes, **has)
+    rule = SourceRule((24, 24), "original" in has)
+    return [tuple(round(value, 4) for value in box) for box in source_boxes(split, rule, 0)]
+
+
+@pytest.mark.parametrize("has", [{"original": _original}, {"original_size": SHAPES.__getitem__}])
+def test_boxes_follow_the_cut_to_the_size(has: Any) -> None:
+    has = {"original": _original, **has}
+    # across: 15 .. 45 of 60 are 5 .. 35 of the 40 in the middle
+    assert _boxes(MIDDLE, **has) == [(0.125, 0.25, 0.75, 0.5)]
+    # what reaches into what is cut off is cut with it, and what lies there is gone
+    assert _boxes((0.0, 0.0, 0.5, 1.0), (0.0, 0.0, 0.1, 1.0), **has) == [(0.0, 0.0, 0.5, 1.0)]
+
+
+def test_boxes_of_photos_without_originals_are_of_their_pixels() -> None:
+    assert _boxes(MIDDLE) == [MIDDLE]
+
+
+def test_boxes_of_the_original_are_cut_to_the_square_that_training_sees() -> None:
+    split = _split(boxes=lambda row: (MIDDLE,), original=_original)
+    kept = source_boxes(split, SourceRule((8, 8), False), 0)
+    assert kept[0] == pytest.approx((0.125, 0.25, 0.75, 0.5))
+
+
+def test_a_split_without_boxes_has_none() -> None:
+    assert source_boxes(_split(), SourceRule((8, 8), False), 0) == ()

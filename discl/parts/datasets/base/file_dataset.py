@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError, unknown
-from discl.core.interfaces import Listing, Photos, Progress, Split
+from discl.core.interfaces import Box, Listing, Photos, Progress, Split
 from discl.core.plain_files import plain_bytes
 from discl.core.progress import showing, shown_progress
 from discl.core.text import typed
@@ -40,6 +40,7 @@ from discl.parts.datasets.base.survey import (
     picture_files,
     split_remarks,
 )
+from discl.parts.datasets.manifest.photo_boxes import PhotoBoxes
 
 _MIN_PUBLISHED_SHARE = 0.9  # of the published photos; a smaller listing is meant to be a part
 
@@ -54,7 +55,8 @@ class FileDataset(ABC):
     """
 
     version = 1
-    not_hashed: tuple[str, ...] = ("root", "most_unreadable")
+    # boxes change no photo: images that depend on them have them in their own identity
+    not_hashed: tuple[str, ...] = ("root", "most_unreadable", "boxes", "boxes_confidence")
 
     folder_name: str  # where it is looked for, below $DISCL_DATA
     layout: str = ""  # what lies in its folder, for people, such as "metadata.csv and train/*.jpg"
@@ -70,6 +72,9 @@ class FileDataset(ABC):
     licence: str = ""  # what its publisher allows
     homepage: str = ""
     citation: str = ""
+    # a file with a detector's boxes, which generators that take boxes get; "" = there are none
+    boxes: str = ""
+    boxes_confidence: float = 0.2  # from which on a box counts
 
     def __init__(self, root: str, side: int, most_unreadable: float = 0.001) -> None:
         if not 8 <= side <= 1024:
@@ -208,17 +213,29 @@ class FileDataset(ABC):
         refs = photos.listing.refs[opened.rows]
         contents = photos.contents[opened.rows]
         originals = _Originals(self, refs, contents)
+        labels, groups = (column[opened.rows] for column in photos.listing[1:])
         return Split(
             photos.ids[opened.rows],
-            photos.listing.labels[opened.rows],
-            photos.listing.groups[opened.rows],
+            labels,
+            groups,
             opened.pixels,
             original=originals,
             whole=_WholePhotos(self, refs, contents),
             reduced=originals.reduced,
             original_size=originals.size,
             contents=contents,
+            boxes=_Boxes(self, Listing(refs, labels, groups)) if self.boxes else None,
         )
+
+    @property
+    def boxes_digest(self) -> str:
+        """Stands for all boxes; "" where there are none. Raises UserError for a missing file."""
+        return self.photo_boxes.digest if self.boxes else ""
+
+    @cached_property
+    def photo_boxes(self) -> PhotoBoxes:
+        """The boxes of the file that `boxes` names."""
+        return PhotoBoxes(self.folder, self.boxes, self.boxes_confidence)
 
     def prepare(self, progress: Progress) -> None:
         """Fetch what may be fetched unasked, list the files, and decode every split."""
@@ -274,6 +291,9 @@ class FileDataset(ABC):
         notes = [f"files: {self.folder}", *(f"{what}: {text}" for what, text in terms if text)]
         notes.append(f"digest of the photos and of what is listed: {found.digest}")
         notes += [*self._survey.notes, *unreadable]
+        if self.boxes:
+            listings = self._survey.listings
+            notes += [self.photo_boxes.remark("train", listings["train"], self.classes)]
         near = self._near
         notes += duplicates.remarks(found.splits, near or (), self.classes)
         if near is None:
@@ -551,6 +571,21 @@ class _DatasetFiles:
 
     def square(self, ref: str, data: bytes, side: int) -> Photos:
         return self._dataset.square(data, ref, side)
+
+
+class _Boxes:
+    """The boxes of a split's photos, by row; their file is read when one is asked for."""
+
+    def __init__(self, dataset: FileDataset, listing: Listing) -> None:
+        self._dataset = dataset
+        self._listing = listing
+
+    def __call__(self, row: int) -> tuple[Box, ...]:
+        return self._each[row]
+
+    @cached_property
+    def _each(self) -> list[tuple[Box, ...]]:
+        return self._dataset.photo_boxes.of(self._listing, self._dataset.classes)
 
 
 class _Originals:

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from discl.core.interfaces import Photos
+from discl.core.interfaces import Box, Photos
 
 _PARTS = 10_000  # a box in a reference is written in ten-thousandths of the photo
 _WITH_BOX = re.compile(r"(.+)#(\d{1,5}),(\d{1,5}),(\d{1,5}),(\d{1,5})", re.DOTALL)
-
-Box = tuple[float, float, float, float]  # x, y, width, height as shares of the photo
 
 
 def ref_with_box(ref: str, box: Sequence[float]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ _KINDS = {
     "vehicle": "vehicle", "car": "vehicle",
     "empty": "nothing", "blank": "nothing", "none": "nothing",
 }  # fmt: skip
+_KIND_NAMES = ["animal", *dict.fromkeys(_KINDS.values())]
+NOTHING = _KIND_NAMES.index("nothing")
 
 
 def cropped(
@@ -47,7 +49,7 @@ def cropped(
     """
     if not crop:
         return contents
-    return _Cropping(contents, _path(root, crop), crop).crop(confidence, padding)
+    return _Cropping(contents, results_path(root, crop), crop).crop(confidence, padding)
 
 
 class _Cropping:
@@ -115,11 +117,10 @@ class _Cropping:
         row_of_entry = self._row_of_entry(rows)
         valid = self._valid()
         kept = valid & (results.confidence >= confidence) & (row_of_entry[results.entry] >= 0)
-        kinds = ["animal", *dict.fromkeys(_KINDS.values())]
-        of_label = _kinds_of(rows["label"], {}, kinds)
-        of_category = _kinds_of(results.category, results.categories, kinds)
+        of_label = kinds_of(rows["label"], {})
+        of_category = kinds_of(results.category, results.categories)
         right = of_category == of_label[row_of_entry[results.entry]]
-        right &= of_category != kinds.index("nothing")
+        right &= of_category != NOTHING
         self._note_unused(rows, row_of_entry, kept, right)
         chosen = np.flatnonzero(kept & right)
         row = row_of_entry[results.entry[chosen]]
@@ -185,23 +186,28 @@ class _Cropping:
                 )
 
 
-def _path(root: Path, crop: str) -> Path:
-    """The file of results. Raises UserError where there is none."""
-    places = [root / crop.replace("\\", "/"), Path(crop).expanduser()]
+def results_path(root: Path, name: str, setting: str = "crop") -> Path:
+    """The file of results that a setting names. Raises UserError where there is none."""
+    places = [root / name.replace("\\", "/"), Path(name).expanduser()]
     for path in places:
         if path.is_file():
             return path
-    raise UserError(f"dataset.crop = {crop!r} is no file in {root}; give the path of the results")
+    raise UserError(
+        f"dataset.{setting} = {name!r} is no file in {root}; give the path of the results"
+    )
 
 
-def _kinds_of(column: Any, names: Mapping[str, str], kinds: Sequence[str]) -> Ints:
-    """The number [n] among `kinds` of each label, or of each category by its name."""
+def kinds_of(column: Any, names: Mapping[str, str]) -> Ints:
+    """The number [n] of the kind of each label, or of each category by its name.
+
+    0 is an animal; `NOTHING` has no box.
+    """
     import pyarrow as pa
 
     column = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
     values = coded(column)
     number = [
-        kinds.index(_KINDS.get(names.get(value, value).strip().casefold(), "animal"))
+        _KIND_NAMES.index(_KINDS.get(names.get(value, value).strip().casefold(), "animal"))
         for value in values.values
     ]
     return np.array([*number, 0], np.int64)[values.codes]

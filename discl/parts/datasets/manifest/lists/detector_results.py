@@ -41,16 +41,18 @@ class DetectorResults(NamedTuple):
     categories: Mapping[str, str]  # number of a category -> its name
 
 
-def read_results(path: Path, name: str) -> DetectorResults:
-    """Read results in MegaDetector's format, 1.0 to 1.6, or SpeciesNet's; `name` in messages.
+def read_results(path: Path, name: str, setting: str = "crop") -> DetectorResults:
+    """Read results in MegaDetector's format, 1.0 to 1.6, or SpeciesNet's.
+
+    `name` is that of the file in messages, and `setting` that of the dataset which names it.
 
     Raises UserError for a file that is damaged or holds something else.
     """
     import pyarrow as pa
 
-    parts = read_records(path, name, _array(path, name), _converted)
+    parts = read_records(path, name, _array(path, name, setting), _converted)
     if not parts:
-        raise UserError(f"dataset.crop = {name!r} lists no photo; run the detector again")
+        raise UserError(f"dataset.{setting} = {name!r} lists no photo; run the detector again")
     starts = np.cumsum([0] + [len(part.files) for part in parts[:-1]])
     return DetectorResults(
         pa.concat_arrays([part.files for part in parts]),
@@ -122,7 +124,7 @@ def _numbers(detection: Record) -> Sequence[float]:
         return _NO_NUMBERS
 
 
-def _array(path: Path, name: str) -> str:
+def _array(path: Path, name: str, setting: str) -> str:
     """The array with a record for each photo. Raises UserError for another kind of file."""
     first = head(path, _ARRAYS)
     for array, record in first.items():
@@ -130,7 +132,7 @@ def _array(path: Path, name: str) -> str:
             return array
     has = [f"its {array} have {', '.join(record)}" for array, record in first.items()]
     raise UserError(
-        f"dataset.crop = {name!r} holds no results of a detector"
+        f"dataset.{setting} = {name!r} holds no results of a detector"
         f" ({'; '.join(has) or 'it has no images'}); give a JSON in MegaDetector's format,"
         " with a file and detections for each of its images"
     )
