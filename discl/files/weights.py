@@ -21,7 +21,7 @@ from discl.files.fetch import sha256_file
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 HUB_SECONDS = 10.0  # for the Hub's first answer
 TRAINING_DATA = "training_data.toml"  # no part of the digest
-_HASHED = (".json", ".safetensors", ".txt", ".model", ".bin")
+_HASHED = (".json", ".safetensors", ".txt", ".model", ".bin", ".jinja")
 
 
 def folder_of(

@@ -83,7 +83,7 @@ def test_a_group_without_room_is_halved(folder: Path, on_cpu: Any) -> None:
         if len(inputs[0]) > 4:  # two images, each with and without its prompt
             torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
 
-    generator.family.unet.register_forward_pre_hook(crowded)
+    generator.family.denoiser.register_forward_pre_hook(crowded)
     assert _apart(generating.made(generator).images, on_cpu("sd")).max() <= EXACT
     assert tried[:2] == [8, 4]
 

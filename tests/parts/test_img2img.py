@@ -69,7 +69,7 @@ def _poisoned(generator: Any, *dtypes: torch.dtype) -> None:
             output[0][0] = torch.nan
         return output
 
-    generator.family.unet.register_forward_hook(spoil)
+    generator.family.denoiser.register_forward_hook(spoil)
 
 
 def _apart(one: Photos, other: Photos) -> int:
@@ -237,7 +237,7 @@ def test_without_guidance_the_denoiser_sees_each_image_once(
     checkpoint: Path, reference: Any
 ) -> None:
     generator, seen, request = _generator(checkpoint, text_guidance=1.0), set(), Request(50, CAT, 3)
-    generator.family.unet.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
+    generator.family.denoiser.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
     image = generator.make([request], PHOTOS[:1]).images[0]
     assert seen == {2}
     assert generator.counts["prompts"] == 1
@@ -361,12 +361,12 @@ def test_the_blocks_of_a_denoiser_are_compiled_where_that_is_asked_for(
     monkeypatch.setattr(
         torch.nn.Module, "compile", lambda module: compiled.append(type(module).__name__)
     )
-    assert _generator(checkpoint).family.unet
+    assert _generator(checkpoint).family.denoiser
     assert not compiled  # on a CPU
-    assert _generator(checkpoint, compile=True).family.unet
+    assert _generator(checkpoint, compile=True).family.denoiser
     assert set(compiled) == {"BasicTransformerBlock"}
     compiled.clear()
-    assert _generator(EMBEDDED, compile=True).family.unet
+    assert _generator(EMBEDDED, compile=True).family.denoiser
     assert compiled
 
 
@@ -423,7 +423,7 @@ def test_a_group_that_does_not_fit_is_halved(checkpoint: Path) -> None:
         if len(inputs[0]) > 4:  # two images, each with and without its prompt
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    generator.family.unet.register_forward_pre_hook(crowded)
+    generator.family.denoiser.register_forward_pre_hook(crowded)
     assert _apart(generator.make(requests, PHOTOS).images, expected) <= TOLERANCE
     assert tried[:3] == [16, 8, 4]
     assert set(tried[3:]) == {4}
@@ -459,7 +459,7 @@ def test_an_image_that_overflows_is_made_again_in_float32(kind: str, folders: An
     assert (
         0 < np.abs(images[0].astype(int) - clean[0]).mean() < 8
     )  # the same image, without bfloat16's noise
-    assert generator.family.unet.dtype == torch.bfloat16
+    assert generator.family.denoiser.dtype == torch.bfloat16
     assert generator.counts["decodes"] == 3
 
 
@@ -486,12 +486,12 @@ def test_an_image_that_float32_has_no_memory_for_has_failed(checkpoint: Path) ->
         if inputs[0].dtype == torch.float32:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    generator.family.unet.register_forward_pre_hook(full)
+    generator.family.denoiser.register_forward_pre_hook(full)
     images, failed = generator.make([Request(50, CAT, seed) for seed in range(2)], PHOTOS[:2])
     assert list(failed) == [0]
     assert failed[0].endswith("and float32 does not fit into memory")
     assert not images[0].any()
-    assert generator.family.unet.dtype == torch.bfloat16
+    assert generator.family.denoiser.dtype == torch.bfloat16
 
 
 def test_an_image_that_the_checkpoints_safety_checker_withholds_has_failed(
@@ -664,8 +664,8 @@ def test_a_family_that_is_not_supported_is_named(refused: Any, tmp_path: Path) -
     refused("holds DDIMScheduler;")
     (tmp_path / "model_index.json").write_text("{}")
     refused("holds a model_index.json that names no class")
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    refused("holds FluxPipeline; .* LatentConsistencyModelPipeline")
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "WanPipeline"}))
+    refused("holds WanPipeline; .* LatentConsistencyModelPipeline")
     (tmp_path / "model_index.json").write_text("[")
     refused("model_index.json is no JSON object")
 

@@ -21,7 +21,13 @@ from discl.core.interfaces import Photos, Request
 from discl.core.levels import denoising_steps
 from discl.core.registry import bind
 from discl.harness.leaderboard.corrections import corrections_of
-from discl.parts.generators.base.schedulers import CLIPPING, REFUSED, SCHEDULERS
+from discl.parts.generators.base.families import FAMILIES
+from discl.parts.generators.base.schedulers import (
+    CLIPPING,
+    FLOW_SCHEDULERS,
+    REFUSED,
+    SCHEDULERS,
+)
 from discl.parts.generators.img2img import Img2Img
 from discl.testing import untrained
 
@@ -59,6 +65,7 @@ REFUSALS: dict[tuple[str, str], str] = {
 
 # calls of the denoiser at so many steps; elsewhere one a step
 CALLS: dict[str, Any] = {
+    "FlowMatchHeunDiscreteScheduler": lambda steps: 2 * steps - 1,
     "HeunDiscreteScheduler": lambda steps: 2 * steps - 1,
     "PNDMScheduler": lambda steps: steps + 1 if steps > 1 else 1,
 }
@@ -156,12 +163,12 @@ def seen(generator: Any, level: int, photo: float, told: float | None, noise: to
     """One image of `level`, of latents that are `photo` everywhere; the denoiser says `told`."""
     family = generator.family
     config = family.pipeline.scheduler.config
-    oracle = Oracle(family.unet, noise, config.prediction_type, told)
+    oracle = Oracle(family.denoiser, noise, config.prediction_type, told)
     side = 8 * family.pipeline.vae_scale_factor
-    shape = (family.unet.config.in_channels, side // family.pipeline.vae_scale_factor)
+    shape = (family.denoiser.config.in_channels, side // family.pipeline.vae_scale_factor)
     latents: list[torch.Tensor] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(family, "unet", oracle)
+        patch.setattr(family, "denoiser", oracle)
         patch.setattr(
             family, "encode", lambda photos: (torch.zeros(len(photos), shape[0], 8, 8), None)
         )
@@ -228,6 +235,7 @@ def test_levels_begin_and_end_where_they_say(
 
 
 CALLS_IN_WORDS = {
+    "FlowMatchHeunDiscreteScheduler": "2n - 1",
     "HeunDiscreteScheduler": "2n - 1",
     "PNDMScheduler": "n + 1; 1 for n = 1",
 }
@@ -246,7 +254,19 @@ def _rows_of_the_page() -> list[tuple[str, ...]]:
         )
         for name in SCHEDULERS
     ]
-    return [*accepted, *((f"`{name}`", reason) for name, reason in REFUSED.items())]
+    flows = [family for family in FAMILIES.values() if family.flow_schedulers]
+    of_flow = [
+        (
+            f"`{name}`",
+            CALLS_IN_WORDS.get(name, "n"),
+            "all"
+            if all(name in family.flow_schedulers for family in flows)
+            else "Stable Diffusion 3, whose grid is the scheduler's own",
+        )
+        for name in FLOW_SCHEDULERS
+    ]
+    refused = [(f"`{name}`", reason) for name, reason in REFUSED.items()]
+    return [*accepted, *of_flow, *refused]
 
 
 def test_the_page_lists_what_is_accepted_and_refused() -> None:
@@ -265,8 +285,8 @@ def test_calls_in_words_are_those_that_are_counted() -> None:
 
 
 def test_a_scheduler_is_accepted_or_refused_but_not_both() -> None:
-    assert not set(SCHEDULERS) & set(REFUSED)
-    assert all(hasattr(diffusers, name) for name in (*SCHEDULERS, *REFUSED))
+    assert not {*SCHEDULERS, *FLOW_SCHEDULERS} & set(REFUSED)
+    assert all(hasattr(diffusers, name) for name in (*SCHEDULERS, *FLOW_SCHEDULERS, *REFUSED))
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -133,10 +133,11 @@ class Networks:
     def __init__(self, config: CheckpointConfig) -> None:
         from discl.parts.generators.base.families import FAMILIES, SDXL
 
-        if config.pipeline not in FAMILIES:
+        known = [name for name, family in FAMILIES.items() if family.denoiser_name == "unet"]
+        if config.pipeline not in known:
             raise UnknownWorkError(
                 f"{config.title} is a {config.pipeline}, a family whose work is not known; known"
-                f" are {', '.join(FAMILIES)}"
+                f" are {', '.join(known)}"
             )
         if not {"unet", "vae"} <= set(config.networks):
             raise UnknownWorkError(f"{config.title} names no unet or no vae in its configuration")

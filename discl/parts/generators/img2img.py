@@ -1,8 +1,8 @@
-"""Image-to-image diffusion by any Stable Diffusion checkpoint: the miniature, SD, SDXL, LCM."""
+"""Image-to-image diffusion by a checkpoint of a family that can share a trajectory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,12 @@ import numpy as np
 from discl.core.compute.precision import true_float32
 from discl.core.errors import UserError, is_out_of_memory
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
-from discl.core.levels import denoising_steps
+from discl.core.levels import MOST_STEPS, UNITS, Counting, LevelGrid, denoising_steps
 from discl.files.networks.weight_bytes import weight_bytes
 from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
+from discl.parts.generators.base.adapters.additions import read_additions
+from discl.parts.generators.base.adapters.text_settings import NegativePrompts, guidance_by_level
 from discl.parts.generators.base.checkpoint_size import sample_size
 from discl.parts.generators.base.chunks import chunk_of
 from discl.parts.generators.base.schedulers import check_name, revision
@@ -29,18 +31,18 @@ from discl.parts.generators.base.setting_checks import (
 )
 
 if TYPE_CHECKING:
-    from discl.parts.generators.base.families import StableDiffusion
+    from discl.parts.generators.base.families import Family
+    from discl.parts.generators.base.levels.told import LevelSettings
     from discl.parts.generators.base.shared_trajectory import SharedTrajectory
 
 _PHOTO_IN_LEVEL_0 = {"noise": False, "photo_trace": True}
 _SLICED = {"default": False, "sliced": True}
 _DTYPES = ("float32", "float16", "bfloat16")
 _RETRIED = 4  # images that are denoised together where they are made once more
-MOST_STEPS = 1000
 # not the single files that many repositories add
 _FILES = (
     *("model_index.json", TRAINING_DATA),
-    *("*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model"),
+    *("*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model", "*/*.jinja"),
 )
 
 
@@ -50,21 +52,28 @@ class Img2Img:
     `checkpoint` is a folder in diffusers' format, `pkg://package/path`, a Hub id `owner/name` or
     `owner/name@revision`, or a generator that ships with us: `in_domain` (the default), which
     learned from photos like the benchmark's, or `gap`, which went on from there with photos as
-    another camera would have taken them (discl/assets/README.md).
-    `text_guidance` is diffusers' `guidance_scale`; 1 or less means none, and `negative_prompt` is
-    then not used. `guidance_rescale`, from 0 to 1, mixes in guided predictions with the contrast of
-    unguided ones (Lin et al. 2023). `size` is the (width, height) a photo is resized to before and
-    its image keeps; none = the photo's own. Photos of which the dataset has the originals come at
-    that size, or at the one the checkpoint was made for. As diffusers does, sides are cut down to
-    multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270 gives 480x264. At level
-    0, `level_0` = "noise" begins from pure noise, so from the text only; "photo_trace" is the
-    paper's strength 1.0, where 7.6 % of the photo remain in SDXL's first latents. `scheduler` is
-    the checkpoint's own or the name of one of diffusers' (docs/reference/schedulers.md). Before the
-    first image it rehearses with a denoiser that knows the answer, and is refused where levels
-    would not begin or end where they should. The aesthetic scores are inputs of SDXL's refiner.
-    Latent consistency models share the grid too: a level takes its last steps, where diffusers
-    would spread `steps` over the part below the level. diffusers' watermark is not added; an image
-    that a checkpoint's own safety checker flags has failed.
+    another camera would have taken them (discl/assets/README.md). Its family is one of those that
+    can share a trajectory (`base/families`): Stable Diffusion 1, 2, 3 and 3.5, SDXL, its refiner,
+    Turbo and latent consistency models, FLUX.1, Qwen-Image, Z-Image and Chroma; each gives the
+    images of diffusers' own pipeline, level by level. `text_guidance` is the weight of guidance,
+    diffusers' `guidance_scale`; 1 or less means none, and `negative_prompt` is then not used.
+    FLUX.1 dev takes it as an input, schnell takes none, Qwen-Image's is `true_cfg_scale`, and
+    Z-Image's is 1 less in diffusers. `guidance_rescale`, from 0 to 1, mixes in guided predictions
+    with the contrast of unguided ones (Lin et al. 2023). `size` is the (width, height) a photo is
+    resized to before and its image keeps; none = the photo's own. Photos of which the dataset has
+    the originals come at that size, or at the one the checkpoint was made for. As diffusers does,
+    sides are cut down to multiples of the autoencoder's factor, 8 for Stable Diffusion: 480x270
+    gives 480x264; those of flow matching to multiples of 16, as their denoisers take pairs of
+    latents. At level 0, `level_0` = "noise" begins from pure noise, so from the text only;
+    "photo_trace" is the paper's strength 1.0, where 7.6 % of the photo remain in SDXL's first
+    latents. `scheduler` is the checkpoint's own or the name of one of diffusers'
+    (docs/reference/schedulers.md). Before the first image it rehearses with a denoiser that knows
+    the answer, and is refused where levels would not begin or end where they should. With flow
+    matching the noise of a level follows the checkpoint's shift, and in FLUX.1 dev and Qwen-Image
+    the size of images too. The aesthetic scores are inputs of SDXL's refiner. Latent consistency
+    models share the grid too: a level takes its last steps, where diffusers would spread `steps`
+    over the part below the level. diffusers' watermark is not added; an image that a checkpoint's
+    own safety checker flags has failed.
 
     `chunk`, `device`, `channels_last`, `fused_qkv`, `attention`, `compile` and `rest_text` say how
     the work is done, not what comes out: they move a pixel by at most 2 of 255 (in float32), so
@@ -87,6 +96,8 @@ class Img2Img:
     not_hashed = (
         *("checkpoint", "chunk", "device", "channels_last", "fused_qkv", "attention", "compile"),
         "rest_text",
+        # files, of which the identity has the digests
+        *("lora", "textual_inversion", "ip_adapter", "controlnet", "gguf", "negative_prompts"),
     )
 
     def __init__(
@@ -110,13 +121,23 @@ class Img2Img:
         compile: bool | None = None,
         rest_text: bool | None = None,
         tiling: bool = False,
+        levels_as: str = "steps",
+        lora: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        textual_inversion: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        ip_adapter: Mapping[str, Any] | None = None,
+        controlnet: Mapping[str, Any] | None = None,
+        scheduler_arguments: Mapping[str, Any] | None = None,
+        quantised: str = "",
+        gguf: str = "",
+        text_guidance_at: Mapping[str, Any] | None = None,
+        negative_prompts: str = "",
     ) -> None:
         """Settings:
 
         `checkpoint`: a folder in diffusers' format, `pkg://package/path`, a Hub id, or `gap` or
             `in_domain`.
         `steps`: denoising steps from pure noise; a level takes its share of them.
-        `text_guidance`: diffusers' `guidance_scale`; 1 or less means none.
+        `text_guidance`: the weight of guidance; 1 or less means none.
         `guidance_rescale`: how far guided predictions get the contrast of unguided ones, from 0 to
             1.
         `size`: (width, height) of the images; none is the photo's own.
@@ -139,6 +160,22 @@ class Img2Img:
         `rest_text`: whether text encoders leave the GPU between prompts; none does so where less
             than a quarter of its memory is free.
         `tiling`: decode large images tile by tile, with less memory and soft seams.
+        `levels_as`: what a level counts, as the benchmark's `levels_as` says: "steps" or "signal".
+        `lora`: tables of LoRA files: `file` (a safetensors file, a folder, a Hub id), `scale` (1),
+            `weight_name` where there are several.
+        `textual_inversion`: tables of words for prompts: `file` as of a LoRA, `token` (as prompts
+            write it; empty is the file's own), `weight_name`.
+        `ip_adapter`: the photo as an image prompt: `file` as of a LoRA, `scale` (1), `weight_name`,
+            `image_encoder` (a folder or Hub id; empty is the one beside the file).
+        `controlnet`: the photo's edges as a guide: `checkpoint` (a folder or Hub id), `control`
+            ("edges"), `scale` (1).
+        `scheduler_arguments`: settings of the scheduler that are not the checkpoint's, as
+            {use_karras_sigmas = true}.
+        `quantised`: fewer bits a weight of the denoiser: "torchao-int8", "torchao-float8", or on a
+            GPU "bitsandbytes-int8", "bitsandbytes-nf4".
+        `gguf`: a GGUF file with the denoiser's weights.
+        `text_guidance_at`: the weight of guidance of levels that have their own, as {50 = 1.2}.
+        `negative_prompts`: a JSON file of negative prompts by class; "*" stands for the others.
         """
         at_least_one("steps", steps, "denoising step is needed")
         if steps > MOST_STEPS:
@@ -155,9 +192,16 @@ class Img2Img:
         check_name(scheduler)
         one_of("dtype", dtype, _DTYPES)
         one_of("attention", attention, _SLICED)
+        one_of("levels_as", levels_as, UNITS)
         check_text_guidance(text_guidance)
-        check_rescale(guidance_rescale, text_guidance)
+        self.text_guidance_at = guidance_by_level(text_guidance_at)
+        check_rescale(guidance_rescale, max([text_guidance, *self.text_guidance_at.values()]))
         check_device(device)
+        self.additions = read_additions(
+            *(lora, textual_inversion, ip_adapter, controlnet, scheduler_arguments),
+            *(quantised, gguf),
+        )
+        self.additions.check_with(fused_qkv, attention)
         self.checkpoint = GENERATORS.get(checkpoint, checkpoint)
         self.steps = steps
         self.text_guidance = text_guidance
@@ -166,6 +210,7 @@ class Img2Img:
         self.level_0 = level_0
         self.scheduler = scheduler
         self.negative_prompt = negative_prompt
+        self.negative_prompts = NegativePrompts(negative_prompts, negative_prompt)
         self.scores = (aesthetic_score, negative_aesthetic_score)
         self.dtype = dtype
         self._chunk = chunk
@@ -176,6 +221,8 @@ class Img2Img:
         self.compile = compile
         self.rest_text = rest_text
         self.tiling = tiling
+        self.levels_as = levels_as
+        self._countings = dict[tuple[int, int] | None, Counting]()
         self.counts = {
             "denoiser_images": 0,
             "denoiser_calls": 0,
@@ -190,6 +237,7 @@ class Img2Img:
 
     def identity(self) -> dict[str, Any]:
         identity: dict[str, Any] = {"weights": digest_of(self._folder)}
+        identity |= self.additions.identity() | self.negative_prompts.identity()
         changed = revision(self._folder, self.scheduler)
         return identity if changed == 1 else identity | {"scheduler_version": changed}
 
@@ -223,8 +271,35 @@ class Img2Img:
 
         return texts_read(self._folder, texts)
 
+    def counting(self, size: tuple[int, int] | None = None) -> Counting:
+        """How many steps levels take, with photos of (height, width).
+
+        By their share of `steps`, or by the signal that survives: that is told by configuration
+        files alone. Raises UserError where those are not here.
+        """
+        if self.levels_as == "steps":
+            return self.steps
+        if size not in self._countings:
+            from discl.parts.generators.base.levels.told import signal_counting
+
+            self._countings[size] = signal_counting(self._level_settings(size), self.steps)
+        return self._countings[size]
+
+    def level_grid(self, size: tuple[int, int] | None = None) -> LevelGrid:
+        """Where images may begin, with photos of (height, width); raises as `counting`."""
+        from discl.parts.generators.base.levels.told import level_grid
+
+        return level_grid(self._level_settings(size), self.steps)
+
+    def _level_settings(self, size: tuple[int, int] | None) -> LevelSettings:
+        from discl.parts.generators.base.levels.told import LevelSettings
+
+        of_images = (self.size[1], self.size[0]) if self.size else size
+        noise_at_0 = not _PHOTO_IN_LEVEL_0[self.level_0]
+        return LevelSettings(self.checkpoint, self.scheduler, noise_at_0, of_images)
+
     @cached_property
-    def family(self) -> StableDiffusion:
+    def family(self) -> Family:
         """The loaded checkpoint."""
         from discl.parts.generators.base.loading import LoadingOptions, load
 
@@ -238,6 +313,7 @@ class Img2Img:
             self.fused_qkv,
             self.compile,
             self.rest_text,
+            self.additions,
         )
         return load(self._folder, self.checkpoint, options)
 
@@ -247,7 +323,8 @@ class Img2Img:
         return self._new_trajectory(self.chunk)
 
     def _new_trajectory(self, chunk: int) -> SharedTrajectory:
-        from discl.parts.generators.base.shared_trajectory import Sampling, SharedTrajectory
+        from discl.parts.generators.base.families.sampling import Sampling
+        from discl.parts.generators.base.shared_trajectory import SharedTrajectory
 
         sampling = Sampling(
             self.steps,
@@ -257,6 +334,9 @@ class Img2Img:
             self.scores,
             _PHOTO_IN_LEVEL_0[self.level_0],
             chunk,
+            self.levels_as == "signal",
+            self.text_guidance_at,
+            self.negative_prompts if self.negative_prompts.file else None,
         )
         return SharedTrajectory(self.family, sampling, self.counts)
 
@@ -268,10 +348,11 @@ class Img2Img:
     def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
         """Images of photos [b, h, w, 3], of the same size or of `size`.
 
-        Raises UserError for a level that leaves no denoising step.
+        Raises UserError for a level that leaves no denoising step, or that none begins at.
         """
+        counting = self.counting((photos.shape[1], photos.shape[2]))
         for level in {request.level for request in requests}:
-            if denoising_steps(level, self.steps) == 0:
+            if denoising_steps(level, counting) == 0:
                 raise UserError(
                     f"level {level} leaves no denoising step out of {self.steps}; lower it or raise"
                     " generator.steps"

@@ -8,21 +8,35 @@ from typing import Any
 from discl.core.plain_files import parsed_json, plain_text
 
 _FACTOR = 8  # pixels a latent stands for, where the autoencoder does not say
+_OF_TRANSFORMERS = 128  # latents of a side, where a transformer does not say: 1024 pixels
 
 
 def sample_size(folder: Path) -> tuple[int, int] | None:
     """(height, width) in pixels: the denoiser's `sample_size` times the autoencoder's factor.
 
     The factor is counted as diffusers counts it, from the autoencoder's blocks. None where the
-    folder does not say.
+    folder does not say, but transformers that do not are made for 1024x1024 pixels.
     """
     latents = _setting(folder / "unet" / "config.json", "sample_size")
+    if (folder / "transformer" / "config.json").is_file():
+        latents = _setting(folder / "transformer" / "config.json", "sample_size")
+        latents = _OF_TRANSFORMERS if latents is None else latents
     sides = latents if isinstance(latents, list) else [latents, latents]
     if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
         return None
-    blocks = _setting(folder / "vae" / "config.json", "block_out_channels")
-    factor = 2 ** (len(blocks) - 1) if isinstance(blocks, list) and blocks else _FACTOR
+    factor = pixels_of_latent(folder)
     return (sides[0] * factor, sides[1] * factor)
+
+
+def pixels_of_latent(folder: Path) -> int:
+    """Pixels of a side that a latent stands for."""
+    blocks = _setting(folder / "vae" / "config.json", "block_out_channels")
+    if isinstance(blocks, list) and blocks:
+        return 2 ** (len(blocks) - 1)
+    halvings = _setting(folder / "vae" / "config.json", "temperal_downsample")  # of Qwen-Image's
+    if isinstance(halvings, list) and halvings:
+        return 2 ** len(halvings)
+    return _FACTOR
 
 
 def _setting(path: Path, key: str) -> Any:

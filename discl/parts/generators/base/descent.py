@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,6 +27,11 @@ ERRORS = (
 )
 
 
+def is_flow(scheduler: Any) -> bool:
+    """Whether it goes straight from photo to noise, x = (1 - sigma) photo + sigma noise."""
+    return hasattr(scheduler, "scale_noise")
+
+
 class Grid:
     """`steps` places from noise to image, shared by all levels.
 
@@ -40,12 +46,15 @@ class Grid:
     of so many steps.
     """
 
-    def __init__(self, scheduler: Any, steps: int) -> None:
+    def __init__(
+        self, scheduler: Any, steps: int, options: Mapping[str, Any] | None = None
+    ) -> None:
+        """`options`: what a family's grid needs beside the number of steps (`grid_options`)."""
         self.scheduler = copy.deepcopy(scheduler)
         self.steps = steps
         self.name = type(scheduler).__name__
         try:
-            self.scheduler.set_timesteps(steps, device="cpu")
+            self.scheduler.set_timesteps(steps, device="cpu", **(options or {}))
         except ERRORS as error:
             raise self._refusal(str(error)) from error
         self.places, self.calls = self._places()
@@ -82,11 +91,12 @@ class Descent:
     Multistep schedulers keep a history, so levels cannot share one.
     """
 
-    def __init__(self, grid: Grid, begin: int) -> None:
+    def __init__(self, grid: Grid, begin: int, scheduler: Any = None) -> None:
+        """`scheduler`: the one that steps; none = a copy of the grid's."""
         self.begin = begin
         self.timesteps = grid.timesteps(begin)
         self.taken = 0  # calls of the denoiser so far
-        self._scheduler = copy.deepcopy(grid.scheduler)
+        self._scheduler = copy.deepcopy(grid.scheduler) if scheduler is None else scheduler
         self._accepted = inspect.signature(self._scheduler.step).parameters
         if hasattr(self._scheduler, "set_begin_index"):
             # the last of a place's entries is its first evaluation; the others end the step before
@@ -95,6 +105,8 @@ class Descent:
     @property
     def noise_scale(self) -> float | Tensor:
         """Deviation of the latents that pure noise begins with, a number or of shape []."""
+        if is_flow(self._scheduler):
+            return 1.0
         return self._scheduler.init_noise_sigma  # type: ignore[no-any-return]
 
     def noised(self, clean: Tensor, noise: Tensor) -> Tensor:
@@ -102,6 +114,8 @@ class Descent:
         if self.taken == len(self.timesteps):
             return clean
         now = self.timestep.repeat(len(clean))
+        if is_flow(self._scheduler):
+            return self._scheduler.scale_noise(clean, now, noise)  # type: ignore[no-any-return]
         return self._scheduler.add_noise(clean, noise, now)  # type: ignore[no-any-return]
 
     @property
@@ -111,6 +125,8 @@ class Descent:
 
     def inputs(self, latents: Tensor) -> Tensor:
         """What the denoiser sees of latents [n, c, h, w]."""
+        if is_flow(self._scheduler):
+            return latents
         return self._scheduler.scale_model_input(latents, self.timestep)  # type: ignore[no-any-return]
 
     def step(

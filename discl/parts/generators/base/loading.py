@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from transformers.utils import logging as transformers_logging
 from discl.core.errors import UserError
 from discl.core.plain_files import check_folder, parsed_json, plain_text
 from discl.parts.generators import _patches  # noqa: F401 - the miniature's checkpoint names it
-from discl.parts.generators.base.families import FAMILIES, StableDiffusion
-from discl.parts.generators.base.schedulers import scheduler_for
+from discl.parts.generators.base.adapters.additions import Additions
+from discl.parts.generators.base.families import FAMILIES, REFUSED, Family
+from discl.parts.generators.base.schedulers import check_kind, scheduler_for
 
 _LARGE = 100_000_000  # weights; Stable Diffusion's denoiser has 860 million
 
@@ -47,35 +48,44 @@ class LoadingOptions:
     fused_qkv: bool | None
     compile: bool | None
     rest_text: bool | None  # None = where the GPU's memory is short
+    additions: Additions = field(default_factory=Additions)  # adapters and their like
 
 
-def load(folder: Path, checkpoint: str, options: LoadingOptions) -> StableDiffusion:
+def load(folder: Path, checkpoint: str, options: LoadingOptions) -> Family:
     """The checkpoint, ready to work on its device; `checkpoint` is what error messages call it.
 
     Raises UserError where it is of no known family, does not load, asks for a missing device, or
     its scheduler is refused.
     """
-    device = _device(options.device)
+    device = device_of(options.device)
     dtype = getattr(torch, options.dtype)
-    family = _family_of(folder, checkpoint)
-    pipeline = _pipeline(folder, checkpoint, dtype)
+    family = family_of(folder, checkpoint)
+    check_kind(folder, options.scheduler, checkpoint, family.flow_schedulers)
+    more = options.additions.loading_arguments(folder, dtype, device.type == "cuda")
+    pipeline = from_folder(folder, checkpoint, dtype, family.pipeline_class, **more)
     pipeline.scheduler = scheduler_for(pipeline.scheduler, options.scheduler, checkpoint)
     pipeline.to(device)
-    _prepare(pipeline, options, device.type == "cuda", checkpoint)
+    told_of_photos = options.additions.add_to(pipeline)
     loaded = family(pipeline, options.rest_text)
+    loaded.told_of_photos = told_of_photos
+    _prepare(loaded, options, device.type == "cuda", checkpoint)
     loaded.to_dtype(dtype)
     return loaded
 
 
-def _prepare(pipeline: Any, options: LoadingOptions, on_gpu: bool, checkpoint: str) -> None:
+def _prepare(family: Family, options: LoadingOptions, on_gpu: bool, checkpoint: str) -> None:
     """Layout, attention and compilation, as asked for or as they pay."""
-    if _or_default(options.channels_last, on_gpu):
-        pipeline.unet.to(memory_format=torch.channels_last)
-        pipeline.vae.to(memory_format=torch.channels_last)
+    pipeline, denoiser = family.pipeline, family.denoiser
+    has_images = on_gpu and family.is_convolutional
+    if _or_default(options.channels_last, has_images):
+        for network in (denoiser, pipeline.vae):
+            # the layout is one of images, which autoencoders of videos do not take
+            if all(parameter.ndim < 5 for parameter in network.parameters()):
+                network.to(memory_format=torch.channels_last)
     if options.sliced:
         pipeline.enable_attention_slicing()
-    elif _or_default(options.fused_qkv, on_gpu):
-        pipeline.unet.fuse_qkv_projections()
+    elif _or_default(options.fused_qkv, has_images and options.additions.may_fuse):
+        _fuse(denoiser, checkpoint)
     if options.tiled:
         if not hasattr(pipeline.vae, "enable_tiling"):
             raise UserError(
@@ -83,8 +93,18 @@ def _prepare(pipeline: Any, options: LoadingOptions, on_gpu: bool, checkpoint: s
                 f" ({type(pipeline.vae).__name__}) cannot work in tiles; leave it false"
             )
         pipeline.vae.enable_tiling()
-    if _or_default(options.compile, on_gpu and _pays_to_compile(pipeline.unet)):
-        _compile(pipeline.unet)
+    if _or_default(options.compile, on_gpu and _pays_to_compile(denoiser)):
+        _compile(denoiser)
+
+
+def _fuse(denoiser: Any, checkpoint: str) -> None:
+    try:
+        denoiser.fuse_qkv_projections()
+    except (AttributeError, ValueError) as error:
+        raise UserError(
+            f"generator.fused_qkv = true: the denoiser of {checkpoint!r}"
+            f" ({type(denoiser).__name__}) has no products to fuse; leave it out"
+        ) from error
 
 
 def _or_default(asked: bool | None, default: bool) -> bool:
@@ -108,7 +128,11 @@ def _compile(denoiser: Any) -> None:
         denoiser.compile()
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of a setting's name; "auto" is a GPU where there is one.
+
+    Raises UserError for a CUDA device that is not there.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
@@ -120,9 +144,13 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _family_of(folder: Path, checkpoint: str) -> type[StableDiffusion]:
+def family_of(folder: Path, checkpoint: str) -> type[Family]:
     """Asked before anything is loaded: a checkpoint of the wrong kind may be large."""
-    name = _class_in(folder, checkpoint)
+    name = class_in(folder, checkpoint)
+    if name in REFUSED:
+        raise UserError(
+            f"generator.checkpoint = {checkpoint!r} holds {name}, which {REFUSED[name]}"
+        )
     if name not in FAMILIES:
         raise UserError(
             f"generator.checkpoint = {checkpoint!r} holds {name}; generator 'img2img' drives"
@@ -131,10 +159,11 @@ def _family_of(folder: Path, checkpoint: str) -> type[StableDiffusion]:
     return FAMILIES[name]
 
 
-def _class_in(folder: Path, checkpoint: str) -> str:
+def class_in(folder: Path, checkpoint: str) -> str:
     """The class that a folder's JSON names, or what is there instead.
 
-    A part of a pipeline names it in another file than a whole pipeline.
+    A part of a pipeline names it in another file than a whole pipeline. Raises UserError for a file
+    that is no JSON object.
     """
     for name in ("model_index.json", "scheduler_config.json", "config.json"):
         if (folder / name).is_file():
@@ -148,18 +177,24 @@ def _class_in(folder: Path, checkpoint: str) -> str:
     return "no model_index.json"
 
 
-def _pipeline(folder: Path, checkpoint: str, dtype: torch.dtype) -> Any:
+def from_folder(folder: Path, checkpoint: str, dtype: torch.dtype, kind: str, **more: Any) -> Any:
+    """The pipeline of a checkpoint's folder, as the class of diffusers that is called `kind`.
+
+    `checkpoint` is what error messages call it, and `more` are arguments of its `from_pretrained`.
+    Raises UserError where it does not load.
+    """
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what a text encoder cuts off is told beforehand
     transformers_logging.disable_progress_bar()
     try:
-        pipeline = diffusers.AutoPipelineForImage2Image.from_pretrained(
+        pipeline = getattr(diffusers, kind).from_pretrained(
             str(check_folder(folder)),
             dtype=dtype,
             variant=_variant(folder, dtype),
             use_safetensors=True,
             local_files_only=True,
+            **more,
         )
     except _LOADING_ERRORS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]

@@ -11,7 +11,7 @@ from xxhash import xxh3_128_digest
 
 from discl.core.interfaces import Generated, Photos
 from discl.parts.generators.base.downloads import Downloads
-from discl.parts.generators.base.families import StableDiffusion
+from discl.parts.generators.base.families import Family
 from discl.parts.generators.base.fixed_batches import FixedBatches, taken
 
 NOT_FINITE = "the checkpoint computed values that are not finite"
@@ -34,7 +34,7 @@ class _Decoded(NamedTuple):
 class PixelCoder:
     """Hands photos and latents to the autoencoder, a few at a time."""
 
-    def __init__(self, family: StableDiffusion, chunk: int, counts: dict[str, int]) -> None:
+    def __init__(self, family: Family, chunk: int, counts: dict[str, int]) -> None:
         self.family = family
         self.counts = counts
         self._groups = FixedBatches(min(chunk, _MAX_CODED))

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from discl.core.errors import UserError
-from discl.parts.generators.base.descent import ERRORS, Descent, Grid
+from discl.parts.generators.base.descent import ERRORS, Descent, Grid, is_flow
 
 TOLERANCE = 0.01  # of the photo's share of the latents that the denoiser sees
 _SHAPE = (4, 8, 8)
+_VELOCITY = "velocity"  # of a straight line from photo to noise
 _FLAT = 2.5  # a value of latents far from 0, which clipping to -1 .. 1 would change
 _TOO_WIDE = 1.5  # deviation of images whose latents have a deviation of 1
 
@@ -61,8 +62,9 @@ def rehearsed(grid: Grid, begin: int, text_only: bool = False) -> Rehearsed:
         signal, sigma = _amounts(grid, timestep)
         shares.append(_difference(inputs) / flat)
         expected.append(float(signal))
-        answer = torch.cat([photos[:2].double(), signal * inputs[2:].double()])
-        guess = _prediction(config.prediction_type, inputs.double(), answer, signal, sigma)
+        known = signal / (signal**2 + sigma**2) * inputs[2:].double()
+        answer = torch.cat([photos[:2].double(), known])
+        guess = _prediction(_kind(grid), inputs.double(), answer, signal, sigma)
         latents = descent.step(guess.float(), latents, generators)
     return Rehearsed(
         begin,
@@ -79,6 +81,9 @@ def _difference(latents: Tensor) -> float:
 
 def _amounts(grid: Grid, timestep: Tensor) -> tuple[Tensor, Tensor]:
     """Photo and noise of latents of a timestep, interpolated between whole ones by their ratio."""
+    if is_flow(grid.scheduler):
+        share = timestep.double() / grid.scheduler.config.num_train_timesteps
+        return 1 - share, share
     kept = grid.scheduler.alphas_cumprod.double()
     low = int(timestep)
     part = float(timestep) - low
@@ -91,11 +96,22 @@ def _amounts(grid: Grid, timestep: Tensor) -> tuple[Tensor, Tensor]:
     return signal, signal * between
 
 
-def _prediction(kind: str, inputs: Tensor, answer: Tensor, signal: Tensor, sigma: Tensor) -> Tensor:
+def _kind(grid: Grid) -> str | None:
+    """What the denoiser of a scheduler predicts; None = not known."""
+    if is_flow(grid.scheduler):
+        return _VELOCITY
+    return getattr(grid.scheduler.config, "prediction_type", None)
+
+
+def _prediction(
+    kind: str | None, inputs: Tensor, answer: Tensor, signal: Tensor, sigma: Tensor
+) -> Tensor:
     """What a denoiser says that takes the photo to be `answer`."""
     if kind == "sample":
         return answer
     noise = (inputs - signal * answer) / sigma
+    if kind == _VELOCITY:
+        return noise - answer
     return noise if kind == "epsilon" else signal * noise - sigma * answer
 
 
@@ -112,8 +128,10 @@ def check(grid: Grid) -> None:
 
 
 def _can_be_rehearsed(grid: Grid) -> bool:
+    if is_flow(grid.scheduler):
+        return True
     kept = getattr(grid.scheduler, "alphas_cumprod", None)
-    kind = getattr(grid.scheduler.config, "prediction_type", None)
+    kind = _kind(grid)
     if kept is None or kind not in ("epsilon", "v_prediction", "sample"):
         return False
     return bool((grid.places >= 0).all() and (grid.places <= len(kept) - 1).all())

@@ -24,7 +24,7 @@ class Need(NamedTuple):
     reason: str
 
 
-# accepted by name; what each needs beside the checkpoint's settings
+# accepted by name where noise is no flow; what each needs beside the checkpoint's settings
 SCHEDULERS: dict[str, Need | None] = {
     "DDIMScheduler": None,
     "DDPMScheduler": None,
@@ -45,8 +45,10 @@ SCHEDULERS: dict[str, Need | None] = {
     "UniPCMultistepScheduler": None,
 }
 
+# accepted by name with families of flow matching
+FLOW_SCHEDULERS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler")
+
 _BETWEEN = "asks the denoiser between the places of the grid, so its levels cannot share them"
-_FLOW = "is for flow models; Stable Diffusion's are trained on another path from photo to noise"
 _NO_START = "adds no noise to a photo, so no level above 0 could begin"
 _REVERSED = "goes from photo to noise"
 _SIGMAS = "counts noise by its own measure, not by the timesteps Stable Diffusion is trained on"
@@ -61,9 +63,7 @@ REFUSED: dict[str, str] = {
     ),
     "EDMDPMSolverMultistepScheduler": _SIGMAS,
     "EDMEulerScheduler": _SIGMAS,
-    "FlowMatchEulerDiscreteScheduler": _FLOW,
-    "FlowMatchHeunDiscreteScheduler": _FLOW,
-    "FlowMatchLCMScheduler": _FLOW,
+    "FlowMatchLCMScheduler": ("draws noise at each step that diffusers' pipelines leave to chance"),
     "IPNDMScheduler": _NO_START,
     "KDPM2AncestralDiscreteScheduler": _BETWEEN,
     "KDPM2DiscreteScheduler": _BETWEEN,
@@ -100,8 +100,35 @@ def check_name(name: str) -> None:
             f"generator.scheduler = {name!r}: it {REFUSED[name]}; take another, e.g."
             " 'EulerDiscreteScheduler'"
         )
-    if name and name not in SCHEDULERS:
-        raise unknown("generator.scheduler", name, SCHEDULERS)
+    if name and name not in (*SCHEDULERS, *FLOW_SCHEDULERS):
+        raise unknown("generator.scheduler", name, (*SCHEDULERS, *FLOW_SCHEDULERS))
+
+
+def check_kind(folder: Path, chosen: str, checkpoint: str, accepted: tuple[str, ...]) -> None:
+    """Raises UserError where a checkpoint's scheduler, or the `chosen` one, is of another kind.
+
+    `accepted` are those of flow matching that its family works with; () = the family is no flow.
+    """
+    own = str(_own_settings(folder).get("_class_name", ""))
+    name = chosen or own
+    if not name or name in accepted or not (accepted or name.startswith("FlowM")):
+        return
+    subject = (
+        f"generator.scheduler = {chosen!r}: it"
+        if chosen
+        else f"generator.checkpoint = {checkpoint!r}: its {own}"
+    )
+    if not accepted:
+        raise UserError(
+            f"{subject} is for flow models, and this denoiser is trained on another path from photo"
+            " to noise; set generator.scheduler to another, e.g. 'EulerDiscreteScheduler'"
+        )
+    why = REFUSED.get(name, "is not for flow models, of which this is one")
+    if name in FLOW_SCHEDULERS:
+        why = "makes its grid by itself, and this family hands it one"
+    raise UserError(
+        f"{subject} {why}; set generator.scheduler = {' or '.join(map(repr, accepted))}"
+    )
 
 
 def revision(folder: Path, chosen: str) -> int:

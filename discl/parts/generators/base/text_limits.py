@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,36 +11,52 @@ from discl.core.interfaces import TextsRead
 from discl.core.plain_files import check_folder, parsed_json, plain_text
 from discl.core.text.lengths import are_read_whole
 
-_NAMES = ("tokenizer", "tokenizer_2")
+_NAMES = ("tokenizer", "tokenizer_2", "tokenizer_3")
 
 
 def texts_read(folder: Path, texts: Sequence[str]) -> TextsRead | None:
     """What the encoders of a checkpoint in diffusers' format read of texts [n].
 
-    Of two encoders, what the one reads that reads most. None where all texts are read whole.
+    Of several encoders, what the one reads that reads most. None where all texts are read whole.
     """
     found = [folder / name for name in _NAMES if (folder / name).is_dir()]
-    if any(_reads_whole(path, texts) for path in found):
+    limits = _limits(folder)
+    if any(_reads_whole(path, texts, limits.get(path.name)) for path in found):
         return None
-    read = [_read(_tokenizer(path), texts) for path in found]
+    read = [_read(_tokenizer(path), texts, limits.get(path.name)) for path in found]
     return max(read, key=lambda by_one: by_one.most)
 
 
-def _read(tokenizer: Any, texts: Sequence[str]) -> TextsRead:
-    most = int(tokenizer.model_max_length)
+def _limits(folder: Path) -> Mapping[str, int]:
+    """Tokenizer -> tokens that a family reads, where that is less than the tokenizer allows."""
+    if not (folder / "transformer").is_dir():
+        return {}
+    from discl.parts.generators.base.families import FAMILIES
+
+    try:
+        name = parsed_json(plain_text(folder / "model_index.json"))["_class_name"]
+        return FAMILIES[name].reads
+    except (OSError, ValueError, TypeError, KeyError):  # said in a sentence where it is loaded
+        return {}
+
+
+def _read(tokenizer: Any, texts: Sequence[str], limit: int | None) -> TextsRead:
+    most = min(int(tokenizer.model_max_length), limit or int(tokenizer.model_max_length))
     # not verbose: what is cut is told in our words
     whole = tokenizer(list(texts), verbose=False)["input_ids"]
     read = tokenizer(list(texts), truncation=True, max_length=most)["input_ids"]
     return TextsRead(most, tuple(map(tuple, read)), tuple(len(numbers) > most for numbers in whole))
 
 
-def _reads_whole(folder: Path, texts: Sequence[str]) -> bool:
+def _reads_whole(folder: Path, texts: Sequence[str], limit: int | None) -> bool:
     """Whether an encoder is known to read all of each text, without its library."""
     try:
         config = parsed_json(plain_text(folder / "tokenizer_config.json"))
         most = config["model_max_length"]
     except (OSError, ValueError, TypeError, KeyError):
         return False
+    if isinstance(most, int) and limit is not None:
+        most = min(most, limit)
     return isinstance(most, int) and are_read_whole(texts, most, folder / "tokenizer.json")
 
 

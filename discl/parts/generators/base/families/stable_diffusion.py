@@ -1,73 +1,24 @@
-"""Families of checkpoints, which differ in prompts, added conditions and autoencoders."""
+"""Stable Diffusion and SDXL, whose denoiser is a U-Net."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from discl.core.compute.transfer import uploaded
-from discl.core.interfaces import Photos
+from discl.parts.generators.base.adapters.conditioning import DenoiserCall, PhotoConditions
+from discl.parts.generators.base.families.base import Family, PromptEmbeddings
 
 
-class PromptEmbeddings(NamedTuple):
-    """Prompts as the denoiser reads them."""
-
-    hidden: Tensor  # [b, tokens, d]
-    pooled: Tensor  # [b, d]; d = 0 where the family has none
-
-
-class StableDiffusion:
+class StableDiffusion(Family):
     """Stable Diffusion 1 and 2 (Rombach et al. 2022), Turbo models, latent consistency models."""
 
-    # whether an empty negative prompt stands for zeros, not for the embedding of ""
-    empty_is_zero = False
-
-    def __init__(self, pipeline: Any, rest_text: bool | None = False) -> None:
-        """`rest_text`: text encoders leave a GPU between prompts; None = where memory is short."""
-        self.pipeline = pipeline
-        self.rest_text = rest_text
-        self.vae = pipeline.vae
-        self.unet = pipeline.unet
-        # asked for at each call of the denoiser, and diffusers looks through all modules for them
-        self.device: torch.device = pipeline.unet.device
-        self.dtype: torch.dtype = pipeline.unet.dtype
-
-    def to_dtype(self, dtype: torch.dtype) -> None:
-        """Compute in `dtype` from here on."""
-        self.pipeline.to(dtype)
-        self.dtype = dtype
-
     def embed(self, prompts: list[str]) -> PromptEmbeddings:
-        """Embeddings of b prompts."""
         self._text_encoders_to(self.device)
         hidden, _ = self.pipeline.encode_prompt(prompts, self.device, 1, False)
         return PromptEmbeddings(hidden, hidden.new_zeros(len(prompts), 0))
-
-    def rest_text_encoders(self) -> None:
-        """Prompts are embedded and the next ones may be far away: make room, where that is due."""
-        rest = self.rest_text
-        if rest is None:
-            rest = self.device.type == "cuda" and _memory_is_short(self.device)
-        if rest:
-            self._text_encoders_to(torch.device("cpu"))
-
-    def _text_encoders_to(self, device: torch.device) -> None:
-        for name in ("text_encoder", "text_encoder_2"):
-            encoder = getattr(self.pipeline, name, None)
-            if encoder is not None and encoder.device != device:
-                encoder.to(device)
-
-    def numbers(self, size: tuple[int, int], scores: list[float]) -> Tensor | None:
-        """[b, k], what the denoiser is told of the (height, width) and b aesthetic scores.
-
-        None = it takes no such numbers.
-        """
-        return None
 
     def added(self, pooled: Tensor, numbers: Tensor | None) -> dict[str, Tensor] | None:
         """Inputs of the denoiser beside the prompt; None = nothing.
@@ -78,7 +29,7 @@ class StableDiffusion:
 
     def guidance_embedding(self, text_guidance: float) -> Tensor | None:
         """[1, d], for denoisers distilled from guided ones (Luo et al. 2023); None elsewhere."""
-        dim = self.unet.config.time_cond_proj_dim
+        dim = self.denoiser.config.time_cond_proj_dim
         if dim is None:
             return None
         row: Tensor = self.pipeline.get_guidance_scale_embedding(
@@ -86,49 +37,35 @@ class StableDiffusion:
         )
         return row.to(self.device, self.dtype)
 
-    @cached_property
-    def is_sampled(self) -> bool:
-        """Whether the autoencoder answers with a distribution that latents are drawn from."""
-        side = 8 * self.pipeline.vae_scale_factor
-        black = torch.zeros(1, 3, side, side, device=self.device)
-        return hasattr(self._encoded(black), "latent_dist")
-
-    def encode(self, photos: list[Photos]) -> tuple[Tensor, Tensor | None]:
-        """(mean, deviation) [b, c, h, w] of the unscaled latents of b photos [h, w, 3].
-
-        No deviation where the autoencoder has one answer.
-        """
-        answer = self._encoded(self._preprocessed(photos))
-        if not self.is_sampled:
-            return answer.latents, None
-        return answer.latent_dist.mean, answer.latent_dist.std
-
-    def _preprocessed(self, photos: list[Photos]) -> Tensor:
-        """Photos [h, w, 3] as diffusers prepares them: float32 [b, 3, h, w] in [-1, 1]."""
-        factor = self.pipeline.vae_scale_factor
-        if any(side % factor for side in photos[0].shape[:2]):
-            # as images, not as arrays: those diffusers brings to a size without interpolation
-            images = [Image.fromarray(photo) for photo in photos]
-            return uploaded(self.pipeline.image_processor.preprocess(images), self.device)
-        pixels = uploaded(torch.from_numpy(np.stack(photos)), self.device)
-        return 2.0 * (pixels.permute(0, 3, 1, 2).float() / 255.0) - 1.0
-
-    def _encoded(self, pixels: Tensor) -> Any:
-        return self.vae.encode(pixels.to(self.vae.dtype))
+    def predict(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        prompts: PromptEmbeddings,
+        numbers: Tensor | None,
+        guidance: Tensor | None,
+        photos: PhotoConditions | None = None,
+    ) -> Tensor:
+        added = self.added(prompts.pooled, numbers)
+        more: dict[str, Any] = {"added_cond_kwargs": added}
+        if photos is not None:
+            more = photos.inputs(DenoiserCall(latents, timesteps, prompts.hidden, added))
+        return self.denoiser(  # type: ignore[no-any-return]
+            latents,
+            timesteps,
+            encoder_hidden_states=prompts.hidden,
+            timestep_cond=guidance,
+            return_dict=False,
+            **more,
+        )[0]
 
     def scaled(self, latents: Tensor) -> Tensor:
-        """The autoencoder's latents [b, c, h, w] as the denoiser knows them."""
         return self.vae.config.scaling_factor * latents.to(self.dtype)  # type: ignore[no-any-return]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Images [b, 3, h, w] in [-1, 1] from the denoiser's latents [b, c, h, w]."""
         return self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]  # type: ignore[no-any-return]
 
     def flagged(self, decoded: Tensor) -> list[bool]:
-        """Whether the checkpoint's safety checker, if it has one, flags each of b images.
-
-        `decoded` is [b, 3, h, w] in [-1, 1].
-        """
         _, flags = self.pipeline.run_safety_checker(decoded.clone(), decoded.device, self.dtype)
         return [False] * len(decoded) if flags is None else list(flags)
 
@@ -172,7 +109,6 @@ class SDXL(StableDiffusion):
         return (latents.to(self.dtype) - mean) * self.vae.config.scaling_factor / std  # type: ignore[no-any-return]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Images [b, 3, h, w] in [-1, 1] from the denoiser's latents [b, c, h, w]."""
         mean, std = self._moments(self.vae.dtype)
         unscaled = latents.to(self.vae.dtype) * std / self.vae.config.scaling_factor + mean
         return self.vae.decode(unscaled, return_dict=False)[0]  # type: ignore[no-any-return]
@@ -192,20 +128,3 @@ class SDXL(StableDiffusion):
     def flagged(self, decoded: Tensor) -> list[bool]:
         """SDXL's images [b, 3, h, w] have no safety checker."""
         return [False] * len(decoded)
-
-
-def _memory_is_short(device: torch.device) -> bool:
-    """Whether less than a quarter of a GPU's memory is free."""
-    free, total = torch.cuda.mem_get_info(device)
-    return 4 * free < total
-
-
-# by the class that the checkpoint's model_index.json names
-FAMILIES: dict[str, type[StableDiffusion]] = {
-    "StableDiffusionPipeline": StableDiffusion,
-    "StableDiffusionImg2ImgPipeline": StableDiffusion,
-    "StableDiffusionXLPipeline": SDXL,
-    "StableDiffusionXLImg2ImgPipeline": SDXL,
-    "LatentConsistencyModelPipeline": StableDiffusion,
-    "LatentConsistencyModelImg2ImgPipeline": StableDiffusion,
-}

@@ -1,0 +1,61 @@
+"""The grid of a checkpoint's scheduler, told from its folder: no weights are loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+
+from discl.core.errors import UserError
+from discl.parts.generators.base.checkpoint_size import pixels_of_latent, sample_size
+from discl.parts.generators.base.descent import ERRORS, Grid
+from discl.parts.generators.base.families import SDXL, USUAL_LATENTS, Family, StableDiffusion
+from discl.parts.generators.base.loading import class_in, family_of
+from discl.parts.generators.base.schedulers import check_kind, scheduler_for
+
+
+def grid_of_folder(
+    folder: Path,
+    checkpoint: str,
+    steps: int,
+    scheduler: str = "",
+    size: tuple[int, int] | None = None,
+) -> Grid:
+    """The grid of `steps` places that images of `size` (height, width) go down.
+
+    `checkpoint` is what error messages call the folder, `scheduler` a name ("" = its own). The size
+    matters where flow matching shifts its grid with it; none = the one that the checkpoint was made
+    for. A flow's `grid.places` over `num_train_timesteps` are its sigmas: the noise's share of the
+    latents, of which the photo's is 1 - sigma. Raises UserError for a checkpoint that is of no
+    family, and a scheduler that is refused or has no such grid.
+    """
+    family = family_of(folder, checkpoint)
+    check_kind(folder, scheduler, checkpoint, family.flow_schedulers)
+    own = _as_pipelines_take_it(_own(folder, checkpoint), family)
+    made = scheduler_for(own, scheduler, checkpoint)
+    factor = pixels_of_latent(folder)
+    usual = (USUAL_LATENTS * factor, USUAL_LATENTS * factor)
+    height, width = size or sample_size(folder) or usual
+    side = factor * family.patch
+    tokens = (height // side) * (width // side)
+    return Grid(made, steps, family.grid_options(made.config, steps, tokens))
+
+
+def _own(folder: Path, checkpoint: str) -> Any:
+    path = folder / "scheduler"
+    try:
+        made_by = getattr(diffusers, class_in(path, checkpoint))
+        return made_by.from_pretrained(str(path), local_files_only=True)
+    except (*ERRORS, OSError) as error:
+        raise UserError(
+            f"generator.checkpoint = {checkpoint!r}: its scheduler does not load ({error})"
+        ) from error
+
+
+def _as_pipelines_take_it(own: Any, family: type[Family]) -> Any:
+    """diffusers' pipelines of Stable Diffusion bring a setting of old checkpoints up to date."""
+    old = getattr(own.config, "steps_offset", 1) != 1
+    if old and issubclass(family, StableDiffusion) and not issubclass(family, SDXL):
+        own.register_to_config(steps_offset=1)
+    return own
