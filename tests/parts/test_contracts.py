@@ -1,6 +1,7 @@
 """Every registered part keeps its kind's contract: a new part is tested by being there."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.make_mini import LAYOUTS, make
 PARAMETERS: dict[str, dict[str, Any]] = {
     "img2img": {"steps": 6, "chunk": 4},
     "inpaint": {"steps": 6, "chunk": 4},
+    "pipeline": {"steps": 6, "chunk": 2},
+    "edit": {"steps": 6, "chunk": 1},
     "cifar10_cams": {"test_photos": 100},
     "cifar10_lt": {"ood_photos": 100},
     "low_confidence": {"fraction": 0.1},
@@ -49,8 +52,12 @@ class TestPrompts(testing.PromptsContract):
     def part(self, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         file = tmp_path / "texts.json"
         file.write_text('{"cat": ["a cat asleep", "a cat at sea"], "photo7": "a grey cat"}')
-        needs_file = "file" in inspect.signature(find("prompts", request.param)).parameters
-        return bind("prompts", request.param, {"file": str(file)} if needs_file else {}).build()
+        word = {"name": "cat", "token": "<cat>", "file": "cat.safetensors", "sha256": ""}
+        (tmp_path / "words.json").write_text(json.dumps({"words": [word], "description": {}}))
+        needed = inspect.signature(find("prompts", request.param)).parameters
+        given = {"file": str(file), "words": str(tmp_path)}
+        parameters = {key: value for key, value in given.items() if key in needed}
+        return bind("prompts", request.param, parameters).build()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""diffusers' own pipelines, called as they are."""

@@ -1,0 +1,129 @@
+"""Edits photos by instructions: InstructPix2Pix, FLUX Kontext, FLUX.2, Qwen-Image-Edit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from discl.core.errors import UserError
+from discl.core.interfaces import Generated, Photos, Request
+from discl.core.levels import PHOTO, TEXT_ONLY
+from discl.parts.generators.base.pipelines.forms import IMAGE_GUIDANCE, LEVEL_0
+from discl.parts.generators.base.pipelines.generator import PipelineGenerator
+
+if TYPE_CHECKING:
+    from discl.parts.generators.base.pipelines.choose import Choice
+
+
+class Edit(PipelineGenerator):
+    """Diffusion that is told what to change in a photo, with a meaning of levels by the model.
+
+    Prompts are instructions such as "make it night": `prompts.name = "template"` with templates, or
+    "descriptions" with one for each class or photo.
+
+    - InstructPix2Pix (Brooks et al. 2023) has two guidance scales. A level of λ % is the one of the
+      photo, s_I = low + (high - low) · λ/100 of `image_guidance`, and takes all steps: higher means
+      nearer to the photo, as the authors measure. The default goes from 1.0, the least at which
+      diffusers guides at all, to 2.2. At level 0 the photo still guides, by weight 1.
+    - Kontext, FLUX.2 klein and Qwen-Image-Edit see the whole photo beside the picture they denoise.
+      Their pipelines for inpainting have a strength, and with a mask of the whole picture edit all
+      of it: a level begins from the photo at its step, as in `img2img`, with the photo beside it.
+      At level 0 nothing of the photo is in the noise, and it is still seen.
+    - FLUX.2 dev and Qwen-Image-Edit-Plus have nothing between text and photo: level 0 alone, and
+      one image a call, as all pictures of a call are references of each image. Cross-fading their
+      answer with the photo would give every level, and images that no camera takes.
+    - A checkpoint that follows no instructions, but has a strength, edits by SDEdit (Meng et al.
+      2022) as in `pipeline`; prompts then describe the whole image. That is the other way of ALIA
+      (Dunlap et al. 2023), with its descriptions of domains as prompts.
+
+    docs/reference/generators.md lists the classes. All else is as in `pipeline`.
+    """
+
+    edits = True
+
+    def __init__(
+        self,
+        checkpoint: str = "pkg://discl/assets/cifar10_diffusion",
+        pipeline_class: str = "",
+        steps: int = 12,
+        image_guidance: tuple[float, float] = (1.0, 2.2),
+        text_guidance: float | None = None,
+        negative_prompt: str = "",
+        size: tuple[int, int] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        dtype: str = "float32",
+        chunk: int = 0,
+        device: str = "auto",
+    ) -> None:
+        """Settings:
+
+        `checkpoint`: a folder in diffusers' format, `pkg://package/path`, a Hub id, or `gap` or
+            `in_domain`.
+        `pipeline_class`: the class of diffusers that is called; empty is that for the checkpoint.
+        `steps`: denoising steps from pure noise.
+        `image_guidance`: (at level 0, at level 100), InstructPix2Pix's weight of the photo.
+        `text_guidance`: what the pipeline takes as `guidance_scale` (Qwen's as `true_cfg_scale`),
+            with the meaning it has there; none is the pipeline's own.
+        `negative_prompt`: what images shall not show.
+        `size`: (width, height) of the images; none is the photo's own.
+        `arguments`: further arguments of the pipeline's call, by name.
+        `dtype`: "float32", "float16" or "bfloat16", in which all networks compute.
+        `chunk`: images a call makes together; halved where memory runs out. 0 is 1, and 8 on a GPU
+            where prompts come to one length.
+        `device`: where the work is done; "auto" takes a GPU where there is one.
+        """
+        super().__init__(
+            checkpoint,
+            pipeline_class,
+            steps,
+            text_guidance,
+            negative_prompt,
+            size,
+            arguments,
+            dtype,
+            chunk,
+            device,
+        )
+        low, high = image_guidance
+        if not 1 <= low < high < math.inf:
+            raise UserError(
+                f"generator.image_guidance = {list(image_guidance)}: two numbers from 1 up, the"
+                " lower one first, as in [1.0, 2.2]; below 1 there is no guidance at all"
+            )
+        self.image_guidance = (float(low), float(high))
+
+    def _check_choice(self, choice: Choice) -> None:
+        super()._check_choice(choice)
+        guided = self.guidance is None or self.guidance > 1
+        if choice.form.axis == IMAGE_GUIDANCE and not guided:
+            raise UserError(
+                f"generator.text_guidance = {self.guidance:g}: at 1 or less"
+                f" {choice.kind.__name__} leaves out the guidance by the photo too, and all levels"
+                " would be one; raise it above 1"
+            )
+
+    def _of_level(self) -> Callable[[int], Mapping[str, Any]]:
+        if self.choice.form.axis == IMAGE_GUIDANCE:
+            return lambda level: {"image_guidance_scale": self.weight_of(level)}
+        if self.choice.form.axis == LEVEL_0:
+            return lambda level: {}
+        return super()._of_level()
+
+    def weight_of(self, level: int) -> float:
+        """InstructPix2Pix's weight of the photo at a level; it rises with it."""
+        low, high = self.image_guidance
+        return low + (high - low) * level / PHOTO
+
+    def make(self, requests: Sequence[Request], photos: Photos) -> Generated:
+        """Images of photos [b, h, w, 3], of the same size or of `size`.
+
+        Raises UserError for a level that the model has not, and where the pipeline refuses.
+        """
+        for level in {request.level for request in requests} - {TEXT_ONLY}:
+            if self.choice.form.axis == LEVEL_0:
+                raise UserError(
+                    f"level {level}: {self.choice.kind.__name__} has nothing between text and photo"
+                    " to set a level by; list level 0 alone, as in levels = [0]"
+                )
+        return super().make(requests, photos)

@@ -1,0 +1,242 @@
+"""Tiny checkpoints with random weights for diffusers' other pipelines, mostly of our parts."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from transformers import (
+    Gemma2Config,
+    Gemma2Model,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
+    MistralConfig,
+    PixtralImageProcessor,
+    PixtralProcessor,
+    PixtralVisionConfig,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from discl.testing import flow_checkpoints, untrained
+
+
+def _with_parts_of(name: str, pipeline: Any, **changed: Any) -> Any:
+    """A pipeline of the class called `name`, of another one's components."""
+    kind = getattr(diffusers, name)
+    parts = {**pipeline.components, **changed}
+    taken = inspect.signature(kind.__init__).parameters
+    return kind(**{key: part for key, part in parts.items() if key in taken})
+
+
+def _wider(unet: Any, channels: int) -> Any:
+    """The same network for latents of so many channels."""
+    return type(unet).from_config(unet.config, in_channels=channels)
+
+
+def _ancestral(scheduler: Any) -> Any:
+    """InstructPix2Pix's, which draws noise at each step."""
+    return diffusers.EulerAncestralDiscreteScheduler.from_config(scheduler.config)
+
+
+def instruct_pix2pix() -> Any:
+    sd = untrained.sd(1)
+    return _with_parts_of(
+        "StableDiffusionInstructPix2PixPipeline",
+        sd,
+        unet=_wider(sd.unet, 8),
+        scheduler=_ancestral(sd.scheduler),
+        requires_safety_checker=False,
+    )
+
+
+def instruct_pix2pix_xl() -> Any:
+    sdxl = untrained.sdxl(1)
+    return _with_parts_of(
+        "StableDiffusionXLInstructPix2PixPipeline",
+        sdxl,
+        unet=_wider(sdxl.unet, 8),
+        add_watermarker=False,
+    )
+
+
+def kontext() -> Any:
+    return _with_parts_of("FluxKontextPipeline", flow_checkpoints.flux_dev(1))
+
+
+def perturbed_attention() -> Any:
+    """Perturbed-attention guidance on Stable Diffusion."""
+    return _with_parts_of(
+        "StableDiffusionPAGPipeline", untrained.sd(1), requires_safety_checker=False
+    )
+
+
+def perturbed_attention_xl() -> Any:
+    return _with_parts_of("StableDiffusionXLPAGPipeline", untrained.sdxl(1), add_watermarker=False)
+
+
+def perturbed_attention_3() -> Any:
+    return _with_parts_of("StableDiffusion3PAGPipeline", flow_checkpoints.stable_diffusion_3(1))
+
+
+def sana_sprint() -> Any:
+    tokenizer = flow_checkpoints.t5_tokenizer()
+    width = 8
+    text_encoder = Gemma2Model(
+        Gemma2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=8,
+            attn_implementation="eager",
+        )
+    )
+    blocks = ("ResBlock", "EfficientViTBlock")
+    vae = diffusers.AutoencoderDC(
+        in_channels=3,
+        latent_channels=4,
+        attention_head_dim=2,
+        encoder_block_types=blocks,
+        decoder_block_types=blocks,
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        encoder_qkv_multiscales=((), (5,)),
+        decoder_qkv_multiscales=((), (5,)),
+        encoder_layers_per_block=(1, 1),
+        decoder_layers_per_block=(1, 1),
+        downsample_block_type="conv",
+        upsample_block_type="interpolate",
+        decoder_norm_types="rms_norm",
+        decoder_act_fns="silu",
+        scaling_factor=0.41407,
+    )
+    transformer = diffusers.SanaTransformer2DModel(
+        patch_size=1,
+        in_channels=4,
+        out_channels=4,
+        num_layers=1,
+        num_attention_heads=2,
+        attention_head_dim=4,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=4,
+        cross_attention_dim=8,
+        caption_channels=width,
+        sample_size=32,
+        qk_norm="rms_norm_across_heads",
+        guidance_embeds=True,
+    )
+    return diffusers.SanaSprintPipeline(
+        tokenizer=tokenizer,
+        text_encoder=text_encoder,
+        vae=vae,
+        transformer=transformer,
+        scheduler=diffusers.SCMScheduler(),
+    )
+
+
+_CHAT = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+_CHAT_OF_PARTS = (
+    "{% for message in messages %}{% for part in message['content'] %}{{ part['text'] }}"
+    "{% endfor %}{% endfor %}"
+)
+_FLUX2_WIDTH, _FLUX2_LATENTS = 8, 4
+
+
+def _flux2_parts(has_guidance: bool) -> dict[str, Any]:
+    """All but the text encoder, of which three layers are read."""
+    return {
+        "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        "vae": diffusers.AutoencoderKLFlux2(
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            block_out_channels=(4, 8),
+            layers_per_block=1,
+            latent_channels=_FLUX2_LATENTS,
+            norm_num_groups=2,
+            sample_size=32,
+        ),
+        "transformer": diffusers.Flux2Transformer2DModel(
+            in_channels=4 * _FLUX2_LATENTS,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=3 * _FLUX2_WIDTH,
+            timestep_guidance_channels=16,
+            axes_dims_rope=(4, 4, 4, 4),
+            guidance_embeds=has_guidance,
+        ),
+    }
+
+
+def _layers(count: int) -> dict[str, Any]:
+    """A small text encoder of so many layers."""
+    return {
+        "vocab_size": len(flow_checkpoints.t5_tokenizer()),
+        "hidden_size": _FLUX2_WIDTH,
+        "intermediate_size": 16,
+        "num_hidden_layers": count,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+    }
+
+
+def flux2_klein() -> Any:
+    tokenizer = flow_checkpoints.t5_tokenizer()
+    tokenizer.chat_template = _CHAT
+    text_encoder = Qwen3ForCausalLM(Qwen3Config(**_layers(28)))
+    parts = _flux2_parts(has_guidance=False)
+    return diffusers.Flux2KleinPipeline(text_encoder=text_encoder, tokenizer=tokenizer, **parts)
+
+
+def flux2() -> Any:
+    processor = PixtralProcessor(
+        PixtralImageProcessor(),
+        flow_checkpoints.t5_tokenizer(),
+        chat_template=_CHAT_OF_PARTS,
+    )
+    vision = PixtralVisionConfig(
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+    )
+    config = Mistral3Config(vision_config=vision, text_config=MistralConfig(**_layers(31)))
+    return diffusers.Flux2Pipeline(
+        text_encoder=Mistral3ForConditionalGeneration(config),
+        tokenizer=processor,
+        **_flux2_parts(has_guidance=True),
+    )
+
+
+BUILDERS = {
+    "flux2": flux2,
+    "flux2_klein": flux2_klein,
+    "instruct_pix2pix": instruct_pix2pix,
+    "instruct_pix2pix_xl": instruct_pix2pix_xl,
+    "kontext": kontext,
+    "pag": perturbed_attention,
+    "pag_xl": perturbed_attention_xl,
+    "pag_sd3": perturbed_attention_3,
+    "sana_sprint": sana_sprint,
+}
+
+
+def write(kind: str, folder: Path) -> Path:
+    """A folder as `save_pretrained` writes it, of any kind that `discl.testing` has."""
+    for others in (untrained, flow_checkpoints):
+        if kind in others.BUILDERS:
+            return others.write(kind, folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pipeline = BUILDERS[kind]()
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder
