@@ -34,7 +34,7 @@ def _check_boxes(bench: Benchmark, parts: PartCache) -> None:
     """Raises UserError where the generator needs boxes and the dataset has none at all."""
     if not parts.get(bench.choices["generators"]).traits.needs_boxes:
         return
-    if not parts.get(bench.choices["datasets"]).traits.boxes_digest:
+    if not parts.get(bench.choices["datasets"]).traits.has_boxes:
         raise UserError(
             f"generator {bench.generator['name']!r} goes by the boxes of photos, and dataset"
             f" {bench.dataset['name']!r} has none here; set dataset.boxes to a file of a detector"

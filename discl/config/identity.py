@@ -163,7 +163,7 @@ def _images_json(bench: Benchmark, levels: tuple[int, ...], parts: PartCache) ->
     if _part(bench, "datasets", parts).traits.has_originals:
         used["source"] = canonical_json(SOURCE)
     if parts.get(bench.choices["generators"]).traits.takes_boxes:
-        used["boxes"] = canonical_json(_part(bench, "datasets", parts).traits.boxes_digest)
+        used["boxes"] = canonical_json(_part(bench, "datasets", parts).boxes_digest)
     makers = {singular(kind): _part(bench, kind, parts).identity_json for kind in MAKERS}
     return joined_json(used | makers)
 

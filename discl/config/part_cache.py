@@ -30,10 +30,7 @@ class PartTraits(NamedTuple):
     frozen: bool  # of a backbone: only its head is trained
     takes_boxes: bool  # of a generator
     needs_boxes: bool  # of a generator
-    boxes_digest: str  # of a dataset; "" = it has no boxes
-    takes_boxes: bool  # of a generator
-    needs_boxes: bool  # of a generator
-    boxes_digest: str  # of a dataset; "" = it has no boxes
+    has_boxes: bool  # of a dataset
     takes_shares: bool  # of a loss: labels may be shares of several classes
     has_target: bool  # of prompts: they may ask for another class than the photo's
 
@@ -78,13 +75,15 @@ class CachedPart:
             getattr(part, "frozen", False),
             getattr(part, "takes_boxes", False),
             getattr(part, "needs_boxes", False),
-            getattr(part, "boxes_digest", ""),
-            getattr(part, "takes_boxes", False),
-            getattr(part, "needs_boxes", False),
-            getattr(part, "boxes_digest", ""),
+            getattr(part, "has_boxes", False),
             getattr(part, "takes_shares", True),
             hasattr(part, "target"),
         )
+
+    @cached_property
+    def boxes_digest(self) -> str:
+        """Of a dataset with boxes: what stands for them."""
+        return str(self._bound.build().boxes_digest) if self.traits.has_boxes else ""
 
     def uses(self, levels: tuple[int, ...]) -> tuple[int, ...]:
         """A strategy's answer to `Strategy.uses`."""

@@ -93,8 +93,8 @@ class Dataset(Protocol):
     hard rules, then go by them. A dataset whose splits have the `original` of a photo says so by
     `has_originals = True`, since images are then made from those.
 
-    A dataset whose splits have `boxes` has `boxes_digest`, which stands for them in ids of runs whose
-    images depend on them; "" where it has none.
+    A dataset whose splits have `boxes` says so by `has_boxes = True`, and has `boxes_digest`, which
+    stands for them in the ids of runs whose images depend on them.
 
     A dataset may have `check_splits()`, which raises UserError where no run should be made of its
     photos, and `overlaps()`: {"equal_photos": n, "near_equal_photos": n}, how many photos of test

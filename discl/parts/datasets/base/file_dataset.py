@@ -228,9 +228,14 @@ class FileDataset(ABC):
         )
 
     @property
+    def has_boxes(self) -> bool:
+        """Whether `boxes` names a file; it may be missing."""
+        return bool(self.boxes)
+
+    @property
     def boxes_digest(self) -> str:
-        """Stands for all boxes; "" where there are none. Raises UserError for a missing file."""
-        return self.photo_boxes.digest if self.boxes else ""
+        """Stands for all boxes. Raises UserError for a missing file."""
+        return self.photo_boxes.digest
 
     @cached_property
     def photo_boxes(self) -> PhotoBoxes:
