@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import diffusers
 
 from discl.core.errors import UserError
+from discl.parts.generators.base.adapters.scheduler_arguments import with_arguments
 from discl.parts.generators.base.checkpoint_size import pixels_of_latent, sample_size
 from discl.parts.generators.base.descent import ERRORS, Grid
 from discl.parts.generators.base.families import SDXL, USUAL_LATENTS, Family, StableDiffusion
@@ -21,10 +23,12 @@ def grid_of_folder(
     steps: int,
     scheduler: str = "",
     size: tuple[int, int] | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Grid:
     """The grid of `steps` places that images of `size` (height, width) go down.
 
-    `checkpoint` is what error messages call the folder, `scheduler` a name ("" = its own). The size
+    `checkpoint` is what error messages call the folder, `scheduler` a name ("" = its own), and
+    `arguments` replace some of its settings. The size
     matters where flow matching shifts its grid with it; none = the one that the checkpoint was made
     for. A flow's `grid.places` over `num_train_timesteps` are its sigmas: the noise's share of the
     latents, of which the photo's is 1 - sigma. Raises UserError for a checkpoint that is of no
@@ -33,7 +37,7 @@ def grid_of_folder(
     family = family_of(folder, checkpoint)
     check_kind(folder, scheduler, checkpoint, family.flow_schedulers)
     own = _as_pipelines_take_it(_own(folder, checkpoint), family)
-    made = scheduler_for(own, scheduler, checkpoint)
+    made = with_arguments(scheduler_for(own, scheduler, checkpoint), arguments or {})
     factor = pixels_of_latent(folder)
     usual = (USUAL_LATENTS * factor, USUAL_LATENTS * factor)
     height, width = size or sample_size(folder) or usual

@@ -10,20 +10,24 @@ from typing import Any
 from discl.core.interfaces import TextsRead
 from discl.core.plain_files import check_folder, parsed_json, plain_text
 from discl.core.text.lengths import are_read_whole
+from discl.parts.generators.base.adapters.textual_inversion import Word, spelt_out
 
 _NAMES = ("tokenizer", "tokenizer_2", "tokenizer_3")
 
 
-def texts_read(folder: Path, texts: Sequence[str]) -> TextsRead | None:
+def texts_read(folder: Path, texts: Sequence[str], words: Sequence[Word] = ()) -> TextsRead | None:
     """What the encoders of a checkpoint in diffusers' format read of texts [n].
 
     Of several encoders, what the one reads that reads most. None where all texts are read whole.
+    Each of `words` counts as the pieces that it is read as.
     """
+    texts = [spelt_out(text, words) for text in texts]
+    pieces = tuple(piece for word in words for piece in word.pieces)
     found = [folder / name for name in _NAMES if (folder / name).is_dir()]
     limits = _limits(folder)
     if any(_reads_whole(path, texts, limits.get(path.name)) for path in found):
         return None
-    read = [_read(_tokenizer(path), texts, limits.get(path.name)) for path in found]
+    read = [_read(_tokenizer(path, pieces), texts, limits.get(path.name)) for path in found]
     return max(read, key=lambda by_one: by_one.most)
 
 
@@ -61,7 +65,9 @@ def _reads_whole(folder: Path, texts: Sequence[str], limit: int | None) -> bool:
 
 
 @cache
-def _tokenizer(folder: Path) -> Any:
+def _tokenizer(folder: Path, pieces: tuple[str, ...]) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(check_folder(folder)), local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(str(check_folder(folder)), local_files_only=True)
+    tokenizer.add_tokens(list(pieces))
+    return tokenizer
