@@ -16,7 +16,7 @@ from discl.core.conventions import LAST
 from discl.core.errors import UserError
 from discl.core.hashing import canonical_json, rounded
 from discl.core.levels import PHOTO
-from discl.core.registry import Bound, bind, singular
+from discl.core.registry import Bound, bind, find, singular
 
 SCALES = search_path.SCALES
 PartKind = Literal[
@@ -335,6 +335,10 @@ class Benchmark(_Model):
     loss: dict[str, Any]
     second_stage: dict[str, Any] = NO_SECOND_STAGE
     levels: list[Annotated[int, Field(ge=0, le=PHOTO)]] = Field(min_length=1)
+    # what a level counts: "steps" = of the generator's denoising steps the share that is left out;
+    # "signal" = the share of the photo's signal that is left where an image begins, in percent,
+    # which means the same in every model (generators that know their noise, such as img2img)
+    levels_as: Literal["steps", "signal"] = "steps"
     strategies: list[str] = Field(min_length=1)
     strategy: dict[str, dict[str, Any]]
     seeds: list[Seed] = Field(min_length=1)
@@ -359,7 +363,22 @@ class Benchmark(_Model):
         table = dict(getattr(self, singular(kind)))
         if "name" not in table:
             raise UserError(f"[{singular(kind)}] names no part; add name = ...")
+        if kind == "generators" and self.levels_as != "steps":
+            self._hand_levels_as(table)
         return PartChoice(kind, str(table.pop("name")), table)
+
+    def _hand_levels_as(self, generator: dict[str, Any]) -> None:
+        """The generator counts levels, so it is told how: as a parameter of its own."""
+        if not hasattr(find("generators", str(generator["name"])), "counting"):
+            raise UserError(
+                f"levels_as = {self.levels_as!r}: generator {generator['name']!r} does not know how"
+                " much of a photo's signal survives; take 'img2img', or levels_as = 'steps'"
+            )
+        if generator.setdefault("levels_as", self.levels_as) != self.levels_as:
+            raise UserError(
+                f"levels_as = {self.levels_as!r} and generator.levels_as ="
+                f" {generator['levels_as']!r} differ; leave the latter out"
+            )
 
     @cached_property
     def ascending_levels(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from discl.config.schedule import check_decay_every, check_milestones, check_war
 from discl.config.stages import start
 from discl.core.conventions import SHOTS, base_name, epoch_rule
 from discl.core.errors import UserError, unknown
-from discl.core.levels import PHOTO, check_levels
+from discl.core.levels import PHOTO, Counting, check_levels
 from discl.core.metric_names import default_names, measured_on
 from discl.core.registry import bind, find, names, singular
 
@@ -61,15 +61,14 @@ def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCac
         for name in strategies
         for level in parts.get(bench.strategy_choice(name)).uses(levels)
     }
-    steps = parts.get(bench.choices["generators"]).traits.steps
     for level in sorted(used.difference(levels)):
-        check_levels([level], steps)
+        check_levels([level], _counting(bench, parts))
     _check_held_out(bench, parts, images=bool(used - {PHOTO}))
 
 
 def _check_parts(bench: Benchmark, parts: PartCache) -> None:
     chosen = {kind: parts.get(bench.choices[kind]) for kind in PART_KINDS}
-    check_levels(bench.levels, chosen["generators"].traits.steps)
+    check_levels(bench.levels, _counting(bench, parts))
     for kind in ("losses", "hard_rules", "second_stages"):  # raises for a parameter out of range
         _ = chosen[kind].traits
     for name in bench.strategy:
@@ -87,6 +86,10 @@ def _check_parts(bench: Benchmark, parts: PartCache) -> None:
             f" ones, and second_stage.name = {bench.second_stage['name']!r} replaces some; leave"
             " one out"
         )
+
+
+def _counting(bench: Benchmark, parts: PartCache) -> Counting:
+    return parts.get(bench.choices["generators"]).counting(bench.bank.size)
 
 
 def _check_head(chooser: str, heads: Sequence[str], head: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from discl.config.benchmark import Benchmark, PartChoice
 from discl.core.hashing import canonical_json
+from discl.core.levels import Counting, counting_of
 from discl.core.registry import Bound
 
 if TYPE_CHECKING:  # benchmark files are found without numpy
@@ -19,7 +20,6 @@ T = TypeVar("T")
 class PartTraits(NamedTuple):
     """Attributes of a built part, where it has them; see `discl.core.interfaces`."""
 
-    steps: int
     trained_on: frozenset[str]
     must_be_held_out: frozenset[str]
     fold_models: FoldModels | None
@@ -44,6 +44,7 @@ class CachedPart:
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
         self._uses = dict[tuple[int, ...], tuple[int, ...]]()
+        self._countings = dict[tuple[int, ...], Counting]()
 
     @cached_property
     def choice_json(self) -> str:
@@ -64,7 +65,6 @@ class CachedPart:
 
             check_hard_rule(self._bound.name, part)
         return PartTraits(
-            getattr(part, "steps", 0),
             getattr(part, "trained_on", frozenset()),
             getattr(part, "must_be_held_out", frozenset()),
             getattr(part, "models", None),
@@ -79,6 +79,19 @@ class CachedPart:
             getattr(part, "takes_shares", True),
             hasattr(part, "target"),
         )
+
+    @cached_property
+    def head_modules(self) -> tuple[str, ...]:
+        """Of a backbone: the modules that give its logits; () = not known. May take seconds."""
+        return tuple(getattr(self._bound.build(), "head_modules", ()))
+
+    def counting(self, size: Sequence[int]) -> Counting:
+        """How a generator counts levels, with photos of (height, width); () = not known yet."""
+        key = tuple(size)
+        if key not in self._countings:
+            of_photos = (key[0], key[1]) if len(key) == 2 else None
+            self._countings[key] = counting_of(self._bound.build(), of_photos)
+        return self._countings[key]
 
     @cached_property
     def boxes_digest(self) -> str:

@@ -15,6 +15,11 @@ COMMANDS = {
         _IMAGES, "bank_build", "Make the images that BENCH needs and the bank lacks."
     ),
     "show": Elsewhere(_IMAGES, "bank_show", "Draw images of BENCH between text and photo."),
+    "levels": Elsewhere(
+        "discl.cli.bank.levels",
+        "bank_levels",
+        "Tell what the levels of BENCH mean for its checkpoint.",
+    ),
     "report": Elsewhere(_QUALITY, "bank_report", "Report the quality of the images of BENCH."),
     "verify": Elsewhere(
         _EXCHANGE, "bank_verify", "Check every image of BENCH, and name damaged ones."

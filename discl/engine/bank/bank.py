@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from discl.core.errors import UserError
 from discl.core.hashing import canonical, short
 from discl.core.interfaces import Executor, Floats, Ints, Photos, Progress, WorkersDied
+from discl.core.levels import Counting
 from discl.core.plain_files import parsed_json, plain_text
 from discl.core.progress import counting
 from discl.core.text import echo
@@ -203,7 +204,7 @@ class Bank:
     def build(
         self,
         wanted: CellGrid,
-        steps: int,
+        level_steps: Counting,
         executor: Executor,
         image_maker: Callable[[], ImageMaker],
         batch: int,
@@ -216,8 +217,8 @@ class Bank:
         A stop at any moment loses the leases in work and repeats nothing else; a KeyboardInterrupt
         then has a note of how many images are kept. A lease is some seconds of work, but no fewer
         than `at_once` images, where the generator makes those as fast as one, and more than `batch`
-        where fewer would not fill its `groups`. `steps` is the length of the generator's timestep
-        grid, for the count; `image_maker` is called in each worker.
+        where fewer would not fill its `groups`. `level_steps` is how the generator counts levels,
+        for the count; `image_maker` is called in each worker.
 
         Raises UserError where an image costs too many workers, or the disk fails.
         """
@@ -228,7 +229,7 @@ class Bank:
         if not total:  # so that a bank that can only be read is as good
             return BuildReport(0, 0, time.monotonic() - started, 0)
         builder = Builder(self.catalogue)
-        filling = Filling(progress, total, steps_of(missing_counts, steps))
+        filling = Filling(progress, total, steps_of(missing_counts, level_steps))
         size = LeaseSize(at_once, batch, groups)
         try:
             with clear_disk_errors("writing images", self.folder), builder, counting(filling.part):
@@ -242,7 +243,7 @@ class Bank:
                             self.catalogue.add(answer.shard, answer.records)
                             builder.release(cells)
                             size.took(len(cells), answer.seconds)
-                            filling.add(answer.records, steps)
+                            filling.add(answer.records, level_steps)
                     if next(self.missing(wanted), None):
                         # others are making the rest, which is free again if they die
                         time.sleep(WAIT_SECONDS)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from discl.core.interfaces import Progress
-from discl.core.levels import denoising_steps
+from discl.core.levels import Counting, denoising_steps
 from discl.core.progress import DENOISING, PartOfWork, work
 from discl.engine.bank.catalogue import MADE, ImageRecord
 
@@ -98,9 +98,9 @@ class LeaseSize:
             )
 
 
-def steps_of(counts: Mapping[int, int], steps: int) -> int:
-    """Denoising steps of so many images of each level, where a whole descent has `steps`."""
-    return sum(count * denoising_steps(level, steps) for level, count in counts.items())
+def steps_of(counts: Mapping[int, int], counting: Counting) -> int:
+    """Denoising steps of so many images of each level, as a generator counts levels."""
+    return sum(count * denoising_steps(level, counting) for level, count in counts.items())
 
 
 class Filling:
@@ -125,11 +125,11 @@ class Filling:
             self._shown = images
             self._progress(_MAKING, images, max(self._total, images))
 
-    def add(self, records: Sequence[ImageRecord], steps: int) -> None:
-        """A lease is made; `steps` are those of a whole descent."""
+    def add(self, records: Sequence[ImageRecord], counting: Counting) -> None:
+        """A lease is made, by a generator that counts levels like this."""
         self.images += len(records)
         self.failed += sum(record.status != MADE for record in records)
-        self.steps += steps_of(Counter(record.level for record in records), steps)
+        self.steps += steps_of(Counter(record.level for record in records), counting)
         self.part.reach(self.steps)
         self._show(self.images)
 

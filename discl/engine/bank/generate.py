@@ -26,7 +26,7 @@ from discl.core.interfaces import (
     Request,
     Scorer,
 )
-from discl.core.levels import denoising_steps
+from discl.core.levels import Counting, counting_of, denoising_steps
 from discl.core.progress import DENOISING, PartOfWork, counting
 from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.files import shards
@@ -89,9 +89,8 @@ class SourceImages:
         Raises UserError where the prompts name a class that there is not.
         """
         label = int(self.labels[position])
-        ask: Callable[[CaptionContext, str], int | None] | None
         ask = getattr(self.prompts, "target", None)
-        asked = ask(self.context(position), prompt) if ask else None
+        asked: int | None = ask(self.context(position), prompt) if ask else None
         if asked is None:
             return label
         if not 0 <= asked < len(self.classes):
@@ -173,6 +172,12 @@ class ImageMaker:
         self._captions: dict[str, Floats] = {}  # caption -> embedding
         self._photos: dict[int, Floats] = {}  # position -> embedding
 
+    @cached_property
+    def counting(self) -> Counting:
+        """How the generator counts levels, with these photos."""
+        height, width = self.sources.photos.shape[1:3]
+        return counting_of(self.generator, (height, width))
+
     def __call__(self, cells: tuple[Cell, ...]) -> ShardWritten:
         return self.begin(cells)()
 
@@ -228,7 +233,7 @@ class ImageMaker:
 
     def _generated(self, requests: Sequence[Request], photos: Photos) -> Generated:
         """Images of `photos` [b, h, w, 3]; their denoising steps are told, by us or as they go."""
-        steps = sum(denoising_steps(request.level, self.generator.steps) for request in requests)
+        steps = sum(denoising_steps(request.level, self.counting) for request in requests)
         part = PartOfWork(DENOISING, steps)
         with counting(part):
             generated = self.generator.make(requests, photos)
@@ -244,7 +249,7 @@ class ImageMaker:
             prompt=request.prompt,
             caption=self.sources.caption_of(position, request.prompt),
             seed=request.seed,
-            denoising_steps=denoising_steps(cell.level, self.generator.steps),
+            denoising_steps=denoising_steps(cell.level, self.counting),
             text_score=scores.text,
             photo_score=scores.photo,
             status=MADE,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from discl.core.errors import UserError
-from discl.core.levels import PHOTO, denoising_steps
+from discl.core.levels import PHOTO, Counting, denoising_steps
 from discl.engine.bank.catalogue import FAILED, MADE, Cell, ImageRecord
 from discl.engine.bank.generate import SourceImages, key_of, request_of
 from discl.files.photos import decode
@@ -31,14 +31,14 @@ _COLUMNS = {name: _TYPES[kind] for name, kind in get_type_hints(ImageRecord).ite
 class ImageRules:
     """What every image of the bank `bank` fulfils, and every cell that could not be made.
 
-    With `sources` and `steps`, the length of the generator's timestep grid, what is known of an
-    image is compared with what the generator would be asked for. `size` is the (height, width) of
-    all images; None = not known before the images are seen.
+    With `sources` and `counting`, how the generator counts levels, what is known of an image is
+    compared with what the generator would be asked for. `size` is the (height, width) of all
+    images; None = not known before the images are seen.
     """
 
     bank: str
     sources: SourceImages | None = None
-    steps: int | None = None
+    counting: Counting | None = None
     size: tuple[int, int] | None = None
     _sizes: dict[tuple[int, int], list[Cell]] = field(default_factory=dict)
 
@@ -76,19 +76,22 @@ class ImageRules:
 
     def _request_fault(self, record: ImageRecord) -> str:
         """Where a record differs from what the generator would be asked for."""
-        if self.sources is None or self.steps is None:
+        if self.sources is None or self.counting is None:
             return ""
         position = self.sources.position.get(record.source)
         if position is None:
             return "its photo is none that images are made from"
         request = request_of(self.bank, record.cell, self.sources.choices(position))
-        wanted = {
+        wanted: dict[str, Any] = {
             "label": int(self.sources.labels[position]),
             "prompt": request.prompt,
             "caption": self.sources.caption_of(position, request.prompt),
             "seed": request.seed,
-            "denoising_steps": denoising_steps(record.level, self.steps),
         }
+        try:
+            wanted["denoising_steps"] = denoising_steps(record.level, self.counting)
+        except UserError:
+            return f"its level is {record.level}, which the generator has no start for"
         for name, value in wanted.items():
             if getattr(record, name) != value:
                 return f"its {name} is {_brief(getattr(record, name))} instead of {_brief(value)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
-from discl.core.levels import denoising_steps
+from discl.core.levels import counting_of, denoising_steps
 from discl.engine.bank.filling import Groups, LeaseSize
 from discl.harness.price.checkpoints import CheckpointConfig, Networks, UnknownWorkError, config_of
 from discl.harness.price.generator import GeneratorWork, SamplingShape
@@ -80,7 +80,7 @@ def bank_price(
     size = _size(spec, generator, config)
     sampling = SamplingShape(
         size,
-        generator.steps,
+        counting_of(generator, size),
         generator.text_guidance > 1,
         generator.dtype,
         spec.generator.get("chunk") or chunk_of("cuda", lambda: size),
@@ -93,7 +93,7 @@ def bank_price(
     prices = tuple(
         LevelPrice(
             level,
-            denoising_steps(level, sampling.steps),
+            denoising_steps(level, sampling.counting),
             photos.hard * variants,
             work.level_flops(level) / 1e12,
             work.level_seconds(level, gpu, share),

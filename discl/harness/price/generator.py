@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discl.core.levels import TEXT_ONLY, denoising_steps
+from discl.core.levels import TEXT_ONLY, Counting, denoising_steps
 from discl.harness.price.checkpoints import Networks
 from discl.harness.price.gpus import EAGER, Gpu
 from discl.harness.price.memory import PassMemory, peak_bytes
@@ -26,7 +26,7 @@ class SamplingShape:
     """Settings by which images are made."""
 
     size: tuple[int, int]  # (height, width) in pixels
-    steps: int
+    counting: Counting  # of the denoising steps of a level
     guided: bool
     dtype: str
     chunk: int  # images that the denoiser gets at a time
@@ -130,7 +130,8 @@ class GeneratorWork:
 
     def level_flops(self, level: int) -> float:
         """FLOPs of an image: its steps and its decoding; photo and prompt are shared by many."""
-        return denoising_steps(level, self.sampling.steps) * self.denoise.flops + self.decode.flops
+        steps = denoising_steps(level, self.sampling.counting)
+        return steps * self.denoise.flops + self.decode.flops
 
     def level_seconds(self, level: int, gpu: Gpu, share: float) -> float:
         """Of an image whose photo and prompt are shared by as many as `share` says: 1 / n.
@@ -138,7 +139,7 @@ class GeneratorWork:
         Groups that are filled up are not counted in.
         """
         sampling = self.sampling
-        steps = denoising_steps(level, sampling.steps)
+        steps = denoising_steps(level, sampling.counting)
         chunk = sampling.chunk
         coded = min(chunk, MOST_CODED)
         denoising = _seconds(gpu, self.denoise.times(chunk), sampling.dtype) / chunk
@@ -153,7 +154,7 @@ class GeneratorWork:
     def loop_seconds(self, level: int, gpu: Gpu) -> float:
         """Of an image that is made alone, as a loop over diffusers' pipeline makes it."""
         sampling = self.sampling
-        steps = denoising_steps(level, sampling.steps)
+        steps = denoising_steps(level, sampling.counting)
         return (
             steps * _seconds(gpu, self.denoise, sampling.dtype)
             + _seconds(gpu, self.encode, self.vae_dtype)

@@ -6,7 +6,7 @@ import time
 from typing import Any, NamedTuple
 
 from discl.core.errors import UserError
-from discl.core.levels import denoising_steps
+from discl.core.levels import Counting, levels_made
 from discl.harness.run.assembly import Bench
 
 SMALL_BYTES = 200_000_000  # of a generator whose sample is short anyway, and which is not counted
@@ -87,7 +87,6 @@ def seconds_of_image_sample(flops: FlopsOfImages, pace: float, first: int) -> fl
     return 2 * flops.chunk * (first * flops.step + flops.beside) / (REACHED * pace)
 
 
-def first_steps(steps: int) -> tuple[int, int]:
+def first_steps(counting: Counting) -> tuple[int, int]:
     """(level, denoising steps) of the highest level that takes any."""
-    level = next(level for level in range(99, -1, -1) if denoising_steps(level, steps))
-    return level, denoising_steps(level, steps)
+    return max(levels_made(counting).items())

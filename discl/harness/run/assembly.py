@@ -34,7 +34,7 @@ from discl.core.interfaces import (
     Split,
     Task,
 )
-from discl.core.levels import PHOTO, denoising_steps
+from discl.core.levels import PHOTO, Counting, check_levels, counting_of, denoising_steps
 from discl.core.registry import bind, singular
 from discl.core.text import echo
 from discl.engine.bank.bank import Bank, BuildReport, id_of
@@ -331,9 +331,21 @@ class Bench:
         """Makes the images, in this process or in another."""
         return ImageMaker(self.bank.id, self.bank.shards, self.sources, self.generator, self.scorer)
 
+    @cached_property
+    def counting(self) -> Counting:
+        """How the generator counts levels, with the photos as it gets them.
+
+        Raises UserError where two levels would be one, or one cannot be made: that may depend on
+        the size of the photos, which is not known before.
+        """
+        counting = counting_of(self.generator, self.source_rule.size)
+        if not isinstance(counting, int):
+            check_levels(self.spec.levels, counting)
+        return counting
+
     def image_rules(self) -> ImageRules:
         """What every image of the bank fulfils."""
-        return ImageRules(self.bank.id, self.sources, self.generator.steps)
+        return ImageRules(self.bank.id, self.sources, self.counting)
 
     def fill(
         self, levels: Sequence[int], progress: Progress, executor: Executor | None = None
@@ -362,7 +374,7 @@ class Bench:
         wanted = self.wanted(levels)
         return self.bank.build(
             wanted,
-            self.generator.steps,
+            self.counting,
             executor,
             self.image_maker,
             batch,
@@ -411,7 +423,7 @@ class Bench:
         chunk = getattr(self.generator, "chunk", None)
         if chunk is None:
             return None
-        steps = [denoising_steps(level, self.generator.steps) for level in wanted.levels]
+        steps = [denoising_steps(level, self.counting) for level in wanted.levels]
         return Groups(chunk, tuple(steps), wanted.variants)
 
     def level_images(self, level: int) -> LevelImages:
@@ -442,7 +454,7 @@ class Bench:
         if not synthetic:
             return {"images": 0.0, "denoising_steps": 0.0}
         per_level = len(self.hard) * self.spec.bank.variants * self.spec.bank.best_of
-        steps = sum(denoising_steps(level, self.generator.steps) for level in synthetic)
+        steps = sum(denoising_steps(level, self.counting) for level in synthetic)
         return {
             "images": float(per_level * len(synthetic)),
             "denoising_steps": float(per_level * steps),

@@ -28,7 +28,7 @@ def decides_images(benchmark: Benchmark) -> object:
         fold_models = [benchmark.backbone, benchmark.loss, benchmark.train.model_dump()]
     return [
         benchmark.dataset,
-        benchmark.generator,
+        [benchmark.generator, benchmark.levels_as],
         benchmark.scorer,
         benchmark.prompts,
         benchmark.hard_rule,
@@ -134,7 +134,7 @@ def _images_of(bench: Bench, levels: Sequence[int], hard: int) -> tuple[int, int
     While the photos are not known, there is no bank that could hold some of the images.
     """
     a_level = hard * bench.spec.bank.variants * bench.spec.bank.best_of
-    steps = sum(denoising_steps(level, bench.generator.steps) for level in levels)
+    steps = sum(denoising_steps(level, bench.counting) for level in levels)
     return a_level * len(levels), a_level * steps
 
 
@@ -145,7 +145,6 @@ def _missing_images(bench: Bench, levels: Sequence[int]) -> tuple[int, int]:
     if not bench.has_bank:  # none is made for a plan
         return _images_of(bench, levels, len(bench.hard))
     missing = bench.bank.count_missing(bench.wanted(levels))
-    steps = bench.generator.steps
     return sum(missing.values()), sum(
-        count * denoising_steps(level, steps) for level, count in missing.items()
+        count * denoising_steps(level, bench.counting) for level, count in missing.items()
     )

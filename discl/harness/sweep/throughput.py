@@ -19,7 +19,7 @@ import numpy as np
 from discl.config.benchmark import Benchmark, TrainTable
 from discl.config.schedule import in_epochs
 from discl.core.interfaces import Photos, Request
-from discl.core.levels import denoising_steps
+from discl.core.levels import TEXT_ONLY, levels_made
 from discl.files.photos import encode
 from discl.harness.price.here import (
     REACHED,
@@ -123,8 +123,7 @@ def _time_images(bench: Bench, images: int, share: float) -> Iterator[ImageSpeed
             encode(picture)
         return time.perf_counter() - started
 
-    steps = bench.generator.steps
-    short, first = first_steps(steps)
+    short, first = first_steps(bench.counting)
     flops = flops_of_images(bench)
     if flops is not None:
         pace = flops_per_second()
@@ -151,11 +150,12 @@ def _time_images(bench: Bench, images: int, share: float) -> Iterator[ImageSpeed
             count = most // 2  # the next one is of all
             seconds = before
     # what a call takes beside its steps is spread over as many as there is time for
-    deep = min(steps, int(LONG_SECONDS * first / seconds))
+    levels = levels_made(bench.counting)
+    deep = min(levels[TEXT_ONLY], int(LONG_SECONDS * first / seconds))
     if deep > first:
-        level = next(each for each in range(99, -1, -1) if denoising_steps(each, steps) >= deep)
+        level = max(each for each, steps in levels.items() if steps >= deep)
         seconds, pictures = made(count, level)
-        first = denoising_steps(level, steps)
+        first = levels[level]
     yield ImageSpeed(seconds / (count * first), kept(pictures) / count, loading)
 
 

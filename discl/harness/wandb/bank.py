@@ -112,12 +112,11 @@ def _scores(bench: Bench, levels: list[int]) -> dict[str, Any]:
 def _cost(bench: Bench, levels: list[int]) -> dict[str, float]:
     counts = bench.bank.count()
     images = {level: counts.get(level, 0) for level in levels}
-    grid = bench.generator.steps
     return {
         "bank/images": sum(images.values()),
         "bank/failed": len(bench.bank.failures()),
         "cost/denoising_steps": sum(
-            count * denoising_steps(level, grid) for level, count in images.items()
+            count * denoising_steps(level, bench.counting) for level, count in images.items()
         ),
         "cost/bytes": sum(path.stat().st_size for path in bench.bank.shards.glob("*")),
     }

@@ -14,7 +14,7 @@ from discl.config.sweep import Point, SweepFile
 from discl.config.toml import parse_setting
 from discl.core.conventions import LAST
 from discl.core.errors import UserError, shown
-from discl.core.levels import PHOTO, check_levels
+from discl.core.levels import PHOTO, Counting, check_levels
 from discl.core.result import Result
 from discl.harness.leaderboard import statistics
 from discl.harness.leaderboard.statistics import Estimate
@@ -107,7 +107,7 @@ def _checked(bench: Benchmark, candidates: Sequence[int]) -> tuple[int, ...]:
     """The candidates in ascending order, the photo left out."""
     listed = [level for level in candidates if level != PHOTO]
     try:
-        levels = check_levels(listed, steps_of(bench))
+        levels = check_levels(listed, generator_counting(bench))
     except UserError as error:
         raise UserError(f"--candidates: {error}") from error
     if len(levels) < 2:
@@ -118,9 +118,9 @@ def _checked(bench: Benchmark, candidates: Sequence[int]) -> tuple[int, ...]:
     return levels
 
 
-def steps_of(bench: Benchmark) -> int:
-    """Denoising steps of the benchmark's generator."""
-    return int(PartCache().get(bench.choices["generators"]).traits.steps)
+def generator_counting(bench: Benchmark) -> Counting:
+    """How the benchmark's generator counts levels."""
+    return PartCache().get(bench.choices["generators"]).counting(bench.bank.size)
 
 
 def worth_points(sweep: SweepFile) -> list[Point]:
@@ -185,7 +185,7 @@ def read_worth(
             )
             for level in sorted(by_level)
         ),
-        proposal=propose(first, max(3, count or len(own.levels)), steps_of(bench)),
+        proposal=propose(first, max(3, count or len(own.levels)), generator_counting(bench)),
     )
 
 

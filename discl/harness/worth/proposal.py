@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from discl.core.levels import PHOTO, TEXT_ONLY, denoising_steps
+from discl.core.levels import PHOTO, TEXT_ONLY, Counting, levels_made, whole_descent
 from discl.harness.leaderboard.studentized_range import upper_quantile
 
 
@@ -20,17 +20,17 @@ class Proposal(NamedTuple):
     why: str
 
 
-def propose(scores: Mapping[int, Sequence[float]], count: int, steps: int) -> Proposal:
+def propose(scores: Mapping[int, Sequence[float]], count: int, counting: Counting) -> Proposal:
     """`count` levels between text and photo, from `scores` of each measured level by seed.
 
     Worth rises or falls all the way, or rises to a best level that is told apart from both ends and
     falls after it. Between measured levels it is taken to be a straight line, after levels that
-    rank against the trend were averaged. `steps` are the generator's: two levels that start at the
-    same denoising step would be one.
+    rank against the trend were averaged. `counting` is the generator's: two levels that start at
+    the same denoising step would be one.
     """
     levels = np.array(sorted(scores))
     means = np.array([np.mean(scores[level]) for level in levels])
-    equal = equal_steps(count, steps)
+    equal = equal_steps(count, counting)
     if not told_apart(list(scores.values())):
         listed = ", ".join(map(str, equal))
         why = (
@@ -53,7 +53,7 @@ def propose(scores: Mapping[int, Sequence[float]], count: int, steps: int) -> Pr
     way = np.concatenate([[0.0], np.abs(np.diff(fitted)).cumsum()])
     chosen = [TEXT_ONLY]
     for target in np.linspace(0, way[-1], count)[1:-1]:
-        free = _free(chosen, steps)
+        free = _free(chosen, counting)
         if not free:
             break
         chosen.append(free[int(np.argmin(np.abs(np.interp(free, levels, way) - target)))])
@@ -61,6 +61,7 @@ def propose(scores: Mapping[int, Sequence[float]], count: int, steps: int) -> Pr
     over = f", over level {levels[int(means.argmax())]}, which is worth most," if has_hill else ""
     why = f"equal steps of {step:.1f} points between level 0 and the photo{over}".rstrip(",")
     if len(chosen) < count - 1:
+        steps = whole_descent(counting)
         why += f"; {steps} denoising steps leave room for {len(chosen) + 1} of {count} levels"
     between = [level for level in chosen if level not in scores]
     if between:
@@ -69,11 +70,11 @@ def propose(scores: Mapping[int, Sequence[float]], count: int, steps: int) -> Pr
     return Proposal((*chosen, PHOTO), True, why)
 
 
-def equal_steps(count: int, steps: int) -> tuple[int, ...]:
+def equal_steps(count: int, counting: Counting) -> tuple[int, ...]:
     """`count` levels from 0 to 100 in equal steps of level; fewer where they would coincide."""
     chosen = [TEXT_ONLY]
     for level in np.linspace(TEXT_ONLY, PHOTO, count)[1:-1].round().astype(int).tolist():
-        if level in _free(chosen, steps):
+        if level in _free(chosen, counting):
             chosen.append(level)
     return (*chosen, PHOTO)
 
@@ -126,8 +127,8 @@ def _rising(means: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([np.full(int(size), mean) for mean, size in pools])
 
 
-def _free(chosen: Sequence[int], steps: int) -> list[int]:
+def _free(chosen: Sequence[int], counting: Counting) -> list[int]:
     """Levels above the last of `chosen` that start at a denoising step of their own."""
-    taken = {denoising_steps(level, steps) for level in chosen} | {0}
-    above = range(chosen[-1] + 1, PHOTO)
-    return [level for level in above if denoising_steps(level, steps) not in taken]
+    made = levels_made(counting)
+    taken = {made[level] for level in chosen}
+    return [level for level, steps in made.items() if level > chosen[-1] and steps not in taken]

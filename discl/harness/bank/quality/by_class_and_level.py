@@ -112,7 +112,7 @@ class StatsByClassAndLevel:
         self.images = images
         self.vectors = vectors
         self.sources = bench.sources
-        self.grid = bench.generator.steps
+        self.counting = bench.counting
         self.labels = sorted({int(label) for label in bench.sources.labels})
         self.levels = [level for level in sorted(bench.spec.levels) if level != PHOTO]
         self.draws = bench.spec.bank.variants * bench.spec.bank.best_of
@@ -158,7 +158,7 @@ class StatsByClassAndLevel:
             np.isin(self.failed[:, 0], levels) & np.isin(self.failed[:, 1], labels)
         ]
         steps = int(images["steps"].sum())
-        steps += sum(denoising_steps(int(failed_level), self.grid) for failed_level, _ in failed)
+        steps += sum(denoising_steps(int(level_of), self.counting) for level_of, _ in failed)
         diversities = [
             self.diversities[level_of, label_of] for level_of in levels for label_of in labels
         ]

@@ -1,0 +1,140 @@
+"""Where each level of a benchmark begins: in steps, in noise, and in what is left of the photo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from discl.config.benchmark import Benchmark, PartChoice
+from discl.core.errors import UserError
+from discl.core.levels import (
+    PHOTO,
+    TEXT_ONLY,
+    LevelGrid,
+    counting_of,
+    denoising_steps,
+)
+
+
+@dataclass(frozen=True)
+class LevelRow:
+    """One level; the photo itself begins nowhere."""
+
+    level: int
+    steps: int  # of denoising
+    start: int | None  # place on the grid, from 0 for the most noise
+    timestep: float | None
+    # as the scheduler counts noise: in a flow its share, elsewhere its ratio to the photo, which
+    # is infinite where nothing of the photo is left
+    sigma: float | None
+    signal: float  # share of the photo in the power of the first latents, 0 to 1
+    amplitude: float  # its square root: what is left of the photo's contrast
+
+
+@dataclass(frozen=True)
+class LevelTable:
+    """The levels of a benchmark, on the grid of its generator."""
+
+    benchmark: str
+    scale: str
+    checkpoint: str
+    scheduler: str
+    steps: int
+    is_flow: bool
+    size: tuple[int, int] | None  # (width, height) that the noise is of; None = it is of any
+    levels_as: str
+    noise_at_0: bool
+    levels: tuple[LevelRow, ...]
+
+
+def level_table(spec: Benchmark, size: tuple[int, int] | None = None) -> LevelTable:
+    """The table of a benchmark, for images of `size` (width, height); None = the benchmark's.
+
+    Reads configuration files alone. Raises UserError where the generator has no such table, or its
+    checkpoint's configuration is not here.
+    """
+    generator: Any = _sized(spec.choices["generators"], size).bind().build()
+    told = getattr(generator, "level_grid", None)
+    if told is None:
+        raise UserError(
+            f"generator {spec.generator['name']!r} has no table of levels: how much of a photo is"
+            " left at a level is told for checkpoints that generator 'img2img' drives"
+        )
+    photos = _photo_size(spec)
+    grid: LevelGrid = told(photos)
+    counting = counting_of(generator, photos)
+    rows = tuple(
+        _row(level, denoising_steps(level, counting), grid) for level in spec.ascending_levels
+    )
+    return LevelTable(
+        benchmark=spec.name,
+        scale=spec.scale,
+        checkpoint=str(spec.generator.get("checkpoint", generator.checkpoint)),
+        scheduler=grid.scheduler,
+        steps=len(grid.starts),
+        is_flow=grid.is_flow,
+        size=(grid.size[1], grid.size[0]) if grid.size else None,
+        levels_as=getattr(generator, "levels_as", spec.levels_as),
+        noise_at_0=grid.noise_at_0,
+        levels=rows,
+    )
+
+
+def _sized(choice: PartChoice, size: tuple[int, int] | None) -> PartChoice:
+    if size is None:
+        return choice
+    return replace(choice, parameters={**choice.parameters, "size": list(size)})
+
+
+def _photo_size(spec: Benchmark) -> tuple[int, int] | None:
+    """(height, width) of the photos that the generator gets; None = the size it was made for."""
+    if spec.bank.size:
+        return (spec.bank.size[0], spec.bank.size[1])
+    dataset = spec.part("datasets").build()
+    side = getattr(dataset, "side", None)
+    if side is None or getattr(dataset, "has_originals", False):
+        return None
+    return (int(side), int(side))
+
+
+def _row(level: int, steps: int, grid: LevelGrid) -> LevelRow:
+    if level == PHOTO:
+        return LevelRow(level, 0, None, None, 0.0, 1.0, 1.0)
+    place = len(grid.starts) - steps
+    start = grid.starts[place]
+    signal = 0.0 if level == TEXT_ONLY and grid.noise_at_0 else start.signal
+    sigma = grid.sigma(start)
+    return LevelRow(
+        level, steps, place, start.timestep, sigma, round(signal, 9), round(signal**0.5, 9)
+    )
+
+
+def level_table_json(table: LevelTable) -> dict[str, Any]:
+    """In plain values; a sigma without end is null."""
+    plain = asdict(table)
+    for row in plain["levels"]:
+        if row["sigma"] is not None and math.isinf(row["sigma"]):
+            row["sigma"] = None
+    return plain
+
+
+def remarks(table: LevelTable) -> Iterator[str]:
+    """What a reader of the table must know, a sentence each."""
+    kind = "the noise's share of them" if table.is_flow else "their noise over the photo in them"
+    yield (
+        "signal: the photo's share of the power of the first latents, alpha^2 / (alpha^2 +"
+        f" sigma^2); sigma: {kind}."
+    )
+    if any(row.level == TEXT_ONLY for row in table.levels):
+        yield (
+            "Level 0 begins from noise alone."
+            if table.noise_at_0
+            else "Level 0 begins with what the first place leaves of the photo."
+        )
+    if table.size:
+        yield (
+            f"This scheduler shifts its noise with the size of images, here {table.size[0]} x"
+            f" {table.size[1]}: at another --size a level is another noise."
+        )

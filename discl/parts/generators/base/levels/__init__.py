@@ -1,0 +1,1 @@
+"""How much of a photo survives where a level begins."""

@@ -1,0 +1,30 @@
+"""The places of a scheduler's grid, each with what its first latents are made of."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from discl.core.levels import Start
+from discl.parts.generators.base.descent import Descent, Grid
+
+
+def starts(grid: Grid) -> tuple[Start, ...]:
+    """The places of a grid, from noise to photo.
+
+    Each by what the scheduler does with a photo of ones and with noise of ones, so that it holds
+    for whatever schedule, spacing or shift the scheduler has.
+    """
+    # nothing is denoised, so all places may share the scheduler's tensors
+    return tuple(
+        _start(Descent(grid, begin, copy.copy(grid.scheduler))) for begin in range(grid.steps)
+    )
+
+
+def _start(descent: Descent) -> Start:
+    ones = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    nothing = torch.zeros_like(ones)
+    photo = float(descent.noised(ones, nothing))
+    noise = float(descent.noised(nothing, ones))
+    return Start(float(descent.timestep), photo, noise)
