@@ -11,6 +11,7 @@ from discl.core.text import listed
 from discl.harness.leaderboard import simultaneous
 from discl.harness.leaderboard.statistics import Estimate, PairedDifference
 from discl.harness.leaderboard.table import Board
+from discl.harness.leaderboard.wording import percent
 from discl.harness.report.headline import (
     GainStep,
     Headline,
@@ -138,6 +139,11 @@ def interval(estimate: Estimate) -> dict[str, Any]:
     low = None if half_width is None else in_percent(mean - half_width)
     high = None if half_width is None else in_percent(mean + half_width)
     return {"mean": in_percent(mean), "low": low, "high": high, "n": estimate.n}
+
+
+def labelled(estimate: Estimate, *, signed: bool) -> dict[str, Any]:
+    """`interval` with its `number` as the tables write it: Vega rounds halves another way."""
+    return {**interval(estimate), "number": percent(estimate, signed=signed)}
 
 
 def in_percent(fraction: float) -> float:

@@ -40,6 +40,16 @@ def test_differences_say_whether_they_are_clear_by_intervals_that_hold_together(
     assert not row["clear"]
 
 
+@pytest.mark.parametrize("name", ["chain", "forest", "seeds"])
+def test_a_number_in_a_chart_is_that_of_the_table(name: str) -> None:
+    """20.25 is 20.2 in tables, and 20.3 as Vega formats it."""
+    compared = comparison_of({"all_levels": [40.5, 40.5], "real_rebalanced": [20.25, 20.25]})
+    (chart,) = [chart for chart in draw_charts(compared) if chart.id == name]
+    numbers = {row["number"] for row in chart.rows if row["metric"] == FEW}
+    assert numbers == ({"20.2", "40.5"} if name == "seeds" else {"+20.2"})
+    assert "format(" not in str(chart.spec)
+
+
 def test_a_class_that_test_lacks_is_left_out() -> None:
     recalls = [0.9, None, *[0.5] * 8]
     rows = ClassesChart().rows(comparison_of(TWO, class_recalls=recalls))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
-from discl.harness.report.comparison import Comparison, Rows, interval
+from discl.harness.report.comparison import Comparison, Rows, labelled
 from discl.harness.report.drawing.canvas import Canvas
 from discl.harness.report.drawing.plots import ROW_HEIGHT, forest
 from discl.harness.report.drawing.reach import ARROWS, POINTS, within_reach
@@ -35,7 +35,7 @@ class ChainChart(ReportChart):
                 "strategy": step.strategy,
                 "over": step.over,
                 "label": _label(step),
-                **interval(step.gain),
+                **labelled(step.gain, signed=True),
                 "seeds": comparison.seeds_of(metric, step.strategy, step.over),
             }
             for metric, steps in comparison.gain_steps.items()

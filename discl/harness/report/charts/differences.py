@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from discl.harness.leaderboard.statistics import PairedDifference
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
-from discl.harness.report.comparison import Comparison, Rows, interval
+from discl.harness.report.comparison import Comparison, Rows, labelled
 from discl.harness.report.drawing.canvas import Canvas
 from discl.harness.report.drawing.plots import ROW_HEIGHT, forest
 from discl.harness.report.drawing.reach import ARROWS, POINTS, within_reach
@@ -39,7 +39,7 @@ class DifferencesChart(ReportChart):
                 "strategy": name,
                 "baseline": baseline,
                 "metric": metric,
-                **interval(difference.mean),
+                **labelled(difference.mean, signed=True),
                 "seeds": comparison.seeds_of(metric, name, baseline),
                 "clear": difference.mean.excludes_zero(),
                 "p": difference.p,

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from discl.harness.leaderboard.table import BoardRow
 from discl.harness.report.chart import INTERVAL, STRATEGY, ReportChart
-from discl.harness.report.comparison import MOST_SEEDS, Comparison, Rows, interval
+from discl.harness.report.comparison import MOST_SEEDS, Comparison, Rows, labelled
 from discl.harness.report.drawing.canvas import Canvas
 from discl.harness.report.drawing.plots import ROW_HEIGHT, forest
 from discl.harness.report.drawing.reach import ARROWS, PERCENTS, POINTS, within_reach
@@ -32,7 +32,7 @@ class SeedsChart(ReportChart):
             {
                 "strategy": row.strategy,
                 "metric": metric,
-                **interval(row.metrics[metric].mean),
+                **labelled(row.metrics[metric].mean, signed=False),
                 "seeds": comparison.seeds_of(metric, row.strategy),
             }
             for metric in comparison.board.columns

@@ -14,7 +14,7 @@ ROW_HEIGHT = 46  # pixels of a row with a word, a dot and an interval
 def forest(
     canvas: Canvas, name: str, label: str, choices: Sequence[str], *, signed: bool = True
 ) -> dict[str, Any]:
-    """A forest plot: in each row a word, a dot, its interval, its seeds and the number.
+    """A forest plot: in each row a word, a dot, its interval, its seeds and its `number`, a text.
 
     `signed` = differences in points, with a line at zero; otherwise percent.
     """
@@ -27,16 +27,9 @@ def forest(
         .mark_rule(stroke=canvas.quiet)
         .encode(x=alt.X(field="zero", type="quantitative"))
     )
-    number = (
-        f"format(datum.mean, '{'+' if signed else ''}.1f')"
-        " + (datum.high === datum.low ? ''"
-        " : ' ± ' + format((datum.high - datum.low) / 2, '.1f'))"
-    )
     text: dict[str, Any] = {"baseline": "bottom", "dy": -9, "fontSize": 12}
     words = base.mark_text(align="left", fill=canvas.ink, limit=230, **text)
-    numbers = base.transform_calculate(number=number).mark_text(
-        align="right", fill=canvas.quiet, **text
-    )
+    numbers = base.mark_text(align="right", fill=canvas.quiet, **text)
     line = base.mark_rule(strokeWidth=2.5, strokeCap="round")
     tips = {label: label, "mean": title, "low": "from", "high": "to", "n": "seeds"}
     scale = alt.Scale(zero=signed)
