@@ -43,6 +43,17 @@ def test_a_folder_becomes_a_benchmark_that_needs_no_settings(photos: Path) -> No
     loaded = load("zebras_at_night").part("datasets").build()
     assert loaded.classes == ("lion", "zebra")
     assert re.search(r"^ ?lion ", _said("data", "info", "zebras_at_night"), re.M)
+    info = " ".join(_said("data", "info", "zebras_at_night").split())
+    assert "understood: split: train: what is left; val and test: cut from train (no photo" in info
+    counts = {
+        name: [int(number) for number in found.group(1, 2, 3)]
+        for name in ("lion", "zebra", "all")
+        if (found := re.search(rf"\b{name} (?:[a-z]+ )?(\d+) (\d+) (\d+)", info))
+    }
+    assert counts["all"] == [
+        sum(pair) for pair in zip(counts["lion"], counts["zebra"], strict=True)
+    ]
+    assert sum(counts["all"]) == len([*photos.glob("*/*.png")])
     with_setting = _said("data", "info", "zebras_at_night", "--set", "drop_classes=['lion']")
     assert not re.search(r"^ ?lion ", with_setting, re.M)
 

@@ -325,7 +325,7 @@ def test_a_split_for_which_nothing_is_left_is_told() -> None:
     assert counts(found) == {"train": 4, "val": 4}
     assert any("no photo for test, as the sequences" in remark for remark in found.remarks)
     (split,) = [decision.choice for decision in found.decisions if decision.what == "split"]
-    assert split == "train (what is left), val (cut from train)"
+    assert split == "train: what is left; val: cut from train"
     by_photo = assigned(contents(bursts), SplitRule(split_by="photo"))
     assert counts(by_photo)["test"]
     assert not any("no photo for" in remark for remark in by_photo.remarks)

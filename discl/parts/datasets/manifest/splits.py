@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints
+from discl.core.text import listed
 from discl.files.contents import Digests
 from discl.parts.datasets.base.cutting import (
     Hashes,
@@ -63,15 +64,16 @@ def assigned(contents: Contents, rule: SplitRule, pictures: RowPictures | None =
     if missing and "train" in given:
         contents = _cut(contents, rule, missing, pictures)
     present = set(coded(contents.rows["split"]).values)
-    told = ", ".join(
-        f"{name} ({'cut from train' if name in missing else has})"
-        for name in dict.fromkeys(["train", "val", "test", *sorted(present)])
-        if name in present and name != UNSEEN
-    )
-    listed = given - {"train", UNSEEN}
-    if listed:
+    named: dict[str, list[str]] = {has: [], "cut from train": []}
+    for name in dict.fromkeys(["train", "val", "test", *sorted(present)]):
+        if name in present and name != UNSEEN:
+            named["cut from train" if name in missing else has].append(name)
+    told = "; ".join(f"{listed(names)}: {how}" for how, names in named.items() if names)
+    if given - {"train", UNSEEN}:
         contents = contents.with_rows(contents.rows, *_straddling(contents))
-    return contents.decided(Decision("split", told, "as listed" if is_given else "none is given"))
+    return contents.decided(
+        Decision("split", told, "as listed" if is_given else "no photo has one")
+    )
 
 
 def _missing_of(given: set[str]) -> list[str]:
