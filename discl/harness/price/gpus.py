@@ -14,6 +14,7 @@ from discl.config.toml import read
 from discl.core.errors import UserError, shown, unknown
 from discl.core.plain_files import plain_text
 from discl.files.disk import home, resource
+from discl.harness.price.currencies import currency
 from discl.harness.price.work import NetworkWork
 
 _SHIPPED = "pkg://discl/assets/gpus.toml"
@@ -157,19 +158,16 @@ def priced(gpu: Gpu, text: str | None) -> Gpu:
         raise UserError(
             f"--price {shown(text)} is more than {_MOST:g} an hour; give the price of one GPU"
         )
-    named = (found[1] or found[3] or "").upper()
-    currency = {"$": "USD", "€": "EUR", "£": "GBP"}.get(named, named)
-    if not currency and gpu.price is None:
+    named = found[1] or found[3] or ""
+    if not named and gpu.price is None:
         raise UserError(
             f"--price {shown(text)} has no currency, and no price of {gpu.name} is known that would"
             f' say which; write --price "{amount:g} USD", or EUR, ...'
         )
-    if not currency and gpu.price is not None:
-        currency = gpu.price.currency
-        return replace(
-            gpu, price=Price(amount, currency, f"as given, in {currency} as none was named")
-        )
-    return replace(gpu, price=Price(amount, currency, "as given"))
+    if not named and gpu.price is not None:
+        code = gpu.price.currency
+        return replace(gpu, price=Price(amount, code, f"as given, in {code} as none was named"))
+    return replace(gpu, price=Price(amount, currency(named, f"--price {shown(text)}"), "as given"))
 
 
 def _gpu(name: str, table: Any, where: str) -> Gpu:

@@ -157,8 +157,11 @@ def test_a_price_names_a_currency_or_takes_that_of_the_list() -> None:
     assert priced(gpu, "2").price.currency == "USD"  # type: ignore[union-attr]
     with pytest.raises(UserError, match="has no currency"):
         priced(unpriced, "2")
+    assert priced(gpu, "chf 2").price.of(3) == "6.00 CHF"  # type: ignore[union-attr]
     with pytest.raises(UserError, match="is no price"):
         priced(gpu, "cheap")
+    with pytest.raises(UserError, match=r"'3.5 XYZ': XYZ is no currency of ISO 4217; write its"):
+        priced(gpu, "3.5 XYZ")
 
 
 def test_a_gpu_that_is_not_listed_names_those_that_are_and_may_be_added() -> None:
