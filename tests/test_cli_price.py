@@ -1,5 +1,6 @@
 """`discl plan --gpu`: what is printed, and what is refused before any work."""
 
+import json
 import sys
 from subprocess import run
 from time import perf_counter
@@ -19,6 +20,7 @@ REFUSED = {
     "half a GPU": (["--tflops", "100"], "--bandwidth and --memory missing"),
     "two GPUs": (["--gpu", "l4", "--memory", "24"], "exclude each other"),
     "a price without a GPU": (["--price", "3 USD"], "add --gpu NAME, or leave it out"),
+    "no such money": (["--gpu", "l4", "--price", "3.5 XYZ"], "XYZ is no currency of ISO 4217"),
     "no photos": (["--gpu", "l4", "--hard-photos", "-1"], "takes 0 to"),
 }
 
@@ -52,6 +54,15 @@ def test_a_price_tells_levels_strategies_memory_and_money() -> None:
         "at 1.3 USD an hour of one",
     ):
         assert part in text
+
+
+def test_a_price_as_json_has_every_number() -> None:
+    asked = ["plan", "cifar10_lt", "--gpu", "a100", "--strategies", "static", "--format", "json"]
+    told = json.loads(CliRunner().invoke(main, asked).stdout)
+    assert (told["benchmark"], told["gpu"]["name"], told["count"]) == ("cifar10_lt", "a100", 1)
+    assert told["bank"]["images"] == sum(level["images"] for level in told["bank"]["levels"])
+    assert told["hours"] == told["bank"]["hours"] + told["training"]["hours"]
+    assert told["money"] == {"amount": 1.3 * told["hours"], "currency": "USD"}
 
 
 @pytest.mark.slow(reason="imports and counts in a process of its own, 10 to 15 s")

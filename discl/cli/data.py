@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +10,13 @@ import click
 
 from discl.cli.options.completion import datasets
 from discl.cli.options.group import CommandGroup
+from discl.cli.options.selection import dataset_set_option
 from discl.core.text import echo
-
-Command = Callable[..., Any]
 
 
 @click.group("data", cls=CommandGroup)
 def data() -> None:
     """Look at the photos, or fetch them."""
-
-
-def set_option(command: Command) -> Command:
-    return click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help=(
-            "A setting, as every command takes it, e.g. --set dataset.root=photos; those of the"
-            " dataset may be written short: --set root=photos. Repeatable."
-        ),
-    )(command)
 
 
 def full_paths(dataset: str, settings: Sequence[str]) -> list[str]:
@@ -81,7 +67,7 @@ def _build(dataset: str, settings: Sequence[str]) -> Any:
 
 @data.command("info")
 @click.argument("dataset", shell_complete=datasets)
-@set_option
+@dataset_set_option
 @click.option(
     "--sheet",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -150,7 +136,7 @@ def _echo_understood(dataset: Any) -> None:
 
 @data.command("manifest")
 @click.argument("dataset", shell_complete=datasets)
-@set_option
+@dataset_set_option
 @click.option(
     "--export",
     "target",
@@ -192,7 +178,7 @@ def data_manifest(dataset: str, settings: tuple[str, ...], target: Path | None) 
 
 @data.command("fetch")
 @click.argument("dataset", shell_complete=datasets)
-@set_option
+@dataset_set_option
 def data_fetch(dataset: str, settings: tuple[str, ...]) -> None:
     """Download DATASET into its folder, whatever its size.
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from discl.cli.data import full_paths, set_option
+from discl.cli.data import full_paths
 from discl.cli.options.completion import benchmarks
-from discl.cli.options.selection import choices
+from discl.cli.options.selection import choices, dataset_set_option
 from discl.core.plain_files import plain_text
 from discl.core.text import echo
 
@@ -26,7 +26,7 @@ from discl.core.text import echo
 )
 @click.option("--strategies", help="The strategies of NAME, separated by commas.")
 @click.option("--seeds", help="The seeds of NAME, separated by commas.")
-@set_option
+@dataset_set_option
 def init(
     words: tuple[str, ...],
     name: str,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from discl.cli.options.output import format_option
 from discl.cli.options.selection import load, selection
-from discl.core.text import counted, typed
+from discl.core.text import counted, echo_json, typed
 
 if TYPE_CHECKING:
     from discl.config.benchmark import Benchmark
@@ -45,11 +46,13 @@ _OF_A_GPU = ("count", "price", "workers", "hard_photos")
     metavar="N",
     help="Photos that images are made from, where nothing tells before they are here.",
 )
+@format_option("json: every number, for scripts.")
 def plan(
     gpu_name: str | None,
     tflops: float | None,
     bandwidth: float | None,
     memory: float | None,
+    form: str,
     **given: Any,
 ) -> None:
     """Estimate the cost of `discl bench`: here, or on a GPU before it is rented.
@@ -68,14 +71,16 @@ def plan(
     discl plan iwildcam --scale paper --gpu a100 --count 4 --price "1.3 USD"
     discl plan iwildcam --scale paper --gpu a100 --set generator.preset=sd-turbo
     discl plan cifar10_lt --tflops 120 --bandwidth 900 --memory 48
+    discl plan cifar10_lt --gpu a100 --format json
     """
     options = {key: given.pop(key) for key in ("count", "workers", "hourly", "hard_photos")}
     numbers = {"tflops": tflops, "bandwidth": bandwidth, "memory": memory}
     if gpu_name is None and all(value is None for value in numbers.values()):
         _check_unused(options)
-        _plan_here(load(**given))
+        _plan_here(load(**given), as_json=form == "json")
         return
-    _plan_on(_gpu(gpu_name, numbers, options["hourly"]), load(**given), options)
+    gpu = _gpu(gpu_name, numbers, options["hourly"])
+    _plan_on(gpu, load(**given), options, as_json=form == "json")
 
 
 def _check_unused(options: dict[str, Any]) -> None:
@@ -102,19 +107,30 @@ def _gpu(name: str | None, numbers: dict[str, float | None], hourly: str | None)
     return priced(custom_gpu(**numbers) if name is None else find_gpu(name), hourly)
 
 
-def _plan_on(gpu: Gpu, spec: Benchmark, options: dict[str, Any]) -> None:
-    from discl.cli.render.price import print_plan
+def _plan_on(gpu: Gpu, spec: Benchmark, options: dict[str, Any], *, as_json: bool) -> None:
+    from discl.cli.render.price import as_dict, print_plan
     from discl.harness.price.estimate import price
 
     count, workers = (1 if options[key] is None else options[key] for key in ("count", "workers"))
-    print_plan(spec, price(spec, gpu, count, workers, options["hard_photos"]))
+    priced = price(spec, gpu, count, workers, options["hard_photos"])
+    if as_json:
+        _print_json(as_dict(spec, priced))
+    else:
+        print_plan(spec, priced)
+
+
+def _print_json(value: Any) -> None:
+    from discl.cli.render.text import finite
+
+    echo_json(finite(value))
 
 
 # ---------------------------------------------------------------- here
 
 
-def _plan_here(spec: Benchmark) -> None:
+def _plan_here(spec: Benchmark, *, as_json: bool) -> None:
     from discl.cli.render.cost import (
+        as_dict,
         print_by_flops,
         print_space,
         print_strategies,
@@ -128,20 +144,21 @@ def _plan_here(spec: Benchmark) -> None:
     from discl.harness.sweep.cost import estimate_cost
 
     cost = estimate_cost(experiments(spec), Store(), CompositeTracker.of(["console"]).progress)
+    notes = [*_conditions(spec), *_missing_control(spec)]
+    if cost.experiments > cost.cached:  # the data are prepared then
+        notes += _of_the_data(spec)
+    power = _power(spec, cost)
+    if as_json:
+        _print_json(as_dict(spec, cost, [*notes, *power]))
+        return
     tell(
         f"{spec.title}, scale {spec.scale}:"
         f" {counted(len(spec.strategies), 'strategy', 'strategies')} x"
         f" {counted(len(spec.seeds), 'seed')}"
     )
     tell_figure("runs", f"{cost.experiments:,}", f"of which stored {cost.cached:,}")
-    for sentence in (*_conditions(spec), *_missing_control(spec)):
+    for sentence in notes:
         tell(sentence, indent="  ")
-    if cost.experiments > cost.cached:  # the data are prepared then
-        from discl.harness.bank.prompt_remarks import prompt_lines
-        from discl.harness.bank.source_size import source_lines
-
-        for sentence in (*source_lines(spec), *prompt_lines(spec)):
-            tell(sentence, indent="  ")
     print_work(cost, models_note=f"; `{typed('discl', 'hard', spec.name)}` does only that")
     print_space(cost)
     without = "" if cost.hard is not None else ", without the images"
@@ -149,12 +166,20 @@ def _plan_here(spec: Benchmark) -> None:
     print_time(cost.minutes, "minutes", 1, source, cost.unmeasured, cost.known_minutes)
     print_by_flops(cost)
     print_strategies(cost)
-    _print_power(spec, cost)
+    for sentence in power:
+        tell(sentence, indent="  ")
 
 
-def _print_power(spec: Benchmark, cost: CostEstimate) -> None:
+def _of_the_data(spec: Benchmark) -> list[str]:
+    """What is to be known of the photos and prompts; reads the data."""
+    from discl.harness.bank.prompt_remarks import prompt_lines
+    from discl.harness.bank.source_size import source_lines
+
+    return [*source_lines(spec), *prompt_lines(spec)]
+
+
+def _power(spec: Benchmark, cost: CostEstimate) -> list[str]:
     """What difference these seeds tell apart, and what smaller ones would take."""
-    from discl.cli.render.tables import tell
     from discl.harness.leaderboard.epochs import read
     from discl.harness.leaderboard.power import sentences, spreads_of
     from discl.harness.leaderboard.stored import runs_of
@@ -166,8 +191,7 @@ def _print_power(spec: Benchmark, cost: CostEstimate) -> None:
     if results:
         a_run = sum(result.cost["seconds"] for result in results) / 60 / len(results)
     results = read(results, spec.select.epoch).results
-    for sentence in sentences(spreads_of(results), len(spec.strategies), len(spec.seeds), a_run):
-        tell(sentence, indent="  ")
+    return [*sentences(spreads_of(results), len(spec.strategies), len(spec.seeds), a_run)]
 
 
 def _conditions(spec: Benchmark) -> tuple[str, ...]:

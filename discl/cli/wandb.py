@@ -10,7 +10,7 @@ import click
 from discl.cli.options.completion import benchmarks
 from discl.cli.options.group import CommandGroup
 from discl.cli.options.output import format_option
-from discl.cli.options.selection import load, selection
+from discl.cli.options.selection import load, one_scale_option, selection
 from discl.core.text import counted, echo
 
 MAX_SHOWN = 10  # ids and failures on the terminal
@@ -37,7 +37,7 @@ def wandb_follow(list_path: Path, parent: int) -> None:
 
 @wandb.command("sync")
 @click.argument("bench", metavar="[BENCH]", required=False, shell_complete=benchmarks)
-@click.option("--scale", help="Only runs of this scale.")
+@one_scale_option("Only runs of this scale.")
 @click.option(
     "--run",
     "ids",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.cli.options.completion import benchmarks, executors, scales, trackers
+from discl.cli.options.completion import benchmarks, executors, trackers
 from discl.cli.options.output import format_option
 from discl.cli.options.renamed import renamed_option
+from discl.cli.options.selection import one_scale_option, settings_option
 from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
@@ -70,18 +71,8 @@ _OPTIONS = (
         shell_complete=benchmarks,
         help="Run this benchmark instead of the one the file names.",
     ),
-    click.option(
-        "--scale",
-        shell_complete=scales,
-        help="smoke, small or paper, instead of what the file says.",
-    ),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Override a setting for all runs. Repeatable.",
-    ),
+    one_scale_option("smoke, small or paper, instead of what the file says."),
+    settings_option("Override a setting for all runs. Repeatable."),
     click.option(
         "--dry-run", is_flag=True, help="Say what would be run and what it costs, and stop."
     ),

@@ -20,12 +20,22 @@ SCALES = "smoke (2 cores, minutes), small (one GPU hour or a CPU night) or paper
 scale_option = click.option(
     "--scale", default="smoke", show_default=True, shell_complete=scales, help=SCALES
 )
-set_option = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting, e.g. --set train.epochs=20. Repeatable.",
+
+
+def one_scale_option(help: str) -> Decorator:
+    """--scale of a command that takes all scales without it."""
+    return click.option("--scale", shell_complete=scales, help=help)
+
+
+def settings_option(help: str) -> Decorator:
+    """--set, which the command gets as `settings`."""
+    return click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=help)
+
+
+set_option = settings_option("Override a setting, e.g. --set train.epochs=20. Repeatable.")
+dataset_set_option = settings_option(
+    "A setting, as every command takes it, e.g. --set dataset.root=photos; those of the"
+    " dataset may be written short: --set root=photos. Repeatable."
 )
 baseline_option = click.option(
     "--baseline",

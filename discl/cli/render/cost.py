@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from discl.cli.render.tables import tell_figure
 from discl.core.text import counted
 
 if TYPE_CHECKING:
+    from discl.config.benchmark import Benchmark
     from discl.harness.sweep.cost import CostEstimate
+
+
+def as_dict(spec: Benchmark, cost: CostEstimate, remarks: Sequence[str]) -> dict[str, Any]:
+    """The cost of a benchmark here, for programs; `remarks` are sentences on what it shows."""
+    strategies = {
+        name: {**asdict(of_it), "levels": sorted(of_it.levels)}
+        for name, of_it in cost.strategies.items()
+    }
+    named = {"benchmark": spec.name, "scale": spec.scale}
+    return {**named, **asdict(cost), "strategies": strategies, "remarks": list(remarks)}
 
 
 def print_work(cost: CostEstimate, times: float = 1.0, models_note: str = "") -> None:

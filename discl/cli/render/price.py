@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from discl.cli.render.tables import show, tell, tell_figure
 from discl.engine.bank.filling import MOST_WASTE
@@ -40,6 +41,21 @@ def print_plan(spec: Benchmark, plan: PricedPlan) -> None:
     for why in plan.unknown:
         tell_figure("unknown", "-", f"price of {why}")
     _print_total(plan)
+
+
+def as_dict(spec: Benchmark, plan: PricedPlan) -> dict[str, Any]:
+    """All that is printed and more, for programs: hours, bytes, and an amount of a currency."""
+    told = {"benchmark": spec.name, "scale": spec.scale, **asdict(plan)}
+    if plan.bank:
+        bank = plan.bank
+        totals = {"images": bank.images, "hours": bank.hours, "loop_hours": bank.loop_hours}
+        told["bank"] |= totals
+    if plan.training:
+        told["training"] |= {"hours": plan.training.hours}
+    price = plan.gpu.price
+    amount = price.amount * plan.hours * plan.count if price else None
+    money = {"amount": amount, "currency": price.currency} if price else None
+    return {**told, "hours": plan.hours, "gpu_hours": plan.gpu_hours, "money": money}
 
 
 def _print_bank(plan: PricedPlan, bank: BankPrice) -> None:
