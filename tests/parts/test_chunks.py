@@ -16,11 +16,12 @@ from discl.parts.generators.base.chunks import chunk_of
         ((256, 256), 128),
         ((264, 480), 64),
         ((512, 512), 32),
-        ((1024, 1024), 32),
+        ((1024, 1024), 8),
+        ((4096, 8192), 1),
         (None, 32),
     ],
 )
-def test_small_images_are_denoised_in_larger_groups_on_a_gpu_alone(
+def test_small_images_are_denoised_in_larger_groups_and_large_in_smaller_on_a_gpu_alone(
     size: tuple[int, int] | None, expected: int
 ) -> None:
     assert chunk_of("cuda:1", lambda: size) == expected

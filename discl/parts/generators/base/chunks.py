@@ -12,11 +12,12 @@ _PIXELS = USUAL * 512 * 512  # of a group at the size most checkpoints work at
 
 
 def chunk_of(device: str, photo_size: Callable[[], tuple[int, int] | None]) -> int:
-    """A power of two from 32 to 256, for images of (height, width) `photo_size`; None = unknown.
+    """A power of two up to 256, for images of (height, width) `photo_size`; None = unknown.
 
-    On a GPU small images are so many that they are as many pixels as 32 images of 512x512: there a
-    pass takes as long as launching its operators. Elsewhere it is 32, so that pixels stay what they
-    were, to the last bit, and no checkpoint is asked.
+    On a GPU images are so many that they are as many pixels as 32 images of 512x512, or fewer: a
+    pass of less takes as long as launching its operators, and with more of large images a lease of
+    some minutes would not fill its groups on a slow GPU. Elsewhere it is 32, so that pixels stay
+    what they were, to the last bit, and no checkpoint is asked.
     """
     if not (device.startswith("cuda") or (device == "auto" and has_gpu())):
         return USUAL
@@ -24,4 +25,4 @@ def chunk_of(device: str, photo_size: Callable[[], tuple[int, int] | None]) -> i
     if size is None:
         return USUAL
     wanted = _PIXELS // (size[0] * size[1])
-    return max(USUAL, min(_MOST, 1 << max(1, wanted).bit_length() - 1))
+    return min(_MOST, 1 << max(1, wanted).bit_length() - 1)
