@@ -38,6 +38,9 @@ class SingleCall(NamedTuple):
 SIZE = {"height": SIDE, "width": SIDE}
 # by checkpoint
 BY_STRENGTH = {
+    "chroma": SingleCall("ChromaImg2ImgPipeline", more=SIZE),
+    "qwen_image": SingleCall("QwenImageImg2ImgPipeline", more=SIZE),
+    "z_image": SingleCall("ZImageImg2ImgPipeline", more=SIZE),
     "flux_dev": SingleCall("FluxImg2ImgPipeline", more=SIZE),
     "lcm": SingleCall("LatentConsistencyModelImg2ImgPipeline"),
     "pag": SingleCall("StableDiffusionPAGImg2ImgPipeline"),

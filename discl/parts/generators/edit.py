@@ -10,13 +10,13 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Generated, Photos, Request
 from discl.core.levels import PHOTO, TEXT_ONLY
 from discl.parts.generators.base.pipelines.forms import IMAGE_GUIDANCE, LEVEL_0
-from discl.parts.generators.base.pipelines.generator import PipelineGenerator
+from discl.parts.generators.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from discl.parts.generators.base.pipelines.choose import Choice
 
 
-class Edit(PipelineGenerator):
+class Edit(Pipeline):
     """Diffusion that is told what to change in a photo, with a meaning of levels by the model.
 
     Prompts are instructions such as "make it night": `prompts.name = "template"` with templates, or
@@ -40,51 +40,15 @@ class Edit(PipelineGenerator):
     docs/reference/generators.md lists the classes. All else is as in `pipeline`.
     """
 
+    version = 1
     edits = True
 
-    def __init__(
-        self,
-        checkpoint: str = "pkg://discl/assets/cifar10_diffusion",
-        pipeline_class: str = "",
-        steps: int = 12,
-        image_guidance: tuple[float, float] = (1.0, 2.2),
-        text_guidance: float | None = None,
-        negative_prompt: str = "",
-        size: tuple[int, int] | None = None,
-        arguments: Mapping[str, Any] | None = None,
-        dtype: str = "float32",
-        chunk: int = 0,
-        device: str = "auto",
-    ) -> None:
-        """Settings:
+    def __init__(self, image_guidance: tuple[float, float] = (1.0, 2.2), **settings: Any) -> None:
+        """Settings, beside those of `pipeline`:
 
-        `checkpoint`: a folder in diffusers' format, `pkg://package/path`, a Hub id, or `gap` or
-            `in_domain`.
-        `pipeline_class`: the class of diffusers that is called; empty is that for the checkpoint.
-        `steps`: denoising steps from pure noise.
         `image_guidance`: (at level 0, at level 100), InstructPix2Pix's weight of the photo.
-        `text_guidance`: what the pipeline takes as `guidance_scale` (Qwen's as `true_cfg_scale`),
-            with the meaning it has there; none is the pipeline's own.
-        `negative_prompt`: what images shall not show.
-        `size`: (width, height) of the images; none is the photo's own.
-        `arguments`: further arguments of the pipeline's call, by name.
-        `dtype`: "float32", "float16" or "bfloat16", in which all networks compute.
-        `chunk`: images a call makes together; halved where memory runs out. 0 is 1, and 8 on a GPU
-            where prompts come to one length.
-        `device`: where the work is done; "auto" takes a GPU where there is one.
         """
-        super().__init__(
-            checkpoint,
-            pipeline_class,
-            steps,
-            text_guidance,
-            negative_prompt,
-            size,
-            arguments,
-            dtype,
-            chunk,
-            device,
-        )
+        super().__init__(**settings)
         low, high = image_guidance
         if not 1 <= low < high < math.inf:
             raise UserError(
@@ -92,6 +56,10 @@ class Edit(PipelineGenerator):
                 " lower one first, as in [1.0, 2.2]; below 1 there is no guidance at all"
             )
         self.image_guidance = (float(low), float(high))
+
+    def identity(self) -> dict[str, Any]:
+        """That of `pipeline`, and its version."""
+        return super().identity() | {"pipeline_version": Pipeline.version}
 
     def _check_choice(self, choice: Choice) -> None:
         super()._check_choice(choice)

@@ -29,11 +29,13 @@ LEVELS = {
 # of those that `pipeline` or `edit` calls: compared with single calls on a small checkpoint
 COMPARED = frozenset(
     {
+        "ChromaImg2ImgPipeline",
         "Flux2KleinInpaintPipeline",
         "Flux2Pipeline",
         "FluxImg2ImgPipeline",
         "FluxKontextInpaintPipeline",
         "LatentConsistencyModelImg2ImgPipeline",
+        "QwenImageImg2ImgPipeline",
         "SanaSprintImg2ImgPipeline",
         "StableDiffusion3Img2ImgPipeline",
         "StableDiffusion3PAGImg2ImgPipeline",
@@ -43,6 +45,7 @@ COMPARED = frozenset(
         "StableDiffusionXLImg2ImgPipeline",
         "StableDiffusionXLInstructPix2PixPipeline",
         "StableDiffusionXLPAGImg2ImgPipeline",
+        "ZImageImg2ImgPipeline",
     }
 )
 
@@ -84,12 +87,11 @@ def row_of(name: str) -> Row | None:
     equal = "img2img" in generators or called in COMPARED
     lacking = missing_libraries(kind)
     lora = not lacking and hasattr(kind, "load_lora_weights")
-    quantised = False
+    quantised = not lacking
     why = {
         f"It needs {' and '.join(lacking)}, not installed where this was written.": lacking,
         "No small checkpoint of it was made, so it is called as its signature says.": not equal,
         "It takes no LoRA.": not lora and not lacking,
-        "Its weights are not quantised here.": not quantised,
         f"Its weights are called as {called}, which has a strength.": called != name,
     }
     reasons = " ".join(reason for reason, holds in why.items() if holds)

@@ -10,7 +10,7 @@ from discl.parts.generators.base.pipelines.forms import REFUSED, WITH_INSTRUCTIO
 from discl.parts.generators.base.pipelines.table import COMPARED, classes_of_diffusers, row_of
 from tests.pipeline_calls import BY_INSTRUCTION, BY_STRENGTH
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "generators.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "generators.md"
 
 
 def test_each_class_of_diffusers_is_driven_or_refused_with_a_sentence() -> None:

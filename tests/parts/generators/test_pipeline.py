@@ -18,7 +18,7 @@ from discl.core.progress import DENOISING, PartOfWork, counting
 from discl.core.registry import bind
 from discl.parts.generators.base.pipelines.strengths import strength_of
 from discl.parts.generators.pipeline import Pipeline
-from discl.testing import pipeline_checkpoints
+from discl.testing import pipeline_checkpoints, untrained_adapters
 from tests.pipeline_calls import BY_STRENGTH, SIDE
 
 TOLERANCE = 2  # pixels of 255, between one image at a time and groups of them
@@ -85,6 +85,40 @@ def test_images_are_those_of_single_calls_whatever_is_made_beside_them(
         expected = (answer.images[0] * 255).round().astype(np.uint8)
         assert np.isin(expected, (0, 255)).mean() < 0.5
         assert all(_apart(image, expected) <= TOLERANCE for image in images)
+
+
+@pytest.mark.slow(reason="images are told apart by their prompts, which is all there is to it")
+@pytest.mark.parametrize("kind", ["qwen_image", "z_image"])
+def test_where_texts_have_lengths_of_their_own_neighbours_change_nothing_to_the_last_bit(
+    kind: str, folders: Any
+) -> None:
+    part = _generator(folders(kind), steps=2, chunk=2)
+    together = part.make(REQUESTS, PHOTOS).images
+    alone = [part.make([REQUESTS[i]], PHOTOS[i : i + 1]).images[0] for i in range(len(REQUESTS))]
+    assert np.array_equal(together, np.stack(alone))
+
+
+def test_a_lora_is_that_of_img2img(folders: Any, tmp_path: Path) -> None:
+    file = untrained_adapters.write_lora(folders("sd"), tmp_path / "lora.safetensors")
+    settings = {"checkpoint": str(folders("sd")), "steps": 4, "text_guidance": 7.5, "chunk": 1}
+    lora = {"lora": {"file": str(file)}}
+
+    def image(name: str, **more: Any) -> Photos:
+        part = bind("generators", name, {**settings, **more}).build()
+        return part.make(REQUESTS[:1], PHOTOS[:1]).images  # type: ignore[no-any-return]
+
+    with_lora = image("pipeline", **lora)
+    assert _apart(with_lora, image("img2img", **lora)) <= TOLERANCE
+    assert _apart(with_lora, image("pipeline")) > TOLERANCE
+
+
+@pytest.mark.slow(reason="torchao takes seconds to be imported")
+def test_a_quantised_denoiser_makes_nearly_the_same_image(folders: Any) -> None:
+    plain, quantised = (
+        _generator(folders("sd"), steps=4, **more).make(REQUESTS[:1], PHOTOS[:1]).images
+        for more in ({}, {"quantised": "torchao-int8"})
+    )
+    assert 0 < _apart(plain, quantised) < 32
 
 
 def test_the_comparison_would_notice(folders: Any) -> None:
