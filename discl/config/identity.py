@@ -7,6 +7,7 @@ have most values in common.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,19 @@ SOURCE = "originals"  # what images are made from where the dataset has photos a
 # raised when a head on frozen features would be trained otherwise where the recipe has an optimiser
 # with a fallback; in version 1 no parameter of such a head was found by its name in the network
 FROZEN_HEAD = 2
+HEAD = "fc.*"  # in train.optimiser_arguments: the head of the whole network, whatever its name is
 FOLD_MODELS = 1  # raised when out-of-fold models would predict otherwise
+
+
+def head_patterns(arguments: Mapping[str, Any], modules: Sequence[str]) -> list[str]:
+    """Patterns of a head's parameters, where an optimiser's fallback_list means it by `HEAD`.
+
+    `modules` are the head's, as the backbone describes them. [] where the list does not mean it,
+    where nothing is known of it, and where it has that name.
+    """
+    named = HEAD in arguments.get("fallback_list", ())
+    patterns = [f"{module}.*" for module in modules]
+    return patterns if named and patterns != [HEAD] else []
 
 
 def used_levels(bench: Benchmark, strategy: str, parts: PartCache) -> tuple[int, ...]:
@@ -134,9 +147,16 @@ def _learned_json(bench: Benchmark, parts: PartCache) -> dict[str, str]:
         "backbone": backbone.identity_json,
         "loss": _part(bench, "losses", parts).choice_json,
     }
-    # other heads were always trained by the recipe: those runs keep their ids
-    if bench.train.optimiser_arguments.get("fallback_list") and backbone.traits.frozen:
-        values["frozen_head"] = str(FROZEN_HEAD)
+    arguments = bench.train.optimiser_arguments
+    if arguments.get("fallback_list"):
+        # other heads were always trained by the recipe: those runs keep their ids
+        if backbone.traits.frozen:
+            values["frozen_head"] = str(FROZEN_HEAD)
+        # before, a head of another name was no part of the fallback
+        elif HEAD in arguments["fallback_list"] and (
+            patterns := head_patterns(arguments, backbone.head_modules)
+        ):
+            values["head"] = canonical_json(patterns)
     return values
 
 

@@ -435,7 +435,8 @@ class Backbone(Protocol):
 
     One with several heads has `head`, the name of the chosen one. With head "cosine" the network,
     also that on frozen features, gives cosines of normalised features and class weights times
-    `cosine_scale`, and has that number as an attribute.
+    `cosine_scale`, and has that number as an attribute. One may have `head_modules`, the names of
+    the modules of its network that give the logits: an optimiser may treat those in another way.
     """
 
     version: int

@@ -204,6 +204,19 @@ def test_only_a_head_alone_under_an_optimiser_with_a_fallback_has_new_ids() -> N
     assert version("backbone.frozen=true") == 2
 
 
+def test_a_head_of_another_name_that_the_recipe_means_is_in_the_id() -> None:
+    """Before, muon trained such a head: no parameter was found by the name of a ResNet's."""
+
+    def heads(*settings: str) -> list[str] | None:
+        bench = load("cifar10_lt", settings=settings)
+        return Experiment(bench, "static", 0).identity().get("head")
+
+    other = "backbone.model=mobilenetv3_small_100"
+    assert heads() is None
+    assert heads(other, "train.optimiser_arguments={}") is None
+    assert heads(other) == ["classifier.*"]
+
+
 def test_a_run_without_generated_images_does_not_depend_on_how_they_are_made() -> None:
     base, other = _ids([]), _ids(["generator.steps=30", "bank.variants=2"])
     assert {name for name in base if base[name] == other[name]} == {"real_only", "real_rebalanced"}

@@ -152,3 +152,10 @@ def test_published_weights_are_taken_from_the_cache_without_asking(
     part = _part(pretrained=True)
     part.fetch()
     assert torch.equal(part.network(3, 0).state_dict()["conv1.0.weight"], stored["conv1.0.weight"])
+
+
+@pytest.mark.parametrize("model", ["resnet18", "resnet50", "mobilenetv3_small_100", "levit_128"])
+def test_the_modules_of_a_head_are_those_that_timm_names(model: str) -> None:
+    named = timm.get_pretrained_cfg(model).classifier
+    modules = _part(model=model).head_modules
+    assert modules == ((named,) if isinstance(named, str) else named)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from discl.config.identity import HEAD, head_patterns
 from discl.core.hashing import digest, short
 from discl.core.interfaces import Backbone, Dataset, Photos, Progress, Split, Task
 from discl.engine.training.config import TrainConfig
@@ -60,7 +61,7 @@ class ImageInputs:
         self.dataset = dataset
         self.backbone = backbone
         self.task = task
-        self.train_config = config
+        self.train_config = _naming_the_head(config, getattr(backbone, "head_modules", ()))
         self.level = images
         self.preprocess: Callable[[Tensor], Tensor] = Normaliser(
             backbone.mean, backbone.std, config.crop, config.side
@@ -217,6 +218,17 @@ class FeatureInputs:
     @cached_property
     def _trunk(self) -> nn.Module:
         return self.images.backbone.trunk(self.images.task, 0)
+
+
+def _naming_the_head(config: TrainConfig, modules: Sequence[str]) -> TrainConfig:
+    """A recipe whose optimiser finds the head under the name that it has in the network."""
+    arguments = config.optimiser_arguments
+    patterns = head_patterns(arguments, modules)
+    if not patterns:
+        return config
+    others = [pattern for pattern in arguments["fallback_list"] if pattern != HEAD]
+    changed = {**arguments, "fallback_list": [*others, *patterns]}
+    return replace(config, optimiser_arguments=changed)
 
 
 def _for_a_head(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,11 @@ class OpenClipBackbone:
     def identity(self) -> dict[str, Any]:
         return self._checkpoint.identity()
 
+    @property
+    def head_modules(self) -> tuple[str, ...]:
+        """Names of the modules that give the logits; none where captions do."""
+        return () if self.head == "text" else ("head",)
+
     def fetch(self) -> None:
         """Fetch published weights; raises UserError where they cannot be had."""
         self._checkpoint.fetch()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HEADS = ("linear", "cosine")
 _FILES = ("model.safetensors", "pytorch_model.bin")  # of a repository of timm's
 _OWN_WEIGHTS = "give backbone.weights = FILE"
+# whose head is called `fc`: they need not be looked up in timm, whose import takes seconds
+_HEAD_IS_FC = ("resnet18", "resnet26", "resnet34", "resnet50", "resnet101", "resnet152")
 
 
 class Timm:
@@ -117,6 +119,17 @@ class Timm:
                 " itself"
             )
         return files[0]
+
+    @property
+    def head_modules(self) -> tuple[str, ...]:
+        """Names of the modules that give the logits, as timm describes them; () = not known."""
+        if self.model in _HEAD_IS_FC:
+            return ("fc",)
+        import timm
+
+        published = timm.get_pretrained_cfg(self.model)
+        names = (published.classifier if published else None) or ()
+        return (names,) if isinstance(names, str) else tuple(names)
 
     def fetch(self) -> None:
         """Fetch published weights, once, so that what is missing is said before any work.

@@ -134,3 +134,17 @@ def test_a_frozen_networks_head_is_left_to_the_fallback_under_any_name() -> None
     assert all(torch.equal(before, after) for before, after in zip(drawn, stepped, strict=True))
     drawn, stepped = _head_after_a_step({"fallback_lr_scale": 0.0, "fallback_list": []})
     assert not torch.equal(drawn[0], stepped[0])
+
+
+def test_a_head_of_another_name_is_left_to_the_fallback_in_a_whole_network() -> None:
+    arguments = {"fallback_list": ["layer1.*", "fc.*"], "ns_steps": 3}
+    train = load("cifar10_lt").train.model_dump(exclude={"checkpoint_seconds", "start"})
+    config = TrainConfig(**{**train, "optimiser_arguments": arguments})
+    backbone = SimpleNamespace(mean=(0.5,) * 3, std=(0.25,) * 3, head_modules=("head", "head_dist"))
+    photos = ImageInputs(
+        SimpleNamespace(), backbone, Task(("a", "b"), ((), ()), 32), config, lambda level: level
+    )
+    assert photos.train_config.optimiser_arguments == {
+        "fallback_list": ["layer1.*", "head.*", "head_dist.*"],
+        "ns_steps": 3,
+    }
