@@ -232,7 +232,7 @@ def _qwen_vl(tokens: int) -> Any:
 
 def qwen_image(width: int) -> Any:
     tokenizer = qwen_tokenizer()
-    return QwenImagePipeline(
+    pipeline = QwenImagePipeline(
         transformer=QwenImageTransformer2DModel(
             in_channels=4 * LATENTS,
             out_channels=LATENTS,
@@ -260,6 +260,14 @@ def qwen_image(width: int) -> Any:
         text_encoder=_qwen_vl(len(tokenizer)),
         tokenizer=tokenizer,
     )
+    # as they begin, prompts would change no pixel
+    with torch.no_grad():
+        for block in pipeline.transformer.transformer_blocks:
+            block.attn.to_out[0].weight *= 8
+            block.attn.add_v_proj.weight *= 8
+        pipeline.transformer.proj_out.weight *= 2
+        pipeline.vae.decoder.conv_out.weight *= 3
+    return pipeline
 
 
 def z_image(width: int) -> Any:

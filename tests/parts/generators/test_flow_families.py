@@ -23,7 +23,7 @@ from discl.parts.generators.img2img import Img2Img
 from discl.testing import flow_checkpoints, untrained
 
 TOLERANCE = 2  # pixels of 255
-STEPS = 10
+STEPS = 5
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
 CAT = "a photo of a cat"
 LONG = "a photo of a dog that walks through tall grass by night, seen by a camera from the side"
@@ -34,7 +34,13 @@ CALLS: dict[str, dict[str, Any]] = {
     "qwen_image": {"true_cfg_scale": 4.0, "negative_prompt": ""},
     "z_image": {"guidance_scale": 3.0},
 }
-SLOW = pytest.mark.slow(reason="another family, by the same loop")
+SLOW = pytest.mark.slow(reason="every family is compared with diffusers; the loop is one for all")
+
+
+def _some(*quick: str) -> list[Any]:
+    """All kinds, of which the others are slow."""
+    kinds = flow_checkpoints.BUILDERS
+    return [kind if kind in quick else pytest.param(kind, marks=SLOW) for kind in kinds]
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +98,10 @@ def test_images_of_all_levels_are_those_of_diffusers_pipelines(kind: str, folder
     images = _generator(folders(kind), kind).make(requests, PHOTOS).images
     for request, photo, image in zip(requests, PHOTOS, images, strict=True):
         assert _apart(image, _expected(folders(kind), kind, request, photo)) <= TOLERANCE
-    assert np.isin(images, (0, 255)).mean() < 0.05
+    assert np.isin(images, (0, 255)).mean() < 0.1
 
 
-@pytest.mark.parametrize("kind", flow_checkpoints.BUILDERS)
+@pytest.mark.parametrize("kind", _some("qwen_image"))
 def test_the_comparison_would_notice_another_prompt_guidance_or_grid(
     kind: str, folders: Any
 ) -> None:
@@ -103,13 +109,15 @@ def test_the_comparison_would_notice_another_prompt_guidance_or_grid(
         generator = _generator(folders(kind), kind, steps=steps, **given)
         return generator.make([Request(50, prompt, 0)], PHOTOS[:1]).images  # type: ignore[no-any-return]
 
-    others = [image("a photo of a dog"), image(steps=STEPS + 2)]
+    plain = image()
+    others = [image("a photo of a dog"), image(steps=STEPS + 1)]
     if kind not in GUIDANCE:
         others.append(image(text_guidance=8.0))
-    assert all(_apart(image(), other) > TOLERANCE for other in others)
+    assert all(_apart(plain, other) > TOLERANCE for other in others)
 
 
-@pytest.mark.parametrize("kind", flow_checkpoints.BUILDERS)
+# whose prompts have one length, and whose have not
+@pytest.mark.parametrize("kind", _some("sd3", "z_image"))
 def test_order_company_and_batch_change_no_byte_of_a_flow(kind: str, folders: Any) -> None:
     requests = _requests()
     generator = _generator(folders(kind), kind)
@@ -120,14 +128,14 @@ def test_order_company_and_batch_change_no_byte_of_a_flow(kind: str, folders: An
     ]
     assert np.array_equal(together, np.concatenate(alone))
     for chunk in (1, 7):
-        other = _generator(folders(kind), kind, chunk=chunk).make(requests, PHOTOS).images
-        assert _apart(together, other) <= TOLERANCE
+        other = _generator(folders(kind), kind, chunk=chunk)
+        assert _apart(together, other.make(requests, PHOTOS).images) <= TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["flux_dev", pytest.param("sd3", marks=SLOW)])
 def test_sides_are_cut_down_to_pairs_of_latents(kind: str, folders: Any) -> None:
     photo = np.random.default_rng(1).integers(0, 256, (1, 40, 40, 3), dtype=np.uint8)
-    request = Request(70, CAT, 3)
+    request = Request(80, CAT, 3)
     images = _generator(folders(kind), kind).make([request], photo).images
     assert images.shape == (1, 32, 32, 3)
     assert _apart(images[0], _expected(folders(kind), kind, request, photo[0], 32)) <= TOLERANCE
@@ -136,10 +144,10 @@ def test_sides_are_cut_down_to_pairs_of_latents(kind: str, folders: Any) -> None
 
 
 def test_level_0_of_a_flow_shows_nothing_of_the_photo(folders: Any) -> None:
-    for level_0 in ("noise", "photo_trace"):
-        generator = _generator(folders("sd3"), "sd3", level_0=level_0)
-        one, other = generator.make([Request(0, CAT, 7)] * 2, PHOTOS[:2]).images
-        assert np.array_equal(one, other)
+    given = {"level_0": "photo_trace", "text_guidance": 1.0}
+    generator = _generator(folders("sd3"), "sd3", **given)
+    one, other = generator.make([Request(0, CAT, 7)] * 2, PHOTOS[:2]).images
+    assert np.array_equal(one, other)
 
 
 def test_a_second_order_scheduler_begins_where_diffusers_does(folders: Any) -> None:
@@ -153,6 +161,7 @@ def test_a_second_order_scheduler_begins_where_diffusers_does(folders: Any) -> N
             assert _apart(image, _expected(folders("sd3"), "sd3", request, photo)) <= TOLERANCE
 
 
+@SLOW
 def test_half_precision_of_a_flow_gives_nearly_the_same_picture(folders: Any) -> None:
     exact, rough = (
         _generator(folders("z_image"), "z_image", dtype=name)
@@ -202,7 +211,7 @@ def test_the_grid_of_a_size_is_known_without_weights(folders: Any) -> None:
         grid_of_folder(folders("flux_dev"), "dev", STEPS, size=(side, side)) for side in (64, 1024)
     )
     assert torch.equal(small.places, generator.trajectory.grid.places)
-    assert float(large.places[5]) > float(small.places[5])
+    assert float(large.places[2]) > float(small.places[2])
     usual = grid_of_folder(folders("flux_dev"), "dev", STEPS)
     assert torch.equal(usual.places, large.places)
 
@@ -280,8 +289,8 @@ def test_a_family_that_is_driven_otherwise_is_told_how(
 
 def test_families_are_classes_of_diffusers_and_either_driven_or_refused() -> None:
     assert not set(FAMILIES) & set(REFUSED)
-    assert all(hasattr(diffusers, name) for name in (*FAMILIES, *REFUSED))
-    assert all(hasattr(diffusers, family.pipeline_class) for family in FAMILIES.values())
+    known = set(dir(diffusers))  # to ask for a class would import it
+    assert {*FAMILIES, *REFUSED, *(each.pipeline_class for each in FAMILIES.values())} <= known
     assert all(family.__doc__ for family in FAMILIES.values())
 
 
