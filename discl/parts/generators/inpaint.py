@@ -19,7 +19,7 @@ from discl.parts.generators.img2img import Img2Img
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from discl.parts.generators.base.families import StableDiffusion
+    from discl.parts.generators.base.families import Family
     from discl.parts.generators.base.shared_trajectory import SharedTrajectory
 
 NO_BOX = "the photo has no box, and generator.without_box = 'fail'"
@@ -97,7 +97,7 @@ class Inpaint(Img2Img):
         return super().identity() | {"img2img": Img2Img.version}
 
     @cached_property
-    def family(self) -> StableDiffusion:
+    def family(self) -> Family:
         """The loaded checkpoint."""
         _check_inputs(self._folder, self.checkpoint)
         return super().family

@@ -32,10 +32,10 @@ def pixels_of_latent(folder: Path) -> int:
     """Pixels of a side that a latent stands for."""
     blocks = _setting(folder / "vae" / "config.json", "block_out_channels")
     if isinstance(blocks, list) and blocks:
-        return 2 ** (len(blocks) - 1)
+        return 1 << (len(blocks) - 1)
     halvings = _setting(folder / "vae" / "config.json", "temperal_downsample")  # of Qwen-Image's
     if isinstance(halvings, list) and halvings:
-        return 2 ** len(halvings)
+        return 1 << len(halvings)
     return _FACTOR
 
 

@@ -145,7 +145,10 @@ def device_of(name: str) -> torch.device:
 
 
 def family_of(folder: Path, checkpoint: str) -> type[Family]:
-    """Asked before anything is loaded: a checkpoint of the wrong kind may be large."""
+    """Asked before anything is loaded, as a checkpoint of the wrong kind may be large.
+
+    Raises UserError for one that is of no known family.
+    """
     name = class_in(folder, checkpoint)
     if name in REFUSED:
         raise UserError(

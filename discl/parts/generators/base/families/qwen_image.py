@@ -70,7 +70,8 @@ class QwenImage(PackedFlow):
     def guided(self, negative: Tensor, positive: Tensor, text_guidance: float | Tensor) -> Tensor:
         combined = super().guided(negative, positive, text_guidance)
         wanted, given = (norms.norm(dim=-1, keepdim=True) for norms in (positive, combined))
-        return combined * (wanted / given)
+        normed: Tensor = combined * (wanted / given)
+        return normed
 
     def as_latents(self, prediction: Tensor, height: int, width: int) -> Tensor:
         return super().as_latents(prediction, height, width)[:, :, 0]
