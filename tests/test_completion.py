@@ -50,7 +50,7 @@ def _offered(*words: str) -> list[str]:
         (("bench", "cifar10_lt", "--trackers", "jsonl,w"), ["jsonl,wandb"]),
         (("sweep", ""), sorted(sweeps())),
         (("sweep", "losses", "--executor", "sl"), ["slurm"]),
-        (("sweep", "losses", "--benchmark", "iwildcam_"), ["iwildcam_as_code"]),
+        (("sweep", "losses", "--benchmark", "iwildcam_"), ["iwildcam_as_code", "iwildcam_inpaint"]),
         (("data", "info", "im"), ["imagenet_lt"]),
         (("data", "fetch", ""), sorted(names("datasets"))),
         (("list", ""), ["benchmarks", *KINDS]),

@@ -38,6 +38,11 @@ COMMANDS = {
     ),
     "data": Elsewhere("discl.cli.data", "data", "Look at the photos, or fetch them."),
     "hard": Elsewhere("discl.cli.hard", "hard", "Show which training photos of BENCH are hard."),
+    "embed": Elsewhere(
+        "discl.cli.embed",
+        "embed",
+        "Teach BENCH's generator one word a class, from its hard photos.",
+    ),
     "plan": Elsewhere(
         "discl.cli.plan",
         "plan",

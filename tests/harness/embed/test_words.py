@@ -1,0 +1,108 @@
+"""`discl embed`: one word a class, kept by what it was learned from."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from discl.cli import main
+from discl.config.load import load
+from discl.core.errors import UserError
+from discl.core.interfaces import CaptionContext
+from discl.core.progress import no_progress
+from discl.core.registry import bind
+from discl.harness.embed.inversion import InversionRecipe
+from discl.harness.embed.words import Embedding
+from discl.harness.run.assembly import Bench
+
+KINDS = (".safetensors", ".json")
+RECIPE = InversionRecipe(steps=2, batch=1, lr=1e-2)
+
+
+@pytest.fixture
+def embedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Of the embedded benchmark, with a home of its own."""
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "home"))
+
+    def made(*settings: str, recipe: InversionRecipe = RECIPE) -> Embedding:
+        return Embedding(Bench(load("cifar10_lt", "smoke", settings)), recipe)
+
+    return made
+
+
+def test_words_are_learned_once_and_made_again_where_they_are_damaged(
+    embedding: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[int] = []
+
+    def stop(_what: str, done: int, _total: int) -> None:
+        told.append(done)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    first = embedding()
+    with pytest.raises(KeyboardInterrupt):
+        first.learn(stop)
+    words = embedding().learn(no_progress)
+    assert [word.name for word in words.words] == [each.name for each in first.classes]
+    assert all(word.token == f"<{word.name}>" for word in words.words)
+    files = [path.name for path in words.folder.iterdir() if path.suffix]  # no lock
+    kinds = [word.token.strip("<>") + kind for word in words.words for kind in KINDS]
+    assert sorted(files) == sorted([*kinds, "words.json"])
+    again = embedding().learn(no_progress)  # asks for no checkpoint
+    assert again == words
+    file = words.folder / words.words[0].file
+    good = file.read_bytes()
+    file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert embedding().learn(no_progress) == words
+    assert "its word is learned again" in capsys.readouterr().err
+    assert file.read_bytes() == good
+    _check_prompts(words.folder, words.words)
+
+
+def _check_prompts(folder: Path, words: Any) -> None:
+    part = bind("prompts", "dafusion", {"words": str(folder)}).build()
+    context = CaptionContext(0, words[0].name, ("a",), "photo")
+    assert part.choices(context) == (f"a photo of {words[0].token}",)
+    assert part.caption(context) == f"a photo of {words[0].name}"
+    with pytest.raises(UserError, match="has no word for 'yak'"):
+        part.choices(context._replace(name="yak"))
+
+
+def test_another_recipe_or_other_photos_are_other_words(embedding: Any) -> None:
+    folders = {
+        embedding().folder,
+        embedding(recipe=InversionRecipe(steps=3, batch=1, lr=1e-2)).folder,
+        embedding("hard_rule.max_class_images=10").folder,
+        embedding("generator.checkpoint=in_domain").folder,
+    }
+    assert len(folders) == 4
+    assert embedding("generator.steps=20", "generator.text_guidance=3.0").folder in folders
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--set", "generator.name=blend"], "generator 'blend' has no text encoder"),
+        (["--set", "hard_rule.max_class_images=1"], "selects no photo"),
+        (["--steps", "0"], "--steps 0: takes at least 1"),
+        (["--template", "a photo"], "write {token} once"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_before_any_work(
+    args: list[str], says: str, tmp_path: Path
+) -> None:
+    env = {"DISCL_HOME": str(tmp_path), "COLUMNS": "500"}
+    result = CliRunner().invoke(main, ["embed", "cifar10_lt", *args], env=env)
+    assert result.exit_code == 2
+    assert says in result.output
+
+
+def test_a_folder_without_words_is_answered(tmp_path: Path) -> None:
+    part = bind("prompts", "dafusion", {"words": str(tmp_path)}).build()
+    with pytest.raises(UserError, match=r"prompts.words = '.*' holds no words.json"):
+        part.identity()
+    (tmp_path / "words.json").write_text('{"words": [{"nam')
+    with pytest.raises(UserError, match="run `discl embed` again"):
+        bind("prompts", "dafusion", {"words": str(tmp_path)}).build().identity()
