@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from discl.core.errors import UserError
+from discl.engine.bank.exchange import export_bank, import_bank
 from discl.harness.run.assembly import Bench
 from discl.harness.worth.gap import GapMeasurement
 from tests.starts import cold, made
@@ -23,7 +25,9 @@ def _quiet(*_: Any) -> None:
     return None
 
 
-def test_images_are_labelled_and_scored_by_what_they_were_to_become(cifar100_photos: Path) -> None:
+def test_images_are_labelled_and_scored_by_what_they_were_to_become(
+    cifar100_photos: Path, tmp_path: Path
+) -> None:
     spec = cold(cifar100_photos, *DIFFMIX, "strategies=['static', 'real_only']")
     static, real = made(spec)
     assert static.identity["images"]["prompts"]["name"] == "diffmix"
@@ -56,6 +60,15 @@ def test_images_are_labelled_and_scored_by_what_they_were_to_become(cifar100_pho
         assert len(prompts) == 1  # there is one variant
     with pytest.raises(UserError, match="edits photos towards other classes"):
         GapMeasurement(bench)
+
+    shared = tmp_path / "shared"
+    export_bank(bench.bank, classes, shared, "parquet", _quiet, bench.sources.target_of)
+    (file,) = shared.rglob("*.parquet")
+    table = pq.read_table(file)
+    assert set(table["target_name"].to_pylist()) == {classes[label] for label in asked}
+    assert set(table["class_name"].to_pylist()).isdisjoint(table["target_name"].to_pylist())
+    taken = import_bank(bench.bank, shared, _quiet, bench.image_rules())
+    assert (taken.existing, taken.rejected) == (len(table), [])
 
 
 def test_prompts_that_ask_for_a_class_there_is_not_are_named(cifar100_photos: Path) -> None:
