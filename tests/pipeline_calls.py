@@ -22,6 +22,7 @@ class SingleCall(NamedTuple):
     is_masked: bool = False
     steps: int = 4
     side: int = SIDE
+    images: int = 3  # that are compared
 
     def of_level(self, level: int) -> dict[str, Any]:
         """The arguments of one call at a level."""
@@ -65,5 +66,10 @@ BY_INSTRUCTION = {
     "flux2_klein": SingleCall("Flux2KleinInpaintPipeline", more=SIZE, is_masked=True),
     "kontext": SingleCall(
         "FluxKontextInpaintPipeline", more={**SIZE, "_auto_resize": False}, is_masked=True
+    ),
+    # both see the photo at a megapixel, which takes long
+    "qwen_edit": SingleCall("QwenImageEditInpaintPipeline", is_masked=True, steps=2, images=1),
+    "qwen_edit_plus": SingleCall(
+        "QwenImageEditPlusPipeline", axis="", more=SIZE, steps=2, images=1
     ),
 }

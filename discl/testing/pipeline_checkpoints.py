@@ -17,6 +17,10 @@ from transformers import (
     PixtralImageProcessor,
     PixtralProcessor,
     PixtralVisionConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
+    Qwen2VLVideoProcessor,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -217,7 +221,34 @@ def flux2() -> Any:
     )
 
 
+def _qwen_edit(name: str) -> Any:
+    """Qwen-Image, whose text encoder sees the photo."""
+    qwen = flow_checkpoints.qwen_image(1)
+    tokenizer = qwen.tokenizer
+    seen = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    tokenizer.add_tokens(seen, special_tokens=True)
+    config = qwen.text_encoder.config
+    config.text_config.vocab_size = len(tokenizer)
+    start, end, config.image_token_id, config.video_token_id = tokenizer.convert_tokens_to_ids(seen)
+    config.vision_start_token_id, config.vision_end_token_id = start, end
+    processor = Qwen2VLProcessor(
+        Qwen2VLImageProcessor(), tokenizer, Qwen2VLVideoProcessor(), tokenizer.chat_template
+    )
+    text_encoder = Qwen2_5_VLForConditionalGeneration(config)
+    return _with_parts_of(name, qwen, text_encoder=text_encoder, processor=processor)
+
+
+def qwen_edit() -> Any:
+    return _qwen_edit("QwenImageEditPipeline")
+
+
+def qwen_edit_plus() -> Any:
+    return _qwen_edit("QwenImageEditPlusPipeline")
+
+
 BUILDERS = {
+    "qwen_edit": qwen_edit,
+    "qwen_edit_plus": qwen_edit_plus,
     "flux2": flux2,
     "flux2_klein": flux2_klein,
     "instruct_pix2pix": instruct_pix2pix,
@@ -232,9 +263,10 @@ BUILDERS = {
 
 def write(kind: str, folder: Path) -> Path:
     """A folder as `save_pretrained` writes it, of any kind that `discl.testing` has."""
-    for others in (untrained, flow_checkpoints):
-        if kind in others.BUILDERS:
-            return others.write(kind, folder)
+    if kind in untrained.BUILDERS:
+        return untrained.write(kind, folder)
+    if kind in flow_checkpoints.BUILDERS:
+        return flow_checkpoints.write(kind, folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         pipeline = BUILDERS[kind]()

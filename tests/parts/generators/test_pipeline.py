@@ -2,6 +2,7 @@
 
 import json
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_a_lora_is_that_of_img2img(folders: Any, tmp_path: Path) -> None:
     assert _apart(with_lora, image("pipeline")) > TOLERANCE
 
 
-@pytest.mark.slow(reason="torchao takes seconds to be imported")
+@pytest.mark.skipif(find_spec("torchao") is None, reason="torchao is not installed")
 def test_a_quantised_denoiser_makes_nearly_the_same_image(folders: Any) -> None:
     plain, quantised = (
         _generator(folders("sd"), steps=4, **more).make(REQUESTS[:1], PHOTOS[:1]).images

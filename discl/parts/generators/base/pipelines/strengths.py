@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +14,6 @@ from discl.core.errors import UserError
 from discl.core.levels import denoising_steps
 
 
-@cache
 def strength_of(pipeline_class: type[Any], level: int, steps: int) -> float:
     """The strength by which a class takes `denoising_steps(level, steps)` of `steps` steps.
 

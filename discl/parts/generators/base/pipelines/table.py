@@ -35,6 +35,8 @@ COMPARED = frozenset(
         "FluxImg2ImgPipeline",
         "FluxKontextInpaintPipeline",
         "LatentConsistencyModelImg2ImgPipeline",
+        "QwenImageEditInpaintPipeline",
+        "QwenImageEditPlusPipeline",
         "QwenImageImg2ImgPipeline",
         "SanaSprintImg2ImgPipeline",
         "StableDiffusion3Img2ImgPipeline",
