@@ -112,3 +112,27 @@ def _saved(tensors: dict[str, Tensor], file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(file))
     return file
+
+
+def write_gguf(checkpoint: Path, file: Path) -> Path:
+    """The transformer of a checkpoint as a GGUF file, with 8 bits a weight where rows allow it."""
+    from gguf import GGMLQuantizationType, GGUFWriter, quants
+
+    writer, transformer = GGUFWriter(str(file), "diffusion"), _pipeline(checkpoint).transformer
+    matrices = {
+        f"{name}.weight"
+        for name, module in transformer.named_modules()
+        if isinstance(module, nn.Linear) and module.in_features % 32 == 0
+    }
+    for name, tensor in transformer.state_dict().items():
+        values = tensor.float().numpy()
+        if name in matrices:
+            kind = GGMLQuantizationType.Q8_0
+            writer.add_tensor(name, quants.quantize(values, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file

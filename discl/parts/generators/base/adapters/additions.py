@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discl.core.errors import UserError, shown
+from discl.core.hashing import canonical
 from discl.parts.generators.base.adapters.lora import LoraSetting, add_lora
 from discl.parts.generators.base.adapters.photo_settings import (
     ControlNetSetting,
@@ -114,7 +115,7 @@ def read_additions(
         read_tables("textual_inversion", textual_inversion, TextualInversionSetting),
         one_ip_adapter,
         one_controlnet,
-        dict(scheduler_arguments or {}),
+        _arguments(scheduler_arguments or {}),
         Quantised(quantised, gguf),
     )
     parts = (*additions.lora, *additions.textual_inversion, one_ip_adapter, one_controlnet)
@@ -122,6 +123,18 @@ def read_additions(
         if part is not None:
             part.check()
     return additions
+
+
+def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in given.items():
+        try:
+            canonical(value)
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"generator.scheduler_arguments.{key} = {value}: it takes a finite number, a text,"
+                " true or false, or a list of those"
+            ) from error
+    return dict(given)
 
 
 def _at_most_one(key: str, given: Any, kind: type[Any]) -> Any:

@@ -64,6 +64,12 @@ def add_lora(pipeline: Any, settings: Sequence[LoraSetting], merged: bool) -> No
 def _load(pipeline: Any, name: str, setting: LoraSetting) -> None:
     path = weights_file(setting.file, setting.weight_name, "lora")
     tensors = read_tensors(path, "lora")
+    wanted = _layers_in(tensors)
+    if not wanted:
+        raise UserError(
+            f"generator.lora.file = {setting.file!r} holds no LoRA, but e.g."
+            f" {min(tensors, default='nothing')}; name a LoRA's file"
+        )
     wrong_family = f"generator.lora.file = {setting.file!r} is not for this checkpoint"
     way_out = f"take one that was trained for {type(pipeline).__name__}, or another checkpoint"
     try:
@@ -72,7 +78,6 @@ def _load(pipeline: Any, name: str, setting: LoraSetting) -> None:
     except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, IndexError) as error:
         first = reason(error).splitlines()[0]
         raise UserError(f"{wrong_family} ({first}); {way_out}") from error
-    wanted = _layers_in(tensors)
     loaded = sum(_layers_of(getattr(pipeline, network, None), name) for network in _NETWORKS)
     if loaded == 0 or loaded < wanted:
         raise UserError(
@@ -83,7 +88,7 @@ def _load(pipeline: Any, name: str, setting: LoraSetting) -> None:
 def _layers_in(tensors: dict[str, Any]) -> int:
     """Layers that a file changes, whatever format it is in: each has one matrix that goes up."""
     ups = (".lora_B.", ".lora_up.", ".lora.up.", "_lora.up.", ".lora_linear_layer.up.")
-    return sum(any(up in key for up in ups) for key in tensors) or len(tensors)
+    return sum(any(up in key for up in ups) for key in tensors)
 
 
 def _layers_of(network: Any, name: str) -> int:

@@ -81,9 +81,10 @@ class Quantised:
                 f"generator.quantised = {self.way!r} needs a GPU, and generator.device has none;"
                 " take 'torchao-int8', which a CPU can do too"
             )
+        path = self._path() if self.file else None
         name, kind = _denoiser(folder)
-        if self.file:
-            return {name: self._from_gguf(folder, name, kind, dtype)}
+        if path is not None:
+            return {name: self._from_gguf(path, folder, name, kind, dtype)}
         from diffusers import PipelineQuantizationConfig
 
         return {
@@ -92,7 +93,7 @@ class Quantised:
             )
         }
 
-    def _from_gguf(self, folder: Path, name: str, kind: str, dtype: Any) -> Any:
+    def _from_gguf(self, path: Path, folder: Path, name: str, kind: str, dtype: Any) -> Any:
         import diffusers
 
         made_by = getattr(diffusers, kind, None)
@@ -104,7 +105,7 @@ class Quantised:
             )
         try:
             return made_by.from_single_file(
-                str(self._path()),
+                str(path),
                 quantization_config=diffusers.GGUFQuantizationConfig(compute_dtype=dtype),
                 config=str(folder),
                 subfolder=name,

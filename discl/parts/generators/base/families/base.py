@@ -64,8 +64,9 @@ class Family(ABC):
         self.dtype: torch.dtype = self.denoiser.dtype
 
     def to_dtype(self, dtype: torch.dtype) -> None:
-        """Compute in `dtype` from here on."""
-        self.pipeline.to(dtype)
+        """Compute in `dtype` from here on; quantised weights stay as they were loaded."""
+        if getattr(self.denoiser, "hf_quantizer", None) is None:
+            self.pipeline.to(dtype)
         self.dtype = dtype
 
     # ---------------------------------------------------------------- the grid and its size
