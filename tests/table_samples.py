@@ -283,6 +283,33 @@ def show_banks() -> None:
     )
 
 
+def show_levels() -> None:
+    """`discl bank levels`, of noise that keeps its variance and of flow matching."""
+    from discl.core.levels import LevelGrid, Start
+    from discl.harness.bank import level_table
+
+    variance = [(981.0, 0.076, 0.997), (481.0, 0.55, 0.835), (81.0, 0.958, 0.288)]
+    flow = [(1000.0, 0.0, 1.0), (502.4912, 0.4975, 0.5025), (251.2, 0.7488, 0.2512)]
+    models = [
+        ("stabilityai/stable-diffusion-xl-refiner-1.0", "EulerDiscreteScheduler", "steps"),
+        ("black-forest-labs/FLUX.1-dev", "FlowMatchEulerDiscreteScheduler", "signal"),
+    ]
+    for (checkpoint, scheduler, counted), places in zip(models, (variance, flow), strict=True):
+        is_flow = places is flow
+        starts = tuple(Start(*place) for place in places)
+        grid = LevelGrid(scheduler, starts, is_flow, (512, 768) if is_flow else None, is_flow)
+        table = level_table.table_of(
+            ("imagenet_lt", "paper", checkpoint, counted), grid, {0: 3, 50: 2, 90: 1, 100: 0}
+        )
+        command(
+            *("bank", "levels", "imagenet_lt"),
+            **{
+                "discl.config.load:load": lambda *_: None,
+                "discl.harness.bank.level_table:level_table": lambda *_, table=table: table,
+            },
+        )
+
+
 def show_quality() -> None:
     """`discl bank report`."""
     from discl.cli.render.quality import print_gap, print_quality
@@ -612,6 +639,7 @@ SAMPLES: dict[str, Callable[[], None]] = {
     "data": show_data,
     "hard": show_hard,
     "banks": show_banks,
+    "levels": show_levels,
     "quality": show_quality,
     "runs": show_runs,
     "sweeps": show_sweeps,

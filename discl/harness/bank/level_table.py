@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -63,20 +63,31 @@ def level_table(spec: Benchmark, size: tuple[int, int] | None = None) -> LevelTa
             " left at a level is told for checkpoints that generator 'img2img' drives"
         )
     photos = _photo_size(spec)
-    grid: LevelGrid = told(photos)
     counting = counting_of(generator, photos)
-    rows = tuple(
-        _row(level, denoising_steps(level, counting), grid) for level in spec.ascending_levels
-    )
+    steps = {level: denoising_steps(level, counting) for level in spec.ascending_levels}
+    checkpoint = str(spec.generator.get("checkpoint", generator.checkpoint))
+    counted = getattr(generator, "levels_as", spec.levels_as)
+    return table_of((spec.name, spec.scale, checkpoint, counted), told(photos), steps)
+
+
+def table_of(
+    of: tuple[str, str, str, str], grid: LevelGrid, steps: Mapping[int, int]
+) -> LevelTable:
+    """The table of levels that take so many `steps`; `of` names benchmark, scale, checkpoint, unit.
+
+    The unit is what levels count, as `levels_as` says it.
+    """
+    benchmark, scale, checkpoint, levels_as = of
+    rows = tuple(_row(level, taken, grid) for level, taken in steps.items())
     return LevelTable(
-        benchmark=spec.name,
-        scale=spec.scale,
-        checkpoint=str(spec.generator.get("checkpoint", generator.checkpoint)),
+        benchmark=benchmark,
+        scale=scale,
+        checkpoint=checkpoint,
         scheduler=grid.scheduler,
         steps=len(grid.starts),
         is_flow=grid.is_flow,
         size=(grid.size[1], grid.size[0]) if grid.size else None,
-        levels_as=getattr(generator, "levels_as", spec.levels_as),
+        levels_as=levels_as,
         noise_at_0=grid.noise_at_0,
         levels=rows,
     )
@@ -122,10 +133,11 @@ def level_table_json(table: LevelTable) -> dict[str, Any]:
 
 def remarks(table: LevelTable) -> Iterator[str]:
     """What a reader of the table must know, a sentence each."""
-    kind = "the noise's share of them" if table.is_flow else "their noise over the photo in them"
+    formula, sigma = "1 / (1 + sigma^2)", "noise over photo"
+    if table.is_flow:
+        formula, sigma = "(1 - sigma)^2 / ((1 - sigma)^2 + sigma^2)", "the noise's share of them"
     yield (
-        "signal: the photo's share of the power of the first latents, alpha^2 / (alpha^2 +"
-        f" sigma^2); sigma: {kind}."
+        f"signal: the photo's share of the power of the first latents, {formula}; sigma: {sigma}."
     )
     if any(row.level == TEXT_ONLY for row in table.levels):
         yield (
