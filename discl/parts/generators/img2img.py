@@ -269,7 +269,12 @@ class Img2Img:
         """What the text encoders read of texts [n]; None = all of each. Loads no weights."""
         from discl.parts.generators.base.text_limits import texts_read
 
-        return texts_read(self._folder, texts)
+        return texts_read(self._folder, texts, self.additions.words)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Words that prompts may use because a file of textual inversion defines them."""
+        return tuple(word.token for word in self.additions.words)
 
     def counting(self, size: tuple[int, int] | None = None) -> Counting:
         """How many steps levels take, with photos of (height, width).
@@ -296,7 +301,8 @@ class Img2Img:
 
         of_images = (self.size[1], self.size[0]) if self.size else size
         noise_at_0 = not _PHOTO_IN_LEVEL_0[self.level_0]
-        return LevelSettings(self.checkpoint, self.scheduler, noise_at_0, of_images)
+        more = self.additions.scheduler_arguments
+        return LevelSettings(self.checkpoint, self.scheduler, noise_at_0, of_images, more)
 
     @cached_property
     def family(self) -> Family:
@@ -373,7 +379,7 @@ class Img2Img:
         from discl.parts.generators.base.pixels import NOT_FINITE
 
         broken = [i for i, reason in generated.failed.items() if reason == NOT_FINITE]
-        if not broken or self.dtype == "float32":
+        if not broken or self.dtype == "float32" or self.additions.quantised:
             return generated
         reasons = {i: reason for i, reason in generated.failed.items() if i not in broken}
         try:
