@@ -10,7 +10,7 @@ import numpy as np
 from discl.core.result import Result
 from discl.core.text import counted
 from discl.harness.leaderboard import columns
-from discl.harness.leaderboard.studentized_range import upper_quantile
+from discl.harness.leaderboard.studentized_range import student_tail_begin, upper_quantile
 from discl.harness.leaderboard.table import Board
 
 POWER = 0.8  # a true difference of this size is told apart four times out of five
@@ -34,11 +34,9 @@ def told_apart(seeds: int, spread: float, rows: int) -> float:
     """
     if seeds < 2:
         return math.inf
-    from scipy.special import stdtrit
-
     freedom = 1.5 * (seeds - 1)  # less than two rows have: a floor of spreads widens intervals
     quantile = float(upper_quantile(max(2, rows), np.array(freedom))) / math.sqrt(2)
-    return (quantile + float(stdtrit(freedom, POWER))) * spread * math.sqrt(2 / seeds)
+    return (quantile + student_tail_begin(freedom, 1 - POWER)) * spread * math.sqrt(2 / seeds)
 
 
 def seeds_needed(difference: float, spread: float, rows: int) -> int | None:

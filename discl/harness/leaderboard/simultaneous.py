@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from discl.harness.leaderboard.statistics import Estimate
-from discl.harness.leaderboard.studentized_range import upper_quantile
+from discl.harness.leaderboard.studentized_range import fisher_beyond, upper_quantile
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
 FEW_SEEDS = 5  # below it the floor of spreads is stricter, and seeds are not looked for in common
@@ -122,8 +122,6 @@ def _without_seeds(table: Values, variances: Values) -> Values:
     Those of a two-way layout with a variance for each row (Shukla 1972); as they were where the
     seeds do nothing alike, or everything.
     """
-    from scipy.special import fdtrc
-
     rows, seeds = table.shape
     by_seed = table.mean(0) - table.mean()
     rest = table - table.mean(1, keepdims=True) - by_seed
@@ -132,7 +130,7 @@ def _without_seeds(table: Values, variances: Values) -> Values:
     if noise <= 1e-12 * float(variances.mean()):
         return variances
     ratio = rows * float(by_seed @ by_seed) / free / noise
-    if fdtrc(free, (rows - 1) * free, ratio) >= SEEDS_MATTER:
+    if fisher_beyond(free, (rows - 1) * free, ratio) >= SEEDS_MATTER:
         return variances
     own = (rest**2).sum(1) / free
     return np.asarray(np.maximum(0.0, (own - noise / rows) / (1 - 2 / rows)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -67,7 +67,7 @@ def epoch(event: dict[str, Any]) -> EpochReport:
     for name in _BY_LEVEL:
         fields[name] = {int(level): value for level, value in fields.get(name, {}).items()}
     for name, kind in _kinds().items():
-        if name in fields and not _fits(fields[name], kind):
+        if name in fields and not _fits(kind)(fields[name]):
             raise TypeError(f"{name} is {fields[name]!r:.40}")
     return EpochReport(**fields)
 
@@ -77,13 +77,17 @@ def _kinds() -> dict[str, Any]:
     return get_type_hints(EpochReport)
 
 
-def _fits(value: Any, kind: Any) -> bool:
+@cache
+def _fits(kind: Any) -> Callable[[Any], bool]:
     """Whether a value is of a kind: a class, a table of two kinds, or one of several."""
     if get_origin(kind) is dict:
-        of_key, of_value = get_args(kind)
-        return isinstance(value, dict) and all(
-            _fits(key, of_key) and _fits(item, of_value) for key, item in value.items()
+        of_key, of_value = map(_fits, get_args(kind))
+        return lambda value: (
+            isinstance(value, dict)
+            and all(map(of_key, value))
+            and all(map(of_value, value.values()))
         )
-    if get_args(kind):
-        return any(_fits(value, one) for one in get_args(kind))
-    return type(value) in ((int, float) if kind is float else (kind,))
+    if several := [_fits(one) for one in get_args(kind)]:
+        return lambda value: any(fits(value) for fits in several)
+    known = (int, float) if kind is float else (kind,)
+    return lambda value: type(value) in known

@@ -6,6 +6,7 @@ Nothing is overwritten, and only a complete run counts as the result of its id.
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -79,13 +80,23 @@ class Store:
         Raises UserError where the result cannot be read, and where runs of discl 0.1 lie here.
         """
         self.check_version()
-        complete = sorted((self.root / id).glob("*/result.json"))
-        if not complete:
+        complete = self._last_complete(self.root / id)
+        if complete is None:
             return None
-        result = read_result(complete[-1])
+        result = read_result(complete)
         if result.id != id:
-            raise damaged(complete[-1], f"is the result of run {result.id!r}", WAY_OUT)
+            raise damaged(complete, f"is the result of run {result.id!r}", WAY_OUT)
         return result
+
+    @staticmethod
+    def _last_complete(run: Path) -> Path | None:
+        """The result file of the last attempt that has one."""
+        try:
+            attempts = sorted(os.listdir(run), reverse=True)
+        except OSError:
+            return None
+        files = (f"{run}/{attempt}/result.json" for attempt in attempts)
+        return next((Path(file) for file in files if os.path.exists(file)), None)
 
     def mark_migrated(self) -> None:
         """Note that no run of discl 0.1 is to be looked for here."""

@@ -48,11 +48,17 @@ def validated(path: Path, id: str) -> Result | str:
 
 
 def _faults_of_fields(result: Result) -> Iterator[str]:
-    """Fields that are wrong, a sentence each, those of the last epoch too."""
-    fault = next(_faults_of_epoch(result), "")
+    """Fields that are wrong, a sentence each, those of the last epoch too.
+
+    The later ones are looked at only where the first are right.
+    """
+    fault = next(_faults_of_types(result, TYPES), "")
     if fault:
         yield fault
-    elif result.last:
+        return
+    yield from _faults_of_epoch(result)
+    yield from _faults_of_run(result)
+    if result.last:
         yield from _faults_of_last(result)
 
 
@@ -65,29 +71,46 @@ def _faults_of_last(result: Result) -> Iterator[str]:
         yield f"last holds {', '.join(sorted(last))}, not {', '.join(sorted(wanted))}"
     elif not isinstance(last.get("cost", {}), dict):
         yield "last.cost is no table"
-    else:
-        yield from (
-            f"of the last epoch, {fault}" for fault in _faults_of_epoch(result.under("last"))
-        )
+    elif type(last["epoch"]) is not int:
+        yield "of the last epoch, its number is no whole number"
+    elif len(wanted) > 1:
+        view = result.under("last")
+        told = _faults_of_types(view, OF_AN_EPOCH)
+        yield from (f"of the last epoch, {fault}" for fault in told)
+        yield from (f"of the last epoch, {fault}" for fault in _faults_of_epoch(view))
+
+
+def _faults_of_types(result: Result, names: Iterable[str]) -> Iterator[str]:
+    """Fields of another type than they are stored with."""
+    for name in names:
+        given = type(getattr(result, name))
+        if not issubclass(given, TYPES[name]):
+            yield f"{name} is a {given.__name__}, not a {TYPES[name].__name__}"
 
 
 def _faults_of_epoch(result: Result) -> Iterator[str]:
-    """Fields of another type, a sentence each; ends at the first where others depend on it."""
-    for name, expected in TYPES.items():
-        given = type(getattr(result, name))
-        if not issubclass(given, expected):
-            yield f"{name} is a {given.__name__}, not a {expected.__name__}"
-            return
+    """Of the fields that were computed at one epoch."""
     for name in ("metrics", "cost", "errors"):
-        for key, value in getattr(result, name).items():
+        numbers = getattr(result, name)
+        if _all_numbers(numbers.values()):
+            continue
+        for key, value in numbers.items():
             if not _all_numbers([value]):
                 yield f"{name} holds something else than a number for {key!r}"
-    by_class = [*result.class_recalls, *result.counts, *result.published_counts]
-    if not _all_numbers(value for value in by_class if value is not None):
-        yield "class_recalls or counts hold something else than numbers"
-    of_classes = (result.class_recalls, result.classes, result.counts, result.group_counts)
-    if len({len(values) for values in of_classes}) > 1:
-        yield "class_recalls, classes and counts differ in length"
+    if not _all_numbers(value for value in result.class_recalls if value is not None):
+        yield "class_recalls hold something else than numbers"
+    if len(result.class_recalls) != len(result.classes):
+        yield "class_recalls and classes differ in length"
+    if "seconds" not in result.cost:
+        yield "cost lacks seconds"
+    if not all(isinstance(table, dict) for table in result.confusion_counts.values()):
+        yield "confusion_counts hold something else than tables"
+
+
+def _faults_of_run(result: Result) -> Iterator[str]:
+    """Of the fields that are the same at every epoch."""
+    if len({len(result.classes), len(result.counts), len(result.group_counts)}) > 1:
+        yield "classes and counts differ in length"
     counts = [*result.counts, *result.published_counts]
     if not all(type(value) is int and 0 <= value < _MOST_PHOTOS for value in counts):
         yield "counts hold something else than numbers of photos"
@@ -101,8 +124,6 @@ def _faults_of_epoch(result: Result) -> Iterator[str]:
 def _faults_of_tables(result: Result) -> Iterator[str]:
     """Tables that are read further, and lack what is read."""
     identity = result.identity
-    if "seconds" not in result.cost:
-        yield "cost lacks seconds"
     needed: dict[str, Any] = {"strategy": identity.get("strategy")}
     needed |= {name: identity[name] for name in _PARTS if name in identity}
     images = identity.get("images")
@@ -119,9 +140,8 @@ def _faults_of_tables(result: Result) -> Iterator[str]:
         yield "identity.seed is no number"
     described = result.plugins.get("metrics", {})
     tables = [described, *described.values()] if isinstance(described, dict) else [described]
-    packed = [*result.confusion_counts.values(), result.plugins.get("strategy", {}), *tables]
-    if not all(isinstance(table, dict) for table in packed):
-        yield "confusion_counts or plugins hold something else than tables"
+    if not all(isinstance(table, dict) for table in (result.plugins.get("strategy", {}), *tables)):
+        yield "plugins hold something else than tables"
 
 
 def _faults(result: Result, id: str) -> Iterator[str]:

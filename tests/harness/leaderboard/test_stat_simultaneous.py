@@ -11,7 +11,12 @@ from scipy import stats
 
 from discl.harness.leaderboard.power import seeds_needed, told_apart
 from discl.harness.leaderboard.simultaneous import PairsOfBoard, all_pairs, places
-from discl.harness.leaderboard.studentized_range import student_quantile, upper_quantile
+from discl.harness.leaderboard.studentized_range import (
+    fisher_beyond,
+    student_quantile,
+    student_tail_begin,
+    upper_quantile,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,6 +34,15 @@ def test_quantiles_are_scipys(count: int, freedom: float) -> None:
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 30, 101, 5000])
 def test_quantiles_of_students_distribution_are_scipys(freedom: int) -> None:
     assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-11)
+
+
+def test_chances_and_power_are_by_scipys_distributions() -> None:
+    for freedom, above in itertools.product((1.5, 13.5, 2998.5), (0.2, 0.025)):
+        wanted = stats.t.isf(above, freedom)
+        assert student_tail_begin(freedom, above) == pytest.approx(wanted, rel=1e-11)
+    for rows_free, seeds_free, ratio in itertools.product((1, 4, 499), (2, 1497), (0, 0.3, 3, 50)):
+        wanted = stats.f.sf(ratio, rows_free, seeds_free)
+        assert fisher_beyond(rows_free, seeds_free, ratio) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_rows_of_one_spread_have_the_intervals_of_games_and_howell() -> None:

@@ -51,16 +51,13 @@ class ClassesChart(ReportChart):
         for row in comparison.board.rows:
             if row.before:
                 continue
-            recalls = [np.array(result.class_recalls, np.float64) for result in row.results]
+            recalls = np.array([result.class_recalls for result in row.results], np.float64)
             rank = len({each["strategy"] for each in rows})
             for order, members in enumerate(bins):
-                measured = [
-                    recall[members.labels]
-                    for recall in recalls
-                    if not np.isnan(recall[members.labels]).all()
-                ]
-                if measured:
-                    means = [float(np.nanmean(recall)) for recall in measured]
+                of_bin = recalls[:, members.labels]
+                measured = of_bin[~np.isnan(of_bin).all(axis=1)]
+                if len(measured):
+                    means = np.nanmean(measured, axis=1).tolist()
                     rows.append(
                         {
                             "strategy": row.strategy,

@@ -251,15 +251,16 @@ class Canvas:
 
     def finish(self, chart: Any, choices: Sequence[str], height: int) -> dict[str, Any]:
         """The specification as JSON types, with the choices of the reader as parameters."""
-        alt = self.alt
         if self.paper and "which" in choices:
             return self._panels(chart, height)
-        params = [alt.param(name=name, value=[] if name == "hidden" else "") for name in choices]
-        size = alt.AutoSizeParams(type="fit-x", contains="padding")
-        width = PAPER_WIDTH if self.paper else "container"
-        return self._plain(
-            chart.add_params(*params).properties(width=width, height=height, autosize=size)
-        )
+        whole = {
+            "width": PAPER_WIDTH if self.paper else "container",
+            "height": height,
+            "autosize": {"contains": "padding", "type": "fit-x"},
+            # by hand: Altair copies the whole chart, layer by layer, for each of these
+            "params": [{"name": name, "value": [] if name == "hidden" else ""} for name in choices],
+        }
+        return {**self._plain(chart), **whole}
 
     def _panels(self, chart: Any, height: int) -> dict[str, Any]:
         """One panel for each strategy, two beside each other."""
