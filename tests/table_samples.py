@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import create_autospec, patch
 
 from click.testing import CliRunner
 
@@ -374,7 +374,7 @@ def show_runs() -> None:
     from discl.cli.render.runs import print_list
     from discl.core.conventions import VAL
     from discl.harness.inspect.diff import diff_runs
-    from discl.harness.inspect.index import StoredRun
+    from discl.harness.inspect.index import RunListing, StoredRun
     from tests.stores import result
 
     def stored(made: Any, state: str = "complete", why: str = "") -> StoredRun:
@@ -410,12 +410,9 @@ def show_runs() -> None:
             " them where they were, or fetch them again with discl data fetch cifar10_lt",
         ),
     ]
-    index = "discl.harness.inspect.index"
-    with (
-        patch(f"{index}.count_runs", lambda _: 3),
-        patch(f"{index}.run_ids", lambda _: [run.id for run in runs]),
-    ):
-        print_list(runs, False, SimpleNamespace(root="runs"), note="one keeps no last epoch")  # type: ignore[arg-type]
+    listing = create_autospec(RunListing, instance=True, ids=[run.id for run in runs])
+    listing.__len__.return_value = len(runs)
+    print_list(runs, False, listing, note="one keeps no last epoch")
     print_run(runs[0])
     print_diff(diff_runs(*runs[:2]), "size", 20, VAL)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discl.cli.options.completion import benchmarks, run_ids, scales, strategies
+from discl.cli.options.completion import benchmarks, run_ids, strategies
 from discl.cli.options.group import CommandGroup
 from discl.cli.options.output import format_option
-from discl.cli.options.selection import epoch_option
+from discl.cli.options.selection import epoch_option, one_scale_option
 from discl.core.text import echo, echo_json
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def runs() -> None:
 
 @runs.command("ls")
 @click.argument("bench", required=False, metavar="[BENCH]", shell_complete=benchmarks)
-@click.option("--scale", help="Only runs at this scale.", shell_complete=scales)
+@one_scale_option("Only runs at this scale.")
 @click.option(
     "--strategy",
     help="Only runs of these strategies, separated by commas.",
@@ -83,14 +83,14 @@ def runs_ls(
     from discl.cli.options.selection import words
     from discl.cli.render.runs import as_csv, as_dict, print_list
     from discl.harness.inspect.epochs import at_epoch
-    from discl.harness.inspect.index import BAD_STATES, newest_first
+    from discl.harness.inspect.index import BAD_STATES, RunListing
     from discl.harness.run.store import Store
 
-    store = Store()
+    listing = RunListing(Store())
     strategies = words(strategy or "")
     matching = (
         run
-        for run in newest_first(store)
+        for run in listing.newest_first()
         if _matches(run, bench, scale, strategies) and (not failed or run.state in BAD_STATES)
     )
     at = at_epoch(list(islice(matching, most or None)), epoch)
@@ -101,7 +101,7 @@ def runs_ls(
     elif form == "json":
         _print_json([as_dict(run) for run in shown])
     else:
-        print_list(shown, more, store, at.rule, at.note)
+        print_list(shown, more, listing, at.rule, at.note)
 
 
 def _print_json(value: Any) -> None:

@@ -10,8 +10,7 @@ from discl.cli.render.tables import show, tell
 from discl.cli.render.text import percent
 from discl.core.conventions import VAL, EpochRule
 from discl.core.text import csv_text, echo
-from discl.harness.inspect.index import COMPLETE, STATES, StoredRun
-from discl.harness.run.store import Store
+from discl.harness.inspect.index import COMPLETE, STATES, RunListing, StoredRun
 
 # columns that stay longest, the first most
 _WORTH = (
@@ -66,19 +65,21 @@ def as_csv(runs: Sequence[StoredRun]) -> str:
 
 
 def print_list(
-    shown: Sequence[StoredRun], more: bool, store: Store, rule: EpochRule = VAL, note: str = ""
+    shown: Sequence[StoredRun],
+    more: bool,
+    listing: RunListing,
+    rule: EpochRule = VAL,
+    note: str = "",
 ) -> None:
     """Print runs as a table, with why they are not complete, and how many there are.
 
     `note` says why they are read at the epoch they are read at.
     """
-    from discl.harness.inspect.index import count_runs, run_ids
-
-    total = count_runs(store)
+    total = len(listing)
     if not total:
-        tell(f"no run yet in {store.root}; make some with: discl bench cifar10_lt")
+        tell(f"no run yet in {listing.root}; make some with: discl bench cifar10_lt")
         return
-    digits = _digits(run_ids(store))
+    digits = _digits(listing.ids)
     if shown:
         _print_table(shown, digits, rule)
     for run in shown:

@@ -77,8 +77,8 @@ def _count(folder: Path) -> None:
 
 
 def _runs() -> Iterator[str]:
-    from discl.harness.inspect.index import UNREADABLE, newest_first
+    from discl.harness.inspect.index import UNREADABLE, RunListing
     from discl.harness.run.store import Store
 
-    for run in newest_first(Store()):
+    for run in RunListing(Store()).newest_first():
         yield run.why if run.state == UNREADABLE else ""

@@ -87,24 +87,33 @@ class StoredRun:
 # ---------------------------------------------------------------- reading
 
 
-def newest_first(store: Store) -> Iterator[StoredRun]:
-    """All runs, newest first; each is read when it is asked for.
+class RunListing:
+    """The runs in a store as they are now; what lies there is looked up once."""
 
-    A damaged file makes its own run unreadable and no other.
-    """
-    folders = [_run_folder(path) for path in _folders(store)]
-    runs = [folder for folder in folders if folder]
-    for folder in sorted(runs, key=lambda run: (run.when, run.path.name), reverse=True):
-        yield _read(store, folder)
+    def __init__(self, store: Store) -> None:
+        self.root = store.root
+        self._store = store
+        self._paths = _folders(store)
 
+    @property
+    def ids(self) -> list[str]:
+        """Names of the run folders, sorted."""
+        return [path.name for path in self._paths]
 
-def run_ids(store: Store) -> list[str]:
-    """Names of the run folders, sorted."""
-    return [folder.name for folder in _folders(store)]
+    @cached_property
+    def _runs(self) -> list[_RunFolder]:
+        return [folder for folder in map(_run_folder, self._paths) if folder]
 
+    def __len__(self) -> int:
+        return len(self._runs)
 
-def count_runs(store: Store) -> int:
-    return sum(_run_folder(folder) is not None for folder in _folders(store))
+    def newest_first(self) -> Iterator[StoredRun]:
+        """All runs, newest first; each is read when it is asked for.
+
+        A damaged file makes its own run unreadable and no other.
+        """
+        for folder in sorted(self._runs, key=lambda run: (run.when, run.path.name), reverse=True):
+            yield _read(self._store, folder)
 
 
 def read_run(store: Store, folder: Path) -> StoredRun | None:
@@ -146,9 +155,10 @@ def _run_folder(path: Path) -> _RunFolder | None:
         return _RunFolder(path, "", (), None, f"{path} cannot be read ({error.strerror})")
     attempts = tuple(path / name for name in names if name.isdecimal())
     for attempt in reversed(attempts):
-        result = attempt / "result.json"
-        if result.exists():
-            return _RunFolder(path, _result_date(result) or _modified(result), attempts, result)
+        file = f"{attempt}/result.json"
+        if os.path.exists(file):
+            result = Path(file)
+            return _RunFolder(path, _result_date(file) or _modified(result), attempts, result)
     if not (attempts or "failures.jsonl" in names or Store(path.parent).being_made(path.name)):
         return None
     last = attempts[-1:]
@@ -158,12 +168,10 @@ def _run_folder(path: Path) -> _RunFolder | None:
     return _RunFolder(path, next(filter(None, dates), ""), attempts, None)
 
 
-def _result_date(result: Path) -> str:
+def _result_date(file: str) -> str:
     """The date in a result file, read from its end: reading it whole takes far longer."""
-    if not result.is_file():  # a pipe would be waited for
-        return ""
     try:
-        with open_file(result, "rb") as opened:
+        with open_file(file, "rb") as opened:  # which waits for no pipe
             opened.seek(max(0, opened.seek(0, os.SEEK_END) - _TAIL_BYTES))
             dates = _DATE.findall(opened.read())
     except OSError:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from discl.core.errors import UserError
 from discl.core.text import printable
-from discl.harness.inspect.index import StoredRun, newest_first, read_run, run_ids
+from discl.harness.inspect.index import RunListing, StoredRun, read_run
 from discl.harness.run.store import Store
 
 MIN_ID_LENGTH = 4  # characters of an id that may stand for it
@@ -20,7 +20,8 @@ def find(store: Store, word: str) -> StoredRun:
 
     Raises UserError where no run or several runs fit.
     """
-    ids = run_ids(store)
+    listing = RunListing(store)
+    ids = listing.ids
     is_hex = re.fullmatch(r"[0-9a-f]+", word)
     beginning = [id for id in ids if id.startswith(word)] if is_hex else []
     matches = beginning if len(word) >= MIN_ID_LENGTH else []
@@ -29,7 +30,7 @@ def find(store: Store, word: str) -> StoredRun:
     match = read_run(store, store.root / matches[0]) if len(matches) == 1 else None
     if match:
         return match
-    runs = list(newest_first(store))
+    runs = list(listing.newest_first())
     named = [run for run in runs if run.name == word and word]
     if len(named) == 1:
         return named[0]
