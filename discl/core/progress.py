@@ -7,11 +7,13 @@ two has to pass it on.
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import NamedTuple, Protocol
+from weakref import WeakMethod
 
 Progress = Callable[[str, int, int], None]  # (name of the work, units done, units in all)
 
@@ -217,3 +219,25 @@ class WorkClock:
         if total:
             self._share = max(self._share, min(1.0, finished / total))
         return self._share
+
+
+# ---------------------------------------------------------------- stops
+
+_told_of_stops: list[WeakMethod[Callable[[], None]]] = []
+
+
+def tell_of_stops(continued: Callable[[], None]) -> None:
+    """Call a method whenever this process goes on after a stop, as by Ctrl-Z and `fg`.
+
+    It does not keep its object alive. Outside of the main thread nothing is told.
+    """
+    _told_of_stops[:] = [told for told in _told_of_stops if told()]
+    _told_of_stops.append(WeakMethod(continued))
+    with suppress(ValueError):
+        signal.signal(signal.SIGCONT, _continued)
+
+
+def _continued(_signal: int, _frame: object) -> None:
+    for told in list(_told_of_stops):
+        if method := told():
+            method()

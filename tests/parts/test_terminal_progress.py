@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rich.console import Console as Terminal
 
 from discl.core.progress import DENOISING, TRAINING, TimeLeft, WorkClock
 from discl.core.text import echo, terminal_width
-from discl.parts.trackers.base.display import close_display, display
+from discl.parts.trackers.base.display import Display, close_display, display
 from discl.parts.trackers.base.rows import ProgressRow, fitted, spell, spell_left
 from discl.parts.trackers.console import Console
 from discl.testing import TrackerContract
@@ -119,6 +120,23 @@ def test_what_was_done_before_shortens_the_work_and_says_nothing_of_its_pace(
     now[0] += 10
     clock.done(TRAINING, 10)
     assert clock.time_left() == TimeLeft(10.0, True)
+
+
+def test_a_time_in_which_the_process_was_stopped_tells_no_pace(now: list[float]) -> None:
+    screen = Display(io.StringIO())
+    screen.expect(TRAINING, 100)
+    screen.show("hashing", 0, 100)
+    for done in (10, 20):
+        now[0] += 10.0
+        screen.done(TRAINING, 10)
+        screen.show("hashing", done, 100)
+    now[0] += 3600.0  # Ctrl-Z, and an hour later fg
+    os.kill(os.getpid(), signal.SIGCONT)
+    now[0] += 10.0
+    screen.done(TRAINING, 10)
+    screen.show("hashing", 30, 100)
+    assert screen.clock.time_left() == TimeLeft(70.0, True)
+    assert [row.left for row in screen.rows()] == ["1:10 left"]
 
 
 def test_the_bar_never_goes_back_and_ends_full(now: list[float]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from discl.core.progress import DENOISING, TRAINING, WorkClock, counting
+from discl.core.progress import DENOISING, TRAINING, WorkClock, counting, tell_of_stops
 from discl.core.text import console, echo
 from discl.harness.leaderboard.epochs import read
 from discl.parts.trackers.base.display import can_redraw
@@ -47,6 +47,16 @@ class Screen:
             self.clock.expect(DENOISING, cost.denoising_steps)
             self.clock.expect(TRAINING, cost.optimiser_steps)
         self._stack = ExitStack()
+        self._told_s = self.began
+        self._stopped_s = 0.0
+        tell_of_stops(self.continued)
+
+    def continued(self) -> None:
+        """The process was stopped, some time since a run ended: that time tells no pace."""
+        now_s = time.monotonic()
+        self._stopped_s += now_s - self._told_s
+        self._told_s = now_s
+        self.clock.pause()
 
     def __enter__(self) -> Screen:
         from rich.live import Live
@@ -76,7 +86,7 @@ class Screen:
 
     def ended(self, planned: PlannedRun, outcome: Outcome) -> None:
         """A run has an outcome."""
-        now = time.monotonic()
+        now = self._told_s = time.monotonic()
         _, started = self.running.pop(planned.experiment.id(), (planned, now))
         name = planned.name
         failure = outcome.failure
@@ -114,7 +124,8 @@ class Screen:
         if by_work and by_work.is_all:
             seconds = int(by_work.seconds)
         elif self.done:
-            seconds = int((time.monotonic() - self.began) / self.done * remaining)
+            worked_s = time.monotonic() - self.began - self._stopped_s
+            seconds = int(worked_s / self.done * remaining)
         else:
             return ""
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from discl.core.progress import TimeLeft, WorkClock
+from discl.core.progress import TimeLeft, WorkClock, tell_of_stops
 from discl.core.text import console
 from discl.parts.trackers.base.rows import ProgressRow, fitted, spell, spell_left
 
@@ -29,15 +29,23 @@ class _Doing:
     total: int
     unit: str
     note: str = ""
-    began_s: float = field(default_factory=time.monotonic)
+    began_s: float = field(default_factory=lambda: time.monotonic())
     first: int = 0  # units that were done when it began
+    told_s: float = field(default_factory=lambda: time.monotonic())
+    stopped_s: float = 0.0  # of the time since then, in which the process stood still
+
+    def continued(self) -> None:
+        """The process was stopped, some time since this was last told."""
+        now_s = time.monotonic()
+        self.stopped_s += now_s - self.told_s
+        self.told_s = now_s
 
     def time_left(self) -> TimeLeft | None:
         """At the pace of this work so far."""
         done = self.done - self.first
         if done <= 0:
             return None
-        elapsed_s = time.monotonic() - self.began_s
+        elapsed_s = time.monotonic() - self.began_s - self.stopped_s
         return TimeLeft(elapsed_s / done * (self.total - self.done), True)
 
     @property
@@ -69,6 +77,13 @@ class Display:
         self._title = ""
         self.progress: Progress | None = None
         self._line_s = time.monotonic()
+        tell_of_stops(self.continued)
+
+    def continued(self) -> None:
+        """The process was stopped: that time tells no pace."""
+        self.clock.pause()
+        for doing in self._doing.values():
+            doing.continued()
 
     # ------------------------------------------------------------ work, as it is done
 
@@ -108,6 +123,7 @@ class Display:
             if not is_run:
                 self.clock.pause()
         doing = self._doing[name]
+        doing.told_s = time.monotonic()
         doing.done = done
         doing.total = total
         doing.note = note
