@@ -15,9 +15,11 @@ import pytest
 import torch
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
+from discl.config.experiment import Experiment
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Request
-from discl.core.levels import LevelCounting, LevelGrid, check_levels, denoising_steps
+from discl.core.levels import LevelCounting, LevelGrid, check_levels, denoising_steps, levels_made
 from discl.parts.generators.base.schedulers import SCHEDULERS
 from discl.parts.generators.img2img import Img2Img
 
@@ -205,6 +207,19 @@ def test_levels_by_signal_that_coincide_name_the_fewest_steps(tmp_path: Path) ->
         assert apart == (steps == int(told[1]))
 
 
+def test_levels_by_signal_are_other_images_and_levels_by_steps_the_same_as_ever() -> None:
+    def ids(*more: str) -> dict[str, str]:
+        settings = ["strategies=['static','real_only']", "generator.steps=25", *more]
+        bench = load("cifar10_lt", settings=settings)
+        return {strategy: Experiment(bench, strategy, 0).id() for strategy in bench.strategies}
+
+    base, by_signal = ids(), ids("levels_as=signal")
+    assert ids("levels_as=steps") == base
+    assert ids("generator.levels_as=signal") == by_signal
+    assert by_signal["static"] != base["static"]
+    assert by_signal["real_only"] == base["real_only"]
+
+
 @pytest.mark.parametrize("level", [1, 99])
 def test_a_level_that_no_step_leaves_is_refused(level: int, tmp_path: Path) -> None:
     counting = _by_signal(tmp_path, FLOW | {"shift": 1.0}, "FluxPipeline", 4)
@@ -218,7 +233,7 @@ def test_images_by_signal_are_those_of_the_step_it_comes_to() -> None:
     by_signal = Img2Img("in_domain", 5, levels_as="signal", chunk=1, device="cpu")
     counting = by_signal.counting((32, 32))
     level = next(each for each in range(0, 100, 5) if denoising_steps(each, 5) == 2)
-    same = next(each for each in range(1, 100) if denoising_steps(each, counting) == 2)
+    same = next(each for each, steps in levels_made(counting).items() if steps == 2)
     assert level != same
     one = by_signal.make([Request(same, "a photo of a cat", 3)], photos).images
     by_steps = Img2Img("in_domain", 5, chunk=1, device="cpu")

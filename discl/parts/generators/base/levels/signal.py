@@ -40,8 +40,8 @@ class SignalCounting:
         """The place for a level; None where text alone, or the photo itself, is nearer."""
         off = [abs(share - level / PHOTO) for share in self.shares]
         place = min(range(self.steps), key=off.__getitem__)
-        ends = (level / PHOTO, 1 - level / PHOTO)
-        return None if self.shares[place] == 0 or min(ends) < off[place] else place
+        is_text_alone = round(PHOTO * self.shares[place]) == 0
+        return None if is_text_alone or 1 - level / PHOTO < off[place] else place
 
     def _why_not(self, level: int) -> str:
         reached = [each for each in range(1, PHOTO) if self._nearest(each) is not None]
