@@ -171,11 +171,12 @@ def _plan_here(spec: Benchmark, *, as_json: bool) -> None:
 
 
 def _of_the_data(spec: Benchmark) -> list[str]:
-    """What is to be known of the photos and prompts; reads the data."""
+    """What is to be known of generator, photos and prompts; reads the data."""
     from discl.harness.bank.prompt_remarks import prompt_lines
     from discl.harness.bank.source_size import source_lines
 
-    return [*source_lines(spec), *prompt_lines(spec)]
+    told_by_the_generator = getattr(spec.part("generators").build(), "notes", ())
+    return [*told_by_the_generator, *source_lines(spec), *prompt_lines(spec)]
 
 
 def _power(spec: Benchmark, cost: CostEstimate) -> list[str]:

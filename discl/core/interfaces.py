@@ -182,7 +182,8 @@ class Generator(Protocol):
     the denoising steps it has done. It may have `release`, which gives back what it loaded, says
     whether that was anything, and loads it again when it is next asked; a scorer too. One with a
     true `takes_boxes` is given the boxes of each photo, which its images then depend on; with a
-    true `needs_boxes` as well, photos without one are refused before any work.
+    true `needs_boxes` as well, photos without one are refused before any work. It may have `notes`,
+    sentences that a plan tells of it.
     """
 
     version: int

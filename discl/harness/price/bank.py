@@ -74,6 +74,11 @@ def bank_price(
             f"generator {spec.generator['name']!r} is no diffusion checkpoint, whose configuration"
             " tells its work"
         )
+    if not hasattr(generator, "text_guidance"):
+        raise UnknownWorkError(
+            f"generator {spec.generator['name']!r} calls diffusers' own pipeline of {checkpoint!r},"
+            " whose work is not counted; discl plan without --gpu measures it here"
+        )
     from discl.parts.generators.base.chunks import chunk_of
 
     config = config_of(checkpoint)

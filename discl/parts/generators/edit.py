@@ -78,6 +78,19 @@ class Edit(Pipeline):
             return lambda level: {}
         return super()._of_level()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a plan tells of it, in sentences."""
+        told = super().notes
+        if self.choice.form.axis != IMAGE_GUIDANCE:
+            return told
+        low, high = self.image_guidance
+        return (
+            *told,
+            f"Levels are weights of the photo from {low:g} to {high:g}, and take all {self.steps}"
+            " steps each, more than are counted here.",
+        )
+
     def weight_of(self, level: int) -> float:
         """InstructPix2Pix's weight of the photo at a level; it rises with it."""
         low, high = self.image_guidance

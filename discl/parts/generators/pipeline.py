@@ -192,6 +192,22 @@ class Pipeline:
         return trained_on(self.checkpoint)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a plan tells of it, in sentences."""
+        from discl.parts.generators.base.families import FAMILIES
+
+        name = self.choice.kind.__name__
+        instead = (
+            "; generator.name = 'img2img' drives this checkpoint too, in one loop"
+            if name in FAMILIES and not self.pipeline_class
+            else ""
+        )
+        return (
+            f"Images are made by calls of {name}, level by level, which is slower than one loop"
+            f" over all levels{instead}.",
+        )
+
+    @property
     def photo_size(self) -> tuple[int, int] | None:
         """(height, width) of the photos it works best from: `size`, or the checkpoint's own."""
         return (self.size[1], self.size[0]) if self.size else sample_size(self._folder)

@@ -161,6 +161,11 @@ def test_without_text_guidance_there_would_be_none_by_the_photo(tmp_path: Path) 
         _generator(folder, arguments={"image_guidance_scale": 1.5}).identity()
 
 
+def test_a_plan_says_what_levels_of_image_guidance_cost(tmp_path: Path) -> None:
+    part = _generator(_holding(tmp_path, "StableDiffusionInstructPix2PixPipeline"), steps=20)
+    assert any("from 1 to 2.2, and take all 20 steps each" in note for note in part.notes)
+
+
 def test_the_class_that_edits_is_told_by_the_checkpoint(tmp_path: Path) -> None:
     for named, called in (
         ("FluxKontextPipeline", "FluxKontextInpaintPipeline"),

@@ -12,11 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
+from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Photos, Request
 from discl.core.levels import denoising_steps
 from discl.core.progress import DENOISING, PartOfWork, counting
 from discl.core.registry import bind
+from discl.harness.price.bank import bank_price
+from discl.harness.price.checkpoints import UnknownWorkError
 from discl.parts.generators.base.pipelines.strengths import strength_of
 from discl.parts.generators.pipeline import Pipeline
 from discl.testing import pipeline_checkpoints, untrained_adapters
@@ -189,6 +192,19 @@ def test_a_released_checkpoint_is_loaded_again_and_gives_the_same() -> None:
     before = part.make(request, photo).images
     assert part.release()
     assert np.array_equal(part.make(request, photo).images, before)
+
+
+def test_a_plan_says_that_it_is_slower_and_prices_no_gpu_by_work_that_is_not_counted(
+    tmp_path: Path,
+) -> None:
+    (note,) = _generator().notes
+    assert "level by level, which is slower" in note
+    assert "generator.name = 'img2img' drives this checkpoint too" in note
+    (note,) = _generator(_holding(tmp_path, "SanaSprintPipeline")).notes
+    assert "img2img" not in note
+    nothing: Any = None
+    with pytest.raises(UnknownWorkError, match="'pipeline' calls diffusers' own pipeline of"):
+        bank_price(load("cifar10_lt", settings=["generator.name=pipeline"]), nothing, nothing, [0])
 
 
 # ---------------------------------------------------------------- images that failed
