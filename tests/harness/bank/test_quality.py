@@ -210,6 +210,15 @@ def test_label_retention_is_judged_by_real_photos_and_by_captions(quality: Quali
     assert quality.levels[0].probe_retention == quality.levels[0].caption_retention == 0.5
     assert quality.levels[0].probe_retention_kept == 1
     assert _stats(quality, 2, 0).probe_retention_kept is None
+
+
+def test_images_of_another_class_retain_the_class_they_were_to_become() -> None:
+    targets = json.dumps(["dog", SCRIPT])
+    quality = _inspect(_bench("prompts.name=diffmix", f"prompts.targets={targets}"))
+    dogs, birds = (_stats(quality, label, 0) for label in (1, 2))  # all are painted like dogs
+    assert (dogs.probe_retention, dogs.caption_retention, dogs.kept) == (0, 0, 0)
+    assert (birds.probe_retention, birds.caption_retention, birds.kept) == (1, 1, 4)
+    assert _stats(quality, 1, 50).probe_retention == 0  # the photo, still of its own class
     classifiers = quality.classifiers
     assert (
         classifiers.probe_val_accuracy
