@@ -138,7 +138,8 @@ class Embedding:
             self._train(each, path, stepped)
             known = sha256_file(path)
             write_text(seal, sealed_text({"sha256": known}))
-        stepped(self.recipe.steps)
+        else:
+            stepped(self.recipe.steps)
         return LearnedWord(each.name, each.token, path.name, known)
 
     def _train(self, each: _ClassPhotos, path: Path, stepped: Callable[[int], None]) -> None:

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from discl.cli import main
 from discl.config.load import load
 from discl.core.errors import UserError
-from discl.core.interfaces import CaptionContext
+from discl.core.interfaces import CaptionContext, Request
 from discl.core.progress import no_progress
 from discl.core.registry import bind
 from discl.harness.embed.inversion import InversionRecipe
@@ -31,7 +32,33 @@ def embedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return made
 
 
-def test_words_are_learned_once_and_made_again_where_they_are_damaged(
+def test_words_are_learned_once_and_read_by_prompts_and_generators(embedding: Any) -> None:
+    one = "hard_rule.max_class_images=6"
+    first = embedding(one)
+    words = first.learn(no_progress)
+    assert [word.name for word in words.words] == [each.name for each in first.classes]
+    assert all(word.token == f"<{word.name}>" for word in words.words)
+    files = [path.name for path in words.folder.iterdir() if path.suffix]  # no lock
+    kinds = [word.token.strip("<>") + kind for word in words.words for kind in KINDS]
+    assert sorted(files) == sorted([*kinds, "words.json"])
+    again = embedding(one)
+    assert again.learn(no_progress) == words
+    assert "family" not in vars(again.bench.generator)  # nothing was loaded
+    part = bind("prompts", "dafusion", {"words": str(words.folder)}).build()
+    word = words.words[0]
+    context = CaptionContext(0, word.name, ("a",), "photo")
+    assert part.choices(context) == (f"a photo of {word.token}",)
+    assert part.caption(context) == f"a photo of {word.name}"
+    with pytest.raises(UserError, match="has no word for 'yak'"):
+        part.choices(context._replace(name="yak"))
+    # the folder stands for its words, each with a digest of its own
+    given = {"textual_inversion": {"file": str(words.folder)}}
+    read = bind("generators", "img2img", given).build().identity()["textual_inversion"]
+    assert [each["token"] for each in read] == [each.token for each in words.words]
+
+
+@pytest.mark.slow(reason="loads the checkpoint six times")
+def test_a_stop_and_damage_change_no_word(
     embedding: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told: list[int] = []
@@ -41,40 +68,28 @@ def test_words_are_learned_once_and_made_again_where_they_are_damaged(
         if len(told) == 3:
             raise KeyboardInterrupt
 
-    first = embedding()
     with pytest.raises(KeyboardInterrupt):
-        first.learn(stop)
+        embedding().learn(stop)
     words = embedding().learn(no_progress)
-    assert [word.name for word in words.words] == [each.name for each in first.classes]
-    assert all(word.token == f"<{word.name}>" for word in words.words)
-    files = [path.name for path in words.folder.iterdir() if path.suffix]  # no lock
-    kinds = [word.token.strip("<>") + kind for word in words.words for kind in KINDS]
-    assert sorted(files) == sorted([*kinds, "words.json"])
-    again = embedding().learn(no_progress)  # asks for no checkpoint
-    assert again == words
     file = words.folder / words.words[0].file
     good = file.read_bytes()
     file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     assert embedding().learn(no_progress) == words
     assert "its word is learned again" in capsys.readouterr().err
     assert file.read_bytes() == good
-    _check_prompts(words.folder, words.words)
-
-
-def _check_prompts(folder: Path, words: Any) -> None:
-    part = bind("prompts", "dafusion", {"words": str(folder)}).build()
-    context = CaptionContext(0, words[0].name, ("a",), "photo")
-    assert part.choices(context) == (f"a photo of {words[0].token}",)
-    assert part.caption(context) == f"a photo of {words[0].name}"
-    with pytest.raises(UserError, match="has no word for 'yak'"):
-        part.choices(context._replace(name="yak"))
+    given = {"steps": 2, "textual_inversion": {"file": str(words.folder)}}
+    request = Request(0, f"a photo of {words.words[0].token}", 0)
+    photos = np.zeros((1, 32, 32, 3), np.uint8)
+    taught = bind("generators", "img2img", given).build().make([request], photos)
+    plain = bind("generators", "img2img", {"steps": 2}).build().make([request], photos)
+    assert not np.array_equal(taught.images, plain.images)
 
 
 def test_another_recipe_or_other_photos_are_other_words(embedding: Any) -> None:
     folders = {
         embedding().folder,
         embedding(recipe=InversionRecipe(steps=3, batch=1, lr=1e-2)).folder,
-        embedding("hard_rule.max_class_images=10").folder,
+        embedding("hard_rule.max_class_images=6").folder,
         embedding("generator.checkpoint=in_domain").folder,
     }
     assert len(folders) == 4

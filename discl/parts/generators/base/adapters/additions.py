@@ -20,6 +20,7 @@ from discl.parts.generators.base.adapters.textual_inversion import (
     TextualInversionSetting,
     Word,
     add_words,
+    single_words,
 )
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def read_additions(
     one_controlnet = _at_most_one("controlnet", controlnet, ControlNetSetting)
     additions = Additions(
         read_tables("lora", lora, LoraSetting),
-        read_tables("textual_inversion", textual_inversion, TextualInversionSetting),
+        single_words(read_tables("textual_inversion", textual_inversion, TextualInversionSetting)),
         one_ip_adapter,
         one_controlnet,
         _arguments(scheduler_arguments or {}),

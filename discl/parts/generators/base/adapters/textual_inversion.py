@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError, shown
+from discl.files.learned_words import LIST, read_words
 from discl.files.weights import without_warnings
 from discl.parts.generators.base.adapters.weight_files import (
     digest_of_file,
@@ -72,6 +74,24 @@ class TextualInversionSetting:
             )
         matrices = {name: rows if rows.ndim == 2 else rows[None] for name, rows in vectors.items()}
         return Word(token, matrices, digest_of_file(path))
+
+
+def single_words(
+    settings: Sequence[TextualInversionSetting],
+) -> tuple[TextualInversionSetting, ...]:
+    """Settings of one word each: a folder of `discl embed` stands for all the words in it.
+
+    Raises UserError where its list is damaged.
+    """
+    found = list[TextualInversionSetting]()
+    for setting in settings:
+        folder = Path(setting.file).expanduser()
+        if setting.token or setting.weight_name or not (folder / LIST).is_file():
+            found.append(setting)
+            continue
+        words = read_words(folder, "generator.textual_inversion.file").words
+        found += [TextualInversionSetting(str(folder / word.file), word.token) for word in words]
+    return tuple(found)
 
 
 @dataclass(frozen=True)
