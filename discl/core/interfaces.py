@@ -178,6 +178,7 @@ class Generator(Protocol):
     size may have `photo_size`, (height, width), or None: photos of which the dataset has the
     originals are then given at that size. A generator may have `texts_read`, from texts to
     `TextsRead`, or None where all are read whole, which loads no weights; a scorer too. It may have
+    `remarks`, from prompts to sentences about settings that none of them uses. It may have
     `chunk`, how many images it makes in the time of one, and tell `discl.core.progress.work()` of
     the denoising steps it has done. It may have `release`, which gives back what it loaded, says
     whether that was anything, and loads it again when it is next asked; a scorer too. One with a

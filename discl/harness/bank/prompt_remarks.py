@@ -58,11 +58,23 @@ def prompt_remarks(bench: Bench) -> Iterator[str]:
                 captions.setdefault(sources.caption_of(position, text), asked)
     yield from _without_words(bench, of_class)
     yield from _cut(bench, _Texts(prompts, "prompt", "the generator", bench.generator))
-    if negative := getattr(bench.generator, "negative_prompt", ""):
+    yield from _of_generator(bench, [*prompts])
+    negative = getattr(bench.generator, "negative_prompt", "")
+    if texts := getattr(bench.generator, "negative_texts", (negative,) if negative else ()):
+        negatives = dict.fromkeys(texts)
         yield from _cut(
-            bench, _Texts({negative: None}, "negative prompt", "the generator", bench.generator)
+            bench, _Texts(negatives, "negative prompt", "the generator", bench.generator)
         )
     yield from _cut(bench, _Texts(captions, "caption", "the scorer", bench.scorer))
+
+
+def _of_generator(bench: Bench, prompts: Sequence[str]) -> Iterator[str]:
+    """What the generator itself has to say of prompts."""
+    remarks = getattr(bench.generator, "remarks", None)
+    try:
+        yield from () if remarks is None else remarks(prompts)
+    except UserError:  # a file cannot be read, which is said where it is used
+        return
 
 
 def prompt_lines(spec: Benchmark) -> tuple[str, ...]:
@@ -136,6 +148,14 @@ def _cut(bench: Bench, texts: _Texts) -> Iterator[str]:
         return
     label = texts.classes[cut[0]]
     name = "" if label is None else f"{bench.dataset.classes[label]}: "
+    if getattr(texts.part, "long_prompts", "cut") == "refuse":
+        shown = "; ".join(map(_short, cut[:_NAMES]))
+        raise UserError(
+            f'generator.long_prompts = "refuse": {len(cut)} of {len(listed)} {texts.what}s'
+            f" {'is' if len(cut) == 1 else 'are'} longer than the {read.most} tokens that"
+            f" {texts.reader} reads ({name}{shown}{'; ...' if len(cut) > _NAMES else ''}); shorten"
+            ' them, or set it to "cut"'
+        )
     yield (
         f"{len(cut)} of {len(listed)} {texts.what}s {'is' if len(cut) == 1 else 'are'} longer than"
         f" the {read.most} tokens that {texts.reader} reads, and cut ({name}{_short(cut[0])});"

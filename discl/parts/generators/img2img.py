@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,11 @@ from discl.files.networks.weight_bytes import weight_bytes
 from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
 from discl.parts.generators.base.adapters.additions import read_additions
-from discl.parts.generators.base.adapters.text_settings import NegativePrompts, guidance_by_level
+from discl.parts.generators.base.adapters.text_settings import (
+    NegativePrompts,
+    guidance_by_level,
+    unused,
+)
 from discl.parts.generators.base.checkpoint_size import sample_size
 from discl.parts.generators.base.chunks import chunk_of
 from discl.parts.generators.base.schedulers import check_name, revision
@@ -95,7 +99,7 @@ class Img2Img:
     version = 2
     not_hashed = (
         *("checkpoint", "chunk", "device", "channels_last", "fused_qkv", "attention", "compile"),
-        "rest_text",
+        *("rest_text", "long_prompts"),
         # files, of which the identity has the digests
         *("lora", "textual_inversion", "ip_adapter", "controlnet", "gguf", "negative_prompts"),
     )
@@ -131,6 +135,7 @@ class Img2Img:
         gguf: str = "",
         text_guidance_at: Mapping[str, Any] | None = None,
         negative_prompts: str = "",
+        long_prompts: str = "cut",
     ) -> None:
         """Settings:
 
@@ -176,6 +181,8 @@ class Img2Img:
         `gguf`: a GGUF file with the denoiser's weights.
         `text_guidance_at`: the weight of guidance of levels that have their own, as {50 = 1.2}.
         `negative_prompts`: a JSON file of negative prompts by class; "*" stands for the others.
+        `long_prompts`: what happens to prompts of more tokens than are read: "cut" behind the last
+            one that is, or "refuse" before any work.
         """
         at_least_one("steps", steps, "denoising step is needed")
         if steps > MOST_STEPS:
@@ -192,6 +199,7 @@ class Img2Img:
         check_name(scheduler)
         one_of("dtype", dtype, _DTYPES)
         one_of("attention", attention, _SLICED)
+        one_of("long_prompts", long_prompts, ("cut", "refuse"))
         one_of("levels_as", levels_as, UNITS)
         check_text_guidance(text_guidance)
         self.text_guidance_at = guidance_by_level(text_guidance_at)
@@ -211,6 +219,7 @@ class Img2Img:
         self.scheduler = scheduler
         self.negative_prompt = negative_prompt
         self.negative_prompts = NegativePrompts(negative_prompts, negative_prompt)
+        self.long_prompts = long_prompts
         self.scores = (aesthetic_score, negative_aesthetic_score)
         self.dtype = dtype
         self._chunk = chunk
@@ -270,6 +279,16 @@ class Img2Img:
         from discl.parts.generators.base.text_limits import texts_read
 
         return texts_read(self._folder, texts, self.additions.words)
+
+    def remarks(self, prompts: Sequence[str]) -> Iterator[str]:
+        """Sentences about settings that none of `prompts` uses."""
+        return unused(prompts, self.words, self.negative_prompts)
+
+    @property
+    def negative_texts(self) -> tuple[str, ...]:
+        """The negative prompts that may be used."""
+        texts = (self.negative_prompt, *self.negative_prompts.by_class.values())
+        return tuple(dict.fromkeys(text for text in texts if text))
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
 
 from discl.config.load import load
 from discl.core.errors import UserError
@@ -113,6 +116,34 @@ def test_a_negative_prompt_is_cut_too() -> None:
         "1 of 1 negative prompts is longer than the 3 tokens that the generator reads, and cut"
         " (blurry, dark and without a dog)"
     )
+
+
+def test_long_prompts_are_refused_where_that_is_asked_for() -> None:
+    bench = _bench("cifar10_lt", "dog", "cat")
+    bench.generator = Reader()  # type: ignore[assignment]
+    bench.generator.long_prompts = "refuse"  # type: ignore[attr-defined]
+    with pytest.raises(
+        UserError,
+        match=r'long_prompts = "refuse": 1 of 1 prompts is longer than the 3 tokens.*set it to',
+    ):
+        list(prompt_remarks(bench))
+
+
+def test_settings_that_no_prompt_uses_are_named(tmp_path: Path) -> None:
+    save_file({"<a-dog>": torch.zeros(1, 8)}, tmp_path / "word.safetensors")
+    (tmp_path / "negative.json").write_text('{"dog": "cat", "dgo": "cat", "*": "blurry"}')
+    settings = [
+        "generator.name=img2img",
+        f'generator.textual_inversion={{file="{tmp_path}/word.safetensors"}}',
+        f"generator.negative_prompts={tmp_path}/negative.json",
+    ]
+    assert [*prompt_remarks(_bench("cifar10_lt", "dog", "cat", settings=settings))] == [
+        "1 of 1 words of generator.textual_inversion are in no prompt (<a-dog>), so they change no"
+        ' image; write them into the prompts, e.g. "a photo of <a-dog>"',
+        f"1 of 3 keys of generator.negative_prompts = '{tmp_path}/negative.json' are in no prompt"
+        " (dgo): a prompt gets the negative prompt of the class whose name it holds; correct the"
+        " names, or use '*'",
+    ]
 
 
 def test_a_part_that_cannot_be_loaded_here_says_nothing_of_texts() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from discl.core.plain_files import parsed_json, plain_text
 from discl.files.disk import resource
 from discl.parts.generators.base.setting_checks import check_text_guidance
 
+_NAMES = 4  # in a sentence
 OTHERS = "*"  # the key of classes that have no negative prompt of their own
 
 
@@ -74,23 +75,47 @@ class NegativePrompts:
             )
         return content
 
+    def unused_by(self, prompts: Sequence[str]) -> list[str]:
+        """The classes of the file whose names no prompt holds."""
+        return sorted(
+            name
+            for name, pattern in self._patterns.items()
+            if not any(pattern.search(prompt) for prompt in prompts)
+        )
+
     @cached_property
-    def _names(self) -> list[tuple[re.Pattern[str], str]]:
-        """The longest first, so that a zebra finch is no zebra."""
+    def _patterns(self) -> dict[str, re.Pattern[str]]:
+        """The longest names first, so that a zebra finch is no zebra."""
         names = sorted((name for name in self.by_class if name != OTHERS), key=len, reverse=True)
-        return [
-            (re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE), self.by_class[name])
-            for name in names
-        ]
+        return {
+            name: re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE) for name in names
+        }
 
     def of(self, prompt: str) -> str:
         """The negative prompt of a prompt."""
         if not self.file:
             return self.default
-        found = (negative for name, negative in self._names if name.search(prompt))
-        return next(found, self.by_class.get(OTHERS, self.default))
+        for name, pattern in self._patterns.items():
+            if pattern.search(prompt):
+                return self.by_class[name]
+        return self.by_class.get(OTHERS, self.default)
 
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """All that may be used."""
-        return tuple(dict.fromkeys([self.default, *self.by_class.values()]))
+
+def unused(
+    prompts: Sequence[str], words: Sequence[str], negative: NegativePrompts
+) -> Iterator[str]:
+    """Sentences about `words` of textual inversion, and classes of a file, that no prompt uses."""
+    if unused_words := [word for word in words if not any(word in prompt for prompt in prompts)]:
+        first = unused_words[0]
+        yield (
+            f"{len(unused_words)} of {len(words)} words of generator.textual_inversion are in no"
+            f" prompt ({', '.join(unused_words[:_NAMES])}), so they change no image; write them"
+            f' into the prompts, e.g. "a photo of {first}"'
+        )
+    if names := negative.unused_by(prompts):
+        yield (
+            f"{len(names)} of {len(negative.by_class)} keys of generator.negative_prompts ="
+            f" {negative.file!r} are in no prompt ({', '.join(names[:_NAMES])}): a prompt gets the"
+            " negative prompt of the class whose name it holds; correct the names, or use"
+            f" {OTHERS!r}"
+        )
