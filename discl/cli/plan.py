@@ -117,6 +117,7 @@ def _plan_on(gpu: Gpu, spec: Benchmark, options: dict[str, Any], *, as_json: boo
         _print_json(as_dict(spec, priced))
     else:
         print_plan(spec, priced)
+        _tell_licence(spec)
 
 
 def _print_json(value: Any) -> None:
@@ -168,6 +169,15 @@ def _plan_here(spec: Benchmark, *, as_json: bool) -> None:
     print_strategies(cost)
     for sentence in power:
         tell(sentence, indent="  ")
+    _tell_licence(spec)
+
+
+def _tell_licence(spec: Benchmark) -> None:
+    from discl.cli.render.tables import tell
+    from discl.files.licences import licence_sentence
+
+    if sentence := licence_sentence(spec.part("generators").build()):
+        tell(sentence)
 
 
 def _of_the_data(spec: Benchmark) -> list[str]:

@@ -51,6 +51,7 @@ from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData, for_val, metrics_on_val
 from discl.engine.training.sampler import SamplerView, Targets
 from discl.files.disk import data_home, home
+from discl.files.licences import keep_licence
 from discl.harness.hard.hard_photos import HardPhotos, photo_lines
 from discl.harness.hard.out_of_fold import HeldOutPredictions
 from discl.harness.run.epoch_targets import epoch_targets
@@ -372,6 +373,7 @@ class Bench:
         if getattr(executor, "item_is_job", False):
             at_once = batch
         wanted = self.wanted(levels)
+        keep_licence(self.bank.folder, self.generator)
         return self.bank.build(
             wanted,
             self.counting,

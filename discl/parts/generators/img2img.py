@@ -13,6 +13,7 @@ from discl.core.compute.precision import true_float32
 from discl.core.errors import UserError, is_out_of_memory
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import MOST_STEPS, UNITS, Counting, LevelGrid, denoising_steps
+from discl.files.licences import MODEL_CARD, licence_of
 from discl.files.networks.weight_bytes import weight_bytes
 from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
@@ -45,7 +46,7 @@ _DTYPES = ("float32", "float16", "bfloat16")
 _RETRIED = 4  # images that are denoised together where they are made once more
 # not the single files that many repositories add
 _FILES = (
-    *("model_index.json", TRAINING_DATA),
+    *("model_index.json", TRAINING_DATA, MODEL_CARD),
     *("*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model", "*/*.jinja"),
 )
 
@@ -254,6 +255,11 @@ class Img2Img:
     def training_data(self) -> str:
         """What the checkpoint was trained on, as its folder says; else "unknown"."""
         return training_data(self._folder)
+
+    @property
+    def licence(self) -> str:
+        """What the checkpoint's model card states; else "unknown"."""
+        return licence_of(self.checkpoint)
 
     @property
     def trained_on(self) -> frozenset[str]:

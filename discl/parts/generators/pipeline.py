@@ -12,6 +12,7 @@ from discl.core.compute.precision import true_float32
 from discl.core.errors import UserError
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import denoising_steps
+from discl.files.licences import licence_of
 from discl.files.networks.weight_bytes import weight_bytes
 from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
@@ -181,6 +182,11 @@ class Pipeline:
         """The digest of the weights, the class that makes the images of them, what is added."""
         made_by = {"weights": digest_of(self._folder), "pipeline": self.choice.kind.__name__}
         return made_by | self._additions.identity()
+
+    @property
+    def licence(self) -> str:
+        """What the checkpoint's model card states; else "unknown"."""
+        return licence_of(self.checkpoint)
 
     @property
     def training_data(self) -> str:
