@@ -25,7 +25,7 @@ _AUTOENCODERS = ("vae", "movq")
 _OF_AN_IMAGE = ("prompt", "image", "generator", "negative_prompt")
 
 
-class _Made(NamedTuple):
+class _CallMade(NamedTuple):
     """What a call gave."""
 
     pixels: Photos  # [b, h, w, 3]
@@ -108,7 +108,7 @@ class PipelineCalls:
         pictures: list[Image.Image],
         cut: tuple[int, int],
         batch: list[int],
-    ) -> _Made:
+    ) -> _CallMade:
         given = self._given(level, [requests[i] for i in batch], [pictures[i] for i in batch], cut)
         with self._watch.during(real=len({*batch}), size=len(batch)):
             answer = self._answer(given)
@@ -119,7 +119,7 @@ class PipelineCalls:
         pixels = np.asarray(answer.images)
         finite = np.isfinite(pixels).all((1, 2, 3)) & self._watch.decoded_finite(len(batch))
         shown = (np.nan_to_num(pixels) * 255).round().clip(0, 255).astype(np.uint8)
-        return _Made(self._at(shown, len(batch), cut), finite, flags or [False] * len(batch))
+        return _CallMade(self._at(shown, len(batch), cut), finite, flags or [False] * len(batch))
 
     def _given(
         self,
@@ -246,7 +246,7 @@ class _Watch:
         return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
 
-def _reason(made: _Made, row: int) -> str | None:
+def _reason(made: _CallMade, row: int) -> str | None:
     """Why an image failed; None = it did not."""
     if not made.finite[row]:
         return NOT_FINITE

@@ -83,10 +83,13 @@ EDITED_BY = {
 }
 
 _VIDEO = "makes videos"
-_CONTROL = "needs a picture of edges, depth or poses beside the photo"
+_CONTROL = (
+    "needs a picture of edges, depth or poses beside the photo; where img2img drives the family,"
+    " generator.controlnet makes it"
+)
 _NO_STRENGTH = "takes pictures, and has no strength or other number between text and photo"
 _NO_PROMPT = "takes no prompt"
-_UNTRIED = "guides by the photo, and its text encoder of many gigabytes was not tried here"
+_UNTRIED = "guides by the photo, and was not tried here"
 _DECODER = "is a decoder, and its prior reads the prompt; its folder must hold both (the combined)"
 
 # image-to-image classes that no generator calls, each with its reason
