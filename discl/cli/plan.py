@@ -174,7 +174,7 @@ def _plan_here(spec: Benchmark, *, as_json: bool) -> None:
 
 def _tell_licence(spec: Benchmark) -> None:
     from discl.cli.render.tables import tell
-    from discl.files.licences import licence_sentence
+    from discl.files.networks.licences import licence_sentence
 
     if sentence := licence_sentence(spec.part("generators").build()):
         tell(sentence)

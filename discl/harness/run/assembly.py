@@ -51,7 +51,7 @@ from discl.engine.training.config import TrainConfig
 from discl.engine.training.data import TrainingData, for_val, metrics_on_val
 from discl.engine.training.sampler import SamplerView, Targets
 from discl.files.disk import data_home, home
-from discl.files.licences import keep_licence
+from discl.files.networks.licences import keep_licence
 from discl.harness.hard.hard_photos import HardPhotos, photo_lines
 from discl.harness.hard.out_of_fold import HeldOutPredictions
 from discl.harness.run.epoch_targets import epoch_targets

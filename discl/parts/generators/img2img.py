@@ -13,7 +13,7 @@ from discl.core.compute.precision import true_float32
 from discl.core.errors import UserError, is_out_of_memory
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import MOST_STEPS, UNITS, Counting, LevelGrid, denoising_steps
-from discl.files.licences import MODEL_CARD, licence_of
+from discl.files.networks.licences import MODEL_CARD, licence_of
 from discl.files.networks.weight_bytes import weight_bytes
 from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data

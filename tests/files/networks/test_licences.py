@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from discl.files.licences import keep_licence, licence_of, licence_sentence
+from discl.files.networks.licences import keep_licence, licence_of, licence_sentence
 
 
 @pytest.mark.parametrize(
