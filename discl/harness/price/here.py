@@ -57,7 +57,8 @@ def flops_of_images(bench: Bench) -> FlopsOfImages | None:
         return None
     size = generator.size
     size = (size[1], size[0]) if size else bench.source_rule.size
-    guided, dtype = generator.text_guidance > 1, generator.dtype
+    guided = getattr(generator, "most_guidance", generator.text_guidance) > 1
+    dtype = generator.dtype
     try:
         sampling = SamplingShape(size, generator.steps, guided, dtype, generator.chunk, True, True)
         work = GeneratorWork(Networks(config_of(generator.checkpoint)), sampling)

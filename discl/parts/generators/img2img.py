@@ -204,7 +204,8 @@ class Img2Img:
         one_of("levels_as", levels_as, UNITS)
         check_text_guidance(text_guidance)
         self.text_guidance_at = guidance_by_level(text_guidance_at)
-        check_rescale(guidance_rescale, max([text_guidance, *self.text_guidance_at.values()]))
+        self.most_guidance = max([text_guidance, *self.text_guidance_at.values()])
+        check_rescale(guidance_rescale, self.most_guidance)
         check_device(device)
         self.additions = read_additions(
             *(lora, textual_inversion, ip_adapter, controlnet, scheduler_arguments),
