@@ -155,7 +155,8 @@ def benchmark_settings() -> Iterator[str]:
         "title": "what the benchmark is called on its page",
         "based_on": "another file this one begins from; one step only",
     }
-    top = [name for name in plain if name in {"title", "levels", "strategies", "seeds", "trackers"}]
+    at_top = {"title", "levels", "levels_as", "strategies", "seeds", "trackers"}
+    top = [name for name in plain if name in at_top]
     rows = [
         [
             _code(name),

@@ -184,7 +184,10 @@ class Generator(Protocol):
     whether that was anything, and loads it again when it is next asked; a scorer too. One with a
     true `takes_boxes` is given the boxes of each photo, which its images then depend on; with a
     true `needs_boxes` as well, photos without one are refused before any work. It may have `notes`,
-    sentences that a plan tells of it.
+    sentences that a plan tells of it. One that counts levels otherwise than by their share of
+    `steps` has `counting(size)` and a parameter `levels_as` that says how; one that knows the noise
+    of its levels has `level_grid(size)`, a `LevelGrid`. Both are of photos of (height, width), None
+    = not known yet, and load no weights.
     """
 
     version: int
