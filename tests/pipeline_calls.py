@@ -42,6 +42,12 @@ BY_STRENGTH = {
     "chroma": SingleCall("ChromaImg2ImgPipeline", more=SIZE),
     "qwen_image": SingleCall("QwenImageImg2ImgPipeline", more=SIZE),
     "z_image": SingleCall("ZImageImg2ImgPipeline", more=SIZE),
+    "deepfloyd_if": SingleCall("IFImg2ImgPipeline"),
+    "depth_to_image": SingleCall("StableDiffusionDepth2ImgPipeline"),
+    "kandinsky_22": SingleCall(
+        "KandinskyV22Img2ImgCombinedPipeline", more={"height": 64, "width": 64}, side=64
+    ),
+    "kandinsky_3": SingleCall("Kandinsky3Img2ImgPipeline"),
     "flux_dev": SingleCall("FluxImg2ImgPipeline", more=SIZE),
     "lcm": SingleCall("LatentConsistencyModelImg2ImgPipeline"),
     "pag": SingleCall("StableDiffusionPAGImg2ImgPipeline"),

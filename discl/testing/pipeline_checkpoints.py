@@ -9,6 +9,12 @@ from typing import Any
 import diffusers
 import torch
 from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+    DPTConfig,
+    DPTForDepthEstimation,
+    DPTImageProcessor,
     Gemma2Config,
     Gemma2Model,
     Mistral3Config,
@@ -246,7 +252,152 @@ def qwen_edit_plus() -> Any:
     return _qwen_edit("QwenImageEditPlusPipeline")
 
 
+def depth_to_image() -> Any:
+    """Stable Diffusion with a map of the photo's depth, which a network of its own estimates."""
+    sd = untrained.sd(1)
+    estimator = DPTForDepthEstimation(
+        DPTConfig(
+            image_size=32,
+            patch_size=8,
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=4,
+            num_attention_heads=2,
+            backbone_out_indices=[0, 1, 2, 3],
+            neck_hidden_sizes=[8, 8, 8, 8],
+            fusion_hidden_size=8,
+            is_hybrid=False,
+        )
+    )
+    return _with_parts_of(
+        "StableDiffusionDepth2ImgPipeline",
+        sd,
+        unet=_wider(sd.unet, 5),
+        depth_estimator=estimator,
+        feature_extractor=DPTImageProcessor(size={"height": 32, "width": 32}),
+    )
+
+
+def _residual_unet(**more: Any) -> Any:
+    """The kind that IF and Kandinsky 2.2 have, which tells its variance as well."""
+    return diffusers.UNet2DConditionModel(
+        sample_size=32,
+        layers_per_block=1,
+        block_out_channels=(32, 64),
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=8,
+        resnet_time_scale_shift="scale_shift",
+        **more,
+    )
+
+
+def deepfloyd_if() -> Any:
+    """DeepFloyd IF, which denoises pixels."""
+    flux = flow_checkpoints.flux_dev(1)
+    unet = _residual_unet(
+        in_channels=3,
+        out_channels=6,
+        encoder_hid_dim=flux.text_encoder_2.config.d_model,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=2,
+        cross_attention_norm="group_norm",
+        act_fn="gelu",
+    )
+    return diffusers.IFPipeline(
+        tokenizer=flux.tokenizer_2,
+        text_encoder=flux.text_encoder_2,
+        unet=unet,
+        scheduler=diffusers.DDPMScheduler(beta_schedule="linear", variance_type="learned_range"),
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
+    )
+
+
+def _movq() -> Any:
+    return diffusers.VQModel(
+        block_out_channels=[32, 64],
+        down_block_types=["DownEncoderBlock2D", "AttnDownEncoderBlock2D"],
+        up_block_types=["AttnUpDecoderBlock2D", "UpDecoderBlock2D"],
+        latent_channels=4,
+        norm_num_groups=8,
+        norm_type="spatial",
+        num_vq_embeddings=12,
+        vq_embed_dim=4,
+    )
+
+
+def kandinsky_3() -> Any:
+    flux = flow_checkpoints.flux_dev(1)
+    return diffusers.Kandinsky3Pipeline(
+        tokenizer=flux.tokenizer_2,
+        text_encoder=flux.text_encoder_2,
+        unet=diffusers.Kandinsky3UNet(
+            time_embedding_dim=4,
+            groups=2,
+            attention_head_dim=4,
+            block_out_channels=(32, 64),
+            cross_attention_dim=4,
+            encoder_hid_dim=flux.text_encoder_2.config.d_model,
+        ),
+        scheduler=diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
+        movq=_movq(),
+    )
+
+
+def kandinsky_22() -> Any:
+    """The decoder with its prior, which turns a prompt into an embedding of an image."""
+    sdxl = untrained.sdxl(1)
+    width = untrained.WIDTH
+    vision = CLIPVisionConfig(
+        hidden_size=width,
+        projection_dim=width,
+        intermediate_size=37,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=8,
+    )
+    unet = _residual_unet(
+        in_channels=4,
+        out_channels=8,
+        encoder_hid_dim=width,
+        encoder_hid_dim_type="image_proj",
+        addition_embed_type="image",
+    )
+    return diffusers.KandinskyV22CombinedPipeline(
+        unet=unet,
+        scheduler=diffusers.DDPMScheduler(beta_schedule="linear"),
+        movq=_movq(),
+        prior_prior=diffusers.PriorTransformer(
+            num_attention_heads=2,
+            attention_head_dim=12,
+            embedding_dim=width,
+            num_layers=1,
+            num_embeddings=sdxl.tokenizer_2.model_max_length,
+        ),
+        prior_image_encoder=CLIPVisionModelWithProjection(vision),
+        prior_text_encoder=sdxl.text_encoder_2,
+        prior_tokenizer=sdxl.tokenizer_2,
+        prior_scheduler=diffusers.UnCLIPScheduler(
+            variance_type="fixed_small_log",
+            prediction_type="sample",
+            clip_sample=True,
+            clip_sample_range=5.0,
+        ),
+        prior_image_processor=CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32),
+    )
+
+
 BUILDERS = {
+    "deepfloyd_if": deepfloyd_if,
+    "depth_to_image": depth_to_image,
+    "kandinsky_22": kandinsky_22,
+    "kandinsky_3": kandinsky_3,
     "qwen_edit": qwen_edit,
     "qwen_edit_plus": qwen_edit_plus,
     "flux2": flux2,

@@ -22,7 +22,7 @@ def strength_of(pipeline_class: type[Any], level: int, steps: int) -> float:
     wanted = denoising_steps(level, steps)
     for strength in _candidates(wanted, steps):
         taken = _taken(pipeline_class, strength, steps)
-        if taken in (None, wanted):
+        if wanted == (int(steps * strength) if taken is None else taken):
             return strength
     raise UserError(
         f"{pipeline_class.__name__} takes {wanted} of {steps} steps at no strength, as level"
