@@ -360,17 +360,21 @@ def settings_of(module: str) -> dict[str, tuple[str, str]]:
         *zip(args.kwonlyargs, args.kw_defaults, strict=True),
     ]
     written = ast.get_docstring(constructor) or ""
+    handed_on = {}
+    if args.kwarg is not None:  # to the class it builds on, whose settings are its own, too
+        handed_on = settings_of(_defined_in(module, ast.unparse(part.bases[0])))
     sentences = {
         name: " ".join(text.split())
         for name, text in re.findall(r"^`(\w+)`: (.+?)(?=^`\w+`: |\Z)", written, re.M | re.S)
     }
-    return {
+    own = {
         arg.arg: (
             "" if default is None else _literal(home, default),
             sentences.get(arg.arg, ""),
         )
         for arg, default in pairs
     }
+    return own | {name: told for name, told in handed_on.items() if name not in own}
 
 
 def _source(module: str) -> ast.Module:
