@@ -40,8 +40,8 @@ PROMPTS = ("a photo of a cat", "a photo of a dog")
 @click.option("--photos", default=1, show_default=True)
 @click.option("--pixels", default=64, show_default=True, help="Side of a photo.")
 @click.option("--width", default=4, show_default=True, help="Attention heads, times the tests'.")
-@click.option("--steps", default=20, show_default=True)
-@click.option("--chunk", default=8, show_default=True, help="Images in one call of the denoiser.")
+@click.option("--steps", default=50, show_default=True)
+@click.option("--chunk", default=16, show_default=True, help="Images in one call of the denoiser.")
 @click.option("--threads", default=1, show_default=True)
 def main(
     kinds: str, photos: int, pixels: int, width: int, steps: int, chunk: int, threads: int

@@ -27,6 +27,9 @@ class Flow(Family):
     denoiser_name = "transformer"
     is_convolutional = False
     patch = 2
+    # their text encoders are large and fill prompts up, so one at a time keeps a GPU busy; and an
+    # encoder that fills up to the longest of a batch would change last bits
+    texts_at_once = 1
     flow_schedulers: ClassVar[tuple[str, ...]] = (EULER,)
     # whether diffusers' pipeline of the family hands in the sigmas 1 .. 1/steps, which the
     # scheduler then shifts, instead of leaving them to the scheduler

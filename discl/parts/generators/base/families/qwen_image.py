@@ -25,8 +25,6 @@ class QwenImage(PackedFlow):
 
     pipeline_class = "QwenImageImg2ImgPipeline"
     reads: ClassVar[Mapping[str, int]] = {"tokenizer": 512}
-    # an encoder fills prompts up to the longest of its batch, which changes their last bits
-    texts_at_once = 1
     token_step = 64
 
     def check(self, sampling: Sampling) -> None:
