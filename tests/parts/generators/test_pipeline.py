@@ -210,6 +210,27 @@ def test_a_plan_says_that_it_is_slower_and_prices_no_gpu_by_work_that_is_not_cou
         bank_price(load("cifar10_lt", settings=["generator.name=pipeline"]), nothing, nothing, [0])
 
 
+@pytest.mark.parametrize(
+    ("parts", "side"),
+    [
+        ({"unet": {"sample_size": 64}}, 64),  # DeepFloyd IF
+        ({"unet": {"sample_size": 64}, "movq": {"block_out_channels": [1] * 4}}, 512),
+        (
+            {"transformer": {"sample_size": 32}, "vae": {"encoder_block_out_channels": [1] * 6}},
+            1024,
+        ),
+    ],
+)
+def test_photos_come_at_the_size_a_checkpoint_was_made_for(
+    parts: dict[str, Any], side: int, tmp_path: Path
+) -> None:
+    for name, config in parts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    assert _generator(tmp_path).photo_size == (side, side)
+    assert _generator(tmp_path, size=(48, 32)).photo_size == (32, 48)
+
+
 # ---------------------------------------------------------------- images that failed
 
 

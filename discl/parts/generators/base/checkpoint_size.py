@@ -7,6 +7,8 @@ from typing import Any
 
 from discl.core.plain_files import parsed_json, plain_text
 
+_AUTOENCODERS = ("vae", "movq")
+_BLOCKS = ("block_out_channels", "encoder_block_out_channels")
 _FACTOR = 8  # pixels a latent stands for, where the autoencoder does not say
 _OF_TRANSFORMERS = 128  # latents of a side, where a transformer does not say: 1024 pixels
 
@@ -29,14 +31,19 @@ def sample_size(folder: Path) -> tuple[int, int] | None:
 
 
 def pixels_of_latent(folder: Path) -> int:
-    """Pixels of a side that a latent stands for."""
-    blocks = _setting(folder / "vae" / "config.json", "block_out_channels")
-    if isinstance(blocks, list) and blocks:
-        return 1 << (len(blocks) - 1)
-    halvings = _setting(folder / "vae" / "config.json", "temperal_downsample")  # of Qwen-Image's
-    if isinstance(halvings, list) and halvings:
-        return 1 << len(halvings)
-    return _FACTOR
+    """Pixels of a side that a latent stands for; 1 where a checkpoint denoises pixels."""
+    for part in _AUTOENCODERS:
+        config = folder / part / "config.json"
+        for key in _BLOCKS:
+            blocks = _setting(config, key)
+            if isinstance(blocks, list) and blocks:
+                return 1 << (len(blocks) - 1)
+        halvings = _setting(config, "temperal_downsample")  # of Qwen-Image's
+        if isinstance(halvings, list) and halvings:
+            return 1 << len(halvings)
+        if config.is_file():
+            return _FACTOR
+    return 1
 
 
 def _setting(path: Path, key: str) -> Any:
