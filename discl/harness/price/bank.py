@@ -11,7 +11,13 @@ from discl.config.benchmark import Benchmark
 from discl.core.errors import UserError
 from discl.core.levels import counting_of, denoising_steps
 from discl.engine.bank.filling import Groups, LeaseSize
-from discl.harness.price.checkpoints import CheckpointConfig, Networks, UnknownWorkError, config_of
+from discl.harness.price.checkpoints import (
+    CheckpointConfig,
+    Networks,
+    UnknownWorkError,
+    config_of,
+    factor_of,
+)
 from discl.harness.price.generator import GeneratorWork, SamplingShape
 from discl.harness.price.gpus import Gpu
 from discl.harness.price.photos import PricedPhotos
@@ -86,7 +92,7 @@ def bank_price(
     sampling = SamplingShape(
         size,
         counting_of(generator, size),
-        generator.text_guidance > 1,
+        getattr(generator, "most_guidance", generator.text_guidance) > 1,
         generator.dtype,
         spec.generator.get("chunk") or chunk_of("cuda", lambda: size),
         generator.compile,
@@ -153,11 +159,10 @@ def _size(spec: Benchmark, generator: Any, config: CheckpointConfig) -> tuple[in
         return (spec.bank.size[0], spec.bank.size[1])
     dataset = spec.part("datasets").build()
     side = int(getattr(dataset, "side", 32))
-    own = config.networks["unet"].get("sample_size") if "unet" in config.networks else None
+    own = config.latents_side
     if not getattr(dataset, "has_originals", False) or own is None:
         return (side, side)
-    blocks = config.networks.get("vae", {}).get("block_out_channels") or (1, 1, 1, 1)
-    factor = 2 ** (len(blocks) - 1)
+    factor = factor_of(config.networks.get("vae", {}))
     height, width = own if isinstance(own, list) else (own, own)
     return (height * factor, width * factor)
 

@@ -18,13 +18,17 @@ from discl.core.plain_files import parsed_json, plain_text
 from discl.core.text import typed
 from discl.files.disk import resource
 from discl.files.weights import cached_folder, is_hub_id, without_warnings
+from discl.harness.price.denoisers import kind_of
 from discl.harness.price.work import on_meta
 
 _SHIPPED = "pkg://discl/assets/checkpoints"
-_TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
-_NETWORKS = ("unet", "vae", *_TEXT_ENCODERS)
+_TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+_NETWORKS = ("unet", "transformer", "vae", *_TEXT_ENCODERS)
 # where the classes of a folder's networks may come from: what it names is imported
 _LIBRARIES = ("diffusers", "transformers", "discl.parts.generators._patches")
+
+
+OF_TRANSFORMERS = 128  # latents of a side, where a transformer does not say
 
 
 class UnknownWorkError(Exception):
@@ -37,9 +41,26 @@ class CheckpointConfig:
 
     title: str
     pipeline: str  # the class that its model_index.json names
-    networks: Mapping[str, Mapping[str, Any]]  # unet, vae, text_encoder, ... -> its config.json
+    networks: Mapping[str, Mapping[str, Any]]  # unet or transformer, vae, ... -> its config.json
     # precisions its repository holds, each a file of its own; () = not known, or it lies here
     published: tuple[str, ...] = ()
+
+    @property
+    def latents_side(self) -> Any:
+        """Latents of a side, or [height, width], that the denoiser was made for; None = not known.
+
+        Transformers that do not say are made for images of 1024 pixels.
+        """
+        if "transformer" in self.networks:
+            return self.networks["transformer"].get("sample_size") or OF_TRANSFORMERS
+        return self.networks.get("unet", {}).get("sample_size")
+
+
+def factor_of(vae: Mapping[str, Any]) -> int:
+    """Pixels of a side that become one latent, by an autoencoder's configuration."""
+    if halvings := vae.get("temperal_downsample"):  # of Qwen-Image's
+        return int(2 ** len(halvings))
+    return int(2 ** (len(vae.get("block_out_channels") or (1, 1, 1, 1)) - 1))
 
 
 def config_of(checkpoint: str) -> CheckpointConfig:
@@ -133,26 +154,34 @@ class Networks:
     def __init__(self, config: CheckpointConfig) -> None:
         from discl.parts.generators.base.families import FAMILIES, SDXL
 
-        known = [name for name, family in FAMILIES.items() if family.denoiser_name == "unet"]
-        if config.pipeline not in known:
+        family = FAMILIES.get(config.pipeline)
+        if family is None:
             raise UnknownWorkError(
                 f"{config.title} is a {config.pipeline}, a family whose work is not known; known"
-                f" are {', '.join(known)}"
+                f" are {', '.join(FAMILIES)}"
             )
-        if not {"unet", "vae"} <= set(config.networks):
-            raise UnknownWorkError(f"{config.title} names no unet or no vae in its configuration")
+        name = family.denoiser_name
+        if not {name, "vae"} <= set(config.networks):
+            raise UnknownWorkError(f"{config.title} names no {name} or no vae in its configuration")
+        kind = str(config.networks[name].get("_class_name"))
+        if name != "unet" and kind_of(kind) is None:
+            raise UnknownWorkError(
+                f"{config.title} has a {kind} for its {name}, whose work is not known"
+            )
         self.config = config
+        self.family = family
+        self.kind = kind_of(kind)  # None = the denoiser is a U-Net
         with without_warnings(), on_meta():
             built = {name: _built(name, given) for name, given in config.networks.items()}
-        self.unet: Any = built["unet"]
+        self.denoiser: Any = built[name]
         self.vae: Any = built["vae"]
         self.text_encoders = [built[name] for name in _TEXT_ENCODERS if name in built]
         # its autoencoder may overflow in float16, and then works in another precision
-        self.upcasts = issubclass(FAMILIES[config.pipeline], SDXL)
+        self.upcasts = issubclass(family, SDXL)
 
     @property
     def all(self) -> list[nn.Module]:
-        return [self.unet, self.vae, *self.text_encoders]
+        return [self.denoiser, self.vae, *self.text_encoders]
 
     @contextmanager
     def in_dtype(self, network: nn.Module, dtype: torch.dtype) -> Iterator[None]:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from discl.core.levels import TEXT_ONLY, Counting, denoising_steps
-from discl.harness.price.checkpoints import Networks
+from discl.harness.price.checkpoints import Networks, factor_of
+from discl.harness.price.denoisers import CAPTION_TOKENS, CLIP_TOKENS, DenoiserInput, denoised
 from discl.harness.price.gpus import EAGER, Gpu
 from discl.harness.price.memory import PassMemory, peak_bytes
 from discl.harness.price.work import NetworkWork, counted, on_meta, weights_of
 
 LARGE = 100_000_000  # weights of a denoiser that a generator compiles on a GPU unless it is told
 MOST_CODED = 4  # images that the autoencoder gets at a time
-_TOKENS = 77  # of a prompt, where the text encoder does not say
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -40,20 +40,27 @@ class GeneratorWork:
     def __init__(self, networks: Networks, sampling: SamplingShape) -> None:
         self.networks = networks
         self.sampling = sampling
-        vae = networks.vae
-        blocks = getattr(vae.config, "block_out_channels", None) or (1, 1, 1, 1)
-        factor = 2 ** (len(blocks) - 1)
-        height, width = (max(1, side // factor) for side in sampling.size)
-        self._latents = (networks.unet.config.in_channels, height, width)
+        denoiser = networks.denoiser.config
+        factor = factor_of(networks.config.networks["vae"])
+        side = networks.family.patch
+        height, width = (max(1, pixels // factor // side) * side for pixels in sampling.size)
         self._pixels = (3, height * factor, width * factor)
+        channels = getattr(networks.vae.config, "latent_channels", None)
+        channels = channels or getattr(networks.vae.config, "z_dim", denoiser.in_channels)
+        self._coded = (channels, height, width)
+        shown = denoiser.in_channels if side == 1 else channels
+        self._given = DenoiserInput(
+            (shown, height, width), networks.text_encoders, _tokens(networks)
+        )
         # a network that was distilled from a guided one takes the guidance as an input
-        distilled = getattr(networks.unet.config, "time_cond_proj_dim", None) is not None
-        self.guided = sampling.guided and not distilled
-        upcast = networks.upcasts and bool(getattr(vae.config, "force_upcast", False))
+        distilled = getattr(denoiser, "time_cond_proj_dim", None) is not None
+        takes_guidance = distilled or (networks.kind is not None and networks.kind.takes_guidance)
+        self.guided = sampling.guided and not takes_guidance
+        upcast = networks.upcasts and bool(getattr(networks.vae.config, "force_upcast", False))
         # one that overflows in float16 works in bfloat16 on a GPU, which has the range of float32
         half = sampling.dtype != "float32"
         self.vae_dtype = "bfloat16" if upcast and half else sampling.dtype
-        large = weights_of(networks.unet) >= LARGE
+        large = weights_of(networks.denoiser) >= LARGE
         self.compiled = large if sampling.compiled is None else sampling.compiled
 
     # ---------------------------------------------------------------- FLOPs
@@ -61,7 +68,7 @@ class GeneratorWork:
     @cached_property
     def denoise(self) -> NetworkWork:
         """Of one call of the denoiser on one image; guidance makes two of it."""
-        work = counted(lambda: self._denoised(1, torch.float32), weights_of(self.networks.unet))
+        work = counted(lambda: self._denoised(1, torch.float32), weights_of(self.networks.denoiser))
         return work.times(2 if self.guided else 1)
 
     @cached_property
@@ -82,49 +89,32 @@ class GeneratorWork:
 
     @torch.no_grad()
     def _denoised(self, images: int, dtype: torch.dtype) -> Any:
-        unet = self.networks.unet
-        with on_meta():
-            condition = getattr(unet.config, "time_cond_proj_dim", None)
-            return unet(
-                torch.empty(images, *self._latents, dtype=dtype),
-                torch.empty(images),
-                encoder_hidden_states=torch.empty(images, _TOKENS, _width(unet), dtype=dtype),
-                timestep_cond=condition and torch.empty(images, condition, dtype=dtype),
-                added_cond_kwargs=self._added(images, dtype),
-                return_dict=False,
-            )
-
-    def _added(self, images: int, dtype: torch.dtype) -> dict[str, Tensor] | None:
-        config = self.networks.unet.config
-        if getattr(config, "addition_embed_type", None) != "text_time":
-            return None
-        encoder: Any = self.networks.text_encoders[-1]
-        pooled: int = encoder.config.projection_dim
-        numbers = (config.projection_class_embeddings_input_dim - pooled) // (
-            config.addition_time_embed_dim
-        )
-        return {
-            "text_embeds": torch.empty(images, pooled, dtype=dtype),
-            "time_ids": torch.empty(images, numbers, dtype=dtype),
-        }
+        return denoised(self.networks.denoiser, self._given, images, dtype)
 
     @torch.no_grad()
     def _encoded(self, images: int, dtype: torch.dtype) -> Any:
         with on_meta():
-            return self.networks.vae.encode(torch.empty(images, *self._pixels, dtype=dtype))
+            return self.networks.vae.encode(self._as_coded(self._pixels, images, dtype))
 
     @torch.no_grad()
     def _decoded(self, images: int, dtype: torch.dtype) -> Any:
         with on_meta():
-            latents = torch.empty(images, *self._latents, dtype=dtype)
+            latents = self._as_coded(self._coded, images, dtype)
             return self.networks.vae.decode(latents, return_dict=False)
+
+    def _as_coded(self, shape: tuple[int, ...], images: int, dtype: torch.dtype) -> Tensor:
+        """Pixels or latents as the autoencoder takes them: one of videos takes one picture each."""
+        channels, *size = shape
+        time = (1,) if hasattr(self.networks.vae.config, "temperal_downsample") else ()
+        return torch.empty(images, channels, *time, *size, dtype=dtype)
 
     @torch.no_grad()
     def _embedded(self, prompts: int) -> None:
         with on_meta():
             for encoder in self.networks.text_encoders:
-                tokens = int(getattr(encoder.config, "max_position_embeddings", _TOKENS))
-                encoder(torch.zeros(prompts, tokens, dtype=torch.int64))
+                read = _read_tokens(self.networks)
+                most = int(getattr(encoder.config, "max_position_embeddings", read))
+                encoder(torch.zeros(prompts, min(read, most), dtype=torch.int64))
 
     # ---------------------------------------------------------------- seconds
 
@@ -183,7 +173,7 @@ class GeneratorWork:
     def denoiser_memory(self) -> PassMemory:
         """Of a call of the denoiser; guidance makes two of an image."""
         dtype = getattr(torch, self.sampling.dtype)
-        with self.networks.in_dtype(self.networks.unet, dtype):
+        with self.networks.in_dtype(self.networks.denoiser, dtype):
             held = peak_bytes(lambda: self._denoised(1, dtype))
         return PassMemory(0, held * (2 if self.guided else 1))
 
@@ -207,10 +197,16 @@ class GeneratorWork:
         )
 
 
-def _width(unet: Any) -> int:
-    """Numbers of a token of the prompt, as the denoiser reads it."""
-    width = unet.config.cross_attention_dim
-    return int(width[0] if isinstance(width, list | tuple) else width)
+def _tokens(networks: Networks) -> int:
+    """Tokens of a prompt, as the denoiser gets them."""
+    return _read_tokens(networks) + (networks.kind.tokens_beside if networks.kind else 0)
+
+
+def _read_tokens(networks: Networks) -> int:
+    """Tokens of a prompt that the encoder which reads most reads."""
+    if networks.family.token_step:  # filled up to a multiple, not to what can be read at most
+        return CAPTION_TOKENS
+    return max(networks.family.reads.values(), default=CLIP_TOKENS)
 
 
 def _seconds(gpu: Gpu, work: NetworkWork, dtype: str) -> float:

@@ -19,12 +19,15 @@ from discl.core.progress import no_progress
 from discl.engine.bank.filling import MOST_WASTE
 from discl.files.disk import home, resource
 from discl.harness.price.bank import LevelPrice, filling
-from discl.harness.price.checkpoints import Networks, UnknownWorkError, config_of
+from discl.harness.price.checkpoints import Networks, UnknownWorkError, config_of, shipped_ids
+from discl.harness.price.denoisers import DenoiserInput, denoised, kind_of
 from discl.harness.price.estimate import price
 from discl.harness.price.generator import GeneratorWork, SamplingShape
 from discl.harness.price.gpus import Gpu, Price, custom_gpu, find_gpu, known_gpus, priced
 from discl.harness.price.photos import photo_counts
 from discl.harness.price.work import NetworkWork, counted
+from discl.parts.generators.base.families import FAMILIES
+from discl.testing import flow_checkpoints
 
 SHIPPED = "pkg://discl/assets/cifar10_diffusion"
 SMALL = SamplingShape((32, 32), 12, True, "float32", 32, True, False)
@@ -63,6 +66,55 @@ def test_flops_are_what_torch_counts_on_the_real_networks() -> None:
     with FlopCounterMode(display=False) as real, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         coder(torch.randn(1, 3, 32, 32))
     assert counted(lambda: coder_on_meta(pixels)).flops == real.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    "family", ["stable_diffusion_3", "flux_dev", "chroma", "qwen_image", "z_image"]
+)
+def test_flops_of_a_transformer_are_what_torch_counts_on_a_real_one(family: str) -> None:
+    real = getattr(flow_checkpoints, family)(1).transformer.eval()
+    kind = kind_of(type(real).__name__)
+    assert kind is not None
+    given = DenoiserInput((flow_checkpoints.LATENTS, 8, 12), (), 32)
+    with FlopCounterMode(display=False) as flops, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        kind.call(real, given, 2, torch.float32)
+    with torch.device("meta"):
+        on_meta = type(real).from_config(real.config).eval()
+    with torch.no_grad():
+        work = counted(lambda: denoised(on_meta, given, 2, torch.float32))
+    assert work.flops == flops.get_total_flops() > 0
+
+
+def test_every_configuration_that_ships_is_of_a_known_family() -> None:
+    for checkpoint in shipped_ids():
+        config = config_of(checkpoint)
+        name = FAMILIES[config.pipeline].denoiser_name
+        kind = str(config.networks[name]["_class_name"])
+        assert config.latents_side in (64, 96, 128)
+        assert kind == "UNet2DConditionModel" if name == "unet" else kind_of(kind)
+
+
+@pytest.mark.slow(reason="builds networks of billions of weights on meta tensors, 10 s")
+@pytest.mark.parametrize(
+    ("checkpoint", "weights"),
+    [
+        ("black-forest-labs/FLUX.1-dev", 11_901_408_320),
+        ("black-forest-labs/FLUX.1-schnell", 11_891_178_560),
+        ("stabilityai/stable-diffusion-3.5-large", 8_056_627_520),
+        ("Qwen/Qwen-Image", 20_430_401_088),
+        ("Tongyi-MAI/Z-Image-Turbo", 6_154_908_736),
+    ],
+)
+def test_transformers_are_priced_without_weights(checkpoint: str, weights: int) -> None:
+    networks = Networks(config_of(checkpoint))
+    assert sum(each.numel() for each in networks.denoiser.parameters()) == weights
+    work = GeneratorWork(networks, SamplingShape((256, 256), 28, True, "bfloat16", 8, True, True))
+    calls = 1 if "FLUX" in checkpoint else 2  # which takes its guidance as an input, or none
+    tokens = 16 * 16  # of an image, without those of the prompt
+    # a weight multiplies the tokens of the image, or those of the prompt, or of neither
+    assert calls * weights * tokens / 2 < work.denoise.flops < calls * 4 * weights * (tokens + 512)
+    assert 0 < work.encode.flops < work.decode.flops < work.denoise.flops
+    assert 0 < work.embed.flops < work.denoise.flops
 
 
 def test_flops_of_a_step_are_what_torch_counts_forward_and_backward() -> None:
@@ -132,11 +184,11 @@ def test_more_workers_than_memory_are_refused_with_how_many_fit(tmp_path: Path) 
 def test_a_checkpoint_of_an_unknown_family_has_no_price(tmp_path: Path) -> None:
     folder = no_weights(tmp_path)
     index = json.loads((folder / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "FluxPipeline"}))
+    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "LuminaPipeline"}))
     spec = load("cifar10_lt", "smoke", [f"generator.checkpoint={folder}"])
     plan = price(spec, find_gpu("h200"))
     assert plan.bank is None
-    assert "FluxPipeline, a family whose work is not known" in plan.unknown[0]
+    assert "LuminaPipeline, a family whose work is not known" in plan.unknown[0]
     assert plan.cost == ""
     with pytest.raises(UnknownWorkError, match=r"--include '\*.json'"):
         config_of("somebody/something-new")

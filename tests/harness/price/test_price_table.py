@@ -43,7 +43,7 @@ PARAMETERS = {SD15: 859_520_964, TURBO: 865_910_724, SDXL: 2_567_463_684, REFINE
 def test_hours_agree_with_the_cost_model_within_15_percent(row: str) -> None:
     checkpoint, size, steps, guided, (images, levels), banks, loops = ROWS[row]
     networks = Networks(config_of(checkpoint))
-    assert sum(p.numel() for p in networks.unet.parameters()) == PARAMETERS[checkpoint]
+    assert sum(p.numel() for p in networks.denoiser.parameters()) == PARAMETERS[checkpoint]
     sampling = SamplingShape(size, steps, guided, "float16", 32, True, True)
     work = GeneratorWork(networks, sampling)
     gpus = [known_gpus()[name] for name in ("h200", "a100", "rtx4090")]
