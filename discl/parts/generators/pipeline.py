@@ -144,39 +144,9 @@ class Pipeline:
         return choice
 
     def _check_choice(self, choice: Choice) -> None:
-        self._check_guidance(choice)
+        from discl.parts.generators.base.pipelines.guidance import check_guidance
 
-    def _check_guidance(self, choice: Choice) -> None:
-        """Raises UserError where guidance or the negative prompt would do nothing, unsaid."""
-        from discl.parts.generators.base.pipelines.arguments import takes
-
-        parameters, name = takes(choice.kind), choice.kind.__name__
-        if self.guidance is not None and choice.form.guidance not in parameters:
-            raise UserError(
-                f"generator.text_guidance = {self.guidance:g}: {name} takes no"
-                f" {choice.form.guidance}; leave it out"
-            )
-        if self.negative_prompt and "negative_prompt" not in parameters:
-            raise UserError(
-                f"generator.negative_prompt = {self.negative_prompt!r}: {name} takes none; leave it"
-                " empty"
-            )
-        if "true_cfg_scale" not in parameters:
-            return
-        key = "text_guidance" if choice.form.guidance == "true_cfg_scale" else None
-        asked = self.guidance if key else self.arguments.get("true_cfg_scale")
-        scale = parameters["true_cfg_scale"].default if asked is None else asked
-        setting = f"generator.{key or 'arguments.true_cfg_scale'}"
-        if asked is not None and asked > 1 and not self.negative_prompt:
-            raise UserError(
-                f"{setting} = {asked:g}: {name} guides away from a negative prompt, and there is"
-                " none; set generator.negative_prompt, to ' ' where nothing is to be avoided"
-            )
-        if self.negative_prompt and scale <= 1:
-            raise UserError(
-                f"generator.negative_prompt = {self.negative_prompt!r} has no effect at {setting} ="
-                f" {scale:g}; raise that above 1"
-            )
+        check_guidance(choice, self.guidance, self.negative_prompt, self.arguments)
 
     def identity(self) -> dict[str, Any]:
         """The digest of the weights, the class that makes the images of them, what is added."""
@@ -247,35 +217,27 @@ class Pipeline:
 
         from discl.parts.generators.base.loading import device_of, from_folder
         from discl.parts.generators.base.pipelines.calls import PipelineCalls
+        from discl.parts.generators.base.pipelines.guidance import check_embedded
 
         kind, form = self.choice
         device = device_of(self.device)
         dtype = getattr(torch, self.dtype)
         more = self._additions.loading_arguments(self._folder, dtype, device.type == "cuda")
         pipeline = from_folder(self._folder, self.checkpoint, dtype, kind.__name__, **more)
-        self._check_embedded_guidance(pipeline)
+        check_embedded(pipeline, form, self.guidance, self.checkpoint)
         pipeline.to(device)
         self._additions.add_to(pipeline)
         return PipelineCalls(
             pipeline, form, self._of_level(), self._constant(), self.chunk, self.counts
         )
 
-    def _check_embedded_guidance(self, pipeline: Any) -> None:
-        config = getattr(getattr(pipeline, "transformer", None), "config", {})
-        embeds = config.get("guidance_embeds", True)
-        if self.guidance is None or embeds or hasattr(pipeline, "do_classifier_free_guidance"):
-            return
-        if self.choice.form.guidance == "guidance_scale":
-            raise UserError(
-                f"generator.text_guidance = {self.guidance:g}: {self.checkpoint!r} was distilled"
-                " without guidance and takes none; leave it out"
-            )
-
     def _constant(self) -> dict[str, Any]:
         """The arguments of every call."""
-        given: dict[str, Any] = {**self.arguments, "num_inference_steps": self.steps}
+        form = self.choice.form
+        usual = {} if self.steps == form.steps else form.at_other_steps
+        given: dict[str, Any] = {**usual, **self.arguments, "num_inference_steps": self.steps}
         if self.guidance is not None:
-            given[self.choice.form.guidance] = self.guidance
+            given[form.guidance] = self.guidance
         if self.negative_prompt:
             given["negative_prompt"] = self.negative_prompt
         return given

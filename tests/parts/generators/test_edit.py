@@ -128,6 +128,15 @@ def test_a_checkpoint_without_instructions_edits_as_the_pipeline_of_its_own_does
     assert np.array_equal(one, other)
 
 
+def test_guidance_that_is_no_input_of_the_denoiser_is_taken_where_the_pipeline_guides(
+    folders: Any,
+) -> None:
+    assert _generator(folders("flux2_klein"), text_guidance=2.0).calls.arguments == {
+        "num_inference_steps": STEPS,
+        "guidance_scale": 2.0,
+    }
+
+
 # ---------------------------------------------------------------- bad input
 
 

@@ -138,6 +138,14 @@ def test_the_comparison_would_notice(folders: Any) -> None:
     assert all(_apart(plain, other) > TOLERANCE for other in others)
 
 
+@pytest.mark.slow(reason="one class has steps of its own; at them it is compared above")
+def test_a_class_whose_defaults_are_for_two_steps_takes_others(folders: Any) -> None:
+    part = _generator(folders("sana_sprint"), steps=4)
+    images = part.make(REQUESTS, PHOTOS).images
+    assert part.counts["denoiser_images"] == 2 + 4 + 2
+    assert not np.array_equal(images[0], images[2])
+
+
 @pytest.mark.parametrize("name", ["StableDiffusionXLImg2ImgPipeline", "FluxImg2ImgPipeline"])
 def test_a_level_takes_its_steps_however_a_class_rounds_its_strength(name: str) -> None:
     kind = getattr(diffusers, name)

@@ -25,6 +25,8 @@ class Form:
     alone: bool = False  # one image a call: it takes several pictures as references of each
     guidance: str = "guidance_scale"  # the argument that weighs the text
     arguments: Mapping[str, Any] = field(default_factory=dict)  # always handed over
+    steps: int = 0  # that its own defaults are for; 0 = any
+    at_other_steps: Mapping[str, Any] = field(default_factory=dict)  # handed over at others
     masked: bool = False  # it wants a mask: all of the picture
     resizes: bool = False  # it answers at a size of its own
     multiple: int = 0  # pixels that sides are cut down to; 0 = the pipeline says it
@@ -44,7 +46,11 @@ WITH_STRENGTH: dict[str, Form] = {
     "QwenImageImg2ImgPipeline": Form(guidance="true_cfg_scale"),
     # with binning a picture comes back at another size, near 1024x1024
     "SanaSprintImg2ImgPipeline": Form(
-        fixed_text=True, arguments={"use_resolution_binning": False}, multiple=32
+        fixed_text=True,
+        arguments={"use_resolution_binning": False},
+        steps=2,
+        at_other_steps={"intermediate_timesteps": None},
+        multiple=32,
     ),
     "StableDiffusion3Img2ImgPipeline": Form(fixed_text=True),
     "StableDiffusion3PAGImg2ImgPipeline": Form(fixed_text=True),
