@@ -85,13 +85,12 @@ class Quantised:
         name, kind = _denoiser(folder)
         if path is not None:
             return {name: self._from_gguf(path, folder, name, kind, dtype)}
+        if self.way.startswith("torchao"):
+            return {name: _by_torchao(self.way, folder / name, kind, dtype)}
         from diffusers import PipelineQuantizationConfig
 
-        return {
-            "quantization_config": PipelineQuantizationConfig(
-                quant_mapping={name: _configuration(self.way, dtype)}
-            )
-        }
+        mapping = {name: _bitsandbytes(self.way, dtype)}
+        return {"quantization_config": PipelineQuantizationConfig(quant_mapping=mapping)}
 
     def _from_gguf(self, path: Path, folder: Path, name: str, kind: str, dtype: Any) -> Any:
         import diffusers
@@ -130,15 +129,20 @@ def _denoiser(folder: Path) -> tuple[str, str]:
     )
 
 
-def _configuration(way: str, dtype: Any) -> Any:
-    from diffusers import BitsAndBytesConfig, TorchAoConfig
+def _by_torchao(way: str, folder: Path, kind: str, dtype: Any) -> Any:
+    import diffusers
+    from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
 
-    if way.startswith("torchao"):
-        from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig
+    from discl.parts.generators.base.adapters.streamed import streamed
 
-        return TorchAoConfig(
-            Int8WeightOnlyConfig() if way.endswith("int8") else Float8WeightOnlyConfig()
-        )
+    config = Int8WeightOnlyConfig() if way.endswith("int8") else Float8WeightOnlyConfig()
+    made_by = getattr(diffusers, kind)
+    return streamed(folder, made_by, dtype, lambda layer: quantize_(layer, config))
+
+
+def _bitsandbytes(way: str, dtype: Any) -> Any:
+    from diffusers import BitsAndBytesConfig
+
     if way == "bitsandbytes-int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

@@ -65,7 +65,7 @@ class Family(ABC):
 
     def to_dtype(self, dtype: torch.dtype) -> None:
         """Compute in `dtype` from here on; quantised weights stay as they were loaded."""
-        if getattr(self.denoiser, "hf_quantizer", None) is None:
+        if not getattr(self.denoiser, "is_quantized", False):
             self.pipeline.to(dtype)
         self.dtype = dtype
 
