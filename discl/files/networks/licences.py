@@ -45,7 +45,8 @@ def _stated(card: Path) -> str:
     told = dict(re.findall(r"^(license|license_name):[ \t]*(\S+)", head[1], re.M)) if head else {}
     stated = told.get("license", "")
     named = told.get("license_name", "") if stated in ("", _OTHER) else stated
-    return (named or stated).strip("\"'")
+    licence: str = named or stated
+    return licence.strip("\"'")
 
 
 @cache

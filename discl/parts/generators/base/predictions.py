@@ -171,7 +171,8 @@ class Predictions:
         told = {} if beside.photos is None else {"photos": beside.photos.of(places)}
         predicted = self.family.predict(latents, timesteps, prompts, numbers, guidance, **told)
         if self._guided:
-            predicted = self._with_guidance(*predicted.chunk(2), weights)
+            negative, positive = predicted.chunk(2)
+            predicted = self._with_guidance(negative, positive, weights)
         return self.family.as_latents(predicted, height, width)
 
     def _with_guidance(self, negative: Tensor, positive: Tensor, weights: Tensor | None) -> Tensor:

@@ -95,7 +95,7 @@ class Quantised:
     def _from_gguf(self, path: Path, folder: Path, name: str, kind: str, dtype: Any) -> Any:
         import diffusers
 
-        made_by = getattr(diffusers, kind, None)
+        made_by: Any = getattr(diffusers, kind, None)
         wrong = f"generator.gguf = {self.file!r}"
         if name != "transformer" or not hasattr(made_by, "from_single_file"):
             raise UserError(
