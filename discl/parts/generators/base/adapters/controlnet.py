@@ -39,7 +39,7 @@ class PhotoControl:
         return uploaded(torch.from_numpy(np.stack(drawn)), self.network.device)
 
     def inputs(self, prepared: Tensor, is_wanted: Tensor, call: DenoiserCall) -> dict[str, Any]:
-        """What the ControlNet adds to the denoiser's blocks, for both of a guided pair."""
+        """What the ControlNet adds to blocks of the denoiser, [b, c, h, w] each."""
         dtype = call.latents.dtype
         if self.network.dtype != dtype:
             self.network.to(dtype)
