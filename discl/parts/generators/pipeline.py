@@ -12,7 +12,7 @@ from discl.core.compute.precision import true_float32
 from discl.core.errors import UserError
 from discl.core.interfaces import Generated, Photos, Request, TextsRead
 from discl.core.levels import denoising_steps
-from discl.files.networks.licences import licence_of
+from discl.files.networks.licences import MODEL_CARD, licence_of
 from discl.files.networks.weight_bytes import weight_bytes
 from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _DTYPES = ("float32", "float16", "bfloat16")
 _FILES = (
-    *("model_index.json", TRAINING_DATA),
+    *("model_index.json", TRAINING_DATA, MODEL_CARD),
     *("*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model", "*/*.jinja"),
 )
 _ON_GPU = 8  # images a call there

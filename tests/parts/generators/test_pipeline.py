@@ -21,6 +21,7 @@ from discl.core.registry import bind
 from discl.harness.price.bank import bank_price
 from discl.harness.price.checkpoints import UnknownWorkError
 from discl.parts.generators.base.pipelines.strengths import strength_of
+from discl.parts.generators.base.pixels import FLAGGED
 from discl.parts.generators.pipeline import Pipeline
 from discl.testing import pipeline_checkpoints, untrained_adapters
 from tests.pipeline_calls import BY_STRENGTH, SIDE
@@ -256,6 +257,19 @@ def test_an_image_whose_values_are_not_finite_has_failed_and_its_neighbours_have
     assert "not finite" in made.failed[0]
     assert not made.images[0].any()
     assert made.images[1].any()
+
+
+def test_an_image_that_the_safety_checker_flags_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = _generator(steps=2, chunk=2)
+    monkeypatch.setattr(
+        part.calls.pipeline,
+        "run_safety_checker",
+        lambda images, device, dtype: (images, [False, True][: len(images)]),
+    )
+    made = part.make([Request(50, CAT, seed) for seed in range(2)], PHOTOS[:2])
+    assert made.failed == {1: FLAGGED}
+    assert made.images[0].any()
+    assert not made.images[1].any()
 
 
 # ---------------------------------------------------------------- bad input
