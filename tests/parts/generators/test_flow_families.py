@@ -19,6 +19,7 @@ from discl.core.registry import bind
 from discl.parts.generators.base.descent import Grid
 from discl.parts.generators.base.families import FAMILIES, REFUSED
 from discl.parts.generators.base.grids import grid_of_folder
+from discl.parts.generators.base.rehearsal import check, rehearsed
 from discl.parts.generators.img2img import Img2Img
 from discl.testing import flow_checkpoints, untrained
 
@@ -202,6 +203,44 @@ def test_levels_begin_at_the_noise_that_diffusers_begins_at(
         grid = Grid(scheduler, 28, options)
         starts = [float(grid.places[grid.begin(steps)]) / 1000 for steps in (9, 14, 26)]
         assert starts == pytest.approx(sigmas, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"shift": 3.0},
+        {"use_karras_sigmas": True},
+        {"stochastic_sampling": True},
+        {**QWEN, "time_shift_type": "linear"},
+    ],
+)
+def test_a_grid_of_flow_passes_its_rehearsal_with_any_spacing(settings: dict[str, Any]) -> None:
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(**settings)
+    for name in ("StableDiffusion3Pipeline", "FluxPipeline"):
+        for steps in (4, 28):
+            options = FAMILIES[name].grid_options(scheduler.config, steps, 1024)
+            grid = Grid(scheduler, steps, options)
+            check(grid)
+            assert rehearsed(grid, 0, text_only=True).off < 1e-5
+
+
+def test_a_grid_that_goes_from_photo_to_noise_fails_its_rehearsal() -> None:
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(invert_sigmas=True)
+    with pytest.raises(UserError, match="12 of 12 steps before the end: .*not finite"):
+        check(Grid(scheduler, 12))
+
+
+@SLOW
+def test_noise_of_each_step_is_an_images_own(folders: Any, tmp_path: Path) -> None:
+    folder = shutil.copytree(folders("sd3"), tmp_path / "sd3")
+    stochastic = {"shift": 3.0, "stochastic_sampling": True}
+    _with_scheduler(folder, diffusers.FlowMatchEulerDiscreteScheduler(**stochastic))
+    requests = _requests()
+    generator = _generator(folder, "sd3")
+    together = generator.make(requests, PHOTOS).images
+    assert np.array_equal(together[::-1], generator.make(requests[::-1], PHOTOS[::-1]).images)
+    plain = _generator(folders("sd3"), "sd3").make(requests, PHOTOS).images
+    assert _apart(together, plain) > TOLERANCE
 
 
 def test_the_grid_of_a_size_is_known_without_weights(folders: Any) -> None:
