@@ -19,7 +19,7 @@ from discl.core.seals import DamagedFileError, sealed_text
 from discl.core.text import counted
 from discl.files.disk import atomic_write, folder_lock, home, write_text
 from discl.files.fetch import sha256_file
-from discl.files.learned_words import LIST, LearnedWord, LearnedWords
+from discl.files.networks.learned_words import LIST, LearnedWord, LearnedWords
 from discl.files.sealed import load_archive, save_archive, told
 from discl.harness.hard.hard_photos import photo_lines
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.core.interfaces import CaptionContext
-from discl.files.learned_words import read_words
+from discl.files.networks.learned_words import read_words
 
 
 class DaFusion:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from discl.core.errors import UserError, shown
-from discl.files.learned_words import LIST, read_words
+from discl.files.networks.learned_words import LIST, read_words
 from discl.files.weights import without_warnings
 from discl.parts.generators.base.adapters.weight_files import (
     digest_of_file,
