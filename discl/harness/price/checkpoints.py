@@ -17,11 +17,11 @@ from discl.core.errors import UserError, reason
 from discl.core.plain_files import parsed_json, plain_text
 from discl.core.text import typed
 from discl.files.disk import resource
+from discl.files.shipped import checkpoint_configs
 from discl.files.weights import cached_folder, is_hub_id, without_warnings
 from discl.harness.price.denoisers import kind_of
 from discl.harness.price.work import on_meta
 
-_SHIPPED = "pkg://discl/assets/checkpoints"
 _TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 _NETWORKS = ("unet", "transformer", "vae", *_TEXT_ENCODERS)
 # where the classes of a folder's networks may come from: what it names is imported
@@ -97,15 +97,15 @@ def shipped_ids() -> tuple[str, ...]:
 
 @cache
 def _shipped() -> dict[str, CheckpointConfig]:
-    found = dict[str, CheckpointConfig]()
-    for path in sorted(Path(resource(_SHIPPED)).glob("*.json")):
-        content = parsed_json(plain_text(path))
-        networks = {name: content[name] for name in _NETWORKS if name in content}
-        config = CheckpointConfig(
-            content["title"], content["pipeline"], networks, tuple(content["published"])
+    return {
+        checkpoint: CheckpointConfig(
+            content["title"],
+            content["pipeline"],
+            {name: content[name] for name in _NETWORKS if name in content},
+            tuple(content["published"]),
         )
-        found |= dict.fromkeys(content["ids"], config)
-    return found
+        for checkpoint, content in checkpoint_configs().items()
+    }
 
 
 def _of_folder(folder: Path, checkpoint: str) -> CheckpointConfig:

@@ -20,6 +20,7 @@ from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Request
 from discl.core.levels import LevelCounting, LevelGrid, check_levels, denoising_steps, levels_made
+from discl.files.shipped import checkpoint_configs
 from discl.parts.generators.base.schedulers import SCHEDULERS
 from discl.parts.generators.img2img import Img2Img
 
@@ -144,6 +145,16 @@ def test_families_of_flow_matching_begin_where_their_pipelines_do(
     grid = Img2Img(_folder(tmp_path, config, pipeline), 28).level_grid(size)
     assert grid.sigma(grid.starts[14]) == pytest.approx(sigma, abs=1e-5)
     assert (grid.size is None) == ("use_dynamic_shifting" not in config)
+
+
+@pytest.mark.parametrize("checkpoint", checkpoint_configs())
+def test_every_shipped_configuration_tells_levels(checkpoint: str) -> None:
+    grid = Img2Img(checkpoint, 28).level_grid()
+    signals = [start.signal for start in grid.starts]
+    assert signals == sorted(signals)
+    assert signals[0] < 0.01
+    assert 0.05 < signals[14] < 0.55
+    assert signals[-1] > 0.8
 
 
 def test_what_is_told_of_old_checkpoints_is_what_their_pipeline_makes_of_them(
