@@ -19,6 +19,7 @@ class SingleCall(NamedTuple):
     name: str  # of the class
     axis: str = "strength"  # the argument that a level is; "" = there is level 0 alone
     more: Mapping[str, Any] = {}
+    arguments: Mapping[str, Any] = {}  # that the generator is told to hand over, too
     is_masked: bool = False
     steps: int = 4
     side: int = SIDE
@@ -26,7 +27,7 @@ class SingleCall(NamedTuple):
 
     def of_level(self, level: int) -> dict[str, Any]:
         """The arguments of one call at a level."""
-        given = dict(self.more)
+        given = {**self.more, **self.arguments}
         if self.axis == "strength":
             given["strength"] = denoising_steps(level, self.steps) / self.steps
         if self.axis == "image_guidance_scale":  # half way between 1.0 and 2.2
@@ -48,7 +49,7 @@ BY_STRENGTH = {
         "KandinskyV22Img2ImgCombinedPipeline", more={"height": 64, "width": 64}, side=64
     ),
     "kandinsky_3": SingleCall("Kandinsky3Img2ImgPipeline"),
-    "flux_dev": SingleCall("FluxImg2ImgPipeline", more=SIZE),
+    "flux_dev": SingleCall("FluxImg2ImgPipeline", more=SIZE, arguments={"max_sequence_length": 32}),
     "lcm": SingleCall("LatentConsistencyModelImg2ImgPipeline"),
     "pag": SingleCall("StableDiffusionPAGImg2ImgPipeline"),
     "pag_sd3": SingleCall("StableDiffusion3PAGImg2ImgPipeline", more=SIZE),
@@ -71,7 +72,10 @@ BY_INSTRUCTION = {
     # the whole picture is repainted, at the size it has
     "flux2_klein": SingleCall("Flux2KleinInpaintPipeline", more=SIZE, is_masked=True),
     "kontext": SingleCall(
-        "FluxKontextInpaintPipeline", more={**SIZE, "_auto_resize": False}, is_masked=True
+        "FluxKontextInpaintPipeline",
+        more={**SIZE, "_auto_resize": False},
+        arguments={"max_sequence_length": 32},
+        is_masked=True,
     ),
     # both see the photo at a megapixel, which takes long
     "qwen_edit": SingleCall("QwenImageEditInpaintPipeline", is_masked=True, steps=2, images=1),

@@ -63,7 +63,9 @@ def test_images_are_those_of_single_calls_whatever_is_made_beside_them(
     pipeline.set_progress_bar_config(disable=True)
     chunks = (1, 7) if call.images > 1 else (1,)
     made = [
-        _generator(folders(kind), steps=call.steps, chunk=chunk).make(requests, photos)
+        _generator(folders(kind), steps=call.steps, arguments=call.arguments, chunk=chunk).make(
+            requests, photos
+        )
         for chunk in chunks
     ]
     assert not any(each.failed for each in made)

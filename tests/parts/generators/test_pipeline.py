@@ -75,7 +75,9 @@ def test_images_are_those_of_single_calls_whatever_is_made_beside_them(
     pipeline.set_progress_bar_config(disable=True)
     photos = np.kron(PHOTOS, np.ones((call.side // SIDE,) * 2 + (1,), np.uint8))
     alone, together = (
-        _generator(folders(kind), steps=call.steps, chunk=chunk).make(REQUESTS, photos)
+        _generator(folders(kind), steps=call.steps, arguments=call.arguments, chunk=chunk).make(
+            REQUESTS, photos
+        )
         for chunk in (1, 7)
     )
     assert not alone.failed

@@ -34,14 +34,14 @@ class Form:
 
 # by image-to-image class. Others with a strength are called by the default form
 WITH_STRENGTH: dict[str, Form] = {
-    "AltDiffusionImg2ImgPipeline": Form(fixed_text=True),
+    "AltDiffusionImg2ImgPipeline": Form(),
     "ChromaImg2ImgPipeline": Form(fixed_text=True),
     "FluxImg2ImgPipeline": Form(fixed_text=True),
     "IFImg2ImgPipeline": Form(fixed_text=True),
     "Kandinsky3Img2ImgPipeline": Form(),
-    "KandinskyImg2ImgCombinedPipeline": Form(fixed_text=True, multiple=64),
+    "KandinskyImg2ImgCombinedPipeline": Form(multiple=64),
     "KandinskyV22Img2ImgCombinedPipeline": Form(fixed_text=True, multiple=64),
-    "KolorsImg2ImgPipeline": Form(fixed_text=True),
+    "KolorsImg2ImgPipeline": Form(),
     "LatentConsistencyModelImg2ImgPipeline": Form(fixed_text=True),
     "QwenImageImg2ImgPipeline": Form(guidance="true_cfg_scale"),
     # with binning a picture comes back at another size, near 1024x1024
