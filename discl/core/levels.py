@@ -13,6 +13,7 @@ PHOTO = 100  # the level of the photo itself
 TEXT_ONLY = 0
 MOST_STEPS = 1000  # of a whole descent: as many as networks learn to denoise
 
+_TRIED = 100  # numbers of steps, before the largest one is looked at
 UNITS = ("steps", "signal")  # what a level counts: its share of the steps, or of the signal
 
 # ---------------------------------------------------------------- where images begin
@@ -159,22 +160,22 @@ def fewest_steps(levels: Sequence[int], counting: Counting) -> int | None:
     if isinstance(counting, int):  # 100 are always enough
         more = range(counting + 1, counting + 1 + PHOTO)
         return next((steps for steps in more if _are_apart(levels, steps)), None)
-    finest = _with_steps(counting, MOST_STEPS)
-    if finest is not None and not _are_apart(levels, finest):
-        return None
     for steps in range(counting.steps + 1, MOST_STEPS + 1):
-        other = _with_steps(counting, steps)
-        if other is not None and _are_apart(levels, other):
+        # the finer a grid, the longer it takes: where the finest one does not do, none is tried
+        is_far = steps == counting.steps + _TRIED
+        if is_far and not _are_apart_with(levels, counting, MOST_STEPS):
+            return None
+        if _are_apart_with(levels, counting, steps):
             return steps
     return None
 
 
-def _with_steps(counting: LevelCounting, steps: int) -> LevelCounting | None:
-    """None where there is no such grid."""
+def _are_apart_with(levels: Sequence[int], counting: LevelCounting, steps: int) -> bool:
+    """False also where there is no grid of so many steps."""
     try:
-        return counting.with_steps(steps)
+        return _are_apart(levels, counting.with_steps(steps))
     except UserError:
-        return None
+        return False
 
 
 def _are_apart(levels: Sequence[int], counting: Counting) -> bool:
