@@ -144,6 +144,13 @@ def test_sides_are_cut_down_to_pairs_of_latents(kind: str, folders: Any) -> None
         _generator(folders(kind), kind).make([request], PHOTOS[:1, :15])
 
 
+def test_an_image_that_a_denoiser_has_no_places_for_is_refused(folders: Any) -> None:
+    generator = _generator(folders("sd3"), "sd3")
+    photos = np.zeros((1, 16, 528, 3), np.uint8)
+    with pytest.raises(UserError, match="512 pixels a side, got 528x16; set a smaller"):
+        generator.make([Request(80, CAT, 0)], photos)
+
+
 def test_level_0_of_a_flow_shows_nothing_of_the_photo(folders: Any) -> None:
     given = {"level_0": "photo_trace", "text_guidance": 1.0}
     generator = _generator(folders("sd3"), "sd3", **given)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from discl.core.errors import UserError
 from discl.parts.generators.base.families.base import PromptEmbeddings
 from discl.parts.generators.base.families.flow import EULER, HEUN, Flow
 
@@ -19,6 +20,16 @@ class StableDiffusion3(Flow):
     # the scheduler's own grid: shifted once when it is made and once more between its ends
     hands_sigmas = False
     reads: ClassVar[Mapping[str, int]] = {"tokenizer_3": 256}
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """[1, c, h, w]; raises UserError for an image larger than the denoiser has places for."""
+        most = (self.denoiser.config.pos_embed_max_size or 0) * self.side
+        if most and max(height, width) > most:
+            raise UserError(
+                f"generator.size: this checkpoint has places for {most} pixels a side, got"
+                f" {width}x{height}; set a smaller generator.size"
+            )
+        return super().latent_shape(height, width)
 
     def embed(self, prompts: list[str]) -> PromptEmbeddings:
         self._text_encoders_to(self.device)
