@@ -1,5 +1,6 @@
 """`discl embed`: one word a class, kept by what it was learned from."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,24 +60,34 @@ def test_words_are_learned_once_and_read_by_prompts_and_generators(embedding: An
 
 @pytest.mark.slow(reason="loads the checkpoint six times")
 def test_a_stop_and_damage_change_no_word(
-    embedding: Any, capsys: pytest.CaptureFixture[str]
+    embedding: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[int] = []
-
-    def stop(_what: str, done: int, _total: int) -> None:
-        told.append(done)
-        if len(told) == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        embedding().learn(stop)
     words = embedding().learn(no_progress)
+    good = {path.name: path.read_bytes() for path in words.folder.glob("*.safetensors")}
+    monkeypatch.setattr("discl.harness.embed.words.SAVE_SECONDS", 0.0)
+    for damage in (False, True):  # of the state that training goes on from
+        shutil.rmtree(words.folder)
+        told: list[int] = []
+
+        def stop(_what: str, done: int, _total: int, told: list[int] = told) -> None:
+            told.append(done)
+            if len(told) == 4:  # in the second word, whose first step is kept
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            embedding().learn(stop)
+        state = words.folder / f"{words.words[1].token.strip('<>')}.state.npz"
+        if damage:
+            data = bytearray(state.read_bytes())
+            data[len(data) // 2] ^= 1
+            state.write_bytes(data)
+        assert embedding().learn(no_progress) == words
+        assert ("learned from the start" in capsys.readouterr().err) == damage
     file = words.folder / words.words[0].file
-    good = file.read_bytes()
-    file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    file.write_bytes(good[file.name][:-1] + bytes([good[file.name][-1] ^ 1]))
     assert embedding().learn(no_progress) == words
     assert "its word is learned again" in capsys.readouterr().err
-    assert file.read_bytes() == good
+    assert {path.name: path.read_bytes() for path in words.folder.glob("*.safetensors")} == good
     given = {"steps": 2, "textual_inversion": {"file": str(words.folder)}}
     request = Request(0, f"a photo of {words.words[0].token}", 0)
     photos = np.zeros((1, 32, 32, 3), np.uint8)
