@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -59,14 +60,19 @@ class StoredRun:
     result: Result | None = None
     attempts: tuple[Path, ...] = ()  # oldest first
     failures: tuple[Failure, ...] = field(default=(), repr=False)
+    # of runs that are listed together: what titles follow from -> titles, of those that were asked
+    known_titles: dict[str, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def board_metrics(self) -> dict[str, BoardMetric]:
         """Title -> metric, for the columns that a narrow board shows."""
         if self.result is None:
             return {}
+        key = _decides_titles(self.result)
         try:
-            titles = columns.of([self.result]).titles
+            if key not in self.known_titles:
+                self.known_titles[key] = columns.of([self.result]).titles
+            titles = self.known_titles[key]
         except (UserError, ValueError, TypeError, KeyError, AttributeError):
             return {}  # other metrics, or a file of another version
         return {
@@ -82,6 +88,12 @@ class StoredRun:
     @property
     def commit(self) -> str:
         return "" if self.result is None else str(self.result.provenance.get("commit", ""))
+
+
+def _decides_titles(result: Result) -> str:
+    """All that the titles of columns follow from, as text: most runs have it in common."""
+    settings = [result.identity.get(key) for key in ("metrics", "metric", "select", "backbone")]
+    return json.dumps([settings, result.plugins, [*result.metrics], [*result.confusion_counts]])
 
 
 # ---------------------------------------------------------------- reading
@@ -112,8 +124,9 @@ class RunListing:
 
         A damaged file makes its own run unreadable and no other.
         """
+        known = dict[str, dict[str, str]]()
         for folder in sorted(self._runs, key=lambda run: (run.when, run.path.name), reverse=True):
-            yield _read(self._store, folder)
+            yield replace(_read(self._store, folder), known_titles=known)
 
 
 def read_run(store: Store, folder: Path) -> StoredRun | None:
