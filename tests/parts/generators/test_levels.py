@@ -273,6 +273,25 @@ def test_a_checkpoint_without_configuration_says_what_to_do(checkpoint: str, say
         Img2Img(checkpoint).level_grid()
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "own", "says"),
+    [
+        ("StableDiffusionXLPipeline", {"_class_name": "Nonsense"}, r"can make \(found: Nonsense\)"),
+        ("FluxPipeline", {}, "found: a scheduler_config.json that names no class"),
+        ("FluxPipeline", DYNAMIC | {"base_shift": "much"}, "does not say how the grid is shifted"),
+        ("FluxPipeline", EULER, "is not for flow models"),
+        ("StableDiffusionXLPipeline", FLOW, "is for flow models"),
+        ("StableDiffusionXLPipeline", {"_class_name": "IPNDMScheduler"}, "adds no noise to a"),
+        ("StableDiffusionXLPipeline", EULER | {"timestep_spacing": "odd"}, "has no such grid"),
+    ],
+)
+def test_settings_of_noise_that_make_no_sense_are_answered(
+    pipeline: str, own: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says):
+        Img2Img(_folder(tmp_path, own, pipeline)).level_grid()
+
+
 def test_an_unknown_way_to_count_levels_is_refused() -> None:
     with pytest.raises(UserError, match=r"levels_as.*signal"):
         Img2Img(levels_as="sigma")

@@ -43,13 +43,26 @@ def grid_of_folder(
     height, width = size or sample_size(folder) or usual
     side = factor * family.patch
     tokens = (height // side) * (width // side)
-    return Grid(made, steps, family.grid_options(made.config, steps, tokens))
+    try:
+        options = family.grid_options(made.config, steps, tokens)
+    except ERRORS as error:
+        raise UserError(
+            f"generator.checkpoint = {checkpoint!r}: its scheduler_config.json does not say how the"
+            f" grid is shifted ({error}); repair it"
+        ) from error
+    return Grid(made, steps, options)
 
 
 def _own(folder: Path, checkpoint: str) -> Any:
     path = folder / "scheduler"
+    name = class_in(path, checkpoint)
+    made_by = getattr(diffusers, name, None)
+    if not isinstance(made_by, type) or not issubclass(made_by, diffusers.SchedulerMixin):
+        raise UserError(
+            f"generator.checkpoint = {checkpoint!r}: its folder `scheduler` names no scheduler that"
+            f" the installed diffusers can make (found: {name}); repair its scheduler_config.json"
+        )
     try:
-        made_by = getattr(diffusers, class_in(path, checkpoint))
         return made_by.from_pretrained(str(path), local_files_only=True)
     except (*ERRORS, OSError) as error:
         raise UserError(

@@ -6,20 +6,28 @@ import copy
 
 import torch
 
+from discl.core.errors import UserError
 from discl.core.levels import Start
-from discl.parts.generators.base.descent import Descent, Grid
+from discl.parts.generators.base.descent import ERRORS, Descent, Grid
 
 
 def starts(grid: Grid) -> tuple[Start, ...]:
     """The places of a grid, from noise to photo.
 
     Each by what the scheduler does with a photo of ones and with noise of ones, so that it holds
-    for whatever schedule, spacing or shift the scheduler has.
+    for whatever schedule, spacing or shift the scheduler has. Raises UserError where it adds no
+    noise to a photo.
     """
-    # nothing is denoised, so all places may share the scheduler's tensors
-    return tuple(
-        _start(Descent(grid, begin, copy.copy(grid.scheduler))) for begin in range(grid.steps)
-    )
+    try:
+        # nothing is denoised, so all places may share the scheduler's tensors
+        return tuple(
+            _start(Descent(grid, begin, copy.copy(grid.scheduler))) for begin in range(grid.steps)
+        )
+    except ERRORS as error:
+        raise UserError(
+            f"generator.scheduler ({grid.name}): it adds no noise to a photo ({error}); set"
+            " generator.scheduler to another"
+        ) from error
 
 
 def _start(descent: Descent) -> Start:
