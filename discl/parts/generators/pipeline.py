@@ -1,4 +1,4 @@
-"""Image to image by diffusers' own pipeline of a model, level by level: slower than `img2img`."""
+"""Image to image by diffusers' own pipeline of a model, level by level: any that has one."""
 
 from __future__ import annotations
 
@@ -179,8 +179,9 @@ class Pipeline:
             else ""
         )
         return (
-            f"Images are made by calls of {name}, level by level, which is slower than one loop"
-            f" over all levels{instead}.",
+            f"Images are made by calls of {name}, level by level: photos and prompts are encoded"
+            " anew in each call, and a group that a level leaves unfilled is filled up, so that it"
+            f" is mostly slower than one loop over all levels{instead}.",
         )
 
     @property

@@ -212,7 +212,7 @@ def test_a_plan_says_that_it_is_slower_and_prices_no_gpu_by_work_that_is_not_cou
     tmp_path: Path,
 ) -> None:
     (note,) = _generator().notes
-    assert "level by level, which is slower" in note
+    assert "mostly slower than one loop over all levels" in note
     assert "generator.name = 'img2img' drives this checkpoint too" in note
     (note,) = _generator(_holding(tmp_path, "SanaSprintPipeline")).notes
     assert "img2img" not in note
