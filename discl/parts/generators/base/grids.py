@@ -56,8 +56,9 @@ def grid_of_folder(
 def _own(folder: Path, checkpoint: str) -> Any:
     path = folder / "scheduler"
     name = class_in(path, checkpoint)
-    made_by = getattr(diffusers, name, None)
-    if not isinstance(made_by, type) or not issubclass(made_by, diffusers.SchedulerMixin):
+    made_by: Any = getattr(diffusers, name, None)
+    is_scheduler = isinstance(made_by, type) and issubclass(made_by, diffusers.SchedulerMixin)
+    if not is_scheduler:
         raise UserError(
             f"generator.checkpoint = {checkpoint!r}: its folder `scheduler` names no scheduler that"
             f" the installed diffusers can make (found: {name}); repair its scheduler_config.json"
