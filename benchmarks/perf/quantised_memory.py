@@ -40,7 +40,7 @@ def main(width: int, ways: str, output: Path, one: str | None) -> None:
         click.echo(json.dumps(_peak_mb(**json.loads(one))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        _write(Path(folder), width)
+        _write(Path(folder), width, has_gguf="gguf" in ways.split(","))
         weights = Path(folder) / KIND / "transformer"
         bytes_of_weights = sum(path.stat().st_size for path in weights.glob("*.safetensors"))
         result: dict[str, Any] = {"denoiser_mb": round(bytes_of_weights / 1e6)}
@@ -56,7 +56,7 @@ def main(width: int, ways: str, output: Path, one: str | None) -> None:
     click.echo(json.dumps(result, indent=1))
 
 
-def _write(folder: Path, width: int) -> None:
+def _write(folder: Path, width: int, has_gguf: bool) -> None:
     import discl  # noqa: F401 - first of all: it lets `import torchvision` work beside a CPU-only torch
     from discl.testing import flow_checkpoints, untrained_adapters
 
@@ -65,7 +65,8 @@ def _write(folder: Path, width: int) -> None:
     config = dict(pipeline.transformer.config) | {"num_layers": BLOCKS}
     pipeline.transformer = type(pipeline.transformer).from_config(config)
     pipeline.save_pretrained(checkpoint)
-    untrained_adapters.write_gguf(checkpoint, folder / "denoiser.gguf")
+    if has_gguf:
+        untrained_adapters.write_gguf(checkpoint, folder / "denoiser.gguf")
 
 
 def _measured(folder: Path, way: str) -> dict[str, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from discl.core.plain_files import open_file
 
 # what `save_pretrained` writes, whole or in parts; not the weights beside a moving average
 _FILE = re.compile(r"diffusion_pytorch_model(\.fp16)?(-\d{5}-of-\d{5})?\.safetensors")
+_GIVEN_BACK = 64 * 2**20  # bytes
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -49,6 +52,7 @@ def streamed(
         for name, module in network.named_modules()
         if isinstance(module, nn.Linear)
     }
+    read = 0  # bytes since the last look for memory to give back
     for path in _files(folder, dtype):
         for name, tensor in _tensors(path):
             if name in known:
@@ -56,6 +60,11 @@ def streamed(
                 set_module_tensor_to_device(network, name, "cpu", value=value, dtype=value.dtype)
                 if name in linear:
                     shrink(linear[name])
+            read += tensor.nbytes
+            if read > _GIVEN_BACK:
+                _give_back()
+                read = 0
+    _give_back()
     lacking = [name for name, each in network.named_parameters() if each.is_meta]
     if lacking:
         raise UserError(
@@ -64,6 +73,12 @@ def streamed(
         )
     network.is_quantized = True  # as diffusers marks what must not be cast
     return network.eval()
+
+
+def _give_back() -> None:
+    """Let the system have what was freed: small weights between large ones keep it from that."""
+    with suppress(OSError, AttributeError):  # another C library than GNU's
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _files(folder: Path, dtype: torch.dtype) -> list[Path]:
