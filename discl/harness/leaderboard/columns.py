@@ -23,7 +23,7 @@ WORST_GROUP = ("worst_group_acc", "worst_group_macro_f1")
 WORST_GROUP_BESIDE = {"macro_f1": "worst_group_macro_f1"}
 CORRUPTED = re.compile(r"ood/[a-z_]+-\d")  # corruptions are named by family and severity
 # titles that are shown where there is little room
-BRIEF = ("all", "few", "worst group", "ood", "worst group, ood")
+BRIEF = ("all", "few", "ood", "worst group", "worst group, ood")
 
 
 class BoardColumns(NamedTuple):
@@ -163,6 +163,16 @@ class _ColumnChoice:
             f"`worst group` is the lowest {measured} of a group of at least {smallest} photos:"
             f" {self._groups(self.id_test)}"
         )
+        left_out = [
+            name
+            for name in self.splits
+            if name.startswith("ood/")
+            and not CORRUPTED.fullmatch(name)
+            and f"{name}/groups_scored" not in self.values
+        ]
+        if left_out:
+            be = "is" if len(left_out) == 1 else "are"
+            yield f"{listed(left_out)} {be} in no worst group: all photos are of one group, or of none"
 
     def _ood_sentences(self) -> Iterator[str]:
         splits = [name for name in self.splits if name.startswith("ood/")]
@@ -205,4 +215,6 @@ class _ColumnChoice:
     def _groups(self, split: str) -> str:
         scored = self.values[f"{split}/groups_scored"]
         smallest = self.values[f"{split}/smallest_group"]
+        if scored == 1:
+            return f"there is 1, of {smallest:g} photos, and so no choice"
         return f"{scored:g} of them, the smallest of {smallest:g}"

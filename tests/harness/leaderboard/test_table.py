@@ -227,6 +227,17 @@ def test_columns_follow_what_chose_the_epoch_and_what_there_is() -> None:
     )
 
 
+def test_the_caption_says_which_photos_are_in_no_worst_group() -> None:
+    run = _with_groups("static", {"id_test/groups_scored": 1.0, "id_test/smallest_group": 45.0})
+    metrics = {key: run.metrics[key] for key in run.metrics if not key.startswith("ood/cameras/")}
+    night = {**metrics, "ood/unseen/macro_f1": 0.2}
+    caption = board(ONE_SEED, [replace(run, metrics=night)]).caption
+    assert (
+        "of a group of at least 20 photos: there is 1, of 45 photos, and so no choice; ood/unseen"
+        " is in no worst group: all photos are of one group, or of none;" in caption
+    )
+
+
 def test_a_benchmark_without_a_tail_shows_the_difference_elsewhere() -> None:
     plain = {"select": {"metric": "val/acc"}}
     metrics = {"test/acc": 0.5, "ood/sketch/acc": 0.25, "ood/night/acc": 0.35, "ood/acc": 0.3}

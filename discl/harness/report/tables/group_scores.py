@@ -17,6 +17,7 @@ from discl.harness.report.comparison import MOST_SEEDS, Comparison
 from discl.harness.run.result_parts import metrics_of_result
 
 MOST_GROUPS = 200  # lines of the table
+WHOLE = -2  # in place of a group: all photos of a split whose groups are not told apart
 
 GroupKey = tuple[str, int]  # (split, group)
 GroupValues = dict[GroupKey, dict[int, float]]  # accuracy by seed
@@ -56,6 +57,9 @@ class GroupScores(NamedTuple):
 def group_scores(comparison: Comparison, names: Mapping[int, str]) -> GroupScores | None:
     """Accuracy of each group of the test splits, mean over seeds; None without several groups.
 
+    A split out of distribution without several groups, such as one camera that is held out, is a
+    line as a whole, and nobody's worst group.
+
     `names` are those of the groups, where they are known here; others go by their number.
     """
     rows = [row for row in comparison.board.rows if not row.before]
@@ -63,17 +67,17 @@ def group_scores(comparison: Comparison, names: Mapping[int, str]) -> GroupScore
         return None
     photos: dict[GroupKey, int] = {}
     by_strategy = {row.strategy: _values(row.results[:MOST_SEEDS], photos) for row in rows}
-    if len({group for _, group in photos if group != NO_GROUP}) < 2:
+    if len({group for _, group in photos if group >= 0}) < 2:
         return None
     least = _least(rows[0].results[0])
     shown = shown_strategies(comparison)
-    large = [key for key, count in photos.items() if count >= least and key[1] != NO_GROUP]
+    large = [key for key, count in photos.items() if count >= least and key[1] >= 0]
     lines = [
         GroupLine(
             _name(group, names),
             split,
             count,
-            (split, group) in large,
+            (split, group) in large or (group == WHOLE and count >= least),
             [_estimate(by_strategy[name], (split, group)) for name in shown],
             _difference(by_strategy, shown, (split, group)),
         )
@@ -113,9 +117,10 @@ def _values(results: Iterable[Result], photos: dict[GroupKey, int]) -> GroupValu
         home = known_id_test_split(packed)
         for split, text in packed.items():
             counts = unpack(split, "", text) if split == home or split.startswith("ood/") else None
-            if counts is None or counts.groups is None:
+            if counts is None or (counts.groups is None and split == home):
                 continue
-            groups, place = np.unique(counts.groups, return_inverse=True)
+            named = np.full_like(counts.truth, WHOLE) if counts.groups is None else counts.groups
+            groups, place = np.unique(named, return_inverse=True)
             size = np.bincount(place, counts.photos)
             right = np.bincount(place, counts.photos * (counts.truth == counts.guess))
             for group, whole, correct in zip(
@@ -147,4 +152,6 @@ def _difference(
 def _name(group: int, names: Mapping[int, str]) -> str:
     if group == NO_GROUP:
         return "no group"
+    if group == WHOLE:
+        return "all photos"
     return names.get(group, f"group {group}")

@@ -62,6 +62,16 @@ def test_splits_out_of_distribution_count_and_val_does_not() -> None:
     assert found.worst[0][1:4] == ("group 8", "ood/cameras", 20)
 
 
+def test_a_held_out_split_of_one_group_is_a_line_and_nobodys_worst_group() -> None:
+    counts = {"test": {"": packed(RIGHT)}, "ood/unseen": {"": packed({NO_GROUP: (120, 20)})}}
+    found = group_scores(comparison_of(TWO, confusion_counts=counts), {})
+    assert found is not None
+    (line,) = (line for line in found.lines if line.split == "ood/unseen")
+    assert (line.name, line.photos, line.large) == ("all photos", 120, True)
+    assert line.scores[0].mean == pytest.approx(1 / 6)
+    assert {one.split for one in found.worst} == {"test"}
+
+
 def test_without_several_groups_there_is_no_table() -> None:
     assert group_scores(comparison_of(TWO), {}) is None
     assert group_scores(compared({0: (30, 3), NO_GROUP: (9, 1)}), {}) is None
