@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from discl.core.text import counted, listed, typed
 from discl.harness.leaderboard.simultaneous import AllPairs, all_pairs
-from discl.harness.leaderboard.statistics import Estimate
+from discl.harness.leaderboard.statistics import Estimate, differences
 from discl.harness.leaderboard.table import Board, by_strategy
 
+SIGNIFICANT = 0.05
 REAL = "real_only"
 REBALANCED = "real_rebalanced"
 ALL_LEVELS = "all_levels"
@@ -133,8 +134,14 @@ def headline(board: Board, metric: str, scores: Scores) -> Headline:
         return Headline(_one_seed(best, base, gains[best], title), missing, best, False, base)
     winners = [name for name in gains if gains[name].excludes_zero() and gains[name].mean > 0]
     if not winners:
-        notes = [*_order_notes(family, best, ordered), _without_winner(gains, best), *missing]
-        return Headline(_no_winner(base, gains, title), notes, best, False, base)
+        sure = [
+            name
+            for name, difference in differences(complete, base).items()
+            if difference.p_holm is not None and difference.p_holm <= SIGNIFICANT
+        ]
+        last = [_without_winner(board, gains, best), *missing]
+        notes = [*_order_notes(family, best, ordered), *last]
+        return Headline(_no_winner(base, gains, title, sure), notes, best, False, base)
     best = max(winners, key=lambda name: gains[name].mean)
     sentence = (
         f"{wording(best)} beats {wording(base)} by {points(gains[best], signed=False)} points"
@@ -184,15 +191,19 @@ def _one_seed(best: str, base: str, gain: Estimate, title: str) -> str:
     )
 
 
-def _no_winner(base: str, gains: Mapping[str, Estimate], title: str) -> str:
+def _no_winner(base: str, gains: Mapping[str, Estimate], title: str, sure: Collection[str]) -> str:
+    """`sure` are the strategies whose p of sign flips, corrected, tells them apart as well."""
     below = [name for name in gains if gains[name].excludes_zero()]
+    behind = [name for name in below if name in sure]
+    hinted = [name for name in below if name not in sure]
     best = max(gains, key=lambda name: gains[name].mean)
-    if below:
-        result = (
-            f"no strategy beats {wording(base)} {where(title)}, and {listed(below)}"
-            f" {'falls' if len(below) == 1 else 'fall'} behind"
-        )
-    else:
+    result = f"no strategy beats {wording(base)} {where(title)}"
+    if behind:
+        result += f", and {listed(behind)} {'falls' if len(behind) == 1 else 'fall'} behind"
+    if hinted:
+        be = "is" if len(hinted) == 1 else "are"
+        result += f", and {listed(hinted)} {be} below by the interval, not by p"
+    if not below:
         result = f"no strategy clearly differs from {wording(base)} {where(title)}"
     return (
         f"{result}; the largest difference is that of {wording(best)}, {points(gains[best])}"
@@ -250,20 +261,26 @@ def _order_notes(family: AllPairs, best: str, ordered: Collection[str]) -> list[
     return [f"Order against {wording(ALL_LEVELS)}: {listed(known)}."] if known else []
 
 
-def _without_winner(gains: Mapping[str, Estimate], best: str) -> str:
+def _without_winner(board: Board, gains: Mapping[str, Estimate], best: str) -> str:
     count = len(gains)
+    told = any(gain.excludes_zero() for gain in gains.values())
     return (
         f"{gains[best].n} seeds, {counted(count, 'comparison')}; ± is half"
         " an interval that holds together with those of all pairs of rows in 95 %."
+        f"{_least_p(board, gains[best].n) if told else ''}"
     )
 
 
 def _caution(board: Board, gains: Mapping[str, Estimate], best: str) -> str:
     """How the winner was chosen, and how little its number of seeds can show."""
     n = gains[best].n
-    least = board.smallest_p
-    hint = f" No sign-flip p of {n} seeds can be below {least:.3g}." if least > 0.05 else ""
     return (
         f"{n} seeds; ± is half an interval that holds together with those of all pairs of rows in"
-        f" 95 %, so choosing the largest difference is allowed for.{hint}"
+        f" 95 %, so choosing the largest difference is allowed for.{_least_p(board, n)}"
     )
+
+
+def _least_p(board: Board, n: int) -> str:
+    """What so few seeds cannot show; "" where a p of theirs can be small."""
+    least = board.smallest_p
+    return f" No sign-flip p of {n} seeds can be below {least:.3g}." if least > SIGNIFICANT else ""

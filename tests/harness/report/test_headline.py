@@ -120,12 +120,23 @@ def test_a_tie_is_called_a_tie() -> None:
 
 
 def test_strategies_that_fall_behind_are_named() -> None:
+    six = {"static": [10, 11, 12, 10, 11, 12], "real_rebalanced": [20] * 6}  # least p: 1/32
+    assert _said(comparison_of(six)).startswith(
+        "no strategy beats rebalanced real photos on few-shot classes, and static falls behind; "
+        "the largest difference is that of static, -9.0 ± "
+    )
+    assert "p of" not in " ".join(comparison_of(six).headline.notes)
+
+
+def test_with_so_few_seeds_that_no_p_is_small_nobody_is_said_to_fall_behind() -> None:
     comparison = comparison_of({"static": [10, 11, 12], "real_rebalanced": [20, 20, 20]})
     assert (
         _said(comparison)
-        == "no strategy beats rebalanced real photos on few-shot classes, and static falls behind; "
-        "the largest difference is that of static, -9.0 ± 2.1 points."
+        == "no strategy beats rebalanced real photos on few-shot classes, and static is below by"
+        " the interval, not by p; the largest difference is that of static, -9.0 ± 2.1 points."
     )
+    notes = " ".join(comparison.headline.notes)
+    assert "No sign-flip p of 3 seeds can be below 0.25." in notes
 
 
 def test_one_seed_says_that_it_says_nothing() -> None:
