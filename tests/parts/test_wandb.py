@@ -255,7 +255,9 @@ def test_disabled_starts_nothing_and_offline_asks_nobody(
     run.finish({"test/macro_acc": 0.5})
     tracker.close()
     assert not server.asked
-    assert f"offline; the runs lie in {home() / 'wandb' / 'wandb'}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"offline; the runs lie in {home() / 'wandb' / 'wandb'}" in told
+    assert "waiting" not in told  # nothing is uploaded
     (uploaded,) = (home() / "wandb" / "wandb").glob("offline-run-*/run-*.wandb")
     assert uploaded.name == f"run-{ID}.wandb"  # the experiment's own id
     assert json.loads((Store().root / ID / ".wandb-sent.json").read_text())["offline"] == {

@@ -21,6 +21,7 @@ from discl.files.disk import home
 
 CLOSE_TIMEOUT_S = 20.0  # how long the end of this process waits for uploads that make progress
 STALLED_S = 8.0  # and for uploads that make none
+QUIET_S = 4.0  # of that without a word, where the child has not said yet whether it is offline
 SYNC_LATER = "`discl wandb sync` sends what is missing"
 
 
@@ -124,7 +125,9 @@ class Wandb:
                 progressed = now
             if now - progressed > STALLED_S or now - started > CLOSE_TIMEOUT_S:
                 return
-            if not announced and now - started > 1.0:
+            # before its first status nobody knows whether anything is uploaded at all
+            tells = not status.get("offline") and (status or now - started > QUIET_S)
+            if tells and not announced and now - started > 1.0:
                 announced = True
                 _print(f"W&B: waiting up to {CLOSE_TIMEOUT_S:.0f} s for uploads; Ctrl-C skips it")
             time.sleep(0.05)
